@@ -1,0 +1,51 @@
+# The BFF's image. Two stages: the first installs the locked wheels, the second has Python and the result, nothing that
+# builds. Runs as a user of its own on a read-only root file system; only /var/lib/bff (SQLite) is ever written to.
+
+ARG PYTHON=python:3.13-slim
+
+FROM ${PYTHON} AS build
+# With requirements-otel.lock the image can send traces (BFF_TRACING=otlp). Not by default: the exporter brings an HTTP
+# client that reads proxy variables and netrc, and nobody should carry it who does not ask for it.
+ARG LOCK=requirements.lock
+ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PYTHONDONTWRITEBYTECODE=1
+WORKDIR /build
+COPY ${LOCK} ./requirements.lock
+# Wheels only, each with its hash: no foreign code runs while the image is built.
+RUN python3 -m venv /opt/bff \
+ && /opt/bff/bin/pip install --require-hashes --only-binary :all: -r requirements.lock
+COPY bff ./bff
+RUN site=$(/opt/bff/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))') \
+ && cp -r bff "$site/bff" \
+ && printf '#!/opt/bff/bin/python\nfrom bff.cli import main\nraise SystemExit(main())\n' > /opt/bff/bin/bff \
+ && chmod 0755 /opt/bff/bin/bff \
+ && /opt/bff/bin/python -m compileall -q "$site" \
+ && rm -rf "$site"/pip "$site"/pip-* /opt/bff/bin/pip* /opt/bff/bin/activate* /opt/bff/bin/Activate*
+
+FROM ${PYTHON}
+# `--build-arg VERSION=$(bff version | cut -d' ' -f2)`: the one place is bff/__init__.py.
+ARG VERSION=dev
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="okta-bff" \
+      org.opencontainers.image.description="The backend-for-frontend for single-page apps that sign people in at Okta" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}"
+RUN useradd --system --uid 10001 --home-dir /nonexistent --shell /usr/sbin/nologin bff \
+ && install -d -o bff -g bff -m 0700 /var/lib/bff \
+ && rm -rf /usr/local/lib/python3*/site-packages/pip* /usr/lib/python3/dist-packages/pip* /usr/local/bin/pip*
+COPY --from=build /opt/bff /opt/bff
+ENV PATH=/opt/bff/bin:$PATH \
+    PYTHONUNBUFFERED=1 \
+    PYTHONDONTWRITEBYTECODE=1 \
+    BFF_LISTEN=0.0.0.0:8080 \
+    BFF_MANAGEMENT_LISTEN=0.0.0.0:9090
+USER 10001:10001
+# The store's default is relative: sqlite:///var/bff.db is /var/lib/bff/var/bff.db in here.
+WORKDIR /var/lib/bff
+VOLUME /var/lib/bff
+EXPOSE 8080 9090
+HEALTHCHECK --interval=10s --timeout=3s --start-period=20s --start-interval=1s --retries=3 \
+    CMD ["python", "-c", "import http.client as h; c = h.HTTPConnection('127.0.0.1', 9090, timeout=2); c.request('GET', '/livez'); raise SystemExit(c.getresponse().status != 200)"]
+# `bff serve` is PID 1: it handles SIGTERM itself and starts no other process.
+ENTRYPOINT ["bff"]
+CMD ["serve"]

@@ -1,0 +1,184 @@
+"""Who is measured: each a proxy alone on its core, in front of the same upstream, with a session that is good."""
+
+import asyncio
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from bench.processes import PROXY_CORE, Child, Children
+from bench.world import CLIENT_ID, CLIENT_SECRET, World
+from tests.journeys.http_browser import Browser
+
+
+@dataclass
+class Contender:
+    name: str
+    start: Callable[[World], Child | Children]
+    cookie: Callable[[World], str | None]
+    path: str = "/api/kib"
+
+
+def signed_in(cookie_name: str, begin: str) -> Callable[[World], str]:
+    """Signs in through the proxy in a browser; the session's cookie as a header."""
+
+    def cookie(world: World) -> str:
+        async def journey() -> str:
+            browser = Browser(world.url)
+            try:
+                await browser.fill_in(await browser.navigate(begin))
+                pairs = [f"{each.name}={each.value}" for each in browser.http.cookies.jar if each.name == cookie_name]
+                if not pairs:
+                    raise RuntimeError(f"no cookie {cookie_name}: {browser.seen[-1]}")
+                return pairs[0]
+            finally:
+                await browser.close()
+
+        return asyncio.run(journey())
+
+    return cookie
+
+
+def plain_nginx(world: World) -> Child:
+    upstream = f"upstream up {{ server 127.0.0.1:{world.upstream}; keepalive 128; keepalive_requests 10000000; }}"
+    server = (
+        f"server {{ listen 127.0.0.1:{world.public} backlog=4096; location / {{ proxy_http_version 1.1;"
+        ' proxy_set_header Connection ""; client_max_body_size 0; proxy_request_buffering off;'
+        " proxy_pass http://up; } }"
+    )
+    return world.nginx("plain-nginx", f"{upstream} {server}", PROXY_CORE)
+
+
+def apache(cache: str) -> Callable[[World], Child]:
+    def start(world: World) -> Child:
+        modules = "/usr/lib/apache2/modules"
+        loaded = (
+            "mpm_event",
+            "authn_core",
+            "authz_core",
+            "authz_user",
+            "proxy",
+            "proxy_http",
+            "auth_openidc",
+            "headers",
+        )
+        where = (
+            f"OIDCCacheType redis\nOIDCRedisCacheServer 127.0.0.1:{world.redis}"
+            if cache == "redis"
+            else "OIDCCacheType shm"
+        )
+        config = world.directory / f"apache-{cache}.conf"
+        config.write_text(
+            "\n".join(f"LoadModule {name}_module {modules}/mod_{name}.so" for name in loaded)
+            + f"""
+ServerRoot {world.directory}
+ServerName localhost
+Listen 127.0.0.1:{world.public}
+PidFile {world.directory}/apache-{cache}.pid
+ErrorLog {world.directory}/apache-{cache}.err
+DefaultRuntimeDir {world.directory}
+Mutex file:{world.directory} default
+StartServers 1
+ThreadLimit 128
+User www-data
+Group www-data
+ServerLimit 1
+ThreadsPerChild 128
+MaxRequestWorkers 128
+KeepAlive On
+MaxKeepAliveRequests 0
+OIDCProviderMetadataURL {world.issuer}/.well-known/openid-configuration
+OIDCClientID {CLIENT_ID}
+OIDCClientSecret {CLIENT_SECRET}
+OIDCRedirectURI {world.url}/authorization-code/callback
+OIDCCryptoPassphrase bench-passphrase
+OIDCScope "openid profile email offline_access"
+OIDCPKCEMethod S256
+OIDCSessionInactivityTimeout 3600
+{where}
+<Location />
+  AuthType openid-connect
+  Require valid-user
+  RequestHeader set Authorization "Bearer %{{OIDC_access_token}}e" env=OIDC_access_token
+</Location>
+LimitRequestBody 0
+ProxyPass /api http://127.0.0.1:{world.upstream}/api keepalive=On
+""".replace("{{", "{").replace("}}", "}")
+        )
+        return world.child(f"apache-{cache}", ["/usr/sbin/apache2", "-f", str(config), "-DFOREGROUND"], PROXY_CORE)
+
+    return start
+
+
+def naive(world: World) -> Child:
+    arguments = [sys.executable, "-m", "uvicorn", "bench.naive:app", "--port", str(world.public), "--no-access-log"]
+    environ = {"UPSTREAM": f"http://127.0.0.1:{world.upstream}"}
+    return world.child("naive", arguments, PROXY_CORE, environ)
+
+
+def store_url(world: World, store: str) -> str:
+    return f"redis://127.0.0.1:{world.redis}" if store == "redis" else f"sqlite:///{world.directory}/bench.db"
+
+
+def ours(store: str, **more: str) -> Callable[[World], Child]:
+    def start(world: World) -> Child:
+        environ = {
+            "BFF_ISSUER": world.issuer,
+            "BFF_CLIENT_ID": CLIENT_ID,
+            "BFF_CLIENT_SECRET": CLIENT_SECRET,
+            "BFF_PUBLIC_URL": world.url,
+            "BFF_SESSION_KEYS": world.session_key,
+            "BFF_STORE": store_url(world, store),
+            "BFF_ROUTES": json.dumps([{"prefix": "/api", "upstream": f"http://127.0.0.1:{world.upstream}"}]),
+            "BFF_LISTEN": f"127.0.0.1:{world.public}",
+            "BFF_MANAGEMENT_LISTEN": "off",
+            **{name: value.format(world=world) for name, value in more.items()},
+        }
+        return world.child(f"ours-{store}", [sys.executable, "-m", "bff", "serve"], PROXY_CORE, environ)
+
+    return start
+
+
+def forward_auth(world: World) -> Children:
+    """nginx asks us for each request and sends it to the upstream itself; both share the proxy's core."""
+    bff = ours(
+        "sqlite",
+        BFF_LISTEN="127.0.0.1:{world.inner}",
+        BFF_FORWARD_AUTH_LISTEN="127.0.0.1:{world.forward_auth}",
+        BFF_TRUSTED_PROXIES="127.0.0.1",
+    )(world)
+    alive = 'proxy_http_version 1.1; proxy_set_header Connection "";'
+    upstreams = "".join(
+        f"upstream {name} {{ server 127.0.0.1:{port}; keepalive 128; keepalive_requests 10000000; }} "
+        for name, port in (("up", world.upstream), ("verify", world.forward_auth), ("bff", world.inner))
+    )
+    asked = (
+        'location = /verify { internal; proxy_pass_request_body off; proxy_set_header Content-Length "";'
+        " proxy_set_header Host $http_host; proxy_set_header X-Original-Method $request_method;"
+        f" proxy_set_header X-Original-URI $request_uri; {alive} proxy_pass http://verify/auth/verify; }}"
+    )
+    api = (
+        "location /api/ { auth_request /verify; auth_request_set $token $upstream_http_authorization;"
+        ' proxy_set_header Authorization $token; proxy_set_header Cookie "";'
+        f" proxy_request_buffering off; {alive} proxy_pass http://up; }}"
+    )
+    others = f"location / {{ proxy_set_header Host $http_host; {alive} proxy_pass http://bff; }}"
+    # For the question as well: it inherits the length of what it is asked about.
+    listen = f"listen 127.0.0.1:{world.public} backlog=4096; client_max_body_size 0;"
+    nginx = world.nginx("forward-auth", f"{upstreams} server {{ {listen} {asked} {api} {others} }}", PROXY_CORE)
+    return Children((nginx, bff))
+
+
+OURS_COOKIE = "bff-session"  # without the prefix: the bench is http on the loopback
+OURS = signed_in(OURS_COOKIE, "/auth/login")
+APACHE = signed_in("mod_auth_openidc_session", "/api/kib")
+
+CONTENDERS = (
+    Contender("nginx, plain (the floor)", plain_nginx, lambda _: None),
+    Contender("mod_auth_openidc, shared memory", apache("shm"), APACHE),
+    Contender("mod_auth_openidc, Redis", apache("redis"), APACHE),
+    Contender("naive FastAPI + httpx", naive, lambda _: "session=naive"),
+    Contender("okta-bff, SQLite", ours("sqlite"), OURS),
+    Contender("okta-bff, Redis", ours("redis"), OURS),
+    Contender("okta-bff as forward-auth under nginx", forward_auth, OURS),
+)

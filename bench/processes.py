@@ -1,0 +1,96 @@
+"""Child processes pinned to a core, and what the cores and processes did meanwhile."""
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+PROXY_CORE, LOAD_CORE = 1, 0
+
+
+class Child:
+    def __init__(
+        self, name: str, arguments: list[str], directory: Path, core: int, environ: Mapping[str, str] | None = None
+    ) -> None:
+        self.log = directory / f"{name}.log"
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                ["taskset", "-c", str(core), *arguments],
+                cwd=directory,
+                env={**os.environ, "PYTHONPATH": str(ROOT), **(environ or {})},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    def stop(self) -> None:
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            try:
+                os.killpg(self.process.pid, number)
+                self.process.wait(timeout=5)
+                return
+            except (ProcessLookupError, subprocess.TimeoutExpired):
+                continue
+
+    def resident(self) -> int:
+        """Bytes of memory resident in this process and its children."""
+        pages = 0
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit():
+                try:
+                    if os.getpgid(int(entry.name)) == self.process.pid:
+                        pages += int((entry / "statm").read_text().split()[1])
+                except (ProcessLookupError, FileNotFoundError):
+                    continue
+        return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+@dataclass(frozen=True)
+class Children:
+    """Processes that are one contender together."""
+
+    each: tuple[Child, ...]
+
+    def stop(self) -> None:
+        for child in self.each:
+            child.stop()
+
+    def resident(self) -> int:
+        return sum(child.resident() for child in self.each)
+
+
+def until(condition: Callable[[], bool], what: str, within: float = 20.0) -> None:
+    deadline = time.monotonic() + within
+    while not condition():
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"{what} did not come up")
+        time.sleep(0.05)
+
+
+@dataclass
+class CoreClock:
+    """How busy a core was between `begin` and `share`."""
+
+    core: int
+    _before: tuple[int, int] = (0, 0)
+
+    def begin(self) -> None:
+        self._before = self._read()
+
+    def share(self) -> float:
+        idle, total = self._read()
+        was_idle, was_total = self._before
+        return 1 - (idle - was_idle) / max(1, total - was_total)
+
+    def _read(self) -> tuple[int, int]:
+        for line in Path("/proc/stat").read_text().splitlines():
+            name, *fields = line.split()
+            if name == f"cpu{self.core}":
+                numbers = [int(field) for field in fields[:8]]
+                return numbers[3] + numbers[4], sum(numbers)
+        raise RuntimeError("no such core")

@@ -1,0 +1,60 @@
+"""A store with very many sessions in it, of which a thousand are busy."""
+
+import asyncio
+import time
+from pathlib import Path
+
+from bench.world import CLIENT_ID, World
+from bff.endpoints.current_session import seal_session_cookie
+from bff.session.sealing import KeyRing, decode_base64url, new_session_id
+from bff.session.session import Session, Tokens, User
+from bff.storage.open_store import open_store
+
+SESSIONS, BUSY, AT_ONCE = 100_000, 1_000, 500
+TOKEN = "x" * 900  # bytes; what Okta's access and ID tokens have
+
+
+def fill(world: World, store_url: str, cookie_name: str) -> Path:
+    """Stores the sessions; a wrk script that sends the cookies of the busy ones in turn."""
+    return asyncio.run(_fill(world, store_url, cookie_name))
+
+
+async def _fill(world: World, store_url: str, cookie_name: str) -> Path:
+    key = decode_base64url(world.session_key)
+    if key is None:
+        raise ValueError("the session key is not base64url")
+    ring = KeyRing.from_keys([key])
+    store, now, cookies = open_store(store_url, ring), time.time(), []
+    try:
+        for start in range(0, SESSIONS, AT_ONCE):
+            ids = [new_session_id() for _ in range(AT_ONCE)]
+            if start < BUSY:
+                cookies += [f"{cookie_name}={seal_session_cookie(each, ring)}" for each in ids]
+            await asyncio.gather(
+                *(store.create(_session(start + n, each.key, now, world.issuer)) for n, each in enumerate(ids))
+            )
+    finally:
+        await store.close()
+    script = world.directory / "cookies.lua"
+    listed = ",\n".join(f'"{cookie}"' for cookie in cookies[:BUSY])
+    script.write_text(
+        f"local cookies = {{{listed}}}\nlocal n = 0\n"
+        "request = function()\n  n = n % #cookies + 1\n  wrk.headers['Cookie'] = cookies[n]\n"
+        "  return wrk.format()\nend\n"
+    )
+    return script
+
+
+def _session(number: int, key: str, now: float, issuer: str) -> Session:
+    return Session(
+        key=key,  # type: ignore[arg-type]
+        version=1,
+        rotation=0,
+        issuer=issuer,
+        client_id=CLIENT_ID,
+        user=User(f"00u{number:017}", f"person{number}@example.com", {"name": f"Person {number}"}),
+        tokens=Tokens(TOKEN, now + 7200, now + 7000, now, f"refresh-{number}", TOKEN, "openid profile"),
+        signed_in_at=now,
+        ends_at=now + 43_200,
+        sid=f"sid{number}",
+    )

@@ -1,0 +1,256 @@
+"""The composition root: wires the rooms together and knows when each is opened and closed. Nothing else."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from functools import partial
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from bff import audit, from_settings
+from bff.endpoints import page_style
+from bff.endpoints.api import ApiEndpoint
+from bff.endpoints.audited import Audited
+from bff.endpoints.callback import Callback, callback_router
+from bff.endpoints.cookies import CookieNames
+from bff.endpoints.cors import CrossOrigin
+from bff.endpoints.draining import Draining, EndlessStreams
+from bff.endpoints.forward_auth import VERIFY, ForwardAuth
+from bff.endpoints.guard import Guard
+from bff.endpoints.health import ManagementApp
+from bff.endpoints.landing import landing_router
+from bff.endpoints.login import SignInStart, login_router
+from bff.endpoints.logout import LogoutEndpoint, logout_router
+from bff.endpoints.own_endpoints import Doors, own_endpoints, serve_spa
+from bff.endpoints.provider_logout import ProviderLogout, provider_logout_router
+from bff.endpoints.session import SessionEndpoint, session_router
+from bff.endpoints.session_access import SessionAccess
+from bff.endpoints.sessions import SessionsEndpoint, sessions_router
+from bff.endpoints.sign_in_limits import SignInLimits
+from bff.endpoints.traced import Traced
+from bff.errors import BffError, ProviderUnavailable
+from bff.flows.authorization_code import AuthorizationCodeFlow
+from bff.flows.authorization_request import AuthorizationRequests
+from bff.flows.background import BackgroundTasks
+from bff.flows.end_session import EndSession
+from bff.flows.end_sessions import EndSessions
+from bff.flows.establish_session import EstablishSession
+from bff.flows.id_tokens import IdTokens
+from bff.flows.key_agreement import KeyAgreement
+from bff.flows.logout_tokens import LogoutTokens
+from bff.flows.open_streams import OpenStreams
+from bff.flows.refresh_attempt import RefreshAttempts
+from bff.flows.refresh_token import RefreshTokenFlow
+from bff.flows.tombstones import Tombstones
+from bff.oidc.metadata import MetadataRefused
+from bff.proxy.client_address import TrustedProxies
+from bff.proxy.headers import PublicOrigin
+from bff.proxy.http import HttpProxy
+from bff.proxy.websocket import WebSocketProxy
+from bff.session.sealing import KeyRing
+from bff.settings import Settings
+from bff.settings_reload import SettingsReload, Sources
+from bff.storage.open_store import open_store
+
+logger = logging.getLogger(__name__)
+
+PURGE_EVERY = 300.0  # seconds
+
+
+class Application:
+    """The public ASGI application; `management` and `forward_auth` are for ports that the public cannot reach."""
+
+    def __init__(
+        self, settings: Settings, clock: Callable[[], float] = time.time, sources: Sources | None = None
+    ) -> None:
+        """Opens the store's file, if it is one. Raises ConfigurationError for what only shows when rooms are wired."""
+        self._reload = None if sources is None else SettingsReload(settings, sources, self._take_over)
+        self._settings, self._clock = settings, clock
+        audit.show_subjects(settings.audit_subject)
+        page_style.wear(from_settings.page_style(settings))
+        self._tasks = BackgroundTasks()
+        self._ring = KeyRing.from_keys(settings.session_key_ring)
+        own_clock = {"clock": clock} if clock is not time.time and settings.store.startswith("sqlite:") else {}
+        self._store = open_store(settings.store, self._ring, **own_clock)
+        # One process has nobody to agree with.
+        self._key_agreement = None if settings.store.startswith("sqlite:") else KeyAgreement(self._store, self._ring)
+        self._provider = from_settings.provider(settings, clock)
+        self._org_provider = from_settings.org_provider(settings, clock)
+        self._routes = from_settings.route_table(settings)
+        origin, trusted = PublicOrigin.parse(settings.public_url), TrustedProxies(settings.trusted_proxies)
+        self._proxy, self._sockets = HttpProxy(origin, trusted), WebSocketProxy(origin, trusted)
+        self._names = CookieNames(secure=settings.cookies_secure)
+        self._policy = from_settings.policy(settings)
+        self.management: ASGIApp = ManagementApp(self._checks)
+        self._endless = EndlessStreams()
+        self._asgi = Draining(self._wire())
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+        else:
+            await self._asgi(scope, receive, send)
+
+    def reload(self) -> None:
+        """Reads session keys and client secrets again (SIGHUP). What is wrong is logged, and changes nothing."""
+        if self._reload is not None:
+            self._reload.reload()
+
+    def _take_over(self, settings: Settings) -> None:
+        client_auth = from_settings.client_auth(settings)
+        self._ring.replace_keys(settings.session_key_ring)
+        for provider in (self._provider, *self._org_provider):
+            provider.authenticate_as(client_auth)
+
+    def _wire(self) -> ASGIApp:
+        settings, names, ring, policy = self._settings, self._names, self._ring, self._policy
+        self._streams = OpenStreams(self._store, policy)
+        self._end_session = end_session = EndSession(
+            self._store,
+            self._provider,
+            self._tasks,
+            client_id=settings.client_id,
+            post_logout_redirect_uri=settings.post_logout_redirect_uri,
+            streams=self._streams,
+        )
+        tombstones = Tombstones(self._store, settings.login_lifetime)
+        end_sessions = EndSessions(self._store, end_session, tombstones, self._tasks, settings.issuer)
+        id_tokens = IdTokens(self._provider, from_settings.id_token_rules(settings))
+        attempts = RefreshAttempts(self._store, self._provider, id_tokens, end_session, policy)
+        self._refresh = refresh = RefreshTokenFlow(
+            self._store, attempts, end_session, self._tasks, policy, concurrency=settings.refresh_concurrency
+        )
+        sign_in_rules = from_settings.sign_in_rules(settings)
+        sign_in = AuthorizationCodeFlow(
+            self._store,
+            self._provider,
+            id_tokens,
+            end_session,
+            EstablishSession(self._store, end_session, tombstones),
+            sign_in_rules,
+            clock=self._clock,
+        )
+        requests = AuthorizationRequests(self._store, self._provider, ring, sign_in_rules, clock=self._clock)
+        start = SignInStart(requests, ring, names, from_settings.login_rules(settings), self._clock)
+        own = own_endpoints(settings.landing_path)
+        own.include_router(login_router(start))
+        own.include_router(landing_router(start.rules, self._routes.carries_token))
+        proxies = TrustedProxies(settings.trusted_proxies)
+        callback = Callback(sign_in, start, self._store, ring, names, proxies, self._clock)
+        own.include_router(callback_router(settings.callback_path, callback))
+        origins = settings.public_url, settings.allowed_origins
+        session = SessionEndpoint(refresh, end_session, self._store, ring, names, policy, *origins)
+        own.include_router(session_router(session))
+        own.include_router(logout_router(LogoutEndpoint(end_session, ring, names, *origins)))
+        listed = SessionsEndpoint(refresh, end_sessions, self._store, ring, names, policy, *origins)
+        own.include_router(sessions_router(listed))
+        orders = LogoutTokens(
+            self._store,
+            (self._provider, *self._org_provider),
+            end_sessions,
+            from_settings.logout_rules(settings),
+            clock=self._clock,
+        )
+        own.include_router(provider_logout_router(ProviderLogout(orders)))
+        serve_spa(own, settings.spa_dir)
+        api = ApiEndpoint(
+            self._routes,
+            self._proxy,
+            self._sockets,
+            SessionAccess(refresh, self._streams, ring, names, scopes=settings.scopes, clock=self._clock),
+            public_origin=settings.public_url,
+            allowed_origins=settings.allowed_origins,
+            acr_values=settings.acr_values,
+            endless=self._endless,
+        )
+        verify = partial(ForwardAuth, refresh, ring, names, proxies, from_settings.forward_auth_rules(settings))
+        self.forward_auth = Traced(Guard(verify(with_token=True)), proxies)
+        plain = {VERIFY: verify(with_token=False)}
+        limited = SignInLimits(own, from_settings.limit_rules(settings), proxies, ring, names)
+        inside: ASGIApp = Audited(Doors(limited, api, self._routes.match, settings.callback_path, plain), proxies)
+        if settings.allowed_origins:
+            inside = CrossOrigin(inside, self._routes, settings.allowed_origins)
+        return Traced(Guard(inside, landing_path=settings.landing_path), proxies)
+
+    def begin_to_stop(self) -> None:
+        """Not ready from now on; proxies are told to take their connections elsewhere."""
+        self._asgi.begun = True
+
+    def end_streams(self) -> None:
+        """Ends what would never end by itself. For when nobody new is let in."""
+        if ended := self._endless.end():
+            logger.info("open streams were told to come back", extra={"count": ended})
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        await receive()
+        try:
+            await self._start()
+        except BffError as error:
+            await send({"type": "lifespan.startup.failed", "message": str(error)})
+            return
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await self._stop()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def _start(self) -> None:
+        """A provider that is away only degrades; one whose metadata contradicts the settings stops the start."""
+        try:
+            from_settings.judge_metadata(self._settings, await self._provider.metadata())
+        except MetadataRefused:
+            raise
+        except ProviderUnavailable as error:
+            logger.warning("the provider does not answer yet", extra={"error": error.code})
+        loop = asyncio.get_running_loop()
+        self._standing = [
+            loop.create_task(self._purge(), name="purge"),
+            loop.create_task(self._refresh.renew_ahead(), name="renew ahead"),
+            *([loop.create_task(self._key_agreement.say(), name="say the newest key")] if self._key_agreement else []),
+            *([loop.create_task(self._reload.watch(), name="watch the settings")] if self._reload else []),
+            loop.create_task(self._streams.watch(self._end_session.end), name="watch open streams"),
+        ]
+
+    async def _stop(self) -> None:
+        for task in self._standing:
+            task.cancel()
+        # A refresh under way gets its answer: cutting it off would leave an outcome for others to guess.
+        late = await self._tasks.drain(self._policy.answer_within + 2)
+        if late:
+            logger.warning("tasks were cut off at shutdown", extra={"count": late})
+        self._proxy.close()
+        for provider in (self._provider, *self._org_provider):
+            await provider.close()
+        await self._store.close()
+
+    async def _purge(self) -> None:
+        while True:
+            await asyncio.sleep(PURGE_EVERY)
+            try:
+                await self._store.purge_expired()
+            except BffError as error:
+                logger.warning("expired records were not purged", extra={"error": error.code})
+
+    async def _checks(self) -> dict[str, bool]:
+        checks = {"serving": not self._asgi.begun, "store": True, "provider": True}
+        try:
+            await self._store.ping()
+            if self._key_agreement is not None:
+                checks["keys_agree"] = await self._key_agreement.agrees()
+        except BffError:
+            checks["store"] = False
+        try:
+            await self._provider.metadata()
+        except BffError:
+            checks["provider"] = False
+        return checks
+
+
+def build_app(
+    settings: Settings, *, clock: Callable[[], float] = time.time, sources: Sources | None = None
+) -> Application:
+    """Everything `bff serve` runs, wired from settings alone; `clock` is the wall clock, in seconds since the epoch.
+
+    `sources`: where the settings came from, so that keys and secrets can be read again. Raises ConfigurationError.
+    """
+    return Application(settings, clock, sources)

@@ -1,0 +1,96 @@
+"""The audit trail: one log line for each decision about who may go on, in words that never change. See docs/audit.md.
+
+A leaf, as `bff.metrics` is: any room may tell. The lines go to the logger `bff.audit`, whatever the log level is. What
+anybody can cause without limit is a warning, and those are held back when they come too often (`bff.logs`).
+"""
+
+import logging
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar
+from enum import StrEnum
+from typing import Final, Literal, TypeAlias
+
+from bff.session.session import EndReason, Session
+
+logger = logging.getLogger(__name__)
+
+SubjectAs: TypeAlias = Literal["fingerprint", "sub"]
+EndedBy: TypeAlias = Literal["person", "provider", "operator", "limit"]
+
+
+class AuditEvent(StrEnum):
+    """What is told: a closed list. A name stays what it is, or programs that watch for it fall silent."""
+
+    SIGNED_IN = "signed_in"
+    SIGN_IN_REFUSED = "sign_in_refused"
+    SIGN_IN_OVERTAKEN = "sign_in_overtaken"
+    SESSION_ENDED = "session_ended"
+    SIGN_OUT_ORDERED = "sign_out_ordered"
+    SIGN_OUT_ORDER_REFUSED = "sign_out_order_refused"
+    SESSIONS_ENDED_BY_OPERATOR = "sessions_ended_by_operator"
+    REFRESH_DENIED = "refresh_denied"
+    STEP_UP_REQUIRED = "step_up_required"
+    ACCESS_REFUSED = "access_refused"
+    CSRF_REFUSED = "csrf_refused"
+    RATE_LIMITED = "rate_limited"
+    KEY_RING_CHANGED = "key_ring_changed"
+    CLIENT_CREDENTIALS_CHANGED = "client_credentials_changed"
+
+
+# What nobody outside can cause as often as they like.
+_RARE: Final = frozenset(
+    {
+        AuditEvent.SIGNED_IN,
+        AuditEvent.SIGN_IN_OVERTAKEN,
+        AuditEvent.SESSION_ENDED,
+        AuditEvent.SIGN_OUT_ORDERED,
+        AuditEvent.KEY_RING_CHANGED,
+        AuditEvent.CLIENT_CREDENTIALS_CHANGED,
+    }
+)
+
+ENDED_BY: Final[Mapping[EndReason, EndedBy]] = {
+    EndReason.IDLE: "limit",
+    EndReason.ABSOLUTE: "limit",
+    EndReason.NO_REFRESH_TOKEN: "limit",
+    EndReason.ROTATION_LOST: "limit",
+    EndReason.KEY_REMOVED: "operator",
+    EndReason.SIGNED_OUT: "person",
+    EndReason.SIGNED_OUT_ELSEWHERE: "person",
+    EndReason.REPLACED: "person",
+    EndReason.BACK_CHANNEL: "provider",
+    EndReason.FRONT_CHANNEL: "provider",
+    EndReason.UNIVERSAL_LOGOUT: "provider",
+    EndReason.REFRESH_TOKEN_INVALID: "provider",
+    EndReason.PROVIDER_DENIED: "provider",
+    EndReason.SUBJECT_CHANGED: "provider",
+    EndReason.OPERATOR: "operator",
+}
+
+_CLIENT: Final[ContextVar[Callable[[], str] | None]] = ContextVar("client address", default=None)
+_subject_as: SubjectAs = "fingerprint"
+
+
+def asked_by(client_address: Callable[[], str]) -> None:
+    """From now on this task, and those that it begins, work for a request from there. Worked out when it is told."""
+    _CLIENT.set(client_address)
+
+
+def show_subjects(how: SubjectAs) -> None:
+    """Whether the lines of this process name a person by `sub`, or by the fingerprint that `bff sessions` shows."""
+    global _subject_as
+    _subject_as = how
+
+
+def tell(
+    event: AuditEvent, reason: str, *, session: Session | None = None, **facts: str | int | bool | float | None
+) -> None:
+    """`reason` is a word of ours out of a closed list, where there is one. No fact holds a secret."""
+    told: dict[str, object] = {"event": event.value, "reason": reason}
+    if session is not None:
+        told["session"] = session.fingerprint
+        told["subject"] = session.user.sub if _subject_as == "sub" else session.person
+    if (client := _CLIENT.get()) is not None:
+        told["client"] = client()
+    level = logging.INFO if event in _RARE else logging.WARNING
+    logger.log(level, event.value.replace("_", " "), extra={**told, **facts})

@@ -1,0 +1,174 @@
+"""The operator's door: `bff serve`, `check`, `doctor`, `keys`, `okta`, `routes`, `sessions`, `version`.
+
+Exit codes: 0 done; 1 the configuration is wrong, and every problem was told; 2 the command line is wrong; 3 the
+application could not start. No command prints a secret but `bff keys new`, which makes one.
+`bff okta` has exit codes of its own: `bff.cli_okta`.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from bff import __version__
+from bff.cli_routes import add_commands as add_route_commands
+from bff.errors import ConfigurationError
+from bff.log_redaction import escape
+from bff.settings import Settings, load_settings
+from bff.settings_sources import ConfigurationErrors
+
+OK, CONFIGURATION_WRONG = 0, 1
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    try:
+        if given[:1] == ["okta"]:
+            return _okta(given[1:])
+        if given[:1] == ["sessions"]:
+            return _sessions(given[1:])
+        parsed = _parser().parse_args(given)
+        return int(parsed.command(parsed))
+    except ConfigurationErrors as errors:
+        _tell(errors.problems)
+    except ConfigurationError as error:
+        _tell((error,))
+    return CONFIGURATION_WRONG
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="bff",
+        description="The backend-for-frontend for single-page apps that sign people in at Okta.",
+        epilog="Exit codes: 0 done, 1 configuration wrong, 2 command line wrong, 3 could not start.",
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    serve = commands.add_parser("serve", help="serve until SIGTERM; one process, one worker")
+    serve.set_defaults(command=_serve)
+    check = commands.add_parser("check", help="read the settings, tell what is wrong and what to note, and stop")
+    check.set_defaults(command=_check)
+    doctor = commands.add_parser("doctor", help="look at provider, app, store, upstreams and proxy while they are live")
+    doctor.set_defaults(command=_doctor)
+    doctor.add_argument("--json", action="store_true", help="print JSON")
+    keys = commands.add_parser("keys", help="session keys").add_subparsers(required=True, metavar="COMMAND")
+    new = keys.add_parser("new", help="print a new session key: add it behind the others, later in front")
+    new.set_defaults(command=_keys_new)
+    listed = keys.add_parser("list", help="print the ids of the configured keys, newest first, never the keys")
+    listed.set_defaults(command=_keys_list)
+    rewrapped = keys.add_parser("rewrap", help="seal every record of the store under the newest key")
+    rewrapped.set_defaults(command=_keys_rewrap)
+    add_route_commands(commands.add_parser("routes", help="list the routes, or explain one request"), _settings)
+    version = commands.add_parser("version", help="print the version")
+    version.set_defaults(command=_version)
+    commands.add_parser("sessions", help="list, show and end sessions")
+    commands.add_parser("okta", help="compare the Okta org with the settings, and make it so")
+    for command in (serve, check, doctor, listed, rewrapped):
+        command.add_argument(
+            "--config", type=Path, metavar="FILE", help="a bff.toml (else BFF_CONFIG, else ./bff.toml)"
+        )
+    return parser
+
+
+def _settings(parsed: argparse.Namespace) -> Settings:
+    return load_settings(os.environ, parsed.config)
+
+
+def _serve(parsed: argparse.Namespace) -> int:
+    settings = _settings(parsed)
+    # Imported here, so that `bff check` and `bff keys` start without the web framework and the stores.
+    from bff.app import build_app
+    from bff.cli_serve import run
+    from bff.logs import configure_logging
+    from bff.settings_reload import Sources
+
+    configure_logging(settings.log_level, settings.log_format)
+    with _spans(settings):
+        return run(build_app(settings, sources=Sources(os.environ.copy(), parsed.config)), settings)
+
+
+@contextmanager
+def _spans(settings: Settings) -> Iterator[None]:
+    """While it is open spans are recorded, if BFF_TRACING asks for it. Raises ConfigurationError."""
+    if settings.tracing == "off":
+        yield
+        return
+    # Not a line of it is loaded otherwise.
+    from bff import tracing
+    from bff.tracing_otlp import OtlpTracer
+
+    tracer = OtlpTracer()
+    tracing.record(tracer)
+    try:
+        yield
+    finally:
+        tracing.record(None)
+        tracer.stop()
+
+
+def _check(parsed: argparse.Namespace) -> int:
+    settings = _settings(parsed)
+    from bff.settings_notes import notes
+
+    print("The settings are right.")
+    print(f"Register in Okta as sign-in redirect URI:  {settings.redirect_uri}")
+    print(f"Register in Okta as sign-out redirect URI: {settings.post_logout_redirect_uri}")
+    for note in notes(settings):
+        print(escape(f"Note: {note}"))
+    return OK
+
+
+def _doctor(parsed: argparse.Namespace) -> int:
+    from bff.cli_doctor import run
+
+    return run(parsed.config, as_json=parsed.json)
+
+
+def _keys_new(_: argparse.Namespace) -> int:
+    from bff.session.sealing import encode_base64url, new_key
+
+    print(encode_base64url(new_key()))
+    return OK
+
+
+def _keys_list(parsed: argparse.Namespace) -> int:
+    settings = _settings(parsed)
+    from bff.session.sealing import key_id
+
+    for place, key in enumerate(settings.session_key_ring):
+        print(f"{key_id(key)}  {'newest: seals and opens' if place == 0 else 'opens only'}")
+    return OK
+
+
+def _keys_rewrap(parsed: argparse.Namespace) -> int:
+    settings = _settings(parsed)
+    from bff.cli_sessions import rewrap
+
+    return rewrap(settings)
+
+
+def _sessions(arguments: Sequence[str]) -> int:
+    from bff.cli_sessions import run
+
+    return run(arguments, _settings)
+
+
+def _okta(arguments: Sequence[str]) -> int:
+    from bff.cli_okta import run
+
+    return run(arguments)
+
+
+def _version(_: argparse.Namespace) -> int:
+    print(f"bff {__version__}")
+    return OK
+
+
+def _tell(problems: Sequence[ConfigurationError]) -> None:
+    """One line for each problem on stderr: the setting, what is wrong with it, how to mend it."""
+    noun = "problem" if len(problems) == 1 else "problems"
+    print(f"The configuration is wrong ({len(problems)} {noun}):", file=sys.stderr)
+    for wrong in problems:
+        print(escape(f"  {wrong.setting}: {wrong.problem} {wrong.mend}"), file=sys.stderr)

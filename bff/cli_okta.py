@@ -1,0 +1,218 @@
+"""`bff okta plan`, `apply`, `show` and `rotate-secret`: Okta's guide, done and compared by command.
+
+Exit codes: 0 the same, or done; 2 something differs, or is left for a person to do; 1 an error, a wrong command line
+among them, so that 2 always means a difference. No secret is printed unless `--show-secret` asks for it.
+"""
+
+import argparse
+import json
+import os
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, NoReturn
+
+from bff.log_redaction import escape
+from bff.okta import provision, report
+from bff.okta.api_error import OktaManagementError
+from bff.okta.app_integration import client_id_of
+from bff.okta.client_secrets import Verdict, verify
+from bff.okta.connection import management_api
+from bff.okta.credentials_file import ClientCredentials, CredentialsFile
+from bff.okta.desired import Desired, desired, stand_ins
+from bff.okta.okta_settings import load_okta_settings
+from bff.okta.rotate_secret import retire_old, rotate
+from bff.settings import Settings, load_settings
+from bff.settings_sources import gather
+
+SAME, ERROR, DIFFERS = 0, 1, 2
+DEFAULT_ENV_FILE = Path("var/okta.env")
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.print_usage(sys.stderr)
+        self.exit(ERROR, f"{self.prog}: error: {message}\n")
+
+
+def _parser() -> _Parser:
+    parser = _Parser(
+        prog="bff okta",
+        description="Okta's guide as commands: what the org has is compared with the settings, and made so.",
+        epilog="Exit codes: 0 the same or done, 2 something differs, 1 error. docs/okta.md has the whole story.",
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    plan = commands.add_parser("plan", help="compare the org with the settings: exit code 0 same, 2 differs, 1 error")
+    plan.set_defaults(command=_plan)
+    apply = commands.add_parser("apply", help="make the org as the settings want it; a second run changes nothing")
+    apply.set_defaults(command=_apply)
+    apply.add_argument(
+        "--yes", action="store_true", help="change an app that this command did not make, without asking"
+    )
+    show = commands.add_parser("show", help="show the app integration as Okta holds it, without secrets")
+    show.set_defaults(command=_show)
+    secret = commands.add_parser("rotate-secret", help="make a second client secret, prove that it works, write it")
+    secret.set_defaults(command=_rotate_secret)
+    secret.add_argument("--retire", action="store_true", help="deactivate the old secret, once the new one is deployed")
+    for command in (plan, apply, show, secret):
+        command.add_argument(
+            "--config", type=Path, metavar="FILE", help="a bff.toml (else BFF_CONFIG, else ./bff.toml)"
+        )
+        command.add_argument("--json", action="store_true", help="print JSON")
+        where = command.add_mutually_exclusive_group()
+        where.add_argument(
+            "--env-file",
+            type=Path,
+            metavar="FILE",
+            help=f"an env file for BFF_CLIENT_ID and BFF_CLIENT_SECRET, mode 0600 (else {DEFAULT_ENV_FILE})",
+        )
+        where.add_argument(
+            "--secret-file",
+            type=Path,
+            metavar="FILE",
+            help="a file for the secret alone, mode 0600 (else that of BFF_CLIENT_SECRET_FILE, if it is set)",
+        )
+        if command in (apply, secret):
+            where.add_argument("--show-secret", action="store_true", help="print the secret, and write no file")
+    for command in (plan, apply):
+        command.add_argument(
+            "--prune", action="store_true", help="take away redirect URIs of the app that the settings do not name"
+        )
+    return parser
+
+
+class _Command:
+    """One run: the settings of both kinds, what is wanted, the way to Okta, and where credentials are written."""
+
+    def __init__(self, parsed: argparse.Namespace) -> None:
+        self.json: bool = parsed.json
+        self.settings: Settings = load_settings(os.environ, parsed.config, stand_ins=stand_ins())
+        okta = load_okta_settings(os.environ, parsed.config)
+        self.target = None if getattr(parsed, "show_secret", False) else _target(parsed)
+        held = self.target.read() if self.target is not None else ClientCredentials()
+        self.desired: Desired = desired(
+            self.settings,
+            okta,
+            client_id=held.client_id,
+            client_secret=held.client_secret,
+            prune=getattr(parsed, "prune", False),
+        )
+        self._open = ExitStack()
+        self.api = self._open.enter_context(management_api(self.settings, okta, self.desired, tell=self.tell))
+
+    def __enter__(self) -> "_Command":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._open.close()
+
+    def tell(self, text: str) -> None:
+        """Progress goes to stderr, so that stdout is the report alone."""
+        print(escape(text), file=sys.stderr)
+
+    def report(self, lines: Sequence[str], content: dict[str, Any]) -> None:
+        if self.json:
+            print(json.dumps(content, indent=2))
+        else:
+            for line in lines:
+                print(escape(line))
+
+
+def _target(parsed: argparse.Namespace) -> CredentialsFile:
+    """Where credentials are read from and written to: as told, else the BFF's own secret file, else an env file."""
+    if parsed.env_file is not None:
+        return CredentialsFile(parsed.env_file, "env")
+    if parsed.secret_file is not None:
+        return CredentialsFile(parsed.secret_file, "secret")
+    name = "client_secret_file"
+    found = gather(os.environ, parsed.config, known={name}, secret=frozenset(), lists=frozenset()).values.get(name)
+    return CredentialsFile(Path(str(found)), "secret") if found else CredentialsFile(DEFAULT_ENV_FILE, "env")
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Raises ConfigurationError, which `bff.cli` tells like those of every command."""
+    parsed = _parser().parse_args(arguments)
+    try:
+        with _Command(parsed) as command:
+            return int(parsed.command(command, parsed))
+    except OktaManagementError as error:
+        if parsed.json:
+            print(json.dumps({"error": error.as_json()}, indent=2))
+        print(escape(f"{error.problem} {error.mend}"), file=sys.stderr)
+    return ERROR
+
+
+def _plan(command: _Command, _: argparse.Namespace) -> int:
+    planned = provision.plan(command.api, command.desired)
+    command.report(report.plan_lines(planned), report.plan_json(planned))
+    return DIFFERS if planned.findings.differences else SAME
+
+
+def _apply(command: _Command, parsed: argparse.Namespace) -> int:
+    planned = provision.plan(command.api, command.desired)
+    if not planned.is_ours and planned.changes_app and not parsed.yes and not _agreed(command, planned):
+        return ERROR
+    applied = provision.apply(command.api, planned, target=command.target, tell=command.tell)
+    shown = applied.secret if parsed.show_secret else None
+    command.report(
+        report.applied_lines(planned, applied, command.target, shown), report.applied_json(planned, applied, shown)
+    )
+    return DIFFERS if applied.left else SAME
+
+
+def _agreed(command: _Command, planned: provision.Plan) -> bool:
+    """Asks on the terminal; where nobody can be asked, says how to agree."""
+    app = planned.view.app or {}
+    question = f"`bff okta` did not make the app integration {app.get('label')!r} ({app.get('id')})."
+    if command.json or not sys.stdin.isatty():
+        command.tell(
+            f"{question} Nothing was changed. `bff okta plan` shows what differs; `--yes` agrees to change it."
+        )
+        return False
+    for line in report.plan_lines(planned):
+        print(escape(line))
+    print(escape(f"{question} Change it? [y/N] "), end="", flush=True)
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+def _show(command: _Command, _: argparse.Namespace) -> int:
+    view = provision.look(command.api, command.desired)
+    if view.app is None:
+        raise _no_app(command.desired)
+    command.report(report.show_lines(view), report.show_json(view))
+    return SAME
+
+
+def _rotate_secret(command: _Command, parsed: argparse.Namespace) -> int:
+    wanted, settings = command.desired, command.settings
+    app = provision.find_app(command.api, wanted)
+    if app is None:
+        raise _no_app(wanted)
+    if not wanted.uses_secret:
+        problem = "This BFF authenticates with private_key_jwt: there is no client secret."
+        raise OktaManagementError(problem, "Change the key: docs/okta.md says how.")
+
+    def check(secret: str) -> Verdict:
+        return verify(
+            wanted,
+            client_id_of(app),
+            secret,
+            proxy=settings.provider_proxy,
+            ca_file=settings.provider_ca_file,
+            sleep=time.sleep,
+        )
+
+    if parsed.retire:
+        retired = retire_old(command.api, app, wanted, check=check)
+        command.report(retired.lines(), retired.as_json())
+        return SAME
+    rotation = rotate(command.api, app, target=command.target, check=check)
+    shown = rotation.secret if parsed.show_secret else None
+    command.report(rotation.lines(shown), rotation.as_json(shown))
+    return SAME
+
+
+def _no_app(wanted: Desired) -> OktaManagementError:
+    return OktaManagementError(f"The org has no app integration {wanted.label!r} yet.", "Run `bff okta apply`.")

@@ -1,0 +1,118 @@
+"""`bff routes` and `bff routes explain METHOD PATH`: where a request goes, before anybody sends it.
+
+Exit codes of `explain`: 0 the request is forwarded; 1 it is not, and why has been told.
+"""
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from bff.log_redaction import escape
+from bff.settings import Settings
+from bff.settings_route import RouteSettings
+
+FORWARDED, NOT_FORWARDED = 0, 1
+
+TOKEN: Final = {
+    "user": "user: a session is needed, and its access token goes along",
+    "user_or_none": "user_or_none: the access token goes along if there is a session",
+    "none": "none: no session is looked at, and no token goes along",
+}
+CSRF: Final = {
+    "header": "X-CSRF: 1, from our own page or an allowed origin",
+    "fetch-metadata": "same-origin fetch metadata is enough for GET and HEAD; else X-CSRF: 1",
+}
+
+
+def add_commands(routes: argparse.ArgumentParser, settings: Callable[[argparse.Namespace], Settings]) -> None:
+    routes.set_defaults(command=lambda parsed: _list(settings(parsed)))
+    commands = routes.add_subparsers(required=False, metavar="COMMAND")
+    explain = commands.add_parser("explain", help="which route a request takes, what is checked, and what is sent")
+    explain.add_argument("method", metavar="METHOD")
+    explain.add_argument("path", metavar="PATH")
+    explain.set_defaults(command=lambda parsed: _explain(settings(parsed), parsed.method, parsed.path))
+    # After `explain` it is left out where it was not given, or it would undo the one given before.
+    for command, default in ((routes, None), (explain, argparse.SUPPRESS)):
+        where = "a bff.toml (else BFF_CONFIG, else ./bff.toml)"
+        command.add_argument("--config", type=Path, metavar="FILE", default=default, help=where)
+
+
+def _list(settings: Settings) -> int:
+    """The longest prefix first, which is the order of the decision."""
+    routes = sorted(settings.routes, key=lambda route: len(route.prefix), reverse=True)
+    width = max((len(route.prefix) for route in routes), default=0)
+    for route in routes:
+        print(escape(f"{route.prefix:{width}}  {_goes_to(route)}  {_facts(route)}"))
+    if settings.spa_upstream is not None:
+        print(f"everything else goes to {settings.spa_upstream}, without a token (spa_upstream)")
+    elif not routes:
+        print("There are no routes.")
+    return FORWARDED
+
+
+def _goes_to(route: RouteSettings) -> str:
+    return f"-> {route.upstream}{'' if route.strip_prefix else route.prefix}"
+
+
+def _facts(route: RouteSettings) -> str:
+    facts = [f"token {route.token}", f"csrf {route.csrf}", " ".join(route.methods)]
+    if route.scopes:
+        facts.append(f"scopes {' '.join(route.scopes)}")
+    if route.websocket:
+        facts.append("websocket")
+    return ", ".join(facts)
+
+
+def _explain(settings: Settings, method: str, path: str) -> int:
+    # Imported here: the other commands need no web framework.
+    from bff.endpoints.guard import judge
+    from bff.errors import BffError
+    from bff.from_settings import route_table
+
+    raw_path, _, query = path.partition("?")
+    refusal = judge(method, raw_path.encode("utf-8"), query.encode("utf-8"), [(b"host", b"app.example")])
+    if refusal is not None:
+        return _refused(refusal.code, refusal.status, refusal.detail or refusal.title)
+    if raw_path == "/auth" or raw_path.startswith("/auth/") or raw_path == settings.callback_path:
+        print("The BFF answers this itself.")
+        return NOT_FORWARDED
+    try:
+        explained = route_table(settings).explain(method, path)
+    except BffError as error:
+        return _refused(error.code, error.status, error.detail or error.title)
+    route = explained.route
+    if route is None:
+        return _refused("route_not_found", 404, "no route covers this path")
+    if not explained.method_allowed:
+        return _refused("method_not_allowed", 405, f"{route.prefix} forwards {', '.join(route.methods)}")
+    found = next((one for one in settings.routes if one.prefix == route.prefix), None)
+    lines = {
+        "route": route.prefix if found is not None else "/ (spa_upstream)",
+        "upstream": f"{method} {route.upstream.scheme}://{route.upstream.authority}{explained.target}",
+        "token": TOKEN[route.token],
+        "csrf": CSRF[route.csrf] if route.token != "none" else "none: there is no token to ride on",
+        "scopes": " ".join(sorted(route.scopes)) or "none asked for",
+        "limits": ", ".join(
+            [
+                f"connect {route.connect_timeout:g} s",
+                f"first byte {route.timeout:g} s",
+                f"idle {route.idle_timeout:g} s",
+                f"request body {route.request_limit} bytes" if route.request_limit else "request body without limit",
+            ]
+        ),
+        "adds": ", ".join(name.decode("ascii") for name, _ in route.add_headers) or "no headers of its own",
+        "lets back": ", ".join(sorted(name.decode("ascii") for name in route.allow_response_headers))
+        or "nothing that is usually dropped",
+        "cookies": ", ".join(sorted(name.decode("ascii") for name in route.allow_cookies)) or "none pass",
+        "websocket": f"yes, messages up to {route.message_limit} bytes" if route.websocket else "no",
+        "streams": f"{route.on_token_expiry} when the access token runs out; they end with the session",
+    }
+    for name, told in lines.items():
+        print(escape(f"{name:10} {told}"))
+    return FORWARDED
+
+
+def _refused(code: str, status: int, why: str) -> int:
+    print(escape(f"refused    {status} {code}: {why}"))
+    return NOT_FORWARDED

@@ -1,0 +1,231 @@
+"""`bff sessions list|show|end` and `bff keys rewrap`: the operator's hand on the session store.
+
+Nothing printed here opens, finds or names a session to anybody else: sessions and people go by fingerprints, and no
+token is shown. `list` and `show` change nothing.
+"""
+
+import argparse
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TypeAlias
+
+from bff import audit, from_settings
+from bff.audit import AuditEvent
+from bff.errors import StoreUnavailable
+from bff.flows.background import BackgroundTasks
+from bff.flows.end_session import REVOKE_WITHIN, EndSession
+from bff.flows.end_sessions import EndSessions
+from bff.flows.tombstones import Tombstones
+from bff.log_redaction import escape
+from bff.logs import configure_logging
+from bff.session.sealing import KeyRing
+from bff.session.session import EndReason, Session
+from bff.session.store import Reading, SessionStore
+from bff.settings import Settings
+from bff.storage.open_store import open_store
+
+logger = logging.getLogger(__name__)
+
+OK, STORE_AWAY = 0, 3
+TRIES = 5  # of a rewrite that others overtake
+
+ReadSettings: TypeAlias = Callable[[argparse.Namespace], Settings]
+
+
+def run(arguments: Sequence[str], read_settings: ReadSettings) -> int:
+    """`bff sessions ...`. Returns 0, or 3 when the store does not answer. Raises ConfigurationError."""
+    parsed = _parser().parse_args(arguments)
+    return _do(parsed.work, read_settings(parsed), parsed)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="bff sessions", description="List, show and end sessions.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for name, work, told, required in (
+        ("list", _list, "one line for each session, the newest first", False),
+        ("show", _show, "all that may be told of a session", True),
+        ("end", _end, "end sessions, here and with their refresh tokens at the provider", True),
+    ):
+        command = commands.add_parser(name, help=told)
+        command.set_defaults(work=work)
+        chosen = command.add_mutually_exclusive_group(required=required)
+        chosen.add_argument("--sub", help="those of a person, by the provider's subject")
+        chosen.add_argument("--email", help="those of a person, by e-mail address")
+        chosen.add_argument("--sid", help="those of one session at the provider")
+        chosen.add_argument("--id", metavar="FINGERPRINT", help="one, by the fingerprint that logs and `list` show")
+        chosen.add_argument("--all", action="store_true", help="everybody's")
+        if name == "end":
+            command.add_argument("--reason", metavar="TEXT", help="why, for the log")
+        command.add_argument(
+            "--config", metavar="FILE", type=Path, help="a bff.toml (else BFF_CONFIG, else ./bff.toml)"
+        )
+    return parser
+
+
+def rewrap(settings: Settings) -> int:
+    """`bff keys rewrap`. Returns 0, or 3 when the store does not answer."""
+    return _do(_rewrap, settings, argparse.Namespace())
+
+
+@dataclass(frozen=True, slots=True)
+class _Desk:
+    settings: Settings
+    store: SessionStore
+    end_sessions: EndSessions
+
+
+Work: TypeAlias = Callable[[_Desk, argparse.Namespace], AsyncIterator[str]]
+
+
+def _do(work: Work, settings: Settings, parsed: argparse.Namespace) -> int:
+    configure_logging(settings.log_level, settings.log_format)
+
+    async def lines() -> None:
+        async with _desk(settings) as desk:
+            async for line in work(desk, parsed):
+                print(escape(line), flush=True)
+
+    try:
+        asyncio.run(lines())
+    except StoreUnavailable as away:
+        logger.error("the session store does not answer", extra={"why": str(away)})
+        return STORE_AWAY
+    return OK
+
+
+@asynccontextmanager
+async def _desk(settings: Settings) -> AsyncIterator[_Desk]:
+    store = open_store(settings.store, KeyRing.from_keys(settings.session_key_ring))
+    provider, tasks = from_settings.provider(settings, time.time), BackgroundTasks()
+    end_session = EndSession(
+        store,
+        provider,
+        tasks,
+        client_id=settings.client_id,
+        post_logout_redirect_uri=settings.post_logout_redirect_uri,
+    )
+    tombstones = Tombstones(store, settings.login_lifetime)
+    audit.show_subjects(settings.audit_subject)
+    try:
+        yield _Desk(settings, store, EndSessions(store, end_session, tombstones, tasks, settings.issuer))
+    finally:
+        # What was ended still has its refresh token revoked at the provider.
+        if late := await tasks.drain(2 * REVOKE_WITHIN):
+            logger.warning("refresh tokens were not revoked in time", extra={"count": late})
+        await provider.close()
+        await store.close()
+
+
+async def _chosen(desk: _Desk, parsed: argparse.Namespace) -> list[Reading]:
+    """The readings of the sessions that the command line means, the newest first."""
+    store = desk.store
+    found: list[Session] | None = None
+    if parsed.sub is not None:
+        found = list(await store.find("sub", parsed.sub))
+    elif parsed.email is not None:
+        found = list(await store.find("email", parsed.email))
+    elif parsed.sid is not None:
+        found = list(await store.find("sid", parsed.sid))
+    if found is None:
+        readings = [each async for each in store.all() if parsed.id is None or _is(each.session, parsed.id)]
+    else:
+        readings = [await store.get(session.key) for session in found]
+    return sorted(readings, key=lambda reading: reading.session.signed_in_at if reading.session else 0.0, reverse=True)
+
+
+async def _list(desk: _Desk, parsed: argparse.Namespace) -> AsyncIterator[str]:
+    alive = sealed = 0
+    for reading in await _chosen(desk, parsed):
+        session = reading.session
+        if session is None:
+            sealed += reading.key_removed
+            continue
+        alive += 1
+        yield (
+            f"{session.fingerprint}  person {session.person}  signed in {_time(session.signed_in_at)}"
+            f"  last seen {_time(reading.last_seen_at)}  {session.client or '-'}  {session.address or '-'}"
+        )
+    yield f"{alive} sessions" + (f", {sealed} sealed under a key that is not in the ring" if sealed else "")
+
+
+async def _show(desk: _Desk, parsed: argparse.Namespace) -> AsyncIterator[str]:
+    for reading in await _chosen(desk, parsed):
+        session = reading.session
+        if session is None:
+            continue
+        attempt = session.attempt
+        idle_ends_at = min(reading.last_seen_at + desk.settings.idle_limit, session.ends_at)
+        yield f"session {session.fingerprint}"
+        for name, told in (
+            ("person", session.person),
+            ("issuer", session.issuer),
+            ("signed in", _time(session.signed_in_at)),
+            ("last seen", _time(reading.last_seen_at)),
+            ("idle limit", _time(idle_ends_at)),
+            ("ends", _time(session.ends_at)),
+            ("client", f"{session.client or '-'}, {session.address or '-'}"),
+            ("acr", session.acr or "-"),
+            ("scope", session.tokens.scope or "-"),
+            ("access token until", _time(session.tokens.usable_until)),
+            ("refresh token", "yes" if session.tokens.refresh_token else "no"),
+            ("refresh", "none under way" if attempt is None else f"try {attempt.tries} under way or unanswered"),
+            ("renewed", f"{session.rotation} times"),
+            ("sealed under", "an older key" if reading.older_key else "the newest key"),
+        ):
+            yield f"  {name}: {told}"
+
+
+async def _end(desk: _Desk, parsed: argparse.Namespace) -> AsyncIterator[str]:
+    ends, reason = desk.end_sessions, EndReason.OPERATOR
+    if parsed.sub is not None:
+        by, count = "sub", len(await ends.of_person("sub", parsed.sub, reason))
+    elif parsed.email is not None:
+        by, count = "email", len(await ends.of_person("email", parsed.email, reason))
+    elif parsed.sid is not None:
+        by, count = "sid", len(await ends.of_provider_session(parsed.sid, reason))
+    elif parsed.all:
+        by, count = "all", await ends.of_everyone(reason)
+    else:
+        found = [reading.session for reading in await _chosen(desk, parsed)]
+        by, count = "id", len(await ends.these([each for each in found if each is not None], reason))
+    audit.tell(AuditEvent.SESSIONS_ENDED_BY_OPERATOR, "operator", selected_by=by, ended=count, why=parsed.reason or "")
+    yield f"{count} sessions ended"
+
+
+async def _rewrap(desk: _Desk, _: argparse.Namespace) -> AsyncIterator[str]:
+    """Seals every record under the newest key. Sessions go on meanwhile: whoever overtakes us seals it newly anyway."""
+    rewrapped = newest = unreadable = left = 0
+    async for reading in desk.store.all():
+        for _attempt in range(TRIES):
+            session = reading.session
+            if session is None or not reading.older_key:
+                break
+            written = await desk.store.replace(replace(session, version=session.version + 1), session.version)
+            if written.done:
+                rewrapped += 1
+                break
+            reading = await desk.store.get(session.key)
+        else:
+            left += 1
+            continue
+        newest += reading.session is not None and not reading.older_key
+        unreadable += reading.key_removed
+    yield f"{rewrapped} records sealed anew, {newest} were sealed under the newest key already"
+    if unreadable:
+        yield f"{unreadable} records are sealed under keys that are not in the ring: add the key, or let them expire"
+    if left:
+        yield f"{left} records moved too often: run this again"
+
+
+def _is(session: Session | None, fingerprint: str) -> bool:
+    return session is not None and session.fingerprint == fingerprint
+
+
+def _time(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

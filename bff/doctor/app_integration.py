@@ -1,0 +1,130 @@
+"""The app integration at Okta: rotation, the access policy, and all that `bff okta plan` compares.
+
+With credentials for the Management API this is the plan, in the words of a doctor. Without them only a little can be
+seen from outside, and each check says what to look at by hand.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+from urllib.parse import urlsplit
+
+from bff.doctor.finding import Finding, fail, ok, skipped, warn
+from bff.oidc.token import Denied, TokenAnswer
+from bff.okta.app_properties import CLIENT
+from bff.okta.difference import Difference
+from bff.okta.provision import Plan
+from bff.settings import Settings
+
+# Not as wanted, and yet people sign in, stay signed in, and no token goes astray.
+_HARMLESS: Final = frozenset(
+    {"label", "client_uri", "trusted_origin", "participate_slo"}
+    | {"frontchannel_logout_uri", "frontchannel_logout_session_required"}
+)
+_ROTATION: Final = ("refresh_token_rotation", "refresh_token_leeway")
+_TOKEN: Final = "set BFF_OKTA_API_TOKEN_FILE (docs/okta.md) and run this again"
+_POLICIES: Final = "Security > API > Authorization Servers > this server > Access Policies"
+
+
+def from_plan(planned: Plan, settings: Settings, answers: Sequence[TokenAnswer]) -> list[Finding]:
+    """`answers` are those of the token endpoint."""
+    differences, app = planned.findings.differences, planned.view.app
+    policy = [one for one in differences if one.part == "access_policy"]
+    rotation = [one for one in differences if one.name in _ROTATION]
+    rest = [one for one in differences if one not in policy and one not in rotation]
+    told = [_difference(f"okta.{one.name}", one) for one in rest]
+    if not rest and app is not None:
+        told = [ok("okta", f"the app integration {app.get('label')!r} is as the settings want it")]
+    closed = planned.view.policies.closed if planned.view.policies else ""
+    seen_policy = [_difference("access_policy", one) for one in policy]
+    if not seen_policy:
+        seen_policy = [from_outside_policy(settings, answers)] if closed else [_policy(settings, answers)]
+    notes = [ok("okta.note", note) for note in planned.findings.notes]
+    return [*seen_policy, *_rotation(planned, settings, rotation), *told, *notes]
+
+
+def _difference(name: str, one: Difference) -> Finding:
+    seen = f"{one.why} It is {_value(one.has)}, wanted is {_value(one.wants)}."
+    return warn(name, seen, _sentence(one.mend)) if _is_harmless(one) else fail(name, seen, _sentence(one.mend))
+
+
+def _is_harmless(one: Difference) -> bool:
+    """A grace of Okta's that is longer than ours leaves us time; a shorter one takes a repeat for theft."""
+    longer = one.name == "refresh_token_leeway" and isinstance(one.has, int) and one.has > one.wants
+    return longer or one.name in _HARMLESS
+
+
+def _value(value: object) -> str:
+    match value:
+        case None:
+            return "(nothing)"
+        case list():
+            return ", ".join(_value(one) for one in value) or "(nothing)"
+        case {"kid": kid}:
+            return f"key {kid}"
+        case _:
+            return str(value)
+
+
+def _sentence(text: str) -> str:
+    return text if text.endswith(".") else f"{text[:1].upper()}{text[1:]}."
+
+
+def _rotation(planned: Plan, settings: Settings, differing: Sequence[Difference]) -> list[Finding]:
+    if planned.view.app is None:
+        return []
+    if "offline_access" not in settings.scopes:
+        return [_no_refresh()]
+    if differing:
+        return [_difference(one.name, one) for one in differing]
+    held = planned.view.app.get(CLIENT[0], {}).get(CLIENT[1], {}).get("refresh_token") or {}
+    grace = held.get("leeway", settings.refresh_grace)
+    return [ok("rotation", f"after every use, grace period {grace} s, as BFF_REFRESH_GRACE says")]
+
+
+def _no_refresh() -> Finding:
+    mend = "Add offline_access to BFF_SCOPES, unless people are meant to sign in again every hour."
+    return warn("rotation", "BFF_SCOPES leave out offline_access: there are no refresh tokens.", mend)
+
+
+def from_outside(settings: Settings, answers: Sequence[TokenAnswer]) -> list[Finding]:
+    """What is known without the Management API."""
+    if "offline_access" not in settings.scopes:
+        rotation = _no_refresh()
+    else:
+        hand = (
+            "Applications > this app > General > Refresh Token: Rotate token after every use, grace period "
+            f"{settings.refresh_grace} seconds (BFF_REFRESH_GRACE; Terraform leaves it at 0); or {_TOKEN}."
+        )
+        rotation = skipped("rotation", "no credentials for Okta's Management API at hand", hand)
+    rest = (
+        f"By hand: Sign-out redirect URI {settings.post_logout_redirect_uri}, Initiate login URI "
+        f"{settings.public_url}/auth/login, groups under Assignments, Require PKCE; or {_TOKEN}."
+    )
+    app = skipped("okta", "no credentials for Okta's Management API at hand", rest)
+    return [from_outside_policy(settings, answers), rotation, app]
+
+
+def from_outside_policy(settings: Settings, answers: Sequence[TokenAnswer]) -> Finding:
+    """Okta looks at the policy before it looks at a token in some cases only: silence proves nothing."""
+    known = _policy(settings, answers)
+    if known.status == "fail" or not _custom_server(settings):
+        return known
+    mend = (
+        f"{_POLICIES}: there must be a policy for this client, with a rule that has Authorization Code. A missing one "
+        f"shows at a sign-in, as access_denied (no_matching_policy). Or {_TOKEN}."
+    )
+    return skipped("access_policy", "the policy cannot be looked at from here", mend)
+
+
+def _policy(settings: Settings, answers: Sequence[TokenAnswer]) -> Finding:
+    if not _custom_server(settings):
+        return ok("access_policy", "none needed: the org's own server has fixed policies")
+    if any(isinstance(answer, Denied) and answer.error == "access_denied" for answer in answers):
+        seen = "The token endpoint answers access_denied: no access policy lets this client in (no_matching_policy)."
+        mend = f"{_POLICIES} > Add Policy for this client, Add Rule with Authorization Code; `bff okta apply` does it."
+        return fail("access_policy", seen, mend)
+    return ok("access_policy", "a policy and a rule let this client's people sign in")
+
+
+def _custom_server(settings: Settings) -> bool:
+    return urlsplit(settings.issuer).path.startswith("/oauth2/")

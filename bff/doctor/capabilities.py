@@ -1,0 +1,58 @@
+"""What the provider offers, against what the settings ask for: signing algorithms and keys, PKCE, pushed requests."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from bff.doctor.finding import Finding, fail, ok, warn
+from bff.doctor.metadata import unreachable
+from bff.errors import ProviderUnavailable
+from bff.oidc.jwks import MAX_JWKS_BYTES, parse_key_set
+from bff.oidc.metadata import ProviderMetadata
+from bff.oidc.token import NoAnswer
+from bff.provider.http_exchange import HttpExchange
+from bff.settings import Settings
+
+
+async def keys(http: HttpExchange, settings: Settings, metadata: ProviderMetadata) -> Finding:
+    url = metadata.jwks_uri
+    answer = await http.send("GET", url, within=settings.provider_timeout, limit=MAX_JWKS_BYTES)
+    if isinstance(answer, NoAnswer):
+        return unreachable("keys", url, answer.why)
+    if answer.status != 200:
+        mend = "The provider's keys must be reachable, or no ID token can be verified: is a proxy in between?"
+        return fail("keys", f"{url} answers {answer.status}.", mend)
+    try:
+        found = parse_key_set(answer.body)
+    except ProviderUnavailable as refused:
+        mend = "The provider must publish RSA keys of 2048 bits or more, or EC keys, for signatures."
+        return fail("keys", f"{url}: {refused}", mend)
+    wanted = settings.id_token_algorithms
+    usable = [alg for alg in wanted if any(alg in key.algorithms for key in found.keys)]
+    said = metadata.id_token_signing_alg_values_supported
+    if not usable or not set(wanted) & set(said):
+        seen = f"BFF_ID_TOKEN_ALGORITHMS is {' '.join(wanted)}, the provider signs with {' '.join(said)[:200]}"
+        return fail("keys", f"{seen}.", "Set BFF_ID_TOKEN_ALGORITHMS to what the provider signs with; Okta's is RS256.")
+    return ok("keys", f"{len(found.keys)} at {url}, good for {' '.join(usable)}")
+
+
+def pkce(fields: Mapping[str, Any]) -> Finding:
+    """A provider that lists methods without S256 has been refused with its document."""
+    if fields.get("code_challenge_methods_supported") is None:
+        mend = "Okta says S256; for another provider read in its documents that it checks S256 (RFC 7636)."
+        return warn("pkce", "The provider does not say whether it checks PKCE.", mend)
+    return ok("pkce", "S256")
+
+
+def pushed_requests(settings: Settings, metadata: ProviderMetadata) -> Finding:
+    """What is decided without asking; whether a push is taken, `bff.doctor.redirect_uri` sees."""
+    offered = metadata.pushed_authorization_request_endpoint is not None
+    required = metadata.require_pushed_authorization_requests
+    if settings.par == "always" and not offered:
+        mend = "Set BFF_PAR to auto, or have the feature switched on in the org (Okta has it on Identity Engine)."
+        return fail("par", "BFF_PAR is always, and the provider has no endpoint for pushed requests.", mend)
+    if settings.par == "never" and required:
+        mend = "Set BFF_PAR to auto: this provider takes no authorization request from a browser."
+        return fail("par", "BFF_PAR is never, and the provider requires pushed requests.", mend)
+    if settings.par == "never":
+        return ok("par", "not used, as BFF_PAR says")
+    return ok("par", "offered and used" if offered else "not offered: requests go by the browser")

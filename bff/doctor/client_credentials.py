@@ -1,0 +1,99 @@
+"""Does the provider believe that we are the client? Asked with a refresh that cannot succeed, for every secret we hold.
+
+The refresh token does not exist, so nobody's session is touched: `invalid_client` says that we are not believed, any
+other refusal that we were. What the refusal says besides is worth a line of its own.
+"""
+
+import time
+from dataclasses import dataclass, replace
+
+from bff import from_settings
+from bff.doctor.finding import Finding, fail, ok, warn
+from bff.oidc.client_auth import Candidate, ClientAuthentication
+from bff.oidc.metadata import ProviderMetadata
+from bff.oidc.token import Denied, NoAnswer, TokenAnswer
+from bff.okta.client_secrets import NO_TOKEN, judge
+from bff.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """`believed` is None where no answer told. `answers` are those to every secret or key, in their order."""
+
+    findings: tuple[Finding, ...]
+    believed: bool | None
+    answers: tuple[TokenAnswer, ...]
+
+
+async def ask(settings: Settings, metadata: ProviderMetadata) -> Asked:
+    """Raises ConfigurationError where a key or a CA file cannot be used."""
+    proof = from_settings.client_auth(settings)
+    answers = tuple([await _ask_as(settings, proof, candidate) for candidate in proof.candidates])
+    verdicts = [judge(answer) for answer in answers]
+    believed = True if "accepted" in verdicts else False if set(verdicts) == {"refused"} else None
+    findings = [
+        _verdict(settings, metadata, name, verdict, answer, others_work=believed is True)
+        for name, verdict, answer in zip(_names(settings, proof), verdicts, answers, strict=True)
+    ]
+    return Asked((*findings, *_what_else(settings, answers)), believed, answers)
+
+
+async def _ask_as(settings: Settings, proof: ClientAuthentication, candidate: Candidate) -> TokenAnswer:
+    provider = from_settings.provider(settings, time.time)
+    provider.authenticate_as(replace(proof, candidates=(candidate,)))
+    try:
+        return await provider.refresh(NO_TOKEN, answer_within=settings.provider_timeout)
+    finally:
+        await provider.close()
+
+
+def _names(settings: Settings, proof: ClientAuthentication) -> list[str]:
+    if proof.method == "private_key_jwt":
+        return ["client_private_key"]
+    held = {"client_secret": settings.client_secret, "client_secret_next": settings.client_secret_next}
+    return [name for name, secret in held.items() if secret is not None]
+
+
+def _verdict(
+    settings: Settings, metadata: ProviderMetadata, name: str, verdict: str, answer: TokenAnswer, *, others_work: bool
+) -> Finding:
+    called = f"BFF_{name.upper()}"
+    if verdict == "accepted":
+        return ok(name, f"the token endpoint accepts {called} ({settings.client_auth})")
+    if verdict == "unknown":
+        why = answer.why if isinstance(answer, NoAnswer) else getattr(answer, "error", "it asks to come back later")
+        mend = "Run this again; where it stays, look at the way out (BFF_PROVIDER_PROXY) and at status.okta.com."
+        return fail(name, f"The token endpoint did not say whether it accepts {called} ({why}).", mend)
+    seen = f"The token endpoint refuses {called} of client {settings.client_id} (invalid_client)."
+    if others_work:
+        mend = "The other secret works. Take this one away; `bff okta rotate-secret` makes a new second one."
+        return warn(name, seen, mend)
+    if name == "client_private_key":
+        mend = (
+            "Compare the public half and kid with General > Client Credentials > Public keys (`bff okta apply` "
+            "registers it), and set BFF_CLIENT_KEY_ID where the app has more than one key. Is the clock right?"
+        )
+        return fail(name, seen, mend)
+    methods = metadata.token_endpoint_auth_methods_supported
+    mend = (
+        "Applications > this app > General > Client Credentials: is it this client ID, is the secret active, is the "
+        f"client authentication the method of BFF_CLIENT_AUTH ({settings.client_auth}), and is the app active? "
+        "`bff okta apply` writes an active secret."
+    )
+    if settings.client_auth not in methods:
+        mend = f"The provider offers {' '.join(methods)[:200]}: set BFF_CLIENT_AUTH to one of them. {mend}"
+    return fail(name, seen, mend)
+
+
+def _what_else(settings: Settings, answers: tuple[TokenAnswer, ...]) -> list[Finding]:
+    """A client that was believed may still not be allowed to refresh, or have to send more than we do."""
+    errors = {answer.error for answer in answers if isinstance(answer, Denied)}
+    told = []
+    if errors & {"unauthorized_client", "unsupported_grant_type"} and "offline_access" in settings.scopes:
+        mend = "Applications > this app > General > Grant type: tick Refresh Token (`bff okta apply` does)."
+        told.append(fail("grant_types", "The app may not use refresh tokens: nobody stays signed in.", mend))
+    # Asked without a proof: an app that wants one says so, and is right where BFF_DPOP is on.
+    if errors & {"use_dpop_nonce", "invalid_dpop_proof"} and settings.dpop == "off":
+        mend = "Applications > this app > General > Proof of possession: off (`bff okta apply` does it)."
+        told.append(fail("proof_of_possession", "The app asks for DPoP proofs, which are not sent.", mend))
+    return told

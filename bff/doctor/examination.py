@@ -1,0 +1,77 @@
+"""All checks, in the order in which a person would look: ourselves, the provider, the app at Okta, what is around us.
+
+A check whose ground is missing is not made: without metadata there is no token endpoint to ask.
+"""
+
+import asyncio
+import ssl
+import time
+from collections.abc import Callable
+
+from bff.doctor import (
+    app_integration,
+    capabilities,
+    client_credentials,
+    own_settings,
+    redirect_uri,
+    store,
+    surroundings,
+)
+from bff.doctor.finding import Finding, fail, skipped
+from bff.doctor.metadata import discover
+from bff.errors import ConfigurationError
+from bff.oidc.token import TokenAnswer
+from bff.okta.api_error import OktaManagementError
+from bff.okta.connection import differences
+from bff.okta.okta_settings import OktaSettings
+from bff.provider.http_exchange import HttpExchange
+from bff.settings import Settings
+
+
+async def examine(
+    settings: Settings, okta: OktaSettings | None, *, clock: Callable[[], float] = time.time
+) -> list[Finding]:
+    """`okta` None: no credentials for the Management API. `clock` is in seconds since the epoch. Never writes."""
+    found = [own_settings.key_ring(settings), own_settings.cookies(settings), *await store.examine(settings)]
+    at_provider, answers = await _provider(settings, clock)
+    found += [*at_provider, *await _app(settings, okta, answers)]
+    found += await surroundings.upstreams(settings)
+    return [*found, own_settings.trusted_proxies(settings), await surroundings.public_url(settings)]
+
+
+async def _provider(settings: Settings, clock: Callable[[], float]) -> tuple[list[Finding], tuple[TokenAnswer, ...]]:
+    try:
+        http = HttpExchange(proxy=settings.provider_proxy, ca_file=settings.provider_ca_file)
+    except (OSError, ssl.SSLError):
+        mend = "Give a file of certificates in PEM."
+        return [fail("metadata", f"BFF_PROVIDER_CA_FILE ({settings.provider_ca_file}) cannot be used.", mend)], ()
+    try:
+        discovered = await discover(http, settings, clock)
+        metadata = discovered.metadata
+        if metadata is None:
+            why, mend = "the provider's metadata cannot be used", "Mend what is said above, then run this again."
+            names = ("keys", "pkce", "par", "client_credentials", "redirect_uri")
+            return [*discovered.findings, *(skipped(name, why, mend) for name in names)], ()
+        found = [*discovered.findings, await capabilities.keys(http, settings, metadata)]
+        found.append(capabilities.pkce(discovered.fields))
+        try:
+            asked = await client_credentials.ask(settings, metadata)
+        except ConfigurationError as error:
+            return [*found, fail("client_credentials", f"{error.setting} {error.problem}", error.mend)], ()
+        found += asked.findings
+        found += await redirect_uri.dry_request(http, settings, metadata, believed=asked.believed)
+        return found, asked.answers
+    finally:
+        await http.close()
+
+
+async def _app(settings: Settings, okta: OktaSettings | None, answers: tuple[TokenAnswer, ...]) -> list[Finding]:
+    if okta is None:
+        return app_integration.from_outside(settings, answers)
+    try:
+        planned = await asyncio.to_thread(differences, settings, okta)
+    except OktaManagementError as error:
+        return [fail("okta", error.problem, error.mend)]
+    except ConfigurationError as error:
+        return [fail("okta", f"{error.setting} {error.problem}", error.mend)]
+    return app_integration.from_plan(planned, settings, answers)

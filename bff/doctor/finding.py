@@ -1,0 +1,37 @@
+"""What one check found: whether it holds, what was seen, and what the operator does next."""
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, TypeAlias
+
+Status: TypeAlias = Literal["ok", "warn", "fail", "skipped"]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """`name` is stable. Neither text holds a secret; `mend` is empty only where there is nothing to do."""
+
+    name: str
+    status: Status
+    seen: str
+    mend: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def ok(name: str, seen: str) -> Finding:
+    return Finding(name, "ok", seen)
+
+
+def warn(name: str, seen: str, mend: str) -> Finding:
+    """Allowed, and yet likely not what was meant, or not to be seen from here."""
+    return Finding(name, "warn", seen, mend)
+
+
+def fail(name: str, seen: str, mend: str) -> Finding:
+    """People cannot sign in, or one of the two promises does not hold."""
+    return Finding(name, "fail", seen, mend)
+
+
+def skipped(name: str, why: str, mend: str) -> Finding:
+    return Finding(name, "skipped", why, mend)

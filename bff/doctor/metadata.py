@@ -1,0 +1,153 @@
+"""The discovery document, the issuer that it names, and how far our clock is from the provider's.
+
+The running BFF only refuses a document that does not fit; here it is read a little further, to say what to do.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
+from typing import Any, Final
+from urllib.parse import quote, urlsplit
+
+from bff.doctor.finding import Finding, fail, ok, skipped, warn
+from bff.oidc.metadata import MAX_METADATA_BYTES, MetadataRefused, ProviderMetadata, parse_metadata
+from bff.oidc.strict_json import JsonRefused, read_object
+from bff.oidc.token import NoAnswer
+from bff.provider.http_exchange import HttpAnswer, HttpExchange
+from bff.settings import Settings
+
+WELL_KNOWN: Final = "/.well-known/openid-configuration"
+CLOCK_NOTED: Final = 10.0  # seconds of difference that are worth a word; `Date` counts whole ones
+_SERVERS: Final = "Security > API > Authorization Servers"
+_WAY: Final = (
+    "Check BFF_ISSUER, the name server and the firewall; BFF_PROVIDER_PROXY if there is a proxy on the way out"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Discovered:
+    """`metadata` is None where the document cannot be used; `fields` are those of the document as it came."""
+
+    findings: tuple[Finding, ...]
+    metadata: ProviderMetadata | None = None
+    fields: Mapping[str, Any] = field(default_factory=dict)
+
+
+async def discover(http: HttpExchange, settings: Settings, clock: Callable[[], float]) -> Discovered:
+    """`clock` is in seconds since the epoch."""
+    url = settings.issuer + WELL_KNOWN
+    before = clock()
+    answer = await http.send("GET", url, within=settings.provider_timeout, limit=MAX_METADATA_BYTES)
+    now = (before + clock()) / 2
+    if isinstance(answer, NoAnswer):
+        return Discovered((unreachable("metadata", url, answer.why),))
+    time = _clock(answer, now, settings.clock_skew)
+    try:
+        fields = read_object(answer.body, max_bytes=MAX_METADATA_BYTES) if answer.status == 200 else {}
+    except JsonRefused:
+        fields = {}
+    if not isinstance(named := fields.get("issuer"), str):
+        return Discovered((_no_document(answer, url, settings.issuer), time))
+    if named != settings.issuer:
+        return Discovered((_another_issuer(settings.issuer, named), time))
+    try:
+        metadata = parse_metadata(answer.body, settings.issuer)
+    except MetadataRefused as refused:
+        mend = "Is this an OpenID provider with the code flow? A proxy on the way may also have changed the document."
+        return Discovered((fail("metadata", str(refused), mend), time))
+    read = ok("metadata", f"{url}: {_kind(settings.issuer)}")
+    return Discovered((read, await _issuer_for_client(http, settings, url), time), metadata, fields)
+
+
+def unreachable(name: str, url: str, why: str) -> Finding:
+    if "SSL" in why or "Certificate" in why:
+        mend = "Its certificate is not trusted here: set BFF_PROVIDER_CA_FILE to the CA of the proxy that re-signs TLS."
+        return fail(name, f"{url} cannot be reached ({why}).", mend)
+    return fail(name, f"{url} cannot be reached ({why}).", f"{_WAY}.")
+
+
+def _no_document(answer: HttpAnswer, url: str, issuer: str) -> Finding:
+    seen = f"{url} answers {answer.status}, and no discovery document."
+    if answer.status == 404:
+        mend = f"The org has no such authorization server: take the issuer from {_SERVERS}, or use the org's address."
+    elif 300 <= answer.status < 400:
+        mend = "BFF_ISSUER must be the address itself, not one that leads there: scheme, host and path of the issuer."
+    elif answer.status >= 500 or answer.status == 429:
+        mend = "The provider is not well at the moment (status.okta.com); run this again."
+    else:
+        mend = f"{_WAY}; is {urlsplit(issuer).netloc} the Okta domain, without -admin?"
+    return fail("metadata", seen, mend)
+
+
+def _another_issuer(configured: str, named: str) -> Finding:
+    """Compared character by character (OIDC Discovery section 4.3)."""
+    seen = f"The provider calls itself {named[:300]}, and BFF_ISSUER is {configured}."
+    theirs, ours = named.rstrip("/"), configured.rstrip("/")
+    if theirs == ours:
+        return fail("issuer", seen, f"Set BFF_ISSUER to exactly {named[:300]}: the slash at the end counts.")
+    if _path(theirs) == _path(ours):
+        mend = (
+            f"Set BFF_ISSUER to {named[:300]} (a custom domain, or the org's own), or change the issuer: {_SERVERS} > "
+            "this server > Settings > Issuer. Sessions of the old issuer sign in once more."
+        )
+        return fail("issuer", seen, mend)
+    return fail("issuer", seen, f"Set BFF_ISSUER to {named[:300]}, if that is the provider which is meant.")
+
+
+def _path(url: str) -> str:
+    try:
+        return urlsplit(url).path
+    except ValueError:
+        return ""
+
+
+async def _issuer_for_client(http: HttpExchange, settings: Settings, url: str) -> Finding:
+    """Okta tells what this client's ID tokens will name: an app has an issuer mode of its own.
+
+    Providers that do not know the parameter pass over it, and answer as before.
+    """
+    asked = f"{url}?client_id={quote(settings.client_id, safe='')}"
+    answer = await http.send("GET", asked, within=settings.provider_timeout, limit=MAX_METADATA_BYTES)
+    named = None
+    if isinstance(answer, HttpAnswer) and answer.status == 200:
+        try:
+            named = read_object(answer.body, max_bytes=MAX_METADATA_BYTES).get("issuer")
+        except JsonRefused:
+            named = None
+    if isinstance(named, str) and named != settings.issuer:
+        seen = f"For this app the provider signs as {named[:300]}, and BFF_ISSUER is {settings.issuer}."
+        mend = (
+            "Applications > this app > Sign On > OpenID Connect ID Token > Issuer: the one of BFF_ISSUER, or Dynamic; "
+            f"or set BFF_ISSUER to {named[:300]}."
+        )
+        return fail("issuer", seen, mend)
+    if isinstance(answer, HttpAnswer) and answer.status == 400:
+        mend = (
+            "Mend BFF_CLIENT_ID (General > Client Credentials), or BFF_ISSUER: is it the right org? Is the app active?"
+        )
+        return fail("issuer", f"The provider knows no client {settings.client_id}.", mend)
+    return ok("issuer", settings.issuer)
+
+
+def _kind(issuer: str) -> str:
+    path = urlsplit(issuer).path
+    if path.startswith("/oauth2/"):
+        return f"custom authorization server {path.removeprefix('/oauth2/')}"
+    return "the org's own authorization server" if not path else "an authorization server"
+
+
+def _clock(answer: HttpAnswer, now: float, allowed: int) -> Finding:
+    """`Date` is of the moment the answer was made; a cache on the way adds its `Age` (RFC 9111 section 5.1)."""
+    try:
+        theirs = parsedate_to_datetime(answer.headers["date"]).timestamp() + float(answer.headers.get("age", "0"))
+    except (KeyError, ValueError, TypeError):
+        why, mend = "The provider's answers carry no date.", "Compare this machine's clock by hand (`timedatectl`)."
+        return skipped("clock", why, mend)
+    ahead = now - theirs
+    seen = f"This machine's clock is {abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} the provider's"
+    mend = "Set the clock by NTP (`timedatectl set-ntp true`, chrony); in a virtual machine also after a suspend."
+    if abs(ahead) > allowed:
+        return fail("clock", f"{seen}, more than BFF_CLOCK_SKEW ({allowed} s): ID tokens are refused.", mend)
+    if abs(ahead) > CLOCK_NOTED:
+        return warn("clock", f"{seen}.", mend)
+    return ok("clock", f"within {max(1.0, abs(ahead)):.0f} s of the provider's")

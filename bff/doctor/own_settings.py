@@ -1,0 +1,74 @@
+"""What can be seen in the settings alone: the key ring, the cookies' sizes, and whom we trust in front of us."""
+
+import time
+from typing import Final
+
+from bff.doctor.finding import Finding, fail, ok, warn
+from bff.endpoints import sign_in_attempts
+from bff.endpoints.cookies import LOGIN_COOKIES_BYTES, VALUE_LIMIT, CookieNames
+from bff.endpoints.current_session import new_browser_cookie, seal_session_cookie
+from bff.session.login_transaction import begin, seal_transaction
+from bff.session.return_to import LENGTH_LIMIT
+from bff.session.sealing import KeyRing, new_session_id
+from bff.settings import Settings
+from bff.settings_laws import is_loopback
+
+COOKIE_LINE: Final = 8192  # bytes of one header line that nginx takes as it is shipped, and most others at least
+MANY_KEYS: Final = 4
+
+
+def key_ring(settings: Settings) -> Finding:
+    newest, *older = KeyRing.from_keys(settings.session_key_ring).key_ids
+    seen = f"{1 + len(older)} in the ring, newest {newest}"
+    seen += f", only opening: {', '.join(older)}" if older else ""
+    if len(older) >= MANY_KEYS:
+        mend = "`bff keys rewrap` seals all records under the newest; then the oldest can go (docs/sessions.md)."
+        return warn("key_ring", f"{seen}. Every one of them opens sessions.", mend)
+    return ok("key_ring", f"{seen}; how old a key is is not recorded")
+
+
+def cookies(settings: Settings) -> Finding:
+    """Sealed as they will be, for the longest address to return to. Nobody is given these."""
+    ring, names = KeyRing.from_keys(settings.session_key_ring), CookieNames(secure=settings.cookies_secure)
+    transaction = begin(
+        now=time.time(),
+        return_to="/" * LENGTH_LIMIT,
+        issuer=settings.issuer,
+        redirect_uri=settings.redirect_uri,
+        browser="x" * 43,
+    )
+    pairs = {
+        names.session: seal_session_cookie(new_session_id(), ring),
+        names.browser: new_browser_cookie(),
+        names.attempts: ring.seal_text(sign_in_attempts.PURPOSE, bytes(8 * sign_in_attempts.LIMIT)),
+    }
+    session = len(names.session) + 1 + len(pairs[names.session])
+    usual = sum(len(name) + len(value) + 3 for name, value in pairs.items())
+    login = len(seal_transaction(transaction, ring))
+    most = usual + LOGIN_COOKIES_BYTES
+    seen = (
+        f"session {session} bytes, all of ours {usual}, {most} at most with sign-ins under way "
+        f"(limits: {VALUE_LIMIT} a cookie, {COOKIE_LINE} a header line)"
+    )
+    if login > VALUE_LIMIT or most > COOKIE_LINE:
+        mend = "Shorten BFF_PUBLIC_URL or BFF_CALLBACK_PATH, or let the proxy in front take longer header lines."
+        return fail("cookies", seen, mend)
+    return ok("cookies", seen)
+
+
+def trusted_proxies(settings: Settings) -> Finding:
+    """With https in the public URL somebody in front of us ends TLS: only if we believe him do we know who asks."""
+    if not settings.public_url.startswith("https:"):
+        return ok("trusted_proxies", "none expected: the public URL is http on this machine")
+    if not settings.trusted_proxies:
+        near = isinstance(settings.listen_address, tuple) and is_loopback(settings.listen_address[0])
+        guess = "127.0.0.1 ::1" if near else "the address or network of the proxy, like 10.0.0.0/8"
+        if not isinstance(settings.listen_address, tuple):
+            guess = "unix"
+        seen = "BFF_TRUSTED_PROXIES is empty, and a proxy ends TLS in front of us: every client has its address."
+        mend = f"Set BFF_TRUSTED_PROXIES to {guess}; the proxy must set X-Forwarded-For, not pass it on."
+        return warn("trusted_proxies", seen, mend)
+    if {"0.0.0.0/0", "::/0"} & set(settings.trusted_proxies):
+        mend = "Name the proxy's own address or network: any client can claim any address now."
+        return warn("trusted_proxies", "BFF_TRUSTED_PROXIES trusts everybody.", mend)
+    return ok("trusted_proxies", ", ".join(settings.trusted_proxies))

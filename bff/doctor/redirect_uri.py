@@ -1,0 +1,133 @@
+"""Would the provider send a browser back to us? A dry authorization request, whose redirect is read and not followed.
+
+`prompt=none` shows nothing to anybody and begins nothing: without a session at the provider it ends at once, at our
+redirect URI, with `login_required`. What is wrong with the client or the URI itself stays on a page of the provider's
+(RFC 6749 section 4.1.2.1). One request of an operator does no harm to Okta's limit for clients (60 a minute); a running
+BFF never asks from here.
+"""
+
+import secrets
+import time
+from typing import Final
+from urllib.parse import urlsplit
+
+from bff import from_settings
+from bff.doctor.capabilities import pushed_requests
+from bff.doctor.finding import Finding, fail, ok, warn
+from bff.oidc.authorization import (
+    AuthorizationError,
+    Code,
+    SignInOptions,
+    authorization_parameters,
+    authorization_url,
+    read_authorization_response,
+)
+from bff.oidc.metadata import ProviderMetadata
+from bff.oidc.pkce import s256_challenge
+from bff.oidc.pushed_authorization import NotPushed, Pushed, pushed_parameters
+from bff.oidc.token import NoAnswer
+from bff.provider.http_exchange import HttpAnswer, HttpExchange
+from bff.settings import Settings
+
+LARGEST_PAGE: Final = 1 << 20  # bytes of a page that nobody reads
+_CONSOLE: Final = "Applications > this app > General > Sign-in redirect URIs"
+# Said to a browser that nobody is signed in with: all is well with the request itself.
+_NOBODY: Final = frozenset(
+    {"login_required", "interaction_required", "consent_required", "account_selection_required", "mfa_required"}
+)
+_MENDS: Final = {
+    "access_denied": "An access policy or a network zone says no: look at Access Policies of the authorization server "
+    "and at the app's sign-on policy.",
+    "invalid_scope": "BFF_SCOPES holds a scope that this authorization server does not know: Security > API > "
+    "Authorization Servers > this server > Scopes.",
+    "unauthorized_client": "Applications > this app > General > Grant type: tick Authorization Code.",
+    "unsupported_response_type": "Applications > this app > General > Grant type: tick Authorization Code.",
+}
+
+
+async def dry_request(
+    http: HttpExchange, settings: Settings, metadata: ProviderMetadata, *, believed: bool | None
+) -> list[Finding]:
+    """The findings `par` and `redirect_uri`. `believed`: the token endpoint accepts our credentials, so that the client
+    is known; None where it did not tell. Raises ConfigurationError."""
+    parameters = authorization_parameters(
+        client_id=settings.client_id,
+        redirect_uri=settings.redirect_uri,
+        scopes=settings.scopes,
+        state=secrets.token_urlsafe(32),
+        nonce=secrets.token_urlsafe(32),
+        code_challenge=s256_challenge(secrets.token_urlsafe(32)),
+        options=SignInOptions(prompt="none"),
+    )
+    par = pushed_requests(settings, metadata)
+    offered = metadata.pushed_authorization_request_endpoint is not None
+    if par.status == "ok" and offered and settings.par != "never" and believed is not False:
+        parameters, refused = await _pushed(settings, metadata, parameters)
+        par = refused or par
+    url = authorization_url(metadata, parameters)
+    answer = await http.send("GET", url, within=settings.provider_timeout, limit=LARGEST_PAGE)
+    return [par, _judged(settings, answer, believed)]
+
+
+async def _pushed(
+    settings: Settings, metadata: ProviderMetadata, parameters: dict[str, str]
+) -> tuple[dict[str, str], Finding | None]:
+    """What the browser would carry, and what is wrong with pushing it."""
+    provider = from_settings.provider(settings, time.time)
+    try:
+        answer = await provider.push(parameters)
+    finally:
+        await provider.close()
+    match answer:
+        case Pushed(request_uri):
+            return pushed_parameters(settings.client_id, request_uri), None
+        case NotPushed(why):
+            must = settings.par == "always" or metadata.require_pushed_authorization_requests
+            mend = (
+                "Is the client's authentication accepted, and the redirect URI registered? Else set BFF_PAR to never."
+            )
+            seen = f"The provider does not take a pushed request ({why})."
+            return parameters, fail("par", seen, mend) if must else warn("par", seen, mend)
+
+
+def _judged(settings: Settings, answer: HttpAnswer | NoAnswer, believed: bool | None) -> Finding:
+    if isinstance(answer, NoAnswer):
+        mend = "Browsers must reach the authorization endpoint; from here it is asked for this check alone."
+        return warn("redirect_uri", f"The authorization endpoint could not be asked ({answer.why}).", mend)
+    location = answer.headers.get("location", "")
+    if 300 <= answer.status < 400 and location:
+        return _sent_on(settings, location)
+    if 400 <= answer.status < 500 and answer.status != 429:
+        return _kept(settings, answer.status, believed)
+    seen = f"The authorization endpoint answers {answer.status} to a request that shows nothing."
+    return warn("redirect_uri", seen, f"Run this again, or sign in once; {_CONSOLE} must hold {settings.redirect_uri}.")
+
+
+def _sent_on(settings: Settings, location: str) -> Finding:
+    target, _, query = location.partition("?")
+    if target != settings.redirect_uri:
+        seen = f"The provider sends the browser to {urlsplit(location).netloc or 'a page of its own'} first."
+        return warn("redirect_uri", seen, f"Sign in once to be sure; {_CONSOLE} must hold {settings.redirect_uri}.")
+    match read_authorization_response(query):
+        case AuthorizationError(error) if error in _NOBODY:
+            return ok("redirect_uri", f"{settings.redirect_uri} is accepted")
+        case AuthorizationError(error):
+            mend = _MENDS.get(
+                error, "`bff okta plan` compares the app with the settings; docs/okta.md lists the fields."
+            )
+            return fail("redirect_uri", f"The provider accepts the URI, and refuses the request ({error}).", mend)
+        case Code():
+            return ok("redirect_uri", f"{settings.redirect_uri} is accepted")
+        case _:
+            mend = "A proxy between here and the provider may have changed the answer."
+            return fail("redirect_uri", "The provider's answer at the redirect URI cannot be read.", mend)
+
+
+def _kept(settings: Settings, status: int, believed: bool | None) -> Finding:
+    seen = (
+        f"The provider keeps the browser on an error page ({status}) instead of sending it to {settings.redirect_uri}."
+    )
+    register = f"{_CONSOLE}: add exactly {settings.redirect_uri} (`bff okta apply` does it)"
+    if believed:
+        return fail("redirect_uri", seen, f"{register}.")
+    return fail("redirect_uri", seen, f"{register}; or the client ID is unknown, or the app not active.")

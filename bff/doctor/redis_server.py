@@ -1,0 +1,156 @@
+"""A Redis store: reachable, writable, and would it keep what it was given? TIME, ROLE, INFO and CONFIG GET, no write.
+
+A user with only the rights that the store needs may ask neither INFO nor CONFIG, and managed services forbid CONFIG:
+then it is said what to look at.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from redis.asyncio import ConnectionPool
+from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
+
+from bff.doctor.finding import Finding, fail, ok, warn
+from bff.storage.redis_servers import Command, exchange, servers_of
+from bff.storage.redis_url import RedisTarget
+
+ANSWER_WITHIN: Final = 5.0  # seconds for all of it
+_QUESTIONS: Final[tuple[Command, ...]] = (
+    ("TIME",),  # what the store itself asks; PING is not among its rights
+    ("ROLE",),
+    ("INFO", "memory"),
+    ("INFO", "persistence"),
+    ("CONFIG", "GET", "maxmemory-policy"),
+    ("CONFIG", "GET", "maxmemory"),
+    ("CONFIG", "GET", "appendonly"),
+    ("CONFIG", "GET", "appendfsync"),
+    ("CONFIG", "GET", "save"),
+)
+_BY_HAND: Final = (
+    "Look at it by hand, in the service's console: maxmemory-policy noeviction, appendonly yes, a replica or more"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RedisFacts:
+    """What one server said; None where it did not. `role` is "master" or another, `replicas` how many follow it."""
+
+    role: str | None = None
+    replicas: int | None = None
+    settings: Mapping[str, str] = field(default_factory=dict)
+
+
+async def examine(target: RedisTarget) -> list[Finding]:
+    servers = servers_of(target)
+    try:
+        async with asyncio.timeout(ANSWER_WITHIN):
+            replies = [await exchange(pool, _QUESTIONS) for pool in await _pools(servers)]
+    except (AuthenticationError, NoPermissionError):
+        mend = "Mend user and password in BFF_STORE (BFF_STORE_FILE), or the server's ACL."
+        return [fail("store", f"{_place(target)} does not let us in.", mend)]
+    except (RedisError, OSError, UnicodeError) as error:
+        mend = "Is Redis running and reachable from here? Host, port, TLS (rediss://) and ca_file stand in BFF_STORE."
+        return [fail("store", f"{_place(target)} cannot be reached ({type(error).__name__}).", mend)]
+    finally:
+        await servers.close()
+    for reply in replies:
+        if isinstance(reply[0], Exception):
+            mend = "Mend user and password in BFF_STORE (BFF_STORE_FILE), or wait until the server has loaded its data."
+            return [fail("store", f"{_place(target)} refuses commands ({_code(reply[0])}).", mend)]
+    facts = [read_facts(reply) for reply in replies]
+    return [reachable(_place(target), facts), eviction(facts), persistence(facts)]
+
+
+async def _pools(servers: Any) -> list[ConnectionPool]:
+    return list(await servers.pools())
+
+
+def _code(error: Exception) -> str:
+    """Redis begins an error with a code in capitals; the rest may quote what was sent."""
+    word = str(error).partition(" ")[0]
+    return word if word.isupper() and len(word) < 20 else type(error).__name__
+
+
+def _place(target: RedisTarget) -> str:
+    hosts = ", ".join(f"{host}:{port}" for host, port in target.addresses)
+    return f"Redis ({target.kind}) at {hosts}"
+
+
+def read_facts(replies: list[Any]) -> RedisFacts:
+    """The replies to `_QUESTIONS`. An error among them (a command that is forbidden) is an answer that is not there."""
+    role = replies[1] if isinstance(replies[1], list) and replies[1] else None
+    settings: dict[str, str] = {}
+    for reply in replies[2:]:
+        if isinstance(reply, bytes):
+            pairs = (line.partition(":")[::2] for line in reply.decode("utf-8", "replace").splitlines())
+            settings |= {name.replace("_", "-"): value.strip() for name, value in pairs if value}
+        elif isinstance(reply, list) and len(reply) == 2:
+            settings[reply[0].decode()] = reply[1].decode("utf-8", "replace")
+    if "appendonly" not in settings and (enabled := settings.get("aof-enabled")):
+        settings["appendonly"] = "yes" if enabled == "1" else "no"
+    if role is None:
+        return RedisFacts(settings=settings)
+    kind = role[0].decode()
+    return RedisFacts(kind, len(role[2]) if kind == "master" else None, settings)
+
+
+def reachable(place: str, facts: list[RedisFacts]) -> Finding:
+    if any(one.role not in (None, "master") for one in facts):
+        mend = "BFF_STORE must name the master; with redis+sentinel:// the master is found by itself."
+        return fail("store", f"{place} is a replica, which takes no writes.", mend)
+    known = [one.replicas for one in facts if one.replicas is not None]
+    replicas = f", replicas: {', '.join(map(str, known))}" if known else ""
+    return ok("store", f"{place}: {len(facts)} {'master' if len(facts) == 1 else 'masters'}{replicas}")
+
+
+def eviction(facts: list[RedisFacts]) -> Finding:
+    """An evicted record is somebody signed out by accident."""
+    name = "store_eviction"
+    policies = {one.settings.get("maxmemory-policy") for one in facts}
+    if None in policies:
+        return warn(
+            name, "Redis does not tell us its maxmemory-policy (INFO and CONFIG are forbidden).", f"{_BY_HAND}."
+        )
+    wrong = sorted(str(policy) for policy in policies - {"noeviction"})
+    if not wrong:
+        return ok(name, "maxmemory-policy noeviction")
+    limited = any(one.settings.get("maxmemory", "0") != "0" for one in facts)
+    mend = "CONFIG SET maxmemory-policy noeviction, and the same in redis.conf; let nobody else fill this Redis."
+    seen = f"maxmemory-policy is {wrong[0]}"
+    if limited:
+        return fail(name, f"{seen}: when memory is short Redis throws sessions away, and people are signed out.", mend)
+    return warn(name, f"{seen}; no maxmemory is set yet, so nothing is thrown away today.", mend)
+
+
+def persistence(facts: list[RedisFacts]) -> Finding:
+    """A record that comes back older than it was holds a refresh token that is used up."""
+    name = "store_persistence"
+    if any("appendonly" not in one.settings for one in facts):
+        return warn(name, "Redis does not tell us how it persists (INFO and CONFIG are forbidden).", f"{_BY_HAND}.")
+    broken = [one for one in facts if one.settings.get("aof-last-write-status", "ok") != "ok"]
+    if broken:
+        mend = "Look at Redis's log and its disk: what is written now is lost at the next restart."
+        return fail(name, "Redis could not write its append-only file.", mend)
+    mend = "CONFIG SET appendonly yes, and the same in redis.conf, with appendfsync everysec or always."
+    for one in facts:
+        if one.settings["appendonly"] != "yes":
+            return _without_append_only(one, mend)
+    fsync = sorted({one.settings.get("appendfsync", "not told") for one in facts})
+    if "no" in fsync:
+        mend = "CONFIG SET appendfsync everysec (or always), and the same in redis.conf."
+        return warn(name, "appendfsync is no: a crash of the machine loses up to half a minute of writes.", mend)
+    return ok(name, f"appendonly yes, appendfsync {', '.join(fsync)}")
+
+
+def _without_append_only(one: RedisFacts, mend: str) -> Finding:
+    name = "store_persistence"
+    if one.settings.get("save"):
+        seen = "Only snapshots (save), no append-only file: a restart brings back refresh tokens that are used up."
+        return warn(name, seen, mend)
+    if one.replicas:
+        return warn(name, "Nothing is written to disk; a replica is all that outlives this Redis.", mend)
+    if "save" not in one.settings:
+        return warn(name, "There is no append-only file, and Redis does not tell us of snapshots.", mend)
+    return fail(name, "Nothing is written to disk, and there is no replica: a restart signs everybody out.", mend)

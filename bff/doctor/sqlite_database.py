@@ -1,0 +1,91 @@
+"""A SQLite store on the disk: whether it can be written, is ours, and outlives a restart. The file is only read.
+
+The facts stand in the database's own header (sqlite.org/fileformat.html, section 1.3), so that not even a lock is
+taken; opening a WAL database for reading could leave files of ours beside it.
+"""
+
+import os
+import stat
+from pathlib import Path
+from typing import Final
+
+from bff.doctor.finding import Finding, fail, ok, warn
+from bff.storage.filesystem import filesystem_type, is_network, passes_away
+from bff.storage.sqlite_file import APPLICATION, SCHEMA
+
+LITTLE_SPACE: Final = 64 * 1024 * 1024  # bytes; the journal alone may take as much
+_MAGIC: Final = b"SQLite format 3\0"
+_WAL: Final = b"\x02\x02"  # file format write and read version
+
+
+def examine(path: Path) -> Finding:
+    try:
+        return _examine(path.absolute())  # a relative one is told as what it means from here
+    except OSError as error:  # a directory on the way that this account may not even enter
+        mend = "Run this as the account of `bff serve`, and give it the directory and the file."
+        return fail("store", f"{path} cannot be looked at by this account ({error.strerror}).", mend)
+
+
+def _examine(path: Path) -> Finding:
+    kind = filesystem_type(path)
+    if kind is not None and is_network(kind):
+        mend = "Put the file on a local disk, or use Redis."
+        return fail("store", f"{path} is on a network filesystem ({kind}), where SQLite loses writes.", mend)
+    wrong = _rights(path)
+    if wrong is not None:
+        return wrong
+    mode = "a new file" if not path.exists() else "WAL"
+    if path.exists() and (wrong := _header(path)) is not None:
+        return wrong
+    seen = f"SQLite at {path}, {mode}, synchronous=FULL on every connection, one process"
+    if kind is not None and passes_away(kind):
+        mend = (
+            "Mount a volume or a disk there (BFF_STORE names the file), or use Redis: else each deploy signs all out."
+        )
+        return warn("store", f"{seen}; it is on {kind}, gone with the container or the machine's memory.", mend)
+    return _space(path) or ok("store", seen)
+
+
+def _rights(path: Path) -> Finding | None:
+    mend = "Give the account of `bff serve` the directory and the file: SQLite writes its journal beside the file."
+    if not path.exists():
+        there = next(parent for parent in path.parents if parent.exists())
+        if not os.access(there, os.W_OK | os.X_OK):
+            return fail("store", f"{path} is not there, and {there} cannot be written by this account.", mend)
+        return None
+    if not path.is_file():
+        return fail("store", f"{path} is no file.", "Let BFF_STORE name a file: sqlite:////var/lib/bff/bff.db.")
+    if not os.access(path, os.R_OK | os.W_OK) or not os.access(path.parent, os.W_OK | os.X_OK):
+        return fail("store", f"{path} or its directory cannot be written by this account.", mend)
+    if stat.S_IMODE(path.stat().st_mode) & 0o077:
+        return warn("store", f"{path} can be read by other accounts of this machine.", f"chmod 600 {path}")
+    return None
+
+
+def _header(path: Path) -> Finding | None:
+    with path.open("rb") as file:
+        header = file.read(100)
+    if not header:
+        return None
+    if len(header) < 100 or not header.startswith(_MAGIC):
+        return fail("store", f"{path} is no SQLite database.", "Name another file in BFF_STORE.")
+    version, application = (int.from_bytes(header[at : at + 4], "big", signed=True) for at in (60, 68))
+    if application != APPLICATION:
+        return fail("store", f"{path} is another program's database.", "Name another file in BFF_STORE.")
+    if version != SCHEMA:
+        seen = f"{path} has schema {version}, this version knows {SCHEMA}."
+        return fail("store", seen, "Run the version that wrote it, or name another file.")
+    if header[18:20] != _WAL:
+        mend = "`bff serve` switches it on at its start; another program must have switched it off. Is it a copy?"
+        return fail("store", f"{path} is not in WAL mode.", mend)
+    return None
+
+
+def _space(path: Path) -> Finding | None:
+    there = next(parent for parent in path.parents if parent.exists())
+    found = os.statvfs(there)
+    free = found.f_bavail * found.f_frsize
+    if free >= LITTLE_SPACE:
+        return None
+    mend = "Make room: on a full disk nobody signs in, and refreshes wait."
+    return warn("store", f"{there} has {free // (1024 * 1024)} MiB left.", mend)

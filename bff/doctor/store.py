@@ -1,0 +1,21 @@
+"""The session store: is it there, can it be written, and does it keep what it was given?"""
+
+import asyncio
+from pathlib import Path
+
+from bff.doctor import redis_server, sqlite_database
+from bff.doctor.finding import Finding, fail
+from bff.errors import ConfigurationError
+from bff.settings import Settings
+from bff.storage.redis_url import parse_redis_url
+
+
+async def examine(settings: Settings) -> list[Finding]:
+    scheme, _, rest = settings.store.partition("://")
+    if scheme == "sqlite":
+        return [await asyncio.to_thread(sqlite_database.examine, Path(rest.removeprefix("/")))]
+    try:
+        target = parse_redis_url(settings.store)
+    except ConfigurationError as error:
+        return [fail("store", f"{error.setting}: {error.problem}", error.mend)]
+    return await redis_server.examine(target)

@@ -1,0 +1,84 @@
+"""What is around us: the upstreams behind, and the proxy in front. Nothing but a connection, or one anonymous GET."""
+
+import asyncio
+import json
+import ssl
+from typing import Final
+
+from bff import from_settings
+from bff.doctor.finding import Finding, fail, ok, skipped, warn
+from bff.errors import ConfigurationError
+from bff.oidc.token import NoAnswer
+from bff.provider.http_exchange import HttpExchange
+from bff.proxy.upstream import Route
+from bff.settings import Settings
+
+ANSWER_WITHIN: Final = 5.0  # seconds
+LARGEST_ANSWER: Final = 65536  # bytes
+
+
+async def upstreams(settings: Settings) -> list[Finding]:
+    """Connects as the data plane does (TCP, and TLS with the route's files), and hangs up: no byte of HTTP is sent."""
+    try:
+        routes = from_settings.route_table(settings).routes
+    except ConfigurationError as error:
+        return [fail("upstreams", f"{error.setting} {error.problem}", error.mend)]
+    if not routes:
+        mend = "Add BFF_ROUTES, or [[routes]] in bff.toml, for what the SPA asks under /api."
+        return [warn("upstreams", "There are no routes: nothing is forwarded.", mend)]
+    return list(await asyncio.gather(*(_connect(route) for route in routes)))
+
+
+async def _connect(route: Route) -> Finding:
+    name, upstream = f"upstream {route.prefix}", route.upstream
+    tls = (route.tls or ssl.create_default_context()) if upstream.scheme == "https" else None
+    shown = f"{upstream.scheme}://{upstream.authority}"
+    try:
+        async with asyncio.timeout(route.connect_timeout):
+            _, writer = await asyncio.open_connection(upstream.address, upstream.port, ssl=tls)
+    except ssl.SSLCertVerificationError as error:
+        seen = f"{shown} has a certificate that is not trusted here ({error.verify_message})."
+        return fail(
+            name, seen, "Set ca_file of the route to the CA that signed it, in PEM; the host name must be in it."
+        )
+    except ssl.SSLError:
+        mend = "Is it https at all, at this port? Does it ask for a client certificate (client_cert_file)?"
+        return fail(name, f"{shown} does not speak TLS with us.", mend)
+    except (OSError, UnicodeError) as error:  # a time that ran out is an OSError, a host that is no name a UnicodeError
+        told = error.strerror if isinstance(error, OSError) else None
+        why = "no answer in time" if isinstance(error, TimeoutError) else told or type(error).__name__
+        mend = "Is the API running, and reachable from this machine? Mend the route's upstream, or the network."
+        return fail(name, f"{shown} cannot be connected to ({why}).", mend)
+    writer.transport.abort()  # nothing is left to say, so nothing to say goodbye with
+    return ok(name, f"{shown} takes connections")
+
+
+async def public_url(settings: Settings) -> Finding:
+    """Asks `/auth/session` by the public URL, as a browser without cookies would: is it us who answer there?"""
+    url, name = f"{settings.public_url}/auth/session", "public_url"
+    http = HttpExchange()
+    try:
+        answer = await http.send("GET", url, within=ANSWER_WITHIN, limit=LARGEST_ANSWER)
+    finally:
+        await http.close()
+    if isinstance(answer, NoAnswer):
+        mend = "Run this again once `bff serve` is up behind its proxy, from where the public URL can be reached."
+        return skipped(name, f"{settings.public_url} does not answer from here ({answer.why})", mend)
+    if not _is_a_session(answer.body) or answer.status != 200:
+        mend = (
+            f"Let the proxy send /auth/ and {settings.callback_path} of {settings.public_url} to this BFF, unchanged, "
+            "before anything that serves the SPA for every path."
+        )
+        return fail(name, f"{url} answers {answer.status}, and it is not this BFF that answers.", mend)
+    if "no-store" not in answer.headers.get("cache-control", ""):
+        mend = "Let the proxy pass on Cache-Control, and keep /auth/ and /api out of its caches."
+        return fail(name, f"{url} comes without our Cache-Control: no-store.", mend)
+    return ok(name, f"{url} is answered by a BFF")
+
+
+def _is_a_session(body: bytes) -> bool:
+    try:
+        found = json.loads(body)
+    except ValueError:
+        return False
+    return isinstance(found, dict) and isinstance(found.get("authenticated"), bool)

@@ -1,0 +1,104 @@
+"""Answers of our own endpoints: never cached, never a referrer, cookies spelled out as raw headers."""
+
+import json
+import logging
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from bff import audit, tracing
+from bff.audit import AuditEvent
+from bff.endpoints.cookies import Header
+from bff.endpoints.problem_details import error_response
+from bff.errors import (
+    BffError,
+    CsrfRequired,
+    InsufficientScope,
+    MethodNotAllowed,
+    RateLimited,
+    RevocationRefused,
+    RouteNotFound,
+    SignInExpired,
+    SignInLoop,
+    SignInRequired,
+    SignInStateInvalid,
+    StepUpRequired,
+)
+from bff.oidc.authorization import PLAIN, SignInOptions
+from bff.oidc.logout import LogoutTokenRefused
+
+logger = logging.getLogger(__name__)
+
+PRIVATE: tuple[Header, ...] = (
+    (b"cache-control", b"no-store"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-content-type-options", b"nosniff"),
+)
+
+
+def answer(status: int, headers: Iterable[Header], body: bytes = b"") -> Response:
+    response = Response(status_code=status)
+    response.body = body
+    response.raw_headers = list(headers)
+    return response
+
+
+def json_answer(content: Mapping[str, Any], cookies: Iterable[Header] = (), extra: Iterable[Header] = ()) -> Response:
+    body = json.dumps(content, separators=(",", ":"), ensure_ascii=True).encode("ascii")
+    kind = ((b"content-type", b"application/json"), (b"content-length", str(len(body)).encode("ascii")))
+    return answer(200, (*kind, *PRIVATE, *extra, *cookies), body)
+
+
+def see_other(location: str, cookies: Iterable[Header] = ()) -> Response:
+    """303: whatever the method was, the next request is a GET without a body (RFC 9700 section 4.12)."""
+    where = ((b"location", location.encode("ascii")), (b"content-length", b"0"))
+    return answer(303, (*where, *PRIVATE, *cookies))
+
+
+def error_answer(
+    error: BffError,
+    request: Request,
+    *,
+    landing_path: str,
+    return_to: str | None = None,
+    options: SignInOptions = PLAIN,
+) -> Response:
+    """`options` are what the sign-in had asked for, so that the page's link asks for the same."""
+    tell_error(error)
+    status, headers, body = error_response(
+        error,
+        request.scope["headers"],
+        correlation_id=tracing.correlation_id(),
+        return_to=return_to,
+        landing_path=landing_path,
+        options=options,
+    )
+    return answer(status, headers, b"" if request.method == "HEAD" else body)
+
+
+def tell_error(error: BffError) -> None:
+    """The line that a person's reference leads to: `bff.logs` adds it. Not the path: it may hold a code."""
+    for kind, event in _DECISIONS.items():
+        if isinstance(error, kind):
+            audit.tell(event, error.code, status=error.status, why=error.detail)
+            return
+    # Everybody who is not signed in causes these, and every scanner: they would drown the rest.
+    everyday = isinstance(error, SignInRequired | RouteNotFound | MethodNotAllowed)
+    told = {"error": error.code, "status": error.status, "why": error.detail}
+    logger.log(logging.DEBUG if everyday else logging.WARNING, "answered with an error", extra=told)
+
+
+# Errors that are decisions of ours, told where every error passes. What the provider refused is told by the flow.
+_DECISIONS: Final[Mapping[type[BffError], AuditEvent]] = {
+    SignInStateInvalid: AuditEvent.SIGN_IN_REFUSED,
+    SignInExpired: AuditEvent.SIGN_IN_REFUSED,
+    SignInLoop: AuditEvent.SIGN_IN_REFUSED,
+    LogoutTokenRefused: AuditEvent.SIGN_OUT_ORDER_REFUSED,
+    RevocationRefused: AuditEvent.SIGN_OUT_ORDER_REFUSED,
+    StepUpRequired: AuditEvent.STEP_UP_REQUIRED,
+    InsufficientScope: AuditEvent.ACCESS_REFUSED,
+    CsrfRequired: AuditEvent.CSRF_REFUSED,
+    RateLimited: AuditEvent.RATE_LIMITED,
+}

@@ -1,0 +1,235 @@
+"""`/api/**`: route, method, CSRF, token, forward, in this order. Plain ASGI, in front of the framework.
+
+A request without a session gets 401 `sign_in_required` as problem JSON, never a redirect: a fetch could not follow it.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable, Collection
+from functools import partial
+from typing import Final, Protocol, TypeAlias, assert_never
+from urllib.parse import quote, urlencode
+
+from starlette.types import Message, Receive, Scope, Send
+
+from bff import metrics, tracing
+from bff.endpoints.csrf import judge_csrf, judge_websocket_origin
+from bff.endpoints.draining import EndlessStreams
+from bff.endpoints.guard import refuse
+from bff.errors import (
+    BffError,
+    CsrfRequired,
+    InsufficientScope,
+    MethodNotAllowed,
+    RouteNotFound,
+    SignInRequired,
+    StepUpRequired,
+)
+from bff.proxy.dpop_proofs import Prove
+from bff.proxy.exchange import GiveUp
+from bff.proxy.hang_up import hang_up
+from bff.proxy.http import AnswerBrokeOff, HttpProxy
+from bff.proxy.upstream import Route, RouteTable
+from bff.proxy.websocket import WebSocketProxy
+from bff.session.stream_end import StreamEnd
+
+logger = logging.getLogger(__name__)
+
+# In the scope: the route of the path, for whoever has looked it up already.
+ROUTE: Final = "bff.route"
+# Set in the scope of a request on a route that is polled in the background.
+BACKGROUND: Final = "bff.background"
+
+
+def is_background(scope: Scope) -> bool:
+    """Whether nobody need sit in front of this request (`X-Background: 1`, or its route says so).
+
+    It is answered like any other, and extends no idle limit. Claiming it falsely only shortens one's own session.
+    """
+    return BACKGROUND in scope or (b"x-background", b"1") in scope["headers"]
+
+
+class Access(Protocol):
+    """The right to call an API on behalf of whoever sent a request."""
+
+    @property
+    def access_token(self) -> str: ...
+
+    @property
+    def scopes(self) -> Collection[str]:
+        """What the access token may be used for."""
+        ...
+
+    @property
+    def prove(self) -> Prove | None:
+        """Makes the DPoP proof of a request, where the access token is bound to a key."""
+        ...
+
+    def opened(self, cut: GiveUp, *, with_token: bool) -> Callable[[], None]:
+        """Has a stream cut at the session's end, `with_token` at its access token's too; returns the way off."""
+        ...
+
+    async def renewed(self, refused_token: str) -> str:
+        """A newer token than the one an upstream refused, or the same where there is none. Raises like `AskAccess`."""
+        ...
+
+
+WayOff: TypeAlias = Callable[[], None]  # a name: annotations of an inner function are evaluated for each request
+# Raises SignInRequired, ProviderUnavailable, StoreUnavailable, InvalidRequest.
+AskAccess: TypeAlias = Callable[[Scope], Awaitable[Access]]
+
+
+class ApiEndpoint:
+    """The data plane's door. A path that no route covers goes to `otherwise`, or is answered with 404."""
+
+    def __init__(
+        self,
+        routes: RouteTable,
+        proxy: HttpProxy,
+        sockets: WebSocketProxy,
+        access: AskAccess,
+        *,
+        public_origin: str,
+        allowed_origins: Collection[str] = (),
+        acr_values: Collection[str] = (),
+        endless: EndlessStreams | None = None,
+    ) -> None:
+        """`acr_values` are those that a step-up may ask the provider for."""
+        self._endless = endless or EndlessStreams()
+        self._routes, self._proxy, self._sockets, self._access = routes, proxy, sockets, access
+        self._public_origin, self._allowed_origins, self._acr_values = public_origin, allowed_origins, acr_values
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        begun = False
+
+        async def send_and_note(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            if scope["type"] == "websocket":
+                await self._websocket(scope, receive, send_and_note)
+            else:
+                await self._forward(scope, receive, send_and_note, lambda: begun)
+        except AnswerBrokeOff as broke:
+            if broke.end is None:
+                logger.warning("an answer of an upstream broke off", extra={"path": scope["path"]})
+            if not hang_up(scope, at_once=broke.end is not None):
+                raise
+        except BffError as error:
+            if begun:
+                raise
+            if isinstance(error, CsrfRequired):
+                metrics.CSRF_REFUSED.inc()
+            elif isinstance(error, StepUpRequired):
+                error = self._with_sign_in_url(error)
+            await refuse(error, scope, send)
+
+    async def _forward(self, scope: Scope, receive: Receive, send: Send, begun: Callable[[], bool]) -> None:
+        route = scope.get(ROUTE) or self._routes.match(scope["raw_path"])
+        if route is None:
+            raise RouteNotFound
+        if scope["method"] not in route.methods:
+            # A CORS preflight ends here too: no Access-Control-Allow-* is ever answered, and no upstream is asked.
+            raise MethodNotAllowed(allow=route.methods)
+        if route.token != "none":  # without a token there is nothing that another site could ride on
+            judge_csrf(
+                scope["method"],
+                scope["headers"],
+                public_origin=self._public_origin,
+                allowed_origins=self._allowed_origins,
+                rule=route.csrf,
+            )
+        access = await self._access_for(route, scope)
+
+        def cut(give_up: GiveUp, end: StreamEnd) -> None:
+            give_up(end)
+            if begun():
+                # A client that reads nothing holds us up in `send`; its connection is all that can be ended.
+                hang_up(scope, at_once=True)
+
+        await self._proxy.forward(
+            route,
+            scope,
+            receive,
+            send,
+            token=access.access_token if access is not None else None,
+            renew=access.renewed if access is not None else None,
+            prove=access.prove if access is not None else None,
+            on_lasting=self._lasting(route, access, cut),
+        )
+
+    def _lasting(
+        self, route: Route, access: Access | None, cut: Callable[[GiveUp, StreamEnd], None]
+    ) -> Callable[[GiveUp, bool], WayOff]:
+        """Whoever may have to end a stream early hears of it: its session, and this process when it stops."""
+
+        def lasting(give_up: GiveUp, stream: bool) -> WayOff:
+            ways_off = []
+            if stream:
+                ways_off.append(self._endless.opened(give_up))
+            if access is not None:
+                with_token = stream and route.on_token_expiry == "close"
+                ways_off.append(access.opened(partial(cut, give_up), with_token=with_token))
+
+            def take_off() -> None:
+                for way_off in ways_off:
+                    way_off()
+
+            return take_off
+
+        return lasting
+
+    async def _access_for(self, route: Route, scope: Scope) -> Access | None:
+        tracing.routed(route.prefix)
+        access: Access | None
+        if route.background:
+            scope = {**scope, BACKGROUND: True}
+        match route.token:
+            case "none":
+                return None
+            case "user":
+                access = await self._access(scope)
+            case "user_or_none":
+                try:
+                    access = await self._access(scope)
+                except SignInRequired:
+                    return None
+            case kind:
+                assert_never(kind)
+        if route.scopes and not route.scopes <= set(access.scopes):
+            raise InsufficientScope
+        return access
+
+    def _with_sign_in_url(self, error: StepUpRequired) -> StepUpRequired:
+        """The way to the sign-in that the API asks for, as far as the settings let a link ask for it."""
+        offered = tuple(value for value in error.acr_values if value in self._acr_values)
+        if error.acr_values and not offered:
+            logger.warning("an API asks for an acr that BFF_ACR_VALUES does not list", extra={"acr": error.acr_values})
+            return StepUpRequired(acr_values=error.acr_values, max_age=error.max_age)
+        asked = {"acr_values": " ".join(offered)} if offered else {}
+        if error.max_age is not None:
+            asked["max_age"] = str(error.max_age)
+        query = urlencode({**asked, "return_to": ""}, quote_via=quote)
+        return StepUpRequired(acr_values=error.acr_values, max_age=error.max_age, sign_in_url=f"/auth/login?{query}")
+
+    async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        route = scope.get(ROUTE) or self._routes.match(scope["raw_path"])
+        if route is None:
+            raise RouteNotFound
+        judge_websocket_origin(
+            scope["headers"], public_origin=self._public_origin, allowed_origins=self._allowed_origins
+        )
+        if not route.websocket:
+            raise MethodNotAllowed("This route does not take WebSockets.", allow=route.methods)
+        access = await self._access_for(route, scope)
+        await self._sockets.forward(
+            route,
+            scope,
+            receive,
+            send,
+            token=access.access_token if access is not None else None,
+            renew=access.renewed if access is not None else None,
+            prove=access.prove if access is not None else None,
+            on_lasting=self._lasting(route, access, lambda give_up, end: give_up(end)),
+        )

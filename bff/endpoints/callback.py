@@ -1,0 +1,214 @@
+"""The sign-in redirect URI (`/authorization-code/callback`): judges the provider's answer and opens the session.
+
+A bad answer costs nobody a session: no cookie but the transaction's own is touched before the sign-in has succeeded.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import assert_never
+from urllib.parse import quote
+
+from fastapi import APIRouter, Request, Response
+
+from bff.endpoints.answers import error_answer, see_other
+from bff.endpoints.client_hint import client_hint, coarse_network
+from bff.endpoints.cookies import Cookie, CookieNames, Header, read_cookies
+from bff.endpoints.current_session import browser_hash, hash_of_browser, new_browser_cookie, seal_session_cookie
+from bff.endpoints.landing import LANDING
+from bff.endpoints.login import SignInStart, read_form, require_navigation, require_our_provider
+from bff.errors import (
+    BffError,
+    InvalidRequest,
+    SignInExpired,
+    SignInRefused,
+    SignInStateInvalid,
+    StoreUnavailable,
+)
+from bff.flows.authorization_code import (
+    AlreadyUsed,
+    AuthorizationCodeFlow,
+    Client,
+    NotSignedIn,
+    SignedIn,
+    SignedOutMeanwhile,
+)
+from bff.oidc.authorization import AuthorizationError, Bare, Code, Malformed, read_authorization_response
+from bff.proxy.client_address import TrustedProxies
+from bff.session.login_transaction import (
+    LoginTransaction,
+    StateExpired,
+    StateInvalid,
+    StateOk,
+    open_transaction,
+    read_state,
+)
+from bff.session.sealing import KeyRing
+from bff.session.store import SessionStore
+
+logger = logging.getLogger(__name__)
+
+RESTARTS = 2  # silent new beginnings of one sign-in
+
+
+@dataclass(frozen=True, slots=True)
+class Callback:
+    flow: AuthorizationCodeFlow
+    start: SignInStart
+    store: SessionStore
+    ring: KeyRing
+    names: CookieNames
+    trusted_proxies: TrustedProxies
+    clock: Callable[[], float] = time.time
+
+    async def answer(self, request: Request) -> Response:
+        """Raises BffError; every one becomes a page that says what to do next."""
+        headers = request.scope["headers"]
+        require_navigation(headers)
+        posted = request.method == "POST"
+        response = await read_form(request) if posted else request.scope["query_string"]
+        match read_authorization_response(response):
+            case Bare(iss):
+                require_our_provider(iss, self.start.rules.issuer)
+                # Okta's self-registration guide has admins point the Initiate login URI here.
+                return await self.start.redirect(request, None)
+            case Malformed(reason):
+                raise InvalidRequest(f"The answer of the provider is malformed: {reason}.")
+            case AuthorizationError(state=None):
+                raise SignInStateInvalid
+            case Code() | AuthorizationError() as provider_answer:
+                return await self._finish(request, provider_answer)
+
+    async def _finish(self, request: Request, provider_answer: Code | AuthorizationError) -> Response:
+        lifetime = self.start.rules.login_lifetime
+        match read_state(provider_answer.state or "", self.ring, now=self.clock(), lifetime=lifetime):
+            case StateInvalid():
+                raise SignInStateInvalid
+            case StateExpired(transaction_id):
+                return await self._late(request, transaction_id, SignInExpired())
+            case StateOk(transaction_id):
+                return await self._redeem(request, provider_answer, transaction_id)
+            case reading:
+                assert_never(reading)
+
+    async def _redeem(
+        self, request: Request, provider_answer: Code | AuthorizationError, transaction_id: str
+    ) -> Response:
+        headers = request.scope["headers"]
+        transaction = self._transaction(headers, transaction_id)
+        if transaction is None:
+            return await self._late(request, transaction_id, SignInStateInvalid())
+
+        browser_cookies: list[Header] = []
+        browser = self._browser(request, transaction)
+        if browser is None:
+            value = new_browser_cookie()
+            browser, browser_cookies = hash_of_browser(value), [self.names.set_browser(value)]
+        spent = self._spent(transaction_id)
+        try:
+            outcome = await self.flow.finish(
+                provider_answer, transaction, browser=browser, client=self._client(request)
+            )
+        except BffError as error:
+            landing = self.start.rules.landing_path
+            response = error_answer(
+                error, request, landing_path=landing, return_to=transaction.return_to, options=transaction.options
+            )
+            if not isinstance(error, StoreUnavailable):
+                response.raw_headers.append(spent)
+            return response
+        match outcome:
+            case SignedIn(session_id, _, return_to):
+                session_cookie = self.names.set_session(seal_session_cookie(session_id, self.ring))
+                return self._onward(request, return_to, [session_cookie, *browser_cookies, spent])
+            case NotSignedIn(return_to):
+                return self._onward(request, return_to, [spent])
+            case AlreadyUsed(return_to):
+                return await self._late(request, transaction_id, SignInStateInvalid(), return_to)
+            case SignedOutMeanwhile(return_to):
+                return await self._again(request, transaction, spent)
+            case _:
+                assert_never(outcome)
+
+    async def _again(self, request: Request, transaction: LoginTransaction, spent: Header) -> Response:
+        """Begins afresh without a word; not for ever."""
+        if transaction.restarts < RESTARTS:
+            response = await self.start.redirect(
+                request,
+                transaction.return_to,
+                transaction.options,
+                restarts=transaction.restarts + 1,
+                browser=transaction.browser,
+            )
+        else:
+            landing = self.start.rules.landing_path
+            response = error_answer(
+                SignInRefused(),
+                request,
+                landing_path=landing,
+                return_to=transaction.return_to,
+                options=transaction.options,
+            )
+        response.raw_headers.append(spent)
+        return response
+
+    def _browser(self, request: Request, transaction: LoginTransaction | None) -> str | None:
+        """The hash of this browser's companion. Another site's form comes without it; then the transaction knows."""
+        browser = browser_hash(request.scope["headers"], self.names)
+        if browser is None and transaction is not None and request.method == "POST":
+            return transaction.browser
+        return browser
+
+    def _spent(self, transaction_id: str) -> Header:
+        return self.names.clear_login(transaction_id, form_post=self.start.rules.form_post)
+
+    def _onward(self, request: Request, return_to: str, cookies: list[Header]) -> Response:
+        """After a form of the provider's page the Strict cookie is not sent: the landing page makes it one step ours.
+
+        After its redirect a browser may hold it back just the same, but most pages there need no cookie to be shown.
+        """
+        if request.method == "POST":
+            return see_other(f"{LANDING}?to={quote(return_to, safe='/')}", cookies)
+        return see_other(return_to, cookies)
+
+    def _client(self, request: Request) -> Client:
+        headers, peer = request.scope["headers"], request.scope.get("client")
+        address = self.trusted_proxies.client_address(peer[0] if peer else None, headers)
+        return Client(client_hint(headers), coarse_network(address))
+
+    def _transaction(self, headers: list[Header], transaction_id: str) -> LoginTransaction | None:
+        match read_cookies(headers, self.names.login(transaction_id)):
+            case Cookie(value):
+                opened = open_transaction(value, transaction_id, self.ring)
+                return opened if isinstance(opened, LoginTransaction) else None
+            case _:
+                return None
+
+    async def _late(
+        self, request: Request, transaction_id: str, otherwise: BffError, return_to: str | None = None
+    ) -> Response:
+        """A reload, the back button or a second tab: whoever is signed in already is sent on, not shown an error."""
+        headers = request.scope["headers"]
+        transaction = self._transaction(headers, transaction_id)
+        if return_to is None and transaction is not None:
+            return_to = transaction.return_to
+        browser = self._browser(request, transaction)
+        spent = self._spent(transaction_id)
+        landing = self.start.rules.landing_path
+        if browser is not None and await self.store.find("browser", browser):
+            return self._onward(request, return_to or landing, [spent])
+        response = error_answer(otherwise, request, landing_path=landing, return_to=return_to)
+        response.raw_headers.append(spent)
+        return response
+
+
+def callback_router(path: str, callback: Callback) -> APIRouter:
+    """GET in form_post mode too: sign-ins under way when the mode was changed come back that way, and Okta's tile."""
+    router = APIRouter()
+
+    @router.api_route(path, methods=["GET", "POST"] if callback.start.rules.form_post else ["GET"])
+    async def authorization_response(request: Request) -> Response:
+        return await callback.answer(request)
+
+    return router

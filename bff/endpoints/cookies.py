@@ -1,0 +1,182 @@
+"""Cookies on the wire: read from the raw header bytes, written with every attribute spelled out.
+
+Four cookies are ours. `session` holds a sealed id (Strict). `login-<id>`, one for each sign-in under way, holds the
+sealed transaction (Lax, because the provider sends the browser back across sites). `browser` is random and authorises
+nothing (Lax); login and callback find this browser's session by it, as the Strict cookie is not sent there.
+`attempts` counts the sign-ins of the last minute (Lax).
+
+A framework's cookie parser would not do: it trims more than RFC 6265 does (a name after a NEL or NBSP byte becomes
+ours), it unquotes, and of two cookies it silently believes the last. Here the name is compared byte for byte, and a
+request that carries one of our names twice is refused by whoever asked for it.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Final, TypeAlias
+
+Header: TypeAlias = tuple[bytes, bytes]
+
+VALUE_LIMIT: Final = 4096  # bytes; browsers keep no larger cookie (RFC 6265bis section 5.7)
+LOGIN_COOKIES: Final = 5
+LOGIN_COOKIES_BYTES: Final = 6144  # together; a Cookie line of more than 8 KiB is refused by nginx as it is shipped
+BROWSER_LIFETIME: Final = 400 * 86400  # seconds; the longest that browsers honour
+
+_VALUE: Final = re.compile(rb"[A-Za-z0-9_.-]+")
+_LOGIN_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Cookie:
+    value: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Absent:
+    """Not sent, or with a value that we never wrote (another alphabet, empty, too long)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Repeated:
+    """Sent twice: somebody planted one of them. Becomes a 400, since believing either could be believing them."""
+
+
+CookieReading: TypeAlias = Cookie | Absent | Repeated
+
+
+def _pairs(headers: Iterable[Header]) -> Iterator[tuple[bytes, bytes]]:
+    """Name and value of every cookie of every Cookie header. Only SP and HTAB are trimmed (RFC 6265 section 4.2.1)."""
+    for header, line in headers:
+        if header.lower() == b"cookie":
+            for pair in line.split(b";"):
+                name, equals, value = pair.strip(b" \t").partition(b"=")
+                if equals:
+                    yield name, value
+
+
+def _is_ours(value: bytes) -> bool:
+    return len(value) <= VALUE_LIMIT and _VALUE.fullmatch(value) is not None
+
+
+def read_cookies(headers: Iterable[Header], name: str) -> CookieReading:
+    """The one cookie of that exact name. Nothing is unquoted or decoded."""
+    wanted = name.encode("ascii")
+    values = [value for found, value in _pairs(headers) if found == wanted]
+    match values:
+        case []:
+            return Absent()
+        case [value]:
+            return Cookie(value.decode("ascii")) if _is_ours(value) else Absent()
+        case _:
+            return Repeated()
+
+
+@dataclass(frozen=True, slots=True)
+class CookieNames:
+    """What our cookies are called.
+
+    `__Host-Http-` makes the browser itself insist on Secure, HttpOnly, Path=/ and no Domain. `secure=False` is for a
+    public URL of http on the loopback, and only there: Safari refuses Secure cookies from it.
+    """
+
+    secure: bool = True
+
+    @property
+    def _prefix(self) -> str:
+        return "__Host-Http-" if self.secure else "bff-"
+
+    @property
+    def session(self) -> str:
+        return f"{self._prefix}session"
+
+    @property
+    def browser(self) -> str:
+        return f"{self._prefix}browser"
+
+    @property
+    def attempts(self) -> str:
+        return f"{self._prefix}attempts"
+
+    def login(self, transaction_id: str) -> str:
+        """Raises ValueError for an id that could not be part of a cookie's name."""
+        if not _LOGIN_ID.fullmatch(transaction_id):
+            raise ValueError("not the id of a sign-in")
+        return f"{self._prefix}login-{transaction_id}"
+
+    def set_session(self, value: str) -> Header:
+        """No Max-Age: it goes when the browser goes, and until then the server's own limits decide, not its clock."""
+        return self._set(self.session, value, "Strict")
+
+    def clear_session(self) -> Header:
+        return self._set(self.session, "", "Strict", max_age=0)
+
+    def set_browser(self, value: str) -> Header:
+        return self._set(self.browser, value, "Lax", max_age=BROWSER_LIFETIME)
+
+    def clear_browser(self) -> Header:
+        return self._set(self.browser, "", "Lax", max_age=0)
+
+    def set_attempts(self, value: str, *, lifetime: int) -> Header:
+        """`lifetime` in seconds."""
+        return self._set(self.attempts, value, "Lax", max_age=lifetime)
+
+    def set_login(self, transaction_id: str, value: str, *, lifetime: int, form_post: bool = False) -> Header:
+        """`lifetime` in seconds. In form_post mode the provider's answer is a cross-site POST, which Lax would miss."""
+        return self._set(self.login(transaction_id), value, "None" if form_post else "Lax", max_age=lifetime)
+
+    def clear_login(self, transaction_id: str, *, form_post: bool = False) -> Header:
+        return self._set(self.login(transaction_id), "", "None" if form_post else "Lax", max_age=0)
+
+    def _set(self, name: str, value: str, same_site: str, max_age: int | None = None) -> Header:
+        """Raises ValueError for a value that we could not read back."""
+        if value and not _is_ours(value.encode()):
+            raise ValueError(f"not a value for the cookie {name}")
+        parts = [f"{name}={value}", "Path=/", "HttpOnly", f"SameSite={same_site}"]
+        if self.secure or same_site == "None":  # browsers drop SameSite=None without Secure
+            parts.append("Secure")
+        if max_age is not None:
+            parts.append(f"Max-Age={max_age}")
+        return b"set-cookie", "; ".join(parts).encode("ascii")
+
+
+@dataclass(frozen=True, slots=True)
+class LoginCookie:
+    """A login cookie that a request carries. `value` is None when it came twice or cannot be one of ours."""
+
+    transaction_id: str
+    value: str | None = field(repr=False)
+    size: int  # bytes of name and value
+
+
+def login_cookies(headers: Iterable[Header], names: CookieNames) -> list[LoginCookie]:
+    """Every login cookie of the request, one for each id, in the order they came."""
+    prefix = names.login("x")[:-1]
+    found: dict[str, LoginCookie] = {}
+    for raw_name, raw_value in _pairs(headers):
+        name = raw_name.decode("latin-1")
+        transaction_id = name.removeprefix(prefix)
+        if not name.startswith(prefix) or not _LOGIN_ID.fullmatch(transaction_id):
+            continue
+        value = raw_value.decode("ascii") if _is_ours(raw_value) and transaction_id not in found else None
+        found[transaction_id] = LoginCookie(transaction_id, value, len(name) + len(raw_value))
+    return list(found.values())
+
+
+def surplus_login_cookies(dated: Sequence[tuple[LoginCookie, float | None]], *, size_of_new: int) -> list[str]:
+    """The ids to clear before one more login cookie of `size_of_new` bytes is set.
+
+    `dated` pairs each cookie with the `started_at` sealed in it, None where it does not open or is past its time: those
+    go first, then the oldest, until five remain with the new one and all fit into `LOGIN_COOKIES_BYTES`.
+    """
+    surplus = [cookie.transaction_id for cookie, started_at in dated if started_at is None]
+    count, size = 1, size_of_new
+    newest_first = sorted(
+        ((started_at, cookie) for cookie, started_at in dated if started_at is not None),
+        key=lambda entry: entry[0],
+        reverse=True,
+    )
+    for _, cookie in newest_first:
+        count, size = count + 1, size + cookie.size
+        if count > LOGIN_COOKIES or size > LOGIN_COOKIES_BYTES:
+            surplus.append(cookie.transaction_id)
+    return surplus

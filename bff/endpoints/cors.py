@@ -1,0 +1,90 @@
+"""CORS for the origins that the settings list, with credentials; for everybody else there is none (Fetch, section 3.2).
+
+A preflight is answered here and reaches neither a session nor an upstream. What an upstream says of CORS is dropped
+(`bff.proxy.headers`): it does not know who this site trusts. The session cookie is SameSite=Strict, so an origin of
+another *site* may call, but is nobody: listing an origin helps its sister hosts, like admin.example.com.
+"""
+
+import re
+from collections.abc import Collection
+from typing import Final
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from bff.endpoints.cookies import Header
+from bff.proxy.upstream import RouteTable
+
+PREFLIGHT_KEPT: Final = 600  # seconds; Chromium keeps none longer than two hours
+REQUESTED_LIMIT: Final = 1024  # bytes of Access-Control-Request-Headers
+
+# What a script of another origin may read beyond the safelisted headers.
+EXPOSED: Final = b"content-disposition, etag, link, location, retry-after, x-request-id"
+# Our own endpoints that a script calls. Sign-in is a navigation, and what the provider calls is no browser's business.
+_OWN: Final = ("/auth/session", "/auth/sessions", "/auth/logout")
+_OWN_METHODS: Final = ("GET", "HEAD", "POST", "DELETE")
+_HEADER_NAMES: Final = re.compile(rb"[A-Za-z0-9!#$%&'*+.^_`|~, \t-]*")
+
+
+class CrossOrigin:
+    """Plain ASGI between the guard and everything else. Wire it only where there are allowed origins."""
+
+    def __init__(self, app: ASGIApp, routes: RouteTable, allowed_origins: Collection[str]) -> None:
+        self._app, self._routes = app, routes
+        self._allowed = frozenset(origin.encode("ascii") for origin in allowed_origins)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        methods = self._methods(scope["raw_path"]) if scope["type"] == "http" else None
+        if methods is None:
+            await self._app(scope, receive, send)
+            return
+        origins = [value for name, value in scope["headers"] if name == b"origin"]
+        origin = origins[0] if len(origins) == 1 and origins[0] in self._allowed else None
+        if origin is not None and scope["method"] == "OPTIONS":
+            said = {name: value for name, value in scope["headers"] if name.startswith(b"access-control-request-")}
+            if b"access-control-request-method" in said:
+                await _preflight(origin, methods, said.get(b"access-control-request-headers", b""), send)
+                return
+        await self._app(scope, receive, _saying(origin, send))
+
+    def _methods(self, path: bytes) -> Collection[str] | None:
+        """What may be asked of that path across origins; None if nothing may."""
+        text = path.decode("latin-1")
+        if any(text == own or text.startswith(own + "/") for own in _OWN):
+            return _OWN_METHODS
+        if text == "/auth" or text.startswith("/auth/"):
+            return None
+        route = self._routes.match(path)
+        return None if route is None else route.methods
+
+
+def _grant(origin: bytes) -> list[Header]:
+    return [(b"access-control-allow-origin", origin), (b"access-control-allow-credentials", b"true")]
+
+
+async def _preflight(origin: bytes, methods: Collection[str], requested: bytes, send: Send) -> None:
+    headers = [
+        *_grant(origin),
+        (b"access-control-allow-methods", ", ".join(methods).encode("ascii")),
+        (b"access-control-max-age", str(PREFLIGHT_KEPT).encode("ascii")),
+        (b"vary", b"origin, access-control-request-headers"),
+        (b"cache-control", b"no-store"),
+    ]
+    if requested and len(requested) <= REQUESTED_LIMIT and _HEADER_NAMES.fullmatch(requested):
+        # With credentials a wildcard means nothing, and the origin is trusted: what it asks for is what it may send.
+        headers.append((b"access-control-allow-headers", requested))
+    await send({"type": "http.response.start", "status": 204, "headers": headers})
+    await send({"type": "http.response.body", "body": b""})
+
+
+def _saying(origin: bytes | None, send: Send) -> Send:
+    """`Vary` on every answer, so that no cache hands one origin's answer to another; the rest for an allowed one."""
+
+    async def send_with_grant(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            extra: list[Header] = [(b"vary", b"origin")]
+            if origin is not None:
+                extra += [*_grant(origin), (b"access-control-expose-headers", EXPOSED)]
+            message = {**message, "headers": [*message["headers"], *extra]}
+        await send(message)
+
+    return send_with_grant

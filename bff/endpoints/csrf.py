@@ -1,0 +1,112 @@
+"""Did our own page send this request? Three witnesses: `Sec-Fetch-Site`, `Origin`, and the header `X-CSRF: 1`.
+
+The custom header can't be sent across origins without a CORS preflight, which nobody here answers. `Sec-Fetch-Site` and
+`Origin` are written by the browser and out of a page's reach. The three must not contradict each other, and none may
+come twice.
+
+| witness                    | rule `header`                   | rule `fetch-metadata`, GET and HEAD      |
+|----------------------------|---------------------------------|------------------------------------------|
+| X-CSRF                     | exactly `1`, on every method    | not needed                               |
+| Origin                     | if sent: ours or an allowed one | the same                                 |
+| Sec-Fetch-Site same-origin | yes                             | yes                                      |
+| same-site, cross-site      | only with an allowed Origin     | only with an allowed Origin              |
+| none (typed, a bookmark)   | no                              | yes                                      |
+| no Sec-Fetch-Site          | yes                             | with an Origin, or with X-CSRF           |
+
+Without Sec-Fetch-Site and Origin the custom header decides alone: today's browsers send at least one of the two, and an
+older one still could not have sent the header across origins unasked. `null` is nobody's origin.
+
+Under `fetch-metadata` every other method is judged by `header`. The rule `navigation` (forward-auth) is
+`fetch-metadata` that also lets top-level navigations through, wherever the link was.
+"""
+
+from collections.abc import Collection, Sequence
+from typing import Final, Literal, TypeAlias
+
+from bff.endpoints.cookies import Header
+from bff.errors import CsrfRequired, UnsupportedMediaType
+
+CsrfRule: TypeAlias = Literal["header", "fetch-metadata", "navigation"]
+
+_READING: Final = frozenset({"GET", "HEAD"})
+_WITNESSES: Final = frozenset({b"origin", b"sec-fetch-site", b"sec-fetch-mode", b"x-csrf"})
+
+
+def _witnesses(headers: Sequence[Header]) -> dict[bytes, bytes]:
+    """The one value of each witness that came. Raises CsrfRequired when one came twice."""
+    found: dict[bytes, bytes] = {}
+    for name, value in headers:
+        name = name.lower()
+        if name in _WITNESSES:
+            if name in found:
+                raise CsrfRequired(f"The header {name.decode('ascii')} came more than once.")
+            found[name] = value
+    return found
+
+
+def _known_origin(origin: bytes | None, public_origin: str, allowed_origins: Collection[str]) -> bytes | None:
+    """The Origin header, byte for byte ours or an allowed one; None when absent. `null` is nobody's origin."""
+    if origin is None:
+        return None
+    known = {public_origin.encode("ascii"), *(allowed.encode("ascii") for allowed in allowed_origins)} - {b"null"}
+    if origin not in known:
+        raise CsrfRequired("The Origin is not one of this application's.")
+    return origin
+
+
+def judge_csrf(
+    method: str,
+    headers: Sequence[Header],
+    *,
+    public_origin: str,
+    allowed_origins: Collection[str] = (),
+    rule: CsrfRule = "header",
+) -> None:
+    """Returns when the request comes from our own page, raises CsrfRequired when that is not proven.
+
+    `method` is the one on the request line; nothing overrides it. `headers` are those that came before the body.
+    """
+    found = _witnesses(headers)
+    origin = _known_origin(found.get(b"origin"), public_origin, allowed_origins)
+    site, custom = found.get(b"sec-fetch-site"), found.get(b"x-csrf")
+    if custom not in (None, b"1"):
+        raise CsrfRequired("The header X-CSRF has another value than 1.")
+    reading = rule != "header" and method in _READING
+
+    if reading and rule == "navigation" and found.get(b"sec-fetch-mode") == b"navigate":
+        return
+    match site:
+        case b"same-origin":
+            pass
+        case b"none" if reading:
+            pass
+        case b"same-site" | b"cross-site" if origin is not None and origin != public_origin.encode("ascii"):
+            pass
+        case None if not reading or origin is not None or custom is not None:
+            pass
+        case None:
+            raise CsrfRequired("The request carries neither Sec-Fetch-Site nor Origin nor X-CSRF.")
+        case _:
+            raise CsrfRequired("The request comes from another site.")
+    if not reading and custom is None:
+        raise CsrfRequired("The header X-CSRF: 1 is missing.")
+
+
+def judge_websocket_origin(
+    headers: Sequence[Header], *, public_origin: str, allowed_origins: Collection[str] = ()
+) -> None:
+    """Raises CsrfRequired unless exactly one Origin came and is ours or an allowed one.
+
+    A handshake can carry no custom header and is not held back by CORS: the Origin is all there is (RFC 6455
+    section 10.2). A client that sends none is no browser, and has no cookie of ours to use.
+    """
+    if _known_origin(_witnesses(headers).get(b"origin"), public_origin, allowed_origins) is None:
+        raise CsrfRequired("A WebSocket handshake needs an Origin.")
+
+
+def require_json(headers: Sequence[Header], *, body_present: bool) -> None:
+    """Raises UnsupportedMediaType unless the body is JSON. A form or text/plain could be sent across sites unasked."""
+    sent = [value for name, value in headers if name.lower() == b"content-type"]
+    media_types = [value.partition(b";")[0].strip(b" \t").lower() for value in sent]
+    if media_types != [b"application/json"] and (media_types or body_present):
+        raise UnsupportedMediaType("Send application/json.")

@@ -1,0 +1,146 @@
+"""Whose request is this: the session cookie opened, and the companion cookie hashed."""
+
+import hashlib
+import secrets
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final, TypeAlias, assert_never
+
+from bff.endpoints.cookies import Absent, Cookie, CookieNames, CookieReading, Header, Repeated, read_cookies
+from bff.errors import InvalidRequest, SignInRequired
+from bff.session.sealing import KeyRing, Opened, Unreadable, decode_base64url, encode_base64url
+from bff.session.session import EndReason, SessionId
+
+PURPOSE: Final = "session-cookie"
+_ID_BYTES: Final = 32
+_BROWSER_BYTES: Final = 32
+OPENED_KEPT: Final = 10_000  # Cookie headers; some 5 MiB, 15 at most
+LONGEST_KEPT: Final = 1024  # bytes
+
+
+@dataclass(frozen=True, slots=True)
+class SignedIn:
+    """A cookie that we sealed. Whether the session still lives is the store's to say.
+
+    `reseal`: an older key sealed it, so the next answer that may set cookies ought to set it again.
+    """
+
+    session_id: SessionId
+    reseal: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Anonymous:
+    """No session cookie, or one that nobody could have got from us."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRemoved:
+    """Sealed under a key that this ring does not hold: a 401 with the reason `key_removed`, and the cookie is *kept*.
+
+    The ring of the next replica may hold the key still (a roll half done), so the cookie is nobody's to clear.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The session cookie came twice: a 400."""
+
+
+CurrentSession: TypeAlias = SignedIn | Anonymous | KeyRemoved | Refused
+
+
+def seal_session_cookie(session_id: SessionId, ring: KeyRing) -> str:
+    """The cookie's value: 87 characters of base64url."""
+    return ring.seal_text(PURPOSE, session_id.secret)
+
+
+def read_session_id(headers: Iterable[Header], ring: KeyRing, names: CookieNames) -> CurrentSession:
+    return _opened(read_cookies(headers, names.session), ring)
+
+
+def _opened(cookie: CookieReading, ring: KeyRing) -> CurrentSession:
+    match cookie:
+        case Absent():
+            return Anonymous()
+        case Repeated():
+            return Refused()
+        case Cookie(value):
+            opened = ring.open_text(PURPOSE, value)
+        case other:
+            assert_never(other)
+    match opened:
+        case Opened(plaintext, key_is_newest):
+            if len(plaintext) != _ID_BYTES:
+                return Anonymous()
+            return SignedIn(SessionId(plaintext), reseal=not key_is_newest)
+        case Unreadable("unknown_key"):
+            return KeyRemoved()
+        case Unreadable():
+            return Anonymous()
+
+
+class OpenedCookies:
+    """`read_session_id` for the paths of every click: a cookie that was opened before is known again by its text.
+
+    It says whose request this is, as it always said; whether that session lives is asked of the store each time.
+    """
+
+    def __init__(self, ring: KeyRing, names: CookieNames) -> None:
+        self._ring, self._name = ring, names.session
+        self._opened: dict[bytes, SignedIn] = {}  # by the whole Cookie header
+        self._keys: object = ring.present
+
+    def read(self, headers: Iterable[Header]) -> CurrentSession:
+        if self._keys is not self._ring.present:
+            self._keys = self._ring.present
+            self._opened.clear()
+        lines = [value for name, value in headers if name == b"cookie"]
+        whole = lines[0] if len(lines) == 1 else b""
+        known = self._opened.get(whole)
+        if known is not None:
+            return known
+        found = _opened(read_cookies(headers, self._name), self._ring)
+        if isinstance(found, SignedIn) and 0 < len(whole) <= LONGEST_KEPT:
+            if len(self._opened) >= OPENED_KEPT:
+                del self._opened[next(iter(self._opened))]
+            self._opened[whole] = found
+        return found
+
+
+def require_session_id(headers: Iterable[Header], ring: KeyRing, names: CookieNames) -> SignedIn:
+    """The session that the cookie names. Raises SignInRequired, or InvalidRequest for a cookie that came twice."""
+    match read_session_id(headers, ring, names):
+        case SignedIn() as found:
+            return found
+        case KeyRemoved():
+            raise SignInRequired(reason=EndReason.KEY_REMOVED.value)
+        case Refused():
+            raise InvalidRequest("The session cookie came twice.")
+        case Anonymous():
+            raise SignInRequired
+        case other:
+            assert_never(other)
+
+
+def new_browser_cookie() -> str:
+    """A value for the companion cookie: 256 random bits, base64url."""
+    return encode_base64url(secrets.token_bytes(_BROWSER_BYTES))
+
+
+def hash_of_browser(value: str) -> str:
+    """What a session record remembers of the companion cookie: SHA-256 of its text, base64url."""
+    return encode_base64url(hashlib.sha256(value.encode("ascii")).digest())
+
+
+def browser_hash(headers: Iterable[Header], names: CookieNames) -> str | None:
+    """The hash of this request's companion cookie; None when there is none of ours, or more than one.
+
+    It authorises nothing, so a doubtful one is treated as a browser that we have not seen before.
+    """
+    match read_cookies(headers, names.browser):
+        case Cookie(value):
+            random = decode_base64url(value)
+            return hash_of_browser(value) if random is not None and len(random) == _BROWSER_BYTES else None
+        case _:
+            return None

@@ -1,0 +1,144 @@
+"""The page a person sees when a navigation fails: what happened, what to do next, and what to tell whoever is asked.
+
+No script, no image, nothing from elsewhere. Every word is ours or escaped; how it looks is `bff.endpoints.page_style`.
+"""
+
+from html import escape
+from typing import Final, Literal, NamedTuple, TypeAlias
+from urllib.parse import quote, urlencode
+
+from bff.errors import BffError
+from bff.oidc.authorization import PLAIN, SignInOptions
+
+_Way: TypeAlias = Literal["sign in", "home"]
+
+
+class _Advice(NamedTuple):
+    what_happened: str
+    what_next: str
+    way: _Way
+
+
+_ADVICE: Final[dict[str, _Advice]] = {
+    "sign_in_required": _Advice("You are not signed in, or your session has ended.", "Sign in to go on.", "sign in"),
+    "sign_in_state_invalid": _Advice(
+        "The answer to a sign-in arrived, but this browser did not begin that sign-in, or it has already been used. "
+        "An old bookmark or the back button can cause this.",
+        "Start again from here. If you were signed in before, you still are.",
+        "sign in",
+    ),
+    "sign_in_expired": _Advice(
+        "The sign-in was open for too long before it was completed.", "Start again from here.", "sign in"
+    ),
+    "sign_in_refused": _Advice(
+        "The identity provider did not let this sign-in through.",
+        "Try again. If it happens once more, give your administrator the details below.",
+        "sign in",
+    ),
+    "sign_in_loop": _Advice(
+        "This browser was sent to sign in many times within a minute, so it was stopped here, not sent in circles.",
+        "Wait a minute, then try again. If it happens once more, give your administrator the details below.",
+        "sign in",
+    ),
+    "rate_limited": _Advice(
+        "Too many people, or too many requests from your network, are signing in or out at the moment. "
+        "Sessions that are open stay open.",
+        "Wait a moment, then try again.",
+        "sign in",
+    ),
+    "not_assigned": _Advice(
+        "You signed in, but your account has not been given access to this application.",
+        "Ask your administrator for access, then try again.",
+        "sign in",
+    ),
+    "sign_in_failed": _Advice(
+        "The identity provider's answer could not be verified, so nobody was signed in.",
+        "Try again. If it happens once more, give your administrator the details below.",
+        "sign in",
+    ),
+    "provider_unavailable": _Advice(
+        "The identity provider does not answer at the moment. Sessions that are open stay open.",
+        "Wait a moment, then try again.",
+        "sign in",
+    ),
+    "store_unavailable": _Advice(
+        "The service cannot look up sessions at the moment. Sessions that are open stay open.",
+        "Wait a moment, then try again.",
+        "sign in",
+    ),
+    "route_not_found": _Advice("This address leads nowhere.", "Check the address, or go to the start page.", "home"),
+    "csrf_required": _Advice(
+        "This address is meant for the application itself, not for opening directly.", "Go to the start page.", "home"
+    ),
+    "navigation_required": _Advice(
+        "Sign-in begins when you open a page, not in the background.", "Sign in from here.", "sign in"
+    ),
+}
+_ANYTHING_ELSE: Final = _Advice(
+    "The request could not be completed. You have not been signed out.",
+    "Go to the start page and try again. If it happens once more, give your administrator the details below.",
+    "home",
+)
+
+_PAGE: Final = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="robots" content="noindex">
+<title>{title}</title>
+<style>{style}</style>
+</head>
+<body>
+<main>
+<h1>{title}</h1>
+<p>{what_happened}</p>
+<p>{what_next}</p>
+<ul class="ways">
+{ways}
+</ul>
+<dl>
+<dt>Error code</dt><dd>{code}</dd>
+<dt>Reference</dt><dd>{correlation_id}</dd>
+</dl>
+</main>
+</body>
+</html>
+"""
+
+
+def render_error_page(
+    error: BffError,
+    *,
+    correlation_id: str,
+    return_to: str,
+    landing_path: str,
+    style: str,
+    options: SignInOptions = PLAIN,
+) -> str:
+    """`return_to` and `landing_path` are paths on our origin; the first goes into the link that tries again. `style` is
+    put in as it is."""
+    advice = _ADVICE.get(error.code, _ANYTHING_ELSE)
+    ways = [(landing_path, "Go to the start page")]
+    if advice.way == "sign in":
+        ways.insert(0, (_again(return_to, options), "Try again"))
+        if options.acr_values or options.max_age is not None:
+            # Who was asked to prove more is signed in still, and may do without.
+            ways.insert(1, (return_to, "Go back without it"))
+    return _PAGE.format(
+        title=escape(error.title),
+        style=style,
+        what_happened=escape(advice.what_happened),
+        what_next=escape(advice.what_next),
+        ways="\n".join(f'<li><a href="{escape(href)}">{text}</a></li>' for href, text in ways),
+        code=escape(error.code),
+        correlation_id=escape(correlation_id),
+    )
+
+
+def _again(return_to: str, options: SignInOptions) -> str:
+    """The same sign-in once more. A silent one would show nothing again, and a name is not for an address."""
+    asked = {name: value for name, value in options.parameters().items() if name != "login_hint" and value != "none"}
+    return f"/auth/login?return_to={quote(return_to, safe='/')}" + "".join(
+        f"&{urlencode({name: value})}" for name, value in asked.items()
+    )

@@ -1,0 +1,232 @@
+"""`/auth/verify`: a reverse proxy asks before it lets a request through. Plain ASGI, on two doors.
+
+On the forward-auth port (`BFF_FORWARD_AUTH_LISTEN`), which only proxies reach, a 200 carries the access token. On the
+public port it carries the identity headers alone, since a proxy passes `/auth/` on to us and a script could ask there:
+no browser ever reads a token.
+
+Whose request is judged? nginx says `X-Original-Method` and `X-Original-URI`, Caddy and Traefik `X-Forwarded-Method` and
+`X-Forwarded-Uri`; both are believed from a trusted proxy only. Envoy asks with the method itself and the path behind
+ours (`/auth/verify/the/path`). Where nobody says the method it counts as an unsafe one.
+
+401 says where to sign in (`X-Sign-In-URL`, for proxies that write their own answer); with `?sign_in=redirect` a
+navigation is sent there. Envoy, whose query is the original request's, says it by `X-Sign-In: redirect`.
+
+nginx passes none of our words on: it asks a second time, with `?explain=refusal`, and sends the browser that answer.
+There is no 200 then, which would look like the answer of a request that was never made: what would be let through by
+now is a 503 `allowed_by_now`.
+"""
+
+import logging
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final
+from urllib.parse import quote
+
+from starlette.types import Receive, Scope, Send
+
+from bff import audit, metrics, tracing
+from bff.endpoints.answers import PRIVATE, tell_error
+from bff.endpoints.api import is_background
+from bff.endpoints.cookies import CookieNames, Header
+from bff.endpoints.csrf import judge_csrf
+from bff.endpoints.current_session import Anonymous, KeyRemoved, OpenedCookies, Refused, SignedIn
+from bff.endpoints.landing import LANDING, came_from_outside
+from bff.endpoints.problem_details import error_response
+from bff.errors import AllowedByNow, BffError, CsrfRequired, InvalidRequest, RouteNotFound, SignInRequired
+from bff.flows.refresh_token import RefreshTokenFlow
+from bff.proxy.client_address import TrustedProxies
+from bff.session.return_to import safe_return_to
+from bff.session.sealing import KeyRing
+from bff.session.session import EndReason, Session
+
+logger = logging.getLogger(__name__)
+
+VERIFY: Final = b"/auth/verify"
+UNKNOWN_METHOD: Final = "UNKNOWN"  # judged like POST
+
+_METHODS: Final = (b"x-original-method", b"x-forwarded-method")
+_URIS: Final = (b"x-original-uri", b"x-original-url", b"x-forwarded-uri")
+_VALUE_LIMIT: Final = 4096  # bytes of one identity header
+
+
+@dataclass(frozen=True, slots=True)
+class ForwardAuthRules:
+    """`identity`: the headers of a 200, each with the claim that it holds."""
+
+    public_url: str
+    allowed_origins: Collection[str]
+    landing_path: str
+    callback_path: str
+    identity: Sequence[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Original:
+    """The request that the proxy asks about. `uri` is path and query, None where nobody said it."""
+
+    method: str
+    uri: str | None
+
+
+class ForwardAuth:
+    """`with_token`: this is the door that only proxies reach."""
+
+    def __init__(
+        self,
+        flow: RefreshTokenFlow,
+        ring: KeyRing,
+        names: CookieNames,
+        trusted_proxies: TrustedProxies,
+        rules: ForwardAuthRules,
+        *,
+        with_token: bool,
+    ) -> None:
+        self._flow, self._trusted, self._rules = flow, trusted_proxies, rules
+        self._cookies = OpenedCookies(ring, names)
+        self._with_token = with_token
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        audit.asked_by(partial(self._trusted.client_address, _peer(scope), scope["headers"]))
+        original = _Original(UNKNOWN_METHOD, None)
+        try:
+            original = self._original(scope)
+            session = await self._judge(scope, original)
+            if b"explain=refusal" in _options(scope):
+                raise AllowedByNow(retry_after=1)
+        except BffError as error:
+            if isinstance(error, CsrfRequired):
+                metrics.CSRF_REFUSED.inc()
+            await self._refuse(error, scope, original, send)
+            return
+        token = [(b"authorization", b"Bearer " + session.tokens.access_token.encode("ascii"))]
+        # A token bound to a key is of no use without a proof for each request, which only we can make.
+        allowed = self._with_token and session.dpop_key is None and self._trusted.trusts(_peer(scope))
+        headers = [(b"content-length", b"0"), *PRIVATE, *self._identity(session), *(token if allowed else ())]
+        await _answer(scope, send, 200, headers, b"")
+
+    async def _judge(self, scope: Scope, original: _Original) -> Session:
+        """Raises CsrfRequired, SignInRequired, InvalidRequest, ProviderUnavailable, StoreUnavailable."""
+        judge_csrf(
+            original.method,
+            scope["headers"],
+            public_origin=self._rules.public_url,
+            allowed_origins=self._rules.allowed_origins,
+            rule="navigation",
+        )
+        match self._cookies.read(scope["headers"]):
+            case SignedIn(session_id):
+                return await self._flow.session_for(session_id.key, passive=is_background(scope))
+            case Anonymous():
+                raise SignInRequired
+            case KeyRemoved():
+                raise SignInRequired(reason=EndReason.KEY_REMOVED.value)
+            case Refused():
+                raise InvalidRequest("The session cookie came twice.")
+
+    def _original(self, scope: Scope) -> _Original:
+        """Raises InvalidRequest where the proxy's words contradict one another: a client's may be among them."""
+        headers, path = scope["headers"], scope["raw_path"]
+        method = scope.get("method", "GET")
+        behind = path.removeprefix(VERIFY)
+        if behind == path or behind[:1] not in (b"", b"/"):
+            raise RouteNotFound
+        if behind:
+            query = scope["query_string"]
+            return _Original(method, (behind + (b"?" + query if query else b"")).decode("latin-1"))
+        if not self._trusted.trusts(_peer(scope)):
+            return _Original(UNKNOWN_METHOD, None)
+        said, uri = _one(headers, _METHODS), _one(headers, _URIS)
+        if method not in ("GET", "HEAD") and said != method:
+            raise InvalidRequest("The original method is not the one that the proxy asked with.")
+        return _Original(said or UNKNOWN_METHOD, uri)
+
+    def _identity(self, session: Session) -> list[Header]:
+        """Each header every time, an empty one too: the proxy puts ours in the place of what a client sent."""
+        claims: Mapping[str, Any] = {**session.user.claims, "sub": session.user.sub}
+        return [(name.lower().encode("ascii"), _field_value(claims.get(claim))) for name, claim in self._rules.identity]
+
+    async def _refuse(self, error: BffError, scope: Scope, original: _Original, send: Send) -> None:
+        tell_error(error)
+        rules, headers = self._rules, scope["headers"]
+        back = safe_return_to(
+            original.uri,
+            fallback=rules.landing_path,
+            public_url=rules.public_url,
+            callback_path=rules.callback_path,
+        )
+        status, fields, body = error_response(
+            error,
+            headers,
+            correlation_id=tracing.correlation_id(),
+            return_to=back,
+            landing_path=rules.landing_path,
+        )
+        if isinstance(error, SignInRequired):
+            where = self._way_to_sign_in(headers, back)
+            fields = [*fields, (b"x-sign-in-url", where)]
+            navigation = (b"sec-fetch-mode", b"navigate") in headers and original.method == "GET"
+            if navigation and b"sign_in=redirect" in _options(scope):
+                # Absolute: Traefik would complete a path with our own inner address.
+                location = rules.public_url.encode("ascii") + where
+                fields = [(b"location", location), (b"content-length", b"0"), *PRIVATE]
+                status, body = 303, b""
+        await _answer(scope, send, status, fields, body)
+
+    def _way_to_sign_in(self, headers: Sequence[Header], back: str) -> bytes:
+        """Who comes from elsewhere may be signed in all the same: the Strict cookie is not sent on the first step."""
+        page, parameter = "/auth/login", "return_to"
+        if came_from_outside(headers):
+            page, parameter = LANDING, "to"
+        return f"{page}?{parameter}={quote(back, safe='/')}".encode("ascii")
+
+
+def _options(scope: Scope) -> Collection[bytes]:
+    """How the proxy wants its answer: the query, where that is not the original request's own."""
+    if scope["raw_path"] == VERIFY:
+        return [bytes(option) for option in scope["query_string"].split(b"&")]
+    return (b"sign_in=redirect",) if (b"x-sign-in", b"redirect") in scope["headers"] else ()
+
+
+def _peer(scope: Scope) -> str | None:
+    client = scope.get("client")
+    return client[0] if client else None
+
+
+def _one(headers: Sequence[Header], names: Sequence[bytes]) -> str | None:
+    values = {value.decode("latin-1") for name, value in headers if name in names}
+    if len(values) > 1:
+        raise InvalidRequest("What the original request was is said in two ways.")
+    return values.pop() if values else None
+
+
+def _field_value(claim: Any) -> bytes:
+    """A claim as a header: a list's items with commas between; UTF-8, percent-encoded but for visible ASCII."""
+    match claim:
+        case None:
+            text = ""
+        case bool():
+            text = "true" if claim else "false"
+        case str() | int() | float():
+            text = _encoded(str(claim), "")
+        case list() | tuple():
+            text = ",".join(_encoded(str(item), ",") for item in claim if isinstance(item, str | int | float))
+        case _:
+            text = ""  # an object has no one form as a header
+    return text.encode("ascii") if len(text) <= _VALUE_LIMIT else b""
+
+
+def _encoded(text: str, also: str) -> str:
+    visible = "".join(char for char in map(chr, range(0x21, 0x7F)) if char not in "%" + also)
+    inner = text.strip(" ") == text and "  " not in text
+    return quote(text, safe=visible + (" " if inner else ""))
+
+
+async def _answer(scope: Scope, send: Send, status: int, headers: Sequence[Header], body: bytes) -> None:
+    if scope["type"] == "websocket":
+        # A proxy that leaves the handshake's own headers in: the answer is the same.
+        await send({"type": "websocket.http.response.start", "status": status, "headers": list(headers)})
+        await send({"type": "websocket.http.response.body", "body": body})
+        return
+    await send({"type": "http.response.start", "status": status, "headers": list(headers)})
+    await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})

@@ -1,0 +1,170 @@
+"""The guard in front of everything: a request that two programs could read differently is read by nobody.
+
+It judges the bytes as they came (`raw_path`, before any decoding). A chunked body may bring trailers, and uvicorn takes
+those for headers: `HttpProtocol` keeps them apart; under a server that does not say so a chunked body is refused.
+
+One documented choice: a path carries no encoded dot, slash, backslash or semicolon-parameter trick at all, also not
+encoded twice. Where one program decodes before it splits and the next one after, such a path is two paths.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import Final, TypeAlias
+from unicodedata import normalize
+from urllib.parse import unquote_to_bytes
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from bff import tracing
+from bff.endpoints.answers import tell_error
+from bff.endpoints.cookies import Header
+from bff.endpoints.http_protocol import HEADERS_FINAL
+from bff.endpoints.problem_details import error_response, problem_response
+from bff.errors import BffError, HeadersTooLarge, InvalidRequest, LengthRequired, MethodNotAllowed, TargetTooLong
+
+TARGET_LIMIT: Final = 8192  # bytes of path and query
+HEADERS_LIMIT: Final = 32768  # bytes of all names and values
+HEADER_COUNT: Final = 100
+
+METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+
+Refusal: TypeAlias = InvalidRequest | MethodNotAllowed | TargetTooLong | HeadersTooLarge
+
+# A path that needs no second look. Everything else goes through `_judge_path`.
+_PLAIN_PATH: Final = re.compile(rb"(?:/[A-Za-z0-9_~-][A-Za-z0-9._~:@-]*)*/?")
+_VISIBLE: Final = re.compile(rb"[\x21-\x7e]*")
+_BAD_PERCENT: Final = re.compile(rb"%(?![0-9A-Fa-f]{2})")
+# %2e %2f %5c, with any number of %25 in between: encoded once, twice or more often.
+_ENCODED_SEPARATOR: Final = re.compile(rb"%(?:25)*(?:2e|2f|5c)", re.IGNORECASE)
+_CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f]")
+_HOST: Final = re.compile(rb"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
+_LENGTH: Final = re.compile(rb"[0-9]{1,18}")
+# What names and values are made of: deleted from all of them together, nothing may be left (RFC 9110 section 5).
+_IN_NAMES: Final = b"abcdefghijklmnopqrstuvwxyz0123456789!#$%&'*+.^_`|~-"
+_IN_VALUES: Final = b"\t" + bytes(range(0x20, 0x7F)) + bytes(range(0x80, 0x100))
+
+
+def judge(method: str, raw_path: bytes, query: bytes, headers: Sequence[Header]) -> Refusal | None:
+    """What is wrong with a request, or None. Header names are in lower case (ASGI)."""
+    if method not in METHODS:
+        return MethodNotAllowed(allow=METHODS)
+    if len(raw_path) + len(query) > TARGET_LIMIT:
+        return TargetTooLong()
+    return _judge_path(raw_path) or _judge_query(query) or _judge_headers(headers)
+
+
+def _judge_path(path: bytes) -> Refusal | None:
+    if _PLAIN_PATH.fullmatch(path) and path:
+        return None
+    if not path.startswith(b"/") or path.startswith(b"//"):
+        return InvalidRequest("The request target is not a path.")
+    if not _VISIBLE.fullmatch(path):
+        return InvalidRequest("The path holds a byte that is not visible ASCII.")
+    if b"\\" in path or b"#" in path or b"?" in path:
+        return InvalidRequest("The path holds a character that belongs to no path.")
+    if _BAD_PERCENT.search(path):
+        return InvalidRequest("The path holds a percent sign without two digits.")
+    if _ENCODED_SEPARATOR.search(path):
+        return InvalidRequest("The path holds an encoded dot or separator.")
+    try:
+        decoded = unquote_to_bytes(path).decode("utf-8")
+    except UnicodeDecodeError:
+        return InvalidRequest("The path is not UTF-8.")
+    if _CONTROL.search(decoded):
+        return InvalidRequest("The path holds an encoded control character.")
+    # Compatibility forms too (a fullwidth dot, a two-dot leader): a server that folds them would see a dot segment.
+    for segment in normalize("NFKC", decoded).replace("\\", "/").split("/"):
+        # Some servers cut parameters off before they resolve dots: `..;x` is `..` to them. Spaces are cut by others.
+        if segment.partition(";")[0].strip() in (".", ".."):
+            return InvalidRequest("The path holds a dot segment.")
+    return None
+
+
+def _judge_query(query: bytes) -> Refusal | None:
+    # Forwarded byte for byte, so encoded bytes are the upstream's to judge; raw ones must not end a line.
+    if not _VISIBLE.fullmatch(query) or b"#" in query:
+        return InvalidRequest("The query holds a byte that belongs to no query.")
+    return None
+
+
+def _judge_headers(headers: Sequence[Header]) -> Refusal | None:
+    if len(headers) > HEADER_COUNT:
+        return HeadersTooLarge()
+    names, values = b"".join([name for name, _ in headers]), b"".join([value for _, value in headers])
+    if names.translate(None, _IN_NAMES) or values.translate(None, _IN_VALUES):
+        return InvalidRequest("A header is malformed.")
+    hosts = lengths = codings = 0
+    for name, value in headers:
+        if name == b"host":
+            hosts += 1
+            if not _HOST.fullmatch(value):
+                return InvalidRequest("The Host is malformed.")
+        elif name == b"content-length":
+            lengths += 1
+            if not _LENGTH.fullmatch(value):
+                return InvalidRequest("The Content-Length is malformed.")
+        elif name == b"transfer-encoding":
+            codings += 1
+            if value.lower() != b"chunked":
+                return InvalidRequest("The Transfer-Encoding is not chunked.")
+        elif not name:
+            return InvalidRequest("A header is malformed.")
+    if len(names) + len(values) > HEADERS_LIMIT:
+        return HeadersTooLarge()
+    if hosts != 1:
+        return InvalidRequest("The request needs exactly one Host.")
+    if lengths + codings > 1:
+        return InvalidRequest("The length of the request is stated more than once.")
+    return None
+
+
+class Guard:
+    """Plain ASGI around the whole application; the lifespan passes through."""
+
+    def __init__(self, app: ASGIApp, *, landing_path: str | None = None) -> None:
+        """A navigation is refused with a page that leads to `landing_path`; without one all get problem JSON."""
+        self._app, self._landing_path = app, landing_path
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in ("http", "websocket"):
+            await self._app(scope, receive, send)
+            return
+        headers_final = HEADERS_FINAL in scope
+        headers = scope["headers"] if headers_final else list(scope["headers"])
+        refusal: BffError | None = judge(scope.get("method", "GET"), scope["raw_path"], scope["query_string"], headers)
+        if scope["http_version"] not in ("1.0", "1.1", "2", "3"):
+            refusal = InvalidRequest("This version of HTTP is not spoken here.")
+        elif not headers_final and any(name == b"transfer-encoding" for name, _ in headers):
+            refusal = refusal or LengthRequired()
+        if refusal is None:
+            await self._app(scope if headers_final else {**scope, "headers": headers}, receive, send)
+            return
+        await refuse(refusal, scope, send, close=True, landing_path=self._landing_path)
+
+
+async def refuse(
+    error: BffError, scope: Scope, send: Send, *, close: bool = False, landing_path: str | None = None
+) -> None:
+    """Answers with problem JSON, a WebSocket handshake too; a navigation with a page if there is a `landing_path`.
+
+    `close` where the framing itself may be in doubt.
+    """
+    tell_error(error)
+    reference = tracing.correlation_id()
+    if landing_path is None or scope["type"] == "websocket":
+        status, headers, body = problem_response(error, correlation_id=reference)
+    else:
+        asked = scope["headers"]
+        status, headers, body = error_response(error, asked, correlation_id=reference, landing_path=landing_path)
+    if close:
+        headers = [*headers, (b"connection", b"close")]
+    if scope["type"] == "websocket":
+        if "websocket.http.response" not in scope.get("extensions", {}):
+            await send({"type": "websocket.close", "code": 1008})
+            return
+        await send({"type": "websocket.http.response.start", "status": status, "headers": headers})
+        await send({"type": "websocket.http.response.body", "body": body})
+        return
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    # No body for HEAD (RFC 9110 section 9.3.2); its length was told all the same.
+    await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})

@@ -1,0 +1,78 @@
+"""The management port: /livez, /readyz and /metrics, on an address that the public does not reach.
+
+/livez says that the process turns; it asks nobody, so a store that is away gets no replica killed. /readyz asks what
+the composition root hands over, and says no only for a check without which nothing useful can be served.
+"""
+
+import asyncio
+import json
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final, TypeAlias
+
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.types import Receive, Scope, Send
+
+from bff.metrics import REGISTRY
+
+logger = logging.getLogger(__name__)
+
+READY_WITHIN: Final = 2.0  # seconds; a probe that hangs tells less than one that fails
+
+# While the provider is away, everybody who is signed in goes on working; and while keys are rolled, replicas disagree
+# about the newest. Told, but no reason to be taken out.
+TOLD_ONLY: Final = frozenset({"provider", "keys_agree"})
+
+Checks: TypeAlias = Callable[[], Awaitable[Mapping[str, bool]]]
+
+
+class ManagementApp:
+    """ASGI. `ready` names each check and whether it holds; one that raises or hangs counts as not ready."""
+
+    def __init__(self, ready: Checks) -> None:
+        self._ready = ready
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            # No lifespan of its own (the server is told so), and a WebSocket handshake is refused.
+            if scope["type"] == "websocket":
+                await send({"type": "websocket.close", "code": 1000})
+            return
+        status, content_type, body = await self._answer(scope["method"], scope["path"])
+        headers = [
+            (b"content-type", content_type.encode()),
+            (b"content-length", str(len(body)).encode()),
+            (b"cache-control", b"no-store"),
+            (b"x-content-type-options", b"nosniff"),
+        ]
+        if status == 405:
+            headers.append((b"allow", b"GET, HEAD"))
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
+
+    async def _answer(self, method: str, path: str) -> tuple[int, str, bytes]:
+        if path not in {"/livez", "/readyz", "/metrics"}:
+            return 404, *_json({"error": "not found"})
+        if method not in {"GET", "HEAD"}:
+            return 405, *_json({"error": "method not allowed"})
+        if path == "/metrics":
+            return 200, CONTENT_TYPE_LATEST, generate_latest(REGISTRY)
+        if path == "/livez":
+            return 200, *_json({"live": True})
+        checks = await self._checks()
+        ready = all(holds for name, holds in checks.items() if name not in TOLD_ONLY)
+        return 200 if ready else 503, *_json({"ready": ready, "checks": dict(checks)})
+
+    async def _checks(self) -> Mapping[str, bool]:
+        try:
+            async with asyncio.timeout(READY_WITHIN):
+                return await self._ready()
+        except TimeoutError:
+            return {"answered_in_time": False}
+        except Exception:
+            logger.exception("the readiness checks failed")
+            return {"answered": False}
+
+
+def _json(content: Mapping[str, Any]) -> tuple[str, bytes]:
+    return "application/json", json.dumps(content).encode()

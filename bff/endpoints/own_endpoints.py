@@ -1,0 +1,98 @@
+"""The framework's part of the house: our own endpoints, and which door a request takes.
+
+FastAPI serves what is asked once in a session; what is asked with every click is plain ASGI in front of it.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Final
+
+from fastapi import FastAPI, Request
+from fastapi.telemetry import TelemetryConfig
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from bff import tracing
+from bff.endpoints.answers import error_answer
+from bff.endpoints.api import ROUTE
+from bff.endpoints.spa import SinglePageApp
+from bff.errors import BffError, MethodNotAllowed, RouteNotFound
+
+logger = logging.getLogger(__name__)
+
+# FastAPI's own spans hold the query of a request, for the callback the code, as soon as anybody in the process sets a
+# tracer provider or FASTAPI_OTEL_AUTO_CONFIGURE. Ours are in `bff.tracing`.
+NO_TELEMETRY: Final[TelemetryConfig] = {
+    "tracing": False,
+    "metrics": False,
+    "logs": False,
+    "operation_spans": False,
+    "auto_configure": False,
+}
+
+
+class Doors:
+    """`plain` answers its paths and all below them, then come our own endpoints, the data plane, and the SPA."""
+
+    def __init__(
+        self,
+        own: ASGIApp,
+        api: ASGIApp,
+        forwarded: Callable[[bytes], object],
+        callback_path: str,
+        plain: Mapping[bytes, ASGIApp],
+    ) -> None:
+        self._own, self._api, self._forwarded, self._callback = own, api, forwarded, callback_path.encode("ascii")
+        self._plain = tuple((path, path + b"/", app) for path, app in plain.items())
+
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        door = self._door(scope)
+        return self._traced(door, scope, receive, send) if tracing.recording() else door(scope, receive, send)
+
+    async def _traced(self, door: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+        await door(scope, receive, send)
+        if door is self._own and (route := getattr(scope.get("route"), "path", None)) is not None:
+            tracing.routed(route)  # FastAPI leaves in the scope which of its routes it was
+
+    def _door(self, scope: Scope) -> ASGIApp:
+        path = scope["raw_path"]
+        if path.startswith(b"/auth/") or path in (b"/auth", self._callback):
+            for exact, below, app in self._plain:
+                if path == exact or path.startswith(below):
+                    return app
+            return self._own
+        route = self._forwarded(path)
+        if route is None:
+            return self._own
+        scope[ROUTE] = route
+        return self._api
+
+
+def own_endpoints(landing_path: str) -> FastAPI:
+    """FastAPI for our own endpoints only; it documents nothing to the public and its errors are ours."""
+    own = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, telemetry=NO_TELEMETRY)
+
+    @own.exception_handler(BffError)
+    async def ours(request: Request, error: BffError) -> Response:
+        return error_answer(error, request, landing_path=landing_path)
+
+    @own.exception_handler(HTTPException)
+    async def routing(request: Request, error: HTTPException) -> Response:
+        allow = tuple((error.headers or {}).get("Allow", "GET").split(", "))
+        mine: BffError = MethodNotAllowed(allow=allow) if error.status_code == 405 else RouteNotFound()
+        return error_answer(mine, request, landing_path=landing_path)
+
+    @own.exception_handler(Exception)
+    async def defect(request: Request, error: Exception) -> Response:
+        logger.error("unexpected error", exc_info=error)
+        return error_answer(BffError(), request, landing_path=landing_path)
+
+    return own
+
+
+def serve_spa(own: FastAPI, directory: Path | None) -> None:
+    """Everything that nobody else answers is the SPA's, where we serve it."""
+    if directory is not None:
+        own.add_route("/{path:path}", SinglePageApp(directory).answer, methods=["GET", "HEAD"])

@@ -1,0 +1,85 @@
+"""Where the provider signs people out: back-channel, front-channel, and Okta's Universal Logout.
+
+Nobody is asked for a cookie here, nor for proof of an origin: a signature orders, or (front-channel) the `sid` that no
+stranger knows, and each may be repeated.
+"""
+
+from dataclasses import dataclass
+
+from fastapi import APIRouter, Request, Response
+
+from bff.endpoints.answers import PRIVATE, answer
+from bff.endpoints.request_body import media_type, parse_fields, read_body, read_form_fields
+from bff.errors import InvalidRequest, RevocationRefused, UnsupportedMediaType
+from bff.flows.logout_tokens import LogoutTokens
+from bff.oidc.global_token_revocation import MAX_BODY_BYTES, read_subject
+from bff.oidc.jws import MAX_COMPACT_LENGTH
+
+FORM_LIMIT = MAX_COMPACT_LENGTH + 1024  # bytes
+FRONT_CHANNEL_LIMIT = 4096  # bytes
+
+# Loaded in a hidden frame of the provider's page: nothing in it, and nothing that could be framed for another purpose.
+_EMPTY_PAGE = b"<!doctype html><title>Signed out</title>"
+_PAGE_HEADERS = (
+    (b"content-type", b"text/html; charset=utf-8"),
+    (b"content-length", str(len(_EMPTY_PAGE)).encode("ascii")),
+    (b"content-security-policy", b"default-src 'none'"),
+    *PRIVATE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderLogout:
+    logout_tokens: LogoutTokens
+
+    async def back_channel(self, request: Request) -> Response:
+        """200 when nothing of it lives any more (Back-Channel Logout section 2.8), 400 for what is not believed.
+
+        503 when the store or the keys are away: the provider is to ask again, and nothing counts as done.
+        """
+        fields = await read_form_fields(request, FORM_LIMIT)
+        if "logout_token" not in fields:
+            raise InvalidRequest("The parameter logout_token is missing.")
+        await self.logout_tokens.back_channel(fields["logout_token"])
+        return answer(200, [(b"content-length", b"0"), *PRIVATE])
+
+    async def front_channel(self, request: Request) -> Response:
+        """An empty page, whatever was found. Okta's documents show both a GET and a POST (`okta.md` 7.4)."""
+        encoded = request.scope["query_string"]
+        if request.method == "POST" and media_type(request) == "application/x-www-form-urlencoded":
+            encoded = await read_body(request, FRONT_CHANNEL_LIMIT) or encoded
+        fields = parse_fields(encoded)
+        await self.logout_tokens.front_channel(fields.get("iss"), fields.get("sid"))
+        return answer(200, _PAGE_HEADERS, b"" if request.method == "HEAD" else _EMPTY_PAGE)
+
+    async def universal(self, request: Request) -> Response:
+        """204 done, 400 malformed, 401 not authorized, 404 nobody of that description, 422 cannot be found that way.
+
+        The token is judged before the body is read. 503 when the store or the keys are away.
+        """
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or len(request.headers.getlist("authorization")) != 1:
+            raise RevocationRefused("no bearer token")
+        authorized = await self.logout_tokens.authorize_revocation(token.strip(" "))
+        if media_type(request) != "application/json":
+            raise UnsupportedMediaType("Send application/json.")
+        await self.logout_tokens.universal_logout(authorized, read_subject(await read_body(request, MAX_BODY_BYTES)))
+        return answer(204, PRIVATE)
+
+
+def provider_logout_router(endpoint: ProviderLogout) -> APIRouter:
+    router = APIRouter()
+
+    @router.post("/auth/backchannel-logout")
+    async def back_channel(request: Request) -> Response:
+        return await endpoint.back_channel(request)
+
+    @router.api_route("/auth/frontchannel-logout", methods=["GET", "HEAD", "POST"])
+    async def front_channel(request: Request) -> Response:
+        return await endpoint.front_channel(request)
+
+    @router.post("/auth/global-token-revocation")
+    async def universal(request: Request) -> Response:
+        return await endpoint.universal(request)
+
+    return router

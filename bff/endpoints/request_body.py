@@ -1,0 +1,70 @@
+"""The bodies that our own endpoints read: whole, small, and of one kind."""
+
+import asyncio
+from typing import Any
+from urllib.parse import parse_qsl
+
+from starlette.requests import Request
+
+from bff.errors import InvalidRequest, RequestTooLarge, UnsupportedMediaType
+from bff.oidc.strict_json import JsonRefused, read_object
+
+JSON_LIMIT = 4096  # bytes
+BODY_WITHIN = 20.0  # seconds
+
+
+async def read_body(request: Request, limit: int) -> bytes:
+    """At most `limit` bytes, in `BODY_WITHIN` seconds.
+
+    Raises RequestTooLarge, before reading where the length was told, and InvalidRequest for one that does not arrive.
+    """
+    length = request.headers.get("content-length", "")
+    if length.isdecimal() and int(length) > limit:
+        raise RequestTooLarge
+    body = bytearray()
+    try:
+        async with asyncio.timeout(BODY_WITHIN):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > limit:
+                    raise RequestTooLarge
+    except TimeoutError:
+        raise InvalidRequest("The request body did not arrive.") from None
+    return bytes(body)
+
+
+def media_type(request: Request) -> str:
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+async def read_form_fields(request: Request, limit: int) -> dict[str, str]:
+    """An urlencoded form. Raises UnsupportedMediaType, RequestTooLarge, InvalidRequest."""
+    if media_type(request) != "application/x-www-form-urlencoded":
+        raise UnsupportedMediaType("Send application/x-www-form-urlencoded.")
+    return parse_fields(await read_body(request, limit))
+
+
+def parse_fields(encoded: bytes) -> dict[str, str]:
+    """Names and values, each name once. Raises InvalidRequest."""
+    try:
+        pairs = parse_qsl(encoded.decode("ascii"), keep_blank_values=True, max_num_fields=20, errors="strict")
+    except ValueError:
+        raise InvalidRequest("The parameters cannot be read.") from None
+    fields = dict(pairs)
+    if len(fields) < len(pairs):
+        raise InvalidRequest("A parameter came more than once.")
+    return fields
+
+
+async def read_json(request: Request, limit: int = JSON_LIMIT) -> dict[str, Any]:
+    """A JSON object; an empty body is an empty one. Raises RequestTooLarge, InvalidRequest.
+
+    Whether the content type is JSON is `require_json`'s to judge, with the CSRF rule.
+    """
+    body = await read_body(request, limit)
+    if not body:
+        return {}
+    try:
+        return read_object(body, max_bytes=limit)
+    except JsonRefused as refused:
+        raise InvalidRequest(f"The body is {refused}.") from None

@@ -1,0 +1,99 @@
+"""Whose access token a request gets: the session cookie opened, the session's token renewed when it is due."""
+
+import secrets
+import time
+from collections.abc import Callable, Collection
+from functools import partial
+
+from starlette.types import Scope
+
+from bff.endpoints.api import Access, is_background
+from bff.endpoints.cookies import CookieNames
+from bff.endpoints.current_session import Anonymous, KeyRemoved, OpenedCookies, Refused, SignedIn
+from bff.errors import InvalidRequest, SignInRequired
+from bff.flows.open_streams import OpenStreams
+from bff.flows.refresh_token import RefreshTokenFlow
+from bff.oidc.dpop import dpop_proof
+from bff.proxy.dpop_proofs import Prove
+from bff.proxy.exchange import GiveUp
+from bff.session.sealing import KeyRing
+from bff.session.session import EndReason, Session, SessionKey
+from bff.session.timing import token_fingerprint
+
+
+class SessionAccess:
+    """`AskAccess` as the application has it: the session cookie opened, the session's token renewed when it is due.
+
+    `scopes` are those that sign-ins ask for: a provider that grants just these need not say so (RFC 6749 section 5.1).
+    """
+
+    def __init__(
+        self,
+        flow: RefreshTokenFlow,
+        streams: OpenStreams,
+        ring: KeyRing,
+        names: CookieNames,
+        *,
+        scopes: Collection[str],
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._flow, self._streams, self._cookies = flow, streams, OpenedCookies(ring, names)
+        self._scopes, self._clock = frozenset(scopes), clock
+
+    async def __call__(self, scope: Scope) -> Access:
+        match self._cookies.read(scope["headers"]):
+            case SignedIn(session_id):
+                key, passive = session_id.key, is_background(scope)
+                session = await self._flow.session_for(key, passive=passive)
+                return _LiveAccess(self._flow, self._streams, key, session, self._scopes, self._clock)
+            case Anonymous():
+                raise SignInRequired
+            case KeyRemoved():
+                raise SignInRequired(reason=EndReason.KEY_REMOVED.value)
+            case Refused():
+                raise InvalidRequest("The session cookie came twice.")
+
+
+class _LiveAccess:
+    __slots__ = ("_asked_scopes", "_clock", "_flow", "_key", "_session", "_streams")
+
+    def __init__(
+        self,
+        flow: RefreshTokenFlow,
+        streams: OpenStreams,
+        key: SessionKey,
+        session: Session,
+        asked_scopes: frozenset[str],
+        clock: Callable[[], float],
+    ) -> None:
+        self._flow, self._streams, self._key, self._session = flow, streams, key, session
+        self._asked_scopes, self._clock = asked_scopes, clock
+
+    @property
+    def access_token(self) -> str:
+        return self._session.tokens.access_token
+
+    @property
+    def scopes(self) -> Collection[str]:
+        return self._session.tokens.scope.split() or self._asked_scopes
+
+    @property
+    def prove(self) -> Prove | None:
+        key = self._session.dpop_key
+        return None if key is None else partial(self._prove, key)
+
+    def _prove(self, key: str, method: str, url: str, access_token: str, nonce: str | None) -> str:
+        jti = secrets.token_urlsafe(16)
+        return dpop_proof(
+            key, method=method, url=url, now=self._clock(), jti=jti, access_token=access_token, nonce=nonce
+        )
+
+    async def renewed(self, refused_token: str) -> str:
+        # Whether this request is a sign of life has been told already.
+        refused = token_fingerprint(refused_token)
+        self._session = await self._flow.session_for(self._key, refused=refused, passive=True)
+        return self._session.tokens.access_token
+
+    def opened(self, cut: GiveUp, *, with_token: bool) -> Callable[[], None]:
+        token_until = self._session.tokens.usable_until if with_token else None
+        return self._streams.opened(self._key, cut, token_until=token_until)

@@ -1,0 +1,71 @@
+"""The single-page app from a directory (`BFF_SPA_DIR`): its files, and `index.html` for each page of its router."""
+
+import os
+from pathlib import Path
+
+from starlette.requests import Request
+from starlette.responses import FileResponse, Response
+
+from bff.errors import MethodNotAllowed, RouteNotFound
+
+# The app may use what it ships and talk to us; nobody may frame it. `unsafe-inline` is for styles only, which the
+# common build tools write into the page.
+CONTENT_SECURITY_POLICY = (
+    "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: https:; font-src 'self' data:; "
+    "connect-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+)
+
+
+class SinglePageApp:
+    def __init__(self, directory: Path) -> None:
+        """Raises FileNotFoundError when the directory has no index.html."""
+        self._root = directory.resolve(strict=True)
+        self._index = self._root / "index.html"
+        if not self._index.is_file():
+            raise FileNotFoundError(self._index)
+
+    async def answer(self, request: Request) -> Response:
+        """A file of the app, or index.html for a navigation to a path without one (client-side routing).
+
+        Raises RouteNotFound for a missing file that a page asked for, MethodNotAllowed for anything but GET and HEAD.
+        """
+        if request.method not in ("GET", "HEAD"):
+            raise MethodNotAllowed(allow=("GET", "HEAD"))
+        if f"{request.url.path}/".startswith("/auth/"):
+            raise RouteNotFound  # ours: a page here would hide from a script that it misspelt an endpoint
+        found = self._file(request.url.path)
+        if found is None:
+            if not _is_navigation(request):
+                raise RouteNotFound
+            found = self._index
+        page = found == self._index
+        # index.html names the build's files and must be asked for every time; the rest is revalidated by its ETag.
+        headers = {
+            "cache-control": "no-cache" if page else "public, max-age=0, must-revalidate",
+            "content-security-policy": CONTENT_SECURITY_POLICY,
+            "referrer-policy": "same-origin",
+            "x-content-type-options": "nosniff",
+            "x-frame-options": "DENY",
+        }
+        return FileResponse(found, headers=headers)
+
+    def _file(self, path: str) -> Path | None:
+        """The file at that path, inside the directory after every link is followed, no dot files."""
+        parts = [part for part in path.split("/") if part]
+        if not parts:
+            return self._index
+        if any(part.startswith(".") or "\\" in part or "\0" in part for part in parts):
+            return None
+        candidate = self._root.joinpath(*parts)
+        try:
+            found = candidate.resolve(strict=True)
+        except OSError:
+            return None
+        return found if found.is_relative_to(self._root) and os.path.isfile(found) else None
+
+
+def _is_navigation(request: Request) -> bool:
+    mode = request.headers.get("sec-fetch-mode")
+    if mode is not None:
+        return mode == "navigate"
+    return "text/html" in request.headers.get("accept", "")

@@ -1,0 +1,249 @@
+"""What can go wrong, as words. One tree; each leaf has a stable code, an HTTP status and a title that is safe to show.
+
+`detail` is written by us, never copied from a provider, an upstream or a client. One function
+(`bff.endpoints.problem_details`) turns these into RFC 9457 problem JSON, or into a readable page for a navigation.
+"""
+
+from typing import ClassVar
+
+
+class BffError(Exception):
+    """The root: something the caller is told about."""
+
+    code: ClassVar[str] = "internal_error"
+    status: ClassVar[int] = 500
+    title: ClassVar[str] = "Something went wrong on our side"
+
+    def __init__(self, detail: str | None = None, *, retry_after: int | None = None) -> None:
+        """`detail` is safe to show; `retry_after` is in seconds and becomes the `Retry-After` header."""
+        super().__init__(detail or self.title)
+        self.detail = detail
+        self.retry_after = retry_after
+
+
+# --- the request is at fault -----------------------------------------------------------------------------------------
+
+
+class InvalidRequest(BffError):
+    code = "invalid_request"
+    status = 400
+    title = "The request is malformed"
+
+
+class SignInRequired(BffError):
+    """No live session. `reason` says why the last one ended, from the closed list `bff.session.session.EndReason`."""
+
+    code = "sign_in_required"
+    status = 401
+    title = "Sign-in is required"
+
+    def __init__(self, detail: str | None = None, *, reason: str | None = None) -> None:
+        super().__init__(detail)
+        self.reason = reason
+
+
+class StepUpRequired(BffError):
+    """An API wants the person authenticated stronger, or more recently (RFC 9470). `max_age` is in seconds.
+
+    `sign_in_url` is ready but for its last parameter: the caller appends the page to come back to, percent-encoded.
+    """
+
+    code = "step_up_required"
+    status = 401
+    title = "The API asks for a stronger or fresher sign-in"
+
+    def __init__(
+        self,
+        detail: str | None = None,
+        *,
+        acr_values: tuple[str, ...] = (),
+        max_age: int | None = None,
+        sign_in_url: str | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.acr_values, self.max_age, self.sign_in_url = acr_values, max_age, sign_in_url
+
+
+class InsufficientScope(BffError):
+    code = "insufficient_scope"
+    status = 403
+    title = "The access token lacks a scope that this route needs"
+
+
+class RevocationRefused(BffError):
+    """The bearer token of a Universal Logout request is not believed. `detail` holds no text of the token."""
+
+    code = "revocation_refused"
+    status = 401
+    title = "The request to sign a person out is not authorized"
+
+
+class CsrfRequired(BffError):
+    code = "csrf_required"
+    status = 403
+    title = "The request did not prove that it comes from this application"
+
+
+class NavigationRequired(BffError):
+    code = "navigation_required"
+    status = 403
+    title = "Sign-in starts with a navigation, not with a fetch or a prefetch"
+
+
+class RouteNotFound(BffError):
+    code = "route_not_found"
+    status = 404
+    title = "There is nothing here"
+
+
+class UserUnknown(BffError):
+    code = "user_unknown"
+    status = 404
+    title = "Nobody of that description is signed in here"
+
+
+class MethodNotAllowed(BffError):
+    code = "method_not_allowed"
+    status = 405
+    title = "This method is not allowed here"
+
+    def __init__(self, detail: str | None = None, *, allow: tuple[str, ...] = ()) -> None:
+        super().__init__(detail)
+        self.allow = allow
+
+
+class LengthRequired(BffError):
+    code = "length_required"
+    status = 411
+    title = "The request needs a Content-Length here"
+
+
+class RequestTooLarge(BffError):
+    code = "request_too_large"
+    status = 413
+    title = "The request is too large"
+
+
+class TargetTooLong(BffError):
+    code = "target_too_long"
+    status = 414
+    title = "The request target is too long"
+
+
+class UnsupportedMediaType(BffError):
+    code = "unsupported_media_type"
+    status = 415
+    title = "This content type is not accepted here"
+
+
+class SignOutImpossible(BffError):
+    code = "sign_out_impossible"
+    status = 422
+    title = "People cannot be found by what the request names"
+
+
+class HeadersTooLarge(BffError):
+    code = "headers_too_large"
+    status = 431
+    title = "The request headers are too large"
+
+
+# --- the sign-in is at fault -----------------------------------------------------------------------------------------
+
+
+class SignInStateInvalid(BffError):
+    code = "sign_in_state_invalid"
+    status = 400
+    title = "This sign-in was not started in this browser"
+
+
+class SignInExpired(BffError):
+    code = "sign_in_expired"
+    status = 400
+    title = "This sign-in took too long"
+
+
+class SignInRefused(BffError):
+    code = "sign_in_refused"
+    status = 403
+    title = "The identity provider refused the sign-in"
+
+
+class NotAssigned(BffError):
+    code = "not_assigned"
+    status = 403
+    title = "You have no access to this application"
+
+
+class SignInLoop(BffError):
+    """This browser was sent to sign in again and again: one more redirect would only go round once more."""
+
+    code = "sign_in_loop"
+    status = 429
+    title = "Signing in keeps starting over"
+
+
+class RateLimited(BffError):
+    """Too many requests to sign in or out. `retry_after` says when one more fits; sessions are not touched."""
+
+    code = "rate_limited"
+    status = 429
+    title = "Too many sign-ins or sign-outs at the moment"
+
+
+class SignInFailed(BffError):
+    """The provider's answer could not be believed (ID token, nonce, code): ours to mend, never shown in detail."""
+
+    code = "sign_in_failed"
+    status = 502
+    title = "The sign-in could not be completed"
+
+
+# --- somebody else is at fault ---------------------------------------------------------------------------------------
+
+
+class ProviderUnavailable(BffError):
+    code = "provider_unavailable"
+    status = 503
+    title = "The identity provider cannot be reached just now"
+
+
+class StoreUnavailable(BffError):
+    code = "store_unavailable"
+    status = 503
+    title = "The session store cannot be reached just now"
+
+
+class UpstreamUnreachable(BffError):
+    code = "upstream_unreachable"
+    status = 502
+    title = "The API could not be reached"
+
+
+class UpstreamTimeout(BffError):
+    code = "upstream_timeout"
+    status = 504
+    title = "The API did not answer in time"
+
+
+class AllowedByNow(BffError):
+    """A reverse proxy asks for the words of a refusal, and there is no refusal any more. Nothing has been done yet."""
+
+    code = "allowed_by_now"
+    status = 503
+    title = "The request was held back and would be let through now"
+
+
+# --- the operator's side ---------------------------------------------------------------------------------------------
+
+
+class ConfigurationError(BffError):
+    """Refuses to start: names the setting, says what is wrong, says how to mend it."""
+
+    code = "configuration_error"
+    status = 500
+    title = "The configuration is wrong"
+
+    def __init__(self, setting: str, problem: str, mend: str) -> None:
+        super().__init__(f"{setting}: {problem} {mend}")
+        self.setting, self.problem, self.mend = setting, problem, mend

@@ -1,0 +1,256 @@
+"""Sign-in with the authorization code flow and PKCE (RFC 6749 section 4.1, RFC 7636, OIDC Core section 3.1)."""
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, assert_never
+
+from bff import audit, metrics
+from bff.audit import AuditEvent
+from bff.errors import (
+    BffError,
+    NotAssigned,
+    ProviderUnavailable,
+    SignInFailed,
+    SignInRefused,
+    SignInStateInvalid,
+)
+from bff.flows.authorization_request import SignInRules
+from bff.flows.end_session import EndSession
+from bff.flows.establish_session import EstablishSession
+from bff.flows.id_tokens import IdTokens, email_of, session_expiry_of
+from bff.oidc.authorization import AuthorizationError, Code, judge_issuer
+from bff.oidc.dpop import dpop_thumbprint, new_dpop_key
+from bff.oidc.id_token import IdTokenClaims, IdTokenRefused
+from bff.oidc.provider import OpenIDProvider
+from bff.oidc.token import Denied, Granted, NoAnswer, Postponed, TokenResponse
+from bff.session.login_transaction import LoginTransaction
+from bff.session.sealing import new_session_id
+from bff.session.session import Session, SessionId, User
+from bff.session.store import SessionStore
+from bff.session.timing import end_of_session, new_tokens
+
+logger = logging.getLogger(__name__)
+
+# Okta's thin ID token shows these only (`okta.md` 3.1): when the settings ask for more, the rest is at /userinfo.
+THIN_CLAIMS = frozenset({"sub", "email", "name", "preferred_username"})
+# Error codes that say "come back later", not "no" (RFC 6749 section 4.1.2.1).
+PROVIDER_AWAY = frozenset({"server_error", "temporarily_unavailable"})
+# The person or a policy said no; every other code is a mistake in the request or in the app's settings.
+REFUSALS = frozenset(
+    {"access_denied", "login_required", "consent_required", "interaction_required", "account_selection_required"}
+    | {"unmet_authentication_requirements", "mfa_required"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SignedIn:
+    session_id: SessionId
+    session: Session
+    return_to: str
+
+
+@dataclass(frozen=True, slots=True)
+class AlreadyUsed:
+    """This answer was redeemed before: a reload, the back button, or a second replica that was faster."""
+
+    return_to: str
+
+
+@dataclass(frozen=True, slots=True)
+class SignedOutMeanwhile:
+    """The provider or an operator signed this person out while the sign-in was under way: it may begin again."""
+
+    return_to: str
+
+
+@dataclass(frozen=True, slots=True)
+class NotSignedIn:
+    """The answer to a silent check (`prompt=none`): the provider would have to ask. Nothing of ours has changed."""
+
+    return_to: str
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """Whose browser this is, told to its owner: a coarse hint, and the network it came from."""
+
+    hint: str | None = None
+    address: str | None = None
+
+
+class AuthorizationCodeFlow:
+    def __init__(
+        self,
+        store: SessionStore,
+        provider: OpenIDProvider,
+        id_tokens: IdTokens,
+        end_session: EndSession,
+        establish: EstablishSession,
+        rules: SignInRules,
+        *,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._store, self._provider, self._id_tokens, self._end_session = store, provider, id_tokens, end_session
+        self._establish, self._rules, self._clock = establish, rules, clock
+
+    async def finish(
+        self, answer: Code | AuthorizationError, transaction: LoginTransaction, *, browser: str, client: Client
+    ) -> SignedIn | AlreadyUsed | SignedOutMeanwhile | NotSignedIn:
+        """Turns the provider's answer into a session; `browser` is the hash of the companion cookie.
+
+        The transaction is used up by whatever the answer is. Raises SignInStateInvalid, SignInRefused, NotAssigned,
+        SignInFailed, ProviderUnavailable, StoreUnavailable.
+        """
+        metadata = await self._provider.metadata()
+        if transaction.issuer != self._rules.issuer or judge_issuer(metadata, answer.iss) is not None:
+            raise SignInStateInvalid("the answer is not from the provider that was asked")
+        until = transaction.started_at + 86400
+        if not await self._store.claim_once(f"login:{transaction.id}", until):
+            return AlreadyUsed(transaction.return_to)
+        match answer:
+            case AuthorizationError(error) if transaction.options.silent and error in REFUSALS | PROVIDER_AWAY:
+                metrics.SIGN_IN.labels(outcome="not_signed_in").inc()
+                return NotSignedIn(transaction.return_to)
+            case AuthorizationError():
+                raise self._refusal(answer)
+            case Code(code):
+                asked_at = await self._store.now()
+                dpop_key = new_dpop_key() if self._rules.dpop else None
+                response = await self._exchange(code, transaction, dpop_key)
+            case _:
+                assert_never(answer)
+        try:
+            session_id, session = await self._session(response, transaction, dpop_key, asked_at=asked_at)
+            session = replace(session, browser=browser, client=client.hint, address=client.address)
+            if await self._establish.establish(session):
+                return SignedIn(session_id, session, transaction.return_to)
+        except BaseException:
+            # Nobody will hold these tokens: do not leave them alive at the provider.
+            self._give_up(response)
+            raise
+        self._give_up(response)
+        return SignedOutMeanwhile(transaction.return_to)
+
+    async def _exchange(self, code: str, transaction: LoginTransaction, dpop_key: str | None) -> TokenResponse:
+        answer = await self._provider.exchange_code(
+            code,
+            redirect_uri=transaction.redirect_uri,
+            code_verifier=transaction.code_verifier,
+            dpop_key=dpop_key,
+        )
+        match answer:
+            case Granted(response):
+                return response
+            case Denied(status, error, description):
+                refusal = SignInRefused() if error == "access_denied" else SignInFailed()
+                _tell_refused(refusal.code, "token endpoint", error, description, status=status)
+                metrics.SIGN_IN.labels(outcome="failed").inc()
+                raise refusal
+            case Postponed(retry_after):
+                raise ProviderUnavailable(retry_after=max(1, round(retry_after or 5)))
+            case NoAnswer(why=why):
+                logger.warning("the code could not be redeemed", extra={"why": why})
+                metrics.SIGN_IN.labels(outcome="provider_unavailable").inc()
+                raise ProviderUnavailable(retry_after=5)
+            case _:
+                assert_never(answer)
+
+    async def _session(
+        self, response: TokenResponse, transaction: LoginTransaction, dpop_key: str | None, *, asked_at: float
+    ) -> tuple[SessionId, Session]:
+        if response.id_token is None or response.access_token is None:
+            raise self._failed(response.problem or "the token response lacks an ID token or an access token")
+        try:
+            id_token = await self._id_tokens.at_sign_in(
+                response.id_token,
+                nonce=transaction.nonce,
+                access_token=response.access_token,
+                now=self._clock(),
+                max_age=transaction.max_age,
+                acr_values=transaction.acr_values,
+            )
+        except IdTokenRefused as refused:
+            raise self._failed(f"ID token refused: {refused.detail}") from None
+        claims = await self._all_claims(id_token, response.access_token, dpop_key)
+
+        session_id = new_session_id()
+        now = await self._store.now()
+        tokens = new_tokens(response, session_id.key, asked_at, now, self._rules.early)
+        if tokens is None:
+            raise self._failed("the access token had expired when it arrived")
+        ends_at = end_of_session(now, self._rules.longest, session_expiry_of(id_token.claims))
+        if ends_at <= now:
+            raise self._failed("the provider's session_expiry is over")
+        return session_id, Session(
+            key=session_id.key,
+            version=1,
+            rotation=0,
+            issuer=self._rules.issuer,
+            client_id=self._rules.client_id,
+            user=User(id_token.sub, email_of(claims), self._id_tokens.shown(claims)),
+            tokens=tokens,
+            signed_in_at=now,
+            ends_at=ends_at,
+            sid=id_token.sid,
+            sign_in_began_at=transaction.started_at,
+            auth_time=id_token.auth_time,
+            acr=id_token.acr,
+            dpop_key=dpop_key,
+            dpop_jkt=None if dpop_key is None else dpop_thumbprint(dpop_key),
+        )
+
+    def _give_up(self, response: TokenResponse) -> None:
+        if response.refresh_token:
+            self._end_session.revoke(response.refresh_token)
+
+    async def _all_claims(self, id_token: IdTokenClaims, access_token: str, dpop_key: str | None) -> Mapping[str, Any]:
+        """The ID token's claims, completed from UserInfo if it is a thin one. Raises SignInFailed if `sub` differs."""
+        missing = self._id_tokens.wanted() - THIN_CLAIMS - id_token.claims.keys()
+        metadata = await self._provider.metadata()
+        if not missing or metadata.userinfo_endpoint is None:
+            return id_token.claims
+        try:
+            userinfo = await self._provider.userinfo(access_token, dpop_key=dpop_key)
+        except ProviderUnavailable:
+            logger.warning("the UserInfo endpoint did not answer; the session shows the ID token's claims only")
+            return id_token.claims
+        # OIDC Core section 5.3.2: without this comparison another person's claims could be swapped in.
+        if userinfo.get("sub") != id_token.sub:
+            raise self._failed("UserInfo is about another subject")
+        return {**userinfo, **id_token.claims}
+
+    def _refusal(self, answer: AuthorizationError) -> Exception:
+        refusal, outcome = _judged(answer)
+        _tell_refused(refusal.code, "authorization endpoint", answer.error, answer.description)
+        metrics.SIGN_IN.labels(outcome=outcome).inc()
+        return refusal
+
+    def _failed(self, why: str) -> SignInFailed:
+        audit.tell(AuditEvent.SIGN_IN_REFUSED, SignInFailed.code, why=why)
+        metrics.SIGN_IN.labels(outcome="failed").inc()
+        return SignInFailed()
+
+
+def _judged(answer: AuthorizationError) -> tuple[BffError, str]:
+    """What the person is told, and the outcome that is counted."""
+    if answer.error in PROVIDER_AWAY:
+        return ProviderUnavailable(retry_after=5), "provider_unavailable"
+    if answer.error == "access_denied" and "not assigned" in answer.description:
+        return NotAssigned(), "refused"
+    if answer.error in REFUSALS:
+        return SignInRefused(), "refused"
+    return SignInFailed(), "failed"
+
+
+def _tell_refused(reason: str, where: str, error: str, description: str, status: int | None = None) -> None:
+    """The provider's words go to the log, shortened; a person is shown ours."""
+    audit.tell(
+        AuditEvent.SIGN_IN_REFUSED,
+        reason,
+        where=where,
+        error=error[:64],
+        description=description[:200],
+        status=status,
+    )

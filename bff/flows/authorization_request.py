@@ -1,0 +1,130 @@
+"""The authorization request: what the browser carries to the provider, and what its cookie keeps meanwhile.
+
+Where the provider offers it the request is pushed (RFC 9126): the browser carries a name for it only, so that nobody
+between reads or changes it.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Literal, TypeAlias, assert_never
+
+from bff.errors import ProviderUnavailable, SignInFailed, StoreUnavailable
+from bff.oidc.authorization import PLAIN, SignInOptions, authorization_parameters, authorization_url
+from bff.oidc.dpop import ALGORITHM
+from bff.oidc.metadata import ProviderMetadata
+from bff.oidc.pkce import s256_challenge
+from bff.oidc.provider import OpenIDProvider
+from bff.oidc.pushed_authorization import NotPushed, Pushed, pushed_parameters
+from bff.session.login_transaction import LoginTransaction, begin, sign_state
+from bff.session.sealing import KeyRing
+from bff.session.store import SessionStore
+
+logger = logging.getLogger(__name__)
+
+NOT_PUSHED_FOR: Final = 300.0  # seconds without another try after one has failed: each would delay a sign-in
+
+Push: TypeAlias = Literal["auto", "always", "never"]
+
+
+@dataclass(frozen=True, slots=True)
+class SignInRules:
+    """`longest` (of a session) and `early` are in seconds."""
+
+    client_id: str
+    issuer: str
+    redirect_uri: str
+    scopes: tuple[str, ...]
+    longest: float
+    early: float
+    response_mode: str = "query"
+    push: Push = "auto"
+    dpop: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SignInRequest:
+    """Where the browser goes, and the transaction that its cookie must bring back."""
+
+    url: str
+    transaction: LoginTransaction
+
+
+class AuthorizationRequests:
+    def __init__(
+        self,
+        store: SessionStore,
+        provider: OpenIDProvider,
+        ring: KeyRing,
+        rules: SignInRules,
+        *,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._store, self._provider, self._ring, self._rules, self._clock = store, provider, ring, rules, clock
+        self._push_again_at = 0.0
+
+    async def begin(
+        self,
+        *,
+        return_to: str,
+        options: SignInOptions = PLAIN,
+        restarts: int = 0,
+        browser: str | None = None,
+    ) -> SignInRequest:
+        """A new sign-in. Raises ProviderUnavailable when the provider's metadata can't be had, or a push that must be
+        made got no answer; SignInFailed when it was refused, or the provider can't do what the settings demand.
+
+        What the options ask for is kept in the transaction, and the ID token is judged by it.
+        """
+        metadata = await self._provider.metadata()
+        if self._rules.dpop and ALGORITHM not in metadata.dpop_signing_alg_values_supported:
+            logger.error("BFF_DPOP is on, and the provider does not take DPoP proofs signed with ES256")
+            raise SignInFailed
+        transaction = begin(
+            now=await self._now(),
+            return_to=return_to,
+            issuer=self._rules.issuer,
+            redirect_uri=self._rules.redirect_uri,
+            options=options,
+            restarts=restarts,
+            browser=browser,
+        )
+        parameters = authorization_parameters(
+            client_id=self._rules.client_id,
+            redirect_uri=transaction.redirect_uri,
+            scopes=self._rules.scopes,
+            state=sign_state(transaction, self._ring),
+            nonce=transaction.nonce,
+            code_challenge=s256_challenge(transaction.code_verifier),
+            options=options,
+            response_mode=self._rules.response_mode,
+        )
+        carried = await self._pushed(metadata, parameters)
+        return SignInRequest(authorization_url(metadata, carried), transaction)
+
+    async def _pushed(self, metadata: ProviderMetadata, parameters: dict[str, str]) -> dict[str, str]:
+        """What the browser carries: the name of the pushed request, or the whole request."""
+        offered = metadata.pushed_authorization_request_endpoint is not None
+        must = self._rules.push == "always" or (metadata.require_pushed_authorization_requests and offered)
+        waiting = self._clock() < self._push_again_at
+        if self._rules.push == "never" or not (must or (offered and not waiting)):
+            return parameters
+        match await self._provider.push(parameters):
+            case Pushed(request_uri):
+                return pushed_parameters(self._rules.client_id, request_uri)
+            case NotPushed(why, refused):
+                logger.warning("an authorization request was not pushed", extra={"why": why, "required": must})
+                if must:
+                    raise SignInFailed if refused or not offered else ProviderUnavailable(retry_after=5)
+                self._push_again_at = self._clock() + NOT_PUSHED_FOR
+                return parameters
+            case answer:
+                assert_never(answer)
+
+    async def _now(self) -> float:
+        """The store's time, which a logout is dated by too; the host's while the store is away."""
+        try:
+            return await self._store.now()
+        except StoreUnavailable:
+            return self._clock()

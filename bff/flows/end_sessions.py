@@ -1,0 +1,115 @@
+"""The end of many sessions at once: those of a person, of a session at the provider, or everybody's."""
+
+import asyncio
+from collections.abc import Coroutine, Iterable
+from typing import Any, Final, TypeVar
+
+from bff.flows.background import BackgroundTasks
+from bff.flows.end_session import EndSession
+from bff.flows.tombstones import Kind, Tombstones
+from bff.session.session import EndReason, Session
+from bff.session.store import IndexName, SessionStore
+
+BATCH: Final = 50  # sessions ended at the same time, where all are
+
+T = TypeVar("T")
+
+
+class EndSessions:
+    """Whoever asks may hang up: what was begun is finished. Raises StoreUnavailable when it could not be.
+
+    Then it is to be asked for again: the tombstones stand, and what has ended is passed over.
+    """
+
+    def __init__(
+        self, store: SessionStore, end_session: EndSession, tombstones: Tombstones, tasks: BackgroundTasks, issuer: str
+    ) -> None:
+        self._store, self._end_session, self._tombstones = store, end_session, tombstones
+        self._tasks, self._issuer = tasks, issuer
+
+    async def of_person(
+        self, index: IndexName, value: str, reason: EndReason, *, at: float | None = None
+    ) -> tuple[Session, ...]:
+        """All sessions of a `sub` or an `email`. Returns those that this call ended.
+
+        `at` is when the order was given, in seconds since the epoch, if it may come late: a sign-in that began after
+        that is another one, and stays.
+        """
+        kind: Kind = "email" if index == "email" else "sub"
+        return await self._shielded(self._of(index, kind, value, reason, at))
+
+    async def of_provider_session(
+        self,
+        sid: str,
+        reason: EndReason,
+        *,
+        sub: str | None = None,
+        at: float | None = None,
+        mark_unknown: bool = True,
+    ) -> tuple[Session, ...]:
+        """The sessions that began with this session of the provider; with `sub`, only that person's.
+
+        With `sub`, that person's sessions that carry no `sid` at all end too, if they began by `at` (as `of_person`):
+        the one that is meant may be among them (decision 0013).
+        `mark_unknown=False` leaves no tombstone where there is no session: for a request that anybody could make.
+        """
+        return await self._shielded(self._of_sid(sid, reason, sub, at, mark_unknown=mark_unknown))
+
+    async def of_everyone(self, reason: EndReason) -> int:
+        """Every session of the store. Returns how many."""
+        return await self._shielded(self._of_everyone(reason))
+
+    async def these(self, sessions: Iterable[Session], reason: EndReason) -> tuple[Session, ...]:
+        """Exactly these. A sign-in under way is not refused."""
+        return await self._shielded(self._end_all(sessions, reason))
+
+    async def _of(
+        self, index: IndexName, kind: Kind, value: str, reason: EndReason, at: float | None
+    ) -> tuple[Session, ...]:
+        now = await self._store.now()
+        at = now if at is None else min(at, now)
+        await self._tombstones.leave(kind, value, at)
+        return await self._end_all([each for each in await self._store.find(index, value) if each.began_by(at)], reason)
+
+    async def _of_sid(
+        self, sid: str, reason: EndReason, sub: str | None, at: float | None, *, mark_unknown: bool
+    ) -> tuple[Session, ...]:
+        now = await self._store.now()
+        at = now if at is None else min(at, now)
+        if mark_unknown:
+            await self._tombstones.leave("sid", sid, now)
+        if sub is not None:
+            await self._tombstones.leave("sub without sid", sub, at)
+        found = [each for each in await self._store.find("sid", sid) if sub is None or each.user.sub == sub]
+        if found and not mark_unknown:
+            await self._tombstones.leave("sid", sid, now)
+        if sub is not None:
+            known = await self._store.find("sub", sub)
+            found += [each for each in known if each.sid is None and each.began_by(at)]
+        return await self._end_all(found, reason)
+
+    async def _of_everyone(self, reason: EndReason) -> int:
+        at = await self._store.now()
+        await self._tombstones.leave("everyone", "", at)
+        ended = 0
+        batch: list[Session] = []
+        async for reading in self._store.all():
+            if reading.session is not None and reading.session.began_by(at):
+                batch.append(reading.session)
+            if len(batch) >= BATCH:
+                ended += len(await self._end_all(batch, reason))
+                batch = []
+        return ended + len(await self._end_all(batch, reason))
+
+    async def _end_all(self, sessions: Iterable[Session], reason: EndReason) -> tuple[Session, ...]:
+        """All are tried, whatever becomes of the first ones; then the failure is told."""
+        mine = [session for session in sessions if session.issuer == self._issuer]
+        ends = (self._end_session.end(session.key, reason) for session in mine)
+        outcomes = await asyncio.gather(*ends, return_exceptions=True)
+        for outcome in outcomes:
+            if isinstance(outcome, BaseException):
+                raise outcome
+        return tuple(outcome for outcome in outcomes if isinstance(outcome, Session))
+
+    async def _shielded(self, work: Coroutine[Any, Any, T]) -> T:
+        return await asyncio.shield(self._tasks.start(work, "end sessions"))

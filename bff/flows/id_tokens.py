@@ -1,0 +1,131 @@
+"""Validating an ID token with the provider's keys as they are now: one refetch when the key is unknown."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from bff.errors import ProviderUnavailable
+from bff.oidc.id_token import (
+    IdTokenClaims,
+    IdTokenRefused,
+    UnknownKey,
+    is_time,
+    validate_id_token,
+    validate_refreshed_id_token,
+)
+from bff.oidc.provider import OpenIDProvider
+from bff.session.session import Session
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class IdTokenRules:
+    """`skew` is in seconds; `shown_claims` is the allow-list of what a session keeps and shows."""
+
+    issuer: str
+    client_id: str
+    algorithms: tuple[str, ...]
+    skew: float
+    shown_claims: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SameUser:
+    """The refreshed ID token is about the same person; these are the claims it shows now."""
+
+    claims: Mapping[str, Any] = field(default_factory=dict)
+    email: str | None = None
+    session_expiry: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WrongUser:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Unverified:
+    """There was none, or it could not be checked: it replaces nothing and ends nothing."""
+
+
+class IdTokens:
+    def __init__(self, provider: OpenIDProvider, rules: IdTokenRules) -> None:
+        self._provider, self._rules = provider, rules
+
+    async def at_sign_in(
+        self,
+        compact: str,
+        *,
+        nonce: str,
+        access_token: str,
+        now: float,
+        max_age: int | None = None,
+        acr_values: tuple[str, ...] = (),
+    ) -> IdTokenClaims:
+        """OIDC Core section 3.1.3.7. Raises IdTokenRefused or ProviderUnavailable."""
+
+        def validate(keys: Any) -> IdTokenClaims:
+            return validate_id_token(
+                compact,
+                keys,
+                issuer=self._rules.issuer,
+                client_id=self._rules.client_id,
+                algorithms=self._rules.algorithms,
+                skew=self._rules.skew,
+                now=now,
+                nonce=nonce,
+                access_token=access_token,
+                max_age=max_age,
+                acr_values=acr_values or None,
+            )
+
+        try:
+            return validate(await self._provider.keys())
+        except UnknownKey as unknown:
+            return validate(await self._provider.keys(unknown.kid))
+
+    async def at_refresh(self, compact: str, session: Session, *, now: float) -> "SameUser | WrongUser | Unverified":
+        """OIDC Core section 12.2. Only another subject is final: whatever else is wrong leaves the session alone."""
+
+        def validate(keys: Any) -> IdTokenClaims:
+            return validate_refreshed_id_token(
+                compact,
+                keys,
+                issuer=self._rules.issuer,
+                client_id=self._rules.client_id,
+                algorithms=self._rules.algorithms,
+                skew=self._rules.skew,
+                now=now,
+            )
+
+        try:
+            try:
+                claims = validate(await self._provider.keys())
+            except UnknownKey as unknown:
+                claims = validate(await self._provider.keys(unknown.kid))
+        except (IdTokenRefused, ProviderUnavailable) as error:
+            logger.warning("a refreshed ID token was set aside", extra={"error": error.code})
+            return Unverified()
+        if claims.sub != session.user.sub:
+            return WrongUser()
+        return SameUser(self.shown(claims.claims), email_of(claims.claims), session_expiry_of(claims.claims))
+
+    def wanted(self) -> frozenset[str]:
+        return frozenset(self._rules.shown_claims)
+
+    def shown(self, claims: Mapping[str, Any]) -> dict[str, Any]:
+        """What a session keeps of a person's claims: the allow-list, nothing else."""
+        return {name: claims[name] for name in self._rules.shown_claims if name in claims}
+
+
+def email_of(claims: Mapping[str, Any]) -> str | None:
+    email = claims.get("email")
+    return email if isinstance(email, str) and email else None
+
+
+def session_expiry_of(claims: Mapping[str, Any]) -> float | None:
+    """The provider's ceiling for sessions (the IPSIE profile's `session_expiry`), in seconds since the epoch."""
+    expiry = claims.get("session_expiry")
+    return float(expiry) if is_time(expiry) else None

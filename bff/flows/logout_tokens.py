@@ -1,0 +1,170 @@
+"""What the provider orders: OpenID Back-Channel Logout, and Okta's Universal Logout. Both end sessions, then count.
+
+A token is marked as used once everything it names is gone: whoever asks again after a failure is heard, and a repeat
+does no harm. No order ends a sign-in that began after it was given.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, assert_never
+
+from bff import audit
+from bff.audit import AuditEvent
+from bff.errors import ProviderUnavailable, RevocationRefused, SignOutImpossible, UserUnknown
+from bff.flows.end_sessions import EndSessions
+from bff.oidc.global_token_revocation import (
+    SKEW,
+    EmailSubject,
+    IssuerSubject,
+    RevocationKeyUnknown,
+    RevocationToken,
+    Subject,
+    validate_revocation_token,
+)
+from bff.oidc.jwks import KeySet
+from bff.oidc.logout import LogoutKeyUnknown, LogoutToken, judge_front_channel, validate_logout_token
+from bff.oidc.provider import OpenIDProvider
+from bff.session.session import EndReason, Session
+from bff.session.store import SessionStore
+
+REMEMBERED: Final = 86400.0  # seconds that a used token is remembered
+
+
+@dataclass(frozen=True, slots=True)
+class LogoutRules:
+    """`issuers`: those that orders may come from, the token issuer first, then the org's base URL if it is another.
+
+    `revocation_endpoint` is the URL that Okta has been given for Universal Logout. `skew` is in seconds. `by_email`:
+    sessions are kept with an e-mail address, so that somebody can be found by it.
+    """
+
+    client_id: str
+    issuers: tuple[str, ...]
+    algorithms: tuple[str, ...]
+    skew: float
+    revocation_endpoint: str
+    by_email: bool
+
+
+class LogoutTokens:
+    """`providers`: whose keys may sign, the token issuer's first. `clock` is the wall clock."""
+
+    def __init__(
+        self,
+        store: SessionStore,
+        providers: tuple[OpenIDProvider, ...],
+        end_sessions: EndSessions,
+        rules: LogoutRules,
+        *,
+        clock: Callable[[], float],
+    ) -> None:
+        self._store, self._providers, self._end_sessions = store, providers, end_sessions
+        self._rules, self._clock = rules, clock
+
+    async def back_channel(self, compact: str) -> None:
+        """Ends what a logout token names (Back-Channel Logout section 2.7); a token used before changes nothing.
+
+        Raises LogoutTokenRefused, ProviderUnavailable (its keys can't be had), StoreUnavailable.
+        """
+        token = await self._logout_token(compact)
+        used = f"logout token {token.jti}"
+        if await self._store.marked(used) is not None:
+            return
+        reason, at = EndReason.BACK_CHANNEL, token.iat + self._rules.skew
+        if token.sid is not None:
+            ended = await self._end_sessions.of_provider_session(token.sid, reason, sub=token.sub, at=at)
+        else:
+            ended = await self._end_sessions.of_person("sub", str(token.sub), reason, at=at)
+        await self._use_up(used)
+        _tell(EndReason.BACK_CHANNEL, ended)
+
+    async def front_channel(self, iss: str | None, sid: str | None) -> None:
+        """Ends the sessions of a `sid` (Front-Channel Logout section 3). Raises StoreUnavailable."""
+        found = judge_front_channel(self._rules.issuers, iss, sid)
+        if found is not None:
+            ended = await self._end_sessions.of_provider_session(found, EndReason.FRONT_CHANNEL, mark_unknown=False)
+            if ended:
+                # Anybody can name an address and a sid; only one that ended something is the provider's.
+                _tell(EndReason.FRONT_CHANNEL, ended)
+
+    async def authorize_revocation(self, compact: str) -> RevocationToken:
+        """Judges the bearer token of a Universal Logout request, before its body is read.
+
+        Raises RevocationRefused (a token used before, too), ProviderUnavailable, StoreUnavailable.
+        """
+        token = await self._revocation_token(compact)
+        if await self._store.marked(f"revocation token {token.jti}") is not None:
+            raise RevocationRefused("jti: it was used before")
+        return token
+
+    async def universal_logout(self, token: RevocationToken, subject: Subject) -> None:
+        """Ends all sessions of a person. Raises UserUnknown, SignOutImpossible, StoreUnavailable."""
+        # As far as its clock may be behind ours, or a session of this minute would count as younger than the order.
+        at = None if token.iat is None else token.iat + SKEW
+        match subject:
+            case EmailSubject(email):
+                if not self._rules.by_email:
+                    raise SignOutImpossible("Sessions are kept without an e-mail address.")
+                ended = await self._end_sessions.of_person("email", email, EndReason.UNIVERSAL_LOGOUT, at=at)
+            case IssuerSubject(iss, sub):
+                if iss.removesuffix("/") not in self._rules.issuers:
+                    raise UserUnknown
+                ended = await self._end_sessions.of_person("sub", sub, EndReason.UNIVERSAL_LOGOUT, at=at)
+            case _:
+                assert_never(subject)
+        await self._use_up(f"revocation token {token.jti}")
+        _tell(EndReason.UNIVERSAL_LOGOUT, ended)
+        if not ended:
+            raise UserUnknown
+
+    async def _use_up(self, name: str) -> None:
+        now = await self._store.now()
+        await self._store.mark(name, now, now + REMEMBERED)
+
+    async def _logout_token(self, compact: str) -> LogoutToken:
+        provider, rules = self._providers[0], self._rules
+
+        def validate(keys: KeySet) -> LogoutToken:
+            return validate_logout_token(
+                compact,
+                keys,
+                issuer=rules.issuers[0],
+                client_id=rules.client_id,
+                now=self._clock(),
+                skew=rules.skew,
+                algorithms=rules.algorithms,
+            )
+
+        try:
+            return validate(await provider.keys())
+        except LogoutKeyUnknown as unknown:
+            return validate(await provider.keys(unknown.kid))
+
+    async def _revocation_token(self, compact: str) -> RevocationToken:
+        """Okta signs with the keys of one of its servers, and its documents leave open of which."""
+        refusal: RevocationRefused | ProviderUnavailable | None = None
+        for provider in self._providers:
+            try:
+                try:
+                    return self._judged(compact, await provider.keys())
+                except RevocationKeyUnknown as unknown:
+                    return self._judged(compact, await provider.keys(unknown.kid))
+            except (RevocationRefused, ProviderUnavailable) as error:
+                # Keys that could not be had outweigh a refusal: nobody knows then whether the token is forged.
+                refusal = error if refusal is None or isinstance(error, ProviderUnavailable) else refusal
+        raise refusal or RevocationRefused
+
+    def _judged(self, compact: str, keys: KeySet) -> RevocationToken:
+        return validate_revocation_token(
+            compact,
+            keys,
+            issuers=self._rules.issuers,
+            client_id=self._rules.client_id,
+            endpoint=self._rules.revocation_endpoint,
+            now=self._clock(),
+            algorithms=self._rules.algorithms,
+        )
+
+
+def _tell(how: EndReason, ended: tuple[Session, ...]) -> None:
+    audit.tell(AuditEvent.SIGN_OUT_ORDERED, how.value, ended=len(ended))

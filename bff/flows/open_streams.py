@@ -1,0 +1,113 @@
+"""Open event streams and WebSockets end with their session: at once in the process that ends it, and within a second
+or two on every other replica, which looks at the records of the sessions that have streams open here.
+
+A store that is away ends nothing: a stream goes on until the store says that its session is over. An open stream does
+not count as activity: the idle limit ends it like everything else of its session.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from bff import metrics
+from bff.errors import StoreUnavailable
+from bff.session.session import EndReason, Session, SessionKey, fingerprint
+from bff.session.store import Reading, SessionStore
+from bff.session.stream_end import AccessTokenExpired, SessionEnded, StreamEnd
+from bff.session.timing import RefreshPolicy, limit_reached
+
+logger = logging.getLogger(__name__)
+
+LOOK_EVERY = 1.0  # seconds
+TOGETHER = 100  # records read in one turn of the loop, so that ten thousand of them don't hold it up
+
+EndsSession: TypeAlias = Callable[[SessionKey, EndReason, int | None], Awaitable[Session | None]]
+
+
+@dataclass(eq=False, slots=True)
+class _Stream:
+    cut: Callable[[StreamEnd], None]
+    token_until: float | None
+
+
+class OpenStreams:
+    def __init__(
+        self, store: SessionStore, policy: RefreshPolicy, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._store, self._policy, self._monotonic = store, policy, monotonic
+        self._streams: dict[SessionKey, set[_Stream]] = {}
+
+    def opened(
+        self, key: SessionKey, cut: Callable[[StreamEnd], None], *, token_until: float | None = None
+    ) -> Callable[[], None]:
+        """Notes a stream of that session; `cut` is called at most once. Returns what takes it off again.
+
+        `token_until` (seconds since the epoch, by the store's clock) is when its access token runs out, None where the
+        stream may outlive it.
+        """
+        stream = _Stream(cut, token_until)
+        self._streams.setdefault(key, set()).add(stream)
+        metrics.OPEN_STREAMS.inc()
+        return lambda: self._take_off(key, stream)
+
+    def session_ended(self, key: SessionKey, reason: EndReason | None) -> None:
+        """Cuts all streams of a session. `reason` is None where another replica ended it."""
+        streams = self._streams.get(key)
+        if streams:
+            logger.info("streams ended with their session", extra={"session": fingerprint(key), "count": len(streams)})
+            for stream in tuple(streams):
+                self._cut(key, stream, SessionEnded(reason), "session_ended")
+
+    async def watch(self, end_session: EndsSession) -> None:
+        """Looks at the sessions with open streams once a second, until it is cancelled: a task of the lifespan."""
+        while True:
+            begun = self._monotonic()
+            keys = list(self._streams)
+            for first in range(0, len(keys), TOGETHER):
+                try:
+                    await self._look_at(keys[first : first + TOGETHER], end_session)
+                except Exception:
+                    # A defect met at one session must not leave all others unwatched.
+                    logger.exception("open streams could not be looked at")
+            await asyncio.sleep(max(LOOK_EVERY / 10, begun + LOOK_EVERY - self._monotonic()))
+
+    async def _look_at(self, keys: list[SessionKey], end_session: EndsSession) -> None:
+        readings = await asyncio.gather(*(self._store.get(key) for key in keys), return_exceptions=True)
+        for key, reading in zip(keys, readings, strict=True):
+            if isinstance(reading, Reading):
+                try:
+                    await self._judge(key, reading, end_session)
+                except StoreUnavailable:
+                    continue
+            elif not isinstance(reading, StoreUnavailable):
+                raise reading
+
+    async def _judge(self, key: SessionKey, reading: Reading, end_session: EndsSession) -> None:
+        session = reading.session
+        if session is None:
+            self.session_ended(key, EndReason.KEY_REMOVED if reading.key_removed else None)
+            return
+        reason = limit_reached(session, reading.now, self._policy, reading.last_seen_at)
+        if reason is not None:
+            # Whatever ended is told to us by the way; what moved meanwhile is looked at again in a second.
+            await end_session(key, reason, session.version)
+            return
+        for stream in tuple(self._streams.get(key, ())):
+            if stream.token_until is not None and reading.now >= stream.token_until:
+                self._cut(key, stream, AccessTokenExpired(), "token_expired")
+
+    def _cut(self, key: SessionKey, stream: _Stream, end: StreamEnd, why: str) -> None:
+        self._take_off(key, stream)
+        metrics.STREAMS_CUT.labels(reason=why).inc()
+        stream.cut(end)
+
+    def _take_off(self, key: SessionKey, stream: _Stream) -> None:
+        streams = self._streams.get(key)
+        if streams is not None and stream in streams:
+            streams.discard(stream)
+            metrics.OPEN_STREAMS.dec()
+            if not streams:
+                del self._streams[key]

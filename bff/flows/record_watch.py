@@ -1,0 +1,42 @@
+"""Waiting for another replica to move a record, without a polling storm: one poll for all who wait for one session."""
+
+import asyncio
+from collections.abc import Callable
+
+from bff.errors import StoreUnavailable
+from bff.flows.background import BackgroundTasks
+from bff.session.session import SessionKey
+from bff.session.store import SessionStore
+
+POLL_EVERY = 0.1  # seconds: ten reads a second for a group of waiters, half of what is allowed
+
+
+class RecordWatch:
+    def __init__(self, store: SessionStore, tasks: BackgroundTasks, monotonic: Callable[[], float]) -> None:
+        self._store, self._tasks, self._monotonic = store, tasks, monotonic
+        self._groups: dict[SessionKey, tuple[int, asyncio.Task[None]]] = {}
+
+    async def moved(self, key: SessionKey, version: int, within: float) -> None:
+        """Returns when the record is no longer at `version`, or after `within` seconds; the caller reads again."""
+        known = self._groups.get(key)
+        if known is None or known[0] != version or known[1].done():
+            task = self._tasks.start(self._poll(key, version, within), f"watch {version}")
+            self._groups[key] = (version, task)
+        else:
+            task = known[1]
+        await asyncio.wait([task], timeout=within)
+
+    async def _poll(self, key: SessionKey, version: int, within: float) -> None:
+        until = self._monotonic() + within
+        try:
+            while self._monotonic() < until:
+                await asyncio.sleep(POLL_EVERY)
+                try:
+                    reading = await self._store.get(key)
+                except StoreUnavailable:
+                    continue
+                if reading.session is None or reading.session.version != version:
+                    return
+        finally:
+            if (known := self._groups.get(key)) and known[0] == version:
+                del self._groups[key]

@@ -1,0 +1,64 @@
+"""Renewing the tokens of active sessions before anyone has to wait; a sleeping session is left alone."""
+
+import asyncio
+import heapq
+from collections.abc import Callable
+
+from bff.session.session import SessionKey
+
+ACTIVE_WITHIN = 300.0  # seconds since its last request in which a session counts as active
+REMEMBERED = 100_000  # sessions; beyond that the rest are renewed when they ask, as they would be without this
+
+
+class RefreshAhead:
+    """Remembers when each active session falls due, and calls `renew` then. Times are monotonic seconds."""
+
+    def __init__(self, renew: Callable[[SessionKey], None], monotonic: Callable[[], float]) -> None:
+        self._renew, self._monotonic = renew, monotonic
+        self._seen: dict[SessionKey, float] = {}
+        self._scheduled: set[SessionKey] = set()
+        self._due: list[tuple[float, SessionKey]] = []
+        self._sooner = asyncio.Event()
+
+    def active(self, key: SessionKey, due_in: float) -> None:
+        """Notes a request of this session, whose tokens fall due in `due_in` seconds."""
+        if key not in self._seen and len(self._seen) >= REMEMBERED:
+            return
+        self._seen[key] = self._monotonic()
+        self._schedule(key, due_in)
+
+    def renewed(self, key: SessionKey, due_in: float) -> None:
+        """Notes new tokens: an active session is looked at again when they fall due."""
+        if key in self._seen:
+            self._schedule(key, due_in)
+
+    async def run(self) -> None:
+        """Until it is cancelled."""
+        while True:
+            now = self._monotonic()
+            while self._due and self._due[0][0] <= now:
+                self._look_at(heapq.heappop(self._due)[1], now)
+            self._sooner.clear()
+            pause = self._due[0][0] - now if self._due else None
+            try:
+                async with asyncio.timeout(pause):
+                    await self._sooner.wait()
+            except TimeoutError:
+                continue
+
+    def _look_at(self, key: SessionKey, now: float) -> None:
+        self._scheduled.discard(key)
+        if now - self._seen.get(key, 0.0) > ACTIVE_WITHIN:
+            self._seen.pop(key, None)
+        else:
+            # Whatever comes of it, `renewed` or the session's next request schedules it again.
+            self._renew(key)
+
+    def _schedule(self, key: SessionKey, due_in: float) -> None:
+        if key in self._scheduled:
+            return
+        self._scheduled.add(key)
+        # At least a second apart: a token that is due at birth must not turn this into a hot loop.
+        heapq.heappush(self._due, (self._monotonic() + max(1.0, due_in), key))
+        if self._due[0][1] == key:
+            self._sooner.set()

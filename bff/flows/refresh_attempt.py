@@ -1,0 +1,284 @@
+"""One presentation of a refresh token: reserve, send, record. The order is the promise: what is written before what."""
+
+import asyncio
+import logging
+import math
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import assert_never
+
+from bff import audit, metrics, tracing
+from bff.audit import AuditEvent
+from bff.errors import ProviderUnavailable, StoreUnavailable
+from bff.flows.end_session import EndSession
+from bff.flows.id_tokens import IdTokens, SameUser, Unverified, WrongUser
+from bff.flows.token_calls import TokenCalls
+from bff.oidc.provider import OpenIDProvider
+from bff.oidc.token import Denied, Granted, NoAnswer, Postponed, TokenAnswer
+from bff.session.rotation import (
+    Ended,
+    NotOurs,
+    RefreshResult,
+    Renewed,
+    SendRefresh,
+    StillUnknown,
+    decide,
+    settle,
+)
+from bff.session.session import EndReason, Session, SessionKey, User
+from bff.session.store import SessionStore
+from bff.session.timing import RefreshPolicy, end_of_session, may_send
+
+logger = logging.getLogger(__name__)
+
+VERIFY_WITHIN = 1.0  # seconds: an ID token is looked at before the write, but the write does not wait for the provider
+RETRY_WRITE_CEILING = 1.0
+KEEP_GRANTED = 900.0  # seconds that new tokens wait for a store that is away
+
+
+@dataclass(frozen=True, slots=True)
+class StoreClock:
+    """The store's time, carried forward by this process's monotonic clock: the only time a lease is judged by.
+
+    `asked_at` is from before the store was asked: a reply read late (a slow network, a process that was stopped) makes
+    this clock run ahead of the store's. If it ran behind, a lease would look longer than it is.
+    """
+
+    now_at_store: float
+    asked_at: float
+    monotonic: Callable[[], float]
+
+    def now(self) -> float:
+        return self.now_at_store + (self.monotonic() - self.asked_at)
+
+
+class RefreshAttempts:
+    def __init__(
+        self,
+        store: SessionStore,
+        provider: OpenIDProvider,
+        id_tokens: IdTokens,
+        end_session: EndSession,
+        policy: RefreshPolicy,
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
+        new_attempt_id: Callable[[], str] = lambda: secrets.token_urlsafe(12),
+    ) -> None:
+        self._store, self._provider, self._id_tokens, self._end_session = store, provider, id_tokens, end_session
+        self._policy, self._monotonic, self._new_attempt_id = policy, monotonic, new_attempt_id
+        self._calls = TokenCalls(monotonic)
+
+    async def attempt(
+        self, key: SessionKey, *, refused: str | None, resend: bool, slots: asyncio.Semaphore
+    ) -> RefreshResult | None:
+        """None when there was nothing to do after all. Raises StoreUnavailable if the reservation can't be written, and
+        ProviderUnavailable while the provider throttles us: then nothing was reserved or sent."""
+        with tracing.span("refresh", "internal") as span:
+            # The slot is taken before the reservation is written: a lease never runs while its holder queues. It is
+            # given back before the outcome is written: a store that is away must not keep others from asking.
+            async with slots:
+                reserved, clock = await self._reserve(key, refused, resend=resend)
+                if reserved is None:
+                    return None
+                began = self._monotonic()
+                answer = await self._send(reserved, clock)
+            if isinstance(answer, Postponed) and answer.client_wide:
+                self._calls.hold(answer.retry_after)
+            result = await self._record(reserved, answer, clock)
+            outcome = self._tell(reserved, answer, result, self._monotonic() - began)
+            span.set("bff.refresh.outcome", outcome)
+            return result
+
+    async def _reserve(
+        self, key: SessionKey, refused: str | None, *, resend: bool
+    ) -> tuple[Session | None, StoreClock]:
+        while True:
+            asked_at = self._monotonic()
+            reading = await self._store.get(key)
+            clock = StoreClock(reading.now, asked_at, self._monotonic)
+            if reading.session is None:
+                return None, clock
+            decision = decide(
+                reading.session,
+                reading.now,
+                self._policy,
+                self._new_attempt_id(),
+                last_seen_at=reading.last_seen_at,
+                refused=refused,
+                resend=resend,
+            )
+            if not isinstance(decision, SendRefresh):
+                return None, clock
+            if await self._must_wait(decision.reserved):
+                continue
+            # Write before send: the attempt is durable before the provider hears of it, or a crash would forget it.
+            asked_at = self._monotonic()
+            replaced = await self._store.replace(decision.reserved, reading.session.version)
+            if replaced.done:
+                return decision.reserved, StoreClock(replaced.now, asked_at, self._monotonic)
+            metrics.STORE_CONFLICTS.inc()
+
+    async def _must_wait(self, reserved: Session) -> bool:
+        """Keeps the provider's limits; True after a wait. Raises ProviderUnavailable while it throttles us all."""
+        attempt = reserved.attempt
+        if attempt is not None and attempt.restore_first_sent_at is not None:
+            return False  # an answer that got lost is asked for again whatever the limits say: the grace is running
+        if (left := self._calls.held()) > 0:
+            raise ProviderUnavailable(retry_after=math.ceil(left))
+        if (wait := self._calls.turn_of(reserved.user.sub)) > 0:
+            await asyncio.sleep(wait + 0.001)  # a clock may round the rest of it to nothing
+            return True
+        return False
+
+    async def _send(self, reserved: Session, clock: StoreClock) -> TokenAnswer:
+        attempt, refresh_token = reserved.attempt, reserved.tokens.refresh_token
+        if attempt is None or refresh_token is None:
+            raise ValueError("a reservation has an attempt and a refresh token")
+
+        def covered() -> bool:
+            return may_send(attempt, clock.now(), self._policy)
+
+        if not covered():
+            return NoAnswer(may_have_been_sent=False, why="the reservation took too long to be written")
+        try:
+            return await self._provider.refresh(
+                refresh_token,
+                answer_within=self._policy.answer_within,
+                may_send=covered,
+                dpop_key=reserved.dpop_key,
+            )
+        except Exception as error:  # the port promises a value; a defect behind it must not lose the attempt
+            logger.exception("the provider adapter raised", extra={"error": type(error).__name__})
+            return NoAnswer(may_have_been_sent=True, why=type(error).__name__)
+
+    async def _record(self, reserved: Session, answer: TokenAnswer, clock: StoreClock) -> RefreshResult:
+        """Writes the outcome against the record as it stands now. Nobody is handed a token that is not durable."""
+        verdict = await self._look_at_id_token(reserved, answer, clock.now())
+        # The only copy of a rotated token is in our hands. Without it the session is lost as soon as the grace is over,
+        # however long the store is away; any other outcome can be found out again.
+        keep_trying_until = clock.now() + (KEEP_GRANTED if isinstance(answer, Granted) else self._policy.lease)
+        pause = 0.05
+        while True:
+            try:
+                result = await self._write(reserved, answer, verdict)
+                if result is not None:
+                    return result
+                metrics.STORE_CONFLICTS.inc()
+            except StoreUnavailable as error:
+                # A store that answers with another code will never take this record (it is too large).
+                if clock.now() >= keep_trying_until or error.code != StoreUnavailable.code:
+                    logger.error("a refresh outcome could not be stored", extra={"session": reserved.fingerprint})
+                    raise
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, RETRY_WRITE_CEILING)
+
+    async def _write(
+        self, reserved: Session, answer: TokenAnswer, verdict: "SameUser | WrongUser | Unverified"
+    ) -> RefreshResult | None:
+        """One read, one decision, one conditional write; None when the record moved in between."""
+        key = reserved.key
+        reading = await self._store.get(key)
+        session = reading.session
+        if session is None:
+            # Nothing makes a deleted session live again; what arrived for it belongs to nobody.
+            self._revoke(answer)
+            return NotOurs()
+        lost = session.attempt is None or session.version < reserved.version
+        if lost and session.rotation == reserved.rotation:
+            # A store that failed over lost our reservation and nobody took its place: the answer is still ours.
+            session = replace(session, attempt=reserved.attempt)
+        result = settle(session, reserved, answer, reading.now, self._policy)
+        if isinstance(result, Renewed):
+            if isinstance(verdict, WrongUser):
+                result = Ended(EndReason.SUBJECT_CHANGED)
+            else:
+                result = Renewed(_with_user(result.session, session, verdict, self._policy.longest))
+        match result:
+            case Renewed(written) | StillUnknown(written) | NotOurs(Session() as written):
+                return result if (await self._store.replace(written, session.version)).done else None
+            case NotOurs():
+                return result
+            case Ended(reason):
+                if await self._end_session.end(key, reason, expected_version=session.version) is None:
+                    return None
+                self._revoke(answer)
+                return result
+            case _:
+                assert_never(result)
+
+    async def _look_at_id_token(
+        self, reserved: Session, answer: TokenAnswer, now: float
+    ) -> "SameUser | WrongUser | Unverified":
+        if not isinstance(answer, Granted) or answer.tokens.id_token is None:
+            return Unverified()
+        try:
+            async with asyncio.timeout(VERIFY_WITHIN):
+                return await self._id_tokens.at_refresh(answer.tokens.id_token, reserved, now=now)
+        except TimeoutError:
+            return Unverified()
+
+    def _revoke(self, answer: TokenAnswer) -> None:
+        if isinstance(answer, Granted) and answer.tokens.refresh_token:
+            metrics.REFRESH.labels(outcome="revoked_late", reason="").inc()
+            self._end_session.revoke(answer.tokens.refresh_token)
+
+    def _tell(self, reserved: Session, answer: TokenAnswer, result: RefreshResult, seconds: float) -> str:
+        attempt = reserved.attempt
+        outcome, reason = _outcome(reserved, answer, result)
+        metrics.REFRESH.labels(outcome=outcome, reason=reason).inc()
+        metrics.REFRESH_SECONDS.observe(seconds)
+        facts = {
+            "tries": attempt.tries if attempt else 0,
+            "late": attempt.late if attempt else False,
+            "rotation": reserved.rotation,
+            "duration_ms": round(seconds * 1000),
+        }
+        if outcome == "denied":
+            audit.tell(AuditEvent.REFRESH_DENIED, reason, session=reserved, **facts)
+            return outcome
+        level = logging.INFO if isinstance(result, Renewed) else logging.WARNING
+        told = {"session": reserved.fingerprint, "outcome": outcome, "reason": reason, **facts}
+        logger.log(level, "refresh", extra=told)
+        return outcome
+
+
+def _with_user(renewed: Session, before: Session, verdict: SameUser | Unverified, longest: float) -> Session:
+    """Claims change with the tokens, in one write. An ID token we could not check replaces nothing."""
+    if isinstance(verdict, SameUser):
+        user = User(before.user.sub, verdict.email or before.user.email, {**before.user.claims, **verdict.claims})
+        if verdict.session_expiry is None:
+            return replace(renewed, user=user)
+        return replace(renewed, user=user, ends_at=end_of_session(before.signed_in_at, longest, verdict.session_expiry))
+    return replace(renewed, tokens=replace(renewed.tokens, id_token=before.tokens.id_token))
+
+
+def _outcome(reserved: Session, answer: TokenAnswer, result: RefreshResult) -> tuple[str, str]:
+    """The label pair of `bff_refresh_total`; the reason is from the provider's closed vocabulary or empty."""
+    attempt = reserved.attempt
+    match result, answer:
+        case Renewed(), _ if attempt is not None and attempt.late:
+            return "late", ""
+        case Renewed(), _ if attempt is not None and attempt.restore_first_sent_at is not None:
+            return "replayed_in_grace", ""
+        case Renewed(), _:
+            return "renewed", ""
+        case Ended(reason), _:
+            return "ended", reason.value
+        case NotOurs(), _:
+            return "not_ours", ""
+        case _, Denied(_, error):
+            return "denied", error if error in KNOWN_ERRORS else "other"
+        case _, Postponed():
+            return "postponed", ""
+        case _, NoAnswer(may_have_been_sent):
+            return "no_answer", "unknown" if may_have_been_sent else "not_sent"
+        case _:
+            return "no_answer", "no_access_token"
+
+
+KNOWN_ERRORS = frozenset(
+    {"invalid_grant", "invalid_client", "invalid_request", "invalid_scope", "unauthorized_client", "access_denied"}
+    | {"unsupported_grant_type", "server_error", "use_dpop_nonce", "invalid_dpop_proof"}
+)

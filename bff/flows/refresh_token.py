@@ -1,0 +1,297 @@
+"""The access token for a request: read the record, decide, and when it is due let one task renew it for all callers."""
+
+import asyncio
+import logging
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import assert_never
+
+from bff import metrics
+from bff.errors import ProviderUnavailable, SignInRequired, StoreUnavailable
+from bff.flows.background import BackgroundTasks
+from bff.flows.end_session import EndSession
+from bff.flows.record_watch import RecordWatch
+from bff.flows.refresh_ahead import RefreshAhead
+from bff.flows.refresh_attempt import RefreshAttempts
+from bff.session.rotation import (
+    AwaitRefresh,
+    Renewed,
+    RetryLater,
+    SendRefresh,
+    SignInAgain,
+    StillUnknown,
+    UseAccessToken,
+    decide,
+)
+from bff.session.session import EndReason, Session, SessionKey
+from bff.session.store import Reading, SessionStore
+from bff.session.timing import RefreshPolicy, inside_grace, token_fingerprint
+
+logger = logging.getLogger(__name__)
+
+CALLER_DEADLINE = 10.0  # seconds a request may wait for a renewal before it is told to come back
+FLIGHTS_PER_CALLER = 3  # a caller that saw so many renewals fail is answered, whatever its deadline
+TRY_ON_EVERY = 1.0  # seconds between reservations while the store fails and the grace of a lost answer runs
+CONFIRM_AFTER = 3.0  # seconds: by then a store that fails over has failed
+TOUCH_EVERY = 60.0  # seconds between two writes of last-seen
+
+
+@dataclass(frozen=True, slots=True)
+class _Result:
+    """What this process last wrote for a session, to be asserted again if the store comes back older than that."""
+
+    session: Session
+    until: float
+
+
+class RefreshTokenFlow:
+    """Law 8: whoever asks has an answer by its deadline. Law 5: one token request in flight for each session."""
+
+    def __init__(
+        self,
+        store: SessionStore,
+        attempts: RefreshAttempts,
+        end_session: EndSession,
+        tasks: BackgroundTasks,
+        policy: RefreshPolicy,
+        *,
+        concurrency: int,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._store, self._attempts, self._end_session = store, attempts, end_session
+        self._tasks, self._policy, self._monotonic = tasks, policy, monotonic
+        self._watch = RecordWatch(store, tasks, monotonic)
+        self._slots = asyncio.Semaphore(concurrency)
+        self._flights: dict[SessionKey, asyncio.Task[None]] = {}
+        self._results: dict[SessionKey, _Result] = {}
+        self._sealing: set[SessionKey] = set()
+        self._ahead = RefreshAhead(self._renew_ahead, monotonic)
+
+    async def session_for(self, key: SessionKey, *, refused: str | None = None, passive: bool = False) -> Session:
+        """The live session with an access token that is good now.
+
+        `refused` is the fingerprint of an access token that an upstream answered 401 to; the session comes back with
+        the same one if nothing newer can be had. A `passive` call does not extend the idle limit.
+        Raises SignInRequired, ProviderUnavailable (with `retry_after`) or StoreUnavailable.
+        """
+        deadline = self._monotonic() + CALLER_DEADLINE
+        flights = 0
+        while True:
+            asked_at = self._monotonic()
+            reading = await self._store.get(key)
+            session = await self._reassert(reading)
+            if session is None:
+                reason = await self.why_ended(key, reading)
+                raise SignInRequired(reason=reason.value if reason else None)
+            # A reply may be read long after the store gave it, by a process that was stopped meanwhile.
+            now, age = reading.now, self._monotonic() - asked_at
+            match decide(session, now, self._policy, "", last_seen_at=reading.last_seen_at, refused=refused):
+                case UseAccessToken():
+                    if now < session.tokens.usable_until <= now + age:
+                        continue
+                    self._seen(reading, passive=passive)
+                    return session
+                case SendRefresh():
+                    flight = self._join(key, refused)
+                    usable = now + age < session.tokens.usable_until
+                    if usable and refused != token_fingerprint(session.tokens.access_token):
+                        self._seen(reading, passive=passive)
+                        return session
+                    flights += 1
+                    await self._wait(flight, deadline, last=flights > FLIGHTS_PER_CALLER)
+                case AwaitRefresh(until):
+                    metrics.REFRESH_WAITS.labels(where="local" if key in self._flights else "replica").inc()
+                    await self._await_other(key, session.version, until - now, deadline)
+                case RetryLater(at):
+                    if (under_way := self._flights.get(key)) is not None and not under_way.done():
+                        # Its holder goes again by itself, inside the grace: the token may be a moment away.
+                        flights += 1
+                        await self._wait(under_way, deadline, last=flights > FLIGHTS_PER_CALLER)
+                        continue
+                    raise ProviderUnavailable(retry_after=max(1, math.ceil(at - now)))
+                case SignInAgain(reason):
+                    # Whoever moved the record in between may have saved the session: it is judged again.
+                    if await self._end_session.end(key, reason, expected_version=session.version) is not None:
+                        raise SignInRequired(reason=reason.value)
+                case decision:
+                    assert_never(decision)
+
+    async def renew_ahead(self) -> None:
+        """Renews active sessions as they fall due, until it is cancelled: a task of the application's lifespan."""
+        await self._ahead.run()
+
+    async def peek(self, key: SessionKey) -> Reading:
+        """The record as it stands, for showing; renews nothing. Raises StoreUnavailable."""
+        reading = await self._store.get(key)
+        self._seal_anew(reading)
+        return reading._replace(session=await self._reassert(reading))
+
+    async def why_ended(self, key: SessionKey, reading: Reading) -> EndReason | None:
+        """Why there is no session to this reading, if that is known. `/auth/session` still tells it afterwards."""
+        if reading.key_removed:
+            return EndReason.KEY_REMOVED
+        try:
+            return await self._store.peek_end(key)
+        except StoreUnavailable:
+            return None
+
+    def _join(self, key: SessionKey, refused: str | None) -> asyncio.Task[None]:
+        """The refresh of this session that is under way here, or a new one. No await between look-up and start."""
+        flight = self._flights.get(key)
+        if flight is not None and not flight.done():
+            return flight
+        flight = self._tasks.start(self._fly(key, refused), "refresh")
+        self._flights[key] = flight
+        return flight
+
+    async def _wait(self, flight: asyncio.Task[None], deadline: float, *, last: bool) -> None:
+        left = deadline - self._monotonic()
+        if left <= 0 or last:
+            raise ProviderUnavailable(retry_after=1)
+        metrics.REFRESH_CALLERS_COALESCED.inc()
+        # `wait` never cancels what it waits for: a caller that hangs up leaves the refresh alone.
+        done, _ = await asyncio.wait([flight], timeout=left)
+        if not done:
+            raise ProviderUnavailable(retry_after=1)
+        if flight.cancelled():
+            raise StoreUnavailable(retry_after=1)
+        match flight.exception():
+            # An error of its own for each caller: the flight's is never told again to those who come later.
+            case StoreUnavailable():
+                raise StoreUnavailable(retry_after=1)
+            case ProviderUnavailable(retry_after=seconds):
+                raise ProviderUnavailable(retry_after=seconds)
+            case _:
+                return
+
+    async def _await_other(self, key: SessionKey, version: int, lease_left: float, deadline: float) -> None:
+        flight = self._flights.get(key)
+        if flight is not None and not flight.done():
+            await self._wait(flight, deadline, last=False)
+            return
+        left = deadline - self._monotonic()
+        if left <= 0:
+            raise ProviderUnavailable(retry_after=1)
+        await self._watch.moved(key, version, within=min(left, max(0.05, lease_left)))
+
+    async def _fly(self, key: SessionKey, refused: str | None) -> None:
+        """Sends until there is an outcome, or the grace is over, or the token is certainly not consumed."""
+        resend, write_failed, grace_ends = False, False, 0.0
+        try:
+            while True:
+                try:
+                    result = await self._attempts.attempt(key, refused=refused, resend=resend, slots=self._slots)
+                except StoreUnavailable:
+                    # Whether that reservation was written is unknown, and an earlier answer is lost: try on.
+                    if self._monotonic() >= grace_ends:
+                        raise
+                    result, write_failed = None, True
+                match result:
+                    case Renewed(session):
+                        self._remember(session)
+                        self._confirm_soon(key)
+                        self._ahead.renewed(key, session.tokens.refresh_at - session.tokens.received_at)
+                        return
+                    case StillUnknown(session, resend):
+                        pause = 0.0 if resend else self._pause_inside_grace(session)
+                        if pause is None:
+                            return
+                        grace_ends = grace_ends or self._monotonic() + self._policy.grace
+                        await asyncio.sleep(pause)
+                    case None if write_failed and self._monotonic() < grace_ends:
+                        resend = False
+                        await asyncio.sleep(TRY_ON_EVERY)
+                    case _:
+                        return
+        finally:
+            if self._flights.get(key) is asyncio.current_task():
+                del self._flights[key]
+
+    def _renew_ahead(self, key: SessionKey) -> None:
+        self._join(key, None)
+
+    def _pause_inside_grace(self, session: Session) -> float | None:
+        """Seconds until this holder goes again by itself. An answer that got lost must not wait for the next caller."""
+        attempt = session.attempt
+        if (
+            attempt is None
+            or attempt.first_sent_at is None
+            or not inside_grace(attempt, attempt.not_before, self._policy)
+        ):
+            return None
+        return max(0.0, attempt.not_before - attempt.lease_until)
+
+    def _remember(self, session: Session) -> None:
+        now = self._monotonic()
+        # Oldest first, and all are kept equally long: no renewal has to look at those of all other sessions.
+        self._results.pop(session.key, None)
+        while self._results and (oldest := next(iter(self._results.items())))[1].until <= now:
+            del self._results[oldest[0]]
+        self._results[session.key] = _Result(session, now + max(self._policy.grace, self._policy.lease))
+
+    def _confirm_soon(self, key: SessionKey) -> None:
+        """A timer, not a task: a process that stops waits for nothing that has not begun."""
+        loop = asyncio.get_running_loop()
+        loop.call_later(CONFIRM_AFTER, lambda: self._tasks.start(self._confirm(key), "confirm"))
+
+    async def _confirm(self, key: SessionKey) -> None:
+        """Looks once more at what was written: a failover that lost it must not wait for a request that comes here."""
+        result = self._results.get(key)
+        if result is None or result.until <= self._monotonic():
+            return
+        try:
+            await self._reassert(await self._store.get(key))
+        except StoreUnavailable:
+            self._confirm_soon(key)
+
+    async def _reassert(self, reading: Reading) -> Session | None:
+        """A store that failed over may have lost our last write: what we were granted is still ours to write again."""
+        session = reading.session
+        if session is None:
+            return None
+        result = self._results.get(session.key)
+        if result is None or session.rotation >= result.session.rotation or result.until <= self._monotonic():
+            return session
+        if session.signed_in_at != result.session.signed_in_at:
+            return session
+        ours = replace(result.session, version=session.version + 1)
+        replaced = await self._store.replace(ours, session.version)
+        if replaced.done:
+            metrics.REFRESH_REASSERTED.inc()
+            logger.warning(
+                "the store had lost a renewed token; it was written again", extra={"session": ours.fingerprint}
+            )
+            return ours
+        return (await self._store.get(session.key)).session
+
+    def _seen(self, reading: Reading, *, passive: bool) -> None:
+        session = reading.session
+        self._seal_anew(reading)
+        if session is None or passive:
+            return
+        if session.attempt is None and session.tokens.refresh_token is not None:
+            self._ahead.active(session.key, session.tokens.refresh_at - reading.now)
+        if reading.now - reading.last_seen_at >= min(TOUCH_EVERY, self._policy.idle_limit / 10):
+            self._tasks.start(self._touch(session.key, reading.now), "touch")
+
+    def _seal_anew(self, reading: Reading) -> None:
+        session = reading.session
+        if reading.older_key and session is not None and session.key not in self._sealing:
+            self._sealing.add(session.key)
+            self._tasks.start(self._rewrite(session), "seal anew")
+
+    async def _rewrite(self, session: Session) -> None:
+        try:
+            await self._store.replace(replace(session, version=session.version + 1), session.version)
+        except StoreUnavailable:
+            return  # the next request tries again
+        finally:
+            self._sealing.discard(session.key)
+
+    async def _touch(self, key: SessionKey, now: float) -> None:
+        try:
+            await self._store.touch(key, now)
+        except StoreUnavailable:
+            return  # the next request says it again

@@ -1,0 +1,46 @@
+"""The provider's limits, kept before it has to enforce them: calls for one person, and none while it throttles us.
+
+Okta refreshes for a person at most four times a second, and answers 429 for the whole client when a bucket is empty
+(`okta.md` 9). A 429 consumes nothing, but a thousand sessions that each find it out alone keep the bucket empty.
+"""
+
+from collections import deque
+from collections.abc import Callable
+
+PER_PERSON = 4  # calls
+WINDOW = 1.0  # seconds
+LONGEST_HOLD = 60.0  # seconds: Okta's buckets are refilled every minute
+REMEMBERED = 10_000  # people with a call in the last second; more than that is what the cap on calls is for
+
+
+class TokenCalls:
+    def __init__(self, monotonic: Callable[[], float]) -> None:
+        self._monotonic = monotonic
+        self._held_until = 0.0
+        self._of_person: dict[str, deque[float]] = {}
+
+    def hold(self, seconds: float | None) -> None:
+        """The provider answered 429 for the client: nobody asks again for that long (a second, if it did not say)."""
+        wait = 1.0 if seconds is None else min(max(seconds, 0.0), LONGEST_HOLD)
+        self._held_until = max(self._held_until, self._monotonic() + wait)
+
+    def held(self) -> float:
+        """Seconds until the provider may be asked again; 0 when it may be now."""
+        return max(0.0, self._held_until - self._monotonic())
+
+    def turn_of(self, sub: str) -> float:
+        """0 when this person's call may go now, and it is counted; else the seconds to wait before asking again."""
+        now = self._monotonic()
+        calls = self._of_person.get(sub)
+        if calls is None:
+            if len(self._of_person) >= REMEMBERED:
+                self._forget(now)
+            calls = self._of_person[sub] = deque(maxlen=PER_PERSON)
+        if len(calls) == PER_PERSON and now < calls[0] + WINDOW:
+            return calls[0] + WINDOW - now
+        calls.append(now)
+        return 0.0
+
+    def _forget(self, now: float) -> None:
+        for sub in [sub for sub, calls in self._of_person.items() if calls[-1] + WINDOW <= now]:
+            del self._of_person[sub]

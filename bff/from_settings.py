@@ -1,0 +1,218 @@
+"""What each room is told: its rules, read from the settings. Every name here is the room's own word."""
+
+import ssl
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from bff.endpoints.forward_auth import ForwardAuthRules
+from bff.endpoints.login import LoginRules
+from bff.endpoints.sign_in_limits import LimitRules
+from bff.errors import ConfigurationError
+from bff.flows.authorization_request import SignInRules
+from bff.flows.id_tokens import IdTokenRules
+from bff.flows.logout_tokens import LogoutRules
+from bff.oidc.client_auth import ClientAuthentication, client_authentication
+from bff.oidc.dpop import ALGORITHM
+from bff.oidc.metadata import ProviderMetadata
+from bff.provider.client import HttpProvider
+from bff.proxy.upstream import Route, RouteTable, TokenKind, Upstream
+from bff.session.timing import RefreshPolicy
+from bff.settings import Settings
+from bff.settings_route import RouteSettings
+
+
+def client_auth(settings: Settings) -> ClientAuthentication:
+    """Raises ConfigurationError."""
+    held = (settings.client_secret, settings.client_secret_next)
+    try:
+        return client_authentication(
+            settings.client_auth,
+            settings.client_id,
+            secrets=[secret.get_secret_value() for secret in held if secret is not None],
+            private_key=settings.client_private_key.get_secret_value() if settings.client_private_key else None,
+            key_id=settings.client_key_id,
+        )
+    except ValueError as error:
+        mend = "See docs/settings.md for what each method needs."
+        raise ConfigurationError("BFF_CLIENT_AUTH", f"cannot be used: {error}.", mend) from None
+
+
+def provider(settings: Settings, clock: Callable[[], float], issuer: str | None = None) -> HttpProvider:
+    """`issuer` is another one than the settings' own, of the same org."""
+    return HttpProvider(
+        issuer or settings.issuer,
+        client_auth(settings),
+        timeout=settings.provider_timeout,
+        proxy=settings.provider_proxy,
+        ca_file=settings.provider_ca_file,
+        clock=clock,
+    )
+
+
+def org_provider(settings: Settings, clock: Callable[[], float]) -> tuple[HttpProvider, ...]:
+    """The org's own authorization server, where the issuer is a custom one: its keys may sign Universal Logout."""
+    org = org_url(settings.issuer)
+    return () if org == settings.issuer else (provider(settings, clock, org),)
+
+
+def judge_metadata(settings: Settings, metadata: ProviderMetadata) -> None:
+    """Raises ConfigurationError where a setting asks for more than the provider can do."""
+    if settings.dpop == "on" and ALGORITHM not in metadata.dpop_signing_alg_values_supported:
+        problem = f"is on, and the provider takes no DPoP proofs signed with {ALGORITHM}."
+        raise ConfigurationError("BFF_DPOP", problem, "Set it to off, or ask the provider for RFC 9449.")
+
+
+def route_table(settings: Settings) -> RouteTable:
+    contexts: dict[tuple[Path | None, ...], ssl.SSLContext] = {}
+    routes = [
+        Route(
+            prefix=route.prefix,
+            upstream=Upstream.parse(route.upstream),
+            methods=route.methods,
+            strip_prefix=route.strip_prefix,
+            token=route.token,
+            csrf=route.csrf,
+            background=route.background,
+            timeout=route.timeout,
+            idle_timeout=route.idle_timeout,
+            connect_timeout=route.connect_timeout,
+            request_limit=route.request_limit,
+            scopes=frozenset(route.scopes),
+            add_headers=tuple(
+                (name.lower().encode("ascii"), value.get_secret_value().encode("ascii"))
+                for name, value in (route.add_headers or {}).items()
+            ),
+            allow_response_headers=frozenset(name.encode("ascii") for name in route.allow_response_headers),
+            allow_cookies=frozenset(name.encode("ascii") for name in route.allow_cookies),
+            websocket=route.websocket,
+            message_limit=route.message_limit,
+            on_token_expiry=route.on_token_expiry,
+            tls=_upstream_tls(route, contexts),
+        )
+        for route in settings.routes
+    ]
+    if settings.spa_upstream is not None:
+        kind: TokenKind = "none"
+        # A development server reloads the page over a WebSocket.
+        spa = Upstream.parse(settings.spa_upstream)
+        routes.append(Route("/", spa, methods=("GET", "HEAD"), token=kind, websocket=True))
+    return RouteTable(routes)
+
+
+def _upstream_tls(
+    route: RouteSettings, contexts: dict[tuple[Path | None, ...], ssl.SSLContext]
+) -> ssl.SSLContext | None:
+    """One context for each set of files. Raises ConfigurationError for files that are no certificate or no key."""
+    files = (route.ca_file, route.client_cert_file, route.client_key_file)
+    if files == (None, None, None):
+        return None
+    if files not in contexts:
+        try:
+            context = ssl.create_default_context(cafile=route.ca_file)
+            if route.client_cert_file is not None:
+                context.load_cert_chain(route.client_cert_file, route.client_key_file)
+        except (ssl.SSLError, OSError, ValueError):
+            problem = f"{route.prefix} names a ca_file, client_cert_file or client_key_file that cannot be used."
+            mend = "Give PEM files; the key unencrypted, and the one of the certificate."
+            raise ConfigurationError("BFF_ROUTES", problem, mend) from None
+        contexts[files] = context
+    return contexts[files]
+
+
+def policy(settings: Settings) -> RefreshPolicy:
+    return RefreshPolicy(
+        early=settings.refresh_early,
+        answer_within=settings.refresh_answer_within,
+        lease=settings.refresh_lease,
+        grace=settings.refresh_grace,
+        late=settings.refresh_late,
+        idle_limit=settings.idle_limit,
+        longest=longest(settings),
+    )
+
+
+def longest(settings: Settings) -> float:
+    """Seconds from sign-in to the end of a session: without a refresh token it would only wait for its own end."""
+    return min(settings.absolute_limit, settings.refresh_token_lifetime or settings.absolute_limit)
+
+
+def org_url(issuer: str) -> str:
+    """The base URL of the Okta org that an issuer belongs to."""
+    parts = urlsplit(issuer)
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def logout_rules(settings: Settings) -> LogoutRules:
+    return LogoutRules(
+        client_id=settings.client_id,
+        issuers=tuple(dict.fromkeys((settings.issuer, org_url(settings.issuer)))),
+        algorithms=settings.id_token_algorithms,
+        skew=settings.clock_skew,
+        revocation_endpoint=f"{settings.public_url}/auth/global-token-revocation",
+        by_email="email" in settings.scopes,
+    )
+
+
+def id_token_rules(settings: Settings) -> IdTokenRules:
+    return IdTokenRules(
+        issuer=settings.issuer,
+        client_id=settings.client_id,
+        algorithms=settings.id_token_algorithms,
+        skew=settings.clock_skew,
+        shown_claims=settings.user_claims,
+    )
+
+
+def sign_in_rules(settings: Settings) -> SignInRules:
+    return SignInRules(
+        client_id=settings.client_id,
+        issuer=settings.issuer,
+        redirect_uri=settings.redirect_uri,
+        scopes=settings.scopes,
+        longest=longest(settings),
+        early=settings.refresh_early,
+        response_mode=settings.response_mode,
+        push=settings.par,
+        dpop=settings.dpop == "on",
+    )
+
+
+def login_rules(settings: Settings) -> LoginRules:
+    return LoginRules(
+        issuer=settings.issuer,
+        public_url=settings.public_url,
+        callback_path=settings.callback_path,
+        landing_path=settings.landing_path,
+        login_lifetime=settings.login_lifetime,
+        acr_values=settings.acr_values,
+        prompts=settings.prompts,
+        idps=settings.idps,
+        form_post=settings.response_mode == "form_post",
+    )
+
+
+def limit_rules(settings: Settings) -> LimitRules:
+    return LimitRules(
+        per_client=settings.sign_in_rate_per_client,
+        for_all=settings.sign_in_rate,
+        public_url=settings.public_url,
+        callback_path=settings.callback_path,
+        landing_path=settings.landing_path,
+    )
+
+
+def forward_auth_rules(settings: Settings) -> ForwardAuthRules:
+    return ForwardAuthRules(
+        public_url=settings.public_url,
+        allowed_origins=settings.allowed_origins,
+        landing_path=settings.landing_path,
+        callback_path=settings.callback_path,
+        identity=settings.identity_headers,
+    )
+
+
+def page_style(settings: Settings) -> str | None:
+    """The operator's own style sheet for our pages."""
+    path = settings.page_style_file
+    return None if path is None else path.read_text("utf-8")

@@ -1,0 +1,185 @@
+"""The log: one line for each event, as JSON or as text, in UTC, without secrets and without floods.
+
+Owns the one handler, its formats, and the levels of other people's loggers. Rooms log through the standard library and
+give facts as fields: `logger.info("signed in", extra={"session": session.fingerprint})`.
+"""
+
+import json
+import logging
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final, Literal, TextIO
+
+from bff import tracing
+from bff.log_redaction import escape, redact, redact_field
+
+# At DEBUG these print headers, bodies or whole commands. They stay here whatever the root's level is.
+PINNED: Final[Mapping[str, int]] = {
+    "httpx": logging.WARNING,
+    "httpcore": logging.WARNING,
+    "hpack": logging.WARNING,
+    "redis": logging.WARNING,
+    "websockets": logging.WARNING,
+    "urllib3": logging.WARNING,
+    "opentelemetry": logging.WARNING,
+    "opentelemetry.util.re": logging.CRITICAL + 1,  # it would print a malformed OTEL_EXPORTER_OTLP_HEADERS, a key
+    "asyncio": logging.WARNING,
+    "multipart": logging.WARNING,
+    "python_multipart": logging.WARNING,
+    "uvicorn": logging.INFO,
+    "uvicorn.error": logging.INFO,
+    "uvicorn.asgi": logging.WARNING,
+    "uvicorn.websocket": logging.WARNING,  # it would print the query of every handshake
+    "uvicorn.access": logging.CRITICAL + 1,  # it would print the callback's query
+}
+_STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
+_OURS: Final = frozenset({"time", "level", "logger", "message", "exception"})
+
+
+def fields(record: logging.LogRecord) -> dict[str, Any]:
+    """What was given as `extra`, each value safe to show: numbers and truth values as they are, the rest as text.
+
+    Before it the ids of the trace and the request that the line belongs to; work that nobody asked for has none.
+    """
+    trace = tracing.current()
+    ids = {"trace_id": trace.trace_id, "correlation_id": trace.correlation_id} if trace is not None else {}
+    return ids | {
+        f"{name}_" if name in _OURS else name: _field(name, value)
+        for name, value in vars(record).items()
+        if name not in _STANDARD
+    }
+
+
+def _field(name: str, value: Any) -> Any:
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    return escape(redact_field(name, str(value)))
+
+
+def _time(record: logging.LogRecord) -> str:
+    return datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object in one line: time, level, logger, message, then the fields, then the exception."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, Any] = {
+            "time": _time(record),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": escape(redact(record.getMessage())),
+            **fields(record),
+        }
+        if record.exc_info:
+            line["exception"] = escape(redact(self.formatException(record.exc_info)))
+        return json.dumps(line, allow_nan=True)
+
+
+class TextFormatter(logging.Formatter):
+    """For people: the same facts in one line; the lines of an exception are set in, so none can pass for a record."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        told = "".join(f" {name}={value}" for name, value in fields(record).items())
+        message = escape(redact(record.getMessage()))
+        line = f"{_time(record)} {record.levelname.lower():8} {record.name}: {message}{told}"
+        if record.exc_info:
+            exception = redact(self.formatException(record.exc_info))
+            line += "".join(f"\n    | {escape(part)}" for part in exception.split("\n"))
+        return line
+
+
+@dataclass(slots=True)
+class _Window:
+    """How often one message came in the present window."""
+
+    ends_at: float
+    level: int
+    passed: int = 0
+    held_back: int = 0
+
+
+class BoundedHandler(logging.StreamHandler[TextIO]):
+    """At most `burst` lines of one warning in `window` seconds, then one line that says how many more there were.
+
+    One warning is one message template of one logger: whatever a client puts into its fields, it can't fill the disk.
+    INFO passes untouched, since those lines are the audit trail and happen only after a success.
+    """
+
+    KINDS: Final = 512  # templates are constants of the code; more than this are counted as one
+
+    def __init__(
+        self, stream: TextIO, *, burst: int = 50, window: float = 10.0, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        super().__init__(stream)
+        self._burst, self._window, self._clock = burst, window, clock
+        self._windows: dict[tuple[str, str], _Window] = {}
+
+    def emit(self, record: logging.LogRecord) -> None:
+        now = self._clock()
+        self._tell_held_back(now)
+        if record.levelno >= logging.WARNING and self._hold_back(record, now):
+            return
+        super().emit(record)
+
+    def _hold_back(self, record: logging.LogRecord, now: float) -> bool:
+        key = (record.name, str(record.msg))
+        if key not in self._windows and len(self._windows) >= self.KINDS:
+            key = ("bff.logs", "other messages")
+        window = self._windows.setdefault(key, _Window(now + self._window, record.levelno))
+        if window.passed < self._burst:
+            window.passed += 1
+            return False
+        window.held_back += 1
+        return True
+
+    def _tell_held_back(self, now: float) -> None:
+        """Closes the windows that are over; each that held something back leaves one line."""
+        over = [key for key, window in self._windows.items() if window.ends_at <= now]
+        for key in over:
+            window = self._windows.pop(key)
+            if window.held_back:
+                facts = {"held_back": window.held_back, "like": key[1], "within_seconds": self._window}
+                summary = logging.LogRecord(key[0], window.level, "", 0, "more lines of the same kind", None, None)
+                vars(summary).update(facts)
+                super().emit(summary)
+
+    def close(self) -> None:
+        self.acquire()
+        try:
+            self._tell_held_back(float("inf"))
+        finally:
+            self.release()
+        super().close()
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the standard library's name
+        """The standard library would print the message and its arguments; what can't be written might be a secret."""
+        kind = sys.exc_info()[0]
+        sys.stderr.write(f"a log line of {record.name} could not be written: {kind.__name__ if kind else 'unknown'}\n")
+
+
+def configure_logging(
+    level: Literal["debug", "info", "warning", "error"],
+    log_format: Literal["json", "text"],
+    stream: TextIO | None = None,
+) -> None:
+    """Makes the root logger ours (stderr unless a stream is given) and pins the loggers of PINNED."""
+    handler = BoundedHandler(stream or sys.stderr)
+    handler.setFormatter(JsonFormatter() if log_format == "json" else TextFormatter())
+    root = logging.getLogger()
+    for old in root.handlers[:]:
+        root.removeHandler(old)
+        old.close()
+    root.addHandler(handler)
+    root.setLevel(level.upper())
+    for name, pinned in PINNED.items():
+        logger = logging.getLogger(name)
+        logger.setLevel(max(pinned, root.level))
+        logger.handlers.clear()
+        logger.propagate = True
+    # The audit trail has no level that an operator could lose it by.
+    logging.getLogger("bff.audit").setLevel(logging.INFO)
+    logging.captureWarnings(capture=True)

@@ -1,0 +1,127 @@
+"""Counters by name: what docs/metrics.md lists, and nothing that could name a person, a session or a token.
+
+A leaf: any room may count. Every label has a short, closed list of values (the routes are the operator's own list), so
+that the number of series stays small however many people sign in.
+"""
+
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from bff import __version__
+from bff.session.session import EndReason
+
+# Our own registry: a test or an application that embeds us keeps its own numbers apart.
+REGISTRY: Final = CollectorRegistry()
+
+INFO: Final = Gauge(
+    "bff_info",
+    "Always 1; the version that this process runs.",
+    ["version"],
+    registry=REGISTRY,
+)
+INFO.labels(version=__version__).set(1)
+REFRESH: Final = Counter(
+    "bff_refresh",
+    "Refreshes by outcome; docs/metrics.md tells what each one means.",
+    ["outcome", "reason"],
+    registry=REGISTRY,
+)
+REFRESH_CALLERS_COALESCED: Final = Counter(
+    "bff_refresh_callers_coalesced",
+    "Callers that shared a refresh already under way in this process instead of starting one.",
+    registry=REGISTRY,
+)
+REFRESH_SECONDS: Final = Histogram(
+    "bff_refresh_seconds",
+    "Seconds from the reservation of a refresh to its settled outcome.",
+    buckets=(0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 2.0, 4.0, 6.0, 8.0, 10.0),
+    registry=REGISTRY,
+)
+REFRESH_WAITS: Final = Counter(
+    "bff_refresh_waits",
+    "Callers that waited for a refresh held by this process (local) or by another replica (replica).",
+    ["where"],
+    registry=REGISTRY,
+)
+REFRESH_REASSERTED: Final = Counter(
+    "bff_refresh_reasserted",
+    "Renewed tokens written again because the store came back without them.",
+    registry=REGISTRY,
+)
+STORE_CONFLICTS: Final = Counter(
+    "bff_store_conflicts",
+    "Writes refused because the record had moved on; each is read again and decided again.",
+    registry=REGISTRY,
+)
+STORE_ERRORS: Final = Counter(
+    "bff_store_errors",
+    "Operations that the session store did not answer in time.",
+    registry=REGISTRY,
+)
+SIGN_IN: Final = Counter(
+    "bff_sign_in",
+    "Sign-ins by outcome.",
+    ["outcome"],
+    registry=REGISTRY,
+)
+SESSION_ENDED: Final = Counter(
+    "bff_session_ended",
+    "Sessions that ended, by the reason that /auth/session tells.",
+    ["reason"],
+    registry=REGISTRY,
+)
+PROXY_REQUESTS: Final = Counter(
+    "bff_proxy_requests",
+    "Requests forwarded, by route prefix and class of the status answered (1xx is a WebSocket opened).",
+    ["route", "status_class"],
+    registry=REGISTRY,
+)
+OPEN_STREAMS: Final = Gauge(
+    "bff_open_streams",
+    "Event streams, WebSockets and other answers that last, open now for sessions in this process.",
+    registry=REGISTRY,
+)
+STREAMS_CUT: Final = Counter(
+    "bff_streams_cut",
+    "Open streams that were ended before their own end.",
+    ["reason"],
+    registry=REGISTRY,
+)
+CSRF_REFUSED: Final = Counter(
+    "bff_csrf_refused",
+    "Requests refused because they did not prove that they come from this application.",
+    registry=REGISTRY,
+)
+RATE_LIMITED: Final = Counter(
+    "bff_rate_limited",
+    "Requests to sign in or out refused with 429, by door and by the rate that was used up.",
+    ["door", "rate"],
+    registry=REGISTRY,
+)
+PROVIDER_REQUESTS: Final = Counter(
+    "bff_provider_requests",
+    "Requests to the provider, by endpoint and outcome.",
+    ["endpoint", "outcome"],
+    registry=REGISTRY,
+)
+JWKS_FETCHES: Final = Counter(
+    "bff_jwks_fetches",
+    "Fetches of the provider's signing keys, by outcome.",
+    ["outcome"],
+    registry=REGISTRY,
+)
+
+# Series that an alert looks at begin at nought: of one that begins at one Prometheus sees no increase.
+for _outcome in ("renewed", "replayed_in_grace", "late", "postponed", "not_ours", "revoked_late"):
+    REFRESH.labels(outcome=_outcome, reason="")
+REFRESH.labels(outcome="denied", reason="invalid_client")
+for _outcome in ("signed_in", "refused", "failed", "provider_unavailable", "loop"):
+    SIGN_IN.labels(outcome=_outcome)
+for _reason in EndReason:
+    SESSION_ENDED.labels(reason=_reason.value)
+for _endpoint in ("code", "refresh"):
+    for _outcome in ("granted", "denied", "postponed", "no_answer"):
+        PROVIDER_REQUESTS.labels(endpoint=_endpoint, outcome=_outcome)
+for _outcome in ("fetched", "failed"):
+    JWKS_FETCHES.labels(outcome=_outcome)

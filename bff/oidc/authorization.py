@@ -1,0 +1,184 @@
+"""The authorization request we build, and the response a browser brings back (RFC 6749 section 4.1, RFC 9207)."""
+
+import re
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from typing import Final, TypeAlias
+from urllib.parse import quote, unquote_to_bytes, urlencode, urlsplit
+
+from bff.oidc.metadata import ProviderMetadata
+
+MAX_QUERY_LENGTH: Final = 16 * 1024
+MAX_LENGTHS: Final = {"code": 4096, "state": 2048, "iss": 2048, "error": 128}
+MAX_DESCRIPTION_LENGTH: Final = 500
+
+# Sent twice, a reader that takes the first and one that takes the last disagree (RFC 6749 section 3.1: not allowed).
+_SINGLE: Final = frozenset({"code", "state", "iss", "error", "error_description", "error_uri"})
+# Answers of flows and modes that we never ask for.
+_UNASKED: Final = frozenset({"id_token", "access_token", "response"})
+_ESCAPES: Final = re.compile(r"(?:[^%]|%[0-9A-Fa-f]{2})*")
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """An authorization code, not yet redeemed. `iss` has still to be judged (`judge_issuer`)."""
+
+    code: str = field(repr=False)
+    state: str = field(repr=False)
+    iss: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AuthorizationError:
+    """The provider said no. `description` is its text: shortened, without controls, for the log only."""
+
+    error: str
+    description: str = ""
+    state: str | None = field(default=None, repr=False)
+    iss: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Bare:
+    """No answer at all, at most an `iss`: Okta's Initiate login URI is set to the callback. Begin a sign-in."""
+
+    iss: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Malformed:
+    """Nothing in it may be used. `reason` is our own words and safe to show."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class SignInOptions:
+    """What a sign-in asks of the provider beyond the sign-in itself (OIDC Core section 3.1.2.1).
+
+    `max_age` is in seconds; `idp` is Okta's, an identity provider that it hands the person to. None of it is a secret.
+    """
+
+    prompt: str | None = None
+    max_age: int | None = None
+    acr_values: tuple[str, ...] = ()
+    login_hint: str | None = field(default=None, repr=False)
+    idp: str | None = None
+
+    @property
+    def silent(self) -> bool:
+        """Only ask whether somebody is signed in: the provider shows nothing."""
+        return self.prompt == "none"
+
+    def parameters(self) -> dict[str, str]:
+        """Those that are set, as they are written on the wire."""
+        written = {
+            "prompt": self.prompt,
+            "max_age": None if self.max_age is None else str(self.max_age),
+            "acr_values": " ".join(self.acr_values) or None,
+            "login_hint": self.login_hint,
+            "idp": self.idp,
+        }
+        return {name: value for name, value in written.items() if value is not None}
+
+
+PLAIN: Final = SignInOptions()
+
+AuthorizationResponse: TypeAlias = Code | AuthorizationError | Bare | Malformed
+
+
+def authorization_parameters(
+    *,
+    client_id: str,
+    redirect_uri: str,
+    scopes: Collection[str],
+    state: str,
+    nonce: str,
+    code_challenge: str,
+    options: SignInOptions = PLAIN,
+    response_mode: str = "query",
+) -> dict[str, str]:
+    """The authorization request (OIDC Core section 3.1.2.1), for the browser to carry or for us to push (RFC 9126)."""
+    return {
+        "response_type": "code",
+        "response_mode": response_mode,
+        "client_id": client_id,
+        "redirect_uri": redirect_uri,
+        "scope": " ".join(scopes),
+        "state": state,
+        "nonce": nonce,
+        "code_challenge": code_challenge,
+        "code_challenge_method": "S256",
+        **options.parameters(),
+    }
+
+
+def authorization_url(metadata: ProviderMetadata, parameters: dict[str, str]) -> str:
+    """Where the browser goes to sign in."""
+    return with_query(metadata.authorization_endpoint, parameters)
+
+
+def with_query(endpoint: str, parameters: dict[str, str]) -> str:
+    """Adds a query, keeping one that the endpoint has already (RFC 6749 section 3.1)."""
+    separator = "&" if urlsplit(endpoint).query else "" if endpoint.endswith("?") else "?"
+    return f"{endpoint}{separator}{urlencode(parameters, quote_via=quote, safe='')}"
+
+
+def read_authorization_response(query: str | bytes) -> AuthorizationResponse:
+    """Reads the callback's query, or the body of a form_post response. Never raises; unknown parameters are ignored."""
+    if isinstance(query, bytes):
+        query = query.decode("latin-1")
+    if len(query) > MAX_QUERY_LENGTH:
+        return Malformed("it is too long")
+    values: dict[str, str] = {}
+    for pair in query.split("&"):
+        name, _, raw = pair.partition("=")
+        if (name := _decode(name) or "") in _UNASKED:
+            return Malformed("it answers a request that was not made")
+        if name not in _SINGLE:
+            continue
+        value = _decode(raw)
+        if value is None:
+            return Malformed(f"{name} is not UTF-8 text")
+        if name in values:
+            return Malformed(f"{name} appears twice")
+        values[name] = value
+    for name, limit in MAX_LENGTHS.items():
+        value = values.get(name, "")
+        if len(value) > limit or not (value.isascii() and value.isprintable()):
+            return Malformed(f"{name} is too long, or holds other than printable ASCII")
+    return _response(values)
+
+
+def judge_issuer(metadata: ProviderMetadata, iss: str | None) -> str | None:
+    """Why the response is not from this provider, or None if it is (RFC 9207 section 2.4): defeats mix-up attacks."""
+    if iss is None:
+        return "iss is missing" if metadata.authorization_response_iss_parameter_supported else None
+    return None if iss == metadata.issuer else "iss names another provider"
+
+
+def _response(values: dict[str, str]) -> AuthorizationResponse:
+    # "Parameters sent without a value MUST be treated as if they were omitted" (RFC 6749 section 3.1).
+    code, error = values.get("code") or None, values.get("error") or None
+    state, iss = values.get("state") or None, values.get("iss") or None
+    if code and error:
+        return Malformed("code and error appear together")
+    if error:
+        return AuthorizationError(error, _readable(values.get("error_description", "")), state, iss)
+    if code:
+        return Code(code, state, iss) if state else Malformed("state is missing")
+    return Malformed("neither code nor error is there") if state else Bare(iss)
+
+
+def _decode(text: str) -> str | None:
+    """Form decoding (`+` is a space) that refuses what others repair: broken escapes, and what isn't UTF-8."""
+    if not text.isascii() or not _ESCAPES.fullmatch(text):
+        return None
+    try:
+        return unquote_to_bytes(text.replace("+", " ")).decode("utf-8")
+    except UnicodeDecodeError:
+        return None
+
+
+def _readable(text: str) -> str:
+    return "".join(character if character.isprintable() else " " for character in text[:MAX_DESCRIPTION_LENGTH])

@@ -1,0 +1,138 @@
+"""How we prove to the provider who we are (RFC 6749 section 2.3.1, OIDC Core section 9, RFC 7523).
+
+Okta keeps up to two secrets of a client alive at once. Both may be configured, so that a secret is replaced without a
+moment in which a refresh fails: each is a candidate, and the caller goes on to the next after `invalid_client`.
+"""
+
+import json
+from base64 import b64encode
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal, TypeAlias
+from urllib.parse import quote_plus
+
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+from bff.oidc.jwks import MIN_RSA_BITS, decode_base64url
+from bff.oidc.jws import sign
+
+Method: TypeAlias = Literal["client_secret_basic", "client_secret_post", "client_secret_jwt", "private_key_jwt"]
+PrivateKey: TypeAlias = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
+
+ASSERTION_TYPE: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+ASSERTION_LIFETIME: Final = 300  # seconds; Okta allows up to an hour
+# Okta refuses an `iat` in the future: a clock that is a little fast must not lock everybody out.
+ASSERTION_BACKDATE: Final = 30  # seconds
+
+_EC_ALGORITHMS: Final = {"secp256r1": "ES256", "secp384r1": "ES384", "secp521r1": "ES512"}
+_EC_CURVES: Final[Mapping[str, ec.EllipticCurve]] = {
+    "P-256": ec.SECP256R1(),
+    "P-384": ec.SECP384R1(),
+    "P-521": ec.SECP521R1(),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What one request carries: headers, and fields of its form."""
+
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    form: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One secret or key that may be the live one. `alg` and `kid` matter for assertions only."""
+
+    key: str | PrivateKey = field(repr=False)
+    alg: str = "HS256"
+    kid: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ClientAuthentication:
+    method: Method
+    client_id: str
+    candidates: tuple[Candidate, ...]
+
+    def credentials(self, candidate: Candidate, *, endpoint: str, now: float, jti: str) -> Credentials:
+        """The proof for one attempt at `endpoint`. An assertion is good once: every attempt needs a new `jti`."""
+        match self.method, candidate.key:
+            case "client_secret_basic", str(secret):
+                # Form-urlencoded first: a ':' or a '%' in either would otherwise be read as something else.
+                pair = f"{quote_plus(self.client_id)}:{quote_plus(secret)}"
+                return Credentials(headers={"authorization": f"Basic {b64encode(pair.encode()).decode()}"})
+            case "client_secret_post", str(secret):
+                return Credentials(form={"client_id": self.client_id, "client_secret": secret})
+            case "client_secret_jwt", str(secret):
+                key: PrivateKey | bytes = secret.encode()
+            case "private_key_jwt", (rsa.RSAPrivateKey() | ec.EllipticCurvePrivateKey()) as private_key:
+                key = private_key
+            case _:
+                raise ValueError("the method and the kind of key do not fit together")
+        claims = {
+            "iss": self.client_id,
+            "sub": self.client_id,
+            "aud": endpoint,
+            "iat": int(now) - ASSERTION_BACKDATE,
+            "exp": int(now) + ASSERTION_LIFETIME,
+            "jti": jti,
+        }
+        assertion = sign(claims, key, alg=candidate.alg, kid=candidate.kid)
+        form = {"client_id": self.client_id, "client_assertion_type": ASSERTION_TYPE, "client_assertion": assertion}
+        return Credentials(form=form)
+
+
+def client_authentication(
+    method: Method,
+    client_id: str,
+    *,
+    secrets: Sequence[str] = (),
+    private_key: str | None = None,
+    key_id: str | None = None,
+) -> ClientAuthentication:
+    """From the settings. `private_key` is a PEM or a JWK text. Raises ValueError, which repeats no part of a key."""
+    if method == "private_key_jwt":
+        if private_key is None:
+            raise ValueError("private_key_jwt needs a private key")
+        return ClientAuthentication(method, client_id, (_private_key(private_key, key_id),))
+    if not secrets or not all(secrets):
+        raise ValueError(f"{method} needs a client secret")
+    return ClientAuthentication(method, client_id, tuple(Candidate(secret) for secret in secrets))
+
+
+def _private_key(text: str, key_id: str | None) -> Candidate:
+    try:
+        member = json.loads(text) if text.lstrip().startswith("{") else {}
+        key = _private_key_of(member) if member else load_pem_private_key(text.encode(), password=None)
+    except (ValueError, KeyError, TypeError):
+        raise ValueError("the private key is neither a PEM nor a JWK that can be read") from None
+    kid = key_id or member.get("kid")
+    if isinstance(key, rsa.RSAPrivateKey) and key.key_size >= MIN_RSA_BITS:
+        alg = member.get("alg", "RS256")
+        if alg in ("RS256", "RS384", "RS512"):
+            return Candidate(key, alg, kid)
+    if isinstance(key, ec.EllipticCurvePrivateKey) and key.curve.name in _EC_ALGORITHMS:
+        return Candidate(key, _EC_ALGORITHMS[key.curve.name], kid)
+    raise ValueError(f"the private key is neither RSA of {MIN_RSA_BITS} bits and more, nor EC on P-256, P-384 or P-521")
+
+
+def _private_key_of(member: Mapping[str, Any]) -> PrivateKey:
+    """RFC 7518 sections 6.2.2 and 6.3.2."""
+
+    def number(name: str) -> int:
+        return int.from_bytes(decode_base64url(member[name]))
+
+    if member["kty"] == "EC":
+        curve = _EC_CURVES[member["crv"]]
+        return ec.EllipticCurvePrivateNumbers(
+            number("d"), ec.EllipticCurvePublicNumbers(number("x"), number("y"), curve)
+        ).private_key()
+    if member["kty"] != "RSA":
+        raise ValueError("not an asymmetric key")
+    n, e, d = number("n"), number("e"), number("d")
+    p, q = (number("p"), number("q")) if "p" in member else rsa.rsa_recover_prime_factors(n, e, d)
+    return rsa.RSAPrivateNumbers(
+        p, q, d, rsa.rsa_crt_dmp1(d, p), rsa.rsa_crt_dmq1(d, q), rsa.rsa_crt_iqmp(p, q), rsa.RSAPublicNumbers(e, n)
+    ).private_key()

@@ -1,0 +1,94 @@
+"""DPoP (RFC 9449): tokens bound to a key, and the proof that each request which uses one must carry.
+
+A key is kept as text, the private scalar of P-256 in base64url: small enough for a session record. A bound token is of
+no use to whoever steals it alone.
+"""
+
+import hashlib
+import json
+import re
+from base64 import urlsafe_b64encode
+from typing import Final
+
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+from cryptography.hazmat.primitives.hashes import SHA256
+
+from bff.oidc.jwks import decode_base64url
+
+ALGORITHM: Final = "ES256"
+_NONCE: Final = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,1024}")  # RFC 9449 section 8.1
+_OCTETS: Final = 32
+
+
+def new_dpop_key() -> str:
+    """A fresh private key, as it is kept. A secret: whoever holds it and a token may use the token."""
+    return _encode(ec.generate_private_key(ec.SECP256R1()).private_numbers().private_value.to_bytes(_OCTETS))
+
+
+def dpop_proof(
+    key: str,
+    *,
+    method: str,
+    url: str,
+    now: float,
+    jti: str,
+    access_token: str | None = None,
+    nonce: str | None = None,
+) -> str:
+    """The DPoP header of one request (RFC 9449 section 4.2). A proof is good once: every request needs a new `jti`.
+
+    `url` loses its query and fragment, `now` is in seconds since the epoch, `access_token` the one that the request
+    carries (none at the token endpoint). Raises ValueError for a key that `new_dpop_key` did not make.
+    """
+    private_key = _private_key(key)
+    header = {"typ": "dpop+jwt", "alg": ALGORITHM, "jwk": _public_jwk(private_key)}
+    claims: dict[str, str | int] = {
+        "jti": jti,
+        "htm": method,
+        "htu": url.partition("#")[0].partition("?")[0],
+        "iat": int(now),
+    }
+    if access_token is not None:
+        claims["ath"] = _encode(hashlib.sha256(access_token.encode("ascii")).digest())
+    if nonce is not None:
+        claims["nonce"] = nonce
+    signed = f"{_encode(_json(header))}.{_encode(_json(claims))}"
+    r, s = decode_dss_signature(private_key.sign(signed.encode("ascii"), ec.ECDSA(SHA256())))
+    return f"{signed}.{_encode(r.to_bytes(_OCTETS) + s.to_bytes(_OCTETS))}"  # RFC 7518 section 3.4
+
+
+def dpop_thumbprint(key: str) -> str:
+    """The `jkt` that tokens bound to this key carry: the SHA-256 thumbprint of its public half (RFC 7638)."""
+    # The members in lexical order and without white space, as the thumbprint wants them.
+    return _encode(hashlib.sha256(_json(_public_jwk(_private_key(key)))).digest())
+
+
+def read_nonce(value: str | None) -> str | None:
+    """A DPoP-Nonce header as it may go into a proof; None for anything else."""
+    return value if value is not None and _NONCE.fullmatch(value) else None
+
+
+def _private_key(key: str) -> ec.EllipticCurvePrivateKey:
+    scalar = decode_base64url(key)
+    if len(scalar) != _OCTETS:
+        raise ValueError("not a DPoP key")
+    return ec.derive_private_key(int.from_bytes(scalar), ec.SECP256R1())
+
+
+def _public_jwk(key: ec.EllipticCurvePrivateKey) -> dict[str, str]:
+    point = key.public_key().public_numbers()
+    return {
+        "crv": "P-256",
+        "kty": "EC",
+        "x": _encode(point.x.to_bytes(_OCTETS)),
+        "y": _encode(point.y.to_bytes(_OCTETS)),
+    }
+
+
+def _json(value: object) -> bytes:
+    return json.dumps(value, separators=(",", ":")).encode()
+
+
+def _encode(data: bytes) -> str:
+    return urlsafe_b64encode(data).rstrip(b"=").decode("ascii")

@@ -1,0 +1,194 @@
+"""ID tokens: every claim we rely on, judged by us (OIDC Core sections 2, 3.1.3.7 and 12.2). Times are in seconds."""
+
+import hashlib
+import hmac
+from base64 import urlsafe_b64encode
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeGuard
+
+from bff.errors import SignInFailed
+from bff.oidc.jwks import KeySet
+from bff.oidc.jws import JwsKeyUnknown, JwsRefused, Verified, verify
+
+# An access token (at+jwt) or a logout token of the same issuer says so in its typ. Okta's ID tokens have none.
+TYPES: Final = (None, "jwt")
+MAX_SUB_LENGTH: Final = 255  # OIDC Core section 2
+LATEST: Final = 253_402_300_800  # the year 10000: beyond it no clock and no store can follow
+
+
+class IdTokenRefused(SignInFailed):
+    """The ID token is not believed. `detail` says why in our own words: it holds no text of the token."""
+
+
+class UnknownKey(IdTokenRefused):
+    """No key has the token's kid: fetch the keys once more, then judge again."""
+
+    def __init__(self, kid: str) -> None:
+        super().__init__("no key has its kid")
+        self.kid = kid
+
+
+@dataclass(frozen=True, slots=True)
+class IdTokenClaims:
+    """A believed ID token. A person is `iss` + `sub`, never an e-mail address. `claims` is the whole payload."""
+
+    iss: str
+    sub: str
+    aud: tuple[str, ...]
+    exp: float
+    iat: float
+    nonce: str | None = field(default=None, repr=False)
+    auth_time: float | None = None
+    acr: str | None = None
+    sid: str | None = None
+    claims: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+
+def validate_id_token(
+    compact: str,
+    keys: KeySet,
+    *,
+    issuer: str,
+    client_id: str,
+    nonce: str,
+    now: float,
+    skew: float,
+    algorithms: Collection[str],
+    access_token: str | None = None,
+    max_age: int | None = None,
+    acr_values: Collection[str] | None = None,
+    trusted_audiences: Collection[str] = (),
+) -> IdTokenClaims:
+    """Judges the ID token of a sign-in (OIDC Core section 3.1.3.7). Raises IdTokenRefused, or UnknownKey below it.
+
+    `max_age` (seconds) and `acr_values` are what the authorization request asked for, None if it did not.
+    """
+    verified = _verified(compact, keys, algorithms)
+    token = _judge_claims(verified, issuer, client_id, now, skew, trusted_audiences)
+    # Okta's own verifier skips this when the claim is missing; we sent a nonce, so it must be there.
+    if token.nonce is None or not _equal(token.nonce, nonce):
+        raise IdTokenRefused("nonce: missing, or of another sign-in")
+    if access_token is not None:
+        _judge_at_hash(verified, access_token)
+    if max_age is not None:
+        if token.auth_time is None:
+            raise IdTokenRefused("auth_time: missing, though max_age was asked for")
+        if now - skew > token.auth_time + max_age:
+            raise IdTokenRefused("auth_time: the authentication is older than max_age")
+    if acr_values is not None and token.acr not in acr_values:
+        raise IdTokenRefused("acr: not one of those asked for")
+    return token
+
+
+def validate_refreshed_id_token(
+    compact: str,
+    keys: KeySet,
+    *,
+    issuer: str,
+    client_id: str,
+    now: float,
+    skew: float,
+    algorithms: Collection[str],
+    nonce: str | None = None,
+    access_token: str | None = None,
+    trusted_audiences: Collection[str] = (),
+) -> IdTokenClaims:
+    """Judges the ID token of a refresh (OIDC Core section 12.2). Raises IdTokenRefused, or UnknownKey below it.
+
+    The caller compares `sub` with the session's: another subject is an account swap and ends the session, while a
+    token that can't be believed only leaves the old one in place. A nonce is not expected; if the caller still knows
+    the original one, a token with another is refused.
+    """
+    verified = _verified(compact, keys, algorithms)
+    token = _judge_claims(verified, issuer, client_id, now, skew, trusted_audiences)
+    if nonce is not None and token.nonce is not None and not _equal(token.nonce, nonce):
+        raise IdTokenRefused("nonce: of another sign-in")
+    if access_token is not None:
+        _judge_at_hash(verified, access_token)
+    return token
+
+
+def is_subject(value: object) -> TypeGuard[str]:
+    """1 to 255 printable ASCII characters (OIDC Core section 2)."""
+    return isinstance(value, str) and 0 < len(value) <= MAX_SUB_LENGTH and value.isascii() and value.isprintable()
+
+
+def is_time(value: object) -> TypeGuard[float]:
+    """A NumericDate (RFC 7519 section 2) that a clock can show. `true` is an int in Python, and no time."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < LATEST
+
+
+def judge_audience(claims: Mapping[str, Any], client_id: str, trusted: Collection[str]) -> tuple[str, ...]:
+    """The audiences: ours and no stranger's (OIDC Core section 3.1.3.7, rules 3 to 5). Raises IdTokenRefused."""
+    aud = claims.get("aud")
+    audiences = tuple(aud) if isinstance(aud, list) else (aud,)
+    if not audiences or not all(isinstance(audience, str) for audience in audiences) or client_id not in audiences:
+        raise IdTokenRefused("aud: missing, or not this client")
+    if any(audience != client_id and audience not in trusted for audience in audiences):
+        raise IdTokenRefused("aud: also for a client that is not trusted")
+    if "azp" in claims and claims["azp"] != client_id:
+        raise IdTokenRefused("azp: issued to another client")
+    return audiences
+
+
+def _verified(compact: str, keys: KeySet, algorithms: Collection[str]) -> Verified:
+    try:
+        return verify(compact, keys, algorithms=algorithms, types=TYPES)
+    except JwsKeyUnknown as unknown:
+        raise UnknownKey(unknown.kid) from None
+    except JwsRefused as refused:
+        raise IdTokenRefused(str(refused)) from None
+
+
+def _judge_claims(
+    verified: Verified, issuer: str, client_id: str, now: float, skew: float, trusted: Collection[str]
+) -> IdTokenClaims:
+    claims = verified.claims
+    if not issuer or claims.get("iss") != issuer:
+        raise IdTokenRefused("iss: missing, or another issuer")
+    audiences = judge_audience(claims, client_id, trusted)
+    if not is_subject(claims.get("sub")):
+        raise IdTokenRefused("sub: missing, or not 1 to 255 printable ASCII characters")
+    for name in ("exp", "iat"):
+        if not is_time(claims.get(name)):
+            raise IdTokenRefused(f"{name}: missing, or not a time")
+    for name in ("nbf", "auth_time"):
+        if name in claims and not is_time(claims[name]):
+            raise IdTokenRefused(f"{name}: not a time")
+    if now - skew >= claims["exp"]:  # "on or after" (RFC 7519 section 4.1.4)
+        raise IdTokenRefused("exp: it has expired")
+    for name in ("iat", "nbf", "auth_time"):
+        if claims.get(name, 0) > now + skew:
+            raise IdTokenRefused(f"{name}: in the future; one of the clocks is wrong")
+    if "nonce" in claims and not isinstance(claims["nonce"], str):
+        raise IdTokenRefused("nonce: not a string")
+    acr, sid = claims.get("acr"), claims.get("sid")
+    return IdTokenClaims(
+        iss=issuer,
+        sub=claims["sub"],
+        aud=audiences,
+        exp=float(claims["exp"]),
+        iat=float(claims["iat"]),
+        nonce=claims.get("nonce"),
+        auth_time=float(claims["auth_time"]) if "auth_time" in claims else None,
+        acr=acr if isinstance(acr, str) else None,
+        sid=sid if isinstance(sid, str) and sid else None,
+        claims=claims,
+    )
+
+
+def _judge_at_hash(verified: Verified, access_token: str) -> None:
+    """OIDC Core section 3.1.3.6: optional in the code flow, but when it is there it binds the access token."""
+    if "at_hash" not in verified.claims:
+        return
+    digest = hashlib.new(f"sha{verified.alg[-3:]}", access_token.encode()).digest()
+    expected = urlsafe_b64encode(digest[: len(digest) // 2]).rstrip(b"=").decode()
+    at_hash = verified.claims["at_hash"]
+    if not isinstance(at_hash, str) or not _equal(at_hash, expected):
+        raise IdTokenRefused("at_hash: of another access token")
+
+
+def _equal(one: str, other: str) -> bool:
+    """In constant time: how long a refusal takes must not tell how much of a guess was right."""
+    return hmac.compare_digest(one.encode(), other.encode())

@@ -1,0 +1,157 @@
+"""The provider's signing keys (RFC 7517): read once into public keys, then chosen by kid, alg and use."""
+
+import re
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, TypeAlias
+
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+
+from bff.errors import ProviderUnavailable
+from bff.oidc.strict_json import JsonRefused, read_object
+
+MAX_JWKS_BYTES = 1 << 20
+MAX_KEYS = 100
+MAX_KID_LENGTH = 256
+MIN_RSA_BITS = 2048
+MAX_RSA_BITS = 8192  # beyond it a single verification becomes a way to keep us busy
+
+PublicKey: TypeAlias = rsa.RSAPublicKey | ec.EllipticCurvePublicKey
+
+_CURVES: Mapping[str, tuple[ec.EllipticCurve, int, str]] = {  # crv: curve, octets of a coordinate, alg (RFC 7518)
+    "P-256": (ec.SECP256R1(), 32, "ES256"),
+    "P-384": (ec.SECP384R1(), 48, "ES384"),
+    "P-521": (ec.SECP521R1(), 66, "ES512"),
+}
+_RSA_ALGORITHMS = frozenset({"RS256", "RS384", "RS512"})
+_BASE64URL = re.compile(r"[A-Za-z0-9_-]*")
+
+
+class KeySetRefused(ProviderUnavailable):
+    """The JWKS document holds no key that we could use."""
+
+    code: ClassVar[str] = "provider_keys_invalid"
+    title: ClassVar[str] = "The identity provider's signing keys cannot be used"
+
+
+class KeyNotFound(LookupError):
+    """No key has this kid: the provider may have published it since."""
+
+    def __init__(self, kid: str) -> None:
+        super().__init__("no key has this kid")
+        self.kid = kid
+
+
+class KeyUnusable(LookupError):
+    """A key has this kid but is not for this algorithm, or more than one key could be meant."""
+
+
+@dataclass(frozen=True, slots=True)
+class SigningKey:
+    """One public key, ready to verify with. `algorithms` is what it may be used for."""
+
+    kid: str | None
+    algorithms: frozenset[str]
+    public_key: PublicKey = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class KeySet:
+    keys: tuple[SigningKey, ...]
+
+    def choose(self, kid: str | None, alg: str) -> SigningKey:
+        """The one key that `kid` and `alg` mean. Raises KeyNotFound or KeyUnusable.
+
+        Without a kid the choice must be free of doubt: exactly one key for that algorithm. Two keys of one kid and
+        one algorithm with different material are refused, whichever came first.
+        """
+        named = self.keys if kid is None else tuple(key for key in self.keys if key.kid == kid)
+        if kid is not None and not named:
+            raise KeyNotFound(kid)
+        fitting = [key for key in named if alg in key.algorithms]
+        if len(fitting) != 1:
+            raise KeyUnusable("no key, or more than one, fits the kid and the algorithm")
+        return fitting[0]
+
+    def has(self, kid: str) -> bool:
+        return any(key.kid == kid for key in self.keys)
+
+
+def parse_key_set(document: bytes) -> KeySet:
+    """Reads a JWKS document. Keys that we can't or mustn't use are left out. Raises KeySetRefused when none is left."""
+    try:
+        members = read_object(document, max_bytes=MAX_JWKS_BYTES).get("keys")
+    except JsonRefused as refused:
+        raise KeySetRefused(f"The JWKS document is {refused}.") from None
+    if not isinstance(members, list):
+        raise KeySetRefused("The JWKS document has no list of keys.")
+    if len(members) > MAX_KEYS:
+        raise KeySetRefused(f"The JWKS document has more than {MAX_KEYS} keys.")
+    keys: list[SigningKey] = []
+    for member in members:
+        key = _signing_key(member)
+        if key is not None and key not in keys:  # the same key listed twice is one key
+            keys.append(key)
+    if not keys:
+        raise KeySetRefused("The JWKS document has no usable signing key.")
+    return KeySet(tuple(keys))
+
+
+def decode_base64url(text: str) -> bytes:
+    """Base64url without padding in its one canonical spelling (RFC 7515 section 2). Raises ValueError.
+
+    Python's decoder skips foreign characters and ignores trailing bits, so that many texts mean the same bytes.
+    """
+    if not _BASE64URL.fullmatch(text) or len(text) % 4 == 1:
+        raise ValueError("not base64url")
+    decoded = urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    if urlsafe_b64encode(decoded).rstrip(b"=").decode() != text:
+        raise ValueError("not the canonical base64url")
+    return decoded
+
+
+def _signing_key(member: Any) -> SigningKey | None:
+    """A JWK as a key for signatures; None for one that is malformed, weak, private, symmetric or for something else."""
+    if not isinstance(member, dict) or "d" in member or "k" in member:
+        return None  # a published private key is nobody's proof
+    kid, alg, operations = member.get("kid"), member.get("alg"), member.get("key_ops")
+    if kid is not None and not (isinstance(kid, str) and 0 < len(kid) <= MAX_KID_LENGTH):
+        return None
+    if member.get("use", "sig") != "sig" or not (operations is None or _lists_verify(operations)):
+        return None
+    try:
+        match member.get("kty"):
+            case "RSA":
+                public_key, algorithms = _rsa_key(member)
+            case "EC":
+                public_key, algorithms = _ec_key(member)
+            case _:
+                return None
+    except (ValueError, KeyError, TypeError):
+        return None
+    if alg is not None:
+        algorithms = algorithms & {alg} if isinstance(alg, str) else frozenset()
+    return SigningKey(kid, algorithms, public_key) if algorithms else None
+
+
+def _lists_verify(operations: Any) -> bool:
+    return isinstance(operations, list) and "verify" in operations
+
+
+def _rsa_key(member: Mapping[str, Any]) -> tuple[PublicKey, frozenset[str]]:
+    modulus, exponent = (int.from_bytes(decode_base64url(member[name])) for name in ("n", "e"))
+    if not MIN_RSA_BITS <= modulus.bit_length() <= MAX_RSA_BITS or modulus % 2 == 0:
+        raise ValueError("RSA modulus out of range")
+    if exponent < 3 or exponent % 2 == 0 or exponent.bit_length() > 32:
+        raise ValueError("RSA exponent out of range")
+    return rsa.RSAPublicNumbers(exponent, modulus).public_key(), _RSA_ALGORITHMS
+
+
+def _ec_key(member: Mapping[str, Any]) -> tuple[PublicKey, frozenset[str]]:
+    curve, octets, algorithm = _CURVES[member["crv"]]
+    x, y = decode_base64url(member["x"]), decode_base64url(member["y"])
+    if len(x) != octets or len(y) != octets:
+        raise ValueError("EC coordinate of the wrong length")
+    public_numbers = ec.EllipticCurvePublicNumbers(int.from_bytes(x), int.from_bytes(y), curve)
+    return public_numbers.public_key(), frozenset({algorithm})  # refuses a point off the curve

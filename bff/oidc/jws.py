@@ -1,0 +1,128 @@
+"""Signed compact tokens (RFC 7515). The only file that imports python-jose, and it gets nothing to decide.
+
+python-jose accepts unknown `crit`, `b64: false`, foreign base64 characters and any `kid`, and leaks its exceptions. So
+size, alphabet, header and key are judged here first; it is then given one key, one algorithm, the bytes and the
+signature. Whatever goes wrong is one refusal.
+"""
+
+import json
+from base64 import urlsafe_b64encode
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from jose import jwk
+
+from bff.oidc.jwks import MAX_KID_LENGTH, KeyNotFound, KeySet, KeyUnusable, decode_base64url
+from bff.oidc.strict_json import JsonRefused, read_object
+
+MAX_COMPACT_LENGTH: Final = 16 * 1024
+MAX_DEPTH: Final = 16
+
+# What a signature may be made with, whatever the settings say: never `none`, never a shared secret (RFC 8725, 3.1).
+ASYMMETRIC: Final = frozenset({"RS256", "RS384", "RS512", "ES256", "ES384", "ES512"})
+
+
+class JwsRefused(Exception):
+    """The token is not believed. The reason is our own words: no part of the token."""
+
+
+class JwsKeyUnknown(JwsRefused):
+    """Nothing else was wrong so far, but no key has this kid: the provider may have published it since."""
+
+    def __init__(self, kid: str) -> None:
+        super().__init__("no key has its kid")
+        self.kid = kid
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """A token whose signature is good. Its claims still have to be judged."""
+
+    alg: str
+    claims: dict[str, Any] = field(repr=False)
+
+
+def verify(compact: str, keys: KeySet, *, algorithms: Collection[str], types: Collection[str | None]) -> Verified:
+    """Verifies a compact JWS. `types` are the accepted values of `typ` in lower case, None for its absence.
+
+    Raises JwsRefused, and nothing else; JwsKeyUnknown when the keys may be out of date.
+    """
+    header_part, payload_part, signature_part = _segments(compact)
+    try:
+        header = read_object(decode_base64url(header_part), max_bytes=MAX_COMPACT_LENGTH, max_depth=MAX_DEPTH)
+    except JsonRefused as refused:
+        raise JwsRefused(f"its header is {refused}") from None
+    except ValueError as error:
+        raise JwsRefused(f"its header is {error}") from None
+    alg, kid = _judge_header(header, algorithms, types)
+    try:
+        key = keys.choose(kid, alg)
+    except KeyNotFound as missing:
+        raise JwsKeyUnknown(missing.kid) from None
+    except KeyUnusable as unusable:
+        raise JwsRefused(str(unusable)) from None
+    try:
+        signature = decode_base64url(signature_part)
+        payload = decode_base64url(payload_part)
+        signed = f"{header_part}.{payload_part}".encode("ascii")
+        good = jwk.construct(key.public_key, alg).verify(signed, signature)  # type: ignore[arg-type]
+    except Exception:  # python-jose lets JWKError, TypeError, ValueError and others through
+        raise JwsRefused("its signature cannot be read") from None
+    if good is not True:
+        raise JwsRefused("its signature is wrong")
+    try:
+        return Verified(alg, read_object(payload, max_bytes=MAX_COMPACT_LENGTH, max_depth=MAX_DEPTH))
+    except JsonRefused as refused:
+        raise JwsRefused(f"its payload is {refused}") from None
+
+
+def sign(
+    claims: Mapping[str, Any],
+    key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | bytes,
+    *,
+    alg: str,
+    kid: str | None = None,
+) -> str:
+    """A compact JWS for a client assertion (RFC 7523). `bytes` is a shared secret, for HS256 and its like only."""
+    header = {"alg": alg, "typ": "JWT"} | ({"kid": kid} if kid is not None else {})
+    signed = f"{_encode(json.dumps(header).encode())}.{_encode(json.dumps(claims).encode())}"
+    signature: bytes = jwk.construct(key, alg).sign(signed.encode("ascii"))  # type: ignore[arg-type]
+    return f"{signed}.{_encode(signature)}"
+
+
+def _segments(compact: str) -> tuple[str, str, str]:
+    if len(compact) > MAX_COMPACT_LENGTH:
+        raise JwsRefused(f"it is longer than {MAX_COMPACT_LENGTH} characters")
+    segments = compact.split(".")
+    if len(segments) == 5:
+        raise JwsRefused("it is encrypted (JWE), which is not supported: turn ID token encryption off")
+    if len(segments) != 3 or not all(segments):
+        raise JwsRefused("it does not have three segments")
+    return segments[0], segments[1], segments[2]
+
+
+def _judge_header(
+    header: Mapping[str, Any], algorithms: Collection[str], types: Collection[str | None]
+) -> tuple[str, str | None]:
+    """The algorithm and the kid. `jwk`, `jku`, `x5u` and `x5c` are never looked at: keys come from the JWKS alone."""
+    # RFC 7515 section 4.1.11: an extension that must be understood is refused by whoever doesn't. RFC 7797: b64.
+    if "crit" in header or "b64" in header:
+        raise JwsRefused("its header asks for an extension")
+    typ = header.get("typ")
+    if "typ" in header and not isinstance(typ, str):
+        raise JwsRefused("its typ is not a string")
+    if (typ.lower() if isinstance(typ, str) else None) not in types:
+        raise JwsRefused("its typ is for another purpose")
+    alg = header.get("alg")
+    if not isinstance(alg, str) or alg not in ASYMMETRIC or alg not in algorithms:
+        raise JwsRefused("its algorithm is not one of those allowed")
+    kid = header.get("kid")
+    if "kid" in header and not (isinstance(kid, str) and 0 < len(kid) <= MAX_KID_LENGTH):
+        raise JwsRefused("its kid is not a short string")
+    return alg, kid
+
+
+def _encode(data: bytes) -> str:
+    return urlsafe_b64encode(data).rstrip(b"=").decode("ascii")

@@ -1,0 +1,58 @@
+"""Pushed authorization requests (RFC 9126): the request goes to the provider directly, the browser carries its name."""
+
+import re
+from dataclasses import dataclass, field
+from typing import Final, TypeAlias
+
+from bff.oidc.strict_json import JsonRefused, read_object
+from bff.oidc.token import MAX_ANSWER_BYTES, error_code
+
+# A URI (RFC 3986) that goes into the browser's address: no space, no control, nothing two parsers disagree about.
+_REQUEST_URI: Final = re.compile(r"[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=%]{1,2048}")
+
+
+@dataclass(frozen=True, slots=True)
+class Pushed:
+    """The provider keeps the request for `expires_in` seconds under this name, which is good for one sign-in."""
+
+    request_uri: str = field(repr=False)
+    expires_in: int
+
+
+@dataclass(frozen=True, slots=True)
+class NotPushed:
+    """`why` is fit for a log. `refused`: the provider read the request and says no; asking again changes nothing."""
+
+    why: str
+    refused: bool = False
+
+
+PushAnswer: TypeAlias = Pushed | NotPushed
+
+
+def judge_push_answer(status: int, body: bytes) -> PushAnswer:
+    """What an answer of the endpoint means (RFC 9126 sections 2.2 and 2.3; Okta answers 200 where it says 201).
+
+    Never raises.
+    """
+    if status in {408, 429} or status >= 500:
+        return NotPushed(f"status {status}")
+    try:
+        fields = read_object(body, max_bytes=MAX_ANSWER_BYTES)
+    except JsonRefused as refused:
+        return NotPushed(f"status {status}, the body is {refused}", refused=status >= 400)
+    if status >= 400:
+        return NotPushed(f"status {status}, {error_code(fields)}", refused=True)
+    if status not in {200, 201}:
+        return NotPushed(f"status {status}")
+    request_uri, expires_in = fields.get("request_uri"), fields.get("expires_in")
+    if not isinstance(request_uri, str) or not _REQUEST_URI.fullmatch(request_uri):
+        return NotPushed("there is no usable request_uri in the answer")
+    if isinstance(expires_in, bool) or not isinstance(expires_in, int | float) or expires_in < 1:
+        return NotPushed("there is no usable expires_in in the answer")
+    return Pushed(request_uri, int(expires_in))
+
+
+def pushed_parameters(client_id: str, request_uri: str) -> dict[str, str]:
+    """All that the browser carries (RFC 9126 section 4)."""
+    return {"client_id": client_id, "request_uri": request_uri}

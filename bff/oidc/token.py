@@ -1,0 +1,193 @@
+"""Token and revocation requests, and how an answer of the token endpoint is judged (RFC 6749 section 5, RFC 7009)."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal, TypeAlias
+
+from bff.oidc.retry_after import retry_after
+from bff.oidc.strict_json import JsonRefused, read_object
+
+MAX_ANSWER_BYTES: Final = 256 * 1024
+MAX_ACCESS_TOKEN_LENGTH: Final = 16 * 1024
+MAX_EXPIRES_IN: Final = 10 * 365 * 86400  # seconds; what is longer is taken for this
+MAX_ERROR_LENGTH: Final = 64
+MAX_DESCRIPTION_LENGTH: Final = 500
+
+
+@dataclass(frozen=True, slots=True)
+class TokenResponse:
+    """A successful answer (RFC 6749 section 5.1), as it arrived. `expires_in` is in seconds; None where absent.
+
+    `problem` says, fit for a log, why there is no access token that could be used.
+    """
+
+    access_token: str | None = field(repr=False)
+    expires_in: int | None
+    refresh_token: str | None = field(default=None, repr=False)
+    id_token: str | None = field(default=None, repr=False)
+    scope: str | None = None
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    tokens: TokenResponse
+
+
+@dataclass(frozen=True, slots=True)
+class Denied:
+    """A definite refusal. `description` is the provider's text: it is logged shortened and escaped, never shown."""
+
+    status: int
+    error: str
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Postponed:
+    """The provider asks us to come back: nothing was consumed. `retry_after` is in seconds, None if it did not say.
+
+    `client_wide`: it throttles us as a client, not one person's calls.
+    """
+
+    retry_after: float | None = None
+    client_wide: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class NoAnswer:
+    """No answer that can be believed. Only `may_have_been_sent=False` proves that nothing was consumed."""
+
+    may_have_been_sent: bool
+    why: str = ""
+    retry_after: float | None = None
+
+
+TokenType: TypeAlias = Literal["Bearer", "DPoP"]
+BEARER: Final = "Bearer"
+TokenAnswer: TypeAlias = Granted | Denied | Postponed | NoAnswer
+
+
+def code_exchange_form(code: str, *, redirect_uri: str, code_verifier: str) -> dict[str, str]:
+    """RFC 6749 section 4.1.3, RFC 7636 section 4.5. Client authentication is added by `bff.oidc.client_auth`."""
+    return {
+        "grant_type": "authorization_code",
+        "code": code,
+        "redirect_uri": redirect_uri,
+        "code_verifier": code_verifier,
+    }
+
+
+def refresh_form(refresh_token: str) -> dict[str, str]:
+    """RFC 6749 section 6. No `scope`: a narrower one without offline_access could rotate the token into nothing."""
+    return {"grant_type": "refresh_token", "refresh_token": refresh_token}
+
+
+def revocation_form(token: str, token_type_hint: str) -> dict[str, str]:
+    """RFC 7009 section 2.1."""
+    return {"token": token, "token_type_hint": token_type_hint}
+
+
+def judge_token_answer(
+    status: int, headers: Mapping[str, str], body: bytes, now: float, *, token_type: TokenType = BEARER
+) -> TokenAnswer:
+    """What an answer of the token endpoint means. The status is judged before the `error` code: Okta throttles a
+    single user with 429 `invalid_grant`, and that must not end a session.
+
+    `headers` has lower-case names (or ignores case), `now` is in seconds since the epoch. A token of another type than
+    the one that was asked for is none that can be used: `DPoP` where the request carried a proof. Never raises.
+    """
+    if status == 429:
+        return Postponed(retry_after(headers, now, rate_limited=True), client_wide=not _is_about_one_person(body))
+    if status >= 500 or status == 408:
+        return NoAnswer(True, f"status {status}", retry_after(headers, now))
+    if status >= 400:
+        return _refusal(status, headers, body, now)
+    if status != 200:  # a redirect is never followed: it would carry the credentials elsewhere
+        return NoAnswer(True, f"status {status}")
+    try:
+        fields = read_object(body, max_bytes=MAX_ANSWER_BYTES)
+    except JsonRefused as refused:
+        return NoAnswer(True, f"the body is {refused}")
+    if fields.get("error") is not None:
+        return Denied(status, error_code(fields), _description(fields))
+    return _granted(fields, token_type)
+
+
+def _is_about_one_person(body: bytes) -> bool:
+    """Okta answers a person's own limit with `invalid_grant`; any other 429 is about the client or the org."""
+    try:
+        return error_code(read_object(body, max_bytes=MAX_ANSWER_BYTES)) == "invalid_grant"
+    except JsonRefused:
+        return False
+
+
+def _refusal(status: int, headers: Mapping[str, str], body: bytes, now: float) -> TokenAnswer:
+    try:
+        fields = read_object(body, max_bytes=MAX_ANSWER_BYTES)
+    except JsonRefused:
+        return Denied(status, "unreadable")  # refused all the same: by a firewall, a proxy, a wrong path
+    error = error_code(fields)
+    if status == 400 and error == "temporarily_unavailable":
+        return Postponed(retry_after(headers, now))
+    return Denied(status, error, _description(fields))
+
+
+def _granted(fields: Mapping[str, Any], token_type: TokenType) -> TokenAnswer:
+    """A new refresh token is kept even if the access token beside it is unusable: the old one may be dead by now."""
+    access_token, why = _access_token(fields, token_type)
+    refresh_token = fields.get("refresh_token")
+    if not isinstance(refresh_token, str) or not refresh_token.isprintable():
+        refresh_token = None
+    if access_token is None and not refresh_token:
+        return NoAnswer(True, why)
+    id_token, scope = fields.get("id_token"), fields.get("scope")
+    return Granted(
+        TokenResponse(
+            access_token=access_token,
+            expires_in=_expires_in(fields.get("expires_in")),
+            refresh_token=refresh_token or None,
+            id_token=id_token if isinstance(id_token, str) and id_token else None,
+            scope=scope if isinstance(scope, str) else None,
+            problem=why,
+        )
+    )
+
+
+def _access_token(fields: Mapping[str, Any], expected: TokenType) -> tuple[str | None, str]:
+    token_type, token = fields.get("token_type"), fields.get("access_token")
+    if not isinstance(token_type, str) or token_type.lower() != expected.lower():
+        if expected == "DPoP":  # a Bearer token here is one that anybody may use: the proof was ignored
+            return None, "token_type is not DPoP: the provider does not bind tokens to our key (RFC 9449 section 5)"
+        return None, "token_type is not Bearer"
+    if not isinstance(token, str) or not token:
+        return None, "there is no access token"
+    # It goes into a header of every upstream request: a line break in it would be a second header.
+    if len(token) > MAX_ACCESS_TOKEN_LENGTH or not re.fullmatch(r"[\x21-\x7e]+", token):
+        return None, "the access token is too long, or holds other than visible ASCII"
+    return token, ""
+
+
+def _expires_in(value: Any) -> int | None:
+    """Seconds. Some providers send a string of digits; anything that is no length of time counts as absent."""
+    if isinstance(value, str) and re.fullmatch(r"[0-9]{1,15}", value):
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
+        return None
+    return int(min(value, MAX_EXPIRES_IN))
+
+
+def error_code(fields: Mapping[str, Any]) -> str:
+    """The error code; Okta's routing and management errors say `errorCode` instead (E0000007 and its like)."""
+    error = fields.get("error", fields.get("errorCode"))
+    if not isinstance(error, str) or not re.fullmatch(rf"[\x21-\x7e]{{1,{MAX_ERROR_LENGTH}}}", error):
+        return "unreadable"
+    return error
+
+
+def _description(fields: Mapping[str, Any]) -> str:
+    description = fields.get("error_description", fields.get("errorSummary"))
+    if not isinstance(description, str):
+        return ""
+    return "".join(each if each.isprintable() else " " for each in description[:MAX_DESCRIPTION_LENGTH])

@@ -1,0 +1,157 @@
+"""The custom authorization server: its issuer, and an access policy that lets this client's people sign in.
+
+A new org's `default` server has no policy, and then every sign-in fails with `no_matching_policy`. The org's own server
+has fixed policies, and there is nothing to do.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from bff.okta.api_error import OktaManagementError
+from bff.okta.desired import Desired
+from bff.okta.difference import Difference, Findings
+from bff.okta.management_api import ManagementApi
+
+Json: TypeAlias = dict[str, Any]
+_WHERE = "Security > API > Authorization Servers"
+
+
+@dataclass(frozen=True, slots=True)
+class Policies:
+    """`server` None with an empty `closed` means that there is no such server; `closed` says why nothing was seen."""
+
+    server: Json | None = None
+    policies: tuple[tuple[Json, tuple[Json, ...]], ...] = ()
+    closed: str = ""
+
+
+def read(api: ManagementApi, desired: Desired) -> Policies | None:
+    """None for the org's own server. Credentials that may not look are no error: the plan says so. May raise."""
+    server_id = desired.authorization_server_id
+    if server_id is None:
+        return None
+    path = f"/api/v1/authorizationServers/{server_id}"
+    try:
+        server = api.find(path)
+        if server is None:
+            return Policies()
+        policies = [
+            (policy, tuple(api.pages(f"{path}/policies/{policy['id']}/rules", limit=None)))
+            for policy in api.pages(f"{path}/policies", limit=None)
+        ]
+    except OktaManagementError as error:
+        if error.okta_status == 403 or error.okta_code == "E0000015":
+            return Policies(closed=f"{error.problem} {error.mend}")
+        raise
+    return Policies(server, tuple(policies))
+
+
+def compare(found: Policies | None, client_id: str | None, desired: Desired) -> Findings:
+    if found is None:
+        return Findings()
+    if found.closed:
+        return Findings(notes=(f"The access policy could not be looked at: {found.closed}",))
+    if found.server is None:
+        why = f"The org has no authorization server {desired.authorization_server_id}."
+        mend = f"Take the issuer from {_WHERE} into BFF_ISSUER, or use the org's own address."
+        return Findings(
+            (Difference("server", "authorization_server", None, desired.authorization_server_id, why, mend, "hand"),)
+        )
+    return Findings((*_of_server(found.server, desired), *_of_policies(found, client_id, desired)))
+
+
+def _of_server(server: Json, desired: Desired) -> list[Difference]:
+    told = []
+    if server.get("status", "ACTIVE") != "ACTIVE":
+        why, mend = "An inactive server gives no tokens.", f"{_WHERE} > this server > Active."
+        told.append(Difference("server", "server_status", server.get("status"), "ACTIVE", why, mend, "hand"))
+    # A dynamic issuer follows the address that was asked; any other is the one in its tokens.
+    if server.get("issuerMode") != "DYNAMIC" and server.get("issuer") not in (None, desired.issuer):
+        why = "Tokens name the server's issuer, and any other than BFF_ISSUER is refused."
+        mend = f"Set BFF_ISSUER to {server['issuer']}, or change it: {_WHERE} > this server > Settings."
+        told.append(Difference("server", "issuer", server["issuer"], desired.issuer, why, mend, "hand"))
+    return told
+
+
+def _of_policies(found: Policies, client_id: str | None, desired: Desired) -> list[Difference]:
+    if any(_lets_in(policy, rules, client_id, desired) for policy, rules in found.policies):
+        return []
+    why = "No access policy and rule let this client's people sign in: Okta answers no_matching_policy."
+    by_hand = f"{_WHERE} > this server > Access Policies > Add Policy, then Add Rule with Authorization Code"
+    wants = "a policy for this client with a rule for authorization_code"
+    names = [str(policy.get("name")) for policy, _ in found.policies] or None
+    if desired.access_policy:
+        mend = f"`bff okta apply` adds one for this client alone; by hand: {by_hand}."
+        return [Difference("access_policy", "access_policy", names, wants, why, mend)]
+    return [Difference("access_policy", "access_policy", names, wants, why, f"{by_hand}.", "hand")]
+
+
+def _lets_in(policy: Json, rules: tuple[Json, ...], client_id: str | None, desired: Desired) -> bool:
+    clients = _included(policy, "clients")
+    if not _active(policy) or not {"ALL_CLIENTS", client_id} & clients:
+        return False
+    for rule in rules:
+        scopes = _included(rule, "scopes")
+        if (
+            _active(rule)
+            and "authorization_code" in _included(rule, "grantTypes")
+            and ("*" in scopes or set(desired.scopes) <= scopes)
+        ):
+            return True
+    return False
+
+
+def _included(conditional: Json, name: str) -> set[str]:
+    return set((conditional.get("conditions") or {}).get(name, {}).get("include") or ())
+
+
+def apply(api: ManagementApi, client_id: str, found: Policies | None, desired: Desired) -> None:
+    """A policy for this client alone, and a rule that lets everybody in who is assigned to the app. May raise."""
+    path = f"/api/v1/authorizationServers/{desired.authorization_server_id}/policies"
+    there = found.policies if found else ()
+    # One that only lacks its rule: a run was broken off between the two, or somebody took the rule away.
+    ours = next((one for one in there if _included(one[0], "clients") == {client_id} and _active(one[0])), None)
+    policy, rules = ours or (None, ())
+    policy = policy or api.post(
+        path,
+        {
+            "type": "OAUTH_AUTHORIZATION_POLICY",
+            "name": _free(f"BFF {client_id}", [one for one, _ in there]),
+            "description": "Made by `bff okta apply`.",
+            "status": "ACTIVE",
+            "priority": 1,
+            "conditions": {"clients": {"include": [client_id]}},
+        },
+    )
+    api.post(
+        f"{path}/{policy['id']}/rules",
+        {
+            "type": "RESOURCE_ACCESS",
+            "name": _free("Sign-in through the BFF", rules),
+            "priority": 1,
+            "conditions": {
+                "grantTypes": {"include": ["authorization_code"]},
+                "people": {"groups": {"include": ["EVERYONE"]}},
+                "scopes": {"include": ["*"]},
+            },
+            # Okta's own defaults: an hour, no absolute end, seven days without use.
+            "actions": {
+                "token": {
+                    "accessTokenLifetimeMinutes": 60,
+                    "refreshTokenLifetimeMinutes": 0,
+                    "refreshTokenWindowMinutes": 10080,
+                }
+            },
+        },
+    )
+
+
+def _active(one: Json) -> bool:
+    return one.get("status") == "ACTIVE"
+
+
+def _free(name: str, taken: Sequence[Json]) -> str:
+    """Okta refuses a second policy or rule of one name."""
+    names = {one.get("name") for one in taken}
+    return next(one for one in (name, *(f"{name} ({n})" for n in range(2, 1000))) if one not in names)

@@ -1,0 +1,116 @@
+"""The app integration as a value: an app as Okta writes it goes in, differences and a changed copy come out.
+
+Pure. Okta's PUT replaces the whole app, so what is not in `bff.okta.app_properties` is carried over as it is.
+"""
+
+import copy
+from collections.abc import Iterator
+from typing import Any, Final, TypeAlias
+
+from bff.okta.app_properties import CLIENT, CREDENTIALS, properties
+from bff.okta.desired import Desired
+from bff.okta.difference import Difference, Findings
+
+Json: TypeAlias = dict[str, Any]
+# What we look for before we change an app without asking; people see it in the app's notes for administrators.
+MARK: Final = "Managed by `bff okta apply`."
+_NOTES: Final = ("settings", "notes", "admin")
+
+
+def new_app(desired: Desired) -> Json:
+    """What `POST /api/v1/apps` is sent."""
+    start: Json = {
+        "name": "oidc_client",
+        "label": desired.label,
+        "signOnMode": "OPENID_CONNECT",
+        "credentials": {"oauthClient": {}},
+        "settings": {"oauthClient": {}},
+    }
+    for one in properties(desired):
+        if (value := one.wanted(None)) is not None:
+            _set(start, one.path, value)
+    return marked(start)
+
+
+def compare(app: Json, desired: Desired) -> Findings:
+    if app.get("name") != "oidc_client":
+        mend = "Take BFF_CLIENT_ID away, so that `bff okta apply` makes an app of its own."
+        why = "This is no OpenID Connect app integration."
+        return Findings((Difference("app", "sign_on_mode", app.get("name"), "oidc_client", why, mend, "hand"),))
+    found = []
+    for one in properties(desired):
+        has = _get(app, one.path)
+        has = one.default if has is None else has
+        wants = one.wanted(has)
+        if has != wants:
+            mend = one.console if one.by == "hand" else f"`bff okta apply` sets it; by hand: {one.console}."
+            found.append(Difference("app", one.name, has, wants, one.why, mend, one.by))
+    return Findings(tuple(found), tuple(_notes(app, desired)))
+
+
+def changed(app: Json, desired: Desired) -> Json:
+    """A copy with every property as wanted, marked as ours, and all else as it was."""
+    copied = copy.deepcopy(app)
+    for one in properties(desired):
+        if one.by == "apply":
+            has = _get(copied, one.path)
+            wants = one.wanted(one.default if has is None else has)
+            if has is not None or wants != one.default:
+                _set(copied, one.path, wants)
+    return marked(copied)
+
+
+def is_marked(app: Json) -> bool:
+    return MARK in (_get(app, _NOTES) or "")
+
+
+def marked(app: Json) -> Json:
+    if not is_marked(app):
+        _set(app, _NOTES, f"{_get(app, _NOTES) or ''}\n{MARK}".strip())
+    return app
+
+
+def client_id_of(app: Json) -> str:
+    return str(_get(app, (*CREDENTIALS, "client_id")) or app.get("id", ""))
+
+
+def _notes(app: Json, desired: Desired) -> Iterator[str]:
+    for name, ours in (
+        ("redirect_uris", desired.redirect_uris),
+        ("post_logout_redirect_uris", desired.post_logout_redirect_uris),
+    ):
+        if others := [uri for uri in _get(app, (*CLIENT, name)) or [] if uri not in ours and not desired.prune]:
+            yield f"{name} also holds {', '.join(others)}: kept. `--prune` takes away what is not ours."
+    if _get(app, (*CLIENT, "network", "connection")) == "ZONE":
+        yield (
+            "Token requests are limited to network zones: the addresses that this BFF goes out from must be in them, "
+            "or refreshes fail with disallowed_network_zone."
+        )
+    if desired.public_key is not None and _get(app, (*CLIENT, "jwks_uri")):
+        yield "The app has a jwks_uri: Okta reads the client's keys there, and the key must be published at it."
+    logout = _get(app, ("universalLogout", "status"))
+    if logout != "ENABLED":
+        yield (
+            "Universal Logout is off. The API cannot switch it on: Applications > this app > Authentication > Logout > "
+            f"Okta system or admin initiates logout; endpoint {desired.client_uri}/auth/global-token-revocation."
+        )
+
+
+def _get(app: Json, path: tuple[str, ...]) -> Any:
+    found: Any = app
+    for step in path:
+        found = found.get(step) if isinstance(found, dict) else None
+    return found
+
+
+def _set(app: Json, path: tuple[str, ...], value: Any) -> None:
+    *steps, last = path
+    place = app
+    for step in steps:
+        if not isinstance(place.get(step), dict):
+            place[step] = {}
+        place = place[step]
+    if value is None:
+        place.pop(last, None)
+    else:
+        place[last] = value

@@ -1,0 +1,250 @@
+"""Every property of the app integration that is ours: the value we want, why, and where it is in the Admin Console.
+
+What is not in here is somebody else's and stays as it is.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from bff.okta.client_key import IDENTITY
+from bff.okta.desired import Desired
+
+CLIENT: Final = ("settings", "oauthClient")
+CREDENTIALS: Final = ("credentials", "oauthClient")
+# RFC 9700 sections 2.1.2 and 2.4: these hand tokens or passwords to where they do not belong.
+_UNSAFE_GRANTS: Final = frozenset({"implicit", "password"})
+_CONSOLE: Final = "Applications > this app > General"
+
+
+@dataclass(frozen=True, slots=True)
+class Property:
+    """`wanted` turns what is there into what should be there; `default` is what Okta means by an absent property.
+
+    None as a wanted value means that the property must be absent.
+    """
+
+    name: str
+    path: tuple[str, ...]
+    wanted: Callable[[Any], Any]
+    why: str
+    console: str
+    default: Any = None
+    by: Literal["apply", "hand"] = "apply"
+
+
+def _exactly(value: Any) -> Callable[[Any], Any]:
+    return lambda _: value
+
+
+def _one_of(preferred: str, *accepted: str) -> Callable[[Any], Any]:
+    return lambda has: has if has in accepted else preferred
+
+
+def _all_of(values: tuple[str, ...], *, prune: bool) -> Callable[[Any], Any]:
+    """Ours, after what is there already; with `prune` nothing but ours, and their order does not matter."""
+
+    def wanted(has: Any) -> Any:
+        there = [value for value in has or [] if not prune or value in values]
+        return there + [value for value in values if value not in there]
+
+    return wanted
+
+
+def _grants(values: tuple[str, ...]) -> Callable[[Any], Any]:
+    """Ours and what somebody else needs, but for the unsafe ones."""
+
+    def wanted(has: Any) -> Any:
+        kept = [value for value in has or [] if value not in _UNSAFE_GRANTS]
+        return kept + [value for value in values if value not in kept]
+
+    return wanted
+
+
+def _key(jwk: Mapping[str, str]) -> Callable[[Any], Any]:
+    """Our public key among those registered; a key of another kid or material is somebody else's, or our last one."""
+
+    def wanted(has: Any) -> Any:
+        keys = list(has or [])
+        same = [one for one in keys if all(one.get(name) == jwk.get(name) for name in (*IDENTITY, "kid"))]
+        return keys if same else [*keys, dict(jwk)]
+
+    return wanted
+
+
+def properties(desired: Desired) -> tuple[Property, ...]:
+    return tuple(_properties(desired))
+
+
+def _properties(desired: Desired) -> Iterator[Property]:
+    yield Property(
+        "application_type",
+        (*CLIENT, "application_type"),
+        _exactly("web"),
+        "Only a web application authenticates as a confidential client; the type is chosen when an app is created.",
+        "create another app of the type Web Application: take BFF_CLIENT_ID away and run `bff okta apply`",
+        by="hand",
+    )
+    if desired.label_is_told:
+        why = "BFF_OKTA_LABEL says so."
+        yield Property("label", ("label",), _exactly(desired.label), why, f"{_CONSOLE} > App integration name")
+    yield from _addresses(desired)
+    yield from _grants_and_tokens(desired)
+    yield from _client_authentication(desired)
+
+
+def _addresses(desired: Desired) -> Iterator[Property]:
+    yield Property(
+        "redirect_uris",
+        (*CLIENT, "redirect_uris"),
+        _all_of(desired.redirect_uris, prune=desired.prune),
+        "Okta sends the browser back to registered addresses only, compared character by character.",
+        f"{_CONSOLE} > Sign-in redirect URIs",
+    )
+    yield Property(
+        "post_logout_redirect_uris",
+        (*CLIENT, "post_logout_redirect_uris"),
+        _all_of(desired.post_logout_redirect_uris, prune=desired.prune),
+        "Without it a sign-out ends on an error page of Okta's.",
+        f"{_CONSOLE} > Sign-out redirect URIs",
+    )
+    yield Property(
+        "initiate_login_uri",
+        (*CLIENT, "initiate_login_uri"),
+        _exactly(desired.initiate_login_uri),
+        "Okta's dashboard, activation mails and password resets bring people back there.",
+        f"{_CONSOLE} > Initiate login URI",
+    )
+    yield Property(
+        "idp_initiated_login",
+        (*CLIENT, "idp_initiated_login", "mode"),
+        _exactly("SPEC"),
+        "SPEC sends the browser to our login address; OKTA would send tokens that nobody asked for, and DISABLED hides "
+        "the app from the dashboard.",
+        f"{_CONSOLE} > Login initiated by: Either Okta or App, Login flow: Redirect to app",
+        default="DISABLED",
+    )
+    yield Property(
+        "client_uri",
+        (*CLIENT, "client_uri"),
+        _exactly(desired.client_uri),
+        "The app's own address, shown to people where consent is asked.",
+        "only by the API",
+    )
+    yield Property(
+        "wildcard_redirect",
+        (*CLIENT, "wildcard_redirect"),
+        _exactly("DISABLED"),
+        "A wildcard lets whoever gets hold of a forgotten subdomain receive codes.",
+        f"{_CONSOLE} > Sign-in redirect URIs: Allow wildcard, off",
+        default="DISABLED",
+    )
+    custom = desired.on_custom_domain
+    yield Property(
+        "issuer_mode",
+        (*CLIENT, "issuer_mode"),
+        _one_of("CUSTOM_URL" if custom else "ORG_URL", "CUSTOM_URL" if custom else "ORG_URL", "DYNAMIC"),
+        f"BFF_ISSUER is on {'the custom domain' if custom else 'the org domain'}, and ID tokens must name that issuer.",
+        "Applications > this app > Sign On > OpenID Connect ID Token > Issuer",
+        default="ORG_URL",
+    )
+    if desired.frontchannel_logout_uri is not None:
+        console, why = f"{_CONSOLE} > Logout", "BFF_OKTA_FRONTCHANNEL_LOGOUT asks for front-channel Single Logout."
+        for name, value in (
+            ("participate_slo", True),
+            ("frontchannel_logout_uri", desired.frontchannel_logout_uri),
+            ("frontchannel_logout_session_required", True),
+        ):
+            yield Property(name, (*CLIENT, name), _exactly(value), why, console)
+
+
+def _grants_and_tokens(desired: Desired) -> Iterator[Property]:
+    refreshing = desired.grace is not None
+    yield Property(
+        "grant_types",
+        (*CLIENT, "grant_types"),
+        _grants(("authorization_code", "refresh_token") if refreshing else ("authorization_code",)),
+        "The code flow signs people in, refresh tokens keep them signed in; implicit and password hand out tokens and "
+        "passwords where they do not belong (RFC 9700).",
+        f"{_CONSOLE} > Grant type",
+    )
+    yield Property(
+        "response_types",
+        (*CLIENT, "response_types"),
+        _exactly(["code"]),
+        "Only a code may come back through the browser, never a token.",
+        "set by the grant types",
+    )
+    if refreshing:
+        console = f"{_CONSOLE} > Refresh Token"
+        yield Property(
+            "refresh_token_rotation",
+            (*CLIENT, "refresh_token", "rotation_type"),
+            _exactly("ROTATE"),
+            "A token that never changes can be used by a thief without anybody noticing; web applications start with "
+            "rotation off.",
+            f"{console}: Rotate token after every use",
+            default="STATIC",
+        )
+        yield Property(
+            "refresh_token_leeway",
+            (*CLIENT, "refresh_token", "leeway"),
+            _exactly(desired.grace),
+            "BFF_REFRESH_GRACE must not be longer than Okta's grace period, or a repeat after a lost answer is taken "
+            "for theft; Terraform leaves it at 0.",
+            f"{console}: Grace period for token rotation, in seconds",
+            default=30,
+        )
+    yield Property(
+        "dpop_bound_access_tokens",
+        (*CLIENT, "dpop_bound_access_tokens"),
+        _exactly(desired.dpop),
+        "With BFF_DPOP on, tokens are bound to a key of each session; with it off the BFF sends no DPoP proofs, and "
+        "every token request would be refused.",
+        f"{_CONSOLE} > Proof of possession: {'on' if desired.dpop else 'off'}",
+        default=False,
+    )
+    yield Property(
+        "id_token_encryption",
+        (*CLIENT, "id_token_encrypted_response_alg"),
+        _exactly(None),
+        "The BFF cannot read encrypted ID tokens: every sign-in would fail.",
+        f"{_CONSOLE} > ID token encryption: none",
+    )
+
+
+def _client_authentication(desired: Desired) -> Iterator[Property]:
+    yield Property(
+        "token_endpoint_auth_method",
+        (*CREDENTIALS, "token_endpoint_auth_method"),
+        _exactly(desired.client_auth),
+        "BFF_CLIENT_AUTH says so, and Okta accepts no other method than the one registered."
+        + ("" if desired.uses_secret else " Okta deletes the client secrets when it changes to private_key_jwt."),
+        f"{_CONSOLE} > Client Credentials > Client authentication",
+        default="client_secret_basic",
+    )
+    yield Property(
+        "pkce_required",
+        (*CREDENTIALS, "pkce_required"),
+        _exactly(True),
+        "Okta then refuses a code that was planted without PKCE (RFC 9700 section 2.1.1).",
+        f"{_CONSOLE} > Client Credentials > Require PKCE as additional verification",
+        default=False,
+    )
+    yield Property(
+        "key_rotation",
+        (*CREDENTIALS, "autoKeyRotation"),
+        _exactly(True),
+        "The signing key is pinned: it is published apart, never rotates, and ID tokens cannot be verified.",
+        "only by the API",
+        default=True,
+    )
+    if desired.public_key is not None:
+        yield Property(
+            "public_key",
+            (*CLIENT, "jwks", "keys"),
+            _key(desired.public_key),
+            f"Okta must know the public half of BFF_CLIENT_PRIVATE_KEY, under the kid {desired.public_key['kid']}; set "
+            "BFF_CLIENT_KEY_ID to it where more than one key is registered.",
+            f"{_CONSOLE} > Client Credentials > Public keys",
+        )

@@ -1,0 +1,65 @@
+"""Who may use the app: the groups assigned to it. Okta answers `access_denied` to everybody else."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from bff.okta.desired import Desired
+from bff.okta.difference import Difference, Findings
+from bff.okta.management_api import ManagementApi
+
+_WHERE = "Applications > this app > Assignments"
+
+
+@dataclass(frozen=True, slots=True)
+class Assignments:
+    """`ids` of the groups that the settings name, None for one that does not exist; `assigned` are the app's."""
+
+    ids: dict[str, str | None]
+    assigned: frozenset[str] = frozenset()
+    anybody: bool = False
+
+
+def read(api: ManagementApi, app: dict[str, Any] | None, desired: Desired) -> Assignments:
+    """Raises OktaManagementError."""
+    ids = {name: _group_id(api, name) for name in desired.groups}
+    if app is None:
+        return Assignments(ids)
+    path = f"/api/v1/apps/{app['id']}"
+    assigned = frozenset(str(member["id"]) for member in api.pages(f"{path}/groups"))
+    # Somebody may be assigned in person, or everybody by the org's broker mode.
+    anybody = bool(assigned) or bool(app.get("settings", {}).get("implicitAssignment"))
+    return Assignments(ids, assigned, anybody or next(api.pages(f"{path}/users"), None) is not None)
+
+
+def _group_id(api: ManagementApi, name: str) -> str | None:
+    """`q` finds what begins with the name; only the group of exactly this name is meant."""
+    for group in api.pages("/api/v1/groups", q=name):
+        if group.get("profile", {}).get("name") == name:
+            return str(group["id"])
+    return None
+
+
+def compare(found: Assignments, desired: Desired) -> Findings:
+    differences = []
+    for name, group_id in found.ids.items():
+        if group_id is None:
+            why, mend = (
+                "The org has no group of this name.",
+                "Make it under Directory > Groups, or mend BFF_OKTA_GROUPS.",
+            )
+            differences.append(Difference("groups", "group_unknown", None, name, why, mend, "hand"))
+        elif group_id not in found.assigned:
+            why = "Its members are answered access_denied (user_not_assigned)."
+            mend = f"`bff okta apply` assigns it; by hand: {_WHERE} > Assign to Groups."
+            differences.append(Difference("groups", "group_not_assigned", None, name, why, mend))
+    if not desired.groups and not found.anybody:
+        why = "Nobody is assigned to the app: every sign-in is answered access_denied (user_not_assigned)."
+        mend = f"Name groups in BFF_OKTA_GROUPS (Everyone is one); by hand: {_WHERE}."
+        differences.append(Difference("groups", "nobody_assigned", None, "at least one group", why, mend, "hand"))
+    return Findings(tuple(differences))
+
+
+def apply(api: ManagementApi, app_id: str, found: Assignments) -> None:
+    for group_id in found.ids.values():
+        if group_id is not None and group_id not in found.assigned:
+            api.put(f"/api/v1/apps/{app_id}/groups/{group_id}")

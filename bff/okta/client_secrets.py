@@ -1,0 +1,126 @@
+"""The client's secrets at Okta: at most two, both live, so that one can be replaced without a failed sign-in.
+
+make the second -> prove that it works -> deploy it -> retire the first. Okta refuses to retire the only active one.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, Literal, TypeAlias, assert_never
+
+from bff.oidc.client_auth import client_authentication
+from bff.oidc.token import Denied, Granted, NoAnswer, Postponed, TokenAnswer
+from bff.okta.api_error import OktaManagementError
+from bff.okta.desired import Desired
+from bff.okta.management_api import ManagementApi
+from bff.provider.client import HttpProvider
+
+MOST: Final = 2
+# No refresh token looks like this: the call cannot succeed, and tells nothing but whether the client is believed.
+NO_TOKEN: Final = "bff-checks-its-client-credentials"
+TRIES: Final = 5  # a secret just made may take a moment to be known everywhere
+BETWEEN_TRIES: Final = 2.0  # seconds
+ANSWER_WITHIN: Final = 10.0  # seconds
+
+Verdict: TypeAlias = Literal["accepted", "refused", "unknown"]
+
+
+@dataclass(frozen=True, slots=True)
+class ClientSecret:
+    id: str
+    status: str
+    created: str
+    value: str = field(repr=False)
+
+    @property
+    def active(self) -> bool:
+        return self.status == "ACTIVE"
+
+
+def read(api: ManagementApi, app_id: str) -> tuple[ClientSecret, ...]:
+    """Oldest first. Raises OktaManagementError."""
+    found = [_secret(one) for one in api.pages(_path(app_id), limit=None)]
+    return tuple(sorted(found, key=lambda secret: secret.created))
+
+
+def create(api: ManagementApi, app_id: str) -> ClientSecret:
+    """Okta chooses the value. Raises OktaManagementError."""
+    return _secret(api.post(_path(app_id), {"status": "ACTIVE"}))
+
+
+def retire(api: ManagementApi, app_id: str, secret: ClientSecret) -> None:
+    api.post(f"{_path(app_id)}/{secret.id}/lifecycle/deactivate")
+
+
+def delete(api: ManagementApi, app_id: str, secret: ClientSecret) -> None:
+    """Only of an inactive one. Raises OktaManagementError."""
+    api.delete(f"{_path(app_id)}/{secret.id}")
+
+
+def judge(answer: TokenAnswer) -> Verdict:
+    """What an answer to a refresh that cannot succeed says about the client's credentials.
+
+    invalid_client is said before the grant is looked at, every other refusal after the client was believed.
+    """
+    match answer:
+        case Denied(error="invalid_client"):
+            return "refused"
+        case Denied(status=status) if status in (400, 401, 403):
+            return "accepted"
+        case Granted():
+            return "accepted"
+        case Denied() | Postponed() | NoAnswer():
+            return "unknown"
+        case _:
+            assert_never(answer)
+
+
+def verify(
+    desired: Desired,
+    client_id: str,
+    secret: str,
+    *,
+    proxy: str | None,
+    ca_file: Path | None,
+    sleep: Callable[[float], None],
+) -> Verdict:
+    """Asks the token endpoint, as the running BFF would, with this secret alone."""
+    verdict: Verdict = "unknown"
+    for attempt in range(TRIES):
+        if attempt:
+            sleep(BETWEEN_TRIES)
+        verdict = judge(asyncio.run(_ask(desired, client_id, secret, proxy, ca_file)))
+        if verdict == "accepted":
+            break
+    return verdict
+
+
+async def _ask(desired: Desired, client_id: str, secret: str, proxy: str | None, ca_file: Path | None) -> TokenAnswer:
+    proof = client_authentication(desired.client_auth, client_id, secrets=[secret])
+    provider = HttpProvider(desired.issuer, proof, timeout=ANSWER_WITHIN, proxy=proxy, ca_file=ca_file)
+    try:
+        return await provider.refresh(NO_TOKEN, answer_within=ANSWER_WITHIN)
+    finally:
+        await provider.close()
+
+
+def not_verified(verdict: Verdict) -> OktaManagementError:
+    if verdict == "refused":
+        return OktaManagementError(
+            "The token endpoint refuses the new secret; nothing was written, the old secret goes on working.",
+            "Is BFF_CLIENT_AUTH the method registered in Okta? `bff okta plan` tells. Then run this again.",
+        )
+    return OktaManagementError(
+        "The token endpoint gave no answer that proves the new secret; nothing was written, the old one goes on.",
+        "Is BFF_ISSUER reachable from here? Run the command again: it takes up the secret that was made.",
+    )
+
+
+def _path(app_id: str) -> str:
+    return f"/api/v1/apps/{app_id}/credentials/secrets"
+
+
+def _secret(one: dict[str, Any]) -> ClientSecret:
+    value = str(one.get("client_secret") or "")
+    return ClientSecret(str(one["id"]), str(one.get("status")), str(one.get("created", "")), value)

@@ -1,0 +1,61 @@
+"""The way to an org's Management API, as the settings describe it; also for whoever only wants to know what differs."""
+
+import ssl
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from bff.errors import ConfigurationError
+from bff.okta import provision
+from bff.okta.client_credentials import ServiceApp
+from bff.okta.desired import Desired, desired
+from bff.okta.management_api import ApiToken, Credentials, ManagementApi, http_client
+from bff.okta.okta_settings import OktaSettings
+from bff.settings import Settings
+
+
+def differences(settings: Settings, okta: OktaSettings) -> provision.Plan:
+    """What `bff okta plan` tells. It blocks while it asks. Raises OktaManagementError and ConfigurationError."""
+    wanted = desired(settings, okta)
+    with management_api(settings, okta, wanted) as api:
+        return provision.plan(api, wanted)
+
+
+@contextmanager
+def management_api(
+    settings: Settings, okta: OktaSettings, wanted: Desired, *, tell: Callable[[str], None] = lambda _: None
+) -> Iterator[ManagementApi]:
+    """Raises ConfigurationError where a key or a CA file cannot be used. `tell` hears of waits for a rate limit."""
+    credentials = _credentials(okta, wanted)
+    try:
+        http = http_client(proxy=settings.provider_proxy, ca_file=settings.provider_ca_file)
+    except (OSError, ssl.SSLError):
+        raise _no_ca_file(settings.provider_ca_file) from None
+    with http:
+        yield ManagementApi(wanted.org_url, credentials, http, tell=tell)
+
+
+def _credentials(okta: OktaSettings, wanted: Desired) -> Credentials:
+    if okta.api_token is not None:
+        return ApiToken(okta.api_token.get_secret_value())
+    assert okta.service_client_id is not None
+    assert okta.service_private_key is not None
+    # Only what is used is asked for, so that no more has to be granted.
+    scopes = ["okta.apps.manage", "okta.groups.read"]
+    scopes += ["okta.trustedOrigins.manage"] if okta.trusted_origins else []
+    try:
+        return ServiceApp(
+            okta.service_client_id,
+            okta.service_private_key.get_secret_value(),
+            okta.service_key_id,
+            scopes=tuple(scopes),
+            optional=("okta.authorizationServers.manage",) if wanted.authorization_server_id else (),
+        )
+    except ValueError as error:
+        mend = "Give an RSA (2048 bits or more) or EC private key as PEM or JWK."
+        raise ConfigurationError("BFF_OKTA_SERVICE_PRIVATE_KEY", f"cannot be used: {error}.", mend) from None
+
+
+def _no_ca_file(path: Path | None) -> ConfigurationError:
+    mend = "Give a file of certificates in PEM."
+    return ConfigurationError("BFF_PROVIDER_CA_FILE", f"{path} cannot be used.", mend)

@@ -1,0 +1,112 @@
+"""What the org is to hold for this BFF, read from the BFF's own settings and from those of the command."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from bff.oidc.client_auth import Method
+from bff.okta.client_key import public_key
+from bff.okta.okta_settings import OktaSettings
+from bff.session.sealing import encode_base64url, new_key
+from bff.settings import Settings
+
+INITIATE_LOGIN_PATH: Final = "/auth/login"
+FRONTCHANNEL_LOGOUT_PATH: Final = "/auth/frontchannel-logout"
+NOT_YET: Final = "not-created-yet"
+
+
+def stand_ins() -> dict[str, str]:
+    """For settings that the command needs no real value of, or that only `apply` will bring about."""
+    return {
+        "client_id": NOT_YET,
+        "client_secret": f"{NOT_YET}-{encode_base64url(new_key())}",
+        "session_keys": encode_base64url(new_key()),
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Desired:
+    """`client_id` and `client_secrets` are those at hand, if any. `grace` is in seconds, None without refresh tokens.
+
+    `frontchannel_logout_uri` None means: leave it as it is. With `prune`, addresses that are not ours are taken away.
+    """
+
+    org_url: str
+    issuer: str
+    label: str
+    label_is_told: bool
+    client_id: str | None
+    client_secrets: tuple[str, ...] = field(repr=False)
+    client_auth: Method
+    public_key: Mapping[str, str] | None
+    client_uri: str
+    redirect_uris: tuple[str, ...]
+    post_logout_redirect_uris: tuple[str, ...]
+    initiate_login_uri: str
+    frontchannel_logout_uri: str | None
+    scopes: tuple[str, ...]
+    grace: int | None
+    groups: tuple[str, ...]
+    trusted_origins: tuple[str, ...]
+    access_policy: bool
+    dpop: bool
+    prune: bool = False
+
+    @property
+    def authorization_server_id(self) -> str | None:
+        """The custom authorization server's id; None for the org's own, which has no policies to set."""
+        path = urlsplit(self.issuer).path
+        return path.removeprefix("/oauth2/") if path.startswith("/oauth2/") else None
+
+    @property
+    def on_custom_domain(self) -> bool:
+        return urlsplit(self.issuer).netloc != urlsplit(self.org_url).netloc
+
+    @property
+    def uses_secret(self) -> bool:
+        return self.client_auth != "private_key_jwt"
+
+
+def desired(
+    settings: Settings,
+    okta: OktaSettings,
+    *,
+    client_id: str | None = None,
+    client_secret: str | None = None,
+    prune: bool = False,
+) -> Desired:
+    """`client_id` and `client_secret` are from the file that an earlier `apply` wrote: settings go before them."""
+    told = settings.client_id if settings.client_id != NOT_YET else client_id
+    held = (settings.client_secret, settings.client_secret_next)
+    secrets = tuple(
+        value for secret in held if secret is not None and not (value := secret.get_secret_value()).startswith(NOT_YET)
+    )
+    addresses = (settings.public_url, *okta.development_urls)
+    issuer = urlsplit(settings.issuer)
+    return Desired(
+        org_url=okta.org_url or f"{issuer.scheme}://{issuer.netloc}",
+        issuer=settings.issuer,
+        label=okta.label or f"BFF {urlsplit(settings.public_url).netloc}",
+        label_is_told=okta.label is not None,
+        client_id=told,
+        client_secrets=secrets or ((client_secret,) if client_secret else ()),
+        client_auth=settings.client_auth,
+        public_key=public_key(settings),
+        client_uri=settings.public_url,
+        redirect_uris=_distinct(address + settings.callback_path for address in addresses),
+        post_logout_redirect_uris=_distinct(address + settings.signed_out_path for address in addresses),
+        initiate_login_uri=settings.public_url + INITIATE_LOGIN_PATH,
+        frontchannel_logout_uri=settings.public_url + FRONTCHANNEL_LOGOUT_PATH if okta.frontchannel_logout else None,
+        scopes=settings.scopes,
+        grace=settings.refresh_grace if "offline_access" in settings.scopes else None,
+        groups=okta.groups,
+        trusted_origins=okta.trusted_origins,
+        access_policy=okta.access_policy,
+        dpop=settings.dpop == "on",
+        prune=prune,
+    )
+
+
+def _distinct(addresses: Any) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(addresses))

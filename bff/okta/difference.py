@@ -1,0 +1,40 @@
+"""One thing in the org that is not as the settings want it: what, why it matters, and who mends it how."""
+
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal, TypeAlias
+
+Part: TypeAlias = Literal["app", "status", "groups", "trusted_origins", "access_policy", "credentials", "server"]
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """`name` is stable. `has` and `wants` are values as Okta writes them, never a secret.
+
+    `by` is "apply" where `bff okta apply` mends it, "hand" where only a person can; `mend` says how, in either case.
+    """
+
+    part: Part
+    name: str
+    has: Any
+    wants: Any
+    why: str
+    mend: str
+    by: Literal["apply", "hand"] = "apply"
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """Differences count for the exit code; notes do not."""
+
+    differences: tuple[Difference, ...] = ()
+    notes: tuple[str, ...] = field(default=())
+
+    def __add__(self, other: "Findings") -> "Findings":
+        return Findings(self.differences + other.differences, self.notes + other.notes)
+
+    def of(self, part: Part) -> tuple[Difference, ...]:
+        """Those of one part that `apply` can mend."""
+        return tuple(one for one in self.differences if one.part == part and one.by == "apply")

@@ -1,0 +1,196 @@
+"""Okta's Management API over HTTP: JSON in and out, pages followed, rate limits waited for, refusals as plain words.
+
+Not the place for what an app should be: that is `bff.okta.app_integration` and its neighbours.
+"""
+
+import re
+import ssl
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import Any, Final, Protocol
+from urllib.parse import urlencode, urlsplit
+
+import httpx
+
+from bff import __version__
+from bff.okta.api_error import OktaManagementError, refusal
+
+TIMEOUT: Final = 30.0  # seconds for one request
+RETRIES: Final = 2  # of a request that met the rate limit
+LONGEST_WAIT: Final = 120.0  # seconds; Okta's windows are a minute
+MOST_PAGES: Final = 200
+# The largest page that Okta gives (okta.md and the OpenAPI description agree).
+PAGE: Final = 200
+_NEXT: Final = re.compile(r'<([^>]*)>\s*;[^,]*\brel="next"')
+
+Json = dict[str, Any]
+
+
+class Credentials(Protocol):
+    """Who is asking: an API token, or a service app that fetches an access token."""
+
+    @property
+    def is_service_app(self) -> bool: ...
+
+    def authorization(self, http: httpx.Client, org_url: str) -> str:
+        """The value of the Authorization header. Raises OktaManagementError."""
+        ...
+
+
+class ApiToken:
+    """An SSWS token: it has the rights of the administrator who made it."""
+
+    is_service_app = False
+
+    def __init__(self, token: str) -> None:
+        self._token = token
+
+    def authorization(self, http: httpx.Client, org_url: str) -> str:
+        return f"SSWS {self._token}"
+
+
+def http_client(*, proxy: str | None = None, ca_file: Path | None = None) -> httpx.Client:
+    """Like the running BFF's way to the provider: nothing from the environment, no redirects."""
+    return httpx.Client(
+        trust_env=False,
+        follow_redirects=False,
+        proxy=proxy,
+        verify=True if ca_file is None else ssl.create_default_context(cafile=str(ca_file)),
+        timeout=TIMEOUT,
+        headers={"user-agent": f"okta-bff/{__version__}", "accept": "application/json"},
+    )
+
+
+class ManagementApi:
+    """`sleep` and `tell` are for the rate limit: how to wait, in seconds, and whom to tell about it."""
+
+    def __init__(
+        self,
+        org_url: str,
+        credentials: Credentials,
+        http: httpx.Client,
+        *,
+        sleep: Callable[[float], None] = time.sleep,
+        tell: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self.org_url = org_url
+        self._credentials, self._http = credentials, http
+        self._sleep, self._tell = sleep, tell
+
+    def get(self, path: str) -> Json:
+        """Raises OktaManagementError, as all of these do."""
+        return _object(self._ask("GET", path))
+
+    def find(self, path: str) -> Json | None:
+        """The thing, or None where there is none."""
+        try:
+            return self.get(path)
+        except OktaManagementError as error:
+            if error.okta_status == 404:
+                return None
+            raise
+
+    def pages(self, path: str, *, limit: int | None = PAGE, **query: str) -> Iterator[Json]:
+        """Every member of a list, page after page. Only the path and query of a `Link` are followed, never its host:
+        the credentials go nowhere else. `limit` None is for lists that Okta gives whole."""
+        if limit is not None:
+            query["limit"] = str(limit)
+        answer = self._ask("GET", f"{path}?{urlencode(query)}" if query else path)
+        for _ in range(MOST_PAGES):
+            for member in _list(answer):
+                yield _object(member)
+            found = next(filter(None, map(_NEXT.search, answer.headers.get_list("link"))), None)
+            if found is None:
+                return
+            target = urlsplit(found[1])
+            answer = self._ask("GET", f"{target.path}?{target.query}")
+        raise OktaManagementError("A list in Okta has no end.", "Please report this.")
+
+    def post(self, path: str, body: Json | None = None) -> Json:
+        answer = self._ask("POST", path, body)
+        return _object(answer) if answer.content else {}
+
+    def put(self, path: str, body: Json | None = None) -> Json:
+        return _object(self._ask("PUT", path, body))
+
+    def delete(self, path: str) -> None:
+        self._ask("DELETE", path)
+
+    def _ask(self, method: str, path: str, body: Json | None = None) -> httpx.Response:
+        what = f"{method} {path.partition('?')[0]}"
+        headers = {"authorization": self._credentials.authorization(self._http, self.org_url)}
+        answer = self._send(method, path, body, headers)
+        for retry in range(1, RETRIES + 1):
+            if answer.status_code != 429 or (wait := rate_limit_wait(answer.headers, time.time())) > LONGEST_WAIT:
+                break
+            self._tell(f"Okta's rate limit: waiting {wait:.0f} s.")
+            self._sleep(wait)
+            # Nothing was done, so a repeat does nothing twice; Okta's own SDKs name the request that they repeat.
+            headers |= {
+                "x-okta-retry-count": str(retry),
+                "x-okta-retry-for": answer.headers.get("x-okta-request-id", ""),
+            }
+            answer = self._send(method, path, body, headers)
+        if answer.is_success:
+            return answer
+        service_app = self._credentials.is_service_app
+        raise refusal(what, answer.status_code, answer.headers, _json(answer), service_app=service_app)
+
+    def _send(self, method: str, path: str, body: Json | None, headers: Mapping[str, str]) -> httpx.Response:
+        try:
+            if body is None:
+                # Okta answers 411 to a POST or PUT that has neither a body nor a Content-Length.
+                content = b"" if method in ("POST", "PUT") else None
+                return self._http.request(method, self.org_url + path, headers=headers, content=content)
+            return self._http.request(method, self.org_url + path, headers=headers, json=body)
+        except (httpx.HTTPError, ssl.SSLError) as error:
+            raise unreachable(self.org_url, error) from None
+
+
+def unreachable(org_url: str, error: Exception) -> OktaManagementError:
+    mend = "Check the address, BFF_PROVIDER_PROXY and BFF_PROVIDER_CA_FILE; run again, nothing is done twice."
+    return OktaManagementError(f"{org_url} cannot be reached ({type(error).__name__}).", mend)
+
+
+def rate_limit_wait(headers: Mapping[str, str], now: float) -> float:
+    """Seconds until the window ends, by Okta's own clock (`Date`), so that a clock of ours that is wrong does no harm.
+
+    Okta's guides ask for this instead of an exponential back-off; one second is added for the fraction.
+    """
+    try:
+        reset = float(headers["x-rate-limit-reset"])
+    except (KeyError, ValueError):
+        return 5.0
+    with suppress(KeyError, ValueError):
+        now = parsedate_to_datetime(headers["date"]).timestamp()
+    return max(0.0, reset - now) + 1.0
+
+
+def _json(answer: httpx.Response) -> Any:
+    try:
+        return answer.json()
+    except ValueError:
+        return None
+
+
+def _list(answer: httpx.Response) -> list[Any]:
+    found = _json(answer)
+    if not isinstance(found, list):
+        raise _not_okta(answer)
+    return found
+
+
+def _object(answer: Any) -> Json:
+    found = _json(answer) if isinstance(answer, httpx.Response) else answer
+    if not isinstance(found, dict):
+        raise _not_okta(answer)
+    return found
+
+
+def _not_okta(answer: Any) -> OktaManagementError:
+    status = answer.status_code if isinstance(answer, httpx.Response) else None
+    mend = "Set BFF_OKTA_ORG_URL to the org's address, like https://example.okta.com; a proxy may also have answered."
+    return OktaManagementError("This is not how Okta's Management API answers.", mend, okta_status=status)

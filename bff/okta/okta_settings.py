@@ -1,0 +1,112 @@
+"""What only `bff okta` is told: BFF_OKTA_* and the [okta] table of bff.toml. A running BFF reads none of it."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, TypeAlias
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, SecretStr, ValidationError, ValidationInfo
+from pydantic import field_validator as law
+from pydantic_core import ErrorDetails
+
+from bff import settings_laws as laws
+from bff.errors import ConfigurationError
+from bff.settings_route import FROZEN
+from bff.settings_sources import PREFIX, ConfigurationErrors, Gathered, gather
+
+TABLE = "okta"
+LISTS = frozenset({"groups", "development_urls", "trusted_origins"})
+SECRETS = frozenset({"api_token", "service_private_key"})
+
+
+def _names(value: Any) -> Any:
+    """Names of groups may contain blanks, so only commas separate them."""
+    return tuple(name.strip() for name in value.split(",") if name.strip()) if isinstance(value, str) else value
+
+
+def _org_url(value: str) -> str:
+    laws.issuer(value)  # also refuses the -admin domain and placeholders
+    return laws.origin(value)
+
+
+Origins: TypeAlias = Annotated[
+    tuple[Annotated[str, AfterValidator(laws.origin)], ...], BeforeValidator(laws.words), Field(max_length=50)
+]
+Name: TypeAlias = Annotated[str, Field(min_length=1, max_length=100)]
+
+
+class OktaSettings(BaseModel):
+    """Each is read from BFF_OKTA_<NAME> or from <name> in the [okta] table of bff.toml."""
+
+    model_config = FROZEN
+
+    # --- where, and who is asking
+    org_url: Annotated[str, AfterValidator(_org_url)] | None = None
+    service_client_id: Annotated[str, AfterValidator(laws.filled)] | None = None
+    service_key_id: str | None = None
+    service_private_key: SecretStr | None = None
+    api_token: Annotated[SecretStr, AfterValidator(laws.client_secret)] | None = None
+
+    # --- what the app integration is to be
+    label: Name | None = None
+    groups: Annotated[tuple[Name, ...], BeforeValidator(_names)] = ()
+    development_urls: Origins = ()
+    trusted_origins: Origins = ()
+    frontchannel_logout: bool = False
+    access_policy: bool = True
+
+    @law("service_private_key")
+    @classmethod
+    def _key_with_client(cls, key: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        if key is None and info.data.get("service_client_id") is not None:
+            raise laws.wrong(
+                "is missing, and service_client_id is set.", "Set BFF_OKTA_SERVICE_PRIVATE_KEY_FILE to the key's file."
+            )
+        return laws.private_key(key) if key else None
+
+    @law("api_token")
+    @classmethod
+    def _one_way_in(cls, token: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        if token is not None and info.data.get("service_client_id") is not None:
+            raise laws.wrong("and service_client_id are both set.", "Keep one of the two ways to authenticate.")
+        if token is None and "service_client_id" in info.data and info.data["service_client_id"] is None:
+            mend = (
+                "Set BFF_OKTA_API_TOKEN_FILE to a file with a token of Security > API > Tokens, or "
+                "BFF_OKTA_SERVICE_CLIENT_ID and BFF_OKTA_SERVICE_PRIVATE_KEY_FILE of a service app."
+            )
+            raise laws.wrong("is missing, and no service app is set.", mend)
+        return token
+
+
+def load_okta_settings(environ: Mapping[str, str], toml_path: Path | None = None) -> OktaSettings:
+    """Raises ConfigurationErrors, which lists every problem and no secret."""
+    known = frozenset(OktaSettings.model_fields)
+    gathered = gather(environ, toml_path, known=known, secret=SECRETS, lists=LISTS, table=TABLE)
+    problems = gathered.problems
+    try:
+        settings = OktaSettings.model_validate(gathered.values)
+    except ValidationError as error:
+        problems += [
+            _told(detail, gathered)
+            for detail in error.errors(include_input=False, include_url=False)
+            if detail["loc"][0] not in gathered.names or detail["loc"][0] in gathered.values
+        ]
+    else:
+        if not problems:
+            return settings
+    raise ConfigurationErrors(tuple(problems)) from None
+
+
+def tells_credentials(environ: Mapping[str, str], toml_path: Path | None = None) -> bool:
+    """Whether anything says who is asking, right or wrong: whoever can do without the Management API then needs it."""
+    known = frozenset({"api_token", "service_client_id", "service_private_key"})
+    others = frozenset(OktaSettings.model_fields) - known
+    gathered = gather(environ, toml_path, known=known | others, secret=SECRETS, lists=LISTS, table=TABLE)
+    return bool(known & gathered.names.keys())
+
+
+def _told(detail: ErrorDetails, gathered: Gathered) -> ConfigurationError:
+    name, *rest = (str(part) for part in detail["loc"])
+    called = gathered.names.get(name, f"{PREFIX}{TABLE.upper()}_{name.upper()}") + "".join(f"[{part}]" for part in rest)
+    if detail["type"] == "setting":
+        return ConfigurationError(called, detail["ctx"]["problem"], detail["ctx"]["mend"])
+    return ConfigurationError(called, f"{detail['msg'].replace('Input should', 'should')}.", "See docs/okta.md.")

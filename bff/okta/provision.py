@@ -1,0 +1,200 @@
+"""Looks at the org, plans what differs, and makes it so. Each part of the org has a file of its own; here is the order.
+
+Everything can be run again: what is right is left alone, and a run that broke off is taken up where it stopped.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from bff.okta import access_policy, app_integration, assignments, client_secrets, trusted_origins
+from bff.okta.api_error import OktaManagementError
+from bff.okta.client_secrets import ClientSecret
+from bff.okta.credentials_file import ClientCredentials, CredentialsFile
+from bff.okta.desired import Desired
+from bff.okta.difference import Difference, Findings
+from bff.okta.management_api import ManagementApi
+
+Json: TypeAlias = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class OrgView:
+    """What was found. `app` None means that there is none yet."""
+
+    app: Json | None
+    secrets: tuple[ClientSecret, ...]
+    groups: assignments.Assignments
+    origins: tuple[Json, ...]
+    policies: access_policy.Policies | None
+
+    @property
+    def client_id(self) -> str | None:
+        return None if self.app is None else app_integration.client_id_of(self.app)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """`findings.differences` empty means: the org is as the settings want it."""
+
+    desired: Desired
+    view: OrgView
+    findings: Findings
+
+    @property
+    def is_ours(self) -> bool:
+        """An app that we made, or that does not exist yet: it may be changed without asking."""
+        return self.view.app is None or app_integration.is_marked(self.view.app)
+
+    @property
+    def changes_app(self) -> bool:
+        parts = ("app", "status", "groups", "access_policy")
+        return any(one.by == "apply" and one.part in parts for one in self.findings.differences)
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """`changed` names what was mended; `written` the file that now holds the credentials, if it was changed."""
+
+    client_id: str
+    created: bool
+    changed: tuple[str, ...]
+    left: tuple[Difference, ...]
+    written: str | None = None
+    secret: str | None = field(default=None, repr=False)
+
+
+def look(api: ManagementApi, desired: Desired) -> OrgView:
+    """Raises OktaManagementError."""
+    app = find_app(api, desired)
+    return OrgView(
+        app=app,
+        secrets=client_secrets.read(api, app["id"]) if app is not None and desired.uses_secret else (),
+        groups=assignments.read(api, app, desired),
+        origins=trusted_origins.read(api, desired),
+        policies=access_policy.read(api, desired),
+    )
+
+
+def find_app(api: ManagementApi, desired: Desired) -> Json | None:
+    """By the client id if one is at hand, by its exact label otherwise. Raises OktaManagementError."""
+    if desired.client_id is not None:
+        # The id of an app is its client id, unless somebody chose one when it was created.
+        app = api.find(f"/api/v1/apps/{desired.client_id}")
+        if app is not None:
+            return app
+        for one in api.pages("/api/v1/apps", filter='name eq "oidc_client"'):
+            if app_integration.client_id_of(one) == desired.client_id:
+                return one
+        problem = f"The org {desired.org_url} has no app integration with the client id {desired.client_id}."
+        mend = "Mend BFF_CLIENT_ID or BFF_OKTA_ORG_URL; take BFF_CLIENT_ID away to have `bff okta apply` make one."
+        raise OktaManagementError(problem, mend)
+    same = [one for one in api.pages("/api/v1/apps", q=desired.label) if one.get("label") == desired.label]
+    if len(same) > 1:
+        ids = ", ".join(str(one.get("id")) for one in same)
+        problem = f"{len(same)} app integrations have the label {desired.label!r}: {ids}."
+        raise OktaManagementError(problem, "Set BFF_CLIENT_ID to the one that is meant, or BFF_OKTA_LABEL.")
+    return same[0] if same else None
+
+
+def plan(api: ManagementApi, desired: Desired) -> Plan:
+    """Changes nothing. Raises OktaManagementError."""
+    view = look(api, desired)
+    groups = assignments.compare(view.groups, desired)
+    rest = trusted_origins.compare(view.origins, desired) + access_policy.compare(
+        view.policies, view.client_id, desired
+    )
+    if view.app is None:
+        return Plan(desired, view, _no_app(desired) + groups + rest)
+    found = app_integration.compare(view.app, desired) + _status(view.app) + groups + rest + _credentials(view, desired)
+    return Plan(desired, view, found)
+
+
+def _no_app(desired: Desired) -> Findings:
+    why = "There is no app integration of this name, and no BFF_CLIENT_ID at hand."
+    mend = "`bff okta apply` makes it; by hand: docs/okta.md, line by line."
+    return Findings((Difference("app", "app", None, desired.label, why, mend),))
+
+
+def _status(app: Json) -> Findings:
+    if app.get("status", "ACTIVE") == "ACTIVE":
+        return Findings()
+    why, mend = (
+        "Nobody can sign in to an inactive app.",
+        "`bff okta apply` activates it; by hand: Activate on its page.",
+    )
+    return Findings((Difference("status", "app_status", app.get("status"), "ACTIVE", why, mend),))
+
+
+def _credentials(view: OrgView, desired: Desired) -> Findings:
+    found = []
+    if desired.client_id is None:
+        why = "The BFF needs the client id."
+        mend = f"Set BFF_CLIENT_ID to {view.client_id}; `bff okta apply` writes it into its env file."
+        found.append(Difference("credentials", "client_id", None, view.client_id, why, mend))
+    active = {secret.value for secret in view.secrets if secret.active}
+    if desired.uses_secret and not active & set(desired.client_secrets):
+        has = "another secret" if desired.client_secrets else None
+        why = "Every token request would be refused with invalid_client."
+        mend = "`bff okta apply` writes an active secret into its file; `bff okta rotate-secret` makes a new one."
+        found.append(Difference("credentials", "client_secret", has, "an active secret of the app", why, mend))
+    notes = [
+        f"The secret {secret.id} is inactive: `bff okta rotate-secret --retire` deletes it."
+        for secret in view.secrets
+        if not secret.active
+    ]
+    return Findings(tuple(found), tuple(notes))
+
+
+def apply(api: ManagementApi, planned: Plan, *, target: CredentialsFile | None, tell: Callable[[str], None]) -> Applied:
+    """Makes everything so that can be. `target` None keeps the secret in the answer alone, for the terminal.
+
+    Raises OktaManagementError and ConfigurationError; what was done until then stays done.
+    """
+    desired, view, found = planned.desired, planned.view, planned.findings
+    created = view.app is None
+    if target is not None and (created or found.of("credentials")):
+        target.prepare()
+    if view.app is None:
+        app = api.post("/api/v1/apps?activate=true", app_integration.new_app(desired))
+        tell(f"Made the app integration {desired.label!r}.")
+    else:
+        app = view.app
+        if found.of("app"):
+            app = api.put(f"/api/v1/apps/{app['id']}", app_integration.changed(app, desired))
+            tell(f"Changed {', '.join(one.name for one in found.of('app'))}.")
+        if found.of("status"):
+            api.post(f"/api/v1/apps/{app['id']}/lifecycle/activate")
+            tell("Activated the app.")
+    client_id = app_integration.client_id_of(app)
+    # Written before anything that may still fail: nobody has to look for the secret afterwards.
+    credentials, written = _hand_over(api, app, planned, created=created, target=target)
+    if found.of("groups"):
+        assignments.apply(api, str(app["id"]), view.groups)
+        tell(f"Assigned {', '.join(str(one.wants) for one in found.of('groups'))}.")
+    if found.of("trusted_origins"):
+        trusted_origins.apply(api, view.origins, desired)
+        tell("Set the Trusted Origins.")
+    if found.of("access_policy"):
+        access_policy.apply(api, client_id, view.policies, desired)
+        tell("Added an access policy for this client.")
+    changed = tuple(one.name for one in found.differences if one.by == "apply")
+    left = tuple(one for one in found.differences if one.by == "hand")
+    return Applied(client_id, created, changed, left, written, credentials.client_secret)
+
+
+def _hand_over(
+    api: ManagementApi, app: Json, planned: Plan, *, created: bool, target: CredentialsFile | None
+) -> tuple[ClientCredentials, str | None]:
+    """The client's id and a secret that works: the one at hand if Okta knows it, else the app's newest active one."""
+    desired, client_id = planned.desired, app_integration.client_id_of(app)
+    credentials = ClientCredentials(client_id)
+    if desired.uses_secret:
+        active = [secret.value for secret in client_secrets.read(api, app["id"]) if secret.active and secret.value]
+        if not active:
+            active = [client_secrets.create(api, app["id"]).value]
+        at_hand = next((secret for secret in desired.client_secrets if secret in active), None)
+        credentials = ClientCredentials(client_id, at_hand or active[-1])
+    if target is None or not (created or planned.findings.of("credentials")):
+        return credentials, None
+    return credentials, str(target.path) if target.write(credentials) else None

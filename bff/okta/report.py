@@ -1,0 +1,132 @@
+"""What the commands print: a difference that can be read, and the same as JSON. No secret passes through here but the
+one that `--show-secret` asks for."""
+
+import json
+from typing import Any
+
+from bff.okta.app_integration import client_id_of, is_marked
+from bff.okta.app_properties import CLIENT, CREDENTIALS
+from bff.okta.credentials_file import CredentialsFile
+from bff.okta.difference import Difference
+from bff.okta.provision import Applied, OrgView, Plan
+
+# Of Okta's app, what `show` tells; the rest (links, visibility, templates) is the org's own affair.
+_SHOWN = (
+    *("application_type", "redirect_uris", "post_logout_redirect_uris", "initiate_login_uri", "idp_initiated_login"),
+    *("client_uri", "grant_types", "response_types", "refresh_token", "issuer_mode", "wildcard_redirect"),
+    *("dpop_bound_access_tokens", "participate_slo", "frontchannel_logout_uri", "frontchannel_logout_session_required"),
+)
+
+
+def plan_lines(planned: Plan) -> list[str]:
+    desired, found = planned.desired, planned.findings
+    app = planned.view.app
+    named = f"{app.get('label')} ({app.get('id')})" if app is not None else f"{desired.label} (not there yet)"
+    lines = [f"Org {desired.org_url}, app integration {named}"]
+    for one in found.differences:
+        lines += _difference(one)
+    lines += [f"  note: {note}" for note in found.notes]
+    by_hand = sum(one.by == "hand" for one in found.differences)
+    if not found.differences:
+        return [*lines, "Nothing differs."]
+    left = f", {by_hand} of them for a person to do" if by_hand else ""
+    noun = "difference" if len(found.differences) == 1 else "differences"
+    return [*lines, f"{len(found.differences)} {noun}{left}."]
+
+
+def _difference(one: Difference) -> list[str]:
+    lines = [f"  {'~' if one.by == 'apply' else '!'} {one.name}"]
+    if isinstance(one.has, list) and isinstance(one.wants, list):
+        lines += [f"      - {_value(value)}" for value in one.has if value not in one.wants]
+        lines += [f"      + {_value(value)}" for value in one.wants if value not in one.has]
+    else:
+        lines += [f"      - {_value(one.has)}", f"      + {_value(one.wants)}"]
+    return [*lines, f"      {one.why}", f"      {one.mend}"]
+
+
+def _value(value: Any) -> str:
+    if value is None:
+        return "(nothing)"
+    if isinstance(value, dict) and "kid" in value:
+        return f"key {value['kid']}"
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def plan_json(planned: Plan) -> dict[str, Any]:
+    return {
+        "org_url": planned.desired.org_url,
+        "app": _app(planned.view),
+        "differs": bool(planned.findings.differences),
+        "differences": [one.as_json() for one in planned.findings.differences],
+        "notes": list(planned.findings.notes),
+    }
+
+
+def applied_lines(planned: Plan, applied: Applied, target: CredentialsFile | None, secret: str | None) -> list[str]:
+    lines = []
+    if applied.created or applied.changed:
+        lines.append(f"The app integration is as the settings want it. Client ID: {applied.client_id}")
+    else:
+        lines.append(f"Nothing to change. Client ID: {applied.client_id}")
+    if applied.written is not None and target is not None:
+        lines.append(f"Credentials are in {applied.written} (mode 0600).")
+        if target.kind == "secret":
+            lines.append(f"Set BFF_CLIENT_ID={applied.client_id} and BFF_CLIENT_SECRET_FILE={applied.written}.")
+    if secret is not None:
+        lines.append(f"The client secret: {secret}")
+    if applied.left:
+        lines.append("Left for a person to do:")
+        for one in applied.left:
+            lines += _difference(one)
+    return [*lines, *(f"  note: {note}" for note in planned.findings.notes)]
+
+
+def applied_json(planned: Plan, applied: Applied, secret: str | None) -> dict[str, Any]:
+    told = {
+        "client_id": applied.client_id,
+        "created": applied.created,
+        "changed": list(applied.changed),
+        "left": [one.as_json() for one in applied.left],
+        "written": applied.written,
+        "notes": list(planned.findings.notes),
+    }
+    return {**told, "client_secret": secret} if secret is not None else told
+
+
+def show_json(view: OrgView) -> dict[str, Any]:
+    assert view.app is not None
+    client, credentials = view.app.get(CLIENT[0], {}).get(CLIENT[1], {}), view.app.get(CREDENTIALS[0], {})
+    oauth = credentials.get(CREDENTIALS[1], {})
+    shown = {
+        **(_app(view) or {}),
+        **{name: client[name] for name in _SHOWN if name in client},
+        "token_endpoint_auth_method": oauth.get("token_endpoint_auth_method"),
+        "pkce_required": oauth.get("pkce_required"),
+        "public_keys": [key.get("kid") for key in client.get("jwks", {}).get("keys", [])],
+        "secrets": [{"id": one.id, "status": one.status, "created": one.created} for one in view.secrets],
+        "groups": sorted(view.groups.assigned),
+    }
+    if view.policies is not None:
+        shown["access_policies"] = [policy.get("name") for policy, _ in view.policies.policies]
+    return shown
+
+
+def show_lines(view: OrgView) -> list[str]:
+    lines = []
+    for name, value in show_json(view).items():
+        values = value if isinstance(value, list) else [value]
+        for place, one in enumerate(values or ["(none)"]):
+            lines.append(f"{name if place == 0 else '':30} {_value(one)}")
+    return lines
+
+
+def _app(view: OrgView) -> dict[str, Any] | None:
+    if view.app is None:
+        return None
+    return {
+        "id": view.app.get("id"),
+        "client_id": client_id_of(view.app),
+        "label": view.app.get("label"),
+        "status": view.app.get("status"),
+        "made_by_bff_okta": is_marked(view.app),
+    }

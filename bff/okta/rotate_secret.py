@@ -1,0 +1,127 @@
+"""A new client secret without a failed sign-in: made, proved at the token endpoint, written; the old one retired later.
+
+Between the two steps both secrets work, so the BFF is restarted with the new one whenever it suits.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from bff.okta import client_secrets
+from bff.okta.api_error import OktaManagementError
+from bff.okta.app_integration import client_id_of
+from bff.okta.client_secrets import MOST, ClientSecret, Verdict, not_verified
+from bff.okta.credentials_file import ClientCredentials, CredentialsFile
+from bff.okta.desired import Desired
+from bff.okta.management_api import ManagementApi
+
+
+@dataclass(frozen=True, slots=True)
+class Rotation:
+    """`made` is False where an earlier run had made the second secret; `written` is None with `--show-secret`."""
+
+    new: str
+    made: bool
+    old: tuple[str, ...]
+    written: str | None
+    secret: str = field(repr=False)
+
+    def lines(self, shown: str | None) -> list[str]:
+        told = [
+            f"{'Made' if self.made else 'Took up'} the secret {self.new}, and the token endpoint accepts it.",
+            f"Written to {self.written} (mode 0600)." if self.written else "",
+            f"The new secret: {shown}" if shown else "",
+            "Deploy it: a secret file is read again by itself or at SIGHUP, an env file at a restart. Sessions are "
+            "kept, and until then the old one goes on working.",
+            f"Then `bff okta rotate-secret --retire` deactivates {', '.join(self.old)}." if self.old else "",
+        ]
+        return [line for line in told if line]
+
+    def as_json(self, shown: str | None) -> dict[str, Any]:
+        told = {
+            "new": self.new,
+            "made": self.made,
+            "verified": True,
+            "old": list(self.old),
+            "written": self.written,
+        }
+        return {**told, "client_secret": shown} if shown else told
+
+
+@dataclass(frozen=True, slots=True)
+class Retired:
+    kept: str
+    deactivated: tuple[str, ...]
+    deleted: tuple[str, ...]
+
+    def lines(self) -> list[str]:
+        told = [f"The secret {self.kept} stays, and the token endpoint accepts it."]
+        if self.deactivated:
+            told.append(
+                f"Deactivated {', '.join(self.deactivated)}. If something still needs it, Okta's console activates it "
+                "again; `bff okta rotate-secret --retire`, once more, deletes it."
+            )
+        if self.deleted:
+            told.append(f"Deleted {', '.join(self.deleted)}.")
+        return told if len(told) > 1 else [*told, "There was no other to retire."]
+
+    def as_json(self) -> dict[str, Any]:
+        return {"kept": self.kept, "deactivated": list(self.deactivated), "deleted": list(self.deleted)}
+
+
+def rotate(
+    api: ManagementApi, app: dict[str, Any], *, target: CredentialsFile | None, check: Callable[[str], Verdict]
+) -> Rotation:
+    """Nothing is written before the new secret is proved. Raises OktaManagementError and ConfigurationError.
+
+    A run that broke off is taken up: where two secrets are active, the newer one is the new one.
+    """
+    if target is not None:
+        target.prepare()
+    held = client_secrets.read(api, app["id"])
+    active = [secret for secret in held if secret.active]
+    made = len(active) < MOST
+    if made:
+        for dead in held if len(held) >= MOST else ():  # make room: Okta keeps two at most
+            if not dead.active:
+                client_secrets.delete(api, app["id"], dead)
+        active.append(client_secrets.create(api, app["id"]))
+    new = active[-1]
+    if (verdict := check(new.value)) != "accepted":
+        raise not_verified(verdict)
+    if target is not None:
+        target.write(ClientCredentials(client_id_of(app), new.value))
+    old = tuple(secret.id for secret in active[:-1])
+    return Rotation(new.id, made, old, str(target.path) if target is not None else None, new.value)
+
+
+def retire_old(
+    api: ManagementApi, app: dict[str, Any], desired: Desired, *, check: Callable[[str], Verdict]
+) -> Retired:
+    """Deactivates every active secret but the newest; deletes those that were inactive already.
+
+    Raises OktaManagementError where the settings do not hold the newest one: what still runs with the old one would
+    be refused from then on.
+    """
+    held = client_secrets.read(api, app["id"])
+    active = [secret for secret in held if secret.active]
+    if not active:
+        raise OktaManagementError("The app has no active secret.", "Run `bff okta rotate-secret`.")
+    new = active[-1]
+    if new.value not in desired.client_secrets:
+        problem = (
+            f"The settings do not hold the newest secret ({new.id}): what runs with an older one would be refused."
+        )
+        raise OktaManagementError(problem, "Deploy the new secret first; then run this with the settings of the BFF.")
+    if (verdict := check(new.value)) != "accepted":
+        raise not_verified(verdict)
+    for secret in active[:-1]:
+        client_secrets.retire(api, app["id"], secret)
+    dead = [secret for secret in held if not secret.active]
+    for secret in dead:
+        client_secrets.delete(api, app["id"], secret)
+    return Retired(new.id, _ids(active[:-1]), _ids(dead))
+
+
+def _ids(secrets: list[ClientSecret]) -> tuple[str, ...]:
+    return tuple(secret.id for secret in secrets)

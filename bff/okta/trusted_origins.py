@@ -1,0 +1,55 @@
+"""Trusted Origins: pages that may call Okta with Okta's own cookie (CORS), and to which Okta sends people (REDIRECT).
+
+A SPA behind the BFF calls the BFF only and needs none: there is one only where the settings name it.
+"""
+
+from typing import Any, Final, TypeAlias
+
+from bff.okta.desired import Desired
+from bff.okta.difference import Difference, Findings
+from bff.okta.management_api import ManagementApi
+
+Json: TypeAlias = dict[str, Any]
+SCOPES: Final = ("CORS", "REDIRECT")
+
+
+def read(api: ManagementApi, desired: Desired) -> tuple[Json, ...]:
+    """Nothing is asked of Okta where no origin is wanted: the credentials may lack the scope. May raise."""
+    return tuple(api.pages("/api/v1/trustedOrigins")) if desired.trusted_origins else ()
+
+
+def compare(there: tuple[Json, ...], desired: Desired) -> Findings:
+    found = []
+    for origin in desired.trusted_origins:
+        held = _held(there, origin)
+        missing = [scope for scope in SCOPES if scope not in _scopes(held)]
+        active = held is not None and held.get("status", "ACTIVE") == "ACTIVE"
+        if missing or not active:
+            has = None if held is None else {"scopes": _scopes(held), "status": held.get("status")}
+            wants = {"origin": origin, "scopes": [*_scopes(held), *missing], "status": "ACTIVE"}
+            why = "BFF_OKTA_TRUSTED_ORIGINS names it."
+            mend = "`bff okta apply` sets it; by hand: Security > API > Trusted Origins."
+            found.append(Difference("trusted_origins", "trusted_origin", has, wants, why, mend))
+    return Findings(tuple(found))
+
+
+def apply(api: ManagementApi, there: tuple[Json, ...], desired: Desired) -> None:
+    for origin in desired.trusted_origins:
+        held = _held(there, origin)
+        if held is None:
+            scopes = [{"type": scope} for scope in SCOPES]
+            api.post("/api/v1/trustedOrigins", {"name": f"BFF {origin}", "origin": origin, "scopes": scopes})
+            continue
+        path = f"/api/v1/trustedOrigins/{held['id']}"
+        if missing := [scope for scope in SCOPES if scope not in _scopes(held)]:
+            api.put(path, {**held, "scopes": [*held.get("scopes", []), *({"type": scope} for scope in missing)]})
+        if held.get("status", "ACTIVE") != "ACTIVE":
+            api.post(f"{path}/lifecycle/activate")
+
+
+def _held(there: tuple[Json, ...], origin: str) -> Json | None:
+    return next((one for one in there if one.get("origin") == origin), None)
+
+
+def _scopes(held: Json | None) -> list[str]:
+    return [str(scope.get("type")) for scope in (held or {}).get("scopes", [])]

@@ -1,0 +1,117 @@
+"""A document of the provider's, kept: one fetch at a time, the last good one for as long as no better one comes."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final, Generic, TypeVar
+
+from bff.errors import ProviderUnavailable
+
+logger = logging.getLogger(__name__)
+
+FIRST_RETRY: Final = 1.0  # seconds; doubled after every failure
+LONGEST_RETRY: Final = 60.0
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded(Generic[T]):
+    """A good document and how many seconds it counts as fresh."""
+
+    value: T
+    lifetime: float
+
+
+class CachedDocument(Generic[T]):
+    """`load` fetches and judges; it raises ProviderUnavailable within a bound of its own. `clock` is monotonic seconds.
+
+    A fresh document is given at once. A stale one is given at once too, while a new one is fetched behind it: nobody
+    waits for a provider that is away. Only where there is no document at all do callers wait, all for the same fetch.
+    The fetch is a task of its own, so a caller that gives up takes nothing from the others; and there is never a
+    second one beside it, so an old answer can't arrive after a newer one.
+    """
+
+    def __init__(self, name: str, load: Callable[[], Awaitable[Loaded[T]]], *, clock: Callable[[], float]) -> None:
+        self._name, self._load, self._clock = name, load, clock
+        self._value: T | None = None
+        self._fresh_until = 0.0
+        self._failures = 0
+        self._retry_at = 0.0
+        self._problem: ProviderUnavailable | None = None
+        self._fetch: asyncio.Task[None] | None = None
+
+    @property
+    def value(self) -> T | None:
+        """The last good document, without asking for one."""
+        return self._value
+
+    @property
+    def problem(self) -> ProviderUnavailable | None:
+        """Why the last fetch failed; None once one has succeeded."""
+        return self._problem
+
+    @property
+    def loading(self) -> bool:
+        """A fetch is under way."""
+        return self._fetch is not None and not self._fetch.done()
+
+    async def get(self) -> T:
+        """The document. Raises ProviderUnavailable only when there never was a good one."""
+        if self._value is None:
+            await self.reload()
+        elif self._clock() >= self._fresh_until:
+            self._start()
+        if self._value is None:
+            raise self._unavailable()
+        return self._value
+
+    async def reload(self) -> None:
+        """Waits for the fetch under way, or for a new one, unless the last failure asks for patience. Never raises."""
+        fetch = self._start()
+        if fetch is not None:
+            await asyncio.shield(fetch)
+
+    async def close(self) -> None:
+        if self._fetch is not None and self.loading:
+            self._fetch.cancel()
+            await asyncio.wait([self._fetch])
+
+    def _start(self) -> "asyncio.Task[None] | None":
+        if self.loading:
+            return self._fetch
+        if self._clock() < self._retry_at:
+            return None
+        self._fetch = asyncio.create_task(self._fetch_once(), name=f"fetch {self._name}")
+        return self._fetch
+
+    async def _fetch_once(self) -> None:
+        try:
+            loaded = await self._load()
+        except ProviderUnavailable as problem:
+            self._failed(problem)
+        except Exception as error:  # a document that our own code stumbles over must not take the process along
+            self._failed(ProviderUnavailable(f"The {self._name} could not be read ({type(error).__name__})."))
+        else:
+            self._value, self._problem, self._failures, self._retry_at = loaded.value, None, 0, 0.0
+            self._fresh_until = self._clock() + loaded.lifetime
+
+    def _failed(self, problem: ProviderUnavailable) -> None:
+        self._failures += 1
+        wait = min(LONGEST_RETRY, FIRST_RETRY * 2.0 ** min(self._failures - 1, 10))
+        self._problem, self._retry_at = problem, self._clock() + wait
+        extra = {
+            "document": self._name,
+            "why": str(problem),
+            "failures": self._failures,
+            "kept": self._value is not None,
+        }
+        logger.warning("a document of the provider could not be fetched", extra=extra)
+
+    def _unavailable(self) -> ProviderUnavailable:
+        """A new exception each time: one object raised to many callers would collect all their tracebacks."""
+        wait = max(1, round(self._retry_at - self._clock()))
+        detail = self._problem.detail if self._problem is not None else None
+        kind = type(self._problem) if self._problem is not None else ProviderUnavailable
+        return kind(detail, retry_after=wait)

@@ -1,0 +1,258 @@
+"""The OpenID provider over HTTP: sends what `bff.oidc` writes, and has `bff.oidc` judge what comes back."""
+
+import asyncio
+import logging
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from bff import metrics, tracing
+from bff.errors import ProviderUnavailable
+from bff.oidc.challenge import USE_NONCE, asks_for_nonce
+from bff.oidc.client_auth import ClientAuthentication
+from bff.oidc.dpop_nonces import DpopNonces
+from bff.oidc.jwks import KeySet
+from bff.oidc.metadata import MAX_METADATA_BYTES, ProviderMetadata
+from bff.oidc.pushed_authorization import NotPushed, PushAnswer, Pushed, judge_push_answer
+from bff.oidc.strict_json import JsonRefused, read_object
+from bff.oidc.token import (
+    MAX_ANSWER_BYTES,
+    Denied,
+    NoAnswer,
+    TokenAnswer,
+    TokenType,
+    code_exchange_form,
+    judge_token_answer,
+    refresh_form,
+    revocation_form,
+)
+from bff.provider.discovery import discovery
+from bff.provider.http_exchange import HttpAnswer, HttpExchange, Outcome
+from bff.provider.key_set import KeySetCache
+
+logger = logging.getLogger(__name__)
+
+PUSH_WITHIN: Final = 3.0  # seconds; a person is waiting, and there is another way
+
+_OUTCOMES: Final = {"Granted": "granted", "Denied": "denied", "Postponed": "postponed", "NoAnswer": "no_answer"}
+
+
+class HttpProvider:
+    """Implements `bff.oidc.provider.OpenIDProvider`. `timeout` is in seconds and bounds every exchange as a whole.
+
+    `clock` is the wall clock, for assertions and HTTP dates; `monotonic` is for the age of documents.
+    """
+
+    def __init__(
+        self,
+        issuer: str,
+        client_auth: ClientAuthentication,
+        *,
+        timeout: float = 8.0,
+        proxy: str | None = None,
+        ca_file: Path | None = None,
+        clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._client_auth, self._timeout, self._clock = client_auth, timeout, clock
+        self._live = 0  # which of the configured secrets the provider took last
+        self._nonces = DpopNonces()
+        self._http = HttpExchange(proxy=proxy, ca_file=ca_file)
+        self._metadata = discovery(self._fetch_document, issuer, clock=monotonic)
+        self._keys = KeySetCache(self._fetch_document, self._metadata, clock=monotonic)
+
+    def authenticate_as(self, client_auth: ClientAuthentication) -> None:
+        """Takes over other secrets or another key; a request under way goes on with what it began with."""
+        self._client_auth, self._live = client_auth, 0
+
+    @property
+    def problem(self) -> ProviderUnavailable | None:
+        """Why the last fetch of metadata or keys failed, for readiness and `doctor`; None when all is well."""
+        return self._metadata.problem or self._keys.document.problem
+
+    async def metadata(self) -> ProviderMetadata:
+        return await self._metadata.get()
+
+    async def keys(self, kid: str | None = None) -> KeySet:
+        return await self._keys.get(kid)
+
+    async def push(self, parameters: Mapping[str, str]) -> PushAnswer:
+        within = min(self._timeout, PUSH_WITHIN)
+        deadline = asyncio.get_running_loop().time() + within
+        endpoint = await self._endpoint("pushed_authorization_request_endpoint", within)
+        if endpoint is None:
+            return NotPushed("the provider has no endpoint for it")
+        with tracing.span("provider push", "client"):
+            outcome, _ = await self._post(endpoint, parameters, deadline, lambda: True)
+        if isinstance(outcome, NoAnswer) or not outcome.complete:
+            answer: PushAnswer = NotPushed(outcome.why)
+        else:
+            answer = judge_push_answer(outcome.status, outcome.body)
+        counted = "granted" if isinstance(answer, Pushed) else "denied" if answer.refused else "no_answer"
+        metrics.PROVIDER_REQUESTS.labels(endpoint="push", outcome=counted).inc()
+        return answer
+
+    async def exchange_code(
+        self, code: str, *, redirect_uri: str, code_verifier: str, dpop_key: str | None = None
+    ) -> TokenAnswer:
+        form = code_exchange_form(code, redirect_uri=redirect_uri, code_verifier=code_verifier)
+        return await self._ask_for_tokens(form, self._timeout, lambda: True, dpop_key, counted_as="code")
+
+    async def refresh(
+        self,
+        refresh_token: str,
+        *,
+        answer_within: float,
+        may_send: Callable[[], bool] = lambda: True,
+        dpop_key: str | None = None,
+    ) -> TokenAnswer:
+        form = refresh_form(refresh_token)
+        return await self._ask_for_tokens(form, answer_within, may_send, dpop_key, counted_as="refresh")
+
+    async def userinfo(self, access_token: str, *, dpop_key: str | None = None) -> Mapping[str, Any]:
+        metadata = await self.metadata()
+        if metadata.userinfo_endpoint is None:
+            raise ProviderUnavailable("The provider has no UserInfo endpoint.")
+        endpoint, deadline = metadata.userinfo_endpoint, asyncio.get_running_loop().time() + self._timeout
+        with tracing.span("provider userinfo", "client"):
+            answer = await self._get_userinfo(endpoint, access_token, dpop_key, deadline)
+            if dpop_key is not None and isinstance(answer, HttpAnswer):
+                told = self._nonces.remember(endpoint, answer.headers.get("dpop-nonce"))
+                challenge = answer.headers.get("www-authenticate", "").encode("latin-1", "replace")
+                if told and answer.status == 401 and asks_for_nonce([challenge]):
+                    answer = await self._get_userinfo(endpoint, access_token, dpop_key, deadline)
+        try:
+            claims = read_object(_document(answer, "UserInfo").body, max_bytes=MAX_ANSWER_BYTES)
+        except (ProviderUnavailable, JsonRefused) as refused:
+            metrics.PROVIDER_REQUESTS.labels(endpoint="userinfo", outcome="no_answer").inc()
+            raise ProviderUnavailable(f"The UserInfo answer cannot be used: {refused}") from None
+        metrics.PROVIDER_REQUESTS.labels(endpoint="userinfo", outcome="granted").inc()
+        return claims
+
+    async def _get_userinfo(self, endpoint: str, access_token: str, dpop_key: str | None, deadline: float) -> Outcome:
+        headers = {"authorization": f"Bearer {access_token}"}
+        if dpop_key is not None:
+            proof = self._nonces.proof(dpop_key, "GET", endpoint, self._clock(), access_token)
+            headers = {"authorization": f"DPoP {access_token}", "dpop": proof}
+        left = max(0.0, deadline - asyncio.get_running_loop().time())
+        return await self._http.send("GET", endpoint, within=left, limit=MAX_ANSWER_BYTES, headers=headers)
+
+    async def revoke(self, token: str, token_type_hint: str, *, within: float) -> bool:
+        deadline = asyncio.get_running_loop().time() + within
+        endpoint = await self._endpoint("revocation_endpoint", within)
+        if endpoint is None:
+            return False
+        with tracing.span("provider revocation", "client"):
+            answer, _ = await self._post(endpoint, revocation_form(token, token_type_hint), deadline, lambda: True)
+        revoked = isinstance(answer, HttpAnswer) and answer.status == 200
+        metrics.PROVIDER_REQUESTS.labels(endpoint="revocation", outcome="granted" if revoked else "no_answer").inc()
+        return revoked
+
+    async def close(self) -> None:
+        await self._keys.document.close()
+        await self._metadata.close()
+        await self._http.close()
+
+    async def _ask_for_tokens(
+        self,
+        form: Mapping[str, str],
+        within: float,
+        may_send: Callable[[], bool],
+        dpop_key: str | None,
+        *,
+        counted_as: str,
+    ) -> TokenAnswer:
+        deadline = asyncio.get_running_loop().time() + within
+        with tracing.span(f"provider {counted_as}", "client") as span:
+            endpoint = await self._endpoint("token_endpoint", within)
+            if endpoint is None:
+                answer: TokenAnswer = NoAnswer(False, "the provider's metadata is not to be had")
+            else:
+                _, answer = await self._post(endpoint, form, deadline, may_send, dpop_key)
+            outcome = _OUTCOMES[type(answer).__name__]
+            span.set("bff.outcome", outcome)
+            if isinstance(answer, NoAnswer):
+                span.fail(outcome)
+        metrics.PROVIDER_REQUESTS.labels(endpoint=counted_as, outcome=outcome).inc()
+        return answer
+
+    async def _endpoint(self, name: str, within: float) -> str | None:
+        try:
+            async with asyncio.timeout(within):
+                endpoint: str | None = getattr(await self.metadata(), name)
+        except (ProviderUnavailable, TimeoutError):
+            return None
+        return endpoint
+
+    async def _post(
+        self,
+        endpoint: str,
+        form: Mapping[str, str],
+        deadline: float,
+        may_send: Callable[[], bool],
+        dpop_key: str | None = None,
+    ) -> tuple[Outcome, TokenAnswer]:
+        """Posts as the client, with the next secret when one is refused: `invalid_client` consumes nothing. Neither
+        does `use_dpop_nonce` (RFC 9449 section 8), which is answered once with the nonce that came along.
+
+        All attempts share one deadline (seconds of the loop's clock).
+        """
+        client_auth = self._client_auth
+        candidates = client_auth.candidates
+        first, tried, nonce_taken = self._live, 0, False
+        while True:
+            position = (first + tried) % len(candidates)
+            credentials = client_auth.credentials(
+                candidates[position], endpoint=endpoint, now=self._clock(), jti=secrets.token_urlsafe(16)
+            )
+            proof = {} if dpop_key is None else {"dpop": self._nonces.proof(dpop_key, "POST", endpoint, self._clock())}
+            outcome = await self._http.send(
+                "POST",
+                endpoint,
+                within=max(0.0, deadline - asyncio.get_running_loop().time()),
+                limit=MAX_ANSWER_BYTES,
+                headers={**credentials.headers, **proof},
+                form={**form, **credentials.form},
+                may_send=may_send,
+            )
+            answer = self._judge(outcome, "Bearer" if dpop_key is None else "DPoP")
+            if dpop_key is not None and isinstance(outcome, HttpAnswer):
+                told = self._nonces.remember(endpoint, outcome.headers.get("dpop-nonce"))
+                if told and not nonce_taken and isinstance(answer, Denied) and answer.error == USE_NONCE:
+                    nonce_taken = True
+                    continue
+            tried += 1
+            if isinstance(answer, Denied) and answer.error == "invalid_client":
+                if tried < len(candidates):
+                    continue
+                logger.error("the provider refuses every configured client secret or key")
+            elif isinstance(outcome, HttpAnswer) and position != self._live and client_auth is self._client_auth:
+                logger.warning("the provider took the other client secret", extra={"position": position + 1})
+                self._live = position
+            return outcome, answer
+
+    def _judge(self, outcome: Outcome, token_type: TokenType) -> TokenAnswer:
+        if isinstance(outcome, NoAnswer):
+            return outcome
+        answer = judge_token_answer(outcome.status, outcome.headers, outcome.body, self._clock(), token_type=token_type)
+        if isinstance(answer, NoAnswer) and outcome.why:
+            return NoAnswer(answer.may_have_been_sent, outcome.why, answer.retry_after)
+        return answer
+
+    async def _fetch_document(self, url: str) -> HttpAnswer:
+        with tracing.span("provider document", "client"):
+            answer = await self._http.send("GET", url, within=self._timeout, limit=MAX_METADATA_BYTES)
+        return _document(answer, "document")
+
+
+def _document(answer: Outcome, what: str) -> HttpAnswer:
+    """An answer whose body may be judged. Raises ProviderUnavailable."""
+    if isinstance(answer, NoAnswer):
+        raise ProviderUnavailable(f"The {what} could not be fetched: {answer.why}.")
+    if answer.status != 200:  # a redirect is an answer like any other: it is not followed
+        raise ProviderUnavailable(f"The {what} could not be fetched: status {answer.status}.")
+    if not answer.complete:
+        raise ProviderUnavailable(f"The {what} could not be fetched: {answer.why}.")
+    return answer

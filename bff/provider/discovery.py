@@ -1,0 +1,23 @@
+"""The provider's discovery document, fetched and kept (OIDC Discovery 1.0 section 4)."""
+
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeAlias
+
+from bff.oidc.metadata import ProviderMetadata, parse_metadata
+from bff.provider.cached_document import CachedDocument, Loaded
+from bff.provider.http_exchange import HttpAnswer
+
+LIFETIME: Final = 3600.0  # seconds; endpoints move rarely, and the last good document is kept in any case
+
+FetchDocument: TypeAlias = Callable[[str], Awaitable[HttpAnswer]]  # raises ProviderUnavailable
+
+
+def discovery(fetch: FetchDocument, issuer: str, *, clock: Callable[[], float]) -> CachedDocument[ProviderMetadata]:
+    """The document at `{issuer}/.well-known/openid-configuration`. `clock` is monotonic seconds."""
+    url = issuer.rstrip("/") + "/.well-known/openid-configuration"
+
+    async def load() -> Loaded[ProviderMetadata]:
+        answer = await fetch(url)
+        return Loaded(parse_metadata(answer.body, issuer), LIFETIME)
+
+    return CachedDocument("discovery document", load, clock=clock)

@@ -1,0 +1,168 @@
+"""One request to the provider and its answer: bounded in time and size, and honest about whether anything was sent."""
+
+import asyncio
+import ssl
+import zlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from pathlib import Path
+from typing import Any, Final, Literal, TypeAlias
+from urllib.parse import urlencode
+
+import httpx
+
+from bff import __version__
+from bff.oidc.token import NoAnswer
+
+USER_AGENT: Final = f"okta-bff/{__version__}"
+MAX_CONNECTIONS: Final = 50
+# Short: a connection that the provider closes as we write turns a refresh into one of unknown outcome.
+KEEP_ALIVE_SECONDS: Final = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class HttpAnswer:
+    """`complete` is False when the status arrived but the body was broken, too large or late: `body` is empty then."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes = field(repr=False)
+    complete: bool = True
+    why: str = ""
+
+
+Outcome: TypeAlias = HttpAnswer | NoAnswer
+
+
+@cache
+def _public_authorities() -> ssl.SSLContext:
+    """Read once for all clients of a process: it takes 20 ms and more than a megabyte."""
+    return httpx.create_ssl_context(trust_env=False)
+
+
+class _NotAnyMore(Exception):
+    """`may_send` said no."""
+
+
+class _BodyRefused(Exception):
+    pass
+
+
+class HttpExchange:
+    """The provider's own HTTP client: no environment, no redirects, no cookies, nothing of a browser's request.
+
+    Okta takes a token request with an `Origin` header for a browser's and refuses it, so no header is ever passed on.
+    """
+
+    def __init__(self, *, proxy: str | None = None, ca_file: Path | None = None) -> None:
+        self._client = httpx.AsyncClient(
+            trust_env=False,
+            follow_redirects=False,
+            proxy=proxy,
+            verify=_public_authorities() if ca_file is None else ssl.create_default_context(cafile=str(ca_file)),
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+            limits=httpx.Limits(
+                max_connections=MAX_CONNECTIONS,
+                max_keepalive_connections=MAX_CONNECTIONS,
+                keepalive_expiry=KEEP_ALIVE_SECONDS,
+            ),
+            # The deadline around each exchange is the only one: httpx's own count each read, and never end in sum.
+            timeout=None,  # noqa: S113
+            headers={"user-agent": USER_AGENT, "accept": "application/json", "accept-encoding": "gzip"},
+        )
+
+    async def send(
+        self,
+        method: Literal["GET", "POST"],
+        url: str,
+        *,
+        within: float,
+        limit: int,
+        headers: Mapping[str, str] | None = None,
+        form: Mapping[str, str] | None = None,
+        may_send: Callable[[], bool] = lambda: True,
+    ) -> Outcome:
+        """Answers within `within` seconds; reads at most `limit` bytes, counted as sent and as unpacked. Never raises.
+
+        `may_send` is asked as the first byte is about to leave. NoAnswer(False) proves that none did.
+        """
+        sent = False
+        answered: HttpAnswer | None = None
+        connecting: Any = None
+
+        async def trace(event: str, info: Mapping[str, Any]) -> None:
+            # Name resolution, connecting, TLS and a proxy's CONNECT come before this; the request itself after it.
+            nonlocal sent, connecting
+            if event == "connection.connect_tcp.complete":
+                connecting = info["return_value"]
+            if event.endswith("send_request_headers.started") and info["request"].method != b"CONNECT":
+                if not may_send():
+                    raise _NotAnyMore
+                sent, connecting = True, None
+
+        request = self._client.build_request(
+            method,
+            url,
+            headers={**(headers or {}), **({"content-type": "application/x-www-form-urlencoded"} if form else {})},
+            content=urlencode(form).encode() if form else None,
+            extensions={"trace": trace},
+        )
+        try:
+            async with asyncio.timeout(within):
+                response = await self._client.send(request, stream=True)
+                try:
+                    answered = HttpAnswer(response.status_code, response.headers, b"", complete=False)
+                    body = await _read(response, limit)
+                finally:
+                    await response.aclose()
+            return HttpAnswer(response.status_code, response.headers, body)
+        except _NotAnyMore:
+            return NoAnswer(False, "it was too late to send")
+        except TimeoutError:
+            why = f"no answer within {within:.1f} s"
+        except _BodyRefused as refused:
+            why = str(refused)
+        except Exception as error:  # whatever httpx, httpcore, anyio, ssl or h11 let through
+            why = _cause(error)
+        finally:
+            if connecting is not None:  # httpcore 1.0 leaves the socket open when it is cancelled in a TLS handshake
+                await connecting.aclose()
+        if answered is not None:
+            return HttpAnswer(answered.status, answered.headers, b"", complete=False, why=why)
+        return NoAnswer(sent, why)
+
+    async def close(self) -> None:
+        await self._client.aclose()
+
+
+async def _read(response: httpx.Response, limit: int) -> bytes:
+    """Unpacks by hand: httpx would turn one chunk of a gzip bomb into gigabytes before anyone could count them."""
+    encoding = response.headers.get("content-encoding", "identity").strip().lower()
+    if encoding not in ("", "identity", "gzip", "x-gzip"):
+        raise _BodyRefused("the body has an encoding that was not asked for")
+    unpack = zlib.decompressobj(wbits=31) if "gzip" in encoding else None
+    received, body = 0, bytearray()
+    async for chunk in response.aiter_raw():
+        received += len(chunk)
+        try:
+            body += chunk if unpack is None else unpack.decompress(chunk, limit + 1 - len(body))
+        except zlib.error:
+            raise _BodyRefused("the body is not the gzip it says it is") from None
+        if max(received, len(body)) > limit:
+            raise _BodyRefused(f"the body is longer than {limit} bytes")
+    if unpack is not None and received and not unpack.eof:
+        raise _BodyRefused("the body is truncated")
+    return bytes(body)
+
+
+def _cause(error: Exception) -> str:
+    """The kinds of error, outermost first, without their messages: those may quote a URL or a header."""
+    names: list[str] = []
+    cause: BaseException | None = error
+    while cause is not None and len(names) < 4:
+        if type(cause).__name__ not in names:
+            names.append(type(cause).__name__)
+        cause = cause.__cause__ or cause.__context__
+    return " from ".join(names)

@@ -1,0 +1,80 @@
+"""The provider's signing keys, fetched and kept: known keys stay good through an outage, unknown ones cost no storm."""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from bff import metrics
+from bff.errors import ProviderUnavailable
+from bff.oidc.jwks import KeySet, parse_key_set
+from bff.oidc.metadata import ProviderMetadata
+from bff.provider.cached_document import CachedDocument, Loaded
+from bff.provider.discovery import FetchDocument
+
+SHORTEST_LIFETIME: Final = 60.0  # seconds: `no-store` must not mean one fetch per sign-in
+LONGEST_LIFETIME: Final = 86400.0  # Okta says 44 days at times; a key pulled in an emergency must not live on that long
+USUAL_LIFETIME: Final = 3600.0
+# At most one fetch in this many seconds is caused by tokens with unknown kids, forged ones by the thousand included.
+UNKNOWN_KID_COOL_DOWN: Final = 10.0
+
+
+class KeySetCache:
+    """`clock` is monotonic seconds."""
+
+    def __init__(
+        self, fetch: FetchDocument, metadata: CachedDocument[ProviderMetadata], *, clock: Callable[[], float]
+    ) -> None:
+        self._clock = clock
+        self._asked_at: float | None = None
+
+        async def load() -> Loaded[KeySet]:
+            try:
+                answer = await fetch((await metadata.get()).jwks_uri)
+                loaded = Loaded(parse_key_set(answer.body), lifetime(answer.headers))
+            except ProviderUnavailable:
+                metrics.JWKS_FETCHES.labels(outcome="failed").inc()
+                raise
+            metrics.JWKS_FETCHES.labels(outcome="fetched").inc()
+            return loaded
+
+        self.document = CachedDocument("JWKS document", load, clock=clock)
+
+    async def get(self, kid: str | None = None) -> KeySet:
+        """The keys; with a `kid` that they lack, fetched anew if the cool-down allows it.
+
+        Raises ProviderUnavailable when there are no keys at all, or when the kid is unknown and the fetch that could
+        have brought it failed: nobody knows then whether the token is forged.
+        """
+        cold = self.document.value is None
+        keys = await self.document.get()
+        if kid is None or keys.has(kid) or cold:
+            return keys
+        if self.document.loading:  # it may bring the key, and costs nothing more
+            await self.document.reload()
+            keys = await self.document.get()
+        if not keys.has(kid) and self._may_ask_again():
+            await self.document.reload()
+            keys = await self.document.get()
+        if not keys.has(kid) and self.document.problem is not None:
+            raise ProviderUnavailable("The signing keys could not be fetched.", retry_after=int(UNKNOWN_KID_COOL_DOWN))
+        return keys
+
+    def _may_ask_again(self) -> bool:
+        now = self._clock()
+        if self._asked_at is not None and now - self._asked_at < UNKNOWN_KID_COOL_DOWN:
+            return False
+        self._asked_at = now
+        return True
+
+
+def lifetime(headers: Mapping[str, str]) -> float:
+    """Seconds that a JWKS answer is fresh: Cache-Control max-age less Age (RFC 9111), within our own bounds."""
+    directives = [each.strip().lower() for each in headers.get("cache-control", "").split(",")]
+    if "no-store" in directives or "no-cache" in directives:
+        return SHORTEST_LIFETIME
+    age = headers.get("age", "").strip()
+    for directive in directives:
+        if match := re.fullmatch(r'max-age="?([0-9]{1,12})"?', directive):
+            spent = float(age) if re.fullmatch(r"[0-9]{1,12}", age) else 0.0
+            return min(max(float(match[1]) - spent, SHORTEST_LIFETIME), LONGEST_LIFETIME)
+    return USUAL_LIFETIME

@@ -1,0 +1,37 @@
+"""DPoP on the way to an upstream (RFC 9449 section 7): a proof for each request, and the nonce that it must carry."""
+
+from collections.abc import Callable
+from typing import Final, TypeAlias
+
+from bff.oidc.challenge import asks_for_nonce
+from bff.oidc.dpop_nonces import DpopNonces
+from bff.proxy.headers import Header
+from bff.proxy.upstream import Route
+
+# Method, URL, access token and nonce of one request; answers its proof. Whoever has the session has its key.
+Prove: TypeAlias = Callable[[str, str, str, str | None], str]
+
+NONCE: Final = b"dpop-nonce"
+
+
+class DpopProofs:
+    """One for each proxy: it remembers the nonces of upstreams."""
+
+    def __init__(self) -> None:
+        self._nonces = DpopNonces()
+
+    def proof(self, prove: Prove, route: Route, method: str, target: bytes, token: str) -> bytes:
+        """For one request; a repetition of it needs another one."""
+        path, origin = target.partition(b"?")[0].decode("ascii"), _origin(route)
+        return prove(method, origin + path, token, self._nonces.of(origin)).encode("ascii")
+
+    def wants_nonce(self, route: Route, status: int, headers: list[Header]) -> bool:
+        """Remembers the nonce of an answer; True if the request was refused for the lack of it."""
+        told = next((value for name, value in headers if name == NONCE), None)
+        if told is None or not self._nonces.remember(_origin(route), told.decode("latin-1")):
+            return False
+        return status == 401 and asks_for_nonce(value for name, value in headers if name == b"www-authenticate")
+
+
+def _origin(route: Route) -> str:
+    return f"{route.upstream.scheme}://{route.upstream.authority}"

@@ -1,0 +1,126 @@
+"""One request and its answer on one connection, and the reasons to give up: the clock, the client, the session's end.
+
+All of them act on the connection (`fail`), never by cancelling a task: every wait hangs on the connection.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final, TypeAlias
+
+from bff.errors import BffError, InvalidRequest, UpstreamTimeout
+from bff.proxy.connection import ConnectionBroke, ResponseHead, UpstreamConnection
+from bff.proxy.headers import Header
+from bff.proxy.request_body import ClientGone, RequestBody
+from bff.proxy.upstream import Route
+from bff.session.stream_end import StreamEnd
+
+WATCH_AFTER: Final = 0.1  # seconds after which a client that is still waiting is watched for hanging up
+LASTING_AFTER: Final = 1.0  # seconds after which an exchange is no longer short: the session's end cuts it
+SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+
+GiveUp: TypeAlias = Callable[[StreamEnd], None]
+# Told of an exchange that lasts: whom to call when its session ends, and whether it is an event stream. Answers what
+# takes it off again.
+OnLasting: TypeAlias = Callable[[GiveUp, bool], Callable[[], None]]
+
+
+class CutShort(Exception):
+    """We ended it ourselves, for this reason."""
+
+    def __init__(self, end: StreamEnd) -> None:
+        super().__init__(type(end).__name__)
+        self.end = end
+
+
+class Exchange:
+    def __init__(
+        self, connection: UpstreamConnection, route: Route, body: RequestBody, on_lasting: OnLasting | None
+    ) -> None:
+        self.connection = connection
+        self._route, self._body, self._on_lasting = route, body, on_lasting
+        self._loop = asyncio.get_running_loop()
+        self._begun_at = self._loop.time()
+        self._safe = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._upload: asyncio.Task[None] | None = None
+        self._watcher: asyncio.Task[None] | None = None
+        self._release: Callable[[], None] | None = None
+
+    async def begin(self, method: str, target: bytes, headers: list[Header]) -> ResponseHead:
+        """Raises what broke the exchange: ConnectionBroke, UpstreamTimeout, RequestTooLarge, ClientGone, CutShort."""
+        connection, body = self.connection, self._body
+        self._safe = method in SAFE
+        connection.send_head(method.encode("ascii"), target, headers, length=body.length)
+        if body.present:
+            connection.send_body(body.first)
+            if body.ended:
+                connection.end_body()
+            else:
+                self._upload = self._loop.create_task(self._send_body())
+        first_look = min(WATCH_AFTER, self._route.timeout, self._route.idle_timeout)
+        self._timer = self._loop.call_later(first_look, self._look)
+        return await connection.head()
+
+    def answering(self, head: ResponseHead) -> None:
+        """The answer begins. An event stream is known for one at once, everything else by its lasting."""
+        if self._on_lasting is None:
+            return
+        for name, value in head.headers:
+            if name == b"content-type" and value.startswith(b"text/event-stream"):
+                self._lasts(stream=True)
+                return
+        if self._loop.time() - self._begun_at >= LASTING_AFTER:
+            self._lasts(stream=False)
+
+    def _lasts(self, *, stream: bool) -> None:
+        if self._on_lasting is not None and (self._release is None or stream):
+            if self._release is not None:
+                self._release()
+            self._release = self._on_lasting(lambda end: self.connection.fail(CutShort(end)), stream)
+
+    async def _send_body(self) -> None:
+        try:
+            while not self._body.ended:
+                await self.connection.drain()
+                self.connection.send_body(await self._body.next())
+            self.connection.end_body()
+        except (BffError, ClientGone, ConnectionBroke, CutShort) as error:
+            self.connection.fail(error)
+
+    def _look(self) -> None:
+        connection = self.connection
+        if self._watcher is None and self._body.ended:
+            self._watcher = self._loop.create_task(self._watch_client())
+        now, since = self._loop.time(), connection.waiting_since
+        limit = self._route.idle_timeout if connection.heard_head else self._route.timeout
+        left = limit if since is None else since + limit - now
+        if left <= 0:
+            if self._body.awaited:
+                connection.fail(InvalidRequest("The request body stopped arriving."))
+            else:
+                connection.fail(UpstreamTimeout())
+            return
+        soon = left if self._watcher is not None else min(left, WATCH_AFTER)
+        short_for = self._begun_at + LASTING_AFTER - now
+        if short_for > 0:
+            soon = min(soon, short_for)
+        elif self._safe or connection.heard_head:
+            # A request that may change something is not cut off before its answer: nobody would know what it did.
+            self._lasts(stream=False)
+        self._timer = self._loop.call_later(min(soon, self._route.idle_timeout), self._look)
+
+    async def _watch_client(self) -> None:
+        """Once the body is read, all that can come is the news that the client hung up."""
+        while (await self._body.receive())["type"] != "http.disconnect":
+            pass
+        if not self.connection.finished:
+            self.connection.fail(ClientGone())
+
+    def end(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._release is not None:
+            self._release()
+        for task in (self._upload, self._watcher):
+            if task is not None:
+                task.cancel()

@@ -1,0 +1,21 @@
+"""What ASGI has no word for: ending a client's connection without an answer, and that a body follows at once.
+
+Our server protocols (`bff.endpoints.http_protocol`) put the first into the scope. Under another server the caller has
+to raise, and that server ends the connection with an error in its log. The second is a hint; others pass it over.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+HANG_UP: Final = "bff.hang_up"
+# In the message that begins an answer whose body is sent next, with no wait between: nobody needs the head sooner.
+BODY_FOLLOWS: Final = "bff.body_follows"
+
+
+def hang_up(scope: Mapping[str, Any], *, at_once: bool) -> bool:
+    """True if the connection is ending now: what was written still goes out, unless it is to end `at_once`."""
+    end = scope.get(HANG_UP)
+    if end is None:
+        return False
+    end(at_once)
+    return True

@@ -1,0 +1,254 @@
+"""Header hygiene: what of the client's headers an upstream may see, and what of the upstream's a browser may see."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final, TypeAlias
+from urllib.parse import urlsplit
+
+from bff.proxy.cookies import cookie_for_browser, cookies_for_upstream
+from bff.proxy.upstream import Route
+
+Header: TypeAlias = tuple[bytes, bytes]
+
+# RFC 9110 section 7.6.1, and what intermediaries of the field have to stop as well.
+_HOP_BY_HOP: Final = frozenset(
+    b"connection keep-alive proxy-connection te trailer transfer-encoding upgrade http2-settings".split()
+)
+
+# Never from a client: what we say ourselves, what would say who the user is, and what would change the request's
+# meaning behind our back (method, path or host overrides).
+_NEVER_UP: Final = _HOP_BY_HOP | frozenset(
+    b"""
+    authorization dpop cookie cookie2 host content-length expect max-forwards origin referer via x-csrf x-background
+    forwarded x-forwarded x-real-ip x-client-ip client-ip true-client-ip x-cluster-client-ip x-originating-ip
+    cf-connecting-ip cf-connecting-ipv6 fastly-client-ip x-appengine-user-ip
+    x-host x-http-host-override x-original-host x-original-url x-original-uri x-original-method x-rewrite-url
+    x-url-scheme x-scheme front-end-https x-http-method x-http-method-override x-method-override
+    x-user x-username x-user-id x-user-name x-user-email x-user-roles x-user-groups x-userid x-email x-groups x-roles
+    x-identity x-principal x-subject x-sub x-role x-scopes x-permissions
+    x-consumer-id x-consumer-username x-consumer-custom-id x-credential-identifier x-anonymous-consumer
+    x-access-token x-id-token x-userinfo x-jwt-assertion x-jwt-payload x-client-cert x-client-dn x-client-verify
+    x-ssl-cert x-impersonate-user x-middleware-subrequest traceparent tracestate baggage
+    """.split()
+)
+_NEVER_UP_PREFIXES: Final = (
+    b"sec-",
+    b"proxy-",
+    b"x-forwarded-",
+    b"x-auth-",
+    b"x-authenticated-",
+    b"x-authentik-",
+    b"x-okta-",
+    b"x-remote-",
+    b"remote-",
+    b"x-webauth-",
+    b"x-ms-client-principal",
+    b"x-ms-token-",
+    b"x-goog-authenticated-user-",
+    b"x-goog-iap-",
+    b"x-amzn-oidc-",
+    b"x-vouch-",
+    b"x-pomerium-",
+    b"x-token-",
+    b"x-envoy-",
+    b"x-internal-",
+    b"ssl-client-",
+    b"x-ssl-client-",
+    b"x-accel-",
+    b"cf-access-",
+    b"tailscale-user-",
+)
+
+# Never to a browser. `clear-site-data` and `set-cookie` could sign somebody out; `x-accel-*` and `x-sendfile` would be
+# obeyed by a proxy in front of us; CORS, HSTS and alternative services are this site's to say, not an API's.
+_NEVER_DOWN: Final = _HOP_BY_HOP | frozenset(
+    b"""
+    set-cookie set-cookie2 server date via x-powered-by x-aspnet-version x-aspnetmvc-version x-generator x-runtime
+    x-backend-server x-served-by x-upstream x-forwarded-server www-authenticate authentication-info dpop-nonce alt-svc
+    strict-transport-security public-key-pins public-key-pins-report-only expect-ct nel report-to reporting-endpoints
+    clear-site-data service-worker-allowed refresh x-sendfile x-content-type-options x-original-url x-rewrite-url
+    """.split()
+)
+_NEVER_DOWN_PREFIXES: Final = (b"access-control-", b"proxy-", b"x-accel-", b"x-envoy-")
+
+# Directives by which an upstream has decided about shared caches itself.
+_WHO_STORES: Final = frozenset({b"private", b"no-store", b"public", b"s-maxage"})
+
+# What of an upstream's headers is looked at before a browser gets it.
+_JUDGED: Final = frozenset(
+    {b"cache-control", b"cross-origin-resource-policy", b"content-length", b"location", b"content-location"}
+)
+_NOTHING: Final[frozenset[bytes]] = frozenset()
+_LINE_BREAK: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+
+
+@dataclass(frozen=True, slots=True)
+class PublicOrigin:
+    """Where browsers find us, from the settings and never from a request. `host` carries the port, if any."""
+
+    scheme: str
+    host: str
+
+    @classmethod
+    def parse(cls, public_url: str) -> "PublicOrigin":
+        parts = urlsplit(public_url)
+        return cls(parts.scheme, parts.netloc)
+
+
+@lru_cache(maxsize=256)
+def _stays_here(name: bytes) -> bool:
+    """Whether a header of a client goes no further. A name with an underscore is one: CGI and WSGI can't tell it from
+    the same name with a hyphen."""
+    return name in _NEVER_UP or name.startswith(_NEVER_UP_PREFIXES) or b"_" in name
+
+
+@lru_cache(maxsize=256)
+def _stays_inside(name: bytes) -> bool:
+    """Whether a header of an upstream is dropped, unless its route lets it through."""
+    return name in _NEVER_DOWN or name.startswith(_NEVER_DOWN_PREFIXES)
+
+
+@lru_cache(maxsize=256)
+def _plain(name: bytes) -> bool:
+    """Whether a header of an upstream goes to the browser as it is."""
+    return not _stays_inside(name) and name not in _JUDGED
+
+
+def _named_by_connection(headers: Sequence[Header]) -> frozenset[bytes]:
+    """The fields that the sender's own Connection header makes hop-by-hop (RFC 9110 section 7.6.1)."""
+    values = [value for name, value in headers if name == b"connection"]
+    return _options(b",".join(values)) if values else _NOTHING
+
+
+@lru_cache(maxsize=256)
+def _options(connection: bytes) -> frozenset[bytes]:
+    return frozenset(option.strip().lower() for option in connection.split(b","))
+
+
+def request_headers(
+    headers: Sequence[Header],
+    *,
+    route: Route,
+    origin: PublicOrigin,
+    client_address: str,
+    token: str | None,
+    trace: Sequence[Header],
+    proof: bytes | None = None,
+) -> list[Header]:
+    """What the upstream gets. Names arrive in lower case (ASGI). `trace`: `bff.tracing.upstream_headers`. With a
+    `proof` the token goes as one that is bound to a key.
+
+    Ours are added after the client's were judged, so that a Connection header can't name them away. The framing
+    (Content-Length, Transfer-Encoding) is the connection's to write.
+    """
+    named = _named_by_connection(headers)
+    kept = [(name, value) for name, value in headers if not _stays_here(name) and not (named and name in named)]
+    ours: list[Header] = [
+        (b"host", route.upstream.authority.encode("ascii")),
+        (b"x-forwarded-for", client_address.encode("ascii", "replace")),
+        (b"x-forwarded-proto", origin.scheme.encode("ascii")),
+        (b"x-forwarded-host", origin.host.encode("ascii")),
+        *trace,
+    ]
+    if token is not None:
+        if proof is None:
+            ours.append((b"authorization", b"Bearer " + token.encode("ascii")))
+        else:
+            ours += [(b"authorization", b"DPoP " + token.encode("ascii")), (b"dpop", proof)]
+    if route.allow_cookies and (cookies := cookies_for_upstream(headers, route.allow_cookies)):
+        ours.append((b"cookie", cookies))
+    if route.add_headers:
+        added = {name for name, _ in route.add_headers}
+        return [*ours, *route.add_headers, *(field for field in kept if field[0] not in added)]
+    return ours + kept
+
+
+def response_headers(
+    status: int, headers: Sequence[Header], *, route: Route, origin: PublicOrigin, authenticated: bool
+) -> list[Header]:
+    """What the browser gets. `authenticated` answers are not to be stored by anybody unless the upstream says so.
+
+    An upstream may say only `max-age`, since no shared cache keeps the answer to a request with Authorization (RFC 9111
+    section 3.5). The browser's request carries a cookie instead, so `private` has to be said for it.
+    """
+    named = _named_by_connection(headers)
+    allowed = route.allow_response_headers
+    bodiless = status in (204, 304)
+    framed_otherwise = b"transfer-encoding" in dict(headers)
+    kept: list[Header] = [(b"x-content-type-options", b"nosniff")]
+    stored_by: bytes | None = None
+    resource_policy = False
+    suspicious = _LINE_BREAK.search(b"".join([value for _, value in headers])) is not None
+    for name, value in headers:
+        if name in named or (suspicious and _LINE_BREAK.search(value)):
+            continue
+        if _plain(name):
+            kept.append((name, value))
+            continue
+        if _stays_inside(name) and name not in allowed:
+            if name == b"set-cookie" and route.allow_cookies:
+                cookie = cookie_for_browser(value, route.allow_cookies, secure=origin.scheme == "https")
+                if cookie is not None:
+                    kept.append((name, cookie))
+            continue
+        if name == b"cache-control":
+            stored_by = value if stored_by is None else stored_by + b"," + value
+            continue
+        if name == b"cross-origin-resource-policy":
+            resource_policy = True
+        elif name == b"content-length" and (bodiless or framed_otherwise):
+            continue
+        elif name in (b"location", b"content-location"):
+            rewritten = public_location(value, route=route, origin=origin)
+            if rewritten is None:
+                continue
+            value = rewritten
+        kept.append((name, value))
+    if authenticated:
+        stored_by = _not_shared(stored_by)
+        if not resource_policy:
+            # Another site must not even get the bytes into its process, as an image or a script (Spectre).
+            kept.append((b"cross-origin-resource-policy", b"same-origin"))
+    if stored_by is not None:
+        kept.append((b"cache-control", stored_by))
+    return kept
+
+
+def _not_shared(cache_control: bytes | None) -> bytes:
+    """The same, said so that a shared cache understands it of an answer to a cookie."""
+    if cache_control is None or not cache_control.strip():
+        return b"no-store"
+    said = {directive.strip().partition(b"=")[0].lower() for directive in cache_control.split(b",")}
+    return cache_control if said & _WHO_STORES else cache_control + b", private"
+
+
+def public_location(value: bytes, *, route: Route, origin: PublicOrigin) -> bytes | None:
+    """A Location as the browser may know it; None where it would name an internal place.
+
+    A path of the upstream becomes the public path. Another https site passes (a signed download URL is a usual answer).
+    Plain http and every other scheme are dropped: a page on https could not follow them, and they name the inside.
+    """
+    try:
+        text = value.decode("ascii")
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError:
+        return None
+    if "\\" in text or any(character <= " " for character in text):
+        return None
+    if parts.scheme or parts.netloc:
+        if parts.netloc == origin.host and parts.scheme == origin.scheme:
+            return value
+        if parts.hostname != route.upstream.address.lower():
+            return value if parts.scheme == "https" and parts.netloc and parts.username is None else None
+        scheme = parts.scheme or route.upstream.scheme
+        if (port or (443 if scheme == "https" else 80)) != route.upstream.port:
+            return None
+        text = text[text.index(parts.netloc) + len(parts.netloc) :] or "/"
+    if not text.startswith("/"):
+        # A relative reference is resolved against the public URL; an empty one means this same resource.
+        return text.encode("ascii")
+    public = route.public_path(text)
+    return None if public is None else public.encode("ascii")

@@ -1,0 +1,204 @@
+"""HTTP to an upstream and back, streamed both ways, with the access token on the way up and none on the way down.
+
+Memory for a stream is bounded on both sides: the upstream is not read while the client does not take, and the client is
+not read while the upstream does not take. There is no task for a request without a body that is answered at once.
+"""
+
+import ssl
+from collections.abc import Awaitable, Callable
+from typing import TypeAlias
+
+from prometheus_client import Counter
+
+from bff import metrics, tracing
+from bff.errors import BffError, SignInRequired, StepUpRequired, UpstreamUnreachable
+from bff.oidc.challenge import read_step_up
+from bff.proxy.client_address import TrustedProxies
+from bff.proxy.connection import ConnectionBroke, ResponseHead
+from bff.proxy.dpop_proofs import DpopProofs, Prove
+from bff.proxy.exchange import SAFE, CutShort, Exchange, OnLasting
+from bff.proxy.hang_up import BODY_FOLLOWS
+from bff.proxy.headers import Header, PublicOrigin, request_headers, response_headers
+from bff.proxy.pool import UpstreamPool
+from bff.proxy.request_body import ClientGone, Message, Receive, RequestBody, Scope, Send
+from bff.proxy.upstream import Route, Upstream
+from bff.session.stream_end import ServerStopping, SessionEnded, StreamEnd
+
+# Asks for another token than the one an upstream refused; answers the same one if there is no other.
+Renew: TypeAlias = Callable[[str], Awaitable[str]]
+
+
+class AnswerBrokeOff(Exception):
+    """An answer that had begun can't go on. The server must end the client's connection: it is no success.
+
+    `end` says why we ended it ourselves; None where the upstream died.
+    """
+
+    def __init__(self, end: StreamEnd | None) -> None:
+        super().__init__("cut short" if end else "the upstream's answer broke off")
+        self.end = end
+
+
+class HttpProxy:
+    """One for the application."""
+
+    def __init__(self, origin: PublicOrigin, trusted_proxies: TrustedProxies | None = None) -> None:
+        self._origin, self._trusted = origin, trusted_proxies or TrustedProxies()
+        self._counters: dict[tuple[str, int], Counter] = {}
+        self._proofs = DpopProofs()
+        self._pools: dict[tuple[Upstream, float, ssl.SSLContext | None], UpstreamPool] = {}
+
+    async def forward(
+        self,
+        route: Route,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        *,
+        token: str | None,
+        renew: Renew | None = None,
+        prove: Prove | None = None,
+        on_lasting: OnLasting | None = None,
+    ) -> None:
+        """Forwards one request. A 401 is met with one renewal, and one replay if nothing can have happened by it.
+
+        With `prove` the token is one bound to a key (RFC 9449); an upstream that wants a nonce in the proof gets it, in
+        one more replay under the same rule.
+
+        Before the answer begins it raises InvalidRequest, RequestTooLarge, UpstreamUnreachable, UpstreamTimeout,
+        StepUpRequired, SignInRequired when the session ended meanwhile, and whatever `renew` raises; after that,
+        AnswerBrokeOff. `on_lasting` hears of an exchange that is not over soon.
+        """
+        status = 0
+        try:
+            status = await self._forward(route, scope, receive, send, token, renew, prove, on_lasting)
+        except BffError as error:
+            status = error.status
+            raise
+        except ClientGone:
+            return
+        finally:
+            if status:
+                self._counter(route.prefix, status // 100).inc()
+
+    async def _forward(
+        self,
+        route: Route,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        token: str | None,
+        renew: Renew | None,
+        prove: Prove | None,
+        on_lasting: OnLasting | None,
+    ) -> int:
+        target = route.target(scope["raw_path"], scope["query_string"])
+        body = RequestBody(scope, receive, limit=route.request_limit)
+        await body.begin(within=route.idle_timeout)
+        peer = scope["client"][0] if scope.get("client") else None
+        client_address = self._trusted.client_address(peer, scope["headers"])
+        pool = self._pool(route)
+        replayable = scope["method"] in SAFE and not body.present
+        fresh = nonce_taken = False
+        while True:
+            proof = None
+            if prove is not None and token is not None:
+                proof = self._proofs.proof(prove, route, scope["method"], target, token)
+            with tracing.span(f"{scope['method']} {route.prefix}", "client") as span:
+                headers = request_headers(
+                    scope["headers"],
+                    route=route,
+                    origin=self._origin,
+                    client_address=client_address,
+                    token=token,
+                    trace=tracing.upstream_headers(),
+                    proof=proof,
+                )
+                connection = await pool.acquire(fresh=fresh)
+                exchange = Exchange(connection, route, body, on_lasting)
+                try:
+                    try:
+                        head = await exchange.begin(scope["method"], target, headers)
+                    except ConnectionBroke as broke:
+                        # It rested too long: the upstream closed it just as we used it, and has seen nothing of this.
+                        if connection.used and not broke.heard and replayable and not fresh:
+                            fresh = True
+                            continue
+                        raise UpstreamUnreachable from None
+                    except CutShort as cut:
+                        raise SignInRequired(reason=_reason(cut.end)) from None
+                    span.set("http.response.status_code", head.status)
+                    wants_nonce = proof is not None and self._proofs.wants_nonce(route, head.status, head.headers)
+                    if head.status == 401 and token is not None:
+                        require_step_up(head.headers)
+                        if wants_nonce and not nonce_taken:
+                            nonce_taken = True
+                            if replayable:
+                                continue
+                        elif renew is not None:
+                            refused, token = token, await renew(token)
+                            renew = None
+                            if token != refused and replayable:
+                                continue
+                    await self._answer(exchange, head, route, scope["method"], send, authenticated=token is not None)
+                    return head.status
+                finally:
+                    exchange.end()
+                    pool.release(connection)
+
+    async def _answer(
+        self, exchange: Exchange, head: ResponseHead, route: Route, method: str, send: Send, *, authenticated: bool
+    ) -> None:
+        headers = response_headers(
+            head.status, head.headers, route=route, origin=self._origin, authenticated=authenticated
+        )
+        connection = exchange.connection
+        exchange.answering(head)
+        start: Message = {"type": "http.response.start", "status": head.status, "headers": headers}
+        if connection.finishing:
+            start[BODY_FOLLOWS] = True
+        await send(start)
+        more = True
+        while more:
+            try:
+                chunk = await connection.read()
+            except CutShort as cut:
+                if isinstance(cut.end, ServerStopping) and not any(name == b"content-length" for name, _ in headers):
+                    # An end like any other: the browser opens its EventSource again, without an error.
+                    await send({"type": "http.response.body", "body": b"", "more_body": False})
+                    return
+                raise AnswerBrokeOff(cut.end) from None
+            except (ConnectionBroke, BffError):
+                raise AnswerBrokeOff(None) from None
+            more = not connection.finished
+            await send({"type": "http.response.body", "body": chunk, "more_body": more})
+
+    def _counter(self, prefix: str, kind: int) -> Counter:
+        counter = self._counters.get((prefix, kind))
+        if counter is None:
+            counter = self._counters[prefix, kind] = metrics.PROXY_REQUESTS.labels(prefix, f"{kind}xx")
+        return counter
+
+    def _pool(self, route: Route) -> UpstreamPool:
+        # Two routes with two client certificates must not share a connection to one upstream.
+        name = (route.upstream, route.connect_timeout, route.tls)
+        pool = self._pools.get(name)
+        if pool is None:
+            pool = UpstreamPool(route.upstream, connect_timeout=route.connect_timeout, tls=route.tls)
+            self._pools[name] = pool
+        return pool
+
+    def close(self) -> None:
+        for pool in self._pools.values():
+            pool.close()
+
+
+def require_step_up(headers: list[Header]) -> None:
+    """Raises StepUpRequired if an upstream's 401 asks for another authentication (RFC 9470): a renewal can't help."""
+    challenge = read_step_up(value for name, value in headers if name == b"www-authenticate")
+    if challenge is not None:
+        raise StepUpRequired(acr_values=challenge.acr_values, max_age=challenge.max_age)
+
+
+def _reason(end: StreamEnd) -> str | None:
+    return end.reason.value if isinstance(end, SessionEnded) and end.reason is not None else None

@@ -1,0 +1,184 @@
+"""The route table: which upstream answers a path, and the exact request target that upstream is asked for.
+
+The authority is the operator's alone: a connection goes to the host and port configured here, and what the client sent
+only ever lands in the path and the query of an origin-form target (RFC 9112 section 3.2.1) under the base path.
+"""
+
+import re
+import ssl
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Final, Literal, TypeAlias
+from urllib.parse import urlsplit
+
+from bff.errors import InvalidRequest
+
+TokenKind: TypeAlias = Literal["user", "user_or_none", "none"]
+CsrfRule: TypeAlias = Literal["header", "fetch-metadata"]
+OnTokenExpiry: TypeAlias = Literal["keep", "close"]
+
+DEFAULT_METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
+
+_PREFIX: Final = re.compile(r"(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+|/")
+_BASE_PATH: Final = re.compile(r"(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*")
+_HOST: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\]")
+
+
+@dataclass(frozen=True, slots=True)
+class Upstream:
+    """Where an API lives. `base_path` has no trailing slash: `https://api.example/v1/` has the base path `/v1`."""
+
+    scheme: Literal["http", "https"]
+    host: str
+    port: int
+    base_path: str = ""
+
+    @property
+    def authority(self) -> str:
+        """The Host that the upstream is asked by: the port only where it is not the scheme's own (RFC 9110 7.2)."""
+        return self.host if self.port == (443 if self.scheme == "https" else 80) else f"{self.host}:{self.port}"
+
+    @property
+    def address(self) -> str:
+        """The host as a resolver wants it: an IPv6 address without its brackets."""
+        return self.host.strip("[]")
+
+    @classmethod
+    def parse(cls, url: str) -> "Upstream":
+        """Raises ValueError unless `url` is http(s), a host, perhaps a port and a plain path, and nothing else."""
+        parts = urlsplit(url)
+        authority = re.fullmatch(rf"({_HOST.pattern})(?::(\d{{1,5}}))?", parts.netloc)
+        if parts.scheme not in ("http", "https") or authority is None:
+            raise ValueError("an upstream is http:// or https://, a host, and perhaps a port")
+        if parts.query or parts.fragment or "?" in url or "#" in url:
+            raise ValueError("an upstream has no query and no fragment")
+        base_path = parts.path.rstrip("/")
+        if not _BASE_PATH.fullmatch(base_path):
+            raise ValueError("an upstream's path is made of plain segments")
+        scheme: Literal["http", "https"] = "https" if parts.scheme == "https" else "http"
+        port = int(authority[2]) if authority[2] else (443 if scheme == "https" else 80)
+        if not 0 < port < 65536:
+            raise ValueError("a port is a number from 1 to 65535")
+        return cls(scheme, authority[1].lower(), port, base_path)
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One line of the table. Times are seconds; `timeout` runs to the first byte, `idle_timeout` between two.
+
+    `add_headers` are the operator's constants, perhaps secrets; names of headers are in lower case. `on_token_expiry`
+    says what becomes of an open stream when the access token it began with has run out.
+    """
+
+    prefix: str
+    upstream: Upstream
+    methods: tuple[str, ...] = DEFAULT_METHODS
+    strip_prefix: bool = False
+    token: TokenKind = "user"
+    csrf: CsrfRule = "header"
+    background: bool = False  # polled: a request on it is no sign of life
+    timeout: float = 30.0
+    idle_timeout: float = 60.0
+    connect_timeout: float = 5.0
+    request_limit: int | None = None  # bytes of request body
+    scopes: frozenset[str] = frozenset()
+    add_headers: tuple[tuple[bytes, bytes], ...] = field(default=(), repr=False)
+    allow_response_headers: frozenset[bytes] = frozenset()
+    allow_cookies: frozenset[bytes] = frozenset()
+    websocket: bool = False
+    message_limit: int = 1 << 20  # bytes of one WebSocket message
+    on_token_expiry: OnTokenExpiry = "keep"
+    tls: ssl.SSLContext | None = field(default=None, repr=False)  # None: the system's trust, no client certificate
+    _own: bytes = field(init=False, repr=False, compare=False)
+    _base: bytes = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if not _PREFIX.fullmatch(self.prefix):
+            raise ValueError("a prefix is made of plain segments, starts with / and does not end with one")
+        # b"" for the prefix `/`: every path starts with it and goes on with a slash.
+        object.__setattr__(self, "_own", self.prefix.rstrip("/").encode("ascii"))
+        object.__setattr__(self, "_base", self.upstream.base_path.encode("ascii"))
+
+    def covers(self, raw_path: bytes) -> bool:
+        """True on a boundary between segments: `/api` covers `/api` and `/api/x`, not `/apix`."""
+        own = self._own
+        return raw_path.startswith(own) and raw_path[len(own) : len(own) + 1] in (b"", b"/")
+
+    def target(self, raw_path: bytes, query: bytes) -> bytes:
+        """The request target for the upstream, byte for byte the client's but for the prefix.
+
+        Raises InvalidRequest if it would leave the base path or could be read as an authority. The guard refuses such
+        paths long before; this is the last look before the bytes leave.
+        """
+        path = self._base + (raw_path[len(self._own) :] if self.strip_prefix else raw_path)
+        if not path:
+            path = b"/"
+        if (
+            not self.covers(raw_path)
+            or path.startswith(b"//")
+            or not path.startswith(self._base + b"/" if path != self._base else self._base)
+            or (b"." in path and _leaves(path))
+            or not _PLAIN.fullmatch(path)
+            or not _PLAIN.fullmatch(query)
+        ):
+            raise InvalidRequest("The path cannot be forwarded.")
+        return path + b"?" + query if query else path
+
+    def public_path(self, upstream_path: str) -> str | None:
+        """The path that the browser knows for a path of the upstream; None if it lies outside this route."""
+        base = self.upstream.base_path
+        if upstream_path != base and not upstream_path.startswith(base + "/"):
+            return None
+        rest = upstream_path[len(base) :]
+        public = self._own.decode("ascii") + rest if self.strip_prefix else rest
+        head = public.partition("?")[0].partition("#")[0].encode("ascii", "replace")
+        return public if self.covers(head) and not public.startswith("//") else None
+
+
+# Visible ASCII: what the target of a request line may be made of, whatever else is wrong with it.
+_PLAIN: Final = re.compile(rb"[\x21-\x7e]*")
+
+
+def _leaves(path: bytes) -> bool:
+    """True if a segment of the path is `.` or `..`, also with parameters after a semicolon."""
+    return any(segment.partition(b";")[0] in (b".", b"..") for segment in path.split(b"/"))
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """What `bff routes explain GET /api/items` prints. `target` has no host: that is `route.upstream`."""
+
+    route: Route | None
+    method_allowed: bool
+    target: str | None
+
+
+class RouteTable:
+    """The longest prefix wins. Raises ValueError when two routes claim the same prefix."""
+
+    __slots__ = ("routes",)
+
+    def __init__(self, routes: Iterable[Route]) -> None:
+        self.routes = tuple(sorted(routes, key=lambda route: len(route._own), reverse=True))
+        if len({route.prefix for route in self.routes}) != len(self.routes):
+            raise ValueError("two routes have the same prefix")
+
+    def match(self, raw_path: bytes) -> Route | None:
+        """The route of a path as it arrived, undecoded: an encoded prefix is no prefix."""
+        for route in self.routes:
+            if route.covers(raw_path):
+                return route
+        return None
+
+    def carries_token(self, raw_path: bytes) -> bool:
+        """Whether a request for that path goes to an API on behalf of whoever is signed in."""
+        route = self.match(raw_path)
+        return route is not None and route.token != "none"
+
+    def explain(self, method: str, path: str) -> Explanation:
+        """Raises InvalidRequest for a path that would not be forwarded."""
+        raw_path, _, query = path.encode("ascii", "replace").partition(b"?")
+        route = self.match(raw_path)
+        if route is None:
+            return Explanation(None, False, None)
+        return Explanation(route, method in route.methods, route.target(raw_path, query).decode("ascii"))

@@ -1,0 +1,208 @@
+"""WebSockets to an upstream and back (RFC 6455): the handshake carries the access token, then messages pass both ways.
+
+Each leg is a connection of its own: masking, pings and fragments end here. Nothing is compressed: a secret next to text
+that somebody else chose would show in the length.
+"""
+
+import asyncio
+import re
+import ssl
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from websockets.asyncio.client import ClientConnection
+from websockets.client import ClientProtocol
+from websockets.exceptions import InvalidHandshake, InvalidStatus
+from websockets.http11 import Response
+from websockets.typing import Subprotocol
+from websockets.uri import WebSocketURI
+
+from bff import metrics, tracing
+from bff.errors import BffError, InvalidRequest, UpstreamTimeout, UpstreamUnreachable
+from bff.proxy.client_address import TrustedProxies
+from bff.proxy.dpop_proofs import DpopProofs, Prove
+from bff.proxy.exchange import OnLasting
+from bff.proxy.headers import Header, PublicOrigin, request_headers, response_headers
+from bff.proxy.http import Renew, require_step_up
+from bff.proxy.request_body import Receive, Scope, Send
+from bff.proxy.upstream import Route
+from bff.proxy.websocket_relay import CLOSE_WITHIN, Relay
+
+PING_EVERY: Final = 20.0  # seconds; an upstream that does not answer one in the same time is gone
+WAITING_MESSAGES: Final = 2  # of an upstream, before it is made to wait for the browser
+
+_SUBPROTOCOL: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+
+
+@dataclass(frozen=True, slots=True)
+class HandshakeRefused:
+    """The upstream's own refusal, as the browser may see it."""
+
+    status: int
+    headers: list[Header]
+    body: bytes
+
+
+class WebSocketProxy:
+    """One for the application."""
+
+    def __init__(self, origin: PublicOrigin, trusted_proxies: TrustedProxies | None = None) -> None:
+        self._origin, self._trusted = origin, trusted_proxies or TrustedProxies()
+        self._proofs = DpopProofs()
+        self._system_trust: ssl.SSLContext | None = None
+
+    async def forward(
+        self,
+        route: Route,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        *,
+        token: str | None,
+        renew: Renew | None = None,
+        prove: Prove | None = None,
+        on_lasting: OnLasting | None = None,
+    ) -> None:
+        """Opens the upstream's WebSocket, then the browser's, and returns when both are closed.
+
+        Before the browser's is open it raises InvalidRequest, UpstreamUnreachable, UpstreamTimeout, StepUpRequired, and
+        whatever `renew` raises. An upstream's own refusal (4xx, 5xx) is passed on as an HTTP answer.
+        """
+        status = 101
+        try:
+            opened = await self._open(route, scope, token, renew, prove)
+            if isinstance(opened, HandshakeRefused):
+                status = opened.status
+                await _refuse(opened, send)
+                return
+        except BffError as error:
+            status = error.status
+            raise
+        finally:
+            metrics.PROXY_REQUESTS.labels(route.prefix, f"{status // 100}xx").inc()
+        relay = Relay(opened, scope, receive, send, limit=route.message_limit)
+        release = on_lasting(relay.cut, True) if on_lasting is not None else None
+        try:
+            await relay.run(self._accepted(opened, route))
+        finally:
+            if release is not None:
+                release()
+
+    async def _open(
+        self, route: Route, scope: Scope, token: str | None, renew: Renew | None, prove: Prove | None
+    ) -> ClientConnection | HandshakeRefused:
+        nonce_taken = False
+        while True:
+            try:
+                with tracing.span(f"GET {route.prefix}", "client"):
+                    return await self._handshake(route, scope, token, prove)
+            except InvalidStatus as refused:
+                response = refused.response
+                fields = response.headers.raw_items()
+                headers = [(name.lower().encode("ascii"), value.encode("latin-1")) for name, value in fields]
+                wants_nonce = prove is not None and self._proofs.wants_nonce(route, response.status_code, headers)
+                if response.status_code == 401 and token is not None:
+                    require_step_up(headers)
+                    if wants_nonce and not nonce_taken:
+                        nonce_taken = True
+                        continue
+                    if renew is not None:
+                        before, token = token, await renew(token)
+                        renew = None
+                        if token != before:
+                            continue
+                if not 400 <= response.status_code < 600:
+                    raise UpstreamUnreachable("The API does not speak WebSocket here.") from None
+                return self._refusal(response, headers, route, authenticated=token is not None)
+
+    async def _handshake(self, route: Route, scope: Scope, token: str | None, prove: Prove | None) -> ClientConnection:
+        """Raises InvalidStatus for an answer that is not 101. A redirect is never followed: the token stays here."""
+        upstream, target = route.upstream, route.target(scope["raw_path"], scope["query_string"]).decode("ascii")
+        path, _, query = target.partition("?")
+        secure = upstream.scheme == "https"
+        uri = WebSocketURI(secure, upstream.address, upstream.port, path, query)
+        protocol = ClientProtocol(uri, subprotocols=_subprotocols(scope), max_size=route.message_limit)
+        peer = scope["client"][0] if scope.get("client") else None
+        proof = None
+        if prove is not None and token is not None:  # the handshake is a GET of the http or https URL
+            proof = self._proofs.proof(prove, route, "GET", target.encode("ascii"), token)
+        headers = request_headers(
+            scope["headers"],
+            route=route,
+            origin=self._origin,
+            client_address=self._trusted.client_address(peer, scope["headers"]),
+            token=token,
+            trace=tracing.upstream_headers(),
+            proof=proof,
+        )
+        # The protocol writes Host itself, from the same configured upstream.
+        fields = [(name.decode("ascii"), value.decode("latin-1")) for name, value in headers if name != b"host"]
+        loop = asyncio.get_running_loop()
+        connection: ClientConnection | None = None
+        try:
+            async with asyncio.timeout(route.connect_timeout):
+                _, connection = await loop.create_connection(
+                    lambda: ClientConnection(
+                        protocol,
+                        ping_interval=PING_EVERY,
+                        ping_timeout=PING_EVERY,
+                        close_timeout=CLOSE_WITHIN,
+                        max_queue=WAITING_MESSAGES,
+                    ),
+                    upstream.address,
+                    upstream.port,
+                    ssl=self._trust(route) if secure else None,
+                )
+            async with asyncio.timeout(route.timeout):
+                await connection.handshake(fields, None)
+        except BaseException as error:
+            if connection is not None:
+                connection.transport.abort()
+            if isinstance(error, TimeoutError):
+                raise UpstreamTimeout from None
+            if isinstance(error, InvalidStatus):
+                raise
+            if isinstance(error, OSError | EOFError | InvalidHandshake):
+                raise UpstreamUnreachable from None
+            raise
+        connection.start_keepalive()
+        return connection
+
+    def _trust(self, route: Route) -> ssl.SSLContext:
+        if route.tls is not None:
+            return route.tls
+        if self._system_trust is None:
+            self._system_trust = ssl.create_default_context()
+        return self._system_trust
+
+    def _refusal(
+        self, response: Response, headers: list[Header], route: Route, *, authenticated: bool
+    ) -> HandshakeRefused:
+        kept = response_headers(
+            response.status_code, headers, route=route, origin=self._origin, authenticated=authenticated
+        )
+        # The body came decoded from its framing; the server in front states its length anew.
+        kept = [(name, value) for name, value in kept if name != b"content-length"]
+        return HandshakeRefused(response.status_code, kept, bytes(response.body or b""))
+
+    def _accepted(self, connection: ClientConnection, route: Route) -> Sequence[Header]:
+        """Of the upstream's 101 only cookies that the route lists go on."""
+        if connection.response is None or not route.allow_cookies:
+            return ()
+        said = connection.response.headers.get_all("Set-Cookie")
+        fields = [(b"set-cookie", value.encode("latin-1")) for value in said]
+        kept = response_headers(200, fields, route=route, origin=self._origin, authenticated=False)
+        return [(name, value) for name, value in kept if name == b"set-cookie"]
+
+
+async def _refuse(refused: HandshakeRefused, send: Send) -> None:
+    await send({"type": "websocket.http.response.start", "status": refused.status, "headers": refused.headers})
+    await send({"type": "websocket.http.response.body", "body": refused.body})
+
+
+def _subprotocols(scope: Scope) -> list[Subprotocol] | None:
+    offered: list[str] = scope.get("subprotocols") or []
+    if not all(_SUBPROTOCOL.fullmatch(name) for name in offered) or len(set(offered)) < len(offered):
+        raise InvalidRequest("The subprotocols are malformed.")
+    return [Subprotocol(name) for name in offered] or None

@@ -1,0 +1,107 @@
+"""Messages between two open WebSockets: a pump for each direction, and whatever ends first ends both.
+
+A side that takes nothing more makes the other one wait: each pump holds one message, and reads the next when that is
+gone.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any, Final, TypeAlias
+
+from websockets.asyncio.client import ClientConnection
+from websockets.exceptions import ConnectionClosed
+
+from bff.proxy.close_codes import CloseFrame, after_cut, for_browser, for_upstream
+from bff.proxy.hang_up import hang_up
+from bff.proxy.headers import Header
+from bff.proxy.request_body import Receive, Scope, Send
+from bff.session.stream_end import StreamEnd
+
+CLOSE_WITHIN: Final = 2.0  # seconds that either side may take to answer a close frame, or to take one at all
+
+# What ended a relay: the close frames for the browser and for the upstream, None for a side that is closed already.
+_Endings: TypeAlias = tuple[CloseFrame | None, CloseFrame | None]
+
+
+class Relay:
+    def __init__(self, upstream: ClientConnection, scope: Scope, receive: Receive, send: Send, *, limit: int) -> None:
+        self._upstream, self._scope, self._receive, self._send = upstream, scope, receive, send
+        self._limit = limit
+        self._cut: asyncio.Future[StreamEnd] = asyncio.get_running_loop().create_future()
+
+    def cut(self, end: StreamEnd) -> None:
+        if not self._cut.done():
+            self._cut.set_result(end)
+
+    async def run(self, headers: Sequence[Header]) -> None:
+        pumps: list[asyncio.Task[_Endings]] = []
+        to_browser: CloseFrame | None = CloseFrame(1011)
+        to_upstream: CloseFrame | None = CloseFrame(1001)
+        try:
+            await self._receive()  # websocket.connect
+            accept = {"type": "websocket.accept", "subprotocol": self._upstream.subprotocol, "headers": list(headers)}
+            await self._send(accept)
+            pumps = [asyncio.create_task(self._up()), asyncio.create_task(self._down())]
+            waited: list[asyncio.Future[Any]] = [*pumps, self._cut]
+            await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
+            if self._cut.done():
+                to_browser, to_upstream = after_cut(self._cut.result()), CloseFrame(1001)
+            else:
+                to_browser, to_upstream = next(pump for pump in pumps if pump.done()).result()
+        except OSError:
+            pass  # the browser went before its WebSocket was open
+        finally:
+            for pump in pumps:
+                pump.cancel()
+            await asyncio.gather(*pumps, return_exceptions=True)
+            await asyncio.gather(self._close_browser(to_browser), self._close_upstream(to_upstream))
+
+    async def _up(self) -> _Endings:
+        while True:
+            message = await self._receive()
+            if message["type"] == "websocket.disconnect":
+                # Without a reason the connection was lost; with one a close frame came, perhaps an empty one.
+                return None, for_upstream(message.get("code") if "reason" in message else None, message.get("reason"))
+            text = message.get("text")
+            data = message["bytes"] if text is None else text.encode()
+            if len(data) > self._limit:
+                return CloseFrame(1009, "message too big"), CloseFrame(1009)
+            try:
+                await self._upstream.send(data, text=text is not None)
+            except ConnectionClosed:
+                return for_browser(self._upstream.protocol), None
+
+    async def _down(self) -> _Endings:
+        while True:
+            try:
+                message = await self._upstream.recv()
+            except ConnectionClosed:
+                return for_browser(self._upstream.protocol), None
+            kind = "text" if isinstance(message, str) else "bytes"
+            try:
+                await self._send({"type": "websocket.send", kind: message})
+            except OSError:
+                return None, CloseFrame(1001)
+
+    async def _close_browser(self, frame: CloseFrame | None) -> None:
+        if frame is None:
+            return
+        try:
+            async with asyncio.timeout(CLOSE_WITHIN / 2):
+                await self._send({"type": "websocket.close", "code": frame.code, "reason": frame.reason})
+        except TimeoutError:
+            hang_up(self._scope, at_once=True)  # who takes nothing more can't take this either
+        except (OSError, RuntimeError):
+            return  # it is closed already
+
+    async def _close_upstream(self, frame: CloseFrame | None) -> None:
+        try:
+            async with asyncio.timeout(CLOSE_WITHIN):
+                if frame is None:
+                    await self._upstream.wait_closed()
+                else:
+                    await self._upstream.close(frame.code, frame.reason)
+        except TimeoutError:
+            return
+        finally:
+            self._upstream.transport.abort()  # nothing is left to say on it, whatever ended the wait

@@ -1,0 +1,246 @@
+"""The key ring: AES-256-GCM with a purpose. The newest key writes, every key reads.
+
+Wire form: version byte 1 | key id (4 bytes) | nonce (12 bytes) | ciphertext and tag. The key id says which key of the
+ring to try, so a value sealed under a key that was taken away (`unknown_key`) is told apart from garbage (`invalid`).
+Each purpose has a subkey of its own (HKDF-SHA256, RFC 5869), so nothing sealed for one place opens in another.
+
+Keys are rolled in three deploys, and replicas may stand one step apart: [old] -> [old, new] (every replica can read the
+new key) -> [new, old] (it writes) -> [new] (once nothing sealed under the old one matters).
+"""
+
+import hashlib
+import hmac
+import re
+import secrets
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from bff.errors import BffError
+from bff.session.session import SessionId
+
+KEY_BYTES: Final = 32
+SEALED_LIMIT: Final = 1 << 20  # bytes; nothing we seal comes near it, so more is not worth decrypting
+USES_LIMIT: Final = 1 << 32  # random 96-bit nonces under one AES key, NIST SP 800-38D section 8.3
+
+_VERSION: Final = b"\x01"
+_HEADER: Final = 5
+_NONCE: Final = 12
+_TAG: Final = 16
+_BASE64URL: Final = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
+
+
+class KeyExhausted(BffError):
+    """A key sealed 2**32 values in this process: one more could repeat a nonce, which would open them all."""
+
+    code = "key_exhausted"
+    status = 503
+    title = "The service needs a new session key"
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What was sealed. `key_is_newest` is False when it ought to be sealed again under the newest key."""
+
+    plaintext: bytes = field(repr=False)
+    key_is_newest: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """`unknown_key`: well-formed, but its key is not in this ring. `invalid`: garbage, tampered, or another purpose."""
+
+    why: Literal["unknown_key", "invalid"]
+
+
+_INVALID: Final = Unreadable("invalid")
+_UNKNOWN_KEY: Final = Unreadable("unknown_key")
+
+
+def new_key() -> bytes:
+    """A fresh key for the ring: 32 random bytes."""
+    return secrets.token_bytes(KEY_BYTES)
+
+
+def new_session_id() -> SessionId:
+    """256 random bits."""
+    return SessionId(secrets.token_bytes(32))
+
+
+def key_id(key: bytes) -> str:
+    """How a key is named in lists and logs: eight hex digits, the ones each sealed value carries."""
+    return hashlib.sha256(key).digest()[:4].hex()
+
+
+def encode_base64url(data: bytes) -> str:
+    """RFC 4648 section 5, without padding."""
+    return urlsafe_b64encode(data).rstrip(b"=").decode("ascii")
+
+
+def decode_base64url(text: str) -> bytes | None:
+    """The bytes, or None unless `text` is exactly what `encode_base64url` would have written.
+
+    Python's decoder skips foreign characters and forgives trailing bits: several texts would name one value.
+    """
+    if not _BASE64URL.fullmatch(text) or len(text) % 4 == 1:
+        return None
+    data = urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    return data if encode_base64url(data) == text else None
+
+
+class _Subkey:
+    """The AES key of one purpose, and how often it sealed."""
+
+    __slots__ = ("aead", "uses")
+
+    def __init__(self, material: bytes) -> None:
+        self.aead = AESGCM(material)
+        self.uses = 0
+
+
+class _Key:
+    __slots__ = ("_derived", "_material", "_subkeys", "header", "id")
+
+    def __init__(self, material: bytes) -> None:
+        self._material = material
+        self.id = key_id(material)
+        self.header = _VERSION + bytes.fromhex(self.id)
+        self._derived: dict[str, bytes] = {}
+        self._subkeys: dict[str, _Subkey] = {}
+
+    def __repr__(self) -> str:
+        return f"<key {self.id}>"
+
+    def is_made_of(self, material: bytes) -> bool:
+        return hmac.compare_digest(self._material, material)
+
+    def derive(self, info: str) -> bytes:
+        derived = self._derived.get(info)
+        if derived is None:
+            derived = HKDF(algorithm=SHA256(), length=KEY_BYTES, salt=None, info=info.encode()).derive(self._material)
+            self._derived[info] = derived
+        return derived
+
+    def subkey(self, purpose: str) -> _Subkey:
+        subkey = self._subkeys.get(purpose)
+        if subkey is None:
+            subkey = self._subkeys[purpose] = _Subkey(self.derive(f"seal:{purpose}"))
+        return subkey
+
+    @property
+    def uses(self) -> int:
+        return max((subkey.uses for subkey in self._subkeys.values()), default=0)
+
+
+class KeyRing:
+    """Keys, newest first. Purposes are constants of the code, never input: each one is derived once and kept."""
+
+    __slots__ = ("_keys",)
+
+    def __init__(self, keys: tuple[_Key, ...]) -> None:
+        self._keys = keys
+
+    @classmethod
+    def from_keys(cls, keys: Sequence[bytes]) -> "KeyRing":
+        """`keys` are 32 bytes each, newest first. Raises ValueError for none, a wrong size, or one given twice."""
+        return cls(_checked(keys, ()))
+
+    def replace_keys(self, keys: Sequence[bytes]) -> None:
+        """Takes over a new list in one assignment; who is sealing or opening meanwhile sees the old list or the new.
+
+        A key that stays keeps its count of uses. Raises ValueError as `from_keys` does, and then changes nothing.
+        """
+        self._keys = _checked(keys, self._keys)
+
+    def __repr__(self) -> str:
+        return f"KeyRing({', '.join(self.key_ids)})"
+
+    @property
+    def present(self) -> object:
+        """The same object as long as the same keys are in the ring, another one after each change."""
+        return self._keys
+
+    @property
+    def key_ids(self) -> tuple[str, ...]:
+        """Eight hex digits each, newest first."""
+        return tuple(key.id for key in self._keys)
+
+    @property
+    def uses(self) -> dict[str, int]:
+        """Per key id: how often its busiest purpose sealed in this process; never more than `USES_LIMIT`."""
+        return {key.id: key.uses for key in self._keys}
+
+    def seal(self, purpose: str, plaintext: bytes, context: bytes = b"") -> bytes:
+        """Seals under the newest key. `context` is not kept: whoever opens must give the same one.
+
+        Raises KeyExhausted, and ValueError when `plaintext` is larger than `SEALED_LIMIT` allows.
+        """
+        if len(plaintext) > SEALED_LIMIT - _HEADER - _NONCE - _TAG:
+            raise ValueError("too large to seal")
+        key = self._keys[0]
+        subkey = key.subkey(purpose)
+        if subkey.uses >= USES_LIMIT:
+            raise KeyExhausted
+        subkey.uses += 1
+        nonce = secrets.token_bytes(_NONCE)
+        return key.header + nonce + subkey.aead.encrypt(nonce, plaintext, key.header + context)
+
+    def open(self, purpose: str, sealed: bytes, context: bytes = b"") -> Opened | Unreadable:
+        """Opens what any key of the ring sealed for that purpose and context. Never raises for what it is given."""
+        if not _HEADER + _NONCE + _TAG <= len(sealed) <= SEALED_LIMIT or sealed[:1] != _VERSION:
+            return _INVALID
+        keys = self._keys
+        header, nonce = sealed[:_HEADER], sealed[_HEADER : _HEADER + _NONCE]
+        for key in keys:
+            if key.header == header:
+                try:
+                    plaintext = key.subkey(purpose).aead.decrypt(nonce, sealed[_HEADER + _NONCE :], header + context)
+                except InvalidTag:
+                    return _INVALID
+                return Opened(plaintext, key_is_newest=key is keys[0])
+        return _UNKNOWN_KEY
+
+    def seal_text(self, purpose: str, plaintext: bytes, context: bytes = b"") -> str:
+        """`seal`, as base64url without padding."""
+        return encode_base64url(self.seal(purpose, plaintext, context))
+
+    def open_text(self, purpose: str, text: str, context: bytes = b"") -> Opened | Unreadable:
+        """`open`, from exactly the text that `seal_text` wrote: one value has one text."""
+        if len(text) > SEALED_LIMIT:
+            return _INVALID
+        sealed = decode_base64url(text)
+        return _INVALID if sealed is None else self.open(purpose, sealed, context)
+
+    def index_hashes(self, purpose: str, value: str) -> tuple[str, ...]:
+        """What a store indexes instead of `value`: HMAC-SHA256 under each key, base64url, newest key first.
+
+        Write under the first, look up under all: an entry written before a key was rolled is still found.
+        """
+        return tuple(
+            encode_base64url(hmac.digest(key.derive(f"index:{purpose}"), value.encode(), "sha256"))
+            for key in self._keys
+        )
+
+    def signing_secrets(self, purpose: str = "state") -> tuple[bytes, ...]:
+        """Derived secrets for itsdangerous, which wants the newest last."""
+        return tuple(key.derive(f"sign:{purpose}") for key in reversed(self._keys))
+
+
+def _checked(materials: Sequence[bytes], present: tuple[_Key, ...]) -> tuple[_Key, ...]:
+    if not materials:
+        raise ValueError("a key ring needs at least one key")
+    keys: list[_Key] = []
+    for material in materials:
+        if len(material) != KEY_BYTES:
+            raise ValueError(f"a key has {KEY_BYTES} bytes, not {len(material)}")
+        key = next((key for key in present if key.is_made_of(material)), None) or _Key(bytes(material))
+        if any(key.id == other.id for other in keys):
+            raise ValueError(f"the key {key.id} is in the ring twice")
+        keys.append(key)
+    return tuple(keys)

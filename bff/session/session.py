@@ -1,0 +1,146 @@
+"""The session: who signed in, the tokens kept for them, and when it ends. Times are seconds since the epoch."""
+
+import hashlib
+from base64 import urlsafe_b64encode
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, NewType
+
+# Where a session is found: SHA-256 of the secret that the cookie carries, base64url without padding (43 characters).
+# Nothing on the server holds the secret itself, so a dump of the store opens no session.
+SessionKey = NewType("SessionKey", str)
+
+
+class EndReason(StrEnum):
+    """Why a session ended: a closed list, shown once by `/auth/session` and counted."""
+
+    IDLE = "idle"
+    ABSOLUTE = "absolute"
+    SIGNED_OUT = "signed_out"
+    SIGNED_OUT_ELSEWHERE = "signed_out_elsewhere"
+    REPLACED = "replaced"
+    BACK_CHANNEL = "back_channel"
+    FRONT_CHANNEL = "front_channel"
+    UNIVERSAL_LOGOUT = "universal_logout"
+    OPERATOR = "operator"
+    REFRESH_TOKEN_INVALID = "refresh_token_invalid"
+    NO_REFRESH_TOKEN = "no_refresh_token"
+    PROVIDER_DENIED = "provider_denied"
+    ROTATION_LOST = "rotation_lost"
+    SUBJECT_CHANGED = "subject_changed"
+    KEY_REMOVED = "key_removed"
+
+
+@dataclass(frozen=True, slots=True)
+class SessionId:
+    """The secret that the cookie carries, sealed: 256 random bits. Never stored, never logged."""
+
+    secret: bytes = field(repr=False)
+    key: SessionKey = field(init=False, compare=False)
+
+    def __post_init__(self) -> None:
+        digest = hashlib.sha256(self.secret).digest()
+        object.__setattr__(self, "key", SessionKey(urlsafe_b64encode(digest).rstrip(b"=").decode()))
+
+
+def fingerprint(key: SessionKey) -> str:
+    """A name for a session in logs: eight hex digits that open nothing and find nothing."""
+    return hashlib.sha256(b"fingerprint:" + key.encode()).hexdigest()[:8]
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """Who signed in. `claims` is the allow-list that `/auth/session` shows; the key of a person is issuer + `sub`."""
+
+    sub: str
+    email: str | None = None
+    claims: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """What the provider granted, with our own reading of its times.
+
+    `usable_until` is a little before the real expiry, counted from before the request was sent, so that no token
+    expires on its way to an upstream. `refresh_at` is when a renewal becomes due.
+    """
+
+    access_token: str = field(repr=False)
+    usable_until: float
+    refresh_at: float
+    received_at: float
+    refresh_token: str | None = field(default=None, repr=False)
+    id_token: str | None = field(default=None, repr=False)
+    scope: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshAttempt:
+    """A refresh under way or of unknown outcome; the lease that makes it single is in here (`lease_until`).
+
+    `first_sent_at` anchors the provider's grace window: the first time the present refresh token may have reached
+    the provider. None while it certainly has not. `restore_first_sent_at` is its value before this reservation.
+    """
+
+    attempt_id: str
+    tries: int
+    first_sent_at: float | None
+    lease_until: float
+    not_before: float = 0.0
+    restore_first_sent_at: float | None = None
+    late: bool = False
+    denied_at: float | None = None  # when the provider first answered access_denied
+
+
+@dataclass(frozen=True, slots=True)
+class Alternate:
+    """A successor that a second holder was given; tried once if the session's own refresh token is refused."""
+
+    refresh_token: str = field(repr=False)
+    rotation: int  # the session's rotation when it was asked for
+    tries: int  # of the attempt that was given it: the highest is the provider's latest word
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One signed-in browser. `version` grows with every write, `rotation` only when the tokens change."""
+
+    key: SessionKey
+    version: int
+    rotation: int
+    issuer: str
+    client_id: str
+    user: User
+    tokens: Tokens
+    signed_in_at: float
+    ends_at: float
+    attempt: RefreshAttempt | None = None
+    alternate: Alternate | None = None
+    refused: str | None = None  # fingerprint of the access token that an upstream's 401 already renewed once
+    sid: str | None = None
+    browser: str | None = None  # hash of the companion cookie
+    auth_time: float | None = None
+    acr: str | None = None
+    sign_in_began_at: float | None = None  # when the browser was sent to the provider, by the store's clock
+    client: str | None = None  # a coarse hint for its owner: "Firefox on Windows"
+    address: str | None = None  # the network that it was signed in from: "203.0.113.0/24"
+    # The key that the tokens are bound to, and its thumbprint (RFC 9449); None where whoever holds them may use them.
+    dpop_key: str | None = field(default=None, repr=False)
+    dpop_jkt: str | None = None
+    # Fields that a newer version of this software wrote into the record: carried along, so that an older replica
+    # writing the session during a deploy doesn't drop them. The store's codec fills and empties this.
+    extra: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    @property
+    def fingerprint(self) -> str:
+        return fingerprint(self.key)
+
+    @property
+    def person(self) -> str:
+        """The same for all sessions of a person, and no name of theirs: eight hex digits."""
+        return hashlib.sha256(f"person:{self.issuer}\n{self.user.sub}".encode()).hexdigest()[:8]
+
+    def began_by(self, at: float) -> bool:
+        """Whether an order of `at` to sign this person out means this session: its sign-in had begun by then."""
+        return (self.signed_in_at if self.sign_in_began_at is None else self.sign_in_began_at) <= at

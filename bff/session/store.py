@@ -1,0 +1,112 @@
+"""What the rest of the house may ask of a session store. SQLite and Redis answer; one contract suite holds both.
+
+Every method raises `bff.errors.StoreUnavailable` when the store cannot answer in time; nothing else leaves the room.
+A write whose outcome is unknown is retried by the store itself, idempotently, before it gives up.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, Protocol, TypeAlias
+
+from bff.session.session import EndReason, Session, SessionKey
+
+IndexName: TypeAlias = Literal["sub", "sid", "email", "browser"]
+
+
+class Reading(NamedTuple):
+    """A record as it stands. `now` is the store's own clock, the only one that leases and expiries are judged by.
+
+    `older_key`: it was sealed under a key that is not the newest any more, so the next write seals it anew.
+    `key_removed`: there is a record, and no key of this ring opens it; `session` is None then.
+    """
+
+    now: float
+    session: Session | None
+    last_seen_at: float = 0.0
+    older_key: bool = False
+    key_removed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Replaced:
+    """`done` is False when the version had moved or the record is gone: the caller reads again and decides again."""
+
+    now: float
+    done: bool
+
+
+class SessionStore(Protocol):
+    async def now(self) -> float:
+        """The store's clock, in seconds since the epoch."""
+        ...
+
+    async def create(self, session: Session) -> None:
+        """Stores a new record, indexed by `user.sub`, `sid`, `user.email` and `browser`; last seen now."""
+        ...
+
+    async def get(self, key: SessionKey) -> Reading:
+        """The record, or `session=None`. A record that cannot be opened or is past `ends_at` by a day is no record."""
+        ...
+
+    async def replace(self, session: Session, expected_version: int) -> Replaced:
+        """Writes `session` if the stored version is `expected_version`. Never creates: what is deleted stays so."""
+        ...
+
+    async def touch(self, key: SessionKey, last_seen_at: float) -> None:
+        """Moves last-seen forward (never back), without a new version. A missing record stays missing."""
+        ...
+
+    async def delete(self, key: SessionKey, reason: EndReason, expected_version: int | None = None) -> Session | None:
+        """Deletes the record and leaves an end marker for `take_end`, in one step. Returns what was deleted.
+
+        With `expected_version` only that version is deleted: whoever decided on an older one must decide again.
+        """
+        ...
+
+    async def leave_end(self, name: str, reason: EndReason) -> None:
+        """Leaves an end marker under another name (a browser's hash), kept for a day."""
+        ...
+
+    async def take_end(self, name: str) -> EndReason | None:
+        """Reads and removes the end marker left under a session key or a browser's hash."""
+        ...
+
+    async def peek_end(self, name: str) -> EndReason | None:
+        """What `take_end` would answer, without taking it."""
+        ...
+
+    async def find(self, index: IndexName, value: str) -> Sequence[Session]:
+        """All live records with that value in that index; index entries without a record are cleaned on the way."""
+        ...
+
+    def all(self) -> AsyncIterator[Reading]:
+        """Every record, those that no key opens too (without a session), for operators: it reads the whole store.
+
+        What is created or deleted meanwhile may be missing, or be there still.
+        """
+        ...
+
+    async def mark(self, name: str, at: float, until: float) -> None:
+        """Leaves a tombstone: something of that name happened at `at`. The latest `at` of several is kept.
+
+        It is read without being consumed, and forgotten after `until`. Both are seconds since the epoch.
+        """
+        ...
+
+    async def marked(self, name: str) -> float | None:
+        """The latest `at` of that name, None when there is none that is still kept."""
+        ...
+
+    async def claim_once(self, name: str, until: float) -> bool:
+        """True for the first caller of that name until `until`, False for every other one."""
+        ...
+
+    async def purge_expired(self) -> int:
+        """Removes what nobody can use any more; returns how many records went. A no-op where records expire."""
+        ...
+
+    async def ping(self) -> None:
+        """Raises StoreUnavailable unless the store can read and write."""
+        ...
+
+    async def close(self) -> None: ...

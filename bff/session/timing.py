@@ -1,0 +1,110 @@
+"""The timings of a refresh: policy, limits, lives of tokens, grace and back-off. Pure; times are seconds."""
+
+import hashlib
+from dataclasses import dataclass
+
+from bff.oidc.token import TokenResponse
+from bff.session.session import EndReason, RefreshAttempt, Session, SessionKey, Tokens
+
+# An upstream's 401 is believed only about a token of this age: a younger one was refused for another reason.
+REFUSED_TOKEN_AGE = 30.0
+# A quick failure (reset, 5xx) is sent again at once while this much of the grace is left, at most so many times.
+RESEND_MARGIN = 2.0
+RESEND_TRIES = 3
+# access_denied must be seen again this much later before it ends a session: a policy edit is not a sign-out.
+CONFIRM_DENIED_AFTER = 60.0
+BACK_OFF_CEILING = 30.0
+LEAST_WAIT = 0.75  # seconds between two sends: what back_off begins with
+DEFAULT_LIFETIME = 300.0  # expires_in is only RECOMMENDED (RFC 6749 section 5.1)
+LONGEST_LIFETIME = 365 * 86400.0
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshPolicy:
+    """Timings in seconds. `answer_within < lease` is a law; `grace` is any of Okta's 0-60."""
+
+    early: float = 60.0
+    answer_within: float = 8.0
+    lease: float = 10.0
+    grace: float = 30.0
+    late: bool = True
+    idle_limit: float = 3600.0
+    longest: float = LONGEST_LIFETIME  # of a session, counted from its sign-in
+
+
+def end_of_session(signed_in_at: float, longest: float, session_expiry: float | None) -> float:
+    """When a session ends at the latest: by our own limit, or by the provider's ceiling (`session_expiry`)."""
+    ends_at = signed_in_at + longest
+    return ends_at if session_expiry is None else min(ends_at, session_expiry)
+
+
+def limit_reached(session: Session, now: float, policy: RefreshPolicy, last_seen_at: float) -> EndReason | None:
+    if now >= session.ends_at:
+        return EndReason.ABSOLUTE
+    if now >= last_seen_at + policy.idle_limit:
+        return EndReason.IDLE
+    return None
+
+
+def inside_grace(attempt: RefreshAttempt, now: float, policy: RefreshPolicy, *, resend: bool = False) -> bool:
+    """Whether the token of this attempt may be presented (again) without being the provider's reuse event."""
+    if attempt.first_sent_at is None:
+        return True
+    if resend:
+        return now + RESEND_MARGIN < attempt.first_sent_at + policy.grace
+    return now <= attempt.first_sent_at + policy.grace - policy.answer_within
+
+
+def last_moment(first_sent_at: float, policy: RefreshPolicy) -> float:
+    """When the token may be sent for the last time inside the grace, with a margin for the reservation."""
+    return first_sent_at + policy.grace - policy.answer_within - RESEND_MARGIN
+
+
+def may_send(attempt: RefreshAttempt, now: float, policy: RefreshPolicy) -> bool:
+    """Whether an answer would still arrive under the lease. Asked after the reservation is durable, and again as the
+    bytes leave. Strictly less: at equality two holders could be in flight."""
+    if now + policy.answer_within >= attempt.lease_until:
+        return False
+    if attempt.late or attempt.restore_first_sent_at is None:
+        return True
+    # The grace is asked again too, by the rule that reserved: a slow write must not turn a resend into reuse.
+    resend = not inside_grace(attempt, attempt.lease_until - policy.lease, policy)
+    return inside_grace(attempt, now, policy, resend=resend)
+
+
+def new_tokens(response: TokenResponse, key: SessionKey, asked_at: float, now: float, early: float) -> Tokens | None:
+    """Tokens as granted, or None if the access token is missing or dead on arrival.
+
+    The life is counted from `asked_at`: the provider cannot have issued the token earlier, so we never believe in one
+    that has expired. Ten per cent of it, at most 5 s, is kept back for the way to the upstream.
+    """
+    lifetime = DEFAULT_LIFETIME if response.expires_in is None else min(float(response.expires_in), LONGEST_LIFETIME)
+    if response.access_token is None or lifetime <= 0:
+        return None
+    expires_at = asked_at + lifetime
+    lead = min(early, lifetime / 4)
+    return Tokens(
+        access_token=response.access_token,
+        usable_until=expires_at - min(5.0, lifetime / 10),
+        refresh_at=expires_at - lead + lead / 4 * _spread(key, "refresh_at"),
+        received_at=now,
+        refresh_token=response.refresh_token or None,
+        id_token=response.id_token,
+        scope=response.scope or "",
+    )
+
+
+def token_fingerprint(access_token: str) -> str:
+    """Names an access token in a record or between rooms without saying it."""
+    return hashlib.sha256(b"access-token:" + access_token.encode()).hexdigest()[:16]
+
+
+def back_off(tries: int, key: SessionKey) -> float:
+    """1, 2, 4 ... 30 s, spread by a quarter so that a thousand sessions do not come back in one instant."""
+    return min(BACK_OFF_CEILING, 2.0 ** min(tries - 1, 10)) * (0.75 + _spread(key, str(tries)) / 4)
+
+
+def _spread(key: SessionKey, purpose: str) -> float:
+    """A fraction in [0, 1) that is always the same for this session and purpose."""
+    digest = hashlib.sha256(f"{purpose}:{key}".encode()).digest()
+    return int.from_bytes(digest[:6], "big") / 2**48

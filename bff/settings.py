@@ -1,0 +1,283 @@
+"""The settings: one frozen object, read once at start-up. What is wrong is told all together, each with its mend.
+
+Those of the sign-in are in `bff.settings_sign_in`, those of the process in `bff.settings_process`, single-value laws in
+`bff.settings_laws`, sources in `bff.settings_sources`; the laws between settings stand here, on the later of the two
+fields. docs/settings.md is the table for people, and a test keeps it complete.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal, TypeAlias
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
+from pydantic_core import ErrorDetails
+
+from bff import settings_laws as laws
+from bff.errors import ConfigurationError
+from bff.settings_process import ProcessSettings
+from bff.settings_route import FROZEN, CallbackPath, PagePath, RouteSettings, Seconds, Url
+from bff.settings_sign_in import SIGN_IN_LISTS, SignInSettings
+from bff.settings_sources import PREFIX, ConfigurationErrors, Gathered, gather, unknown
+
+Words: TypeAlias = Annotated[tuple[str, ...], BeforeValidator(laws.words)]
+Secret: TypeAlias = Annotated[SecretStr, AfterValidator(laws.client_secret)]
+SessionKey: TypeAlias = Annotated[SecretStr, AfterValidator(laws.session_key)]
+Origin: TypeAlias = Annotated[str, AfterValidator(laws.origin)]
+WholeSeconds: TypeAlias = Annotated[int, BeforeValidator(laws.number), Field(gt=0, le=86400 * 366)]
+Algorithm: TypeAlias = Literal["RS256", "RS384", "RS512", "ES256", "ES384", "ES512"]
+
+
+class Settings(ProcessSettings, SignInSettings):
+    """Every setting. Each is read from BFF_<NAME> or from <name> in bff.toml; times are in seconds."""
+
+    model_config = FROZEN
+
+    # --- the provider
+    issuer: Annotated[str, AfterValidator(laws.issuer)]
+    client_id: Annotated[str, AfterValidator(laws.filled)]
+    client_auth: Literal["client_secret_basic", "client_secret_post", "client_secret_jwt", "private_key_jwt"] = (
+        "client_secret_basic"
+    )
+    client_secret: Secret | None = None
+    client_secret_next: Secret | None = None
+    client_private_key: SecretStr | None = None
+    client_key_id: str | None = None
+    scopes: Words = ("openid", "profile", "email", "offline_access")
+    id_token_algorithms: Annotated[tuple[Algorithm, ...], BeforeValidator(laws.words)] = ("RS256",)
+    clock_skew: Annotated[int, BeforeValidator(laws.number), Field(ge=0, le=300)] = 60
+    provider_proxy: Annotated[str, AfterValidator(laws.proxy)] | None = Field(None, repr=False)  # may hold a password
+    provider_ca_file: Annotated[Path, AfterValidator(laws.file)] | None = None
+    provider_timeout: Annotated[Seconds, Field(le=60)] = 8.0
+
+    # --- what browsers see
+    public_url: Origin
+    callback_path: CallbackPath = "/authorization-code/callback"
+    landing_path: PagePath = "/"
+    signed_out_path: PagePath = "/"
+    page_style_file: Annotated[Path, AfterValidator(laws.style_sheet)] | None = None
+    allowed_origins: Annotated[tuple[Origin, ...], BeforeValidator(laws.words)] = ()
+    user_claims: Words = (
+        *("sub", "name", "given_name", "family_name", "preferred_username"),
+        *("email", "picture", "locale", "zoneinfo", "groups"),
+    )
+
+    # --- sessions
+    session_keys: Annotated[tuple[SessionKey, ...], BeforeValidator(laws.words)]
+    store: Annotated[str, AfterValidator(laws.store)] = Field("sqlite:///var/bff.db", repr=False)  # may hold a password
+    idle_limit: WholeSeconds = 3600
+    absolute_limit: WholeSeconds = 43200
+    refresh_token_lifetime: WholeSeconds | None = None
+    login_lifetime: Annotated[WholeSeconds, Field(ge=60, le=3600)] = 600
+
+    # --- refresh
+    refresh_early: Annotated[float, BeforeValidator(laws.number), Field(ge=0, le=3600, allow_inf_nan=False)] = 60.0
+    refresh_answer_within: Annotated[Seconds, Field(le=60)] = 8.0
+    refresh_lease: Annotated[Seconds, Field(le=120)] = 10.0
+    refresh_grace: Annotated[int, BeforeValidator(laws.number), Field(ge=0, le=60)] = 30
+    refresh_late: bool = True
+    refresh_concurrency: Annotated[int, BeforeValidator(laws.number), Field(ge=1, le=1000)] = 20
+
+    # --- the data plane
+    routes: tuple[RouteSettings, ...] = ()
+    spa_dir: Annotated[Path, AfterValidator(laws.spa_dir)] | None = None
+    spa_upstream: Url | None = None
+
+    # --- laws between settings: a field sees those above it, and only the ones that are right in themselves
+
+    @field_validator("client_secret")
+    @classmethod
+    def _secret_for_method(cls, secret: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        method = str(info.data.get("client_auth", "private_key_jwt"))
+        if method != "private_key_jwt" and secret is None:
+            mend = "Set BFF_CLIENT_SECRET_FILE to a file that holds it, or BFF_CLIENT_SECRET."
+            raise laws.wrong(f"is missing, and client_auth is {method}.", mend)
+        if method == "client_secret_jwt" and secret and len(secret.get_secret_value()) < 32:
+            raise laws.wrong("is shorter than the 32 characters client_secret_jwt needs.", "Make a longer one in Okta.")
+        return secret
+
+    @field_validator("client_private_key")
+    @classmethod
+    def _key_for_method(cls, key: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        method = info.data.get("client_auth")
+        if method == "private_key_jwt" and key is None:
+            mend = "Set BFF_CLIENT_PRIVATE_KEY_FILE to a file with the key as PEM or JWK."
+            raise laws.wrong("is missing, and client_auth is private_key_jwt.", mend)
+        if method not in (None, "private_key_jwt") and key is not None:
+            raise laws.wrong(
+                f"is set, and client_auth is {method}.", "Remove it, or set client_auth = private_key_jwt."
+            )
+        return laws.private_key(key) if key else None
+
+    @field_validator("scopes")
+    @classmethod
+    def _openid_scope(cls, scopes: tuple[str, ...]) -> tuple[str, ...]:
+        if "openid" not in scopes:
+            raise laws.wrong("leave out openid, without which nobody signs in.", "Add openid.")
+        return tuple(dict.fromkeys(laws.scope(scope) for scope in scopes))
+
+    @field_validator("user_claims")
+    @classmethod
+    def _claims_with_sub(cls, claims: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        if "sub" not in claims:
+            raise laws.wrong("leave out sub, by which the SPA knows the person.", "Add sub.")
+        headers = info.data.get("forward_auth_headers", ())
+        if unknown := sorted({header.partition("=")[2] for header in headers} - {*claims}):
+            mend = "Add it: a session keeps only the claims that may be shown."
+            raise laws.wrong(f"leave out {unknown[0]}, which forward_auth_headers need.", mend)
+        return tuple(dict.fromkeys(claims))
+
+    @field_validator("id_token_algorithms")
+    @classmethod
+    def _some_algorithm(cls, algorithms: tuple[Algorithm, ...]) -> tuple[Algorithm, ...]:
+        if not algorithms:
+            raise laws.wrong("are none.", "Name at least one; Okta signs with RS256.")
+        return algorithms
+
+    @field_validator("session_keys")
+    @classmethod
+    def _different_keys(cls, keys: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+        if not keys:
+            raise laws.wrong("are none.", laws.NEW_KEY)
+        if len({laws.key_bytes(key) for key in keys}) < len(keys):
+            raise laws.wrong("hold one key twice.", "Keep each key once, the newest first.")
+        return keys
+
+    @field_validator("absolute_limit")
+    @classmethod
+    def _idle_within_absolute(cls, absolute: int, info: ValidationInfo) -> int:
+        if info.data.get("idle_limit", 0) > absolute:
+            raise laws.wrong("is shorter than idle_limit.", "Make idle_limit the shorter one.")
+        return absolute
+
+    @field_validator("refresh_lease")
+    @classmethod
+    def _answer_within_lease(cls, lease: float, info: ValidationInfo) -> float:
+        if info.data.get("refresh_answer_within", 0) >= lease:
+            mend = "Make refresh_lease the longer one: 8 and 10 are the defaults."
+            raise laws.wrong("is not longer than refresh_answer_within.", mend)
+        return lease
+
+    @field_validator("landing_path", "signed_out_path")
+    @classmethod
+    def _no_page_at_the_callback(cls, path: str, info: ValidationInfo) -> str:
+        if path == info.data.get("callback_path"):
+            raise laws.wrong("is the callback path, which begins sign-ins.", "Give the path of a page, like /.")
+        return path
+
+    @field_validator("routes")
+    @classmethod
+    def _routes_apart(cls, routes: tuple[RouteSettings, ...], info: ValidationInfo) -> tuple[RouteSettings, ...]:
+        callback = info.data.get("callback_path", "")
+        for route in routes:
+            if route.covers(callback):
+                raise laws.wrong(f"send {route.prefix} away, which covers the callback path.", "Choose another prefix.")
+            if beyond := sorted(set(route.scopes) - set(info.data.get("scopes", route.scopes))):
+                raise laws.wrong(
+                    f"need {' '.join(beyond)} at {route.prefix}, never asked for.", "Add it to BFF_SCOPES."
+                )
+        if len({route.prefix for route in routes}) < len(routes):
+            raise laws.wrong("hold one prefix twice.", "Keep one route for each prefix.")
+        return routes
+
+    @field_validator("spa_upstream")
+    @classmethod
+    def _one_spa(cls, upstream: str | None, info: ValidationInfo) -> str | None:
+        if upstream is not None and info.data.get("spa_dir") is not None:
+            raise laws.wrong("and spa_dir are both set.", "Keep one: who serves the SPA?")
+        return upstream
+
+    # --- what follows from them
+
+    @property
+    def redirect_uri(self) -> str:
+        """The sign-in redirect URI to register in Okta. It never follows the Host header."""
+        return self.public_url + self.callback_path
+
+    @property
+    def post_logout_redirect_uri(self) -> str:
+        """The sign-out redirect URI to register in Okta."""
+        return self.public_url + self.signed_out_path
+
+    @property
+    def cookies_secure(self) -> bool:
+        """False only for a public URL of http on this machine, where Safari refuses Secure cookies."""
+        return self.public_url.startswith("https:")
+
+    @property
+    def session_key_ring(self) -> tuple[bytes, ...]:
+        """The session keys as 32 bytes each, newest first."""
+        return tuple(key for text in self.session_keys if (key := laws.key_bytes(text)) is not None)
+
+
+# An empty variable says "none" for these, "not set" for every other one.
+LISTS = frozenset(
+    {"scopes", "id_token_algorithms", "allowed_origins", "user_claims", "trusted_proxies"}
+    | {"forward_auth_headers", *SIGN_IN_LISTS}
+)
+SECRETS = frozenset(
+    {"client_secret", "client_secret_next", "client_private_key", "session_keys", "store", "provider_proxy"}
+)
+MISSING = {
+    "issuer": "Set it to your Okta domain and authorization server, like https://example.okta.com/oauth2/default.",
+    "client_id": "Set it to the client ID on the app integration's page in Okta.",
+    "public_url": "Set it to the address that people type, like https://app.example.com.",
+    "session_keys": laws.NEW_KEY,
+}
+
+
+def load_settings(
+    environ: Mapping[str, str], toml_path: Path | None = None, *, stand_ins: Mapping[str, str] | None = None
+) -> Settings:
+    """Reads all sources. Raises ConfigurationErrors, a ConfigurationError that lists every problem, and no secret.
+
+    `stand_ins` take the place of what is missing or unreadable, for commands that can do without.
+    """
+    known = frozenset(Settings.model_fields)
+    gathered = gather(environ, toml_path, known=known, secret=SECRETS, lists=LISTS)
+    gathered.stand_in(stand_ins or {})
+    problems = gathered.problems
+    try:
+        settings = Settings.model_validate(gathered.values)
+    except ValidationError as error:
+        # What could not even be read has been told already; that it is also missing is no second problem.
+        problems += [
+            _told(detail, gathered)
+            for detail in error.errors(include_input=False, include_url=False)
+            if detail["loc"][0] not in gathered.names or detail["loc"][0] in gathered.values
+        ]
+    else:
+        if not problems:
+            return settings
+    raise ConfigurationErrors(tuple(problems)) from None
+
+
+def _told(detail: ErrorDetails, gathered: Gathered) -> ConfigurationError:
+    """One of pydantic's findings as setting, problem and mend. `detail` comes without the input."""
+    name, *rest = detail["loc"]
+    head, blank, place = gathered.names.get(str(name), f"{PREFIX}{str(name).upper()}").partition(" ")
+    called = head + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in rest) + blank + place
+    context = detail.get("ctx", {})
+    match detail["type"]:
+        case "setting":
+            return ConfigurationError(called, context["problem"], context["mend"])
+        case "missing":
+            mend = MISSING.get(str(name)) or "Add it; docs/settings.md has an example."
+            return ConfigurationError(called, "is missing.", mend)
+        case "extra_forbidden":
+            return unknown(called, str(rest[-1]), frozenset(RouteSettings.model_fields))
+        case "tuple_type":
+            return ConfigurationError(called, "is not a list.", "See docs/settings.md.")
+        case "literal_error":
+            return ConfigurationError(called, f"should be {context['expected']}.", "Take one of these.")
+        case _:
+            default = Settings.model_fields[str(name)].default
+            mend = f"The default is {default}." if isinstance(default, int | float) else "See docs/settings.md."
+            return ConfigurationError(called, f"{detail['msg'].replace('Input should', 'should')}.", mend)

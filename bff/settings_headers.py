@@ -1,0 +1,75 @@
+"""Headers and cookies that a route may name: what an operator may add or let through, and what stays ours alone."""
+
+import re
+from typing import Annotated, Final, TypeAlias
+
+from pydantic import AfterValidator, BeforeValidator, SecretStr
+
+from bff import settings_laws as laws
+
+_TOKEN: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")  # RFC 9110 section 5.6.2
+_VALUE: Final = re.compile(r"[\x21-\x7e]([\t\x20-\x7e]*[\x21-\x7e])?")
+_FRAMING: Final = frozenset(
+    [
+        "connection",
+        "keep-alive",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+        "content-length",
+        "expect",
+    ]
+)
+# Said by us for every request, from the session and the connection: a constant in their place would be a lie.
+_OURS_UP: Final = _FRAMING | frozenset(["authorization", "cookie", "host", "x-forwarded-for", "x-forwarded-host"])
+# `clear-site-data` could sign somebody out, `access-control-*` is allowed_origins' to say, cookies have their own list.
+_OURS_DOWN: Final = _FRAMING | frozenset(["set-cookie", "set-cookie2", "clear-site-data", "x-sendfile"])
+_OURS_DOWN_PREFIXES: Final = ("access-control-", "x-accel-", "proxy-")
+_OWN_COOKIES: Final = ("__host-http-", "bff-")
+
+
+def _added(headers: dict[str, SecretStr] | None) -> dict[str, SecretStr] | None:
+    for name, value in (headers or {}).items():
+        if not _TOKEN.fullmatch(name) or name.lower() in _OURS_UP or name.lower().startswith(("sec-", "proxy-")):
+            raise laws.wrong(f"names {name!r}, which is no header that may be added.", "Choose a header of the API's.")
+        if not _VALUE.fullmatch(value.get_secret_value()):
+            raise laws.wrong(f"gives {name} no value, or one outside printable ASCII.", "Give one line of text.")
+    if headers and len({name.lower() for name in headers}) < len(headers):
+        raise laws.wrong("name one header twice.", "Keep each once.")
+    return headers
+
+
+def _returned(name: str) -> str:
+    lower = name.lower()
+    if not _TOKEN.fullmatch(name) or lower in _OURS_DOWN or lower.startswith(_OURS_DOWN_PREFIXES):
+        raise laws.wrong(f"names {name!r}, which an API can't say here.", "Remove it.")
+    return lower
+
+
+def _cookie(name: str) -> str:
+    if not _TOKEN.fullmatch(name) or name.lower().startswith(_OWN_COOKIES):
+        raise laws.wrong(f"names {name!r}, which is no cookie of an API.", "__Host-Http- and bff- are the BFF's own.")
+    return name
+
+
+def _identity(value: str) -> str:
+    """`X-User-Sub=sub`: a header that says who is signed in, and the claim that it holds."""
+    name, found, claim = value.partition("=")
+    example = "Write it like X-User-Email=email."
+    if not found or not re.fullmatch(r"[A-Za-z][A-Za-z0-9-]*", name) or not re.fullmatch(r"[!-~]+", claim):
+        raise laws.wrong("hold something that is not a header name, = and a claim.", example)
+    if not name.lower().startswith(("x-", "remote-")):
+        raise laws.wrong(
+            f"name {name}, which proxies and browsers give a meaning of their own.", f"Start with X-. {example}"
+        )
+    return value
+
+
+AddedHeaders: TypeAlias = Annotated[dict[str, SecretStr], AfterValidator(_added)]
+ReturnedHeaders: TypeAlias = Annotated[
+    tuple[Annotated[str, AfterValidator(_returned)], ...], BeforeValidator(laws.words)
+]
+CookieNames: TypeAlias = Annotated[tuple[Annotated[str, AfterValidator(_cookie)], ...], BeforeValidator(laws.words)]
+IdentityHeader: TypeAlias = Annotated[str, AfterValidator(_identity)]

@@ -1,0 +1,101 @@
+"""The settings of the process itself: where it listens, whom it trusts in front of it, how it ends, what it tells."""
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated, Final, Literal, TypeAlias
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, ValidationInfo, field_validator
+
+from bff import settings_laws as laws
+from bff.audit import SubjectAs
+from bff.settings_headers import IdentityHeader
+from bff.settings_route import FROZEN
+
+# Where a server listens: host and port, or a Unix socket.
+Address: TypeAlias = tuple[str, int] | Path
+
+EVERYWHERE: Final = frozenset({"0.0.0.0", "::"})
+
+OTLP_EXPORTER: Final = "opentelemetry.exporter.otlp.proto.http"
+
+
+def is_installed(module: str) -> bool:
+    """Without loading it, though its parents are."""
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:
+        return False
+
+
+class ProcessSettings(BaseModel):
+    """What `Settings` holds besides sign-in, sessions and the data plane. Times are in seconds."""
+
+    model_config = FROZEN
+
+    listen: Annotated[str, AfterValidator(laws.listen)] = "127.0.0.1:8080"
+    management_listen: Annotated[str, AfterValidator(laws.listen_or_off)] = "127.0.0.1:9090"
+    forward_auth_listen: Annotated[str, AfterValidator(laws.listen_or_off)] = "off"
+    forward_auth_headers: Annotated[tuple[IdentityHeader, ...], BeforeValidator(laws.words)] = ("X-User-Sub=sub",)
+    trusted_proxies: Annotated[
+        tuple[Annotated[str, AfterValidator(laws.network)], ...], BeforeValidator(laws.words)
+    ] = ()
+    drain_delay: Annotated[float, BeforeValidator(laws.number), Field(ge=0, le=300, allow_inf_nan=False)] = 0.0
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(laws.lower)] = "info"
+    log_format: Literal["json", "text"] = "json"
+    audit_subject: SubjectAs = "fingerprint"
+    tracing: Literal["off", "otlp"] = "off"
+
+    @field_validator("management_listen", "forward_auth_listen")
+    @classmethod
+    def _own_address(cls, listen: str, info: ValidationInfo) -> str:
+        others = {info.data.get("listen"), info.data.get("management_listen")} - {"off"}
+        if listen in others and not listen.endswith(":0"):
+            raise laws.wrong(
+                "is the same as another one.", "Give it an address of its own that the public cannot reach, or off."
+            )
+        if info.field_name == "forward_auth_listen" and listen != "off" and info.data.get("dpop") == "on":
+            # A proxy could not make the proof that each request with such a token needs (RFC 9449 section 7).
+            mend = "Set one of them to off: forward these requests through BFF_ROUTES, or use tokens without DPoP."
+            raise laws.wrong("is set, and dpop is on: a proxy could not use the tokens that it is told.", mend)
+        return listen
+
+    @field_validator("forward_auth_headers")
+    @classmethod
+    def _each_header_once(cls, headers: tuple[str, ...]) -> tuple[str, ...]:
+        if len({header.partition("=")[0].lower() for header in headers}) < len(headers):
+            raise laws.wrong("name one header twice.", "Keep each once.")
+        return headers
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _somebody_asks(cls, trusted: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        if not trusted and info.data.get("forward_auth_listen", "off") != "off":
+            mend = "Name the proxies that ask there: only they are told an access token."
+            raise laws.wrong("are none, and forward_auth_listen is set.", mend)
+        return trusted
+
+    @field_validator("tracing")
+    @classmethod
+    def _with_its_extra(cls, tracing: str) -> str:
+        if tracing == "otlp" and not is_installed(OTLP_EXPORTER):
+            raise laws.wrong("is otlp, and OpenTelemetry is not installed.", "Install okta-bff[otel], or set off.")
+        return tracing
+
+    @property
+    def listen_address(self) -> Address:
+        return laws.address(self.listen)
+
+    @property
+    def management_address(self) -> Address | None:
+        """None where the management port is off."""
+        return None if self.management_listen == "off" else laws.address(self.management_listen)
+
+    @property
+    def forward_auth_address(self) -> Address | None:
+        """None where no proxy is told access tokens."""
+        return None if self.forward_auth_listen == "off" else laws.address(self.forward_auth_listen)
+
+    @property
+    def identity_headers(self) -> tuple[tuple[str, str], ...]:
+        """The headers that forward-auth answers with, each with the claim that it holds."""
+        return tuple((name, claim) for name, _, claim in (pair.partition("=") for pair in self.forward_auth_headers))

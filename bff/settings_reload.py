@@ -1,0 +1,89 @@
+"""What may change while the process runs: session keys and client secrets, read again from where they came from.
+
+Everything is read and judged as at the start; what is wrong in it keeps all as it was. Every other setting waits for a
+restart, and a log line says so.
+"""
+
+import asyncio
+import logging
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, TypeAlias
+
+from bff import audit
+from bff.audit import AuditEvent
+from bff.errors import ConfigurationError
+from bff.session.sealing import KeyRing
+from bff.settings import SECRETS, Settings, load_settings
+from bff.settings_sources import named_files
+
+logger = logging.getLogger(__name__)
+
+LOOK_EVERY: Final = 2.0  # seconds
+RELOADED: Final = frozenset({"session_keys", "client_secret", "client_secret_next", "client_private_key"})
+
+Stamp: TypeAlias = tuple[tuple[str, int, int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Where the settings of this process came from."""
+
+    environ: Mapping[str, str]
+    toml_path: Path | None = None
+
+    def load(self) -> Settings:
+        """Raises ConfigurationError."""
+        return load_settings(self.environ, self.toml_path)
+
+    def stamp(self) -> Stamp:
+        """Changes when one of the files does, also when a link comes to point elsewhere. One that is away is 0."""
+        return tuple((str(path), *_stamp(path)) for path in named_files(self.environ, self.toml_path, SECRETS))
+
+
+class SettingsReload:
+    """`apply` takes over new settings, in one step; it raises ConfigurationError and then has changed nothing."""
+
+    def __init__(self, settings: Settings, sources: Sources, apply: Callable[[Settings], None]) -> None:
+        self._settings, self._sources, self._apply = settings, sources, apply
+        self._stamp = sources.stamp()
+
+    async def watch(self) -> None:
+        """Looks at the files every other second, until it is cancelled."""
+        while True:
+            await asyncio.sleep(LOOK_EVERY)
+            if (stamp := self._sources.stamp()) != self._stamp:
+                self._stamp = stamp
+                self.reload()
+
+    def reload(self) -> bool:
+        """Reads everything now, as SIGHUP asks. False when it was wrong, and everything stays as it was."""
+        try:
+            settings = self._sources.load()
+            self._apply(settings)
+        except ConfigurationError as wrong:
+            logger.error("the settings were not reloaded", extra={"setting": wrong.setting, "problem": wrong.problem})
+            return False
+        before, self._settings = self._settings, settings
+        changed = [name for name in Settings.model_fields if getattr(settings, name) != getattr(before, name)]
+        taken = [name for name in changed if name in RELOADED]
+        if "session_keys" in taken:
+            ids = KeyRing.from_keys(settings.session_key_ring).key_ids
+            audit.tell(AuditEvent.KEY_RING_CHANGED, "reload", key_ids=" ".join(ids))
+        if credentials := [name for name in taken if name != "session_keys"]:
+            audit.tell(AuditEvent.CLIENT_CREDENTIALS_CHANGED, "reload", changed=" ".join(credentials))
+        logger.info("the settings were read again", extra={"changed": " ".join(taken) or "nothing"})
+        if len(taken) < len(changed):
+            waiting = " ".join(name for name in changed if name not in RELOADED)
+            logger.warning("some settings changed that need a restart", extra={"settings": waiting})
+        return True
+
+
+def _stamp(path: Path) -> tuple[int, int, int]:
+    try:
+        status = os.stat(path)
+    except OSError:
+        return 0, 0, 0
+    return status.st_mtime_ns, status.st_size, status.st_ino

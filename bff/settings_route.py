@@ -1,0 +1,132 @@
+"""One route: a prefix, the upstream it goes to, and what a request on it must and may carry."""
+
+from pathlib import Path
+from typing import Annotated, Literal, TypeAlias
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
+
+from bff import settings_laws as laws
+from bff.settings_headers import AddedHeaders, CookieNames, ReturnedHeaders
+
+# A value that is refused is not repeated: it may be a secret.
+FROZEN = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, validate_default=True)
+
+OwnPath: TypeAlias = Annotated[str, AfterValidator(laws.path)]
+Url: TypeAlias = Annotated[str, AfterValidator(laws.base_url)]
+Seconds: TypeAlias = Annotated[float, BeforeValidator(laws.number), Field(gt=0, le=86400 * 366, allow_inf_nan=False)]
+Method: TypeAlias = Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+
+Scope: TypeAlias = Annotated[str, AfterValidator(laws.scope)]
+File: TypeAlias = Annotated[Path, AfterValidator(laws.file)]
+
+RESERVED = "/auth"
+# What the BFF answers below it; the callback may stand there too, but on none of these.
+ENDPOINTS = frozenset(
+    {"/auth/login", "/auth/landing", "/auth/session", "/auth/session/extend", "/auth/sessions", "/auth/sessions/end"}
+    | {"/auth/logout", "/auth/backchannel-logout", "/auth/frontchannel-logout", "/auth/global-token-revocation"}
+    | {"/auth/verify"}
+)
+LARGEST_MESSAGE = 16 * 1024 * 1024  # bytes; a message is held whole in memory before it is passed on
+
+
+def _callback(path: str) -> str:
+    mend = "Keep /authorization-code/callback, as Okta documents it."
+    if path == "/" or path.endswith("/"):
+        raise laws.wrong("is / or ends with a slash.", mend)
+    if path in ENDPOINTS:
+        raise laws.wrong("is the path of another endpoint of the BFF.", mend)
+    return path
+
+
+def _page(path: str) -> str:
+    if _is_reserved(path):
+        raise laws.wrong("is below /auth, where no page of the application is.", "Give the path of a page, like /.")
+    return path
+
+
+def _is_reserved(path: str) -> bool:
+    return path == RESERVED or path.startswith(RESERVED + "/")
+
+
+CallbackPath: TypeAlias = Annotated[OwnPath, AfterValidator(_callback)]
+PagePath: TypeAlias = Annotated[OwnPath, AfterValidator(_page)]  # of the application, for people
+
+
+class RouteSettings(BaseModel):
+    """One prefix that is forwarded to one upstream: a `[[routes]]` table of bff.toml."""
+
+    model_config = FROZEN
+
+    prefix: OwnPath
+    upstream: Url
+    allow_http: bool = False
+    methods: tuple[Method, ...] = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
+    strip_prefix: bool = False
+    token: Literal["user", "user_or_none", "none"] = "user"
+    csrf: Literal["header", "fetch-metadata"] = "header"
+    background: bool = False  # polled by the SPA: a request on it doesn't extend the idle limit
+    timeout: Seconds = 30.0  # to the first byte of the answer
+    idle_timeout: Seconds = 60.0  # between two reads of the answer
+    connect_timeout: Seconds = 5.0
+    request_limit: Annotated[int, BeforeValidator(laws.number), Field(gt=0)] | None = None  # bytes
+    scopes: Annotated[tuple[Scope, ...], BeforeValidator(laws.words)] = ()
+    add_headers: AddedHeaders | None = None
+    allow_response_headers: ReturnedHeaders = ()
+    allow_cookies: CookieNames = ()
+    websocket: bool = False
+    message_limit: Annotated[int, BeforeValidator(laws.number), Field(gt=0, le=LARGEST_MESSAGE)] = 1048576  # bytes
+    on_token_expiry: Literal["keep", "close"] = "keep"
+    ca_file: File | None = None
+    client_cert_file: File | None = None
+    client_key_file: File | None = None
+
+    @field_validator("prefix")
+    @classmethod
+    def _plain_prefix(cls, prefix: str) -> str:
+        if prefix.endswith("/"):
+            raise laws.wrong("ends with a slash.", f"Write {prefix.rstrip('/') or '/api'}: it covers all below it.")
+        if _is_reserved(prefix):
+            raise laws.wrong("covers /auth, which the BFF answers itself.", "Choose another prefix, like /api.")
+        return prefix
+
+    @field_validator("methods")
+    @classmethod
+    def _some_method(cls, methods: tuple[Method, ...]) -> tuple[Method, ...]:
+        if not methods:
+            raise laws.wrong("are none.", "Name at least one, or leave methods out for the usual ones.")
+        return methods
+
+    @field_validator("allow_http")
+    @classmethod
+    def _no_token_over_http(cls, allow_http: bool, info: ValidationInfo) -> bool:
+        upstream = info.data.get("upstream", "")
+        if upstream.startswith("http:") and not allow_http:
+            parts = laws.url(upstream, example="https://api.example.com")
+            if not laws.is_loopback(parts.hostname):
+                mend = "Use https in upstream, or set allow_http = true where the network itself is trusted."
+                raise laws.wrong("is false, and the upstream is http off this machine.", mend)
+        return allow_http
+
+    @field_validator("scopes")
+    @classmethod
+    def _scopes_of_a_token(cls, scopes: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        if scopes and info.data.get("token") == "none":
+            raise laws.wrong("are asked for, and token is none.", 'Set token = "user", or remove them.')
+        return tuple(dict.fromkeys(scopes))
+
+    @field_validator("ca_file", "client_cert_file")
+    @classmethod
+    def _tls_needs_https(cls, file: Path | None, info: ValidationInfo) -> Path | None:
+        if file is not None and str(info.data.get("upstream", "https:")).startswith("http:"):
+            raise laws.wrong("is set, and the upstream is http.", "Use https in upstream, or remove it.")
+        return file
+
+    @field_validator("client_key_file")
+    @classmethod
+    def _key_with_certificate(cls, file: Path | None, info: ValidationInfo) -> Path | None:
+        if file is not None and info.data.get("client_cert_file", file) is None:
+            raise laws.wrong("is set without client_cert_file.", "Set both: the certificate and its key.")
+        return file
+
+    def covers(self, path: str) -> bool:
+        return path == self.prefix or path.startswith(self.prefix + "/")

@@ -1,0 +1,35 @@
+"""The settings of the sign-in itself: what a link may ask of the provider, how the answer travels, how often."""
+
+from typing import Annotated, Final, Literal, TypeAlias
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, field_validator
+
+from bff import settings_laws as laws
+from bff.settings_route import FROZEN
+
+Tokens: TypeAlias = Annotated[tuple[Annotated[str, AfterValidator(laws.scope)], ...], BeforeValidator(laws.words)]
+# A minute; 0 is no limit.
+Requests: TypeAlias = Annotated[int, BeforeValidator(laws.number), Field(ge=0, le=10_000_000)]
+Prompt: TypeAlias = Literal["none", "login", "consent", "select_account"]
+
+SIGN_IN_LISTS: Final = frozenset({"acr_values", "prompts", "idps"})
+
+
+class SignInSettings(BaseModel):
+    """What `Settings` holds about the authorization request."""
+
+    model_config = FROZEN
+
+    acr_values: Tokens = ()
+    prompts: Annotated[tuple[Prompt, ...], BeforeValidator(laws.words)] = ("none", "login")
+    idps: Tokens = ()
+    response_mode: Literal["query", "form_post"] = "query"
+    par: Literal["auto", "always", "never"] = "auto"
+    sign_in_rate_per_client: Requests = 600
+    sign_in_rate: Requests = 30_000
+    dpop: Literal["off", "on"] = "off"
+
+    @field_validator("prompts", "idps", "acr_values")
+    @classmethod
+    def _each_once(cls, values: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(values))

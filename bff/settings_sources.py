@@ -1,0 +1,174 @@
+"""Where settings are read from: the environment, `bff.toml` and secret files; and the names nobody knows.
+
+Owns precedence (environment over file), `*_FILE`, and the did-you-mean. What a value means is `bff.settings`' affair.
+"""
+
+import json
+import tomllib
+from collections.abc import Mapping, Set
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from bff.errors import ConfigurationError
+
+PREFIX = "BFF_"
+CONFIG = "BFF_CONFIG"
+FILE_SUFFIX = "_file"
+OKTA = "okta"  # the [okta] table and BFF_OKTA_*: for `bff okta` (bff.okta.okta_settings), not for a running BFF
+SECRET_FILE_LIMIT = 64 * 1024  # bytes
+
+
+class ConfigurationErrors(ConfigurationError):
+    """All that is wrong, told together. `setting`, `problem` and `mend` are the first one's."""
+
+    def __init__(self, problems: tuple[ConfigurationError, ...]) -> None:
+        super().__init__(problems[0].setting, problems[0].problem, problems[0].mend)
+        self.problems = problems
+
+    def __str__(self) -> str:
+        return "\n".join(f"{wrong.setting}: {wrong.problem} {wrong.mend}" for wrong in self.problems)
+
+
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """Raw values by field name, what each is called where it was found, and what was wrong on the way."""
+
+    values: dict[str, Any] = field(default_factory=dict, repr=False)
+    names: dict[str, str] = field(default_factory=dict)
+    problems: list[ConfigurationError] = field(default_factory=list)
+
+    def stand_in(self, values: Mapping[str, Any]) -> None:
+        """Puts `values` where a setting is missing, or could not be read."""
+        for name in values.keys() - self.values.keys():
+            self.values[name] = values[name]
+            self.problems[:] = [wrong for wrong in self.problems if wrong.setting != self.names.get(name)]
+
+
+def gather(
+    environ: Mapping[str, str],
+    toml_path: Path | None,
+    *,
+    known: Set[str],
+    secret: Set[str],
+    lists: Set[str],
+    table: str | None = None,
+) -> Gathered:
+    """Reads every source once. `known`, `secret` and `lists` are field names; only `secret` ones have a `*_FILE`.
+
+    With `table`, only that table of the file and only the variables that begin with its name are read.
+    """
+    gathered = Gathered()
+    allowed = known | {name + FILE_SUFFIX for name in secret}
+    path, file_values = _toml(environ, toml_path, gathered.problems)
+    inside, file_values = _inside(file_values, table, path, gathered.problems)
+    prefix = PREFIX if table is None else f"{PREFIX}{table.upper()}_"
+    from_file = {key: (f"{inside}{key} ({path})", value) for key, value in file_values.items()}
+    from_environ = {
+        (name.lower() if name.isupper() else name).removeprefix(prefix.lower()): (name, value)
+        for name, value in environ.items()
+        if name.upper().startswith(prefix) and name != CONFIG
+        if table is not None or not name.upper().startswith(f"{PREFIX}{OKTA.upper()}_")
+    }
+    for source in (from_file, from_environ):
+        for key in [key for key in source if key not in allowed]:
+            gathered.problems.append(
+                unknown(source.pop(key)[0], key, allowed, prefix if source is from_environ else "")
+            )
+    for key in [key for key, (_, text) in from_environ.items() if text == "" and key not in lists]:
+        del from_environ[key]  # an empty variable is an unset one, but for a list: there it says "none"
+    for name in sorted(known):
+        forms = {name, name + FILE_SUFFIX} if name in secret else {name}
+        source = from_environ if forms & from_environ.keys() else from_file
+        found = {form: source[form] for form in sorted(forms & source.keys())}
+        if len(found) == 2:
+            both = " and ".join(called for called, _ in found.values())
+            gathered.problems.append(ConfigurationError(both, "are both set.", "Keep one of them."))
+            gathered.names[name] = both
+        elif found:
+            (form, (called, value)) = found.popitem()
+            _take(gathered, name, called, value, from_secret_file=form != name)
+    return gathered
+
+
+def named_files(environ: Mapping[str, str], toml_path: Path | None, secret: Set[str]) -> tuple[Path, ...]:
+    """bff.toml, and the files that `BFF_<NAME>_FILE` or bff.toml name for secrets. Never raises: it judges nothing."""
+    path, told = _toml(environ, toml_path, [])
+    forms = {name + FILE_SUFFIX for name in secret}
+    by_file = [told[form] for form in sorted(forms) if isinstance(told.get(form), str)]
+    by_environ = [environ[name] for name in sorted(environ) if name.lower().removeprefix(PREFIX.lower()) in forms]
+    return (path, *(Path(each) for each in (*by_environ, *by_file) if each))
+
+
+def unknown(called: str, key: str, allowed: Set[str], prefix: str = "") -> ConfigurationError:
+    """The error for a name nobody knows, with the nearest one that is known; `prefix` is that of the variables."""
+    near = get_close_matches(key.lower(), sorted(allowed), n=1, cutoff=0.6)
+    guess = f"{prefix}{near[0].upper()}" if near and prefix else near[0] if near else None
+    mend = f"Did you mean {guess}?" if guess else "Remove it; docs/settings.md lists every name."
+    return ConfigurationError(called, "is no setting.", mend)
+
+
+def _toml(
+    environ: Mapping[str, str], toml_path: Path | None, problems: list[ConfigurationError]
+) -> tuple[Path, dict[str, Any]]:
+    named = toml_path or (Path(environ[CONFIG]) if environ.get(CONFIG) else None)
+    path = named or Path("bff.toml")
+    if named is None and not path.is_file():
+        return path, {}
+    called = CONFIG if toml_path is None and named else str(path)
+    try:
+        return path, tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        problems.append(ConfigurationError(called, f"{path} cannot be read: {error.strerror}.", "Mend path or rights."))
+    except UnicodeDecodeError:
+        problems.append(ConfigurationError(called, f"{path} is not UTF-8.", "Save it as UTF-8."))
+    except tomllib.TOMLDecodeError as error:
+        # The parser tells the place and what it expected; it quotes at most one character of the file.
+        problems.append(ConfigurationError(called, f"{path} is not TOML: {error}.", "Mend that line."))
+    return path, {}
+
+
+def _inside(
+    document: dict[str, Any], table: str | None, path: Path, problems: list[ConfigurationError]
+) -> tuple[str, dict[str, Any]]:
+    """What is read of the file, and what its names are called with before them."""
+    if table is None:
+        return "", {key: value for key, value in document.items() if key != OKTA}
+    found = document.get(table, {})
+    if not isinstance(found, dict):
+        problems.append(ConfigurationError(f"{table} ({path})", "is no table.", f"Write [{table}] above its settings."))
+        found = {}
+    return f"{table}.", found
+
+
+def _take(gathered: Gathered, name: str, called: str, value: Any, *, from_secret_file: bool) -> None:
+    gathered.names[name] = called
+    try:
+        text = _secret(value) if from_secret_file else value
+        gathered.values[name] = json.loads(text) if name == "routes" and isinstance(text, str) else text
+    except OSError as error:
+        mend = "Give the path of a file that this process can read."
+        gathered.problems.append(ConfigurationError(called, f"cannot be read: {error.strerror}.", mend))
+    except UnicodeDecodeError:
+        gathered.problems.append(ConfigurationError(called, "is not a text file.", "Save it as UTF-8 text."))
+    except _SecretFileError as error:
+        gathered.problems.append(ConfigurationError(called, str(error), "Write the secret, and nothing else, into it."))
+    except ValueError:
+        gathered.problems.append(ConfigurationError(called, "is not JSON.", "Write a JSON list of route objects."))
+
+
+class _SecretFileError(Exception):
+    """A secret file that can be read and yet holds no secret."""
+
+
+def _secret(path: Any) -> str:
+    if not isinstance(path, str):
+        raise _SecretFileError("is not the path of a file.")
+    with Path(path).open("rb") as file:
+        text = file.read(SECRET_FILE_LIMIT + 1)
+    if len(text) > SECRET_FILE_LIMIT:
+        raise _SecretFileError("is larger than 64 KiB.")
+    if not text.strip():
+        raise _SecretFileError("names an empty file.")
+    return text.decode("utf-8").strip()

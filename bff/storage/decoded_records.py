@@ -1,0 +1,57 @@
+"""What records of late were opened to, by their very bytes: the store is asked for every request all the same.
+
+Opening and reading a record costs more than fetching it. A record that comes back byte for byte as it came before holds
+the same session, as long as the same keys are in the ring; one that was deleted or written anew is never found here.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from bff.session.sealing import KeyRing
+from bff.session.session import SessionKey
+from bff.session.store import Reading
+from bff.storage import codec
+
+BYTES_KEPT: Final = 16 << 20  # of sealed records, together; some ten thousand sessions of Okta's size
+
+
+@dataclass(frozen=True, slots=True)
+class _Decoded:
+    version: int
+    record: bytes
+    keys: object
+    reading: Reading
+
+
+class DecodedRecords:
+    def __init__(self, ring: KeyRing, *, bytes_kept: int = BYTES_KEPT) -> None:
+        self._ring, self._limit = ring, bytes_kept
+        self._decoded: dict[SessionKey, _Decoded] = {}
+        self._size = 0
+
+    def read(self, key: SessionKey, version: int, record: bytes, now: float, last_seen_at: float) -> Reading:
+        """As `codec.read`."""
+        decoded = self._decoded.get(key)
+        if (
+            decoded is not None
+            and decoded.record == record
+            and decoded.version == version
+            and decoded.keys is self._ring.present
+        ):
+            reading = decoded.reading
+            return Reading(now, reading.session, last_seen_at, reading.older_key)
+        keys = self._ring.present
+        reading = codec.read(self._ring, key, version, record, now, last_seen_at)
+        self.forget(key)
+        if reading.session is not None:
+            self._decoded[key] = _Decoded(version, record, keys, reading)
+            self._size += len(record)
+            while self._size > self._limit:
+                self.forget(next(iter(self._decoded)))
+        return reading
+
+    def forget(self, key: SessionKey) -> None:
+        """Lets go of what is known of a session: there is no record of it any more."""
+        decoded = self._decoded.pop(key, None)
+        if decoded is not None:
+            self._size -= len(decoded.record)

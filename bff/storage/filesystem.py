@@ -1,0 +1,55 @@
+"""What filesystem a file lies on: SQLite's locks and shared memory fail over a network (sqlite.org/wal.html), and some
+filesystems are gone with the container or the memory that they live in."""
+
+import os
+import re
+from pathlib import Path
+from typing import Final
+
+_NETWORK: Final = re.compile(
+    r"nfs4?|cifs|smb3|smbfs|ncpfs|afs|coda|ceph|glusterfs|lustre|gpfs|beegfs|orangefs|pvfs2|ocfs2|gfs2?"
+    r"|fuse\.(sshfs|glusterfs|ceph|s3fs|gcsfuse|rclone|goofys|davfs.*|juicefs|mfs|seaweedfs|blobfuse2?)|davfs"
+)
+
+
+# The writable layer of a container, and memory.
+_PASSING: Final = frozenset({"overlay", "aufs", "tmpfs", "ramfs"})
+
+
+def network_filesystem(path: Path, mountinfo: str | None = None) -> str | None:
+    """The type of the network filesystem that `path` would be on, or None. `mountinfo` is read from /proc if not given.
+
+    Where there is no /proc (not Linux) nothing is known, and None is returned.
+    """
+    kind = filesystem_type(path, mountinfo)
+    return kind if kind is not None and is_network(kind) else None
+
+
+def is_network(kind: str) -> bool:
+    return _NETWORK.fullmatch(kind) is not None
+
+
+def passes_away(kind: str) -> bool:
+    """Whether what is written there outlives neither the container nor the machine's next start."""
+    return kind in _PASSING
+
+
+def filesystem_type(path: Path, mountinfo: str | None = None) -> str | None:
+    """The type of the filesystem that `path` would be on, as mount tells it; None where nothing is known."""
+    if mountinfo is None:
+        try:
+            mountinfo = Path("/proc/self/mountinfo").read_text()
+        except OSError:
+            return None
+    wanted = os.path.realpath(path)
+    best, kind = "", ""
+    for line in mountinfo.splitlines():
+        mount, separator, source = line.partition(" - ")
+        columns, described = mount.split(" "), source.split(" ")
+        if not separator or len(columns) < 5:
+            continue
+        point = re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), columns[4])
+        # Of two mounts on one point the later one hides the earlier.
+        if len(point) >= len(best) and (wanted == point or wanted.startswith(point.rstrip("/") + "/")):
+            best, kind = point, described[0]
+    return kind or None

@@ -1,0 +1,6 @@
+-- KEYS: claim. ARGV: id of this claim, until (ms). Answers 1 for the first one, and again when it repeats itself.
+local owner = redis.call('GET', KEYS[1])
+if owner and owner ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[1], ARGV[1])
+redis.call('PEXPIREAT', KEYS[1], ARGV[2])
+return 1

@@ -1,0 +1,5 @@
+-- KEYS: end marker. ARGV: reason, its life (ms).
+redis.call('DEL', KEYS[1])
+redis.call('HSET', KEYS[1], 'reason', ARGV[1])
+redis.call('PEXPIRE', KEYS[1], ARGV[2])
+return 1

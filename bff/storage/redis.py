@@ -1,0 +1,288 @@
+"""The store for many replicas: Redis 6.2 or newer, as one server, with Sentinel, or as a Cluster.
+
+A record and what belongs to it share a slot by their hash tag; each write is one Lua script that may be repeated, known
+again by an id. Index entries live in other slots: added before the record and removed after it, so an entry may point
+to nothing for a while, but no record is without its entries.
+"""
+
+import asyncio
+import hashlib
+import re
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import replace
+from secrets import token_urlsafe
+from typing import Any, Final, TypeVar
+
+from redis.exceptions import ResponseError
+
+from bff import metrics
+from bff.errors import StoreUnavailable
+from bff.session.sealing import KeyRing
+from bff.session.session import EndReason, Session, SessionKey
+from bff.session.store import IndexName, Reading, Replaced
+from bff.storage import codec, index
+from bff.storage import redis_scripts as scripts
+from bff.storage.decoded_records import DecodedRecords
+from bff.storage.redis_link import Call, RedisLink
+from bff.storage.redis_servers import servers_of
+from bff.storage.redis_url import parse_redis_url
+
+KEPT_AFTER_END: Final = 86_400.0  # seconds a record and its end marker stay, to tell why a session ended
+GRAVE_KEPT: Final = 30_000  # ms in which a write that takes something away may be repeated
+ENTRY_SETTLES: Final = 60_000  # ms after which an index entry without a record is nobody's sign-in under way
+
+# The rights that a Redis user needs (`ACL SETUSER bff on >password ~bff:* ...`); `ROLE` only finds out about replicas.
+ACL: Final = (
+    "+time +eval +evalsha +exists +get +set +hget +hgetall +hmget +hset +hdel +hlen +hstrlen"
+    " +del +rename +pttl +pexpire +pexpireat +scan +wait +role"
+)
+ACL_CLUSTER: Final = "+cluster|slots +asking"  # besides, in a Cluster
+
+_T = TypeVar("_T")
+
+
+class RedisStore:
+    """A SessionStore (bff/session/store.py). Connects when it's first used."""
+
+    def __init__(self, link: RedisLink, ring: KeyRing, prefix: str) -> None:
+        self._link, self._ring, self._prefix = link, ring, prefix
+        self._decoded = DecodedRecords(ring)
+
+    @classmethod
+    def from_url(cls, url: str, ring: KeyRing, *, wait_replicas: int | None = None) -> "RedisStore":
+        """`wait_replicas`: how many must have a write before it counts; None: one where there are any.
+
+        Raises ConfigurationError for a URL that can't be read.
+        """
+        target = parse_redis_url(url)
+        return cls(RedisLink(servers_of(target), wait_replicas), ring, target.prefix)
+
+    async def now(self) -> float:
+        call = Call(self._prefix, None, args=("TIME",), write=False)
+        return _parsed(_time, await self._run(call))
+
+    async def create(self, session: Session) -> None:
+        _require_key(session)
+        encoded = codec.encode(self._ring, session)
+        entries = index.entries(self._ring, session)
+        await self._add_entries(session, entries)
+        args = (session.version, encoded.write_id, encoded.record, _digest(session, entries), _expiry(session))
+        if await self._on_record(scripts.CREATE, session.key, *args) != 1:
+            raise StoreUnavailable("There is a session with this key already.")
+
+    async def get(self, key: SessionKey) -> Reading:
+        if not index.is_session_key(key):
+            return Reading(await self.now(), None)
+        name = self._record(key)
+        try:
+            reply = await self._link.read(
+                Call(name, scripts.GET, keys=(name,), args=(codec.RECORD_LIMIT,), write=False)
+            )
+        except ResponseError as error:
+            if str(error).startswith("WRONGTYPE"):  # something that is no record of ours lies at that key
+                return Reading(await self.now(), None)
+            raise _refused(error) from None
+        return _parsed(lambda answer: self._reading(key, answer), reply)
+
+    async def replace(self, session: Session, expected_version: int) -> Replaced:
+        _require_key(session)
+        session = replace(session, version=expected_version + 1)
+        encoded = codec.encode(self._ring, session)
+        entries = index.entries(self._ring, session)
+        args = (expected_version, session.version, encoded.write_id, encoded.record)
+        args_of_index = (_digest(session, entries), _expiry(session))
+        reply = await self._on_record(scripts.REPLACE, session.key, *args, *args_of_index, 0)
+        if _parsed(lambda answer: answer[2], reply) == b"index":
+            await self._add_entries(session, entries)
+            reply = await self._on_record(scripts.REPLACE, session.key, *args, *args_of_index, 1)
+        return _parsed(lambda answer: Replaced(_time(answer), answer[2] == b"done"), reply)
+
+    async def touch(self, key: SessionKey, last_seen_at: float) -> None:
+        if index.is_session_key(key):
+            name = self._record(key)
+            # Losing this to a failover moves an idle limit by a minute: it need not wait for a replica.
+            await self._run(Call(name, scripts.TOUCH, keys=(name,), args=(repr(last_seen_at),), write=False))
+
+    async def delete(self, key: SessionKey, reason: EndReason, expected_version: int | None = None) -> Session | None:
+        if not index.is_session_key(key):
+            return None
+        name, version = self._record(key), "" if expected_version is None else expected_version
+        args = (token_urlsafe(12), reason.value, version, int(KEPT_AFTER_END * 1000), GRAVE_KEPT)
+        keys = (name, f"{name}:grave", f"{name}:end")
+        reply = await self._run(Call(name, scripts.DELETE, keys=keys, args=args))
+        if reply is None:
+            return None
+        deleted = _parsed(lambda answer: codec.decode(self._ring, key, int(answer[0]), answer[1]), reply)
+        if deleted is not None:
+            await self._remove_entries(deleted)
+        return deleted
+
+    async def leave_end(self, name: str, reason: EndReason) -> None:
+        marker = self._marker(name)
+        args = (reason.value, int(KEPT_AFTER_END * 1000))
+        await self._run(Call(marker, scripts.LEAVE_END, keys=(marker,), args=args))
+
+    async def take_end(self, name: str) -> EndReason | None:
+        marker = self._marker(name)
+        args = (token_urlsafe(12), GRAVE_KEPT)
+        reply = await self._run(Call(marker, scripts.TAKE_END, keys=(marker,), args=args))
+        return None if reply is None else _parsed(lambda answer: index.end_reason(answer.decode()), reply)
+
+    async def peek_end(self, name: str) -> EndReason | None:
+        marker = self._marker(name)
+        reply = await self._run(Call(marker, None, args=("HMGET", marker, "reason", "taker"), write=False))
+        # A marker that was taken stays a while, for a taker that has to ask again.
+        return _parsed(
+            lambda answer: index.end_reason(answer[0].decode()) if answer[0] and not answer[1] else None, reply
+        )
+
+    async def all(self) -> AsyncIterator[Reading]:
+        seen: set[str] = set()
+        named = re.compile(re.escape(self._prefix) + r"\{([A-Za-z0-9_-]{43})\}", re.ASCII)
+        async for names in self._link.scan(re.sub(r"([*?\[\]^\\])", r"\\\1", self._prefix) + "{*}"):
+            found = [match[1] for name in names if (match := named.fullmatch(name.decode("latin-1")))]
+            fresh = [SessionKey(key) for key in dict.fromkeys(found) if key not in seen]
+            seen.update(fresh)  # a name may come twice while the keyspace is being rehashed
+            for reading in await asyncio.gather(*(self.get(key) for key in fresh)):
+                if reading.session is not None or reading.key_removed:
+                    yield reading
+
+    async def find(self, index_name: IndexName, value: str) -> Sequence[Session]:
+        found: dict[SessionKey, Session] = {}
+        for hashed in index.hashes(self._ring, index_name, value):
+            name = self._entries(index_name, hashed)
+            reply = await self._run(Call(name, None, args=("HGETALL", name), write=False))
+            pairs = _parsed(lambda answer: dict(zip(answer[::2], answer[1::2], strict=True)), reply)
+            keys = {SessionKey(key.decode("latin-1")): (key, entry) for key, entry in pairs.items()}
+            readings = await asyncio.gather(*(self.get(key) for key in keys))
+            stale: list[bytes] = []
+            for (key, seen), reading in zip(keys.items(), readings, strict=True):
+                if reading.session is None or not index.has_value(reading.session, index_name, value):
+                    stale += seen
+                elif reading.session.ends_at > reading.now:
+                    found[key] = reading.session
+            if stale:
+                await self._run(Call(name, scripts.INDEX_DROP, keys=(name,), args=(ENTRY_SETTLES, *stale), write=False))
+        return list(found.values())
+
+    async def mark(self, name: str, at: float, until: float) -> None:
+        args = (repr(at), int(until * 1000))
+        names = self._marks(name)
+        await asyncio.gather(*(self._run(Call(each, scripts.MARK, keys=(each,), args=args)) for each in names))
+
+    async def marked(self, name: str) -> float | None:
+        calls = (Call(each, None, args=("GET", each), write=False) for each in self._marks(name))
+        replies = await asyncio.gather(*(self._run(call) for call in calls))
+        return max((_parsed(float, reply) for reply in replies if reply is not None), default=None)
+
+    async def claim_once(self, name: str, until: float) -> bool:
+        for hashed in index.claim_names(self._ring, name):
+            key = f"{self._prefix}claim:{hashed}"
+            args = (token_urlsafe(12), int(until * 1000))
+            if await self._run(Call(key, scripts.CLAIM_ONCE, keys=(key,), args=args)) != 1:
+                return False
+        return True
+
+    async def purge_expired(self) -> int:
+        return 0  # Redis expires by itself
+
+    async def ping(self) -> None:
+        """A write on some server. Of a Cluster one server that answers is enough: the others fail alone."""
+        for attempt in range(3):
+            name = f"{self._prefix}pulse:{token_urlsafe(4)}"
+            try:
+                await self._run(Call(name, None, args=("SET", name, "1", "PX", 1000), write=False))
+            except StoreUnavailable:
+                if attempt == 2:
+                    raise
+            else:
+                return
+
+    async def close(self) -> None:
+        await self._link.close()
+
+    # --- names: the braces keep what belongs to one session in one slot ----------------------------------------------
+
+    def _record(self, key: str) -> str:
+        return f"{self._prefix}{{{key}}}"
+
+    def _marker(self, name: str) -> str:
+        return f"{self._record(index.marker_name(name))}:end"
+
+    def _entries(self, index_name: IndexName, hashed: str) -> str:
+        return f"{self._prefix}by-{index_name}:{hashed}"
+
+    def _marks(self, name: str) -> list[str]:
+        return [f"{self._prefix}mark:{hashed}" for hashed in index.mark_names(self._ring, name)]
+
+    # --- commands -----------------------------------------------------------------------------------------------------
+
+    async def _run(self, call: Call) -> Any:
+        try:
+            return await self._link.run(call)
+        except ResponseError as error:
+            raise _refused(error) from None
+
+    async def _on_record(self, script: scripts.Script, key: SessionKey, *args: str | bytes | int) -> Any:
+        name = self._record(key)
+        return await self._run(Call(name, script, keys=(name,), args=args))
+
+    async def _add_entries(self, session: Session, entries: tuple[tuple[IndexName, str], ...]) -> None:
+        names = [self._entries(index_name, hashed) for index_name, hashed in entries]
+        args = (session.key, _expiry(session))
+        await asyncio.gather(*(self._run(Call(name, scripts.INDEX_ADD, keys=(name,), args=args)) for name in names))
+
+    async def _remove_entries(self, session: Session) -> None:
+        """Best effort: what stays behind is ignored and dropped by `find`."""
+        values = ((name, index.indexed_value(session, name)) for name in index.INDEX_NAMES)
+        names = [
+            self._entries(name, hashed)
+            for name, value in values
+            if value
+            for hashed in index.hashes(self._ring, name, value)
+        ]
+        removals = (self._run(Call(name, None, args=("HDEL", name, session.key), write=False)) for name in names)
+        await asyncio.gather(*removals, return_exceptions=True)
+
+    def _reading(self, key: SessionKey, answer: Any) -> Reading:
+        now, (version, record, last_seen_at) = _time(answer), answer[2:]
+        if version is None or record is None:
+            self._decoded.forget(key)
+            return Reading(now, None)
+        return self._decoded.read(key, int(version), record, now, float(last_seen_at or 0))
+
+
+def _require_key(session: Session) -> None:
+    if not index.is_session_key(session.key):
+        raise ValueError("a session's key is 43 characters of base64url")
+
+
+def _time(answer: Any) -> float:
+    return int(answer[0]) + int(answer[1]) / 1_000_000
+
+
+def _expiry(session: Session) -> int:
+    """In ms since the epoch. Clipped: Redis refuses a time that its 64 bits can't hold."""
+    return int(min(session.ends_at + KEPT_AFTER_END, 1e12) * 1000)
+
+
+def _digest(session: Session, entries: tuple[tuple[IndexName, str], ...]) -> str:
+    """Changes when the index entries would: then they are written again, before the record."""
+    told = "\n".join((str(_expiry(session)), *(f"{name} {hashed}" for name, hashed in entries)))
+    return hashlib.sha256(told.encode()).hexdigest()[:16]
+
+
+def _parsed(parse: Callable[[Any], _T], reply: Any) -> _T:
+    try:
+        return parse(reply)
+    except (TypeError, ValueError, LookupError, AttributeError):
+        raise StoreUnavailable("Redis gave an answer that can't be read.", retry_after=1) from None
+
+
+def _refused(error: ResponseError) -> StoreUnavailable:
+    """Only the kind is told, by redis-py's name or the reply's first word: the rest may quote what was sent."""
+    metrics.STORE_ERRORS.inc()
+    kind = type(error).__name__.removesuffix("Error")
+    if kind == "Response":
+        kind = next((word for word in str(error).split()[:1] if word.isalpha() and word.isupper()), "ERR")
+    return StoreUnavailable(f"Redis refused a command ({kind}).", retry_after=1)

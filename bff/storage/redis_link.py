@@ -1,0 +1,245 @@
+"""How a command reaches Redis and its reply comes back: deadlines, retries, redirects, acknowledgement by replicas.
+
+Every command runs in a task of its own. A caller that is cancelled leaves it alone, so a write is never cut in half and
+no connection goes back to the pool with somebody else's reply in it. All commands given here may be repeated.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final, TypeVar
+
+from redis.asyncio import ConnectionPool
+from redis.exceptions import (
+    AskError,
+    ClusterDownError,
+    MasterDownError,
+    MovedError,
+    NoScriptError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+    TryAgainError,
+)
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from bff import metrics
+from bff.errors import StoreUnavailable
+from bff.storage.circuit_breaker import CircuitBreaker
+from bff.storage.redis_scripts import Script
+from bff.storage.redis_servers import CONNECTIONS, Command, Servers, exchange
+
+OPERATION_WITHIN: Final = 2.0  # seconds, all attempts together
+ACKNOWLEDGED_WITHIN: Final = 500  # ms that WAIT waits for replicas
+SCANNED: Final = 500  # names looked at for one reply
+ROLE_KEPT: Final = 5.0  # seconds that the number of replicas is believed
+_DELAYS: Final = (0.02, 0.1, 0.3)  # seconds between attempts
+
+_T = TypeVar("_T")
+
+_AWAY: Final = (RedisConnectionError, RedisTimeoutError, OSError)
+_NOT_IN_CHARGE: Final = (ReadOnlyError, ClusterDownError, MasterDownError, TryAgainError)
+
+
+class _NotAcknowledged(Exception):
+    """No replica has the write. It may be repeated, and must not be relied on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A command, or a script with its keys and arguments. `key` says which server; a `write` waits for replicas."""
+
+    key: str
+    script: Script | None
+    keys: tuple[str, ...] = ()
+    args: tuple[str | bytes | int | float, ...] = ()
+    write: bool = True
+
+    def command(self, *, load: bool = False) -> Command:
+        return self.script.command(self.keys, self.args, load=load) if self.script else self.args
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    call: Call
+    answer: asyncio.Future[Any]
+
+    def settle(self, reply: Any) -> None:
+        if self.answer.done():
+            return  # its caller was cancelled
+        if isinstance(reply, Exception):
+            self.answer.set_exception(reply)
+        else:
+            self.answer.set_result(reply)
+
+
+class RedisLink:
+    def __init__(self, servers: Servers, wait_replicas: int | None) -> None:
+        self._servers, self._wait_replicas = servers, wait_replicas
+        self._breakers: dict[str, CircuitBreaker] = defaultdict(CircuitBreaker)
+        self._replicas: dict[ConnectionPool, tuple[float, int]] = {}
+        self._slots = asyncio.Semaphore(CONNECTIONS)
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._reads: dict[str, list[_Read]] = {}
+
+    async def run(self, call: Call) -> Any:
+        """The reply. Raises StoreUnavailable, and ResponseError for what Redis says about this one command."""
+        try:
+            return await asyncio.shield(self._start(self._within_limits(call.key, lambda: self._attempt(call))))
+        except StoreUnavailable:
+            metrics.STORE_ERRORS.inc()
+            raise
+
+    async def read(self, call: Call) -> Any:
+        """As `run`, for what changes nothing: reads of one turn of the event loop travel together."""
+        loop = asyncio.get_running_loop()
+        server, waiting = self._servers.name_for(call.key), _Read(call, loop.create_future())
+        together = self._reads.setdefault(server, [])
+        together.append(waiting)
+        if len(together) == 1:
+            loop.call_soon(lambda: self._start(self._read_together(self._reads.pop(server))))
+        try:
+            return await waiting.answer
+        except StoreUnavailable:
+            metrics.STORE_ERRORS.inc()
+            raise
+
+    async def scan(self, pattern: str) -> AsyncIterator[list[bytes]]:
+        """The names that match, in batches, from every server that keeps any. Raises StoreUnavailable."""
+        for pool in await self._within_limits("", self._servers.pools):
+            cursor = 0
+            while True:
+                command: Command = ("SCAN", cursor, "MATCH", pattern, "COUNT", SCANNED)
+                (reply,) = await self._within_limits("", partial(exchange, pool, [command]))
+                if isinstance(reply, Exception):
+                    raise _unavailable(reply)
+                cursor = int(reply[0])
+                yield list(reply[1])
+                if cursor == 0:
+                    break
+
+    async def close(self) -> None:
+        """Lets what is under way finish, then closes the connections."""
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._servers.close()
+
+    def _start(self, coroutine: Coroutine[Any, Any, _T]) -> asyncio.Task[_T]:
+        task = asyncio.get_running_loop().create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._finished)
+        return task
+
+    def _finished(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled():
+            task.exception()  # seen, even if the caller has gone
+
+    async def _read_together(self, reads: list[_Read]) -> None:
+        first = reads[0].call.key
+        try:
+            replies = await self._within_limits(first, lambda: self._exchange_reads(first, reads))
+        except StoreUnavailable as error:
+            replies = [StoreUnavailable(error.detail, retry_after=error.retry_after) for _ in reads]
+        for read, reply in zip(reads, replies, strict=True):
+            if isinstance(reply, (NoScriptError, AskError, *_NOT_IN_CHARGE)):
+                self._start(self._read_alone(read))  # the server asks for something that only this one needs
+            else:
+                read.settle(reply)
+
+    async def _read_alone(self, read: _Read) -> None:
+        try:
+            read.settle(await self._within_limits(read.call.key, lambda: self._attempt(read.call)))
+        except (StoreUnavailable, ResponseError) as error:
+            read.settle(error)
+
+    async def _exchange_reads(self, key: str, reads: list[_Read]) -> list[Any]:
+        return await exchange(await self._servers.pool_for(key), [read.call.command() for read in reads])
+
+    async def _within_limits(self, key: str, attempt: Callable[[], Awaitable[_T]]) -> _T:
+        """One operation: not while the circuit is open, within its time, and again if that may help."""
+        clock = asyncio.get_running_loop().time
+        breaker = self._breakers[self._servers.name_for(key)]
+        if not breaker.admits(clock()):
+            raise StoreUnavailable("Redis does not answer; it's asked again in a moment.", retry_after=1)
+        answered = False
+        try:
+            async with asyncio.timeout(OPERATION_WITHIN), self._slots:
+                reply = await self._attempts(attempt)
+            answered = True
+            return reply
+        except (*_AWAY, *_NOT_IN_CHARGE, TimeoutError) as error:
+            raise _unavailable(error) from None
+        except _NotAcknowledged:
+            answered = True
+            raise StoreUnavailable("No replica of Redis acknowledged the write.", retry_after=1) from None
+        except ResponseError:
+            answered = True
+            raise
+        except RedisError as error:
+            raise _unavailable(error) from None
+        finally:
+            if answered:
+                breaker.succeeded()
+            else:
+                breaker.failed(clock())
+
+    async def _attempts(self, attempt: Callable[[], Awaitable[_T]]) -> _T:
+        unacknowledged = 0
+        for delay in _DELAYS:
+            try:
+                return await attempt()
+            except (*_AWAY, *_NOT_IN_CHARGE) as error:
+                await self._servers.recover(error)
+            except _NotAcknowledged:
+                # Who is a replica is asked again and the same write sent again, once: it may have gone for good.
+                unacknowledged += 1
+                if unacknowledged > 1:
+                    raise
+            await asyncio.sleep(delay)
+        return await attempt()
+
+    async def _attempt(self, call: Call) -> Any:
+        pool = await self._servers.pool_for(call.key)
+        prelude: list[Command] = []
+        load = False
+        for _ in range(5):  # redirects may follow each other while slots move
+            acknowledgements = await self._acknowledgements(pool) if call.write else 0
+            wait: list[Command] = [("WAIT", acknowledgements, ACKNOWLEDGED_WITHIN)] if acknowledgements else []
+            replies = await exchange(pool, [*prelude, call.command(load=load), *wait])
+            reply = replies[len(prelude)]
+            match reply:
+                case NoScriptError():
+                    load = True
+                case MovedError():
+                    pool, prelude = self._servers.redirected(reply, moved=True), []
+                case AskError():
+                    pool, prelude = self._servers.redirected(reply, moved=False), [("ASKING",)]
+                case Exception():
+                    raise reply
+                case _:
+                    if acknowledgements and not (isinstance(replies[-1], int) and replies[-1] >= acknowledgements):
+                        self._replicas.pop(pool, None)
+                        raise _NotAcknowledged
+                    return reply
+        raise ClusterDownError("redirected too often")
+
+    async def _acknowledgements(self, pool: ConnectionPool) -> int:
+        """How many replicas must have a write: what is set, else one where there are any (`ROLE`)."""
+        if self._wait_replicas is not None:
+            return self._wait_replicas
+        now = asyncio.get_running_loop().time()
+        believed_until, replicas = self._replicas.get(pool, (0.0, 0))
+        if now >= believed_until:
+            (role,) = await exchange(pool, [("ROLE",)])
+            replicas = len(role[2]) if isinstance(role, list) and role[0] == b"master" else 0
+            self._replicas[pool] = (now + ROLE_KEPT, replicas)
+        return min(1, replicas)
+
+
+def _unavailable(error: Exception) -> StoreUnavailable:
+    """Names the kind of failure only: a message may hold an address or what was sent."""
+    kind = type(error).__name__.removesuffix("Error")
+    return StoreUnavailable(f"Redis can't be used just now ({kind}).", retry_after=1)

@@ -1,0 +1,37 @@
+"""The Lua scripts: one for each write, so that Redis runs it whole or not at all."""
+
+import hashlib
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Final
+
+from bff.storage.redis_servers import Command
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    source: bytes
+    sha: str
+
+    def command(self, keys: tuple[str, ...], args: tuple[str | bytes | int | float, ...], *, load: bool) -> Command:
+        """By its digest; with `load` by its text, for a server that doesn't know it yet."""
+        name: tuple[str | bytes, ...] = ("EVAL", self.source) if load else ("EVALSHA", self.sha)
+        return (*name, len(keys), *keys, *args)
+
+
+def _script(name: str) -> Script:
+    source = (files("bff.storage") / "lua" / f"{name}.lua").read_bytes()
+    return Script(source, hashlib.sha1(source, usedforsecurity=False).hexdigest())
+
+
+GET: Final = _script("get")
+CREATE: Final = _script("create")
+REPLACE: Final = _script("replace")
+TOUCH: Final = _script("touch")
+DELETE: Final = _script("delete")
+LEAVE_END: Final = _script("leave_end")
+TAKE_END: Final = _script("take_end")
+MARK: Final = _script("mark")
+CLAIM_ONCE: Final = _script("claim_once")
+INDEX_ADD: Final = _script("index_add")
+INDEX_DROP: Final = _script("index_drop")

@@ -1,0 +1,273 @@
+"""The store for one machine: a SQLite database in WAL mode. One process per database file is the supported shape.
+
+Writes go through one thread and are on the disk before anyone hears of them (`synchronous=FULL`). Reads run on the
+event loop, where they take microseconds; a WAL reader hardly ever waits, and when it would, the thread reads.
+"""
+
+import json
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+from bff import metrics
+from bff.errors import StoreUnavailable
+from bff.session.sealing import KeyRing
+from bff.session.session import EndReason, Session, SessionKey
+from bff.session.store import IndexName, Reading, Replaced
+from bff.storage import codec, index
+from bff.storage.decoded_records import DecodedRecords
+from bff.storage.group_commit import GroupCommit, unavailable
+from bff.storage.host_clock import host_now
+from bff.storage.sqlite_file import BUSY_TIMEOUT, connect, prepare
+
+KEPT_AFTER_END: Final = 86_400.0  # seconds a record and its end marker stay, to tell why a session ended
+PURGE_STEP: Final = 500  # records per transaction: a big purge must not hold up a sign-in
+PAGE: Final = 200  # records read at a time, when all are read
+
+
+class SqliteStore:
+    """A SessionStore (bff/session/store.py) in one file, created with mode 0600 in a directory of mode 0700."""
+
+    def __init__(self, path: Path, ring: KeyRing, *, clock: Callable[[], float] = host_now) -> None:
+        """Opens or creates the database. Raises ConfigurationError for a path that can't work, or StoreUnavailable."""
+        self._path, self._ring, self._clock = path, ring, clock
+        prepare(path)
+        try:
+            self._reader = connect(path, 0.0)
+            self._reader.execute("PRAGMA query_only = 1")
+        except sqlite3.Error as error:
+            raise unavailable(error) from None
+        self._decoded = DecodedRecords(ring)
+        self._writes = GroupCommit(lambda: connect(path, BUSY_TIMEOUT), f"sqlite-writer {path.name}")
+
+    async def now(self) -> float:
+        return self._clock()
+
+    async def create(self, session: Session) -> None:
+        _require_key(session)
+        encoded = codec.encode(self._ring, session)
+        entries = index.entries(self._ring, session)
+
+        def write(connection: sqlite3.Connection) -> bool:
+            done = connection.execute(
+                "INSERT INTO session (key, version, write_id, ends_at, last_seen_at, record) VALUES (?, ?, ?, ?, ?, ?)"
+                " ON CONFLICT (key) DO NOTHING",
+                (session.key, session.version, encoded.write_id, session.ends_at, self._clock(), encoded.record),
+            ).rowcount
+            if done:
+                _write_entries(connection, session.key, entries)
+            return bool(done) or _write_id(connection, session.key) == encoded.write_id
+
+        if not await self._writes.run(write):
+            raise StoreUnavailable("There is a session with this key already.")
+
+    async def get(self, key: SessionKey) -> Reading:
+        now = self._clock()
+        if not index.is_session_key(key):
+            return Reading(now, None)
+        rows = await self._read(
+            "SELECT version, record, last_seen_at FROM session WHERE key = ? AND ends_at > ?",
+            (key, now - KEPT_AFTER_END),
+        )
+        for version, record, last_seen_at in rows:
+            return self._decoded.read(key, version, record, now, last_seen_at)
+        self._decoded.forget(key)
+        return Reading(now, None)
+
+    async def replace(self, session: Session, expected_version: int) -> Replaced:
+        _require_key(session)
+        session = replace(session, version=expected_version + 1)
+        encoded = codec.encode(self._ring, session)
+        entries = index.entries(self._ring, session)
+
+        def write(connection: sqlite3.Connection) -> bool:
+            done = connection.execute(
+                "UPDATE session SET version = ?, write_id = ?, ends_at = ?, record = ? WHERE key = ? AND version = ?",
+                (session.version, encoded.write_id, session.ends_at, encoded.record, session.key, expected_version),
+            ).rowcount
+            if done:
+                connection.execute("DELETE FROM session_index WHERE key = ?", (session.key,))
+                _write_entries(connection, session.key, entries)
+            return bool(done) or _write_id(connection, session.key) == encoded.write_id
+
+        done = await self._writes.run(write)
+        return Replaced(self._clock(), done)
+
+    async def touch(self, key: SessionKey, last_seen_at: float) -> None:
+        await self._writes.run(
+            lambda connection: (
+                connection.execute(
+                    "UPDATE session SET last_seen_at = ? WHERE key = ? AND last_seen_at < ?",
+                    (last_seen_at, key, last_seen_at),
+                ).rowcount
+            )
+        )
+
+    async def delete(self, key: SessionKey, reason: EndReason, expected_version: int | None = None) -> Session | None:
+        if not index.is_session_key(key):
+            return None
+        until = self._clock() + KEPT_AFTER_END
+
+        def write(connection: sqlite3.Connection) -> Any:
+            rows = connection.execute(
+                "DELETE FROM session WHERE key = ? AND version = coalesce(?, version) RETURNING version, record",
+                (key, expected_version),
+            ).fetchall()
+            if rows:
+                connection.execute("DELETE FROM session_index WHERE key = ?", (key,))
+                _leave_end(connection, key, reason, until)
+            return rows
+
+        for version, record in await self._writes.run(write):
+            return codec.decode(self._ring, key, version, record)
+        return None
+
+    async def leave_end(self, name: str, reason: EndReason) -> None:
+        stored, until = index.marker_name(name), self._clock() + KEPT_AFTER_END
+        await self._writes.run(lambda connection: _leave_end(connection, stored, reason, until))
+
+    async def take_end(self, name: str) -> EndReason | None:
+        stored, now = index.marker_name(name), self._clock()
+        # Most names have no marker; a read that finds none spares the disk a write.
+        if not await self._read("SELECT 1 FROM end_marker WHERE name = ?", (stored,)):
+            return None
+        rows = await self._writes.run(
+            lambda connection: connection.execute(
+                "DELETE FROM end_marker WHERE name = ? RETURNING reason, until", (stored,)
+            ).fetchall()
+        )
+        return next((index.end_reason(reason) for reason, until in rows if until > now), None)
+
+    async def peek_end(self, name: str) -> EndReason | None:
+        rows = await self._read(
+            "SELECT reason FROM end_marker WHERE name = ? AND until > ?", (index.marker_name(name), self._clock())
+        )
+        return index.end_reason(rows[0][0]) if rows else None
+
+    async def all(self) -> AsyncIterator[Reading]:
+        after = ""
+        while True:
+            rows = await self._read(
+                "SELECT key, version, record, last_seen_at FROM session WHERE key > ? AND ends_at > ?"
+                " ORDER BY key LIMIT ?",
+                (after, self._clock() - KEPT_AFTER_END, PAGE),
+            )
+            for key, version, record, last_seen_at in rows:
+                yield codec.read(self._ring, SessionKey(key), version, record, self._clock(), last_seen_at)
+            if len(rows) < PAGE:
+                return
+            after = rows[-1][0]
+
+    async def find(self, index_name: IndexName, value: str) -> Sequence[Session]:
+        wanted = json.dumps(index.hashes(self._ring, index_name, value))
+        rows = await self._read(
+            "SELECT DISTINCT session.key, version, record FROM session_index JOIN session USING (key)"
+            " WHERE name = ? AND hash IN (SELECT value FROM json_each(?)) AND ends_at > ?",
+            (index_name, wanted, self._clock()),
+        )
+        found = (codec.decode(self._ring, SessionKey(key), version, record) for key, version, record in rows)
+        return [session for session in found if session is not None]
+
+    async def mark(self, name: str, at: float, until: float) -> None:
+        rows = [(each, at, until) for each in index.mark_names(self._ring, name)]
+        await self._writes.run(
+            lambda connection: (
+                connection.executemany(
+                    "INSERT INTO mark (name, at, until) VALUES (?, ?, ?) ON CONFLICT (name) DO UPDATE"
+                    " SET at = max(at, excluded.at), until = max(until, excluded.until)",
+                    rows,
+                ).rowcount
+            )
+        )
+
+    async def marked(self, name: str) -> float | None:
+        names = json.dumps(index.mark_names(self._ring, name))
+        ((at,),) = await self._read(
+            "SELECT max(at) FROM mark WHERE name IN (SELECT value FROM json_each(?)) AND until > ?",
+            (names, self._clock()),
+        )
+        return None if at is None else float(at)
+
+    async def claim_once(self, name: str, until: float) -> bool:
+        names, now = index.claim_names(self._ring, name), self._clock()
+
+        def write(connection: sqlite3.Connection) -> bool:
+            taken = connection.execute(
+                "SELECT 1 FROM claim WHERE name IN (SELECT value FROM json_each(?)) AND until > ?",
+                (json.dumps(names), now),
+            ).fetchall()
+            if not taken:
+                rows = [(each, until) for each in names]
+                connection.executemany("INSERT OR REPLACE INTO claim (name, until) VALUES (?, ?)", rows)
+            return not taken
+
+        return await self._writes.run(write)
+
+    async def purge_expired(self) -> int:
+        now, purged = self._clock(), 0
+        while True:
+            step = await self._writes.run(lambda connection: _purge(connection, now))
+            purged += step
+            if step < PURGE_STEP:
+                return purged
+
+    async def ping(self) -> None:
+        now = self._clock()
+        await self._writes.run(
+            lambda connection: (
+                connection.execute("INSERT OR REPLACE INTO pulse (id, at) VALUES (1, ?)", (now,)).rowcount
+            )
+        )
+        await self._read("SELECT at FROM pulse", ())
+
+    async def close(self) -> None:
+        await self._writes.close()
+        self._reader.close()
+
+    async def _read(self, statement: str, values: tuple[Any, ...]) -> list[Any]:
+        try:
+            # fetchall runs the statement to its end: a cursor left open would hold on to an old snapshot.
+            return self._reader.execute(statement, values).fetchall()
+        except sqlite3.OperationalError as error:
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+                metrics.STORE_ERRORS.inc()
+                raise unavailable(error) from None
+        except sqlite3.Error as error:
+            metrics.STORE_ERRORS.inc()
+            raise unavailable(error) from None
+        return await self._writes.run(lambda connection: connection.execute(statement, values).fetchall())
+
+
+def _require_key(session: Session) -> None:
+    if not index.is_session_key(session.key):
+        raise ValueError("a session's key is 43 characters of base64url")
+
+
+def _write_id(connection: sqlite3.Connection, key: str) -> str | None:
+    rows = connection.execute("SELECT write_id FROM session WHERE key = ?", (key,)).fetchall()
+    return str(rows[0][0]) if rows else None
+
+
+def _write_entries(connection: sqlite3.Connection, key: str, entries: tuple[tuple[IndexName, str], ...]) -> None:
+    rows = [(name, hashed, key) for name, hashed in entries]
+    connection.executemany("INSERT OR IGNORE INTO session_index (name, hash, key) VALUES (?, ?, ?)", rows)
+
+
+def _leave_end(connection: sqlite3.Connection, name: str, reason: EndReason, until: float) -> None:
+    connection.execute(
+        "INSERT OR REPLACE INTO end_marker (name, reason, until) VALUES (?, ?, ?)", (name, reason.value, until)
+    )
+
+
+def _purge(connection: sqlite3.Connection, now: float) -> int:
+    rows = connection.execute(
+        "SELECT key FROM session WHERE ends_at <= ? LIMIT ?", (now - KEPT_AFTER_END, PURGE_STEP)
+    ).fetchall()
+    connection.executemany("DELETE FROM session WHERE key = ?", rows)
+    connection.executemany("DELETE FROM session_index WHERE key = ?", rows)
+    connection.execute("DELETE FROM end_marker WHERE until <= ?", (now,))
+    connection.execute("DELETE FROM claim WHERE until <= ?", (now,))
+    connection.execute("DELETE FROM mark WHERE until <= ?", (now,))
+    return len(rows)

@@ -1,0 +1,86 @@
+"""The database file: its rights, its pragmas, its schema. Opened here, read and written in `sqlite.py`."""
+
+import os
+import sqlite3
+from importlib.resources import files
+from pathlib import Path
+from typing import Final
+
+from bff.errors import ConfigurationError
+from bff.storage.filesystem import network_filesystem
+from bff.storage.group_commit import unavailable
+
+# `user_version` of schema.sql. Within one number tables are only ever added: an older version finds all of its own.
+SCHEMA: Final = 1
+APPLICATION: Final = 1111901729  # `application_id`: "BFF!"
+BUSY_TIMEOUT: Final = 2.0  # seconds a writer waits for another process
+
+_SETTING: Final = "BFF_STORE"
+
+
+def prepare(path: Path) -> None:
+    """Creates the file and its schema, or makes sure of them. Raises ConfigurationError or StoreUnavailable."""
+    _prepare_file(path)
+    try:
+        writer = connect(path, BUSY_TIMEOUT)
+        try:
+            _create_schema(writer)
+        finally:
+            writer.close()
+    except sqlite3.Error as error:
+        if getattr(error, "sqlite_errorcode", None) in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
+            raise _misconfigured("the file is not a sound SQLite database.", "Name another file.") from None
+        raise unavailable(error) from None
+
+
+def _misconfigured(problem: str, mend: str) -> ConfigurationError:
+    return ConfigurationError(_SETTING, problem, mend)
+
+
+def _prepare_file(path: Path) -> None:
+    kind = network_filesystem(path)
+    if kind is not None:
+        raise _misconfigured(
+            f"{path} is on a network filesystem ({kind}), where SQLite loses writes.",
+            "Put the file on a local disk, or use Redis.",
+        )
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # Before SQLite opens it: the -wal and -shm files take over the mode of the database.
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            if os.fstat(descriptor).st_mode & 0o077:
+                os.fchmod(descriptor, 0o600)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise _misconfigured(f"{path} can't be opened: {error.strerror}.", "Name a writable file.") from None
+
+
+def connect(path: Path, timeout: float) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, timeout=timeout, isolation_level=None, check_same_thread=False)
+    try:
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA trusted_schema = 0")
+        connection.execute("PRAGMA journal_size_limit = 67108864")
+    except sqlite3.Error:
+        connection.close()
+        raise
+    return connection
+
+
+def _create_schema(connection: sqlite3.Connection) -> None:
+    """Two processes may start at once: the one that waits for the lock finds the schema there."""
+    connection.execute("PRAGMA journal_mode = WAL").fetchall()
+    connection.execute("BEGIN IMMEDIATE")
+    (application,), (version,) = (
+        connection.execute(f"PRAGMA {pragma}").fetchone() for pragma in ("application_id", "user_version")
+    )
+    fresh = (application, version) == (0, 0) and not connection.execute("SELECT 1 FROM sqlite_master").fetchall()
+    if not fresh and application != APPLICATION:
+        raise _misconfigured("the file is another program's database.", "Name another file.")
+    if not fresh and version != SCHEMA:
+        raise _misconfigured(f"the database has schema {version}, this version knows {SCHEMA}.", "Use another file.")
+    for statement in (files("bff.storage") / "schema.sql").read_text().split(";\n"):
+        connection.execute(statement)  # each one only if its table is not there yet
+    connection.execute("COMMIT")

@@ -1,0 +1,102 @@
+"""Spans by OpenTelemetry, sent over OTLP/HTTP: the one file that imports it, and imported only where BFF_TRACING asks.
+
+Everything about the exporter is configured by OpenTelemetry's own variables (OTEL_EXPORTER_OTLP_ENDPOINT and its kin).
+What leaves the process is what `bff.tracing` is given: no event, no message of an exception, no URL.
+"""
+
+import os
+import threading
+from typing import Final
+
+from opentelemetry.context import Context
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.resources import SERVICE_NAME, SERVICE_VERSION, Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.trace import (
+    NonRecordingSpan,
+    SpanContext,
+    SpanKind,
+    Status,
+    StatusCode,
+    TraceFlags,
+    TraceState,
+    set_span_in_context,
+)
+from opentelemetry.trace import Span as OtelSpan
+
+from bff import __version__
+from bff.errors import ConfigurationError
+from bff.tracing import SAMPLED, Kind, TraceContext
+
+_KINDS: Final = {"server": SpanKind.SERVER, "client": SpanKind.CLIENT, "internal": SpanKind.INTERNAL}
+_PROTOCOLS: Final = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
+STOP_WITHIN: Final = 3.0  # seconds that the last spans may take; a collector that is away holds up no restart
+
+
+class OtlpTracer:
+    """Implements `bff.tracing.Tracer`. Spans are sent in batches by a thread of the SDK's; nobody waits for them."""
+
+    def __init__(self) -> None:
+        """Raises ConfigurationError for a protocol that is not spoken here."""
+        for name in _PROTOCOLS:
+            if os.environ.get(name, "http/protobuf") != "http/protobuf":
+                raise ConfigurationError(name, "is not http/protobuf.", "Remove it: traces go over OTLP/HTTP.")
+        if os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
+            raise ConfigurationError("OTEL_SDK_DISABLED", "is true, and BFF_TRACING is otlp.", "Set BFF_TRACING=off.")
+        self._processor = BatchSpanProcessor(OTLPSpanExporter())
+        # The sampler is the SDK's: OTEL_TRACES_SAMPLER, by default whatever the caller sampled and every new trace.
+        self._provider = TracerProvider(resource=_resource(), shutdown_on_exit=False)
+        self._provider.add_span_processor(self._processor)
+        self._tracer = self._provider.get_tracer("bff", __version__)
+
+    def start(self, name: str, kind: Kind, parent: TraceContext | None) -> "OtlpSpan":
+        context = Context()
+        if parent is not None:
+            state = TraceState.from_header([parent.state.decode("ascii")]) if parent.state else None
+            ids = int(parent.trace_id, 16), int(parent.span_id, 16)
+            remote = SpanContext(
+                *ids, is_remote=kind == "server", trace_flags=TraceFlags(parent.flags), trace_state=state
+            )
+            context = set_span_in_context(NonRecordingSpan(remote), context)
+        span = self._tracer.start_span(name, context, kind=_KINDS[kind])
+        return OtlpSpan(span, parent.baggage if parent is not None else b"")
+
+    def stop(self) -> None:
+        """Sends what is left, for at most STOP_WITHIN seconds."""
+        # The processor would wait for half a minute, and has no other way to be told.
+        stopping = threading.Thread(target=self._processor.shutdown, name="last spans", daemon=True)
+        stopping.start()
+        stopping.join(STOP_WITHIN)
+
+
+class OtlpSpan:
+    """Implements `bff.tracing.Span`."""
+
+    __slots__ = ("_span", "context")
+
+    def __init__(self, span: OtelSpan, baggage: bytes) -> None:
+        ids = span.get_span_context()
+        span_id = f"{ids.span_id:016x}"
+        flags = int(ids.trace_flags) & SAMPLED
+        state = ids.trace_state.to_header().encode("ascii")
+        self._span = span
+        self.context = TraceContext(f"{ids.trace_id:032x}", span_id, span_id, flags, state, baggage)
+
+    def set(self, attribute: str, value: str | int | bool) -> None:
+        self._span.set_attribute(attribute, value)
+
+    def fail(self, kind: str) -> None:
+        self._span.set_status(Status(StatusCode.ERROR))
+        self._span.set_attribute("error.type", kind)
+
+    def end(self) -> None:
+        self._span.end()
+
+
+def _resource() -> Resource:
+    """Who sends the spans: what OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES say, and else our own name."""
+    found = Resource.create({SERVICE_VERSION: __version__})
+    if str(found.attributes.get(SERVICE_NAME, "")).startswith("unknown_service"):
+        found = found.merge(Resource({SERVICE_NAME: "okta-bff"}))
+    return found

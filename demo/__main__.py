@@ -1,0 +1,289 @@
+"""`python -m demo`: a simulated Okta, a sample API and the BFF, each a process of its own, until Ctrl-C.
+
+The simulated org is empty at first: the app integration is made as an operator makes it, by `bff okta apply`.
+Nothing is asked of the machine but free ports on the loopback. Secrets are made at the start and live in memory; the
+session store is in a temporary directory. Everything goes when the demo goes.
+
+DEMO_PORT                    the port to open in the browser (8080; another free one if that is taken)
+DEMO_ACCESS_TOKEN_LIFETIME   seconds that an access token lives (30, so that renewals can be watched)
+"""
+
+import argparse
+import http.client
+import json
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any, Final
+
+from demo.simulator.people import PEOPLE
+
+ROOT: Final = Path(__file__).resolve().parent.parent
+STARTS_WITHIN: Final = 30.0  # seconds
+STOPS_WITHIN: Final = 3.0  # seconds; an open page keeps its streams open, and nothing here is worth a longer wait
+LOG_SHOWN: Final = 30  # lines
+
+
+class DemoFailed(Exception):
+    """One of the three did not start, or ended on its own. The message carries the end of its log."""
+
+
+class Stopped(BaseException):
+    """Ctrl-C or SIGTERM, raised where the demo waits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    bff: int
+    okta: int
+    control: int
+    api: int
+
+    @classmethod
+    def choose(cls, preferred: int) -> "Ports":
+        taken: set[int] = set()
+        return cls(*(_free_port(preferred + i if preferred else 0, taken) for i in range(4)))
+
+    @property
+    def public_url(self) -> str:
+        """`localhost` here and 127.0.0.1 for Okta: to a browser these are two sites, as in production."""
+        return f"http://localhost:{self.bff}"
+
+    @property
+    def issuer(self) -> str:
+        return f"http://127.0.0.1:{self.okta}/oauth2/default"
+
+
+class Child:
+    """One process, its log in a file. `answers` is an address and a path that answers once it is ready."""
+
+    def __init__(self, name: str, arguments: Sequence[str], environ: Mapping[str, str], directory: Path) -> None:
+        self.name = name
+        self._log = directory / f"{name.replace(' ', '-')}.log"
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", *arguments],
+                cwd=directory,  # away from a bff.toml that may lie where the demo was started
+                env={**environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # Ctrl-C is ours: we stop them in order
+            )
+
+    def wait_until_it_answers(self, port: int, path: str) -> None:
+        """Raises DemoFailed when it ends first, or takes too long."""
+        deadline = time.monotonic() + STARTS_WITHIN
+        while _status(port, path) is None:
+            self.check()
+            if time.monotonic() > deadline:
+                raise DemoFailed(f"The {self.name} does not answer after {STARTS_WITHIN:.0f} seconds.\n{self._end()}")
+            time.sleep(0.05)
+
+    def check(self) -> None:
+        """Raises DemoFailed when the process is gone."""
+        if (code := self._process.poll()) is not None:
+            raise DemoFailed(f"The {self.name} ended on its own, with exit code {code}.\n{self._end()}")
+
+    def __enter__(self) -> "Child":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._process.poll() is None:
+            self._process.terminate()
+        try:
+            self._process.wait(STOPS_WITHIN)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def _end(self) -> str:
+        lines = self._log.read_text("utf-8", "replace").splitlines()[-LOG_SHOWN:]
+        return "\n".join(f"    {line}" for line in lines) or "    (its log is empty)"
+
+
+def _free_port(preferred: int, taken: set[int]) -> int:
+    """The preferred port if nobody listens on it, over IPv4 or IPv6: a browser tries both for localhost."""
+    while True:
+        port = preferred
+        if port in taken or (port and any(_in_use(family, port) for family in (socket.AF_INET, socket.AF_INET6))):
+            port = 0
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("127.0.0.1", port))
+            port = int(probe.getsockname()[1])
+        if port not in taken:
+            taken.add(port)
+            return port
+
+
+def _in_use(family: socket.AddressFamily, port: int) -> bool:
+    try:
+        with socket.socket(family) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("127.0.0.1" if family == socket.AF_INET else "::1", port))
+    except OSError as error:
+        # A machine without IPv6 has nobody listening there.
+        return family == socket.AF_INET or error.strerror == "Address already in use"
+    return False
+
+
+def _status(port: int, path: str, headers: Mapping[str, str] | None = None) -> int | None:
+    """The status of a GET, None where nobody listens (yet)."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    try:
+        connection.request("GET", path, headers=dict(headers or {}))
+        return connection.getresponse().status
+    except (OSError, http.client.HTTPException):
+        return None
+    finally:
+        connection.close()
+
+
+def operate(arguments: Sequence[str], environ: Mapping[str, str], directory: Path) -> str:
+    """Runs `bff ...` to its end, and gives what it printed. Raises DemoFailed where the exit code is not 0."""
+    command, environ = [sys.executable, "-m", "bff", *arguments], {**environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, env=environ, cwd=directory, capture_output=True, text=True, timeout=STARTS_WITHIN)
+    if done.returncode != 0:
+        raise DemoFailed(f"`bff {' '.join(arguments)}` ended with {done.returncode}.\n{done.stdout}{done.stderr}")
+    return done.stdout
+
+
+def bff_environment(ports: Ports, api_token: str, directory: Path) -> dict[str, str]:
+    """All that the BFF is told. Nothing of it is special to the demo but the addresses and the route /simulator."""
+    api, control = f"http://127.0.0.1:{ports.api}", f"http://127.0.0.1:{ports.control}"
+    routes = [
+        {"prefix": "/api", "upstream": api},
+        # EventSource can't send a header, so this route is guarded by what the browser says of the request.
+        {"prefix": "/api/time", "upstream": api, "csrf": "fetch-metadata", "methods": ["GET"]},
+        {"prefix": "/api/socket", "upstream": api, "websocket": True},
+        {"prefix": "/simulator", "upstream": control, "token": "none", "strip_prefix": True},
+    ]
+    return {
+        "BFF_ISSUER": ports.issuer,
+        "BFF_PUBLIC_URL": ports.public_url,
+        "BFF_SESSION_KEYS": secrets.token_urlsafe(32),
+        "BFF_STORE": f"sqlite:///{directory / 'bff.db'}",
+        "BFF_ROUTES": json.dumps(routes),
+        "BFF_SPA_DIR": str(ROOT / "demo" / "spa"),
+        "BFF_LISTEN": f"127.0.0.1:{ports.bff}",
+        "BFF_MANAGEMENT_LISTEN": "off",
+        "BFF_LOG_LEVEL": "warning",
+        "BFF_LOG_FORMAT": "text",
+        # For `bff okta` and `bff doctor`; a running BFF reads none of these.
+        "BFF_OKTA_API_TOKEN": api_token,
+        "BFF_OKTA_GROUPS": "Everyone",
+    }
+
+
+def start(
+    ports: Ports, lifetime: int, directory: Path, started: Callable[[Child], Any]
+) -> tuple[list[Child], Mapping[str, str]]:
+    """Starts the three, and returns them and the BFF's environment when each answers. Raises DemoFailed. `started`
+    hears of each at once."""
+    bare = {name: value for name, value in os.environ.items() if not name.upper().startswith("BFF_")}
+    api_token, env_file, children = secrets.token_urlsafe(32), directory / "okta.env", []
+
+    def child(name: str, arguments: Sequence[str], environ: Mapping[str, str]) -> Child:
+        one = Child(name, arguments, environ, directory)
+        children.append(one)
+        started(one)
+        return one
+
+    okta_arguments = {
+        "--port": ports.okta,
+        "--control-port": ports.control,
+        "--access-token-lifetime": lifetime,
+        "--rotation": "rotate",
+        "--grace": 30,
+    }
+    flat = [str(part) for pair in okta_arguments.items() for part in pair]
+    # Not on the command line, where every user of the machine could read it.
+    okta = child("simulated Okta", ["demo.simulator", "--empty-org", *flat], {**bare, "SIMULATOR_API_TOKEN": api_token})
+    api = child("sample API", ["demo.api", "--port", str(ports.api), "--issuer", ports.issuer], bare)
+    okta.wait_until_it_answers(ports.okta, "/oauth2/default/.well-known/openid-configuration")
+    okta.wait_until_it_answers(ports.control, "/state")
+    api.wait_until_it_answers(ports.api, "/")
+    environ = {**bare, **bff_environment(ports, api_token, directory)}
+    operate(["okta", "apply", "--env-file", str(env_file)], environ, directory)
+    environ |= dict(line.split("=", 1) for line in env_file.read_text("utf-8").splitlines())
+    bff = child("BFF", ["bff", "serve"], environ)
+    bff.wait_until_it_answers(ports.bff, "/auth/session")
+    return children, environ
+
+
+def check(ports: Ports, environ: Mapping[str, str], directory: Path) -> None:
+    """`bff doctor`, and the doors, without a browser. Raises DemoFailed for the first that is not as it should be."""
+    print(operate(["doctor"], environ, directory))
+    page = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document", "Host": f"localhost:{ports.bff}"}
+    call = {"X-CSRF": "1", "Sec-Fetch-Site": "same-origin", "Host": f"localhost:{ports.bff}"}
+    doors = [
+        ("/", page, 200, "the app's page"),
+        ("/app.js", call, 200, "the app's script"),
+        ("/auth/session", call, 200, "who is signed in"),
+        ("/auth/login", page, 303, "the way to the sign-in page"),
+        ("/api/orders", call, 401, "the API without a session"),
+        ("/api/orders", {"Host": page["Host"]}, 403, "the API without the CSRF header"),
+        ("/simulator/state", call, 200, "the simulator's state"),
+    ]
+    for path, headers, expected, what in doors:
+        found = _status(ports.bff, path, headers)
+        print(f"{'as it should be' if found == expected else 'WRONG':15}  {found}  {path:18} {what}")
+        if found != expected:
+            raise DemoFailed(f"{path} answered {found}, not {expected}.")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m demo", description="The BFF with a simulated Okta and a sample API."
+    )
+    parser.add_argument(
+        "--check", action="store_true", help="start everything, ask `bff doctor`, try the doors, and stop"
+    )
+    parsed = parser.parse_args(arguments)
+    ports = Ports.choose(int(os.environ.get("DEMO_PORT", "8080")))
+    lifetime = int(os.environ.get("DEMO_ACCESS_TOKEN_LIFETIME", "30"))
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)  # once is enough: what follows is the orderly end
+        raise Stopped
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop)
+    try:
+        with ExitStack() as stack:
+            directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bff-demo-")))
+            children, environ = start(ports, lifetime, directory, stack.enter_context)
+            if parsed.check:
+                check(ports, environ, directory)
+                return 0
+            person = PEOPLE[0]
+            print(
+                f"Open {ports.public_url} and sign in as {person.login} with the password {person.password}. "
+                "Ctrl-C stops the demo.",
+                flush=True,
+            )
+            while True:
+                for child in children:
+                    child.check()
+                time.sleep(0.5)
+    except Stopped:
+        return 0
+    except DemoFailed as failed:
+        print(f"The demo stopped. {failed}", file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,70 @@
+"""What a simulated Okta is told before it starts: its client, its people, its rotation policy."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from demo.simulator.grants import RotationPolicy
+from demo.simulator.people import PEOPLE, Person
+
+SECRET_METHODS = frozenset({"client_secret_basic", "client_secret_post", "client_secret_jwt"})
+
+
+@dataclass(slots=True)
+class Client:
+    """An app integration. Okta lets a client have two live secrets, and keys instead of them for private_key_jwt."""
+
+    client_id: str
+    secrets: tuple[str, ...] = field(default=(), repr=False)
+    redirect_uris: tuple[str, ...] = ()
+    post_logout_redirect_uris: tuple[str, ...] = ()
+    jwks: tuple[Mapping[str, Any], ...] = ()
+    auth_methods: frozenset[str] = SECRET_METHODS
+    pkce_required: bool = True
+    grant_types: frozenset[str] = frozenset({"authorization_code", "refresh_token"})
+    dpop_bound: bool = False  # every token request must carry a DPoP proof
+    rotation: tuple[Literal["persistent", "rotate"], float] | None = None  # mode, grace; None: as the org's policy says
+    granted_scopes: frozenset[str] = frozenset()  # of a service app: what it may ask for of the Management API
+    has_admin_role: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SimulatorConfig:
+    """`port` and `control_port` 0 mean any free port; `control_port` None means no control API over HTTP.
+
+    `public_url` is the base URL the browser sees (no slash at the end); by default the one listened on.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 0
+    control_port: int | None = None
+    control_origins: tuple[str, ...] = ()
+    public_url: str | None = None
+    client_id: str = "0oasimulatedclient01"
+    client_secrets: tuple[str, ...] = field(default=("simulated-client-secret-0123456789abcdef",), repr=False)
+    redirect_uris: tuple[str, ...] = ("http://127.0.0.1:8080/authorization-code/callback",)
+    post_logout_redirect_uris: tuple[str, ...] = ("http://127.0.0.1:8080/",)
+    client_jwks: tuple[Mapping[str, Any], ...] = ()
+    auth_methods: frozenset[str] | None = None  # None: the secret methods, or private_key_jwt where keys are given
+    pkce_required: bool = True
+    rotation: RotationPolicy = field(default_factory=RotationPolicy)
+    people: tuple[Person, ...] = PEOPLE
+    dpop_bound: bool = False  # the app's flag dpop_bound_access_tokens
+    pushed_requests: bool = False  # RFC 9126; Okta has it for some orgs only
+    pushed_status: Literal[200, 201] = 200  # Okta's documents say 200, the RFC says 201
+    empty_org: bool = False  # no app at the start: one comes by the Management API
+    api_token: str | None = field(default=None, repr=False)  # for the Management API; without it nobody has one
+    service_apps: tuple[Client, ...] = ()
+
+    def client(self) -> Client:
+        methods = self.auth_methods or (frozenset({"private_key_jwt"}) if self.client_jwks else SECRET_METHODS)
+        return Client(
+            client_id=self.client_id,
+            secrets=self.client_secrets,
+            redirect_uris=self.redirect_uris,
+            post_logout_redirect_uris=self.post_logout_redirect_uris,
+            jwks=self.client_jwks,
+            auth_methods=methods,
+            pkce_required=self.pkce_required,
+            dpop_bound=self.dpop_bound,
+        )

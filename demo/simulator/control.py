@@ -1,0 +1,295 @@
+"""The hand on the simulated org: what it does next, what goes wrong, and what it has seen.
+
+A test holds this object; the control API says the same over HTTP.
+"""
+
+import asyncio
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from demo.simulator import token_endpoint
+from demo.simulator.app_integrations import AppIntegrations
+from demo.simulator.config import Client
+from demo.simulator.event_log import Event
+from demo.simulator.faults import Fault, FaultKind, Instead, fault_kind
+from demo.simulator.grants import Replay, RotationPolicy, SignIn
+from demo.simulator.listener import Listener
+from demo.simulator.management_state import ManagementState
+from demo.simulator.org import Org
+from demo.simulator.people import Person
+from demo.simulator.sign_out_orders import SignOutOrders
+
+POLICY_FIELDS = frozenset(field.name for field in dataclasses.fields(RotationPolicy))
+ORG_FIELDS = frozenset({"policy_exists", "expect_late", "id_token_claims", "dpop_nonce"})
+CLIENT_FIELDS = frozenset(
+    {"secrets", "redirect_uris", "post_logout_redirect_uris", "jwks", "auth_methods", "pkce_required"}
+)
+
+
+class UnknownSetting(ValueError):
+    """The name or the value of a setting, a fault or a person is not known."""
+
+
+class Control:
+    def __init__(self, org: Org, listener: Listener) -> None:
+        self._org = org
+        self._listener = listener
+        self._down_until: float | None = None
+        self._down_how: str | None = None
+        self._outage: list[Fault] = []
+        self._timer: asyncio.Task[None] | None = None
+        self.orders = SignOutOrders(org)
+
+    # --- what it has seen --------------------------------------------------------------------------------------------
+
+    @property
+    def violations(self) -> list[Event]:
+        return self._org.events.violations
+
+    @property
+    def reuse_alarms(self) -> int:
+        return len(self._org.families.alarms)
+
+    @property
+    def token_requests(self) -> int:
+        return self._org.token_requests
+
+    @property
+    def refresh_requests(self) -> int:
+        return self._org.refresh_requests
+
+    def events(self, after: int = 0) -> list[Event]:
+        return self._org.events.after(after)
+
+    def state(self) -> dict[str, Any]:
+        org, policy = self._org, self._org.families.policy
+        rotation = dataclasses.asdict(policy) | {"behaviour": policy.replay.value}
+        return {
+            "up": self._down_until is None,
+            "down_until": self._down_until,
+            "down_how": self._down_how,
+            "now": org.now(),
+            "rotation": rotation,
+            "access_token_lifetime": policy.access_token_lifetime,
+            "token_requests": org.token_requests,
+            "refresh_requests": org.refresh_requests,
+            "reuse_alarms": self.reuse_alarms,
+            "expect_late": org.expect_late,
+            "violations": [event.as_json() for event in self.violations],
+            "faults": [fault.as_json() for fault in org.faults.pending(org.now())],
+            "keys": [key.kid for key in org.keys.published()],
+            "signing_key": org.keys.current.kid,
+            "families": [dataclasses.asdict(family) for family in org.families.families()],
+            "people": [self._person_view(person) for person in org.people.values()],
+        }
+
+    def _person_view(self, person: Person) -> dict[str, Any]:
+        return {
+            "sub": person.sub,
+            "login": person.login,
+            "name": person.name,
+            "assigned": not self._org.families.is_unassigned(person.sub),
+        }
+
+    # --- what goes wrong ---------------------------------------------------------------------------------------------
+
+    def fault(
+        self,
+        kind: str | FaultKind,
+        *,
+        times: int | None = None,
+        seconds: float | None = None,
+        endpoint: str = "token",
+        grant: str | None = None,
+        **options: Any,
+    ) -> Fault:
+        """Queue a fault for `times` requests or for `seconds`; for one request where neither is said.
+
+        `options` are those of `Fault`: delay, status, retry_after, reset_in, set. Raises UnknownSetting.
+        """
+        if times is None and seconds is None:
+            times = 1
+        until = None if seconds is None else self._org.now() + seconds
+        try:
+            fault = Fault(fault_kind(kind), endpoint, grant, times, until, **options)
+        except (ValueError, TypeError) as wrong:
+            raise UnknownSetting(str(wrong)) from None
+        self._org.faults.add(fault)
+        return fault
+
+    def clear_faults(self) -> None:
+        self._org.faults.clear()
+
+    async def down(self, seconds: float | None = None, how: Literal["refuse", "stall", "error"] = "refuse") -> None:
+        """Go away, for `seconds` or until `up`. Raises UnknownSetting."""
+        if how not in ("refuse", "stall", "error"):
+            raise UnknownSetting(f"how: {how}")
+        await self.up()
+        self._down_until = self._org.now() + seconds if seconds is not None else float("inf")
+        self._down_how = how
+        self._org.tell("down", f"the provider is away ({how})", seconds=seconds)
+        if how == "refuse":
+            await self._listener.refuse()
+        else:
+            kind = Instead.STALL if how == "stall" else Instead.SERVER_ERROR
+            outage = Fault(kind, endpoint="any", times=None, status=503)
+            self._outage = [outage]
+            self._org.faults.add_first(outage)
+        if seconds is not None:
+            self._timer = asyncio.create_task(self._return_after(seconds))
+
+    async def _return_after(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+        self._timer = None
+        await self.up()
+
+    async def up(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._down_until is None:
+            return
+        how, self._down_until, self._down_how = self._down_how, None, None
+        self._org.faults.remove(self._outage)
+        self._outage = []
+        if how == "refuse":
+            await self._listener.accept()
+        elif how == "stall":
+            self._listener.drop_connections()
+        self._org.tell("up", "the provider is back")
+
+    async def close(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            await asyncio.gather(self._timer, return_exceptions=True)
+
+    # --- what it is told to be ---------------------------------------------------------------------------------------
+
+    def settings(self, **changes: Any) -> None:
+        """Change what the provider is from now on. Raises UnknownSetting, and then nothing has changed.
+
+        Names are the fields of RotationPolicy (`behaviour` means `replay`), those of Client (`secrets`, ...), and
+        `policy_exists`, `expect_late`, `id_token_claims`, `dpop_nonce`, `keys_max_age`.
+        """
+        if "behaviour" in changes:
+            changes["replay"] = changes.pop("behaviour")
+        unknown = changes.keys() - POLICY_FIELDS - ORG_FIELDS - CLIENT_FIELDS - {"keys_max_age"}
+        if unknown:
+            raise UnknownSetting(", ".join(sorted(unknown)))
+        policy = {name: value for name, value in changes.items() if name in POLICY_FIELDS}
+        try:
+            if "replay" in policy:
+                policy["replay"] = Replay(policy["replay"])
+            _judge_policy(policy)
+        except (TypeError, ValueError) as wrong:
+            raise UnknownSetting(str(wrong)) from None
+        org = self._org
+        org.families.policy = dataclasses.replace(org.families.policy, **policy)
+        for name, value in changes.items():
+            if name in ORG_FIELDS:
+                setattr(org, name, value)
+            elif name in CLIENT_FIELDS:
+                setattr(self.client, name, _as_client_holds(name, value))
+            elif name == "keys_max_age":
+                org.keys.max_age = value
+        org.tell("settings", f"changed: {', '.join(sorted(changes))}")
+
+    @property
+    def client(self) -> Client:
+        return self._org.clients[self._org.config.client_id]
+
+    @property
+    def management(self) -> ManagementState:
+        """The Management API's state: token, licence, maintenance, rate limit, and the requests it has seen."""
+        return self._org.management
+
+    @property
+    def apps(self) -> AppIntegrations:
+        return self._org.apps
+
+    def register(self, *, redirect_uri: str | None = None, post_logout_redirect_uri: str | None = None) -> None:
+        """Add a return address to the client, for servers whose port is known only once they run."""
+        if redirect_uri is not None:
+            self.client.redirect_uris += (redirect_uri,)
+        if post_logout_redirect_uri is not None:
+            self.client.post_logout_redirect_uris += (post_logout_redirect_uri,)
+
+    def rotate_keys(self, *, emergency: bool = False, forget_previous: bool = False) -> str:
+        kid = self._org.keys.rotate(emergency=emergency, forget_previous=forget_previous)
+        self._org.tell("keys_rotated", f"the signing key is now {kid[:8]}", emergency=emergency)
+        return kid
+
+    def advance(self, seconds: float) -> None:
+        """Move the provider's clock. Tokens issued afterwards carry the moved time."""
+        self._org.clock_offset += seconds
+
+    # --- people ------------------------------------------------------------------------------------------------------
+
+    def person(self, login_or_sub: str) -> Person:
+        """Raises UnknownSetting."""
+        person = self._org.find_person(login_or_sub)
+        if person is None:
+            raise UnknownSetting("no such person")
+        return person
+
+    def unassign(self, login_or_sub: str) -> None:
+        person = self.person(login_or_sub)
+        self._org.families.unassign(person.sub)
+        self._org.tell("unassigned", f"{person.login} is no longer assigned to the application", sub=person.sub)
+
+    def assign(self, login_or_sub: str) -> None:
+        person = self.person(login_or_sub)
+        self._org.families.assign(person.sub)
+        self._org.tell("assigned", f"{person.login} is assigned to the application", sub=person.sub)
+
+    def revoke_user(self, login_or_sub: str) -> int:
+        """Clear the person's sessions and tokens, as an administrator does. How many sign-ins ended."""
+        person = self.person(login_or_sub)
+        ended = self._org.families.revoke_user(person.sub)
+        self._org.sessions.end_all_of(person.sub)
+        self._org.tell("revoked", f"an administrator revoked {person.login}", sub=person.sub)
+        return ended
+
+    def sign_in(
+        self, login_or_sub: str, *, scope: str = "openid profile email offline_access", nonce: str | None = None
+    ) -> dict[str, Any]:
+        """A token answer without a browser and without a code, from the custom server. For tests only."""
+        person, org = self.person(login_or_sub), self._org
+        grant = SignIn(
+            sub=person.sub,
+            client_id=org.config.client_id,
+            issuer=f"{org.base_url}/oauth2/default",
+            scope=frozenset(scope.split()),
+            sid=org.sessions.begin(person.sub, 1, org.now()).sid,
+            auth_time=int(org.now()),
+        )
+        return token_endpoint.token_answer(org, org.families.sign_in(grant, org.now()), nonce)
+
+    def sign(self, claims: Mapping[str, Any], **header: Any) -> str:
+        """Any JWT, signed with the current key: logout tokens, revocation tokens. `kid=None` leaves the kid out."""
+        return self._org.keys.current.sign(claims, header)
+
+
+def _as_client_holds(name: str, value: Any) -> Any:
+    match name:
+        case "auth_methods":
+            return frozenset(value)
+        case "pkce_required":
+            return bool(value)
+        case _:
+            return tuple(value)
+
+
+def _judge_policy(policy: Mapping[str, Any]) -> None:
+    """Raises ValueError or TypeError."""
+    if policy.get("mode", "rotate") not in ("rotate", "persistent"):
+        raise ValueError("mode is rotate or persistent")
+    if not 0 <= policy.get("grace", 0) <= 60:
+        raise ValueError("grace is 0 to 60 seconds")
+    if policy.get("on_reuse", "refuse") not in ("revoke_family", "refuse"):
+        raise ValueError("on_reuse is revoke_family or refuse")
+    if policy.get("family_scope", "sign_in") not in ("sign_in", "user_and_client"):
+        raise ValueError("family_scope is sign_in or user_and_client")
+    if not policy.get("access_token_lifetime", 1) > 0:
+        raise ValueError("access_token_lifetime is a number of seconds")

@@ -1,0 +1,108 @@
+"""Faults on command: what may go wrong, for how often or how long, and at which endpoint."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, TypeAlias
+
+
+class Instead(StrEnum):
+    """Nothing is processed."""
+
+    RESET = "reset"  # the connection is reset in place of an answer
+    STALL = "stall"  # no answer until the caller hangs up
+    SERVER_ERROR = "server_error"  # 5xx (`status`, by default 500)
+    RATE_LIMITED = "rate_limited"  # 429 E0000047; `retry_after` seconds | "date" | "garbage", `reset_in` seconds
+    USER_RATE_LIMITED = "user_rate_limited"  # 429 with error=invalid_grant
+    TEMPORARILY_UNAVAILABLE = "temporarily_unavailable"  # 400
+    INVALID_CLIENT = "invalid_client"  # 401
+    ACCESS_DENIED = "access_denied"  # 400 user_not_assigned
+    NO_MATCHING_POLICY = "no_matching_policy"  # 401 access_denied
+    INVALID_GRANT = "invalid_grant"  # 400, and the family is really revoked
+    HTML = "html"  # 200 with a page
+    SLOW = "slow"  # processed after `delay` seconds
+
+
+class Afterwards(StrEnum):
+    """The request was processed, so a token may have been rotated, and then:"""
+
+    LOSE_ANSWER = "lose_answer"  # the connection is closed without an answer
+    RESET_MID_BODY = "reset_mid_body"  # reset after half of the answer
+    TRUNCATE = "truncate"  # closed after half of the answer
+    BROKEN_BODY = "broken_body"  # 200, complete, and not JSON
+    SERVER_ERROR_AFTER = "server_error_after"  # 5xx (`status`)
+    STALL_AFTER = "stall_after"  # no answer until the caller hangs up
+    SLOW_ANSWER = "slow_answer"  # answered after `delay` seconds
+    EDIT_ANSWER = "edit_answer"  # members of `set` are put into the JSON answer; None takes one out
+
+
+FaultKind: TypeAlias = Instead | Afterwards
+
+
+def fault_kind(name: str) -> FaultKind:
+    """Raises ValueError."""
+    return Afterwards(name) if name in list(Afterwards) else Instead(name)
+
+
+@dataclass(slots=True)
+class Fault:
+    """`endpoint` is a path's last segment, or "any". `grant` narrows to one grant_type. `until` is an epoch time."""
+
+    kind: FaultKind
+    endpoint: str = "token"
+    grant: str | None = None
+    times: int | None = 1
+    until: float | None = None
+    delay: float = 1.0
+    status: int = 500
+    retry_after: float | str | None = None
+    reset_in: float | None = None
+    set: dict[str, Any] | None = None
+
+    def concerns(self, endpoint: str, grant: str | None) -> bool:
+        return self.endpoint in (endpoint, "any") and self.grant in (None, grant)
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "kind": self.kind.value,
+            "endpoint": self.endpoint,
+            "grant": self.grant,
+            "times": self.times,
+            "until": self.until,
+        }
+
+
+class Faults:
+    """A queue: the oldest fault that concerns a request is the one it meets."""
+
+    def __init__(self) -> None:
+        self._faults: list[Fault] = []
+
+    def add(self, fault: Fault) -> None:
+        self._faults.append(fault)
+
+    def add_first(self, fault: Fault) -> None:
+        self._faults.insert(0, fault)
+
+    def clear(self) -> None:
+        self._faults.clear()
+
+    def remove(self, gone: Iterable[Fault]) -> None:
+        doomed = {id(fault) for fault in gone}
+        self._faults = [fault for fault in self._faults if id(fault) not in doomed]
+
+    def pending(self, now: float) -> list[Fault]:
+        self._faults = [
+            fault
+            for fault in self._faults
+            if (fault.until is None or now < fault.until) and (fault.times is None or fault.times > 0)
+        ]
+        return list(self._faults)
+
+    def take(self, endpoint: str, grant: str | None, now: float) -> Fault | None:
+        for fault in self.pending(now):
+            if fault.concerns(endpoint, grant):
+                if fault.times is not None:
+                    fault.times -= 1
+                return fault
+        return None

@@ -1,0 +1,26 @@
+"""Reading a form body strictly: no parameter twice (RFC 6749 section 3.2), and UTF-8 only."""
+
+from collections.abc import Mapping
+from urllib.parse import parse_qsl
+
+from starlette.requests import Request
+
+from demo.simulator import okta_errors
+from demo.simulator.okta_errors import RequestRefused
+
+
+async def read_form(request: Request) -> Mapping[str, str]:
+    """Raises RequestRefused."""
+    return parse_form(await request.body())
+
+
+def parse_form(body: bytes) -> Mapping[str, str]:
+    """Raises RequestRefused where a parameter is repeated or the body is not form-encoded text."""
+    try:
+        pairs = parse_qsl(body.decode(), keep_blank_values=True, errors="strict", max_num_fields=100)
+    except ValueError:
+        raise RequestRefused(okta_errors.MISSING_PARAMETER) from None
+    form = dict(pairs)
+    if len(form) != len(pairs):
+        raise RequestRefused(okta_errors.DUPLICATED)
+    return form

@@ -1,0 +1,114 @@
+"""The org: everything the endpoints share. Its clock is the host's, plus what a test has moved it by."""
+
+import secrets
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.requests import Request
+
+from demo.simulator.app_integrations import AppIntegrations
+from demo.simulator.authorization_codes import AuthorizationCodes
+from demo.simulator.browser_sessions import BrowserSessions
+from demo.simulator.config import Client, SimulatorConfig
+from demo.simulator.dpop import Proofs
+from demo.simulator.event_log import EventLog
+from demo.simulator.faults import Faults
+from demo.simulator.grants import fingerprint
+from demo.simulator.management_state import ManagementState
+from demo.simulator.people import Person
+from demo.simulator.pushed_requests import PushedRequests
+from demo.simulator.signing_keys import SigningKeys
+from demo.simulator.token_families import TokenFamilies
+
+# What must never stand in a URL. `id_token_hint` and `code` may: the specifications put them there.
+SECRET_PARAMETERS = ("client_secret", "client_assertion", "refresh_token", "access_token", "code_verifier", "password")
+
+
+@dataclass(frozen=True, slots=True)
+class AuthorizationServer:
+    """The org server issues as the base URL, a custom one as base/oauth2/{id}."""
+
+    issuer: str
+    endpoints: str  # path under which authorize, token, keys and the others live
+    is_org: bool
+
+    @property
+    def issuer_path(self) -> str:
+        return "" if self.is_org else self.endpoints.removesuffix("/v1")
+
+
+class Org:
+    def __init__(self, config: SimulatorConfig) -> None:
+        self.config = config
+        self.base_url = ""
+        self.clients: dict[str, Client] = {client.client_id: client for client in config.service_apps}
+        self.apps = AppIntegrations(self.clients)
+        self.management = ManagementState(config.api_token, config.people, time.time())
+        self.people: dict[str, Person] = {person.sub: person for person in config.people}
+        self.families = TokenFamilies(config.rotation)
+        self.keys = SigningKeys()
+        self.codes = AuthorizationCodes()
+        self.pushed = PushedRequests()
+        self.proofs = Proofs()
+        self.dpop_nonce = secrets.token_urlsafe(12)  # Okta renews it daily and takes older ones for three days
+        self.sessions = BrowserSessions()
+        self.events = EventLog()
+        self.faults = Faults()
+        self.used_assertions: set[str] = set()
+        self.token_requests = 0
+        self.refresh_requests = 0
+        self.policy_exists = True  # False: a new org, whose custom server has no access policy yet
+        self.expect_late = False  # the client is known to resend late; alarms are then marked as expected
+        self.id_token_claims: dict[str, Any] = {}  # overrides; None leaves a claim out
+        self.clock_offset = 0.0
+        if not config.empty_org:
+            self.clients[config.client_id] = client = config.client()
+            policy = config.rotation
+            self.apps.adopt(client, self.now(), rotates=policy.mode == "rotate", leeway=int(policy.grace))
+        for person in config.people:
+            if not person.assigned:
+                self.families.unassign(person.sub)
+
+    def now(self) -> float:
+        return time.time() + self.clock_offset
+
+    def server(self, endpoints: str) -> AuthorizationServer:
+        if endpoints == "/oauth2/v1":
+            return AuthorizationServer(self.base_url, endpoints, is_org=True)
+        custom = self.management.server
+        # An administrator may give the server the issuer of a custom domain: documents and tokens name it from then on.
+        told = custom.get("issuer") if custom["issuerMode"] == "CUSTOM_URL" else None
+        issuer = told or f"{self.base_url}{endpoints.removesuffix('/v1')}"
+        return AuthorizationServer(issuer, endpoints, is_org=False)
+
+    def may_use(self, client_id: str, sub: str) -> bool:
+        """Whether a person is assigned to an app, in person or by a group."""
+        if self.families.is_unassigned(sub):
+            return False
+        app = self.apps.of_client(client_id)
+        return app is None or app.everybody or bool(self.management.groups_of(self.people[sub]) & set(app.groups))
+
+    def policy_allows(self, client: Client) -> bool:
+        """Whether an access policy of the custom server lets this client's people in."""
+        return self.policy_exists or any(policy.lets_in(client) for policy in self.management.policies.values())
+
+    def find_person(self, login_or_sub: str) -> Person | None:
+        wanted = login_or_sub.strip().casefold()
+        return next((p for p in self.people.values() if wanted in (p.login.casefold(), p.sub.casefold())), None)
+
+    def tell(self, kind: str, text: str, **facts: Any) -> None:
+        self.events.tell(self.now(), kind, text, **facts)
+
+    def violation(self, rule: str, text: str, **facts: Any) -> None:
+        self.events.violation(self.now(), rule, text, **facts)
+
+    def watch_url(self, request: Request) -> None:
+        """Records secrets in the query: they end up in logs, histories and Referer headers."""
+        for name in SECRET_PARAMETERS:
+            if name in request.query_params:
+                self.violation("secret_in_url", f"{name} in the query of {request.url.path}")
+
+    def name_of(self, sub: str) -> str:
+        person = self.people.get(sub)
+        return person.login if person else f"somebody ({fingerprint(sub)})"

@@ -1,0 +1,34 @@
+"""A person at a browser, for tests: opens the authorization URL, fills in the sign-in page, is sent back."""
+
+import html
+import re
+from urllib.parse import urljoin
+
+import httpx
+
+from demo.simulator.people import PASSWORD
+
+TRANSACTION = re.compile(r'name="transaction" value="([^"]+)"')
+
+
+async def sign_in(
+    browser: httpx.AsyncClient,
+    authorization_url: str,
+    login: str = "alice@example.com",
+    *,
+    password: str = PASSWORD,
+    code: str = "123456",
+) -> httpx.Response:
+    """The answer that sends the browser back to the application; it is not followed.
+
+    `browser` keeps the provider's cookie and must not follow redirects. Where the provider still knows the person, or
+    refuses the request, its answer to the authorization request is returned at once.
+    """
+    page = await browser.get(authorization_url)
+    found = TRANSACTION.search(page.text)
+    if page.status_code != 200 or found is None:
+        return page
+    fields = {"transaction": html.unescape(found[1]), "username": login, "password": password}
+    if 'name="code"' in page.text:
+        fields["code"] = code
+    return await browser.post(urljoin(authorization_url, "/signin"), data=fields)

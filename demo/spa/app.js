@@ -1,0 +1,85 @@
+// The page: asks who is signed in, and shows one of two views. All that is private lives in the board.
+
+import { BffClient } from "./bff-client.js";
+import { Board } from "./board.js";
+import { endedBecause } from "./end-reasons.js";
+
+const body = document.body;
+const whoName = document.querySelector("#who-name");
+const pristine = document.querySelector(".board").cloneNode(true);
+const otherTabs = new BroadcastChannel("session");
+const client = new BffClient({ onSignInRequired: () => ask(), onSignedOut: showWelcome });
+let board = null;
+let asking = null;
+
+/** Asks the BFF and shows the answer. Callers at the same time share one question. */
+function ask() {
+  asking ??= show().finally(() => (asking = null));
+  return asking;
+}
+
+async function show() {
+  try {
+    const answer = await client.session(); // `onSignedOut` shows the other view
+    if (answer.authenticated) showBoard(answer);
+  } catch {
+    // The BFF or its store is away: that says nothing about the session, so what is shown stays.
+    setTimeout(ask, 2000);
+  }
+}
+
+function showBoard(answer) {
+  if (board?.user.sub === answer.user.sub) return;
+  takeDown();
+  board = new Board(document.querySelector(".board"), client, answer);
+  whoName.textContent = answer.user.name ?? answer.user.preferred_username ?? answer.user.sub;
+  body.dataset.view = "in";
+  board.start();
+}
+
+function showWelcome(reason) {
+  takeDown();
+  document.querySelector("#sign-in").href = client.signInUrl(location.pathname + location.search + location.hash);
+  const ended = document.querySelector("#ended");
+  const words = endedBecause(reason);
+  // The reason is told once; another question must not wipe it away.
+  if (words) ended.textContent = words;
+  ended.hidden = !ended.textContent;
+  body.dataset.view = "out";
+}
+
+/** Leaves nothing private in the page, not even for the back button. */
+function takeDown() {
+  board?.stop();
+  board = null;
+  whoName.textContent = "";
+  document.querySelector(".board").replaceWith(pristine.cloneNode(true));
+}
+
+document.querySelector("#sign-out").addEventListener("click", async (click) => {
+  click.target.disabled = true;
+  try {
+    const url = await client.signOut();
+    takeDown();
+    body.dataset.view = "asking";
+    otherTabs.postMessage("changed");
+    location.assign(url ?? "/");
+  } catch (error) {
+    alert(`You are still signed in: ${error.message}`);
+  } finally {
+    click.target.disabled = false;
+  }
+});
+
+otherTabs.addEventListener("message", () => ask());
+document.addEventListener("visibilitychange", () => document.hidden || ask());
+window.addEventListener("pageshow", (event) => {
+  // A page out of the back/forward cache shows what was true when it was left.
+  if (!event.persisted) return;
+  takeDown();
+  body.dataset.view = "asking";
+  ask();
+});
+
+await ask();
+otherTabs.postMessage("changed");

@@ -1,0 +1,88 @@
+// A small client for the BFF, free of this demo: copy it into your own single-page app.
+//
+// It holds no token and no secret. It adds the header that proves a request comes from this page, turns the BFF's
+// problem JSON into errors to branch on, and waits where the BFF asks it to.
+
+export class Problem extends Error {
+  /** An answer that is not a success. `code` is stable; `retryAfter` is in seconds, or null. */
+  constructor({ status, code, title, reason = null, retryAfter = null, correlationId = null }) {
+    super(title);
+    Object.assign(this, { name: "Problem", status, code, reason, retryAfter, correlationId });
+  }
+}
+
+/** There is no session (any more); `reason` says why the last one ended, if that is known. Offer to sign in. */
+export class SignInRequired extends Problem {}
+
+/** The provider is away and the access token has run out. The session lives: wait `retryAfter`, do not sign in. */
+export class ProviderUnavailable extends Problem {}
+
+export class BffClient {
+  /**
+   * `onSignInRequired(problem)` hears of every 401, whoever made the call. `onSignedOut(reason)` hears of every answer
+   * of `session()` that names nobody: the BFF tells the reason once, so it must not matter who asked.
+   */
+  constructor({ onSignInRequired = () => {}, onSignedOut = () => {} } = {}) {
+    Object.assign(this, { onSignInRequired, onSignedOut });
+  }
+
+  /** {authenticated: true, user, session} or {authenticated: false, reason}. */
+  async session() {
+    const answer = await (await this.fetch("/auth/session")).json();
+    if (!answer.authenticated) this.onSignedOut(answer.reason ?? null);
+    return answer;
+  }
+
+  /**
+   * Like fetch, for this origin only. Throws a Problem for an answer that is no success.
+   * `patience`: for this many seconds a GET that met 503 is asked again, as often as Retry-After allows.
+   */
+  async fetch(path, { patience = 0, onWait = () => {}, ...init } = {}) {
+    const headers = new Headers(init.headers);
+    headers.set("X-CSRF", "1");
+    const until = performance.now() + patience * 1000;
+    for (;;) {
+      const answer = await fetch(path, { ...init, headers, credentials: "same-origin", cache: "no-store" });
+      if (answer.ok) return answer;
+      const problem = await readProblem(answer);
+      if (problem instanceof SignInRequired) this.onSignInRequired(problem);
+      const wait = (problem.retryAfter ?? 1) * 1000;
+      const again = answer.status === 503 && (init.method ?? "GET") === "GET";
+      if (!again || performance.now() + wait > until) throw problem;
+      onWait(problem);
+      await new Promise((done) => setTimeout(done, wait));
+    }
+  }
+
+  /** Where a link or a navigation begins the sign-in; it comes back to `returnTo`, a path of this origin. */
+  signInUrl(returnTo = "/") {
+    return `/auth/login?return_to=${encodeURIComponent(returnTo)}`;
+  }
+
+  /** Ends the session. Resolves to the provider's sign-out page, to navigate to, or null. */
+  async signOut() {
+    const answer = await this.fetch("/auth/logout", {
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+      body: "{}",
+    });
+    return (await answer.json()).end_session_url;
+  }
+}
+
+async function readProblem(answer) {
+  let body = {};
+  if ((answer.headers.get("Content-Type") ?? "").includes("json")) body = await answer.json().catch(() => ({}));
+  const seconds = Number(answer.headers.get("Retry-After") ?? Number.NaN);
+  const details = {
+    status: answer.status,
+    code: body.code ?? "unknown",
+    title: body.title ?? `The answer was ${answer.status}`,
+    reason: body.reason ?? null,
+    retryAfter: Number.isFinite(seconds) ? seconds : null,
+    correlationId: body.correlation_id ?? null,
+  };
+  if (answer.status === 401 && details.code === "sign_in_required") return new SignInRequired(details);
+  if (answer.status === 503 && details.code === "provider_unavailable") return new ProviderUnavailable(details);
+  return new Problem(details);
+}

@@ -1,0 +1,188 @@
+// What a signed-in person sees. It works on a fresh copy of its markup and is thrown away whole at the end, so nothing
+// private is left in the page.
+
+import { count, duration, list } from "./durations.js";
+import { Heartbeat } from "./heartbeat.js";
+import { Journal } from "./journal.js";
+import { LiveClock } from "./live-clock.js";
+import { entryFor } from "./okta-events.js";
+import { Simulator, familyOf } from "./simulator.js";
+import { SocketEcho } from "./socket-echo.js";
+import { Trials } from "./trials.js";
+
+const LOOK_EVERY = 1000; // milliseconds
+const TICK_EVERY = 250;
+
+export class Board {
+  constructor(root, client, answer) {
+    this.root = root;
+    this.client = client;
+    this.user = answer.user;
+    this.session = answer.session;
+    this.ending = new AbortController();
+    this.simulator = new Simulator(client);
+    this.journal = new Journal(this.#at("journal"));
+    this.trials = new Trials(root, this);
+    this.family = null;
+    this.eventBefore = null;
+    this.survived = { renewals: 0, losses: 0, outages: 0 };
+  }
+
+  start() {
+    const { signal } = this.ending;
+    this.#showPerson();
+    this.#showWhatScriptsSee();
+    this.#at("call").addEventListener("click", () => this.#callApi());
+    new Heartbeat(this.root, this.client, this.journal).start(signal);
+    new LiveClock(this.root, "/api/time").start(signal);
+    new SocketEcho(this.root, "/api/socket").start(signal);
+    this.#repeat(() => this.#look(), LOOK_EVERY);
+    this.#repeat(() => this.#tick(), TICK_EVERY);
+  }
+
+  stop() {
+    this.ending.abort();
+  }
+
+  #at(id) {
+    return this.root.querySelector(`#${id}`);
+  }
+
+  #repeat(action, every) {
+    const { signal } = this.ending;
+    const again = async () => {
+      try {
+        await action();
+      } catch {
+        // The next round tries again; a 401 is heard by whoever owns the client.
+      }
+      if (!signal.aborted) setTimeout(again, every);
+    };
+    again();
+  }
+
+  #showPerson() {
+    this.#at("headline-name").textContent = this.user.given_name ? `, ${this.user.given_name}` : "";
+    const claims = Object.entries(this.user).flatMap(([name, value]) => {
+      const [term, told] = [document.createElement("dt"), document.createElement("dd")];
+      term.textContent = name;
+      told.textContent = Array.isArray(value) ? value.join(", ") : String(value);
+      return [term, told];
+    });
+    this.#at("claims").replaceChildren(...claims);
+  }
+
+  async #showWhatScriptsSee() {
+    const stored = localStorage.length + sessionStorage.length;
+    // An access token here is a JWT: three parts in base64url, the first beginning with an encoded {".
+    const everything = [document.cookie, ...Object.values(localStorage), ...Object.values(sessionStorage)].join("\n");
+    const tokens = everything.match(/eyJ[\w-]+\.[\w-]+\.[\w-]+/g)?.length ?? 0;
+    this.#fact("seen-cookies", document.cookie ? "some" : "none", !document.cookie);
+    this.#fact("seen-storage", stored ? count(stored, "entry", "entries") : "empty", !stored);
+    const databases = (await indexedDB.databases?.()) ?? [];
+    this.#fact("seen-databases", databases.length ? String(databases.length) : "none", !databases.length);
+    this.#fact("seen-tokens", tokens ? String(tokens) : "none", !tokens);
+  }
+
+  #fact(id, text, good) {
+    const fact = this.#at(id);
+    fact.textContent = text;
+    fact.className = good ? "good" : "wrong";
+  }
+
+  async #look() {
+    const [state, events, answer] = await Promise.all([
+      this.simulator.state(),
+      this.simulator.events(),
+      this.client.session(),
+    ]);
+    if (this.ending.signal.aborted || !answer.authenticated) return;
+    this.session = answer.session;
+    this.family = familyOf(state, this.user.sub, this.session.signed_in_at);
+    for (const event of events) await this.#hear(event);
+    const lastsUntil = this.family?.access_token_expires_at ?? 0;
+    this.#fact("okta-state", state.up ? "answering" : "down", state.up);
+    this.#at("okta-requests").textContent = state.token_requests;
+    this.#at("okta-lost").textContent = this.survived.losses;
+    this.#fact("okta-alarms", String(state.reuse_alarms), state.reuse_alarms === 0);
+    this.#at("token-rotations").textContent = this.family ? count(this.family.rotation_count, "time") : "–";
+    await this.trials.look({
+      up: state.up,
+      downFor: state.down_until ? state.down_until - state.now : 0,
+      renewalIn: this.#renewalIn(),
+      tokenIsLive: lastsUntil > Date.now() / 1000,
+    });
+  }
+
+  async #hear(event) {
+    if (event.at < this.session.signed_in_at - 2) return;
+    if (event.family && event.family !== this.family?.id) {
+      this.trials.hearOfOthers(event);
+      return;
+    }
+    if (event.kind === "refreshed") this.survived.renewals += 1; // a repetition ("resent") is the same renewal
+    if (event.kind === "fault" && event.fault === "lose_answer") this.survived.losses += 1;
+    if (event.kind === "down") this.survived.outages += 1;
+    const entry = entryFor(event, this.eventBefore);
+    this.eventBefore = event;
+    if (entry) this.journal.add(entry);
+    await this.trials.hear(event);
+  }
+
+  /** Seconds until the BFF renews: a quarter of the lifetime ahead of the end, as bff/session/timing.py has it. */
+  #renewalIn() {
+    const { access_token_issued_at: from, access_token_expires_at: until } = this.family ?? {};
+    return from ? Math.max(0, until - (until - from) / 4 - Date.now() / 1000) : null;
+  }
+
+  #tick() {
+    const now = Date.now() / 1000;
+    const { signed_in_at, idle_ends_at, ends_at } = this.session;
+    this.#at("idle-left").textContent = `in ${duration(idle_ends_at - now)}`;
+    this.#at("absolute-left").textContent = `in ${duration(ends_at - now)}`;
+    const { renewals, losses, outages } = this.survived;
+    const through = [];
+    if (renewals) through.push(count(renewals, "renewal"));
+    if (losses) through.push(count(losses, "lost answer"));
+    if (outages) through.push(count(outages, "outage"));
+    if (this.trials.callsSurvived) through.push(`${this.trials.callsSurvived} calls at once`);
+    const since = `For ${duration(now - signed_in_at)} now`;
+    this.#at("survived").textContent = through.length
+      ? `${since}, through ${list(through)}, and without a token in this page.`
+      : `${since}, without a token in this page.`;
+    this.#tickToken(now);
+  }
+
+  #tickToken(now) {
+    const { access_token_issued_at: from, access_token_expires_at: until } = this.family ?? {};
+    if (!from) return;
+    const left = Math.max(0, until - now);
+    this.#at("token-meter").value = left / (until - from);
+    const age = this.#at("token-age");
+    age.textContent = left ? `${duration(now - from)} of ${duration(until - from)}` : "run out, renewal pending";
+    age.className = left ? "" : "waiting";
+  }
+
+  async #callApi() {
+    const shown = this.#at("answer");
+    const waiting = () => this.#answer("Okta is away and the access token has run out. Waiting …");
+    try {
+      const answer = await this.client.fetch("/api/orders", { patience: 60, onWait: waiting });
+      this.#answer(JSON.stringify(await answer.json(), null, 2));
+      this.journal.add({
+        who: "API",
+        tone: "ok",
+        text: "answered your call.",
+        why: "This page sent a cookie. The BFF took the cookie off and put the access token on.",
+      });
+    } catch (error) {
+      if (shown.isConnected) this.#answer(`${error.code ?? error.name}: ${error.message}`);
+    }
+  }
+
+  #answer(text) {
+    const shown = this.#at("answer");
+    shown.hidden = false;
+    shown.textContent = text;
+  }
+}

@@ -1,0 +1,22 @@
+// Why the last session ended, for the person it happened to. The BFF's list is closed; see docs/errors.md.
+
+const WORDS = {
+  idle: "You were signed out because nothing happened here for a while.",
+  absolute: "You were signed out because the session had reached its time limit.",
+  signed_out: "You have signed out.",
+  replaced: "This session ended because you signed in again in this browser.",
+  back_channel: "You were signed out because you signed out of Okta elsewhere.",
+  front_channel: "You were signed out because you signed out of Okta in this browser.",
+  universal_logout: "An administrator signed you out everywhere.",
+  operator: "An operator of this application ended your session.",
+  refresh_token_invalid: "You were signed out because Okta no longer renews this session.",
+  no_refresh_token: "You were signed out because Okta gave nothing to renew the session with.",
+  provider_denied: "You were signed out because you no longer have access to this application.",
+  rotation_lost: "You were signed out because a renewal could not be completed in time.",
+  subject_changed: "You were signed out because Okta's answer was for another person.",
+  key_removed: "The key of this session has been taken out of service.",
+};
+
+export function endedBecause(reason) {
+  return reason === null ? null : (WORDS[reason] ?? "Your last session has ended.");
+}

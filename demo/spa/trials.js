@@ -1,0 +1,142 @@
+// Three ways to get signed out of a lesser client. Each ends by asking the BFF whether somebody is still signed in.
+
+import { count, duration } from "./durations.js";
+
+const CALLS = 50;
+const OUTAGE = 20; // seconds
+const PATIENCE = 60; // seconds that a call waits out an outage
+
+export class Trials {
+  constructor(root, { client, simulator, journal }) {
+    Object.assign(this, { client, simulator, journal });
+    this.lose = new Trial(root.querySelector("#trial-lose"), () => this.#loseAnswer());
+    this.down = new Trial(root.querySelector("#trial-down"), () => this.#takeDown());
+    this.calls = new Trial(root.querySelector("#trial-calls"), () => this.#openCalls());
+    this.grid = root.querySelector("#calls-grid");
+    this.callsSurvived = 0;
+    this.outage = false;
+    this.armed = false;
+  }
+
+  async #loseAnswer() {
+    await this.simulator.loseNextAnswer();
+    this.armed = true;
+    this.lose.say("waiting", "Armed. The answer to the next renewal will get lost; wait for it.");
+    this.journal.add({ who: "You", text: "armed a fault: the next token answer will be lost." });
+    return "keep disabled";
+  }
+
+  async #takeDown() {
+    await this.simulator.refuseConnections(OUTAGE);
+    this.outage = true;
+    this.down.say("waiting", "Okta refuses every connection. Watch the calls above, and try the other buttons.");
+    this.journal.add({ who: "You", text: `took Okta down for ${OUTAGE} seconds.` });
+    return "keep disabled";
+  }
+
+  /** What the simulator says now; called about once a second. */
+  async look({ up, downFor, renewalIn, tokenIsLive }) {
+    if (this.armed && renewalIn !== null) this.lose.button.textContent = `Renewal due in ${duration(renewalIn)}`;
+    if (!this.outage) return;
+    if (!up) {
+      this.down.button.textContent = `Back in ${duration(downFor)}`;
+    } else if (!tokenIsLive) {
+      this.down.button.textContent = "Okta is back";
+      this.down.say("waiting", "Okta is back. The BFF is about to try again …");
+    } else {
+      this.outage = false;
+      await this.#judge(this.down, `Okta was away for ${OUTAGE} seconds.`);
+    }
+  }
+
+  /** One event of the simulator's. */
+  async hear(event) {
+    if (event.kind === "fault" && event.fault === "lose_answer" && this.armed) {
+      this.armed = false;
+      this.lose.say("waiting", "The answer is lost. Okta has replaced the token, and the BFF has not heard of it …");
+    } else if (event.kind === "resent" && this.lose.busy) {
+      await this.#judge(this.lose, "The answer was lost; the BFF asked again, in time.");
+    }
+  }
+
+  /** One event of another sign-in: two browsers may be watching one simulated Okta. */
+  hearOfOthers(event) {
+    if (event.kind !== "resent" || !this.lose.busy) return;
+    this.armed = false;
+    this.lose.say("waiting", "Another browser's renewal came first and met the fault. Try again.");
+    this.lose.finish();
+  }
+
+  async #openCalls() {
+    const squares = Array.from({ length: CALLS }, () => document.createElement("i"));
+    this.grid.replaceChildren(...squares);
+    this.calls.say("waiting", `${CALLS} calls are on their way.`);
+    const before = await this.simulator.state();
+    const started = performance.now();
+    const answers = await Promise.all(squares.map((square) => this.#call(square)));
+    const seconds = ((performance.now() - started) / 1000).toFixed(1);
+    const after = await this.simulator.state();
+    const requests = after.token_requests - before.token_requests;
+    const answered = answers.filter(Boolean).length;
+    this.callsSurvived += answered;
+    this.journal.add({
+      who: "You",
+      text: `opened ${CALLS} calls at once: ${answered} answered, ${count(requests, "token request")} meanwhile.`,
+      why: "All calls of a session share one renewal, across every replica of the BFF: the lease is in the session's record.",
+    });
+    const facts = `${answered} of ${CALLS} answered in ${seconds} s, with ${count(requests, "token request")}.`;
+    await this.#judge(this.calls, facts, answered === CALLS);
+  }
+
+  async #call(square) {
+    try {
+      const onWait = () => (square.className = "wait");
+      const answer = await this.client.fetch("/api/echo", { patience: PATIENCE, onWait });
+      await answer.text();
+      square.className = "ok";
+      return true;
+    } catch {
+      square.className = "bad";
+      return false;
+    }
+  }
+
+  async #judge(trial, facts, good = true) {
+    const { authenticated } = await this.client.session();
+    if (authenticated && good) trial.say("good", `${facts} You are still signed in.`);
+    else trial.say("wrong", `${facts} ${authenticated ? "You are signed in." : "You are signed out."}`);
+    trial.finish();
+  }
+}
+
+class Trial {
+  constructor(article, begin) {
+    this.button = article.querySelector("button");
+    this.label = this.button.textContent;
+    this.result = article.querySelector(".result");
+    this.button.addEventListener("click", async () => {
+      this.button.disabled = true;
+      try {
+        if ((await begin()) !== "keep disabled") this.finish();
+      } catch (error) {
+        this.say("wrong", error.message);
+        this.finish();
+      }
+    });
+  }
+
+  get busy() {
+    return this.button.disabled;
+  }
+
+  say(tone, text) {
+    if (this.result.textContent === text) return;
+    this.result.className = `result ${tone}`;
+    this.result.textContent = text;
+  }
+
+  finish() {
+    this.button.disabled = false;
+    this.button.textContent = this.label;
+  }
+}

@@ -1,0 +1,86 @@
+"""`bff routes`: what an operator is told of the routes before anybody sends a request."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.command import bff
+from tests.settings.world import with_changes
+
+CANARY = "canary-that-nobody-may-see"
+ROUTES: list[dict[str, Any]] = [
+    {"prefix": "/api", "upstream": "https://api.internal/v1", "strip_prefix": True, "add_headers": {"x-key": CANARY}},
+    {
+        "prefix": "/api/orders",
+        "upstream": "https://orders.internal",
+        "methods": ["GET", "POST"],
+        "scopes": ["email"],
+        "websocket": True,
+    },
+    {"prefix": "/open", "upstream": "https://open.internal", "token": "none"},
+]
+
+
+def routes(tmp_path: Path, *arguments: str, **changes: str) -> tuple[int, str]:
+    done = bff("routes", *arguments, environ=with_changes(routes=json.dumps(ROUTES), **changes), cwd=tmp_path)
+    assert done.stderr == ""
+    assert CANARY not in done.stdout
+    return done.returncode, done.stdout
+
+
+def test_the_list_shows_every_route_the_longest_prefix_first(tmp_path: Path) -> None:
+    code, told = routes(tmp_path)
+    assert code == 0
+    lines = told.splitlines()
+    assert [line.split()[0] for line in lines] == ["/api/orders", "/open", "/api"]
+    assert "-> https://orders.internal/api/orders" in lines[0]
+    assert "token user, csrf header, GET POST, scopes email, websocket" in lines[0]
+    assert "-> https://api.internal/v1 " in lines[2]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "told"),
+    [
+        ("GET", "/api/x?a=1", ["/api", "GET https://api.internal/v1/x?a=1", "user: a session is needed", "x-key"]),
+        ("POST", "/api/orders/7", ["/api/orders", "POST https://orders.internal/api/orders/7", "email", "1048576"]),
+        ("GET", "/open", ["/open", "GET https://open.internal/open", "none: no session is looked at"]),
+    ],
+)
+def test_a_request_is_explained(tmp_path: Path, method: str, path: str, told: list[str]) -> None:
+    code, found = routes(tmp_path, "explain", method, path)
+    assert code == 0
+    for word in told:
+        assert word in found
+    assert found.startswith(f"route      {told[0]}\n")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "why"),
+    [
+        ("GET", "/elsewhere", "404 route_not_found"),
+        ("GET", "/apix", "404 route_not_found"),
+        ("DELETE", "/api/orders", "405 method_not_allowed: /api/orders forwards GET, POST"),
+        ("TRACE", "/api", "405 method_not_allowed"),
+        ("GET", "/api/%2e%2e/x", "400 invalid_request"),
+        ("GET", "/api/\N{LATIN SMALL LETTER E WITH ACUTE}", "400 invalid_request"),
+        ("GET", "/auth/session", "answers this itself"),
+        ("GET", "/authorization-code/callback", "answers this itself"),
+    ],
+)
+def test_a_request_that_is_not_forwarded_is_told_why(tmp_path: Path, method: str, path: str, why: str) -> None:
+    code, found = routes(tmp_path, "explain", method, path)
+    assert code == 1
+    assert why in found
+
+
+def test_a_development_server_takes_the_rest(tmp_path: Path) -> None:
+    code, found = routes(tmp_path, "explain", "GET", "/src/main.ts", spa_upstream="http://127.0.0.1:5173")
+    assert (code, "GET http://127.0.0.1:5173/src/main.ts" in found, "websocket  yes" in found) == (0, True, True)
+
+
+def test_wrong_settings_are_told_as_everywhere(tmp_path: Path) -> None:
+    done = bff("routes", environ=with_changes(routes=json.dumps([{"prefix": "/api"}])), cwd=tmp_path)
+    assert done.returncode == 1
+    assert "BFF_ROUTES[0].upstream" in done.stderr

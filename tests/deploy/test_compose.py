@@ -1,0 +1,218 @@
+"""docker-compose.yml, .env.example, the Dockerfile and nginx.conf agree with one another and with the settings."""
+
+import json
+import re
+from ipaddress import ip_address, ip_network
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from bff.cli_serve import DRAIN, KEEP_ALIVE
+from bff.endpoints.health import ManagementApp
+from bff.settings import SECRETS, Settings, load_settings
+from deploy.make_secrets import BFF, main
+
+ROOT = Path(__file__).resolve().parents[2]
+COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text("utf-8"))
+SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+DOCKERFILES = {path: path.read_text("utf-8") for path in (ROOT / "Dockerfile", ROOT / "deploy" / "demo.Dockerfile")}
+DOCKERFILE = DOCKERFILES[ROOT / "Dockerfile"]
+NGINX = (ROOT / "deploy" / "nginx" / "nginx.conf").read_text("utf-8")
+REPLICAS = ("bff-1", "bff-2")
+OURS = {"BFF_ISSUER", "BFF_CLIENT_ID", "BFF_PUBLIC_URL", "BFF_ROUTES"}  # what a deployment must say itself
+OF_COMPOSE = {"SECRETS_DIR", "SPA_DIR", "PORT", "IMAGE_TAG"}
+
+EXAMPLE = dict(
+    line.split("=", 1)
+    for line in (ROOT / ".env.example").read_text("utf-8").splitlines()
+    if line and not line.startswith("#")
+)
+
+
+def interpolated(text: str, env: dict[str, str]) -> str:
+    """As compose reads `${NAME:-default}`; a `$$` is a dollar. A default holds no `}` that is not its JSON's."""
+    text = re.sub(r"\$\{(\w+):-((?:[^{}]|\{[^{}]*\})*)\}", lambda found: env.get(found[1]) or found[2], text)
+    return text.replace("$$", "$")
+
+
+def environment(env: dict[str, str]) -> dict[str, str]:
+    """What the replicas are started with when `.env` holds `env`."""
+    own = {name: interpolated(str(value), env) for name, value in SERVICES["bff-1"]["environment"].items()}
+    return {**{name: value for name, value in env.items() if name.startswith("BFF_")}, **own}
+
+
+def settings(env: dict[str, str], secrets: Path) -> Settings:
+    own = {name: value.replace("/run/bff", str(secrets)) for name, value in environment(env).items()}
+    image = dict(re.findall(r"^ +(BFF_\w+)=(\S+)", DOCKERFILE, re.MULTILINE))
+    return load_settings({**image, **own})
+
+
+def address(service: str) -> str:
+    found: str = SERVICES[service]["networks"]["inside"]["ipv4_address"]
+    return found
+
+
+def seconds(text: str) -> float:
+    return float(text.removesuffix("s"))
+
+
+@pytest.fixture
+def secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr("os.chown", lambda *_: None)  # whose they are can be seen by root only
+    main(tmp_path)
+    return tmp_path
+
+
+def test_every_setting_that_is_named_exists() -> None:
+    known = {f"BFF_{name.upper()}" for name in Settings.model_fields} | {f"BFF_{name.upper()}_FILE" for name in SECRETS}
+    for text in (*DOCKERFILES.values(), (ROOT / "docker-compose.yml").read_text("utf-8"), "\n".join(EXAMPLE)):
+        assert set(re.findall(r"\bBFF_[A-Z_]+", text)) <= known
+    variables = set(re.findall(r"\$\{(\w+)", (ROOT / "docker-compose.yml").read_text("utf-8")))
+    assert {name for name in variables if not name.startswith("BFF_")} == OF_COMPOSE
+    assert {name for name in EXAMPLE if not name.startswith("BFF_")} <= OF_COMPOSE
+
+
+@pytest.mark.parametrize("env", [{}, EXAMPLE], ids=["the demo", "the example .env"])
+def test_the_replicas_would_start_with_it(env: dict[str, str], secrets: Path) -> None:
+    read = settings(env, secrets)
+    assert read.store.startswith("redis://")
+    assert (read.listen, read.management_listen) == ("0.0.0.0:8080", "0.0.0.0:9090")
+    assert read.routes
+
+
+def test_the_example_says_all_that_a_deployment_must_say_itself_and_passes_every_other_setting_on() -> None:
+    assert EXAMPLE.keys() >= OURS
+    assert all(EXAMPLE[name] in environment(EXAMPLE).values() for name in OURS)
+    json.loads(EXAMPLE["BFF_ROUTES"])
+    assert environment({"BFF_IDLE_LIMIT": "60"})["BFF_IDLE_LIMIT"] == "60"
+    assert SERVICES["bff-1"]["env_file"] == [{"path": ".env", "required": False}]
+
+
+@pytest.mark.parametrize("env", [{}, EXAMPLE], ids=["the demo", "the example .env"])
+def test_the_proxy_is_believed_and_no_other_container(env: dict[str, str], secrets: Path) -> None:
+    trusted = [ip_network(network) for network in settings(env, secrets).trusted_proxies]
+    assert any(ip_address(address("proxy")) in network for network in trusted)
+    (inside,) = COMPOSE["networks"]["inside"]["ipam"]["config"]
+    others = [*map(address, REPLICAS), *map(str, ip_network(inside["ip_range"]).hosts())]
+    assert not any(ip_address(other) in network for other in others for network in trusted)
+
+
+def test_nginx_knows_the_replicas_by_addresses_that_stay() -> None:
+    upstream = re.findall(r"server ([\w-]+):(\d+) ", NGINX)
+    assert upstream == [(name, "8080") for name in REPLICAS]
+    assert SERVICES["proxy"]["extra_hosts"] == [f"{name}:{address(name)}" for name in REPLICAS]
+    (inside,) = COMPOSE["networks"]["inside"]["ipam"]["config"]
+    fixed = [ip_address(address(name)) for name in ("proxy", *REPLICAS)]
+    assert len({*fixed, ip_address(inside["gateway"])}) == 4
+    for one in fixed:
+        assert one in ip_network(inside["subnet"])
+        assert one not in ip_network(inside["ip_range"])
+    assert SERVICES["proxy"]["ports"][0].endswith(re.findall(r"listen (\d+);", NGINX)[0])
+
+
+def test_times_of_nginx_of_the_bff_and_of_the_engine_fit(secrets: Path) -> None:
+    idle = seconds(re.findall(r"upstream bff \{.*?keepalive_timeout (\w+);", NGINX, re.DOTALL)[0])
+    assert idle < KEEP_ALIVE, "the one that closes an idle connection first must be nginx"
+    read = settings({}, secrets)
+    assert idle < read.drain_delay, (
+        "connections that nginx keeps would close under a request that cannot be asked again"
+    )
+    for name in REPLICAS:
+        grace = seconds(SERVICES[name]["stop_grace_period"])
+        assert grace > read.drain_delay + DRAIN + read.refresh_answer_within, (
+            "it would be killed while it ends in order"
+        )
+
+
+def test_requests_are_asked_again_at_the_other_replica_only_where_that_is_harmless() -> None:
+    (conditions,) = re.findall(r"proxy_next_upstream ([\w ]+);", NGINX)
+    assert {"error", "timeout"} <= set(conditions.split())
+    assert "non_idempotent" not in conditions
+    # Marked as failed, the first could still be avoided when the second leaves: 502, "no live upstreams".
+    assert NGINX.count(":8080 max_fails=0;") == len(REPLICAS)
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_container_can_write_where_it_must_and_gains_no_rights(name: str) -> None:
+    service = SERVICES[name]
+    assert service["read_only"] is True
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert service.get("privileged") is None
+    # The entrypoint of Redis' image starts as root and drops to a user of its own.
+    assert name == "redis" or service["cap_drop"] == ["ALL"]
+    assert name == "secrets" or "cap_add" not in service
+    for volume in service.get("volumes", ()):
+        if "/run/bff" in volume:
+            assert (name == "secrets") is not volume.endswith(":ro"), "secrets are written by one service"
+
+
+def test_without_a_profile_nothing_of_the_demo_runs() -> None:
+    assert {name for name, service in SERVICES.items() if service.get("profiles") == ["demo"]} == {"okta", "api"}
+    assert all(service.get("profiles") in (None, ["demo"]) for service in SERVICES.values())
+    assert {name for name, service in SERVICES.items() if "ports" in service} == {"proxy", "okta"}
+    assert SERVICES["okta"]["ports"][0].startswith("127.0.0.1:"), "a provider whose passwords are public"
+
+
+def test_no_secret_stands_in_a_file(secrets: Path) -> None:
+    made = [path.read_text().strip() for path in secrets.iterdir()]
+    main(secrets)
+    assert [path.read_text().strip() for path in secrets.iterdir()] == made, "what is there is kept"
+    assert {path.stat().st_mode & 0o777 for path in secrets.iterdir()} == {0o400}
+    for name in SECRETS:
+        assert f"BFF_{name.upper()}" not in {*SERVICES["bff-1"]["environment"], *EXAMPLE}
+    files = {value for name, value in SERVICES["bff-1"]["environment"].items() if name.endswith("_FILE")}
+    assert {Path(file).name for file in files} <= {path.name for path in secrets.iterdir()}
+
+
+def test_images_are_pinned_by_tag_and_what_is_copied_exists() -> None:
+    for service in SERVICES.values():
+        image = interpolated(service["image"], {})
+        assert re.fullmatch(r"[\w-]+:[\w.-]+", image)
+        assert not image.endswith(":latest")
+    for path, written in DOCKERFILES.items():
+        text = written
+        (base,) = re.findall(r"^ARG PYTHON=(.+)$", text, re.MULTILINE)
+        assert re.fullmatch(r"python:3\.\d+-slim", base)
+        assert set(re.findall(r"^FROM (\S+)", text, re.MULTILINE)) == {"${PYTHON}"}
+        assert "--require-hashes --only-binary :all: -r requirements.lock" in text
+        for name, default in re.findall(r"^ARG (\w+)=(\S+)", text, re.MULTILINE):
+            text = text.replace(f"${{{name}}}", default)
+        copied = re.findall(r"^COPY (?!--from)(\S+)", text, re.MULTILINE)
+        named = re.findall(r"\brequirements[\w-]*\.lock\b", text)
+        for source in {*copied, *named}:
+            assert (ROOT / source).exists(), path.name
+            assert f"!{source}" in (ROOT / ".dockerignore").read_text("utf-8").splitlines()
+    for service in SERVICES.values():
+        for volume in service.get("volumes", ()):
+            if volume.startswith("./"):
+                assert (ROOT / volume.split(":")[0]).exists()
+
+
+async def test_the_image_runs_as_a_user_of_its_own_and_its_health_is_a_path_that_exists() -> None:
+    last = DOCKERFILE.rpartition("FROM ")[2]
+    assert f"USER {BFF}:{BFF}" in last
+    assert f"--uid {BFF} " in last
+    assert 'ENTRYPOINT ["bff"]' in last, "the exec form: SIGTERM reaches the process itself"
+    host, port, path = re.findall(r"HTTPConnection\('([\d.]+)', (\d+),.*'GET', '(\S+)'\)", last)[0]
+    assert (host, port) == ("127.0.0.1", settings_port(last))
+
+    async def checks() -> dict[str, bool]:
+        return {}
+
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": "GET", "path": path, "raw_path": path.encode(), "headers": []}
+    await ManagementApp(checks)(scope, receive, send)
+    assert sent[0]["status"] == 200
+
+
+def settings_port(stage: str) -> str:
+    return re.findall(r"BFF_MANAGEMENT_LISTEN=[\d.]+:(\d+)", stage)[0]

@@ -1,0 +1,193 @@
+"""Upstreams behind and the proxy in front, on real sockets; and what the settings say of both."""
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+from starlette.applications import Starlette
+from starlette.responses import JSONResponse, PlainTextResponse
+from starlette.routing import Route
+
+from bff.app import build_app
+from bff.doctor import own_settings, surroundings
+from bff.doctor.finding import Finding
+from bff.session.sealing import encode_base64url, new_key
+from bff.settings import Settings, load_settings
+from tests.journeys.world import listening, serving
+from tests.proxy.certificates import Authority, server_context
+from tests.settings.world import KEY, OLD_KEY, with_changes
+
+
+def settings(**changes: str | None) -> Settings:
+    return load_settings(with_changes(**changes))
+
+
+def routes(*told: dict[str, object]) -> str:
+    return json.dumps([{"prefix": f"/api{number}", **route} for number, route in enumerate(told)])
+
+
+# --- upstreams
+
+
+async def test_an_upstream_is_connected_to_and_told_nothing() -> None:
+    heard: list[bytes] = []
+
+    async def hear(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            heard.append(await reader.read())
+        except ConnectionResetError:
+            heard.append(b"")
+        writer.close()
+        done.set()
+
+    done = asyncio.Event()
+    async with await asyncio.start_server(hear, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        (found,) = await surroundings.upstreams(settings(routes=routes({"upstream": f"http://127.0.0.1:{port}/v1"})))
+        await done.wait()
+    assert (found.name, found.status) == ("upstream /api0", "ok")
+    assert heard == [b""]
+
+
+async def test_an_upstream_that_is_away_is_named_and_the_others_are_asked() -> None:
+    with listening() as bound, listening() as gone:
+        bound.listen()
+        up, away = bound.getsockname()[1], gone.getsockname()[1]
+        told = routes({"upstream": f"http://127.0.0.1:{away}"}, {"upstream": f"http://127.0.0.1:{up}"})
+        found = {one.name: one for one in await surroundings.upstreams(settings(routes=told))}
+    assert (found["upstream /api0"].status, found["upstream /api1"].status) == ("fail", "ok")
+    assert "cannot be connected to" in found["upstream /api0"].seen
+
+
+async def tls_upstream(folder: Path, ca: Authority | None, *, plain: bool = False) -> Finding:
+    authority = Authority(folder, "internal")
+    context = None if plain else server_context(authority.issue("api"))
+
+    async def nothing(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.close()
+
+    server = await asyncio.start_server(nothing, "127.0.0.1", 0, ssl=context)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        trust = {} if ca is None else {"ca_file": str(ca.file)}
+        told = routes({"upstream": f"https://127.0.0.1:{port}", **trust})
+        (found,) = await surroundings.upstreams(settings(routes=told))
+    return found
+
+
+async def test_an_upstream_of_an_internal_authority_needs_its_ca_file(tmp_path: Path) -> None:
+    found = await tls_upstream(tmp_path, None)
+    assert found.status == "fail"
+    assert "is not trusted here" in found.seen
+    assert "ca_file" in found.mend
+
+
+async def test_an_upstream_with_its_ca_file_is_well(tmp_path: Path) -> None:
+    authority = Authority(tmp_path, "internal")
+
+    async def nothing(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.close()
+
+    server = await asyncio.start_server(nothing, "127.0.0.1", 0, ssl=server_context(authority.issue("api")))
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        told = routes({"upstream": f"https://127.0.0.1:{port}", "ca_file": str(authority.file)})
+        (found,) = await surroundings.upstreams(settings(routes=told))
+    assert found.status == "ok"
+
+
+async def test_an_upstream_that_speaks_no_tls_is_told_from_one_that_is_away(tmp_path: Path) -> None:
+    found = await tls_upstream(tmp_path, None, plain=True)
+    assert found.status == "fail"
+    assert "TLS" in found.seen or "cannot be connected" in found.seen
+
+
+async def test_no_routes_are_worth_a_word() -> None:
+    (found,) = await surroundings.upstreams(settings())
+    assert (found.name, found.status) == ("upstreams", "warn")
+
+
+# --- the proxy in front
+
+
+async def test_a_bff_behind_the_public_url_is_recognised(tmp_path: Path) -> None:
+    with listening() as bound:
+        told = settings(
+            public_url=f"http://localhost:{bound.getsockname()[1]}", store=f"sqlite:///{tmp_path / 'bff.db'}"
+        )
+        async with serving(build_app(told), bound, lifespan="on"):
+            found = await surroundings.public_url(told)
+    assert found.status == "ok"
+
+
+async def spa_for_every_path(_: object) -> PlainTextResponse:
+    return PlainTextResponse("<!doctype html>")
+
+
+async def cached(_: object) -> JSONResponse:
+    return JSONResponse({"authenticated": False, "reason": None}, headers={"cache-control": "public, max-age=60"})
+
+
+@pytest.mark.parametrize(
+    ("answer", "word"), [(spa_for_every_path, "not this BFF"), (cached, "Cache-Control")], ids=["spa", "cache"]
+)
+async def test_somebody_else_behind_the_public_url_is_named(answer: object, word: str) -> None:
+    app = Starlette(routes=[Route("/{path:path}", answer)])  # type: ignore[arg-type]
+    with listening() as bound:
+        told = settings(public_url=f"http://localhost:{bound.getsockname()[1]}")
+        async with serving(app, bound):
+            found = await surroundings.public_url(told)
+    assert found.status == "fail"
+    assert word in found.seen
+
+
+async def test_a_public_url_that_does_not_answer_is_no_failure() -> None:
+    with listening() as bound:
+        found = await surroundings.public_url(settings(public_url=f"http://localhost:{bound.getsockname()[1]}"))
+    assert found.status == "skipped"
+    assert found.mend
+
+
+@pytest.mark.parametrize(
+    ("changes", "status", "word"),
+    [
+        ({"trusted_proxies": None}, "warn", "127.0.0.1 ::1"),
+        ({"listen": "0.0.0.0:8080"}, "warn", "10.0.0.0/8"),
+        ({"listen": "unix:/run/bff.sock"}, "warn", "unix"),
+        ({"trusted_proxies": "0.0.0.0/0"}, "warn", "any client"),
+        ({"trusted_proxies": "10.0.0.0/8"}, "ok", ""),
+        ({"public_url": "http://localhost:8080"}, "ok", ""),
+    ],
+)
+def test_who_is_trusted_in_front_of_us(changes: dict[str, str | None], status: str, word: str) -> None:
+    found = own_settings.trusted_proxies(settings(**changes))
+    assert (found.status, word in found.mend) == (status, True), found
+
+
+# --- keys and cookies
+
+
+def test_the_key_ring_is_counted_and_never_shown() -> None:
+    found = own_settings.key_ring(settings(session_keys=f"{KEY} {OLD_KEY}"))
+    assert found.status == "ok"
+    assert found.seen.startswith("2 in the ring, newest ")
+    assert KEY not in found.seen
+    assert OLD_KEY not in found.seen
+
+
+def test_many_keys_are_worth_a_word() -> None:
+    keys = " ".join(encode_base64url(new_key()) for _ in range(5))
+    assert own_settings.key_ring(settings(session_keys=keys)).status == "warn"
+
+
+def test_our_cookies_fit_into_a_browser_and_into_a_proxys_header_line() -> None:
+    found = own_settings.cookies(settings())
+    assert found.status == "ok"
+    assert "8192 a header line" in found.seen
+
+
+def test_addresses_so_long_that_a_cookie_does_not_fit_are_named() -> None:
+    found = own_settings.cookies(settings(callback_path="/" + "a" * 1800))
+    assert found.status == "fail"
+    assert "BFF_CALLBACK_PATH" in found.mend

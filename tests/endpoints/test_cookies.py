@@ -1,0 +1,354 @@
+"""Cookies on the wire: read byte for byte, written in full; and what a session cookie says of a request."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bff.endpoints.cookies import (
+    LOGIN_COOKIES_BYTES,
+    VALUE_LIMIT,
+    Absent,
+    Cookie,
+    CookieNames,
+    LoginCookie,
+    Repeated,
+    login_cookies,
+    read_cookies,
+    surplus_login_cookies,
+)
+from bff.endpoints.current_session import (
+    Anonymous,
+    KeyRemoved,
+    OpenedCookies,
+    Refused,
+    SignedIn,
+    browser_hash,
+    hash_of_browser,
+    new_browser_cookie,
+    read_session_id,
+    seal_session_cookie,
+)
+from bff.oidc.authorization import SignInOptions
+from bff.session.login_transaction import begin, seal_transaction
+from bff.session.sealing import KeyRing, decode_base64url, encode_base64url, new_key, new_session_id
+
+NAMES = CookieNames(secure=True)
+OLD, NEW = b"\x01" * 31 + b"o", b"\x02" * 31 + b"n"
+RING = KeyRing.from_keys([NEW])
+TESTS = Path(__file__).parents[1]
+
+
+def cookie(line: bytes) -> list[tuple[bytes, bytes]]:
+    return [(b"host", b"app.example"), (b"cookie", line)]
+
+
+def read(line: bytes) -> object:
+    return read_cookies(cookie(line), "__Host-s")
+
+
+# --- reading ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "line",
+    [b"__Host-s=good", b"a=1; __Host-s=good", b"a=1;__Host-s=good\t;b", b" \t__Host-s=good \t", b";;__Host-s=good;"],
+)
+def test_our_cookie_is_found_among_others(line: bytes) -> None:
+    assert read(line) == Cookie("good")
+
+
+def test_every_cookie_header_counts_whatever_its_case() -> None:
+    headers = [(b"cookie", b"a=1"), (b"Cookie", b"__Host-s=good")]
+    assert read_cookies(headers, "__Host-s") == Cookie("good")
+    assert read_cookies([], "__Host-s") == Absent()
+
+
+@pytest.mark.parametrize(
+    ("case", "line"),
+    [
+        ("CK-021", b"s=evil"),
+        ("CK-021", b"Host-s=evil; -s=evil; __Secure-s=evil; __host-s=evil; __HOST-S=evil; __Host-s2=evil"),
+        ("CK-022", b"\xa0__Host-s=evil"),
+        ("CK-022", b"\x85__Host-s=evil; \x0b__Host-s=evil; \x0c__Host-s=evil; __Host-s\xa0=evil; __Host-s =evil"),
+        ("CK-026", b"__Host-s"),
+        ("CK-026", b"a; __Host-s; =evil; =__Host-s=evil"),
+        ("CK-028", b'__Host-s="\\145vil"'),
+        ("CK-028", b'__Host-s="evil"'),
+        ("CK-028", b"__Host-s=%65vil"),
+        ("CK-029", b"a=1, __Host-s=evil"),
+        ("CK-029", b"__Host-s=evil, b=1"),
+        ("CK-030", b"__Host-s=ab\x00cd"),
+        ("CK-030", b"__Host-s=ab\rcd"),
+        ("CK-030", b"__Host-s=ab\ncd"),
+        ("CK-030", b"__Host-s=abcd\n"),
+        ("CK-030", b"__Host-s=ab\xe9cd"),
+        ("CK-030", b"__Host-s="),
+    ],
+)
+def test_what_is_not_exactly_our_cookie_is_not_there(case: str, line: bytes) -> None:
+    assert read(line) == Absent()
+
+
+@pytest.mark.parametrize("case", ["CK-022"])
+@pytest.mark.parametrize("byte", [b"\xa0", b"\x85", b"\x1c", b"\x0b"])
+def test_a_name_behind_a_foreign_space_does_not_override_ours(case: str, byte: bytes) -> None:
+    assert read(b"__Host-s=good; " + byte + b"__Host-s=evil") == Cookie("good")
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        cookie(b"__Host-s=good; __Host-s=evil"),
+        cookie(b"__Host-s=good; a=1; __Host-s=good"),
+        cookie(b"__Host-s=good; __Host-s="),
+        cookie(b'__Host-s="x"; __Host-s=good'),
+        [*cookie(b"__Host-s=good"), *cookie(b"__Host-s=evil")],
+    ],
+)
+def test_our_name_twice_is_neither_first_nor_last_wins(headers: list[tuple[bytes, bytes]]) -> None:
+    assert read_cookies(headers, "__Host-s") == Repeated()
+
+
+@pytest.mark.parametrize("case", ["CK-026"])
+def test_a_nameless_cookie_that_reads_like_our_name_is_not_a_second_one(case: str) -> None:
+    assert read(b"__Host-s; __Host-s=good") == Cookie("good")
+
+
+def test_a_value_longer_than_any_browser_keeps_is_not_ours() -> None:
+    assert read(b"__Host-s=" + b"a" * VALUE_LIMIT) == Cookie("a" * VALUE_LIMIT)
+    assert read(b"__Host-s=" + b"a" * (VALUE_LIMIT + 1)) == Absent()
+
+
+@given(st.lists(st.binary(max_size=60), max_size=4))
+def test_no_bytes_make_reading_raise(lines: list[bytes]) -> None:
+    headers = [(b"cookie", line) for line in lines]
+    assert isinstance(read_session_id(headers, RING, NAMES), Anonymous)
+    assert browser_hash(headers, NAMES) is None
+    login_cookies(headers, NAMES)
+
+
+# --- writing ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_cookies_are_written_with_every_attribute() -> None:
+    assert NAMES.set_session("v") == (
+        b"set-cookie",
+        b"__Host-Http-session=v; Path=/; HttpOnly; SameSite=Strict; Secure",
+    )
+    assert NAMES.set_browser("v")[1] == (
+        b"__Host-Http-browser=v; Path=/; HttpOnly; SameSite=Lax; Secure; Max-Age=34560000"
+    )
+    assert NAMES.set_login("abc", "v", lifetime=600)[1] == (
+        b"__Host-Http-login-abc=v; Path=/; HttpOnly; SameSite=Lax; Secure; Max-Age=600"
+    )
+    assert NAMES.set_login("abc", "v", lifetime=600, form_post=True)[1] == (
+        b"__Host-Http-login-abc=v; Path=/; HttpOnly; SameSite=None; Secure; Max-Age=600"
+    )
+
+
+def test_without_https_the_cookies_drop_prefix_and_secure() -> None:
+    names = CookieNames(secure=False)
+    assert names.set_session("v")[1] == b"bff-session=v; Path=/; HttpOnly; SameSite=Strict"
+    assert names.set_browser("v")[1] == b"bff-browser=v; Path=/; HttpOnly; SameSite=Lax; Max-Age=34560000"
+    assert names.set_login("a", "v", lifetime=6)[1] == b"bff-login-a=v; Path=/; HttpOnly; SameSite=Lax; Max-Age=6"
+    assert names.set_login("a", "v", lifetime=6, form_post=True)[1].endswith(b"SameSite=None; Secure; Max-Age=6")
+
+
+def test_clearing_repeats_the_attributes_or_the_prefix_would_make_the_browser_ignore_it() -> None:
+    assert NAMES.clear_session()[1] == b"__Host-Http-session=; Path=/; HttpOnly; SameSite=Strict; Secure; Max-Age=0"
+    assert NAMES.clear_browser()[1] == b"__Host-Http-browser=; Path=/; HttpOnly; SameSite=Lax; Secure; Max-Age=0"
+    assert NAMES.clear_login("a")[1] == b"__Host-Http-login-a=; Path=/; HttpOnly; SameSite=Lax; Secure; Max-Age=0"
+    assert NAMES.clear_login("a", form_post=True)[1].count(b"SameSite=None; Secure") == 1
+
+
+@pytest.mark.parametrize("case", ["CK-047"])
+def test_the_session_cookie_leaves_expiry_to_the_server(case: str) -> None:
+    header = NAMES.set_session("v")[1].lower()
+    assert b"expires" not in header
+    assert b"max-age" not in header
+
+
+@pytest.mark.parametrize("value", ["a b", "a;b", "a\r\nSet-Cookie: x=y", "é", '"a"', "a" * (VALUE_LIMIT + 1)])
+def test_a_value_we_could_not_read_back_is_never_written(value: str) -> None:
+    with pytest.raises(ValueError):
+        NAMES.set_session(value)
+
+
+@pytest.mark.parametrize("transaction_id", ["", "a;b", "a=b", "é", "a\n", "x" * 65])
+def test_an_id_that_could_bend_the_header_names_no_cookie(transaction_id: str) -> None:
+    with pytest.raises(ValueError):
+        NAMES.login(transaction_id)
+
+
+# --- the session cookie ----------------------------------------------------------------------------------------------
+
+
+def session_line(value: str) -> list[tuple[bytes, bytes]]:
+    return cookie(b"__Host-Http-session=" + value.encode())
+
+
+def test_the_session_cookie_gives_back_the_session_id() -> None:
+    session_id = new_session_id()
+    value = seal_session_cookie(session_id, RING)
+    assert read_session_id(session_line(value), RING, NAMES) == SignedIn(session_id, reseal=False)
+    assert session_id.secret not in (decode_base64url(value) or b"")
+
+
+def test_under_an_older_key_it_still_does_and_asks_to_be_sealed_again() -> None:
+    session_id = new_session_id()
+    value = seal_session_cookie(session_id, KeyRing.from_keys([OLD]))
+    rolled = KeyRing.from_keys([NEW, OLD])
+    assert read_session_id(session_line(value), rolled, NAMES) == SignedIn(session_id, reseal=True)
+
+
+def test_a_removed_key_is_said_to_be_one() -> None:
+    value = seal_session_cookie(new_session_id(), KeyRing.from_keys([OLD]))
+    assert read_session_id(session_line(value), RING, NAMES) == KeyRemoved()
+
+
+def test_without_a_cookie_nobody_is_signed_in_and_with_two_the_request_is_refused() -> None:
+    line = session_line(seal_session_cookie(new_session_id(), RING))
+    assert read_session_id([], RING, NAMES) == Anonymous()
+    assert read_session_id([*line, *line], RING, NAMES) == Refused()
+    assert read_session_id(line, RING, CookieNames(secure=False)) == Anonymous()
+
+
+@pytest.mark.parametrize("case", ["CK-005"])
+def test_a_value_sealed_for_another_purpose_is_no_session(case: str) -> None:
+    transaction = begin(now=0, return_to="/", issuer="https://i.example", redirect_uri="https://app.example/cb")
+    for value in (
+        seal_transaction(transaction, RING),
+        RING.seal_text("csrf", b"x" * 32),
+        RING.seal_text("session-cookie", b"x" * 31),
+        new_browser_cookie(),
+    ):
+        assert read_session_id(session_line(value), RING, NAMES) == Anonymous()
+
+
+@pytest.mark.parametrize("case", ["CK-010"])
+def test_a_cookie_of_a_future_version_is_no_session(case: str) -> None:
+    sealed = decode_base64url(seal_session_cookie(new_session_id(), RING))
+    assert sealed is not None
+    assert read_session_id(session_line(encode_base64url(b"\x02" + sealed[1:])), RING, NAMES) == Anonymous()
+
+
+@pytest.mark.parametrize("case", ["CK-032", "CK-033"])
+def test_there_are_no_chunks_to_count_or_to_mix(case: str) -> None:
+    one, other = (seal_session_cookie(new_session_id(), RING) for _ in range(2))
+    assert len(one) == len(other) == 87  # one size, whatever the tokens weigh
+    for line in (
+        f"__Host-Http-session.0={one[:40]}; __Host-Http-session.1={other[40:]}",
+        f"__Host-Http-session_chunks=99999999; __Host-Http-session.0={one}",
+        f"__Host-Http-session={one[:40]}{other[40:]}",
+    ):
+        assert read_session_id(cookie(line.encode()), RING, NAMES) == Anonymous()
+
+
+# --- the companion cookie --------------------------------------------------------------------------------------------
+
+
+def test_a_browser_is_known_by_the_hash_of_its_companion_cookie() -> None:
+    value = new_browser_cookie()
+    line = b"__Host-Http-browser=" + value.encode()
+    assert browser_hash(cookie(line), NAMES) == hash_of_browser(value) != value
+    assert browser_hash(cookie(line + b"; " + line), NAMES) is None
+    assert browser_hash(cookie(line + b"A"), NAMES) is None
+    assert browser_hash(cookie(b"__Host-Http-browser=short"), NAMES) is None
+    assert browser_hash([], NAMES) is None
+
+
+# --- sign-ins under way ----------------------------------------------------------------------------------------------
+
+
+def test_login_cookies_are_found_by_their_prefix() -> None:
+    line = b"a=1; __Host-Http-login-one=v1; __Host-Http-login-=x; __Host-Http-login-\xe9=x; __Host-Http-login-two=\x00"
+    assert login_cookies(cookie(line), NAMES) == [
+        LoginCookie("one", "v1", size=len("__Host-Http-login-one=v1") - 1),
+        LoginCookie("two", None, size=len("__Host-Http-login-two=x") - 1),
+    ]
+    twice = cookie(b"__Host-Http-login-one=v1; __Host-Http-login-one=v2")
+    assert [found.value for found in login_cookies(twice, NAMES)] == [None]
+
+
+def test_a_sixth_sign_in_pushes_out_what_cannot_be_used_and_then_the_oldest() -> None:
+    def under_way(*started: float | None, size: int = 500) -> list[tuple[LoginCookie, float | None]]:
+        return [(LoginCookie(f"at-{at}", "v", size), at) for at in started]
+
+    assert surplus_login_cookies([], size_of_new=500) == []
+    assert surplus_login_cookies(under_way(3.0, 1.0, 4.0, 2.0), size_of_new=500) == []
+    assert surplus_login_cookies(under_way(3.0, 1.0, 5.0, 2.0, 4.0), size_of_new=500) == ["at-1.0"]
+    assert surplus_login_cookies(under_way(3.0, None, 4.0), size_of_new=500) == ["at-None"]
+    assert surplus_login_cookies(under_way(*map(float, range(9))), size_of_new=500) == [
+        f"at-{float(at)}" for at in (4, 3, 2, 1, 0)
+    ]
+
+
+def test_long_return_urls_push_out_the_oldest_before_the_header_grows_too_long() -> None:
+    size = LOGIN_COOKIES_BYTES // 3
+    dated = [(LoginCookie(str(at), "v", size), float(at)) for at in (1, 2, 3)]
+    assert surplus_login_cookies(dated, size_of_new=size) == ["1"]
+
+
+def test_the_largest_sign_in_fits_into_a_cookie() -> None:
+    transaction = begin(
+        now=1e9,
+        return_to="/" + "a" * 2047,
+        issuer="https://" + "i" * 100,
+        redirect_uri="https://" + "r" * 100,
+        options=SignInOptions("login", 86400, ("urn:okta:loa:2fa:any", "phr"), idp="0oa" + "x" * 17),
+        browser="h" * 43,
+    )
+    assert len(NAMES.set_login(transaction.id, seal_transaction(transaction, RING), lifetime=600)[1]) <= VALUE_LIMIT
+
+
+# --- the whole group -------------------------------------------------------------------------------------------------
+
+
+def test_every_cookie_case_is_shown_here_or_says_where() -> None:
+    group = json.loads((TESTS / "attack_cases" / "cookie.json").read_text())
+    shown = set()
+    for file in ("endpoints/test_cookies.py", "session/test_sealing.py", "session/test_login_transaction.py"):
+        shown |= set(re.findall(r'"(CK-\d{3})"', (TESTS / file).read_text()))
+    assert shown | set(group["shown_elsewhere"]) == {case["id"] for case in group["cases"]}
+
+
+# --- the session cookie on the paths of every click ------------------------------------------------------------------
+
+
+def test_a_cookie_that_was_opened_before_is_the_same_session_and_no_other_is() -> None:
+    cookies = OpenedCookies(RING, NAMES)
+    first, second = new_session_id(), new_session_id()
+    values = [seal_session_cookie(each, RING) for each in (first, second)]
+    for _ in range(2):
+        assert [cookies.read(session_line(value)) for value in values] == [
+            SignedIn(first, reseal=False),
+            SignedIn(second, reseal=False),
+        ]
+    assert cookies.read([*session_line(values[0]), *session_line(values[0])]) == Refused()
+    assert cookies.read(session_line(values[0][:40] + values[1][40:])) == Anonymous()
+    assert cookies.read([]) == Anonymous()
+
+
+def test_a_cookie_that_was_opened_before_is_judged_by_the_keys_of_now() -> None:
+    old, new = new_key(), new_key()
+    ring, session_id = KeyRing.from_keys([old]), new_session_id()
+    cookies, line = OpenedCookies(ring, NAMES), session_line(seal_session_cookie(session_id, ring))
+    assert cookies.read(line) == SignedIn(session_id, reseal=False)
+    ring.replace_keys([new, old])
+    assert cookies.read(line) == SignedIn(session_id, reseal=True)
+    ring.replace_keys([new])
+    assert cookies.read(line) == KeyRemoved()
+    ring.replace_keys([old])
+    assert cookies.read(line) == SignedIn(session_id, reseal=False)
+
+
+def test_only_so_many_opened_cookies_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bff.endpoints.current_session.OPENED_KEPT", 2)
+    cookies = OpenedCookies(RING, NAMES)
+    for session_id in (new_session_id() for _ in range(5)):
+        assert cookies.read(session_line(seal_session_cookie(session_id, RING))) == SignedIn(session_id, reseal=False)
+    assert len(cookies._opened) == 2

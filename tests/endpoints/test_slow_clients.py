@@ -1,0 +1,128 @@
+"""Clients that take their time: a head that never comes whole ends with its connection, whatever came before it."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from websockets.asyncio.client import connect
+from websockets.typing import Origin
+
+from bff.endpoints import request_body
+from bff.endpoints.http_protocol import HEAD_WITHIN, HttpProtocol
+from bff.proxy.upstream import Upstream
+from tests.journeys.world import small_world
+from tests.proxy.test_websocket import socket_upstream, to
+from tests.proxy.wire import OURS, PUBLIC, ask, bff_beside, ok, raw_upstream, read_answer, route
+
+REQUEST = f"GET /api/x HTTP/1.1\r\nHost: a\r\n{OURS}Cookie: user=alice\r\n\r\n".encode()
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same server with less patience, so that a test need not wait for 20 seconds."""
+    assert HEAD_WITHIN == 20
+    monkeypatch.setattr(HttpProtocol, "head_within", 0.3)
+
+
+@asynccontextmanager
+async def connection() -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter, Any]]:
+    async with raw_upstream(ok()) as upstream, bff_beside(route(upstream)) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        try:
+            yield reader, writer, upstream
+        finally:
+            writer.close()
+
+
+async def trickle(writer: asyncio.StreamWriter, reader: asyncio.StreamReader, text: bytes) -> bytes:
+    """Sends a byte now and then until the other side hangs up; what it said meanwhile."""
+    said = asyncio.create_task(reader.read())
+    async with asyncio.timeout(10):
+        try:
+            for byte in text * 100:
+                writer.write(bytes([byte]))
+                await writer.drain()
+                await asyncio.wait([said], timeout=0.05)
+                if said.done():
+                    break
+            return await said
+        except ConnectionError:
+            return b""
+
+
+@pytest.mark.parametrize(
+    "text", [b"", b"\r\n", b"GET /api/x HTTP/1.1\r\nHost: a\r\nX-Slow: ", b"GET /" + b"a" * 50], ids=repr
+)
+async def test_a_head_that_never_comes_whole_ends_with_its_connection_PX_072(text: bytes) -> None:
+    async with connection() as (reader, writer, upstream):
+        if text:
+            assert await trickle(writer, reader, text) == b""
+        else:
+            assert await asyncio.wait_for(reader.read(), 10) == b""
+    assert upstream.heard == []
+
+
+@pytest.mark.parametrize("text", [b"\r\n", b"GET /api/y HTTP/1.1\r\nX-Slow: "], ids=repr)
+async def test_nor_does_one_after_a_good_request_PX_072(text: bytes) -> None:
+    async with connection() as (reader, writer, upstream):
+        writer.write(REQUEST)
+        assert (await read_answer(reader)).status == 200
+        assert await trickle(writer, reader, text) == b""
+    assert len(upstream.heard) == 1
+
+
+async def test_a_connection_that_rests_between_two_requests_is_kept() -> None:
+    async with connection() as (reader, writer, _):
+        for _ in range(2):
+            writer.write(REQUEST)
+            assert (await read_answer(reader)).status == 200
+            await asyncio.sleep(0.5)
+
+
+async def test_a_slow_answer_and_a_slow_body_have_limits_of_their_own() -> None:
+    async def slowly(heard: Any, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        await asyncio.sleep(0.5)
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%b" % (len(heard.body), heard.body))
+        return True
+
+    async with raw_upstream(slowly) as upstream, bff_beside(route(upstream)) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        head = re.sub(rb"^GET", b"PUT", REQUEST)[:-2] + b"Content-Length: 3\r\n\r\n"
+        writer.write(head)
+        for byte in b"abc":
+            await asyncio.sleep(0.2)
+            writer.write(bytes([byte]))
+        answer = await asyncio.wait_for(read_answer(reader), 10)
+        writer.close()
+    assert (answer.status, answer.body) == (200, b"abc")
+
+
+async def test_a_websocket_is_no_slow_head() -> None:
+    async with socket_upstream() as url, bff_beside(to(url)) as port:
+        assert Upstream.parse(url)
+        cookies = {"Cookie": "user=alice"}
+        async with connect(
+            f"ws://127.0.0.1:{port}/api/x", origin=Origin(PUBLIC), additional_headers=cookies, proxy=None
+        ) as page:
+            for _ in range(3):
+                await asyncio.sleep(0.3)
+                await page.send("x")
+                assert await page.recv() == "x"
+
+
+@pytest.mark.parametrize("path", ["/auth/backchannel-logout"])
+async def test_a_body_for_ourselves_that_does_not_arrive_is_not_waited_for(
+    path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert request_body.BODY_WITHIN == 20
+    monkeypatch.setattr(request_body, "BODY_WITHIN", 0.3)
+    async with small_world(tmp_path) as world:
+        parts = urlsplit(world.public_url)
+        head = f"POST {path} HTTP/1.1\r\nHost: {parts.netloc}\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+        answer = await ask(parts.port or 80, head + "Content-Length: 100\r\n\r\na=b")
+    assert answer.status == 400

@@ -1,0 +1,57 @@
+"""The provider's limits are kept by us: four calls a second for a person, none while it throttles the client."""
+
+from pathlib import Path
+
+from bff.flows.token_calls import LONGEST_HOLD, PER_PERSON, TokenCalls
+from demo.simulator.grants import RotationPolicy
+from tests.journeys.world import small_world
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_a_person_has_four_calls_a_second_and_the_fifth_waits_for_the_first_to_age() -> None:
+    clock = Clock()
+    calls = TokenCalls(clock)
+    for _ in range(PER_PERSON):
+        assert calls.turn_of("alice") == 0.0
+        clock.now += 0.1
+    assert 0.59 < calls.turn_of("alice") < 0.61
+    assert calls.turn_of("bob") == 0.0
+    clock.now += 0.61
+    assert calls.turn_of("alice") == 0.0
+
+
+def test_a_hold_ends_when_the_provider_said_and_never_lasts_longer_than_a_bucket() -> None:
+    clock = Clock()
+    calls = TokenCalls(clock)
+    assert calls.held() == 0.0
+    calls.hold(None)
+    assert calls.held() == 1.0
+    calls.hold(7.0)
+    calls.hold(3.0)
+    assert calls.held() == 7.0
+    calls.hold(3600.0)
+    assert calls.held() == LONGEST_HOLD
+    clock.now += LONGEST_HOLD
+    assert calls.held() == 0.0
+
+
+async def test_DS_013_one_429_for_the_client_is_not_found_out_by_every_session_again(tmp_path: Path) -> None:
+    async with small_world(tmp_path, rotation=RotationPolicy(access_token_lifetime=300)) as world:
+        browsers = [world.browser() for _ in range(5)]
+        for browser, login in zip(browsers, ["alice@example.com", "bob@example.com"] * 3, strict=False):
+            await browser.sign_in(login)
+        world.okta.control.fault("rate_limited", times=20, retry_after=30)
+        world.advance(301)
+        before = world.okta.control.token_requests
+        for browser in browsers:
+            answer = await browser.fetch("/api/x")
+            assert (answer.status_code, answer.json()["code"]) == (503, "provider_unavailable")
+            assert 1 <= int(answer.headers["retry-after"]) <= 32
+        assert world.okta.control.token_requests == before + 1

@@ -1,0 +1,48 @@
+"""One demo for all tests of this folder, one Chromium for those of a file; a cookie jar of its own for each."""
+
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser
+
+from tests.journeys.browser.chromium import chromium
+from tests.journeys.browser.person import Person
+from tests.journeys.browser.running_demo import DemoProcess, RunningDemo
+
+
+@pytest.fixture(scope="session")
+def one_demo() -> Iterator[RunningDemo]:
+    process = DemoProcess()
+    yield process.wait_until_ready()
+    assert process.stop() == 0
+
+
+@pytest.fixture
+def demo(one_demo: RunningDemo) -> Iterator[RunningDemo]:
+    """The demo with its Okta in order, before and after."""
+    one_demo.okta("/up", {})
+    yield one_demo
+    one_demo.okta("/up", {})
+    state = one_demo.okta("/state")
+    # What no correct client does (a secret in a URL, a missing verifier, ...), and what would have cost the session.
+    assert state["violations"] == []
+    assert state["reuse_alarms"] == 0
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def browser() -> AsyncIterator[Browser]:
+    async with chromium() as one:
+        yield one
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def person(demo: RunningDemo, browser: Browser) -> AsyncIterator[Person]:
+    """At the end of every test: whatever happened in it, no token came into the browser."""
+    context = await browser.new_context()
+    person = await Person.at(demo, context)
+    yield person
+    await person.holds_no_token()
+    # A session that goes on being renewed would meet the faults of the next test.
+    await person.call("/auth/logout", method="POST")
+    await context.close()

@@ -1,0 +1,252 @@
+"""The audit trail as an operator reads it: every event of the closed list, told once, with who and why."""
+
+import json
+import logging
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bff import audit
+from bff.app import build_app
+from bff.audit import AuditEvent
+from bff.logs import JsonFormatter
+from bff.session.sealing import encode_base64url, new_key
+from bff.settings_reload import Sources
+from demo.simulator.grants import RotationPolicy
+from tests.cli.command import bff
+from tests.journeys.http_browser import NAVIGATION, Browser
+from tests.journeys.test_provider_logout import ALICE, post_token, revoke, signed_in, sub_of
+from tests.journeys.world import World, small_world
+from tests.plain_http import plain_http
+from tests.settings.world import with_changes
+
+HONEST = "198.51.100.7"
+FINGERPRINT = re.compile(r"[0-9a-f]{8}")
+
+
+class Trail(logging.Handler):
+    """The lines as they would be written, read again."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setFormatter(JsonFormatter())
+        self.lines: list[dict[str, Any]] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append(json.loads(self.format(record)))
+
+    def of(self, event: AuditEvent) -> list[dict[str, Any]]:
+        return [line for line in self.lines if line["event"] == event.value]
+
+    def only(self, event: AuditEvent) -> dict[str, Any]:
+        (line,) = self.of(event)
+        return line
+
+
+@pytest.fixture
+def trail() -> Iterator[Trail]:
+    trail, logger = Trail(), logging.getLogger("bff.audit")
+    before = logger.level
+    logger.setLevel(logging.INFO)
+    logger.addHandler(trail)
+    yield trail
+    audit.show_subjects("fingerprint")  # one for the whole process, and the next test is in it
+    logger.removeHandler(trail)
+    logger.setLevel(before)
+
+
+@pytest.fixture
+async def browser(world: World) -> Browser:
+    return await signed_in(world)
+
+
+async def test_in_and_out_is_two_lines_of_one_session_and_one_person(world: World, trail: Trail) -> None:
+    browser = await signed_in(world)
+    await browser.sign_out()
+    began, ended = trail.only(AuditEvent.SIGNED_IN), trail.only(AuditEvent.SESSION_ENDED)
+    assert [line["event"] for line in trail.lines] == ["signed_in", "session_ended"]
+    for line in (began, ended):
+        assert FINGERPRINT.fullmatch(line["session"])
+        assert FINGERPRINT.fullmatch(line["subject"])
+        assert (line["logger"], line["level"], line["client"]) == ("bff.audit", "info", "127.0.0.1")
+        assert line["time"].endswith("+00:00")
+    assert (began["session"], began["subject"]) == (ended["session"], ended["subject"])
+    assert (ended["reason"], ended["by"]) == ("signed_out", "person")
+    assert ALICE not in json.dumps(trail.lines)
+
+
+async def test_a_second_sign_in_tells_that_it_replaced_the_first(world: World, browser: Browser, trail: Trail) -> None:
+    await browser.sign_in()
+    assert trail.only(AuditEvent.SIGNED_IN)["replaces"] == 1
+    assert trail.only(AuditEvent.SESSION_ENDED)["reason"] == "replaced"
+
+
+async def test_the_operator_may_have_people_named_by_their_sub(tmp_path: Path, trail: Trail) -> None:
+    async with small_world(tmp_path, audit_subject="sub") as world:
+        await signed_in(world)
+        assert trail.only(AuditEvent.SIGNED_IN)["subject"] == sub_of(world)
+
+
+async def test_the_client_is_the_one_behind_the_trusted_proxy(tmp_path: Path, trail: Trail) -> None:
+    async with small_world(tmp_path, trusted_proxies="127.0.0.1") as world:
+        browser = world.browser()
+        browser.http.headers["x-forwarded-for"] = f"192.0.2.1, {HONEST}"
+        await browser.sign_in()
+        assert trail.only(AuditEvent.SIGNED_IN)["client"] == HONEST
+
+
+async def test_who_is_refused_is_told_with_the_providers_reason_or_ours(world: World, trail: Trail) -> None:
+    await world.browser().sign_in("mallory@example.com")
+    refused = trail.only(AuditEvent.SIGN_IN_REFUSED)
+    assert (refused["reason"], refused["error"]) == ("not_assigned", "access_denied")
+    trail.lines.clear()
+    await world.browser().arrive(f"{world.callback}?code=stolen-code&state=forged-state")
+    forged = trail.only(AuditEvent.SIGN_IN_REFUSED)
+    assert (forged["reason"], forged["level"]) == ("sign_in_state_invalid", "warning")
+    assert re.fullmatch(r"[0-9a-f]{16}", forged["correlation_id"])
+    trail.lines.clear()
+    world.okta.control.settings(id_token_claims={"nonce": "other"})
+    await world.browser().sign_in()
+    assert trail.only(AuditEvent.SIGN_IN_REFUSED)["reason"] == "sign_in_failed"
+
+
+async def test_an_order_of_the_provider_is_told_and_so_is_each_session_it_ends(
+    world: World, browser: Browser, trail: Trail
+) -> None:
+    await signed_in(world)
+    trail.lines.clear()
+    await post_token(world, world.okta.control.orders.logout_token(sub=sub_of(world)))
+    ordered = trail.only(AuditEvent.SIGN_OUT_ORDERED)
+    assert (ordered["reason"], ordered["ended"]) == ("back_channel", 2)
+    ended = trail.of(AuditEvent.SESSION_ENDED)
+    assert [(line["reason"], line["by"]) for line in ended] == [("back_channel", "provider")] * 2
+    assert len({line["session"] for line in ended}) == 2
+
+
+async def test_orders_that_are_not_believed_are_told_with_why_and_without_their_text(
+    world: World, trail: Trail
+) -> None:
+    await post_token(world, "eyJhbGciOiJub25lIn0.e30.")
+    await revoke(world, {"format": "email", "email": ALICE}, "garbage")
+    first, second = trail.of(AuditEvent.SIGN_OUT_ORDER_REFUSED)
+    assert (first["reason"], second["reason"]) == ("invalid_request", "revocation_refused")
+    assert first["why"]
+    assert second["why"]
+    assert "garbage" not in json.dumps(trail.lines)
+    assert "eyJ" not in json.dumps(trail.lines)
+
+
+async def test_a_stranger_with_a_made_up_sid_leaves_no_line(world: World, browser: Browser, trail: Trail) -> None:
+    async with plain_http(base_url=world.public_url) as client:
+        query = {"iss": world.okta.issuer, "sid": "made-up"}
+        assert (await client.get("/auth/frontchannel-logout", params=query)).status_code == 200
+    assert trail.lines == []
+
+
+async def test_a_sign_in_that_a_logout_overtook_is_told(world: World, trail: Trail) -> None:
+    browser = world.browser()
+    answer = await browser.until_callback()
+    await post_token(world, world.okta.control.orders.logout_token(sub=sub_of(world)))
+    await browser.arrive(answer)
+    assert trail.only(AuditEvent.SIGN_IN_OVERTAKEN)["reason"] == "signed_out_meanwhile"
+    assert trail.of(AuditEvent.SIGNED_IN) == []
+
+
+async def test_a_refresh_that_is_denied_is_told_and_one_that_ends_the_session_ends_it(
+    tmp_path: Path, trail: Trail
+) -> None:
+    async with small_world(tmp_path, rotation=RotationPolicy(access_token_lifetime=300)) as world:
+        browser = await signed_in(world)
+        world.okta.control.fault("invalid_client", grant="refresh_token")
+        world.advance(301)
+        await browser.fetch("/api/x")
+        await world.settled()
+        denied = trail.only(AuditEvent.REFRESH_DENIED)
+        assert (denied["reason"], denied["session"]) == ("invalid_client", trail.lines[0]["session"])
+        assert trail.of(AuditEvent.SESSION_ENDED) == []
+        world.okta.control.revoke_user(ALICE)
+        world.advance(301)
+        await browser.fetch("/api/x")
+        await world.settled()
+        ended = trail.only(AuditEvent.SESSION_ENDED)
+        assert (ended["reason"], ended["by"]) == ("refresh_token_invalid", "provider")
+
+
+async def test_the_application_that_forgets_its_header_is_told_at_each_door(
+    world: World, browser: Browser, trail: Trail
+) -> None:
+    await browser.fetch("/api/x", headers={"x-csrf": "2"})
+    await browser.fetch("/auth/logout", "POST", headers={"x-csrf": "2"})
+    await browser.fetch("/auth/verify", headers={"x-csrf": "2"})
+    assert [line["reason"] for line in trail.of(AuditEvent.CSRF_REFUSED)] == ["csrf_required"] * 3
+    assert {line["client"] for line in trail.lines} == {"127.0.0.1"}
+
+
+async def test_a_scope_that_the_session_lacks_is_told(tmp_path: Path, trail: Trail) -> None:
+    scopes = "openid profile email offline_access"
+    async with small_world(tmp_path, scopes=f"{scopes} phone", route={"scopes": ["phone"]}) as world:
+        browser = world.browser()
+        world.okta.control.fault("edit_answer", endpoint="token", set={"scope": scopes})
+        await browser.sign_in()
+        assert (await browser.fetch("/api/x")).status_code == 403
+        assert trail.only(AuditEvent.ACCESS_REFUSED)["reason"] == "insufficient_scope"
+
+
+async def test_a_step_up_is_told_when_it_is_asked_for(world: World, browser: Browser, trail: Trail) -> None:
+    world.upstream.answers = [401, 401]
+    world.upstream.fields = [
+        (b"www-authenticate", b'Bearer error="insufficient_user_authentication", max_age="300"'),
+    ]
+    assert (await browser.fetch("/api/x")).json()["code"] == "step_up_required"
+    assert trail.only(AuditEvent.STEP_UP_REQUIRED)["reason"] == "step_up_required"
+
+
+async def test_a_flood_is_told(tmp_path: Path, trail: Trail) -> None:
+    async with small_world(tmp_path, trusted_proxies="127.0.0.1", sign_in_rate_per_client="1") as world:
+        headers = {**NAVIGATION, "x-forwarded-for": HONEST}
+        async with plain_http(base_url=world.public_url) as client:
+            for _ in range(2):
+                await client.get("/auth/login", headers=headers)
+        limited = trail.only(AuditEvent.RATE_LIMITED)
+        assert (limited["client"], limited["why"]) == (HONEST, "The rate of sign_in for client is used up.")
+
+
+async def test_the_operators_end_is_told_with_the_operators_reason(world: World, browser: Browser) -> None:
+    command = ("sessions", "end", "--sub", sub_of(world), "--reason", "laptop stolen")
+    # However quiet the log is meant to be.
+    told = bff(*command, environ={**world.environ, "BFF_LOG_LEVEL": "error"}, cwd=Path.cwd())
+    lines = [json.loads(line) for line in told.stderr.splitlines()]
+    by_event = {line["event"]: line for line in lines if "event" in line}
+    operator = by_event[AuditEvent.SESSIONS_ENDED_BY_OPERATOR]
+    assert (operator["selected_by"], operator["ended"], operator["why"]) == ("sub", 1, "laptop stolen")
+    assert (by_event[AuditEvent.SESSION_ENDED]["by"], by_event[AuditEvent.SESSION_ENDED]["reason"]) == (
+        *("operator", "operator"),
+    )
+
+
+async def test_new_keys_and_secrets_are_told_by_name(tmp_path: Path, trail: Trail) -> None:
+    keys, secret = tmp_path / "keys", tmp_path / "secret"
+    first, second = encode_base64url(new_key()), encode_base64url(new_key())
+    keys.write_text(first)
+    secret.write_text("the-first-client-secret-0123456789abcdef")
+    files = {"session_keys_file": str(keys), "client_secret_file": str(secret)}
+    store = f"sqlite:///{tmp_path / 'bff.db'}"
+    sources = Sources(with_changes(session_keys=None, client_secret=None, store=store, **files))
+    app = build_app(sources.load(), sources=sources)
+    keys.write_text(f"{second} {first}")
+    secret.write_text("another-client-secret-0123456789abcdefgh")
+    app.reload()
+    await app._store.close()
+    changed = trail.only(AuditEvent.KEY_RING_CHANGED)
+    assert len(changed["key_ids"].split()) == 2
+    assert trail.only(AuditEvent.CLIENT_CREDENTIALS_CHANGED)["changed"] == "client_secret"
+    for text in (first, second, "client-secret-0123"):
+        assert text not in json.dumps(trail.lines)
+
+
+def test_every_event_is_in_one_of_these_journeys() -> None:
+    named = set(re.findall(r"AuditEvent\.([A-Z_]+)", Path(__file__).read_text()))
+    assert named == {event.name for event in AuditEvent}

@@ -1,0 +1,132 @@
+"""Nothing of one person reaches another by a cache: the browser's, a proxy's, a service worker's or ours."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import httpx
+import pytest
+
+from tests.journeys.attack_cases import case
+from tests.journeys.world import World, small_world
+from tests.proxy.wire import ask
+
+PAGE = "<!doctype html><title>app</title>"
+
+
+@pytest.fixture
+async def spa(tmp_path: Path) -> AsyncIterator[World]:
+    folder = tmp_path / "spa"
+    (folder / "assets").mkdir(parents=True)
+    (folder / "index.html").write_text(PAGE)
+    (folder / "assets" / "app.js").write_text("x" * 100_000)
+    async with small_world(tmp_path, spa_dir=str(folder)) as world:
+        yield world
+
+
+@case("CA-008")
+@pytest.mark.parametrize("host", ["evil.test", "evil.test:8080", "localhost"])
+async def test_a_redirect_follows_the_settings_and_never_the_host(world: World, attack: str, host: str) -> None:
+    port = httpx.URL(world.public_url).port or 80
+    answer = await ask(
+        port, f"GET /auth/login?return_to=/x HTTP/1.1\r\nHost: {host}\r\nX-Forwarded-Host: evil.test\r\n\r\n"
+    )
+    location = answer.one("location") or ""
+    assert parse_qs(urlsplit(location).query)["redirect_uri"] == [world.callback]
+    assert "evil.test" not in str(answer.fields)
+    assert answer.one("cache-control") == "no-store"
+
+
+@case("CA-010", "CA-016")
+async def test_two_people_who_ask_for_one_thing_get_their_own(world: World, attack: str) -> None:
+    alice, bob = world.browser(), world.browser()
+    await alice.sign_in()
+    await bob.sign_in("bob@example.com")
+    world.upstream.fields = [(b"etag", b'"of-alice"'), (b"cache-control", b"max-age=3600")]
+    first = await alice.fetch("/api/me")
+    assert first.headers["etag"] == '"of-alice"'
+    assert first.headers["cache-control"] == "max-age=3600, private"
+    await bob.fetch("/api/me", headers={"if-none-match": '"of-alice"'})
+    # Paths that a careless key would fold into one: each is asked of the upstream, with its asker's token.
+    for path in ("/api/caf%C3%A9", "/api/cafe%CC%81", "/api/ME", "/api/me/", "/api/me?"):
+        await alice.fetch(path)
+        await bob.fetch(path)
+    heard = world.upstream.heard
+    assert len(heard) == 12
+    assert heard[1].headers["if-none-match"] == '"of-alice"'
+    tokens = [each.headers["authorization"] for each in heard]
+    assert len(set(tokens)) == 2
+    assert tokens[0::2] == [tokens[0]] * 6
+    assert tokens[1::2] == [tokens[1]] * 6
+
+
+@case("CA-011")
+async def test_ranges_without_end_are_passed_on_or_refused(spa: World, attack: str) -> None:
+    browser = spa.browser()
+    await browser.sign_in()
+    some, many = "bytes=" + ",".join(["0-"] * 5000), "bytes=" + ",".join(["0-"] * 20_000)
+    assert (await browser.fetch("/api/x", headers={"range": some})).status_code == 200
+    assert spa.upstream.heard[-1].headers["range"] == some
+    for path in ("/api/x", "/assets/app.js"):
+        assert (await browser.fetch(path, headers={"range": many})).status_code in (400, 431)
+    # One file never becomes larger than it is by being asked for in many pieces at once.
+    answer = await browser.fetch("/assets/app.js", headers={"range": some})
+    assert answer.status_code in (200, 206, 416)
+    assert len(answer.content) <= 2 * 100_000
+    part = await browser.fetch("/assets/app.js", headers={"range": "bytes=10-19"})
+    assert (part.status_code, part.content) == (206, b"x" * 10)
+
+
+@case("CA-012")
+@pytest.mark.parametrize("path", ["/auth/session", "/", "/api/x", "/auth/nothing"])
+@pytest.mark.parametrize("signed_in", [False, True])
+async def test_head_says_what_get_says_without_a_body(spa: World, attack: str, path: str, signed_in: bool) -> None:
+    browser = spa.browser()
+    if signed_in:
+        await browser.sign_in()
+    answers = [await browser.fetch(path, method) for method in ("GET", "HEAD")]
+    got, head = ({k: v for k, v in answer.headers.items() if k not in ("date", "etag")} for answer in answers)
+    assert answers[0].status_code == answers[1].status_code
+    assert answers[1].content == b""
+    changing = {"content-length"} if path in ("/auth/session", "/auth/nothing") else set()
+    assert {k: v for k, v in got.items() if k not in changing} == {k: v for k, v in head.items() if k not in changing}
+
+
+@case("CA-013")
+async def test_a_sign_out_clears_what_the_browser_cached_and_no_sister_sites_cookies(world: World, attack: str) -> None:
+    browser = world.browser()
+    await browser.sign_in()
+    answer = await browser.fetch("/auth/logout", "POST")
+    assert answer.headers["clear-site-data"] == '"cache"'
+    assert answer.headers["cache-control"] == "no-store"
+
+
+@case("CA-014")
+async def test_what_says_who_is_signed_in_is_stored_by_nobody(world: World, attack: str) -> None:
+    """A service worker stores what it is written to store; an API cannot install one above its own path."""
+    browser = world.browser()
+    await browser.sign_in()
+    world.upstream.fields = [(b"service-worker-allowed", b"/")]
+    for path in ("/auth/session", "/auth/sessions", "/api/sw.js", "/auth/nothing"):
+        answer = await browser.fetch(path)
+        assert answer.headers["cache-control"] == "no-store", path
+        assert "service-worker-allowed" not in answer.headers
+
+
+@case("CA-015")
+async def test_the_page_is_the_same_for_everybody_and_asked_for_every_time(spa: World, attack: str) -> None:
+    stranger, alice = spa.browser(), spa.browser()
+    await alice.sign_in()
+    pages = [await browser.navigate("/deep/link") for browser in (stranger, alice)]
+    assert {page.text for page in pages} == {PAGE}
+    for page in pages:
+        assert page.headers["cache-control"] == "no-cache"
+        assert "set-cookie" not in page.headers
+        assert page.headers["x-content-type-options"] == "nosniff"
+        assert "frame-ancestors 'none'" in page.headers["content-security-policy"]
+
+
+async def test_no_page_stands_where_our_endpoints_are(spa: World) -> None:
+    for path in ("/auth", "/auth/", "/auth/sesion", "/auth/login/x"):
+        assert (await spa.browser().navigate(path)).status_code == 404, path
+    assert (await spa.browser().navigate("/authors")).status_code == 200

@@ -1,0 +1,289 @@
+"""What a provider may answer when the code is redeemed: other people's tokens, half ones, none, and floods.
+
+Whatever it is, nobody is signed in by it, the person gets a page, and tokens that were granted are revoked.
+"""
+
+import json
+import logging
+from collections.abc import AsyncIterator, Iterable
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from tests.journeys.attack_cases import case
+from tests.journeys.http_browser import Browser
+from tests.journeys.lying_endpoint import LyingEndpoint, flood, gzip_bomb, http, lying_endpoint
+from tests.journeys.pages import error_page, set_cookies, try_again
+from tests.journeys.test_callback_answers import parameters, with_parameters
+from tests.journeys.world import CLIENT_ID, World, small_world
+
+
+async def nobody_is_signed_in(world: World, browser: Browser) -> None:
+    assert (await browser.session())["authenticated"] is False
+    assert (await browser.fetch("/api/x")).status_code == 401
+    assert world.upstream.heard == []
+
+
+async def revoked_in_the_end(world: World) -> None:
+    """Nobody holds what was granted: the provider was told."""
+    await world.settled()
+    assert [family["revoked"] for family in world.okta.control.state()["families"]] == ["revoked by the client"]
+
+
+# --- the request is ours ---------------------------------------------------------------------------------------------
+
+
+@case("AZ-020")
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_no_parameter_of_a_client_overrides_ours(world: World, attack: str, method: str) -> None:
+    hostile = {
+        "code_challenge_method": "plain",
+        "code_challenge": "x",
+        "state": "fixed",
+        "nonce": "fixed",
+        "client_id": "other",
+        "redirect_uri": "https://evil.example/callback",
+        "response_type": "code id_token",
+        "response_mode": "fragment",
+        "scope": "openid okta.users.manage",
+        "request": "eyJhbGciOiJub25lIn0..",
+        "request_uri": "https://evil.example/request",
+    }
+    browser = world.browser()
+    if method == "GET":
+        query = "&".join(f"{name}={value}" for name, value in hostile.items())
+        begun = await browser.navigate(f"/auth/login?{query}", follow=False)
+    else:
+        begun = await browser.submit("/auth/login", hostile, follow=False)
+    asked = parse_qs(urlsplit(begun.headers["location"]).query)
+    assert all(len(values) == 1 for values in asked.values())
+    assert asked["code_challenge_method"] == ["S256"]
+    assert len(asked["code_challenge"][0]) == 43
+    assert asked["client_id"] == [CLIENT_ID]
+    assert asked["redirect_uri"] == [world.callback]
+    assert asked["response_type"] == ["code"]
+    assert asked["response_mode"] == ["query"]
+    assert asked["scope"] == ["openid profile email offline_access"]
+    assert "fixed" not in asked["state"] + asked["nonce"]
+    assert not asked.keys() & {"prompt", "idp", "request", "request_uri"}
+
+
+# --- somebody else's code or token -----------------------------------------------------------------------------------
+
+
+@case("AZ-017")
+async def test_a_stolen_code_does_not_fit_another_sign_in(world: World, attack: str) -> None:
+    attacker, victim = world.browser(), world.browser()
+    stolen = parameters(await victim.until_callback("alice@example.com"))["code"]
+    own = await attacker.until_callback("bob@example.com")
+    refused = await attacker.arrive(with_parameters(own, code=stolen))
+    assert error_page(refused) == (502, "sign_in_failed")
+    await nobody_is_signed_in(world, attacker)
+    assert world.okta.control.state()["families"] == []
+
+
+@case("AZ-017", "AZ-024")
+async def test_a_provider_that_forgets_pkce_is_caught_by_the_nonce(world: World, attack: str) -> None:
+    """The answer is a genuine token of the same person, made for another sign-in of theirs."""
+    browser = world.browser()
+    other = await browser.begin()
+    answer = await browser.until_callback()
+    world.okta.control.settings(id_token_claims={"nonce": parameters(other)["nonce"]})
+    refused = await browser.arrive(answer)
+    assert error_page(refused) == (502, "sign_in_failed")
+    await nobody_is_signed_in(world, browser)
+    await revoked_in_the_end(world)
+
+
+WRONG_CLAIMS: dict[str, dict[str, Any]] = {
+    "no nonce": {"nonce": None},
+    "for another client": {"aud": "0oaother"},
+    "for two clients": {"aud": [CLIENT_ID, "0oaother"]},
+    "for another party": {"azp": "0oaother"},
+    "of another issuer": {"iss": "https://evil.example"},
+    "expired": {"exp": 1_700_000_000},
+    "of the future": {"iat": 4_000_000_000},
+    "without a subject": {"sub": None},
+    "with the hash of another access token": {"at_hash": "AAAAAAAAAAAAAAAAAAAAAA"},
+}
+
+
+@pytest.mark.parametrize("claims", WRONG_CLAIMS.values(), ids=WRONG_CLAIMS)
+async def test_an_id_token_that_is_not_for_this_sign_in_signs_nobody_in(world: World, claims: dict[str, Any]) -> None:
+    browser = world.browser()
+    answer = await browser.until_callback(return_to="/orders")
+    world.okta.control.settings(id_token_claims=claims)
+    refused = await browser.arrive(answer)
+    assert error_page(refused) == (502, "sign_in_failed")
+    assert try_again(refused) == "/auth/login?return_to=/orders"
+    assert "bff-session" not in set_cookies(refused)
+    await nobody_is_signed_in(world, browser)
+    await revoked_in_the_end(world)
+
+
+async def test_an_id_token_signed_with_a_key_that_nobody_published_signs_nobody_in(world: World) -> None:
+    browser = world.browser()
+    url = await browser.begin()
+    nonce = parameters(url)["nonce"]
+    answer = await browser.at_provider(url)
+    now = int(world.clock())
+    claims = {"iss": world.okta.issuer, "sub": "x", "aud": CLIENT_ID, "iat": now, "exp": now + 3600}
+    forged = world.okta.control.sign({**claims, "nonce": nonce}, kid="of-nobody")
+    world.okta.control.fault("edit_answer", set={"id_token": forged})
+    assert error_page(await browser.arrive(answer)) == (502, "sign_in_failed")
+    await nobody_is_signed_in(world, browser)
+
+
+async def test_keys_that_were_changed_in_an_emergency_are_fetched_in_the_middle_of_a_sign_in(world: World) -> None:
+    browser = world.browser()
+    await browser.sign_in()
+    await browser.sign_out()
+    world.okta.control.rotate_keys(emergency=True, forget_previous=True)
+    await browser.sign_in()
+    assert (await browser.session())["authenticated"] is True
+
+
+@case("AZ-066")
+async def test_userinfo_about_somebody_else_refuses_the_sign_in(world: World, attack: str) -> None:
+    browser = world.browser()
+    answer = await browser.until_callback()
+    world.okta.control.fault("edit_answer", endpoint="userinfo", set={"sub": "00u2bobcratchit00002"})
+    assert error_page(await browser.arrive(answer)) == (502, "sign_in_failed")
+    await nobody_is_signed_in(world, browser)
+    await revoked_in_the_end(world)
+
+
+@pytest.mark.parametrize("kind", ["server_error", "html", "reset"])
+async def test_userinfo_that_does_not_answer_leaves_a_session_with_fewer_claims(world: World, kind: str) -> None:
+    browser = world.browser()
+    answer = await browser.until_callback()
+    world.okta.control.fault(kind, endpoint="userinfo")
+    assert (await browser.arrive(answer)).status_code == 303
+    assert (await browser.session())["user"]["email"] == "alice@example.com"
+
+
+@case("AZ-068")
+@pytest.mark.parametrize(
+    ("asked", "claims", "signed_in"),
+    [
+        ("max_age=60", {"auth_time": 1_700_000_000}, False),
+        ("max_age=0", {"auth_time": None}, False),
+        ("max_age=60", {}, True),
+        ("acr_values=phr", {"acr": "urn:okta:loa:1fa:any"}, False),
+        ("acr_values=phr", {"acr": None}, False),
+        ("acr_values=urn:okta:loa:2fa:any%20phr", {}, True),
+    ],
+    ids=["old-auth_time", "no-auth_time", "fresh", "weaker-acr", "no-acr", "acr"],
+)
+async def test_a_fresher_or_stronger_sign_in_that_was_asked_for_is_insisted_on(
+    tmp_path: Path, attack: str, asked: str, claims: dict[str, Any], signed_in: bool
+) -> None:
+    """The provider is made to ignore what was asked, and says so in its ID token."""
+    async with small_world(tmp_path, acr_values="urn:okta:loa:2fa:any phr") as world:
+        browser = world.browser()
+        url = (await browser.navigate(f"/auth/login?{asked}", follow=False)).headers["location"]
+        assert parameters(url).keys() & {"max_age", "acr_values"}
+        if not signed_in:
+            url = with_parameters(url, max_age=None, acr_values=None)
+        answer = await browser.at_provider(url)
+        world.okta.control.settings(id_token_claims=claims)
+        arrived = await browser.arrive(answer)
+        if not signed_in:
+            assert error_page(arrived) == (502, "sign_in_failed")
+        assert (await browser.session())["authenticated"] is signed_in
+
+
+# --- purposes --------------------------------------------------------------------------------------------------------
+
+
+@case("AZ-045")
+async def test_a_login_cookie_opens_no_session_and_a_session_cookie_no_sign_in(world: World, attack: str) -> None:
+    browser = world.browser()
+    await browser.sign_in()
+    session = browser.cookie("bff-session")
+    answer = await browser.until_callback()
+    name = next(name for name in browser.cookie_names() if name.startswith("bff-login-"))
+    login = browser.cookie(name)
+    assert session is not None
+    assert login is not None
+
+    confused = world.browser()
+    confused.plant("bff-session", login)
+    assert (await confused.session()) == {"authenticated": False, "reason": None}
+    assert (await confused.fetch("/api/x")).status_code == 401
+    confused.plant("bff-browser", session)
+    confused.plant(name, session)
+    assert error_page(await confused.arrive(answer)) == (400, "sign_in_state_invalid")
+    other = await confused.begin()
+    confused.plant(f"bff-login-{parameters(other)['state'].partition('.')[0]}", login)
+    assert error_page(await confused.arrive(with_parameters(answer, state=parameters(other)["state"])))[0] == 400
+    assert world.okta.control.token_requests == 1
+
+
+# --- the token endpoint lies -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+async def lies(tmp_path: Path) -> AsyncIterator[tuple[World, LyingEndpoint]]:
+    async with (
+        lying_endpoint() as endpoint,
+        small_world(tmp_path, prepare=endpoint.instead_of("token_endpoint")) as world,
+    ):
+        yield world, endpoint
+
+
+def answer_of(members: object) -> tuple[bytes, bytes]:
+    return http(json.dumps(members).encode(), "Content-Type: application/json")
+
+
+CANARY = "canary-" + "c" * 40
+LIES: dict[str, tuple[str, Iterable[bytes]]] = {
+    "AZ-055 a page": ("provider_unavailable", http(f"<p>{CANARY}".encode(), "Content-Type: text/html")),
+    "AZ-056 a list": ("provider_unavailable", answer_of([CANARY])),
+    "AZ-056 a text": ("provider_unavailable", answer_of(CANARY)),
+    "AZ-056 null": ("provider_unavailable", answer_of(None)),
+    "AZ-057 no ID token": ("sign_in_failed", answer_of({"access_token": CANARY, "token_type": "Bearer"})),
+    "AZ-058 DPoP": ("provider_unavailable", answer_of({"access_token": CANARY, "token_type": "DPoP", "id_token": "x"})),
+    "AZ-058 MAC": ("provider_unavailable", answer_of({"access_token": CANARY, "token_type": "MAC", "id_token": "x"})),
+    "AZ-058 no type": ("provider_unavailable", answer_of({"access_token": CANARY, "id_token": "x"})),
+    "AZ-058 bEaReR": ("sign_in_failed", answer_of({"access_token": CANARY, "token_type": "bEaReR", "id_token": "x"})),
+    "AZ-060 error and token": ("sign_in_failed", answer_of({"error": "x", "access_token": CANARY})),
+    "AZ-061 50 MB": ("provider_unavailable", flood(50)),
+    "AZ-063 gzip bomb": ("provider_unavailable", gzip_bomb()),
+}
+
+
+@pytest.mark.parametrize(("code", "lie"), LIES.values(), ids=LIES)
+async def test_an_unbelievable_token_answer_signs_nobody_in(
+    lies: tuple[World, LyingEndpoint], caplog: pytest.LogCaptureFixture, code: str, lie: Iterable[bytes]
+) -> None:
+    """`provider_unavailable` where the answer is not the token endpoint's; `sign_in_failed` where the tokens fail."""
+    world, endpoint = lies
+    endpoint.answer = lie
+    browser = world.browser()
+    with caplog.at_level(logging.DEBUG, "bff"):
+        refused = await browser.arrive(await browser.until_callback())
+    assert error_page(refused) == ({"provider_unavailable": 503, "sign_in_failed": 502}[code], code)
+    assert CANARY not in refused.text
+    assert CANARY not in caplog.text
+    await nobody_is_signed_in(world, browser)
+    assert len(endpoint.heard) == 1  # the code is presented once, whatever came back
+    assert endpoint.sent < 16_000_000  # what the sockets buffer, some MB; the rest of a flood was not read
+
+
+@case("AZ-062")
+@pytest.mark.parametrize("status", ["301 Moved", "302 Found", "307 Temporary Redirect", "308 Permanent Redirect"])
+async def test_a_redirect_of_the_token_endpoint_is_not_followed(
+    lies: tuple[World, LyingEndpoint], attack: str, status: str
+) -> None:
+    world, endpoint = lies
+    async with lying_endpoint() as elsewhere:
+        endpoint.answer = http(b"", f"Location: {elsewhere.url}", status=status)
+        browser = world.browser()
+        refused = await browser.arrive(await browser.until_callback())
+        assert error_page(refused) == (503, "provider_unavailable")
+        assert elsewhere.heard == []
+        assert len(endpoint.heard) == 1
+        await nobody_is_signed_in(world, browser)

@@ -1,0 +1,278 @@
+"""A person looks at their own sessions, ends some, and says "I am still here"; limits that come from elsewhere."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bff.endpoints.client_hint import client_hint, coarse_network
+from demo.simulator.grants import RotationPolicy
+from tests.journeys.http_browser import Browser
+from tests.journeys.world import World, small_world
+
+FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
+IPHONE = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605 (KHTML, like Gecko) Version/18.0 Mobile/15E148 Safari/604.1"  # noqa: E501
+
+
+async def signed_in(world: World, agent: str = FIREFOX, login: str = "alice@example.com") -> Browser:
+    browser = world.browser()
+    browser.http.headers["user-agent"] = agent
+    await browser.sign_in(login)
+    return browser
+
+
+async def listed(browser: Browser) -> list[dict[str, Any]]:
+    answer = await browser.fetch("/auth/sessions")
+    assert answer.status_code == 200, answer.text
+    found: list[dict[str, Any]] = answer.json()["sessions"]
+    return found
+
+
+# --- the list --------------------------------------------------------------------------------------------------------
+
+
+async def test_the_list_shows_this_browser_and_the_others_and_nothing_that_opens(world: World) -> None:
+    here = await signed_in(world)
+    world.advance(10)
+    there, _ = await signed_in(world, IPHONE), await signed_in(world, login="bob@example.com")
+    mine = await listed(here)
+    assert [(each["client"], each["current"]) for each in mine] == [
+        ("Safari on iOS", False),
+        ("Firefox on Linux", True),
+    ]
+    assert {each["address"] for each in mine} == {"127.0.0.0/24"}
+    assert all(each["signed_in_at"] <= each["last_seen_at"] < each["ends_at"] for each in mine)
+    assert mine[0].keys() == {"id", "current", "signed_in_at", "last_seen_at", "ends_at", "client", "address"}
+    assert {each["id"] for each in mine} == {each["id"] for each in await listed(there)}
+    for session in await world.bff._store.find("sub", world.okta.control.person("alice@example.com").sub):
+        assert session.key not in str(mine)
+        assert session.fingerprint not in str(mine), "what logs call a session is another name"
+
+
+async def test_the_list_needs_a_session_and_our_own_page(world: World) -> None:
+    browser = world.browser()
+    assert (await browser.fetch("/auth/sessions")).status_code == 401
+    browser = await signed_in(world)
+    for headers in ({"x-csrf": ""}, {"sec-fetch-site": "cross-site"}, {"origin": "https://evil.example"}):
+        assert (await browser.fetch("/auth/sessions", headers=headers)).status_code == 403
+
+
+async def test_looking_at_the_list_is_no_sign_of_life(tmp_path: Path) -> None:
+    async with small_world(tmp_path, idle_limit="600") as world:
+        browser = await signed_in(world)
+        for _ in range(6):
+            world.advance(101)
+            answer = await browser.fetch("/auth/sessions")
+        assert (answer.status_code, answer.json()["reason"]) == (401, "idle")
+
+
+# --- ending ----------------------------------------------------------------------------------------------------------
+
+
+async def test_one_is_ended_from_another_browser_with_its_own_reason(world: World) -> None:
+    here, there = await signed_in(world), await signed_in(world, IPHONE)
+    (other,) = (each for each in await listed(here) if not each["current"])
+    answer = await here.fetch("/auth/sessions/end", "POST", json={"id": other["id"]})
+    assert answer.json() == {"ended": 1}
+    refused = await there.fetch("/api/x")
+    assert (refused.status_code, refused.json()["reason"]) == (401, "signed_out_elsewhere")
+    assert (await there.session())["reason"] == "signed_out_elsewhere"
+    assert (await here.fetch("/api/x")).status_code == 200
+    again = await here.fetch("/auth/sessions/end", "POST", json={"id": other["id"]})
+    assert (again.status_code, again.json()) == (200, {"ended": 0})
+
+
+async def test_all_others_are_ended_and_this_one_stays(world: World) -> None:
+    here = await signed_in(world)
+    others = [await signed_in(world) for _ in range(3)]
+    bob = await signed_in(world, login="bob@example.com")
+    assert (await here.fetch("/auth/sessions/end", "POST", json={"others": True})).json() == {"ended": 3}
+    assert [(await each.fetch("/api/x")).status_code for each in (here, bob, *others)] == [200, 200, 401, 401, 401]
+    await world.settled()
+    assert sum(family["revoked"] is None for family in world.okta.control.state()["families"]) == 2
+
+
+async def test_ending_ones_own_is_signing_out_here(world: World) -> None:
+    here = await signed_in(world)
+    (mine,) = await listed(here)
+    answer = await here.fetch("/auth/sessions/end", "POST", json={"id": mine["id"]})
+    assert answer.json() == {"ended": 1}
+    assert here.cookie("bff-session") is None
+    assert (await here.session())["reason"] == "signed_out"
+
+
+async def test_nobody_ends_another_persons_session(world: World) -> None:
+    alice, bob = await signed_in(world), await signed_in(world, login="bob@example.com")
+    (theirs,) = await listed(bob)
+    assert (await alice.fetch("/auth/sessions/end", "POST", json={"id": theirs["id"]})).json() == {"ended": 0}
+    assert (await bob.fetch("/api/x")).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("more", "status"),
+    [
+        ({"json": {}}, 400),
+        ({"json": {"others": False}}, 400),
+        ({"json": {"id": 7}}, 400),
+        ({"content": b"{", "headers": {"content-type": "application/json"}}, 400),
+        ({"content": b'{"others": true}', "headers": {"content-type": "text/plain"}}, 415),
+        ({"json": {"others": True}, "headers": {"x-csrf": ""}}, 403),
+        ({"json": {"others": True}, "headers": {"sec-fetch-site": "same-site"}}, 403),
+        ({"json": {"id": "a" * 5000}}, 413),
+    ],
+)
+async def test_what_is_malformed_or_not_from_our_page_ends_nothing(
+    world: World, more: dict[str, Any], status: int
+) -> None:
+    here, there = await signed_in(world), await signed_in(world)
+    assert (await here.fetch("/auth/sessions/end", "POST", **more)).status_code == status
+    assert (await there.fetch("/api/x")).status_code == 200
+
+
+# --- limits ----------------------------------------------------------------------------------------------------------
+
+
+async def idle_ends_in(browser: Browser) -> int:
+    told = (await browser.session())["session"]
+    return int(told["idle_ends_at"] - told["now"])
+
+
+async def test_extending_moves_the_idle_limit_at_once(tmp_path: Path) -> None:
+    async with small_world(tmp_path, idle_limit="600", absolute_limit="2000") as world:
+        browser = await signed_in(world)
+        world.advance(500)
+        assert await idle_ends_in(browser) in (99, 100)
+        told = (await browser.fetch("/auth/session/extend", "POST")).json()["session"]
+        assert told["idle_ends_at"] - told["now"] in (599, 600)
+        assert await idle_ends_in(browser) in (599, 600)
+        for _ in range(2):
+            world.advance(550)
+            answer = await browser.fetch("/auth/session/extend", "POST")
+        told = answer.json()["session"]
+        assert told["idle_ends_at"] == told["ends_at"], "no further than the absolute limit"
+        world.advance(401)
+        ended = await browser.fetch("/auth/session/extend", "POST")
+        assert (ended.status_code, ended.json()["reason"]) == (401, "absolute")
+
+
+async def test_extending_needs_a_session_and_our_own_page(world: World) -> None:
+    assert (await world.browser().fetch("/auth/session/extend", "POST")).status_code == 401
+    browser = await signed_in(world)
+    assert (await browser.fetch("/auth/session/extend", "POST", headers={"x-csrf": ""})).status_code == 403
+    assert (await browser.fetch("/auth/session/extend")).status_code == 405
+
+
+@pytest.mark.parametrize("how", ["header", "route"])
+async def test_polling_in_the_background_is_no_sign_of_life(tmp_path: Path, how: str) -> None:
+    route = {"background": True} if how == "route" else {}
+    headers = {"x-background": "1"} if how == "header" else {}
+    async with small_world(tmp_path, idle_limit="600", route=route) as world:
+        browser = await signed_in(world)
+        for _ in range(5):
+            world.advance(110)
+            assert (await browser.fetch("/api/poll", headers=headers)).status_code == 200
+        assert await idle_ends_in(browser) < 60
+        world.advance(60)
+        assert (await browser.fetch("/api/poll", headers=headers)).json()["reason"] == "idle"
+        assert "x-background" not in world.upstream.heard[-1].headers
+
+
+async def test_a_request_of_a_person_moves_the_idle_limit(tmp_path: Path) -> None:
+    async with small_world(tmp_path, idle_limit="600") as world:
+        browser = await signed_in(world)
+        for headers in ({}, {"x-background": "0"}, {"x-background": ""}):
+            world.advance(400)
+            assert (await browser.fetch("/api/x", headers=headers)).status_code == 200
+            await world.settled()
+        assert await idle_ends_in(browser) in (599, 600)
+
+
+async def test_polling_is_renewed_like_everything_else(tmp_path: Path) -> None:
+    rotation = RotationPolicy(access_token_lifetime=300)
+    async with small_world(tmp_path, rotation=rotation) as world:
+        browser = await signed_in(world)
+        world.advance(301)
+        assert (await browser.fetch("/api/poll", headers={"x-background": "1"})).status_code == 200
+        assert world.okta.control.refresh_requests == 1
+
+
+async def test_the_providers_ceiling_bounds_a_session_and_a_refresh_may_move_it(tmp_path: Path) -> None:
+    rotation = RotationPolicy(access_token_lifetime=300)
+    async with small_world(tmp_path, rotation=rotation, absolute_limit="7200") as world:
+        now = int(world.clock())
+        world.okta.control.settings(id_token_claims={"session_expiry": now + 1000})
+        browser = await signed_in(world)
+        assert (await browser.session())["session"]["ends_at"] == now + 1000
+        world.okta.control.settings(id_token_claims={"session_expiry": now + 2000})
+        world.advance(301)
+        assert (await browser.fetch("/api/x")).status_code == 200
+        assert (await browser.session())["session"]["ends_at"] == now + 2000
+        world.okta.control.settings(id_token_claims={"session_expiry": now + 100_000})
+        world.advance(301)
+        assert (await browser.fetch("/api/x")).status_code == 200
+        ends_at = (await browser.session())["session"]["ends_at"]
+        assert abs(ends_at - (now + 7200)) <= 2, "never beyond our own limit"
+        world.okta.control.settings(id_token_claims={"session_expiry": now + 700})
+        world.advance(301)
+        assert (await browser.fetch("/api/x")).json().get("reason") == "absolute"
+
+
+@pytest.mark.parametrize("claim", ["soon", None, True, -1, 1e300, {"at": 1}])
+async def test_a_ceiling_that_is_no_time_is_none(tmp_path: Path, claim: Any) -> None:
+    async with small_world(tmp_path, absolute_limit="7200") as world:
+        world.okta.control.settings(id_token_claims={"session_expiry": claim})
+        browser = await signed_in(world)
+        told = (await browser.session())["session"]
+        assert told["ends_at"] - told["signed_in_at"] == 7200
+
+
+async def test_a_ceiling_in_the_past_lets_nobody_in(world: World) -> None:
+    world.okta.control.settings(id_token_claims={"session_expiry": int(world.clock()) - 10})
+    browser = await signed_in(world)
+    assert browser.cookie("bff-session") is None
+    assert browser.seen[-1].status_code == 502
+
+
+async def test_a_refresh_tokens_lifetime_ends_the_session_before_the_provider_refuses(tmp_path: Path) -> None:
+    async with small_world(tmp_path, refresh_token_lifetime="1800") as world:
+        browser = await signed_in(world)
+        told = (await browser.session())["session"]
+        assert told["ends_at"] - told["signed_in_at"] == 1800
+        world.advance(1801)
+        assert (await browser.fetch("/api/x")).json()["reason"] == "absolute"
+
+
+# --- what a person is told of a browser ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("agent", "told"),
+    [
+        (FIREFOX, "Firefox on Linux"),
+        (IPHONE, "Safari on iOS"),
+        ("Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36 Edg/140.0.0.0", "Edge on Windows"),  # noqa: E501
+        ("Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0 Safari/537.36", "Chrome on macOS"),  # noqa: E501
+        ("Mozilla/5.0 (Linux; Android 15) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0 Mobile Safari/537.36", "Chrome on Android"),  # noqa: E501
+        ("curl/8.5", None),
+        ("", None),
+        ("<script>alert(1)</script>", None),
+        ("x" * 5000 + "Firefox/1", None),
+    ],
+)  # fmt: skip
+def test_a_browser_is_told_by_family_and_system_and_never_by_its_own_words(agent: str, told: str | None) -> None:
+    assert client_hint([(b"user-agent", agent.encode())]) == told
+
+
+@pytest.mark.parametrize(
+    ("address", "network"),
+    [
+        ("203.0.113.77", "203.0.113.0/24"),
+        ("2001:db8:aaaa:bbbb::1", "2001:db8:aaaa::/48"),
+        ("::ffff:203.0.113.77", "203.0.113.0/24"),
+        ("fe80::1%eth0", "fe80::/48"),
+        ("unknown", None),
+        ("", None),
+    ],
+)
+def test_a_place_is_told_by_its_network(address: str, network: str | None) -> None:
+    assert coarse_network(address) == network

@@ -1,0 +1,323 @@
+"""Renewal seen from the browser: whatever happens to a refresh, nobody is signed out who should not be.
+
+A window of trouble is met twice: with an access token that is still good (everything works, nobody notices), and with
+an expired one (503 with Retry-After, the cookie untouched); when the trouble ends the next request succeeds.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from demo.simulator.grants import Replay, RotationPolicy
+from tests.journeys.attack_cases import case
+from tests.journeys.http_browser import Browser
+from tests.journeys.pages import set_cookies
+from tests.journeys.world import World, small_world
+
+SHORT = RotationPolicy(access_token_lifetime=300)
+DUE, EXPIRED = 290, 301  # seconds after sign-in
+
+
+@pytest.fixture
+async def short(tmp_path: Path) -> AsyncIterator[World]:
+    """Access tokens live five minutes."""
+    async with small_world(tmp_path, rotation=SHORT) as world:
+        yield world
+
+
+async def signed_in(world: World) -> Browser:
+    browser = world.browser()
+    await browser.sign_in()
+    return browser
+
+
+def no_harm_done(world: World) -> None:
+    assert world.okta.control.reuse_alarms == 0
+    assert world.okta.control.violations == []
+    assert [family["revoked"] for family in world.okta.control.state()["families"]] == [None]
+
+
+# --- an answer that got lost -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["lose_answer", "reset_mid_body", "truncate", "broken_body", "server_error_after"])
+@pytest.mark.parametrize("expired", [False, True], ids=["valid", "expired"])
+async def test_two_lost_answers_in_a_row_are_asked_for_again_inside_the_grace(
+    short: World, kind: str, expired: bool
+) -> None:
+    browser = await signed_in(short)
+    short.advance(EXPIRED if expired else DUE)
+    short.okta.control.fault(kind, times=2, grant="refresh_token")
+    answers = await asyncio.gather(*(browser.fetch("/api/x") for _ in range(5)))
+    statuses = [each.status_code for each in answers]
+    # Whoever reads an expired record between two sends may be asked to come back; nobody is told to sign in.
+    assert 200 in statuses
+    assert set(statuses) <= ({200, 503} if expired else {200})
+    await short.settled()
+    assert (await browser.fetch("/api/y")).status_code == 200
+    assert short.okta.control.refresh_requests == 3
+    first, last = short.upstream.tokens[0], short.upstream.tokens[-1]
+    assert (first == last) is expired  # who had to wait has the new one, who had not was served with the old one
+    no_harm_done(short)
+
+
+@pytest.mark.parametrize("replay", list(Replay))
+async def test_a_lost_answer_is_survived_under_every_reading_of_what_a_replay_brings(
+    tmp_path: Path, replay: Replay
+) -> None:
+    policy = RotationPolicy(access_token_lifetime=300, replay=replay)
+    async with small_world(tmp_path, rotation=policy) as world:
+        browser = await signed_in(world)
+        world.okta.control.fault("lose_answer", grant="refresh_token")
+        world.advance(EXPIRED)
+        for _ in range(2):
+            assert (await browser.fetch("/api/x")).status_code == 200
+            await world.settled()
+        no_harm_done(world)
+        world.advance(EXPIRED)
+        # A provider that hands the dead token back has left us nothing that still works.
+        ended = replay is Replay.OLD_TOKEN_STALE
+        assert (await browser.fetch("/api/x")).status_code == (401 if ended else 200)
+
+
+async def test_fifty_calls_at_once_cost_one_refresh(short: World) -> None:
+    browser = await signed_in(short)
+    short.advance(EXPIRED)
+    answers = await asyncio.gather(*(browser.fetch(f"/api/{number}") for number in range(50)))
+    assert {each.status_code for each in answers} == {200}
+    assert short.okta.control.refresh_requests == 1
+    assert len(set(short.upstream.tokens)) == 1
+    no_harm_done(short)
+
+
+# --- windows of trouble ----------------------------------------------------------------------------------------------
+
+# The provider's grace is 0 here, so that no caller waits for a second try inside it: what is shown is the answer.
+WINDOWS: dict[str, dict[str, Any]] = {
+    "refused": {},
+    "stall": {"kind": "stall"},
+    "reset": {"kind": "reset"},
+    "500": {"kind": "server_error"},
+    "503 with Retry-After": {"kind": "server_error", "status": 503, "retry_after": 7},
+    "429": {"kind": "rate_limited"},
+    "429 in seconds": {"kind": "rate_limited", "retry_after": 1},
+    "429 with garbage": {"kind": "rate_limited", "retry_after": "garbage"},
+    "429 invalid_grant": {"kind": "user_rate_limited"},
+    "temporarily_unavailable": {"kind": "temporarily_unavailable"},
+    "invalid_client": {"kind": "invalid_client"},
+    "no_matching_policy": {"kind": "no_matching_policy"},
+    "a page": {"kind": "html"},
+}
+
+
+async def trouble(world: World, window: dict[str, Any]) -> None:
+    if window:
+        world.okta.control.fault(times=50, **window)
+    else:
+        await world.okta.control.down()
+
+
+async def trouble_ends(world: World) -> None:
+    world.okta.control.clear_faults()
+    await world.okta.control.up()
+
+
+async def in_time(browser: Browser, path: str) -> httpx.Response:
+    """As an SPA does: comes back when Retry-After says. The hold after a 429 runs on a clock that no test moves."""
+    for _ in range(3):
+        answer = await browser.fetch(path)
+        if answer.status_code != 503:
+            return answer
+        await asyncio.sleep(int(answer.headers["retry-after"]))
+    return await browser.fetch(path)
+
+
+@pytest.mark.parametrize("window", WINDOWS.values(), ids=WINDOWS)
+async def test_a_window_of_trouble_ends_no_session(tmp_path: Path, window: dict[str, Any]) -> None:
+    policy = RotationPolicy(access_token_lifetime=300, grace=0)
+    timings: dict[str, Any] = {"refresh_grace": "0", "refresh_answer_within": "0.3", "refresh_lease": "0.6"}
+    async with small_world(tmp_path, rotation=policy, **timings) as world:
+        browser = await signed_in(world)
+        before = browser.cookie("bff-session")
+        await trouble(world, window)
+
+        world.advance(DUE)
+        assert (await browser.fetch("/api/valid")).status_code == 200
+        await world.settled()
+        assert (await browser.session())["authenticated"] is True
+
+        world.advance(EXPIRED - DUE + 60)
+        for _ in range(2):
+            refused = await browser.fetch("/api/expired")
+            assert (refused.status_code, refused.json()["code"]) == (503, "provider_unavailable")
+            assert 1 <= int(refused.headers["retry-after"]) <= 60
+            assert set_cookies(refused) == {}
+        assert (await browser.session())["authenticated"] is True
+
+        await trouble_ends(world)
+        world.advance(61)
+        assert (await in_time(browser, "/api/again")).status_code == 200
+        assert browser.cookie("bff-session") == before
+        assert [heard.path for heard in world.upstream.heard] == ["/api/valid", "/api/again"]
+        no_harm_done(world)
+
+
+async def test_a_secret_that_was_replaced_in_okta_ends_no_session(short: World) -> None:
+    """The operator's mistake: the new secret is not deployed yet. Sessions wait for it."""
+    browser = await signed_in(short)
+    other = "the-new-client-secret-0123456789abcdefgh"
+    short.okta.control.settings(secrets=(other,))
+    short.advance(EXPIRED)
+    assert (await browser.fetch("/api/x")).json()["code"] == "provider_unavailable"
+    await short.restart(client_secret=other)
+    short.advance(60)
+    assert (await browser.fetch("/api/x")).status_code == 200
+    no_harm_done(short)
+
+
+async def test_a_lost_answer_with_grace_0_is_a_late_send_that_may_end_the_session(tmp_path: Path) -> None:
+    """Okta allows a grace of 0: then a lost answer is a lost token, and only the provider's refusal says so."""
+    policy = RotationPolicy(access_token_lifetime=300, grace=0)
+    async with small_world(tmp_path, rotation=policy, refresh_grace="0") as world:
+        browser = await signed_in(world)
+        world.okta.control.settings(expect_late=True)
+        world.advance(DUE)
+        world.okta.control.fault("lose_answer", grant="refresh_token")
+        assert (await browser.fetch("/api/x")).status_code == 200  # nobody is signed out while the token is good
+        await world.settled()
+        assert (await browser.fetch("/api/x")).status_code == 200
+        assert world.okta.control.refresh_requests == 1
+        world.advance(60)
+        refused = await browser.fetch("/api/x")
+        assert (refused.status_code, refused.json()["code"]) == (401, "sign_in_required")
+        assert await browser.session() == {"authenticated": False, "reason": "refresh_token_invalid"}
+
+
+# --- what does end a session -----------------------------------------------------------------------------------------
+
+
+async def test_a_confirmed_refusal_ends_the_session_and_says_so_once(short: World) -> None:
+    browser = await signed_in(short)
+    short.okta.control.revoke_user("alice@example.com")
+    assert (await browser.fetch("/api/x")).status_code == 200
+    short.advance(EXPIRED)
+    refused = await browser.fetch("/api/x")
+    assert (refused.status_code, refused.json()["code"]) == (401, "sign_in_required")
+    assert await browser.session() == {"authenticated": False, "reason": "refresh_token_invalid"}
+    assert await browser.session() == {"authenticated": False, "reason": None}
+    await browser.sign_in()
+    assert (await browser.fetch("/api/x")).status_code == 200
+
+
+async def test_somebody_who_is_unassigned_for_a_moment_stays_and_for_good_goes(short: World) -> None:
+    browser = await signed_in(short)
+    short.okta.control.unassign("alice@example.com")
+    short.advance(EXPIRED)
+    assert (await browser.fetch("/api/x")).status_code == 503
+    short.okta.control.assign("alice@example.com")
+    short.advance(61)
+    assert (await browser.fetch("/api/x")).status_code == 200
+    short.okta.control.unassign("alice@example.com")
+    short.advance(EXPIRED)
+    assert (await browser.fetch("/api/x")).status_code == 503
+    short.advance(61)
+    assert (await browser.fetch("/api/x")).status_code == 401
+    assert await browser.session() == {"authenticated": False, "reason": "provider_denied"}
+
+
+@case("IT-073")
+async def test_a_refreshed_id_token_about_somebody_else_ends_the_session(short: World, attack: str) -> None:
+    browser = await signed_in(short)
+    short.okta.control.settings(id_token_claims={"sub": "00u2bobcratchit00002"})
+    short.advance(EXPIRED)
+    assert (await browser.fetch("/api/x")).status_code == 401
+    assert await browser.session() == {"authenticated": False, "reason": "subject_changed"}
+    await short.settled()
+    assert short.upstream.heard == []
+    assert [family["revoked"] for family in short.okta.control.state()["families"]] == ["revoked by the client"]
+
+
+@pytest.mark.parametrize("claims", [{"iss": "https://evil.example"}, {"exp": 1}, {"aud": "other"}])
+async def test_a_refreshed_id_token_that_is_not_believed_changes_nothing(short: World, claims: dict[str, Any]) -> None:
+    browser = await signed_in(short)
+    short.okta.control.settings(id_token_claims={**claims, "sub": "00u2bobcratchit00002", "email": "bob@example.com"})
+    short.advance(EXPIRED)
+    assert (await browser.fetch("/api/x")).status_code == 200
+    assert (await browser.session())["user"]["email"] == "alice@example.com"
+    no_harm_done(short)
+
+
+async def test_a_name_that_changed_at_the_provider_is_shown_after_the_renewal(short: World) -> None:
+    browser = await signed_in(short)
+    short.okta.control.settings(id_token_claims={"name": "Alice Hargreaves"})
+    short.advance(EXPIRED)
+    await browser.fetch("/api/x")
+    assert (await browser.session())["user"]["name"] == "Alice Hargreaves"
+
+
+# --- kinds of refresh tokens -----------------------------------------------------------------------------------------
+
+
+async def test_a_persistent_refresh_token_is_used_again_and_again(tmp_path: Path) -> None:
+    """What Okta gives a web app unless rotation is switched on."""
+    async with small_world(tmp_path, rotation=RotationPolicy(mode="persistent", access_token_lifetime=300)) as world:
+        browser = await signed_in(world)
+        for _ in range(3):
+            world.advance(EXPIRED)
+            assert (await browser.fetch("/api/x")).status_code == 200
+        assert world.okta.control.refresh_requests == 3
+        assert len(set(world.upstream.tokens)) == 3
+        no_harm_done(world)
+
+
+async def test_an_answer_without_a_refresh_token_keeps_the_old_one(tmp_path: Path) -> None:
+    policy = RotationPolicy(access_token_lifetime=300, answer_refresh_token=False)
+    async with small_world(tmp_path, rotation=policy) as world:
+        browser = await signed_in(world)
+        world.okta.control.settings(answer_id_token=False)
+        for _ in range(2):
+            world.advance(EXPIRED)
+            assert (await browser.fetch("/api/x")).status_code == 200
+        assert (await browser.sign_out())["end_session_url"] is not None  # the first ID token is still the hint
+        assert world.okta.control.violations == []
+
+
+async def test_without_offline_access_the_session_lasts_as_long_as_its_token(tmp_path: Path) -> None:
+    async with small_world(tmp_path, rotation=SHORT, scopes="openid profile email") as world:
+        browser = await signed_in(world)
+        world.advance(DUE)
+        assert (await browser.fetch("/api/x")).status_code == 200
+        world.advance(EXPIRED - DUE)
+        assert (await browser.fetch("/api/x")).json()["reason"] == "no_refresh_token"
+        assert await browser.session() == {"authenticated": False, "reason": "no_refresh_token"}
+
+
+# --- an upstream that says 401 ---------------------------------------------------------------------------------------
+
+
+async def test_an_upstreams_401_forces_one_refresh_and_the_call_succeeds(short: World) -> None:
+    browser = await signed_in(short)
+    short.advance(31)
+    short.upstream.answers = [401]
+    assert (await browser.fetch("/api/x")).status_code == 200
+    first, second = short.upstream.tokens
+    assert first != second
+    assert short.okta.control.refresh_requests == 1
+    no_harm_done(short)
+
+
+async def test_an_upstream_that_always_says_401_costs_one_refresh_and_no_session(short: World) -> None:
+    browser = await signed_in(short)
+    short.advance(31)
+    short.upstream.answers = [401] * 20
+    for _ in range(4):
+        answer = await browser.fetch("/api/x")
+        assert answer.status_code == 401
+        assert answer.json().get("code") != "sign_in_required"  # the API's own answer, not the end of the session
+    assert short.okta.control.refresh_requests == 1
+    assert (await browser.session())["authenticated"] is True
+    no_harm_done(short)

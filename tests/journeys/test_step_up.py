@@ -1,0 +1,119 @@
+"""An API asks for a stronger or fresher sign-in (RFC 9470), and gets it: from its refusal to its answer."""
+
+import base64
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import httpx
+import pytest
+from starlette.types import Receive, Scope, Send
+
+from tests.journeys.http_browser import Browser
+from tests.journeys.pages import error_page
+from tests.journeys.world import World, listening, serving, small_world
+
+TWO_FACTORS = "urn:okta:loa:2fa:any"
+
+
+class Bank:
+    """Wants two factors at /api/transfer, and a sign-in of the last five minutes at /api/limit."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        token = dict(scope["headers"])[b"authorization"].decode().removeprefix("Bearer ")
+        claims = json.loads(base64.urlsafe_b64decode(token.split(".")[1] + "=="))
+        wanted = None
+        if scope["path"].endswith("transfer") and claims.get("acr") != TWO_FACTORS:
+            wanted = f'acr_values="{TWO_FACTORS}"'
+        if scope["path"].endswith("limit") and claims["auth_time"] < self.now - 300:
+            wanted = 'max_age="300"'
+        fields = [(b"content-length", b"0")]
+        if wanted is not None:
+            challenge = f'Bearer error="insufficient_user_authentication", {wanted}'
+            fields.append((b"www-authenticate", challenge.encode()))
+        await send({"type": "http.response.start", "status": 401 if wanted else 200, "headers": fields})
+        await send({"type": "http.response.body", "body": b""})
+
+
+@pytest.fixture
+async def bank() -> AsyncIterator[tuple[Bank, str]]:
+    with listening() as api:
+        bank = Bank()
+        async with serving(bank, api):
+            yield bank, f"http://127.0.0.1:{api.getsockname()[1]}"
+
+
+@pytest.fixture
+async def world(tmp_path: Path, bank: tuple[Bank, str]) -> AsyncIterator[World]:
+    routes = json.dumps([{"prefix": "/api", "upstream": bank[1]}])
+    async with small_world(tmp_path, routes=routes, acr_values=TWO_FACTORS) as world:
+        bank[0].now = world.clock()
+        yield world
+
+
+def asked_of_okta(browser: Browser) -> dict[str, list[str]]:
+    (last,) = [each for each in browser.seen if "/v1/authorize" in str(each.request.url)][-1:]
+    return parse_qs(urlsplit(str(last.request.url)).query)
+
+
+async def refused(browser: Browser, path: str) -> dict[str, Any]:
+    answer = await browser.fetch(path)
+    assert answer.status_code == 401
+    problem: dict[str, Any] = answer.json()
+    assert problem["code"] == "step_up_required"
+    return problem
+
+
+async def test_a_stronger_sign_in_opens_what_the_api_kept_closed(world: World) -> None:
+    browser = world.browser()
+    await browser.sign_in()
+    before = browser.cookie("bff-session")
+    problem = await refused(browser, "/api/transfer")
+    assert (await browser.session())["authenticated"]  # nobody is signed out by it
+    page = await browser.navigate(problem["sign_in_url"] + "%2Ftransfer%3Fto%3Dbob")
+    landed = await browser.fill_in(page)
+    assert asked_of_okta(browser)["acr_values"] == [TWO_FACTORS]
+    assert urlsplit(str(landed.url)).path == "/transfer"
+    assert (await browser.fetch("/api/transfer")).status_code == 200
+    assert browser.cookie("bff-session") != before
+
+
+async def test_a_fresher_sign_in_opens_what_the_api_kept_closed(world: World, bank: tuple[Bank, str]) -> None:
+    browser = world.browser()
+    await browser.sign_in()
+    assert (await browser.fetch("/api/limit")).status_code == 200
+    world.advance(1000)
+    bank[0].now = world.clock()
+    problem = await refused(browser, "/api/limit")
+    page = await browser.navigate(problem["sign_in_url"])
+    await browser.fill_in(page)
+    assert asked_of_okta(browser)["max_age"] == ["300"]
+    assert (await browser.fetch("/api/limit")).status_code == 200
+
+
+async def test_a_sign_in_that_is_not_what_was_asked_for_is_not_taken(world: World) -> None:
+    browser = world.browser()
+    await browser.sign_in()
+    before = browser.cookie("bff-session")
+    problem = await refused(browser, "/api/transfer")
+    world.okta.control.settings(id_token_claims={"acr": "urn:okta:loa:1fa:pwd"})
+    page = await browser.fill_in(await browser.navigate(problem["sign_in_url"]))
+    assert error_page(page) == (502, "sign_in_failed")
+    # The session that was there is there still.
+    assert browser.cookie("bff-session") == before
+    assert (await browser.session())["authenticated"]
+
+
+@pytest.mark.parametrize(
+    "query", ["acr_values=phr", f"acr_values={TWO_FACTORS}%20phr", "max_age=-1", "max_age=1e3", "max_age=%D9%A1"]
+)
+async def test_a_link_can_ask_only_for_what_the_settings_offer(world: World, query: str) -> None:
+    answer: httpx.Response = await world.browser().navigate(f"/auth/login?{query}", follow=False)
+    assert error_page(answer) == (400, "invalid_request")

@@ -1,0 +1,1 @@
+"""The log: no secrets, no terminal tricks, no floods."""

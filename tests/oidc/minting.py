@@ -1,0 +1,107 @@
+"""A small issuer for tests: makes tokens, good and forged, without using the code under test."""
+
+import hashlib
+import json
+from base64 import urlsafe_b64encode
+from collections.abc import Mapping
+from typing import Any
+
+from cryptography.hazmat.primitives import hashes, hmac
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+
+ISSUER = "https://example.okta.com/oauth2/default"
+CLIENT_ID = "0oa1client"
+NONCE = "n-0S6_WzA2Mj"
+SUB = "00u1subject"
+NOW = 1_790_000_000.0
+ACCESS_TOKEN = "an.access.token"
+
+RSA_KEY = rsa.generate_private_key(65537, 2048)
+OTHER_RSA_KEY = rsa.generate_private_key(65537, 2048)
+WEAK_RSA_KEY = rsa.generate_private_key(65537, 1024)
+EC_KEY = ec.generate_private_key(ec.SECP256R1())
+EC_KEY_384 = ec.generate_private_key(ec.SECP384R1())
+
+PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | bytes
+
+
+def b64(data: bytes) -> str:
+    return urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def b64_number(number: int, octets: int | None = None) -> str:
+    return b64(number.to_bytes(octets or (number.bit_length() + 7) // 8))
+
+
+def jwk(key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey, kid: str | None = "k1", **more: Any) -> dict[str, Any]:
+    """The public half of `key`."""
+    named = {} if kid is None else {"kid": kid}
+    if isinstance(key, rsa.RSAPrivateKey):
+        numbers = key.public_key().public_numbers()
+        return {"kty": "RSA", "n": b64_number(numbers.n), "e": b64_number(numbers.e), **named, **more}
+    octets = (key.curve.key_size + 7) // 8
+    point = key.public_key().public_numbers()
+    coordinates = {"x": b64_number(point.x, octets), "y": b64_number(point.y, octets)}
+    return {"kty": "EC", "crv": f"P-{key.curve.key_size}", **coordinates, **named, **more}
+
+
+def jwks(*keys: Mapping[str, Any]) -> bytes:
+    return json.dumps({"keys": list(keys)}).encode()
+
+
+def good_claims(**changes: Any) -> dict[str, Any]:
+    """Claims of a believable ID token; a value of None takes the claim out, unless wrapped as `Null`."""
+    claims = {
+        "iss": ISSUER,
+        "sub": SUB,
+        "aud": CLIENT_ID,
+        "iat": int(NOW) - 5,
+        "exp": int(NOW) + 3600,
+        "nonce": NONCE,
+        "auth_time": int(NOW) - 60,
+        "ver": 1,
+        "jti": "ID.1",
+        "amr": ["pwd"],
+        **changes,
+    }
+    return {name: None if value is NULL else value for name, value in claims.items() if value is not None}
+
+
+NULL = object()
+
+
+def signature(key: PrivateKey, signed: bytes, alg: str = "RS256") -> bytes:
+    digest = {"256": hashes.SHA256(), "384": hashes.SHA384(), "512": hashes.SHA512()}[alg[-3:]]
+    if isinstance(key, bytes):
+        mac = hmac.HMAC(key, digest)
+        mac.update(signed)
+        return mac.finalize()
+    if isinstance(key, rsa.RSAPrivateKey):
+        return key.sign(signed, padding.PKCS1v15(), digest)
+    r, s = decode_dss_signature(key.sign(signed, ec.ECDSA(digest)))
+    octets = (key.curve.key_size + 7) // 8
+    return r.to_bytes(octets) + s.to_bytes(octets)
+
+
+def mint(
+    claims: Mapping[str, Any] | bytes | None = None,
+    header: Mapping[str, Any] | bytes | None = None,
+    *,
+    key: PrivateKey = RSA_KEY,
+    alg: str = "RS256",
+    **changes: Any,
+) -> str:
+    """A signed token. Bytes for claims or header are taken as they are, so that they can be wrong in any way."""
+    if claims is None:
+        claims = good_claims(**changes)
+    payload = claims if isinstance(claims, bytes) else json.dumps(claims).encode()
+    if not isinstance(header, bytes):
+        header = json.dumps({"alg": alg, "kid": "k1"} if header is None else header).encode()
+    signed = f"{b64(header)}.{b64(payload)}"
+    return f"{signed}.{b64(signature(key, signed.encode(), alg))}"
+
+
+def at_hash(access_token: str, alg: str = "RS256") -> str:
+    digest = hashlib.new(f"sha{alg[-3:]}", access_token.encode()).digest()
+    return b64(digest[: len(digest) // 2])

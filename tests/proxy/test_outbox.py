@@ -1,0 +1,111 @@
+"""What one turn of the event loop writes leaves together: in order, and to nobody who has gone."""
+
+import asyncio
+import gc
+import weakref
+from typing import Any
+
+from bff.proxy.connection import UpstreamConnection
+from bff.proxy.outbox import Outbox, outbox
+
+
+class Line(asyncio.Transport):
+    """A transport that remembers when it was written to, among others."""
+
+    def __init__(self, name: str, told: list[str]) -> None:
+        super().__init__()
+        self._name, self._told, self._closing = name, told, False
+
+    def write(self, data: Any) -> None:
+        self._told.append(f"{self._name} {bytes(data).decode()}")
+
+    def is_closing(self) -> bool:
+        return self._closing
+
+    def close(self) -> None:
+        self._closing = True
+
+    def abort(self) -> None:
+        self.close()
+
+
+async def test_the_first_leaves_at_once_and_the_rest_at_the_end_of_the_turn_in_order() -> None:
+    told: list[str] = []
+    mine, one, two = outbox(asyncio.get_running_loop()), Line("one", told), Line("two", told)
+    mine.write(one, b"first")
+    asyncio.get_running_loop().call_soon(told.append, "the next turn")
+    mine.write(two, b"second")
+    mine.write(one, b"third")
+    assert told == ["one first"]
+    await asyncio.sleep(0)
+    assert told == ["one first", "two second", "one third", "the next turn"]
+    mine.write(one, b"fourth")
+    assert told[4:] == ["one fourth"], "and begins again in the next one"
+
+
+async def test_a_transport_that_closed_meanwhile_gets_nothing_and_holds_up_nobody() -> None:
+    told: list[str] = []
+    mine, gone, there = outbox(asyncio.get_running_loop()), Line("gone", told), Line("there", told)
+    for line in (there, gone, there):
+        mine.write(line, b"x")
+    gone.close()
+    await asyncio.sleep(0)
+    assert told == ["there x", "there x"]
+
+
+async def test_who_cannot_wait_flushes_and_nothing_is_written_twice() -> None:
+    told: list[str] = []
+    mine, line = outbox(asyncio.get_running_loop()), Line("line", told)
+    mine.write(line, b"first")
+    mine.write(line, b"second")
+    mine.flush()
+    line.write(b"third")
+    mine.write(line, b"fourth")
+    assert told == ["line first", "line second", "line third"]
+    await asyncio.sleep(0)
+    assert told[3:] == ["line fourth"]
+
+
+def test_every_loop_has_its_own_and_none_is_kept_alive_by_it() -> None:
+    async def mine() -> Outbox:
+        loop = asyncio.get_running_loop()
+        for data in (b"at once", b"left behind by a loop that stopped"):
+            outbox(loop).write(Line("line", []), data)
+        assert outbox(loop) is outbox(loop)
+        loops.append(weakref.ref(loop))
+        return outbox(loop)
+
+    loops: list[weakref.ref[asyncio.AbstractEventLoop]] = []
+    assert asyncio.run(mine()) is not asyncio.run(mine())
+    gc.collect()
+    assert [loop() for loop in loops] == [None, None]
+
+
+async def test_an_upload_does_not_overtake_a_head_that_waits_for_the_same_upstream() -> None:
+    """An upstream that answers what it was not asked yet makes its connection free before the request has left."""
+    told: list[str] = []
+    loop = asyncio.get_running_loop()
+    connection = UpstreamConnection(loop)
+    connection.connection_made(Line("upstream", told))
+    outbox(loop).write(Line("somebody else", []), b"first in this turn")
+    connection.send_head(b"GET", b"/a", [], length=-1)
+    assert told == []
+    connection.data_received(b"HTTP/1.1 204 No Content\r\n\r\n")
+    assert (await connection.head()).status == 204
+    connection.rest()
+    connection.send_head(b"POST", b"/b", [], length=1)
+    connection.send_body(b"x")
+    await asyncio.sleep(0)
+    assert [line.split()[1] for line in told] == ["GET", "POST", "x"]
+
+
+async def test_a_head_that_waits_for_a_connection_that_broke_is_dropped() -> None:
+    told: list[str] = []
+    loop = asyncio.get_running_loop()
+    connection, line = UpstreamConnection(loop), Line("upstream", told)
+    connection.connection_made(line)
+    outbox(loop).write(Line("somebody else", []), b"first in this turn")
+    connection.send_head(b"GET", b"/a", [], length=-1)
+    connection.abort()
+    await asyncio.sleep(0)
+    assert told == []

@@ -1,0 +1,42 @@
+"""What is explored: the pure functions, and the promises of the flow around them. A mutant overrides one method."""
+
+from bff.oidc.token import TokenAnswer
+from bff.session import rotation, timing
+from bff.session.rotation import RefreshDecision, RefreshResult
+from bff.session.session import RefreshAttempt, Session
+from bff.session.timing import RefreshPolicy
+
+
+class Core:
+    """The product as it is."""
+
+    def decide(
+        self, session: Session, now: int, policy: RefreshPolicy, attempt_id: str, *, resend: bool
+    ) -> RefreshDecision:
+        return rotation.decide(session, now, policy, attempt_id, resend=resend)
+
+    def may_send(self, attempt: RefreshAttempt, now: int, policy: RefreshPolicy) -> bool:
+        return timing.may_send(attempt, now, policy)
+
+    def settle(
+        self, session: Session, reserved: Session, answer: TokenAnswer, now: int, policy: RefreshPolicy
+    ) -> RefreshResult:
+        return rotation.settle(session, reserved, answer, now, policy)
+
+    # --- what the flow promises --------------------------------------------------------------------------------------
+
+    def may_write(self, record: Session, read: int) -> bool:
+        """Compare-and-set: only onto the version that was read."""
+        return record.version == read
+
+    def may_delete(self, record: Session, read: int) -> bool:
+        return record.version == read
+
+    def writes_before_sending(self) -> bool:
+        return True
+
+    def revokes_for_a_deleted_session(self) -> bool:
+        return True
+
+    def revokes_what_is_not_ours(self) -> bool:
+        return False

@@ -1,0 +1,214 @@
+"""The product with one mistake each: what the explorer has to catch, or it proves nothing."""
+
+from dataclasses import replace
+
+from bff.oidc.token import Denied, Granted, NoAnswer, Postponed, TokenAnswer
+from bff.session.rotation import NotOurs, RefreshDecision, RefreshResult, Renewed, SendRefresh, StillUnknown
+from bff.session.session import RefreshAttempt, Session
+from bff.session.timing import RefreshPolicy
+from tests.session.explorer.core import Core
+
+
+class MaySendAtEquality(Core):
+    """`<=` where `<` is meant: the answer may come in the very moment another holder takes over."""
+
+    def may_send(self, attempt: RefreshAttempt, now: int, policy: RefreshPolicy) -> bool:
+        return now + policy.answer_within <= attempt.lease_until
+
+
+class SendsAfterAPause(Core):
+    """Nobody asks again as the bytes leave."""
+
+    def may_send(self, attempt: RefreshAttempt, now: int, policy: RefreshPolicy) -> bool:
+        return True
+
+
+class ForgetsTheGraceAsItSends(Core):
+    """The lease alone is asked as the bytes leave."""
+
+    def may_send(self, attempt: RefreshAttempt, now: int, policy: RefreshPolicy) -> bool:
+        return now + policy.answer_within < attempt.lease_until
+
+
+class TakeoverResetsFirstSentAt(Core):
+    def decide(
+        self, session: Session, now: int, policy: RefreshPolicy, attempt_id: str, *, resend: bool
+    ) -> RefreshDecision:
+        decision = super().decide(session, now, policy, attempt_id, resend=resend)
+        return _with_attempt(decision, first_sent_at=float(now))
+
+
+class DoesNotCompareAndSet(Core):
+    def may_write(self, record: Session, read: int) -> bool:
+        return True
+
+
+class SendsBeforeItWrites(Core):
+    def writes_before_sending(self) -> bool:
+        return False
+
+
+class DropsWhatArrivesForADeletedSession(Core):
+    def revokes_for_a_deleted_session(self) -> bool:
+        return False
+
+
+class DeletesAnyVersion(Core):
+    """A refusal ends the session even if somebody brought a successor home since it was judged."""
+
+    def may_delete(self, record: Session, read: int) -> bool:
+        return True
+
+
+class JudgesARefusalWithoutReadingAgain(Core):
+    """A refusal is judged by the record as it was when the token was sent."""
+
+    def settle(
+        self, session: Session, reserved: Session, answer: TokenAnswer, now: int, policy: RefreshPolicy
+    ) -> RefreshResult:
+        against = reserved if isinstance(answer, Denied) else session
+        return super().settle(against, reserved, answer, now, policy)
+
+
+class RevokesWhatIsNotOurs(Core):
+    """The provider may have given both holders the same successor."""
+
+    def revokes_what_is_not_ours(self) -> bool:
+        return True
+
+
+class ForgetsTheAlternate(Core):
+    def settle(
+        self, session: Session, reserved: Session, answer: TokenAnswer, now: int, policy: RefreshPolicy
+    ) -> RefreshResult:
+        result = super().settle(session, reserved, answer, now, policy)
+        return NotOurs() if isinstance(result, NotOurs) else result
+
+
+class DoesNotMarkLate(ForgetsTheGraceAsItSends):
+    """(`may_send` would stop such a send: it is not marked, so the grace is asked again.)"""
+
+    def decide(
+        self, session: Session, now: int, policy: RefreshPolicy, attempt_id: str, *, resend: bool
+    ) -> RefreshDecision:
+        return _with_attempt(super().decide(session, now, policy, attempt_id, resend=resend), late=False)
+
+
+class ForgetsAnEarlierUnknown(Core):
+    """What was certainly not sent this time may have been sent before."""
+
+    def settle(
+        self, session: Session, reserved: Session, answer: TokenAnswer, now: int, policy: RefreshPolicy
+    ) -> RefreshResult:
+        result = super().settle(session, reserved, answer, now, policy)
+        certain = isinstance(answer, Postponed) or (isinstance(answer, NoAnswer) and not answer.may_have_been_sent)
+        if certain and isinstance(result, StillUnknown) and result.session.attempt is not None:
+            attempt = replace(result.session.attempt, first_sent_at=None)
+            return StillUnknown(replace(result.session, attempt=attempt), result.resend)
+        return result
+
+
+class TakesTheUnsentForUnknown(Core):
+    """A connection that was refused starts the grace, so that the next send is late without need."""
+
+    def settle(
+        self, session: Session, reserved: Session, answer: TokenAnswer, now: int, policy: RefreshPolicy
+    ) -> RefreshResult:
+        return super().settle(session, reserved, _worse(answer), now, policy)
+
+
+class DropsTheOldRefreshToken(Core):
+    """A grant without a refresh token means that the one we have stays good."""
+
+    def settle(
+        self, session: Session, reserved: Session, answer: TokenAnswer, now: int, policy: RefreshPolicy
+    ) -> RefreshResult:
+        result = super().settle(session, reserved, answer, now, policy)
+        if isinstance(result, Renewed) and isinstance(answer, Granted) and answer.tokens.refresh_token is None:
+            return Renewed(replace(result.session, tokens=replace(result.session.tokens, refresh_token=None)))
+        return result
+
+
+class IgnoresTheLease(Core):
+    def decide(
+        self, session: Session, now: int, policy: RefreshPolicy, attempt_id: str, *, resend: bool
+    ) -> RefreshDecision:
+        if session.attempt is not None:
+            session = replace(session, attempt=replace(session.attempt, lease_until=float(now)))
+        return super().decide(session, now, policy, attempt_id, resend=resend)
+
+
+class NeverGivesTheLeaseUp(Core):
+    """An unknown outcome keeps a lease that never ends, so that nobody goes on."""
+
+    def settle(
+        self, session: Session, reserved: Session, answer: TokenAnswer, now: int, policy: RefreshPolicy
+    ) -> RefreshResult:
+        result = super().settle(session, reserved, answer, now, policy)
+        if isinstance(result, StillUnknown) and result.session.attempt is not None:
+            attempt = replace(result.session.attempt, lease_until=now + 10.0**6)
+            return StillUnknown(replace(result.session, attempt=attempt), resend=False)
+        return result
+
+
+class TakesAReplayForNew(Core):
+    """A replayed access token is as old as the first send."""
+
+    def settle(
+        self, session: Session, reserved: Session, answer: TokenAnswer, now: int, policy: RefreshPolicy
+    ) -> RefreshResult:
+        if session.attempt is not None:
+            session = replace(session, attempt=replace(session.attempt, first_sent_at=None))
+        return super().settle(session, reserved, answer, now, policy)
+
+
+class WritesTheSameVersion(Core):
+    def settle(
+        self, session: Session, reserved: Session, answer: TokenAnswer, now: int, policy: RefreshPolicy
+    ) -> RefreshResult:
+        result = super().settle(session, reserved, answer, now, policy)
+        return Renewed(replace(result.session, version=session.version)) if isinstance(result, Renewed) else result
+
+
+class EndsAtTheFirstUnknown(Core):
+    """A lost answer past the first try is taken for a lost rotation."""
+
+    def decide(
+        self, session: Session, now: int, policy: RefreshPolicy, attempt_id: str, *, resend: bool
+    ) -> RefreshDecision:
+        policy = replace(policy, grace=0.0, late=False)
+        return super().decide(session, now, policy, attempt_id, resend=resend)
+
+
+class PromotesBlindly(Core):
+    """Keeps an alternate that is the session's own token, and tries it again once it has been refused."""
+
+    def settle(
+        self, session: Session, reserved: Session, answer: TokenAnswer, now: int, policy: RefreshPolicy
+    ) -> RefreshResult:
+        result = super().settle(session, reserved, answer, now, policy)
+        if isinstance(result, Renewed) and session.alternate is not None:
+            return Renewed(replace(result.session, alternate=session.alternate))
+        return result
+
+
+class JudgesByTheTokenOfTheRecord(Core):
+    """An answer to one token is taken for an answer to the one that the record has by now."""
+
+    def settle(
+        self, session: Session, reserved: Session, answer: TokenAnswer, now: int, policy: RefreshPolicy
+    ) -> RefreshResult:
+        if session.attempt and reserved.attempt and session.attempt.attempt_id == reserved.attempt.attempt_id:
+            reserved = replace(reserved, tokens=session.tokens)
+        return super().settle(session, reserved, answer, now, policy)
+
+
+def _with_attempt(decision: RefreshDecision, **changes: float | bool) -> RefreshDecision:
+    if not isinstance(decision, SendRefresh) or decision.reserved.attempt is None:
+        return decision
+    attempt = replace(decision.reserved.attempt, **changes)  # type: ignore[arg-type]
+    return SendRefresh(replace(decision.reserved, attempt=attempt), attempt.late)
+
+
+def _worse(answer: TokenAnswer) -> TokenAnswer:
+    return NoAnswer(True) if isinstance(answer, NoAnswer) else answer

@@ -1,0 +1,111 @@
+"""A session in every state of its refresh, and answers to it, for the tables of `bff.session.rotation`."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from bff.oidc.token import Denied, Granted, NoAnswer, TokenAnswer, TokenResponse
+from bff.session.rotation import RefreshResult, Renewed, SendRefresh, StillUnknown, decide, settle
+from bff.session.session import Alternate, RefreshAttempt, Session, SessionKey, Tokens, User
+from bff.session.timing import RefreshPolicy
+
+NOW = 1_800_000_000.0
+POLICY = RefreshPolicy()  # early 60, answer_within 8, lease 10, grace 30
+KEY = SessionKey("k" * 43)
+
+
+def case(*ids: str) -> pytest.MarkDecorator:
+    """Puts the ids of the attack cases that a test covers into its own; the test takes them as `case`."""
+    return pytest.mark.parametrize("case", ["+".join(ids)])
+
+
+def fresh(**tokens: Any) -> Session:
+    """Signed in an hour ago, renewed ten minutes ago, not due for another forty."""
+    return Session(
+        key=KEY,
+        version=7,
+        rotation=3,
+        issuer="https://example.okta.com",
+        client_id="client",
+        user=User("00u1"),
+        tokens=replace(
+            Tokens(
+                access_token="access-3",
+                usable_until=NOW + 2995,
+                refresh_at=NOW + 2945,
+                received_at=NOW - 600,
+                refresh_token="refresh-3",
+                id_token="id-3",
+                scope="openid offline_access",
+            ),
+            **tokens,
+        ),
+        signed_in_at=NOW - 3600,
+        ends_at=NOW + 36000,
+    )
+
+
+def due(**tokens: Any) -> Session:
+    """Renewal is due; the access token is good for another 50 s."""
+    return fresh(**{"refresh_at": NOW - 1, "usable_until": NOW + 50, **tokens})
+
+
+def expired(**tokens: Any) -> Session:
+    """Renewal is due, and the access token is past its use."""
+    return due(**{"usable_until": NOW, **tokens})
+
+
+def with_attempt(session: Session, **attempt: Any) -> Session:
+    """An attempt of somebody's, sent first 15 s ago, whose lease ended 5 s ago: inside the grace of 30."""
+    first = attempt.get("first_sent_at", NOW - 15)
+    words: dict[str, Any] = {"attempt_id": "theirs", "tries": 1, "first_sent_at": first, "lease_until": NOW - 5}
+    return replace(session, attempt=RefreshAttempt(**{**words, **attempt}))
+
+
+def with_alternate(session: Session, refresh_token: str = "refresh-4b", **words: Any) -> Session:
+    alternate = {"rotation": session.rotation, "tries": 1, **words}
+    return replace(session, alternate=Alternate(refresh_token, **alternate))
+
+
+def reserve(session: Session, now: float = NOW, policy: RefreshPolicy = POLICY, **words: Any) -> Session:
+    """The record as its holder has written it, just before the send."""
+    decision = decide(session, now, policy, "ours", **words)
+    assert isinstance(decision, SendRefresh), decision
+    return decision.reserved
+
+
+def granted(
+    refresh_token: str | None = "refresh-4",
+    *,
+    access_token: str | None = "access-4",
+    expires_in: int | None = 3600,
+    id_token: str | None = "id-4",
+    scope: str | None = "openid offline_access",
+) -> Granted:
+    return Granted(TokenResponse(access_token, expires_in, refresh_token, id_token, scope))
+
+
+UNKNOWN = NoAnswer(may_have_been_sent=True)
+UNSENT = NoAnswer(may_have_been_sent=False)
+REFUSED = Denied(400, "invalid_grant")
+NOT_ASSIGNED = Denied(400, "access_denied")
+
+
+def renewed(result: RefreshResult) -> Session:
+    assert isinstance(result, Renewed), result
+    return result.session
+
+
+def unknown(result: RefreshResult, *, resend: bool = False) -> tuple[Session, RefreshAttempt]:
+    assert isinstance(result, StillUnknown), result
+    assert result.resend is resend
+    assert result.session.attempt is not None
+    return result.session, result.session.attempt
+
+
+def answered(
+    reserved: Session, answer: TokenAnswer, after: float = 1.0, policy: RefreshPolicy = POLICY
+) -> RefreshResult:
+    """The answer arrives `after` seconds, and nobody has touched the record."""
+    return settle(reserved, reserved, answer, NOW + after, policy)

@@ -1,0 +1,221 @@
+"""`decide`, row by row: what a caller may do with a record, and what is reserved when it may send."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bff.session.rotation import (
+    AwaitRefresh,
+    RefreshDecision,
+    RetryLater,
+    SendRefresh,
+    SignInAgain,
+    UseAccessToken,
+    decide,
+)
+from bff.session.session import EndReason, RefreshAttempt, Session
+from bff.session.timing import RefreshPolicy, may_send, token_fingerprint
+from tests.session.refresh_records import NOW, POLICY, case, due, expired, fresh, with_alternate, with_attempt
+
+
+def decision_on(session: Session, now: float = NOW, policy: RefreshPolicy = POLICY, **words: object) -> RefreshDecision:
+    return decide(session, now, policy, "ours", **words)  # type: ignore[arg-type]
+
+
+def sent(session: Session, now: float = NOW, policy: RefreshPolicy = POLICY, **words: object) -> SendRefresh:
+    decision = decision_on(session, now, policy, **words)
+    assert isinstance(decision, SendRefresh), decision
+    return decision
+
+
+def attempt_of(decision: SendRefresh) -> RefreshAttempt:
+    assert decision.reserved.attempt is not None
+    return decision.reserved.attempt
+
+
+# --- the session's own limits ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("record", [fresh(), due(), expired(), with_attempt(due()), with_attempt(expired())])
+def test_past_its_end_a_session_is_over_in_every_state(record: Session) -> None:
+    record = replace(record, ends_at=NOW)
+    assert decision_on(record) == SignInAgain(EndReason.ABSOLUTE)
+    assert decision_on(record, NOW - 0.001) != SignInAgain(EndReason.ABSOLUTE)
+
+
+@pytest.mark.parametrize("record", [fresh(), due(), expired(), with_attempt(expired())])
+def test_past_the_idle_limit_a_session_is_over_in_every_state(record: Session) -> None:
+    assert decision_on(record, last_seen_at=NOW - 3600) == SignInAgain(EndReason.IDLE)
+    assert decision_on(record, last_seen_at=NOW - 3599.9) != SignInAgain(EndReason.IDLE)
+
+
+def test_a_caller_that_does_not_know_when_the_session_was_seen_does_not_end_it() -> None:
+    assert decision_on(fresh(), policy=replace(POLICY, idle_limit=0.001)) == UseAccessToken()
+
+
+# --- no attempt ------------------------------------------------------------------------------------------------------
+
+
+def test_a_fresh_access_token_is_used() -> None:
+    assert decision_on(fresh()) == UseAccessToken()
+
+
+def test_renewal_is_due_at_refresh_at_and_not_before() -> None:
+    record = due(refresh_at=NOW)
+    assert decision_on(record, NOW - 0.001) == UseAccessToken()
+    assert isinstance(decision_on(record, NOW), SendRefresh)
+
+
+def test_a_token_past_its_use_is_due_whatever_its_refresh_at_says() -> None:
+    assert isinstance(decision_on(fresh(usable_until=NOW, refresh_at=NOW + 100)), SendRefresh)
+
+
+def test_without_a_refresh_token_the_access_token_is_used_to_its_end_and_then_sign_in_is_required() -> None:
+    assert decision_on(due(refresh_token=None)) == UseAccessToken()
+    assert decision_on(expired(refresh_token=None)) == SignInAgain(EndReason.NO_REFRESH_TOKEN)
+
+
+def test_what_is_due_is_reserved_for_one_lease() -> None:
+    record = due()
+    decision = sent(record)
+    assert decision.late is False
+    assert decision.reserved == replace(
+        record,
+        version=record.version + 1,
+        attempt=RefreshAttempt(attempt_id="ours", tries=1, first_sent_at=NOW, lease_until=NOW + 10),
+    )
+
+
+def test_a_reservation_does_not_touch_tokens_rotation_or_alternate() -> None:
+    record = with_alternate(with_attempt(due()))
+    reserved = sent(record).reserved
+    assert (reserved.tokens, reserved.rotation, reserved.alternate) == (
+        record.tokens,
+        record.rotation,
+        record.alternate,
+    )
+
+
+# --- an attempt under a lease ----------------------------------------------------------------------------------------
+
+
+def test_under_a_running_lease_nobody_else_sends() -> None:
+    assert decision_on(with_attempt(due(), lease_until=NOW + 4)) == UseAccessToken()
+    assert decision_on(with_attempt(expired(), lease_until=NOW + 4)) == AwaitRefresh(NOW + 4)
+
+
+@pytest.mark.parametrize("resend", [False, True])
+def test_not_even_its_own_holder_sends_under_a_running_lease(resend: bool) -> None:
+    record = with_attempt(expired(), attempt_id="ours", lease_until=NOW + 4)
+    assert decision_on(record, resend=resend) == AwaitRefresh(NOW + 4)
+
+
+@case("RF-062")
+def test_a_dead_holder_is_waited_for_no_longer_than_its_lease(case: str) -> None:
+    record = with_attempt(expired(usable_until=NOW - 60), lease_until=NOW)
+    assert decision_on(record, NOW - 0.001) == AwaitRefresh(NOW)
+    assert isinstance(decision_on(record, NOW), SendRefresh)
+
+
+# --- a token that an upstream refused --------------------------------------------------------------------------------
+
+REFUSED = token_fingerprint("access-3")
+
+
+@case("RF-058")
+def test_a_token_that_an_upstream_refused_is_renewed_once(case: str) -> None:
+    decision = sent(fresh(), refused=REFUSED)
+    assert decision.reserved.refused == REFUSED
+    after = replace(decision.reserved, attempt=None)
+    assert decision_on(after, refused=REFUSED) == UseAccessToken()
+
+
+def test_a_refusal_of_another_token_changes_nothing() -> None:
+    assert decision_on(fresh(), refused=token_fingerprint("access-2")) == UseAccessToken()
+
+
+def test_a_token_younger_than_thirty_seconds_was_refused_for_another_reason() -> None:
+    assert decision_on(fresh(received_at=NOW - 29.9), refused=REFUSED) == UseAccessToken()
+    assert isinstance(decision_on(fresh(received_at=NOW - 30), refused=REFUSED), SendRefresh)
+
+
+def test_without_a_refresh_token_a_refused_token_is_all_there_is() -> None:
+    assert decision_on(fresh(refresh_token=None), refused=REFUSED) == UseAccessToken()
+
+
+def test_whoever_was_refused_waits_for_the_renewal_under_way() -> None:
+    record = with_attempt(due(), lease_until=NOW + 4)
+    assert decision_on(record, refused=REFUSED) == AwaitRefresh(NOW + 4)
+
+
+def test_a_refusal_does_not_break_the_spacing_of_an_attempt() -> None:
+    assert decision_on(with_attempt(due(), not_before=NOW + 3), refused=REFUSED) == UseAccessToken()
+
+
+# --- whatever the record ---------------------------------------------------------------------------------------------
+
+moments = st.floats(min_value=NOW - 200, max_value=NOW + 200)
+attempts = st.builds(
+    RefreshAttempt,
+    attempt_id=st.just("theirs"),
+    tries=st.integers(1, 50),
+    first_sent_at=st.none() | moments,
+    lease_until=moments,
+    not_before=st.just(0.0) | moments,
+    restore_first_sent_at=st.none() | moments,
+    late=st.booleans(),
+    denied_at=st.none() | moments,
+)
+tokens = st.fixed_dictionaries(
+    {
+        "usable_until": moments,
+        "refresh_at": moments,
+        "received_at": moments,
+        "refresh_token": st.sampled_from(["refresh-3", None]),
+    }
+)
+records = st.builds(
+    lambda tokens, attempt, rotation: replace(
+        with_alternate(fresh(**tokens), rotation=rotation) if rotation else fresh(**tokens), attempt=attempt
+    ),
+    tokens,
+    st.none() | attempts,
+    st.sampled_from([None, 2, 3]),
+).filter(lambda record: record.tokens.refresh_token is not None or record.attempt is None)
+policies = st.builds(RefreshPolicy, grace=st.floats(0, 60), late=st.booleans(), early=st.floats(0, 3600))
+
+
+@given(records, policies, st.booleans(), st.sampled_from([None, REFUSED]))
+def test_whatever_the_record_a_caller_has_an_answer_that_keeps_the_laws(
+    record: Session, policy: RefreshPolicy, resend: bool, refused: str | None
+) -> None:
+    match decide(record, NOW, policy, "ours", resend=resend, refused=refused):
+        case UseAccessToken():
+            assert record.tokens.usable_until > NOW  # law 9
+        case SendRefresh(reserved, late):
+            attempt = reserved.attempt
+            assert attempt is not None
+            assert reserved.version == record.version + 1  # law 3
+            assert attempt.late is late
+            assert attempt.lease_until == NOW + policy.lease
+            assert attempt.tries == (record.attempt.tries + 1 if record.attempt else 1)
+            assert record.attempt is None or record.attempt.lease_until <= NOW  # law 5
+            promoted = reserved.tokens.refresh_token != record.tokens.refresh_token
+            first = None if promoted or record.attempt is None else record.attempt.first_sent_at
+            assert attempt.first_sent_at == (NOW if first is None else first)
+            if not late and first is not None:  # law 1
+                assert first + policy.grace > NOW + 2
+            assert not late or (policy.late and record.tokens.usable_until <= NOW)
+            assert may_send(attempt, NOW, policy)
+        case AwaitRefresh(until):
+            assert record.attempt is not None
+            assert NOW < until == record.attempt.lease_until
+        case RetryLater(at):
+            assert at > NOW
+            assert record.tokens.usable_until <= NOW
+        case SignInAgain(reason):
+            assert record.tokens.usable_until <= NOW
+            expected = EndReason.ROTATION_LOST if record.attempt else EndReason.NO_REFRESH_TOKEN
+            assert reason is expected

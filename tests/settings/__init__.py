@@ -1,0 +1,1 @@
+"""Settings: what is accepted, what is refused and how it is told, and where values come from."""

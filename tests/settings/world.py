@@ -1,0 +1,38 @@
+"""A smallest right configuration, and the lines in which a wrong one is told."""
+
+from base64 import urlsafe_b64encode
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+
+from bff.errors import ConfigurationError
+from bff.settings import load_settings
+
+KEY = urlsafe_b64encode(sha256(b"a key of the tests").digest()).rstrip(b"=").decode()
+OLD_KEY = urlsafe_b64encode(sha256(b"another key of the tests").digest()).rstrip(b"=").decode()
+CLIENT_SECRET = "canary-client-secret-4711"
+RIGHT = {
+    "BFF_ISSUER": "https://example.okta.com/oauth2/default",
+    "BFF_CLIENT_ID": "0oa1example",
+    "BFF_CLIENT_SECRET": CLIENT_SECRET,
+    "BFF_PUBLIC_URL": "https://app.example.com",
+    "BFF_SESSION_KEYS": KEY,
+}
+
+
+def with_changes(**changes: str | None) -> dict[str, str]:
+    """RIGHT with `issuer="..."` and the like set anew, or taken away with None."""
+    environ = {**RIGHT, **{f"BFF_{name.upper()}": value for name, value in changes.items() if value is not None}}
+    for name, value in changes.items():
+        if value is None:
+            environ.pop(f"BFF_{name.upper()}", None)
+    return environ
+
+
+def problems(environ: dict[str, str], toml: Path | None = None) -> dict[str, str]:
+    """What is told, by setting: problem and mend together."""
+    with pytest.raises(ConfigurationError) as told:
+        load_settings(environ, toml)
+    assert CLIENT_SECRET not in str(told.value)
+    return {wrong.setting: f"{wrong.problem} {wrong.mend}" for wrong in getattr(told.value, "problems", ())}

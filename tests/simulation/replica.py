@@ -1,0 +1,102 @@
+"""One replica: the real flow, wired as bff/app.py wires it, in a process that can be stopped, drained and killed."""
+
+import asyncio
+from collections.abc import Coroutine
+from contextvars import copy_context
+from itertools import count
+from random import Random
+from typing import Any
+
+from bff.flows.background import BackgroundTasks
+from bff.flows.end_session import EndSession
+from bff.flows.id_tokens import IdTokenRules, IdTokens
+from bff.flows.refresh_attempt import RefreshAttempts
+from bff.flows.refresh_token import RefreshTokenFlow
+from bff.session.sealing import KeyRing
+from tests.simulation.database import Database
+from tests.simulation.laws import Laws
+from tests.simulation.loop import OUTSIDE, PROCESS, Process, SimulatedLoop
+from tests.simulation.mix import Mix
+from tests.simulation.provider import CLIENT_ID, ISSUER, SimulatedProvider, TokenEndpoint
+from tests.simulation.store import SimulatedStore
+from tests.simulation.weather import Weather
+
+
+class Replica:
+    def __init__(
+        self,
+        name: str,
+        database: Database,
+        endpoint: TokenEndpoint,
+        ring: KeyRing,
+        weather: Weather,
+        mix: Mix,
+        laws: Laws,
+        random: Random,
+    ) -> None:
+        self.process = Process(name)
+        self.ring = ring
+        self._loop: SimulatedLoop = laws.loop
+        self._laws, self._mix = laws, mix
+        self._context = OUTSIDE.run(copy_context)
+        self._context.run(PROCESS.set, self.process)
+        store = SimulatedStore(database, ring, weather, random, self.process)
+        provider = SimulatedProvider(endpoint, weather, laws, self.process)
+        self.tasks = BackgroundTasks()
+        # Each host's clock stands where it likes: no decision may depend on it.
+        stands_at = random.uniform(0, 1e6)
+        numbers = count(1)
+
+        def monotonic() -> float:
+            return stands_at + self._loop.time()
+
+        self.end_session = EndSession(
+            store,
+            provider,
+            self.tasks,
+            client_id=CLIENT_ID,
+            post_logout_redirect_uri="https://app.example/",
+        )
+        rules = IdTokenRules(ISSUER, CLIENT_ID, ("ES256",), skew=60, shown_claims=("name",))
+        attempts = RefreshAttempts(
+            store,
+            provider,
+            IdTokens(provider, rules),
+            self.end_session,
+            mix.policy,
+            monotonic=monotonic,
+            new_attempt_id=lambda: f"{name}-{next(numbers)}",
+        )
+        self.flow = RefreshTokenFlow(
+            store,
+            attempts,
+            self.end_session,
+            self.tasks,
+            mix.policy,
+            concurrency=mix.concurrency,
+            monotonic=monotonic,
+        )
+        self._standing = self.run(self.flow.renew_ahead())
+
+    def run(self, work: Coroutine[Any, Any, Any]) -> "asyncio.Task[Any]":
+        """Starts a task that belongs to this process, as the server does for each request."""
+        return self._loop.create_task(work, context=self._context)
+
+    def crash(self) -> None:
+        """SIGKILL."""
+        self.process.kill(self._loop.time())
+        self._laws.gone(self.process, "a crash")
+
+    async def drain(self) -> None:
+        """SIGTERM, as `Application._stop` answers it; then the process is gone."""
+        self.process.draining = True
+
+        async def stop() -> None:
+            self._standing.cancel()
+            self._laws.counts["tasks cut off by a drain"] += await self.tasks.drain(self._mix.policy.answer_within + 2)
+            self.process.kill(self._loop.time())
+
+        self.run(stop())
+        while not self.process.dead:
+            await asyncio.sleep(0.05)
+        self._laws.gone(self.process, "cut off by a drain")

@@ -1,0 +1,286 @@
+"""The flow, broken on purpose: each way must break a law within some seeds, or the laws see less than they say.
+
+A mutant is a function of the real code with one piece of its text replaced. If that piece is no longer there, the
+mutant has to be written anew for the code as it is.
+"""
+
+import inspect
+import sys
+import textwrap
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from bff.flows.background import BackgroundTasks
+from bff.flows.end_session import EndSession
+from bff.flows.record_watch import RecordWatch
+from bff.flows.refresh_attempt import RefreshAttempts
+from bff.flows.refresh_token import RefreshTokenFlow
+from bff.oidc import token
+from bff.session import rotation, timing
+from tests.simulation.world import World
+
+SEEDS = 600
+
+
+@dataclass(frozen=True)
+class Mutant:
+    name: str
+    edits: tuple[tuple[Any, str, str, str], ...]  # owner, function, text, instead
+    world: dict[str, Any]  # what makes the trouble frequent in which it shows
+
+
+def mutant(name: str, *edits: tuple[Any, str, str, str], **world: Any) -> Mutant:
+    return Mutant(name, edits, world)
+
+
+DONE = "return result if (await self._store.replace(written, session.version)).done else None"
+REPLACE = "await self._store.replace(written, session.version)"
+NOT_OURS = "case NotOurs():\n            return"
+ENDED = "await self._end_session.end(key, reason, expected_version=session.version)"
+FAILOVERS = {"each": {}, "every": {"failover": 45.0}, "sessions": 10, "replicas": 3, "mean_pause": 60.0}
+MUTANTS = [
+    mutant(
+        "an access token is answered before it is stored",
+        (RefreshAttempts, "_write", DONE, "return result"),
+        (RefreshTokenFlow, "_reassert", "ours = replace(", "return result.session\n    ours = replace("),
+    ),
+    mutant(
+        "a refused write counts as done",
+        (
+            RefreshAttempts,
+            "_write",
+            DONE,
+            "await self._store.replace(written, session.version)\n            return result",
+        ),
+    ),
+    mutant(
+        "a reservation is not written before its token is sent",
+        (
+            RefreshAttempts,
+            "_reserve",
+            "replaced = await self._store.replace(decision.reserved, reading.session.version)",
+            "replaced = type('Replaced', (), {'done': True, 'now': reading.now})",
+        ),
+    ),
+    mutant(
+        "a token that arrives for a deleted session is dropped",
+        (RefreshAttempts, "_write", "self._revoke(answer)\n        return NotOurs()", "return NotOurs()"),
+    ),
+    mutant(
+        "what a second holder was given is revoked",
+        (RefreshAttempts, "_write", NOT_OURS, NOT_OURS.replace("return", "self._revoke(answer)\n            return")),
+    ),
+    mutant(
+        "a finished flight is joined again, and its error told again",
+        (RefreshTokenFlow, "_join", "flight is not None and not flight.done()", "flight is not None"),
+        (RefreshTokenFlow, "_fly", "if self._flights.get(key) is asyncio.current_task():", "if False:"),
+    ),
+    mutant(
+        "Retry-After and the back-off are not waited for",
+        (rotation, "decide", "if now < attempt.not_before and not resend:", "if False:"),
+    ),
+    mutant(
+        "a caller that hangs up takes the refresh along",
+        (
+            RefreshTokenFlow,
+            "_wait",
+            "done, _ = await asyncio.wait([flight], timeout=left)",
+            "done = [flight]\n    await asyncio.wait_for(flight, left)",
+        ),
+    ),
+    mutant(
+        "a caller waits for a refresh without a deadline",
+        (RefreshTokenFlow, "_wait", "timeout=left", "timeout=None"),
+    ),
+    mutant(
+        "the slot is taken after the reservation",
+        (RefreshAttempts, "attempt", "async with slots:", "if True:"),
+        (
+            RefreshAttempts,
+            "attempt",
+            "answer = await self._send(reserved, clock)",
+            "async with slots:\n                answer = await self._send(reserved, clock)",
+        ),
+    ),
+    mutant(
+        "a resend ignores the grace",
+        (timing, "inside_grace", "return now + RESEND_MARGIN < attempt.first_sent_at + policy.grace", "return True"),
+        (timing, "may_send", "if attempt.late or attempt.restore_first_sent_at is None:", "if True:"),
+        behaviour="grace 5",
+        each={"answer_lost": 0.3, "error_after": 0.3, "store_slow": 0.2},
+        sessions=6,
+    ),
+    mutant(
+        "a takeover forgets when the token was first sent",
+        (rotation, "_reserve", "now if first_sent_at is None else first_sent_at", "now"),
+    ),
+    mutant(
+        "nobody asks again whether the lease still covers the answer",
+        (RefreshAttempts, "_send", "return may_send(attempt, clock.now(), self._policy)", "return True"),
+    ),
+    mutant(
+        "a lease is judged from when the reply was read",
+        (
+            RefreshAttempts,
+            "_reserve",
+            "StoreClock(replaced.now, asked_at,",
+            "StoreClock(replaced.now, self._monotonic(),",
+        ),
+    ),
+    mutant(
+        "an answer settles whatever attempt the record holds",
+        (rotation, "settle", "if attempt is None or attempt.attempt_id != ours.attempt_id:", "if attempt is None:"),
+        behaviour="sibling",
+        each={"answer_lost": 0.3},
+        every={"pause": 6.0},
+        sessions=8,
+        replicas=3,
+        aimed=0.4,
+    ),
+    mutant(
+        "what a second holder was given is not kept",
+        (rotation, "_settle_not_ours", "ours = Alternate(", "return NotOurs()\n    ours = Alternate("),
+        behaviour="same successor",
+        each={"answer_lost": 0.7},
+        every={"pause": 6.0},
+        sessions=8,
+        replicas=3,
+        aimed=0.4,
+    ),
+    mutant(
+        "a granted token is kept no longer than any other outcome",
+        (
+            RefreshAttempts,
+            "_record",
+            "(KEEP_GRANTED if isinstance(answer, Granted) else self._policy.lease)",
+            "self._policy.lease",
+        ),
+        behaviour="grace 5",
+        each={},
+        every={"partition": 6.0},
+        sessions=8,
+        aimed=0.4,
+    ),
+    mutant(
+        "a throttled invalid_grant ends the session",
+        (token, "judge_token_answer", "if status == 429:", "if False:"),
+        (rotation, "settle", 'Denied(400, "invalid_grant"):', 'Denied(_, "invalid_grant"):'),
+    ),
+    mutant(
+        "an expired access token is handed out while its renewal is under way",
+        (RefreshTokenFlow, "session_for", "if usable and", "if"),
+    ),
+    mutant(
+        "a stale reply is believed",
+        (RefreshTokenFlow, "session_for", "if now < session.tokens.usable_until <= now + age:", "if False:"),
+        every={"pause": 4.0},
+        sessions=12,
+        replicas=3,
+        mean_pause=2.0,
+    ),
+    mutant(
+        "sign-in is asked for although the session was saved meanwhile",
+        (
+            RefreshTokenFlow,
+            "session_for",
+            "if await self._end_session.end(key, reason, expected_version=session.version) is not None:",
+            "if [await self._end_session.end(key, reason, expected_version=session.version)]:",
+        ),
+        behaviour="grace 0",
+        late=False,
+        each={"slow": 0.3},
+        every={"pause": 4.0},
+        sessions=12,
+        mean_pause=2.0,
+        aimed=0.4,
+    ),
+    mutant(
+        "a sign-out is cut in half by a caller that hangs up",
+        (
+            EndSession,
+            "end",
+            'return await asyncio.shield(self._tasks.start(self._end(key, reason, expected_version), "end session"))',
+            "return await self._end(key, reason, expected_version)",
+        ),
+    ),
+    mutant(
+        "the tokens of an ended session are not revoked",
+        (EndSession, "_end", "self.revoke_tokens_of(session)", "pass"),
+    ),
+    mutant(
+        "a drain waits only for what was there when it began",
+        (BackgroundTasks, "drain", "while (late", "if (late"),
+        every={"drain": 15.0, "sign_out": 8.0},
+        sessions=12,
+        replicas=3,
+        aimed=0.4,
+    ),
+    mutant(
+        "waiters poll the store without a pause",
+        (RecordWatch, "_poll", "asyncio.sleep(POLL_EVERY)", "asyncio.sleep(0)"),
+    ),
+    mutant(
+        "results are remembered for whoever asks",
+        (RefreshTokenFlow, "_reassert", "self._results.get(session.key)", "next(iter(self._results.values()), None)"),
+    ),
+    mutant(
+        "a lost answer is left alone when the next reservation cannot be written",
+        (RefreshTokenFlow, "_fly", "if self._monotonic() >= grace_ends:", "if True:"),
+        behaviour="same successor",
+        each={"error_after": 0.4, "store_write_fails": 0.3},
+        every={},
+        sessions=8,
+        mean_pause=60.0,
+    ),
+    mutant(
+        "what a failover lost waits for the session's next request",
+        (RefreshTokenFlow, "_fly", "self._confirm_soon(key)", "pass"),
+        **FAILOVERS,
+    ),
+    mutant(
+        "an answer is not settled because a failover lost its reservation",
+        (RefreshAttempts, "_write", "session = replace(session, attempt=reserved.attempt)", "pass"),
+        **FAILOVERS,
+    ),
+    mutant(
+        "a token is written to the log",
+        (RefreshAttempts, "_tell", '"rotation": reserved.rotation,', '"rotation": reserved.tokens.access_token,'),
+    ),
+]
+
+
+def break_the_code(monkeypatch: pytest.MonkeyPatch, mutant: Mutant) -> None:
+    for owner, name, text, instead in mutant.edits:
+        function = getattr(owner, name)
+        source = getattr(function, "text", None) or textwrap.dedent(inspect.getsource(function))
+        assert text in source, f"{name} no longer says {text!r}"
+        source = source.replace(text, instead)
+        made: dict[str, Any] = {}
+        exec(compile(source, f"<{mutant.name}>", "exec"), sys.modules[function.__module__].__dict__, made)
+        broken = made[name]
+        broken.text = source
+        # A function of a module is known under its name in every module that imported it.
+        modules = [module for key, module in sys.modules.items() if key.startswith(("bff.", "tests.simulation."))]
+        for place in (owner, *modules):
+            if place.__dict__.get(name) is function:
+                monkeypatch.setattr(place, name, broken)
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
+def test_a_law_is_broken_when(mutant: Mutant, monkeypatch: pytest.MonkeyPatch) -> None:
+    break_the_code(monkeypatch, mutant)
+    for seed in range(SEEDS):
+        try:
+            World(seed, **mutant.world).run()
+        except Exception as error:
+            print(f"seed {seed}: {error!r}")
+            return
+    pytest.fail(f"{SEEDS} worlds did not notice it")
+
+
+@pytest.mark.parametrize("mutant", [each for each in MUTANTS if each.world], ids=lambda mutant: mutant.name)
+def test_no_law_is_broken_by_the_trouble_alone_when_not(mutant: Mutant) -> None:
+    for seed in range(10):
+        World(seed, **mutant.world).run()

@@ -1,0 +1,412 @@
+"""What every session store must do, whatever it is made of. `store_factory` opens another store on the same data."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import Final
+from uuid import uuid4
+
+import pytest
+
+from bff.errors import StoreUnavailable
+from bff.session.sealing import KeyRing, new_key, new_session_id
+from bff.session.session import EndReason, SessionKey, Tokens, User
+from bff.session.store import IndexName, SessionStore
+from tests.storage.example_session import a_session, case, next_version
+
+StoreFactory = Callable[..., SessionStore]
+Dump = Callable[[], Awaitable[bytes]]
+
+A_DAY: Final = 86_400.0
+STRANGE_KEYS: Final = (
+    "",
+    "x\r\nDEL y",
+    "a b",
+    "*",
+    "k" * 10_240,
+    "A" * 42,
+    "A" * 44,
+    "A" * 42 + "\n",
+    "é" * 43,
+    "{" * 43,
+)
+
+
+class SessionStoreContract:
+    async def test_what_is_created_is_read_back_whole_by_every_replica(self, store_factory: StoreFactory) -> None:
+        here, there = store_factory(), store_factory()
+        before = await here.now()
+        session = a_session(before, extra={"a_later_field": {"x": 1}, "tokens": {"dpop": "canary"}})
+        await here.create(session)
+        for store in (here, there):
+            reading = await store.get(session.key)
+            assert reading.session == session
+            assert reading.now >= before
+            assert before <= reading.last_seen_at <= reading.now
+
+    async def test_a_session_with_nothing_optional_is_read_back(self, store_factory: StoreFactory) -> None:
+        store = store_factory()
+        bare = a_session(await store.now(), attempt=None, alternate=None, refused=None, sid=None, browser=None)
+        bare = replace(bare, user=User("00u"), tokens=Tokens("at", 1, 2, 3), auth_time=None, acr=None)
+        await store.create(bare)
+        assert (await store.get(bare.key)).session == bare
+
+    async def test_a_key_is_taken_once_but_the_same_create_may_be_repeated(self, store_factory: StoreFactory) -> None:
+        store = store_factory()
+        session = a_session(await store.now())
+        await store.create(session)
+        await store.create(session)
+        with pytest.raises(StoreUnavailable):
+            await store.create(replace(session, user=User("somebody else")))
+        assert (await store.get(session.key)).session == session
+
+    @case("ST-021")
+    async def test_a_key_of_foreign_shape_is_no_key(self, store_factory: StoreFactory, attack: str) -> None:
+        store = store_factory()
+        for strange in map(SessionKey, STRANGE_KEYS):
+            assert (await store.get(strange)).session is None
+            assert await store.delete(strange, EndReason.OPERATOR) is None
+            await store.touch(strange, 1.0)
+            with pytest.raises(ValueError, match="key"):
+                await store.create(a_session(key=strange))
+            with pytest.raises(ValueError, match="key"):
+                await store.replace(a_session(key=strange), 1)
+
+    @case("ST-021")
+    async def test_names_of_any_shape_are_names(self, store_factory: StoreFactory, attack: str) -> None:
+        store = store_factory()
+        until = await store.now() + 60
+        for strange in (*STRANGE_KEYS, "\ud800"):
+            await store.leave_end(strange, EndReason.IDLE)
+            assert await store.claim_once(strange, until)
+        for strange in (*STRANGE_KEYS, "\ud800"):
+            assert await store.take_end(strange) is EndReason.IDLE
+            assert not await store.claim_once(strange, until)
+            assert list(await store.find("email", strange)) == []
+
+    async def test_an_unknown_key_reads_as_no_session(self, store_factory: StoreFactory) -> None:
+        store = store_factory()
+        key = new_session_id().key
+        assert (await store.get(key)).session is None
+        assert await store.delete(key, EndReason.OPERATOR) is None
+        assert await store.take_end(key) is None
+
+    async def test_replace_writes_exactly_when_the_version_is_the_expected_one(
+        self, store_factory: StoreFactory
+    ) -> None:
+        here, there = store_factory(), store_factory()
+        session = a_session(await here.now())
+        await here.create(session)
+        mine = next_version(session, rotation=2, attempt=None)
+        theirs = next_version(session, acr="theirs")
+        assert (await here.replace(mine, 1)).done
+        assert not (await there.replace(theirs, 1)).done
+        assert (await there.get(session.key)).session == mine
+        assert (await there.replace(replace(theirs, version=3), 2)).done
+        assert (await here.get(session.key)).session == replace(theirs, version=3)
+
+    async def test_of_many_writers_of_one_version_one_wins(self, store_factory: StoreFactory) -> None:
+        stores = store_factory(), store_factory()
+        session = a_session(await stores[0].now())
+        await stores[0].create(session)
+        writes = [next_version(session, acr=f"writer {n}") for n in range(30)]
+        answers = await asyncio.gather(*(stores[n % 2].replace(write, 1) for n, write in enumerate(writes)))
+        winners = [write for write, answer in zip(writes, answers, strict=True) if answer.done]
+        assert len(winners) == 1
+        assert (await stores[1].get(session.key)).session == winners[0]
+
+    async def test_the_same_write_repeated_after_a_lost_answer_is_done(self, store_factory: StoreFactory) -> None:
+        here, there = store_factory(), store_factory()
+        session = a_session(await here.now())
+        await here.create(session)
+        write = next_version(session, rotation=2)
+        assert (await here.replace(write, 1)).done
+        assert (await there.replace(write, 1)).done
+        assert (await here.get(session.key)).session == write
+
+    async def test_a_deleted_session_stays_deleted(self, store_factory: StoreFactory) -> None:
+        here, there = store_factory(), store_factory()
+        session = a_session(await here.now())
+        await here.create(session)
+        await there.delete(session.key, EndReason.SIGNED_OUT)
+        assert not (await here.replace(next_version(session), 1)).done
+        await here.touch(session.key, await here.now() + 100)
+        assert (await here.get(session.key)).session is None
+        assert list(await here.find("sub", session.user.sub)) == []
+
+    async def test_delete_answers_what_it_deleted_and_marks_why(self, store_factory: StoreFactory) -> None:
+        here, there = store_factory(), store_factory()
+        session = a_session(await here.now())
+        await here.create(session)
+        assert await here.delete(session.key, EndReason.BACK_CHANNEL) == session
+        assert await there.delete(session.key, EndReason.OPERATOR) is None
+        assert await there.take_end(session.key) is EndReason.BACK_CHANNEL
+        assert await here.take_end(session.key) is None
+
+    @case("ST-004")
+    async def test_delete_of_a_version_that_moved_deletes_nothing(
+        self, store_factory: StoreFactory, attack: str
+    ) -> None:
+        store = store_factory()
+        session = a_session(await store.now())
+        await store.create(session)
+        moved = next_version(session, rotation=2)
+        await store.replace(moved, 1)
+        assert await store.delete(session.key, EndReason.REFRESH_TOKEN_INVALID, expected_version=1) is None
+        assert (await store.get(session.key)).session == moved
+        assert await store.take_end(session.key) is None
+        assert await store.delete(session.key, EndReason.REFRESH_TOKEN_INVALID, expected_version=2) == moved
+
+    async def test_one_of_many_deletes_gets_the_session(self, store_factory: StoreFactory) -> None:
+        stores = store_factory(), store_factory()
+        session = a_session(await stores[0].now())
+        await stores[0].create(session)
+        answers = await asyncio.gather(*(stores[n % 2].delete(session.key, EndReason.SIGNED_OUT) for n in range(20)))
+        assert [answer for answer in answers if answer is not None] == [session]
+
+    async def test_an_end_marker_is_taken_once(self, store_factory: StoreFactory) -> None:
+        stores = store_factory(), store_factory()
+        name = f"browser {uuid4()}"
+        await stores[0].leave_end(name, EndReason.IDLE)
+        await stores[0].leave_end(name, EndReason.UNIVERSAL_LOGOUT)
+        answers = await asyncio.gather(*(stores[n % 2].take_end(name) for n in range(20)))
+        assert [answer for answer in answers if answer is not None] == [EndReason.UNIVERSAL_LOGOUT]
+
+    async def test_last_seen_moves_forward_only_and_makes_no_version(self, store_factory: StoreFactory) -> None:
+        store = store_factory()
+        session = a_session(await store.now())
+        await store.create(session)
+        later = await store.now() + 60
+        await store.touch(session.key, later)
+        await store.touch(session.key, later - 30)
+        reading = await store.get(session.key)
+        assert reading.last_seen_at == pytest.approx(later, abs=0.001)
+        assert reading.session == session
+        assert (await store.replace(next_version(session), 1)).done
+        assert (await store.get(session.key)).last_seen_at == pytest.approx(later, abs=0.001)
+
+    @pytest.mark.parametrize("index", ["sub", "sid", "email", "browser"])
+    async def test_a_session_is_found_by_each_index(self, store_factory: StoreFactory, index: IndexName) -> None:
+        here, there = store_factory(), store_factory()
+        session, other = a_session(await here.now()), a_session(await here.now())
+        await here.create(session)
+        await here.create(other)
+        values = {"sub": session.user.sub, "email": session.user.email, "sid": session.sid, "browser": session.browser}
+        value = values[index]
+        assert value is not None
+        assert list(await there.find(index, value)) == [session]
+        await there.delete(session.key, EndReason.OPERATOR)
+        assert list(await here.find(index, value)) == []
+        assert list(await here.find(index, "nobody")) == []
+
+    async def test_one_person_may_have_many_sessions(self, store_factory: StoreFactory) -> None:
+        store = store_factory()
+        first = a_session(await store.now())
+        assert first.user.email is not None
+        second = a_session(await store.now(), user=replace(first.user, email=first.user.email.upper()))
+        await store.create(first)
+        await store.create(second)
+        for email in (first.user.email, first.user.email.lower()):
+            assert {each.key for each in await store.find("email", email)} == {first.key, second.key}
+        assert {each.key for each in await store.find("sub", first.user.sub)} == {first.key, second.key}
+        assert list(await store.find("sub", first.user.sub.upper())) == []
+
+    async def test_a_changed_value_is_found_under_its_new_name_only(self, store_factory: StoreFactory) -> None:
+        store = store_factory()
+        session = a_session(await store.now())
+        await store.create(session)
+        stepped_up = next_version(session, sid="another sid", browser=None)
+        await store.replace(stepped_up, 1)
+        assert session.sid is not None
+        assert session.browser is not None
+        assert list(await store.find("sid", "another sid")) == [stepped_up]
+        assert list(await store.find("sid", session.sid)) == []
+        assert list(await store.find("browser", session.browser)) == []
+        assert list(await store.find("sub", session.user.sub)) == [stepped_up]
+        await store.delete(session.key, EndReason.OPERATOR)
+
+    async def test_of_fifty_claims_one_wins(self, store_factory: StoreFactory) -> None:
+        stores = store_factory(), store_factory()
+        name, until = f"jti {uuid4()}", await stores[0].now() + 60
+        answers = await asyncio.gather(*(stores[n % 2].claim_once(name, until) for n in range(50)))
+        assert answers.count(True) == 1
+        assert await stores[0].claim_once(f"jti {uuid4()}", until)
+
+    async def test_a_claim_that_ran_out_may_be_made_again(self, store_factory: StoreFactory) -> None:
+        store = store_factory()
+        name, now = f"jti {uuid4()}", await store.now()
+        assert await store.claim_once(name, now - 1)
+        assert await store.claim_once(name, now + 60)
+        assert not await store.claim_once(name, now + 60)
+
+    async def test_the_clock_never_steps_back(self, store_factory: StoreFactory) -> None:
+        store = store_factory()
+        key = new_session_id().key
+        times = [time for _ in range(100) for time in (await store.now(), (await store.get(key)).now)]
+        assert times == sorted(times)
+
+    async def test_a_large_record_is_kept_and_an_absurd_one_refused(self, store_factory: StoreFactory) -> None:
+        store = store_factory()
+        session = a_session(await store.now(), user=User("00u", claims={"groups": ["g" * 50] * 900}))
+        await store.create(session)
+        assert (await store.get(session.key)).session == session
+        absurd = next_version(session, user=User("00u", claims={"groups": ["g" * 50] * 1300}))
+        with pytest.raises(StoreUnavailable, match="bytes") as refusal:
+            await store.replace(absurd, 1)
+        assert refusal.value.code == "record_too_large"
+        assert (await store.get(session.key)).session == session
+
+    async def test_an_ended_session_is_readable_for_a_day_but_not_found(self, store_factory: StoreFactory) -> None:
+        store = store_factory()
+        now = await store.now()
+        ended, forgotten = a_session(now, ends_at=now - 60), a_session(now, ends_at=now - A_DAY - 60)
+        await store.create(ended)
+        await store.create(forgotten)
+        assert (await store.get(ended.key)).session == ended
+        assert (await store.get(forgotten.key)).session is None
+        assert list(await store.find("sub", ended.user.sub)) == []
+        await store.purge_expired()
+        assert (await store.get(ended.key)).session == ended
+        assert (await store.get(forgotten.key)).session is None
+        assert await store.purge_expired() == 0
+
+    async def test_keys_are_rolled_without_losing_a_session(self, store_factory: StoreFactory) -> None:
+        old, new = new_key(), new_key()
+        before, during, after = (KeyRing.from_keys(keys) for keys in ([old], [old, new], [new, old]))
+        first, second, third = (store_factory(ring=ring) for ring in (before, during, after))
+        session = a_session(await first.now())
+        await first.create(session)
+        name, until = f"jti {uuid4()}", await first.now() + 60
+        assert (await third.get(session.key)).session == session
+        assert list(await third.find("sub", session.user.sub)) == [session]
+        rolled = next_version(session, rotation=2)
+        assert (await third.replace(rolled, 1)).done
+        for store in (second, third):
+            assert (await store.get(session.key)).session == rolled
+            assert list(await store.find("sub", session.user.sub)) == [rolled]
+        assert await first.claim_once(name, until)
+        answers = [await store.claim_once(name, until) for store in (second, third)]
+        assert answers == [False, False]
+
+    async def test_a_key_taken_away_makes_its_sessions_unreadable_not_an_error(
+        self, store_factory: StoreFactory
+    ) -> None:
+        here, stranger = store_factory(), store_factory(ring=KeyRing.from_keys([new_key()]))
+        session = a_session(await here.now())
+        await here.create(session)
+        assert (await stranger.get(session.key)).session is None
+        assert list(await stranger.find("sub", session.user.sub)) == []
+        await stranger.purge_expired()
+        assert (await here.get(session.key)).session == session
+        assert list(await here.find("sub", session.user.sub)) == [session]
+
+    async def test_a_cancelled_caller_loses_no_write_and_halves_none(self, store_factory: StoreFactory) -> None:
+        store = store_factory()
+        now = await store.now()
+        sessions = [a_session(now) for _ in range(20)]
+        creations = [asyncio.ensure_future(store.create(session)) for session in sessions]
+        await asyncio.sleep(0)
+        for creation in creations:
+            creation.cancel()
+        await asyncio.gather(*creations, return_exceptions=True)
+        for session in sessions:
+            await store.create(session)  # the same write again: done already, or done now
+            assert (await store.get(session.key)).session == session
+            assert list(await store.find("sub", session.user.sub)) == [session]
+
+    async def test_a_dump_of_the_store_says_nothing_of_anybody(self, store_factory: StoreFactory, dump: Dump) -> None:
+        store = store_factory()
+        session = a_session(await store.now(), extra={"later": "canary"})
+        await store.create(session)
+        await store.replace(next_version(session, sid="canary-sid"), 1)
+        await store.leave_end("canary-browser", EndReason.IDLE)
+        await store.claim_once("canary@example.com", await store.now() + 60)
+        await store.mark("email canary@example.com", await store.now(), await store.now() + 60)
+        content = await dump()
+        assert session.key.encode() in content
+        assert b"canary" not in content.lower()
+
+    async def test_a_tombstone_is_read_by_every_replica_and_not_consumed(self, store_factory: StoreFactory) -> None:
+        here, there = store_factory(), store_factory()
+        name, now = f"sub canary {uuid4()}", await here.now()
+        assert await here.marked(name) is None
+        await here.mark(name, now - 5, now + 60)
+        for store in (here, there, here):
+            assert await store.marked(name) == pytest.approx(now - 5, abs=0.001)
+        assert await there.marked(f"{name} another") is None
+
+    async def test_the_latest_of_several_tombstones_stays_and_for_the_longest_time(
+        self, store_factory: StoreFactory
+    ) -> None:
+        here, there = store_factory(), store_factory()
+        name, now = f"sub {uuid4()}", await here.now()
+        await asyncio.gather(*(store.mark(name, now + at, now + 60) for at in range(10) for store in (here, there)))
+        await here.mark(name, now - 100, now + 0.001)
+        assert await there.marked(name) == pytest.approx(now + 9, abs=0.001)
+
+    async def test_a_tombstone_is_forgotten_after_its_time(self, store_factory: StoreFactory) -> None:
+        store = store_factory()
+        name, now = f"sub {uuid4()}", await store.now()
+        await store.mark(name, now - 10, now - 1)
+        assert await store.marked(name) is None
+        await store.purge_expired()
+        await store.mark(name, now - 20, now + 60)
+        assert await store.marked(name) == pytest.approx(now - 20, abs=0.001)
+
+    async def test_a_tombstone_is_seen_while_keys_are_rolled(self, store_factory: StoreFactory) -> None:
+        old, new = new_key(), new_key()
+        before, during, after, last = (
+            store_factory(ring=KeyRing.from_keys(keys)) for keys in ([old], [old, new], [new, old], [new])
+        )
+        now = await before.now()
+        for number, (left, right) in enumerate([(before, during), (during, after), (after, last), (during, last)]):
+            await left.mark(f"sub {number}", now, now + 60)
+            assert await right.marked(f"sub {number}") is not None
+
+    async def test_an_end_marker_may_be_read_before_it_is_taken(self, store_factory: StoreFactory) -> None:
+        here, there = store_factory(), store_factory()
+        session = a_session(await here.now())
+        await here.create(session)
+        assert await there.peek_end(session.key) is None
+        await here.delete(session.key, EndReason.UNIVERSAL_LOGOUT)
+        for store in (here, there, here):
+            assert await store.peek_end(session.key) is EndReason.UNIVERSAL_LOGOUT
+        assert await there.take_end(session.key) is EndReason.UNIVERSAL_LOGOUT
+        assert await here.peek_end(session.key) is None
+
+    async def test_all_records_are_listed_those_of_a_removed_key_too(self, store_factory: StoreFactory) -> None:
+        old, new = new_key(), new_key()
+        stores = [store_factory(ring=KeyRing.from_keys(keys)) for keys in ([old], [new, old], [new])]
+        now = await stores[0].now()
+        under_old = [a_session(now) for _ in range(230)]
+        await asyncio.gather(*(stores[0].create(session) for session in under_old))
+        under_new = a_session(now)
+        await stores[1].create(under_new)
+        await stores[1].leave_end("browser", EndReason.IDLE)
+        await stores[1].mark("sub", now, now + 60)
+        readings = [reading async for reading in stores[1].all()]
+        listed = {reading.session.key: reading for reading in readings if reading.session}
+        assert listed.keys() == {session.key for session in (*under_old, under_new)}
+        assert len(readings) == 231
+        assert all(reading.last_seen_at >= now for reading in readings)
+        assert {key for key, reading in listed.items() if reading.older_key} == {session.key for session in under_old}
+        blind = [reading async for reading in stores[2].all()]
+        assert [reading.session for reading in blind if reading.session] == [under_new]
+        assert sum(reading.key_removed for reading in blind) == 230
+
+    async def test_a_reading_tells_under_which_key_its_record_is_sealed(self, store_factory: StoreFactory) -> None:
+        old, new = new_key(), new_key()
+        before, after, last = (store_factory(ring=KeyRing.from_keys(keys)) for keys in ([old], [new, old], [new]))
+        session = a_session(await before.now())
+        await before.create(session)
+        assert not (await before.get(session.key)).older_key
+        assert (await after.get(session.key)).older_key
+        assert (await last.get(session.key)).key_removed
+        assert (await after.replace(next_version(session), 1)).done
+        for store in (after, last):
+            reading = await store.get(session.key)
+            assert (reading.session, reading.older_key) == (next_version(session), False)
+        assert not (await after.get(new_session_id().key)).key_removed
+
+    async def test_ping_answers(self, store_factory: StoreFactory) -> None:
+        await store_factory().ping()

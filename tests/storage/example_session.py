@@ -1,0 +1,63 @@
+"""A session to put into a store, and the attack cases of this group."""
+
+import asyncio
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+from uuid import uuid4
+
+import pytest
+
+from bff.errors import StoreUnavailable
+from bff.session.sealing import new_session_id
+from bff.session.session import Alternate, RefreshAttempt, Session, Tokens, User
+
+CASES: Final = json.loads((Path(__file__).parents[1] / "attack_cases" / "store.json").read_text())["cases"]
+
+
+def case(case_id: str) -> pytest.MarkDecorator:
+    """Puts the id of an attack case into the id of the test that covers it."""
+    assert any(each["id"] == case_id for each in CASES) or case_id.startswith("RF-"), case_id
+    return pytest.mark.parametrize("attack", [case_id], ids=[case_id])
+
+
+def a_session(now: float = 0.0, **changes: Any) -> Session:
+    """A session signed in at `now` with every optional part present. Everything secret in it contains `canary`."""
+    tag = uuid4().hex
+    session = Session(
+        key=new_session_id().key,
+        version=1,
+        rotation=1,
+        issuer="https://example.okta.com",
+        client_id="0oa-client",
+        user=User(f"00u-canary-{tag}", f"Canary.{tag}@Example.com", {"name": "Zoë Canary", "groups": ["a", "b"]}),
+        tokens=Tokens(
+            f"access-canary-{tag}", now + 3500, now + 3400, now, f"refresh-canary-{tag}", f"id-canary-{tag}", "openid"
+        ),
+        signed_in_at=now,
+        ends_at=now + 43_200.0,
+        attempt=RefreshAttempt(f"attempt-{tag}", 1, now, now + 10.0, denied_at=now),
+        alternate=Alternate(f"alternate-canary-{tag}", rotation=1, tries=2),
+        refused="0123456789abcdef",
+        sid=f"sid-canary-{tag}",
+        browser=f"browser-canary-{tag}",
+        auth_time=now,
+        acr="urn:okta:loa:2fa:any",
+    )
+    return replace(session, **changes)
+
+
+def next_version(session: Session, **changes: Any) -> Session:
+    return replace(session, version=session.version + 1, **changes)
+
+
+async def eventually(attempt: Callable[[], object]) -> object:
+    """Repeats what is refused as unavailable, as callers do, until it is done."""
+    async with asyncio.timeout(20):
+        while True:
+            try:
+                return await attempt()  # type: ignore[misc]
+            except StoreUnavailable:
+                await asyncio.sleep(0.05)

@@ -1,0 +1,7 @@
+"""Every store keeps the contract."""
+
+from tests.storage.contract import SessionStoreContract
+
+
+class TestContract(SessionStoreContract):
+    """Runs once for each kind of store in `conftest.kind`."""

@@ -1,0 +1,116 @@
+"""Index entries, expiry, rights, and what an error may say."""
+
+import traceback
+
+import pytest
+
+from bff.errors import StoreUnavailable
+from bff.session.sealing import KeyRing
+from bff.session.session import EndReason, Session
+from bff.session.store import SessionStore
+from bff.storage import index
+from bff.storage.open_store import open_store
+from bff.storage.redis import ACL, ACL_CLUSTER
+from tests.redis_servers import RedisServer
+from tests.storage.example_session import a_session, case, next_version
+
+
+def entries_of(ring: KeyRing, session: Session) -> str:
+    return f"bff:by-sub:{index.hashes(ring, 'sub', session.user.sub)[0]}"
+
+
+@case("ST-017")
+async def test_an_entry_without_a_record_is_dropped_once_it_is_old_enough(
+    own_server: RedisServer, store: SessionStore, ring: KeyRing, attack: str
+) -> None:
+    session, gone = a_session(await store.now()), a_session()
+    await store.create(session)
+    entries = entries_of(ring, session)
+    now = int(await store.now() * 1000)
+    own_server.ask("HSET", entries, gone.key, f"{now + 10_000}:{now - 3_600_000}")
+    own_server.ask("HSET", entries, a_session().key, f"{now + 10_000}:{now}")  # its record is about to be written
+    own_server.ask("HSET", entries, "* nonsense", "nonsense")
+    assert list(await store.find("sub", session.user.sub)) == [session]
+    assert own_server.ask("HLEN", entries) == 2
+    assert own_server.ask("HEXISTS", entries, session.key) == 1
+
+
+@case("ST-017")
+async def test_a_list_of_entries_does_not_grow_for_ever(
+    own_server: RedisServer, store: SessionStore, ring: KeyRing, attack: str
+) -> None:
+    first = a_session(await store.now())
+    entries = entries_of(ring, first)
+    now = int(await store.now() * 1000)
+    for _ in range(500):
+        own_server.ask("HSET", entries, a_session().key, f"{now - 1}:{now - 10}")
+    for _ in range(32):
+        await store.create(a_session(await store.now(), user=first.user))
+    assert own_server.ask("HLEN", entries) <= 64
+    left = own_server.ask("PTTL", entries)
+    assert 43_200_000 < left <= 43_200_000 + 86_400_000
+
+
+async def test_every_key_expires(own_server: RedisServer, store: SessionStore) -> None:
+    session, ended = a_session(await store.now()), a_session(await store.now())
+    await store.create(session)
+    await store.create(ended)
+    await store.replace(next_version(session, sid="new"), 1)
+    await store.delete(ended.key, EndReason.OPERATOR)
+    await store.leave_end("browser", EndReason.IDLE)
+    await store.claim_once("jti", await store.now() + 60)
+    await store.mark("sub", await store.now(), await store.now() + 60)
+    await store.ping()
+    keys = own_server.ask("KEYS", "*")
+    assert len(keys) >= 9
+    assert [key for key in keys if own_server.ask("PTTL", key) < 0] == []
+
+
+@case("ST-023")
+async def test_a_user_with_the_documented_rights_can_do_everything(
+    own_server: RedisServer, ring: KeyRing, attack: str
+) -> None:
+    own_server.ask("ACL", "SETUSER", "bff", "on", ">s3cret/+?", "~bff:*", *ACL.split())
+    store = open_store(f"redis://bff:s3cret%2F%2B%3F@127.0.0.1:{own_server.port}", ring)
+    session = a_session(await store.now())
+    await store.ping()
+    await store.create(session)
+    await store.touch(session.key, await store.now() + 1)
+    assert (await store.replace(next_version(session, sid="new"), 1)).done
+    assert len(await store.find("sid", "new")) == 1
+    assert await store.claim_once("jti", await store.now() + 60)
+    assert await store.delete(session.key, EndReason.OPERATOR) is not None
+    assert await store.peek_end(session.key) is EndReason.OPERATOR
+    assert await store.take_end(session.key) is EndReason.OPERATOR
+    await store.mark("sub", await store.now(), await store.now() + 60)
+    assert await store.marked("sub") is not None
+    assert [reading async for reading in store.all()] == []
+    own_server.ask("ACL", "SETUSER", "bff", "-evalsha", "-eval")
+    with pytest.raises(StoreUnavailable, match="NoPermission"):
+        await store.create(session)
+    await store.close()
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:1", "OWN"])
+async def test_no_error_tells_the_password(own_server: RedisServer, ring: KeyRing, host: str) -> None:
+    for scheme, path in (("redis", ""), ("redis+cluster", ""), ("redis+sentinel", "/service")):
+        where = host.replace("OWN", f"127.0.0.1:{own_server.port}")
+        store = open_store(f"{scheme}://someone:hunter2@{where}{path}?sentinel_password=hunter3", ring)
+        with pytest.raises(StoreUnavailable) as refusal:
+            await store.now()
+        told = "".join(traceback.format_exception(refusal.value)) + repr(store) + repr(refusal.value)
+        assert "hunter" not in told
+        await store.close()
+
+
+@case("ST-023")
+async def test_a_cluster_needs_two_rights_more(redis_cluster: list[RedisServer], ring: KeyRing, attack: str) -> None:
+    for server in redis_cluster:
+        server.ask("ACL", "SETUSER", "bff", "on", ">s3cret", "~bff:*", *ACL.split(), *ACL_CLUSTER.split())
+    store = open_store(f"redis+cluster://bff:s3cret@127.0.0.1:{redis_cluster[1].port}", ring)
+    session = a_session(await store.now())
+    await store.ping()
+    await store.create(session)
+    assert list(await store.find("sub", session.user.sub)) == [session]
+    assert await store.delete(session.key, EndReason.OPERATOR) == session
+    await store.close()

@@ -1,0 +1,1 @@
+"""Which trace a request belongs to, and what leaves the process about it."""
