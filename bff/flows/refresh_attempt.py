@@ -76,30 +76,46 @@ class RefreshAttempts:
         """None when there was nothing to do after all. Raises StoreUnavailable if the reservation can't be written, and
         ProviderUnavailable while the provider throttles us: then nothing was reserved or sent."""
         with tracing.span("refresh", "internal") as span:
-            # The slot is taken before the reservation is written: a lease never runs while its holder queues. It is
-            # given back before the outcome is written: a store that is away must not keep others from asking.
-            async with slots:
-                reserved, clock = await self._reserve(key, refused, resend=resend)
-                if reserved is None:
-                    return None
-                began = self._monotonic()
-                answer = await self._send(reserved, clock)
+            sent = await self._reserve_and_send(key, refused, resend=resend, slots=slots)
+            if sent is None:
+                return None
+            reserved, clock, answer, seconds = sent
             if isinstance(answer, Postponed) and answer.client_wide:
                 self._calls.hold(answer.retry_after)
             result = await self._record(reserved, answer, clock)
-            outcome = self._tell(reserved, answer, result, self._monotonic() - began)
+            outcome = self._tell(reserved, answer, result, seconds)
             span.set("bff.refresh.outcome", outcome)
             return result
 
-    async def _reserve(
-        self, key: SessionKey, refused: str | None, *, resend: bool
-    ) -> tuple[Session | None, StoreClock]:
+    async def _reserve_and_send(
+        self, key: SessionKey, refused: str | None, *, resend: bool, slots: asyncio.Semaphore
+    ) -> tuple[Session, StoreClock, TokenAnswer, float] | None:
+        """The reservation, its clock, the answer and the seconds it took."""
+        turn = False
         while True:
-            asked_at = self._monotonic()
+            # The slot is taken before the reservation is written: a lease never runs while its holder queues. It is
+            # given back before the outcome is written: a store that is away must not keep others from asking.
+            async with slots:
+                reservation = await self._reserve(key, refused, resend=resend, turn=turn)
+                if reservation is None:
+                    return None
+                if not isinstance(reservation, float):
+                    reserved, clock = reservation
+                    began = self._monotonic()
+                    answer = await self._send(reserved, clock)
+                    return reserved, clock, answer, self._monotonic() - began
+            # Without a slot: whoever has many sessions queues behind themselves, and nobody else does.
+            await asyncio.sleep(reservation)
+            turn = True
+
+    async def _reserve(
+        self, key: SessionKey, refused: str | None, *, resend: bool, turn: bool
+    ) -> tuple[Session, StoreClock] | float | None:
+        """The record as reserved, None when there is nothing to do, or the seconds until it is this person's `turn`."""
+        while True:
             reading = await self._store.get(key)
-            clock = StoreClock(reading.now, asked_at, self._monotonic)
             if reading.session is None:
-                return None, clock
+                return None
             decision = decide(
                 reading.session,
                 reading.now,
@@ -110,9 +126,10 @@ class RefreshAttempts:
                 resend=resend,
             )
             if not isinstance(decision, SendRefresh):
-                return None, clock
-            if await self._must_wait(decision.reserved):
-                continue
+                return None
+            if (wait := self._wait_of(decision.reserved, turn=turn)) > 0:
+                return wait
+            turn = True
             # Write before send: the attempt is durable before the provider hears of it, or a crash would forget it.
             asked_at = self._monotonic()
             replaced = await self._store.replace(decision.reserved, reading.session.version)
@@ -120,17 +137,14 @@ class RefreshAttempts:
                 return decision.reserved, StoreClock(replaced.now, asked_at, self._monotonic)
             metrics.STORE_CONFLICTS.inc()
 
-    async def _must_wait(self, reserved: Session) -> bool:
-        """Keeps the provider's limits; True after a wait. Raises ProviderUnavailable while it throttles us all."""
+    def _wait_of(self, reserved: Session, *, turn: bool) -> float:
+        """Seconds that the provider's limits ask for. Raises ProviderUnavailable while it throttles us all."""
         attempt = reserved.attempt
         if attempt is not None and attempt.restore_first_sent_at is not None:
-            return False  # an answer that got lost is asked for again whatever the limits say: the grace is running
+            return 0.0  # an answer that got lost is asked for again whatever the limits say: the grace is running
         if (left := self._calls.held()) > 0:
             raise ProviderUnavailable(retry_after=math.ceil(left))
-        if (wait := self._calls.turn_of(reserved.user.sub)) > 0:
-            await asyncio.sleep(wait + 0.001)  # a clock may round the rest of it to nothing
-            return True
-        return False
+        return 0.0 if turn else self._calls.turn_of(reserved.user.sub)
 
     async def _send(self, reserved: Session, clock: StoreClock) -> TokenAnswer:
         attempt, refresh_token = reserved.attempt, reserved.tokens.refresh_token

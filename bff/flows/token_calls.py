@@ -29,18 +29,18 @@ class TokenCalls:
         return max(0.0, self._held_until - self._monotonic())
 
     def turn_of(self, sub: str) -> float:
-        """0 when this person's call may go now, and it is counted; else the seconds to wait before asking again."""
+        """Seconds until this person's next call may go, 0 when it may now. The turn is taken: whoever asks next is
+        given a later one, so that nobody is overtaken while they wait."""
         now = self._monotonic()
-        calls = self._of_person.get(sub)
-        if calls is None:
+        turns = self._of_person.get(sub)
+        if turns is None:
             if len(self._of_person) >= REMEMBERED:
                 self._forget(now)
-            calls = self._of_person[sub] = deque(maxlen=PER_PERSON)
-        if len(calls) == PER_PERSON and now < calls[0] + WINDOW:
-            return calls[0] + WINDOW - now
-        calls.append(now)
-        return 0.0
+            turns = self._of_person[sub] = deque(maxlen=PER_PERSON)
+        turn = max(now, turns[0] + WINDOW) if len(turns) == PER_PERSON else now
+        turns.append(turn)
+        return turn - now
 
     def _forget(self, now: float) -> None:
-        for sub in [sub for sub, calls in self._of_person.items() if calls[-1] + WINDOW <= now]:
+        for sub in [sub for sub, turns in self._of_person.items() if turns[-1] + WINDOW <= now]:
             del self._of_person[sub]

@@ -1,7 +1,11 @@
 """The provider's limits are kept by us: four calls a second for a person, none while it throttles the client."""
 
+import asyncio
 from pathlib import Path
 
+import pytest
+
+from bff.flows import token_calls
 from bff.flows.token_calls import LONGEST_HOLD, PER_PERSON, TokenCalls
 from demo.simulator.grants import RotationPolicy
 from tests.journeys.world import small_world
@@ -20,11 +24,34 @@ def test_a_person_has_four_calls_a_second_and_the_fifth_waits_for_the_first_to_a
     calls = TokenCalls(clock)
     for _ in range(PER_PERSON):
         assert calls.turn_of("alice") == 0.0
-        clock.now += 0.1
-    assert 0.59 < calls.turn_of("alice") < 0.61
+        clock.now += 0.125
+    assert calls.turn_of("alice") == 0.5
     assert calls.turn_of("bob") == 0.0
-    clock.now += 0.61
+    assert [calls.turn_of("alice") for _ in range(5)] == [0.625, 0.75, 0.875, 1.5, 1.625], "each has a turn of its own"
+    clock.now += 3.0
     assert calls.turn_of("alice") == 0.0
+
+
+async def test_whoever_has_many_sessions_keeps_nobody_else_waiting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(token_calls, "WINDOW", 3600.0)
+    policy = RotationPolicy(access_token_lifetime=300)
+    async with small_world(tmp_path, rotation=policy, refresh_concurrency="1") as world:
+        many, other = [world.browser() for _ in range(PER_PERSON + 2)], world.browser()
+        for browser in many:
+            await browser.sign_in("alice@example.com")
+        await other.sign_in("bob@example.com")
+        world.advance(301)
+        queue = [asyncio.create_task(browser.fetch("/api/x")) for browser in many]
+        while sum(call.done() for call in queue) < PER_PERSON:
+            await asyncio.sleep(0.01)
+        assert (await other.fetch("/api/x")).status_code == 200
+        assert sum(call.done() for call in queue) == PER_PERSON, "the others wait for an hour, and bob did not"
+        for task in asyncio.all_tasks():
+            if task.get_name() == "refresh":
+                task.cancel()
+        assert sorted(answer.status_code for answer in await asyncio.gather(*queue)) == [200] * PER_PERSON + [503] * 2
 
 
 def test_a_hold_ends_when_the_provider_said_and_never_lasts_longer_than_a_bucket() -> None:

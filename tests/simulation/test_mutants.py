@@ -96,12 +96,12 @@ MUTANTS = [
     ),
     mutant(
         "the slot is taken after the reservation",
-        (RefreshAttempts, "attempt", "async with slots:", "if True:"),
+        (RefreshAttempts, "_reserve_and_send", "async with slots:", "if True:"),
         (
             RefreshAttempts,
-            "attempt",
+            "_reserve_and_send",
             "answer = await self._send(reserved, clock)",
-            "async with slots:\n                answer = await self._send(reserved, clock)",
+            "async with slots:\n                    answer = await self._send(reserved, clock)",
         ),
     ),
     mutant(
