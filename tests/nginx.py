@@ -76,7 +76,7 @@ async def running_nginx(folder: Path, config: str, port: int) -> AsyncIterator[N
     with (folder / "out.log").open("wb") as log:
         process = subprocess.Popen(arguments, stdout=log, stderr=log)
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while True:
                 with contextlib.suppress(OSError):
                     _, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -87,4 +87,4 @@ async def running_nginx(folder: Path, config: str, port: int) -> AsyncIterator[N
         yield
     finally:
         process.terminate()
-        await asyncio.to_thread(process.wait, 10)
+        await asyncio.to_thread(process.wait, 60)

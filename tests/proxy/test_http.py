@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from bff.proxy import pool
 from bff.proxy.upstream import Route, Upstream
 from tests.proxy.wire import (
     OURS,
+    PATIENCE,
     Heard,
     TokenOfUser,
     Users,
@@ -33,6 +35,12 @@ SIZES = pytest.mark.parametrize(
     "size",
     [pytest.param(64 * MIB, id="64-MiB"), pytest.param(1024 * MIB, id="1-GiB", marks=pytest.mark.long)],
 )
+
+
+@pytest.fixture(autouse=True)
+def rests_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A connection that rests is used again, however long a test is held up between two requests."""
+    monkeypatch.setattr(pool, "IDLE_LIFE", PATIENCE)
 
 
 def resident() -> int:
@@ -182,7 +190,7 @@ async def test_an_answer_that_nobody_asked_for_closes_the_resting_connection_PX_
         with bff(route(upstream)) as port:
             answers = [await fetch(port, "/api/x")]
             first_was_read.set()
-            await asyncio.wait_for(upstream.hung_up.wait(), 5)
+            await asyncio.wait_for(upstream.hung_up.wait(), PATIENCE)
             answers.append(await fetch(port, "/api/x"))
     assert [answer.body for answer in answers] == [b"abc"] * 2
     assert upstream.connections == 2
@@ -231,7 +239,7 @@ async def test_server_sent_events_arrive_one_by_one() -> None:
             async with closing(port) as (reader, writer):
                 writer.write(f"GET /api/x HTTP/1.1\r\nhost: a\r\n{OURS}cookie: user=alice\r\n\r\n".encode())
                 await read_head(reader)
-                async with asyncio.timeout(10):
+                async with asyncio.timeout(PATIENCE):
                     async for chunk in read_chunks(reader):
                         seen.put_nowait(chunk.decode())
 
@@ -366,10 +374,10 @@ async def test_a_client_that_hangs_up_ends_the_upstream_request_PX_066(phase: st
                 if phase == "mid-upload":
                     head += "content-length: 1000\r\n"
                 writer.write(head.encode() + b"\r\n" + (b"some" if phase == "mid-upload" else b""))
-                await asyncio.wait_for(asked.wait(), 5)
+                await asyncio.wait_for(asked.wait(), PATIENCE)
                 if phase == "mid-body":
                     await read_head(reader)
-            await asyncio.wait_for(upstream.hung_up.wait(), 5)
+            await asyncio.wait_for(upstream.hung_up.wait(), PATIENCE)
             # And the product serves on.
             assert (await fetch(port, "/api/y", "connection: close", method="TRACE")).status == 405
 
@@ -384,7 +392,7 @@ async def test_an_upstream_that_answers_before_the_upload_is_over_is_heard() -> 
             async with closing(port) as (reader, writer):
                 head = f"PUT /api/x HTTP/1.1\r\nhost: a\r\n{OURS}cookie: user=alice\r\ncontent-length: 1000\r\n\r\n"
                 writer.write(head.encode() + b"some")
-                answer = await asyncio.wait_for(read_answer(reader), 5)
+                answer = await asyncio.wait_for(read_answer(reader), PATIENCE)
     assert (answer.status, answer.body) == (413, b"no")
 
 
@@ -413,7 +421,7 @@ async def test_an_upstream_that_nobody_runs_is_502_and_one_that_says_nothing_is_
         return not await reader.read(1)
 
     async with raw_upstream(silent) as upstream:
-        nobody = Route("/nobody", Upstream.parse("http://127.0.0.1:1"))
+        nobody = Route("/nobody", Upstream.parse("http://127.0.0.1:1"), connect_timeout=PATIENCE)
         with bff(route(upstream, timeout=0.2), nobody) as port:
             refused = await fetch(port, "/nobody/x?secret=1")
             late = await fetch(port, "/api/x")
@@ -467,7 +475,7 @@ async def test_a_redirect_is_passed_on_and_never_followed_PX_063_PX_064() -> Non
         return True
 
     async with raw_upstream(redirect) as upstream:
-        to = Route("/api", Upstream.parse(upstream.url + "/v1"), strip_prefix=True)
+        to = Route("/api", Upstream.parse(upstream.url + "/v1"), strip_prefix=True, connect_timeout=PATIENCE)
         with bff(to) as port:
             answers = {path: await fetch(port, f"/api/{path}") for path in ("own", "meta", "outside", "far")}
     assert {path: answer.one("location") for path, answer in answers.items()} == {

@@ -14,7 +14,19 @@ from pathlib import Path
 import pytest
 
 from tests.nginx import nginx
-from tests.proxy.wire import Answer, Heard, RawUpstream, ask, bff_beside, fetch, ok, raw_upstream, read_answer, route
+from tests.proxy.wire import (
+    PATIENCE,
+    Answer,
+    Heard,
+    RawUpstream,
+    ask,
+    bff_beside,
+    fetch,
+    ok,
+    raw_upstream,
+    read_answer,
+    route,
+)
 
 OURS = "Sec-Fetch-Site: same-origin\r\nX-CSRF: 1\r\nCookie: user=alice; theme=dark\r\n"
 END = "Connection: close\r\n\r\n"
@@ -228,8 +240,8 @@ async def test_a_request_inside_a_body_is_a_body_PX_050(kind: str, tmp_path: Pat
     async with front(kind, tmp_path) as (port, upstream):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write((outer + get("/api/next")).encode())
-        statuses = [(await asyncio.wait_for(read_answer(reader), 10)).status for _ in range(2)]
-        assert await asyncio.wait_for(reader.read(), 10) == b""
+        statuses = [(await asyncio.wait_for(read_answer(reader), PATIENCE)).status for _ in range(2)]
+        assert await asyncio.wait_for(reader.read(), PATIENCE) == b""
         writer.close()
     assert statuses == [200, 200]
     assert [(heard.target, heard.body) for heard in upstream.heard] == [
@@ -256,7 +268,7 @@ async def test_a_hundred_requests_at_once_are_answered_in_order_PX_056(kind: str
         port = fronted if kind == "nginx" else behind
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write("".join(f"GET {target} HTTP/1.1\r\nHost: a\r\n{OURS}\r\n" for target in wanted).encode())
-        answers = [await asyncio.wait_for(read_answer(reader), 20) for _ in wanted]
+        answers = [await asyncio.wait_for(read_answer(reader), PATIENCE) for _ in wanted]
         writer.close()
     assert [answer.body.decode() for answer in answers] == wanted
     assert [heard.target for heard in upstream.heard] == wanted

@@ -14,6 +14,7 @@ from tests.nginx import nginx
 from tests.proxy.test_websocket import browser, closing_of, socket_upstream, to
 from tests.proxy.wire import (
     OURS,
+    PATIENCE,
     Heard,
     TokenOfUser,
     Users,
@@ -89,7 +90,7 @@ async def test_events_arrive_one_by_one_and_break_off_when_the_session_ends(tmp_
         await read_head(reader)
         number, whole = 0, False
         try:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(PATIENCE):
                 async for chunk in read_chunks(reader):
                     number += 1
                     if number == 5:
@@ -126,6 +127,6 @@ async def test_a_client_that_hangs_up_ends_the_upstream_request_PX_066(tmp_path:
     async with raw_upstream(hang) as upstream, fronted(tmp_path, route(upstream)) as port:
         _, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(f"GET /api/x HTTP/1.1\r\nhost: a\r\n{OURS}cookie: user=alice\r\n\r\n".encode())
-        await asyncio.wait_for(asked.wait(), 10)
+        await asyncio.wait_for(asked.wait(), PATIENCE)
         writer.close()
-        await asyncio.wait_for(upstream.hung_up.wait(), 10)
+        await asyncio.wait_for(upstream.hung_up.wait(), PATIENCE)

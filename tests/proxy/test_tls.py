@@ -17,7 +17,7 @@ from bff.from_settings import route_table
 from bff.proxy.upstream import Route
 from bff.settings import load_settings
 from tests.proxy.certificates import Authority, Issued, server_context
-from tests.proxy.wire import PUBLIC, bff_beside, fetch
+from tests.proxy.wire import PATIENCE, PUBLIC, bff_beside, fetch
 from tests.settings.world import with_changes
 
 
@@ -42,7 +42,7 @@ async def tls_upstream(context: ssl.SSLContext) -> AsyncIterator[tuple[str, list
 
 def route(url: str, prefix: str = "/api", **files: Path) -> dict[str, object]:
     named = {name: str(path) for name, path in files.items()}
-    return {"prefix": prefix, "upstream": url, "websocket": True, **named}
+    return {"prefix": prefix, "upstream": url, "websocket": True, "connect_timeout": PATIENCE, **named}
 
 
 def routes(*said: dict[str, object]) -> tuple[Route, ...]:
@@ -52,9 +52,11 @@ def routes(*said: dict[str, object]) -> tuple[Route, ...]:
 
 async def echoed(port: int, path: str = "/api/x") -> str | bytes:
     url, cookies = f"ws://127.0.0.1:{port}{path}", {"Cookie": "user=alice"}
-    async with connect(url, origin=Origin(PUBLIC), additional_headers=cookies, proxy=None) as connection:
+    async with connect(
+        url, origin=Origin(PUBLIC), additional_headers=cookies, proxy=None, open_timeout=PATIENCE
+    ) as connection:
         await connection.send("hello")
-        return await asyncio.wait_for(connection.recv(), 10)
+        return await asyncio.wait_for(connection.recv(), PATIENCE)
 
 
 async def test_an_upstream_is_trusted_by_its_routes_own_authority_and_no_other(tmp_path: Path) -> None:

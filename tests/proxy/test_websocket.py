@@ -20,7 +20,19 @@ from websockets.typing import Origin
 from bff.proxy.upstream import Route, Upstream
 from bff.session.session import EndReason
 from bff.session.stream_end import AccessTokenExpired, SessionEnded, StreamEnd
-from tests.proxy.wire import PUBLIC, Answer, TokenOfUser, Users, ask, bff_beside, ok, raw_upstream, route, says
+from tests.proxy.wire import (
+    PATIENCE,
+    PUBLIC,
+    Answer,
+    TokenOfUser,
+    Users,
+    ask,
+    bff_beside,
+    ok,
+    raw_upstream,
+    route,
+    says,
+)
 
 KIB = 1024
 MIB = 1 << 20
@@ -36,29 +48,30 @@ async def echo(connection: ServerConnection) -> None:
 @asynccontextmanager
 async def socket_upstream(handler: Handler = echo, **options: Any) -> AsyncIterator[str]:
     """A WebSocket server of its own; gives its URL."""
-    async with serve(handler, "127.0.0.1", 0, **{"max_size": None, "compression": None, **options}) as server:
+    async with serve(
+        handler, "127.0.0.1", 0, **{"max_size": None, "compression": None, "open_timeout": PATIENCE, **options}
+    ) as server:
         yield f"http://127.0.0.1:{next(iter(server.sockets)).getsockname()[1]}"
 
 
 def to(url: str, **options: Any) -> Route:
-    return Route(**{"prefix": "/api", "upstream": Upstream.parse(url), "websocket": True, **options})
+    upstream = Upstream.parse(url)
+    return Route(**{"prefix": "/api", "upstream": upstream, "websocket": True, "connect_timeout": PATIENCE, **options})
 
 
 @asynccontextmanager
 async def browser(port: int, path: str = "/api/socket", **options: Any) -> AsyncIterator[ClientConnection]:
     """A browser's WebSocket on our page, as Alice. It offers compression, as browsers do."""
     cookies = {"Cookie": "user=alice; theme=dark; __Host-Http-session=x"}
-    async with connect(
-        f"ws://127.0.0.1:{port}{path}",
-        **{"origin": Origin(PUBLIC), "additional_headers": cookies, "max_size": None, "proxy": None, **options},
-    ) as connection:
+    usual = {"origin": Origin(PUBLIC), "additional_headers": cookies, "max_size": None, "open_timeout": PATIENCE}
+    async with connect(f"ws://127.0.0.1:{port}{path}", **{"proxy": None, **usual, **options}) as connection:
         yield connection
 
 
 async def closing_of(connection: ClientConnection | ServerConnection) -> tuple[int, str]:
     """The close frame that came: code and reason."""
     with contextlib.suppress(ConnectionClosed):
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             while True:
                 await connection.recv()
     assert connection.close_code is not None
@@ -174,7 +187,7 @@ async def test_the_upstream_hears_how_the_browser_closed(said: tuple[int, str]) 
     async with socket_upstream(listen) as url, bff_beside(to(url)) as port:
         async with browser(port) as page:
             await page.close(*said)
-        assert await asyncio.wait_for(heard.get(), 10) == said
+        assert await asyncio.wait_for(heard.get(), PATIENCE) == said
 
 
 async def test_a_browser_that_vanishes_is_gone_for_the_upstream_too() -> None:
@@ -185,7 +198,7 @@ async def test_a_browser_that_vanishes_is_gone_for_the_upstream_too() -> None:
 
     async with socket_upstream(listen) as url, bff_beside(to(url)) as port, browser(port) as page:
         page.transport.abort()
-        assert await asyncio.wait_for(heard.get(), 10) == (1001, "")
+        assert await asyncio.wait_for(heard.get(), PATIENCE) == (1001, "")
 
 
 @pytest.mark.parametrize("how", ["dies", "breaks the protocol"])
@@ -244,7 +257,7 @@ async def test_a_websocket_is_cut_with_a_code_of_its_own(end: StreamEnd, heard: 
             await alice.has_streams(1)
             alice.end_streams(end)
             assert await closing_of(page) == heard
-        assert await asyncio.wait_for(upstream_heard.get(), 10) == (1001, "")
+        assert await asyncio.wait_for(upstream_heard.get(), PATIENCE) == (1001, "")
         await alice.has_streams(0)
 
 
@@ -263,7 +276,7 @@ async def test_a_browser_that_reads_nothing_is_cut_all_the_same() -> None:
             await alice.has_streams(1)
             await page.recv()
             alice.end_streams(SessionEnded())
-            await asyncio.wait_for(gone.wait(), 10)
+            await asyncio.wait_for(gone.wait(), PATIENCE)
             await alice.has_streams(0)
             page.transport.abort()
 

@@ -26,6 +26,7 @@ from bff.session.stream_end import StreamEnd
 
 PUBLIC = "https://app.example"
 OURS = "sec-fetch-site: same-origin\r\nx-csrf: 1\r\n"  # what our own page's fetch says
+PATIENCE = 60.0  # seconds for what must come, and whose time is not what a test is about
 
 
 @dataclass
@@ -157,7 +158,7 @@ class TokenOfUser:
 
     async def has_streams(self, count: int) -> None:
         """Returns when so many are open."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             while len(self.streams) != count:
                 await asyncio.sleep(0.01)
 
@@ -220,11 +221,11 @@ def serve(app: Any, *, close: Callable[[], None] = lambda: None, http: Any = Htt
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
     thread.start()
     try:
-        assert ready.wait(10)
+        assert ready.wait(PATIENCE)
         yield listening.getsockname()[1]
     finally:
         server.should_exit = True
-        thread.join(10)
+        thread.join(PATIENCE)
         listening.close()
         assert not thread.is_alive()
 
@@ -254,7 +255,8 @@ async def bff_beside(*routes: Route, users: Users | None = None) -> AsyncIterato
 
 
 def route(upstream: RawUpstream, **options: Any) -> Route:
-    return Route(**{"prefix": "/api", "upstream": Upstream.parse(upstream.url), **options})
+    # By itself a connection is given up after five seconds, and then the answer is another one.
+    return Route(**{"prefix": "/api", "upstream": Upstream.parse(upstream.url), "connect_timeout": PATIENCE, **options})
 
 
 @dataclass
@@ -300,7 +302,7 @@ async def ask(port: int, raw: bytes | str, *, to_head: bool = False) -> Answer:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
         writer.write(raw.encode("latin-1") if isinstance(raw, str) else raw)
-        return await asyncio.wait_for(read_answer(reader, to_head=to_head), 10)
+        return await asyncio.wait_for(read_answer(reader, to_head=to_head), PATIENCE)
     finally:
         writer.close()
 
