@@ -4,7 +4,7 @@ import asyncio
 import gzip
 import socket
 import tracemalloc
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
@@ -14,6 +14,7 @@ from bff.provider.http_exchange import HttpAnswer, HttpExchange, Outcome
 from tests.provider.wire import Behaviour, Request, Wire, answer, head, reset, stall, wire
 
 LIMIT = 256 * 1024
+WITHIN = 60.0  # seconds; where they are to run out, a test lets them pass by `time_passes`
 
 
 @pytest.fixture
@@ -23,7 +24,27 @@ async def http() -> AsyncIterator[HttpExchange]:
     await exchange.close()
 
 
-async def post(http: HttpExchange, provider: Wire, *, within: float = 5.0, **more: object) -> Outcome:
+@pytest.fixture
+async def time_passes(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """Moves the loop's clock on by so many seconds, in the very moment that a test is about: no stall comes before."""
+    loop, ahead = asyncio.get_running_loop(), 0.0
+    clock = loop.time
+
+    def jump(seconds: float) -> None:
+        nonlocal ahead
+        ahead += seconds
+
+    monkeypatch.setattr(loop, "time", lambda: clock() + ahead)
+    return jump
+
+
+async def some_turns() -> None:
+    """In which this loop delivers whatever has been written on loopback."""
+    for _ in range(50):
+        await asyncio.sleep(0)
+
+
+async def post(http: HttpExchange, provider: Wire, *, within: float = WITHIN, **more: object) -> Outcome:
     return await http.send(
         "POST",
         f"{provider.issuer}/token",
@@ -37,7 +58,12 @@ async def post(http: HttpExchange, provider: Wire, *, within: float = 5.0, **mor
 async def test_a_form_goes_out_as_a_server_sends_it_and_the_answer_comes_back(http: HttpExchange) -> None:
     async with wire() as provider:
         outcome = await http.send(
-            "POST", f"{provider.issuer}/token", within=5, limit=LIMIT, form={"a": "b c&d=é"}, headers={"x-own": "1"}
+            "POST",
+            f"{provider.issuer}/token",
+            within=WITHIN,
+            limit=LIMIT,
+            form={"a": "b c&d=é"},
+            headers={"x-own": "1"},
         )
         assert isinstance(outcome, HttpAnswer)
         assert (outcome.status, outcome.complete) == (200, True)
@@ -79,7 +105,7 @@ async def test_a_configured_proxy_is_used(http: HttpExchange) -> None:
     async with wire() as proxy:
         proxy.routes["http://provider.example/token"] = answer(200, b"{}")
         exchange = HttpExchange(proxy=proxy.issuer)
-        outcome = await exchange.send("GET", "http://provider.example/token", within=5, limit=LIMIT)
+        outcome = await exchange.send("GET", "http://provider.example/token", within=WITHIN, limit=LIMIT)
         assert isinstance(outcome, HttpAnswer)
         await exchange.close()
 
@@ -159,13 +185,13 @@ async def test_a_closed_port_proves_that_nothing_was_sent(http: HttpExchange) ->
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{unused.getsockname()[1]}/token"
-        outcome = await http.send("POST", url, within=5, limit=LIMIT, form={"a": "b"})
+        outcome = await http.send("POST", url, within=WITHIN, limit=LIMIT, form={"a": "b"})
     assert isinstance(outcome, NoAnswer)
     assert not outcome.may_have_been_sent  # RF-001
 
 
 async def test_a_name_that_does_not_resolve_proves_that_nothing_was_sent(http: HttpExchange) -> None:
-    outcome = await http.send("POST", "http://nowhere.invalid/token", within=5, limit=LIMIT, form={"a": "b"})
+    outcome = await http.send("POST", "http://nowhere.invalid/token", within=WITHIN, limit=LIMIT, form={"a": "b"})
     assert isinstance(outcome, NoAnswer)
     assert not outcome.may_have_been_sent  # RF-001
 
@@ -177,26 +203,30 @@ async def test_a_failed_tls_handshake_proves_that_nothing_was_sent(http: HttpExc
 
     server = await asyncio.start_server(no_tls, "127.0.0.1", 0)
     url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}/token"
-    outcome = await http.send("POST", url, within=5, limit=LIMIT, form={"a": "b"})
+    outcome = await http.send("POST", url, within=WITHIN, limit=LIMIT, form={"a": "b"})
     server.close()
     assert isinstance(outcome, NoAnswer)
     assert not outcome.may_have_been_sent  # RF-001
 
 
-async def test_a_tls_handshake_that_never_ends_proves_that_nothing_was_sent_and_is_hung_up(http: HttpExchange) -> None:
+async def test_a_tls_handshake_that_never_ends_proves_that_nothing_was_sent_and_is_hung_up(
+    http: HttpExchange, time_passes: Callable[[float], None]
+) -> None:
     hung_up = asyncio.Event()
 
     async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readexactly(1)  # its handshake has begun
+        time_passes(WITHIN)
         await reader.read()
         hung_up.set()
         writer.close()
 
     server = await asyncio.start_server(silent, "127.0.0.1", 0)
     url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}/token"
-    outcome = await http.send("POST", url, within=0.2, limit=LIMIT, form={"a": "b"})
+    outcome = await http.send("POST", url, within=WITHIN, limit=LIMIT, form={"a": "b"})
     assert isinstance(outcome, NoAnswer)
     assert not outcome.may_have_been_sent
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(WITHIN):
         await hung_up.wait()
     server.close()
 
@@ -205,7 +235,9 @@ async def test_a_proxy_that_refuses_the_tunnel_proves_that_nothing_was_sent() ->
     async with wire() as proxy:
         proxy.routes["provider.example:443"] = answer(502)
         exchange = HttpExchange(proxy=proxy.issuer)
-        outcome = await exchange.send("POST", "https://provider.example/token", within=5, limit=LIMIT, form={"a": "b"})
+        outcome = await exchange.send(
+            "POST", "https://provider.example/token", within=WITHIN, limit=LIMIT, form={"a": "b"}
+        )
         await exchange.close()
         assert proxy.requests[0].method == "CONNECT"
         assert isinstance(outcome, NoAnswer)
@@ -213,36 +245,54 @@ async def test_a_proxy_that_refuses_the_tunnel_proves_that_nothing_was_sent() ->
 
 
 @pytest.mark.parametrize("behaviour", [pytest.param(stall, id="RF-004 stall"), pytest.param(reset, id="RF-002 reset")])
-async def test_no_answer_after_the_request_left_is_an_unknown_outcome(http: HttpExchange, behaviour: Behaviour) -> None:
-    async with wire(token=behaviour) as provider:
-        outcome = await post(http, provider, within=0.3)
+async def test_no_answer_after_the_request_left_is_an_unknown_outcome(
+    http: HttpExchange, behaviour: Behaviour, time_passes: Callable[[float], None]
+) -> None:
+    async def too_late(request: Request, writer: asyncio.StreamWriter) -> None:
+        if behaviour is stall:
+            time_passes(WITHIN)
+        await behaviour(request, writer)
+
+    async with wire(token=too_late) as provider:
+        outcome = await post(http, provider)
         assert isinstance(outcome, NoAnswer)
         assert outcome.may_have_been_sent
         assert provider.count("/token") == 1
 
 
-async def test_a_status_is_kept_when_its_body_does_not_come_in_time(http: HttpExchange) -> None:
+async def test_a_status_is_kept_when_its_body_does_not_come_in_time(
+    http: HttpExchange, time_passes: Callable[[float], None]
+) -> None:
     async def head_only(_: Request, writer: asyncio.StreamWriter) -> None:
         writer.write(head(429, {"content-length": "20", "retry-after": "7"}))
+        await some_turns()
+        time_passes(WITHIN)
         await writer.wait_closed()
 
     async with wire(token=head_only) as provider:
-        outcome = await post(http, provider, within=0.3)
+        outcome = await post(http, provider)
         assert isinstance(outcome, HttpAnswer)
         assert (outcome.status, outcome.headers["retry-after"], outcome.complete) == (429, "7", False)
 
 
-async def test_a_body_that_drips_does_not_stretch_the_deadline(http: HttpExchange) -> None:
+async def test_a_body_that_drips_does_not_stretch_the_deadline(
+    http: HttpExchange, time_passes: Callable[[float], None]
+) -> None:
+    dripped = 0
+
     async def drip(_: Request, writer: asyncio.StreamWriter) -> None:
+        nonlocal dripped
         writer.write(head(200, {"content-length": "100000"}))
-        while not writer.is_closing():
+        while not writer.is_closing() and dripped < 50:
             writer.write(b"x")
             await writer.drain()
-            await asyncio.sleep(0.02)
+            await some_turns()
+            dripped += 1
+            time_passes(WITHIN / 10)
 
     async with wire(token=drip) as provider:
-        async with asyncio.timeout(10):
-            outcome = await post(http, provider, within=0.3)
+        outcome = await post(http, provider)
+        assert dripped < 20
         assert isinstance(outcome, HttpAnswer)
         assert not outcome.complete
 
@@ -285,7 +335,12 @@ async def test_a_caller_that_is_cancelled_is_cancelled(http: HttpExchange) -> No
 async def test_why_never_repeats_what_was_sent(http: HttpExchange) -> None:
     async with wire(token=reset) as provider:
         outcome = await http.send(
-            "POST", f"{provider.issuer}/token", within=5, limit=LIMIT, form={"secret": "hush"}, headers={"a": "hush"}
+            "POST",
+            f"{provider.issuer}/token",
+            within=WITHIN,
+            limit=LIMIT,
+            form={"secret": "hush"},
+            headers={"a": "hush"},
         )
     assert isinstance(outcome, NoAnswer)
     assert "hush" not in outcome.why
