@@ -16,6 +16,7 @@ from uvicorn._types import ASGISendEvent
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.http11 import Request
+from websockets.protocol import State
 
 from bff.endpoints.response_cycle import ResponseCycle
 from bff.proxy.close_codes import after_cut
@@ -123,12 +124,17 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             self.handshake_complete = True  # or uvicorn would log every refusal as the application's defect
 
     def shutdown(self) -> None:
-        """Closes as the relay does when it comes to it in time: uvicorn would give no reason."""
+        """Closes as the relay does when it comes to it in time: uvicorn would give no reason.
+
+        Who closed first, and reads our answer slowly, is still connected: another frame would raise, and no other
+        connection would be shut down.
+        """
         if self.handshake_complete and not self.close_sent:
-            close = after_cut(ServerStopping())
-            self.queue.put_nowait({"type": "websocket.disconnect", "code": close.code})
-            self.conn.send_close(close.code, close.reason)
-            self.transport.write(b"".join(self.conn.data_to_send()))
+            if self.conn.state is State.OPEN:
+                close = after_cut(ServerStopping())
+                self.queue.put_nowait({"type": "websocket.disconnect", "code": close.code})
+                self.conn.send_close(close.code, close.reason)
+                self.transport.write(b"".join(self.conn.data_to_send()))
             self.close_sent = True
         super().shutdown()
 

@@ -11,12 +11,15 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from uvicorn.server import ServerState
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.http11 import Request, Response
 from websockets.typing import Origin
 
+from bff.cli_serve import server_config
+from bff.endpoints.http_protocol import WebSocketProtocol
 from bff.proxy.upstream import Route, Upstream
 from bff.session.session import EndReason
 from bff.session.stream_end import AccessTokenExpired, SessionEnded, StreamEnd
@@ -279,6 +282,50 @@ async def test_a_browser_that_reads_nothing_is_cut_all_the_same() -> None:
             await asyncio.wait_for(gone.wait(), PATIENCE)
             await alice.has_streams(0)
             page.transport.abort()
+
+
+class Slow(asyncio.Transport):
+    """To a browser that reads nothing: closing takes until it does."""
+
+    def __init__(self) -> None:
+        super().__init__({"sockname": ("127.0.0.1", 1), "peername": ("127.0.0.1", 2), "socket": None})
+        self.told, self.closing = b"", False
+
+    def write(self, data: Any) -> None:
+        self.told += bytes(data)
+
+    def is_closing(self) -> bool:
+        return self.closing
+
+    def close(self) -> None:
+        self.closing = True
+
+    def pause_reading(self) -> None: ...
+
+    def resume_reading(self) -> None: ...
+
+
+async def test_a_server_that_stops_says_nothing_to_a_browser_whose_close_was_answered_and_not_read() -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send({"type": "websocket.accept"})
+        await receive()
+
+    config = server_config(app, lifespan="off")
+    config.load()
+    state, transport = ServerState(), Slow()
+    protocol = WebSocketProtocol(config, state, app_state={})
+    protocol.connection_made(transport)
+    fields = "Host: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+    protocol.data_received(f"GET / HTTP/1.1\r\n{fields}Sec-WebSocket-Key: {'A' * 22}==\r\n\r\n".encode())
+    await asyncio.sleep(0)
+    protocol.data_received(b"\x88\x80\0\0\0\0")
+    assert transport.told.endswith(b"\r\n\r\n\x88\0")
+    assert state.connections == {protocol}
+    protocol.shutdown()  # raised InvalidState, and the server's end with it
+    assert transport.told.endswith(b"\r\n\r\n\x88\0")
+    await asyncio.gather(*state.tasks)
+    protocol.connection_lost(None)
 
 
 async def test_an_open_websocket_is_taken_off_when_it_closes_by_itself() -> None:
