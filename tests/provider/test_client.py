@@ -5,7 +5,7 @@ import base64
 import json
 import logging
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -20,6 +20,7 @@ from bff.provider.client import HttpProvider
 from tests.provider.wire import (
     DISCOVERY,
     GOOD_TOKENS,
+    WITHIN,
     Behaviour,
     Request,
     Wire,
@@ -27,6 +28,7 @@ from tests.provider.wire import (
     answer_json,
     discovery_document,
     reset,
+    some_turns,
     stall,
     wire,
 )
@@ -37,7 +39,7 @@ TWO_SECRETS = client_authentication("client_secret_basic", "0oa1", secrets=["one
 
 @asynccontextmanager
 async def provider_of(world: Wire, auth: ClientAuthentication = BASIC, **more: Any) -> AsyncIterator[HttpProvider]:
-    provider = HttpProvider(world.issuer, auth, **more)
+    provider = HttpProvider(world.issuer, auth, **{"timeout": WITHIN, **more})
     try:
         yield provider
     finally:
@@ -56,7 +58,7 @@ def only_with(secret: str, then: Behaviour) -> Behaviour:
     return send
 
 
-async def refresh(provider: OpenIDProvider, within: float = 5.0) -> TokenAnswer:
+async def refresh(provider: OpenIDProvider, within: float = WITHIN) -> TokenAnswer:
     return await provider.refresh("rt1", answer_within=within)
 
 
@@ -118,11 +120,17 @@ async def test_what_the_provider_says_is_judged_and_never_raised(behaviour: Beha
         assert world.count("/token") == 1
 
 
-async def test_a_stalled_answer_is_given_up_by_the_deadline_of_the_refresh_not_by_the_providers() -> None:
-    async with wire(token=stall) as world, provider_of(world, timeout=60) as provider:
+async def test_a_stalled_answer_is_given_up_by_the_deadline_of_the_refresh_not_by_the_providers(
+    time_passes: Callable[[float], None],
+) -> None:
+    async def too_late(request: Request, writer: asyncio.StreamWriter) -> None:
+        time_passes(WITHIN)
+        await stall(request, writer)
+
+    async with wire(token=too_late) as world, provider_of(world, timeout=10 * WITHIN) as provider:
         await provider.metadata()
-        async with asyncio.timeout(10):
-            said = await refresh(provider, within=0.3)
+        async with asyncio.timeout(2 * WITHIN):
+            said = await refresh(provider)
         assert isinstance(said, NoAnswer)
         assert said.may_have_been_sent
 
@@ -130,7 +138,7 @@ async def test_a_stalled_answer_is_given_up_by_the_deadline_of_the_refresh_not_b
 async def test_metadata_that_does_not_come_proves_that_nothing_was_sent() -> None:
     async with wire() as world, provider_of(world, timeout=60) as provider:
         world.routes[DISCOVERY] = stall
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(WITHIN / 2):
             said = await refresh(provider, within=0.3)
         assert isinstance(said, NoAnswer)
         assert not said.may_have_been_sent
@@ -149,7 +157,7 @@ async def test_a_provider_that_is_down_proves_that_nothing_was_sent() -> None:
 
 async def test_a_refresh_that_may_not_be_sent_any_more_is_not_sent() -> None:
     async with wire() as world, provider_of(world) as provider:
-        said = await provider.refresh("rt1", answer_within=5, may_send=lambda: False)
+        said = await provider.refresh("rt1", answer_within=WITHIN, may_send=lambda: False)
         assert isinstance(said, NoAnswer)
         assert not said.may_have_been_sent
         assert world.count("/token") == 0
@@ -190,16 +198,17 @@ async def test_another_refusal_does_not_try_the_second_secret() -> None:
         assert world.count("/token") == 1
 
 
-async def test_both_secrets_share_one_deadline() -> None:
+async def test_both_secrets_share_one_deadline(time_passes: Callable[[float], None]) -> None:
     """Each attempt alone would be in time, both together are not: the second must not begin a deadline of its own."""
 
     async def slowly(request: Request, writer: asyncio.StreamWriter) -> None:
-        await asyncio.sleep(0.4)
+        time_passes(0.7 * WITHIN)
+        await some_turns()
         await only_with("two", answer_json(GOOD_TOKENS))(request, writer)
 
     async with wire(token=slowly) as world, provider_of(world, TWO_SECRETS) as provider:
         await provider.metadata()
-        said = await refresh(provider, within=0.6)
+        said = await refresh(provider)
         assert isinstance(said, NoAnswer)
         assert said.may_have_been_sent
 
@@ -215,7 +224,7 @@ async def test_the_second_secret_is_not_sent_when_it_has_become_too_late() -> No
         wire(token=only_with("two", answer_json(GOOD_TOKENS))) as world,
         provider_of(world, TWO_SECRETS) as provider,
     ):
-        said = await provider.refresh("rt1", answer_within=5, may_send=may_send)
+        said = await provider.refresh("rt1", answer_within=WITHIN, may_send=may_send)
         assert isinstance(said, NoAnswer)
         assert not said.may_have_been_sent  # what was sent was refused, and consumed nothing
         assert world.count("/token") == 1
@@ -305,7 +314,7 @@ async def test_a_provider_without_userinfo_says_so() -> None:
 
 async def test_a_token_is_revoked_as_the_client() -> None:
     async with wire() as world, provider_of(world) as provider:
-        assert await provider.revoke("rt1", "refresh_token", within=5)
+        assert await provider.revoke("rt1", "refresh_token", within=WITHIN)
         assert world.requests[-1].path == "/revoke"
         assert world.requests[-1].form == {"token": "rt1", "token_type_hint": "refresh_token"}
         assert secret_of(world.requests[-1]) == "one"
@@ -313,21 +322,28 @@ async def test_a_token_is_revoked_as_the_client() -> None:
 
 async def test_revocation_tries_the_second_secret_too() -> None:
     async with wire(revoke=only_with("two", answer(200))) as world, provider_of(world, TWO_SECRETS) as provider:
-        assert await provider.revoke("rt1", "refresh_token", within=5)
+        assert await provider.revoke("rt1", "refresh_token", within=WITHIN)
 
 
 @pytest.mark.parametrize("behaviour", [answer(400), answer(503), reset, stall, answer(302)])
-async def test_a_revocation_that_fails_says_so_in_time_and_never_raises(behaviour: Behaviour) -> None:
-    async with wire(revoke=behaviour) as world, provider_of(world) as provider:
+async def test_a_revocation_that_fails_says_so_in_time_and_never_raises(
+    behaviour: Behaviour, time_passes: Callable[[float], None]
+) -> None:
+    async def late(request: Request, writer: asyncio.StreamWriter) -> None:
+        if behaviour is stall:
+            time_passes(WITHIN)
+        await behaviour(request, writer)
+
+    async with wire(revoke=late) as world, provider_of(world) as provider:
         await provider.metadata()
-        assert not await provider.revoke("rt1", "refresh_token", within=0.4)
+        assert not await provider.revoke("rt1", "refresh_token", within=WITHIN)
         assert world.count("/revoke") == 1
 
 
 async def test_without_a_revocation_endpoint_nothing_is_revoked() -> None:
     async with wire() as world, provider_of(world) as provider:
         world.routes[DISCOVERY] = answer_json(discovery_document(world.issuer, revocation_endpoint=None))
-        assert not await provider.revoke("rt1", "refresh_token", within=5)
+        assert not await provider.revoke("rt1", "refresh_token", within=WITHIN)
 
 
 # --- secrets stay where they belong
@@ -338,13 +354,13 @@ async def test_no_secret_reaches_a_log_at_any_level(caplog: pytest.LogCaptureFix
     auth = client_authentication("client_secret_post", "0oa1", secrets=["SECRET-one", "SECRET-two"])
     tokens = answer_json({**GOOD_TOKENS, "access_token": "SECRET-at", "refresh_token": "SECRET-rt2"})
     async with wire(token=tokens, userinfo=reset) as world, provider_of(world, auth) as provider:
-        assert isinstance(await provider.refresh("SECRET-rt1", answer_within=5), Granted)
+        assert isinstance(await provider.refresh("SECRET-rt1", answer_within=WITHIN), Granted)
         await provider.exchange_code("SECRET-code", redirect_uri="https://a", code_verifier="SECRET-verifier")
-        await provider.revoke("SECRET-rt1", "refresh_token", within=5)
+        await provider.revoke("SECRET-rt1", "refresh_token", within=WITHIN)
         with pytest.raises(ProviderUnavailable) as caught:
             await provider.userinfo("SECRET-at")
         world.routes["/token"] = answer_json({"error": "invalid_client"}, 401)
-        await provider.refresh("SECRET-rt1", answer_within=5)
+        await provider.refresh("SECRET-rt1", answer_within=WITHIN)
     assert "SECRET" not in str(caught.value)
     assert caplog.records
     for record in caplog.records:

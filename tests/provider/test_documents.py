@@ -17,6 +17,7 @@ from bff.provider.key_set import lifetime
 from tests.oidc.minting import OTHER_RSA_KEY, RSA_KEY, jwk, jwks
 from tests.provider.wire import (
     DISCOVERY,
+    WITHIN,
     Behaviour,
     HandClock,
     Request,
@@ -34,7 +35,7 @@ BOTH_KEYS = jwks(jwk(RSA_KEY), jwk(OTHER_RSA_KEY, "k2"))
 
 
 @asynccontextmanager
-async def provider_of(world: Wire, clock: HandClock, *, timeout: float = 5.0) -> AsyncIterator[HttpProvider]:
+async def provider_of(world: Wire, clock: HandClock, *, timeout: float = WITHIN) -> AsyncIterator[HttpProvider]:
     auth = client_authentication("client_secret_basic", "0oa1", secrets=["secret"])
     provider = HttpProvider(world.issuer, auth, timeout=timeout, monotonic=clock)
     try:
@@ -45,7 +46,7 @@ async def provider_of(world: Wire, clock: HandClock, *, timeout: float = 5.0) ->
 
 async def eventually(true: Callable[[], bool]) -> None:
     """For what happens behind a caller's back; fails by its deadline, not by a guess at how long it takes."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(2 * WITHIN):
         while not true():
             await asyncio.sleep(0.005)
 
@@ -119,14 +120,19 @@ async def test_a_stale_document_is_used_while_a_new_one_is_fetched_behind_it() -
     ],
 )
 async def test_a_bad_answer_neither_replaces_the_good_document_nor_takes_the_place_of_a_first_one(
-    behaviour: Behaviour,
+    behaviour: Behaviour, time_passes: Callable[[float], None]
 ) -> None:
+    async def bad(request: Request, writer: asyncio.StreamWriter) -> None:
+        if behaviour is stall:
+            time_passes(WITHIN)
+        await behaviour(request, writer)
+
     clock = HandClock()
     async with wire() as world:
         good = world.routes[DISCOVERY]
-        async with provider_of(world, clock, timeout=0.5) as provider:
+        async with provider_of(world, clock) as provider:
             await provider.metadata()
-            world.routes[DISCOVERY] = behaviour
+            world.routes[DISCOVERY] = bad
             clock.forward(3600)
             assert (await provider.metadata()).issuer == world.issuer
             await eventually(lambda: provider.problem is not None)
@@ -135,8 +141,8 @@ async def test_a_bad_answer_neither_replaces_the_good_document_nor_takes_the_pla
             clock.forward(60)
             await provider.metadata()
             await eventually(lambda: provider.problem is None)
-        async with provider_of(world, clock, timeout=0.5) as cold:
-            world.routes[DISCOVERY] = behaviour
+        async with provider_of(world, clock) as cold:
+            world.routes[DISCOVERY] = bad
             with pytest.raises(ProviderUnavailable):
                 await cold.metadata()
 
@@ -267,17 +273,27 @@ async def test_an_outage_of_an_hour_leaves_known_keys_good_and_fails_unknown_one
 
 
 @pytest.mark.parametrize("case", ["JK-024"])
-async def test_keys_that_do_not_come_are_given_up_and_the_known_ones_serve_meanwhile(case: str) -> None:
+async def test_keys_that_do_not_come_are_given_up_and_the_known_ones_serve_meanwhile(
+    case: str, time_passes: Callable[[float], None]
+) -> None:
+    may_be_late = asyncio.Event()
+
+    async def late(request: Request, writer: asyncio.StreamWriter) -> None:
+        await may_be_late.wait()
+        time_passes(WITHIN)
+        await stall(request, writer)
+
     clock = HandClock()
-    async with wire() as world, provider_of(world, clock, timeout=0.3) as provider:
+    async with wire() as world, provider_of(world, clock) as provider:
         await provider.keys()
-        world.routes["/keys"] = stall
+        world.routes["/keys"] = late
         clock.forward(86400)
         assert (await provider.keys("k1")).has("k1")
         assert provider._keys.document.loading
+        may_be_late.set()
         with pytest.raises(ProviderUnavailable):
             await provider.keys("k2")
-    async with wire(keys=stall) as world, provider_of(world, clock, timeout=0.3) as cold:
+    async with wire(keys=late) as world, provider_of(world, clock) as cold:
         with pytest.raises(ProviderUnavailable):
             await cold.keys()
 

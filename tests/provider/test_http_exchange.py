@@ -11,10 +11,9 @@ import pytest
 
 from bff.oidc.token import NoAnswer
 from bff.provider.http_exchange import HttpAnswer, HttpExchange, Outcome
-from tests.provider.wire import Behaviour, Request, Wire, answer, head, reset, stall, wire
+from tests.provider.wire import WITHIN, Behaviour, Request, Wire, answer, head, reset, some_turns, stall, wire
 
 LIMIT = 256 * 1024
-WITHIN = 60.0  # seconds; where they are to run out, a test lets them pass by `time_passes`
 
 
 @pytest.fixture
@@ -22,26 +21,6 @@ async def http() -> AsyncIterator[HttpExchange]:
     exchange = HttpExchange()
     yield exchange
     await exchange.close()
-
-
-@pytest.fixture
-async def time_passes(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
-    """Moves the loop's clock on by so many seconds, in the very moment that a test is about: no stall comes before."""
-    loop, ahead = asyncio.get_running_loop(), 0.0
-    clock = loop.time
-
-    def jump(seconds: float) -> None:
-        nonlocal ahead
-        ahead += seconds
-
-    monkeypatch.setattr(loop, "time", lambda: clock() + ahead)
-    return jump
-
-
-async def some_turns() -> None:
-    """In which this loop delivers whatever has been written on loopback."""
-    for _ in range(50):
-        await asyncio.sleep(0)
 
 
 async def post(http: HttpExchange, provider: Wire, *, within: float = WITHIN, **more: object) -> Outcome:

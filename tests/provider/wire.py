@@ -24,6 +24,7 @@ class Request:
 
 
 Behaviour = Callable[[Request, asyncio.StreamWriter], Awaitable[None]]
+WITHIN = 60.0  # seconds; where they are to run out, a test lets them pass by `time_passes`
 
 
 @dataclass
@@ -63,6 +64,12 @@ def head(status: int, headers: Mapping[str, str]) -> bytes:
 async def stall(_: Request, writer: asyncio.StreamWriter) -> None:
     """Never answers, and notices when the other side goes."""
     await writer.wait_closed()
+
+
+async def some_turns() -> None:
+    """In which this loop delivers whatever has been written on loopback."""
+    for _ in range(50):
+        await asyncio.sleep(0)
 
 
 async def reset(_: Request, writer: asyncio.StreamWriter) -> None:
