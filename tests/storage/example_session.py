@@ -55,7 +55,7 @@ def next_version(session: Session, **changes: Any) -> Session:
 
 async def eventually(attempt: Callable[[], object]) -> object:
     """Repeats what is refused as unavailable, as callers do, until it is done."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while True:
             try:
                 return await attempt()  # type: ignore[misc]
