@@ -11,9 +11,16 @@ import redis
 from bff.session.sealing import KeyRing, new_key
 from bff.session.store import SessionStore
 from bff.storage.open_store import open_store
+from tests.patience import be_patient
 from tests.redis_servers import RedisServer, Watched, cluster, one_server, watched
 
 KINDS = ("sqlite", "redis", "sentinel", "cluster")
+
+
+@pytest.fixture
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For modules that test what a store does, and not how soon it gives up."""
+    be_patient(monkeypatch)
 
 
 @pytest.fixture

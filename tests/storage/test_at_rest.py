@@ -13,8 +13,10 @@ from bff.session.sealing import KeyRing, new_key
 from bff.session.session import EndReason, Session
 from bff.session.store import SessionStore
 from bff.storage.open_store import open_store
-from tests.redis_servers import RedisServer, one_server
+from tests.redis_servers import RedisServer, one_server, until
 from tests.storage.example_session import a_session, next_version
+
+pytestmark = pytest.mark.usefixtures("patience")
 
 MANY = 20
 
@@ -87,6 +89,8 @@ async def test_no_byte_of_a_redis_snapshot_or_dump_tells_anything(
 ) -> None:
     with one_server(tmp_path / "redis") as server:
         server.ask("CONFIG", "SET", "appendonly", "yes")
+        # A child writes the first file of the log, and files are renamed when it is done: not while they are read.
+        until(lambda: _log_has_begun(server.ask("INFO", "persistence")))
         store = open_store(server.url, KeyRing.from_keys([new_key()]))
         lived = await a_life(store)
         nothing_shows(snapshot(server), lived)
@@ -97,6 +101,11 @@ async def test_no_byte_of_a_redis_snapshot_or_dump_tells_anything(
         log = b"".join(part.read_bytes() for part in (server.directory / "appendonlydir").iterdir())
         nothing_shows(log, lived)
         await store.close()
+
+
+def _log_has_begun(info: dict[str, object]) -> bool:
+    under_way = info["aof_rewrite_in_progress"] or info["aof_rewrite_scheduled"]
+    return bool(info["aof_enabled"]) and not under_way
 
 
 async def test_another_ring_opens_none_of_it(tmp_path: Path) -> None:

@@ -16,6 +16,8 @@ from tests.redis_servers import RedisServer
 from tests.storage.example_session import a_session, case, next_version
 from tests.storage.lossy_proxy import LossyProxy
 
+pytestmark = pytest.mark.usefixtures("patience")
+
 
 @case("ST-001")
 async def test_a_cancelled_exchange_leaves_no_reply_to_the_next(redis_server: RedisServer, attack: str) -> None:

@@ -1,0 +1,21 @@
+"""The stores' own deadlines out of the way, where a test is of what a store does and not of how soon.
+
+A store gives up after a second or two, as a caller of it needs; a busy machine may stand still for longer than that.
+"""
+
+from typing import Final
+
+import pytest
+
+from bff.storage import group_commit, redis_link, redis_servers
+
+AT_MOST: Final = 60.0  # seconds
+
+
+def be_patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For the stores that are opened from now on in this process."""
+    monkeypatch.setattr(group_commit, "ANSWER_WITHIN", AT_MOST)
+    monkeypatch.setattr(redis_link, "OPERATION_WITHIN", AT_MOST)
+    monkeypatch.setattr(redis_link, "ACKNOWLEDGED_WITHIN", int(AT_MOST * 1000 / 2))
+    monkeypatch.setattr(redis_servers, "ANSWER_WITHIN", AT_MOST)
+    monkeypatch.setattr(redis_servers, "CONNECT_WITHIN", AT_MOST)
