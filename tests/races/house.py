@@ -15,9 +15,11 @@ import pytest
 from bff import from_settings
 from bff.app import Application, build_app
 from bff.endpoints.http_protocol import HEADERS_FINAL
+from bff.flows import refresh_token
 from bff.session.sealing import encode_base64url, new_key
 from bff.settings import load_settings
 from tests.journeys.world import Upstream, listening, serving
+from tests.patience import be_patient
 from tests.races.provider import CLIENT_ID, ISSUER, Person, RacingProvider
 
 PUBLIC_URL = "https://app.example.com"
@@ -162,15 +164,15 @@ class House:
     async def settled(self) -> None:
         """Whatever was begun in the background has come to its end."""
         for app in self.apps:
-            assert await app._tasks.drain(20) == 0
+            assert await app._tasks.drain(60) == 0
 
 
 @asynccontextmanager
-async def house(
-    store: str, seed: int, monkeypatch: pytest.MonkeyPatch, *, lifetime: int = 3600, slow: float = 0.01
-) -> AsyncIterator[House]:
+async def house(store: str, seed: int, monkeypatch: pytest.MonkeyPatch, *, slow: float = 0.01) -> AsyncIterator[House]:
     chance = Random(seed)
-    provider = RacingProvider(chance, lifetime=lifetime, slow=slow)
+    provider = RacingProvider(chance, lifetime=3600, slow=slow)
+    be_patient(monkeypatch)
+    monkeypatch.setattr(refresh_token, "CALLER_DEADLINE", 60.0)
     monkeypatch.setattr(from_settings, "provider", lambda *_, **__: provider)
     with listening() as api:
         route = {"prefix": "/api", "upstream": f"http://127.0.0.1:{api.getsockname()[1]}"}
@@ -184,6 +186,9 @@ async def house(
             "BFF_USER_CLAIMS": "sub email",
             "BFF_ROUTES": json.dumps([route]),
             "BFF_REFRESH_CONCURRENCY": "500",
+            # Sixty people in one loop on a busy machine: a reservation may take seconds, and is no outage.
+            "BFF_REFRESH_ANSWER_WITHIN": "20",
+            "BFF_REFRESH_LEASE": "60",
         }
         async with serving(Upstream(), api):
             apps = [build_app(load_settings(environ)) for _ in range(2)]

@@ -40,11 +40,11 @@ class Person:
 
 
 class RacingProvider:
-    """`lifetime` of access tokens and `slow` (the longest answer) in seconds."""
+    """`lifetime` of access tokens (those given from now on) and `slow` (the longest answer) in seconds."""
 
     def __init__(self, chance: Random, *, lifetime: int, slow: float) -> None:
         self.families = TokenFamilies(RotationPolicy(access_token_lifetime=lifetime))
-        self._chance, self._slow, self._lifetime = chance, slow, lifetime
+        self._chance, self._slow, self.lifetime = chance, slow, lifetime
         self.codes: dict[str, tuple[Person, str, str]] = {}
 
     # --- what a test does
@@ -140,7 +140,7 @@ class RacingProvider:
         return Granted(
             TokenResponse(
                 access_token=issued.access_token,
-                expires_in=self._lifetime,
+                expires_in=self.lifetime,
                 refresh_token=issued.refresh_token,
                 id_token=KEY.sign(claims),
                 scope="openid email offline_access",
