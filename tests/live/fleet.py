@@ -22,7 +22,7 @@ from tests.plain_http import plain_http
 from tests.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
-STARTS_WITHIN = 30.0  # seconds
+STARTS_WITHIN = 60.0  # seconds
 
 
 class Process:
@@ -42,7 +42,7 @@ class Process:
 
     async def answers(self) -> None:
         deadline = time.monotonic() + STARTS_WITHIN
-        async with plain_http() as client:
+        async with plain_http(timeout=5) as client:
             while True:
                 try:
                     if (await client.get(self._ready)).status_code == 200:
@@ -98,7 +98,7 @@ class Replica:
 @dataclass
 class Okta:
     control_url: str
-    _http: httpx.AsyncClient = field(default_factory=lambda: plain_http(timeout=10))
+    _http: httpx.AsyncClient = field(default_factory=lambda: plain_http(timeout=60))
 
     async def state(self) -> dict[str, Any]:
         found: dict[str, Any] = (await self._http.get(f"{self.control_url}/state")).json()
@@ -239,7 +239,7 @@ async def running_fleet(
             limits = httpx.Limits(max_connections=None, max_keepalive_connections=100, keepalive_expiry=None)
             async with (
                 serving(upstream, api),
-                plain_http(timeout=30, limits=limits) as callers,
+                plain_http(timeout=60, limits=limits) as callers,
             ):
                 await asyncio.gather(*(replica.process.answers() for replica in started))
                 yield Fleet(started, okta, upstream, to_okta, callers, environ, public_url)

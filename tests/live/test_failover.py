@@ -7,7 +7,8 @@ from tests.live.fleet import running_fleet
 from tests.live.tripwire import Tripwire
 from tests.redis_servers import RedisServer, one_server, until
 
-TIMINGS = {"refresh_answer_within": "2", "refresh_lease": "2.5"}
+# Seconds between a reservation and its request, so that a busy machine puts off no refresh.
+TIMINGS = {"refresh_answer_within": "4", "refresh_lease": "8"}
 
 
 async def test_a_renewed_token_that_a_failover_lost_is_written_again(tmp_path: Path) -> None:
@@ -63,7 +64,7 @@ async def test_a_store_that_is_away_costs_503_and_no_session(tmp_path: Path, red
 
 
 async def _answered(call, cookie: str, replica: int) -> None:  # type: ignore[no-untyped-def]
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(60):
         while (answer := await call(cookie, replica)).status_code != 200:
             assert answer.status_code == 503, answer.text
             await asyncio.sleep(0.1)
