@@ -10,4 +10,5 @@ _NO_AUTHORITIES: Final = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # whatever is 
 
 def plain_http(**more: Any) -> httpx.AsyncClient:
     """`more` as httpx.AsyncClient takes it. Reads nothing of the environment."""
-    return httpx.AsyncClient(trust_env=False, verify=_NO_AUTHORITIES, **more)
+    # The timeout is for what hangs: httpx's own five seconds are a pause that a busy machine may make.
+    return httpx.AsyncClient(trust_env=False, verify=_NO_AUTHORITIES, **{"timeout": 60, **more})
