@@ -67,7 +67,10 @@ async def test_without_an_endpoint_nothing_is_sent() -> None:
     ],
 )
 async def test_every_failure_is_a_value(behaviour: Behaviour, refused: bool) -> None:
-    async with wire(par=behaviour) as world, provider_of(offering(world), timeout=0.5) as provider:
+    async with (
+        wire(par=behaviour) as world,
+        provider_of(offering(world), timeout=2 if behaviour is stall else 60) as provider,
+    ):
         with counted_as("denied" if refused else "no_answer"):
             answered = await provider.push(REQUEST)
         assert isinstance(answered, NotPushed)
