@@ -34,6 +34,7 @@ NAMES = {
 
 @pytest.fixture
 def received(monkeypatch: pytest.MonkeyPatch) -> Iterator[Collector]:
+    monkeypatch.setattr(tracing_otlp, "STOP_WITHIN", 60.0)  # a busy machine may need more than three seconds
     with collector() as running:
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", running.url)
         yield running
@@ -41,7 +42,7 @@ def received(monkeypatch: pytest.MonkeyPatch) -> Iterator[Collector]:
 
 @contextmanager
 def recording() -> Iterator[None]:
-    """What is recorded inside has arrived when it ends."""
+    """What is recorded inside has arrived when it ends, or the tracer has given it up."""
     tracer = OtlpTracer()
     tracing.record(tracer)
     try:
@@ -191,7 +192,7 @@ def test_a_collector_that_answers_nobody_does_not_hold_up_the_end(
     received.answers.clear()
     with recording(), tracing.span("work", "internal"):
         pass
-    assert received.asked.is_set()
+    assert received.asked.wait(60)  # the last spans leave by a thread of their own, which nobody waits for
     assert not received.answers.is_set()
 
 
