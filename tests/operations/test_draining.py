@@ -22,6 +22,7 @@ from tests.live.fleet import Replica, running_fleet
 from tests.plain_http import plain_http
 
 DELAY = 1  # seconds between not ready and nobody let in
+WHILE_WE_LOOK = 300  # a delay that ends when we have seen enough: by the second signal
 
 
 @dataclass
@@ -31,7 +32,7 @@ class Served:
     page: Page
 
     async def ready(self) -> int:
-        async with plain_http(timeout=10) as client:
+        async with plain_http(timeout=30) as client:
             return (await client.get(f"{self.replica.management}/readyz")).status_code
 
     def stop(self) -> None:
@@ -39,18 +40,18 @@ class Served:
 
     async def is_told_to_stop(self) -> None:
         self.stop()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while await self.ready() != 503:
                 await asyncio.sleep(0.01)
 
 
 @asynccontextmanager
-async def served(folder: Path) -> AsyncIterator[Served]:
+async def served(folder: Path, delay: int = DELAY) -> AsyncIterator[Served]:
     """One process with somebody signed in, in front of an upstream that does not end by itself."""
     upstream = EndlessUpstream()
     with listening() as api:
         route = {"prefix": "/api", "upstream": f"http://127.0.0.1:{api.getsockname()[1]}", "websocket": True}
-        store, settings = f"sqlite:///{folder / 'bff.db'}", {"drain_delay": str(DELAY), "routes": json.dumps([route])}
+        store, settings = f"sqlite:///{folder / 'bff.db'}", {"drain_delay": str(delay), "routes": json.dumps([route])}
         async with (
             serving(upstream, api),
             running_fleet(folder, store, replicas=1, lifetime=3600, **settings) as fleet,
@@ -63,31 +64,33 @@ async def served(folder: Path) -> AsyncIterator[Served]:
 
 
 async def test_a_process_that_leaves_says_so_and_answers_until_it_has_left(tmp_path: Path) -> None:
-    async with served(tmp_path) as bff:
+    async with served(tmp_path, WHILE_WE_LOOK) as bff:
         assert await bff.ready() == 200
         assert "connection" not in (await bff.page.fetch("/auth/session")).headers
         await bff.is_told_to_stop()
         answer = await bff.page.fetch("/auth/session")
         assert (answer.status_code, answer.json()["authenticated"]) == (200, True)
         assert answer.headers["connection"] == "close", "or a proxy would use the connection once more"
+        bff.stop()
         assert await bff.replica.process.ended() == 0
 
 
 async def test_streams_that_never_end_are_told_and_an_answer_under_way_is_given(tmp_path: Path) -> None:
     async with (
-        served(tmp_path) as bff,
+        served(tmp_path, WHILE_WE_LOOK) as bff,
         bff.page.reading("/api/events") as events,
         bff.page.socket(bff.replica.url) as socket,
     ):
         await events.next()
         assert await echoed(socket, "hello")
         slow = asyncio.create_task(bff.page.fetch("/api/slow"))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while "slow begins" not in bff.upstream.order:
                 await asyncio.sleep(0.01)
         await bff.is_told_to_stop()
         await events.next()
         assert await echoed(socket, "still here"), "whoever came back now would reach this process again"
+        bff.stop()
         assert await events.end() == "whole", "an EventSource opens it again, without an error"
         assert await closing_of(socket) == (1012, "restarting")
         bff.upstream.may_answer.set()
