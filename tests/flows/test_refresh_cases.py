@@ -16,6 +16,8 @@ from tests.journeys.world import World, small_world
 
 # For a provider that is to be waited for in vain. Everywhere else the machine, too, may be slow: a second is not much.
 QUICK = {"refresh_answer_within": "1", "refresh_lease": "1.2"}
+# The same where the answer to what is sent next has to come in time: a machine may stand still for a second.
+FAIRLY_QUICK = {"refresh_answer_within": "4", "refresh_lease": "5"}
 LIFE = 300
 
 
@@ -77,7 +79,9 @@ FAULTS: list[tuple[str, dict[str, Any]]] = [
 async def test_an_unknown_outcome_is_asked_for_again_inside_the_grace(
     tmp_path: Path, attack: str, fault: dict[str, Any]
 ) -> None:
-    async with due(tmp_path, **QUICK) as (world, browser):
+    # Only an answer that never comes has to be waited for; the rest is seen at once, with the times as shipped.
+    times = FAIRLY_QUICK if fault["kind"] == "stall_after" else {}
+    async with due(tmp_path, **times) as (world, browser):
         world.okta.control.fault(**fault)
         await until_served(browser)
         assert world.okta.control.reuse_alarms == 0
@@ -90,7 +94,7 @@ async def test_when_the_grace_is_over_one_late_send_settles_it(
     tmp_path: Path, attack: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(refresh_token, "CALLER_DEADLINE", 1.0)  # seconds; nothing is gained by waiting ten
-    async with due(tmp_path, **QUICK) as (world, browser):
+    async with due(tmp_path) as (world, browser):
         world.okta.control.settings(expect_late=True)
         world.okta.control.fault("lose_answer", times=20)
         assert (await called(browser))[0] == 503
@@ -248,8 +252,9 @@ async def test_two_routes_and_a_late_caller_share_the_one_token_of_the_session(t
 @case("RF-046")
 async def test_a_failed_flight_is_not_told_to_the_next_caller(tmp_path: Path, attack: str) -> None:
     async with due(tmp_path) as (world, browser):
-        world.okta.control.fault("temporarily_unavailable")
+        world.okta.control.fault("temporarily_unavailable", times=100)  # also where the next flight begins early
         assert (await called(browser))[0] == 503
+        world.okta.control.clear_faults()
         await until_served(browser)
 
 
@@ -307,7 +312,7 @@ async def test_an_active_session_is_renewed_before_anybody_waits_and_a_sleeping_
         await sleeping.sign_in("bob@example.com")
         await active.sign_in()
         await active.fetch("/api/x")
-        await reached(lambda: world.okta.control.refresh_requests == 1, within=12)
+        await reached(lambda: world.okta.control.refresh_requests == 1)
         views = world.okta.control.state()["families"]
         assert sorted(view["rotation_count"] for view in views) == [0, 1]
 
@@ -332,7 +337,7 @@ async def test_claims_that_changed_are_shown_with_the_new_tokens(tmp_path: Path,
         assert (await browser.session())["user"]["name"] == "Alice Renamed"
 
 
-async def reached(condition: Callable[[], bool], within: float = 5.0) -> None:
-    async with asyncio.timeout(within):
+async def reached(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(60):
         while not condition():
             await asyncio.sleep(0.01)
