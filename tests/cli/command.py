@@ -13,6 +13,6 @@ def bff(*arguments: str, environ: dict[str, str] | None = None, cwd: Path) -> su
         cwd=cwd,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
         check=False,
     )

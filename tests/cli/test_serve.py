@@ -7,13 +7,15 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 
 ROOT = Path(__file__).parents[2]
+PATIENCE = 60  # seconds; a limit that fails a test, not something to wait for
 
 
 class Served:
@@ -49,7 +51,7 @@ class Served:
         return self.wait()
 
     def wait(self) -> int:
-        code = self.process.wait(timeout=30)
+        code = self.process.wait(timeout=PATIENCE)
         self._rest.join()
         assert self.process.stderr is not None
         self.process.stderr.close()
@@ -65,8 +67,16 @@ def served(tmp_path: Path) -> Iterator[Served]:
 
 
 def get(url: str, **headers: str) -> httpx.Response:
-    with httpx.Client(trust_env=False, timeout=10) as client:
+    with httpx.Client(trust_env=False, timeout=PATIENCE) as client:
         return client.get(url, headers=headers)
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Asks now and then: in between the processor, and the other side's backlog, are for the other side."""
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.02)
 
 
 def test_each_port_answers_its_own_paths_only(served: Served) -> None:
@@ -74,7 +84,7 @@ def test_each_port_answers_its_own_paths_only(served: Served) -> None:
     assert get(f"{served.management}/livez").json() == {"live": True}
     assert get(f"{served.management}/auth/session").status_code == 404
     assert "bff_refresh_seconds_bucket" in get(f"{served.management}/metrics").text
-    posted = httpx.post(f"{served.management}/livez", trust_env=False)
+    posted = httpx.post(f"{served.management}/livez", trust_env=False, timeout=PATIENCE)
     assert (posted.status_code, posted.headers["allow"]) == (405, "GET, HEAD")
 
 
@@ -118,12 +128,10 @@ def test_what_is_under_way_is_answered_and_probes_are_until_then(served: Served)
     answers: list[httpx.Response] = []
     asking = threading.Thread(target=lambda: answers.append(get(f"{served.public}/slow")))
     asking.start()
-    while not (served.folder / "asked").exists():
-        pass
+    until((served.folder / "asked").exists)
     served.process.send_signal(signal.SIGTERM)
     host, port = served.public.removeprefix("http://").split(":")
-    while can_connect(host, int(port)):
-        pass
+    until(lambda: not can_connect(host, int(port)))
     assert get(f"{served.management}/livez").status_code == 200
     (served.folder / "go").touch()
     asking.join()
@@ -168,7 +176,7 @@ def test_a_port_that_is_taken_is_told_by_its_setting(tmp_path: Path) -> None:
 
 
 def over_unix(path: Path) -> httpx.Response:
-    with httpx.Client(transport=httpx.HTTPTransport(uds=str(path)), trust_env=False, timeout=10) as client:
+    with httpx.Client(transport=httpx.HTTPTransport(uds=str(path)), trust_env=False, timeout=PATIENCE) as client:
         return client.get("http://bff/")
 
 
@@ -208,8 +216,7 @@ def test_a_process_that_replaced_the_socket_keeps_it_when_the_old_one_ends(tmp_p
 def test_it_says_not_ready_first_and_goes_on_answering_until_the_delay_is_over(tmp_path: Path) -> None:
     served = Served(tmp_path, "127.0.0.1:0", "127.0.0.1:0", "300")
     served.process.send_signal(signal.SIGTERM)
-    while get(f"{served.management}/readyz").status_code == 200:
-        pass
+    until(lambda: get(f"{served.management}/readyz").status_code != 200)
     assert get(f"{served.management}/livez").status_code == 200
     assert get(served.public).status_code == 200
     assert not (tmp_path / "streams-ended").exists(), "whoever came back would reach this process again"
