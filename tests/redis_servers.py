@@ -62,7 +62,7 @@ class RedisServer:
 
     def ask(self, *command: str | bytes | int) -> Any:
         """Sends one command, as an operator would."""
-        with redis.Redis(port=self.port, socket_timeout=5.0, protocol=2) as client:
+        with redis.Redis(port=self.port, socket_timeout=30.0, protocol=2) as client:
             return client.execute_command(*command)
 
 
@@ -109,16 +109,23 @@ def cluster(directory: Path) -> Iterator[list[RedisServer]]:
             server.start()
             server.ask("CLUSTER", "ADDSLOTSRANGE", number * 5461, 16383 if number == 2 else number * 5461 + 5460)
             server.ask("CLUSTER", "SET-CONFIG-EPOCH", number + 1)
+        bus = servers[0].ask("CONFIG", "GET", "cluster-port")
+        port = int(bus["cluster-port"] if isinstance(bus, dict) else bus[1])
         for server in servers[1:]:
-            bus = servers[0].ask("CONFIG", "GET", "cluster-port")
-            port = bus["cluster-port"] if isinstance(bus, dict) else bus[1]
-            server.ask("CLUSTER", "MEET", "127.0.0.1", servers[0].port, int(port))
+            until(lambda server=server: _meets(server, servers[0], port))
         for server in servers:
             until(lambda server=server: _sees_all_slots(server))
         yield servers
     finally:
         for server in servers:
             server.stop()
+
+
+def _meets(server: RedisServer, first: RedisServer, bus: int) -> bool:
+    """Asked for again until they know each other: a handshake that takes longer than the node timeout is given up."""
+    server.ask("CLUSTER", "MEET", "127.0.0.1", first.port, bus)
+    time.sleep(0.2)
+    return first.ask("CLUSTER", "MYID") in server.ask("CLUSTER", "NODES")
 
 
 def _sees_all_slots(server: RedisServer) -> bool:
