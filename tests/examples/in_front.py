@@ -108,7 +108,7 @@ async def _running(name: str, arguments: list[str], at: Places) -> AsyncIterator
     with log.open("wb") as out:
         process = subprocess.Popen([program, *arguments], env={**os.environ, **home}, stdout=out, stderr=out)
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while True:
                 with contextlib.suppress(OSError):
                     _, writer = await asyncio.open_connection("127.0.0.1", at.port)
@@ -119,4 +119,4 @@ async def _running(name: str, arguments: list[str], at: Places) -> AsyncIterator
         yield
     finally:
         process.terminate()
-        await asyncio.to_thread(process.wait, 20)
+        await asyncio.to_thread(process.wait, 60)
