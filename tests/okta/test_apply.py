@@ -100,7 +100,7 @@ async def test_on_a_terminal_the_difference_is_shown_and_the_question_asked(
             stdin=terminal,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=180,
             check=False,
         )
     finally:

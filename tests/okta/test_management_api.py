@@ -155,7 +155,7 @@ async def test_a_rate_limit_is_waited_for_until_okta_says_it_ends(operator: Oper
         for _ in range(3):
             await everything(api, "/api/v1/groups")
     assert len(waited) == 1
-    assert 1 <= waited[0] <= 62
+    assert 1 <= waited[0] <= 120  # a minute, and what the `Date` of a busy server is late
     assert "rate limit" in told[0]
 
 
