@@ -247,7 +247,9 @@ async def test_a_server_that_stops_in_that_very_turn_sends_it_before_it_closes()
 async def test_what_comes_next_on_the_connection_does_not_overtake_it(next_bytes: bytes) -> None:
     protocol, transport = await answered_and_not_sent()
     protocol.data_received(next_bytes)
-    await asyncio.sleep(0.05)
+    async with asyncio.timeout(60):
+        while len(transport.told) < 2:
+            await asyncio.sleep(0.001)
     assert transport.told[0].startswith(b"HTTP/1.1 200 OK\r\n")
     assert transport.told[1].startswith(b"HTTP/1.1 4")
 
