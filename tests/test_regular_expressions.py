@@ -69,7 +69,7 @@ def expressions() -> dict[str, Expression]:
             if isinstance(value, re.Pattern):
                 anywhere = any(f"{name}.{method}(" in source for method in ANYWHERE)
                 found[f"{info.name}.{name}"] = Expression(value.pattern, value.flags, anywhere)
-    for path in ROOT.rglob("*.py"):
+    for path in sorted(ROOT.rglob("*.py")):  # every worker collects them in one order
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.args):
                 continue
