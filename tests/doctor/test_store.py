@@ -9,11 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from bff.doctor import redis_server
 from bff.doctor.finding import Finding
 from bff.doctor.sqlite_database import examine as examine_file
 from bff.doctor.store import examine
 from bff.session.sealing import KeyRing, new_key
 from bff.settings import load_settings
+from bff.storage import redis_servers
 from bff.storage.filesystem import filesystem_type, passes_away
 from bff.storage.open_store import open_store
 from bff.storage.redis import ACL
@@ -24,6 +26,14 @@ from tests.settings.world import with_changes
 RIGHT = ("--maxmemory-policy", "noeviction")
 # Where the tests run in a container's own layer, that is found and told too.
 WELL = "warn" if passes_away(filesystem_type(Path(tempfile.gettempdir())) or "") else "ok"
+
+
+@pytest.fixture(autouse=True)
+def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is looked at here is a server that answers, and on a busy machine one second may pass before it does."""
+    monkeypatch.setattr(redis_server, "ANSWER_WITHIN", 60.0)
+    monkeypatch.setattr(redis_servers, "CONNECT_WITHIN", 30.0)
+    monkeypatch.setattr(redis_servers, "ANSWER_WITHIN", 30.0)
 
 
 async def looked_at(store: str) -> dict[str, Finding]:
