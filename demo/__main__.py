@@ -4,7 +4,7 @@ The simulated org is empty at first: the app integration is made as an operator 
 Nothing is asked of the machine but free ports on the loopback. Secrets are made at the start and live in memory; the
 session store is in a temporary directory. Everything goes when the demo goes.
 
-DEMO_PORT                    the port to open in the browser (8080; another free one if that is taken)
+DEMO_PORT                    the port to open in the browser (8080; the next free one if that is taken)
 DEMO_ACCESS_TOKEN_LIFETIME   seconds that an access token lives (30, so that renewals can be watched)
 """
 
@@ -29,9 +29,10 @@ from typing import Any, Final
 from demo.simulator.people import PEOPLE
 
 ROOT: Final = Path(__file__).resolve().parent.parent
-STARTS_WITHIN: Final = 30.0  # seconds
+STARTS_WITHIN: Final = 60.0  # seconds; on a busy machine Python alone takes some of them
 STOPS_WITHIN: Final = 3.0  # seconds; an open page keeps its streams open, and nothing here is worth a longer wait
 LOG_SHOWN: Final = 30  # lines
+LAST_PORT: Final = 65535
 
 
 class DemoFailed(Exception):
@@ -113,11 +114,15 @@ class Child:
 
 
 def _free_port(preferred: int, taken: set[int]) -> int:
-    """The preferred port if nobody listens on it, over IPv4 or IPv6: a browser tries both for localhost."""
+    """The preferred port if nobody listens on it, over IPv4 or IPv6: a browser tries both for localhost. Else the next.
+
+    Not one that the kernel chooses: until our process listens there, any outgoing connection may be given the same.
+    """
     while True:
-        port = preferred
+        port = preferred if preferred <= LAST_PORT else 0
         if port in taken or (port and any(_in_use(family, port) for family in (socket.AF_INET, socket.AF_INET6))):
-            port = 0
+            preferred += 1
+            continue
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(("127.0.0.1", port))
@@ -140,7 +145,7 @@ def _in_use(family: socket.AddressFamily, port: int) -> bool:
 
 def _status(port: int, path: str, headers: Mapping[str, str] | None = None) -> int | None:
     """The status of a GET, None where nobody listens (yet)."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
     try:
         connection.request("GET", path, headers=dict(headers or {}))
         return connection.getresponse().status
