@@ -58,6 +58,8 @@ function takeDown() {
 
 document.querySelector("#sign-out").addEventListener("click", async (click) => {
   click.target.disabled = true;
+  // The reason of the end is told once: to the page that comes next, not to a question that is still under way here.
+  await board?.stop();
   try {
     const url = await client.signOut();
     takeDown();
@@ -66,6 +68,8 @@ document.querySelector("#sign-out").addEventListener("click", async (click) => {
     location.assign(url ?? "/");
   } catch (error) {
     alert(`You are still signed in: ${error.message}`);
+    takeDown();
+    ask();
   } finally {
     click.target.disabled = false;
   }

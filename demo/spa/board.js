@@ -20,6 +20,7 @@ export class Board {
     this.user = answer.user;
     this.session = answer.session;
     this.ending = new AbortController();
+    this.rounds = new Set();
     this.simulator = new Simulator(client);
     this.journal = new Journal(this.#at("journal"));
     this.trials = new Trials(root, this);
@@ -40,8 +41,10 @@ export class Board {
     this.#repeat(() => this.#tick(), TICK_EVERY);
   }
 
-  stop() {
+  /** Asks nothing more; resolves when all that was asked has been answered. */
+  async stop() {
     this.ending.abort();
+    await Promise.allSettled(this.rounds);
   }
 
   #at(id) {
@@ -51,11 +54,14 @@ export class Board {
   #repeat(action, every) {
     const { signal } = this.ending;
     const again = async () => {
+      const round = (async () => action())();
+      this.rounds.add(round);
       try {
-        await action();
+        await round;
       } catch {
         // The next round tries again; a 401 is heard by whoever owns the client.
       }
+      this.rounds.delete(round);
       if (!signal.aborted) setTimeout(again, every);
     };
     again();
