@@ -7,6 +7,7 @@ from typing import Final
 
 from playwright.async_api import Browser, async_playwright
 
+STARTS_WITHIN: Final = 120_000  # milliseconds, for a machine that is busy
 ARGUMENTS: Final = [
     "--headless=new",
     "--no-sandbox",  # test machines run as root, where the sandbox does not start
@@ -30,7 +31,10 @@ async def chromium() -> AsyncIterator[Browser]:
         raise RuntimeError("Chromium is missing. Install it with: scripts/need chromium")
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(
-            executable_path=path, args=ARGUMENTS, ignore_default_args=["--disable-back-forward-cache"]
+            executable_path=path,
+            args=ARGUMENTS,
+            ignore_default_args=["--disable-back-forward-cache"],
+            timeout=STARTS_WITHIN,
         )
         try:
             yield browser

@@ -77,6 +77,12 @@ class LeakWatch:
         self.read.add(path)
         self.texts.append((f"body of {path}", body))
 
+    async def has_read(self, *what: str) -> None:
+        """Returns when the body of all these has come: the page shows an answer a moment sooner."""
+        async with asyncio.timeout(60):
+            while not set(what) <= self.read:
+                await asyncio.sleep(0.02)
+
     async def look_into(self, page: Page) -> None:
         """What scripts can reach: cookies, storage, the page itself."""
         reachable = await page.evaluate(

@@ -1,5 +1,6 @@
 """A person at a browser: signs in, looks, presses buttons. Waits for what is seen, never for a time."""
 
+import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,7 +9,7 @@ from playwright.async_api import BrowserContext, Page, expect
 from tests.journeys.browser.leak_watch import LeakWatch
 from tests.journeys.browser.running_demo import RunningDemo
 
-PATIENCE = 30_000  # milliseconds; a limit that fails a test, not something to wait for
+PATIENCE = 60_000  # milliseconds; a limit that fails a test, not something to wait for
 
 
 @dataclass(slots=True)
@@ -20,8 +21,8 @@ class Person:
 
     @classmethod
     async def at(cls, demo: RunningDemo, context: BrowserContext) -> "Person":
+        context.set_default_timeout(PATIENCE)
         page = await context.new_page()
-        page.set_default_timeout(PATIENCE)
         watch = LeakWatch(demo.url)
         await watch.watch(context, page)
         return cls(demo, context, page, watch)
@@ -50,6 +51,27 @@ class Person:
 
     async def sees(self, selector: str, text: str) -> None:
         await expect(self.page.locator(selector)).to_contain_text(text, timeout=PATIENCE)
+
+    async def sees_a_count(self, selector: str, number: str, least: int) -> None:
+        """Waits until the number that `number` finds in the text is `least` or more: a busy page may leave out some."""
+        await self.page.wait_for_function(
+            "([selector, number, least]) => "
+            "Number(document.querySelector(selector)?.textContent.match(new RegExp(number))?.[1]) >= least",
+            arg=[selector, number, least],
+            timeout=PATIENCE,
+        )
+
+    async def signs_out(self) -> None:
+        await self.presses("Sign out")
+        # By way of the provider's page: until then the page that is left may show the way to sign in, too.
+        await self.page.wait_for_url("**/?state=*", timeout=PATIENCE)
+        await self.sees_that_nobody_is_signed_in()
+
+    async def takes_okta_down(self) -> None:
+        """By the button, and for longer than its 20 s: on a busy machine these are over before all has been seen."""
+        away = json.dumps({"seconds": 300, "how": "refuse"})
+        await self.page.route("**/simulator/down", lambda route: route.continue_(post_data=away))
+        await self.presses("Take Okta down for 20 s")
 
     async def reads_in_the_journal(self, text: str) -> None:
         await expect(self.page.locator("#journal li").filter(has_text=text).first).to_be_visible(timeout=PATIENCE)

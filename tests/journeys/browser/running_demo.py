@@ -32,10 +32,18 @@ class RunningDemo:
             data,
             {"Host": f"localhost:{port}", "X-CSRF": "1", "Content-Type": "application/json"},
         )
-        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=10) as answer:
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=60) as answer:
             text = answer.read()
         read: dict[str, Any] = json.loads(text) if text else {}
         return read
+
+    def token_requests(self) -> tuple[int, list[dict[str, Any]]]:
+        """How many there have been, and the events of one and the same moment: between two questions there may be one
+        more."""
+        while True:
+            count, events = self.okta("/state")["token_requests"], self.okta("/events?after=0")["events"]
+            if self.okta("/state")["token_requests"] == count:
+                return count, events
 
 
 class DemoProcess:
@@ -57,11 +65,11 @@ class DemoProcess:
         line = self.process.stdout.readline()
         told = re.match(r"Open (\S+) and sign in as (\S+) with the password (\S+)\. ", line)
         if told is None:
-            _, errors = self.process.communicate(timeout=30)
+            _, errors = self.process.communicate(timeout=120)
             raise RuntimeError(f"The demo did not start: {line}{errors}")
         return RunningDemo(*told.groups())
 
     def stop(self, by: signal.Signals = signal.SIGTERM) -> int:
         self.process.send_signal(by)
-        self.process.communicate(timeout=30)
+        self.process.communicate(timeout=120)
         return self.process.returncode

@@ -2,13 +2,17 @@
 
 import asyncio
 import re
+import time
 
 import pytest
 from playwright.async_api import expect
 
-from tests.journeys.browser.person import Person
+from tests.journeys.browser.person import PATIENCE, Person
+from tests.journeys.browser.running_demo import ACCESS_TOKEN_LIFETIME
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("browser")]
+
+RENEWED_AFTER = 3 / 4 * ACCESS_TOKEN_LIFETIME  # seconds, at the soonest
 
 
 async def test_who_signs_in_is_named_and_the_api_answers(person: Person) -> None:
@@ -20,10 +24,10 @@ async def test_who_signs_in_is_named_and_the_api_answers(person: Person) -> None
     await person.sees("#seen-cookies", "none")
     await person.presses("Call the API")
     await person.sees("#answer", "orders")
-    await expect(person.page.locator("#stream-time")).to_have_text(re.compile(r"^\d\d:\d\d:\d\d$"))
-    await expect(person.page.locator("#socket-time")).to_have_text(re.compile(r"^[\d.]+ ms$"))
+    await expect(person.page.locator("#stream-time")).to_have_text(re.compile(r"^\d\d:\d\d:\d\d$"), timeout=PATIENCE)
+    await expect(person.page.locator("#socket-time")).to_have_text(re.compile(r"^[\d.]+ ms$"), timeout=PATIENCE)
+    await person.watch.has_read("web-socket", "/auth/session", "/api/orders", "/api/echo", "event-stream")
     await person.holds_no_token()
-    assert {"web-socket", "/auth/session", "/api/orders", "/api/echo", "event-stream"} <= person.watch.read
 
 
 async def test_the_page_asked_for_is_the_page_reached_after_signing_in(person: Person) -> None:
@@ -50,9 +54,9 @@ async def test_cookies_are_for_the_server_alone(person: Person) -> None:
 
 async def test_the_access_token_is_renewed_again_and_again_without_anybody_noticing(person: Person) -> None:
     await person.sign_in()
-    await person.sees("#token-rotations", "2 times")
+    await person.sees_a_count("#token-rotations", r"^(\d+) times?$", 2)
     await person.reads_in_the_journal("issued a new access token and replaced the refresh token")
-    await person.sees("#survived", "through 2 renewals")
+    await person.sees_a_count("#survived", r"through (\d+) renewals?", 2)
     assert (await person.call("/api/orders"))["status"] == 200
     assert "told to wait" not in await person.page.locator("#beats-words").inner_text()
 
@@ -65,13 +69,13 @@ async def test_a_lost_token_answer_signs_nobody_out(person: Person) -> None:
     await person.reads_in_the_journal("answered the repeated request with the token that was lost")
     await person.holds_no_token()
     before = await person.rotations()
-    await person.sees("#token-rotations", f"{before + 1} times")
+    await person.sees_a_count("#token-rotations", r"^(\d+) times?$", before + 1)
     assert (await person.call("/api/orders"))["status"] == 200
 
 
 async def test_okta_can_be_away_for_longer_than_an_access_token_lives(person: Person) -> None:
     await person.sign_in()
-    await person.presses("Take Okta down for 20 s")
+    await person.takes_okta_down()
     await person.sees("#okta-state", "down")
     await person.reads_in_the_journal("503 with Retry-After")
     refused = await person.call("/api/orders")
@@ -88,7 +92,7 @@ async def test_okta_can_be_away_for_longer_than_an_access_token_lives(person: Pe
 
 async def test_reloading_while_okta_is_away_shows_the_same_person(person: Person) -> None:
     await person.sign_in()
-    person.demo.okta("/down", {"seconds": 60, "how": "refuse"})
+    person.demo.okta("/down", {"seconds": 300, "how": "refuse"})
     await person.page.reload()
     await person.sees_that_they_are_signed_in()
     await person.sees("#okta-state", "down")
@@ -96,32 +100,35 @@ async def test_reloading_while_okta_is_away_shows_the_same_person(person: Person
 
 async def test_fifty_calls_at_once_make_at_most_one_token_request(person: Person) -> None:
     await person.sign_in()
+    began = time.monotonic()
     await person.presses("Open 50 calls at once")
     await person.sees("#trial-calls .result", "50 of 50 answered")
+    took = time.monotonic() - began
     result = await person.page.locator("#trial-calls .result").inner_text()
     told = re.search(r"with (\d+) token request", result)
     assert told is not None
-    assert int(told[1]) <= 1
+    # One, and on a machine that takes so long one more for every life of an access token.
+    assert int(told[1]) <= 1 + took // RENEWED_AFTER
     assert "You are still signed in" in result
     assert await person.page.locator("#calls-grid i.ok").count() == 50
 
 
 async def test_fifty_calls_that_wait_for_okta_to_come_back_share_one_token_request(person: Person) -> None:
     await person.sign_in()
-    await person.presses("Take Okta down for 20 s")
+    await person.takes_okta_down()
     await person.reads_in_the_journal("503 with Retry-After")
     before = person.demo.okta("/state")["token_requests"]
     await person.presses("Open 50 calls at once")
-    await expect(person.page.locator("#calls-grid i.wait").first).to_be_visible()
+    await expect(person.page.locator("#calls-grid i.wait").first).to_be_visible(timeout=PATIENCE)
     person.demo.okta("/up", {})
     await person.sees("#trial-calls .result", "50 of 50 answered")
-    events = person.demo.okta("/events?after=0")["events"]
+    requests, events = person.demo.token_requests()
     back = max(event["n"] for event in events if event["kind"] == "up")
     first, *others = [event for event in events if event["n"] > back and event["kind"] in ("refreshed", "resent")]
     assert first["kind"] == "refreshed"
     # Whoever renews later does so because that token has aged, not for one of the waiting calls.
     assert all(later["at"] - first["at"] > 2 for later in others)
-    assert person.demo.okta("/state")["token_requests"] - before == 1 + len(others)
+    assert requests - before == 1 + len(others)
 
 
 async def test_a_second_tab_is_signed_in_too_and_hears_of_the_sign_out(person: Person) -> None:
@@ -129,8 +136,7 @@ async def test_a_second_tab_is_signed_in_too_and_hears_of_the_sign_out(person: P
     second = await person.context.new_page()
     await second.goto(person.demo.url)
     await person.sees_that_they_are_signed_in(second)
-    await person.presses("Sign out")
-    await person.sees_that_nobody_is_signed_in()
+    await person.signs_out()
     await person.sees_that_nobody_is_signed_in(second)
     assert "alice" not in (await second.content()).replace("alice@example.com</code>", "").lower()
 
@@ -151,8 +157,7 @@ async def test_two_tabs_that_sign_in_at_the_same_time_both_arrive(person: Person
 async def test_after_signing_out_the_back_button_shows_nothing_private(person: Person) -> None:
     await person.sign_in()
     await person.sees("#claims", "Liddell")
-    await person.presses("Sign out")
-    await person.sees_that_nobody_is_signed_in()
+    await person.signs_out()
     await person.sees("#ended", "You have signed out.")
     assert (await person.call("/api/orders"))["status"] == 401
     cookies = {cookie["name"] for cookie in await person.context.cookies(person.demo.url)}
