@@ -27,7 +27,8 @@ from demo.simulator.grants import RotationPolicy
 from tests.journeys.attack_cases import case
 from tests.journeys.canaries import Canaries, forms
 from tests.journeys.http_browser import Browser
-from tests.journeys.world import World, listening, small_world
+from tests.journeys.world import World, small_world
+from tests.ports import free_port
 
 REFERENCE = re.compile(r"<dt>Reference</dt><dd>([0-9a-f]{16})</dd>")
 SHORT = RotationPolicy(access_token_lifetime=300)
@@ -212,8 +213,7 @@ def test_the_search_finds_what_it_looks_for() -> None:
 @asynccontextmanager
 async def served(world: World, directory: Path) -> AsyncIterator[tuple[str, dict[str, str], list[str]]]:
     """`bff serve` with everything in its environment; its URL, that environment, and the lines it wrote so far."""
-    with listening() as held:
-        port = held.getsockname()[1]
+    port = free_port()
     public_url = f"http://localhost:{port}"
     environ = {
         **world.environ,
@@ -249,12 +249,12 @@ async def served(world: World, directory: Path) -> AsyncIterator[tuple[str, dict
     reading = threading.Thread(target=read)
     reading.start()
     try:
-        await asyncio.to_thread(ready.wait, 20)
+        assert await asyncio.to_thread(ready.wait, 60)
         assert process.poll() is None, lines
         yield public_url, environ, lines
     finally:
         process.send_signal(signal.SIGTERM)
-        await asyncio.to_thread(process.wait, 20)
+        await asyncio.to_thread(process.wait, 60)
         reading.join()
         process.stdout.close()
 
