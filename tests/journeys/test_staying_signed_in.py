@@ -19,7 +19,7 @@ from tests.journeys.pages import set_cookies
 from tests.journeys.world import World, small_world
 
 SHORT = RotationPolicy(access_token_lifetime=300)
-DUE, EXPIRED = 290, 301  # seconds after sign-in
+DUE, EXPIRED = 260, 301  # seconds after sign-in; due from 255 at the latest, and good until 295 for a slow machine
 
 
 @pytest.fixture
@@ -139,7 +139,9 @@ async def in_time(browser: Browser, path: str) -> httpx.Response:
 @pytest.mark.parametrize("window", WINDOWS.values(), ids=WINDOWS)
 async def test_a_window_of_trouble_ends_no_session(tmp_path: Path, window: dict[str, Any]) -> None:
     policy = RotationPolicy(access_token_lifetime=300, grace=0)
-    timings: dict[str, Any] = {"refresh_grace": "0", "refresh_answer_within": "0.3", "refresh_lease": "0.6"}
+    timings: dict[str, Any] = {"refresh_grace": "0"}
+    if window.get("kind") == "stall":  # the only one that takes as long as an answer may
+        timings |= {"refresh_answer_within": "3"}
     async with small_world(tmp_path, rotation=policy, **timings) as world:
         browser = await signed_in(world)
         before = browser.cookie("bff-session")

@@ -138,7 +138,7 @@ class World:
 
     async def settled(self) -> None:
         """Returns when nothing is under way that the application began for itself: revocations, refreshes."""
-        await self.bff._tasks.drain(10)
+        assert await self.bff._tasks.drain(60) == 0
 
     async def start(self) -> None:
         # A socket of its own for each server: uvicorn closes what it served, and the port must stay ours.
@@ -268,6 +268,8 @@ async def small_world(
                 "BFF_SESSION_KEYS": encode_base64url(new_key()),
                 "BFF_STORE": f"sqlite:///{directory / 'bff.db'}",
                 "BFF_ROUTES": json.dumps(routes),
+                # 12 s from a reservation to its sending, not 2 s: a busy machine may stand still in between.
+                "BFF_REFRESH_LEASE": "20",
                 **as_environ(changes),
             }
             clock, upstream = Clock(), Upstream()
