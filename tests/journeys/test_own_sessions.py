@@ -141,10 +141,10 @@ async def test_extending_moves_the_idle_limit_at_once(tmp_path: Path) -> None:
     async with small_world(tmp_path, idle_limit="600", absolute_limit="2000") as world:
         browser = await signed_in(world)
         world.advance(500)
-        assert await idle_ends_in(browser) in (99, 100)
+        assert 60 < await idle_ends_in(browser) <= 100  # real time goes on beside ours, fast on a busy machine
         told = (await browser.fetch("/auth/session/extend", "POST")).json()["session"]
-        assert told["idle_ends_at"] - told["now"] in (599, 600)
-        assert await idle_ends_in(browser) in (599, 600)
+        assert 560 < told["idle_ends_at"] - told["now"] <= 600
+        assert 560 < await idle_ends_in(browser) <= 600
         for _ in range(2):
             world.advance(550)
             answer = await browser.fetch("/auth/session/extend", "POST")
@@ -184,7 +184,7 @@ async def test_a_request_of_a_person_moves_the_idle_limit(tmp_path: Path) -> Non
             world.advance(400)
             assert (await browser.fetch("/api/x", headers=headers)).status_code == 200
             await world.settled()
-        assert await idle_ends_in(browser) in (599, 600)
+        assert 560 < await idle_ends_in(browser) <= 600
 
 
 async def test_polling_is_renewed_like_everything_else(tmp_path: Path) -> None:
@@ -210,8 +210,8 @@ async def test_the_providers_ceiling_bounds_a_session_and_a_refresh_may_move_it(
         world.okta.control.settings(id_token_claims={"session_expiry": now + 100_000})
         world.advance(301)
         assert (await browser.fetch("/api/x")).status_code == 200
-        ends_at = (await browser.session())["session"]["ends_at"]
-        assert abs(ends_at - (now + 7200)) <= 2, "never beyond our own limit"
+        told = (await browser.session())["session"]
+        assert told["ends_at"] - told["signed_in_at"] == 7200, "never beyond our own limit"
         world.okta.control.settings(id_token_claims={"session_expiry": now + 700})
         world.advance(301)
         assert (await browser.fetch("/api/x")).json().get("reason") == "absolute"
