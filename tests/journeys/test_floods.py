@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from http.cookiejar import DefaultCookiePolicy
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import httpx
 import pytest
 
 from bff.metrics import REGISTRY
+from bff.storage import group_commit, sqlite
 from demo.simulator.grants import RotationPolicy
 from tests.journeys.attack_cases import case
 from tests.journeys.http_browser import FETCH, NAVIGATION, Browser
@@ -36,7 +38,7 @@ async def short(tmp_path: Path) -> AsyncIterator[World]:
 async def crowd(world: World) -> AsyncIterator[httpx.AsyncClient]:
     """Callers without a cookie jar, as many as anybody likes."""
     limits = httpx.Limits(max_connections=50)
-    async with plain_http(base_url=world.public_url, timeout=30, limits=limits) as client:
+    async with plain_http(base_url=world.public_url, timeout=120, limits=limits) as client:
         client.cookies.jar.set_policy(_NoCookies())
         yield client
 
@@ -111,8 +113,9 @@ async def test_a_cookie_that_we_did_not_seal_costs_the_store_nothing(tmp_path: P
 async def test_sessions_that_are_due_in_one_second_ask_once_each(tmp_path: Path, attack: str) -> None:
     async with small_world(tmp_path, rotation=SHORT, refresh_concurrency="4") as world:
         browsers = [world.browser() for _ in range(12)]
-        for browser in browsers:
-            await browser.sign_in()
+        people = ("alice@example.com", "bob@example.com", "zoë@example.com")
+        for browser, login in zip(browsers, cycle(people), strict=False):  # nobody's turn comes a second later
+            await browser.sign_in(login)
         world.advance(EXPIRED)
         before = world.okta.control.refresh_requests
         answers = await asyncio.gather(*(browser.fetch("/api/x") for browser in browsers * 3))
@@ -135,13 +138,13 @@ async def test_a_provider_that_says_later_is_asked_later_and_nobody_notices(worl
     await browser.sign_in()
     world.okta.control.fault("rate_limited", times=1000, grant="refresh_token", retry_after=20)
     postponed, granted = refreshes("postponed"), world.okta.control.refresh_requests
-    world.advance(3600 - 40)  # the token is due, and good for a little while
+    world.advance(3600 - 44)  # the token is due, and good for as long as it can be then
     for _ in range(30):
         assert (await browser.fetch("/api/x")).status_code == 200
         await world.settled()
     assert refreshes("postponed") == postponed + 1
     world.okta.control.clear_faults()
-    world.advance(30)
+    world.advance(21)
     assert (await browser.fetch("/api/x")).status_code == 200
     await world.settled()
     assert world.okta.control.refresh_requests == granted + 1
@@ -184,12 +187,12 @@ async def test_an_upstream_that_hangs_holds_up_nobody_elses(tmp_path: Path, atta
                 await browser.sign_in()
                 headers = {**FETCH, "x-csrf": "1", "cookie": f"bff-session={browser.cookie('bff-session')}"}
                 limits = httpx.Limits(max_connections=None)
-                async with plain_http(timeout=30, limits=limits) as client:
+                async with plain_http(timeout=120, limits=limits) as client:
                     calls = [
                         asyncio.create_task(client.get(f"{world.public_url}/slow/slow", headers=headers))
                         for _ in range(150)
                     ]
-                    async with asyncio.timeout(20):
+                    async with asyncio.timeout(60):
                         while len(hanging.order) < 150:
                             await asyncio.sleep(0.02)
                     assert (await browser.fetch("/api/slow")).status_code == 200
@@ -200,8 +203,17 @@ async def test_an_upstream_that_hangs_holds_up_nobody_elses(tmp_path: Path, atta
                     assert {answer.status_code for answer in await asyncio.gather(*calls)} == {200}
 
 
+@pytest.fixture
+def patient_store(monkeypatch: pytest.MonkeyPatch) -> None:
+    """How long a lock is waited for is not what is shown, and 2 s are soon over on a busy machine."""
+    monkeypatch.setattr(sqlite, "BUSY_TIMEOUT", 60.0)
+    monkeypatch.setattr(group_commit, "ANSWER_WITHIN", 90.0)
+
+
 @case("DS-016")
-async def test_a_store_that_waits_for_a_lock_holds_up_nobody_who_does_not_need_it(world: World, attack: str) -> None:
+async def test_a_store_that_waits_for_a_lock_holds_up_nobody_who_does_not_need_it(
+    patient_store: None, world: World, attack: str
+) -> None:
     browser = world.browser()
     page = await browser.navigate("/auth/login")
     path = world.environ["BFF_STORE"].removeprefix("sqlite:///")
@@ -209,7 +221,7 @@ async def test_a_store_that_waits_for_a_lock_holds_up_nobody_who_does_not_need_i
         other.execute("BEGIN IMMEDIATE")
         before = len(world.okta.control.events())
         signing_in = asyncio.create_task(browser.fill_in(page))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while len(world.okta.control.events()) == before:
                 await asyncio.sleep(0.01)
         stranger = world.browser()
@@ -261,9 +273,9 @@ async def test_callers_that_hang_up_during_a_refresh_cost_the_others_nothing(sho
     short.okta.control.fault("slow", grant="refresh_token", delay=0.7)
     before = short.okta.control.refresh_requests
     headers = {**FETCH, "x-csrf": "1", "cookie": f"bff-session={browser.cookie('bff-session')}"}
-    async with plain_http(base_url=short.public_url, timeout=30) as client:
+    async with plain_http(base_url=short.public_url, timeout=60) as client:
         calls = [asyncio.create_task(client.get("/api/x", headers=headers)) for _ in range(40)]
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while short.okta.control.refresh_requests == before:
                 await asyncio.sleep(0.01)
         for call in calls[::2]:

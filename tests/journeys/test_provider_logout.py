@@ -12,6 +12,7 @@ from urllib.parse import urlencode, urlsplit
 import httpx
 import pytest
 
+from bff.provider.key_set import UNKNOWN_KID_COOL_DOWN
 from demo.simulator.signing_keys import SigningKey
 from tests.journeys.attack_cases import case
 from tests.journeys.http_browser import Browser
@@ -26,7 +27,7 @@ ALICE, BOB = "alice@example.com", "bob@example.com"
 
 @contextlib.asynccontextmanager
 async def provider_calls() -> AsyncIterator[httpx.AsyncClient]:
-    async with plain_http(timeout=10) as http:
+    async with plain_http(timeout=60) as http:
         yield http
 
 
@@ -213,7 +214,7 @@ async def test_while_the_store_is_away_the_provider_is_to_ask_again(tmp_path: Pa
             assert (answer.status_code, answer.json()["code"]) == (503, "store_unavailable")
             assert "retry-after" in answer.headers
             redis.thaw()
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 while (await post_token(world, token)).status_code != 200:
                     await asyncio.sleep(0.1)
             assert await refused(browser) == "back_channel"
@@ -230,7 +231,7 @@ async def test_ten_megabytes_are_refused_before_they_have_come(world: World, att
     writer.write(f"{head}content-type: application/x-www-form-urlencoded\r\n\r\n".encode())
     part = b"logout_token=" + b"a" * 30_000
     writer.write(b"%x\r\n%b\r\n" % (len(part), part) if chunked else part)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         assert (await reader.readline()).startswith(b"HTTP/1.1 413")
     writer.close()
 
@@ -242,7 +243,7 @@ async def test_a_flood_of_unknown_keys_costs_the_provider_one_fetch(world: World
     world.okta.control.rotate_keys()  # so that the keys are asked for at all
     now = int(time.time())
     claims = {"iss": world.okta.issuer, "aud": world.environ["BFF_CLIENT_ID"], "iat": now, "exp": now + 60}
-    before = keys_fetched(world)
+    before, began = keys_fetched(world), time.monotonic()
     async with provider_calls() as http:
 
         async def forge(number: int) -> int:
@@ -254,7 +255,8 @@ async def test_a_flood_of_unknown_keys_costs_the_provider_one_fetch(world: World
             statuses = await asyncio.gather(*(forge(number) for number in range(100)))
             assert set(statuses) == {400}
             assert await lives(browser)
-    assert keys_fetched(world) - before <= 1
+    # One, and on a machine that takes so long another each time that the cool-down is over.
+    assert keys_fetched(world) - before <= 1 + (time.monotonic() - began) // UNKNOWN_KID_COOL_DOWN
 
 
 def keys_fetched(world: World) -> float:
