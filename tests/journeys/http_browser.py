@@ -33,7 +33,7 @@ class Browser:
 
     def __post_init__(self) -> None:
         # A cookie jar of our own to look into; it keeps no policy of SameSite, so `_cookies_for` does.
-        self.http = plain_http(follow_redirects=False, timeout=20)
+        self.http = plain_http(follow_redirects=False, timeout=60)
 
     async def close(self) -> None:
         await self.http.aclose()

@@ -21,6 +21,7 @@ from tests.journeys.world import World, listening, serving, small_world
 from tests.plain_http import plain_http
 
 TICK = 0.02  # seconds between two events
+PATIENCE = 60  # seconds; a limit that fails a test. HTTP's own is longer: it must not pass for a broken stream
 
 
 @dataclass
@@ -79,7 +80,7 @@ class EndlessUpstream:
             pass
 
     async def has_ended(self, *names: str) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             while not {f"{name} ends" for name in names} <= set(self.order):
                 await asyncio.sleep(TICK)
 
@@ -92,13 +93,13 @@ class Events:
     _chunks: AsyncIterator[bytes]
 
     async def next(self) -> bytes:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             return await anext(self._chunks)
 
     async def end(self) -> str:
         """How it ends: `whole` as if the upstream had finished, `broken` as a script sees an error."""
         try:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(PATIENCE):
                 async for _ in self._chunks:
                     pass
         except httpx.TransportError:
@@ -118,7 +119,7 @@ class Page:
         return f"bff-session={self.browser.cookie('bff-session')}"
 
     async def fetch(self, path: str, method: str = "GET") -> httpx.Response:
-        async with plain_http(timeout=20) as client:
+        async with plain_http(timeout=2 * PATIENCE) as client:
             headers = {**FETCH, "x-csrf": "1", "cookie": self._cookie}
             return await client.request(method, self.url + path, headers=headers)
 
@@ -126,7 +127,7 @@ class Page:
     async def reading(self, path: str) -> AsyncIterator[Events]:
         headers = {**FETCH, "x-csrf": "1", "cookie": self._cookie}
         async with (
-            plain_http(timeout=20) as client,
+            plain_http(timeout=2 * PATIENCE) as client,
             client.stream("GET", self.url + path, headers=headers) as answer,
         ):
             yield Events(answer.status_code, answer.aiter_raw())
@@ -135,18 +136,20 @@ class Page:
     async def socket(self, public_url: str, path: str = "/api/socket") -> AsyncIterator[ClientConnection]:
         url = f"ws://127.0.0.1:{urlsplit(self.url).port}{path}"
         cookies = {"Cookie": self._cookie}
-        async with connect(url, origin=Origin(public_url), additional_headers=cookies, proxy=None) as connection:
+        async with connect(
+            url, origin=Origin(public_url), additional_headers=cookies, proxy=None, open_timeout=PATIENCE
+        ) as connection:
             yield connection
 
 
 async def echoed(connection: ClientConnection, text: str) -> bool:
     await connection.send(text)
-    return await asyncio.wait_for(connection.recv(), 10) == text
+    return await asyncio.wait_for(connection.recv(), PATIENCE) == text
 
 
 async def closing_of(connection: ClientConnection) -> tuple[int | None, str | None]:
     with contextlib.suppress(ConnectionClosed):
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             while True:
                 await connection.recv()
     return connection.close_code, connection.close_reason
