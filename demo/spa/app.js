@@ -11,9 +11,11 @@ const otherTabs = new BroadcastChannel("session");
 const client = new BffClient({ onSignInRequired: () => ask(), onSignedOut: showWelcome });
 let board = null;
 let asking = null;
+let leaving = false;
 
 /** Asks the BFF and shows the answer. Callers at the same time share one question. */
 function ask() {
+  if (leaving) return Promise.resolve(); // the next page will ask
   asking ??= show().finally(() => (asking = null));
   return asking;
 }
@@ -59,7 +61,8 @@ function takeDown() {
 document.querySelector("#sign-out").addEventListener("click", async (click) => {
   click.target.disabled = true;
   // The reason of the end is told once: to the page that comes next, not to a question that is still under way here.
-  await board?.stop();
+  leaving = true;
+  await Promise.all([board?.stop(), asking]);
   try {
     const url = await client.signOut();
     takeDown();
@@ -67,6 +70,7 @@ document.querySelector("#sign-out").addEventListener("click", async (click) => {
     otherTabs.postMessage("changed");
     location.assign(url ?? "/");
   } catch (error) {
+    leaving = false;
     alert(`You are still signed in: ${error.message}`);
     takeDown();
     ask();
@@ -80,6 +84,7 @@ document.addEventListener("visibilitychange", () => document.hidden || ask());
 window.addEventListener("pageshow", (event) => {
   // A page out of the back/forward cache shows what was true when it was left.
   if (!event.persisted) return;
+  leaving = false;
   takeDown();
   body.dataset.view = "asking";
   ask();

@@ -54,6 +54,7 @@ export class Board {
   #repeat(action, every) {
     const { signal } = this.ending;
     const again = async () => {
+      if (signal.aborted) return; // since this round was set up
       const round = (async () => action())();
       this.rounds.add(round);
       try {
@@ -97,11 +98,9 @@ export class Board {
   }
 
   async #look() {
-    const [state, events, answer] = await Promise.all([
-      this.simulator.state(),
-      this.simulator.events(),
-      this.client.session(),
-    ]);
+    const asked = [this.simulator.state(), this.simulator.events(), this.client.session()];
+    await Promise.allSettled(asked); // a round is over when every question has been answered, not at the first failure
+    const [state, events, answer] = await Promise.all(asked);
     if (this.ending.signal.aborted || !answer.authenticated) return;
     this.session = answer.session;
     this.family = familyOf(state, this.user.sub, this.session.signed_in_at);
