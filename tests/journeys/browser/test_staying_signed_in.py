@@ -5,7 +5,7 @@ import re
 import time
 
 import pytest
-from playwright.async_api import expect
+from playwright.async_api import Route, expect
 
 from tests.journeys.browser.person import PATIENCE, Person
 from tests.journeys.browser.running_demo import ACCESS_TOKEN_LIFETIME
@@ -170,6 +170,18 @@ async def test_after_signing_out_the_back_button_shows_nothing_private(person: P
         assert "Liddell" not in await person.page.content()
     await person.open()
     await person.sees_that_nobody_is_signed_in()
+
+
+async def test_the_reason_is_told_to_the_page_that_comes_next_however_slow_the_answer(person: Person) -> None:
+    async def slowly(route: Route) -> None:
+        answer = await route.fetch()
+        await asyncio.sleep(2.5)  # the session is over, and the page that is left has had time for two more rounds
+        await route.fulfill(response=answer)
+
+    await person.sign_in()
+    await person.page.route("**/auth/logout", slowly)
+    await person.signs_out()
+    await person.sees("#ended", "You have signed out.")
 
 
 async def test_a_session_that_an_administrator_ended_says_so_and_lets_sign_in_again(person: Person) -> None:
