@@ -81,10 +81,10 @@ def _serve(parsed: argparse.Namespace) -> int:
     # Imported here, so that `bff check` and `bff keys` start without the web framework and the stores.
     from bff.app import build_app
     from bff.cli_serve import run
-    from bff.logs import configure_logging
+    from bff.logs import configure_logging, stderr_without_blocking
     from bff.settings_reload import Sources
 
-    configure_logging(settings.log_level, settings.log_format)
+    configure_logging(settings.log_level, settings.log_format, stderr_without_blocking(settings.log_format))
     with _spans(settings):
         return run(build_app(settings, sources=Sources(os.environ.copy(), parsed.config)), settings)
 

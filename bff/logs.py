@@ -11,10 +11,11 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final, Literal, TextIO
+from typing import Any, Final, Literal, Protocol, TextIO, TypeAlias, cast
 
 from bff import tracing
 from bff.log_redaction import escape, redact, redact_field
+from bff.log_writer import FLUSH_WITHIN, LogWriter, RedirectedStream
 
 # At DEBUG these print headers, bodies or whole commands. They stay here whatever the root's level is.
 PINNED: Final[Mapping[str, int]] = {
@@ -35,6 +36,8 @@ PINNED: Final[Mapping[str, int]] = {
     "uvicorn.websocket": logging.WARNING,  # it would print the query of every handshake
     "uvicorn.access": logging.CRITICAL + 1,  # it would print the callback's query
 }
+LogFormat: TypeAlias = Literal["json", "text"]
+
 _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
 _OURS: Final = frozenset({"time", "level", "logger", "message", "exception"})
 
@@ -102,7 +105,15 @@ class _Window:
     held_back: int = 0
 
 
-class BoundedHandler(logging.StreamHandler[TextIO]):
+class LogStream(Protocol):
+    """Where the handler writes whole lines: a text file, or a `LogWriter`."""
+
+    def write(self, text: str, /) -> int: ...
+
+    def flush(self) -> None: ...
+
+
+class BoundedHandler(logging.StreamHandler[LogStream]):
     """At most `burst` lines of one warning in `window` seconds, then one line that says how many more there were.
 
     One warning is one message template of one logger: whatever a client puts into its fields, it can't fill the disk.
@@ -112,7 +123,7 @@ class BoundedHandler(logging.StreamHandler[TextIO]):
     KINDS: Final = 512  # templates are constants of the code; more than this are counted as one
 
     def __init__(
-        self, stream: TextIO, *, burst: int = 50, window: float = 10.0, clock: Callable[[], float] = time.monotonic
+        self, stream: LogStream, *, burst: int = 50, window: float = 10.0, clock: Callable[[], float] = time.monotonic
     ) -> None:
         super().__init__(stream)
         self._burst, self._window, self._clock = burst, window, clock
@@ -153,6 +164,8 @@ class BoundedHandler(logging.StreamHandler[TextIO]):
             self._tell_held_back(float("inf"))
         finally:
             self.release()
+        if isinstance(self.stream, LogWriter):
+            self.stream.close()
         super().close()
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the standard library's name
@@ -161,14 +174,37 @@ class BoundedHandler(logging.StreamHandler[TextIO]):
         sys.stderr.write(f"a log line of {record.name} could not be written: {kind.__name__ if kind else 'unknown'}\n")
 
 
+def _formatter(log_format: LogFormat) -> logging.Formatter:
+    return JsonFormatter() if log_format == "json" else TextFormatter()
+
+
+def stderr_without_blocking(log_format: LogFormat, flush_within: float = FLUSH_WITHIN) -> LogWriter:
+    """A stream for `configure_logging` that writes to standard error from a thread of its own, for `bff serve`.
+
+    From now on all that Python code prints goes the same way, whoever prints it: what is meant for standard output too.
+    At exit the handler waits for at most `flush_within` seconds until all is written.
+    """
+    formatter = _formatter(log_format)
+
+    def summary(count: int) -> str:
+        record = logging.LogRecord("bff.logs", logging.WARNING, "", 0, "%d log records dropped", (count,), None)
+        record.dropped = count
+        return formatter.format(record) + "\n"
+
+    writer = LogWriter(sys.stderr.fileno(), flush_within=flush_within, summary=summary)
+    sys.stdout = cast("TextIO", RedirectedStream(writer))
+    sys.stderr = cast("TextIO", RedirectedStream(writer))
+    return writer
+
+
 def configure_logging(
     level: Literal["debug", "info", "warning", "error"],
-    log_format: Literal["json", "text"],
-    stream: TextIO | None = None,
+    log_format: LogFormat,
+    stream: LogStream | None = None,
 ) -> None:
     """Makes the root logger ours (stderr unless a stream is given) and pins the loggers of PINNED."""
     handler = BoundedHandler(stream or sys.stderr)
-    handler.setFormatter(JsonFormatter() if log_format == "json" else TextFormatter())
+    handler.setFormatter(_formatter(log_format))
     root = logging.getLogger()
     for old in root.handlers[:]:
         root.removeHandler(old)

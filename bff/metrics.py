@@ -4,9 +4,13 @@ A leaf: any room may count. Every label has a short, closed list of values (the 
 that the number of series stays small however many people sign in.
 """
 
+import threading
+from collections.abc import Iterator
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.metrics_core import CounterMetricFamily
+from prometheus_client.registry import Collector
 
 from bff import __version__
 from bff.session.session import EndReason
@@ -111,6 +115,25 @@ JWKS_FETCHES: Final = Counter(
     ["outcome"],
     registry=REGISTRY,
 )
+
+
+class DroppedRecords(Collector):
+    """A counter whose lock is reentrant, since a signal handler may log: the library's own would wait for itself."""
+
+    def __init__(self) -> None:
+        self._lock, self._count = threading.RLock(), 0
+
+    def add(self, count: int) -> None:
+        with self._lock:
+            self._count += count
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        meaning = "Log records that were not written, because nobody read the pipe or the disk was full."
+        yield CounterMetricFamily("bff_log_records_dropped", meaning, value=self._count)
+
+
+LOG_RECORDS_DROPPED: Final = DroppedRecords()
+REGISTRY.register(LOG_RECORDS_DROPPED)
 
 # Series that an alert looks at begin at nought: of one that begins at one Prometheus sees no increase.
 for _outcome in ("renewed", "replayed_in_grace", "late", "postponed", "not_ours", "revoked_late"):

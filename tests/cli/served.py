@@ -13,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 
 from bff.cli_serve import run
 from bff.endpoints.health import ManagementApp
-from bff.logs import configure_logging
+from bff.logs import configure_logging, stderr_without_blocking
 from bff.settings import load_settings
 from tests.settings.world import with_changes
 
@@ -68,7 +68,7 @@ class Tiny:
 
 
 if __name__ == "__main__":
-    configure_logging("info", "json")
+    configure_logging("info", "json", stderr_without_blocking("json"))
     public, management, drain_delay = [*sys.argv[1:], "0"][:3]
     changes = {"listen": public, "management_listen": management, "drain_delay": drain_delay}
     settings = load_settings(with_changes(**changes))

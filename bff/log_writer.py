@@ -1,0 +1,218 @@
+"""Writes log lines from a thread of its own, so that a reader that stalls never stops the event loop.
+
+A pipe that is full makes write(2) wait for whoever reads it: a log driver, a terminal, `| less`. Here only the writer
+thread waits. Callers put their lines into a queue that is bounded by bytes; what does not fit is dropped and counted
+(`bff_log_records_dropped_total`), and one line says how many were when the pipe takes lines again.
+"""
+
+import io
+import os
+import select
+import signal
+import threading
+import time
+import weakref
+from collections.abc import Callable
+from queue import SimpleQueue
+from typing import Final, Literal, TypeAlias
+
+from bff.log_redaction import LIMIT, escape, redact
+from bff.metrics import LOG_RECORDS_DROPPED
+
+QUEUED_AT_MOST: Final = 4 * 1024 * 1024  # bytes that wait for the reader, the queue's own overhead included
+OVERHEAD: Final = 200  # bytes that one entry of the queue costs besides its text
+FLUSH_WITHIN: Final = 3.0  # seconds at exit
+
+_WAKE_UP: Final = "wake up"
+_END: Final = "end"
+# A line with the number of records dropped before it; an event to set when all before it is written; one of the words.
+_Entry: TypeAlias = tuple[int, bytes] | threading.Event | Literal["wake up", "end"]
+
+
+def _plain_summary(count: int) -> str:
+    return f"{count} log records dropped\n"
+
+
+class LogWriter:
+    """A text stream for `logging.StreamHandler` whose `write` never blocks. Each call is one record, whole lines.
+
+    The lock is held for a few instructions and never during a system call. It is reentrant, so that a signal handler
+    may log, and it is replaced in a forked child, which begins with an empty queue and a thread of its own: what the
+    parent had queued is the parent's to write.
+    """
+
+    def __init__(
+        self,
+        descriptor: int,
+        *,
+        limit: int = QUEUED_AT_MOST,
+        flush_within: float = FLUSH_WITHIN,
+        summary: Callable[[int], str] = _plain_summary,
+    ) -> None:
+        """`limit` in bytes; `flush_within` in seconds, for which `close` waits at most. `summary` makes the line that
+        says how many records were dropped."""
+        self._descriptor, self._limit = descriptor, limit
+        self._flush_within, self._summary = flush_within, summary
+        self._closed = self._torn = False
+        self._start_over()
+        _WRITERS.add(self)
+
+    def _start_over(self) -> None:
+        self._lock = threading.RLock()
+        self._queue: SimpleQueue[_Entry] = SimpleQueue()
+        self._thread: threading.Thread | None = None
+        # Bytes and records. Each figure is changed by one side only: the first two by callers, under the lock, the
+        # others by the writer thread.
+        self._accepted = self._dropped = 0
+        self._settled = self._reported = self._failed = 0
+
+    def write(self, text: str) -> int:
+        """Queues `text`, or counts it as dropped where too much waits already."""
+        line = text.encode("utf-8", "backslashreplace")
+        with self._lock:
+            if self._closed or not self._running():
+                if not self._write_at_once(line):
+                    LOG_RECORDS_DROPPED.add(1)
+            elif self._accepted - self._settled + len(line) + OVERHEAD > self._limit:
+                self._dropped += 1
+                LOG_RECORDS_DROPPED.add(1)
+                if self._queue.empty():
+                    self._queue.put(_WAKE_UP)  # the writer may have looked for drops just before this one
+            else:
+                self._accepted += len(line) + OVERHEAD
+                self._queue.put((self._dropped, line))
+        return len(text)
+
+    def flush(self) -> None:
+        """Nothing: `logging.StreamHandler` calls it after every record, and waiting is what must not happen."""
+
+    def drain(self, within: float) -> bool:
+        """Waits up to `within` seconds until all that was queued before is written; whether it is."""
+        with self._lock:
+            if self._closed or self._thread is None:
+                return True
+            written = threading.Event()
+            self._queue.put(written)
+        return written.wait(within)
+
+    def close(self) -> None:
+        """Drains for `flush_within` seconds at most, and ends the thread.
+
+        What is written afterwards goes out at once, where that needs no waiting.
+        """
+        ends_at = time.monotonic() + self._flush_within
+        self.drain(self._flush_within)
+        with self._lock:
+            self._closed = True
+            self._queue.put(_END)
+        if self._thread is not None:
+            self._thread.join(max(0.0, ends_at - time.monotonic()))
+
+    def _running(self) -> bool:
+        """Starts the thread at the first line, and in a forked child; False where no thread can be started."""
+        if self._thread is None:
+            thread = threading.Thread(target=self._run, args=(self._queue,), name="log writer", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:  # the interpreter is ending, or the machine has no room for a thread
+                return False
+            self._thread = thread
+        return True
+
+    def _run(self, queue: SimpleQueue[_Entry]) -> None:
+        # Signals are for the thread that runs the event loop.
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        while True:
+            match queue.get():
+                case (dropped_before, line):
+                    self._report(dropped_before)
+                    if not self._write(line):
+                        self._failed += 1
+                        LOG_RECORDS_DROPPED.add(1)
+                    self._settled += len(line) + OVERHEAD
+                case threading.Event() as written:
+                    self._report(self._dropped)
+                    written.set()
+                case "wake up":
+                    pass
+                case "end":
+                    return
+            if queue.empty():
+                self._report(self._dropped)
+
+    def _report(self, dropped: int) -> None:
+        """Writes the summary in the place of the records that are missing: behind what came before them."""
+        if (count := dropped - self._reported + self._failed) and self._write(self._summary(count).encode()):
+            self._reported, self._failed = dropped, 0
+
+    def _write(self, line: bytes) -> bool:
+        """Waits as long as the reader does. False where the line could not be written: no reader, a full disk."""
+        rest = whole = memoryview(b"\n" + line if self._torn else line)
+        while rest:
+            try:
+                rest = rest[os.write(self._descriptor, rest) :]
+            except BlockingIOError:  # somebody else who has this pipe too made it non-blocking
+                writable = select.poll()
+                writable.register(self._descriptor, select.POLLOUT)
+                writable.poll()
+            except OSError:
+                self._torn = self._torn or len(rest) < len(whole)
+                return False
+        self._torn = False
+        return True
+
+    def _write_at_once(self, line: bytes) -> bool:
+        """Writes without the thread. A pipe that says it is writable takes PIPE_BUF bytes without blocking."""
+        writable = select.poll()
+        writable.register(self._descriptor, select.POLLOUT)
+        try:
+            for start in range(0, len(line), select.PIPE_BUF):
+                if not writable.poll(0):
+                    return False
+                os.write(self._descriptor, line[start : start + select.PIPE_BUF])
+        except OSError:
+            return False
+        return True
+
+
+class RedirectedStream(io.TextIOBase):
+    """What takes the place of `sys.stdout` and `sys.stderr`: others' output, by whole lines, redacted, to the writer.
+
+    The interpreter prints tracebacks there (of a crash, of a thread, of a finalizer), and that must not block either.
+    """
+
+    encoding = "utf-8"
+
+    def __init__(self, writer: LogWriter) -> None:
+        self._writer, self._line = writer, ""
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, text: str) -> int:
+        *lines, self._line = (self._line + text).split("\n")
+        for line in lines:
+            self._pass_on(line)
+        if len(self._line) > LIMIT:
+            self.flush()
+        return len(text)
+
+    def flush(self) -> None:
+        """Passes on what has come of a line that has no end yet. The interpreter calls it at exit."""
+        if self._line:
+            line, self._line = self._line, ""
+            self._pass_on(line)
+
+    def _pass_on(self, line: str) -> None:
+        self._writer.write(escape(redact(line)) + "\n")
+
+
+_WRITERS: Final[weakref.WeakSet[LogWriter]] = weakref.WeakSet()
+
+
+def _in_forked_child() -> None:
+    for writer in _WRITERS:
+        writer._start_over()
+
+
+os.register_at_fork(after_in_child=_in_forked_child)
