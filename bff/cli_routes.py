@@ -77,9 +77,12 @@ def _explain(settings: Settings, method: str, path: str) -> int:
     if raw_path == "/auth" or raw_path.startswith("/auth/") or raw_path == settings.callback_path:
         print("The BFF answers this itself.")
         return NOT_FORWARDED
+    table = route_table(settings)
     try:
-        explained = route_table(settings).explain(method, path)
+        explained = table.explain(method, path)
     except BffError as error:
+        if (meant := table.hidden(raw_path.encode("ascii"))) is not None:
+            print(escape(f"another    the path could be read as one of {meant.prefix}, whose rules would be skipped"))
         return _refused(error.code, error.status, error.detail or error.title)
     route = explained.route
     if route is None:

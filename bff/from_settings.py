@@ -71,6 +71,7 @@ def route_table(settings: Settings) -> RouteTable:
             upstream=Upstream.parse(route.upstream),
             methods=route.methods,
             strip_prefix=route.strip_prefix,
+            ignore_case=route.ignore_case,
             token=route.token,
             csrf=route.csrf,
             background=route.background,

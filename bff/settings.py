@@ -185,6 +185,11 @@ class Settings(ProcessSettings, SignInSettings):
                 )
         if len({route.prefix for route in routes}) < len(routes):
             raise laws.wrong("hold one prefix twice.", "Keep one route for each prefix.")
+        folded = [route.prefix.lower() for route in routes]
+        for route in routes:
+            if route.ignore_case and folded.count(route.prefix.lower()) > 1:
+                problem = f"hold {route.prefix}, which ignores case, and the same prefix in another case."
+                raise laws.wrong(problem, "Keep one of them, or leave ignore_case out.")
         return routes
 
     @field_validator("spa_upstream")

@@ -62,6 +62,7 @@ class RouteSettings(BaseModel):
     allow_http: bool = False
     methods: tuple[Method, ...] = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
     strip_prefix: bool = False
+    ignore_case: bool = False  # the upstream takes /API and /api for one path, and so does the prefix
     token: Literal["user", "user_or_none", "none"] = "user"
     csrf: Literal["header", "fetch-metadata"] = "header"
     background: bool = False  # polled by the SPA: a request on it doesn't extend the idle limit
@@ -85,7 +86,9 @@ class RouteSettings(BaseModel):
     def _plain_prefix(cls, prefix: str) -> str:
         if prefix.endswith("/"):
             raise laws.wrong("ends with a slash.", f"Write {prefix.rstrip('/') or '/api'}: it covers all below it.")
-        if _is_reserved(prefix):
+        if any(segment.endswith(".") for segment in prefix.split("/")):
+            raise laws.wrong("has a dot at the end of a segment.", "Leave the dot out: some servers ignore it.")
+        if _is_reserved(prefix.lower()):
             raise laws.wrong("covers /auth, which the BFF answers itself.", "Choose another prefix, like /api.")
         return prefix
 
@@ -129,4 +132,7 @@ class RouteSettings(BaseModel):
         return file
 
     def covers(self, path: str) -> bool:
-        return path == self.prefix or path.startswith(self.prefix + "/")
+        prefix = self.prefix
+        if self.ignore_case:
+            path, prefix = path.lower(), prefix.lower()
+        return path == prefix or path.startswith(prefix + "/")

@@ -12,6 +12,7 @@ from typing import Final
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bff.endpoints.cookies import Header
+from bff.errors import InvalidRequest
 from bff.proxy.upstream import RouteTable
 
 PREFLIGHT_KEPT: Final = 600  # seconds; Chromium keeps none longer than two hours
@@ -53,7 +54,10 @@ class CrossOrigin:
             return _OWN_METHODS
         if text == "/auth" or text.startswith("/auth/"):
             return None
-        route = self._routes.match(path)
+        try:
+            route = self._routes.match(path)
+        except InvalidRequest:
+            return None  # refused further in, and nobody else's page has to read why
         return None if route is None else route.methods
 
 

@@ -31,6 +31,7 @@ from bff.endpoints.api import is_background
 from bff.endpoints.cookies import CookieNames, Header
 from bff.endpoints.csrf import judge_csrf
 from bff.endpoints.current_session import Anonymous, KeyRemoved, OpenedCookies, Refused, SignedIn
+from bff.endpoints.guard import judge_path
 from bff.endpoints.landing import LANDING, came_from_outside
 from bff.endpoints.problem_details import error_response
 from bff.errors import AllowedByNow, BffError, CsrfRequired, InvalidRequest, RouteNotFound, SignInRequired
@@ -139,6 +140,8 @@ class ForwardAuth:
         said, uri = _one(headers, _METHODS), _one(headers, _URIS)
         if method not in ("GET", "HEAD") and said != method:
             raise InvalidRequest("The original method is not the one that the proxy asked with.")
+        if uri is not None and (refusal := _unreadable(uri)) is not None:
+            raise refusal
         return _Original(said or UNKNOWN_METHOD, uri)
 
     def _identity(self, session: Session) -> list[Header]:
@@ -198,6 +201,15 @@ def _one(headers: Sequence[Header], names: Sequence[bytes]) -> str | None:
     if len(values) > 1:
         raise InvalidRequest("What the original request was is said in two ways.")
     return values.pop() if values else None
+
+
+def _unreadable(uri: str) -> InvalidRequest | None:
+    """What the guard would say of the original path, whose proxy may look at it less closely.
+
+    Slashes at the beginning are merged by the proxies; `return_to` has a rule of its own for them.
+    """
+    path = uri.partition("?")[0]
+    return judge_path(b"/" + path.lstrip("/").encode("latin-1")) if path.startswith("/") else None
 
 
 def _field_value(claim: Any) -> bytes:

@@ -3,15 +3,14 @@
 It judges the bytes as they came (`raw_path`, before any decoding). A chunked body may bring trailers, and uvicorn takes
 those for headers: `HttpProtocol` keeps them apart; under a server that does not say so a chunked body is refused.
 
-One documented choice: a path carries no encoded dot, slash, backslash or semicolon-parameter trick at all, also not
-encoded twice. Where one program decodes before it splits and the next one after, such a path is two paths.
+One documented choice: a path carries no encoded dot, slash, backslash, control character or semicolon-parameter trick
+at all, however often it is encoded. Where one program decodes before it splits and the next one after, such a path is
+two paths. Which other spellings are two paths depends on the routes: `bff.proxy.upstream.RouteTable.match`.
 """
 
 import re
 from collections.abc import Sequence
 from typing import Final, TypeAlias
-from unicodedata import normalize
-from urllib.parse import unquote_to_bytes
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -21,6 +20,7 @@ from bff.endpoints.cookies import Header
 from bff.endpoints.http_protocol import HEADERS_FINAL
 from bff.endpoints.problem_details import error_response, problem_response
 from bff.errors import BffError, HeadersTooLarge, InvalidRequest, LengthRequired, MethodNotAllowed, TargetTooLong
+from bff.proxy.path_reading import decoded
 
 TARGET_LIMIT: Final = 8192  # bytes of path and query
 HEADERS_LIMIT: Final = 32768  # bytes of all names and values
@@ -30,13 +30,10 @@ METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 Refusal: TypeAlias = InvalidRequest | MethodNotAllowed | TargetTooLong | HeadersTooLarge
 
-# A path that needs no second look. Everything else goes through `_judge_path`.
+# A path that needs no second look. Everything else goes through `judge_path`.
 _PLAIN_PATH: Final = re.compile(rb"(?:/[A-Za-z0-9_~-][A-Za-z0-9._~:@-]*)*/?")
 _VISIBLE: Final = re.compile(rb"[\x21-\x7e]*")
 _BAD_PERCENT: Final = re.compile(rb"%(?![0-9A-Fa-f]{2})")
-# %2e %2f %5c, with any number of %25 in between: encoded once, twice or more often.
-_ENCODED_SEPARATOR: Final = re.compile(rb"%(?:25)*(?:2e|2f|5c)", re.IGNORECASE)
-_CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f]")
 _HOST: Final = re.compile(rb"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
 _LENGTH: Final = re.compile(rb"[0-9]{1,18}")
 # What names and values are made of: deleted from all of them together, nothing may be left (RFC 9110 section 5).
@@ -50,10 +47,11 @@ def judge(method: str, raw_path: bytes, query: bytes, headers: Sequence[Header])
         return MethodNotAllowed(allow=METHODS)
     if len(raw_path) + len(query) > TARGET_LIMIT:
         return TargetTooLong()
-    return _judge_path(raw_path) or _judge_query(query) or _judge_headers(headers)
+    return judge_path(raw_path) or _judge_query(query) or _judge_headers(headers)
 
 
-def _judge_path(path: bytes) -> Refusal | None:
+def judge_path(path: bytes) -> InvalidRequest | None:
+    """What is wrong with a path, or None."""
     if _PLAIN_PATH.fullmatch(path) and path:
         return None
     if not path.startswith(b"/") or path.startswith(b"//"):
@@ -64,16 +62,12 @@ def _judge_path(path: bytes) -> Refusal | None:
         return InvalidRequest("The path holds a character that belongs to no path.")
     if _BAD_PERCENT.search(path):
         return InvalidRequest("The path holds a percent sign without two digits.")
-    if _ENCODED_SEPARATOR.search(path):
-        return InvalidRequest("The path holds an encoded dot or separator.")
     try:
-        decoded = unquote_to_bytes(path).decode("utf-8")
-    except UnicodeDecodeError:
-        return InvalidRequest("The path is not UTF-8.")
-    if _CONTROL.search(decoded):
-        return InvalidRequest("The path holds an encoded control character.")
+        text = decoded(path)
+    except InvalidRequest as refusal:
+        return refusal
     # Compatibility forms too (a fullwidth dot, a two-dot leader): a server that folds them would see a dot segment.
-    for segment in normalize("NFKC", decoded).replace("\\", "/").split("/"):
+    for segment in text.split("/"):
         # Some servers cut parameters off before they resolve dots: `..;x` is `..` to them. Spaces are cut by others.
         if segment.partition(";")[0].strip() in (".", ".."):
             return InvalidRequest("The path holds a dot segment.")

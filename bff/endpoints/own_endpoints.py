@@ -18,7 +18,7 @@ from bff import tracing
 from bff.endpoints.answers import error_answer
 from bff.endpoints.api import ROUTE
 from bff.endpoints.spa import SinglePageApp
-from bff.errors import BffError, MethodNotAllowed, RouteNotFound
+from bff.errors import BffError, InvalidRequest, MethodNotAllowed, RouteNotFound
 
 logger = logging.getLogger(__name__)
 
@@ -63,7 +63,10 @@ class Doors:
                 if path == exact or path.startswith(below):
                     return app
             return self._own
-        route = self._forwarded(path)
+        try:
+            route = self._forwarded(path)
+        except InvalidRequest:
+            return self._api  # it looks again, and refuses as the data plane does
         if route is None:
             return self._own
         scope[ROUTE] = route

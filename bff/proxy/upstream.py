@@ -7,11 +7,12 @@ only ever lands in the path and the query of an origin-form target (RFC 9112 sec
 import re
 import ssl
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Literal, TypeAlias
 from urllib.parse import urlsplit
 
 from bff.errors import InvalidRequest
+from bff.proxy.path_reading import is_plain, plainest
 
 TokenKind: TypeAlias = Literal["user", "user_or_none", "none"]
 CsrfRule: TypeAlias = Literal["header", "fetch-metadata"]
@@ -19,7 +20,8 @@ OnTokenExpiry: TypeAlias = Literal["keep", "close"]
 
 DEFAULT_METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 
-_PREFIX: Final = re.compile(r"(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+|/")
+# No dot at the end of a segment: to a file system that drops those it would be another prefix.
+_PREFIX: Final = re.compile(r"(?:/[A-Za-z0-9_~-](?:[A-Za-z0-9._~-]*[A-Za-z0-9_~-])?)+|/")
 _BASE_PATH: Final = re.compile(r"(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*")
 _HOST: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\]")
 
@@ -74,6 +76,7 @@ class Route:
     upstream: Upstream
     methods: tuple[str, ...] = DEFAULT_METHODS
     strip_prefix: bool = False
+    ignore_case: bool = False  # the upstream takes /API and /api for the same path
     token: TokenKind = "user"
     csrf: CsrfRule = "header"
     background: bool = False  # polled: a request on it is no sign of life
@@ -94,7 +97,7 @@ class Route:
 
     def __post_init__(self) -> None:
         if not _PREFIX.fullmatch(self.prefix):
-            raise ValueError("a prefix is made of plain segments, starts with / and does not end with one")
+            raise ValueError("a prefix is made of plain segments, starts with /, and no segment ends with a dot")
         # b"" for the prefix `/`: every path starts with it and goes on with a slash.
         object.__setattr__(self, "_own", self.prefix.rstrip("/").encode("ascii"))
         object.__setattr__(self, "_base", self.upstream.base_path.encode("ascii"))
@@ -102,6 +105,8 @@ class Route:
     def covers(self, raw_path: bytes) -> bool:
         """True on a boundary between segments: `/api` covers `/api` and `/api/x`, not `/apix`."""
         own = self._own
+        if self.ignore_case:
+            return raw_path[: len(own)].lower() == own.lower() and raw_path[len(own) : len(own) + 1] in (b"", b"/")
         return raw_path.startswith(own) and raw_path[len(own) : len(own) + 1] in (b"", b"/")
 
     def target(self, raw_path: bytes, query: bytes) -> bytes:
@@ -156,23 +161,72 @@ class Explanation:
 class RouteTable:
     """The longest prefix wins. Raises ValueError when two routes claim the same prefix."""
 
-    __slots__ = ("routes",)
+    __slots__ = ("_nested", "routes")
 
     def __init__(self, routes: Iterable[Route]) -> None:
         self.routes = tuple(sorted(routes, key=lambda route: len(route._own), reverse=True))
-        if len({route.prefix for route in self.routes}) != len(self.routes):
+        self._nested = {route.prefix: self._below(route) for route in self.routes}
+        prefixes = {route.prefix: route for route in self.routes}
+        if len(prefixes) != len(self.routes):
             raise ValueError("two routes have the same prefix")
+        folded = [route.prefix.lower() for route in self.routes]
+        for route in self.routes:
+            if route.ignore_case and folded.count(route.prefix.lower()) > 1:
+                raise ValueError("two routes have the same prefix but for letter case, which one of them ignores")
+
+    def _below(self, outer: Route) -> tuple[Route, ...]:
+        """The routes nested in one, longest prefix first, as its upstream would find them."""
+        nested = []
+        for inner in self.routes:
+            if len(inner._own) > len(outer._own):
+                if outer.ignore_case or inner.ignore_case:
+                    if replace(outer, ignore_case=True).covers(inner._own):
+                        nested.append(replace(inner, ignore_case=True))
+                elif outer.covers(inner._own):
+                    nested.append(inner)
+        return tuple(nested)
 
     def match(self, raw_path: bytes) -> Route | None:
-        """The route of a path as it arrived, undecoded: an encoded prefix is no prefix."""
+        """The route of a path as it arrived, undecoded: an encoded prefix is no prefix.
+
+        Raises InvalidRequest if an upstream could read the path as one of another route, whose rules would then be
+        skipped: `/api/%61dmin`, `/api//admin`, `/api/admin;x` where `/api/admin` is a route inside `/api`.
+        """
         for route in self.routes:
             if route.covers(raw_path):
+                if self._nested[route.prefix] and self._hidden_in(route, raw_path) is not None:
+                    raise InvalidRequest("The path is spelled so that a server could take it for another one.")
                 return route
         return None
 
+    def hidden(self, raw_path: bytes) -> Route | None:
+        """The route whose rules a path would get around by its spelling, which is why `match` refuses it."""
+        outer = next((route for route in self.routes if route.covers(raw_path)), None)
+        return None if outer is None else self._hidden_in(outer, raw_path)
+
+    def _hidden_in(self, route: Route, raw_path: bytes) -> Route | None:
+        """The nested route that the upstream of `route` might find in a path which is not spelled like it.
+
+        What is nested in the route that covers the path is all that matters: its own prefix is plain in every reading.
+        Raises InvalidRequest for a path that has no one reading at all.
+        """
+        if is_plain(raw_path):
+            if not route.ignore_case:
+                return None
+            reading = raw_path
+        else:
+            reading = plainest(raw_path)
+        for nested in self._nested[route.prefix]:
+            if nested.covers(reading):
+                return nested
+        return None
+
     def carries_token(self, raw_path: bytes) -> bool:
-        """Whether a request for that path goes to an API on behalf of whoever is signed in."""
-        route = self.match(raw_path)
+        """Whether a request for that path goes to an API on behalf of whoever is signed in, in any reading of it."""
+        try:
+            route = self.match(raw_path)
+        except InvalidRequest:
+            return True
         return route is not None and route.token != "none"
 
     def explain(self, method: str, path: str) -> Explanation:

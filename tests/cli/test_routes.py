@@ -64,6 +64,8 @@ def test_a_request_is_explained(tmp_path: Path, method: str, path: str, told: li
         ("DELETE", "/api/orders", "405 method_not_allowed: /api/orders forwards GET, POST"),
         ("TRACE", "/api", "405 method_not_allowed"),
         ("GET", "/api/%2e%2e/x", "400 invalid_request"),
+        ("DELETE", "/api//orders", "could be read as one of /api/orders"),
+        ("DELETE", "/api/%6frders/1", "400 invalid_request"),
         ("GET", "/api/\N{LATIN SMALL LETTER E WITH ACUTE}", "400 invalid_request"),
         ("GET", "/auth/session", "answers this itself"),
         ("GET", "/authorization-code/callback", "answers this itself"),

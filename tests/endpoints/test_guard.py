@@ -29,6 +29,8 @@ HOST = (b"host", b"app.example")
         "/api/@me:1/(a)!$&'*+,=~[x]|^`{}",
         "/api/100%25",
         "/api/%2525",
+        "/api/50%25deal",
+        "/api/%25ff",
     ],
 )
 def test_a_path_that_everybody_reads_alike_passes(path: str) -> None:
@@ -68,6 +70,26 @@ def test_a_path_that_everybody_reads_alike_passes(path: str) -> None:
         *(
             pytest.param(path, id=f"PX-036-{path!r}")
             for path in (b"/api/\xc3\xa9", b"/api/x y", b"/api/x\ty", b"/api/\xff", b"/api/x\x7f")
+        ),
+        *(
+            pytest.param(f"/api/{layered}x".encode(), id=f"layers-{layered}")
+            for layered in [
+                "%250d",
+                "%25250a",
+                "%2500",
+                "%25%30%61",
+                "%25c2%2585",
+                "%25%32%66",
+                "%25%32%65%25%32%65/",
+                "%25c0%25ae",
+                "%25c1%259c",
+                "%25e0%2580%25af",
+                "%25u002e%25u002e/",
+                "%25u2025/",
+                "%25u000a",
+                "%ef%bc%8525u000a",
+                "%ef%bc%852e%ef%bc%852e/",
+            ]
         ),
         b"/api/x#y",
         b"/api/x?y",

@@ -239,6 +239,21 @@ async def test_two_stories_of_one_request_are_refused(tmp_path: Path, said: dict
         assert (answer.status_code, answer.json()["code"]) == (400, "invalid_request")
 
 
+@pytest.mark.parametrize("path", ["/api/%2e%2e/admin", "/api/..;/admin", "/api/%250dx", "/api/..%2fadmin", "/a\\..\\b"])
+async def test_a_path_that_two_programs_read_differently_is_refused_for_the_proxy_too(
+    tmp_path: Path, path: str
+) -> None:
+    async with asked(tmp_path) as it:
+        browser = it.world.browser()
+        await browser.sign_in()
+        for by in ("x-original", "x-forwarded"):
+            said = {f"{by}-method": "GET", f"{by}-uri": f"{path}?a=/../%0d"}
+            answer = await it.ask(browser, {**FETCH, **said})
+            assert (answer.status_code, answer.json()["code"]) == (400, "invalid_request")
+            query = {**said, f"{by}-uri": "/api/x?a=/../%0d"}
+            assert (await it.ask(browser, {**FETCH, **query})).status_code == 200
+
+
 async def test_where_nobody_says_the_method_it_counts_as_an_unsafe_one(tmp_path: Path) -> None:
     async with asked(tmp_path) as it:
         browser = it.world.browser()

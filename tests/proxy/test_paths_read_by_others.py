@@ -76,10 +76,10 @@ def forwarded(path: str) -> tuple[Route, str] | None:
     raw = path.encode("utf-8", "surrogatepass")
     if judge("GET", raw, b"", HOST) is not None:
         return None
-    route = ROUTES.match(raw)
-    if route is None:
-        return None
     try:
+        route = ROUTES.match(raw)
+        if route is None:
+            return None
         return route, route.target(raw, b"").decode("ascii")
     except InvalidRequest:
         return None
@@ -195,10 +195,10 @@ def test_a_browser_that_is_given_the_path_asks_for_the_same_route(path: str) -> 
 def test_whatever_bytes_come_the_target_is_one_line_of_visible_ascii(raw: bytes) -> None:
     for prefix in (b"", b"/api/", b"/stripped/"):
         path = prefix + raw
-        route = ROUTES.match(path)
-        if route is None:
-            continue
         try:
+            route = ROUTES.match(path)
+            if route is None:
+                continue
             target = route.target(path, raw)  # without the guard: the last look before the bytes leave
         except InvalidRequest:
             continue

@@ -25,7 +25,6 @@ def table(*prefixes: str) -> RouteTable:
         ("/api/orders1", "/api"),
         ("/apix", "/"),
         ("/", "/"),
-        ("/%61pi/x", "/"),  # an encoded prefix is no prefix
         ("/API/x", "/"),
     ],
 )
@@ -40,9 +39,23 @@ def test_a_path_that_no_prefix_covers_has_no_route() -> None:
     assert table("/api").match(b"/auth/session") is None
 
 
+def test_an_encoded_prefix_is_no_prefix() -> None:
+    assert table("/api").match(b"/%61pi/x") is None
+    with pytest.raises(InvalidRequest):  # nor may it fall to a route around it
+        table("/", "/api").match(b"/%61pi/x")
+
+
 def test_two_routes_with_one_prefix_are_refused() -> None:
     with pytest.raises(ValueError, match="same prefix"):
         table("/api", "/api")
+    with pytest.raises(ValueError, match="letter case"):
+        RouteTable([Route("/api", API), Route("/API", API, ignore_case=True)])
+    table("/api", "/API")
+
+
+def test_a_prefix_that_a_file_system_would_read_as_another_is_refused() -> None:
+    with pytest.raises(ValueError, match="ends with a dot"):
+        Route("/api/v1.", API)
 
 
 @pytest.mark.parametrize(

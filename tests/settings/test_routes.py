@@ -37,7 +37,9 @@ def test_a_slash_after_the_upstream_makes_no_double_slash() -> None:
         ({"prefix": "/api//v1"}, "prefix"),
         ({"prefix": "/api/../x"}, "prefix"),
         ({"prefix": "/%61pi"}, "prefix"),
+        ({"prefix": "/api/v1."}, "prefix"),
         ({"prefix": "/auth"}, "prefix"),
+        ({"prefix": "/Auth"}, "prefix"),
         ({"prefix": "/auth/session"}, "prefix"),
         ({"upstream": "api.internal"}, "upstream"),
         ({"upstream": "https://user:canary@api.internal"}, "upstream"),
@@ -147,3 +149,12 @@ def test_a_scope_that_no_sign_in_asks_for_is_refused() -> None:
     told = problems(with_routes({**ROUTE, "scopes": ["orders"]}))
     assert list(told) == ["BFF_ROUTES"]
     assert "orders" in told["BFF_ROUTES"]
+
+
+def test_routes_that_differ_in_letter_case_alone_cannot_ignore_it() -> None:
+    other = {**ROUTE, "prefix": "/API"}
+    assert len(load_settings(with_routes(ROUTE, other)).routes) == 2
+    told = problems(with_routes({**ROUTE, "ignore_case": True}, other))
+    assert "in another case" in told["BFF_ROUTES"]
+    covers_the_callback = {**ROUTE, "prefix": "/Authorization-Code", "ignore_case": True}
+    assert "covers the callback path" in problems(with_routes(covers_the_callback))["BFF_ROUTES"]
