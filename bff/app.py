@@ -40,6 +40,7 @@ from bff.flows.id_tokens import IdTokens
 from bff.flows.key_agreement import KeyAgreement
 from bff.flows.logout_tokens import LogoutTokens
 from bff.flows.open_streams import OpenStreams
+from bff.flows.provider_sign_out import ProviderSignOut
 from bff.flows.refresh_attempt import RefreshAttempts
 from bff.flows.refresh_token import RefreshTokenFlow
 from bff.flows.tombstones import Tombstones
@@ -106,14 +107,7 @@ class Application:
     def _wire(self) -> ASGIApp:
         settings, names, ring, policy = self._settings, self._names, self._ring, self._policy
         self._streams = OpenStreams(self._store, policy)
-        self._end_session = end_session = EndSession(
-            self._store,
-            self._provider,
-            self._tasks,
-            client_id=settings.client_id,
-            post_logout_redirect_uri=settings.post_logout_redirect_uri,
-            streams=self._streams,
-        )
+        self._end_session = end_session = EndSession(self._store, self._provider, self._tasks, streams=self._streams)
         tombstones = Tombstones(self._store, settings.login_lifetime)
         end_sessions = EndSessions(self._store, end_session, tombstones, self._tasks, settings.issuer)
         id_tokens = IdTokens(self._provider, from_settings.id_token_rules(settings))
@@ -142,7 +136,9 @@ class Application:
         origins = settings.public_url, settings.allowed_origins
         session = SessionEndpoint(refresh, end_session, self._store, ring, names, policy, *origins)
         own.include_router(session_router(session))
-        own.include_router(logout_router(LogoutEndpoint(end_session, ring, names, *origins)))
+        at_provider = ProviderSignOut(self._store, self._provider, from_settings.sign_out_rules(settings))
+        logout = LogoutEndpoint(end_session, at_provider, ring, names, *origins, settings.signed_out_path)
+        own.include_router(logout_router(logout))
         listed = SessionsEndpoint(refresh, end_sessions, self._store, ring, names, policy, *origins)
         own.include_router(sessions_router(listed))
         orders = LogoutTokens(

@@ -103,13 +103,7 @@ def _do(work: Work, settings: Settings, parsed: argparse.Namespace) -> int:
 async def _desk(settings: Settings) -> AsyncIterator[_Desk]:
     store = open_store(settings.store, KeyRing.from_keys(settings.session_key_ring))
     provider, tasks = from_settings.provider(settings, time.time), BackgroundTasks()
-    end_session = EndSession(
-        store,
-        provider,
-        tasks,
-        client_id=settings.client_id,
-        post_logout_redirect_uri=settings.post_logout_redirect_uri,
-    )
+    end_session = EndSession(store, provider, tasks)
     tombstones = Tombstones(store, settings.login_lifetime)
     audit.show_subjects(settings.audit_subject)
     try:

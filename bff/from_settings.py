@@ -12,6 +12,7 @@ from bff.errors import ConfigurationError
 from bff.flows.authorization_request import SignInRules
 from bff.flows.id_tokens import IdTokenRules
 from bff.flows.logout_tokens import LogoutRules
+from bff.flows.provider_sign_out import SignOutRules
 from bff.oidc.client_auth import ClientAuthentication, client_authentication
 from bff.oidc.dpop import ALGORITHM
 from bff.oidc.metadata import ProviderMetadata
@@ -152,6 +153,14 @@ def logout_rules(settings: Settings) -> LogoutRules:
         skew=settings.clock_skew,
         revocation_endpoint=f"{settings.public_url}/auth/global-token-revocation",
         by_email="email" in settings.scopes,
+    )
+
+
+def sign_out_rules(settings: Settings) -> SignOutRules:
+    return SignOutRules(
+        client_id=settings.client_id,
+        post_logout_redirect_uri=settings.post_logout_redirect_uri,
+        hint=settings.sign_out_hint,
     )
 
 

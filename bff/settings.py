@@ -24,7 +24,7 @@ from bff import settings_laws as laws
 from bff.errors import ConfigurationError
 from bff.settings_process import ProcessSettings
 from bff.settings_route import FROZEN, CallbackPath, PagePath, RouteSettings, Seconds, Url
-from bff.settings_sign_in import SIGN_IN_LISTS, SignInSettings
+from bff.settings_sign_in import SIGN_IN_LISTS, SignInSettings, is_okta
 from bff.settings_sources import PREFIX, ConfigurationErrors, Gathered, gather, unknown
 
 Words: TypeAlias = Annotated[tuple[str, ...], BeforeValidator(laws.words)]
@@ -56,6 +56,7 @@ class Settings(ProcessSettings, SignInSettings):
     provider_proxy: Annotated[str, AfterValidator(laws.proxy)] | None = Field(None, repr=False)  # may hold a password
     provider_ca_file: Annotated[Path, AfterValidator(laws.file)] | None = None
     provider_timeout: Annotated[Seconds, Field(le=60)] = 8.0
+    sign_out_hint: Literal["required", "optional", "never"] = "required"
 
     # --- what browsers see
     public_url: Origin
@@ -115,6 +116,13 @@ class Settings(ProcessSettings, SignInSettings):
                 f"is set, and client_auth is {method}.", "Remove it, or set client_auth = private_key_jwt."
             )
         return laws.private_key(key) if key else None
+
+    @field_validator("sign_out_hint")
+    @classmethod
+    def _hint_at_okta(cls, hint: str, info: ValidationInfo) -> str:
+        if hint != "required" and is_okta(str(info.data.get("issuer", ""))):
+            raise laws.wrong(f"is {hint}, and Okta signs nobody out without an ID token.", "Remove it.")
+        return hint
 
     @field_validator("scopes")
     @classmethod

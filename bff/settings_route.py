@@ -23,7 +23,8 @@ RESERVED = "/auth"
 # What the BFF answers below it; the callback may stand there too, but on none of these.
 ENDPOINTS = frozenset(
     {"/auth/login", "/auth/landing", "/auth/session", "/auth/session/extend", "/auth/sessions", "/auth/sessions/end"}
-    | {"/auth/logout", "/auth/backchannel-logout", "/auth/frontchannel-logout", "/auth/global-token-revocation"}
+    | {"/auth/logout", "/auth/logout/provider"}
+    | {"/auth/backchannel-logout", "/auth/frontchannel-logout", "/auth/global-token-revocation"}
     | {"/auth/verify"}
 )
 LARGEST_MESSAGE = 16 * 1024 * 1024  # bytes; a message is held whole in memory before it is passed on

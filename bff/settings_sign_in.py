@@ -1,6 +1,8 @@
 """The settings of the sign-in itself: what a link may ask of the provider, how the answer travels, how often."""
 
+import re
 from typing import Annotated, Final, Literal, TypeAlias
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, field_validator
 
@@ -13,6 +15,14 @@ Requests: TypeAlias = Annotated[int, BeforeValidator(laws.number), Field(ge=0, l
 Prompt: TypeAlias = Literal["none", "login", "consent", "select_account"]
 
 SIGN_IN_LISTS: Final = frozenset({"acr_values", "prompts", "idps"})
+
+
+_OKTA_HOST: Final = re.compile(r"\.(okta|oktapreview|okta-emea|okta-gov|trex-govcloud)\.com$|\.okta\.mil$")
+
+
+def is_okta(url: str) -> bool:
+    """Whether a URL is on one of Okta's own domains. An org's custom domain can't be told from any other host."""
+    return _OKTA_HOST.search(f".{urlsplit(url).hostname or ''}") is not None
 
 
 class SignInSettings(BaseModel):

@@ -97,6 +97,10 @@ class CookieNames:
     def attempts(self) -> str:
         return f"{self._prefix}attempts"
 
+    @property
+    def sign_out(self) -> str:
+        return f"{self._prefix}sign-out"
+
     def login(self, transaction_id: str) -> str:
         """Raises ValueError for an id that could not be part of a cookie's name."""
         if not _LOGIN_ID.fullmatch(transaction_id):
@@ -119,6 +123,13 @@ class CookieNames:
     def set_attempts(self, value: str, *, lifetime: int) -> Header:
         """`lifetime` in seconds."""
         return self._set(self.attempts, value, "Lax", max_age=lifetime)
+
+    def set_sign_out(self, value: str, *, lifetime: int) -> Header:
+        """`lifetime` in seconds."""
+        return self._set(self.sign_out, value, "Strict", max_age=lifetime)
+
+    def clear_sign_out(self) -> Header:
+        return self._set(self.sign_out, "", "Strict", max_age=0)
 
     def set_login(self, transaction_id: str, value: str, *, lifetime: int, form_post: bool = False) -> Header:
         """`lifetime` in seconds. In form_post mode the provider's answer is a cross-site POST, which Lax would miss."""

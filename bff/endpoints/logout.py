@@ -1,36 +1,46 @@
-"""`POST /auth/logout`: the record goes first, then the cookie, then the provider (OIDC RP-Initiated Logout)."""
+"""`POST /auth/logout`: the record goes first, then the cookie, then the provider (OIDC RP-Initiated Logout).
 
-import secrets
-from collections.abc import Mapping
+`GET /auth/logout/provider?ticket=` is the address that the page is told: it sends the browser on to the provider.
+"""
+
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from fastapi import APIRouter, Request, Response
 
-from bff.endpoints.answers import json_answer
-from bff.endpoints.cookies import CookieNames
+from bff.endpoints.answers import json_answer, see_other
+from bff.endpoints.cookies import Cookie, CookieNames, Header, read_cookies
 from bff.endpoints.csrf import judge_csrf, require_json
 from bff.endpoints.current_session import SignedIn, read_session_id
-from bff.endpoints.request_body import read_json
+from bff.endpoints.login import require_navigation
+from bff.endpoints.request_body import parse_fields, read_json
 from bff.errors import InvalidRequest
 from bff.flows.end_session import EndSession
-from bff.session.sealing import KeyRing
+from bff.flows.provider_sign_out import GOOD_FOR, ProviderSignOut, SignOutTicket
+from bff.session.sealing import KeyRing, Opened
 from bff.session.session import EndReason
+
+AT_PROVIDER: Final = "/auth/logout/provider"
+PURPOSE: Final = "sign-out-cookie"
 
 
 @dataclass(frozen=True, slots=True)
 class LogoutEndpoint:
     end_session: EndSession
+    at_provider: ProviderSignOut
     ring: KeyRing
     names: CookieNames
     public_url: str
     allowed_origins: tuple[str, ...]
+    signed_out_path: str
 
     async def answer(self, request: Request) -> Response:
         """Idempotent: without a session it answers the same, with no URL. Raises CsrfRequired, StoreUnavailable.
 
-        `end_session_url` is where the SPA sends the browser to end its session at the provider too. A body of
-        `{"local": true}` ends the session here alone: there is no URL, and the next sign-in may ask for no password.
+        `end_session_url` is where the SPA sends the browser to end its session at the provider too: an address of our
+        own, good once, for `GOOD_FOR` seconds, in this browser. It holds no token. A body of `{"local": true}` ends the
+        session here alone: there is no URL, and the next sign-in may ask for no password.
 
         When the store is away the answer is 503 and the cookie stays: a record that lives on with nobody to end it
         would be worse than asking the person to try again.
@@ -46,12 +56,38 @@ class LogoutEndpoint:
                 ended = await self.end_session.end(session_id.key, EndReason.SIGNED_OUT)
             case _:
                 pass
-        url = None
-        if not local:
-            url = await self.end_session.provider_sign_out_url(ended, state=secrets.token_urlsafe(16))
+        url, cookies = None, [self.names.clear_session()]
+        if not local and (prepared := await self.at_provider.prepare(ended)) is not None:
+            url = f"{self.public_url}{AT_PROVIDER}?ticket={prepared.ticket}"
+            sealed = self.ring.seal_text(PURPOSE, prepared.browser.encode("ascii"))
+            cookies.append(self.names.set_sign_out(sealed, lifetime=GOOD_FOR))
         # Only our own cached pages: clearing "cookies" would take those of sibling applications along.
         clear = ((b"clear-site-data", b'"cache"'),)
-        return json_answer({"end_session_url": url}, [self.names.clear_session()], clear)
+        return json_answer({"end_session_url": url}, cookies, clear)
+
+    async def go_on(self, request: Request) -> Response:
+        """303 to the provider, once; to `signed_out_path` for an address that was used, has expired or is not ours.
+
+        Raises NavigationRequired for a fetch, a frame or a prefetch, which must not use it up, and StoreUnavailable.
+        """
+        headers = request.scope["headers"]
+        require_navigation(headers)
+        ticket = parse_fields(request.scope["query_string"]).get("ticket", "")
+        browser = self._browser(headers)
+        # Only who holds a cookie that we sealed costs the store a read, so there is no rate to limit here.
+        url = await self.at_provider.take(SignOutTicket(ticket, browser)) if browser and ticket else None
+        if url is None:
+            # The cookie stays: it may belong to another sign-out of this browser, whose address is still good.
+            return see_other(self.signed_out_path)
+        return see_other(url, [self.names.clear_sign_out()])
+
+    def _browser(self, headers: Iterable[Header]) -> str | None:
+        match read_cookies(headers, self.names.sign_out):
+            case Cookie(value):
+                opened = self.ring.open_text(PURPOSE, value)
+                return opened.plaintext.decode("ascii") if isinstance(opened, Opened) else None
+            case _:
+                return None
 
 
 def _local(body: Mapping[str, Any]) -> bool:
@@ -70,5 +106,9 @@ def logout_router(endpoint: LogoutEndpoint) -> APIRouter:
     @router.post("/auth/logout")
     async def sign_out(request: Request) -> Response:
         return await endpoint.answer(request)
+
+    @router.get(AT_PROVIDER)
+    async def sign_out_at_provider(request: Request) -> Response:
+        return await endpoint.go_on(request)
 
     return router

@@ -5,10 +5,9 @@ import logging
 
 from bff import audit, metrics
 from bff.audit import ENDED_BY, AuditEvent
-from bff.errors import ProviderUnavailable, StoreUnavailable
+from bff.errors import StoreUnavailable
 from bff.flows.background import BackgroundTasks
 from bff.flows.open_streams import OpenStreams
-from bff.oidc.logout import end_session_url
 from bff.oidc.provider import OpenIDProvider
 from bff.session.session import EndReason, Session, SessionKey
 from bff.session.store import SessionStore
@@ -16,7 +15,6 @@ from bff.session.store import SessionStore
 logger = logging.getLogger(__name__)
 
 REVOKE_WITHIN = 8.0  # seconds; nobody waits for it
-METADATA_WITHIN = 0.5  # seconds: a sign-out never waits for a provider that is away
 
 
 class EndSession:
@@ -26,12 +24,9 @@ class EndSession:
         provider: OpenIDProvider,
         tasks: BackgroundTasks,
         *,
-        client_id: str,
-        post_logout_redirect_uri: str,
         streams: OpenStreams | None = None,
     ) -> None:
         self._store, self._provider, self._tasks, self._streams = store, provider, tasks, streams
-        self._client_id, self._post_logout_redirect_uri = client_id, post_logout_redirect_uri
 
     async def end(self, key: SessionKey, reason: EndReason, expected_version: int | None = None) -> Session | None:
         """Ends a session now and revokes its refresh token in the background. Returns what was ended, if anything.
@@ -66,23 +61,6 @@ class EndSession:
     def revoke(self, refresh_token: str) -> None:
         """Tells the provider that nobody holds this token any more. Its access tokens die with it (`okta.md` 3.4)."""
         self._tasks.start(self._revoke(refresh_token), "revoke")
-
-    async def provider_sign_out_url(self, session: Session | None, state: str) -> str | None:
-        """Where the browser ends its session at the provider (OIDC RP-Initiated Logout), None if that can't be had."""
-        if session is None or session.tokens.id_token is None:
-            return None
-        try:
-            async with asyncio.timeout(METADATA_WITHIN):
-                metadata = await self._provider.metadata()
-        except (ProviderUnavailable, TimeoutError):
-            return None
-        return end_session_url(
-            metadata,
-            id_token_hint=session.tokens.id_token,
-            post_logout_redirect_uri=self._post_logout_redirect_uri,
-            state=state,
-            client_id=self._client_id,
-        )
 
     async def _revoke(self, refresh_token: str) -> None:
         revoked = await self._provider.revoke(refresh_token, "refresh_token", within=REVOKE_WITHIN)

@@ -43,15 +43,15 @@ class LogoutToken:
 def end_session_url(
     metadata: ProviderMetadata,
     *,
-    id_token_hint: str,
+    id_token_hint: str | None,
     post_logout_redirect_uri: str | None,
     state: str | None,
     client_id: str,
 ) -> str | None:
     """Where the browser ends its session at the provider (RP-Initiated Logout section 2); None if it has no such place.
 
-    The ID token stands in this URL by the protocol's own design: it is worth nothing at an API. An expired one is good
-    enough for the provider.
+    The ID token stands in this URL by the protocol's own design: it is worth nothing at an API, and yet a token, so no
+    script may read the URL. An expired one is good enough for the provider; whether none at all is, differs.
     """
     if metadata.end_session_endpoint is None:
         return None

@@ -6,9 +6,11 @@ A write whose outcome is unknown is retried by the store itself, idempotently, b
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, Protocol, TypeAlias
+from typing import Final, Literal, NamedTuple, Protocol, TypeAlias
 
 from bff.session.session import EndReason, Session, SessionKey
+
+VALUE_LIMIT: Final = 32 * 1024  # bytes of one value that is left to be taken once
 
 IndexName: TypeAlias = Literal["sub", "sid", "email", "browser"]
 
@@ -99,6 +101,17 @@ class SessionStore(Protocol):
 
     async def claim_once(self, name: str, until: float) -> bool:
         """True for the first caller of that name until `until`, False for every other one."""
+        ...
+
+    async def leave_value(self, name: str, value: bytes, until: float) -> None:
+        """Keeps `value`, sealed, for the first `take_value` of that name before `until` (seconds since the epoch).
+
+        The name is kept as a hash only, and is to be used once. `value` is at most `VALUE_LIMIT` bytes (ValueError).
+        """
+        ...
+
+    async def take_value(self, name: str) -> bytes | None:
+        """Reads and removes what was left under that name: one caller has it, every other one has None."""
         ...
 
     async def purge_expired(self) -> int:

@@ -53,6 +53,11 @@ def mark_names(ring: KeyRing, name: str) -> tuple[str, ...]:
     return ring.index_hashes("mark", _text(name))
 
 
+def value_name(name: str) -> str:
+    """The stored name of a value that is taken once. Its own name is random, so a plain hash tells nothing."""
+    return encode_base64url(hashlib.sha256(b"value:" + _bytes(name)).digest())
+
+
 def indexed_value(session: Session, index: IndexName) -> str | None:
     match index:
         case "sub":

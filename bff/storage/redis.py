@@ -24,6 +24,7 @@ from bff.storage import codec, index
 from bff.storage import redis_scripts as scripts
 from bff.storage.decoded_records import DecodedRecords
 from bff.storage.redis_link import Call, RedisLink
+from bff.storage.redis_one_time_value import OneTimeValues
 from bff.storage.redis_servers import servers_of
 from bff.storage.redis_url import parse_redis_url
 
@@ -46,7 +47,7 @@ class RedisStore:
 
     def __init__(self, link: RedisLink, ring: KeyRing, prefix: str) -> None:
         self._link, self._ring, self._prefix = link, ring, prefix
-        self._decoded = DecodedRecords(ring)
+        self._decoded, self._values = DecodedRecords(ring), OneTimeValues(ring, prefix)
 
     @classmethod
     def from_url(cls, url: str, ring: KeyRing, *, wait_replicas: int | None = None) -> "RedisStore":
@@ -182,6 +183,13 @@ class RedisStore:
             if await self._run(Call(key, scripts.CLAIM_ONCE, keys=(key,), args=args)) != 1:
                 return False
         return True
+
+    async def leave_value(self, name: str, value: bytes, until: float) -> None:
+        await self._run(self._values.leaving(name, value, until))
+
+    async def take_value(self, name: str) -> bytes | None:
+        reply = await self._run(self._values.taking(name))
+        return None if reply is None else _parsed(lambda answer: self._values.taken(name, answer), reply)
 
     async def purge_expired(self) -> int:
         return 0  # Redis expires by itself

@@ -36,6 +36,13 @@ CREATE TABLE IF NOT EXISTS mark (
     until REAL NOT NULL
 ) STRICT, WITHOUT ROWID;
 
+-- Values that are taken once: sealed, under hashes of random names.
+CREATE TABLE IF NOT EXISTS one_time_value (
+    name  TEXT PRIMARY KEY,
+    until REAL NOT NULL,
+    value BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+
 -- One row that `ping` writes: a full disk is seen before the first session is lost to it.
 CREATE TABLE IF NOT EXISTS pulse (
     id INTEGER PRIMARY KEY CHECK (id = 1),

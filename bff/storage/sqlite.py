@@ -16,7 +16,7 @@ from bff.errors import StoreUnavailable
 from bff.session.sealing import KeyRing
 from bff.session.session import EndReason, Session, SessionKey
 from bff.session.store import IndexName, Reading, Replaced
-from bff.storage import codec, index
+from bff.storage import codec, index, one_time_value
 from bff.storage.decoded_records import DecodedRecords
 from bff.storage.group_commit import GroupCommit, unavailable
 from bff.storage.host_clock import host_now
@@ -205,6 +205,29 @@ class SqliteStore:
 
         return await self._writes.run(write)
 
+    async def leave_value(self, name: str, value: bytes, until: float) -> None:
+        stored = index.value_name(name)
+        row = (stored, until, one_time_value.seal(self._ring, stored, value))
+        await self._writes.run(
+            lambda connection: (
+                connection.execute(
+                    "INSERT OR REPLACE INTO one_time_value (name, until, value) VALUES (?, ?, ?)", row
+                ).rowcount
+            )
+        )
+
+    async def take_value(self, name: str) -> bytes | None:
+        stored, now = index.value_name(name), self._clock()
+        # Most names that are asked for have no value (a reload, a guess); a read that finds none spares a write.
+        if not await self._read("SELECT 1 FROM one_time_value WHERE name = ?", (stored,)):
+            return None
+        rows = await self._writes.run(
+            lambda connection: connection.execute(
+                "DELETE FROM one_time_value WHERE name = ? RETURNING until, value", (stored,)
+            ).fetchall()
+        )
+        return next((one_time_value.unseal(self._ring, stored, value) for until, value in rows if until > now), None)
+
     async def purge_expired(self) -> int:
         now, purged = self._clock(), 0
         while True:
@@ -270,4 +293,5 @@ def _purge(connection: sqlite3.Connection, now: float) -> int:
     connection.execute("DELETE FROM end_marker WHERE until <= ?", (now,))
     connection.execute("DELETE FROM claim WHERE until <= ?", (now,))
     connection.execute("DELETE FROM mark WHERE until <= ?", (now,))
+    connection.execute("DELETE FROM one_time_value WHERE until <= ?", (now,))
     return len(rows)

@@ -59,7 +59,7 @@ export class BffClient {
     return `/auth/login?return_to=${encodeURIComponent(returnTo)}`;
   }
 
-  /** Ends the session. Resolves to the provider's sign-out page, to navigate to, or null. */
+  /** Ends the session. Resolves to where to navigate to, to sign out at the provider too, or null. */
   async signOut() {
     const answer = await this.fetch("/auth/logout", {
       method: "POST",

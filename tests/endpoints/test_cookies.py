@@ -142,6 +142,9 @@ def test_the_cookies_are_written_with_every_attribute() -> None:
     assert NAMES.set_browser("v")[1] == (
         b"__Host-Http-browser=v; Path=/; HttpOnly; SameSite=Lax; Secure; Max-Age=34560000"
     )
+    assert NAMES.set_sign_out("v", lifetime=60)[1] == (
+        b"__Host-Http-sign-out=v; Path=/; HttpOnly; SameSite=Strict; Secure; Max-Age=60"
+    )
     assert NAMES.set_login("abc", "v", lifetime=600)[1] == (
         b"__Host-Http-login-abc=v; Path=/; HttpOnly; SameSite=Lax; Secure; Max-Age=600"
     )
@@ -161,6 +164,7 @@ def test_without_https_the_cookies_drop_prefix_and_secure() -> None:
 def test_clearing_repeats_the_attributes_or_the_prefix_would_make_the_browser_ignore_it() -> None:
     assert NAMES.clear_session()[1] == b"__Host-Http-session=; Path=/; HttpOnly; SameSite=Strict; Secure; Max-Age=0"
     assert NAMES.clear_browser()[1] == b"__Host-Http-browser=; Path=/; HttpOnly; SameSite=Lax; Secure; Max-Age=0"
+    assert NAMES.clear_sign_out()[1] == b"__Host-Http-sign-out=; Path=/; HttpOnly; SameSite=Strict; Secure; Max-Age=0"
     assert NAMES.clear_login("a")[1] == b"__Host-Http-login-a=; Path=/; HttpOnly; SameSite=Lax; Secure; Max-Age=0"
     assert NAMES.clear_login("a", form_post=True)[1].count(b"SameSite=None; Secure") == 1
 

@@ -50,7 +50,7 @@ class Canaries:
                     self.add("verifier", opened.code_verifier)
             for url in (str(response.request.url), response.headers.get("location", "")):
                 query = parse_qs(urlsplit(url).query)
-                for name in ("code", "state", "nonce", "id_token_hint"):
+                for name in ("code", "state", "nonce", "id_token_hint", "ticket"):
                     self.add(name, *(value for value in query.get(name, []) if len(value) >= SHORTEST))
 
     async def _from_store(self) -> None:

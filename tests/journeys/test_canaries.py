@@ -33,7 +33,7 @@ from tests.ports import free_port
 REFERENCE = re.compile(r"<dt>Reference</dt><dd>([0-9a-f]{16})</dd>")
 SHORT = RotationPolicy(access_token_lifetime=300)
 EXPECTED = {
-    *("client secret", "key", "cookie", "verifier", "code", "state", "nonce", "id_token_hint"),
+    *("client secret", "key", "cookie", "verifier", "code", "state", "nonce", "id_token_hint", "ticket"),
     *("access token", "refresh token", "ID token"),
 }
 ID_TOKENS_REFUSED: tuple[dict[str, Any], ...] = ({"nonce": "other"}, {"aud": "other"}, {"exp": 1}, {"sub": None})

@@ -47,7 +47,9 @@ async def test_from_an_empty_org_by_a_doctor_who_finds_nothing_to_a_person_who_i
                     await browser.sign_in(return_to="/orders")
                     assert (await browser.session())["user"]["email"] == "alice@example.com"
                     assert (await browser.fetch("/api/orders")).status_code == 200
-                    assert (await browser.sign_out())["end_session_url"].startswith(operator.okta.issuer)
+                    url = (await browser.sign_out())["end_session_url"]
+                    at_okta = (await browser.navigate(url, follow=False)).headers["location"]
+                    assert at_okta.startswith(operator.okta.issuer)
                 finally:
                     await browser.close()
             assert operator.okta.control.violations == []

@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from pydantic import ValidationError
 
 from bff import settings_laws
+from bff.errors import ConfigurationError
 from bff.settings import load_settings
 from bff.storage.open_store import REDIS_SCHEMES
 from tests.settings.world import CLIENT_SECRET, KEY, OLD_KEY, RIGHT, problems, with_changes
@@ -172,6 +173,9 @@ REFUSED = [
     ("client_secret", "changeme"),
     ("client_secret", "{yourClientSecret}"),
     ("client_auth", "none"),
+    ("sign_out_hint", "never"),  # the issuer of these tests is at Okta
+    ("sign_out_hint", "optional"),
+    ("sign_out_hint", "sometimes"),
     ("public_url", "http://app.example.com"),
     ("public_url", "https://app.example.com/"),
     ("public_url", "https://app.example.com/app"),
@@ -356,3 +360,16 @@ def test_the_client_secret_is_read_as_it_is() -> None:
     secret = load_settings(RIGHT).client_secret
     assert secret is not None
     assert secret.get_secret_value() == CLIENT_SECRET
+
+
+@pytest.mark.parametrize("host", ["a.okta.com", "a.oktapreview.com", "a.okta-emea.com", "a.okta-gov.com", "a.okta.mil"])
+def test_okta_is_always_sent_an_id_token_at_sign_out(host: str) -> None:
+    for hint in ("optional", "never"):
+        with pytest.raises(ConfigurationError, match="BFF_SIGN_OUT_HINT"):
+            load_settings(with_changes(issuer=f"https://{host}/oauth2/default", sign_out_hint=hint))
+    assert load_settings(with_changes(issuer=f"https://{host}")).sign_out_hint == "required"
+
+
+@pytest.mark.parametrize("host", ["id.example.com", "okta.com.example.org", "notokta.com"])
+def test_another_provider_may_do_without_an_id_token_at_sign_out(host: str) -> None:
+    assert load_settings(with_changes(issuer=f"https://{host}", sign_out_hint="never")).sign_out_hint == "never"

@@ -50,13 +50,7 @@ class Replica:
         def monotonic() -> float:
             return stands_at + self._loop.time()
 
-        self.end_session = EndSession(
-            store,
-            provider,
-            self.tasks,
-            client_id=CLIENT_ID,
-            post_logout_redirect_uri="https://app.example/",
-        )
+        self.end_session = EndSession(store, provider, self.tasks)
         rules = IdTokenRules(ISSUER, CLIENT_ID, ("ES256",), skew=60, shown_claims=("name",))
         attempts = RefreshAttempts(
             store,

@@ -101,6 +101,12 @@ class SimulatedStore:
     async def claim_once(self, name: str, until: float) -> bool:
         raise NotImplementedError("no flow of this simulation claims anything")
 
+    async def leave_value(self, name: str, value: bytes, until: float) -> None:
+        raise NotImplementedError("no flow of this simulation leaves values")
+
+    async def take_value(self, name: str) -> bytes | None:
+        raise NotImplementedError("no flow of this simulation takes values")
+
     async def purge_expired(self) -> int:
         return 0
 

@@ -11,7 +11,7 @@ import pytest
 from bff.errors import StoreUnavailable
 from bff.session.sealing import KeyRing, new_key, new_session_id
 from bff.session.session import EndReason, SessionKey, Tokens, User
-from bff.session.store import IndexName, SessionStore
+from bff.session.store import VALUE_LIMIT, IndexName, SessionStore
 from tests.storage.example_session import a_session, case, next_version
 
 StoreFactory = Callable[..., SessionStore]
@@ -322,6 +322,7 @@ class SessionStoreContract:
         await store.leave_end("canary-browser", EndReason.IDLE)
         await store.claim_once("canary@example.com", await store.now() + 60)
         await store.mark("email canary@example.com", await store.now(), await store.now() + 60)
+        await store.leave_value("canary-value", b"canary-value", await store.now() + 60)
         content = await dump()
         assert session.key.encode() in content
         assert b"canary" not in content.lower()
@@ -407,6 +408,38 @@ class SessionStoreContract:
             reading = await store.get(session.key)
             assert (reading.session, reading.older_key) == (next_version(session), False)
         assert not (await after.get(new_session_id().key)).key_removed
+
+    async def test_a_value_is_taken_once_by_whichever_replica(self, store_factory: StoreFactory) -> None:
+        stores = store_factory(), store_factory()
+        name, until = f"value {uuid4()}", await stores[0].now() + 60
+        assert await stores[0].take_value(name) is None
+        await stores[0].leave_value(name, b"\x00\xffcanary", until)
+        assert await stores[1].take_value(f"{name} another") is None
+        taken = await asyncio.gather(*(stores[n % 2].take_value(name) for n in range(20)))
+        assert sorted(value for value in taken if value is not None) == [b"\x00\xffcanary"]
+        assert await stores[0].take_value(name) is None
+
+    async def test_a_value_is_lost_after_its_time(self, store_factory: StoreFactory) -> None:
+        store = store_factory()
+        name, now = f"value {uuid4()}", await store.now()
+        await store.leave_value(name, b"late", now - 1)
+        assert await store.take_value(name) is None
+        await store.leave_value(name, b"again", now + 60)
+        await store.purge_expired()
+        assert await store.take_value(name) == b"again"
+
+    async def test_a_value_opens_under_every_key_of_the_ring_and_no_other(self, store_factory: StoreFactory) -> None:
+        old, new = new_key(), new_key()
+        before, after, stranger = (store_factory(ring=KeyRing.from_keys(keys)) for keys in ([old], [new, old], [new]))
+        until = await before.now() + 60
+        await before.leave_value("one", b"value", until)
+        await before.leave_value("two", b"value", until)
+        assert await after.take_value("one") == b"value"
+        assert await stranger.take_value("two") is None
+        with pytest.raises(ValueError, match="large"):
+            await before.leave_value("three", b"x" * (VALUE_LIMIT + 1), until)
+        await before.leave_value("three", b"x" * VALUE_LIMIT, until)
+        assert await after.take_value("three") == b"x" * VALUE_LIMIT
 
     async def test_ping_answers(self, store_factory: StoreFactory) -> None:
         await store_factory().ping()

@@ -62,9 +62,12 @@ async def test_every_key_expires(own_server: RedisServer, store: SessionStore) -
     await store.leave_end("browser", EndReason.IDLE)
     await store.claim_once("jti", await store.now() + 60)
     await store.mark("sub", await store.now(), await store.now() + 60)
+    await store.leave_value("value", b"x", await store.now() + 60)
+    await store.leave_value("taken", b"x", await store.now() + 60)
+    assert await store.take_value("taken") == b"x"
     await store.ping()
     keys = own_server.ask("KEYS", "*")
-    assert len(keys) >= 9
+    assert len(keys) >= 11
     # -1 is a key that never expires; -2 is one that has, as what a ping leaves behind does after a second.
     assert [key for key in keys if own_server.ask("PTTL", key) == -1] == []
 
@@ -87,6 +90,8 @@ async def test_a_user_with_the_documented_rights_can_do_everything(
     assert await store.take_end(session.key) is EndReason.OPERATOR
     await store.mark("sub", await store.now(), await store.now() + 60)
     assert await store.marked("sub") is not None
+    await store.leave_value("value", b"x", await store.now() + 60)
+    assert await store.take_value("value") == b"x"
     assert [reading async for reading in store.all()] == []
     own_server.ask("ACL", "SETUSER", "bff", "-evalsha", "-eval")
     with pytest.raises(StoreUnavailable, match="NoPermission"):

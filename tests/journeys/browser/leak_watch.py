@@ -109,7 +109,7 @@ class LeakWatch:
         assert self.authorization_sent == []
         for where, text in self.texts:
             for found in JWT.findall(text):
-                assert _is_id_token_for_sign_out(found, text), f"a JWT in a {where}"
+                assert _is_id_token_for_sign_out(found, where, text), f"a JWT in a {where}"
             assert not NAMED.search(text), f"a token by its name in a {where}"
             caught = {_fingerprint(word) for word in WORD.findall(text)} & refresh_token_fingerprints
             assert not caught, f"refresh token {caught} in a {where}"
@@ -119,9 +119,16 @@ def _fingerprint(word: str) -> str:
     return hashlib.sha256(word.encode()).hexdigest()[:8]
 
 
-def _is_id_token_for_sign_out(jwt: str, text: str) -> bool:
-    """OpenID Connect RP-Initiated Logout puts the ID token into the sign-out URL; it opens nothing. No other place."""
-    for url in re.findall(r'https?://[^\s"]+/v1/logout\?[^\s"]+', text):
+def _is_id_token_for_sign_out(jwt: str, where: str, text: str) -> bool:
+    """OpenID Connect RP-Initiated Logout puts the ID token into the sign-out URL; it opens nothing.
+
+    Only the browser itself meets it: in the `Location` of the redirect that leads there, and as it goes there. No
+    script can read either.
+    """
+    text = re.sub(r"^location: ", "", text, flags=re.IGNORECASE) if where == "header of /auth/logout/provider" else text
+    if where not in ("header of /auth/logout/provider", "URL"):
+        return False
+    for url in re.findall(r'^https?://[^\s"]+/v1/logout\?[^\s"]+$', text):
         if parse_qs(urlsplit(url).query).get("id_token_hint") == [jwt]:
             claims = json.loads(base64.urlsafe_b64decode(jwt.split(".")[1] + "=="))
             # Not by its nonce: the ID token that a renewal brings has none.

@@ -1,0 +1,99 @@
+"""The browser's way to the provider's sign-out, without its address ever being readable by a script.
+
+OpenID Connect RP-Initiated Logout puts an ID token into that address (`id_token_hint`). A page that is told it holds a
+token. So the page is given an address of our own: good once, for a minute, in the browser that signed out. The real one
+waits in the store, sealed, where every replica finds it, and the browser meets it in a `Location` header alone.
+"""
+
+import asyncio
+import logging
+import secrets
+from dataclasses import dataclass, field
+from typing import Final, Literal, TypeAlias
+
+from bff.errors import ProviderUnavailable, StoreUnavailable
+from bff.oidc.logout import end_session_url
+from bff.oidc.provider import OpenIDProvider
+from bff.session.session import Session
+from bff.session.store import SessionStore
+
+logger = logging.getLogger(__name__)
+
+GOOD_FOR: Final = 60  # seconds from the sign-out to the navigation
+METADATA_WITHIN: Final = 0.5  # seconds: a sign-out never waits for a provider that is away
+
+SignOutHint: TypeAlias = Literal["required", "optional", "never"]
+
+
+@dataclass(frozen=True, slots=True)
+class SignOutRules:
+    """`hint`: whether the provider must be sent an ID token (`required`), may be (`optional`), or is to be sent none.
+
+    `post_logout_redirect_uri` is where the provider sends the browser afterwards.
+    """
+
+    client_id: str
+    post_logout_redirect_uri: str
+    hint: SignOutHint = "required"
+
+
+@dataclass(frozen=True, slots=True)
+class SignOutTicket:
+    """`ticket` goes into the URL that the page is told, `browser` into an HttpOnly cookie: one is nothing without
+    the other."""
+
+    ticket: str = field(repr=False)
+    browser: str = field(repr=False)
+
+
+class ProviderSignOut:
+    def __init__(self, store: SessionStore, provider: OpenIDProvider, rules: SignOutRules) -> None:
+        self._store, self._provider, self._rules = store, provider, rules
+
+    async def prepare(self, session: Session | None) -> SignOutTicket | None:
+        """Keeps the provider's address for a session that has just ended; None if there is none to go to. Never raises.
+
+        The session is over whatever happens here: what fails leaves the person signed in at the provider only.
+        """
+        url = await self._end_session_url(session)
+        if url is None:
+            return None
+        found = SignOutTicket(secrets.token_urlsafe(32), secrets.token_urlsafe(32))
+        try:
+            until = await self._store.now() + GOOD_FOR
+            await self._store.leave_value(_name(found), url.encode("ascii"), until)
+        except (StoreUnavailable, ValueError) as error:
+            logger.warning("the provider's sign-out could not be prepared", extra={"error": type(error).__name__})
+            return None
+        return found
+
+    async def take(self, ticket: SignOutTicket) -> str | None:
+        """The provider's address, for the first who asks with both halves in time; None afterwards, and for a guess.
+
+        Raises StoreUnavailable.
+        """
+        url = await self._store.take_value(_name(ticket))
+        return None if url is None else url.decode("ascii")
+
+    async def _end_session_url(self, session: Session | None) -> str | None:
+        if session is None:
+            return None
+        hint = None if self._rules.hint == "never" else session.tokens.id_token
+        if hint is None and self._rules.hint == "required":
+            return None
+        try:
+            async with asyncio.timeout(METADATA_WITHIN):
+                metadata = await self._provider.metadata()
+        except (ProviderUnavailable, TimeoutError):
+            return None
+        return end_session_url(
+            metadata,
+            id_token_hint=hint,
+            post_logout_redirect_uri=self._rules.post_logout_redirect_uri,
+            state=secrets.token_urlsafe(16),
+            client_id=self._rules.client_id,
+        )
+
+
+def _name(ticket: SignOutTicket) -> str:
+    return f"sign-out {ticket.ticket} {ticket.browser}"
