@@ -4,11 +4,13 @@ Exit codes of `explain`: 0 the request is forwarded; 1 it is not, and why has be
 """
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
 from bff.log_redaction import escape
+from bff.proxy.request_header_names import Fate, fate, listed_twice, may_be_listed
+from bff.proxy.upstream import Route
 from bff.settings import Settings
 from bff.settings_route import RouteSettings
 
@@ -31,7 +33,9 @@ def add_commands(routes: argparse.ArgumentParser, settings: Callable[[argparse.N
     explain = commands.add_parser("explain", help="which route a request takes, what is checked, and what is sent")
     explain.add_argument("method", metavar="METHOD")
     explain.add_argument("path", metavar="PATH")
-    explain.set_defaults(command=lambda parsed: _explain(settings(parsed), parsed.method, parsed.path))
+    shown = "a header that a browser would send: whether it goes up (may be repeated; the value is not shown)"
+    explain.add_argument("-H", dest="headers", metavar="NAME: VALUE", action="append", default=[], help=shown)
+    explain.set_defaults(command=lambda parsed: _explain(settings(parsed), parsed.method, parsed.path, parsed.headers))
     # After `explain` it is left out where it was not given, or it would undo the one given before.
     for command, default in ((routes, None), (explain, argparse.SUPPRESS)):
         where = "a bff.toml (else BFF_CONFIG, else ./bff.toml)"
@@ -64,14 +68,16 @@ def _facts(route: RouteSettings) -> str:
     return ", ".join(facts)
 
 
-def _explain(settings: Settings, method: str, path: str) -> int:
+def _explain(settings: Settings, method: str, path: str, sent: Sequence[str]) -> int:
     # Imported here: the other commands need no web framework.
     from bff.endpoints.guard import judge
     from bff.errors import BffError
     from bff.from_settings import route_table
 
     raw_path, _, query = path.partition("?")
-    refusal = judge(method, raw_path.encode("utf-8"), query.encode("utf-8"), [(b"host", b"app.example")])
+    headers = [_header(line) for line in sent]
+    host = [] if any(name == b"host" for name, _ in headers) else [(b"host", b"app.example")]
+    refusal = judge(method, raw_path.encode("utf-8"), query.encode("utf-8"), [*host, *headers])
     if refusal is not None:
         return _refused(refusal.code, refusal.status, refusal.detail or refusal.title)
     if raw_path == "/auth" or raw_path.startswith("/auth/") or raw_path == settings.callback_path:
@@ -94,7 +100,7 @@ def _explain(settings: Settings, method: str, path: str) -> int:
         "route": route.prefix if found is not None else "/ (spa_upstream)",
         "upstream": f"{method} {route.upstream.scheme}://{route.upstream.authority}{explained.target}",
         "token": TOKEN[route.token],
-        "csrf": CSRF[route.csrf] if route.token != "none" else "none: there is no token to ride on",
+        "csrf": CSRF[route.csrf] if route.carries_credentials else "none: neither token nor cookie goes along",
         "scopes": " ".join(sorted(route.scopes)) or "none asked for",
         "limits": ", ".join(
             [
@@ -105,6 +111,8 @@ def _explain(settings: Settings, method: str, path: str) -> int:
             ]
         ),
         "adds": ", ".join(name.decode("ascii") for name, _ in route.add_headers) or "no headers of its own",
+        "lets up": ", ".join(sorted(name.decode("ascii") for name in route.allow_request_headers))
+        or "nothing that is usually dropped",
         "lets back": ", ".join(sorted(name.decode("ascii") for name in route.allow_response_headers))
         or "nothing that is usually dropped",
         "cookies": ", ".join(sorted(name.decode("ascii") for name in route.allow_cookies)) or "none pass",
@@ -113,7 +121,38 @@ def _explain(settings: Settings, method: str, path: str) -> int:
     }
     for name, told in lines.items():
         print(escape(f"{name:10} {told}"))
+    connection = {
+        option.strip().lower() for name, value in headers if name == b"connection" for option in value.split(b",")
+    }
+    for header, _ in headers:
+        print(escape(f"header     {header.decode('latin-1')}: {_fate(settings, route, header, header in connection)}"))
     return FORWARDED
+
+
+def _header(line: str) -> tuple[bytes, bytes]:
+    """As a server hands it on: the name in lower case, the value without the blanks around it."""
+    name, _, value = line.encode("utf-8").partition(b":")
+    return name.lower(), value.strip(b" \t")
+
+
+def _fate(settings: Settings, route: Route, name: bytes, hop_by_hop: bool) -> str:
+    """What becomes of a header, and the setting that would change it."""
+    decided = fate(name)
+    if name in dict(route.add_headers):
+        return "replaced by add_headers"
+    if hop_by_hop:
+        return "ends here: the Connection header names it"
+    if name in route.allow_request_headers:
+        return "goes up (allow_request_headers)"
+    if decided is Fate.PASSES:
+        return "goes up"
+    identity = [header for header, _ in settings.identity_headers]
+    if name == b"cookie":
+        return "ends here, but for cookies that allow_cookies lists"
+    if not may_be_listed(name) or listed_twice([name.decode("ascii")], identity) is not None:
+        return "ends here: no route may let it up"
+    why = "ends here" if decided is Fate.ENDS_HERE else "dropped"
+    return f'{why}; to let it up, add "{name.decode("ascii")}" to allow_request_headers of {route.prefix}'
 
 
 def _refused(code: str, status: int, why: str) -> int:

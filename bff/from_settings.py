@@ -85,6 +85,7 @@ def route_table(settings: Settings) -> RouteTable:
                 (name.lower().encode("ascii"), value.get_secret_value().encode("ascii"))
                 for name, value in (route.add_headers or {}).items()
             ),
+            allow_request_headers=frozenset(name.encode("ascii") for name in route.allow_request_headers),
             allow_response_headers=frozenset(name.encode("ascii") for name in route.allow_response_headers),
             allow_cookies=frozenset(name.encode("ascii") for name in route.allow_cookies),
             websocket=route.websocket,

@@ -81,6 +81,12 @@ PROXY_REQUESTS: Final = Counter(
     ["route", "status_class"],
     registry=REGISTRY,
 )
+REQUEST_HEADERS_DROPPED: Final = Counter(
+    "bff_request_headers_dropped",
+    "Headers of browsers that did not go up to the upstream, because neither we nor their route lists them.",
+    ["route"],
+    registry=REGISTRY,
+)
 OPEN_STREAMS: Final = Gauge(
     "bff_open_streams",
     "Event streams, WebSockets and other answers that last, open now for sessions in this process.",

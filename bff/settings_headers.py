@@ -6,6 +6,7 @@ from typing import Annotated, Final, TypeAlias
 from pydantic import AfterValidator, BeforeValidator, SecretStr
 
 from bff import settings_laws as laws
+from bff.proxy.request_header_names import Fate, fate, may_be_listed
 
 _TOKEN: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")  # RFC 9110 section 5.6.2
 _VALUE: Final = re.compile(r"[\x21-\x7e]([\t\x20-\x7e]*[\x21-\x7e])?")
@@ -41,6 +42,16 @@ def _added(headers: dict[str, SecretStr] | None) -> dict[str, SecretStr] | None:
     return headers
 
 
+def _sent(name: str) -> str:
+    lower = name.lower()
+    if not may_be_listed(lower.encode("ascii", "replace")):
+        problem = f"names {name!r}, which no browser may say to an API."
+        raise laws.wrong(
+            problem, "Remove it. Names have letters, digits and hyphens; cookies are allow_cookies' to list."
+        )
+    return lower
+
+
 def _returned(name: str) -> str:
     lower = name.lower()
     if not _TOKEN.fullmatch(name) or lower in _OURS_DOWN or lower.startswith(_OURS_DOWN_PREFIXES):
@@ -64,10 +75,15 @@ def _identity(value: str) -> str:
         raise laws.wrong(
             f"name {name}, which proxies and browsers give a meaning of their own.", f"Start with X-. {example}"
         )
+    if fate(name.lower().encode("ascii")) is Fate.PASSES:
+        raise laws.wrong(
+            f"name {name}, which browsers send, and which APIs get from them.", f"Choose another. {example}"
+        )
     return value
 
 
 AddedHeaders: TypeAlias = Annotated[dict[str, SecretStr], AfterValidator(_added)]
+SentHeaders: TypeAlias = Annotated[tuple[Annotated[str, AfterValidator(_sent)], ...], BeforeValidator(laws.words)]
 ReturnedHeaders: TypeAlias = Annotated[
     tuple[Annotated[str, AfterValidator(_returned)], ...], BeforeValidator(laws.words)
 ]

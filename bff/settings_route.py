@@ -6,7 +6,8 @@ from typing import Annotated, Literal, TypeAlias
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
 
 from bff import settings_laws as laws
-from bff.settings_headers import AddedHeaders, CookieNames, ReturnedHeaders
+from bff.proxy.request_header_names import listed_twice
+from bff.settings_headers import AddedHeaders, CookieNames, ReturnedHeaders, SentHeaders
 
 # A value that is refused is not repeated: it may be a secret.
 FROZEN = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, validate_default=True)
@@ -73,6 +74,7 @@ class RouteSettings(BaseModel):
     request_limit: Annotated[int, BeforeValidator(laws.number), Field(gt=0)] | None = None  # bytes
     scopes: Annotated[tuple[Scope, ...], BeforeValidator(laws.words)] = ()
     add_headers: AddedHeaders | None = None
+    allow_request_headers: SentHeaders = ()
     allow_response_headers: ReturnedHeaders = ()
     allow_cookies: CookieNames = ()
     websocket: bool = False
@@ -117,6 +119,13 @@ class RouteSettings(BaseModel):
         if scopes and info.data.get("token") == "none":
             raise laws.wrong("are asked for, and token is none.", 'Set token = "user", or remove them.')
         return tuple(dict.fromkeys(scopes))
+
+    @field_validator("allow_request_headers")
+    @classmethod
+    def _not_ours_to_add(cls, names: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        if (both := listed_twice(names, info.data.get("add_headers") or ())) is not None:
+            raise laws.wrong(f"name {both}, which add_headers sets.", "Keep one: who says it, the browser or you?")
+        return names
 
     @field_validator("ca_file", "client_cert_file")
     @classmethod

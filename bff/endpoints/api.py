@@ -132,7 +132,7 @@ class ApiEndpoint:
         if scope["method"] not in route.methods:
             # A CORS preflight ends here too: no Access-Control-Allow-* is ever answered, and no upstream is asked.
             raise MethodNotAllowed(allow=route.methods)
-        if route.token != "none":  # without a token there is nothing that another site could ride on
+        if route.carries_credentials:  # or there is nothing that another site could ride on
             judge_csrf(
                 scope["method"],
                 scope["headers"],

@@ -1,5 +1,6 @@
 """Header hygiene: what of the client's headers an upstream may see, and what of the upstream's a browser may see."""
 
+import logging
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,58 +8,18 @@ from functools import lru_cache
 from typing import Final, TypeAlias
 from urllib.parse import urlsplit
 
+from bff import metrics
 from bff.proxy.cookies import cookie_for_browser, cookies_for_upstream
+from bff.proxy.request_header_names import Fate, fate
 from bff.proxy.upstream import Route
+
+logger = logging.getLogger(__name__)
 
 Header: TypeAlias = tuple[bytes, bytes]
 
 # RFC 9110 section 7.6.1, and what intermediaries of the field have to stop as well.
 _HOP_BY_HOP: Final = frozenset(
     b"connection keep-alive proxy-connection te trailer transfer-encoding upgrade http2-settings".split()
-)
-
-# Never from a client: what we say ourselves, what would say who the user is, and what would change the request's
-# meaning behind our back (method, path or host overrides).
-_NEVER_UP: Final = _HOP_BY_HOP | frozenset(
-    b"""
-    authorization dpop cookie cookie2 host content-length expect max-forwards origin referer via x-csrf x-background
-    forwarded x-forwarded x-real-ip x-client-ip client-ip true-client-ip x-cluster-client-ip x-originating-ip
-    cf-connecting-ip cf-connecting-ipv6 fastly-client-ip x-appengine-user-ip
-    x-host x-http-host-override x-original-host x-original-url x-original-uri x-original-method x-rewrite-url
-    x-url-scheme x-scheme front-end-https x-http-method x-http-method-override x-method-override
-    x-user x-username x-user-id x-user-name x-user-email x-user-roles x-user-groups x-userid x-email x-groups x-roles
-    x-identity x-principal x-subject x-sub x-role x-scopes x-permissions
-    x-consumer-id x-consumer-username x-consumer-custom-id x-credential-identifier x-anonymous-consumer
-    x-access-token x-id-token x-userinfo x-jwt-assertion x-jwt-payload x-client-cert x-client-dn x-client-verify
-    x-ssl-cert x-impersonate-user x-middleware-subrequest traceparent tracestate baggage
-    """.split()
-)
-_NEVER_UP_PREFIXES: Final = (
-    b"sec-",
-    b"proxy-",
-    b"x-forwarded-",
-    b"x-auth-",
-    b"x-authenticated-",
-    b"x-authentik-",
-    b"x-okta-",
-    b"x-remote-",
-    b"remote-",
-    b"x-webauth-",
-    b"x-ms-client-principal",
-    b"x-ms-token-",
-    b"x-goog-authenticated-user-",
-    b"x-goog-iap-",
-    b"x-amzn-oidc-",
-    b"x-vouch-",
-    b"x-pomerium-",
-    b"x-token-",
-    b"x-envoy-",
-    b"x-internal-",
-    b"ssl-client-",
-    b"x-ssl-client-",
-    b"x-accel-",
-    b"cf-access-",
-    b"tailscale-user-",
 )
 
 # Never to a browser. `clear-site-data` and `set-cookie` could sign somebody out; `x-accel-*` and `x-sendfile` would be
@@ -98,13 +59,6 @@ class PublicOrigin:
 
 
 @lru_cache(maxsize=256)
-def _stays_here(name: bytes) -> bool:
-    """Whether a header of a client goes no further. A name with an underscore is one: CGI and WSGI can't tell it from
-    the same name with a hyphen."""
-    return name in _NEVER_UP or name.startswith(_NEVER_UP_PREFIXES) or b"_" in name
-
-
-@lru_cache(maxsize=256)
 def _stays_inside(name: bytes) -> bool:
     """Whether a header of an upstream is dropped, unless its route lets it through."""
     return name in _NEVER_DOWN or name.startswith(_NEVER_DOWN_PREFIXES)
@@ -140,11 +94,26 @@ def request_headers(
     """What the upstream gets. Names arrive in lower case (ASGI). `trace`: `bff.tracing.upstream_headers`. With a
     `proof` the token goes as one that is bound to a key.
 
+    Of the client's headers those go up that `request_header_names` or the route lists; the others are counted.
+
     Ours are added after the client's were judged, so that a Connection header can't name them away. The framing
     (Content-Length, Transfer-Encoding) is the connection's to write.
     """
     named = _named_by_connection(headers)
-    kept = [(name, value) for name, value in headers if not _stays_here(name) and not (named and name in named)]
+    listed = route.allow_request_headers
+    kept: list[Header] = []
+    dropped = 0
+    for header in headers:
+        name = header[0]
+        decided = fate(name)
+        if decided is Fate.PASSES or name in listed:
+            if not (named and name in named):
+                kept.append(header)
+        elif decided is Fate.IS_DROPPED:
+            dropped += 1
+            logger.debug("a header of the browser does not go up", extra={"header": name.decode("latin-1")})
+    if dropped:
+        metrics.REQUEST_HEADERS_DROPPED.labels(route.prefix).inc(dropped)
     ours: list[Header] = [
         (b"host", route.upstream.authority.encode("ascii")),
         (b"x-forwarded-for", client_address.encode("ascii", "replace")),

@@ -86,6 +86,7 @@ class Route:
     request_limit: int | None = None  # bytes of request body
     scopes: frozenset[str] = frozenset()
     add_headers: tuple[tuple[bytes, bytes], ...] = field(default=(), repr=False)
+    allow_request_headers: frozenset[bytes] = frozenset()
     allow_response_headers: frozenset[bytes] = frozenset()
     allow_cookies: frozenset[bytes] = frozenset()
     websocket: bool = False
@@ -101,6 +102,11 @@ class Route:
         # b"" for the prefix `/`: every path starts with it and goes on with a slash.
         object.__setattr__(self, "_own", self.prefix.rstrip("/").encode("ascii"))
         object.__setattr__(self, "_base", self.upstream.base_path.encode("ascii"))
+
+    @property
+    def carries_credentials(self) -> bool:
+        """Whether a request goes up with something of the person's that a page of another site could make use of."""
+        return self.token != "none" or bool(self.allow_cookies)
 
     def covers(self, raw_path: bytes) -> bool:
         """True on a boundary between segments: `/api` covers `/api` and `/api/x`, not `/apix`."""

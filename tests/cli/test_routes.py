@@ -77,6 +77,38 @@ def test_a_request_that_is_not_forwarded_is_told_why(tmp_path: Path, method: str
     assert why in found
 
 
+def test_the_fate_of_each_header_is_told_with_the_setting_that_would_change_it(tmp_path: Path) -> None:
+    listed = [{**ROUTES[0], "allow_request_headers": ["x-tenant-id"]}, *ROUTES[1:]]
+    sent = {
+        "Accept: text/plain": "goes up",
+        "X-Tenant-Id: canary-value": "goes up (allow_request_headers)",
+        "X-Team: 1": 'dropped; to let it up, add "x-team" to allow_request_headers of /api',
+        "Origin: https://a.example": 'ends here; to let it up, add "origin" to allow_request_headers of /api',
+        "X_Team: 1": "ends here: no route may let it up",
+        "X-User-Sub: root": "ends here: no route may let it up",
+        "Authorization: Bearer canary-value": "ends here: no route may let it up",
+        "x-key: theirs": "replaced by add_headers",
+        "Prefer: a": "ends here: the Connection header names it",
+        "Connection: close, prefer": "ends here: no route may let it up",
+        "Cookie: a=b": "ends here, but for cookies that allow_cookies lists",
+    }
+    options = [word for line in sent for word in ("-H", line)]
+    done = bff(
+        "routes", "explain", "GET", "/api/x", *options, environ=with_changes(routes=json.dumps(listed)), cwd=tmp_path
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    told = [line.removeprefix("header     ") for line in done.stdout.splitlines() if line.startswith("header ")]
+    assert told == [f"{line.partition(':')[0].lower()}: {fate}" for line, fate in sent.items()]
+    assert "canary-value" not in done.stdout
+    assert "lets up    x-tenant-id" in done.stdout
+
+
+@pytest.mark.parametrize("line", ["no colon", "bad name: x", "Content-Length: +3", ": x"])
+def test_a_header_that_the_guard_refuses_is_told_too(tmp_path: Path, line: str) -> None:
+    code, found = routes(tmp_path, "explain", "GET", "/api/x", "-H", line)
+    assert (code, "400 invalid_request" in found) == (1, True)
+
+
 def test_a_development_server_takes_the_rest(tmp_path: Path) -> None:
     code, found = routes(tmp_path, "explain", "GET", "/src/main.ts", spa_upstream="http://127.0.0.1:5173")
     assert (code, "GET http://127.0.0.1:5173/src/main.ts" in found, "websocket  yes" in found) == (0, True, True)

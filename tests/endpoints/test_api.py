@@ -76,6 +76,31 @@ async def test_a_request_of_another_page_is_403_before_the_session_is_looked_at(
     assert (upstream.heard, users.asked) == ([], 0)
 
 
+@pytest.mark.parametrize("token", ["none", "user_or_none"])
+async def test_where_cookies_go_up_another_page_cannot_ride_on_them(token: str) -> None:
+    """Without a token too: to the API the cookie may be all that says who somebody is."""
+    async with raw_upstream(ok()) as upstream:
+        cookies = {"token": token, "allow_cookies": frozenset({b"theme"})}
+        with bff(route(upstream, websocket=True, **cookies)) as port:
+            foreign = "host: a\r\ncookie: theme=dark\r\norigin: https://evil.test\r\nsec-fetch-site: cross-site\r\n"
+            form = await ask(port, f"POST /api/x HTTP/1.1\r\n{foreign}content-length: 0\r\n\r\n")
+            image = await ask(port, f"GET /api/x HTTP/1.1\r\n{foreign}\r\n")
+            socket = await ask(
+                port,
+                f"GET /api/x HTTP/1.1\r\n{foreign}connection: upgrade\r\nupgrade: websocket\r\n"
+                "sec-websocket-version: 13\r\nsec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n",
+            )
+            assert upstream.heard == []
+            ours = await fetch(port, "/api/x", method="POST", body=b"x")
+        with bff(route(upstream, csrf="fetch-metadata", **cookies)) as port:
+            own = "host: a\r\ncookie: theme=dark\r\nsec-fetch-site: same-origin\r\n\r\n"
+            read = await ask(port, f"GET /api/x HTTP/1.1\r\n{own}")
+    for refused in (form, image, socket):
+        assert (refused.status, json.loads(refused.body)["code"]) == (403, "csrf_required")
+    assert (ours.status, read.status) == (200, 200)
+    assert [heard.all("cookie") for heard in upstream.heard] == [["theme=dark"], ["theme=dark"]]
+
+
 async def test_a_csrf_header_in_a_trailer_proves_nothing_PX_049() -> None:
     async with raw_upstream(ok()) as upstream:
         with bff(route(upstream)) as port:

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from bff.metrics import REGISTRY
 from bff.proxy.client_address import TrustedProxies
 from bff.proxy.headers import Header, PublicOrigin, public_location, request_headers, response_headers
 from bff.proxy.upstream import Route, Upstream
@@ -47,6 +48,12 @@ def test_ours_are_all_that_an_upstream_hears_of_an_empty_request() -> None:
         sec-websocket-key proxy-authorization proxy-connection keep-alive te trailer upgrade expect
         transfer-encoding content-length connection via x_forwarded_for x-ms-client-principal
         x-amzn-oidc-data x-middleware-subrequest x-accel-redirect traceparent tracestate baggage
+        x-user-sub client-cert client-cert-chain x-hasura-role x-hasura-admin-secret iv-user iv-groups sm-user
+        sm-universalid oidc-claim-sub oidc_claim_email kubeflow-userid impersonate-user impersonate-group
+        impersonate-extra-scopes x-scope-orgid x-script-name x-tenant-id b3 x-b3-traceid x-b3-sampled
+        x.user.sub x_user_sub x-user_sub x.forwarded.for accept_language accept.language content_type
+        content_length content.length if_match user_agent x_requested_with x-anything-new
+        early-data sec-ch-ua sec-gpc upgrade-insecure-requests
         """.split(),
     ],
 )
@@ -58,8 +65,9 @@ def test_what_a_client_may_not_say_to_an_upstream_is_dropped(name: bytes, token:
 @pytest.mark.parametrize(
     "name",
     b"""
-    accept accept-language accept-encoding content-type user-agent if-none-match range
-    x-request-id x-tenant-id idempotency-key last-event-id prefer
+    accept accept-language accept-encoding content-type content-encoding content-disposition content-range user-agent
+    if-none-match if-match if-modified-since if-unmodified-since if-range range x-request-id x-requested-with
+    idempotency-key last-event-id prefer priority cache-control pragma
     """.split(),
 )
 def test_what_a_client_may_say_arrives_unchanged(name: bytes) -> None:
@@ -67,13 +75,34 @@ def test_what_a_client_may_say_arrives_unchanged(name: bytes) -> None:
 
 
 def test_a_field_that_the_client_made_hop_by_hop_is_dropped_PX_002() -> None:
-    names = dict(up((b"connection", b"close, X-Inner"), (b"x-inner", b"1"), (b"x-outer", b"1")))
-    assert b"x-inner" not in names
-    assert b"x-outer" in names
+    for route in (replace(ROUTE, allow_request_headers=frozenset({b"x-inner"})), ROUTE):
+        fields = [(b"connection", b"close, X-Inner, Prefer"), (b"x-inner", b"1"), (b"prefer", b"1"), (b"range", b"1")]
+        names = dict(up(*fields, route=route))
+        assert not names.keys() & {b"x-inner", b"prefer"}
+        assert b"range" in names
+
+
+def test_a_header_that_the_route_lists_goes_up_in_that_one_spelling() -> None:
+    route = replace(ROUTE, allow_request_headers=frozenset({b"x-tenant-id"}))
+    sent = [(name, b"1") for name in (b"x-tenant-id", b"x_tenant_id", b"x.tenant.id", b"x-tenant_id", b"x-tenant-ids")]
+    assert [name for name, value in up(*sent, route=route) if value == b"1"] == [b"x-tenant-id"]
+
+
+def test_what_is_dropped_is_counted_by_route_and_what_every_browser_sends_is_not() -> None:
+    def count() -> float:
+        return REGISTRY.get_sample_value("bff_request_headers_dropped_total", {"route": "/counted"}) or 0
+
+    route = Route("/counted", ROUTE.upstream, allow_request_headers=frozenset({b"x-tenant-id"}))
+    before = count()
+    usual = b"host cookie origin referer sec-fetch-site x-csrf x-forwarded-for x-real-ip via accept x-tenant-id".split()
+    up(*((name, b"1") for name in usual), route=route)
+    assert count() == before
+    up((b"x-user-sub", b"root"), (b"b3", b"0"), (b"x_csrf", b"1"), route=route)
+    assert count() == before + 3
 
 
 def test_repeated_headers_stay_repeated_and_in_order() -> None:
-    sent: list[Header] = [(b"accept", b"a"), (b"x-a", b"1"), (b"accept", b"b")]
+    sent: list[Header] = [(b"accept", b"a"), (b"prefer", b"1"), (b"accept", b"b")]
     assert up(*sent)[-3:] == sent
 
 

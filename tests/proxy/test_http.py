@@ -84,9 +84,29 @@ async def test_a_query_is_forwarded_byte_for_byte_PX_039(query: str) -> None:
 async def test_a_header_in_latin_1_passes_in_both_directions() -> None:
     async with raw_upstream(ok(b"x", 'content-disposition: attachment; filename="r\xe9sum\xe9.pdf"')) as upstream:
         with bff(route(upstream)) as port:
-            answer = await fetch(port, "/api/x", "x-title: caf\xe9")
-    assert upstream.heard[0].all("x-title") == ["caf\xe9"]
+            answer = await fetch(port, "/api/x", "prefer: caf\xe9")
+    assert upstream.heard[0].all("prefer") == ["caf\xe9"]
     assert answer.one("content-disposition") == 'attachment; filename="r\xe9sum\xe9.pdf"'
+
+
+FORGED = ("x-user-sub: evil", "X_User_Sub: evil", "x.user.sub: evil", "iv-user: evil", "client-cert: :evil:")
+HANDSHAKE = (
+    "GET /api/x HTTP/1.1\r\nhost: a\r\norigin: https://app.example\r\nconnection: upgrade\r\nupgrade: websocket\r\n"
+    "sec-websocket-version: 13\r\nsec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==\r\ncookie: user=alice\r\n"
+)
+
+
+@pytest.mark.parametrize("token", ["user", "user_or_none", "none"])
+async def test_no_browser_says_who_it_is_by_a_header(token: str) -> None:
+    """On a WebSocket's handshake as little as on any other request."""
+    async with raw_upstream(ok()) as upstream:
+        with bff(route(upstream, token=token, websocket=True, allow_request_headers=frozenset({b"x-team"}))) as port:
+            await fetch(port, "/api/x", *FORGED, "x-team: mine", "accept: text/plain")
+            await ask(port, HANDSHAKE + "\r\n".join([*FORGED, "x-team: mine", "accept: text/plain"]) + "\r\n\r\n")
+    assert len(upstream.heard) == 2
+    for heard in upstream.heard:
+        assert "evil" not in str(heard.fields)
+        assert (heard.all("x-team"), heard.all("accept")) == (["mine"], ["text/plain"])
 
 
 @pytest.mark.parametrize(

@@ -74,6 +74,15 @@ def test_a_slash_after_the_upstream_makes_no_double_slash() -> None:
         ),
         ({"add_headers": {"x-key": "canary", "X-Key": "canary"}}, "add_headers"),
         *(
+            ({"allow_request_headers": [name]}, "allow_request_headers[0]")
+            for name in (
+                *("Authorization", "Cookie", "Host", "Connection", "Transfer-Encoding", "content-length", "X-CSRF"),
+                *("X-Forwarded-For", "X-Forwarded-Anything", "Remote-User", "X_Tenant_Id", "X.Tenant", "Client-Cert"),
+                *("X-HTTP-Method-Override", "X-Original-URL", "traceparent", "Sec-WebSocket-Key", "a b", ""),
+            )
+        ),
+        ({"add_headers": {"X-Key": "canary"}, "allow_request_headers": ["x-key"]}, "allow_request_headers"),
+        *(
             ({"allow_response_headers": [name]}, "allow_response_headers[0]")
             for name in (
                 "Set-Cookie",
@@ -134,12 +143,14 @@ def test_a_route_says_what_may_pass_and_keeps_its_secrets() -> None:
         **ROUTE,
         "scopes": "email profile email",
         "add_headers": {"X-Key": "canary"},
+        "allow_request_headers": ["X-Tenant-Id", "Origin"],
         "allow_response_headers": ["Service-Worker-Allowed", "server"],
         "allow_cookies": "theme XSRF-TOKEN",
         "websocket": True,
     }
     (read,) = load_settings(with_routes(route)).routes
     assert (read.scopes, read.websocket, read.message_limit) == (("email", "profile"), True, 1048576)
+    assert read.allow_request_headers == ("x-tenant-id", "origin")
     assert read.allow_response_headers == ("service-worker-allowed", "server")
     assert read.allow_cookies == ("theme", "XSRF-TOKEN")
     assert "canary" not in repr(read)
@@ -158,3 +169,16 @@ def test_routes_that_differ_in_letter_case_alone_cannot_ignore_it() -> None:
     assert "in another case" in told["BFF_ROUTES"]
     covers_the_callback = {**ROUTE, "prefix": "/Authorization-Code", "ignore_case": True}
     assert "covers the callback path" in problems(with_routes(covers_the_callback))["BFF_ROUTES"]
+
+
+@pytest.mark.parametrize("name", ["X-Team-Name", "x-team-name"])
+def test_no_route_lets_a_browser_say_what_forward_auth_says(name: str) -> None:
+    environ = with_routes({**ROUTE, "allow_request_headers": [name]})
+    assert load_settings(environ).routes[0].allow_request_headers == ("x-team-name",)
+    told = problems({**environ, "BFF_FORWARD_AUTH_HEADERS": "X-Who=sub X-TEAM-Name=groups"})
+    assert "BFF_FORWARD_AUTH_HEADERS say who is signed in" in told["BFF_ROUTES"]
+
+
+def test_who_is_signed_in_is_not_said_by_a_header_that_browsers_send() -> None:
+    told = problems({**with_routes(ROUTE), "BFF_FORWARD_AUTH_HEADERS": "X-Requested-With=sub"})
+    assert list(told) == ["BFF_FORWARD_AUTH_HEADERS[0]"]

@@ -1,0 +1,122 @@
+"""Which headers of a browser an upstream may see: a list of what may go up, since nobody can list what may not.
+
+Every API gateway, mesh and framework has a header of its own for "who is this" or "who asks", and an API behind us
+would believe it. So a name goes up if it is on the list below, which says what kind of answer is wanted and nothing of
+who wants it, or if the route lists it in `allow_request_headers`. `docs/data-plane.md` has the list for people.
+"""
+
+import re
+from collections.abc import Iterable
+from enum import Enum, auto
+from functools import lru_cache
+from typing import Final
+
+ALLOWED: Final = frozenset(
+    b"""
+    accept range prefer priority idempotency-key last-event-id cache-control pragma user-agent x-requested-with
+    x-request-id save-data dnt digest repr-digest want-content-digest want-repr-digest want-digest
+    """.split()
+)
+ALLOWED_PREFIXES: Final = (b"accept-", b"content-", b"if-")
+
+# What browsers and proxies in front of us send with most requests. It ends here as a matter of course, and is not worth
+# counting. A route may list some of it; the rest is for us, or from one HTTP hop to the next.
+_BROWSERS_OWN: Final = frozenset(
+    b"""
+    origin referer upgrade-insecure-requests purpose device-memory downlink dpr ect rtt viewport-width width
+    """.split()
+)
+_FOR_US: Final = frozenset(
+    b"""
+    connection keep-alive proxy-connection te trailer transfer-encoding upgrade http2-settings content-length expect
+    max-forwards host cookie cookie2 authorization dpop via x-csrf x-background early-data
+    forwarded x-real-ip x-scheme x-url-scheme traceparent tracestate baggage
+    """.split()
+)
+_FOR_US_PREFIXES: Final = (b"sec-", b"x-forwarded-")
+
+# Not even where a route lists them: framing, what we say ourselves, what would change the request's method, path or
+# host behind our back, and what is known to say who somebody is.
+_NEVER: Final = _FOR_US | frozenset(
+    b"""
+    x-forwarded x-client-ip client-ip true-client-ip x-cluster-client-ip x-originating-ip
+    cf-connecting-ip cf-connecting-ipv6 fastly-client-ip x-appengine-user-ip
+    x-host x-http-host-override x-original-host x-original-url x-original-uri x-original-method x-rewrite-url
+    front-end-https x-http-method x-http-method-override x-method-override
+    x-user x-username x-user-id x-user-name x-user-email x-user-roles x-user-groups x-userid x-email x-groups x-roles
+    x-identity x-principal x-subject x-sub x-role x-scopes x-permissions
+    x-consumer-id x-consumer-username x-consumer-custom-id x-credential-identifier x-anonymous-consumer
+    x-access-token x-id-token x-userinfo x-jwt-assertion x-jwt-payload x-client-cert x-client-dn x-client-verify
+    x-ssl-cert x-impersonate-user x-middleware-subrequest client-cert client-cert-chain kubeflow-userid
+    """.split()
+)
+_NEVER_PREFIXES: Final = (
+    b"sec-fetch-",
+    b"sec-websocket-",
+    b"proxy-",
+    b"x-forwarded-",
+    b"x-auth-",
+    b"x-authenticated-",
+    b"x-authentik-",
+    b"x-okta-",
+    b"x-remote-",
+    b"remote-",
+    b"x-webauth-",
+    b"x-ms-client-principal",
+    b"x-ms-token-",
+    b"x-goog-authenticated-user-",
+    b"x-goog-iap-",
+    b"x-amzn-oidc-",
+    b"x-vouch-",
+    b"x-pomerium-",
+    b"x-token-",
+    b"x-envoy-",
+    b"x-internal-",
+    b"ssl-client-",
+    b"x-ssl-client-",
+    b"x-accel-",
+    b"cf-access-",
+    b"tailscale-user-",
+    b"impersonate-",
+    b"oidc-",
+)
+
+_SPELLING: Final = re.compile(rb"[a-z0-9]+(?:-[a-z0-9]+)*")
+
+
+class Fate(Enum):
+    """What becomes of a header whose name no route lists."""
+
+    PASSES = auto()
+    ENDS_HERE = auto()  # expected: it is for us, or for this hop
+    IS_DROPPED = auto()  # counted: whoever sends it may wonder where it went
+
+
+@lru_cache(maxsize=1024)
+def fate(name: bytes) -> Fate:
+    """Of a header that a browser sent; `name` is in lower case."""
+    if name in _FOR_US or name in _BROWSERS_OWN or name.startswith(_FOR_US_PREFIXES):
+        return Fate.ENDS_HERE
+    if (name in ALLOWED or name.startswith(ALLOWED_PREFIXES)) and _SPELLING.fullmatch(name):
+        return Fate.PASSES
+    return Fate.IS_DROPPED
+
+
+def may_be_listed(name: bytes) -> bool:
+    """Whether a route may let a name up that would be dropped.
+
+    Only letters, digits and hyphens: CGI, WSGI and others read `X_User_Sub` and `X.User.Sub` as `X-User-Sub`, so such a
+    name could stand for one that must not be listed.
+    """
+    return bool(_SPELLING.fullmatch(name)) and name not in _NEVER and not name.startswith(_NEVER_PREFIXES)
+
+
+def same_to_some(name: str) -> str:
+    """A name as the loosest of readers sees it: case and every separator are one to it."""
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+
+
+def listed_twice(names: Iterable[str], others: Iterable[str]) -> str | None:
+    """The first of `names` that some reader takes for one of `others`."""
+    taken = {same_to_some(other) for other in others}
+    return next((name for name in names if same_to_some(name) in taken), None)
