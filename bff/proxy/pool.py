@@ -30,7 +30,7 @@ class UpstreamPool:
         oldest = loop.time() - IDLE_LIFE
         while self._idle:
             connection = self._idle.pop()
-            if not fresh and not connection.closed and connection.idle_since >= oldest:
+            if not fresh and connection.idle_since >= oldest and connection.quiet:
                 self._busy.add(connection)
                 return connection
             connection.abort()
