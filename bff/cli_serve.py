@@ -15,7 +15,8 @@ import uvloop
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bff.cli_listen import Bound, bind, shown, take_away
-from bff.endpoints.http_protocol import HttpProtocol, WebSocketProtocol
+from bff.endpoints.http_protocol import HttpProtocol
+from bff.endpoints.websocket_protocol import WebSocketProtocol
 from bff.settings import Settings
 from bff.settings_route import LARGEST_MESSAGE
 

@@ -21,7 +21,8 @@ http {{
     access_log off;
     client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/fastcgi;
     uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
-    map $http_upgrade $connection_upgrade {{ default upgrade; "" ""; }}
+    map $http_upgrade $upgrade {{ default ""; ~*^websocket$ websocket; }}
+    map $upgrade $connection_upgrade {{ default ""; websocket upgrade; }}
     upstream bff {{ server 127.0.0.1:{behind}; keepalive 8; }}
     server {{
         listen 127.0.0.1:{port};
@@ -32,7 +33,7 @@ http {{
             proxy_http_version 1.1;
             proxy_set_header Host $http_host;
             proxy_set_header X-Forwarded-For $remote_addr;
-            proxy_set_header Upgrade $http_upgrade;
+            proxy_set_header Upgrade $upgrade;
             proxy_set_header Connection $connection_upgrade;
             proxy_buffering off;
             proxy_request_buffering off;

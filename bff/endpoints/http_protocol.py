@@ -1,28 +1,34 @@
-"""uvicorn's protocols with the things mended that no application can mend for itself.
+"""The server's side of HTTP/1.1 on uvicorn's private classes, which `response_cycle` and `websocket_protocol` know too.
 
-Seen with uvicorn 0.54 and httptools 0.9: the trailers of a chunked body are appended to the headers of the scope, and
-when a whole request arrives in one segment that has happened before the application runs at all. And the authority of
-an absolute-form target is cut off unseen. Nothing in ASGI ends a connection without an answer. And the WebSocket
-protocol logs the query of every handshake. Serve with `http=HttpProtocol, ws=WebSocketProtocol`.
+Written against uvicorn 0.54 (`HttpToolsProtocol`, `RequestResponseCycle`, `WebSocketsSansIOProtocol`), httptools 0.9.
+uvicorn feeds every byte to the parser and lets it decide where a request ends. Then the body of a request with
+`Upgrade: <anything but websocket>` is parsed as the next request; heads and trailers have no bound; trailers become
+headers; requests are parsed before the one in front of them is answered. Here the parser gets one whole head at a time
+and nothing else, and `bff.endpoints.request_framing` decides what follows it.
+
+What of uvicorn is replaced: `data_received`, the parser's callbacks, `send_400_response`. What is relied on: the fields
+that `__init__` and `on_message_begin` set, `connection_made`, `connection_lost`, `_start_asgi_task`,
+`on_response_complete`, `handle_websocket_upgrade`, `shutdown`, and the flow control. Serve with `http=HttpProtocol,
+ws=WebSocketProtocol`.
 """
 
 import asyncio
-import logging
 from functools import partial
-from typing import Any, Final
+from typing import Final
+from urllib.parse import unquote
 from weakref import ref
 
-from uvicorn._types import ASGISendEvent
+import httptools
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT, FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
-from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
-from websockets.http11 import Request
-from websockets.protocol import State
 
-from bff.endpoints.response_cycle import ResponseCycle
-from bff.proxy.close_codes import after_cut
+from bff.endpoints import request_framing
+from bff.endpoints.answers import tell_error
+from bff.endpoints.request_framing import Body, LengthBody, Upgrade
+from bff.endpoints.response_cycle import ResponseCycle, hang_up, refusal
+from bff.errors import BffError, InvalidRequest
 from bff.proxy.hang_up import HANG_UP
 from bff.proxy.outbox import outbox
-from bff.session.stream_end import ServerStopping
 
 # In the scope of a request whose headers are what came before the body, and nothing else.
 HEADERS_FINAL: Final = "bff.headers_final"
@@ -31,115 +37,268 @@ HEADERS_FINAL: Final = "bff.headers_final"
 # Seconds that a client may take to send the head of a request. uvicorn waits for ever, and a thousand clients that send
 # a byte now and then would hold a thousand sockets.
 HEAD_WITHIN: Final = 20.0
+# A connection that we end while the client may still be sending is shut down for writing only, for so many seconds and
+# bytes. Closed at once it would be reset, and the answer could be lost on its way (RFC 9112 section 9.6).
+LINGER_WITHIN: Final = 5.0
+LINGER_BYTES: Final = 4 * 1024 * 1024
+
+
+class _Flow(FlowControl):
+    """`held`: reading stays paused, whatever a request wants to read, until what came too early can be looked at."""
+
+    held = False
+
+    def resume_reading(self) -> None:
+        if not self.held:
+            super().resume_reading()
 
 
 class HttpProtocol(HttpToolsProtocol):
     head_within = HEAD_WITHIN
-    _head_timer: asyncio.TimerHandle | None = None
+    linger_within = LINGER_WITHIN
+    _timer: asyncio.TimerHandle | None = None  # of a head that is awaited, or of the end of a connection
+    _head_parsed = False
+    _body: Body | None = None  # what is still to come of the body of the request under way
+    _over = False  # what still comes is not looked at
+    _lingers = False
+    _scanned = _empty_lines = _ignored = 0
+    # The parser sees no body; without a method of these names it does not ask.
+    on_body = on_message_complete = None  # type: ignore[assignment]
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self.flow: _Flow = _Flow(transport)
         self._outbox = outbox(self.loop)
+        self._unread = bytearray()
         self._await_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._head_came()
+        self._cancel_timer()
         super().connection_lost(exc)
+        if self.cycle is not None:
+            self.cycle.linger = None  # type: ignore[attr-defined]
+
+    # --- reading: one head, its body, the answer; then the next
 
     def data_received(self, data: bytes) -> None:
-        super().data_received(data)
-        # Something came, and no request is under way by it: the head is not whole yet. (Not in `connections`: it is a
-        # WebSocket's by now.)
-        cycle: RequestResponseCycle | None = self.cycle
-        if self._head_timer is None and self in self.connections and (cycle is None or cycle.response_complete):
+        self._unset_keepalive_if_required()
+        if self._over:
+            self._ignored += len(data)
+            if self._ignored > LINGER_BYTES:
+                self.transport.abort()
+            return
+        try:
+            if self._unread or not self._takes_whole(data):
+                self._unread += data
+                self._read()
+        except BffError as error:
+            self._refuse(error)
+
+    def _takes_whole(self, data: bytes) -> bool:
+        """Takes a segment without a copy where it is exactly one head, or nothing but body."""
+        if self._body is None:
+            plain = data.endswith(b"\r\n\r\n") and not data.startswith(b"\r")
+            if plain and not self._answering() and request_framing.find_head(data) == len(data):
+                self._begin(data)
+                return True
+        elif isinstance(self._body, LengthBody) and len(data) <= self._body.remaining:
+            self._body.remaining -= len(data)
+            self._deliver(data)
+            return True
+        return False
+
+    def _read(self) -> None:
+        unread = self._unread
+        while unread and not self._over:
+            if self._body is not None:
+                self._deliver(self._body.take(unread))
+                if self._body is not None:
+                    break
+            elif self._answering():
+                # Pipelined: nothing is looked at before the answer in front of it is out.
+                if len(unread) > HIGH_WATER_LIMIT:
+                    self.flow.pause_reading()
+                    self.flow.held = True
+                return
+            elif unread.startswith(b"\r\n"):
+                self._empty_lines += 1
+                if self._empty_lines > request_framing.EMPTY_LINES:
+                    raise InvalidRequest("There are too many empty lines before the request.")
+                del unread[:2]
+            elif end := request_framing.find_head(unread, self._scanned) if unread != b"\r" else 0:
+                head = bytes(unread[:end])
+                del unread[:end]
+                self._begin(head)
+            else:
+                self._scanned = len(unread)
+                break
+        if (unread or self._empty_lines) and self._timer is None and not self._over and not self._answering():
             self._await_head()
 
-    # What is written or closed without a task of its own must not overtake an answer that waits in the outbox.
+    def _answering(self) -> bool:
+        cycle: RequestResponseCycle | None = self.cycle
+        return cycle is not None and not cycle.response_complete
 
-    def send_400_response(self, msg: str) -> None:
+    def _begin(self, head: bytes) -> None:
+        """A whole head came. Raises the BffError with which it is refused."""
+        self._cancel_timer()
+        self._scanned = self._empty_lines = 0
+        request_framing.check_request_line(head)
+        self._head_parsed = False
+        try:
+            self.parser.feed_data(head)
+        except httptools.HttpParserUpgrade:
+            pass  # what the parser makes of it does not matter; the headers do
+        except httptools.HttpParserError:
+            raise InvalidRequest("What was sent is no HTTP request.") from None
+        if not self._head_parsed:
+            raise InvalidRequest("What was sent is no HTTP request.")
+        request_framing.check_target(self.url)
+        method, version = self.parser.get_method().decode("ascii"), self.parser.get_http_version()
+        self._body, upgrade = request_framing.decide_framing(method, version, self.headers)
+        self.scope["method"] = method
+        if upgrade is Upgrade.WEBSOCKET:
+            self._over = True
+            self.handle_websocket_upgrade()
+            return
+        if version != "1.1":
+            self.scope["http_version"] = version
+        raw_path, _, query = self.url.partition(b"?")
+        path = raw_path.decode("ascii")
+        self.scope["path"] = unquote(path) if "%" in path else path
+        self.scope["raw_path"], self.scope["query_string"] = raw_path, query
+        self.scope[HEADERS_FINAL] = True  # type: ignore[typeddict-unknown-key]
+        self._answer(version, last=upgrade is Upgrade.OTHER)
+        if self._body is not None:
+            # The parser waits for a body that it will not get.
+            self.parser = httptools.HttpRequestParser(self)
+        else:
+            self._body_ended()
+
+    def on_headers_complete(self) -> None:
+        """The parser's callback, of which nothing may be asked later: it forgets."""
+        self._head_parsed = True
+        self._keep_alive = self.parser.should_keep_alive()
+
+    def _answer(self, version: str, *, last: bool) -> None:
+        """Starts the application. `last`: no other request follows on this connection."""
+        cycle = ResponseCycle(
+            scope=self.scope,
+            transport=self.transport,
+            flow=self.flow,
+            logger=self.logger,
+            access_logger=self.access_logger,
+            access_log=self.access_log,
+            default_headers=self.server_state.default_headers,
+            message_event=asyncio.Event(),
+            # For HTTP/1.0, and without a body, the expectation means nothing (RFC 9110 section 10.1.1).
+            expect_100_continue=self.expect_100_continue and version != "1.0" and self._body is not None,
+            keep_alive=self._keep_alive and version != "1.0" and not last,
+            on_response=self.on_response_complete,
+        )
+        cycle.outbox, cycle.upgrade_ignored = self._outbox, last
+        cycle.linger = self._linger
+        self.cycle = cycle
+        # Weak: the cycle holds the scope, and a ring of the two would outlive every request until a collection.
+        self.scope[HANG_UP] = partial(hang_up, ref(cycle))  # type: ignore[typeddict-unknown-key]
+        self._start_asgi_task(cycle, self.app)
+
+    def _deliver(self, content: bytes) -> None:
+        cycle = self.cycle
+        if content and not cycle.response_complete:
+            cycle.body += content
+            if len(cycle.body) > HIGH_WATER_LIMIT:
+                self.flow.pause_reading()
+            cycle.message_event.set()
+        if self._body is not None and self._body.ended:
+            self._body = None
+            self._body_ended()
+
+    def _body_ended(self) -> None:
+        cycle = self.cycle
+        cycle.more_body = False
+        cycle.message_event.set()
+        if not cycle.keep_alive:
+            self._over = True
+            self._unread.clear()
+        elif cycle.response_complete:
+            self._cancel_timer()
+            self._rest()
+
+    def _rest(self) -> None:
+        """Waits for the first byte of another request."""
+        self._unset_keepalive_if_required()
+        self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
+
+    def on_response_complete(self) -> None:
+        self.flow.held = False
+        self.cycle.linger = None  # type: ignore[attr-defined]
+        super().on_response_complete()
+        if self._over or self.transport.is_closing():
+            self._unset_keepalive_if_required()  # it is ending
+        elif self._body is not None:
+            self._unset_keepalive_if_required()
+            self._await_head()  # an answer came before the end of the body: the rest has to come as soon as a head has
+        elif self._unread:
+            self._unset_keepalive_if_required()
+            try:
+                self._read()
+            except BffError as error:
+                self._refuse(error)
+
+    # --- what is written or closed without a task of its own must not overtake an answer that waits in the outbox
+
+    def _refuse(self, error: BffError) -> None:
+        """Answers without the application, where an answer can still be given, and ends the connection."""
+        cycle: RequestResponseCycle | None = self.cycle
+        self._over = True
         self._outbox.flush()
-        super().send_400_response(msg)
+        if self.transport.is_closing():
+            return
+        tell_error(error)
+        if cycle is not None and not cycle.response_complete:
+            cycle.disconnected = True
+            cycle.message_event.set()
+            if cycle.response_started:
+                self.transport.close()  # in the middle of an answer nothing else can be said
+                return
+        self.transport.write(refusal(error, self.server_state.default_headers))
+        self._linger()
+
+    def _linger(self) -> None:
+        """Ends the connection once the client has read what was written, or at least had the time to."""
+        self._over = self._lingers = True
+        self._unread.clear()
+        self._cancel_timer()
+        self._unset_keepalive_if_required()
+        if self.transport.is_closing():
+            return
+        if not self.transport.can_write_eof():
+            self.transport.close()
+            return
+        self.flow.held = False
+        self.flow.resume_reading()
+        self.transport.write_eof()
+        self._timer = self.loop.call_later(self.linger_within, self.transport.abort)
 
     def handle_websocket_upgrade(self) -> None:
         self._outbox.flush()
         super().handle_websocket_upgrade()
+        if self._unread:
+            self.transport.get_protocol().data_received(bytes(self._unread))  # type: ignore[attr-defined]
 
     def shutdown(self) -> None:
         self._outbox.flush()
-        super().shutdown()
+        if self._lingers:
+            self.transport.close()
+        else:
+            super().shutdown()
 
     def _await_head(self) -> None:
         if not self.transport.is_closing():
-            self._head_timer = self.loop.call_later(self.head_within, self.transport.abort)
+            self._timer = self.loop.call_later(self.head_within, self.transport.abort)
 
-    def _head_came(self) -> None:
-        if self._head_timer is not None:
-            self._head_timer.cancel()
-            self._head_timer = None
-
-    def on_headers_complete(self) -> None:
-        self._head_came()
-        super().on_headers_complete()
-        if self.parser.should_upgrade() and self._should_upgrade():
-            return  # on its way to the WebSocket protocol, which parses the request again
-        if type(self.cycle) is RequestResponseCycle:
-            self.cycle.__class__ = ResponseCycle  # uvicorn has no word for another one; its task has not begun yet
-            self.cycle.outbox = self._outbox  # type: ignore[attr-defined]
-        # Trailers go on to be appended to `self.headers`; the scope has its own list from here on.
-        self.scope["headers"] = list(self.headers)
-        self.scope[HEADERS_FINAL] = True  # type: ignore[typeddict-unknown-key]
-        # Weak: the cycle holds the scope, and a ring of the two would outlive every request until a collection.
-        self.scope[HANG_UP] = partial(_hang_up, ref(self.cycle))  # type: ignore[typeddict-unknown-key]
-        if not self.url.startswith(b"/"):
-            # What the client asked for in full, so that the guard can refuse it (RFC 9112 section 3.2.2).
-            self.scope["raw_path"] = self.url.partition(b"?")[0]
-
-
-def _hang_up(weakly: "ref[RequestResponseCycle]", at_once: bool) -> None:
-    cycle = weakly()
-    if cycle is None:
-        return  # the request is over
-    if at_once:
-        cycle.transport.abort()
-    else:
-        cycle.transport.close()
-    # Or uvicorn would log an unfinished answer as the application's defect.
-    cycle.disconnected = True
-
-
-class WebSocketProtocol(WebSocketsSansIOProtocol):
-    def __init__(self, *arguments: Any, **named: Any) -> None:
-        super().__init__(*arguments, **named)
-        # Its own lines name path and query of each handshake; `bff.logs` keeps what is below a warning away.
-        self.logger = logging.getLogger("uvicorn.websocket")
-
-    def handle_connect(self, event: Request) -> None:
-        super().handle_connect(event)
-        if hasattr(self, "scope"):
-            self.scope[HANG_UP] = self._hang_up  # type: ignore[typeddict-unknown-key]
-
-    async def send(self, message: ASGISendEvent) -> None:
-        await super().send(message)
-        if message["type"] == "websocket.http.response.body" and not message.get("more_body", False):
-            self.handshake_complete = True  # or uvicorn would log every refusal as the application's defect
-
-    def shutdown(self) -> None:
-        """Closes as the relay does when it comes to it in time: uvicorn would give no reason.
-
-        Who closed first, and reads our answer slowly, is still connected: another frame would raise, and no other
-        connection would be shut down.
-        """
-        if self.handshake_complete and not self.close_sent:
-            if self.conn.state is State.OPEN:
-                close = after_cut(ServerStopping())
-                self.queue.put_nowait({"type": "websocket.disconnect", "code": close.code})
-                self.conn.send_close(close.code, close.reason)
-                self.transport.write(b"".join(self.conn.data_to_send()))
-            self.close_sent = True
-        super().shutdown()
-
-    def _hang_up(self, at_once: bool) -> None:
-        if at_once:
-            self.transport.abort()
-        else:
-            self.transport.close()
+    def _cancel_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None

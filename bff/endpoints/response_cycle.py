@@ -6,11 +6,16 @@ time of a forwarded request went into it. Whatever is out of the ordinary goes u
 """
 
 import asyncio
+from collections.abc import Callable
 from typing import Any, Final
+from weakref import ref
 
 from uvicorn._types import ASGISendEvent
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
+from bff import tracing
+from bff.endpoints.problem_details import problem_response
+from bff.errors import BffError
 from bff.proxy.hang_up import BODY_FOLLOWS
 from bff.proxy.outbox import Outbox
 
@@ -19,6 +24,13 @@ _NOT_IN_NAMES: Final = bytes(range(0x21)) + b'"(),/:;<=>?@[\\]{}' + bytes(range(
 _NOT_IN_VALUES: Final = bytes(byte for byte in range(0x20) if byte != 0x09) + b"\x7f"
 
 _SMALL: Final = 16384  # bytes of body that are worth copying behind the head
+
+
+def refusal(error: BffError, default_headers: list[tuple[bytes, bytes]]) -> bytes:
+    """The whole answer to what never reaches the application; the connection ends behind it."""
+    status, headers, body = problem_response(error, correlation_id=tracing.begin().correlation_id)
+    fields = [*default_headers, *headers, (b"connection", b"close")]
+    return b"".join([STATUS_LINE[status], *(b"%b: %b\r\n" % field for field in fields), b"\r\n", body])
 
 
 class _HeadFirst:
@@ -46,19 +58,39 @@ class _HeadFirst:
         return getattr(self._transport, name)
 
 
+class _Lingering:
+    """The transport, for the end of an answer whose client may still be sending: `linger` in the place of `close`."""
+
+    def __init__(self, transport: asyncio.Transport, linger: Callable[[], None]) -> None:
+        self._transport, self.close = transport, linger
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+
 class ResponseCycle(RequestResponseCycle):
     outbox: Outbox
+    linger: Callable[[], None] | None = None  # ends the connection; a method of the protocol
+    upgrade_ignored = False  # another protocol was asked for: whatever follows the head is not looked at
     _head = b""  # written, and not sent yet
+    _until_close = False  # the answer ends where the connection does (HTTP/1.0)
 
     async def send(self, message: ASGISendEvent) -> None:
         if message["type"] == "http.response.start":
+            if self.waiting_for_100_continue and self.more_body:
+                # The client may send the body all the same, or the next request in its place: who knows
+                # (RFC 9110 section 10.1.1)?
+                self.keep_alive = False
             if not self._write_head(message["status"], message.get("headers", ())):
+                self._before_slow_head(message)
                 await super().send(message)
             elif BODY_FOLLOWS not in message:
                 asyncio.get_running_loop().call_soon(self._send_head)
             return
         if not self._head or message["type"] != "http.response.body":
-            await super().send(message)
+            if not self.keep_alive and (self.more_body or self.upgrade_ignored) and self.linger is not None:
+                self.transport, self.linger = _Lingering(self.transport, self.linger), None  # type: ignore[assignment]
+            await (self._send_until_close(message) if self._until_close else super().send(message))
             return
         if not message.get("more_body", False) and self._write_whole(message.get("body", b"")):
             return
@@ -68,6 +100,30 @@ class ResponseCycle(RequestResponseCycle):
         finally:
             self.transport.flush()  # type: ignore[attr-defined]
             self.transport = transport
+
+    def _before_slow_head(self, message: Any) -> None:
+        """HTTP/1.0 knows no chunks: without a length its answer ends with the connection (RFC 9112 section 6.3)."""
+        if self.response_started or self.scope["http_version"] != "1.0":
+            return
+        names = [name.lower() for name, _ in message.get("headers", ())]
+        if b"content-length" not in names and self.scope["method"] != "HEAD" and message["status"] not in (204, 304):
+            self._until_close = True
+            self.chunked_encoding = False  # uvicorn takes the framing for decided, and writes none
+
+    async def _send_until_close(self, message: Any) -> None:
+        if message["type"] != "http.response.body" or self.response_complete:
+            await super().send(message)  # raises
+            return
+        if self.flow.write_paused and not self.disconnected:
+            await self.flow.drain()
+        if self.disconnected:
+            return
+        self.transport.write(message.get("body", b""))
+        if not message.get("more_body", False):
+            self.response_complete = True
+            self.message_event.set()
+            self.transport.close()
+            self.on_response()
 
     def _write_whole(self, body: bytes) -> bool:
         """Writes head and body in one piece and is done, or answers False where that is not all there is to it."""
@@ -118,3 +174,16 @@ class ResponseCycle(RequestResponseCycle):
         self.response_started, self.waiting_for_100_continue = True, False
         self._head = b"".join(content)
         return True
+
+
+def hang_up(weakly: "ref[RequestResponseCycle]", at_once: bool) -> None:
+    """Ends the connection of a request that is not over yet; see `bff.proxy.hang_up`."""
+    cycle = weakly()
+    if cycle is None:
+        return  # the request is over
+    if at_once:
+        cycle.transport.abort()
+    else:
+        cycle.transport.close()
+    # Or uvicorn would log an unfinished answer as the application's defect.
+    cycle.disconnected = True

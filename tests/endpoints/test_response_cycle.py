@@ -200,6 +200,9 @@ class Told(asyncio.Transport):
     def close(self) -> None:
         self.told.append(b"(closed)")
 
+    def can_write_eof(self) -> bool:
+        return False
+
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None: ...
 
     def pause_reading(self) -> None: ...

@@ -19,7 +19,7 @@ from websockets.http11 import Request, Response
 from websockets.typing import Origin
 
 from bff.cli_serve import server_config
-from bff.endpoints.http_protocol import WebSocketProtocol
+from bff.endpoints.websocket_protocol import WebSocketProtocol
 from bff.proxy.upstream import Route, Upstream
 from bff.session.session import EndReason
 from bff.session.stream_end import AccessTokenExpired, SessionEnded, StreamEnd

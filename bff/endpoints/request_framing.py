@@ -1,0 +1,224 @@
+"""Where a request ends on its connection (RFC 9112): decided here, once, from the bytes and the headers.
+
+Pure: no server, no socket. The server's protocol feeds the parser one head at a time, and what is body never reaches
+the parser: a second opinion on where the next request begins is what request smuggling lives on. Whatever could be read
+in two ways is refused, also where the RFC would let a server repair it.
+"""
+
+import re
+from collections.abc import Sequence
+from enum import Enum
+from typing import Final, TypeAlias
+
+from bff.errors import HeadersTooLarge, InvalidRequest, TargetTooLong
+
+Header: TypeAlias = tuple[bytes, bytes]
+
+# Bytes of a request line and the headers together, counted from the first byte of the connection or from the end of the
+# last request. The guard's limits for the target and for the headers are smaller, and answer more precisely.
+HEAD_LIMIT: Final = 65536
+REQUEST_LINE_LIMIT: Final = 16384  # bytes; where no line ends before that, it is the target that is too long
+CHUNK_LINE_LIMIT: Final = 256  # bytes of a chunk's size and its extensions
+EXTENSIONS_LIMIT: Final = 16384  # bytes of all extensions of one body
+TRAILERS_LIMIT: Final = 16384  # bytes of all trailers of one body; they are checked, and dropped
+
+EMPTY_LINES: Final = 100  # before a request line; one is what section 2.2 asks a server to pass over
+
+_END: Final = b"\r\n\r\n"
+# A carriage return or a line feed that stands alone.
+_ALONE: Final = re.compile(rb"(?<!\r)\n|\r(?=[^\n])")
+_TOKEN: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]")
+_LENGTH: Final = re.compile(rb"[0-9]{1,18}")
+# Visible ASCII without `#`: a fragment is no part of a request target (RFC 9112 section 3.2).
+_TARGET: Final = re.compile(rb"[!\"$-~]+")
+# RFC 9112 section 7.1. An extension may hold anything that is no control character; a size has sixteen digits at most.
+_CHUNK_LINE: Final = re.compile(rb"([0-9A-Fa-f]{1,16})[ \t]*(;[\t\x20-\x7e\x80-\xff]*)?")
+_TRAILER: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t\x20-\x7e\x80-\xff]*")
+
+
+class Upgrade(Enum):
+    NONE = 0
+    WEBSOCKET = 1
+    OTHER = 2  # another protocol, CONNECT, or an Upgrade that Connection does not name: answered, and nothing follows
+
+
+def find_head(buffer: bytes | bytearray, scanned: int = 0) -> int:
+    """The length of the head at the begin of `buffer`, its empty line included, or 0 where more has to come.
+
+    `scanned` bytes were looked at before. Raises TargetTooLong, HeadersTooLarge for a head over `HEAD_LIMIT`, and
+    InvalidRequest where a carriage return or a line feed stands alone: some programs end a line at one of them (RFC
+    9112 section 2.2).
+    """
+    found = buffer.find(_END, max(0, scanned - 3), HEAD_LIMIT)
+    if found < 0:
+        if len(buffer) >= HEAD_LIMIT:
+            raise HeadersTooLarge if buffer.find(b"\n", 0, REQUEST_LINE_LIMIT) >= 0 else TargetTooLong
+        if len(buffer) >= REQUEST_LINE_LIMIT and buffer.find(b"\n", 0, REQUEST_LINE_LIMIT) < 0:
+            raise TargetTooLong
+        if buffer and (_ALONE.search(buffer, max(0, scanned - 1)) or not _TOKEN.match(buffer)):
+            raise InvalidRequest("What was sent is no HTTP request.")
+        return 0
+    end = found + 4
+    lines = buffer.count(b"\r\n", 0, end)
+    if buffer.count(b"\n", 0, end) != lines or buffer.count(b"\r", 0, end) != lines:
+        raise InvalidRequest("A line of the request does not end with CRLF.")
+    return end
+
+
+def check_request_line(head: bytes) -> None:
+    """Raises InvalidRequest unless it is three words, the last one HTTP/1.0 or HTTP/1.1 (RFC 9112 section 3)."""
+    line = head[: head.find(b"\r\n")]
+    if line.count(b" ") != 2 or not line.endswith((b" HTTP/1.1", b" HTTP/1.0")):
+        raise InvalidRequest("The request line is not that of HTTP/1.1 or HTTP/1.0.")
+
+
+def check_target(target: bytes) -> None:
+    """Raises InvalidRequest for a byte that belongs to no request target; `#` is one of those."""
+    if not _TARGET.fullmatch(target):
+        raise InvalidRequest("The request target holds a character that belongs to no target.")
+
+
+class LengthBody:
+    """A body of a known length in bytes (RFC 9112 section 6.2)."""
+
+    def __init__(self, length: int) -> None:
+        self.remaining = length
+
+    @property
+    def ended(self) -> bool:
+        return not self.remaining
+
+    def take(self, buffer: bytearray) -> bytes:
+        """Takes what belongs to the body from the begin of `buffer`."""
+        piece = bytes(memoryview(buffer)[: self.remaining])
+        del buffer[: len(piece)]
+        self.remaining -= len(piece)
+        return piece
+
+
+class ChunkedBody:
+    """A chunked body (RFC 9112 section 7.1). Extensions and trailers are bounded, checked and dropped."""
+
+    def __init__(self) -> None:
+        self.ended = False
+        self._in_chunk = 0  # bytes that are still to come of the chunk
+        self._after_chunk = False  # CRLF is due
+        self._in_trailers = False
+        self._extensions = self._trailers = 0  # bytes so far
+
+    def take(self, buffer: bytearray) -> bytes:
+        """Takes what belongs to the body from the begin of `buffer`, and answers the content that was in it.
+
+        Raises InvalidRequest where it is not chunked as the RFC says, HeadersTooLarge for trailers over the limit.
+        """
+        content = bytearray()
+        while not self.ended:
+            if self._in_chunk:
+                if not buffer:
+                    break
+                with memoryview(buffer) as view:
+                    content += view[: self._in_chunk]
+                taken = min(self._in_chunk, len(buffer))
+                del buffer[:taken]
+                self._in_chunk -= taken
+                self._after_chunk = not self._in_chunk
+            elif self._after_chunk:
+                if len(buffer) < 2:
+                    if buffer and buffer != b"\r":
+                        raise InvalidRequest("A chunk of the body does not end where it says.")
+                    break
+                if not buffer.startswith(b"\r\n"):
+                    raise InvalidRequest("A chunk of the body does not end where it says.")
+                del buffer[:2]
+                self._after_chunk = False
+            else:
+                line = self._line(buffer)
+                if line is None:
+                    break
+                if self._in_trailers:
+                    self._trailer(line)
+                else:
+                    self._chunk_line(line)
+        return bytes(content)
+
+    def _line(self, buffer: bytearray) -> bytes | None:
+        limit = TRAILERS_LIMIT if self._in_trailers else CHUNK_LINE_LIMIT
+        end = buffer.find(b"\n", 0, limit)
+        if end < 0:
+            if len(buffer) >= limit:
+                raise HeadersTooLarge if self._in_trailers else InvalidRequest("The line of a chunk is too long.")
+            return None
+        line = bytes(buffer[: end + 1])
+        if not line.endswith(b"\r\n") or line.count(b"\r") > 1:
+            raise InvalidRequest("A line of the body does not end with CRLF.")
+        del buffer[: end + 1]
+        return line[:-2]
+
+    def _chunk_line(self, line: bytes) -> None:
+        match = _CHUNK_LINE.fullmatch(line)
+        if match is None:
+            raise InvalidRequest("The size of a chunk cannot be read.")
+        self._extensions += len(line) - len(match[1])
+        if self._extensions > EXTENSIONS_LIMIT:
+            raise InvalidRequest("The body has too many chunk extensions.")
+        self._in_chunk = int(match[1], 16)
+        self._in_trailers = not self._in_chunk
+
+    def _trailer(self, line: bytes) -> None:
+        if not line:
+            self.ended = True
+            return
+        self._trailers += len(line) + 2
+        if self._trailers > TRAILERS_LIMIT:
+            raise HeadersTooLarge
+        if not _TRAILER.fullmatch(line):
+            raise InvalidRequest("A trailer is malformed.")
+
+
+Body: TypeAlias = LengthBody | ChunkedBody
+
+
+def decide_framing(method: str, version: str, headers: Sequence[Header]) -> tuple[Body | None, Upgrade]:
+    """What follows a head on its connection: a body or None, and whether another protocol is asked for.
+
+    Names are in lower case. Raises InvalidRequest where that could be read in two ways (RFC 9112 sections 3.2, 6.1 and
+    6.3, RFC 9110 section 7.8), and for any statement of a length beside `Upgrade` or CONNECT: what follows such a head
+    is either a body or another protocol, and two programs on the way may disagree.
+    """
+    body: Body | None = None
+    hosts = stated = 0
+    protocols: list[bytes] = []
+    connection = b""
+    for name, value in headers:
+        if name == b"host":
+            hosts += 1
+        elif name == b"content-length":
+            stated += 1
+            if not _LENGTH.fullmatch(value):
+                raise InvalidRequest("The Content-Length is malformed.")
+            if length := int(value):
+                body = LengthBody(length)
+        elif name == b"transfer-encoding":
+            stated += 1
+            # HTTP/1.0 has no transfer codings: who sends one was in between two programs that disagree (section 6.1).
+            if version == "1.0" or value.lower() != b"chunked":
+                raise InvalidRequest("The Transfer-Encoding is not chunked, or not of HTTP/1.1.")
+            body = ChunkedBody()
+        elif name == b"upgrade":
+            protocols.append(value)
+        elif name == b"connection":
+            connection += b"," + value
+    if stated > 1:
+        raise InvalidRequest("The length of the request is stated more than once.")
+    if hosts > 1 or (not hosts and version != "1.0"):
+        raise InvalidRequest("The request needs exactly one Host.")
+    if not protocols and method != "CONNECT":
+        return body, Upgrade.NONE
+    if stated:
+        raise InvalidRequest("A request that asks for another protocol states the length of a body.")
+    named = b"upgrade" in [option.strip(b" \t").lower() for option in connection.split(b",")]
+    if not named or len(protocols) != 1 or protocols[0].lower() != b"websocket":
+        return None, Upgrade.OTHER
+    if method != "GET" or version != "1.1":
+        raise InvalidRequest("A WebSocket begins with GET and HTTP/1.1.")
+    return None, Upgrade.WEBSOCKET

@@ -1,0 +1,82 @@
+"""The server's side of a WebSocket, on a private class of uvicorn 0.54: what no application can do for itself.
+
+Nothing in ASGI ends a connection without an answer. The class logs the query of every handshake, leaves a handshake
+that its library does not take without an answer, and reads frames before the handshake is answered.
+"""
+
+import logging
+from typing import Any, Final
+
+from uvicorn._types import ASGISendEvent
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.http11 import Request
+from websockets.protocol import State
+
+from bff.endpoints.answers import tell_error
+from bff.endpoints.response_cycle import refusal
+from bff.errors import InvalidRequest
+from bff.proxy.close_codes import after_cut
+from bff.proxy.hang_up import HANG_UP
+from bff.session.stream_end import ServerStopping
+
+_EARLY_BYTES: Final = 65536  # from a client that does not wait for the answer to its handshake
+
+
+class WebSocketProtocol(WebSocketsSansIOProtocol):
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        # Its own lines name path and query of each handshake; `bff.logs` keeps what is below a warning away.
+        self.logger = logging.getLogger("uvicorn.websocket")
+        self._early = b""  # what came before the handshake was answered: no byte of it is looked at until then
+
+    def data_received(self, data: bytes) -> None:
+        if self.handshake_initiated and not self.handshake_complete:
+            self._early += data
+            if len(self._early) > _EARLY_BYTES:
+                self.transport.abort()
+            return
+        super().data_received(data)
+        if self.conn.handshake_exc is not None and not self.handshake_initiated:
+            self._refuse_handshake()
+
+    def _refuse_handshake(self) -> None:
+        """uvicorn has no answer for a head that its WebSocket library does not take, and would not close either."""
+        error = InvalidRequest("The WebSocket's handshake is malformed.")
+        tell_error(error)
+        self.close_sent = self.handshake_complete = True
+        self.transport.write(refusal(error, self.default_headers))
+        self.transport.close()
+
+    def handle_connect(self, event: Request) -> None:
+        super().handle_connect(event)
+        if hasattr(self, "scope"):
+            self.scope[HANG_UP] = self._hang_up  # type: ignore[typeddict-unknown-key]
+
+    async def send(self, message: ASGISendEvent) -> None:
+        await super().send(message)
+        if message["type"] == "websocket.http.response.body" and not message.get("more_body", False):
+            self.handshake_complete = True  # or uvicorn would log every refusal as the application's defect
+        elif message["type"] == "websocket.accept" and self._early and not self.transport.is_closing():
+            early, self._early = self._early, b""
+            self.data_received(early)
+
+    def shutdown(self) -> None:
+        """Closes as the relay does when it comes to it in time: uvicorn would give no reason.
+
+        Who closed first, and reads our answer slowly, is still connected: another frame would raise, and no other
+        connection would be shut down.
+        """
+        if self.handshake_complete and not self.close_sent:
+            if self.conn.state is State.OPEN:
+                close = after_cut(ServerStopping())
+                self.queue.put_nowait({"type": "websocket.disconnect", "code": close.code})
+                self.conn.send_close(close.code, close.reason)
+                self.transport.write(b"".join(self.conn.data_to_send()))
+            self.close_sent = True
+        super().shutdown()
+
+    def _hang_up(self, at_once: bool) -> None:
+        if at_once:
+            self.transport.abort()
+        else:
+            self.transport.close()
