@@ -6,10 +6,9 @@ uvicorn feeds every byte to the parser and lets it decide where a request ends. 
 headers; requests are parsed before the one in front of them is answered. Here the parser gets one whole head at a time
 and nothing else, and `bff.endpoints.request_framing` decides what follows it.
 
-What of uvicorn is replaced: `data_received`, the parser's callbacks, `send_400_response`. What is relied on: the fields
-that `__init__` and `on_message_begin` set, `connection_made`, `connection_lost`, `_start_asgi_task`,
-`on_response_complete`, `handle_websocket_upgrade`, `shutdown`, and the flow control. Serve with `http=HttpProtocol,
-ws=WebSocketProtocol`.
+Replaced: `data_received`, the parser's callbacks, `send_400_response`. Relied on: the fields that `__init__` and
+`on_message_begin` set, `connection_made`, `connection_lost`, `_start_asgi_task`, `on_response_complete`, `shutdown`,
+`handle_websocket_upgrade`, and the flow control. Serve with `http=HttpProtocol, ws=WebSocketProtocol`.
 """
 
 import asyncio
@@ -32,7 +31,6 @@ from bff.proxy.outbox import outbox
 
 # In the scope of a request whose headers are what came before the body, and nothing else.
 HEADERS_FINAL: Final = "bff.headers_final"
-
 
 # Seconds that a client may take to send the head of a request. uvicorn waits for ever, and a thousand clients that send
 # a byte now and then would hold a thousand sockets.
@@ -223,12 +221,9 @@ class HttpProtocol(HttpToolsProtocol):
             self._unread.clear()
         elif cycle.response_complete:
             self._cancel_timer()
-            self._rest()
-
-    def _rest(self) -> None:
-        """Waits for the first byte of another request."""
-        self._unset_keepalive_if_required()
-        self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
+            self._unset_keepalive_if_required()
+            rest = self.timeout_keep_alive
+            self.timeout_keep_alive_task = self.loop.call_later(rest, self.timeout_keep_alive_handler)
 
     def on_response_complete(self) -> None:
         self.flow.held = False
