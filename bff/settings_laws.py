@@ -247,6 +247,8 @@ def network(value: str) -> str:
     if value == "unix":
         return value
     try:
+        if "%" in value:  # a zone, which ipaddress would drop in comparisons
+            raise ValueError(value)
         return str(ipaddress.ip_network(value))
     except ValueError:
         raise wrong(f"holds {value!r}, no IP address or CIDR block.", "Write 10.0.0.7 or 10.0.0.0/8.") from None

@@ -12,15 +12,19 @@ from fastapi import FastAPI, Request
 from fastapi.telemetry import TelemetryConfig
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.routing import Match, request_response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bff import tracing
 from bff.endpoints.answers import error_answer
 from bff.endpoints.api import ROUTE
+from bff.endpoints.guard import METHODS
 from bff.endpoints.spa import SinglePageApp
 from bff.errors import BffError, InvalidRequest, MethodNotAllowed, RouteNotFound
 
 logger = logging.getLogger(__name__)
+
+SPA_ROUTE: Final = "/{path:path}"  # in traces
 
 # FastAPI's own spans hold the query of a request, for the callback the code, as soon as anybody in the process sets a
 # tracer provider or FASTAPI_OTEL_AUTO_CONFIGURE. Ours are in `bff.tracing`.
@@ -74,8 +78,11 @@ class Doors:
 
 
 def own_endpoints(landing_path: str) -> FastAPI:
-    """FastAPI for our own endpoints only; it documents nothing to the public and its errors are ours."""
-    own = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, telemetry=NO_TELEMETRY)
+    """FastAPI for our own endpoints only; it documents nothing to the public and its errors are ours.
+
+    An endpoint has one address: FastAPI's redirect from `/auth/login/` would name the host that the client sent.
+    """
+    own = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False, telemetry=NO_TELEMETRY)
 
     @own.exception_handler(BffError)
     async def ours(request: Request, error: BffError) -> Response:
@@ -83,8 +90,8 @@ def own_endpoints(landing_path: str) -> FastAPI:
 
     @own.exception_handler(HTTPException)
     async def routing(request: Request, error: HTTPException) -> Response:
-        allow = tuple((error.headers or {}).get("Allow", "GET").split(", "))
-        mine: BffError = MethodNotAllowed(allow=allow) if error.status_code == 405 else RouteNotFound()
+        refused = error.status_code == 405
+        mine: BffError = MethodNotAllowed(allow=_allowed(own, request.scope)) if refused else RouteNotFound()
         return error_answer(mine, request, landing_path=landing_path)
 
     @own.exception_handler(Exception)
@@ -95,7 +102,29 @@ def own_endpoints(landing_path: str) -> FastAPI:
     return own
 
 
+def _allowed(own: FastAPI, scope: Scope) -> tuple[str, ...]:
+    """The methods of all endpoints at that path (RFC 9110 section 10.2.1); the router knows those of the first."""
+
+    def takes(method: str) -> bool:
+        return any(route.matches({**scope, "method": method})[0] is Match.FULL for route in own.routes)
+
+    return tuple(method for method in METHODS if takes(method))
+
+
 def serve_spa(own: FastAPI, directory: Path | None) -> None:
-    """Everything that nobody else answers is the SPA's, where we serve it."""
-    if directory is not None:
-        own.add_route("/{path:path}", SinglePageApp(directory).answer, methods=["GET", "HEAD"])
+    """Everything that nobody else answers is the SPA's, where we serve it.
+
+    It is no route: one that takes every path would also take our own endpoints' for the methods that they do not know.
+    """
+    if directory is None:
+        return
+    spa, nothing = request_response(SinglePageApp(directory).answer), own.router.default
+
+    async def otherwise(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await nothing(scope, receive, send)
+            return
+        tracing.routed(SPA_ROUTE)
+        await spa(scope, receive, send)
+
+    own.router.default = otherwise

@@ -29,10 +29,10 @@ class SinglePageApp:
 
         Raises RouteNotFound for a missing file that a page asked for, MethodNotAllowed for anything but GET and HEAD.
         """
-        if request.method not in ("GET", "HEAD"):
-            raise MethodNotAllowed(allow=("GET", "HEAD"))
         if f"{request.url.path}/".startswith("/auth/"):
             raise RouteNotFound  # ours: a page here would hide from a script that it misspelt an endpoint
+        if request.method not in ("GET", "HEAD"):
+            raise MethodNotAllowed(allow=("GET", "HEAD"))
         found = self._file(request.url.path)
         if found is None:
             if not _is_navigation(request):

@@ -9,6 +9,20 @@ UNKNOWN: Final = "unknown"  # the word of RFC 7239 section 6.2
 UNIX: Final = "unix"  # whoever may open our Unix socket; such a peer has no address
 
 
+def _is_address(text: str) -> bool:
+    """Whether a claim is an IP address. One with a zone (`fe80::1%eth0`, RFC 4007) means something on one machine."""
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return "%" not in text
+
+
+def _without_zone(peer: str) -> str:
+    """The kernel names the interface of a link-local peer, which nobody but this machine can make anything of."""
+    return peer.partition("%")[0]
+
+
 class TrustedProxies:
     """Addresses, networks and `unix`, whose `X-Forwarded-For` is believed. Raises ValueError for anything else."""
 
@@ -29,7 +43,7 @@ class TrustedProxies:
 
     def trusts(self, peer: str | None) -> bool:
         """Whether this peer of a connection is one of them; None is the peer of a Unix socket."""
-        return self._unix if peer is None else bool(self._networks) and self._trusts(peer)
+        return self._unix if peer is None else bool(self._networks) and self._trusts(_without_zone(peer))
 
     def known_client(self, peer: str | None, headers: Sequence[tuple[bytes, bytes]]) -> str | None:
         """The client's address if it is the client's for sure; None where it may be that of a proxy nobody named.
@@ -49,14 +63,12 @@ class TrustedProxies:
     def client_address(self, peer: str | None, headers: Sequence[tuple[bytes, bytes]]) -> str:
         """The nearest address that is not a trusted proxy's, read from the right: the rest is anybody's claim."""
         if not self.trusts(peer):
-            return peer or UNKNOWN
+            return _without_zone(peer) if peer else UNKNOWN
         claimed = b",".join(value for name, value in headers if name == b"x-forwarded-for")
-        nearest = peer or UNKNOWN
+        nearest = _without_zone(peer) if peer else UNKNOWN
         for text in reversed(claimed.decode("latin-1").split(",")):
             candidate = text.strip()
-            try:
-                ip_address(candidate)
-            except ValueError:
+            if not _is_address(candidate):
                 return nearest
             nearest = candidate
             if not self._trusts(candidate):

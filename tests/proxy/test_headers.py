@@ -284,13 +284,21 @@ def test_a_location_names_no_internal_place_PX_064(location: str, public: str | 
         ("10.0.0.1", [], "10.0.0.1"),
         ("::ffff:10.0.0.1", ["2001:db8::1"], "2001:db8::1"),
         (None, ["198.51.100.1"], "unknown"),
+        # A zone means something on one machine only (RFC 4007 section 11): no address that anybody else could have.
+        ("10.0.0.1", ["6.6.6.6, fe80::1%eth0"], "10.0.0.1"),
+        ("10.0.0.1", ["fe80::1%eth0, 198.51.100.1"], "198.51.100.1"),
+        ("10.0.0.1", ["2001:db8::1%0, 10.0.0.2"], "10.0.0.2"),
+        ("10.0.0.1", ["::1%25eth0"], "10.0.0.1"),
+        ("fe80::7%eth0", ["198.51.100.1"], "198.51.100.1"),  # the peer's own is the kernel's word
+        ("fe80::7%eth0", [], "fe80::7"),
+        ("2001:db8::5%eth0", ["198.51.100.1"], "2001:db8::5"),
     ],
 )
 def test_the_clients_address_is_the_nearest_that_no_trusted_proxy_has(
     peer: str | None, claims: list[str], address: str
 ) -> None:
     headers = [(b"x-forwarded-for", claim.encode()) for claim in claims]
-    assert TrustedProxies(["10.0.0.0/8"]).client_address(peer, headers) == address
+    assert TrustedProxies(["10.0.0.0/8", "fe80::/10"]).client_address(peer, headers) == address
 
 
 def test_without_trusted_proxies_only_the_peer_counts() -> None:
