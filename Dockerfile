@@ -38,6 +38,7 @@ ENV PATH=/opt/bff/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
     BFF_LISTEN=0.0.0.0:8080 \
+    BFF_LISTEN_BEYOND_LOOPBACK=true \
     BFF_MANAGEMENT_LISTEN=0.0.0.0:9090
 USER 10001:10001
 # The store's default is relative: sqlite:///var/bff.db is /var/lib/bff/var/bff.db in here.

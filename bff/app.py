@@ -36,6 +36,7 @@ from bff.flows.background import BackgroundTasks
 from bff.flows.end_session import EndSession
 from bff.flows.end_sessions import EndSessions
 from bff.flows.establish_session import EstablishSession
+from bff.flows.eviction_watch import EvictionWatch
 from bff.flows.id_tokens import IdTokens
 from bff.flows.key_agreement import KeyAgreement
 from bff.flows.logout_tokens import LogoutTokens
@@ -76,6 +77,7 @@ class Application:
         self._store = open_store(settings.store, self._ring, **own_clock)
         # One process has nobody to agree with.
         self._key_agreement = None if settings.store.startswith("sqlite:") else KeyAgreement(self._store, self._ring)
+        self._eviction = EvictionWatch(self._store, allowed=settings.allow_evicting_store)
         self._provider = from_settings.provider(settings, clock)
         self._org_provider = from_settings.org_provider(settings, clock)
         self._routes = from_settings.route_table(settings)
@@ -191,7 +193,8 @@ class Application:
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _start(self) -> None:
-        """A provider that is away only degrades; one whose metadata contradicts the settings stops the start."""
+        """A provider or a store that is away only degrades; one that contradicts the settings stops the start."""
+        await self._eviction.check()
         try:
             from_settings.judge_metadata(self._settings, await self._provider.metadata())
         except MetadataRefused:
@@ -202,6 +205,7 @@ class Application:
         self._standing = [
             loop.create_task(self._purge(), name="purge"),
             loop.create_task(self._refresh.renew_ahead(), name="renew ahead"),
+            loop.create_task(self._eviction.watch(), name="watch the store's eviction policy"),
             *([loop.create_task(self._key_agreement.say(), name="say the newest key")] if self._key_agreement else []),
             *([loop.create_task(self._reload.watch(), name="watch the settings")] if self._reload else []),
             loop.create_task(self._streams.watch(self._end_session.end), name="watch open streams"),

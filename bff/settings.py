@@ -74,6 +74,7 @@ class Settings(ProcessSettings, SignInSettings):
     # --- sessions
     session_keys: Annotated[tuple[SessionKey, ...], BeforeValidator(laws.words)]
     store: Annotated[str, AfterValidator(laws.store)] = Field("sqlite:///var/bff.db", repr=False)  # may hold a password
+    allow_evicting_store: bool = False
     idle_limit: WholeSeconds = 3600
     absolute_limit: WholeSeconds = 43200
     refresh_token_lifetime: WholeSeconds | None = None
@@ -180,6 +181,22 @@ class Settings(ProcessSettings, SignInSettings):
         if path == info.data.get("callback_path"):
             raise laws.wrong("is the callback path, which begins sign-ins.", "Give the path of a page, like /.")
         return path
+
+    @field_validator("public_url")
+    @classmethod
+    def _plain_http_stays_here(cls, public_url: str, info: ValidationInfo) -> str:
+        if public_url.startswith("https:") or info.data.get("listen_beyond_loopback", True):
+            return public_url
+        for name in ("listen", "forward_auth_listen"):
+            where = info.data.get(name, "off")
+            address = None if where == "off" else laws.address(where)
+            if isinstance(address, tuple) and not laws.is_loopback(address[0]):
+                raise laws.wrong(
+                    f"is http on this machine, and BFF_{name.upper()} ({where}) takes connections of other machines.",
+                    f"Listen on 127.0.0.1:{address[1]}; in a container whose port is published on loopback only, set "
+                    "BFF_LISTEN_BEYOND_LOOPBACK=true.",
+                )
+        return public_url
 
     @field_validator("routes")
     @classmethod

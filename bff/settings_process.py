@@ -33,6 +33,7 @@ class ProcessSettings(BaseModel):
     model_config = FROZEN
 
     listen: Annotated[str, AfterValidator(laws.listen)] = "127.0.0.1:8080"
+    listen_beyond_loopback: bool = False
     management_listen: Annotated[str, AfterValidator(laws.listen_or_off)] = "127.0.0.1:9090"
     forward_auth_listen: Annotated[str, AfterValidator(laws.listen_or_off)] = "off"
     forward_auth_headers: Annotated[tuple[IdentityHeader, ...], BeforeValidator(laws.words)] = ("X-User-Sub=sub",)

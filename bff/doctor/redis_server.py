@@ -1,7 +1,6 @@
 """A Redis store: reachable, writable, and would it keep what it was given? TIME, ROLE, INFO and CONFIG GET, no write.
 
-A user with only the rights that the store needs may ask neither INFO nor CONFIG, and managed services forbid CONFIG:
-then it is said what to look at.
+Managed services forbid CONFIG; INFO says enough. Where a user may ask neither, it is said what to look at.
 """
 
 import asyncio
@@ -116,12 +115,12 @@ def eviction(facts: list[RedisFacts]) -> Finding:
     wrong = sorted(str(policy) for policy in policies - {"noeviction"})
     if not wrong:
         return ok(name, "maxmemory-policy noeviction")
-    limited = any(one.settings.get("maxmemory", "0") != "0" for one in facts)
     mend = "CONFIG SET maxmemory-policy noeviction, and the same in redis.conf; let nobody else fill this Redis."
     seen = f"maxmemory-policy is {wrong[0]}"
-    if limited:
+    if any(one.settings.get("maxmemory", "0") != "0" for one in facts):
         return fail(name, f"{seen}: when memory is short Redis throws sessions away, and people are signed out.", mend)
-    return warn(name, f"{seen}; no maxmemory is set yet, so nothing is thrown away today.", mend)
+    # What `bff serve` refuses too: a limit that is set later would be nobody's error.
+    return fail(name, f"{seen}; only since no maxmemory is set, nothing is thrown away today.", mend)
 
 
 def persistence(facts: list[RedisFacts]) -> Finding:

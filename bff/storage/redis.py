@@ -20,7 +20,7 @@ from bff.errors import StoreUnavailable
 from bff.session.sealing import KeyRing
 from bff.session.session import EndReason, Session, SessionKey
 from bff.session.store import IndexName, Reading, Replaced
-from bff.storage import codec, index
+from bff.storage import codec, index, redis_eviction
 from bff.storage import redis_scripts as scripts
 from bff.storage.decoded_records import DecodedRecords
 from bff.storage.redis_link import Call, RedisLink
@@ -32,10 +32,11 @@ KEPT_AFTER_END: Final = 86_400.0  # seconds a record and its end marker stay, to
 GRAVE_KEPT: Final = 30_000  # ms in which a write that takes something away may be repeated
 ENTRY_SETTLES: Final = 60_000  # ms after which an index entry without a record is nobody's sign-in under way
 
-# The rights that a Redis user needs (`ACL SETUSER bff on >password ~bff:* ...`); `ROLE` only finds out about replicas.
+# The rights that a Redis user needs (`ACL SETUSER bff on >password ~bff:* ...`); `ROLE` only finds out about
+# replicas, `INFO` about eviction.
 ACL: Final = (
     "+time +eval +evalsha +exists +get +set +hget +hgetall +hmget +hset +hdel +hlen +hstrlen"
-    " +del +rename +pttl +pexpire +pexpireat +scan +wait +role"
+    " +del +rename +pttl +pexpire +pexpireat +scan +wait +role +info"
 )
 ACL_CLUSTER: Final = "+cluster|slots +asking"  # besides, in a Cluster
 
@@ -205,6 +206,9 @@ class RedisStore:
                     raise
             else:
                 return
+
+    async def eviction_policy(self) -> str | None:
+        return redis_eviction.policy_of(await self._link.ask_each(redis_eviction.QUESTIONS))
 
     async def close(self) -> None:
         await self._link.close()

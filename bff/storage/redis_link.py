@@ -6,7 +6,7 @@ no connection goes back to the pool with somebody else's reply in it. All comman
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, TypeVar
@@ -120,6 +120,15 @@ class RedisLink:
                 yield list(reply[1])
                 if cursor == 0:
                     break
+
+    async def ask_each(self, commands: Sequence[Command]) -> list[list[Any]]:
+        """The replies of every server that keeps any key; an error reply is among them. Raises StoreUnavailable."""
+
+        async def ask() -> list[list[Any]]:
+            pools = await self._within_limits("", self._servers.pools)
+            return [await self._within_limits("", partial(exchange, pool, commands)) for pool in pools]
+
+        return await asyncio.shield(self._start(ask()))
 
     async def close(self) -> None:
         """Lets what is under way finish, then closes the connections."""

@@ -245,6 +245,9 @@ class SqliteStore:
         )
         await self._read("SELECT at FROM pulse", ())
 
+    async def eviction_policy(self) -> str | None:
+        return "noeviction"  # a full disk refuses writes and keeps what is there
+
     async def close(self) -> None:
         await self._writes.close()
         self._reader.close()

@@ -201,7 +201,7 @@ async def test_a_redis_that_keeps_what_it_was_given(tmp_path: Path) -> None:
     [
         ({"maxmemory_policy": "allkeys-lru", "maxmemory": "100mb"}, "store_eviction", "fail", "noeviction"),
         ({"maxmemory_policy": "volatile-ttl", "maxmemory": "100mb"}, "store_eviction", "fail", "noeviction"),
-        ({"maxmemory_policy": "allkeys-lru"}, "store_eviction", "warn", "noeviction"),
+        ({"maxmemory_policy": "allkeys-lru"}, "store_eviction", "fail", "noeviction"),
         ({"appendonly": "no", "save": ""}, "store_persistence", "fail", "appendonly yes"),
         ({"appendonly": "no", "save": "60 1"}, "store_persistence", "warn", "appendonly yes"),
         ({"appendfsync": "no"}, "store_persistence", "warn", "appendfsync everysec"),
@@ -240,14 +240,18 @@ async def test_every_master_of_a_cluster_is_asked(tmp_path: Path) -> None:
         assert (await looked_at(url))["store_eviction"].status == "fail"
 
 
-async def test_a_user_with_no_more_rights_than_the_store_needs_is_told_what_to_look_at(tmp_path: Path) -> None:
+@pytest.mark.parametrize("info", [True, False])
+async def test_a_user_with_few_rights_is_told_what_to_look_at(tmp_path: Path, info: bool) -> None:
+    """The documented rights are enough to know: INFO is among them. A user without it is told to look by hand."""
     with one_server(tmp_path, *RIGHT) as server:
-        server.ask("ACL", "SETUSER", "bff", "on", ">canary-password", "~bff:*", *ACL.split())
+        set_to(server, appendonly="yes")
+        rights = ACL if info else ACL.replace("+info", "")
+        server.ask("ACL", "SETUSER", "bff", "on", ">canary-password", "~bff:*", *rights.split())
         found = await looked_at(f"redis://bff:canary-password@127.0.0.1:{server.port}")
         assert found["store"].status == "ok"
         for name in ("store_eviction", "store_persistence"):
-            assert found[name].status == "warn"
-            assert "maxmemory-policy noeviction, appendonly yes" in found[name].mend
+            assert found[name].status == ("ok" if info else "warn")
+            assert info or "maxmemory-policy noeviction, appendonly yes" in found[name].mend
 
 
 async def test_managed_redis_forbids_config_and_info_is_enough(tmp_path: Path) -> None:

@@ -32,6 +32,13 @@ class Places:
     folder: Path
 
 
+def program(name: str) -> str:
+    """Where it is. Fails where it is not installed."""
+    found = shutil.which(name, path=PROGRAMS)
+    assert found is not None, f"{name} is not installed. Run: scripts/need {name}"
+    return found
+
+
 def settings_of(mode: Mode) -> dict[str, str]:
     """The BFF's settings as the example has them."""
     lines = (EXAMPLES / f"{mode}.env").read_text("utf-8").splitlines()
@@ -101,12 +108,10 @@ def _places(mode: Mode, at: Places) -> dict[str, str]:
 @asynccontextmanager
 async def _running(name: str, arguments: list[str], at: Places) -> AsyncIterator[None]:
     """The program until the block ends, from when it listens."""
-    program = shutil.which(name, path=PROGRAMS)
-    assert program is not None, f"{name} is not installed. Run: scripts/need {name}"
     log = at.folder / f"{name}.log"
     home = {"HOME": str(at.folder), "XDG_DATA_HOME": str(at.folder), "XDG_CONFIG_HOME": str(at.folder)}
     with log.open("wb") as out:
-        process = subprocess.Popen([program, *arguments], env={**os.environ, **home}, stdout=out, stderr=out)
+        process = subprocess.Popen([program(name), *arguments], env={**os.environ, **home}, stdout=out, stderr=out)
     try:
         async with asyncio.timeout(60):
             while True:

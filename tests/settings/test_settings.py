@@ -289,6 +289,21 @@ def test_cookies_are_secure_except_for_http_on_this_machine(public_url: str, sec
     assert load_settings(with_changes(public_url=public_url)).cookies_secure is secure
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"listen": "127.0.0.1:8080"},
+        {"listen": "[::1]:8080"},
+        {"listen": "localhost:8080"},
+        {"listen": "unix:/run/bff/bff.sock"},
+        {"listen": "0.0.0.0:8080", "listen_beyond_loopback": "true"},
+        {"listen": "0.0.0.0:8080", "public_url": "https://localhost:8443"},
+    ],
+)
+def test_http_on_this_machine_listens_on_this_machine_unless_it_is_permitted(changes: dict[str, str]) -> None:
+    assert load_settings(with_changes(**{"public_url": "http://localhost:8080", **changes})).listen == changes["listen"]
+
+
 # --- laws between two settings
 
 
@@ -301,6 +316,19 @@ def test_cookies_are_secure_except_for_http_on_this_machine(public_url: str, sec
         ({"client_auth": "private_key_jwt"}, "BFF_CLIENT_PRIVATE_KEY"),
         ({"client_auth": "client_secret_jwt"}, "BFF_CLIENT_SECRET"),
         ({"listen": "127.0.0.1:9090"}, "BFF_MANAGEMENT_LISTEN"),
+        ({"public_url": "http://localhost:8080", "listen": "0.0.0.0:8080"}, "BFF_PUBLIC_URL"),
+        ({"public_url": "http://127.0.0.1:8080", "listen": "10.0.0.7:8080"}, "BFF_PUBLIC_URL"),
+        ({"public_url": "http://[::1]:8080", "listen": "[::]:8080"}, "BFF_PUBLIC_URL"),
+        ({"public_url": "http://app.localhost:8080", "listen": "[::ffff:0.0.0.0]:8080"}, "BFF_PUBLIC_URL"),
+        ({"public_url": "http://localhost:8080", "listen": "bff.internal:8080"}, "BFF_PUBLIC_URL"),
+        (
+            {
+                "public_url": "http://localhost:8080",
+                "forward_auth_listen": "0.0.0.0:8081",
+                "trusted_proxies": "10.0.0.2",
+            },
+            "BFF_PUBLIC_URL",
+        ),
         ({"callback_path": "/back", "landing_path": "/back"}, "BFF_LANDING_PATH"),
         ({"callback_path": "/back", "signed_out_path": "/back"}, "BFF_SIGNED_OUT_PATH"),
     ],

@@ -113,6 +113,9 @@ class SimulatedStore:
     async def ping(self) -> None:
         await self._ask(lambda: None, write=True)
 
+    async def eviction_policy(self) -> str | None:
+        return "noeviction"
+
     async def close(self) -> None:
         pass
 

@@ -33,6 +33,9 @@ STRANGE_KEYS: Final = (
 
 
 class SessionStoreContract:
+    async def test_it_says_that_it_never_throws_a_record_away(self, store_factory: StoreFactory) -> None:
+        assert await store_factory().eviction_policy() == "noeviction"
+
     async def test_what_is_created_is_read_back_whole_by_every_replica(self, store_factory: StoreFactory) -> None:
         here, there = store_factory(), store_factory()
         before = await here.now()

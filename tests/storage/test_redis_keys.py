@@ -93,6 +93,7 @@ async def test_a_user_with_the_documented_rights_can_do_everything(
     await store.leave_value("value", b"x", await store.now() + 60)
     assert await store.take_value("value") == b"x"
     assert [reading async for reading in store.all()] == []
+    assert await store.eviction_policy() == "noeviction"
     own_server.ask("ACL", "SETUSER", "bff", "-evalsha", "-eval")
     with pytest.raises(StoreUnavailable, match="NoPermission"):
         await store.create(session)
@@ -120,5 +121,6 @@ async def test_a_cluster_needs_two_rights_more(redis_cluster: list[RedisServer],
     await store.ping()
     await store.create(session)
     assert list(await store.find("sub", session.user.sub)) == [session]
+    assert await store.eviction_policy() == "noeviction"
     assert await store.delete(session.key, EndReason.OPERATOR) == session
     await store.close()

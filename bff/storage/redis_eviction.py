@@ -1,0 +1,26 @@
+"""What a Redis says of its eviction policy. `INFO` tells it where managed services forbid `CONFIG`."""
+
+import re
+from collections.abc import Sequence
+from typing import Any, Final
+
+from bff.storage.redis_servers import Command
+
+NEVER: Final = "noeviction"
+QUESTIONS: Final[tuple[Command, ...]] = (("INFO", "memory"), ("CONFIG", "GET", "maxmemory-policy"))
+
+
+def policy_of(servers: Sequence[Sequence[Any]]) -> str | None:
+    """From each server's replies to QUESTIONS: one that evicts, None where one does not say, or NEVER."""
+    policies = [_policy(*replies) for replies in servers]
+    evicting = [policy for policy in policies if policy not in (NEVER, None)]
+    return evicting[0] if evicting else None if None in policies else NEVER
+
+
+def _policy(info: Any, config: Any) -> str | None:
+    """An error among the replies is an answer that is not there."""
+    if isinstance(info, bytes) and (found := re.search(rb"^maxmemory_policy:([a-z-]+)", info, re.MULTILINE)):
+        return found[1].decode()
+    if isinstance(config, list) and len(config) == 2 and isinstance(config[1], bytes):
+        return config[1].decode("latin-1")
+    return None
