@@ -1,58 +1,71 @@
-# Two commands do everything: `make demo` and `make test`. See README.md.
+# `make demo` and `make test` are enough to begin with; `make help` lists all targets. See CONTRIBUTING.md.
 .DELETE_ON_ERROR:
 PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin
 
-.PHONY: demo test test-long test-containers bench check lock clean
+.DEFAULT_GOAL := help
+.PHONY: help demo dev fmt test test-long test-containers bench check lock sbom audit clean
 
-demo: $(VENV)/.runtime
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | sort | while IFS="$$(printf '\t')" read -r name text; do \
+		printf '%-16s %s\n' "$$name" "$$text"; done
+
+demo: $(VENV)/.runtime ## run a simulated Okta, a sample API, an SPA and the BFF
 	$(RUN)/python -m demo
 
-test: $(VENV)/.dev check
-	@scripts/need redis-server chromium nginx caddy
-	$(RUN)/pytest -n 4 --dist loadgroup -m "not long and not containers"
+dev: $(VENV)/.dev ## create .venv with the development tools, and install the pre-commit hooks if pre-commit is there
+	@if command -v pre-commit >/dev/null && [ -e .git ]; then pre-commit install; fi
 
-test-long: $(VENV)/.dev
+fmt: $(VENV)/.dev ## format the code and fix what ruff can fix
+	$(RUN)/ruff check --fix .
+	$(RUN)/ruff format .
+
+# ARGS selects tests, as pytest takes it: `make test ARGS="tests/oidc -k nonce"`. Without it: all of them, and `check`.
+test: $(VENV)/.dev $(if $(ARGS),,check) ## run check and all tests, or the tests of ARGS=...
+	@scripts/need redis-server chromium nginx caddy
+	$(RUN)/pytest -m "not long and not containers" $(or $(ARGS),-n 4 --dist loadgroup)
+
+test-long: $(VENV)/.dev ## run what takes hours: thousands of races, real-time outages
 	@scripts/need redis-server chromium nginx caddy
 	$(RUN)/pytest -m long
 
-# Side by side with what people run today; wants a quiet machine of two cores and a quarter of an hour.
-bench: $(VENV)/.dev
+# Compares with other proxies; needs a quiet machine of two cores and a quarter of an hour.
+bench: $(VENV)/.dev ## measure, and write docs/performance.md
 	@scripts/need redis-server nginx apache2 mod_auth_openidc wrk curl
 	$(RUN)/python -m bench --write
 
 # Builds the images and runs docker-compose.yml on a real engine: DOCKER_HOST says which one.
-test-containers: $(VENV)/.dev
+test-containers: $(VENV)/.dev ## build and run the images on a Docker engine
 	@scripts/need chromium
 	$(RUN)/pytest -m containers tests/containers
 
-check: $(VENV)/.dev
+check: $(VENV)/.dev ## lint, formatting, types and layers
 	$(RUN)/ruff check .
 	$(RUN)/ruff format --check .
 	$(RUN)/mypy
 	$(RUN)/lint-imports
 
-# All locks are written by one command; `--universal` makes them good for every platform and Python from 3.11.
-# The second is the first and what `okta-bff[otel]` needs more: the same versions, by `--constraints`.
+# One command writes all locks; `--universal` makes them valid for every platform and Python from 3.11.
+# The second adds the dependencies of `okta-bff[otel]` to the first, in the same versions, by `--constraints`.
 COMPILE := $(RUN)/uv pip compile $(UPGRADE) --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header pyproject.toml
-lock: $(VENV)/.dev
+lock: $(VENV)/.dev ## write the lock files
 	$(RUN)/pip install --quiet uv
 	$(COMPILE) -o requirements.lock
 	$(COMPILE) --constraints requirements.lock --extra otel -o requirements-otel.lock
 	$(COMPILE) --constraints requirements-otel.lock --extra otel --group dev -o requirements-dev.lock
 
-# What the image holds, as CycloneDX JSON: every package of the lock with its hashes, below this version of ours.
+# The content of the image as CycloneDX JSON: every package of the lock with its hashes.
 # Takes `LOCK=requirements-otel.lock` too.
 LOCK ?= requirements.lock
-sbom: $(VENV)/.dev
+sbom: $(VENV)/.dev ## write sbom.cdx.json
 	$(RUN)/pip install --quiet uv
 	$(RUN)/python scripts/sbom.py $(RUN)/uv $(LOCK) > sbom.cdx.json
 	@echo "sbom.cdx.json: CycloneDX, from $(LOCK)"
 
-# Known vulnerabilities in the locks. Asks a vulnerability service, so it is no part of `make test`: without an answer it
-# fails, since silence is no good news.
-audit: $(VENV)/.dev
+# Known vulnerabilities in the locks. Queries a vulnerability service, so it is not part of `make test`; without a response
+# it fails.
+audit: $(VENV)/.dev ## look for known vulnerabilities in the lock files
 	$(RUN)/pip install --quiet uv
 	scripts/audit $(RUN)/uv requirements-dev.lock
 
@@ -69,5 +82,5 @@ $(VENV)/.dev: requirements-dev.lock pyproject.toml | $(VENV)/bin/python
 	$(RUN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@ $(VENV)/.runtime
 
-clean:
+clean: ## remove .venv, caches and var
 	rm -rf $(VENV) var .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
