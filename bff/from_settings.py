@@ -47,6 +47,7 @@ def provider(settings: Settings, clock: Callable[[], float], issuer: str | None 
         timeout=settings.provider_timeout,
         proxy=settings.provider_proxy,
         ca_file=settings.provider_ca_file,
+        refreshes=settings.refresh_concurrency,
         clock=clock,
     )
 

@@ -9,6 +9,7 @@ from bff.errors import StoreUnavailable
 from bff.flows.background import BackgroundTasks
 from bff.flows.open_streams import OpenStreams
 from bff.oidc.provider import OpenIDProvider
+from bff.oidc.token import Revoked
 from bff.session.session import EndReason, Session, SessionKey
 from bff.session.store import SessionStore
 
@@ -63,6 +64,6 @@ class EndSession:
         self._tasks.start(self._revoke(refresh_token), "revoke")
 
     async def _revoke(self, refresh_token: str) -> None:
-        revoked = await self._provider.revoke(refresh_token, "refresh_token", within=REVOKE_WITHIN)
-        if not revoked:
+        answer = await self._provider.revoke(refresh_token, "refresh_token", within=REVOKE_WITHIN)
+        if not isinstance(answer, Revoked):
             logger.warning("a refresh token could not be revoked; it stays good until the provider expires it")

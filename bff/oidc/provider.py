@@ -6,7 +6,7 @@ from typing import Any, Protocol
 from bff.oidc.jwks import KeySet
 from bff.oidc.metadata import ProviderMetadata
 from bff.oidc.pushed_authorization import PushAnswer
-from bff.oidc.token import TokenAnswer
+from bff.oidc.token import RevocationAnswer, TokenAnswer, TokenTypeHint
 
 
 class OpenIDProvider(Protocol):
@@ -50,6 +50,6 @@ class OpenIDProvider(Protocol):
         """The UserInfo claims (OIDC Core section 5.3). Raises ProviderUnavailable. The caller compares `sub`."""
         ...
 
-    async def revoke(self, token: str, token_type_hint: str, *, within: float) -> bool:
-        """Revokes a token (RFC 7009), best effort within `within` seconds. True when the provider said 200."""
+    async def revoke(self, token: str, token_type_hint: TokenTypeHint, *, within: float) -> RevocationAnswer:
+        """Revokes a token (RFC 7009); answers within `within` seconds and never raises."""
         ...

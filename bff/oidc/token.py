@@ -64,6 +64,22 @@ class NoAnswer:
     retry_after: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Revoked:
+    """The provider says that the token is good for nothing any more, or never was (RFC 7009 section 2.2)."""
+
+
+@dataclass(frozen=True, slots=True)
+class NotRevoked:
+    """The token may still be good. `final`: asking again would not change it. `retry_after` is in seconds."""
+
+    why: str
+    final: bool = False
+    retry_after: float | None = None
+
+
+RevocationAnswer: TypeAlias = Revoked | NotRevoked
+TokenTypeHint: TypeAlias = Literal["refresh_token", "access_token"]
 TokenType: TypeAlias = Literal["Bearer", "DPoP"]
 BEARER: Final = "Bearer"
 TokenAnswer: TypeAlias = Granted | Denied | Postponed | NoAnswer
@@ -84,7 +100,25 @@ def refresh_form(refresh_token: str) -> dict[str, str]:
     return {"grant_type": "refresh_token", "refresh_token": refresh_token}
 
 
-def revocation_form(token: str, token_type_hint: str) -> dict[str, str]:
+def judge_revocation_answer(status: int, headers: Mapping[str, str], body: bytes, now: float) -> RevocationAnswer:
+    """What an answer of the revocation endpoint means (RFC 7009 section 2.2). Never raises.
+
+    Only a refusal of this request is final. A refusal of the client (its secret is being rolled), a limit, and whatever
+    an error between us and the provider looks like, are not. `now` is in seconds since the epoch.
+    """
+    if status == 200:
+        return Revoked()
+    if status != 400:
+        return NotRevoked(f"status {status}", retry_after=retry_after(headers, now, rate_limited=status == 429))
+    try:
+        error = error_code(read_object(body, max_bytes=MAX_ANSWER_BYTES))
+    except JsonRefused:
+        return NotRevoked("status 400")
+    final = error in ("unsupported_token_type", "invalid_request")
+    return NotRevoked(error if final else "status 400", final=final, retry_after=retry_after(headers, now))
+
+
+def revocation_form(token: str, token_type_hint: TokenTypeHint) -> dict[str, str]:
     """RFC 7009 section 2.1."""
     return {"token": token, "token_type_hint": token_type_hint}
 

@@ -6,7 +6,7 @@ import secrets
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from bff import metrics, tracing
 from bff.errors import ProviderUnavailable
@@ -21,28 +21,36 @@ from bff.oidc.token import (
     MAX_ANSWER_BYTES,
     Denied,
     NoAnswer,
+    NotRevoked,
+    RevocationAnswer,
+    Revoked,
     TokenAnswer,
     TokenType,
+    TokenTypeHint,
     code_exchange_form,
+    judge_revocation_answer,
     judge_token_answer,
     refresh_form,
     revocation_form,
 )
+from bff.provider.connections import ProviderConnections, Purpose
 from bff.provider.discovery import discovery
-from bff.provider.http_exchange import HttpAnswer, HttpExchange, Outcome
+from bff.provider.http_exchange import HttpAnswer, Outcome
 from bff.provider.key_set import KeySetCache
 
 logger = logging.getLogger(__name__)
 
 PUSH_WITHIN: Final = 3.0  # seconds; a person is waiting, and there is another way
 
+_PURPOSES: Final[Mapping[str, Purpose]] = {"code": "sign_in", "refresh": "refresh"}
 _OUTCOMES: Final = {"Granted": "granted", "Denied": "denied", "Postponed": "postponed", "NoAnswer": "no_answer"}
 
 
 class HttpProvider:
     """Implements `bff.oidc.provider.OpenIDProvider`. `timeout` is in seconds and bounds every exchange as a whole.
 
-    `clock` is the wall clock, for assertions and HTTP dates; `monotonic` is for the age of documents.
+    `refreshes` is how many of them may be under way at the same time. `clock` is the wall clock, for assertions and
+    HTTP dates; `monotonic` is for the age of documents.
     """
 
     def __init__(
@@ -53,13 +61,14 @@ class HttpProvider:
         timeout: float = 8.0,
         proxy: str | None = None,
         ca_file: Path | None = None,
+        refreshes: int = 20,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._client_auth, self._timeout, self._clock = client_auth, timeout, clock
         self._live = 0  # which of the configured secrets the provider took last
         self._nonces = DpopNonces()
-        self._http = HttpExchange(proxy=proxy, ca_file=ca_file)
+        self._connections = ProviderConnections(proxy=proxy, ca_file=ca_file, refreshes=refreshes)
         self._metadata = discovery(self._fetch_document, issuer, clock=monotonic)
         self._keys = KeySetCache(self._fetch_document, self._metadata, clock=monotonic)
 
@@ -85,7 +94,7 @@ class HttpProvider:
         if endpoint is None:
             return NotPushed("the provider has no endpoint for it")
         with tracing.span("provider push", "client"):
-            outcome, _ = await self._post(endpoint, parameters, deadline, lambda: True)
+            outcome, _ = await self._post("sign_in", endpoint, parameters, deadline, lambda: True)
         if isinstance(outcome, NoAnswer) or not outcome.complete:
             answer: PushAnswer = NotPushed(outcome.why)
         else:
@@ -137,23 +146,33 @@ class HttpProvider:
             proof = self._nonces.proof(dpop_key, "GET", endpoint, self._clock(), access_token)
             headers = {"authorization": f"DPoP {access_token}", "dpop": proof}
         left = max(0.0, deadline - asyncio.get_running_loop().time())
-        return await self._http.send("GET", endpoint, within=left, limit=MAX_ANSWER_BYTES, headers=headers)
+        http = self._connections.of("sign_in")
+        return await http.send("GET", endpoint, within=left, limit=MAX_ANSWER_BYTES, headers=headers)
 
-    async def revoke(self, token: str, token_type_hint: str, *, within: float) -> bool:
+    async def revoke(self, token: str, token_type_hint: TokenTypeHint, *, within: float) -> RevocationAnswer:
         deadline = asyncio.get_running_loop().time() + within
-        endpoint = await self._endpoint("revocation_endpoint", within)
+        try:
+            async with asyncio.timeout(within):
+                endpoint = (await self.metadata()).revocation_endpoint
+        except (ProviderUnavailable, TimeoutError):
+            return NotRevoked("the provider's metadata is not to be had")
         if endpoint is None:
-            return False
+            return NotRevoked("the provider has no revocation endpoint", final=True)
         with tracing.span("provider revocation", "client"):
-            answer, _ = await self._post(endpoint, revocation_form(token, token_type_hint), deadline, lambda: True)
-        revoked = isinstance(answer, HttpAnswer) and answer.status == 200
-        metrics.PROVIDER_REQUESTS.labels(endpoint="revocation", outcome="granted" if revoked else "no_answer").inc()
-        return revoked
+            form = revocation_form(token, token_type_hint)
+            outcome, _ = await self._post("revocation", endpoint, form, deadline, lambda: True)
+        if isinstance(outcome, NoAnswer):
+            answer: RevocationAnswer = NotRevoked(outcome.why)
+        else:
+            answer = judge_revocation_answer(outcome.status, outcome.headers, outcome.body, self._clock())
+        counted = "granted" if isinstance(answer, Revoked) else "denied" if answer.final else "no_answer"
+        metrics.PROVIDER_REQUESTS.labels(endpoint="revocation", outcome=counted).inc()
+        return answer
 
     async def close(self) -> None:
         await self._keys.document.close()
         await self._metadata.close()
-        await self._http.close()
+        await self._connections.close()
 
     async def _ask_for_tokens(
         self,
@@ -162,7 +181,7 @@ class HttpProvider:
         may_send: Callable[[], bool],
         dpop_key: str | None,
         *,
-        counted_as: str,
+        counted_as: Literal["code", "refresh"],
     ) -> TokenAnswer:
         deadline = asyncio.get_running_loop().time() + within
         with tracing.span(f"provider {counted_as}", "client") as span:
@@ -170,7 +189,7 @@ class HttpProvider:
             if endpoint is None:
                 answer: TokenAnswer = NoAnswer(False, "the provider's metadata is not to be had")
             else:
-                _, answer = await self._post(endpoint, form, deadline, may_send, dpop_key)
+                _, answer = await self._post(_PURPOSES[counted_as], endpoint, form, deadline, may_send, dpop_key)
             outcome = _OUTCOMES[type(answer).__name__]
             span.set("bff.outcome", outcome)
             if isinstance(answer, NoAnswer):
@@ -188,6 +207,7 @@ class HttpProvider:
 
     async def _post(
         self,
+        purpose: Purpose,
         endpoint: str,
         form: Mapping[str, str],
         deadline: float,
@@ -208,7 +228,7 @@ class HttpProvider:
                 candidates[position], endpoint=endpoint, now=self._clock(), jti=secrets.token_urlsafe(16)
             )
             proof = {} if dpop_key is None else {"dpop": self._nonces.proof(dpop_key, "POST", endpoint, self._clock())}
-            outcome = await self._http.send(
+            outcome = await self._connections.of(purpose).send(
                 "POST",
                 endpoint,
                 within=max(0.0, deadline - asyncio.get_running_loop().time()),
@@ -243,7 +263,8 @@ class HttpProvider:
 
     async def _fetch_document(self, url: str) -> HttpAnswer:
         with tracing.span("provider document", "client"):
-            answer = await self._http.send("GET", url, within=self._timeout, limit=MAX_METADATA_BYTES)
+            http = self._connections.of("documents")
+            answer = await http.send("GET", url, within=self._timeout, limit=MAX_METADATA_BYTES)
         return _document(answer, "document")
 
 

@@ -56,7 +56,10 @@ class HttpExchange:
     Okta takes a token request with an `Origin` header for a browser's and refuses it, so no header is ever passed on.
     """
 
-    def __init__(self, *, proxy: str | None = None, ca_file: Path | None = None) -> None:
+    def __init__(
+        self, *, proxy: str | None = None, ca_file: Path | None = None, connections: int = MAX_CONNECTIONS
+    ) -> None:
+        """`connections` is the most that are open at a time; who finds none free waits, within its own deadline."""
         self._client = httpx.AsyncClient(
             trust_env=False,
             follow_redirects=False,
@@ -64,8 +67,8 @@ class HttpExchange:
             verify=_public_authorities() if ca_file is None else ssl.create_default_context(cafile=str(ca_file)),
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
             limits=httpx.Limits(
-                max_connections=MAX_CONNECTIONS,
-                max_keepalive_connections=MAX_CONNECTIONS,
+                max_connections=connections,
+                max_keepalive_connections=connections,
                 keepalive_expiry=KEEP_ALIVE_SECONDS,
             ),
             # The deadline around each exchange is the only one: httpx's own count each read, and never end in sum.

@@ -15,8 +15,9 @@ from bff.errors import ProviderUnavailable
 from bff.oidc.client_auth import ClientAuthentication, client_authentication
 from bff.oidc.dpop import new_dpop_key
 from bff.oidc.provider import OpenIDProvider
-from bff.oidc.token import Denied, Granted, NoAnswer, Postponed, TokenAnswer
+from bff.oidc.token import Denied, Granted, NoAnswer, NotRevoked, Postponed, Revoked, TokenAnswer
 from bff.provider.client import HttpProvider
+from bff.provider.connections import REVOCATIONS, SIGN_INS
 from tests.provider.wire import (
     DISCOVERY,
     GOOD_TOKENS,
@@ -314,7 +315,7 @@ async def test_a_provider_without_userinfo_says_so() -> None:
 
 async def test_a_token_is_revoked_as_the_client() -> None:
     async with wire() as world, provider_of(world) as provider:
-        assert await provider.revoke("rt1", "refresh_token", within=WITHIN)
+        assert await provider.revoke("rt1", "refresh_token", within=WITHIN) == Revoked()
         assert world.requests[-1].path == "/revoke"
         assert world.requests[-1].form == {"token": "rt1", "token_type_hint": "refresh_token"}
         assert secret_of(world.requests[-1]) == "one"
@@ -322,10 +323,21 @@ async def test_a_token_is_revoked_as_the_client() -> None:
 
 async def test_revocation_tries_the_second_secret_too() -> None:
     async with wire(revoke=only_with("two", answer(200))) as world, provider_of(world, TWO_SECRETS) as provider:
-        assert await provider.revoke("rt1", "refresh_token", within=WITHIN)
+        assert await provider.revoke("rt1", "refresh_token", within=WITHIN) == Revoked()
 
 
-@pytest.mark.parametrize("behaviour", [answer(400), answer(503), reset, stall, answer(302)])
+@pytest.mark.parametrize(
+    "behaviour",
+    [
+        answer(400),
+        answer(503),
+        answer(302),
+        answer_json({"error": "invalid_client"}, 401),
+        answer_json({"error": "temporarily_unavailable"}, 400),
+        reset,
+        stall,
+    ],
+)
 async def test_a_revocation_that_fails_says_so_in_time_and_never_raises(
     behaviour: Behaviour, time_passes: Callable[[float], None]
 ) -> None:
@@ -336,14 +348,86 @@ async def test_a_revocation_that_fails_says_so_in_time_and_never_raises(
 
     async with wire(revoke=late) as world, provider_of(world) as provider:
         await provider.metadata()
-        assert not await provider.revoke("rt1", "refresh_token", within=WITHIN)
+        refused = await provider.revoke("rt1", "refresh_token", within=WITHIN)
+        assert isinstance(refused, NotRevoked)
+        assert not refused.final
         assert world.count("/revoke") == 1
+
+
+@pytest.mark.parametrize("error", ["unsupported_token_type", "invalid_request"])
+async def test_a_revocation_that_is_refused_for_what_it_asks_is_not_asked_again(error: str) -> None:
+    async with wire(revoke=answer_json({"error": error}, 400)) as world, provider_of(world) as provider:
+        assert await provider.revoke("at1", "access_token", within=WITHIN) == NotRevoked(error, final=True)
+        assert world.requests[-1].form == {"token": "at1", "token_type_hint": "access_token"}
+
+
+async def test_a_provider_that_is_busy_says_when_a_revocation_may_come_again() -> None:
+    later = answer(429, b"", {"Retry-After": "7"})
+    async with wire(revoke=later) as world, provider_of(world) as provider:
+        assert await provider.revoke("rt1", "refresh_token", within=WITHIN) == NotRevoked("status 429", False, 7.0)
 
 
 async def test_without_a_revocation_endpoint_nothing_is_revoked() -> None:
     async with wire() as world, provider_of(world) as provider:
         world.routes[DISCOVERY] = answer_json(discovery_document(world.issuer, revocation_endpoint=None))
-        assert not await provider.revoke("rt1", "refresh_token", within=WITHIN)
+        answered = await provider.revoke("rt1", "refresh_token", within=WITHIN)
+        assert answered == NotRevoked("the provider has no revocation endpoint", final=True)
+
+
+# --- each purpose has connections of its own
+
+
+async def until_seen(world: Wire, path: str, count: int) -> None:
+    async with asyncio.timeout(60):
+        while world.count(path) < count:
+            await asyncio.sleep(0.01)
+
+
+async def test_a_flood_of_sign_ins_makes_no_refresh_and_no_revocation_wait() -> None:
+    """More codes than there are connections for them, and a provider that answers none."""
+
+    async def codes_stall(request: Request, writer: asyncio.StreamWriter) -> None:
+        behaviour = stall if "code" in request.form else answer_json(GOOD_TOKENS)
+        await behaviour(request, writer)
+
+    async with wire(token=codes_stall) as world, provider_of(world, timeout=60.0) as provider:
+        junk = [
+            asyncio.create_task(provider.exchange_code(f"c{n}", redirect_uri="https://a", code_verifier="v"))
+            for n in range(2 * SIGN_INS)
+        ]
+        await until_seen(world, "/token", SIGN_INS)
+        assert isinstance(await refresh(provider, within=60.0), Granted)
+        assert await provider.revoke("rt1", "refresh_token", within=60.0) == Revoked()
+        assert not any(task.done() for task in junk)
+        for task in junk:
+            task.cancel()
+        await asyncio.gather(*junk, return_exceptions=True)
+
+
+async def test_revocations_that_hang_make_no_refresh_and_no_sign_in_wait() -> None:
+    async with wire(revoke=stall) as world, provider_of(world) as provider:
+        await provider.metadata()
+        hanging = [
+            asyncio.create_task(provider.revoke(f"rt{n}", "refresh_token", within=60.0)) for n in range(3 * REVOCATIONS)
+        ]
+        await until_seen(world, "/revoke", REVOCATIONS)
+        assert isinstance(await refresh(provider, within=60.0), Granted)
+        granted = await provider.exchange_code("c", redirect_uri="https://a", code_verifier="v")
+        assert isinstance(granted, Granted)
+        assert world.count("/revoke") == REVOCATIONS
+        assert not any(task.done() for task in hanging)
+        for task in hanging:
+            task.cancel()
+        await asyncio.gather(*hanging, return_exceptions=True)
+
+
+async def test_as_many_refreshes_as_are_allowed_go_at_the_same_time() -> None:
+    async with wire(token=stall) as world, provider_of(world, refreshes=60) as provider:
+        waiting = [asyncio.create_task(refresh(provider, within=60.0)) for _ in range(60)]
+        await until_seen(world, "/token", 60)
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
 
 
 # --- secrets stay where they belong

@@ -286,11 +286,8 @@ async def test_nothing_leaves_when_it_may_not_be_sent_any_more(http: HttpExchang
         assert isinstance(await post(http, provider), HttpAnswer)
 
 
-async def test_waiting_for_a_connection_proves_that_nothing_was_sent(
-    http: HttpExchange, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("bff.provider.http_exchange.MAX_CONNECTIONS", 1)
-    exchange = HttpExchange()
+async def test_waiting_for_a_connection_proves_that_nothing_was_sent() -> None:
+    exchange = HttpExchange(connections=1)
     async with wire(token=stall) as provider:
         first = asyncio.create_task(post(exchange, provider, within=30))
         await provider.arrived.wait()

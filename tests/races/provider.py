@@ -13,7 +13,16 @@ from typing import Any
 
 from bff.oidc.jwks import KeySet, parse_key_set
 from bff.oidc.metadata import ProviderMetadata
-from bff.oidc.token import Denied, Granted, NoAnswer, TokenAnswer, TokenResponse
+from bff.oidc.token import (
+    Denied,
+    Granted,
+    NoAnswer,
+    RevocationAnswer,
+    Revoked,
+    TokenAnswer,
+    TokenResponse,
+    TokenTypeHint,
+)
 from demo.simulator.grants import Issued, RotationPolicy, SignIn
 from demo.simulator.sign_out_orders import EVENT
 from demo.simulator.signing_keys import SigningKey
@@ -122,10 +131,10 @@ class RacingProvider:
     async def userinfo(self, access_token: str, **_: Any) -> Mapping[str, Any]:
         raise AssertionError("the ID token tells everything that is wanted")
 
-    async def revoke(self, token: str, token_type_hint: str, **_: Any) -> bool:
+    async def revoke(self, token: str, token_type_hint: TokenTypeHint, **_: Any) -> RevocationAnswer:
         await self._pause()
         self.families.revoke_refresh_token(token, CLIENT_ID)
-        return True
+        return Revoked()
 
     async def close(self) -> None:
         pass

@@ -17,7 +17,15 @@ from bff.errors import ProviderUnavailable
 from bff.oidc.jwks import KeySet, SigningKey
 from bff.oidc.jws import sign
 from bff.oidc.metadata import ProviderMetadata
-from bff.oidc.token import NoAnswer, TokenAnswer, judge_token_answer
+from bff.oidc.token import (
+    NoAnswer,
+    NotRevoked,
+    RevocationAnswer,
+    Revoked,
+    TokenAnswer,
+    TokenTypeHint,
+    judge_token_answer,
+)
 from demo.simulator.grants import Issued, Refusal, Refused, RotationPolicy
 from demo.simulator.token_families import TokenFamilies
 from tests.simulation.database import EPOCH
@@ -111,7 +119,7 @@ class SimulatedProvider:
         self._laws.answered(presentation, answer)
         return answer
 
-    async def revoke(self, token: str, token_type_hint: str, *, within: float) -> bool:
+    async def revoke(self, token: str, token_type_hint: TokenTypeHint, *, within: float) -> RevocationAnswer:
         delay, done = self._weather.other_request("revoke_fails")
         with self._laws.revoking(token, self._process):
             await self._wait(0.01)  # connecting
@@ -125,7 +133,7 @@ class SimulatedProvider:
 
         self._loop.outside(delay, there)
         await self._wait(min(delay, within))
-        return done
+        return Revoked() if done else NotRevoked("the weather")
 
     async def keys(self, kid: str | None = None) -> KeySet:
         delay, there = self._weather.other_request("keys_fail")
