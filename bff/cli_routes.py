@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from bff.log_redaction import escape
-from bff.proxy.request_header_names import Fate, fate, listed_twice, may_be_listed
+from bff.proxy.request_header_names import Disposition, classify, conflicting_name, may_be_allowed
 from bff.proxy.upstream import Route
 from bff.settings import Settings
 from bff.settings_route import RouteSettings
@@ -87,7 +87,7 @@ def _explain(settings: Settings, method: str, path: str, sent: Sequence[str]) ->
     try:
         explained = table.explain(method, path)
     except BffError as error:
-        if (meant := table.hidden(raw_path.encode("ascii"))) is not None:
+        if (meant := table.bypassed_route(raw_path.encode("ascii"))) is not None:
             print(escape(f"another    the path could be read as one of {meant.prefix}, whose rules would be skipped"))
         return _refused(error.code, error.status, error.detail or error.title)
     route = explained.route
@@ -125,7 +125,11 @@ def _explain(settings: Settings, method: str, path: str, sent: Sequence[str]) ->
         option.strip().lower() for name, value in headers if name == b"connection" for option in value.split(b",")
     }
     for header, _ in headers:
-        print(escape(f"header     {header.decode('latin-1')}: {_fate(settings, route, header, header in connection)}"))
+        print(
+            escape(
+                f"header     {header.decode('latin-1')}: {_disposition(settings, route, header, header in connection)}"
+            )
+        )
     return FORWARDED
 
 
@@ -135,23 +139,23 @@ def _header(line: str) -> tuple[bytes, bytes]:
     return name.lower(), value.strip(b" \t")
 
 
-def _fate(settings: Settings, route: Route, name: bytes, hop_by_hop: bool) -> str:
+def _disposition(settings: Settings, route: Route, name: bytes, hop_by_hop: bool) -> str:
     """What becomes of a header, and the setting that would change it."""
-    decided = fate(name)
+    decided = classify(name)
     if name in dict(route.add_headers):
         return "replaced by add_headers"
     if hop_by_hop:
         return "ends here: the Connection header names it"
     if name in route.allow_request_headers:
         return "goes up (allow_request_headers)"
-    if decided is Fate.PASSES:
+    if decided is Disposition.FORWARDED:
         return "goes up"
     identity = [header for header, _ in settings.identity_headers]
     if name == b"cookie":
         return "ends here, but for cookies that allow_cookies lists"
-    if not may_be_listed(name) or listed_twice([name.decode("ascii")], identity) is not None:
+    if not may_be_allowed(name) or conflicting_name([name.decode("ascii")], identity) is not None:
         return "ends here: no route may let it up"
-    why = "ends here" if decided is Fate.ENDS_HERE else "dropped"
+    why = "ends here" if decided is Disposition.CONSUMED else "dropped"
     return f'{why}; to let it up, add "{name.decode("ascii")}" to allow_request_headers of {route.prefix}'
 
 

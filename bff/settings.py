@@ -22,7 +22,7 @@ from pydantic_core import ErrorDetails
 
 from bff import settings_laws as laws
 from bff.errors import ConfigurationError
-from bff.proxy.request_header_names import listed_twice
+from bff.proxy.request_header_names import conflicting_name
 from bff.settings_process import ProcessSettings
 from bff.settings_route import FROZEN, CallbackPath, PagePath, RouteSettings, Seconds, Url
 from bff.settings_sign_in import SIGN_IN_LISTS, SignInSettings, is_okta
@@ -210,7 +210,7 @@ class Settings(ProcessSettings, SignInSettings):
                     f"need {' '.join(beyond)} at {route.prefix}, never asked for.", "Add it to BFF_SCOPES."
                 )
             identity = [pair.partition("=")[0] for pair in info.data.get("forward_auth_headers", ())]
-            if (forged := listed_twice(route.allow_request_headers, identity)) is not None:
+            if (forged := conflicting_name(route.allow_request_headers, identity)) is not None:
                 problem = f"let {forged} up at {route.prefix}, by which BFF_FORWARD_AUTH_HEADERS say who is signed in."
                 raise laws.wrong(problem, "Remove it, or call one of the two otherwise.")
         if len({route.prefix for route in routes}) < len(routes):

@@ -6,7 +6,7 @@ from typing import Annotated, Final, TypeAlias
 from pydantic import AfterValidator, BeforeValidator, SecretStr
 
 from bff import settings_laws as laws
-from bff.proxy.request_header_names import Fate, fate, may_be_listed
+from bff.proxy.request_header_names import Disposition, classify, may_be_allowed
 
 _TOKEN: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")  # RFC 9110 section 5.6.2
 _VALUE: Final = re.compile(r"[\x21-\x7e]([\t\x20-\x7e]*[\x21-\x7e])?")
@@ -44,7 +44,7 @@ def _added(headers: dict[str, SecretStr] | None) -> dict[str, SecretStr] | None:
 
 def _sent(name: str) -> str:
     lower = name.lower()
-    if not may_be_listed(lower.encode("ascii", "replace")):
+    if not may_be_allowed(lower.encode("ascii", "replace")):
         problem = f"names {name!r}, which no browser may say to an API."
         raise laws.wrong(
             problem, "Remove it. Names have letters, digits and hyphens; cookies are allow_cookies' to list."
@@ -75,7 +75,7 @@ def _identity(value: str) -> str:
         raise laws.wrong(
             f"name {name}, which proxies and browsers give a meaning of their own.", f"Start with X-. {example}"
         )
-    if fate(name.lower().encode("ascii")) is Fate.PASSES:
+    if classify(name.lower().encode("ascii")) is Disposition.FORWARDED:
         raise laws.wrong(
             f"name {name}, which browsers send, and which APIs get from them.", f"Choose another. {example}"
         )

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, TypeAlias
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
 
 from bff import settings_laws as laws
-from bff.proxy.request_header_names import listed_twice
+from bff.proxy.request_header_names import conflicting_name
 from bff.settings_headers import AddedHeaders, CookieNames, ReturnedHeaders, SentHeaders
 
 # A value that is refused is not repeated: it may be a secret.
@@ -123,7 +123,7 @@ class RouteSettings(BaseModel):
     @field_validator("allow_request_headers")
     @classmethod
     def _not_ours_to_add(cls, names: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
-        if (both := listed_twice(names, info.data.get("add_headers") or ())) is not None:
+        if (both := conflicting_name(names, info.data.get("add_headers") or ())) is not None:
             raise laws.wrong(f"name {both}, which add_headers sets.", "Keep one: who says it, the browser or you?")
         return names
 

@@ -20,7 +20,7 @@ from bff.endpoints.cookies import Header
 from bff.endpoints.http_protocol import HEADERS_FINAL
 from bff.endpoints.problem_details import error_response, problem_response
 from bff.errors import BffError, HeadersTooLarge, InvalidRequest, LengthRequired, MethodNotAllowed, TargetTooLong
-from bff.proxy.path_reading import decoded
+from bff.proxy.path_normalization import fully_decoded
 
 TARGET_LIMIT: Final = 8192  # bytes of path and query
 HEADERS_LIMIT: Final = 32768  # bytes of all names and values
@@ -63,7 +63,7 @@ def judge_path(path: bytes) -> InvalidRequest | None:
     if _BAD_PERCENT.search(path):
         return InvalidRequest("The path holds a percent sign without two digits.")
     try:
-        text = decoded(path)
+        text = fully_decoded(path)
     except InvalidRequest as refusal:
         return refusal
     # Compatibility forms too (a fullwidth dot, a two-dot leader): a server that folds them would see a dot segment.

@@ -84,25 +84,25 @@ _NEVER_PREFIXES: Final = (
 _SPELLING: Final = re.compile(rb"[a-z0-9]+(?:-[a-z0-9]+)*")
 
 
-class Fate(Enum):
+class Disposition(Enum):
     """What becomes of a header whose name no route lists."""
 
-    PASSES = auto()
-    ENDS_HERE = auto()  # expected: it is for us, or for this hop
-    IS_DROPPED = auto()  # counted: whoever sends it may wonder where it went
+    FORWARDED = auto()
+    CONSUMED = auto()  # expected: it is for us, or for this hop only
+    DROPPED = auto()  # and counted: its sender may wonder where it went
 
 
 @lru_cache(maxsize=1024)
-def fate(name: bytes) -> Fate:
-    """Of a header that a browser sent; `name` is in lower case."""
+def classify(name: bytes) -> Disposition:
+    """What becomes of a header that a browser sent; `name` is in lower case (ASGI)."""
     if name in _FOR_US or name in _BROWSERS_OWN or name.startswith(_FOR_US_PREFIXES):
-        return Fate.ENDS_HERE
+        return Disposition.CONSUMED
     if (name in ALLOWED or name.startswith(ALLOWED_PREFIXES)) and _SPELLING.fullmatch(name):
-        return Fate.PASSES
-    return Fate.IS_DROPPED
+        return Disposition.FORWARDED
+    return Disposition.DROPPED
 
 
-def may_be_listed(name: bytes) -> bool:
+def may_be_allowed(name: bytes) -> bool:
     """Whether a route may let a name up that would be dropped.
 
     Only letters, digits and hyphens: CGI, WSGI and others read `X_User_Sub` and `X.User.Sub` as `X-User-Sub`, so such a
@@ -111,12 +111,12 @@ def may_be_listed(name: bytes) -> bool:
     return bool(_SPELLING.fullmatch(name)) and name not in _NEVER and not name.startswith(_NEVER_PREFIXES)
 
 
-def same_to_some(name: str) -> str:
-    """A name as the loosest of readers sees it: case and every separator are one to it."""
+def loosest_form(name: str) -> str:
+    """A header name as CGI-like servers read it: case and the kind of separator make no difference."""
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
 
 
-def listed_twice(names: Iterable[str], others: Iterable[str]) -> str | None:
-    """The first of `names` that some reader takes for one of `others`."""
-    taken = {same_to_some(other) for other in others}
-    return next((name for name in names if same_to_some(name) in taken), None)
+def conflicting_name(names: Iterable[str], others: Iterable[str]) -> str | None:
+    """The first of `names` that some server could take for one of `others`."""
+    taken = {loosest_form(other) for other in others}
+    return next((name for name in names if loosest_form(name) in taken), None)

@@ -12,7 +12,7 @@ from typing import Final, Literal, TypeAlias
 from urllib.parse import urlsplit
 
 from bff.errors import InvalidRequest
-from bff.proxy.path_reading import is_plain, plainest
+from bff.proxy.path_normalization import is_plain, normalized
 
 TokenKind: TypeAlias = Literal["user", "user_or_none", "none"]
 CsrfRule: TypeAlias = Literal["header", "fetch-metadata"]
@@ -200,17 +200,17 @@ class RouteTable:
         """
         for route in self.routes:
             if route.covers(raw_path):
-                if self._nested[route.prefix] and self._hidden_in(route, raw_path) is not None:
+                if self._nested[route.prefix] and self._bypassed_in(route, raw_path) is not None:
                     raise InvalidRequest("The path is spelled so that a server could take it for another one.")
                 return route
         return None
 
-    def hidden(self, raw_path: bytes) -> Route | None:
+    def bypassed_route(self, raw_path: bytes) -> Route | None:
         """The route whose rules a path would get around by its spelling, which is why `match` refuses it."""
         outer = next((route for route in self.routes if route.covers(raw_path)), None)
-        return None if outer is None else self._hidden_in(outer, raw_path)
+        return None if outer is None else self._bypassed_in(outer, raw_path)
 
-    def _hidden_in(self, route: Route, raw_path: bytes) -> Route | None:
+    def _bypassed_in(self, route: Route, raw_path: bytes) -> Route | None:
         """The nested route that the upstream of `route` might find in a path which is not spelled like it.
 
         What is nested in the route that covers the path is all that matters: its own prefix is plain in every reading.
@@ -221,7 +221,7 @@ class RouteTable:
                 return None
             reading = raw_path
         else:
-            reading = plainest(raw_path)
+            reading = normalized(raw_path)
         for nested in self._nested[route.prefix]:
             if nested.covers(reading):
                 return nested

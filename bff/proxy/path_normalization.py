@@ -1,9 +1,9 @@
-"""The plainest reading of a path: what the most obliging of all upstreams would make of it.
+"""Normalizes a request path as far as any upstream might, to find out which route it could mean there.
 
-Servers differ in what they do before they look at a path: decode it (once, twice), merge slashes (RFC 3986 section 6.2
-leaves that to them), cut off `;parameters`, blanks, trailing dots and NTFS streams, fold compatibility forms, turn
-backslashes. `plainest` does all of it until nothing changes. A prefix of a route is plain already, so an upstream that
-does only some of these things either sees the same prefix in a path as this reading, or none that is configured.
+Servers differ in what they do with a path before they route it: decode it (once, twice), merge slashes (RFC 3986
+section 6.2), cut off `;parameters`, blanks, trailing dots and NTFS streams, apply Unicode compatibility forms, turn
+backslashes into slashes. `normalized` does all of that until nothing changes. The prefix of a route is in normal form
+already, so an upstream that does only some of it finds either the same prefix as `normalized`, or none of the table's.
 """
 
 import re
@@ -13,7 +13,7 @@ from urllib.parse import unquote_to_bytes
 
 from bff.errors import InvalidRequest
 
-# Nothing in such a path is read in two ways. A `:` alone is plain (`/orders:export`), with a `$` it may be a stream.
+# A path without these is read in one way. A `:` alone is plain (`/orders:export`), with a `$` it may be a stream.
 _NOT_PLAIN: Final = re.compile(rb"[^A-Za-z0-9._~:@/-]|//|\.(?:/|$)")
 # `%25` before two digits is one more layer of encoding: all of them go at once, so that a long path costs no more.
 _NESTED_PERCENT: Final = re.compile(rb"%(?:25)+(?=[0-9A-Fa-f]{2})")
@@ -32,7 +32,7 @@ def is_plain(raw_path: bytes) -> bool:
     return _NOT_PLAIN.search(raw_path) is None
 
 
-def decoded(raw_path: bytes) -> str:
+def fully_decoded(raw_path: bytes) -> str:
     """The path with every layer of percent-encoding and every compatibility form undone, backslashes as slashes.
 
     Raises InvalidRequest for what no two programs agree on: bytes that are not UTF-8 at the first layer, and at any
@@ -63,12 +63,12 @@ def _unescaped(escape: re.Match[bytes]) -> bytes:
     return chr(int(escape[1], 16)).encode("utf-8", "replace")
 
 
-def plainest(raw_path: bytes) -> bytes:
-    """The path as the upstream reads it that normalises the most, without a slash at the end.
+def normalized(raw_path: bytes) -> bytes:
+    """The path in normal form, without a slash at the end.
 
-    Raises InvalidRequest where `decoded` does. Dot segments are the guard's to refuse; here they are cut off as dots.
+    Raises InvalidRequest where `fully_decoded` does. The guard refuses dot segments; here they are cut off as dots.
     """
-    segments = (_plain_segment(segment) for segment in decoded(raw_path).split("/"))
+    segments = (_plain_segment(segment) for segment in fully_decoded(raw_path).split("/"))
     return b"".join([b"/" + segment.encode("utf-8") for segment in segments if segment])
 
 
