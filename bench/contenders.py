@@ -174,7 +174,7 @@ OURS = signed_in(OURS_COOKIE, "/auth/login")
 APACHE = signed_in("mod_auth_openidc_session", "/api/kib")
 
 CONTENDERS = (
-    Contender("nginx, plain (the floor)", plain_nginx, lambda _: None),
+    Contender("nginx, plain (baseline)", plain_nginx, lambda _: None),
     Contender("mod_auth_openidc, shared memory", apache("shm"), APACHE),
     Contender("mod_auth_openidc, Redis", apache("redis"), APACHE),
     Contender("naive FastAPI + httpx", naive, lambda _: "session=naive"),

@@ -10,10 +10,11 @@ from bench.transfers import Transfer
 
 HEAD = """# Performance
 
-Written by `make bench`. The proxy runs alone on one core; the load, the upstream, the simulated Okta and Redis share
-the other. Same work for everyone: `GET` of 1 KiB over 64 keep-alive connections with a valid session, rounds
-interleaved. A round whose load core was over 90 % busy is void (the floor, nginx, always is: it is faster than one core
-can ask). Only the ratios mean anything elsewhere; a virtual machine's cores are neither equal nor constant.
+Written by `make bench`. The proxy under test has one core to itself; the load generator, the upstream, the simulated
+Okta and Redis share the other. Every proxy gets the same work: `GET` of 1 KiB over 64 keep-alive connections with a
+valid session, in interleaved rounds. A round in which the load core was more than 90 % busy is void (for nginx, the
+baseline, every round is: it is faster than one core can generate load). Only the ratios can be compared with other
+machines, and the cores of a virtual machine are neither equal nor constant.
 """
 
 
