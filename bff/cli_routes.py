@@ -65,6 +65,8 @@ def _facts(route: RouteSettings) -> str:
         facts.append(f"scopes {' '.join(route.scopes)}")
     if route.websocket:
         facts.append("websocket")
+    if route.ignore_case:
+        facts.append("ignore_case")
     return ", ".join(facts)
 
 

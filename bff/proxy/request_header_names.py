@@ -39,7 +39,7 @@ _FOR_US_PREFIXES: Final = (b"sec-", b"x-forwarded-")
 # host behind our back, and what is known to say who somebody is.
 _NEVER: Final = _FOR_US | frozenset(
     b"""
-    x-forwarded x-client-ip client-ip true-client-ip x-cluster-client-ip x-originating-ip
+    x-client-ip client-ip true-client-ip x-cluster-client-ip x-originating-ip
     cf-connecting-ip cf-connecting-ipv6 fastly-client-ip x-appengine-user-ip
     x-host x-http-host-override x-original-host x-original-url x-original-uri x-original-method x-rewrite-url
     front-end-https x-http-method x-http-method-override x-method-override
@@ -48,6 +48,7 @@ _NEVER: Final = _FOR_US | frozenset(
     x-consumer-id x-consumer-username x-consumer-custom-id x-credential-identifier x-anonymous-consumer
     x-access-token x-id-token x-userinfo x-jwt-assertion x-jwt-payload x-client-cert x-client-dn x-client-verify
     x-ssl-cert x-impersonate-user x-middleware-subrequest client-cert client-cert-chain kubeflow-userid
+    x-script-name script-name x-forwarded
     """.split()
 )
 _NEVER_PREFIXES: Final = (
@@ -78,6 +79,8 @@ _NEVER_PREFIXES: Final = (
     b"cf-access-",
     b"tailscale-user-",
     b"impersonate-",
+    b"iv-",
+    b"sm-",
     b"oidc-",
 )
 

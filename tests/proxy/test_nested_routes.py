@@ -174,7 +174,7 @@ def segments(draw: st.DrawFn) -> str:
 paths = st.lists(segments() | names, min_size=1, max_size=5).map(lambda parts: "/api/" + "/".join(parts))
 
 
-@settings(max_examples=3000, deadline=None)
+@settings(max_examples=1500, deadline=None)
 @given(paths)
 @example("/api/admin/audit")
 @example("/api/admin/;/audit/x")
