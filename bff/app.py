@@ -123,12 +123,12 @@ class Application:
             self._provider,
             id_tokens,
             end_session,
-            EstablishSession(self._store, end_session, tombstones),
+            EstablishSession(self._store, end_session, tombstones, policy),
             sign_in_rules,
             clock=self._clock,
         )
         requests = AuthorizationRequests(self._store, self._provider, ring, sign_in_rules, clock=self._clock)
-        start = SignInStart(requests, ring, names, from_settings.login_rules(settings), self._clock)
+        start = SignInStart(requests, self._store, ring, names, from_settings.login_rules(settings), self._clock)
         own = own_endpoints(settings.landing_path)
         own.include_router(login_router(start))
         own.include_router(landing_router(start.rules, self._routes.carries_token))
@@ -169,7 +169,7 @@ class Application:
         inside: ASGIApp = Audited(Doors(limited, api, self._routes.match, settings.callback_path, plain), proxies)
         if settings.allowed_origins:
             inside = CrossOrigin(inside, self._routes, settings.allowed_origins)
-        return Traced(Guard(inside, landing_path=settings.landing_path), proxies)
+        return Traced(Guard(inside, landing_path=settings.landing_path, names=names), proxies)
 
     def begin_to_stop(self) -> None:
         """Not ready from now on; proxies are told to take their connections elsewhere."""

@@ -3,12 +3,11 @@
 import time
 from typing import Final
 
-from bff.doctor.finding import Finding, fail, ok, warn
+from bff.doctor.finding import Finding, ok, warn
 from bff.endpoints import sign_in_attempts
-from bff.endpoints.cookies import LOGIN_COOKIES_BYTES, VALUE_LIMIT, CookieNames
+from bff.endpoints.cookies import ALL_COOKIES_BYTES, VALUE_LIMIT, CookieNames, slot_suffix
 from bff.endpoints.current_session import new_browser_cookie, seal_session_cookie
-from bff.session.login_transaction import begin, seal_transaction
-from bff.session.return_to import LENGTH_LIMIT
+from bff.session.login_transaction import SLOTS, SignInIntent, begin, provider_fingerprint, seal_transaction
 from bff.session.sealing import KeyRing, new_session_id
 from bff.settings import Settings
 from bff.settings_laws import is_loopback
@@ -28,31 +27,24 @@ def key_ring(settings: Settings) -> Finding:
 
 
 def cookies(settings: Settings) -> Finding:
-    """Sealed as they will be, for the longest address to return to. Nobody is given these."""
+    """Sealed as they will be; nobody is given these. Their sizes depend on no setting."""
     ring, names = KeyRing.from_keys(settings.session_key_ring), CookieNames(secure=settings.cookies_secure)
     transaction = begin(
-        now=time.time(),
-        return_to="/" * LENGTH_LIMIT,
-        issuer=settings.issuer,
-        redirect_uri=settings.redirect_uri,
-        browser="x" * 43,
+        now=time.time(), provider=provider_fingerprint(settings.issuer, settings.redirect_uri), intent=SignInIntent()
     )
     pairs = {
         names.session: seal_session_cookie(new_session_id(), ring),
         names.browser: new_browser_cookie(),
-        names.attempts: ring.seal_text(sign_in_attempts.PURPOSE, bytes(8 * sign_in_attempts.LIMIT)),
+        names.attempts: ring.seal_text(sign_in_attempts.PURPOSE, bytes(sign_in_attempts.LONGEST)),
     }
     session = len(names.session) + 1 + len(pairs[names.session])
     usual = sum(len(name) + len(value) + 3 for name, value in pairs.items())
-    login = len(seal_transaction(transaction, ring))
-    most = usual + LOGIN_COOKIES_BYTES
+    login = len(names.login(slot_suffix(transaction.slot))) + 1 + len(seal_transaction(transaction, ring)) + 2
+    most = usual + SLOTS * login
     seen = (
         f"session {session} bytes, all of ours {usual}, {most} at most with sign-ins under way "
-        f"(limits: {VALUE_LIMIT} a cookie, {COOKIE_LINE} a header line)"
+        f"(limits: {VALUE_LIMIT} a cookie, {ALL_COOKIES_BYTES} for all of ours, {COOKIE_LINE} a header line)"
     )
-    if login > VALUE_LIMIT or most > COOKIE_LINE:
-        mend = "Shorten BFF_PUBLIC_URL or BFF_CALLBACK_PATH, or let the proxy in front take longer header lines."
-        return fail("cookies", seen, mend)
     return ok("cookies", seen)
 
 

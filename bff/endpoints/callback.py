@@ -14,7 +14,7 @@ from fastapi import APIRouter, Request, Response
 
 from bff.endpoints.answers import error_answer, see_other
 from bff.endpoints.client_hint import client_hint, coarse_network
-from bff.endpoints.cookies import Cookie, CookieNames, Header, read_cookies
+from bff.endpoints.cookies import Cookie, CookieNames, Header, read_cookies, slot_suffix
 from bff.endpoints.current_session import browser_hash, hash_of_browser, new_browser_cookie, seal_session_cookie
 from bff.endpoints.landing import LANDING
 from bff.endpoints.login import SignInStart, read_form, require_navigation, require_our_provider
@@ -33,16 +33,20 @@ from bff.flows.authorization_code import (
     NotSignedIn,
     SignedIn,
     SignedOutMeanwhile,
+    StillSignedIn,
 )
 from bff.oidc.authorization import AuthorizationError, Bare, Code, Malformed, read_authorization_response
 from bff.proxy.client_address import TrustedProxies
 from bff.session.login_transaction import (
     LoginTransaction,
+    SignInIntent,
     StateExpired,
     StateInvalid,
     StateOk,
     open_transaction,
     read_state,
+    slot_of,
+    with_intent,
 )
 from bff.session.sealing import KeyRing
 from bff.session.store import SessionStore
@@ -72,7 +76,7 @@ class Callback:
             case Bare(iss):
                 require_our_provider(iss, self.start.rules.issuer)
                 # Okta's self-registration guide has admins point the Initiate login URI here.
-                return await self.start.redirect(request, None)
+                return self.start.to_get({}) if posted else await self.start.initiate(request, {})
             case Malformed(reason):
                 raise InvalidRequest(f"The answer of the provider is malformed: {reason}.")
             case AuthorizationError(state=None):
@@ -85,20 +89,24 @@ class Callback:
         match read_state(provider_answer.state or "", self.ring, now=self.clock(), lifetime=lifetime):
             case StateInvalid():
                 raise SignInStateInvalid
-            case StateExpired(transaction_id):
-                return await self._late(request, transaction_id, SignInExpired())
-            case StateOk(transaction_id):
-                return await self._redeem(request, provider_answer, transaction_id)
+            case StateExpired(transaction_id, intent):
+                kept = self._kept(request.scope["headers"], transaction_id)
+                return await self._late(request, transaction_id, kept, intent, SignInExpired())
+            case StateOk(transaction_id, intent):
+                return await self._redeem(request, provider_answer, transaction_id, intent)
             case reading:
                 assert_never(reading)
 
     async def _redeem(
-        self, request: Request, provider_answer: Code | AuthorizationError, transaction_id: str
+        self, request: Request, provider_answer: Code | AuthorizationError, transaction_id: str, intent: SignInIntent
     ) -> Response:
-        headers = request.scope["headers"]
-        transaction = self._transaction(headers, transaction_id)
-        if transaction is None:
-            return await self._late(request, transaction_id, SignInStateInvalid())
+        kept = self._kept(request.scope["headers"], transaction_id)
+        if kept is None or kept.id != transaction_id:
+            again = kept is not None and isinstance(provider_answer, Code)
+            if kept is not None and not again and intent.options.silent:
+                return self._onward(request, intent.return_to, [])  # the answer to a check that shows nothing
+            return await self._late(request, transaction_id, kept, intent, SignInStateInvalid(), again=again)
+        transaction = with_intent(kept, intent)
 
         browser_cookies: list[Header] = []
         browser = self._browser(request, transaction)
@@ -122,24 +130,27 @@ class Callback:
             case SignedIn(session_id, _, return_to):
                 session_cookie = self.names.set_session(seal_session_cookie(session_id, self.ring))
                 return self._onward(request, return_to, [session_cookie, *browser_cookies, spent])
-            case NotSignedIn(return_to):
+            case NotSignedIn(return_to) | StillSignedIn(return_to):
                 return self._onward(request, return_to, [spent])
-            case AlreadyUsed(return_to):
-                return await self._late(request, transaction_id, SignInStateInvalid(), return_to)
-            case SignedOutMeanwhile(return_to):
-                return await self._again(request, transaction, spent)
+            case AlreadyUsed():
+                return await self._late(request, transaction_id, kept, intent, SignInStateInvalid())
+            case SignedOutMeanwhile():
+                return await self._again(request, intent, transaction.browser, [spent])
             case _:
                 assert_never(outcome)
 
-    async def _again(self, request: Request, transaction: LoginTransaction, spent: Header) -> Response:
+    async def _again(
+        self, request: Request, intent: SignInIntent, browser: str | None, cookies: list[Header]
+    ) -> Response:
         """Begins afresh without a word; not for ever."""
-        if transaction.restarts < RESTARTS:
+        if intent.restarts < RESTARTS:
             response = await self.start.redirect(
                 request,
-                transaction.return_to,
-                transaction.options,
-                restarts=transaction.restarts + 1,
-                browser=transaction.browser,
+                intent.return_to,
+                intent.options,
+                restarts=intent.restarts + 1,
+                cross_site=intent.cross_site,
+                browser=browser,
             )
         else:
             landing = self.start.rules.landing_path
@@ -147,10 +158,10 @@ class Callback:
                 SignInRefused(),
                 request,
                 landing_path=landing,
-                return_to=transaction.return_to,
-                options=transaction.options,
+                return_to=intent.return_to,
+                options=intent.options,
             )
-        response.raw_headers.append(spent)
+        response.raw_headers.extend(cookies)
         return response
 
     def _browser(self, request: Request, transaction: LoginTransaction | None) -> str | None:
@@ -161,7 +172,8 @@ class Callback:
         return browser
 
     def _spent(self, transaction_id: str) -> Header:
-        return self.names.clear_login(transaction_id, form_post=self.start.rules.form_post)
+        suffix = slot_suffix(slot_of(transaction_id))
+        return self.names.clear_login(suffix, form_post=self.start.rules.form_post)
 
     def _onward(self, request: Request, return_to: str, cookies: list[Header]) -> Response:
         """After a form of the provider's page the Strict cookie is not sent: the landing page makes it one step ours.
@@ -177,29 +189,43 @@ class Callback:
         address = self.trusted_proxies.client_address(peer[0] if peer else None, headers)
         return Client(client_hint(headers), coarse_network(address))
 
-    def _transaction(self, headers: list[Header], transaction_id: str) -> LoginTransaction | None:
-        match read_cookies(headers, self.names.login(transaction_id)):
+    def _kept(self, headers: list[Header], transaction_id: str) -> LoginTransaction | None:
+        """The sign-in that the cookie of this one's slot holds: this one, or a newer one that took the slot."""
+        slot = slot_of(transaction_id)
+        match read_cookies(headers, self.names.login(slot_suffix(slot))):
             case Cookie(value):
-                opened = open_transaction(value, transaction_id, self.ring)
+                opened = open_transaction(value, slot, self.ring)
                 return opened if isinstance(opened, LoginTransaction) else None
             case _:
                 return None
 
     async def _late(
-        self, request: Request, transaction_id: str, otherwise: BffError, return_to: str | None = None
+        self,
+        request: Request,
+        transaction_id: str,
+        kept: LoginTransaction | None,
+        intent: SignInIntent,
+        otherwise: BffError,
+        *,
+        again: bool = False,
     ) -> Response:
-        """A reload, the back button or a second tab: whoever is signed in already is sent on, not shown an error."""
-        headers = request.scope["headers"]
-        transaction = self._transaction(headers, transaction_id)
-        if return_to is None and transaction is not None:
-            return_to = transaction.return_to
-        browser = self._browser(request, transaction)
-        spent = self._spent(transaction_id)
+        """A reload, the back button or a second tab: whoever is signed in already is sent on, not shown an error.
+
+        `kept` is what the cookie of this sign-in's slot holds. One of a newer sign-in is left alone; with `again`, the
+        one that lost its cookie to it begins afresh.
+        """
+        own = kept is None or kept.id == transaction_id
+        spent = [self._spent(transaction_id)] if own else []
+        browser = self._browser(request, kept)
         landing = self.start.rules.landing_path
         if browser is not None and await self.store.find("browser", browser):
-            return self._onward(request, return_to or landing, [spent])
-        response = error_answer(otherwise, request, landing_path=landing, return_to=return_to)
-        response.raw_headers.append(spent)
+            return self._onward(request, intent.return_to, spent)
+        if again:
+            return await self._again(request, intent, browser, spent)
+        response = error_answer(
+            otherwise, request, landing_path=landing, return_to=intent.return_to, options=intent.options
+        )
+        response.raw_headers.extend(spent)
         return response
 
 

@@ -1,9 +1,10 @@
 """Cookies on the wire: read from the raw header bytes, written with every attribute spelled out.
 
-Four cookies are ours. `session` holds a sealed id (Strict). `login-<id>`, one for each sign-in under way, holds the
-sealed transaction (Lax, because the provider sends the browser back across sites). `browser` is random and authorises
-nothing (Lax); login and callback find this browser's session by it, as the Strict cookie is not sent there.
-`attempts` counts the sign-ins of the last minute (Lax).
+Four kinds of cookies are ours. `session` holds a sealed id (Strict). `login-<slot>`, one for each sign-in under way,
+holds the sealed transaction (Lax, because the provider sends the browser back across sites); there are 16 such names,
+so whoever makes a browser begin a thousand sign-ins fills 16 small cookies. `browser` is random and authorises nothing
+(Lax); login and callback find this browser's session by it, as the Strict cookie is not sent there. `attempts` counts
+the sign-ins of the last minute (Lax). All of them together stay below `ALL_COOKIES_BYTES`.
 
 A framework's cookie parser would not do: it trims more than RFC 6265 does (a name after a NEL or NBSP byte becomes
 ours), it unquotes, and of two cookies it silently believes the last. Here the name is compared byte for byte, and a
@@ -11,19 +12,20 @@ request that carries one of our names twice is refused by whoever asked for it.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
 Header: TypeAlias = tuple[bytes, bytes]
 
 VALUE_LIMIT: Final = 4096  # bytes; browsers keep no larger cookie (RFC 6265bis section 5.7)
-LOGIN_COOKIES: Final = 5
-LOGIN_COOKIES_BYTES: Final = 6144  # together; a Cookie line of more than 8 KiB is refused by nginx as it is shipped
+# What all of ours may take of one Cookie line, names and separators included. Servers refuse a line of more than 8 KiB
+# (nginx as it is shipped: 400), and the application behind us has cookies of its own.
+ALL_COOKIES_BYTES: Final = 4096
 BROWSER_LIFETIME: Final = 400 * 86400  # seconds; the longest that browsers honour
 
 _VALUE: Final = re.compile(rb"[A-Za-z0-9_.-]+")
-_LOGIN_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
+_LOGIN_SUFFIX: Final = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,11 @@ def read_cookies(headers: Iterable[Header], name: str) -> CookieReading:
             return Repeated()
 
 
+def slot_suffix(slot: int) -> str:
+    """What follows `login-` in the name of a slot's cookie: one hex digit."""
+    return f"{slot:x}"
+
+
 @dataclass(frozen=True, slots=True)
 class CookieNames:
     """What our cookies are called.
@@ -101,11 +108,15 @@ class CookieNames:
     def sign_out(self) -> str:
         return f"{self._prefix}sign-out"
 
-    def login(self, transaction_id: str) -> str:
-        """Raises ValueError for an id that could not be part of a cookie's name."""
-        if not _LOGIN_ID.fullmatch(transaction_id):
-            raise ValueError("not the id of a sign-in")
-        return f"{self._prefix}login-{transaction_id}"
+    def login(self, suffix: str) -> str:
+        """Raises ValueError for what could not be part of a cookie's name."""
+        if not _LOGIN_SUFFIX.fullmatch(suffix):
+            raise ValueError("not the name of a login cookie")
+        return f"{self.login_prefix}{suffix}"
+
+    @property
+    def login_prefix(self) -> str:
+        return f"{self._prefix}login-"
 
     def set_session(self, value: str) -> Header:
         """No Max-Age: it goes when the browser goes, and until then the server's own limits decide, not its clock."""
@@ -131,12 +142,23 @@ class CookieNames:
     def clear_sign_out(self) -> Header:
         return self._set(self.sign_out, "", "Strict", max_age=0)
 
-    def set_login(self, transaction_id: str, value: str, *, lifetime: int, form_post: bool = False) -> Header:
+    def set_login(self, suffix: str, value: str, *, lifetime: int, form_post: bool = False) -> Header:
         """`lifetime` in seconds. In form_post mode the provider's answer is a cross-site POST, which Lax would miss."""
-        return self._set(self.login(transaction_id), value, "None" if form_post else "Lax", max_age=lifetime)
+        return self._set(self.login(suffix), value, "None" if form_post else "Lax", max_age=lifetime)
 
-    def clear_login(self, transaction_id: str, *, form_post: bool = False) -> Header:
-        return self._set(self.login(transaction_id), "", "None" if form_post else "Lax", max_age=0)
+    def clear_login(self, suffix: str, *, form_post: bool = False) -> Header:
+        return self._set(self.login(suffix), "", "None" if form_post else "Lax", max_age=0)
+
+    def clear_sign_ins(self, headers: Iterable[Header]) -> list[Header]:
+        """Deletes every login cookie that the request carries, whoever wrote it, and the count of attempts.
+
+        The session cookie and its companion stay: they are small, and without them somebody would be signed out.
+        """
+        carried = {name.decode("latin-1") for name, _ in _pairs(headers)}
+        prefix = self.login_prefix
+        ours = {name for name in carried if name.startswith(prefix) and _LOGIN_SUFFIX.fullmatch(name[len(prefix) :])}
+        ours |= carried & {self.attempts}
+        return [self._set(name, "", "Lax", max_age=0) for name in sorted(ours)]
 
     def _set(self, name: str, value: str, same_site: str, max_age: int | None = None) -> Header:
         """Raises ValueError for a value that we could not read back."""
@@ -150,44 +172,14 @@ class CookieNames:
         return b"set-cookie", "; ".join(parts).encode("ascii")
 
 
-@dataclass(frozen=True, slots=True)
-class LoginCookie:
-    """A login cookie that a request carries. `value` is None when it came twice or cannot be one of ours."""
-
-    transaction_id: str
-    value: str | None = field(repr=False)
-    size: int  # bytes of name and value
-
-
-def login_cookies(headers: Iterable[Header], names: CookieNames) -> list[LoginCookie]:
-    """Every login cookie of the request, one for each id, in the order they came."""
-    prefix = names.login("x")[:-1]
-    found: dict[str, LoginCookie] = {}
+def login_cookies(headers: Iterable[Header], names: CookieNames) -> dict[str, str | None]:
+    """Every login cookie of the request by what follows the prefix in its name; None for a value that came twice or
+    that cannot be ours."""
+    prefix = names.login_prefix
+    found: dict[str, str | None] = {}
     for raw_name, raw_value in _pairs(headers):
         name = raw_name.decode("latin-1")
-        transaction_id = name.removeprefix(prefix)
-        if not name.startswith(prefix) or not _LOGIN_ID.fullmatch(transaction_id):
-            continue
-        value = raw_value.decode("ascii") if _is_ours(raw_value) and transaction_id not in found else None
-        found[transaction_id] = LoginCookie(transaction_id, value, len(name) + len(raw_value))
-    return list(found.values())
-
-
-def surplus_login_cookies(dated: Sequence[tuple[LoginCookie, float | None]], *, size_of_new: int) -> list[str]:
-    """The ids to clear before one more login cookie of `size_of_new` bytes is set.
-
-    `dated` pairs each cookie with the `started_at` sealed in it, None where it does not open or is past its time: those
-    go first, then the oldest, until five remain with the new one and all fit into `LOGIN_COOKIES_BYTES`.
-    """
-    surplus = [cookie.transaction_id for cookie, started_at in dated if started_at is None]
-    count, size = 1, size_of_new
-    newest_first = sorted(
-        ((started_at, cookie) for cookie, started_at in dated if started_at is not None),
-        key=lambda entry: entry[0],
-        reverse=True,
-    )
-    for _, cookie in newest_first:
-        count, size = count + 1, size + cookie.size
-        if count > LOGIN_COOKIES or size > LOGIN_COOKIES_BYTES:
-            surplus.append(cookie.transaction_id)
-    return surplus
+        suffix = name.removeprefix(prefix)
+        if name.startswith(prefix) and _LOGIN_SUFFIX.fullmatch(suffix):
+            found[suffix] = raw_value.decode("ascii") if _is_ours(raw_value) and suffix not in found else None
+    return found

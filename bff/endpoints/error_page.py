@@ -66,6 +66,12 @@ _ADVICE: Final[dict[str, _Advice]] = {
         "Wait a moment, then try again.",
         "sign in",
     ),
+    "headers_too_large": _Advice(
+        "The browser sent more cookies or headers than the service reads. Cookies of sign-ins that were under way have "
+        "been deleted; you have not been signed out.",
+        "Try again. If it happens once more, delete this site's cookies in your browser.",
+        "home",
+    ),
     "route_not_found": _Advice("This address leads nowhere.", "Check the address, or go to the start page.", "home"),
     "csrf_required": _Advice(
         "This address is meant for the application itself, not for opening directly.", "Go to the start page.", "home"

@@ -32,8 +32,9 @@ from bff.endpoints.cookies import CookieNames, Header
 from bff.endpoints.csrf import judge_csrf
 from bff.endpoints.current_session import Anonymous, KeyRemoved, OpenedCookies, Refused, SignedIn
 from bff.endpoints.guard import judge_path
-from bff.endpoints.landing import LANDING, came_from_outside
+from bff.endpoints.landing import LANDING
 from bff.endpoints.problem_details import error_response
+from bff.endpoints.same_site_step import came_from_outside
 from bff.errors import AllowedByNow, BffError, CsrfRequired, InvalidRequest, RouteNotFound, SignInRequired
 from bff.flows.refresh_token import RefreshTokenFlow
 from bff.proxy.client_address import TrustedProxies

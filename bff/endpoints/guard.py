@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bff import tracing
 from bff.endpoints.answers import tell_error
-from bff.endpoints.cookies import Header
+from bff.endpoints.cookies import CookieNames, Header
 from bff.endpoints.http_protocol import HEADERS_FINAL
 from bff.endpoints.problem_details import error_response, problem_response
 from bff.errors import BffError, HeadersTooLarge, InvalidRequest, LengthRequired, MethodNotAllowed, TargetTooLong
@@ -115,9 +115,13 @@ def _judge_headers(headers: Sequence[Header]) -> Refusal | None:
 class Guard:
     """Plain ASGI around the whole application; the lifespan passes through."""
 
-    def __init__(self, app: ASGIApp, *, landing_path: str | None = None) -> None:
-        """A navigation is refused with a page that leads to `landing_path`; without one all get problem JSON."""
-        self._app, self._landing_path = app, landing_path
+    def __init__(self, app: ASGIApp, *, landing_path: str | None = None, names: CookieNames | None = None) -> None:
+        """A navigation is refused with a page that leads to `landing_path`; without one all get problem JSON.
+
+        With `names`, headers that are too large cost the browser the cookies of its sign-ins under way: it could not
+        get rid of them itself, and every page would be refused until they expire.
+        """
+        self._app, self._landing_path, self._names = app, landing_path, names
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
@@ -133,11 +137,20 @@ class Guard:
         if refusal is None:
             await self._app(scope if headers_final else {**scope, "headers": headers}, receive, send)
             return
-        await refuse(refusal, scope, send, close=True, landing_path=self._landing_path)
+        cleared = self._names.clear_sign_ins(headers) if self._names and isinstance(refusal, HeadersTooLarge) else []
+        if cleared:
+            refusal = HeadersTooLarge("The cookies of sign-ins under way were deleted; sessions were not. Try again.")
+        await refuse(refusal, scope, send, close=True, landing_path=self._landing_path, cookies=cleared)
 
 
 async def refuse(
-    error: BffError, scope: Scope, send: Send, *, close: bool = False, landing_path: str | None = None
+    error: BffError,
+    scope: Scope,
+    send: Send,
+    *,
+    close: bool = False,
+    landing_path: str | None = None,
+    cookies: Sequence[Header] = (),
 ) -> None:
     """Answers with problem JSON, a WebSocket handshake too; a navigation with a page if there is a `landing_path`.
 
@@ -150,6 +163,7 @@ async def refuse(
     else:
         asked = scope["headers"]
         status, headers, body = error_response(error, asked, correlation_id=reference, landing_path=landing_path)
+    headers = [*headers, *cookies]
     if close:
         headers = [*headers, (b"connection", b"close")]
     if scope["type"] == "websocket":

@@ -1,18 +1,29 @@
 """`GET|POST /auth/login`: begins a sign-in. It is also Okta's *Initiate login URI* (OIDC Core section 4)."""
 
 import logging
+import secrets
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from urllib.parse import parse_qsl, urlsplit
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import count
+from typing import Final
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from fastapi import APIRouter, Request, Response
 
 from bff import metrics
 from bff.endpoints.answers import error_answer, see_other
-from bff.endpoints.cookies import CookieNames, Header, login_cookies, surplus_login_cookies
-from bff.endpoints.current_session import browser_hash, hash_of_browser, new_browser_cookie
+from bff.endpoints.cookies import CookieNames, Header, login_cookies, slot_suffix
+from bff.endpoints.current_session import (
+    SignedIn,
+    browser_hash,
+    hash_of_browser,
+    new_browser_cookie,
+    read_session_id,
+)
+from bff.endpoints.login_hint import open_login_hint, seal_login_hint
 from bff.endpoints.request_body import read_body
+from bff.endpoints.same_site_step import came_from_outside, same_site_step
 from bff.endpoints.sign_in_attempts import SignInAttempts
 from bff.endpoints.sign_in_options import PARAMETERS, options_from
 from bff.errors import (
@@ -21,18 +32,32 @@ from bff.errors import (
     ProviderUnavailable,
     SignInFailed,
     SignInLoop,
+    StoreUnavailable,
     UnsupportedMediaType,
 )
 from bff.flows.authorization_request import AuthorizationRequests
 from bff.oidc.authorization import PLAIN, SignInOptions
-from bff.session.login_transaction import LoginTransaction, open_transaction, seal_transaction
+from bff.session.login_transaction import (
+    SLOTS,
+    LoginTransaction,
+    SignInIntent,
+    fits_into_state,
+    open_transaction,
+    seal_transaction,
+)
 from bff.session.return_to import safe_return_to
 from bff.session.sealing import KeyRing
+from bff.session.session import fingerprint
+from bff.session.store import SessionStore
 
 logger = logging.getLogger(__name__)
 
-FORM_LIMIT = 8192  # bytes
-KNOWN = PARAMETERS | {"return_to", "iss", "target_link_uri"}
+LOGIN: Final = "/auth/login"
+FORM_LIMIT: Final = 8192  # bytes
+# `sealed_hint` and `begun` are what we write ourselves into an address of ours.
+KNOWN: Final = PARAMETERS | {"return_to", "iss", "target_link_uri", "sealed_hint", "begun"}
+ELSEWHERE: Final = "elsewhere"
+SLOT_SUFFIXES: Final = frozenset(slot_suffix(slot) for slot in range(SLOTS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,43 +81,61 @@ class SignInStart:
     def __init__(
         self,
         requests: AuthorizationRequests,
+        store: SessionStore,
         ring: KeyRing,
         names: CookieNames,
         rules: LoginRules,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._requests, self._ring, self._names, self.rules, self._clock = requests, ring, names, rules, clock
+        self._requests, self._store, self._ring, self._names = requests, store, ring, names
+        self.rules, self._clock = rules, clock
+        # Ten tabs that are restored at once all come without login cookies. Taken in turn, their slots differ.
+        self._turn = count(secrets.randbelow(SLOTS))
 
     async def redirect(
         self,
         request: Request,
         return_to: str | None,
         options: SignInOptions = PLAIN,
+        *,
         restarts: int = 0,
+        cross_site: bool = False,
         browser: str | None = None,
     ) -> Response:
         """Raises NavigationRequired for a fetch, a frame or a prefetch: those must not leave login state behind.
 
         While the provider is away the answer is a page whose link still leads to where the person wanted to go; a
         silent check goes on there at once. `browser` is this browser's hash where the request could not bring it.
+        `cross_site`: another site began it, though this request may not show that any more.
         """
         headers: Sequence[Header] = request.scope["headers"]
         require_navigation(headers)
         rules = self.rules
-        back = safe_return_to(
-            return_to,
-            fallback=rules.landing_path,
-            public_url=rules.public_url,
-            callback_path=rules.callback_path,
-        )
-        attempts = SignInAttempts(headers, self._ring, self._names, self._clock())
+        back = self._safe_return_to(return_to)
+        outside = came_from_outside(headers)
+        attempts = SignInAttempts(headers, self._ring, self._names, self._clock(), cross_site=outside or cross_site)
         if attempts.wait is not None:
             metrics.SIGN_IN.labels(outcome="loop").inc()
             loop = SignInLoop(retry_after=attempts.wait)
             return error_answer(loop, request, landing_path=rules.landing_path, return_to=back, options=options)
         browser, cookies = self._browser(request, browser, attempts)
+        intent = SignInIntent(
+            return_to=back,
+            prompt=options.prompt,
+            max_age=options.max_age,
+            acr_values=options.acr_values,
+            idp=options.idp,
+            restarts=restarts,
+            cross_site=outside or cross_site,
+            current_session=self._shown_session(headers) if cross_site else None,
+        )
+        if not fits_into_state(intent):
+            intent = replace(intent, return_to=rules.landing_path)
+        carried = login_cookies(headers, self._names)
         try:
-            begun = await self._requests.begin(return_to=back, options=options, restarts=restarts, browser=browser)
+            begun = await self._requests.begin(
+                intent=intent, options=options, browser=browser, slot=self._free_slot(carried)
+            )
         except (ProviderUnavailable, SignInFailed) as error:
             if options.silent:
                 return see_other(back, cookies)
@@ -100,10 +143,65 @@ class SignInStart:
         transaction = begun.transaction
         sealed = seal_transaction(transaction, self._ring)
         lifetime, form_post = rules.login_lifetime, rules.form_post
-        cookies.append(self._names.set_login(transaction.id, sealed, lifetime=lifetime, form_post=form_post))
-        size = len(self._names.login(transaction.id)) + len(sealed)
-        cookies += [self._names.clear_login(old) for old in self._surplus(headers, transaction, size)]
+        cookies.append(
+            self._names.set_login(slot_suffix(transaction.slot), sealed, lifetime=lifetime, form_post=form_post)
+        )
+        # An earlier version gave each sign-in a name of its own.
+        cookies += [self._names.clear_login(suffix) for suffix in carried if suffix not in SLOT_SUFFIXES]
         return see_other(begun.url, cookies)
+
+    async def initiate(self, request: Request, parameters: Mapping[str, str]) -> Response:
+        """`GET /auth/login`. Third-party initiated or not, the flow is our own and fresh: nothing of the request is
+        believed but where to go afterwards, by the strict rule, and whom the provider should ask for."""
+        require_our_provider(parameters.get("iss"), self.rules.issuer)
+        headers: Sequence[Header] = request.scope["headers"]
+        require_navigation(headers)
+        hint = open_login_hint(parameters.get("sealed_hint", ""), self._ring, self._clock())
+        options = self._options({"login_hint": hint, **parameters} if hint else parameters)
+        if came_from_outside(headers) and await self._may_be_signed_in(headers):
+            # From our own site the browser shows its session, so that this sign-in need not replace it.
+            return same_site_step(self._own_address(parameters, options, begun=ELSEWHERE))
+        return await self.redirect(
+            request, _wanted(parameters), options, cross_site=parameters.get("begun") == ELSEWHERE
+        )
+
+    def to_get(self, parameters: Mapping[str, str]) -> Response:
+        """`POST /auth/login`, which is another site's form: it comes without our Lax cookies, so neither the limit of
+        sign-ins nor the loop guard would see the former ones. The GET that follows brings them."""
+        require_our_provider(parameters.get("iss"), self.rules.issuer)
+        return see_other(self._own_address(parameters, self._options(parameters)))
+
+    def _own_address(self, parameters: Mapping[str, str], options: SignInOptions, **more: str) -> str:
+        asked = {**options.parameters(), "return_to": self._safe_return_to(_wanted(parameters)), **more}
+        if (hint := asked.pop("login_hint", None)) is not None:
+            asked["sealed_hint"] = seal_login_hint(hint, self._ring, self._clock())
+        return f"{LOGIN}?{urlencode(asked)}"
+
+    def _options(self, parameters: Mapping[str, str]) -> SignInOptions:
+        rules = self.rules
+        return options_from(parameters, prompts=rules.prompts, acr_values=rules.acr_values, idps=rules.idps)
+
+    def _safe_return_to(self, wanted: str | None) -> str:
+        rules = self.rules
+        return safe_return_to(
+            wanted, fallback=rules.landing_path, public_url=rules.public_url, callback_path=rules.callback_path
+        )
+
+    async def _may_be_signed_in(self, headers: Sequence[Header]) -> bool:
+        browser = browser_hash(headers, self._names)
+        if browser is None:
+            return False
+        try:
+            return bool(await self._store.find("browser", browser))
+        except StoreUnavailable:
+            return False
+
+    def _shown_session(self, headers: Sequence[Header]) -> str | None:
+        match read_session_id(headers, self._ring, self._names):
+            case SignedIn(session_id):
+                return fingerprint(session_id.key)
+            case _:
+                return None
 
     def _browser(
         self, request: Request, browser: str | None, attempts: SignInAttempts
@@ -111,22 +209,25 @@ class SignInStart:
         """Which browser this is, and the cookies that it keeps from now on."""
         browser = browser_hash(request.scope["headers"], self._names) or browser
         if browser is not None:
-            return browser, [attempts.one_more()]
+            # A form of the provider's page comes without our Lax cookies: what they count must not be overwritten.
+            return browser, [] if request.method == "POST" else [attempts.one_more()]
         if request.method == "POST":
-            # Another site's form comes without our Lax cookies: they may be there, and must not be overwritten.
             return None, []
         value = new_browser_cookie()
         return hash_of_browser(value), [attempts.one_more(), self._names.set_browser(value)]
 
-    def _surplus(self, headers: Sequence[Header], new: LoginTransaction, size_of_new: int) -> list[str]:
-        dated = []
-        for cookie in login_cookies(headers, self._names):
-            opened = cookie.value and open_transaction(cookie.value, cookie.transaction_id, self._ring)
-            started_at = opened.started_at if isinstance(opened, LoginTransaction) else None
-            if started_at is not None and started_at + self.rules.login_lifetime < new.started_at:
-                started_at = None
-            dated.append((cookie, started_at))
-        return surplus_login_cookies(dated, size_of_new=size_of_new)
+    def _free_slot(self, carried: Mapping[str, str | None]) -> int:
+        """The next slot whose cookie this browser does not have or does not need; else the one of the oldest."""
+        first = next(self._turn)
+        slots = [(first + each) % SLOTS for each in range(SLOTS)]
+        return min(slots, key=lambda slot: self._started_at(slot, carried.get(slot_suffix(slot))))
+
+    def _started_at(self, slot: int, value: str | None) -> float:
+        """When the sign-in in that slot began; 0 where there is none that could still be finished."""
+        opened = open_transaction(value, slot, self._ring) if value else None
+        if not isinstance(opened, LoginTransaction):
+            return 0.0
+        return opened.started_at if opened.started_at + self.rules.login_lifetime >= self._clock() else 0.0
 
 
 def require_navigation(headers: Sequence[Header]) -> None:
@@ -151,25 +252,20 @@ def require_our_provider(iss: str | None, issuer: str) -> None:
 def login_router(start: SignInStart) -> APIRouter:
     router = APIRouter()
 
-    async def begin(request: Request, encoded: bytes) -> Response:
-        parameters = _parameters(encoded)
-        require_our_provider(parameters.get("iss"), start.rules.issuer)
-        # Third-party initiated or not, the flow is our own and fresh: nothing of the request is believed but where to
-        # go afterwards, by the strict rule, and whom the provider should ask for.
-        return_to = parameters.get("return_to", parameters.get("target_link_uri"))
-        rules = start.rules
-        options = options_from(parameters, prompts=rules.prompts, acr_values=rules.acr_values, idps=rules.idps)
-        return await start.redirect(request, return_to, options)
-
-    @router.get("/auth/login")
+    @router.get(LOGIN)
     async def by_get(request: Request) -> Response:
-        return await begin(request, request.scope["query_string"])
+        return await start.initiate(request, _parameters(request.scope["query_string"]))
 
-    @router.post("/auth/login")
+    @router.post(LOGIN)
     async def by_post(request: Request) -> Response:
-        return await begin(request, await read_form(request))
+        require_navigation(request.scope["headers"])
+        return start.to_get(_parameters(await read_form(request)))
 
     return router
+
+
+def _wanted(parameters: Mapping[str, str]) -> str | None:
+    return parameters.get("return_to", parameters.get("target_link_uri"))
 
 
 async def read_form(request: Request) -> bytes:

@@ -1,6 +1,6 @@
 """Errors on the wire: RFC 9457 problem JSON for a fetch, a readable page for a navigation. The only place that decides.
 
-No answer made here sets or clears a cookie: an error ends nobody's session.
+No answer made here sets or clears a cookie: an error ends no session. (The guard adds what a 431 deletes.)
 """
 
 import json

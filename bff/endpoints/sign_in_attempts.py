@@ -5,6 +5,9 @@ sign in whenever something fails would get there within seconds. Nothing is kept
 browser that forgets the cookie forgets the login cookies too, and then no sign-in comes back to be begun again.
 
 Sign-ins that succeed count as well: in the commonest loop each one does, and the page sends the person back.
+
+Sign-ins that another site began are counted apart. They can go round in circles too, but a hostile page that sends its
+visitors here again and again must not use up what our own pages need.
 """
 
 import struct
@@ -14,18 +17,26 @@ from typing import Final
 from bff.endpoints.cookies import Cookie, CookieNames, Header, read_cookies
 from bff.session.sealing import KeyRing, Opened
 
-PURPOSE: Final = "sign-in-attempts"
-LIMIT: Final = 10  # sign-ins begun
+PURPOSE: Final = "sign-in-attempts-2"
+LIMIT: Final = 10  # sign-ins begun, of each kind
 WINDOW: Final = 60  # seconds
+LONGEST: Final = 1 + 2 * LIMIT * 4  # bytes before sealing
 
 
 class SignInAttempts:
-    """The times, in whole seconds since the epoch, at which this browser was sent to the provider."""
+    """The times, in whole seconds since the epoch, at which this browser was sent to the provider.
 
-    def __init__(self, headers: Sequence[Header], ring: KeyRing, names: CookieNames, now: float) -> None:
+    `cross_site`: whether another site began the sign-in that is asked about.
+    """
+
+    def __init__(
+        self, headers: Sequence[Header], ring: KeyRing, names: CookieNames, now: float, *, cross_site: bool = False
+    ) -> None:
         self._ring, self._names, self._now = ring, names, int(now)
         # One dated ahead was written by a replica whose clock is fast: it counts, and leaves a little later.
-        self._times = [at for at in _read(headers, ring, names) if at > self._now - WINDOW]
+        own, others = ([at for at in times if at > self._now - WINDOW] for times in _read(headers, ring, names))
+        self._times, self._other_times = (others, own) if cross_site else (own, others)
+        self._cross_site = cross_site
 
     @property
     def wait(self) -> int | None:
@@ -36,14 +47,17 @@ class SignInAttempts:
 
     def one_more(self) -> Header:
         """The cookie that counts the one that begins now."""
-        times = [*self._times, self._now][-LIMIT:]
-        value = self._ring.seal_text(PURPOSE, struct.pack(f">{len(times)}Q", *times))
-        return self._names.set_attempts(value, lifetime=WINDOW)
+        counted, kept = [*self._times, self._now][-LIMIT:], self._other_times[-LIMIT:]
+        own, others = (kept, counted) if self._cross_site else (counted, kept)
+        plaintext = struct.pack(f">B{len(own) + len(others)}I", len(own), *own, *others)
+        return self._names.set_attempts(self._ring.seal_text(PURPOSE, plaintext), lifetime=WINDOW)
 
 
-def _read(headers: Sequence[Header], ring: KeyRing, names: CookieNames) -> tuple[int, ...]:
+def _read(headers: Sequence[Header], ring: KeyRing, names: CookieNames) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The times of our own sign-ins, and of those that other sites began."""
     cookie = read_cookies(headers, names.attempts)
     opened = ring.open_text(PURPOSE, cookie.value) if isinstance(cookie, Cookie) else None
-    if not isinstance(opened, Opened) or len(opened.plaintext) % 8:
-        return ()
-    return struct.unpack(f">{len(opened.plaintext) // 8}Q", opened.plaintext)
+    if not isinstance(opened, Opened) or len(opened.plaintext) % 4 != 1:
+        return (), ()
+    own, *times = struct.unpack(f">B{len(opened.plaintext) // 4}I", opened.plaintext)
+    return tuple(times[:own]), tuple(times[own:])

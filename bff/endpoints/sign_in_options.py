@@ -3,11 +3,11 @@
 from collections.abc import Collection, Mapping
 from typing import Final
 
+from bff.endpoints.login_hint import LIMIT as HINT_LIMIT
 from bff.errors import InvalidRequest
 from bff.oidc.authorization import SignInOptions
 
 PARAMETERS: Final = frozenset({"prompt", "max_age", "acr_values", "login_hint", "idp"})
-HINT_LIMIT: Final = 254  # characters; what an e-mail address may have
 MAX_AGE_DIGITS: Final = 9
 
 

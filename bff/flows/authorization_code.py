@@ -25,7 +25,7 @@ from bff.oidc.dpop import dpop_thumbprint, new_dpop_key
 from bff.oidc.id_token import IdTokenClaims, IdTokenRefused
 from bff.oidc.provider import OpenIDProvider
 from bff.oidc.token import Denied, Granted, NoAnswer, Postponed, TokenResponse
-from bff.session.login_transaction import LoginTransaction
+from bff.session.login_transaction import LoginTransaction, provider_fingerprint
 from bff.session.sealing import new_session_id
 from bff.session.session import Session, SessionId, User
 from bff.session.store import SessionStore
@@ -73,6 +73,13 @@ class NotSignedIn:
 
 
 @dataclass(frozen=True, slots=True)
+class StillSignedIn:
+    """Another site began this sign-in, and it brought nothing new: the session that was there goes on."""
+
+    return_to: str
+
+
+@dataclass(frozen=True, slots=True)
 class Client:
     """Whose browser this is, told to its owner: a coarse hint, and the network it came from."""
 
@@ -97,14 +104,15 @@ class AuthorizationCodeFlow:
 
     async def finish(
         self, answer: Code | AuthorizationError, transaction: LoginTransaction, *, browser: str, client: Client
-    ) -> SignedIn | AlreadyUsed | SignedOutMeanwhile | NotSignedIn:
+    ) -> SignedIn | AlreadyUsed | SignedOutMeanwhile | NotSignedIn | StillSignedIn:
         """Turns the provider's answer into a session; `browser` is the hash of the companion cookie.
 
         The transaction is used up by whatever the answer is. Raises SignInStateInvalid, SignInRefused, NotAssigned,
         SignInFailed, ProviderUnavailable, StoreUnavailable.
         """
         metadata = await self._provider.metadata()
-        if transaction.issuer != self._rules.issuer or judge_issuer(metadata, answer.iss) is not None:
+        ours = provider_fingerprint(self._rules.issuer, self._rules.redirect_uri)
+        if transaction.provider != ours or judge_issuer(metadata, answer.iss) is not None:
             raise SignInStateInvalid("the answer is not from the provider that was asked")
         until = transaction.started_at + 86400
         if not await self._store.claim_once(f"login:{transaction.id}", until):
@@ -124,6 +132,11 @@ class AuthorizationCodeFlow:
         try:
             session_id, session = await self._session(response, transaction, dpop_key, asked_at=asked_at)
             session = replace(session, browser=browser, client=client.hint, address=client.address)
+            if await self._establish.is_there_already(session, transaction.intent.current_session):
+                # Replacing it would cut its open streams, as often as any site likes.
+                metrics.SIGN_IN.labels(outcome="still_signed_in").inc()
+                self._give_up(response)
+                return StillSignedIn(transaction.return_to)
             if await self._establish.establish(session):
                 return SignedIn(session_id, session, transaction.return_to)
         except BaseException:
@@ -136,7 +149,7 @@ class AuthorizationCodeFlow:
     async def _exchange(self, code: str, transaction: LoginTransaction, dpop_key: str | None) -> TokenResponse:
         answer = await self._provider.exchange_code(
             code,
-            redirect_uri=transaction.redirect_uri,
+            redirect_uri=self._rules.redirect_uri,
             code_verifier=transaction.code_verifier,
             dpop_key=dpop_key,
         )
@@ -168,8 +181,8 @@ class AuthorizationCodeFlow:
                 nonce=transaction.nonce,
                 access_token=response.access_token,
                 now=self._clock(),
-                max_age=transaction.max_age,
-                acr_values=transaction.acr_values,
+                max_age=transaction.options.max_age,
+                acr_values=transaction.options.acr_values,
             )
         except IdTokenRefused as refused:
             raise self._failed(f"ID token refused: {refused.detail}") from None

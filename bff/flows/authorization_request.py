@@ -17,7 +17,7 @@ from bff.oidc.metadata import ProviderMetadata
 from bff.oidc.pkce import s256_challenge
 from bff.oidc.provider import OpenIDProvider
 from bff.oidc.pushed_authorization import NotPushed, Pushed, pushed_parameters
-from bff.session.login_transaction import LoginTransaction, begin, sign_state
+from bff.session.login_transaction import LoginTransaction, SignInIntent, begin, provider_fingerprint, sign_state
 from bff.session.sealing import KeyRing
 from bff.session.store import SessionStore
 
@@ -67,15 +67,16 @@ class AuthorizationRequests:
     async def begin(
         self,
         *,
-        return_to: str,
+        intent: SignInIntent,
         options: SignInOptions = PLAIN,
-        restarts: int = 0,
         browser: str | None = None,
+        slot: int | None = None,
     ) -> SignInRequest:
         """A new sign-in. Raises ProviderUnavailable when the provider's metadata can't be had, or a push that must be
         made got no answer; SignInFailed when it was refused, or the provider can't do what the settings demand.
 
-        What the options ask for is kept in the transaction, and the ID token is judged by it.
+        What the intent asks for is kept in `state`, and the ID token is validated by it. `options` are the same and
+        `login_hint`, which is kept nowhere. `slot` is the cookie's.
         """
         metadata = await self._provider.metadata()
         if self._rules.dpop and ALGORITHM not in metadata.dpop_signing_alg_values_supported:
@@ -83,16 +84,14 @@ class AuthorizationRequests:
             raise SignInFailed
         transaction = begin(
             now=await self._now(),
-            return_to=return_to,
-            issuer=self._rules.issuer,
-            redirect_uri=self._rules.redirect_uri,
-            options=options,
-            restarts=restarts,
+            provider=provider_fingerprint(self._rules.issuer, self._rules.redirect_uri),
+            intent=intent,
             browser=browser,
+            slot=slot,
         )
         parameters = authorization_parameters(
             client_id=self._rules.client_id,
-            redirect_uri=transaction.redirect_uri,
+            redirect_uri=self._rules.redirect_uri,
             scopes=self._rules.scopes,
             state=sign_state(transaction, self._ring),
             nonce=transaction.nonce,

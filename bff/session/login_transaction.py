@@ -1,67 +1,118 @@
-"""The sign-in under way: what the callback must know again, sealed in a cookie, and the `state` that names it.
+"""The sign-in under way: what the callback must know again, sealed in a cookie and in the `state` that names it.
 
-`state` (RFC 6749 section 4.1.1) is the transaction's id, signed and dated. The transaction travels in the cookie
-`login-<id>`, sealed with that id as context, so a callback needs the state *and* the cookie of the same browser.
+The cookie `login-<slot>` holds what binds the answer to this browser: the secret behind nonce and PKCE verifier, when
+it began, and at which provider. `state` (RFC 6749 section 4.1.1) holds the transaction's id and, sealed with that id,
+what the person wanted: where to go, and what was asked of the provider. A callback needs both, of the same sign-in.
+
+There are `SLOTS` names for that cookie and its size is constant, so however many sign-ins a browser is made to begin,
+its cookies stay small. Two sign-ins that met in one slot cost the earlier one its cookie, not its destination: the
+callback sees that a newer one took the slot and begins again.
+
 Nothing is stored on the server: a sign-in may begin on one replica and end on another.
 """
 
 import hashlib
+import hmac
 import json
 import re
 import secrets
-from dataclasses import asdict, dataclass, field, fields
+import struct
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final, TypeAlias
 
 from itsdangerous import BadData, TimestampSigner
 
-from bff.oidc.authorization import PLAIN, SignInOptions
+from bff.oidc.authorization import SignInOptions
 from bff.session.sealing import KeyRing, Opened, Unreadable, decode_base64url, encode_base64url
 
-PURPOSE: Final = "login-transaction"
+PURPOSE: Final = "login-transaction-2"
+INTENT_PURPOSE: Final = "sign-in-intent"
+SLOTS: Final = 16
 # Replicas' clocks may differ: a state dated a little ahead was signed by a neighbour, not by a forger.
 CLOCK_SKEW: Final = 300  # seconds
 
-_SCHEMA: Final = 1
-# id (16 bytes) . date . HMAC-SHA256: all of it in the alphabet that Okta allows for `state`, [A-Za-z0-9,._-].
-_STATE: Final = re.compile(r"([A-Za-z0-9_-]{22})\.([A-Za-z0-9_-]{1,11})\.([A-Za-z0-9_-]{43})", re.ASCII)
+_ID_BYTES: Final = 16
+_LONGEST_INTENT: Final = 1380  # bytes; sealed they are 1890 characters
+# id | secret | started_at | provider | browser, which is all zero where it is not known
+_COOKIE: Final = struct.Struct(">16s32sd12s32s")
+_UNKNOWN_BROWSER: Final = bytes(32)
+# id (16 bytes) [. sealed intent] . date . HMAC-SHA256: all of it in the alphabet that Okta allows for `state`,
+# [A-Za-z0-9,._-].
+_STATE: Final = re.compile(
+    r"([A-Za-z0-9_-]{22})(?:\.([A-Za-z0-9_-]{1,1900}))?\.([A-Za-z0-9_-]{1,11})\.([A-Za-z0-9_-]{43})", re.ASCII
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SignInIntent:
+    """What a sign-in is for. `max_age` is in seconds.
+
+    `restarts` counts the silent new beginnings that led here, so that they can be ended. `cross_site`: another site
+    sent the browser; then `current_session` is the fingerprint of the session that it showed at the beginning.
+    """
+
+    return_to: str = "/"
+    prompt: str | None = None
+    max_age: int | None = None
+    acr_values: tuple[str, ...] = ()
+    idp: str | None = None
+    restarts: int = 0
+    cross_site: bool = False
+    current_session: str | None = None
+
+    @property
+    def options(self) -> SignInOptions:
+        """What was asked of the provider, to validate the answer by, or to ask again."""
+        return SignInOptions(self.prompt, self.max_age, self.acr_values, idp=self.idp)
 
 
 @dataclass(frozen=True, slots=True)
 class LoginTransaction:
-    """One sign-in under way. `started_at` is in seconds since the epoch, `max_age` in seconds.
+    """One sign-in under way. `started_at` is in seconds since the epoch.
 
-    `issuer` and `redirect_uri` are those of the authorization request: the answer is judged by them even if the
-    settings change meanwhile. `restarts` counts the silent new beginnings that led here, so that they can be ended.
-    `browser` is the hash of the companion cookie, which an answer by form_post comes without; None where it is not
-    known yet.
+    `provider` says which issuer was asked and where it was to answer (`provider_fingerprint`): settings may change
+    meanwhile. `browser` is the hash of the companion cookie, which an answer by form_post comes without; None where it
+    is not known yet.
     """
 
     id: str
-    nonce: str = field(repr=False)
-    code_verifier: str = field(repr=False)
-    return_to: str
+    secret: bytes = field(repr=False)
     started_at: float
-    issuer: str
-    redirect_uri: str
-    max_age: int | None = None
-    acr_values: tuple[str, ...] = ()
-    restarts: int = 0
-    prompt: str | None = None
-    idp: str | None = None
+    provider: str
     browser: str | None = field(default=None, repr=False)
+    intent: SignInIntent = SignInIntent()
+
+    @property
+    def slot(self) -> int:
+        return slot_of(self.id)
+
+    @property
+    def nonce(self) -> str:
+        """256 bits (OIDC Core section 15.5.2)."""
+        return self._derived(b"nonce")
+
+    @property
+    def code_verifier(self) -> str:
+        """256 bits (RFC 7636 section 7.1)."""
+        return self._derived(b"code_verifier")
+
+    @property
+    def return_to(self) -> str:
+        return self.intent.return_to
 
     @property
     def options(self) -> SignInOptions:
-        """What was asked of the provider, to judge the answer by, or to ask again."""
-        return SignInOptions(self.prompt, self.max_age, self.acr_values, idp=self.idp)
+        return self.intent.options
 
-
-_FIELDS: Final = tuple(each.name for each in fields(LoginTransaction))
+    def _derived(self, what: bytes) -> str:
+        return encode_base64url(hmac.digest(self.secret, what, "sha256"))
 
 
 @dataclass(frozen=True, slots=True)
 class StateOk:
     id: str
+    intent: SignInIntent = SignInIntent()
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +120,7 @@ class StateExpired:
     """Ours, but too old: the sign-in may silently begin again."""
 
     id: str
+    intent: SignInIntent = SignInIntent()
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,67 +131,120 @@ class StateInvalid:
 StateReading: TypeAlias = StateOk | StateExpired | StateInvalid
 
 
+def provider_fingerprint(issuer: str, redirect_uri: str) -> str:
+    """Which provider was asked, and where it was to answer: 16 characters."""
+    return encode_base64url(hashlib.sha256(f"{issuer}\n{redirect_uri}".encode()).digest()[:12])
+
+
+def slot_of(transaction_id: str) -> int:
+    """Which of the `SLOTS` cookies a transaction is kept in: the first four bits of its id."""
+    decoded = decode_base64url(transaction_id)
+    if decoded is None:
+        raise ValueError("not the id of a sign-in")
+    return decoded[0] >> 4
+
+
 def begin(
-    *,
-    now: float,
-    return_to: str,
-    issuer: str,
-    redirect_uri: str,
-    options: SignInOptions = PLAIN,
-    restarts: int = 0,
-    browser: str | None = None,
+    *, now: float, provider: str, intent: SignInIntent, browser: str | None = None, slot: int | None = None
 ) -> LoginTransaction:
-    """A new transaction: id of 128 random bits, nonce (OIDC Core section 15.5.2) and verifier (RFC 7636) of 256."""
+    """A new transaction: an id of 124 random bits and its slot (a random one unless it is given), a secret of 256."""
+    random = secrets.token_bytes(_ID_BYTES)
+    if slot is not None:
+        random = bytes([slot << 4 | random[0] & 0x0F]) + random[1:]
     return LoginTransaction(
-        id=encode_base64url(secrets.token_bytes(16)),
-        nonce=encode_base64url(secrets.token_bytes(32)),
-        code_verifier=encode_base64url(secrets.token_bytes(32)),
-        return_to=return_to,
+        id=encode_base64url(random),
+        secret=secrets.token_bytes(32),
         started_at=now,
-        issuer=issuer,
-        redirect_uri=redirect_uri,
-        max_age=options.max_age,
-        acr_values=options.acr_values,
-        restarts=restarts,
-        prompt=options.prompt,
-        idp=options.idp,
+        provider=provider,
         browser=browser,
+        intent=intent,
     )
 
 
 def seal_transaction(transaction: LoginTransaction, ring: KeyRing) -> str:
-    """The value of the cookie `login-<id>`."""
-    record = {"v": _SCHEMA, **asdict(transaction)}
-    plaintext = json.dumps(record, separators=(",", ":"), ensure_ascii=False).encode()
-    return ring.seal_text(PURPOSE, plaintext, transaction.id.encode())
+    """The value of the cookie `login-<slot>`, always of the same length."""
+    plaintext = _COOKIE.pack(
+        _bytes_of(transaction.id),
+        transaction.secret,
+        transaction.started_at,
+        _bytes_of(transaction.provider),
+        _UNKNOWN_BROWSER if transaction.browser is None else _bytes_of(transaction.browser),
+    )
+    return ring.seal_text(PURPOSE, plaintext, bytes([transaction.slot]))
 
 
-def open_transaction(text: str, transaction_id: str, ring: KeyRing) -> LoginTransaction | Unreadable:
-    """What `seal_transaction` sealed for exactly that id, by any key of the ring."""
-    match ring.open_text(PURPOSE, text, transaction_id.encode()):
+def open_transaction(text: str, slot: int, ring: KeyRing) -> LoginTransaction | Unreadable:
+    """What `seal_transaction` sealed for that slot, by any key of the ring. Its intent is in the `state`.
+
+    Whose sign-in it is must be compared by its id: a newer one may have taken the slot.
+    """
+    match ring.open_text(PURPOSE, text, bytes([slot])):
         case Opened(plaintext):
-            transaction = _decoded(plaintext)
-            if transaction is None or transaction.id != transaction_id:
+            if len(plaintext) != _COOKIE.size:
                 return Unreadable("invalid")
-            return transaction
+            identifier, secret, started_at, provider, browser = _COOKIE.unpack(plaintext)
+            if identifier[0] >> 4 != slot or not 0 <= started_at < 1e12:
+                return Unreadable("invalid")
+            return LoginTransaction(
+                id=encode_base64url(identifier),
+                secret=secret,
+                started_at=started_at,
+                provider=encode_base64url(provider),
+                browser=None if browser == _UNKNOWN_BROWSER else encode_base64url(browser),
+            )
         case unreadable:
             return unreadable
 
 
-def _decoded(plaintext: bytes) -> LoginTransaction | None:
-    """None for a record of another schema. Fields that a newer build added are passed over: both builds may be live."""
+def _bytes_of(text: str) -> bytes:
+    decoded = decode_base64url(text)
+    if decoded is None:
+        raise ValueError("not base64url")
+    return decoded
+
+
+def _written(intent: SignInIntent) -> bytes:
+    """JSON of what differs from the defaults; nothing where nothing does."""
+    default = asdict(SignInIntent())
+    record = {name: value for name, value in asdict(intent).items() if value != default[name]}
+    return json.dumps(record, separators=(",", ":")).encode("ascii") if record else b""
+
+
+def _intent(plaintext: bytes) -> SignInIntent | None:
+    """None for what is not one. Fields that a newer build added are passed over: both builds may be live."""
     try:
-        record: dict[str, Any] = json.loads(plaintext)
-        if record["v"] != _SCHEMA:
-            return None
-        known = {name: record[name] for name in _FIELDS if name in record}
-        return LoginTransaction(**{**known, "acr_values": tuple(known.get("acr_values", ()))})
-    except (ValueError, TypeError, KeyError, AttributeError):
+        record = json.loads(plaintext)
+    except ValueError:
         return None
+    if not isinstance(record, dict) or not all(_is_valid(name, value) for name, value in record.items()):
+        return None
+    known: Mapping[str, Any] = {name: value for name, value in record.items() if name in _TYPES}
+    return SignInIntent(**{**known, "acr_values": tuple(known.get("acr_values", ()))})
+
+
+_TYPES: Final[Mapping[str, type]] = {
+    "return_to": str,
+    "prompt": str,
+    "max_age": int,
+    "acr_values": list,
+    "idp": str,
+    "restarts": int,
+    "cross_site": bool,
+    "current_session": str,
+}
+
+
+def _is_valid(name: str, value: object) -> bool:
+    kind = _TYPES.get(name)
+    if kind is None:
+        return True
+    if type(value) is not kind:
+        return False
+    return not isinstance(value, list) or all(isinstance(each, str) for each in value)
 
 
 class _DatedSigner(TimestampSigner):
-    """itsdangerous reads the clock itself; this one is told the time, as everything in this room is."""
+    """itsdangerous reads the clock itself; this one is given the time."""
 
     def __init__(self, ring: KeyRing, now: float) -> None:
         super().__init__(
@@ -156,23 +261,47 @@ class _DatedSigner(TimestampSigner):
 
 
 def sign_state(transaction: LoginTransaction, ring: KeyRing) -> str:
-    """The `state` parameter: dated with the transaction's start, signed with the newest key; 73 characters."""
-    return _DatedSigner(ring, transaction.started_at).sign(transaction.id).decode("ascii")
+    """The `state` parameter: dated with the transaction's start, signed with the newest key.
+
+    73 characters where nothing was wanted but to sign in; at most 2048 for the longest address that
+    `bff.session.return_to` lets through.
+    """
+    written = _written(transaction.intent)
+    value = transaction.id
+    if written:
+        value += "." + ring.seal_text(INTENT_PURPOSE, written, transaction.id.encode())
+    return _DatedSigner(ring, transaction.started_at).sign(value).decode("ascii")
 
 
 def read_state(state: str, ring: KeyRing, *, now: float, lifetime: float) -> StateReading:
-    """Whose `state` this is. `now` in seconds since the epoch, `lifetime` in seconds.
+    """Whose `state` this is, and what it was for. `now` in seconds since the epoch, `lifetime` in seconds.
 
     The text must be exactly the one that was signed: the library's decoder would forgive foreign characters and
     trailing bits in the signature.
     """
     parts = _STATE.fullmatch(state)
-    if parts is None or any(decode_base64url(part) is None for part in parts.groups()):
+    if parts is None or any(part is not None and decode_base64url(part) is None for part in parts.groups()):
         return StateInvalid()
     try:
-        signed_id, signed_at = _DatedSigner(ring, now).unsign(state, return_timestamp=True)
+        signed, signed_at = _DatedSigner(ring, now).unsign(state, return_timestamp=True)
     except BadData:
         return StateInvalid()
-    transaction_id = signed_id.decode("ascii")
+    transaction_id, _, sealed = signed.decode("ascii").partition(".")
+    intent: SignInIntent | None = SignInIntent()
+    if sealed:
+        opened = ring.open_text(INTENT_PURPOSE, sealed, transaction_id.encode())
+        intent = _intent(opened.plaintext) if isinstance(opened, Opened) else None
+    if intent is None:
+        return StateInvalid()
     age = now - signed_at.timestamp()
-    return StateOk(transaction_id) if -CLOCK_SKEW <= age <= lifetime else StateExpired(transaction_id)
+    return (StateOk if -CLOCK_SKEW <= age <= lifetime else StateExpired)(transaction_id, intent)
+
+
+def fits_into_state(intent: SignInIntent) -> bool:
+    """Whether `sign_state` and `read_state` take it."""
+    return len(_written(intent)) <= _LONGEST_INTENT
+
+
+def with_intent(transaction: LoginTransaction, intent: SignInIntent) -> LoginTransaction:
+    """The transaction of the cookie, joined with what its `state` says."""
+    return replace(transaction, intent=intent)

@@ -8,7 +8,8 @@ import re
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
-LENGTH_LIMIT: Final = 2048  # characters
+# characters; it travels sealed in `state`, for which 2048 are a prudent limit
+LENGTH_LIMIT: Final = 1024
 
 # RFC 3986 pchar and "/": what a browser's own `location.pathname` is made of, percent signs only before two hex digits.
 # `|`, `[` and `]` are there because browsers leave them raw (WHATWG URL, path percent-encode set).

@@ -45,7 +45,7 @@ class Canaries:
                 if name.startswith("bff-"):
                     self.add("cookie", value)
                 if name.startswith("bff-login-") and value:
-                    opened = open_transaction(value, name.removeprefix("bff-login-"), self._ring())
+                    opened = open_transaction(value, int(name.removeprefix("bff-login-"), 16), self._ring())
                     assert isinstance(opened, LoginTransaction)
                     self.add("verifier", opened.code_verifier)
             for url in (str(response.request.url), response.headers.get("location", "")):

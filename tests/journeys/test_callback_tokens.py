@@ -12,6 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from bff.session.login_transaction import slot_of
 from tests.journeys.attack_cases import case
 from tests.journeys.http_browser import Browser
 from tests.journeys.lying_endpoint import LyingEndpoint, flood, gzip_bomb, http, lying_endpoint
@@ -56,7 +57,8 @@ async def test_no_parameter_of_a_client_overrides_ours(world: World, attack: str
         query = "&".join(f"{name}={value}" for name, value in hostile.items())
         begun = await browser.navigate(f"/auth/login?{query}", follow=False)
     else:
-        begun = await browser.submit("/auth/login", hostile, follow=False)
+        posted = await browser.submit("/auth/login", hostile, follow=False)
+        begun = await browser.navigate(posted.headers["location"], follow=False)
     asked = parse_qs(urlsplit(begun.headers["location"]).query)
     assert all(len(values) == 1 for values in asked.values())
     assert asked["code_challenge_method"] == ["S256"]
@@ -217,7 +219,8 @@ async def test_a_login_cookie_opens_no_session_and_a_session_cookie_no_sign_in(w
     confused.plant(name, session)
     assert error_page(await confused.arrive(answer)) == (400, "sign_in_state_invalid")
     other = await confused.begin()
-    confused.plant(f"bff-login-{parameters(other)['state'].partition('.')[0]}", login)
+    # In the slot of another sign-in it is garbage; in its own slot it is another sign-in's.
+    confused.plant(f"bff-login-{slot_of(parameters(other)['state'].partition('.')[0]):x}", login)
     assert error_page(await confused.arrive(with_parameters(answer, state=parameters(other)["state"])))[0] == 400
     assert world.okta.control.token_requests == 1
 

@@ -1,5 +1,9 @@
 """Several tabs, several sign-ins, several people in one browser: nobody gets another's state, nobody meets an error."""
 
+import asyncio
+
+from bff.endpoints.cookies import ALL_COOKIES_BYTES
+from bff.session.login_transaction import SLOTS, slot_of
 from tests.journeys.attack_cases import case
 from tests.journeys.http_browser import Browser
 from tests.journeys.pages import error_page, set_cookies
@@ -57,32 +61,79 @@ async def test_a_tab_whose_login_cookie_is_gone_is_sent_on_when_somebody_is_sign
     browser.drop(next(iter(login_cookies(browser))))
     await browser.sign_in()
     arrived = await browser.arrive(answer)
-    assert (arrived.status_code, arrived.headers["location"]) == (303, "/")
+    assert (arrived.status_code, arrived.headers["location"]) == (303, "/lost")
     browser.drop("bff-browser")
     assert error_page(await browser.arrive(answer)) == (400, "sign_in_state_invalid")
 
 
-async def test_the_sixth_sign_in_under_way_drops_the_oldest(world: World) -> None:
+async def test_ten_tabs_that_are_restored_at_once_all_arrive_where_they_wanted(world: World) -> None:
+    """Their requests leave together, so none of them brings the login cookies of the others."""
+    browser = world.browser()
+    begun = await asyncio.gather(*(browser.begin(f"/{number}") for number in range(10)))
+    assert len(login_cookies(browser)) == 10
+    answers = [await browser.at_provider(url) for url in begun]
+    arrived = [(await browser.arrive(answer)).headers["location"] for answer in reversed(answers)]
+    assert arrived == [f"/{number}" for number in reversed(range(10))]
+    assert login_cookies(browser) == set()
+
+
+async def test_a_thousand_sign_ins_fill_sixteen_small_cookies(world: World) -> None:
+    browser = world.browser()
+    for number in range(3 * SLOTS):
+        await browser.begin(f"/{number}?" + "x" * 1000)
+        world.advance(7)
+    assert len(login_cookies(browser)) == SLOTS
+    await browser.arrive(await browser.until_callback(return_to="/"))
+    await browser.begin()
+    line = "; ".join(f"{name}={browser.cookie(name)}" for name in browser.cookie_names())
+    # `__Host-Http-` is longer than the prefix here.
+    longest = len(line) + len(browser.cookie_names()) * (len("__Host-Http-") - len("bff-"))
+    assert longest < ALL_COOKIES_BYTES
+
+
+async def test_a_sign_in_that_lost_its_cookie_to_a_newer_one_begins_again_by_itself(world: World) -> None:
     browser = world.browser()
     begun = []
-    for number in range(6):
+    for number in range(SLOTS + 1):
         begun.append(await browser.begin(f"/{number}"))
-        world.advance(1)
-    assert len(login_cookies(browser)) == 5
+        world.advance(7)
     oldest, newest = begun[0], begun[-1]
-    first = await browser.at_provider(oldest)
-    assert error_page(await browser.arrive(first)) == (400, "sign_in_state_invalid")
-    last = await browser.at_provider(newest)
-    assert (await browser.arrive(last)).headers["location"] == "/5"
-    # And now that somebody is signed in, the first tab is sent on.
-    assert (await browser.arrive(first)).status_code == 303
+    slots = [slot_of(parameters(url)["state"].partition(".")[0]) for url in begun]
+    assert len(set(slots)) == SLOTS
+    assert slots[0] == slots[-1]
+    lost = await browser.arrive(await browser.at_provider(oldest))
+    assert lost.status_code == 303
+    assert lost.headers["location"].startswith(world.okta.base_url)
+    assert world.okta.control.token_requests == 0
+    # The newer one's cookie was left alone.
+    assert (await browser.arrive(await browser.at_provider(newest))).headers["location"] == f"/{SLOTS}"
+    again = await browser.arrive(await browser.at_provider(lost.headers["location"]))
+    assert again.headers["location"] == "/0"
 
 
-async def test_sign_ins_that_nobody_finished_are_cleared_away(world: World) -> None:
+async def test_it_does_not_begin_again_for_ever(world: World) -> None:
     browser = world.browser()
-    for _ in range(3):
-        await browser.begin()
-    world.advance(601)
+    url = await browser.begin("/wanted")
+    other: Browser = world.browser()
+    for turn in range(3):
+        slot = slot_of(parameters(url)["state"].partition(".")[0])
+        answer = await browser.at_provider(url)
+        taken = None
+        while taken != slot:
+            world.advance(7)
+            taken = slot_of(parameters(await other.begin())["state"].partition(".")[0])
+        browser.plant(f"bff-login-{slot:x}", str(other.cookie(f"bff-login-{slot:x}")))
+        arrived = await browser.arrive(answer)
+        if turn < 2:
+            url = arrived.headers["location"]
+    assert error_page(arrived) == (403, "sign_in_refused")
+    assert world.okta.control.token_requests == 0
+
+
+async def test_cookies_of_the_version_before_are_deleted(world: World) -> None:
+    browser = world.browser()
+    browser.plant("bff-login-AAAAAAAAAAAAAAAAAAAAAA", "x" * 600)
+    browser.plant("bff-login-y", "x")
     await browser.begin()
     assert len(login_cookies(browser)) == 1
 

@@ -1,0 +1,46 @@
+"""One step on our own site for a browser that another site sent: only then does it send the Strict cookie."""
+
+from collections.abc import Sequence
+from html import escape
+from typing import Final
+
+from fastapi import Response
+
+from bff.endpoints.answers import answer
+from bff.endpoints.cookies import Header
+
+# Without a script: it works where none may run, and nothing else may be loaded. The link is for who sees the page.
+_PAGE: Final = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="robots" content="noindex">
+<meta http-equiv="refresh" content="0; url={to}">
+<title>One moment</title>
+</head>
+<body><a href="{to}">Go on</a></body>
+</html>
+"""
+_HEADERS: Final = (
+    (b"content-type", b"text/html; charset=utf-8"),
+    (b"cache-control", b"no-store"),
+    (b"content-security-policy", b"default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+)
+
+
+def came_from_outside(headers: Sequence[Header]) -> bool:
+    """Whether this is a navigation on which the Strict cookie may have been held back."""
+    fields = dict(headers)
+    return fields.get(b"sec-fetch-mode") == b"navigate" and fields.get(b"sec-fetch-site") in (
+        b"cross-site",
+        b"same-site",
+    )
+
+
+def same_site_step(to: str) -> Response:
+    """A page that opens `to`, an ASCII path on our origin, from our own site."""
+    body = _PAGE.format(to=escape(to)).encode("ascii")
+    return answer(200, [(b"content-length", str(len(body)).encode("ascii")), *_HEADERS], body)
