@@ -15,7 +15,7 @@ LIMIT: Final = 8192  # characters of one value; what is longer is cut, so that o
 _NAMED: Final = (
     r"(?:refresh|access|id|logout|session|device|ssws|api|csrf)[_-]?tokens?|id_token_hint|client_secret(?:_next)?"
     r"|client_assertion|client_private_key|private_key|code_verifier|session_keys?|secret|passw(?:or)?d|passphrase"
-    r"|authorization|proxy-authorization|assertion|dpop"
+    r"|authorization|proxy-authorization|assertion|dpop|login_hint"
 )
 # Names that also mean harmless things: only `name=value` with a value too long for a status or a word.
 _SHORT: Final = r"code|state|nonce|sid|token|ticket|session|browser|login-[\w-]+"

@@ -8,17 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bff.endpoints import sign_in_attempts
 from bff.endpoints.cookies import (
-    LOGIN_COOKIES_BYTES,
+    ALL_COOKIES_BYTES,
     VALUE_LIMIT,
     Absent,
     Cookie,
     CookieNames,
-    LoginCookie,
     Repeated,
     login_cookies,
     read_cookies,
-    surplus_login_cookies,
+    slot_suffix,
 )
 from bff.endpoints.current_session import (
     Anonymous,
@@ -32,8 +32,7 @@ from bff.endpoints.current_session import (
     read_session_id,
     seal_session_cookie,
 )
-from bff.oidc.authorization import SignInOptions
-from bff.session.login_transaction import begin, seal_transaction
+from bff.session.login_transaction import SLOTS, SignInIntent, begin, seal_transaction
 from bff.session.sealing import KeyRing, decode_base64url, encode_base64url, new_key, new_session_id
 
 NAMES = CookieNames(secure=True)
@@ -223,7 +222,7 @@ def test_without_a_cookie_nobody_is_signed_in_and_with_two_the_request_is_refuse
 
 @pytest.mark.parametrize("case", ["CK-005"])
 def test_a_value_sealed_for_another_purpose_is_no_session(case: str) -> None:
-    transaction = begin(now=0, return_to="/", issuer="https://i.example", redirect_uri="https://app.example/cb")
+    transaction = begin(now=0, provider="p" * 16, intent=SignInIntent())
     for value in (
         seal_transaction(transaction, RING),
         RING.seal_text("csrf", b"x" * 32),
@@ -269,44 +268,28 @@ def test_a_browser_is_known_by_the_hash_of_its_companion_cookie() -> None:
 
 
 def test_login_cookies_are_found_by_their_prefix() -> None:
-    line = b"a=1; __Host-Http-login-one=v1; __Host-Http-login-=x; __Host-Http-login-\xe9=x; __Host-Http-login-two=\x00"
-    assert login_cookies(cookie(line), NAMES) == [
-        LoginCookie("one", "v1", size=len("__Host-Http-login-one=v1") - 1),
-        LoginCookie("two", None, size=len("__Host-Http-login-two=x") - 1),
-    ]
-    twice = cookie(b"__Host-Http-login-one=v1; __Host-Http-login-one=v2")
-    assert [found.value for found in login_cookies(twice, NAMES)] == [None]
+    line = b"a=1; __Host-Http-login-1=v1; __Host-Http-login-=x; __Host-Http-login-\xe9=x; __Host-Http-login-old=\x00"
+    assert login_cookies(cookie(line), NAMES) == {"1": "v1", "old": None}
+    twice = cookie(b"__Host-Http-login-1=v1; __Host-Http-login-1=v2")
+    assert login_cookies(twice, NAMES) == {"1": None}
 
 
-def test_a_sixth_sign_in_pushes_out_what_cannot_be_used_and_then_the_oldest() -> None:
-    def under_way(*started: float | None, size: int = 500) -> list[tuple[LoginCookie, float | None]]:
-        return [(LoginCookie(f"at-{at}", "v", size), at) for at in started]
-
-    assert surplus_login_cookies([], size_of_new=500) == []
-    assert surplus_login_cookies(under_way(3.0, 1.0, 4.0, 2.0), size_of_new=500) == []
-    assert surplus_login_cookies(under_way(3.0, 1.0, 5.0, 2.0, 4.0), size_of_new=500) == ["at-1.0"]
-    assert surplus_login_cookies(under_way(3.0, None, 4.0), size_of_new=500) == ["at-None"]
-    assert surplus_login_cookies(under_way(*map(float, range(9))), size_of_new=500) == [
-        f"at-{float(at)}" for at in (4, 3, 2, 1, 0)
-    ]
+def test_all_of_ours_together_leave_room_in_a_header_line() -> None:
+    transaction = begin(now=1e9, provider="p" * 16, intent=SignInIntent(), browser="h" * 42 + "g")
+    sealed = seal_transaction(transaction, RING)
+    attempts = RING.seal_text(sign_in_attempts.PURPOSE, bytes(sign_in_attempts.LONGEST))
+    pairs = [f"{NAMES.login(slot_suffix(slot))}={sealed}" for slot in range(SLOTS)]
+    pairs += [f"{NAMES.session}={seal_session_cookie(new_session_id(), RING)}", f"{NAMES.attempts}={attempts}"]
+    pairs += [f"{NAMES.browser}={new_browser_cookie()}"]
+    assert len("; ".join(pairs)) < ALL_COOKIES_BYTES
 
 
-def test_long_return_urls_push_out_the_oldest_before_the_header_grows_too_long() -> None:
-    size = LOGIN_COOKIES_BYTES // 3
-    dated = [(LoginCookie(str(at), "v", size), float(at)) for at in (1, 2, 3)]
-    assert surplus_login_cookies(dated, size_of_new=size) == ["1"]
-
-
-def test_the_largest_sign_in_fits_into_a_cookie() -> None:
-    transaction = begin(
-        now=1e9,
-        return_to="/" + "a" * 2047,
-        issuer="https://" + "i" * 100,
-        redirect_uri="https://" + "r" * 100,
-        options=SignInOptions("login", 86400, ("urn:okta:loa:2fa:any", "phr"), idp="0oa" + "x" * 17),
-        browser="h" * 43,
-    )
-    assert len(NAMES.set_login(transaction.id, seal_transaction(transaction, RING), lifetime=600)[1]) <= VALUE_LIMIT
+def test_what_a_431_clears_is_what_was_sent_and_never_the_session() -> None:
+    line = "; ".join(f"{name}=x" for name in (NAMES.session, NAMES.browser, NAMES.attempts, "theirs"))
+    sent = cookie(f"{line}; {NAMES.login('3')}=x; {NAMES.login('3')}=y; {NAMES.login_prefix}\xff=z".encode("latin-1"))
+    cleared = [value.decode().partition("=")[0] for _, value in NAMES.clear_sign_ins(sent)]
+    assert cleared == [NAMES.attempts, NAMES.login("3")]
+    assert NAMES.clear_sign_ins([]) == []
 
 
 # --- the whole group -------------------------------------------------------------------------------------------------

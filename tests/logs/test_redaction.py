@@ -33,6 +33,7 @@ LINES = {
     "id-token-hint": "/logout?id_token_hint=canary&post_logout_redirect_uri=x",
     "logout-token": "logout_token=canary",
     "ssws": "Authorization: SSWS canarycanary",
+    "login-hint": "GET /auth/login?iss=x&login_hint=canary%40example.com HTTP/1.1",
     "password": "password=canary",
     "passphrase": "passphrase: canary",
     "cookie": "Cookie: a=canary; __Host-Http-session=canary",
