@@ -123,12 +123,12 @@ class Application:
             self._provider,
             id_tokens,
             end_session,
-            EstablishSession(self._store, end_session, tombstones, policy),
+            EstablishSession(self._store, end_session, tombstones, self._streams),
             sign_in_rules,
             clock=self._clock,
         )
         requests = AuthorizationRequests(self._store, self._provider, ring, sign_in_rules, clock=self._clock)
-        start = SignInStart(requests, self._store, ring, names, from_settings.login_rules(settings), self._clock)
+        start = SignInStart(requests, ring, names, from_settings.login_rules(settings), self._clock)
         own = own_endpoints(settings.landing_path)
         own.include_router(login_router(start))
         own.include_router(landing_router(start.rules, self._routes.carries_token))

@@ -33,7 +33,6 @@ from bff.flows.authorization_code import (
     NotSignedIn,
     SignedIn,
     SignedOutMeanwhile,
-    StillSignedIn,
 )
 from bff.oidc.authorization import AuthorizationError, Bare, Code, Malformed, read_authorization_response
 from bff.proxy.client_address import TrustedProxies
@@ -130,7 +129,7 @@ class Callback:
             case SignedIn(session_id, _, return_to):
                 session_cookie = self.names.set_session(seal_session_cookie(session_id, self.ring))
                 return self._onward(request, return_to, [session_cookie, *browser_cookies, spent])
-            case NotSignedIn(return_to) | StillSignedIn(return_to):
+            case NotSignedIn(return_to):
                 return self._onward(request, return_to, [spent])
             case AlreadyUsed():
                 return await self._late(request, transaction_id, kept, intent, SignInStateInvalid())
@@ -149,7 +148,6 @@ class Callback:
                 intent.return_to,
                 intent.options,
                 restarts=intent.restarts + 1,
-                cross_site=intent.cross_site,
                 browser=browser,
             )
         else:

@@ -15,15 +15,13 @@ from bff import metrics
 from bff.endpoints.answers import error_answer, see_other
 from bff.endpoints.cookies import CookieNames, Header, login_cookies, slot_suffix
 from bff.endpoints.current_session import (
-    SignedIn,
     browser_hash,
     hash_of_browser,
     new_browser_cookie,
-    read_session_id,
 )
 from bff.endpoints.login_hint import open_login_hint, seal_login_hint
 from bff.endpoints.request_body import read_body
-from bff.endpoints.same_site_step import came_from_outside, same_site_step
+from bff.endpoints.same_site_step import came_from_outside
 from bff.endpoints.sign_in_attempts import SignInAttempts
 from bff.endpoints.sign_in_options import PARAMETERS, options_from
 from bff.errors import (
@@ -32,7 +30,6 @@ from bff.errors import (
     ProviderUnavailable,
     SignInFailed,
     SignInLoop,
-    StoreUnavailable,
     UnsupportedMediaType,
 )
 from bff.flows.authorization_request import AuthorizationRequests
@@ -47,16 +44,13 @@ from bff.session.login_transaction import (
 )
 from bff.session.return_to import safe_return_to
 from bff.session.sealing import KeyRing
-from bff.session.session import fingerprint
-from bff.session.store import SessionStore
 
 logger = logging.getLogger(__name__)
 
 LOGIN: Final = "/auth/login"
 FORM_LIMIT: Final = 8192  # bytes
-# `sealed_hint` and `begun` are what we write ourselves into an address of ours.
-KNOWN: Final = PARAMETERS | {"return_to", "iss", "target_link_uri", "sealed_hint", "begun"}
-ELSEWHERE: Final = "elsewhere"
+# `sealed_hint` is what we write ourselves into an address of ours.
+KNOWN: Final = PARAMETERS | {"return_to", "iss", "target_link_uri", "sealed_hint"}
 SLOT_SUFFIXES: Final = frozenset(slot_suffix(slot) for slot in range(SLOTS))
 
 
@@ -81,14 +75,12 @@ class SignInStart:
     def __init__(
         self,
         requests: AuthorizationRequests,
-        store: SessionStore,
         ring: KeyRing,
         names: CookieNames,
         rules: LoginRules,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._requests, self._store, self._ring, self._names = requests, store, ring, names
-        self.rules, self._clock = rules, clock
+        self._requests, self._ring, self._names, self.rules, self._clock = requests, ring, names, rules, clock
         # Ten tabs that are restored at once all come without login cookies. Taken in turn, their slots differ.
         self._turn = count(secrets.randbelow(SLOTS))
 
@@ -99,21 +91,19 @@ class SignInStart:
         options: SignInOptions = PLAIN,
         *,
         restarts: int = 0,
-        cross_site: bool = False,
         browser: str | None = None,
     ) -> Response:
         """Raises NavigationRequired for a fetch, a frame or a prefetch: those must not leave login state behind.
 
         While the provider is away the answer is a page whose link still leads to where the person wanted to go; a
         silent check goes on there at once. `browser` is this browser's hash where the request could not bring it.
-        `cross_site`: another site began it, though this request may not show that any more.
         """
         headers: Sequence[Header] = request.scope["headers"]
         require_navigation(headers)
         rules = self.rules
         back = self._safe_return_to(return_to)
-        outside = came_from_outside(headers)
-        attempts = SignInAttempts(headers, self._ring, self._names, self._clock(), cross_site=outside or cross_site)
+        cross_site = came_from_outside(headers)
+        attempts = SignInAttempts(headers, self._ring, self._names, self._clock(), cross_site=cross_site)
         if attempts.wait is not None:
             metrics.SIGN_IN.labels(outcome="loop").inc()
             loop = SignInLoop(retry_after=attempts.wait)
@@ -126,8 +116,6 @@ class SignInStart:
             acr_values=options.acr_values,
             idp=options.idp,
             restarts=restarts,
-            cross_site=outside or cross_site,
-            current_session=self._shown_session(headers) if cross_site else None,
         )
         if not fits_into_state(intent):
             intent = replace(intent, return_to=rules.landing_path)
@@ -154,28 +142,18 @@ class SignInStart:
         """`GET /auth/login`. Third-party initiated or not, the flow is our own and fresh: nothing of the request is
         believed but where to go afterwards, by the strict rule, and whom the provider should ask for."""
         require_our_provider(parameters.get("iss"), self.rules.issuer)
-        headers: Sequence[Header] = request.scope["headers"]
-        require_navigation(headers)
         hint = open_login_hint(parameters.get("sealed_hint", ""), self._ring, self._clock())
         options = self._options({"login_hint": hint, **parameters} if hint else parameters)
-        if came_from_outside(headers) and await self._may_be_signed_in(headers):
-            # From our own site the browser shows its session, so that this sign-in need not replace it.
-            return same_site_step(self._own_address(parameters, options, begun=ELSEWHERE))
-        return await self.redirect(
-            request, _wanted(parameters), options, cross_site=parameters.get("begun") == ELSEWHERE
-        )
+        return await self.redirect(request, _wanted(parameters), options)
 
     def to_get(self, parameters: Mapping[str, str]) -> Response:
         """`POST /auth/login`, which is another site's form: it comes without our Lax cookies, so neither the limit of
         sign-ins nor the loop guard would see the former ones. The GET that follows brings them."""
         require_our_provider(parameters.get("iss"), self.rules.issuer)
-        return see_other(self._own_address(parameters, self._options(parameters)))
-
-    def _own_address(self, parameters: Mapping[str, str], options: SignInOptions, **more: str) -> str:
-        asked = {**options.parameters(), "return_to": self._safe_return_to(_wanted(parameters)), **more}
+        asked = self._options(parameters).parameters()
         if (hint := asked.pop("login_hint", None)) is not None:
             asked["sealed_hint"] = seal_login_hint(hint, self._ring, self._clock())
-        return f"{LOGIN}?{urlencode(asked)}"
+        return see_other(f"{LOGIN}?{urlencode({**asked, 'return_to': self._safe_return_to(_wanted(parameters))})}")
 
     def _options(self, parameters: Mapping[str, str]) -> SignInOptions:
         rules = self.rules
@@ -186,22 +164,6 @@ class SignInStart:
         return safe_return_to(
             wanted, fallback=rules.landing_path, public_url=rules.public_url, callback_path=rules.callback_path
         )
-
-    async def _may_be_signed_in(self, headers: Sequence[Header]) -> bool:
-        browser = browser_hash(headers, self._names)
-        if browser is None:
-            return False
-        try:
-            return bool(await self._store.find("browser", browser))
-        except StoreUnavailable:
-            return False
-
-    def _shown_session(self, headers: Sequence[Header]) -> str | None:
-        match read_session_id(headers, self._ring, self._names):
-            case SignedIn(session_id):
-                return fingerprint(session_id.key)
-            case _:
-                return None
 
     def _browser(
         self, request: Request, browser: str | None, attempts: SignInAttempts

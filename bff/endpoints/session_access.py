@@ -96,4 +96,4 @@ class _LiveAccess:
 
     def opened(self, cut: GiveUp, *, with_token: bool) -> Callable[[], None]:
         token_until = self._session.tokens.usable_until if with_token else None
-        return self._streams.opened(self._key, cut, token_until=token_until)
+        return self._streams.opened(self._session, cut, token_until=token_until)

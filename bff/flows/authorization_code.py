@@ -73,13 +73,6 @@ class NotSignedIn:
 
 
 @dataclass(frozen=True, slots=True)
-class StillSignedIn:
-    """Another site began this sign-in, and it brought nothing new: the session that was there goes on."""
-
-    return_to: str
-
-
-@dataclass(frozen=True, slots=True)
 class Client:
     """Whose browser this is, told to its owner: a coarse hint, and the network it came from."""
 
@@ -104,7 +97,7 @@ class AuthorizationCodeFlow:
 
     async def finish(
         self, answer: Code | AuthorizationError, transaction: LoginTransaction, *, browser: str, client: Client
-    ) -> SignedIn | AlreadyUsed | SignedOutMeanwhile | NotSignedIn | StillSignedIn:
+    ) -> SignedIn | AlreadyUsed | SignedOutMeanwhile | NotSignedIn:
         """Turns the provider's answer into a session; `browser` is the hash of the companion cookie.
 
         The transaction is used up by whatever the answer is. Raises SignInStateInvalid, SignInRefused, NotAssigned,
@@ -132,11 +125,6 @@ class AuthorizationCodeFlow:
         try:
             session_id, session = await self._session(response, transaction, dpop_key, asked_at=asked_at)
             session = replace(session, browser=browser, client=client.hint, address=client.address)
-            if await self._establish.is_there_already(session, transaction.intent.current_session):
-                # Replacing it would cut its open streams, as often as any site likes.
-                metrics.SIGN_IN.labels(outcome="still_signed_in").inc()
-                self._give_up(response)
-                return StillSignedIn(transaction.return_to)
             if await self._establish.establish(session):
                 return SignedIn(session_id, session, transaction.return_to)
         except BaseException:

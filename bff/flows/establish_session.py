@@ -6,35 +6,20 @@ from bff import audit, metrics
 from bff.audit import AuditEvent
 from bff.errors import StoreUnavailable
 from bff.flows.end_session import EndSession
+from bff.flows.open_streams import OpenStreams
 from bff.flows.tombstones import Tombstones
 from bff.session.session import EndReason, Session
 from bff.session.store import SessionStore
-from bff.session.timing import RefreshPolicy, limit_reached
 
 logger = logging.getLogger(__name__)
 
 
 class EstablishSession:
     def __init__(
-        self, store: SessionStore, end_session: EndSession, tombstones: Tombstones, policy: RefreshPolicy
+        self, store: SessionStore, end_session: EndSession, tombstones: Tombstones, streams: OpenStreams
     ) -> None:
         self._store, self._end_session, self._tombstones = store, end_session, tombstones
-        self._policy = policy
-
-    async def is_there_already(self, session: Session, shown: str | None) -> bool:
-        """Whether this browser is signed in by the same authentication of the same person: nobody typed anything anew.
-
-        `shown` is the fingerprint of the session that the browser showed when the sign-in began, None where it must be
-        replaced. Raises StoreUnavailable.
-        """
-        if shown is None or session.browser is None:
-            return False
-        for old in await self._store.find("browser", session.browser):
-            if old.fingerprint == shown and _authentication(old) == _authentication(session):
-                reading = await self._store.get(old.key)
-                alive = reading.session
-                return alive is not None and not limit_reached(alive, reading.now, self._policy, reading.last_seen_at)
-        return False
+        self._streams = streams
 
     async def establish(self, session: Session) -> bool:
         """Stores the session; False when its person was signed out meanwhile. Raises StoreUnavailable.
@@ -52,6 +37,9 @@ class EstablishSession:
         metrics.SIGN_IN.labels(outcome="signed_in").inc()
         audit.tell(AuditEvent.SIGNED_IN, "", session=session, acr=session.acr, replaces=len(before))
         for old in before:
+            if session.replaces(old):
+                # Whose streams they are has not changed, and any site can send a browser here to sign in again.
+                self._streams.hand_over(old.key, session)
             await self._replace(old)
         await self._forget_ends(session)
         return True
@@ -76,8 +64,3 @@ class EstablishSession:
                 await self._store.take_end(session.browser)
             except StoreUnavailable:
                 logger.warning("an old end marker could not be removed", extra={"session": session.fingerprint})
-
-
-def _authentication(session: Session) -> tuple[str, str, str | None, float | None]:
-    """At the provider: whose, in which of its sessions, and when. A logout token must still find what is kept."""
-    return session.issuer, session.user.sub, session.sid, session.auth_time

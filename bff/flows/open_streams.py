@@ -1,6 +1,9 @@
 """Open event streams and WebSockets end with their session: at once in the process that ends it, and within a second
 or two on every other replica, which looks at the records of the sessions that have streams open here.
 
+A session that the same person replaced in the same browser, by signing in again, hands its streams over to the new one:
+any site can send a browser here to sign in, and must not cut what is open by that.
+
 A store that is away ends nothing: a stream goes on until the store says that its session is over. An open stream does
 not count as activity: the idle limit ends it like everything else of its session.
 """
@@ -29,6 +32,7 @@ EndsSession: TypeAlias = Callable[[SessionKey, EndReason, int | None], Awaitable
 
 @dataclass(eq=False, slots=True)
 class _Stream:
+    key: SessionKey
     cut: Callable[[StreamEnd], None]
     token_until: float | None
 
@@ -39,19 +43,31 @@ class OpenStreams:
     ) -> None:
         self._store, self._policy, self._monotonic = store, policy, monotonic
         self._streams: dict[SessionKey, set[_Stream]] = {}
+        self._sessions: dict[SessionKey, Session] = {}  # of those keys, as they were last seen
 
     def opened(
-        self, key: SessionKey, cut: Callable[[StreamEnd], None], *, token_until: float | None = None
+        self, session: Session, cut: Callable[[StreamEnd], None], *, token_until: float | None = None
     ) -> Callable[[], None]:
         """Notes a stream of that session; `cut` is called at most once. Returns what takes it off again.
 
         `token_until` (seconds since the epoch, by the store's clock) is when its access token runs out, None where the
         stream may outlive it.
         """
-        stream = _Stream(cut, token_until)
-        self._streams.setdefault(key, set()).add(stream)
+        stream = _Stream(session.key, cut, token_until)
+        self._streams.setdefault(session.key, set()).add(stream)
+        self._sessions[session.key] = session
         metrics.OPEN_STREAMS.inc()
-        return lambda: self._take_off(key, stream)
+        return lambda: self._take_off(stream)
+
+    def hand_over(self, old: SessionKey, session: Session) -> None:
+        """The streams of `old` are those of `session` from now on, and end with it."""
+        streams = self._streams.pop(old, set())
+        self._sessions.pop(old, None)
+        for stream in streams:
+            stream.key = session.key
+        if streams:
+            self._streams.setdefault(session.key, set()).update(streams)
+            self._sessions[session.key] = session
 
     def session_ended(self, key: SessionKey, reason: EndReason | None) -> None:
         """Cuts all streams of a session. `reason` is None where another replica ended it."""
@@ -59,7 +75,7 @@ class OpenStreams:
         if streams:
             logger.info("streams ended with their session", extra={"session": fingerprint(key), "count": len(streams)})
             for stream in tuple(streams):
-                self._cut(key, stream, SessionEnded(reason), "session_ended")
+                self._cut(stream, SessionEnded(reason), "session_ended")
 
     async def watch(self, end_session: EndsSession) -> None:
         """Looks at the sessions with open streams once a second, until it is cancelled: a task of the lifespan."""
@@ -88,7 +104,11 @@ class OpenStreams:
     async def _judge(self, key: SessionKey, reading: Reading, end_session: EndsSession) -> None:
         session = reading.session
         if session is None:
-            self.session_ended(key, EndReason.KEY_REMOVED if reading.key_removed else None)
+            successor = None if reading.key_removed else await self._successor(key)
+            if successor is not None:
+                self.hand_over(key, successor)
+            else:
+                self.session_ended(key, EndReason.KEY_REMOVED if reading.key_removed else None)
             return
         reason = limit_reached(session, reading.now, self._policy, reading.last_seen_at)
         if reason is not None:
@@ -97,17 +117,27 @@ class OpenStreams:
             return
         for stream in tuple(self._streams.get(key, ())):
             if stream.token_until is not None and reading.now >= stream.token_until:
-                self._cut(key, stream, AccessTokenExpired(), "token_expired")
+                self._cut(stream, AccessTokenExpired(), "token_expired")
 
-    def _cut(self, key: SessionKey, stream: _Stream, end: StreamEnd, why: str) -> None:
-        self._take_off(key, stream)
+    async def _successor(self, key: SessionKey) -> Session | None:
+        """The session by which another replica replaced this one: the same person's, in the same browser."""
+        gone = self._sessions.get(key)
+        if gone is None or gone.browser is None:
+            return None
+        found = await self._store.find("browser", gone.browser)
+        return next((session for session in found if session.replaces(gone)), None)
+
+    def _cut(self, stream: _Stream, end: StreamEnd, why: str) -> None:
+        self._take_off(stream)
         metrics.STREAMS_CUT.labels(reason=why).inc()
         stream.cut(end)
 
-    def _take_off(self, key: SessionKey, stream: _Stream) -> None:
+    def _take_off(self, stream: _Stream) -> None:
+        key = stream.key
         streams = self._streams.get(key)
         if streams is not None and stream in streams:
             streams.discard(stream)
             metrics.OPEN_STREAMS.dec()
             if not streams:
                 del self._streams[key]
+                self._sessions.pop(key, None)

@@ -48,8 +48,7 @@ _STATE: Final = re.compile(
 class SignInIntent:
     """What a sign-in is for. `max_age` is in seconds.
 
-    `restarts` counts the silent new beginnings that led here, so that they can be ended. `cross_site`: another site
-    sent the browser; then `current_session` is the fingerprint of the session that it showed at the beginning.
+    `restarts` counts the silent new beginnings that led here, so that they can be ended.
     """
 
     return_to: str = "/"
@@ -58,8 +57,6 @@ class SignInIntent:
     acr_values: tuple[str, ...] = ()
     idp: str | None = None
     restarts: int = 0
-    cross_site: bool = False
-    current_session: str | None = None
 
     @property
     def options(self) -> SignInOptions:
@@ -229,8 +226,6 @@ _TYPES: Final[Mapping[str, type]] = {
     "acr_values": list,
     "idp": str,
     "restarts": int,
-    "cross_site": bool,
-    "current_session": str,
 }
 
 

@@ -141,6 +141,12 @@ class Session:
         """The same for all sessions of a person, and no name of theirs: eight hex digits."""
         return hashlib.sha256(f"person:{self.issuer}\n{self.user.sub}".encode()).hexdigest()[:8]
 
+    def replaces(self, other: "Session") -> bool:
+        """Whether the same person signed in again, in the same browser."""
+        same_person = (self.issuer, self.user.sub) == (other.issuer, other.user.sub)
+        later = self.key != other.key and self.signed_in_at >= other.signed_in_at
+        return same_person and later and self.browser is not None and self.browser == other.browser
+
     def began_by(self, at: float) -> bool:
         """Whether an order of `at` to sign this person out means this session: its sign-in had begun by then."""
         return (self.signed_in_at if self.sign_in_began_at is None else self.sign_in_began_at) <= at

@@ -44,8 +44,6 @@ INTENT = SignInIntent(
     acr_values=("urn:okta:loa:2fa:any",),
     idp="0oa1",
     restarts=1,
-    cross_site=True,
-    current_session="0a1b2c3d",
 )
 
 
@@ -156,8 +154,6 @@ def test_a_cookie_that_we_sealed_in_another_form_is_none() -> None:
         b'{"restarts":"0"}',
         b'{"restarts":[]}',
         b'{"prompt":["login"]}',
-        b'{"cross_site":1}',
-        b'{"current_session":0}',
     ],
 )
 def test_a_state_of_wrong_types_is_none(written: bytes) -> None:
