@@ -4,7 +4,7 @@ import asyncio
 from typing import Any
 from urllib.parse import parse_qsl
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from bff.errors import InvalidRequest, RequestTooLarge, UnsupportedMediaType
 from bff.oidc.strict_json import JsonRefused, read_object
@@ -16,7 +16,8 @@ BODY_WITHIN = 20.0  # seconds
 async def read_body(request: Request, limit: int) -> bytes:
     """At most `limit` bytes, in `BODY_WITHIN` seconds.
 
-    Raises RequestTooLarge, before reading where the length was told, and InvalidRequest for one that does not arrive.
+    Raises RequestTooLarge, before reading where the length was told, and InvalidRequest for one that does not arrive
+    whole.
     """
     length = request.headers.get("content-length", "")
     if length.isdecimal() and int(length) > limit:
@@ -30,6 +31,8 @@ async def read_body(request: Request, limit: int) -> bytes:
                     raise RequestTooLarge
     except TimeoutError:
         raise InvalidRequest("The request body did not arrive.") from None
+    except ClientDisconnect:  # unhandled it would be logged as a defect of ours
+        raise InvalidRequest("The client hung up.") from None
     return bytes(body)
 
 

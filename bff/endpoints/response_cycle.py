@@ -6,6 +6,9 @@ time of a forwarded request went into it. Whatever is out of the ordinary goes u
 """
 
 import asyncio
+import os
+import socket
+import struct
 from collections.abc import Callable
 from typing import Any, Final
 from weakref import ref
@@ -101,6 +104,11 @@ class ResponseCycle(RequestResponseCycle):
             self.transport.flush()  # type: ignore[attr-defined]
             self.transport = transport
 
+    @property
+    def broken_off_looks_whole(self) -> bool:
+        """Whether the end of the connection is all that tells the client that the answer is complete."""
+        return self._until_close and self.response_started
+
     def _before_slow_head(self, message: Any) -> None:
         """HTTP/1.0 knows no chunks: without a length its answer ends with the connection (RFC 9112 section 6.3)."""
         if self.response_started or self.scope["http_version"] != "1.0":
@@ -176,14 +184,26 @@ class ResponseCycle(RequestResponseCycle):
         return True
 
 
-def hang_up(weakly: "ref[RequestResponseCycle]", at_once: bool) -> None:
+def hang_up(weakly: "ref[ResponseCycle]", at_once: bool) -> None:
     """Ends the connection of a request that is not over yet; see `bff.proxy.hang_up`."""
     cycle = weakly()
     if cycle is None:
         return  # the request is over
-    if at_once:
+    if cycle.broken_off_looks_whole:
+        _reset(cycle.transport)
+    elif at_once:
         cycle.transport.abort()
     else:
         cycle.transport.close()
     # Or uvicorn would log an unfinished answer as the application's defect.
     cycle.disconnected = True
+
+
+def _reset(transport: asyncio.Transport) -> None:
+    """Ends a TCP connection by a reset: an error for its reader, and no end of an answer."""
+    handle = transport.get_extra_info("socket")
+    if handle is not None and handle.family in (socket.AF_INET, socket.AF_INET6):
+        # A second descriptor of the same socket, as event loops hide setsockopt.
+        with socket.socket(fileno=os.dup(handle.fileno())) as same:
+            same.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    transport.abort()

@@ -71,5 +71,7 @@ if __name__ == "__main__":
     configure_logging("info", "json", stderr_without_blocking("json"))
     public, management, drain_delay = [*sys.argv[1:], "0"][:3]
     changes = {"listen": public, "management_listen": management, "drain_delay": drain_delay}
+    if "SERVED_FORWARD_AUTH" in os.environ:
+        changes |= {"forward_auth_listen": os.environ["SERVED_FORWARD_AUTH"], "trusted_proxies": "127.0.0.1"}
     settings = load_settings(with_changes(**changes))
     sys.exit(run(Tiny(), settings))

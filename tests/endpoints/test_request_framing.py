@@ -207,6 +207,32 @@ async def test_an_expectation_is_met_with_100_and_only_where_a_body_follows() ->
     assert [heard.body for heard in upstream.heard] == [b"abc", b"", b"abc"]
 
 
+async def streamed(heard: Any, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+    writer.write(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n")
+    await writer.drain()
+    writer.write(b"3\r\ndef\r\n0\r\n\r\n")
+    return True
+
+
+async def test_a_streamed_answer_to_http_1_0_ends_with_the_connection() -> None:
+    async with raw_upstream(streamed) as upstream, bff_beside(route(upstream)) as port:
+        received = await exchange(port, request("GET", version="HTTP/1.0"))
+    head, _, body = received.partition(b"\r\n\r\n")
+    assert body == b"abcdef"
+    assert b"transfer-encoding" not in head
+    assert b"\r\nconnection: close" in head
+
+
+async def test_one_that_breaks_off_is_no_end_for_http_1_0() -> None:
+    async def breaks_off(heard: Any, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        writer.write(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n")
+        return False
+
+    async with raw_upstream(breaks_off) as upstream, bff_beside(route(upstream)) as port:
+        with pytest.raises(ConnectionResetError):
+            await exchange(port, request("GET", version="HTTP/1.0"))
+
+
 # --- bounds
 
 

@@ -277,3 +277,29 @@ async def test_what_a_request_made_is_freed_when_it_is_over_without_a_collection
         assert over() is None
     finally:
         gc.enable()
+
+
+# --- HTTP/1.0
+
+
+@pytest.mark.parametrize(
+    ("app", "method", "body"),
+    [
+        pytest.param(answering([], b"hello"), "GET", b"hello", id="in one piece"),
+        pytest.param(answering([], b"hel", b"", b"lo", b""), "GET", b"hello", id="in pieces"),
+        pytest.param(answering([], b"x" * 100_000, b"y" * 100_000), "GET", b"x" * 100_000 + b"y" * 100_000, id="large"),
+        pytest.param(answering([], b""), "GET", b"", id="empty"),
+        pytest.param(answering([], b""), "HEAD", b"", id="HEAD"),
+        pytest.param(answering([], b"", status=204), "GET", b"", id="204"),
+        pytest.param(answering(LENGTH_5, b"hel", b"lo"), "GET", b"hello", id="with a length"),
+    ],
+)
+async def test_a_client_of_http_1_0_gets_no_chunks_but_the_end_of_the_connection(
+    app: ASGIApp, method: str, body: bytes
+) -> None:
+    async with asyncio.timeout(60), asking(app) as (reader, writer):
+        writer.write(f"{method} / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n".encode())
+        head, _, received = (await reader.read()).partition(b"\r\n\r\n")
+    assert received == body
+    assert b"transfer-encoding" not in head
+    assert b"\r\nconnection: close" in head

@@ -137,3 +137,19 @@ async def test_a_body_for_ourselves_that_does_not_arrive_is_not_waited_for(
         head = f"POST {path} HTTP/1.1\r\nHost: {parts.netloc}\r\nContent-Type: application/x-www-form-urlencoded\r\n"
         answer = await ask(parts.port or 80, head + "Content-Length: 100\r\n\r\na=b")
     assert answer.status == 400
+
+
+async def test_a_client_that_hangs_up_in_its_body_is_no_defect_of_ours(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with small_world(tmp_path) as world:
+        parts = urlsplit(world.public_url)
+        head = f"POST /auth/backchannel-logout HTTP/1.1\r\nHost: {parts.netloc}\r\nContent-Length: 100\r\n"
+        _, writer = await asyncio.open_connection("127.0.0.1", parts.port or 80)
+        writer.write((head + "Content-Type: application/x-www-form-urlencoded\r\n\r\na=b").encode())
+        await writer.drain()
+        writer.close()
+        async with asyncio.timeout(PATIENCE):
+            while not any(getattr(record, "why", None) == "The client hung up." for record in caplog.records):
+                await asyncio.sleep(0.01)
+    assert [record for record in caplog.records if record.levelname in ("ERROR", "CRITICAL")] == []
