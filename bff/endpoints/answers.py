@@ -36,6 +36,9 @@ PRIVATE: tuple[Header, ...] = (
     (b"referrer-policy", b"no-referrer"),
     (b"x-content-type-options", b"nosniff"),
 )
+# Nobody else's page may load it, not even as an image: what it holds would be in that page's process (Spectre). It does
+# not concern a fetch with CORS, nor a navigation.
+SAME_ORIGIN: Header = (b"cross-origin-resource-policy", b"same-origin")
 
 
 def answer(status: int, headers: Iterable[Header], body: bytes = b"") -> Response:
@@ -48,7 +51,7 @@ def answer(status: int, headers: Iterable[Header], body: bytes = b"") -> Respons
 def json_answer(content: Mapping[str, Any], cookies: Iterable[Header] = (), extra: Iterable[Header] = ()) -> Response:
     body = json.dumps(content, separators=(",", ":"), ensure_ascii=True).encode("ascii")
     kind = ((b"content-type", b"application/json"), (b"content-length", str(len(body)).encode("ascii")))
-    return answer(200, (*kind, *PRIVATE, *extra, *cookies), body)
+    return answer(200, (*kind, *PRIVATE, SAME_ORIGIN, *extra, *cookies), body)
 
 
 def see_other(location: str, cookies: Iterable[Header] = ()) -> Response:

@@ -95,6 +95,7 @@ def _headers(error: BffError, body: bytes) -> list[Header]:
         (b"content-length", str(len(body)).encode("ascii")),
         (b"cache-control", b"no-store"),
         (b"x-content-type-options", b"nosniff"),
+        (b"cross-origin-resource-policy", b"same-origin"),
     ]
     if error.status == 401:
         # RFC 9110 section 15.5.2 wants a challenge; no browser opens a dialogue for this scheme.

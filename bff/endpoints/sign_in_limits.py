@@ -5,7 +5,12 @@ got past the login address also gets through the callback. The counts are this p
 
 Whoever is signed in signs out: with a cookie that we sealed, the session itself is the client at `/auth/logout`, and
 the rate for everybody does not hold there. The provider's calls get ten times as much: they come in a burst from few
-addresses when an administrator signs many people out, and one that is lost leaves somebody signed in.
+addresses when an administrator signs many people out, and one that is lost leaves somebody signed in. Of those that are
+signed only the ones whose signature holds count against the rate for everybody: or a flood of forged ones from many
+addresses would keep the true ones out. Front-channel calls carry no signature, so they have rates of their own.
+
+An IPv6 client is counted twice: by its /64, which one customer has to themselves (RFC 6177), and at a higher rate by
+its /48, of which a tunnel broker or a hoster gives 65,536 networks of that size to anybody who asks.
 """
 
 import time
@@ -17,7 +22,7 @@ from typing import Final, Literal, TypeAlias
 from urllib.parse import parse_qs
 
 from starlette.requests import Request
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bff import metrics
 from bff.endpoints.answers import error_answer
@@ -29,10 +34,12 @@ from bff.proxy.client_address import TrustedProxies
 from bff.session.return_to import safe_return_to
 from bff.session.sealing import KeyRing
 
-Door: TypeAlias = Literal["sign_in", "callback", "sign_out", "provider"]
+Door: TypeAlias = Literal["sign_in", "callback", "sign_out", "provider", "front_channel"]
 
 LOGIN: Final = "/auth/login"
 PROVIDER_FACTOR: Final = 10
+SITE_FACTOR: Final = 5  # what all clients of one /48 may send together, by what one client may
+_SIGNATURE_HELD: Final = frozenset({200, 204, 404, 422})  # what a signed call is answered with once it is believed
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,19 +72,23 @@ class SignInLimits:
             rules.callback_path: "callback",
             "/auth/logout": "sign_out",
             "/auth/backchannel-logout": "provider",
-            "/auth/frontchannel-logout": "provider",
+            "/auth/frontchannel-logout": "front_channel",
             "/auth/global-token-revocation": "provider",
         }
-        factors = {door: PROVIDER_FACTOR if door == "provider" else 1 for door in self._doors.values()}
+        by_provider = ("provider", "front_channel")
+        factors = {door: PROVIDER_FACTOR if door in by_provider else 1 for door in self._doors.values()}
         self._for_all = {door: RateForAll(rules.for_all * factor) for door, factor in factors.items()}
         self._per_client = {door: RatePerClient(rules.per_client * factor) for door, factor in factors.items()}
+        self._per_site = {
+            door: RatePerClient(rules.per_client * factor * SITE_FACTOR) for door, factor in factors.items()
+        }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         # Decoded, as the router reads it: /auth/%6Cogin is the same door.
         door = self._doors.get(scope["path"]) if scope["type"] == "http" else None
         refusal = None if door is None else self._judge(door, scope)
         if refusal is None:
-            await self._app(scope, receive, send)
+            await self._app(scope, receive, self._counting(door, send) if door == "provider" else send)
             return
         request = Request(scope)
         back = self._return_to(scope)
@@ -89,8 +100,11 @@ class SignInLimits:
         now = self._clock()
         for_all, per_client = self._for_all[door], self._per_client[door]
         session = self._session(scope) if door == "sign_out" else None
-        client = session or self._client(scope)
+        client, site = (session, None) if session else self._client(scope)
+        per_site = self._per_site[door]
         wait, rate = (per_client.wait(client, now), "client") if client else (0.0, "client")
+        if not wait and site:
+            wait, rate = per_site.wait(site, now), "network"
         if not wait and session is None:
             wait, rate = for_all.wait(now), "all"
         if wait:
@@ -98,9 +112,21 @@ class SignInLimits:
             return RateLimited(f"The rate of {door} for {rate} is used up.", retry_after=ceil(wait))
         if client:
             per_client.count(client, now)
-        if session is None:
+        if site:
+            per_site.count(site, now)
+        if session is None and door != "provider":
             for_all.count(now)
         return None
+
+    def _counting(self, door: Door, send: Send) -> Send:
+        """Counts a signed call for everybody's rate when it turns out to be the provider's."""
+
+        async def counted(message: Message) -> None:
+            if message["type"] == "http.response.start" and message["status"] in _SIGNATURE_HELD:
+                self._for_all[door].count(self._clock())
+            await send(message)
+
+        return counted
 
     def _session(self, scope: Scope) -> bytes | None:
         """The session that the cookie names, if we sealed it. Nobody has more of those than they signed in for."""
@@ -110,16 +136,16 @@ class SignInLimits:
             case _:
                 return None
 
-    def _client(self, scope: Scope) -> bytes | None:
-        """The IPv4 address, or the /64 of an IPv6 one, which one customer has to themselves (RFC 6177)."""
+    def _client(self, scope: Scope) -> tuple[bytes | None, bytes | None]:
+        """The client and the site it belongs to: an IPv4 address and none, or the /64 and the /48 of an IPv6 one."""
         peer = scope.get("client")
         known = self._trusted_proxies.known_client(peer[0] if peer else None, scope["headers"])
         if known is None:
-            return None
+            return None, None
         address = ip_address(known)
         if address.version == 6 and address.ipv4_mapped is not None:
             address = address.ipv4_mapped
-        return address.packed[:8]
+        return address.packed[:8], address.packed[:6] if address.version == 6 else None
 
     def _return_to(self, scope: Scope) -> str | None:
         """Where the page's link leads to after the sign-in that could not begin."""

@@ -22,6 +22,7 @@ from bff.flows.establish_session import EstablishSession
 from bff.flows.id_tokens import IdTokens, email_of, session_expiry_of
 from bff.oidc.authorization import AuthorizationError, Code, judge_issuer
 from bff.oidc.dpop import dpop_thumbprint, new_dpop_key
+from bff.oidc.error_codes import known_error
 from bff.oidc.id_token import IdTokenClaims, IdTokenRefused
 from bff.oidc.provider import OpenIDProvider
 from bff.oidc.token import Denied, Granted, NoAnswer, Postponed, TokenResponse
@@ -144,9 +145,9 @@ class AuthorizationCodeFlow:
         match answer:
             case Granted(response):
                 return response
-            case Denied(status, error, description):
+            case Denied(status, error):
                 refusal = SignInRefused() if error == "access_denied" else SignInFailed()
-                _tell_refused(refusal.code, "token endpoint", error, description, status=status)
+                _tell_refused(refusal.code, "token endpoint", error, status=status)
                 metrics.SIGN_IN.labels(outcome="failed").inc()
                 raise refusal
             case Postponed(retry_after):
@@ -224,7 +225,7 @@ class AuthorizationCodeFlow:
 
     def _refusal(self, answer: AuthorizationError) -> Exception:
         refusal, outcome = _judged(answer)
-        _tell_refused(refusal.code, "authorization endpoint", answer.error, answer.description)
+        _tell_refused(refusal.code, "authorization endpoint", answer.error)
         metrics.SIGN_IN.labels(outcome=outcome).inc()
         return refusal
 
@@ -245,13 +246,12 @@ def _judged(answer: AuthorizationError) -> tuple[BffError, str]:
     return SignInFailed(), "failed"
 
 
-def _tell_refused(reason: str, where: str, error: str, description: str, status: int | None = None) -> None:
-    """The provider's words go to the log, shortened; a person is shown ours."""
+def _tell_refused(reason: str, where: str, error: str, status: int | None = None) -> None:
+    """Of the provider's words only those of a closed list go to the log: the browser may have written the rest."""
     audit.tell(
         AuditEvent.SIGN_IN_REFUSED,
         reason,
         where=where,
-        error=error[:64],
-        description=description[:200],
+        error=known_error(error),
         status=status,
     )

@@ -15,6 +15,7 @@ from bff.errors import ProviderUnavailable, StoreUnavailable
 from bff.flows.end_session import EndSession
 from bff.flows.id_tokens import IdTokens, SameUser, Unverified, WrongUser
 from bff.flows.token_calls import TokenCalls
+from bff.oidc.error_codes import TOKEN_ENDPOINT
 from bff.oidc.provider import OpenIDProvider
 from bff.oidc.token import Denied, Granted, NoAnswer, Postponed, TokenAnswer
 from bff.session.rotation import (
@@ -283,16 +284,10 @@ def _outcome(reserved: Session, answer: TokenAnswer, result: RefreshResult) -> t
         case NotOurs(), _:
             return "not_ours", ""
         case _, Denied(_, error):
-            return "denied", error if error in KNOWN_ERRORS else "other"
+            return "denied", error if error in TOKEN_ENDPOINT else "other"
         case _, Postponed():
             return "postponed", ""
         case _, NoAnswer(may_have_been_sent):
             return "no_answer", "unknown" if may_have_been_sent else "not_sent"
         case _:
             return "no_answer", "no_access_token"
-
-
-KNOWN_ERRORS = frozenset(
-    {"invalid_grant", "invalid_client", "invalid_request", "invalid_scope", "unauthorized_client", "access_denied"}
-    | {"unsupported_grant_type", "server_error", "use_dpop_nonce", "invalid_dpop_proof"}
-)

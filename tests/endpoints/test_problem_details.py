@@ -92,6 +92,7 @@ def test_a_problem_says_what_a_program_needs_to_know() -> None:
         b"content-length": str(len(body)).encode(),
         b"cache-control": b"no-store",
         b"x-content-type-options": b"nosniff",
+        b"cross-origin-resource-policy": b"same-origin",
         b"www-authenticate": b'Cookie realm="session"',
     }
 

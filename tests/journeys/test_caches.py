@@ -130,3 +130,18 @@ async def test_no_page_stands_where_our_endpoints_are(spa: World) -> None:
     for path in ("/auth", "/auth/", "/auth/sesion", "/auth/login/x"):
         assert (await spa.browser().navigate(path)).status_code == 404, path
     assert (await spa.browser().navigate("/authors")).status_code == 200
+
+
+async def test_nobody_elses_page_may_load_what_a_session_says_not_even_as_an_image(world: World) -> None:
+    browser = world.browser()
+    asked = [("GET", "/auth/session"), ("POST", "/auth/session/extend"), ("GET", "/auth/sessions"), ("GET", "/api/x")]
+    nobodys = [await browser.fetch(path, method) for method, path in asked]
+    await browser.sign_in()
+    asked += [("POST", "/auth/sessions/end"), ("GET", "/auth/nothing"), ("POST", "/auth/logout")]
+    theirs = [await browser.fetch(path, method) for method, path in asked]
+    assert {answer.status_code for answer in nobodys} == {200, 401}
+    ours = [answer for answer in (*nobodys, *theirs) if answer.url.path != "/api/x" or answer.status_code == 401]
+    assert {answer.headers.get("cross-origin-resource-policy") for answer in ours} == {"same-origin"}
+    # The provider's page holds this one in a frame.
+    framed = await browser.navigate("/auth/frontchannel-logout")
+    assert "cross-origin-resource-policy" not in framed.headers

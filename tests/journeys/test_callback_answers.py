@@ -4,6 +4,7 @@ The ids are those of `tests/attack_cases/authorize-callback.json`; `/auth/callba
 """
 
 import asyncio
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import parse_qs, urlencode, urlsplit
@@ -266,6 +267,23 @@ async def test_every_error_of_the_provider_becomes_a_page_with_a_way_on(world: W
         assert list(set_cookies(shown)) == [f"bff-login-{slot_of(state.partition('.')[0]):x}"]
         assert ("retry-after" in shown.headers) is (expected[0] == 503)
     assert world.okta.control.token_requests == 0
+
+
+@pytest.mark.parametrize(
+    ("error", "written"), [("access_denied", "access_denied"), ("canary-of-a-stranger", "other"), ("x" * 128, "other")]
+)
+async def test_the_log_holds_known_error_codes_and_nothing_else_of_the_answer(
+    world: World, caplog: pytest.LogCaptureFixture, error: str, written: str
+) -> None:
+    """Whoever opens the callback writes error and error_description; the provider's may quote what was typed."""
+    browser = world.browser()
+    state = parameters(await browser.begin())["state"]
+    answer = {"error": error, "error_description": "canary: my password is hunter2", "state": state}
+    with caplog.at_level(logging.DEBUG, "bff"):
+        await browser.arrive(f"{world.callback}?{urlencode(answer)}")
+    ours = [vars(record) for record in caplog.records if record.name.startswith("bff")]
+    assert [each["error"] for each in ours if "where" in each] == [written]
+    assert not [each for each in ours if "canary" in str(each) or "hunter2" in str(each) or "xxxx" in str(each)]
 
 
 async def test_somebody_who_is_not_assigned_is_told_whom_to_ask(world: World) -> None:

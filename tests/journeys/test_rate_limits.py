@@ -88,6 +88,42 @@ async def test_a_whole_subnet_of_ipv6_is_one_client(world: World, attack: str) -
         assert (await flood(client, LOGIN, ["::ffff:203.0.113.9"] * 15 + ["203.0.113.9"] * 15)).count(303) <= 8
 
 
+async def test_a_whole_site_of_ipv6_is_five_clients(world: World) -> None:
+    """A tunnel broker gives a /48 to anybody who asks: 65,536 networks that would each be a client."""
+    before = refused("sign_in", "network")
+    async with proxy(world) as client:
+        statuses = await flood(client, LOGIN, [f"2001:db8:7:{number:x}::1" for number in range(1, 36)])
+        assert 25 <= statuses.count(303) <= 29, "a minute's worth of five, and what a slow machine takes longer for"
+        assert refused("sign_in", "network") == before + statuses.count(429)
+        assert await flood(client, LOGIN, ["2001:db8:8::1"]) == [303]
+
+
+async def test_forged_orders_from_everywhere_do_not_keep_the_providers_out(tmp_path: Path) -> None:
+    everywhere = [f"198.18.{number // 250}.{number % 250 + 1}" for number in range(60)]
+    rates = {"sign_in_rate_per_client": "60", "sign_in_rate": "2"}
+    async with small_world(tmp_path, trusted_proxies="127.0.0.1", **rates) as world, proxy(world) as client:
+        browser = world.browser()
+        browser.http.headers["x-forwarded-for"] = HONEST
+        await browser.sign_in()
+        for path in ("/auth/backchannel-logout", "/auth/global-token-revocation"):
+            assert set(await flood(client, path, everywhere, "POST")) <= {400, 401, 415}
+        # Calls without a signature have rates of their own, and using them up costs the signed ones nothing.
+        assert 429 in await flood(client, "/auth/frontchannel-logout", everywhere)
+
+        async def order() -> int:
+            token = world.okta.control.orders.logout_token(sub="00u1aliceliddell0001")
+            answer = await client.post(
+                "/auth/backchannel-logout", data={"logout_token": token}, headers={"x-forwarded-for": HONEST}
+            )
+            return answer.status_code
+
+        assert await order() == 200
+        assert (await browser.session())["authenticated"] is False
+        statuses = [await order() for _ in range(40)]
+        assert statuses[:15] == [200] * 15
+        assert 429 in statuses, "twenty a minute, and what a slow machine takes longer for"
+
+
 @case("DS-002")
 async def test_a_flood_from_everywhere_meets_the_rate_for_all_and_costs_no_session(world: World, attack: str) -> None:
     browser, leaving = world.browser(), world.browser()

@@ -1,0 +1,25 @@
+"""The error codes that providers answer with: a closed list, so that a log or a metric holds words of ours only.
+
+Anybody can open the callback with an `error` of their own, and an `error_description` may quote what a person typed.
+"""
+
+from typing import Final
+
+TOKEN_ENDPOINT: Final = frozenset(
+    {"invalid_grant", "invalid_client", "invalid_request", "invalid_scope", "unauthorized_client", "access_denied"}
+    | {"unsupported_grant_type", "server_error", "use_dpop_nonce", "invalid_dpop_proof"}
+)
+# RFC 6749 section 4.1.2.1, OIDC Core section 3.1.2.6, RFC 9470, and what Okta adds.
+AUTHORIZATION_ENDPOINT: Final = frozenset(
+    {"invalid_request", "unauthorized_client", "access_denied", "unsupported_response_type", "invalid_scope"}
+    | {"server_error", "temporarily_unavailable", "interaction_required", "login_required", "consent_required"}
+    | {"account_selection_required", "invalid_request_uri", "invalid_request_object", "request_not_supported"}
+    | {"request_uri_not_supported", "registration_not_supported", "unmet_authentication_requirements"}
+    | {"invalid_dpop_jkt", "mfa_required", "unsupported_response_mode", "callback_returned_error", "invalid_client"}
+    | {"jit_failure_missing_fields"}
+)
+
+
+def known_error(error: str) -> str:
+    """`error` if it is on one of the lists, else `other`."""
+    return error if error in TOKEN_ENDPOINT | AUTHORIZATION_ENDPOINT else "other"
