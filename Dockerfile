@@ -1,7 +1,7 @@
 # The BFF's image. Two stages: the first installs the locked wheels, the second has Python and the result, nothing that
 # builds. Runs as a user of its own on a read-only root file system; only /var/lib/bff (SQLite) is ever written to.
 
-ARG PYTHON=python:3.13-slim
+ARG PYTHON=python:3.13.9-slim
 
 FROM ${PYTHON} AS build
 # With requirements-otel.lock the image can send traces (BFF_TRACING=otlp). Not by default: the exporter brings an HTTP

@@ -5,7 +5,7 @@ VENV := .venv
 RUN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev fmt test test-long test-containers bench check lock sbom audit clean
+.PHONY: help demo dev fmt test test-long test-containers bench check lock sbom audit pin-images clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | sort | while IFS="$$(printf '\t')" read -r name text; do \
@@ -66,6 +66,14 @@ sbom: $(VENV)/.dev ## write sbom.cdx.json
 # Known vulnerabilities in the locks. Queries a vulnerability service, so it is not part of `make test`; without a response
 # it fails.
 audit: $(VENV)/.dev ## look for known vulnerabilities in the lock files
+# The digests behind the tags of the base images, into docker-compose.yml and the Dockerfiles. Asks a registry, by docker,
+# skopeo or plain HTTP (REGISTRY=https://...); without an answer for each image it fails and writes nothing.
+pin-images: ## write the digests of the base images (asks a registry)
+	$(PYTHON) scripts/pin_images.py
+
+# Known vulnerabilities in the locks. Asks a vulnerability service, so it is no part of `make test`: without an answer it
+# fails, since silence is no good news.
+audit: $(VENV)/.dev
 	$(RUN)/pip install --quiet uv
 	scripts/audit $(RUN)/uv requirements-dev.lock
 

@@ -1,5 +1,5 @@
 # The simulated Okta and the sample API of the demo. Never part of a deployment.
-ARG PYTHON=python:3.13-slim
+ARG PYTHON=python:3.13.9-slim
 FROM ${PYTHON}
 COPY requirements.lock ./
 RUN python3 -m venv /opt/demo \

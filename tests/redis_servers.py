@@ -20,7 +20,15 @@ STARTED_WITHIN = 60.0  # seconds
 class RedisServer:
     """One process. It can be killed, stopped in its tracks, and started again on the same port and directory."""
 
-    def __init__(self, directory: Path, *options: str, sentinel: bool = False) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *options: str,
+        sentinel: bool = False,
+        config: Path | None = None,
+        credentials: tuple[str, str] | None = None,
+    ) -> None:
+        """`config` takes the place of our own options; `credentials` are a user of it that may ask TIME."""
         program = shutil.which("redis-server")
         assert program is not None, INSTALL
         self.directory, self.port = directory, free_port()
@@ -31,10 +39,13 @@ class RedisServer:
             config = directory / "sentinel.conf"
             config.write_text("\n".join(options) + f"\nport {self.port}\nbind 127.0.0.1\ndir {directory}\n")
             arguments = [str(config), "--sentinel"]
+        elif config is not None:
+            arguments = [str(config), "--port", str(self.port), "--bind", "127.0.0.1"]
         else:
             arguments += ["--save", "", "--appendonly", "no"]
         self._command = [program, *arguments]
         self._process: subprocess.Popen[bytes] | None = None
+        self._credentials = dict(zip(("username", "password"), credentials or (), strict=False))
 
     @property
     def url(self) -> str:
@@ -43,7 +54,7 @@ class RedisServer:
     def start(self) -> None:
         with (self.directory / "log").open("ab") as log:
             self._process = subprocess.Popen(self._command, stdout=log, stderr=log)
-        until(lambda: self.ask("PING"))
+        until(lambda: self.ask("TIME" if self._credentials else "PING"))  # PING is no right of the BFF's user
 
     def stop(self) -> None:
         if self._process is not None:
@@ -62,7 +73,7 @@ class RedisServer:
 
     def ask(self, *command: str | bytes | int) -> Any:
         """Sends one command, as an operator would."""
-        with redis.Redis(port=self.port, socket_timeout=30.0, protocol=2) as client:
+        with redis.Redis(port=self.port, socket_timeout=30.0, protocol=2, **self._credentials) as client:
             return client.execute_command(*command)
 
 
@@ -80,8 +91,8 @@ def until(condition: Any, within: float = STARTED_WITHIN) -> None:
 
 
 @contextmanager
-def one_server(directory: Path, *options: str) -> Iterator[RedisServer]:
-    server = RedisServer(directory, *options)
+def one_server(directory: Path, *options: str, **more: Any) -> Iterator[RedisServer]:
+    server = RedisServer(directory, *options, **more)
     try:
         server.start()
         yield server

@@ -64,6 +64,41 @@ def test_redis_asks_for_its_password_and_is_not_published(compose: Compose) -> N
     assert "6379->" not in compose("ps")
 
 
+def test_every_container_has_the_limits_that_the_file_gives_it(compose: Compose) -> None:
+    for service in ("proxy", "bff-1", "bff-2", "redis", "secrets"):
+        host = compose.inspect(service)["HostConfig"]
+        assert isinstance(host, dict)
+        assert 0 < host["Memory"] == host["MemorySwap"] <= 1024**3, service
+        assert 0 < host["PidsLimit"] <= 128, service
+        assert (host["ReadonlyRootfs"], host["CapDrop"]) == (True, ["ALL"]), service
+
+
+def test_what_runs_wild_in_a_container_is_stopped_by_its_limits(compose: Compose) -> None:
+    hungry = compose.inside("bff-1", "python", "-c", "x = bytearray(900 * 1024 * 1024)")
+    assert hungry.returncode == 137, "killed: it is over the limit of its container"
+    threads = "import threading as t; [t.Thread(target=t.Event().wait, daemon=True).start() for _ in range(1000)]"
+    assert "can't start new thread" in compose.inside("bff-1", "python", "-c", threads).stderr
+    full = compose.inside("bff-1", "sh", "-c", "head -c 30000000 /dev/zero > /tmp/full; rm /tmp/full")
+    assert "No space left" in full.stderr
+    assert get("/auth/session").status_code == 200
+
+
+def test_a_service_sees_no_secret_but_its_own(compose: Compose) -> None:
+    assert compose.inside("bff-1", "ls", "/run/bff").stdout.split() == ["client_secret", "session_keys", "store_url"]
+    assert compose.inside("redis", "ls", "/run/redis").stdout.split() == ["redis.conf"]
+    assert compose.inside("redis", "ls", "/run/bff").returncode != 0
+    assert compose.inside("proxy", "sh", "-c", "ls /run/bff /run/redis /run/secrets").returncode != 0
+
+
+def test_nobody_uploads_anything_but_to_the_api(compose: Compose) -> None:
+    with httpx.Client(trust_env=False, timeout=30, headers=BEHIND_TLS) as client:
+        for path in ("/auth/logout", "/auth/backchannel-logout", "/authorization-code/callback", "/index.html"):
+            body = b"x" * 40_000
+            assert client.post(f"http://127.0.0.1:8080{path}", content=body).status_code in (405, 413), path
+            chunked = client.post(f"http://127.0.0.1:8080{path}", content=iter([body] * 10))
+            assert chunked.status_code in (405, 413), path
+
+
 def test_what_was_missing_is_made_beside_it(compose: Compose) -> None:
     assert {path.name for path in (compose.directory / "secrets").iterdir()} == {
         "client_secret",

@@ -1,18 +1,27 @@
 """docker-compose.yml, .env.example, the Dockerfile and nginx.conf agree with one another and with the settings."""
 
+import asyncio
 import json
 import re
+import subprocess
+from collections.abc import Iterator
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 import yaml
 
 from bff.cli_serve import DRAIN, KEEP_ALIVE
 from bff.endpoints.health import ManagementApp
+from bff.session.sealing import KeyRing, new_key
 from bff.settings import SECRETS, Settings, load_settings
-from deploy.make_secrets import BFF, main
+from bff.storage.open_store import open_store
+from bff.storage.redis import ACL
+from deploy.make_secrets import BFF, READERS, REDIS, RIGHTS, main
+from tests.redis_servers import one_server
+from tests.storage.example_session import a_session
 
 ROOT = Path(__file__).resolve().parents[2]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text("utf-8"))
@@ -44,7 +53,7 @@ def environment(env: dict[str, str]) -> dict[str, str]:
 
 
 def settings(env: dict[str, str], secrets: Path) -> Settings:
-    own = {name: value.replace("/run/bff", str(secrets)) for name, value in environment(env).items()}
+    own = {name: value.replace("/run/bff", str(secrets / "for" / "bff")) for name, value in environment(env).items()}
     image = dict(re.findall(r"^ +(BFF_\w+)=(\S+)", DOCKERFILE, re.MULTILINE))
     return load_settings({**image, **own})
 
@@ -59,10 +68,16 @@ def seconds(text: str) -> float:
 
 
 @pytest.fixture
-def secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The directory of the operator, `own`, and those of the readers, in `for`."""
     monkeypatch.setattr("os.chown", lambda *_: None)  # whose they are can be seen by root only
-    main(tmp_path)
-    return tmp_path
+    for reader in READERS:
+        (tmp_path / "for" / reader).mkdir(parents=True)
+    (tmp_path / "own").mkdir()
+    main(tmp_path / "own", tmp_path / "for")
+    yield tmp_path
+    for reader in READERS:
+        (tmp_path / "for" / reader).chmod(0o700)
 
 
 def test_every_setting_that_is_named_exists() -> None:
@@ -140,12 +155,51 @@ def test_a_container_can_write_where_it_must_and_gains_no_rights(name: str) -> N
     assert service["read_only"] is True
     assert service["security_opt"] == ["no-new-privileges:true"]
     assert service.get("privileged") is None
-    # The entrypoint of Redis' image starts as root and drops to a user of its own.
-    assert name == "redis" or service["cap_drop"] == ["ALL"]
+    assert service["cap_drop"] == ["ALL"]
     assert name == "secrets" or "cap_add" not in service
-    for volume in service.get("volumes", ()):
-        if "/run/bff" in volume:
-            assert (name == "secrets") is not volume.endswith(":ro"), "secrets are written by one service"
+    for mount in service.get("tmpfs", ()):
+        assert re.search(r"[:,]size=\d+m\b", mount), "a tmpfs without a size takes half of the machine's memory"
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_container_that_runs_wild_takes_itself_down_and_nobody_else(name: str) -> None:
+    service = SERVICES[name]
+    assert in_megabytes(service["mem_limit"]) <= 1024
+    assert service["memswap_limit"] == service["mem_limit"], "what is in memory is not written to a swap file"
+    assert 0 < service["pids_limit"] <= 128
+    assert service["logging"] == {"driver": "json-file", "options": {"max-size": "10m", "max-file": "5"}}
+    mounted = sum(in_megabytes(re.findall(r"size=(\d+m)", mount)[0]) for mount in service.get("tmpfs", ()))
+    assert mounted <= in_megabytes(service["mem_limit"]) / 4, "a tmpfs is memory of the container"
+
+
+def in_megabytes(text: str) -> int:
+    return int(text[:-1]) * {"m": 1, "g": 1024}[text[-1]]
+
+
+def test_each_service_mounts_its_own_secrets_and_one_writes_them() -> None:
+    mounted = {
+        name: [
+            volume for volume in service.get("volumes", ()) if volume.startswith(("for-", "${SECRETS_DIR", "secrets"))
+        ]
+        for name, service in SERVICES.items()
+    }
+    writer = mounted.pop("secrets")
+    assert writer == ["${SECRETS_DIR:-secrets}:/run/secrets", *(f"for-{name}:/run/for/{name}" for name in READERS)]
+    assert {name: volumes for name, volumes in mounted.items() if volumes} == {
+        "bff-1": ["for-bff:/run/bff:ro"],
+        "bff-2": ["for-bff:/run/bff:ro"],
+        "redis": ["for-redis:/run/redis:ro"],
+        "okta": ["for-okta:/run/okta:ro"],
+    }
+    assert {f"for-{name}" for name in READERS} <= COMPOSE["volumes"].keys()
+    assert READERS["redis"] == (REDIS, ("redis.conf",))
+    assert READERS["okta"][1] == ("client_secret",)
+
+
+def test_no_password_is_on_a_command_line() -> None:
+    for service in SERVICES.values():
+        words = json.dumps([service.get("command"), service.get("entrypoint"), service.get("healthcheck")])
+        assert not re.search(r"redis-cli\b[^|]* (-a|--pass|-u)\b|requirepass|sed -n", words)
 
 
 def test_without_a_profile_nothing_of_the_demo_runs() -> None:
@@ -156,25 +210,93 @@ def test_without_a_profile_nothing_of_the_demo_runs() -> None:
 
 
 def test_no_secret_stands_in_a_file(secrets: Path) -> None:
-    made = [path.read_text().strip() for path in secrets.iterdir()]
-    main(secrets)
-    assert [path.read_text().strip() for path in secrets.iterdir()] == made, "what is there is kept"
-    assert {path.stat().st_mode & 0o777 for path in secrets.iterdir()} == {0o400}
+    files = sorted(path for path in secrets.rglob("*") if path.is_file())
+    made = [path.read_text() for path in files]
+    for reader in READERS:
+        (secrets / "for" / reader).chmod(0o700)
+    main(secrets / "own", secrets / "for")
+    assert [path.read_text() for path in files] == made, "what is there is kept"
+    assert {path.stat().st_mode & 0o777 for path in files} == {0o400}
+    assert sorted(path for path in secrets.rglob("*") if path.is_file()) == files, "nothing half written is left"
+    for reader, (_, names) in READERS.items():
+        assert {path.name for path in (secrets / "for" / reader).iterdir()} == {*names}
+        for name in names:
+            assert (secrets / "for" / reader / name).read_text() == (secrets / "own" / name).read_text()
     for name in SECRETS:
         assert f"BFF_{name.upper()}" not in {*SERVICES["bff-1"]["environment"], *EXAMPLE}
-    files = {value for name, value in SERVICES["bff-1"]["environment"].items() if name.endswith("_FILE")}
-    assert {Path(file).name for file in files} <= {path.name for path in secrets.iterdir()}
+    named = {value for name, value in SERVICES["bff-1"]["environment"].items() if name.endswith("_FILE")}
+    assert {Path(file).name for file in named} == {*READERS["bff"][1]}
+
+
+@pytest.mark.parametrize(
+    ("before", "kept"),
+    [
+        ({"redis.conf": "requirepass x\n", "store_url": "redis://:x@redis:6379/0"}, set()),  # an older version of ours
+        ({"store_url": "redis://bff:x@redis:6379/0"}, set()),
+        ({"store_url": "rediss://bff:x@redis.example.com:6379/0"}, {"store_url"}),
+        ({"client_secret": "own", "session_keys": "own"}, {"client_secret", "session_keys"}),
+    ],
+)
+def test_what_belongs_together_is_made_together_and_the_operators_own_is_kept(
+    secrets: Path, before: dict[str, str], kept: set[str]
+) -> None:
+    for path in (secrets / "own").iterdir():
+        path.unlink()
+    for name, text in before.items():
+        (secrets / "own" / name).write_text(text)
+    for reader in READERS:
+        (secrets / "for" / reader).chmod(0o700)
+    main(secrets / "own", secrets / "for")
+    for name, text in before.items():
+        assert ((secrets / "own" / name).read_text() == text) is (name in kept), name
+
+
+def test_redis_knows_the_bff_with_the_documented_rights_and_a_probe_that_may_ping(
+    secrets: Path, tmp_path: Path
+) -> None:
+    """The configuration as it is made, read by a real Redis; only its folder and port are others."""
+    assert f"~bff:* {ACL}" == RIGHTS
+    made = (secrets / "for" / "redis" / "redis.conf").read_text()
+    url = (secrets / "for" / "bff" / "store_url").read_text()
+    password = re.findall(r"://bff:([^@]+)@redis:6379", url)[0]
+    assert password not in made, "Redis needs its hash only"
+    config = tmp_path / "redis.conf"
+    config.write_text(made.replace("dir /data", f"dir {tmp_path}"))
+    (test,) = [line for line in SERVICES["redis"]["healthcheck"]["test"] if "redis-cli" in line]
+    with one_server(tmp_path / "redis", config=config, credentials=("bff", password)) as server:
+        probe = subprocess.run(
+            ["sh", "-c", test.replace("redis-cli", f"redis-cli -p {server.port}")], capture_output=True, check=False
+        )
+        assert probe.returncode == 0, probe.stderr
+        for name, secret in (("probe", "probe"), ("bff", password)):
+            with redis.Redis(port=server.port, username=name, password=secret) as client:
+                with pytest.raises(redis.exceptions.NoPermissionError):
+                    client.config_set("maxmemory-policy", "allkeys-lru")
+                with pytest.raises(redis.exceptions.NoPermissionError):
+                    client.get("another-key")
+        with redis.Redis(port=server.port) as client, pytest.raises(redis.exceptions.AuthenticationError):
+            client.ping()
+        asyncio.run(keeps_sessions(url.replace("redis:6379", f"127.0.0.1:{server.port}")))
+
+
+async def keeps_sessions(url: str) -> None:
+    store = open_store(url, KeyRing.from_keys([new_key()]))
+    session = a_session(await store.now())
+    await store.create(session)
+    assert (await store.get(session.key)).session == session
+    assert await store.eviction_policy() == "noeviction"
+    await store.close()
 
 
 def test_images_are_pinned_by_tag_and_what_is_copied_exists() -> None:
     for service in SERVICES.values():
         image = interpolated(service["image"], {})
-        assert re.fullmatch(r"[\w-]+:[\w.-]+", image)
+        assert "build" in service or re.fullmatch(r"[\w-]+:\d+\.\d+\.\d+(-alpine)?(@sha256:[0-9a-f]{64})?", image)
         assert not image.endswith(":latest")
     for path, written in DOCKERFILES.items():
         text = written
         (base,) = re.findall(r"^ARG PYTHON=(.+)$", text, re.MULTILINE)
-        assert re.fullmatch(r"python:3\.\d+-slim", base)
+        assert re.fullmatch(r"python:3\.\d+\.\d+-slim(@sha256:[0-9a-f]{64})?", base)
         assert set(re.findall(r"^FROM (\S+)", text, re.MULTILINE)) == {"${PYTHON}"}
         assert "--require-hashes --only-binary :all: -r requirements.lock" in text
         for name, default in re.findall(r"^ARG (\w+)=(\S+)", text, re.MULTILINE):

@@ -61,7 +61,7 @@ async def nginx(mode: Mode, at: Places) -> AsyncIterator[None]:
     )
     words = {
         "worker_processes auto;": "worker_processes 1;",
-        "http {\n": f"http {{\n    {temporary}\n",
+        "http {\n": f"http {{\n    error_log stderr warn; {temporary}\n",
         "listen 80;": f"listen 127.0.0.1:{at.plain};",
         "listen 443 ssl": f"listen 127.0.0.1:{at.port} ssl",
         "return 308 https://app.example.com": f"return 308 https://localhost:{at.port}",

@@ -21,6 +21,7 @@ MODES = pytest.mark.parametrize("mode", DYNAMIC)
 OPTIONS = {
     *(f"http.routers.*.{name}" for name in ("rule", "entryPoints", "middlewares", "service", "tls")),
     *(f"http.middlewares.*.forwardAuth.{name}" for name in ("address", "authResponseHeaders")),
+    "http.middlewares.*.buffering.maxRequestBodyBytes",
     *(f"http.middlewares.*.headers.{name}.*" for name in ("customRequestHeaders", "customResponseHeaders")),
     *(f"http.middlewares.*.headers.{name}" for name in ("stsSeconds", "contentTypeNosniff", "contentSecurityPolicy")),
     *("http.services.*.loadBalancer.serversTransport", "http.services.*.loadBalancer.servers.url"),
@@ -112,7 +113,7 @@ def test_traefik_strips_first_then_asks_then_takes_the_cookie_away() -> None:
 def test_envoy_copies_the_headers_of_the_settings_and_asks_with_what_is_judged() -> None:
     text = (EXAMPLES / "envoy" / "forward-auth.yaml").read_text("utf-8")
     snippet = yaml.safe_load(text)
-    strip, ask, cookie = (each["typed_config"] for each in snippet["http_filters"])
+    strip, ask, cookie, _ = (each["typed_config"] for each in snippet["http_filters"])
     copied = [
         each["exact"] for each in ask["http_service"]["authorization_response"]["allowed_upstream_headers"]["patterns"]
     ]
@@ -140,3 +141,24 @@ def test_nginx_and_caddy_copy_the_headers_of_the_settings() -> None:
     for name in wanted:
         assert f"$upstream_http_{name.lower().replace('-', '_')};" in nginx
         assert f"proxy_set_header {name} $" in nginx
+
+
+def test_the_sign_in_takes_small_bodies_only_and_the_api_any() -> None:
+    for mode, dynamic in DYNAMIC.items():
+        http = dynamic["http"]
+        assert http["middlewares"]["small-bodies"]["buffering"] == {"maxRequestBodyBytes": 32768}
+        small = {name for name, router in http["routers"].items() if "small-bodies" in router["middlewares"]}
+        assert small == {"sign-in" if mode == "proxy" else "bff"}
+        assert [router["rule"] for name, router in http["routers"].items() if name in small] == [
+            "Host(`app.example.com`) && (PathPrefix(`/auth/`) || Path(`/authorization-code/callback`))"
+        ]
+    snippet = yaml.safe_load((EXAMPLES / "envoy" / "forward-auth.yaml").read_text("utf-8"))
+    names = [each["name"] for each in snippet["http_filters"]]
+    assert snippet["http_filters"][names.index("envoy.filters.http.buffer")]["disabled"] is True
+    assert [route["match"] for route in snippet["routes"]] == [
+        {"prefix": "/auth/"},
+        {"path": "/authorization-code/callback"},
+    ]
+    for route in snippet["routes"]:
+        assert route["typed_per_filter_config"].keys() == {"envoy.filters.http.ext_authz", "envoy.filters.http.buffer"}
+        assert route["typed_per_filter_config"]["envoy.filters.http.buffer"]["buffer"] == {"max_request_bytes": 32768}
