@@ -23,17 +23,14 @@ from pydantic_core import ErrorDetails
 from bff import settings_laws as laws
 from bff.errors import ConfigurationError
 from bff.proxy.request_header_names import conflicting_name
-from bff.settings_process import ProcessSettings
-from bff.settings_route import FROZEN, CallbackPath, PagePath, RouteSettings, Seconds, Url
-from bff.settings_sign_in import SIGN_IN_LISTS, SignInSettings, is_okta
-from bff.settings_sources import PREFIX, ConfigurationErrors, Gathered, gather, unknown
+from bff.settings_process import ProcessSettings, check_loopback
+from bff.settings_route import FROZEN, CallbackPath, Origin, PagePath, RouteSettings, Seconds, Url, WholeSeconds
+from bff.settings_sign_in import SIGN_IN_LISTS, Algorithm, SignInSettings, is_okta
+from bff.settings_sources import MISSING, PREFIX, ConfigurationErrors, Gathered, gather, unknown
 
 Words: TypeAlias = Annotated[tuple[str, ...], BeforeValidator(laws.words)]
 Secret: TypeAlias = Annotated[SecretStr, AfterValidator(laws.client_secret)]
 SessionKey: TypeAlias = Annotated[SecretStr, AfterValidator(laws.session_key)]
-Origin: TypeAlias = Annotated[str, AfterValidator(laws.origin)]
-WholeSeconds: TypeAlias = Annotated[int, BeforeValidator(laws.number), Field(gt=0, le=86400 * 366)]
-Algorithm: TypeAlias = Literal["RS256", "RS384", "RS512", "ES256", "ES384", "ES512"]
 
 
 class Settings(ProcessSettings, SignInSettings):
@@ -185,17 +182,8 @@ class Settings(ProcessSettings, SignInSettings):
     @field_validator("public_url")
     @classmethod
     def _plain_http_stays_here(cls, public_url: str, info: ValidationInfo) -> str:
-        if public_url.startswith("https:") or info.data.get("listen_beyond_loopback", True):
-            return public_url
-        for name in ("listen", "forward_auth_listen"):
-            where = info.data.get(name, "off")
-            address = None if where == "off" else laws.address(where)
-            if isinstance(address, tuple) and not laws.is_loopback(address[0]):
-                raise laws.wrong(
-                    f"is http on this machine, and BFF_{name.upper()} ({where}) takes connections of other machines.",
-                    f"Listen on 127.0.0.1:{address[1]}; in a container whose port is published on loopback only, set "
-                    "BFF_LISTEN_BEYOND_LOOPBACK=true.",
-                )
+        if public_url.startswith("http:"):
+            check_loopback(info.data)
         return public_url
 
     @field_validator("routes")
@@ -260,12 +248,6 @@ LISTS = frozenset(
 SECRETS = frozenset(
     {"client_secret", "client_secret_next", "client_private_key", "session_keys", "store", "provider_proxy"}
 )
-MISSING = {
-    "issuer": "Set it to your Okta domain and authorization server, like https://example.okta.com/oauth2/default.",
-    "client_id": "Set it to the client ID on the app integration's page in Okta.",
-    "public_url": "Set it to the address that people type, like https://app.example.com.",
-    "session_keys": laws.NEW_KEY,
-}
 
 
 def load_settings(

@@ -1,7 +1,4 @@
-"""What a single setting must be like. A law gives the value back, or raises with the problem and its mend.
-
-The laws that tie two settings together stand with `bff.settings.Settings`. No law quotes a secret.
-"""
+"""What a single setting must be like: each gives the value back, or raises with problem and mend. None quotes a secret."""
 
 import binascii
 import ipaddress

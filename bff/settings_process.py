@@ -1,8 +1,9 @@
 """The settings of the process itself: where it listens, whom it trusts in front of it, how it ends, what it tells."""
 
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Final, Literal, TypeAlias
+from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, ValidationInfo, field_validator
 
@@ -25,6 +26,19 @@ def is_installed(module: str) -> bool:
         return find_spec(module) is not None
     except ModuleNotFoundError:
         return False
+
+
+def check_loopback(listening: Mapping[str, Any]) -> None:
+    """Raises the error of a public URL of http on this machine where other machines could connect."""
+    for name in () if listening.get("listen_beyond_loopback", True) else ("listen", "forward_auth_listen"):
+        where = listening.get(name, "off")
+        address = None if where == "off" else laws.address(where)
+        if isinstance(address, tuple) and not laws.is_loopback(address[0]):
+            raise laws.wrong(
+                f"is http on this machine, and BFF_{name.upper()} ({where}) takes connections of other machines.",
+                f"Listen on 127.0.0.1:{address[1]}; in a container whose port is published on loopback only, set "
+                "BFF_LISTEN_BEYOND_LOOPBACK=true.",
+            )
 
 
 class ProcessSettings(BaseModel):

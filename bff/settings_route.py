@@ -13,6 +13,8 @@ from bff.settings_headers import AddedHeaders, CookieNames, ReturnedHeaders, Sen
 FROZEN = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, validate_default=True)
 
 OwnPath: TypeAlias = Annotated[str, AfterValidator(laws.path)]
+Origin: TypeAlias = Annotated[str, AfterValidator(laws.origin)]
+WholeSeconds: TypeAlias = Annotated[int, BeforeValidator(laws.number), Field(gt=0, le=86400 * 366)]
 Url: TypeAlias = Annotated[str, AfterValidator(laws.base_url)]
 Seconds: TypeAlias = Annotated[float, BeforeValidator(laws.number), Field(gt=0, le=86400 * 366, allow_inf_nan=False)]
 Method: TypeAlias = Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]

@@ -13,6 +13,7 @@ Tokens: TypeAlias = Annotated[tuple[Annotated[str, AfterValidator(laws.scope)], 
 # A minute; 0 is no limit.
 Requests: TypeAlias = Annotated[int, BeforeValidator(laws.number), Field(ge=0, le=10_000_000)]
 Prompt: TypeAlias = Literal["none", "login", "consent", "select_account"]
+Algorithm: TypeAlias = Literal["RS256", "RS384", "RS512", "ES256", "ES384", "ES512"]
 
 SIGN_IN_LISTS: Final = frozenset({"acr_values", "prompts", "idps"})
 

@@ -12,11 +12,18 @@ from pathlib import Path
 from typing import Any
 
 from bff.errors import ConfigurationError
+from bff.settings_laws import NEW_KEY
 
 PREFIX = "BFF_"
 CONFIG = "BFF_CONFIG"
 FILE_SUFFIX = "_file"
 OKTA = "okta"  # the [okta] table and BFF_OKTA_*: for `bff okta` (bff.okta.okta_settings), not for a running BFF
+MISSING = {  # how to get what has no default
+    "issuer": "Set it to your Okta domain and authorization server, like https://example.okta.com/oauth2/default.",
+    "client_id": "Set it to the client ID on the app integration's page in Okta.",
+    "public_url": "Set it to the address that people type, like https://app.example.com.",
+    "session_keys": NEW_KEY,
+}
 SECRET_FILE_LIMIT = 64 * 1024  # bytes
 
 

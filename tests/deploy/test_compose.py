@@ -251,9 +251,7 @@ def test_what_belongs_together_is_made_together_and_the_operators_own_is_kept(
         assert ((secrets / "own" / name).read_text() == text) is (name in kept), name
 
 
-def test_redis_knows_the_bff_with_the_documented_rights_and_a_probe_that_may_ping(
-    secrets: Path, tmp_path: Path
-) -> None:
+def test_redis_knows_the_bff_with_its_rights_and_a_probe_that_may_ping(secrets: Path, tmp_path: Path) -> None:
     """The configuration as it is made, read by a real Redis; only its folder and port are others."""
     assert f"~bff:* {ACL}" == RIGHTS
     made = (secrets / "for" / "redis" / "redis.conf").read_text()
