@@ -1,4 +1,4 @@
-"""What a single setting must be like: each gives the value back, or raises with problem and mend. None quotes a secret."""
+"""What a single setting must be like: each gives the value back, or raises with the problem and its mend."""
 
 import binascii
 import ipaddress
