@@ -1,7 +1,9 @@
 """The server's side of a WebSocket, on a private class of uvicorn 0.54: what no application can do for itself.
 
 Nothing in ASGI ends a connection without an answer. The class logs the query of every handshake, leaves a handshake
-that its library does not take without an answer, and reads frames before the handshake is answered.
+that its library does not take without an answer, and reads frames before the handshake is answered. It keeps pongs for
+a client that reads nothing, bounds messages by one number for all routes, and resets the connection of a client whose
+frames it refuses, close frame and all.
 """
 
 import logging
@@ -11,15 +13,23 @@ from uvicorn._types import ASGISendEvent
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.http11 import Request
 from websockets.protocol import State
+from websockets.server import ServerProtocol
 
 from bff.endpoints.answers import tell_error
 from bff.endpoints.response_cycle import refusal
 from bff.errors import InvalidRequest
 from bff.proxy.close_codes import after_cut
-from bff.proxy.hang_up import HANG_UP
+from bff.proxy.hang_up import HANG_UP, LIMIT_MESSAGES
+from bff.proxy.websocket_bounds import BoundedProtocol
 from bff.session.stream_end import ServerStopping
 
 _EARLY_BYTES: Final = 65536  # from a client that does not wait for the answer to its handshake
+# Of a client whose frames were refused, and that still sends: it is to read the close frame before the connection ends.
+_DISCARDED_BYTES: Final = 16 * 1024 * 1024
+
+
+class _Frames(BoundedProtocol, ServerProtocol):
+    pass
 
 
 class WebSocketProtocol(WebSocketsSansIOProtocol):
@@ -27,12 +37,19 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         super().__init__(*arguments, **named)
         # Its own lines name path and query of each handshake; `bff.logs` keeps what is below a warning away.
         self.logger = logging.getLogger("uvicorn.websocket")
+        self.conn: _Frames = _Frames(max_size=self.config.ws_max_size, logger=self.logger)  # nothing is compressed
+        self._discarded = 0
         self._early = b""  # what came before the handshake was answered: no byte of it is looked at until then
 
     def data_received(self, data: bytes) -> None:
         if self.handshake_initiated and not self.handshake_complete:
             self._early += data
             if len(self._early) > _EARLY_BYTES:
+                self.transport.abort()
+            return
+        if self.conn.parser_exc is not None:
+            self._discarded += len(data)
+            if self._discarded > _DISCARDED_BYTES:
                 self.transport.abort()
             return
         super().data_received(data)
@@ -51,6 +68,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         super().handle_connect(event)
         if hasattr(self, "scope"):
             self.scope[HANG_UP] = self._hang_up  # type: ignore[typeddict-unknown-key]
+            self.scope[LIMIT_MESSAGES] = self._limit_messages  # type: ignore[typeddict-unknown-key]
 
     async def send(self, message: ASGISendEvent) -> None:
         await super().send(message)
@@ -59,6 +77,36 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         elif message["type"] == "websocket.accept" and self._early and not self.transport.is_closing():
             early, self._early = self._early, b""
             self.data_received(early)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self.conn.writing_paused = True
+
+    def resume_writing(self) -> None:
+        self.conn.resume_writing()
+        data = b"".join(self.conn.data_to_send())
+        if data and not self.transport.is_closing():
+            self.transport.write(data)
+        super().resume_writing()
+
+    def handle_parser_exception(self) -> None:
+        """Sends the close frame and ends our half. uvicorn would close at once: a reset would overtake the frame."""
+        close = self.conn.close_sent
+        if close is None or self.close_sent or self.transport.is_closing():
+            self.transport.close()
+            return
+        self.queue.put_nowait({"type": "websocket.disconnect", "code": close.code, "reason": close.reason})
+        self.close_sent = True
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        if self.conn.parser_exc is not None and self.transport.can_write_eof():  # no pong can follow
+            self.transport.write_eof()
+        if self.read_paused:
+            self.read_paused = False
+            self.transport.resume_reading()
+        self.close_timer = self.loop.call_later(self.close_timeout, self.transport.abort)
+
+    def _limit_messages(self, limit: int) -> None:
+        self.conn.max_message_size = limit
 
     def shutdown(self) -> None:
         """Closes as the relay does when it comes to it in time: uvicorn would give no reason.

@@ -27,12 +27,30 @@ from bff.proxy.headers import Header, PublicOrigin, request_headers, response_he
 from bff.proxy.http import Renew, require_step_up
 from bff.proxy.request_body import Receive, Scope, Send
 from bff.proxy.upstream import Route
+from bff.proxy.websocket_bounds import BoundedProtocol
 from bff.proxy.websocket_relay import CLOSE_WITHIN, Relay
 
 PING_EVERY: Final = 20.0  # seconds; an upstream that does not answer one in the same time is gone
 WAITING_MESSAGES: Final = 2  # of an upstream, before it is made to wait for the browser
 
 _SUBPROTOCOL: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+
+
+class _Frames(BoundedProtocol, ClientProtocol):
+    pass
+
+
+class _UpstreamSocket(ClientConnection):
+    protocol: _Frames
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self.protocol.writing_paused = True
+
+    def resume_writing(self) -> None:
+        self.protocol.resume_writing()
+        self.send_data()
+        super().resume_writing()
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +140,7 @@ class WebSocketProxy:
         path, _, query = target.partition("?")
         secure = upstream.scheme == "https"
         uri = WebSocketURI(secure, upstream.address, upstream.port, path, query)
-        protocol = ClientProtocol(uri, subprotocols=_subprotocols(scope), max_size=route.message_limit)
+        protocol = _Frames(uri, subprotocols=_subprotocols(scope), max_size=route.message_limit)
         peer = scope["client"][0] if scope.get("client") else None
         proof = None
         if prove is not None and token is not None:  # the handshake is a GET of the http or https URL
@@ -143,7 +161,7 @@ class WebSocketProxy:
         try:
             async with asyncio.timeout(route.connect_timeout):
                 _, connection = await loop.create_connection(
-                    lambda: ClientConnection(
+                    lambda: _UpstreamSocket(
                         protocol,
                         ping_interval=PING_EVERY,
                         ping_timeout=PING_EVERY,

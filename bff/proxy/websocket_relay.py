@@ -12,7 +12,7 @@ from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
 from bff.proxy.close_codes import CloseFrame, after_cut, for_browser, for_upstream
-from bff.proxy.hang_up import hang_up
+from bff.proxy.hang_up import hang_up, limit_messages
 from bff.proxy.headers import Header
 from bff.proxy.request_body import Receive, Scope, Send
 from bff.session.stream_end import StreamEnd
@@ -39,6 +39,7 @@ class Relay:
         to_upstream: CloseFrame | None = CloseFrame(1001)
         try:
             await self._receive()  # websocket.connect
+            limit_messages(self._scope, self._limit)
             accept = {"type": "websocket.accept", "subprotocol": self._upstream.subprotocol, "headers": list(headers)}
             await self._send(accept)
             pumps = [asyncio.create_task(self._up()), asyncio.create_task(self._down())]

@@ -1,0 +1,49 @@
+"""What a WebSocket peer can make us keep: pongs that it does not read, and the fragments of a message (RFC 6455).
+
+The library answers each ping, read or not, and bounds a message in bytes but not in fragments, of which an empty one
+costs memory too.
+"""
+
+from typing import Final
+
+from websockets.exceptions import PayloadTooBig
+from websockets.frames import CloseCode, Frame, Opcode
+from websockets.protocol import Protocol, State
+
+MAX_FRAGMENTS: Final = 4096  # of one message
+
+
+class BoundedProtocol(Protocol):
+    """Mixed into `ClientProtocol` and `ServerProtocol`, in front of them.
+
+    `writing_paused` is set by the connection while its peer takes nothing more. Then only the most recent ping is
+    remembered, and answered later (RFC 6455 section 5.5.3).
+    """
+
+    writing_paused = False
+    _unanswered: bytes | None = None
+    _fragments = 0
+
+    def recv_frame(self, frame: Frame) -> None:
+        """Takes a frame. Raises PayloadTooBig, which `parse` answers with 1009, for a message in too many fragments."""
+        if frame.opcode is Opcode.PING and self.writing_paused:
+            self._unanswered = bytes(frame.data)
+            return
+        if frame.opcode is Opcode.CONT:
+            self._fragments += 1
+            if self._fragments > MAX_FRAGMENTS:
+                raise PayloadTooBig(None, self.max_message_size or 0)
+        elif frame.opcode in (Opcode.TEXT, Opcode.BINARY):
+            self._fragments = 1
+        super().recv_frame(frame)
+
+    def resume_writing(self) -> None:
+        """The peer reads again. Call `data_to_send` after it."""
+        self.writing_paused = False
+        data, self._unanswered = self._unanswered, None
+        if data is not None and self.state is State.OPEN:
+            self.send_pong(data)
+
+    def fail(self, code: CloseCode | int, reason: str = "") -> None:
+        """As the library does, with the documented reason in place of the sizes."""
+        super().fail(code, "message too big" if code == CloseCode.MESSAGE_TOO_BIG else reason)
