@@ -18,13 +18,13 @@ from urllib.parse import unquote
 from weakref import ref
 
 import httptools
-from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT, FlowControl
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from bff.endpoints import request_framing
 from bff.endpoints.answers import tell_error
 from bff.endpoints.request_framing import Body, LengthBody, Upgrade
-from bff.endpoints.response_cycle import ResponseCycle, hang_up, refusal
+from bff.endpoints.response_cycle import Flow, ResponseCycle, hang_up, refusal
 from bff.errors import BffError, InvalidRequest
 from bff.proxy.hang_up import HANG_UP
 from bff.proxy.outbox import outbox
@@ -41,31 +41,19 @@ LINGER_WITHIN: Final = 5.0
 LINGER_BYTES: Final = 4 * 1024 * 1024
 
 
-class _Flow(FlowControl):
-    """`held`: reading stays paused, whatever a request wants to read, until what came too early can be looked at."""
-
-    held = False
-
-    def resume_reading(self) -> None:
-        if not self.held:
-            super().resume_reading()
-
-
 class HttpProtocol(HttpToolsProtocol):
-    head_within = HEAD_WITHIN
-    linger_within = LINGER_WITHIN
+    head_within, linger_within = HEAD_WITHIN, LINGER_WITHIN
     _timer: asyncio.TimerHandle | None = None  # of a head that is awaited, or of the end of a connection
-    _head_parsed = False
+    _head_parsed = _keep_alive = False  # what the parser says of a head
     _body: Body | None = None  # what is still to come of the body of the request under way
-    _over = False  # what still comes is not looked at
-    _lingers = False
+    _over = _lingers = _websocket = False  # over: what still comes is not looked at
     _scanned = _empty_lines = _ignored = 0
     # The parser sees no body; without a method of these names it does not ask.
     on_body = on_message_complete = None  # type: ignore[assignment]
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self.flow: _Flow = _Flow(transport)
+        self.flow: Flow = Flow(transport)
         self._outbox = outbox(self.loop)
         self._unread = bytearray()
         self._await_head()
@@ -73,8 +61,6 @@ class HttpProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._cancel_timer()
         super().connection_lost(exc)
-        if self.cycle is not None:
-            self.cycle.linger = None  # type: ignore[attr-defined]
 
     # --- reading: one head, its body, the answer; then the next
 
@@ -93,23 +79,29 @@ class HttpProtocol(HttpToolsProtocol):
             self._refuse(error)
 
     def _takes_whole(self, data: bytes) -> bool:
-        """Takes a segment without a copy where it is exactly one head, or nothing but body."""
+        """Takes a segment without keeping it, where it is a head with all or none of its body, or a piece of a body."""
         if self._body is None:
-            plain = data.endswith(b"\r\n\r\n") and not data.startswith(b"\r")
-            if plain and not self._answering() and request_framing.find_head(data) == len(data):
+            if self._answering() or data.startswith(b"\r") or not (end := request_framing.find_head(data)):
+                return False
+            if end == len(data):
                 self._begin(data)
                 return True
-        elif isinstance(self._body, LengthBody) and len(data) <= self._body.remaining:
-            self._body.remaining -= len(data)
-            self._deliver(data)
-            return True
-        return False
+            self._begin(data[:end])
+            data = data[end:]
+        body = self._body
+        if isinstance(body, LengthBody) and len(data) <= body.remaining:
+            body.remaining -= len(data)
+            self._deliver(body, data)
+        else:
+            self._unread += data
+            self._read()
+        return True
 
     def _read(self) -> None:
         unread = self._unread
         while unread and not self._over:
             if self._body is not None:
-                self._deliver(self._body.take(unread))
+                self._deliver(self._body, self._body.take(unread))
                 if self._body is not None:
                     break
             elif self._answering():
@@ -130,8 +122,17 @@ class HttpProtocol(HttpToolsProtocol):
             else:
                 self._scanned = len(unread)
                 break
-        if (unread or self._empty_lines) and self._timer is None and not self._over and not self._answering():
+        if self._over:
+            self._drop()
+        elif (unread or self._empty_lines) and self._timer is None and not self._answering():
             self._await_head()
+
+    def _drop(self) -> None:
+        """What came behind the last head: of a WebSocket it is the WebSocket's."""
+        early = bytes(self._unread)
+        self._unread.clear()
+        if early and self._websocket:
+            self.transport.get_protocol().data_received(early)  # type: ignore[attr-defined]
 
     def _answering(self) -> bool:
         cycle: RequestResponseCycle | None = self.cycle
@@ -139,9 +140,9 @@ class HttpProtocol(HttpToolsProtocol):
 
     def _begin(self, head: bytes) -> None:
         """A whole head came. Raises the BffError with which it is refused."""
-        self._cancel_timer()
+        if self._timer is not None:
+            self._cancel_timer()
         self._scanned = self._empty_lines = 0
-        request_framing.check_request_line(head)
         self._head_parsed = False
         try:
             self.parser.feed_data(head)
@@ -151,12 +152,13 @@ class HttpProtocol(HttpToolsProtocol):
             raise InvalidRequest("What was sent is no HTTP request.") from None
         if not self._head_parsed:
             raise InvalidRequest("What was sent is no HTTP request.")
-        request_framing.check_target(self.url)
+        request_framing.check_head(head, self.url, len(self.headers))
         method, version = self.parser.get_method().decode("ascii"), self.parser.get_http_version()
         self._body, upgrade = request_framing.decide_framing(method, version, self.headers)
         self.scope["method"] = method
         if upgrade is Upgrade.WEBSOCKET:
-            self._over = True
+            self._over = self._websocket = True
+            self._outbox.flush()
             self.handle_websocket_upgrade()
             return
         if version != "1.1":
@@ -167,16 +169,14 @@ class HttpProtocol(HttpToolsProtocol):
         self.scope["raw_path"], self.scope["query_string"] = raw_path, query
         self.scope[HEADERS_FINAL] = True  # type: ignore[typeddict-unknown-key]
         self._answer(version, last=upgrade is Upgrade.OTHER)
-        if self._body is not None:
-            # The parser waits for a body that it will not get.
-            self.parser = httptools.HttpRequestParser(self)
-        else:
+        if self._body is None:
             self._body_ended()
+        elif not isinstance(self._body, LengthBody):
+            self.parser = httptools.HttpRequestParser(self)  # the old one waits for chunks, which it will not get
 
     def on_headers_complete(self) -> None:
         """The parser's callback, of which nothing may be asked later: it forgets."""
-        self._head_parsed = True
-        self._keep_alive = self.parser.should_keep_alive()
+        self._head_parsed, self._keep_alive = True, self.parser.should_keep_alive()
 
     def _answer(self, version: str, *, last: bool) -> None:
         """Starts the application. `last`: no other request follows on this connection."""
@@ -195,20 +195,21 @@ class HttpProtocol(HttpToolsProtocol):
             on_response=self.on_response_complete,
         )
         cycle.outbox, cycle.upgrade_ignored = self._outbox, last
-        cycle.linger = self._linger
         self.cycle = cycle
         # Weak: the cycle holds the scope, and a ring of the two would outlive every request until a collection.
         self.scope[HANG_UP] = partial(hang_up, ref(cycle))  # type: ignore[typeddict-unknown-key]
         self._start_asgi_task(cycle, self.app)
 
-    def _deliver(self, content: bytes) -> None:
+    def _deliver(self, body: Body, content: bytes) -> None:
         cycle = self.cycle
+        if isinstance(body, LengthBody):
+            self.parser.feed_data(content)  # which counts, and has nothing else to do
         if content and not cycle.response_complete:
             cycle.body += content
             if len(cycle.body) > HIGH_WATER_LIMIT:
                 self.flow.pause_reading()
             cycle.message_event.set()
-        if self._body is not None and self._body.ended:
+        if body.ended:
             self._body = None
             self._body_ended()
 
@@ -221,25 +222,33 @@ class HttpProtocol(HttpToolsProtocol):
             self._unread.clear()
         elif cycle.response_complete:
             self._cancel_timer()
-            self._unset_keepalive_if_required()
-            rest = self.timeout_keep_alive
-            self.timeout_keep_alive_task = self.loop.call_later(rest, self.timeout_keep_alive_handler)
+            self._rest()
 
     def on_response_complete(self) -> None:
-        self.flow.held = False
-        self.cycle.linger = None  # type: ignore[attr-defined]
-        super().on_response_complete()
+        self.server_state.total_requests += 1
+        if self.flow.read_paused:
+            self.flow.held = False
+            self.flow.resume_reading()
+        if self._over or self._unread or self._body is not None:
+            self._go_on()
+        elif not self.transport.is_closing():
+            self._rest()
+
+    def _rest(self) -> None:
+        """Waits for the first byte of another request."""
+        self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
+
+    def _go_on(self) -> None:
+        """The answer is out, and more has come already, is to come of its request, or nothing is to come at all."""
         if self._over or self.transport.is_closing():
-            self._unset_keepalive_if_required()  # it is ending
-        elif self._body is not None:
-            self._unset_keepalive_if_required()
+            return
+        if self._body is not None:
             self._await_head()  # an answer came before the end of the body: the rest has to come as soon as a head has
-        elif self._unread:
-            self._unset_keepalive_if_required()
-            try:
-                self._read()
-            except BffError as error:
-                self._refuse(error)
+            return
+        try:
+            self._read()
+        except BffError as error:
+            self._refuse(error)
 
     # --- what is written or closed without a task of its own must not overtake an answer that waits in the outbox
 
@@ -258,29 +267,21 @@ class HttpProtocol(HttpToolsProtocol):
                 self.transport.close()  # in the middle of an answer nothing else can be said
                 return
         self.transport.write(refusal(error, self.server_state.default_headers))
-        self._linger()
+        self.linger()
 
-    def _linger(self) -> None:
+    def linger(self) -> None:
         """Ends the connection once the client has read what was written, or at least had the time to."""
         self._over = self._lingers = True
         self._unread.clear()
         self._cancel_timer()
         self._unset_keepalive_if_required()
-        if self.transport.is_closing():
-            return
-        if not self.transport.can_write_eof():
+        if self.transport.is_closing() or not self.transport.can_write_eof():
             self.transport.close()
             return
         self.flow.held = False
         self.flow.resume_reading()
         self.transport.write_eof()
         self._timer = self.loop.call_later(self.linger_within, self.transport.abort)
-
-    def handle_websocket_upgrade(self) -> None:
-        self._outbox.flush()
-        super().handle_websocket_upgrade()
-        if self._unread:
-            self.transport.get_protocol().data_received(bytes(self._unread))  # type: ignore[attr-defined]
 
     def shutdown(self) -> None:
         self._outbox.flush()

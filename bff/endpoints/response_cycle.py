@@ -14,6 +14,7 @@ from typing import Any, Final
 from weakref import ref
 
 from uvicorn._types import ASGISendEvent
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
 from bff import tracing
@@ -34,6 +35,16 @@ def refusal(error: BffError, default_headers: list[tuple[bytes, bytes]]) -> byte
     status, headers, body = problem_response(error, correlation_id=tracing.begin().correlation_id)
     fields = [*default_headers, *headers, (b"connection", b"close")]
     return b"".join([STATUS_LINE[status], *(b"%b: %b\r\n" % field for field in fields), b"\r\n", body])
+
+
+class Flow(FlowControl):
+    """`held`: reading stays paused, whatever a request wants to read, until what came too early can be looked at."""
+
+    held = False
+
+    def resume_reading(self) -> None:
+        if not self.held:
+            super().resume_reading()
 
 
 class _HeadFirst:
@@ -73,7 +84,6 @@ class _Lingering:
 
 class ResponseCycle(RequestResponseCycle):
     outbox: Outbox
-    linger: Callable[[], None] | None = None  # ends the connection; a method of the protocol
     upgrade_ignored = False  # another protocol was asked for: whatever follows the head is not looked at
     _head = b""  # written, and not sent yet
     _until_close = False  # the answer ends where the connection does (HTTP/1.0)
@@ -91,8 +101,11 @@ class ResponseCycle(RequestResponseCycle):
                 asyncio.get_running_loop().call_soon(self._send_head)
             return
         if not self._head or message["type"] != "http.response.body":
-            if not self.keep_alive and (self.more_body or self.upgrade_ignored) and self.linger is not None:
-                self.transport, self.linger = _Lingering(self.transport, self.linger), None  # type: ignore[assignment]
+            if not self.keep_alive and (self.more_body or self.upgrade_ignored):
+                # `on_response` is the protocol's; to hold the protocol itself would be a ring of references.
+                protocol = getattr(self.on_response, "__self__", None)
+                if protocol is not None and not isinstance(self.transport, _Lingering):
+                    self.transport = _Lingering(self.transport, protocol.linger)  # type: ignore[assignment]
             await (self._send_until_close(message) if self._until_close else super().send(message))
             return
         if not message.get("more_body", False) and self._write_whole(message.get("body", b"")):
