@@ -24,13 +24,14 @@ READERS = {
     "okta": (BFF, ("client_secret",)),  # the demo's; it knows the client's secret, as Okta does
 }
 
-# The BFF's, as docs/operations.md has them. Nobody else may do more than PING, which is what the probe does.
+# The BFF's, as docs/operations.md has them. Nobody else gets in but the probe, which may send PING. `default` is off and
+# keeps its rights: as that user Redis reads its append-only file, and drops each transaction that the user may not do.
 RIGHTS = (
     "~bff:* +time +eval +evalsha +exists +get +set +hget +hgetall +hmget +hset +hdel +hlen +hstrlen"
     " +del +rename +pttl +pexpire +pexpireat +scan +wait +role +info"
 )
 CONFIG = f"""\
-user default reset off
+user default reset off ~* &* +@all
 user probe reset on >probe +ping
 user bff reset on #{{password}} {RIGHTS}
 maxmemory 640mb

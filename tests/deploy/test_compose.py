@@ -20,7 +20,7 @@ from bff.settings import SECRETS, Settings, load_settings
 from bff.storage.open_store import open_store
 from bff.storage.redis import ACL
 from deploy.make_secrets import BFF, READERS, REDIS, RIGHTS, main
-from tests.redis_servers import one_server
+from tests.redis_servers import RedisServer, one_server
 from tests.storage.example_session import a_session
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -274,15 +274,23 @@ def test_redis_knows_the_bff_with_its_rights_and_a_probe_that_may_ping(secrets: 
                     client.get("another-key")
         with redis.Redis(port=server.port) as client, pytest.raises(redis.exceptions.AuthenticationError):
             client.ping()
-        asyncio.run(keeps_sessions(url.replace("redis:6379", f"127.0.0.1:{server.port}")))
+        asyncio.run(keeps_sessions(url.replace("redis:6379", f"127.0.0.1:{server.port}"), server))
 
 
-async def keeps_sessions(url: str) -> None:
-    store = open_store(url, KeyRing.from_keys([new_key()]))
+async def keeps_sessions(url: str, server: RedisServer) -> None:
+    """Also when it is killed: it reads the writes of a script as a transaction in its append-only file, and drops it if
+    the user `default` has no rights, switched off or not."""
+    ring = KeyRing.from_keys([new_key()])
+    store = open_store(url, ring)
     session = a_session(await store.now())
     await store.create(session)
-    assert (await store.get(session.key)).session == session
     assert await store.eviction_policy() == "noeviction"
+    await store.close()
+    await asyncio.to_thread(server.stop)
+    await asyncio.to_thread(server.start)
+    store = open_store(url, ring)
+    assert (await store.get(session.key)).session == session
+    assert list(await store.find("sub", session.user.sub)) == [session]
     await store.close()
 
 
