@@ -24,7 +24,7 @@ READERS = {
     "okta": (BFF, ("client_secret",)),  # the demo's; it knows the client's secret, as Okta does
 }
 
-# The BFF's, as docs/operations.md has them. Nobody else gets in but the probe, which may send PING. `default` is off and
+# The BFF's, as docs/operations.md has them. The probe may send PING, and nobody else gets in. `default` is off and
 # keeps its rights: as that user Redis reads its append-only file, and drops each transaction that the user may not do.
 RIGHTS = (
     "~bff:* +time +eval +evalsha +exists +get +set +hget +hgetall +hmget +hset +hdel +hlen +hstrlen"
