@@ -23,11 +23,11 @@ fmt: $(VENV)/.dev ## format the code and fix what ruff can fix
 
 # ARGS selects tests, as pytest takes it: `make test ARGS="tests/oidc -k nonce"`. Without it: all of them, and `check`.
 test: $(VENV)/.dev $(if $(ARGS),,check) ## run check and all tests, or the tests of ARGS=...
-	@scripts/need redis-server chromium nginx caddy
+	@scripts/need redis-server chromium firefox-esr nginx caddy
 	$(RUN)/pytest -m "not long and not containers" $(or $(ARGS),-n 4 --dist loadgroup)
 
 test-long: $(VENV)/.dev ## run what takes hours: thousands of races, real-time outages
-	@scripts/need redis-server chromium nginx caddy
+	@scripts/need redis-server chromium firefox-esr nginx caddy
 	$(RUN)/pytest -m long
 
 # Compares with other proxies; needs a quiet machine of two cores and a quarter of an hour.
