@@ -118,6 +118,9 @@ def _explain(settings: Settings, method: str, path: str, sent: Sequence[str]) ->
         "lets back": ", ".join(sorted(name.decode("ascii") for name in route.allow_response_headers))
         or "nothing that is usually dropped",
         "cookies": ", ".join(sorted(name.decode("ascii") for name in route.allow_cookies)) or "none pass",
+        "caches": "shared ones store what the upstream calls public"
+        if route.allow_shared_cache
+        else "no shared one stores an answer to a session",
         "websocket": f"yes, messages up to {route.message_limit} bytes" if route.websocket else "no",
         "streams": f"{route.on_token_expiry} when the access token runs out; they end with the session",
     }

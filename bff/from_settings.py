@@ -89,6 +89,7 @@ def route_table(settings: Settings) -> RouteTable:
             allow_request_headers=frozenset(name.encode("ascii") for name in route.allow_request_headers),
             allow_response_headers=frozenset(name.encode("ascii") for name in route.allow_response_headers),
             allow_cookies=frozenset(name.encode("ascii") for name in route.allow_cookies),
+            allow_shared_cache=route.allow_shared_cache,
             websocket=route.websocket,
             message_limit=route.message_limit,
             on_token_expiry=route.on_token_expiry,

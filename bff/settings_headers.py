@@ -6,6 +6,7 @@ from typing import Annotated, Final, TypeAlias
 from pydantic import AfterValidator, BeforeValidator, SecretStr
 
 from bff import settings_laws as laws
+from bff.proxy import response_header_names
 from bff.proxy.request_header_names import Disposition, classify, may_be_allowed
 
 _TOKEN: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")  # RFC 9110 section 5.6.2
@@ -25,9 +26,6 @@ _FRAMING: Final = frozenset(
 )
 # Said by us for every request, from the session and the connection: a constant in their place would be a lie.
 _OURS_UP: Final = _FRAMING | frozenset(["authorization", "cookie", "host", "x-forwarded-for", "x-forwarded-host"])
-# `clear-site-data` could sign somebody out, `access-control-*` is allowed_origins' to say, cookies have their own list.
-_OURS_DOWN: Final = _FRAMING | frozenset(["set-cookie", "set-cookie2", "clear-site-data", "x-sendfile"])
-_OURS_DOWN_PREFIXES: Final = ("access-control-", "x-accel-", "proxy-")
 _OWN_COOKIES: Final = ("__host-http-", "bff-")
 
 
@@ -54,7 +52,7 @@ def _sent(name: str) -> str:
 
 def _returned(name: str) -> str:
     lower = name.lower()
-    if not _TOKEN.fullmatch(name) or lower in _OURS_DOWN or lower.startswith(_OURS_DOWN_PREFIXES):
+    if not _TOKEN.fullmatch(name) or not response_header_names.may_be_allowed(lower.encode("ascii")):
         raise laws.wrong(f"names {name!r}, which an API can't say here.", "Remove it.")
     return lower
 

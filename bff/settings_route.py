@@ -79,6 +79,7 @@ class RouteSettings(BaseModel):
     allow_request_headers: SentHeaders = ()
     allow_response_headers: ReturnedHeaders = ()
     allow_cookies: CookieNames = ()
+    allow_shared_cache: bool = False
     websocket: bool = False
     message_limit: Annotated[int, BeforeValidator(laws.number), Field(gt=0, le=LARGEST_MESSAGE)] = 1048576  # bytes
     on_token_expiry: Literal["keep", "close"] = "keep"

@@ -11,31 +11,13 @@ from urllib.parse import urlsplit
 from bff import metrics
 from bff.proxy.cookies import cookie_for_browser, cookies_for_upstream
 from bff.proxy.request_header_names import Disposition, classify
+from bff.proxy.response_header_names import speaks_to_shared_caches, stays_inside
+from bff.proxy.shared_caches import authenticated_cache_control
 from bff.proxy.upstream import Route
 
 logger = logging.getLogger(__name__)
 
 Header: TypeAlias = tuple[bytes, bytes]
-
-# RFC 9110 section 7.6.1, and what intermediaries of the field have to stop as well.
-_HOP_BY_HOP: Final = frozenset(
-    b"connection keep-alive proxy-connection te trailer transfer-encoding upgrade http2-settings".split()
-)
-
-# Never to a browser. `clear-site-data` and `set-cookie` could sign somebody out; `x-accel-*` and `x-sendfile` would be
-# obeyed by a proxy in front of us; CORS, HSTS and alternative services are this site's to say, not an API's.
-_NEVER_DOWN: Final = _HOP_BY_HOP | frozenset(
-    b"""
-    set-cookie set-cookie2 server date via x-powered-by x-aspnet-version x-aspnetmvc-version x-generator x-runtime
-    x-backend-server x-served-by x-upstream x-forwarded-server www-authenticate authentication-info dpop-nonce alt-svc
-    strict-transport-security public-key-pins public-key-pins-report-only expect-ct nel report-to reporting-endpoints
-    clear-site-data service-worker-allowed refresh x-sendfile x-content-type-options x-original-url x-rewrite-url
-    """.split()
-)
-_NEVER_DOWN_PREFIXES: Final = (b"access-control-", b"proxy-", b"x-accel-", b"x-envoy-")
-
-# Directives by which an upstream has decided about shared caches itself.
-_WHO_STORES: Final = frozenset({b"private", b"no-store", b"public", b"s-maxage"})
 
 # What of an upstream's headers is looked at before a browser gets it.
 _JUDGED: Final = frozenset(
@@ -65,15 +47,9 @@ class PublicOrigin:
 
 
 @lru_cache(maxsize=256)
-def _stays_inside(name: bytes) -> bool:
-    """Whether a header of an upstream is dropped, unless its route lets it through."""
-    return name in _NEVER_DOWN or name.startswith(_NEVER_DOWN_PREFIXES)
-
-
-@lru_cache(maxsize=256)
 def _plain(name: bytes) -> bool:
     """Whether a header of an upstream goes to the browser as it is."""
-    return not _stays_inside(name) and name not in _JUDGED
+    return not stays_inside(name) and name not in _JUDGED and not speaks_to_shared_caches(name)
 
 
 def _named_by_connection(headers: Sequence[Header]) -> frozenset[bytes]:
@@ -143,10 +119,8 @@ def request_headers(
 def response_headers(
     status: int, headers: Sequence[Header], *, route: Route, origin: PublicOrigin, authenticated: bool
 ) -> list[Header]:
-    """What the browser gets. `authenticated` answers are not to be stored by anybody unless the upstream says so.
-
-    An upstream may say only `max-age`, since no shared cache keeps the answer to a request with Authorization (RFC 9111
-    section 3.5). The browser's request carries a cookie instead, so `private` has to be said for it.
+    """What the browser gets. `authenticated` answers are stored by nobody unless the upstream says so, and by no shared
+    cache unless the route allows it too.
     """
     named = _named_by_connection(headers)
     allowed = route.allow_response_headers
@@ -162,11 +136,13 @@ def response_headers(
         if _plain(name):
             kept.append((name, value))
             continue
-        if _stays_inside(name) and name not in allowed:
+        if stays_inside(name) and name not in allowed:
             if name == b"set-cookie" and route.allow_cookies:
                 cookie = cookie_for_browser(value, route.allow_cookies, secure=origin.scheme == "https")
                 if cookie is not None:
                     kept.append((name, cookie))
+            continue
+        if speaks_to_shared_caches(name) and authenticated and not route.allow_shared_cache:
             continue
         if name == b"cache-control":
             stored_by = value if stored_by is None else stored_by + b"," + value
@@ -182,21 +158,13 @@ def response_headers(
             value = rewritten
         kept.append((name, value))
     if authenticated:
-        stored_by = _not_shared(stored_by)
+        stored_by = authenticated_cache_control(stored_by, allow_shared=route.allow_shared_cache)
         if not resource_policy:
             # Another site must not even get the bytes into its process, as an image or a script (Spectre).
             kept.append((b"cross-origin-resource-policy", b"same-origin"))
     if stored_by is not None:
         kept.append((b"cache-control", stored_by))
     return kept
-
-
-def _not_shared(cache_control: bytes | None) -> bytes:
-    """The same, said so that a shared cache understands it of an answer to a cookie."""
-    if cache_control is None or not cache_control.strip():
-        return b"no-store"
-    said = {directive.strip().partition(b"=")[0].lower() for directive in cache_control.split(b",")}
-    return cache_control if said & _WHO_STORES else cache_control + b", private"
 
 
 def public_location(value: bytes, *, route: Route, origin: PublicOrigin) -> bytes | None:

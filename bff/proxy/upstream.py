@@ -89,6 +89,7 @@ class Route:
     allow_request_headers: frozenset[bytes] = frozenset()
     allow_response_headers: frozenset[bytes] = frozenset()
     allow_cookies: frozenset[bytes] = frozenset()
+    allow_shared_cache: bool = False  # an upstream may have answers to several users stored in one place
     websocket: bool = False
     message_limit: int = 1 << 20  # bytes of one WebSocket message
     on_token_expiry: OnTokenExpiry = "keep"

@@ -12,6 +12,7 @@ from bff.proxy.upstream import Route, Upstream
 ORIGIN = PublicOrigin.parse("https://app.example")
 TRACE: list[Header] = [(b"traceparent", b"ours")]
 ROUTE = Route("/api", Upstream("http", "api.internal", 8080, "/v1"), strip_prefix=True)
+SHARED = replace(ROUTE, allow_shared_cache=True)
 
 
 def up(*headers: Header, token: str | None = "our-token", route: Route = ROUTE) -> list[Header]:
@@ -118,6 +119,14 @@ def test_repeated_headers_stay_repeated_and_in_order() -> None:
         set-cookie connection keep-alive transfer-encoding upgrade trailer proxy-authenticate alt-svc
         clear-site-data strict-transport-security access-control-allow-origin
         access-control-allow-credentials x-accel-redirect refresh x-sendfile service-worker-allowed
+        x-accel-expires x-sendfile2 x-sendfile-type x-litespeed-location x-litespeed-cache-control lsc-cookie
+        x-lsadc-cache-control x-reproxy-url x-reproxy-file x-reproxy-cache-for x-lighttpd-send-file
+        x-lighttpd-send-tempfile x-envoy-upstream-service-time
+        set-login idp-signin-status activate-storage-access secure-session-registration secure-session-challenge
+        sec-session-registration sec-session-challenge sec-gpc attribution-reporting-register-source
+        attribution-reporting-register-trigger observe-browsing-topics use-as-dictionary accept-ch critical-ch
+        origin-agent-cluster supports-loading-mode speculation-rules shared-storage-write ad-auction-signals
+        timing-allow-origin authorization x-forwarded-access-token
         """.split(),
     ],
 )
@@ -140,15 +149,65 @@ def test_a_field_that_the_upstream_made_hop_by_hop_is_dropped() -> None:
         (b"max-age=60", b"max-age=60, private"),
         (b"no-cache", b"no-cache, private"),
         (b"max-age=60, must-revalidate", b"max-age=60, must-revalidate, private"),
-        # It says itself that the answer is everybody's.
-        (b"Public, max-age=60", b"Public, max-age=60"),
-        (b"s-maxage=60", b"s-maxage=60"),
+        # That the answer is everybody's is the route's to allow.
+        (b"Public, max-age=60", b"max-age=60, private"),
+        (b"s-maxage=60", b"private"),
+        (b"PUBLIC", b"private"),
+        (
+            b"max-age=60,s-maxage=600 , Immutable,public",
+            b"max-age=60, Immutable, private",
+        ),
+        (b"private, public, max-age=5", b"private, max-age=5"),
+        (b"no-store, s-maxage=5", b"no-store"),
+        (b'public="x", max-age=5', b"max-age=5, private"),
+        # Said of one field, and the rest is free to be stored.
+        (b'private="set-cookie", max-age=5', b'private="set-cookie", max-age=5, private'),
+        (b'max-age=5, x="private, no-store"', b'max-age=5, x="private, no-store", private'),
+        # Not to be read: some reader finds a `public` in it.
+        (b"public max-age=60", b"no-store"),
+        (b"max-age=60; public", b"no-store"),
+        (b'max-age=60, x="public', b"no-store"),
+        (b"max-age = 60", b"no-store"),
+        (b"max-age=60, " + b"x" * 2000, b"no-store"),
+        (b",, ,", b"no-store"),
     ],
 )
-def test_an_authenticated_answer_is_stored_by_no_shared_cache_unless_the_upstream_says_so(
-    said: bytes | None, heard: bytes
-) -> None:
+def test_an_authenticated_answer_is_stored_by_no_shared_cache(said: bytes | None, heard: bytes) -> None:
     assert down(*([(b"cache-control", said)] if said is not None else []))[b"cache-control"] == heard
+
+
+FOR_SHARED_CACHES = (
+    b"cdn-cache-control",
+    b"cloudflare-cdn-cache-control",
+    b"netlify-cdn-cache-control",
+    b"surrogate-control",
+    b"surrogate-key",
+    b"edge-control",
+    b"cf-edge-cache",
+)
+
+
+@pytest.mark.parametrize("name", FOR_SHARED_CACHES)
+def test_what_is_said_to_shared_caches_alone_needs_the_route_as_well(name: bytes) -> None:
+    said = (name, b"public, max-age=600")
+    assert name not in down(said)
+    assert down(said, route=SHARED)[name] == said[1]
+    assert down(said, authenticated=False)[name] == said[1]
+
+
+@pytest.mark.parametrize(
+    ("said", "heard"),
+    [
+        (None, b"no-store"),
+        (b"Public, max-age=60", b"Public, max-age=60"),
+        (b"s-maxage=60", b"s-maxage=60"),
+        (b"max-age=60", b"max-age=60, private"),
+        (b"public max-age=60", b"no-store"),
+    ],
+)
+def test_a_route_may_leave_shared_caches_to_the_upstream(said: bytes | None, heard: bytes) -> None:
+    fields = [(b"cache-control", said)] if said is not None else []
+    assert down(*fields, route=SHARED)[b"cache-control"] == heard
 
 
 def test_cache_control_in_several_lines_is_one() -> None:

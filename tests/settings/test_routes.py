@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from bff.from_settings import route_table
 from bff.settings import load_settings
 from tests.settings.world import problems, with_changes
 
@@ -90,6 +91,8 @@ def test_a_slash_after_the_upstream_makes_no_double_slash() -> None:
                 "clear-site-data",
                 "connection",
                 "x-accel-buffering",
+                *("X-LiteSpeed-Location", "LSC-Cookie", "X-Reproxy-URL", "X-Lighttpd-Send-File", "X-Sendfile2"),
+                *("Set-Login", "Secure-Session-Registration", "Sec-GPC", "Authorization", "Content-Length"),
             )
         ),
         *(
@@ -146,9 +149,14 @@ def test_a_route_says_what_may_pass_and_keeps_its_secrets() -> None:
         "allow_request_headers": ["X-Tenant-Id", "Origin"],
         "allow_response_headers": ["Service-Worker-Allowed", "server"],
         "allow_cookies": "theme XSRF-TOKEN",
+        "allow_shared_cache": True,
         "websocket": True,
     }
-    (read,) = load_settings(with_routes(route)).routes
+    settings = load_settings(with_routes(route))
+    (read,) = settings.routes
+    (used,) = route_table(settings).routes
+    assert read.allow_shared_cache
+    assert used.allow_shared_cache
     assert (read.scopes, read.websocket, read.message_limit) == (("email", "profile"), True, 1048576)
     assert read.allow_request_headers == ("x-tenant-id", "origin")
     assert read.allow_response_headers == ("service-worker-allowed", "server")

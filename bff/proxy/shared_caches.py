@@ -1,0 +1,58 @@
+"""What Cache-Control says of shared caches, and what it says to the browser in the end (RFC 9111 section 5.2.2)."""
+
+import re
+from functools import lru_cache
+from typing import Final
+
+_DIRECTIVE: Final = re.compile(rb'\s*([!#$%&\'*+.^_`|~0-9A-Za-z-]+)(?:=([^\s,"]*|"(?:[^"\\]|\\.)*"))?\s*(?:,|\Z)')
+_LONGEST: Final = 1024  # bytes; whoever says more says nothing that is worth keeping
+_EMPTY: Final = re.compile(rb"[\s,]*")
+_FOR_ALL: Final = frozenset({b"public", b"s-maxage"})
+
+
+def authenticated_cache_control(value: bytes | None, *, allow_shared: bool) -> bytes:
+    """Cache-Control for the answer to a request with a session.
+
+    An upstream may say only `max-age`, since no shared cache keeps the answer to a request with Authorization (RFC 9111
+    section 3.5). The browser's request carries a cookie instead, so `private` has to be said for it. `public` and
+    `s-maxage` are taken off unless the route allows shared caches. Nothing, or what can't be read, is `no-store`.
+    """
+    if value is None or len(value) > _LONGEST:
+        return b"no-store"
+    return _authenticated(value, allow_shared)
+
+
+@lru_cache(maxsize=256)
+def _authenticated(value: bytes, allow_shared: bool) -> bytes:
+    directives = _read(value)
+    if not directives:
+        return b"no-store"
+    # With an argument (`private="set-cookie"`) it is said of single fields, and the rest may be stored.
+    kept_private = any(text.lower() in (b"private", b"no-store") for _, text in directives)
+    for_all = any(name in _FOR_ALL for name, _ in directives)
+    if for_all and not allow_shared:
+        value = b", ".join([text for name, text in directives if name not in _FOR_ALL])
+        if not value:
+            return b"private"
+    elif for_all:
+        return value
+    return value if kept_private else value + b", private"
+
+
+def _read(value: bytes) -> list[tuple[bytes, bytes]]:
+    """The directives, each by its name in lower case and as it was written; none if the value is malformed."""
+    directives: list[tuple[bytes, bytes]] = []
+    position = _after_separators(value, 0)
+    while position < len(value):
+        found = _DIRECTIVE.match(value, position)
+        if found is None:
+            return []
+        text = value[found.start(1) : found.end(2) if found[2] is not None else found.end(1)]
+        directives.append((found[1].lower(), text))
+        position = _after_separators(value, found.end())
+    return directives
+
+
+def _after_separators(value: bytes, position: int) -> int:
+    found = _EMPTY.match(value, position)
+    return found.end() if found is not None else position
