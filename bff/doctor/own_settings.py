@@ -7,8 +7,9 @@ from bff.doctor.finding import Finding, ok, warn
 from bff.endpoints import sign_in_attempts
 from bff.endpoints.cookies import ALL_COOKIES_BYTES, VALUE_LIMIT, CookieNames, slot_suffix
 from bff.endpoints.current_session import new_browser_cookie, seal_session_cookie
-from bff.session.login_transaction import SLOTS, SignInIntent, begin, provider_fingerprint, seal_transaction
+from bff.session.login_transaction import SLOTS, begin, provider_fingerprint, seal_transaction
 from bff.session.sealing import KeyRing, new_session_id
+from bff.session.sign_in_intent import SignInIntent
 from bff.settings import Settings
 from bff.settings_laws import is_loopback
 

@@ -38,7 +38,6 @@ from bff.oidc.authorization import AuthorizationError, Bare, Code, Malformed, re
 from bff.proxy.client_address import TrustedProxies
 from bff.session.login_transaction import (
     LoginTransaction,
-    SignInIntent,
     StateExpired,
     StateInvalid,
     StateOk,
@@ -48,6 +47,7 @@ from bff.session.login_transaction import (
     with_intent,
 )
 from bff.session.sealing import KeyRing
+from bff.session.sign_in_intent import SignInIntent
 from bff.session.store import SessionStore
 
 logger = logging.getLogger(__name__)

@@ -37,13 +37,12 @@ from bff.oidc.authorization import PLAIN, SignInOptions
 from bff.session.login_transaction import (
     SLOTS,
     LoginTransaction,
-    SignInIntent,
-    fits_into_state,
     open_transaction,
     seal_transaction,
 )
 from bff.session.return_to import safe_return_to
 from bff.session.sealing import KeyRing
+from bff.session.sign_in_intent import SignInIntent, fits_into_state
 
 logger = logging.getLogger(__name__)
 
@@ -220,8 +219,9 @@ def login_router(start: SignInStart) -> APIRouter:
 
     @router.post(LOGIN)
     async def by_post(request: Request) -> Response:
+        parameters = _parameters(await read_form(request))
         require_navigation(request.scope["headers"])
-        return start.to_get(_parameters(await read_form(request)))
+        return start.to_get(parameters)
 
     return router
 

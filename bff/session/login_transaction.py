@@ -13,18 +13,17 @@ Nothing is stored on the server: a sign-in may begin on one replica and end on a
 
 import hashlib
 import hmac
-import json
 import re
 import secrets
 import struct
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Final, TypeAlias
+from dataclasses import dataclass, field, replace
+from typing import Final, TypeAlias
 
 from itsdangerous import BadData, TimestampSigner
 
 from bff.oidc.authorization import SignInOptions
 from bff.session.sealing import KeyRing, Opened, Unreadable, decode_base64url, encode_base64url
+from bff.session.sign_in_intent import PLAIN_SIGN_IN, SignInIntent, read_intent, write_intent
 
 PURPOSE: Final = "login-transaction-2"
 INTENT_PURPOSE: Final = "sign-in-intent"
@@ -33,7 +32,6 @@ SLOTS: Final = 16
 CLOCK_SKEW: Final = 300  # seconds
 
 _ID_BYTES: Final = 16
-_LONGEST_INTENT: Final = 1380  # bytes; sealed they are 1890 characters
 # id | secret | started_at | provider | browser, which is all zero where it is not known
 _COOKIE: Final = struct.Struct(">16s32sd12s32s")
 _UNKNOWN_BROWSER: Final = bytes(32)
@@ -42,26 +40,6 @@ _UNKNOWN_BROWSER: Final = bytes(32)
 _STATE: Final = re.compile(
     r"([A-Za-z0-9_-]{22})(?:\.([A-Za-z0-9_-]{1,1900}))?\.([A-Za-z0-9_-]{1,11})\.([A-Za-z0-9_-]{43})", re.ASCII
 )
-
-
-@dataclass(frozen=True, slots=True)
-class SignInIntent:
-    """What a sign-in is for. `max_age` is in seconds.
-
-    `restarts` counts the silent new beginnings that led here, so that they can be ended.
-    """
-
-    return_to: str = "/"
-    prompt: str | None = None
-    max_age: int | None = None
-    acr_values: tuple[str, ...] = ()
-    idp: str | None = None
-    restarts: int = 0
-
-    @property
-    def options(self) -> SignInOptions:
-        """What was asked of the provider, to validate the answer by, or to ask again."""
-        return SignInOptions(self.prompt, self.max_age, self.acr_values, idp=self.idp)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +56,7 @@ class LoginTransaction:
     started_at: float
     provider: str
     browser: str | None = field(default=None, repr=False)
-    intent: SignInIntent = SignInIntent()
+    intent: SignInIntent = PLAIN_SIGN_IN
 
     @property
     def slot(self) -> int:
@@ -109,7 +87,7 @@ class LoginTransaction:
 @dataclass(frozen=True, slots=True)
 class StateOk:
     id: str
-    intent: SignInIntent = SignInIntent()
+    intent: SignInIntent = PLAIN_SIGN_IN
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +95,7 @@ class StateExpired:
     """Ours, but too old: the sign-in may silently begin again."""
 
     id: str
-    intent: SignInIntent = SignInIntent()
+    intent: SignInIntent = PLAIN_SIGN_IN
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,44 +178,6 @@ def _bytes_of(text: str) -> bytes:
     return decoded
 
 
-def _written(intent: SignInIntent) -> bytes:
-    """JSON of what differs from the defaults; nothing where nothing does."""
-    default = asdict(SignInIntent())
-    record = {name: value for name, value in asdict(intent).items() if value != default[name]}
-    return json.dumps(record, separators=(",", ":")).encode("ascii") if record else b""
-
-
-def _intent(plaintext: bytes) -> SignInIntent | None:
-    """None for what is not one. Fields that a newer build added are passed over: both builds may be live."""
-    try:
-        record = json.loads(plaintext)
-    except ValueError:
-        return None
-    if not isinstance(record, dict) or not all(_is_valid(name, value) for name, value in record.items()):
-        return None
-    known: Mapping[str, Any] = {name: value for name, value in record.items() if name in _TYPES}
-    return SignInIntent(**{**known, "acr_values": tuple(known.get("acr_values", ()))})
-
-
-_TYPES: Final[Mapping[str, type]] = {
-    "return_to": str,
-    "prompt": str,
-    "max_age": int,
-    "acr_values": list,
-    "idp": str,
-    "restarts": int,
-}
-
-
-def _is_valid(name: str, value: object) -> bool:
-    kind = _TYPES.get(name)
-    if kind is None:
-        return True
-    if type(value) is not kind:
-        return False
-    return not isinstance(value, list) or all(isinstance(each, str) for each in value)
-
-
 class _DatedSigner(TimestampSigner):
     """itsdangerous reads the clock itself; this one is given the time."""
 
@@ -261,7 +201,7 @@ def sign_state(transaction: LoginTransaction, ring: KeyRing) -> str:
     73 characters where nothing was wanted but to sign in; at most 2048 for the longest address that
     `bff.session.return_to` lets through.
     """
-    written = _written(transaction.intent)
+    written = write_intent(transaction.intent)
     value = transaction.id
     if written:
         value += "." + ring.seal_text(INTENT_PURPOSE, written, transaction.id.encode())
@@ -282,19 +222,14 @@ def read_state(state: str, ring: KeyRing, *, now: float, lifetime: float) -> Sta
     except BadData:
         return StateInvalid()
     transaction_id, _, sealed = signed.decode("ascii").partition(".")
-    intent: SignInIntent | None = SignInIntent()
+    intent: SignInIntent | None = PLAIN_SIGN_IN
     if sealed:
         opened = ring.open_text(INTENT_PURPOSE, sealed, transaction_id.encode())
-        intent = _intent(opened.plaintext) if isinstance(opened, Opened) else None
+        intent = read_intent(opened.plaintext) if isinstance(opened, Opened) else None
     if intent is None:
         return StateInvalid()
     age = now - signed_at.timestamp()
     return (StateOk if -CLOCK_SKEW <= age <= lifetime else StateExpired)(transaction_id, intent)
-
-
-def fits_into_state(intent: SignInIntent) -> bool:
-    """Whether `sign_state` and `read_state` take it."""
-    return len(_written(intent)) <= _LONGEST_INTENT
 
 
 def with_intent(transaction: LoginTransaction, intent: SignInIntent) -> LoginTransaction:

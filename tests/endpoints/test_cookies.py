@@ -32,8 +32,9 @@ from bff.endpoints.current_session import (
     read_session_id,
     seal_session_cookie,
 )
-from bff.session.login_transaction import SLOTS, SignInIntent, begin, seal_transaction
+from bff.session.login_transaction import SLOTS, begin, seal_transaction
 from bff.session.sealing import KeyRing, decode_base64url, encode_base64url, new_key, new_session_id
+from bff.session.sign_in_intent import SignInIntent
 
 NAMES = CookieNames(secure=True)
 OLD, NEW = b"\x01" * 31 + b"o", b"\x02" * 31 + b"n"

@@ -15,12 +15,10 @@ from bff.session.login_transaction import (
     PURPOSE,
     SLOTS,
     LoginTransaction,
-    SignInIntent,
     StateExpired,
     StateInvalid,
     StateOk,
     begin,
-    fits_into_state,
     open_transaction,
     provider_fingerprint,
     read_state,
@@ -31,6 +29,7 @@ from bff.session.login_transaction import (
 )
 from bff.session.return_to import LENGTH_LIMIT
 from bff.session.sealing import KeyRing, Opened, Unreadable
+from bff.session.sign_in_intent import SignInIntent, fits_into_state
 
 OLD, NEW = b"\x01" * 31 + b"o", b"\x02" * 31 + b"n"
 RING = KeyRing.from_keys([NEW])
