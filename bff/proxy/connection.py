@@ -2,7 +2,7 @@
 
 Why not a client library: here a request target and a header must leave byte for byte as they came, a header in Latin-1
 must arrive, and giving up must close the socket at once. decision 0005 has what was measured.
-Responses are parsed by llhttp (httptools) in its strict mode, which refuses smuggling shapes by itself.
+Responses are parsed by `ResponseParser`.
 
 A connection is used again only where the end of the answer is framed and the request body was certainly read. Otherwise
 bytes that an upstream sends late, or a body that it takes for a request, would become the answer to somebody else.
@@ -11,26 +11,17 @@ bytes that an upstream sends late, or a body that it takes for a request, would 
 import asyncio
 import select
 from collections.abc import Sequence
-from typing import Final, NamedTuple, cast
-
-import httptools
+from typing import Final, cast
 
 from bff.errors import InvalidRequest
 from bff.proxy.headers import Header
 from bff.proxy.outbox import outbox
+from bff.proxy.response_parser import ResponseHead, ResponseParser
 
 BUFFERED: Final = 65536  # bytes of an answer that wait for a slow client before the upstream is made to wait
-HEAD_LIMIT: Final = 65536  # bytes of status line and headers, with those of the 1xx responses before them
-INFORMATIONAL_LIMIT: Final = 16  # 1xx responses before the final one
-# Bytes of a chunked body that carry nothing (sizes, chunk extensions, trailers), beyond what its data excuses.
-CHUNK_OVERHEAD_LIMIT: Final = 16384
-_OVERHEAD_OF_A_CHUNK: Final = 16  # bytes: a size, two line ends, and a short extension
-
-_BODILESS: Final = (204, 304)
 # Methods whose content has a meaning (RFC 9110 section 9.3). Servers skip the content of other requests or take it for
 # the next request.
 _CONTENT_IS_READ: Final = (b"POST", b"PUT", b"PATCH")
-_FRAMING: Final = frozenset({b"content-length", b"transfer-encoding"})
 
 
 class ConnectionBroke(Exception):
@@ -41,17 +32,11 @@ class ConnectionBroke(Exception):
         self.heard = heard
 
 
-class ResponseHead(NamedTuple):
-    """The final status and the headers, names in lower case, values as they came."""
-
-    status: int
-    headers: list[Header]
-
-
-class UpstreamConnection(asyncio.Protocol):
+class UpstreamConnection(ResponseParser, asyncio.Protocol):
     """Made by `UpstreamPool`. A wait ends when the answer moves on, the connection breaks, or somebody calls `fail`."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__()
         self._loop, self._outbox = loop, outbox(loop)
         self._transport: asyncio.Transport | None = None
         self._incoming: select.poll | None = None
@@ -68,15 +53,8 @@ class UpstreamConnection(asyncio.Protocol):
         self._forget_exchange()
 
     def _forget_exchange(self) -> None:
-        self._head: ResponseHead | None = None
-        self._headers: list[Header] = []
-        self._head_bytes = self._informational_count = self._informational_bytes = self._overhead = 0
-        self._chunks: list[bytes] = []
+        self._heard = self._chunked = self._sent = self._has_body = self._once = False
         self._buffered = 0
-        self._heard = self._complete = self._informational = False
-        self._chunked = self._answer_chunked = self._to_the_end = False
-        self._keep_alive = True
-        self._sent = False
 
     # --- the exchange, as the proxy drives it
 
@@ -103,9 +81,9 @@ class UpstreamConnection(asyncio.Protocol):
             raise InvalidRequest("A header cannot be forwarded.")
         self._forget_exchange()
         self._active = True
-        self._method_is_head, self._has_body, self._once = method == b"HEAD", has_body, once
+        self._has_body, self._once = has_body, once
         self._chunked, self._sent = length is None, length in (-1, 0)
-        self._parser = httptools.HttpResponseParser(self)
+        self._begin_response(to_head=method == b"HEAD")
         if self._transport is None or self.closed:
             return
         if self._sent:
@@ -247,108 +225,32 @@ class UpstreamConnection(asyncio.Protocol):
             self.abort()
             return
         self._heard = True
-        if self._head is None:
-            self._head_bytes += len(data)
-        elif self._answer_chunked:
-            self._overhead += len(data)  # `on_body` takes off what was data
-        try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            self._refuse("switched protocols unasked")
-        except httptools.HttpParserError:
-            self._refuse("not HTTP/1.1")
-        else:
-            # llhttp says nothing of a header or a chunk before it is whole, and collects meanwhile.
-            if self._head is None and self._head_bytes > HEAD_LIMIT:
-                self._refuse("response head too large")
-            elif self._overhead > CHUNK_OVERHEAD_LIMIT:
-                self._refuse("chunk extensions or trailers too large")
+        problem = self._feed(data)
+        if problem is not None:
+            self._keep_alive = False
+            self._break(problem)
 
-    def _refuse(self, why: str) -> None:
-        if self._complete:
-            self._keep_alive = False  # it came after a whole answer, which stands
-        else:
+    def _break(self, why: str) -> None:
+        if not self._complete:  # a whole answer stands, whatever follows it
             self.fail(ConnectionBroke(why, heard=True))
 
-    # --- llhttp. An exception ends the parsing: `data_received` sees it as an HttpParserError.
-
-    def on_message_begin(self) -> None:
-        if self._complete:
-            raise ValueError("bytes after the answer")
-        self._headers = []
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        if self._head is None:  # a trailer is dropped: merged, it would be a header (RFC 9110 section 6.5.1)
-            self._headers.append((name.lower(), value))
-
-    def on_headers_complete(self) -> None:
-        status = self._parser.get_status_code()
-        self._informational = 100 <= status < 200
-        if self._informational:
-            self._count_informational(status)
-            return
-        if not 200 <= status < 600:
-            raise ValueError("no such status")
-        if self._head_bytes > HEAD_LIMIT and self._informational_bytes + _size(self._headers) > HEAD_LIMIT:
-            raise ValueError("response head too large")
-        keep_alive = self._parser.should_keep_alive()
-        fields = dict(self._headers)
-        if b"transfer-encoding" in fields:
-            codings = [value.strip().lower() for name, value in self._headers if name == b"transfer-encoding"]
-            if codings != [b"chunked"]:
-                raise ValueError("a transfer coding that nobody asked for")  # RFC 9112 section 7: no TE was sent
-            self._answer_chunked = True
-            keep_alive = keep_alive and self._parser.get_http_version() == "1.1"  # RFC 9112 section 6.1
-        else:
-            self._to_the_end = b"content-length" not in fields
-        bodiless = self._method_is_head or status in _BODILESS
-        # What has no body by definition has no end either: an upstream that sends one all the same may send it at any
-        # time, whatever its headers say.
-        self._keep_alive = keep_alive and not bodiless and not self._once and self._request_was_read(status)
-        self._head = ResponseHead(status, self._headers)
-        self._complete = bodiless
-        self._wake()
-
-    def _count_informational(self, status: int) -> None:
-        self._informational_count += 1
-        self._informational_bytes += _size(self._headers)
-        if status == 101:
-            raise ValueError("101 without an Upgrade")
-        if self._informational_count > INFORMATIONAL_LIMIT or self._informational_bytes > HEAD_LIMIT:
-            raise ValueError("too many informational responses")
-        if not _FRAMING.isdisjoint([name for name, _ in self._headers]):
-            raise ValueError("an informational response with a body")  # RFC 9110 section 15.2
+    # --- ResponseParser
 
     def _request_was_read(self, status: int) -> bool:
-        """Whether the upstream can be trusted to take the next bytes for a new request.
-
-        An answer that comes before the body has left, and a refusal or a redirect, may have been given without reading
-        the body.
+        """An answer that comes before the body has left, and a refusal or a redirect, may have been given without
+        reading the body.
         """
+        if self._once:
+            return False
         if not self._has_body:
             return True
         unsent = self._transport is None or self._transport.get_write_buffer_size()
         return self._sent and not unsent and status < 300
 
     def on_body(self, body: bytes) -> None:
-        if self._complete:
-            raise ValueError("a body where there is none")
-        if self._answer_chunked:
-            self._overhead = max(0, self._overhead - len(body) - len(body) - _OVERHEAD_OF_A_CHUNK)
-        self._chunks.append(body)
+        super().on_body(body)
         self._buffered += len(body)
         if self._buffered >= BUFFERED and not self._read_paused and self._transport is not None and not self.closed:
             self._read_paused = True
             self._transport.pause_reading()
         self._wake()
-
-    def on_message_complete(self) -> None:
-        if self._informational:
-            self._informational = False
-            return
-        self._complete = True
-        self._wake()
-
-
-def _size(headers: Sequence[Header]) -> int:
-    return sum(len(name) + len(value) for name, value in headers)

@@ -8,9 +8,10 @@ from collections.abc import Callable
 from typing import Final, TypeAlias
 
 from bff.errors import BffError, InvalidRequest, UpstreamTimeout
-from bff.proxy.connection import ConnectionBroke, ResponseHead, UpstreamConnection
+from bff.proxy.connection import ConnectionBroke, UpstreamConnection
 from bff.proxy.headers import Header
 from bff.proxy.request_body import ClientGone, RequestBody
+from bff.proxy.response_parser import ResponseHead
 from bff.proxy.upstream import Route
 from bff.session.stream_end import StreamEnd
 

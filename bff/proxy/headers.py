@@ -9,10 +9,10 @@ from typing import Final, TypeAlias
 from urllib.parse import urlsplit
 
 from bff import metrics
+from bff.proxy.cache_control import authenticated_cache_control
 from bff.proxy.cookies import cookie_for_browser, cookies_for_upstream
 from bff.proxy.request_header_names import Disposition, classify
 from bff.proxy.response_header_names import speaks_to_shared_caches, stays_inside
-from bff.proxy.shared_caches import authenticated_cache_control
 from bff.proxy.upstream import Route
 
 logger = logging.getLogger(__name__)

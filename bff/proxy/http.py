@@ -14,13 +14,14 @@ from bff import metrics, tracing
 from bff.errors import BffError, SignInRequired, StepUpRequired, UpstreamUnreachable
 from bff.oidc.challenge import read_step_up
 from bff.proxy.client_address import TrustedProxies
-from bff.proxy.connection import ConnectionBroke, ResponseHead
+from bff.proxy.connection import ConnectionBroke
 from bff.proxy.dpop_proofs import DpopProofs, Prove
 from bff.proxy.exchange import SAFE, CutShort, Exchange, OnLasting
 from bff.proxy.hang_up import BODY_FOLLOWS
 from bff.proxy.headers import Header, PublicOrigin, request_headers, response_headers
 from bff.proxy.pool import UpstreamPool
 from bff.proxy.request_body import ClientGone, Message, Receive, RequestBody, Scope, Send
+from bff.proxy.response_parser import ResponseHead
 from bff.proxy.upstream import Route, Upstream
 from bff.session.stream_end import ServerStopping, SessionEnded, StreamEnd
 

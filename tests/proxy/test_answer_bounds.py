@@ -7,7 +7,7 @@ from itertools import repeat
 
 import pytest
 
-from bff.proxy.connection import CHUNK_OVERHEAD_LIMIT, HEAD_LIMIT, INFORMATIONAL_LIMIT
+from bff.proxy.response_parser import CHUNK_OVERHEAD_LIMIT, HEAD_LIMIT, INFORMATIONAL_LIMIT
 from tests.proxy.wire import OURS, PATIENCE, Heard, bff_beside, fetch, raw_upstream, route, says
 
 MIB = 1 << 20
