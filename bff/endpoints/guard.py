@@ -36,6 +36,7 @@ _VISIBLE: Final = re.compile(rb"[\x21-\x7e]*")
 _BAD_PERCENT: Final = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _HOST: Final = re.compile(rb"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
 _LENGTH: Final = re.compile(rb"[0-9]{1,18}")
+_LOOKED_AT: Final = frozenset({b"host", b"content-length", b"transfer-encoding", b""})
 # What names and values are made of: deleted from all of them together, nothing may be left (RFC 9110 section 5).
 _IN_NAMES: Final = b"abcdefghijklmnopqrstuvwxyz0123456789!#$%&'*+.^_`|~-"
 _IN_VALUES: Final = b"\t" + bytes(range(0x20, 0x7F)) + bytes(range(0x80, 0x100))
@@ -88,7 +89,7 @@ def _judge_headers(headers: Sequence[Header]) -> Refusal | None:
     if names.translate(None, _IN_NAMES) or values.translate(None, _IN_VALUES):
         return InvalidRequest("A header is malformed.")
     hosts = lengths = codings = 0
-    for name, value in headers:
+    for name, value in [field for field in headers if field[0] in _LOOKED_AT]:
         if name == b"host":
             hosts += 1
             if not _HOST.fullmatch(value):
@@ -101,7 +102,7 @@ def _judge_headers(headers: Sequence[Header]) -> Refusal | None:
             codings += 1
             if value.lower() != b"chunked":
                 return InvalidRequest("The Transfer-Encoding is not chunked.")
-        elif not name:
+        else:  # the name is empty
             return InvalidRequest("A header is malformed.")
     if len(names) + len(values) > HEADERS_LIMIT:
         return HeadersTooLarge()

@@ -208,10 +208,11 @@ class HttpProtocol(HttpToolsProtocol):
             cycle.body += content
             if len(cycle.body) > HIGH_WATER_LIMIT:
                 self.flow.pause_reading()
-            cycle.message_event.set()
         if body.ended:
             self._body = None
             self._body_ended()
+        else:
+            cycle.message_event.set()
 
     def _body_ended(self) -> None:
         cycle = self.cycle

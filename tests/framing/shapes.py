@@ -127,3 +127,15 @@ SELECTED: Final = [
     shape("length", "h2c", "Upgrade", "100-continue", hidden=PREFIX),
     shape("none", "h2c", "Upgrade", method="GET"),
 ]
+
+# Those that are cut at every byte, through the proxies: one of a kind.
+CUT_EVERYWHERE: Final = [
+    *(shape(length, "h2c", "Upgrade") for length in ("length", "chunked", "none")),
+    *(shape(length, "websocket", "Upgrade") for length in ("length", "trailers")),
+    *(shape(length, None, None) for length in ("length", "chunked", "trailers", "extensions", "both")),
+    shape("length", None, None, "100-continue"),
+    shape("length", None, None, version="HTTP/1.0"),
+    shape("length", "h2c", "Upgrade", hidden=PREFIX),
+    shape("chunked", "foo", "Upgrade", hidden=PREFIX),
+    shape("length", None, None, method="GET"),
+]

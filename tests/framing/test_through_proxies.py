@@ -17,8 +17,7 @@ import pytest
 from tests.examples.in_front import Places
 from tests.examples.in_front import caddy as example_caddy
 from tests.examples.in_front import nginx as example_nginx
-from tests.framing.shapes import HOST, LAST, SELECTED, Shape
-from tests.framing.test_segments import boundaries
+from tests.framing.shapes import CUT_EVERYWHERE, HOST, LAST, SELECTED, Shape
 from tests.nginx import running_nginx, shipped_config
 from tests.ports import free_port
 from tests.proxy.certificates import Authority
@@ -179,8 +178,8 @@ async def test_nobody_gets_the_answer_to_what_another_one_sent(name: str, tmp_pa
 @pytest.mark.parametrize("name", FRONTS)
 async def test_nobody_does_wherever_it_is_cut(name: str, tmp_path: Path) -> None:
     async with world(FRONTS[name], tmp_path) as home:
-        for one in SELECTED:
-            for cut in range(1, len(one.raw)) if len(one.raw) < 1000 else boundaries(one):
+        for one in CUT_EVERYWHERE:
+            for cut in range(1, len(one.raw)):
                 where = f"{name}: {one.name} cut at {cut}"
                 await home.attack(one, one.raw[:cut], one.raw[cut:] + LAST)
                 await home.victim(where)
