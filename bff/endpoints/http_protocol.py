@@ -211,7 +211,7 @@ class HttpProtocol(HttpToolsProtocol):
         if body.ended:
             self._body = None
             self._body_ended()
-        else:
+        elif content:
             cycle.message_event.set()
 
     def _body_ended(self) -> None:
