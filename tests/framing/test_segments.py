@@ -173,3 +173,35 @@ async def test_nothing_changes_wherever_it_is_cut() -> None:
     for one in EVERY:
         for cut in range(1, len(one.raw)):
             await check(recorder, one, cut)
+
+
+async def test_a_client_that_sends_requests_without_waiting_is_not_read_beyond_a_bound() -> None:
+    go_on = asyncio.Event()
+    taken: list[str] = []
+
+    async def slow(scope: Scope, receive: Receive, send: Send) -> None:
+        taken.append(scope["path"])
+        await receive()
+        listening = asyncio.create_task(receive())  # for the news that the client hung up: it would like to read on
+        await go_on.wait()
+        listening.cancel()
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
+        await send({"type": "http.response.body", "body": b""})
+
+    config = server_config(slow, lifespan="off")
+    config.load()
+    wire, state = Wire(), ServerState()
+    protocol = HttpProtocol(config, state, app_state={})
+    protocol.connection_made(wire)
+    one = b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n"
+    count = 100_000 // len(one)
+    protocol.data_received(one * count)
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert (wire.paused, taken) == (True, ["/x"])
+    go_on.set()
+    async with asyncio.timeout(60):
+        while len(taken) < count:
+            await asyncio.sleep(0)
+    assert not wire.paused
+    protocol.connection_lost(None)
