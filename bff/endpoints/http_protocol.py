@@ -223,7 +223,7 @@ class HttpProtocol(HttpToolsProtocol):
             self._unread.clear()
         elif cycle.response_complete:
             self._cancel_timer()
-            self._rest()
+            self._await_request()
 
     def on_response_complete(self) -> None:
         self.server_state.total_requests += 1
@@ -233,10 +233,9 @@ class HttpProtocol(HttpToolsProtocol):
         if self._over or self._unread or self._body is not None:
             self._go_on()
         elif not self.transport.is_closing():
-            self._rest()
+            self._await_request()
 
-    def _rest(self) -> None:
-        """Waits for the first byte of another request."""
+    def _await_request(self) -> None:
         self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
 
     def _go_on(self) -> None:
