@@ -83,6 +83,10 @@ class LogWriter:
                 self._queue.put((self._dropped, line))
         return len(text)
 
+    @property
+    def descriptor(self) -> int:
+        return self._descriptor
+
     def flush(self) -> None:
         """Nothing: `logging.StreamHandler` calls it after every record, and waiting is what must not happen."""
 
@@ -188,6 +192,10 @@ class RedirectedStream(io.TextIOBase):
 
     def writable(self) -> bool:
         return True
+
+    def fileno(self) -> int:
+        """For who hands its output to a child process."""
+        return self._writer.descriptor
 
     def write(self, text: str) -> int:
         *lines, self._line = (self._line + text).split("\n")

@@ -147,6 +147,8 @@ def test_a_crash_leaves_its_last_lines_and_its_traceback_without_secrets() -> No
 def test_what_others_print_takes_the_same_way() -> None:
     done = run("print('to stdout'); print('to stderr', file=sys.stderr); print('without an end', end='')")
     assert done.stderr == "to stdout\nto stderr\nwithout an end\n"
+    done = run("import subprocess; subprocess.run(['echo', 'of a child'], stdout=sys.stderr, check=True)")
+    assert done.stderr == "of a child\n"
 
 
 def test_a_process_ends_although_nobody_reads_its_log() -> None:
