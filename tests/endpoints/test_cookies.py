@@ -282,6 +282,7 @@ def test_all_of_ours_together_leave_room_in_a_header_line() -> None:
     pairs = [f"{NAMES.login(slot_suffix(slot))}={sealed}" for slot in range(SLOTS)]
     pairs += [f"{NAMES.session}={seal_session_cookie(new_session_id(), RING)}", f"{NAMES.attempts}={attempts}"]
     pairs += [f"{NAMES.browser}={new_browser_cookie()}"]
+    pairs += [f"{NAMES.sign_out}={RING.seal_text('sign-out-cookie', new_browser_cookie().encode())}"]
     assert len("; ".join(pairs)) < ALL_COOKIES_BYTES
 
 
