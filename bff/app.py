@@ -45,7 +45,7 @@ from bff.flows.provider_sign_out import ProviderSignOut
 from bff.flows.refresh_attempt import RefreshAttempts
 from bff.flows.refresh_token import RefreshTokenFlow
 from bff.flows.tombstones import Tombstones
-from bff.oidc.metadata import MetadataRefused
+from bff.oidc.metadata import MetadataRefused, endpoints_elsewhere
 from bff.proxy.client_address import TrustedProxies
 from bff.proxy.headers import PublicOrigin
 from bff.proxy.http import HttpProxy
@@ -196,7 +196,11 @@ class Application:
         """A provider or a store that is away only degrades; one that contradicts the settings stops the start."""
         await self._eviction.check()
         try:
-            from_settings.judge_metadata(self._settings, await self._provider.metadata())
+            metadata = await self._provider.metadata()
+            from_settings.judge_metadata(self._settings, metadata)
+            if elsewhere := endpoints_elsewhere(metadata):
+                told = ", ".join(f"{name} at {host}" for name, host in elsewhere.items())
+                logger.info("endpoints of the provider are on another host than its issuer", extra={"endpoints": told})
         except MetadataRefused:
             raise
         except ProviderUnavailable as error:

@@ -140,6 +140,11 @@ class DroppedRecords(Collector):
 
 LOG_RECORDS_DROPPED: Final = DroppedRecords()
 REGISTRY.register(LOG_RECORDS_DROPPED)
+JWKS_PRIVATE_KEYS: Final = Counter(
+    "bff_jwks_private_keys",
+    "Private or symmetric keys seen in the provider's published key set, at each fetch; none of them is used.",
+    registry=REGISTRY,
+)
 
 # Series that an alert looks at begin at nought: of one that begins at one Prometheus sees no increase.
 for _outcome in ("renewed", "replayed_in_grace", "late", "postponed", "not_ours", "revoked_late"):

@@ -5,8 +5,7 @@ from typing import Any
 
 from bff.doctor.finding import Finding, fail, ok, warn
 from bff.doctor.metadata import unreachable
-from bff.errors import ProviderUnavailable
-from bff.oidc.jwks import MAX_JWKS_BYTES, parse_key_set
+from bff.oidc.jwks import MAX_JWKS_BYTES, KeySetRefused, parse_key_set
 from bff.oidc.metadata import ProviderMetadata
 from bff.oidc.token import NoAnswer
 from bff.provider.http_exchange import HttpExchange
@@ -23,9 +22,13 @@ async def keys(http: HttpExchange, settings: Settings, metadata: ProviderMetadat
         return fail("keys", f"{url} answers {answer.status}.", mend)
     try:
         found = parse_key_set(answer.body)
-    except ProviderUnavailable as refused:
+    except KeySetRefused as refused:
+        if refused.private:
+            return _private(url, refused.private)
         mend = "The provider must publish RSA keys of 2048 bits or more, or EC keys, for signatures."
         return fail("keys", f"{url}: {refused}", mend)
+    if found.private:
+        return _private(url, found.private)
     wanted = settings.id_token_algorithms
     usable = [alg for alg in wanted if any(alg in key.algorithms for key in found.keys)]
     said = metadata.id_token_signing_alg_values_supported
@@ -33,6 +36,11 @@ async def keys(http: HttpExchange, settings: Settings, metadata: ProviderMetadat
         seen = f"BFF_ID_TOKEN_ALGORITHMS is {' '.join(wanted)}, the provider signs with {' '.join(said)[:200]}"
         return fail("keys", f"{seen}.", "Set BFF_ID_TOKEN_ALGORITHMS to what the provider signs with; Okta's is RS256.")
     return ok("keys", f"{len(found.keys)} at {url}, good for {' '.join(usable)}")
+
+
+def _private(url: str, count: int) -> Finding:
+    mend = "Tell the provider: whoever reads the document can sign as the holder of such a key. We use none of them."
+    return fail("keys", f"{url} publishes {count} private or symmetric key(s).", mend)
 
 
 def pkce(fields: Mapping[str, Any]) -> Finding:

@@ -10,7 +10,13 @@ from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
 from bff.doctor.finding import Finding, fail, ok, skipped, warn
-from bff.oidc.metadata import MAX_METADATA_BYTES, MetadataRefused, ProviderMetadata, parse_metadata
+from bff.oidc.metadata import (
+    MAX_METADATA_BYTES,
+    MetadataRefused,
+    ProviderMetadata,
+    endpoints_elsewhere,
+    parse_metadata,
+)
 from bff.oidc.strict_json import JsonRefused, read_object
 from bff.oidc.token import NoAnswer
 from bff.provider.http_exchange import HttpAnswer, HttpExchange
@@ -56,7 +62,17 @@ async def discover(http: HttpExchange, settings: Settings, clock: Callable[[], f
         mend = "Is this an OpenID provider with the code flow? A proxy on the way may also have changed the document."
         return Discovered((fail("metadata", str(refused), mend), time))
     read = ok("metadata", f"{url}: {_kind(settings.issuer)}")
-    return Discovered((read, await _issuer_for_client(http, settings, url), time), metadata, fields)
+    findings = (read, _endpoints(metadata), await _issuer_for_client(http, settings, url), time)
+    return Discovered(findings, metadata, fields)
+
+
+def _endpoints(metadata: ProviderMetadata) -> Finding:
+    elsewhere = endpoints_elsewhere(metadata)
+    if not elsewhere:
+        return ok("endpoints", f"all at {urlsplit(metadata.issuer).hostname}")
+    told = ", ".join(f"{name} at {host}" for name, host in elsewhere.items())
+    mend = "Compare with the provider's documentation: the client secret is sent there. Okta's are all at one."
+    return warn("endpoints", f"On another host than the issuer: {told}.", mend)
 
 
 def unreachable(name: str, url: str, why: str) -> Finding:

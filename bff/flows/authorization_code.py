@@ -197,6 +197,7 @@ class AuthorizationCodeFlow:
             ends_at=ends_at,
             sid=id_token.sid,
             sign_in_began_at=transaction.started_at,
+            nonce=transaction.nonce,
             auth_time=id_token.auth_time,
             acr=id_token.acr,
             dpop_key=dpop_key,

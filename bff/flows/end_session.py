@@ -8,6 +8,7 @@ from bff.audit import ENDED_BY, AuditEvent
 from bff.errors import StoreUnavailable
 from bff.flows.background import BackgroundTasks
 from bff.flows.open_streams import OpenStreams
+from bff.flows.session_ends import SessionEnds
 from bff.oidc.provider import OpenIDProvider
 from bff.oidc.token import Revoked
 from bff.session.session import EndReason, Session, SessionKey
@@ -28,6 +29,7 @@ class EndSession:
         streams: OpenStreams | None = None,
     ) -> None:
         self._store, self._provider, self._tasks, self._streams = store, provider, tasks, streams
+        self.ends = SessionEnds()
 
     async def end(self, key: SessionKey, reason: EndReason, expected_version: int | None = None) -> Session | None:
         """Ends a session now and revokes its refresh token in the background. Returns what was ended, if anything.
@@ -40,6 +42,7 @@ class EndSession:
         session = await self._store.delete(key, reason, expected_version)
         if session is None:
             return None
+        self.ends.ended(key)
         if self._streams is not None:
             self._streams.session_ended(key, reason)
         metrics.SESSION_ENDED.labels(reason=reason.value).inc()

@@ -98,6 +98,8 @@ class IdTokens:
                 algorithms=self._rules.algorithms,
                 skew=self._rules.skew,
                 now=now,
+                nonce=session.nonce,
+                auth_time=session.auth_time,
             )
 
         try:
@@ -106,7 +108,8 @@ class IdTokens:
             except UnknownKey as unknown:
                 claims = validate(await self._provider.keys(unknown.kid))
         except (IdTokenRefused, ProviderUnavailable) as error:
-            logger.warning("a refreshed ID token was set aside", extra={"error": error.code})
+            told = {"session": session.fingerprint, "error": error.code, "why": error.detail}
+            logger.warning("a refreshed ID token was set aside", extra=told)
             return Unverified()
         if claims.sub != session.user.sub:
             return WrongUser()

@@ -1,6 +1,7 @@
 """The access token for a request: read the record, decide, and when it is due let one task renew it for all callers."""
 
 import asyncio
+import contextlib
 import logging
 import math
 import time
@@ -15,6 +16,7 @@ from bff.flows.end_session import EndSession
 from bff.flows.record_watch import RecordWatch
 from bff.flows.refresh_ahead import RefreshAhead
 from bff.flows.refresh_attempt import RefreshAttempts
+from bff.flows.session_ends import EndWatch
 from bff.session.rotation import (
     AwaitRefresh,
     Renewed,
@@ -62,7 +64,7 @@ class RefreshTokenFlow:
     ) -> None:
         self._store, self._attempts, self._end_session = store, attempts, end_session
         self._tasks, self._policy, self._monotonic = tasks, policy, monotonic
-        self._watch = RecordWatch(store, tasks, monotonic)
+        self._watch, self._end_watch = RecordWatch(store, tasks, monotonic), EndWatch(store, tasks, end_session.ends)
         self._slots = asyncio.Semaphore(concurrency)
         self._flights: dict[SessionKey, asyncio.Task[None]] = {}
         self._results: dict[SessionKey, _Result] = {}
@@ -100,7 +102,7 @@ class RefreshTokenFlow:
                         self._seen(reading, passive=passive)
                         return session
                     flights += 1
-                    await self._wait(flight, deadline, last=flights > FLIGHTS_PER_CALLER)
+                    await self._wait(key, flight, deadline, last=flights > FLIGHTS_PER_CALLER)
                 case AwaitRefresh(until):
                     metrics.REFRESH_WAITS.labels(where="local" if key in self._flights else "replica").inc()
                     await self._await_other(key, session.version, until - now, deadline)
@@ -108,7 +110,7 @@ class RefreshTokenFlow:
                     if (under_way := self._flights.get(key)) is not None and not under_way.done():
                         # Its holder goes again by itself, inside the grace: the token may be a moment away.
                         flights += 1
-                        await self._wait(under_way, deadline, last=flights > FLIGHTS_PER_CALLER)
+                        await self._wait(key, under_way, deadline, last=flights > FLIGHTS_PER_CALLER)
                         continue
                     raise ProviderUnavailable(retry_after=max(1, math.ceil(at - now)))
                 case SignInAgain(reason):
@@ -146,15 +148,19 @@ class RefreshTokenFlow:
         self._flights[key] = flight
         return flight
 
-    async def _wait(self, flight: asyncio.Task[None], deadline: float, *, last: bool) -> None:
+    async def _wait(self, key: SessionKey, flight: asyncio.Task[None], deadline: float, *, last: bool) -> None:
+        """Returns when the record is to be read again: the refresh is over, or the session is."""
         left = deadline - self._monotonic()
         if left <= 0 or last:
             raise ProviderUnavailable(retry_after=1)
         metrics.REFRESH_CALLERS_COALESCED.inc()
         # `wait` never cancels what it waits for: a caller that hangs up leaves the refresh alone.
-        done, _ = await asyncio.wait([flight], timeout=left)
+        either = [flight, self._end_watch.beside(flight, key)]
+        done, _ = await asyncio.wait(either, timeout=left, return_when=asyncio.FIRST_COMPLETED)
         if not done:
             raise ProviderUnavailable(retry_after=1)
+        if flight not in done:
+            return  # the session has ended: its caller reads the record again, and finds none
         if flight.cancelled():
             raise StoreUnavailable(retry_after=1)
         match flight.exception():
@@ -169,7 +175,7 @@ class RefreshTokenFlow:
     async def _await_other(self, key: SessionKey, version: int, lease_left: float, deadline: float) -> None:
         flight = self._flights.get(key)
         if flight is not None and not flight.done():
-            await self._wait(flight, deadline, last=False)
+            await self._wait(key, flight, deadline, last=False)
             return
         left = deadline - self._monotonic()
         if left <= 0:
@@ -284,14 +290,11 @@ class RefreshTokenFlow:
 
     async def _rewrite(self, session: Session) -> None:
         try:
-            await self._store.replace(replace(session, version=session.version + 1), session.version)
-        except StoreUnavailable:
-            return  # the next request tries again
+            with contextlib.suppress(StoreUnavailable):  # the next request tries again
+                await self._store.replace(replace(session, version=session.version + 1), session.version)
         finally:
             self._sealing.discard(session.key)
 
     async def _touch(self, key: SessionKey, now: float) -> None:
-        try:
+        with contextlib.suppress(StoreUnavailable):  # the next request says it again
             await self._store.touch(key, now)
-        except StoreUnavailable:
-            return  # the next request says it again

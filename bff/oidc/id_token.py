@@ -91,19 +91,22 @@ def validate_refreshed_id_token(
     skew: float,
     algorithms: Collection[str],
     nonce: str | None = None,
+    auth_time: float | None = None,
     access_token: str | None = None,
     trusted_audiences: Collection[str] = (),
 ) -> IdTokenClaims:
     """Judges the ID token of a refresh (OIDC Core section 12.2). Raises IdTokenRefused, or UnknownKey below it.
 
     The caller compares `sub` with the session's: another subject is an account swap and ends the session, while a
-    token that can't be believed only leaves the old one in place. A nonce is not expected; if the caller still knows
-    the original one, a token with another is refused.
+    token that can't be believed only leaves the old one in place. `nonce` and `auth_time` are those of the last full
+    sign-in, None where they are not known: the token need not have them, and has no others.
     """
     verified = _verified(compact, keys, algorithms)
     token = _judge_claims(verified, issuer, client_id, now, skew, trusted_audiences)
     if nonce is not None and token.nonce is not None and not _equal(token.nonce, nonce):
         raise IdTokenRefused("nonce: of another sign-in")
+    if auth_time is not None and token.auth_time is not None and token.auth_time != auth_time:
+        raise IdTokenRefused("auth_time: of another sign-in")
     if access_token is not None:
         _judge_at_hash(verified, access_token)
     return token

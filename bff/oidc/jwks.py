@@ -25,14 +25,20 @@ _CURVES: Mapping[str, tuple[ec.EllipticCurve, int, str]] = {  # crv: curve, octe
     "P-521": (ec.SECP521R1(), 66, "ES512"),
 }
 _RSA_ALGORITHMS = frozenset({"RS256", "RS384", "RS512"})
+# Of private RSA, EC and OKP keys and of symmetric ones (RFC 7518 sections 6.2.2, 6.3.2 and 6.4, RFC 8037).
+_SECRET_PARTS = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k", "priv"})
 _BASE64URL = re.compile(r"[A-Za-z0-9_-]*")
 
 
 class KeySetRefused(ProviderUnavailable):
-    """The JWKS document holds no key that we could use."""
+    """The JWKS document holds no key that we could use. `private`: as in KeySet."""
 
     code: ClassVar[str] = "provider_keys_invalid"
     title: ClassVar[str] = "The identity provider's signing keys cannot be used"
+
+    def __init__(self, detail: str | None = None, *, retry_after: int | None = None, private: int = 0) -> None:
+        super().__init__(detail, retry_after=retry_after)
+        self.private = private
 
 
 class KeyNotFound(LookupError):
@@ -58,7 +64,11 @@ class SigningKey:
 
 @dataclass(frozen=True, slots=True)
 class KeySet:
+    """`private` is how many members of the document held a secret part: they are left out, and nothing of them is
+    kept, since whoever reads the document could sign with them."""
+
     keys: tuple[SigningKey, ...]
+    private: int = 0
 
     def choose(self, kid: str | None, alg: str) -> SigningKey:
         """The one key that `kid` and `alg` mean. Raises KeyNotFound or KeyUnusable.
@@ -89,13 +99,14 @@ def parse_key_set(document: bytes) -> KeySet:
     if len(members) > MAX_KEYS:
         raise KeySetRefused(f"The JWKS document has more than {MAX_KEYS} keys.")
     keys: list[SigningKey] = []
+    private = sum(_holds_a_secret(member) for member in members)
     for member in members:
         key = _signing_key(member)
         if key is not None and key not in keys:  # the same key listed twice is one key
             keys.append(key)
     if not keys:
-        raise KeySetRefused("The JWKS document has no usable signing key.")
-    return KeySet(tuple(keys))
+        raise KeySetRefused("The JWKS document has no usable signing key.", private=private)
+    return KeySet(tuple(keys), private)
 
 
 def decode_base64url(text: str) -> bytes:
@@ -113,7 +124,7 @@ def decode_base64url(text: str) -> bytes:
 
 def _signing_key(member: Any) -> SigningKey | None:
     """A JWK as a key for signatures; None for one that is malformed, weak, private, symmetric or for something else."""
-    if not isinstance(member, dict) or "d" in member or "k" in member:
+    if not isinstance(member, dict) or _holds_a_secret(member):
         return None  # a published private key is nobody's proof
     kid, alg, operations = member.get("kid"), member.get("alg"), member.get("key_ops")
     if kid is not None and not (isinstance(kid, str) and 0 < len(kid) <= MAX_KID_LENGTH):
@@ -133,6 +144,10 @@ def _signing_key(member: Any) -> SigningKey | None:
     if alg is not None:
         algorithms = algorithms & {alg} if isinstance(alg, str) else frozenset()
     return SigningKey(kid, algorithms, public_key) if algorithms else None
+
+
+def _holds_a_secret(member: Any) -> bool:
+    return isinstance(member, dict) and not _SECRET_PARTS.isdisjoint(member)
 
 
 def _lists_verify(operations: Any) -> bool:

@@ -16,6 +16,12 @@ MAX_URL_LENGTH = 2048
 _URL_CHARACTERS = re.compile(r"[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=%]+")
 
 
+_ENDPOINTS = (
+    *("authorization_endpoint", "token_endpoint", "jwks_uri", "userinfo_endpoint", "end_session_endpoint"),
+    *("revocation_endpoint", "pushed_authorization_request_endpoint"),
+)
+
+
 class MetadataRefused(ProviderUnavailable):
     """The discovery document cannot be used. `detail` says which field and why; it holds no text of the document."""
 
@@ -81,6 +87,18 @@ def parse_metadata(document: bytes, issuer: str) -> ProviderMetadata:
         response_modes_supported=_words(fields, "response_modes_supported") or ("query", "fragment"),
         scopes_supported=_words(fields, "scopes_supported") or (),
     )
+
+
+def endpoints_elsewhere(metadata: ProviderMetadata) -> dict[str, str]:
+    """The endpoints that are on another host than the issuer, each with that host.
+
+    OIDC Discovery allows it and some providers do it. Where it is a surprise, somebody else may have written the
+    document.
+    """
+    ours = urlsplit(metadata.issuer).hostname
+    urls = {name: getattr(metadata, name) for name in _ENDPOINTS}
+    hosts = {name: urlsplit(url).hostname or "" for name, url in urls.items() if url is not None}
+    return {name: host for name, host in hosts.items() if host != ours}
 
 
 def _require_code_flow(fields: dict[str, Any]) -> None:

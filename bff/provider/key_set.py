@@ -1,15 +1,18 @@
 """The provider's signing keys, fetched and kept: known keys stay good through an outage, unknown ones cost no storm."""
 
+import logging
 import re
 from collections.abc import Callable, Mapping
 from typing import Final
 
 from bff import metrics
 from bff.errors import ProviderUnavailable
-from bff.oidc.jwks import KeySet, parse_key_set
+from bff.oidc.jwks import KeySet, KeySetRefused, parse_key_set
 from bff.oidc.metadata import ProviderMetadata
 from bff.provider.cached_document import CachedDocument, Loaded
 from bff.provider.discovery import FetchDocument
+
+logger = logging.getLogger(__name__)
 
 SHORTEST_LIFETIME: Final = 60.0  # seconds: `no-store` must not mean one fetch per sign-in
 LONGEST_LIFETIME: Final = 86400.0  # Okta says 44 days at times; a key pulled in an emergency must not live on that long
@@ -30,8 +33,11 @@ class KeySetCache:
         async def load() -> Loaded[KeySet]:
             try:
                 answer = await fetch((await metadata.get()).jwks_uri)
-                loaded = Loaded(parse_key_set(answer.body), lifetime(answer.headers))
-            except ProviderUnavailable:
+                keys = parse_key_set(answer.body)
+                loaded = Loaded(keys, lifetime(answer.headers))
+                _warn_of_private_keys(keys.private)
+            except ProviderUnavailable as error:
+                _warn_of_private_keys(error.private if isinstance(error, KeySetRefused) else 0)
                 metrics.JWKS_FETCHES.labels(outcome="failed").inc()
                 raise
             metrics.JWKS_FETCHES.labels(outcome="fetched").inc()
@@ -65,6 +71,12 @@ class KeySetCache:
             return False
         self._asked_at = now
         return True
+
+
+def _warn_of_private_keys(count: int) -> None:
+    if count:
+        metrics.JWKS_PRIVATE_KEYS.inc(count)
+        logger.error("the provider publishes private or symmetric keys; none of them is used", extra={"count": count})
 
 
 def lifetime(headers: Mapping[str, str]) -> float:

@@ -122,6 +122,7 @@ class Session:
     browser: str | None = None  # hash of the companion cookie
     auth_time: float | None = None
     acr: str | None = None
+    nonce: str | None = field(default=None, repr=False)  # of the last full sign-in, a step-up included
     sign_in_began_at: float | None = None  # when the browser was sent to the provider, by the store's clock
     client: str | None = None  # a coarse hint for its owner: "Firefox on Windows"
     address: str | None = None  # the network that it was signed in from: "203.0.113.0/24"

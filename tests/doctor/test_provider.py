@@ -17,8 +17,10 @@ from bff.doctor.finding import Finding
 from bff.settings import load_settings
 from demo.simulator.server import SimulatorConfig, running_simulator
 from tests.journeys.world import listening, serving
+from tests.oidc.minting import RSA_KEY, jwk
 from tests.okta.org import Operator, empty_org
 from tests.plain_http import plain_http
+from tests.provider.wire import discovery_document
 
 KEYS = {"keys": []}
 
@@ -287,3 +289,26 @@ def provider(document: dict[str, Any]) -> Starlette:
             Route("/keys", keys),
         ]
     )
+
+
+async def test_endpoints_on_another_host_and_published_private_keys_are_findings(
+    operator: Operator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    environ = await well(operator)
+    sound = await findings(environ)
+    assert (sound["endpoints"].status, sound["keys"].status) == ("ok", "ok")
+    leaked = {**jwk(RSA_KEY), "d": "AQAB"}
+    with listening() as bound:
+        issuer = f"http://127.0.0.1:{bound.getsockname()[1]}/oauth2/default"
+        base = issuer.removesuffix("/oauth2/default")
+        document = discovery_document(
+            issuer, jwks_uri=f"{base}/keys", revocation_endpoint="https://oauth.example/revoke"
+        )
+        for keys in ([leaked], [leaked, jwk(RSA_KEY)]):
+            monkeypatch.setitem(KEYS, "keys", keys)
+            async with serving(provider(document), bound.dup()):
+                found = await findings(environ | {"BFF_ISSUER": issuer})
+            assert found["endpoints"].status == "warn"
+            assert "revocation_endpoint at oauth.example" in found["endpoints"].seen
+            assert found["keys"].status == "fail"
+            assert "publishes 1 private or symmetric key" in found["keys"].seen

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from bff.flows import refresh_token
 from bff.session.sealing import new_key
 from demo.simulator.grants import RotationPolicy
 from tests.journeys.attack_cases import case
@@ -159,6 +160,32 @@ async def test_a_renewal_that_ends_after_the_sign_out_brings_nothing_back(tmp_pa
         assert world.upstream.heard == []
         (family,) = world.okta.control.state()["families"]
         assert family["revoked"] == "revoked by the client"
+
+
+@pytest.mark.parametrize("where", ["here", "at another replica"])
+async def test_a_sign_out_answers_callers_that_wait_for_a_renewal_before_the_provider_does(
+    tmp_path: Path, where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(refresh_token, "CALLER_DEADLINE", 600.0)
+    patient = {"refresh_answer_within": "60", "refresh_lease": "120", "refresh_grace": "60"}
+    async with small_world(tmp_path, rotation=RotationPolicy(access_token_lifetime=300), **patient) as world:
+        browser = world.browser()
+        await browser.sign_in()
+        world.advance(301)
+        world.okta.control.fault("slow_answer", grant="refresh_token", delay=50)
+        calls = [asyncio.create_task(browser.fetch(f"/api/{n}")) for n in range(5)]
+        while world.okta.control.refresh_requests == 0:
+            await asyncio.sleep(0.01)
+        async with world.replica() as replica:
+            url = {"here": "/auth/logout", "at another replica": f"{replica}/auth/logout"}[where]
+            assert (await browser.fetch(url, "POST")).status_code == 200
+            answers = await asyncio.gather(*calls)
+        (refresh,) = world.bff._refresh._flights.values()
+        assert not refresh.done(), "the provider has not answered yet"
+        told = [(answer.status_code, answer.json()["code"], answer.json()["reason"]) for answer in answers]
+        assert told == [(401, "sign_in_required", "signed_out")] * 5
+        assert world.upstream.heard == []
+        refresh.cancel()  # or the end of this world would wait for the provider
 
 
 # --- where a cookie must not be --------------------------------------------------------------------------------------

@@ -288,6 +288,52 @@ async def test_an_answer_without_a_refresh_token_keeps_the_old_one(tmp_path: Pat
         assert world.okta.control.violations == []
 
 
+def set_aside(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [vars(one)["why"] for one in caplog.records if one.getMessage() == "a refreshed ID token was set aside"]
+
+
+@pytest.mark.parametrize("claim", ["nonce", "auth_time"])
+async def test_a_refreshed_id_token_of_another_sign_in_is_set_aside_and_the_log_says_why(
+    short: World, claim: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """OpenID Connect Core section 12.2; the session itself lives on with its new access token."""
+    browser = await signed_in(short)
+    before = await browser.session()
+    other: dict[str, Any] = {"nonce": "of-another-sign-in", "auth_time": int(short.clock()) - 40}
+    short.okta.control.settings(id_token_claims={"name": "Somebody", claim: other[claim]})
+    short.advance(EXPIRED)
+    assert (await browser.fetch("/api/x")).status_code == 200
+    after = await browser.session()
+    assert (after["authenticated"], after["user"]) == (True, before["user"])
+    assert set_aside(caplog) == [f"{claim}: of another sign-in"]
+    assert "of-another-sign-in" not in caplog.text
+    short.okta.control.settings(id_token_claims={"name": "Alice the Second"})
+    short.advance(EXPIRED)
+    assert (await browser.fetch("/api/x")).status_code == 200
+    assert (await browser.session())["user"]["name"] == "Alice the Second", "the one of this sign-in is adopted"
+    assert len(set_aside(caplog)) == 1
+    no_harm_done(short)
+
+
+async def test_after_a_step_up_its_own_id_tokens_are_adopted_and_those_of_the_first_sign_in_are_not(
+    short: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    browser = await signed_in(short)
+    first = int(short.clock())
+    short.advance(40)
+    await browser.fill_in(await browser.navigate("/auth/login?prompt=login"))
+    short.okta.control.settings(id_token_claims={"name": "Alice the Second"})
+    short.advance(EXPIRED)
+    assert (await browser.fetch("/api/x")).status_code == 200
+    assert (await browser.session())["user"]["name"] == "Alice the Second"
+    assert set_aside(caplog) == []
+    short.okta.control.settings(id_token_claims={"name": "Somebody", "auth_time": first})
+    short.advance(EXPIRED)
+    assert (await browser.fetch("/api/x")).status_code == 200
+    assert (await browser.session())["user"]["name"] == "Alice the Second"
+    assert set_aside(caplog) == ["auth_time: of another sign-in"]
+
+
 async def test_without_offline_access_the_session_lasts_as_long_as_its_token(tmp_path: Path) -> None:
     async with small_world(tmp_path, rotation=SHORT, scopes="openid profile email") as world:
         browser = await signed_in(world)

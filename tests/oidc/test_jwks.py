@@ -164,3 +164,16 @@ def test_base64url_has_one_spelling(text: str) -> None:
 def test_a_member_may_have_fields_that_nobody_knows() -> None:
     member = {**jwk(RSA_KEY, x5t="abc"), "okta-version": 7}
     assert believed(mint(), parse_key_set(json.dumps({"keys": [member], "more": [1]}).encode()))
+
+
+@pytest.mark.parametrize("part", ["d", "p", "q", "dp", "dq", "qi", "oth"])
+def test_a_published_private_key_is_counted_and_left_out_with_all_its_parts(part: str) -> None:
+    leaked = {**jwk(RSA_KEY, "leaked"), part: b64_number(RSA_PRIVATE.d)}
+    keys = parse_key_set(jwks(leaked, {"kty": "oct", "k": b64(b"s" * 32)}, jwk(RSA_KEY, "sound")))
+    assert keys.private == 2
+    assert [key.kid for key in keys.keys] == ["sound"]
+    assert str(RSA_PRIVATE.d) not in repr(keys)
+    with pytest.raises(KeySetRefused) as refusal:
+        parse_key_set(jwks(leaked))
+    assert refusal.value.private == 1
+    assert parse_key_set(jwks(jwk(RSA_KEY, "sound"))).private == 0

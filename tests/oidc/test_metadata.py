@@ -1,11 +1,12 @@
 """Discovery documents: Okta's shape, and what makes one unusable."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from bff.oidc.metadata import MetadataRefused, parse_metadata
+from bff.oidc.metadata import MetadataRefused, ProviderMetadata, endpoints_elsewhere, parse_metadata
 from tests.oidc.minting import ISSUER
 
 OKTA = {
@@ -120,3 +121,12 @@ def test_http_is_for_an_issuer_on_this_machine_only(host: str) -> None:
     local["token_endpoint"] = "http://example.okta.com/token"
     with pytest.raises(MetadataRefused, match="token_endpoint"):
         parse_metadata(json.dumps(local).encode(), issuer)
+
+
+def test_endpoints_on_another_host_are_told_each_with_its_host() -> None:
+    same = ProviderMetadata(
+        "https://id.example", "https://id.example/a", "https://id.example:8443/t", "https://id.example/k"
+    )
+    assert endpoints_elsewhere(same) == {}
+    apart = replace(same, token_endpoint="https://oauth.example/t", revocation_endpoint="https://id.example.evil/r")
+    assert endpoints_elsewhere(apart) == {"token_endpoint": "oauth.example", "revocation_endpoint": "id.example.evil"}

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from bff import metrics
 from bff.errors import ProviderUnavailable
 from bff.oidc.client_auth import client_authentication
 from bff.oidc.jwks import KeySetRefused
@@ -405,3 +406,16 @@ async def test_a_document_that_our_own_code_stumbles_over_is_a_failed_fetch(monk
     async with wire() as world, provider_of(world, HandClock()) as provider:
         with pytest.raises(ProviderUnavailable, match="ZeroDivisionError"):
             await provider.metadata()
+
+
+async def test_a_published_private_key_is_logged_and_counted_and_the_others_serve(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    leaked = {**jwk(OTHER_RSA_KEY, "k2"), "d": "AQAB-a-private-part"}
+    before = metrics.JWKS_PRIVATE_KEYS._value.get()
+    async with wire(keys=answer(200, jwks(jwk(RSA_KEY), leaked))) as world, provider_of(world, HandClock()) as provider:
+        keys = await provider.keys()
+    assert [key.kid for key in keys.keys] == ["k1"]
+    assert metrics.JWKS_PRIVATE_KEYS._value.get() == before + 1
+    assert "the provider publishes private or symmetric keys; none of them is used" in caplog.messages
+    assert "a-private-part" not in repr([vars(record) for record in caplog.records])

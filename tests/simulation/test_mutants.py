@@ -86,7 +86,7 @@ MUTANTS = [
         (
             RefreshTokenFlow,
             "_wait",
-            "done, _ = await asyncio.wait([flight], timeout=left)",
+            "done, _ = await asyncio.wait(either, timeout=left, return_when=asyncio.FIRST_COMPLETED)",
             "done = [flight]\n    await asyncio.wait_for(flight, left)",
         ),
     ),

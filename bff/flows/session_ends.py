@@ -1,0 +1,66 @@
+"""Who waits for a refresh hears that the session has ended: at once if it was ended here, soon if elsewhere."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+from bff.errors import StoreUnavailable
+from bff.flows.background import BackgroundTasks
+from bff.session.session import SessionKey
+from bff.session.store import SessionStore
+
+LOOK_EVERY: Final = 0.5  # seconds between two looks for an end that another replica has made
+
+
+class SessionEnds:
+    """The ends that this process makes."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[SessionKey, set[asyncio.Future[None]]] = {}
+
+    @contextmanager
+    def watch(self, key: SessionKey) -> Iterator[asyncio.Future[None]]:
+        """A future that is done when that session ends. Nothing is kept of it afterwards."""
+        ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        waiting = self._waiting.setdefault(key, set())
+        waiting.add(ended)
+        try:
+            yield ended
+        finally:
+            waiting.discard(ended)
+            if not waiting and self._waiting.get(key) is waiting:
+                del self._waiting[key]
+
+    def ended(self, key: SessionKey) -> None:
+        for future in self._waiting.get(key, ()):
+            if not future.done():
+                future.set_result(None)
+
+
+class EndWatch:
+    """One look-out for a session's end, for all who wait for one refresh of it."""
+
+    def __init__(self, store: SessionStore, tasks: BackgroundTasks, ends: SessionEnds) -> None:
+        self._store, self._tasks, self._ends = store, tasks, ends
+        self._watching: dict[asyncio.Task[Any], asyncio.Task[None]] = {}
+
+    def beside(self, refresh: asyncio.Task[Any], key: SessionKey) -> asyncio.Task[None]:
+        """A task that is done when there is no record any more; it is cancelled when the refresh is over."""
+        watching = self._watching.get(refresh)
+        if watching is None:
+            watching = self._watching[refresh] = self._tasks.start(self._deleted(key), "watch for the end")
+            refresh.add_done_callback(lambda done: self._watching.pop(done).cancel())
+        return watching
+
+    async def _deleted(self, key: SessionKey) -> None:
+        with self._ends.watch(key) as ended:
+            while True:
+                await asyncio.wait([ended], timeout=LOOK_EVERY)
+                if ended.done():
+                    return
+                try:
+                    if (await self._store.get(key)).session is None:
+                        return
+                except StoreUnavailable:
+                    continue
