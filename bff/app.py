@@ -44,6 +44,7 @@ from bff.flows.open_streams import OpenStreams
 from bff.flows.provider_sign_out import ProviderSignOut
 from bff.flows.refresh_attempt import RefreshAttempts
 from bff.flows.refresh_token import RefreshTokenFlow
+from bff.flows.revocations import Revocations
 from bff.flows.tombstones import Tombstones
 from bff.oidc.metadata import MetadataRefused, endpoints_elsewhere
 from bff.proxy.client_address import TrustedProxies
@@ -109,7 +110,8 @@ class Application:
     def _wire(self) -> ASGIApp:
         settings, names, ring, policy = self._settings, self._names, self._ring, self._policy
         self._streams = OpenStreams(self._store, policy)
-        self._end_session = end_session = EndSession(self._store, self._provider, self._tasks, streams=self._streams)
+        self._revocations = Revocations(self._store, self._provider, self._tasks, settings.issuer)
+        self._end_session = end_session = EndSession(self._store, self._revocations, self._tasks, streams=self._streams)
         tombstones = Tombstones(self._store, settings.login_lifetime)
         end_sessions = EndSessions(self._store, end_session, tombstones, self._tasks, settings.issuer)
         id_tokens = IdTokens(self._provider, from_settings.id_token_rules(settings))
@@ -209,6 +211,7 @@ class Application:
         self._standing = [
             loop.create_task(self._purge(), name="purge"),
             loop.create_task(self._refresh.renew_ahead(), name="renew ahead"),
+            loop.create_task(self._revocations.run(), name="revoke what waits"),
             loop.create_task(self._eviction.watch(), name="watch the store's eviction policy"),
             *([loop.create_task(self._key_agreement.say(), name="say the newest key")] if self._key_agreement else []),
             *([loop.create_task(self._reload.watch(), name="watch the settings")] if self._reload else []),

@@ -19,8 +19,9 @@ from bff import audit, from_settings
 from bff.audit import AuditEvent
 from bff.errors import StoreUnavailable
 from bff.flows.background import BackgroundTasks
-from bff.flows.end_session import REVOKE_WITHIN, EndSession
+from bff.flows.end_session import EndSession
 from bff.flows.end_sessions import EndSessions
+from bff.flows.revocations import REVOKE_WITHIN, Revocations
 from bff.flows.tombstones import Tombstones
 from bff.log_redaction import escape
 from bff.logs import configure_logging
@@ -103,7 +104,7 @@ def _do(work: Work, settings: Settings, parsed: argparse.Namespace) -> int:
 async def _desk(settings: Settings) -> AsyncIterator[_Desk]:
     store = open_store(settings.store, KeyRing.from_keys(settings.session_key_ring))
     provider, tasks = from_settings.provider(settings, time.time), BackgroundTasks()
-    end_session = EndSession(store, provider, tasks)
+    end_session = EndSession(store, Revocations(store, provider, tasks, settings.issuer), tasks)
     tombstones = Tombstones(store, settings.login_lifetime)
     audit.show_subjects(settings.audit_subject)
     try:
@@ -111,7 +112,7 @@ async def _desk(settings: Settings) -> AsyncIterator[_Desk]:
     finally:
         # What was ended still has its refresh token revoked at the provider.
         if late := await tasks.drain(2 * REVOKE_WITHIN):
-            logger.warning("refresh tokens were not revoked in time", extra={"count": late})
+            logger.warning("not every token was revoked; a running bff serve goes on", extra={"count": late})
         await provider.close()
         await store.close()
 

@@ -140,6 +140,17 @@ class DroppedRecords(Collector):
 
 LOG_RECORDS_DROPPED: Final = DroppedRecords()
 REGISTRY.register(LOG_RECORDS_DROPPED)
+REVOCATIONS: Final = Counter(
+    "bff_revocations",
+    "Attempts to revoke a token of a session that has ended, by outcome.",
+    ["outcome"],
+    registry=REGISTRY,
+)
+REVOCATIONS_WAITING: Final = Gauge(
+    "bff_revocations_waiting",
+    "Revocations in the queue of the store, as this process saw it last.",
+    registry=REGISTRY,
+)
 JWKS_PRIVATE_KEYS: Final = Counter(
     "bff_jwks_private_keys",
     "Private or symmetric keys seen in the provider's published key set, at each fetch; none of them is used.",
@@ -152,6 +163,8 @@ for _outcome in ("renewed", "replayed_in_grace", "late", "postponed", "not_ours"
 REFRESH.labels(outcome="denied", reason="invalid_client")
 for _outcome in ("signed_in", "refused", "failed", "provider_unavailable", "loop"):
     SIGN_IN.labels(outcome=_outcome)
+for _outcome in ("revoked", "postponed", "refused", "given_up", "unkept"):
+    REVOCATIONS.labels(outcome=_outcome)
 for _reason in EndReason:
     SESSION_ENDED.labels(reason=_reason.value)
 for _endpoint in ("code", "refresh"):

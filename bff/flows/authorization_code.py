@@ -205,8 +205,7 @@ class AuthorizationCodeFlow:
         )
 
     def _give_up(self, response: TokenResponse) -> None:
-        if response.refresh_token:
-            self._end_session.revoke(response.refresh_token)
+        self._end_session.revocations.discarded(response)
 
     async def _all_claims(self, id_token: IdTokenClaims, access_token: str, dpop_key: str | None) -> Mapping[str, Any]:
         """The ID token's claims, completed from UserInfo if it is a thin one. Raises SignInFailed if `sub` differs."""

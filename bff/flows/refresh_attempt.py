@@ -235,9 +235,9 @@ class RefreshAttempts:
             return Unverified()
 
     def _revoke(self, answer: TokenAnswer) -> None:
-        if isinstance(answer, Granted) and answer.tokens.refresh_token:
+        if isinstance(answer, Granted):
             metrics.REFRESH.labels(outcome="revoked_late", reason="").inc()
-            self._end_session.revoke(answer.tokens.refresh_token)
+            self._end_session.revocations.discarded(answer.tokens)
 
     def _tell(self, reserved: Session, answer: TokenAnswer, result: RefreshResult, seconds: float) -> str:
         attempt = reserved.attempt

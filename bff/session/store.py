@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple, Protocol, TypeAlias
 
+from bff.session.revocation import RevocationQueue
 from bff.session.session import EndReason, Session, SessionKey
 
 VALUE_LIMIT: Final = 32 * 1024  # bytes of one value that is left to be taken once
@@ -38,6 +39,11 @@ class Replaced:
 
 
 class SessionStore(Protocol):
+    @property
+    def revocations(self) -> RevocationQueue:
+        """Tokens of sessions that have ended, waiting to be revoked."""
+        ...
+
     async def now(self) -> float:
         """The store's clock, in seconds since the epoch."""
         ...

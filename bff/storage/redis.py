@@ -17,6 +17,7 @@ from redis.exceptions import ResponseError
 
 from bff import metrics
 from bff.errors import StoreUnavailable
+from bff.session.revocation import RevocationQueue
 from bff.session.sealing import KeyRing
 from bff.session.session import EndReason, Session, SessionKey
 from bff.session.store import IndexName, Reading, Replaced
@@ -25,20 +26,13 @@ from bff.storage import redis_scripts as scripts
 from bff.storage.decoded_records import DecodedRecords
 from bff.storage.redis_link import Call, RedisLink
 from bff.storage.redis_one_time_value import OneTimeValues
+from bff.storage.redis_revocations import RedisRevocations
 from bff.storage.redis_servers import servers_of
 from bff.storage.redis_url import parse_redis_url
 
 KEPT_AFTER_END: Final = 86_400.0  # seconds a record and its end marker stay, to tell why a session ended
 GRAVE_KEPT: Final = 30_000  # ms in which a write that takes something away may be repeated
 ENTRY_SETTLES: Final = 60_000  # ms after which an index entry without a record is nobody's sign-in under way
-
-# The rights that a Redis user needs (`ACL SETUSER bff on >password ~bff:* ...`); `ROLE` only finds out about
-# replicas, `INFO` about eviction.
-ACL: Final = (
-    "+time +eval +evalsha +exists +get +set +hget +hgetall +hmget +hset +hdel +hlen +hstrlen"
-    " +del +rename +pttl +pexpire +pexpireat +scan +wait +role +info"
-)
-ACL_CLUSTER: Final = "+cluster|slots +asking"  # besides, in a Cluster
 
 _T = TypeVar("_T")
 
@@ -49,6 +43,7 @@ class RedisStore:
     def __init__(self, link: RedisLink, ring: KeyRing, prefix: str) -> None:
         self._link, self._ring, self._prefix = link, ring, prefix
         self._decoded, self._values = DecodedRecords(ring), OneTimeValues(ring, prefix)
+        self.revocations: RevocationQueue = RedisRevocations(self._run, ring, prefix)
 
     @classmethod
     def from_url(cls, url: str, ring: KeyRing, *, wait_replicas: int | None = None) -> "RedisStore":

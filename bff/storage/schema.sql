@@ -43,6 +43,16 @@ CREATE TABLE IF NOT EXISTS one_time_value (
     value BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;
 
+-- Tokens to be revoked: sealed; when each is due, and until when there is use in trying.
+CREATE TABLE IF NOT EXISTS revocation (
+    id       TEXT PRIMARY KEY,
+    due_at   REAL NOT NULL,
+    until    REAL NOT NULL,
+    attempts INTEGER NOT NULL,
+    record   BLOB NOT NULL
+) STRICT;
+CREATE INDEX IF NOT EXISTS revocation_due_at ON revocation (due_at);
+
 -- One row that `ping` writes: a full disk is seen before the first session is lost to it.
 CREATE TABLE IF NOT EXISTS pulse (
     id INTEGER PRIMARY KEY CHECK (id = 1),

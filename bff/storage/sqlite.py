@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from bff import metrics
 from bff.errors import StoreUnavailable
+from bff.session.revocation import RevocationQueue
 from bff.session.sealing import KeyRing
 from bff.session.session import EndReason, Session, SessionKey
 from bff.session.store import IndexName, Reading, Replaced
@@ -21,6 +22,7 @@ from bff.storage.decoded_records import DecodedRecords
 from bff.storage.group_commit import GroupCommit, unavailable
 from bff.storage.host_clock import host_now
 from bff.storage.sqlite_file import BUSY_TIMEOUT, connect, prepare
+from bff.storage.sqlite_revocations import SqliteRevocations
 
 KEPT_AFTER_END: Final = 86_400.0  # seconds a record and its end marker stay, to tell why a session ended
 PURGE_STEP: Final = 500  # records per transaction: a big purge must not hold up a sign-in
@@ -41,6 +43,7 @@ class SqliteStore:
             raise unavailable(error) from None
         self._decoded = DecodedRecords(ring)
         self._writes = GroupCommit(lambda: connect(path, BUSY_TIMEOUT), f"sqlite-writer {path.name}")
+        self.revocations: RevocationQueue = SqliteRevocations(self._writes, self._read, ring, clock)
 
     async def now(self) -> float:
         return self._clock()
@@ -208,24 +211,16 @@ class SqliteStore:
     async def leave_value(self, name: str, value: bytes, until: float) -> None:
         stored = index.value_name(name)
         row = (stored, until, one_time_value.seal(self._ring, stored, value))
-        await self._writes.run(
-            lambda connection: (
-                connection.execute(
-                    "INSERT OR REPLACE INTO one_time_value (name, until, value) VALUES (?, ?, ?)", row
-                ).rowcount
-            )
-        )
+        statement = "INSERT OR REPLACE INTO one_time_value (name, until, value) VALUES (?, ?, ?)"
+        await self._writes.run(lambda connection: connection.execute(statement, row).rowcount)
 
     async def take_value(self, name: str) -> bytes | None:
         stored, now = index.value_name(name), self._clock()
         # Most names that are asked for have no value (a reload, a guess); a read that finds none spares a write.
         if not await self._read("SELECT 1 FROM one_time_value WHERE name = ?", (stored,)):
             return None
-        rows = await self._writes.run(
-            lambda connection: connection.execute(
-                "DELETE FROM one_time_value WHERE name = ? RETURNING until, value", (stored,)
-            ).fetchall()
-        )
+        statement = "DELETE FROM one_time_value WHERE name = ? RETURNING until, value"
+        rows = await self._writes.run(lambda connection: connection.execute(statement, (stored,)).fetchall())
         return next((one_time_value.unseal(self._ring, stored, value) for until, value in rows if until > now), None)
 
     async def purge_expired(self) -> int:
@@ -297,4 +292,5 @@ def _purge(connection: sqlite3.Connection, now: float) -> int:
     connection.execute("DELETE FROM claim WHERE until <= ?", (now,))
     connection.execute("DELETE FROM mark WHERE until <= ?", (now,))
     connection.execute("DELETE FROM one_time_value WHERE until <= ?", (now,))
+    connection.execute("DELETE FROM revocation WHERE until <= ?", (now,))
     return len(rows)

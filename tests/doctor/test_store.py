@@ -18,7 +18,7 @@ from bff.settings import load_settings
 from bff.storage import redis_servers
 from bff.storage.filesystem import filesystem_type, passes_away
 from bff.storage.open_store import open_store
-from bff.storage.redis import ACL
+from bff.storage.redis_rights import ACL
 from bff.storage.sqlite_file import prepare
 from tests.redis_servers import RedisServer, cluster, one_server, watched
 from tests.settings.world import with_changes

@@ -5,6 +5,7 @@ Records are sealed by the real codec; the plain session beside each one is for t
 
 from dataclasses import dataclass, field, replace
 
+from bff.session.revocation import Revocation
 from bff.session.session import EndReason, Session, SessionKey
 from tests.simulation.laws import Laws
 from tests.simulation.loop import SimulatedLoop
@@ -30,6 +31,7 @@ class Database:
     rows: dict[SessionKey, Row] = field(default_factory=dict)
     graves: dict[str, tuple[int, bytes]] = field(default_factory=dict)
     ends: dict[str, EndReason] = field(default_factory=dict)
+    queue: dict[str, tuple[float, Revocation]] = field(default_factory=dict)  # when each is due
     down_until: float = 0.0
 
     def now(self) -> float:
@@ -81,6 +83,22 @@ class Database:
         self.ends[key] = reason
         self.laws.deleted(row.session, reason, row.last_seen_at)
         return self.graves[op]
+
+    def add_revocation(self, revocation: Revocation) -> bool:
+        self.queue.setdefault(revocation.id, (self.now(), revocation))
+        return True
+
+    def claim_revocations(self, count: int, lease: float) -> list[Revocation]:
+        now = self.now()
+        due = sorted(name for name, (at, _) in self.queue.items() if at <= now)[:count]
+        for name in due:
+            revocation = self.queue[name][1]
+            self.queue[name] = now + lease, replace(revocation, attempts=revocation.attempts + 1)
+        return [self.queue[name][1] for name in due]
+
+    def postpone_revocation(self, revocation_id: str, seconds: float) -> None:
+        if revocation_id in self.queue:
+            self.queue[revocation_id] = self.now() + seconds, self.queue[revocation_id][1]
 
     def fail_over(self, lag: float, down_for: float) -> None:
         """A replica takes over that lacks the last write of each record written less than `lag` seconds ago."""

@@ -12,6 +12,7 @@ from bff.flows.end_session import EndSession
 from bff.flows.id_tokens import IdTokenRules, IdTokens
 from bff.flows.refresh_attempt import RefreshAttempts
 from bff.flows.refresh_token import RefreshTokenFlow
+from bff.flows.revocations import Revocations
 from bff.session.sealing import KeyRing
 from tests.simulation.database import Database
 from tests.simulation.laws import Laws
@@ -50,7 +51,8 @@ class Replica:
         def monotonic() -> float:
             return stands_at + self._loop.time()
 
-        self.end_session = EndSession(store, provider, self.tasks)
+        self.revocations = Revocations(store, provider, self.tasks, ISSUER)
+        self.end_session = EndSession(store, self.revocations, self.tasks)
         rules = IdTokenRules(ISSUER, CLIENT_ID, ("ES256",), skew=60, shown_claims=("name",))
         attempts = RefreshAttempts(
             store,
@@ -70,7 +72,7 @@ class Replica:
             concurrency=mix.concurrency,
             monotonic=monotonic,
         )
-        self._standing = self.run(self.flow.renew_ahead())
+        self._standing = [self.run(self.flow.renew_ahead()), self.run(self.revocations.run())]
 
     def run(self, work: Coroutine[Any, Any, Any]) -> "asyncio.Task[Any]":
         """Starts a task that belongs to this process, as the server does for each request."""
@@ -86,7 +88,8 @@ class Replica:
         self.process.draining = True
 
         async def stop() -> None:
-            self._standing.cancel()
+            for task in self._standing:
+                task.cancel()
             self._laws.counts["tasks cut off by a drain"] += await self.tasks.drain(self._mix.policy.answer_within + 2)
             self.process.kill(self._loop.time())
 

@@ -11,6 +11,7 @@ from random import Random
 from typing import Any, TypeVar
 
 from bff.errors import StoreUnavailable
+from bff.session.revocation import Revocation, RevocationQueue
 from bff.session.sealing import KeyRing
 from bff.session.session import EndReason, Session, SessionKey
 from bff.session.store import IndexName, Reading, Replaced
@@ -30,6 +31,7 @@ class SimulatedStore:
         self._decoded = DecodedRecords(ring)
         self._database, self._ring, self._weather, self._random = database, ring, weather, random
         self._process, self._loop, self._laws = process, database.loop, database.laws
+        self.revocations: RevocationQueue = SimulatedRevocations(database, self._ask)
 
     async def now(self) -> float:
         return await self._ask(self._database.now, write=False)
@@ -140,3 +142,26 @@ class SimulatedStore:
             self._loop.outside(arrives_in, at_the_store)
         self._loop.outside(plan.back_in, back)
         return await future  # type: ignore[no-any-return]
+
+
+class SimulatedRevocations:
+    """The revocation queue over the same network. It outlives every replica."""
+
+    def __init__(self, database: Database, ask: Callable[..., Any]) -> None:
+        self._database, self._ask = database, ask
+
+    async def add(self, revocation: Revocation) -> bool:
+        return bool(await self._ask(lambda: self._database.add_revocation(revocation), write=True))
+
+    async def claim(self, count: int, lease: float) -> Sequence[Revocation]:
+        claimed: list[Revocation] = await self._ask(lambda: self._database.claim_revocations(count, lease), write=True)
+        return claimed
+
+    async def finish(self, revocation_id: str) -> None:
+        await self._ask(lambda: self._database.queue.pop(revocation_id, None), write=True)
+
+    async def postpone(self, revocation_id: str, seconds: float) -> None:
+        await self._ask(lambda: self._database.postpone_revocation(revocation_id, seconds), write=True)
+
+    async def waiting(self) -> int:
+        return int(await self._ask(lambda: len(self._database.queue), write=False))

@@ -207,7 +207,7 @@ MUTANTS = [
     ),
     mutant(
         "the tokens of an ended session are not revoked",
-        (EndSession, "_end", "self.revoke_tokens_of(session)", "pass"),
+        (EndSession, "_end", "await self.revocations.session_ended(session)", "pass"),
     ),
     mutant(
         "a drain waits only for what was there when it began",

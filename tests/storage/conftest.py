@@ -125,6 +125,12 @@ def content_of(server: RedisServer) -> bytes:
     found = []
     with redis.Redis(port=server.port, protocol=2) as client:
         for key in client.scan_iter():
-            value = client.hgetall(key) if client.type(key) == b"hash" else {b"": client.get(key) or b""}
+            match client.type(key):
+                case b"hash":
+                    value = client.hgetall(key)
+                case b"zset":
+                    value = dict.fromkeys(client.zrange(key, 0, -1), b"")
+                case _:
+                    value = {b"": client.get(key) or b""}
             found += [key, *value.keys(), *value.values()]
     return b"\n".join(found)

@@ -9,6 +9,7 @@ from uuid import uuid4
 import pytest
 
 from bff.errors import StoreUnavailable
+from bff.session.revocation import Revocation
 from bff.session.sealing import KeyRing, new_key, new_session_id
 from bff.session.session import EndReason, SessionKey, Tokens, User
 from bff.session.store import VALUE_LIMIT, IndexName, SessionStore
@@ -30,6 +31,11 @@ STRANGE_KEYS: Final = (
     "é" * 43,
     "{" * 43,
 )
+
+
+def a_revocation(until: float, number: int) -> Revocation:
+    token, issuer = f"canary-token-{number}", "https://canary.example"
+    return Revocation(f"revocation-{number}", token, "refresh_token", issuer, "canary-session", until)
 
 
 class SessionStoreContract:
@@ -325,6 +331,7 @@ class SessionStoreContract:
         await store.leave_end("canary-browser", EndReason.IDLE)
         await store.claim_once("canary@example.com", await store.now() + 60)
         await store.mark("email canary@example.com", await store.now(), await store.now() + 60)
+        assert await store.revocations.add(a_revocation(await store.now() + 60, 1))
         await store.leave_value("canary-value", b"canary-value", await store.now() + 60)
         content = await dump()
         assert session.key.encode() in content
@@ -443,6 +450,83 @@ class SessionStoreContract:
             await before.leave_value("three", b"x" * (VALUE_LIMIT + 1), until)
         await before.leave_value("three", b"x" * VALUE_LIMIT, until)
         assert await after.take_value("three") == b"x" * VALUE_LIMIT
+
+    async def test_a_revocation_is_claimed_by_one_replica_and_again_when_its_lease_is_over(
+        self, store_factory: StoreFactory
+    ) -> None:
+        stores = store_factory(), store_factory()
+        until = await stores[0].now() + 60
+        kept = [a_revocation(until, n) for n in range(20)]
+        for revocation in kept:
+            assert await stores[0].revocations.add(revocation)
+        assert await stores[1].revocations.add(kept[0]), "the same write again is done already"
+        assert [await store.revocations.waiting() for store in stores] == [20, 20]
+        claims = await asyncio.gather(*(stores[n % 2].revocations.claim(3, 600.0) for n in range(10)))
+        claimed = [revocation for claim in claims for revocation in claim]
+        assert {len(claim) for claim in claims} <= {0, 2, 3}
+        assert {(one.id, one.token, one.hint, one.issuer, one.session, one.attempts) for one in claimed} == {
+            (one.id, one.token, one.hint, one.issuer, one.session, 1) for one in kept
+        }
+        assert [one.until for one in claimed] == pytest.approx([until] * 20, abs=0.001)
+        assert list(await stores[1].revocations.claim(20, 600.0)) == []
+        for revocation in claimed[:18]:
+            await stores[1].revocations.finish(revocation.id)
+        await stores[0].revocations.postpone(claimed[18].id, 0.0)
+        await stores[0].revocations.postpone(claimed[19].id, 600.0)
+        await stores[0].revocations.postpone(claimed[0].id, 0.0)
+        (again,) = await stores[1].revocations.claim(20, 0.0)
+        assert (again.id, again.attempts) == (claimed[18].id, 2)
+        (again,) = await stores[0].revocations.claim(20, 600.0)
+        assert (again.id, again.attempts) == (claimed[18].id, 3), "its lease is over: whoever held it has died"
+        assert await stores[0].revocations.waiting() == 2
+
+    async def test_those_that_are_due_the_longest_are_claimed_first(self, store_factory: StoreFactory) -> None:
+        store = store_factory()
+        until = await store.now() + 600
+        for n in range(6):
+            assert await store.revocations.add(a_revocation(until, n))
+        for n in (3, 1, 5, 0, 4, 2):
+            await store.revocations.postpone(f"revocation-{n}", -60.0 + n)
+        claimed = [one.id for _ in range(3) for one in await store.revocations.claim(2, 600.0)]
+        assert [sorted(claimed[at : at + 2]) for at in (0, 2, 4)] == [
+            ["revocation-0", "revocation-1"],
+            ["revocation-2", "revocation-3"],
+            ["revocation-4", "revocation-5"],
+        ]
+
+    async def test_a_revocation_that_is_of_no_use_any_more_is_gone(self, store_factory: StoreFactory) -> None:
+        store = store_factory()
+        now = await store.now()
+        assert await store.revocations.add(a_revocation(now - 1, 1))
+        assert await store.revocations.add(a_revocation(now + 600, 2))
+        assert [one.id for one in await store.revocations.claim(9, 600.0)] == ["revocation-2"]
+        await store.purge_expired()
+        assert await store.revocations.waiting() == 1
+
+    async def test_the_queue_of_revocations_is_bounded(
+        self, store_factory: StoreFactory, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for where in ("sqlite_revocations", "redis_revocations"):
+            monkeypatch.setattr(f"bff.storage.{where}.WAITING_LIMIT", 3)
+        store = store_factory()
+        until = await store.now() + 600
+        added = [await store.revocations.add(a_revocation(until, n)) for n in range(5)]
+        assert added == [True, True, True, False, False]
+        await store.revocations.finish("revocation-1")
+        assert await store.revocations.add(a_revocation(until, 9))
+
+    async def test_a_revocation_whose_key_is_not_here_waits_for_a_replica_that_has_it(
+        self, store_factory: StoreFactory
+    ) -> None:
+        old, new = new_key(), new_key()
+        before, after, stranger = (store_factory(ring=KeyRing.from_keys(keys)) for keys in ([old], [new, old], [new]))
+        revocation = a_revocation(await before.now() + 7200, 1)
+        assert await before.revocations.add(revocation)
+        assert list(await stranger.revocations.claim(9, 0.0)) == []
+        assert list(await stranger.revocations.claim(9, 0.0)) == [], "nor is it asked for again and again"
+        await before.revocations.postpone(revocation.id, 0.0)
+        (claimed,) = await after.revocations.claim(9, 600.0)
+        assert claimed.token == revocation.token
 
     async def test_ping_answers(self, store_factory: StoreFactory) -> None:
         await store_factory().ping()

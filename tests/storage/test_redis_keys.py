@@ -5,12 +5,13 @@ import traceback
 import pytest
 
 from bff.errors import StoreUnavailable
+from bff.session.revocation import Revocation
 from bff.session.sealing import KeyRing
 from bff.session.session import EndReason, Session
 from bff.session.store import SessionStore
 from bff.storage import index
 from bff.storage.open_store import open_store
-from bff.storage.redis import ACL, ACL_CLUSTER
+from bff.storage.redis_rights import ACL, ACL_CLUSTER
 from tests.redis_servers import RedisServer
 from tests.storage.example_session import a_session, case, next_version
 
@@ -65,9 +66,13 @@ async def test_every_key_expires(own_server: RedisServer, store: SessionStore) -
     await store.leave_value("value", b"x", await store.now() + 60)
     await store.leave_value("taken", b"x", await store.now() + 60)
     assert await store.take_value("taken") == b"x"
+    for name in ("one", "two"):
+        session_ends = await store.now() + 60
+        await store.revocations.add(Revocation(name, "t", "refresh_token", "https://i", "s", session_ends))
+    await store.revocations.finish((await store.revocations.claim(1, 60.0))[0].id)
     await store.ping()
     keys = own_server.ask("KEYS", "*")
-    assert len(keys) >= 11
+    assert len(keys) >= 13
     # -1 is a key that never expires; -2 is one that has, as what a ping leaves behind does after a second.
     assert [key for key in keys if own_server.ask("PTTL", key) == -1] == []
 
@@ -92,6 +97,11 @@ async def test_a_user_with_the_documented_rights_can_do_everything(
     assert await store.marked("sub") is not None
     await store.leave_value("value", b"x", await store.now() + 60)
     assert await store.take_value("value") == b"x"
+    assert await store.revocations.add(Revocation("x", "t", "refresh_token", "i", "s", await store.now() + 60))
+    assert [one.id for one in await store.revocations.claim(5, 60.0)] == ["x"]
+    await store.revocations.postpone("x", 1.0)
+    await store.revocations.finish("x")
+    assert await store.revocations.waiting() == 0
     assert [reading async for reading in store.all()] == []
     assert await store.eviction_policy() == "noeviction"
     own_server.ask("ACL", "SETUSER", "bff", "-evalsha", "-eval")

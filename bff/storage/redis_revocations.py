@@ -1,0 +1,49 @@
+"""The revocation queue in Redis: due times in a sorted set, records in a hash, both in one slot."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from bff.errors import StoreUnavailable
+from bff.session.revocation import LONGEST_WAIT, WAITING_LIMIT, Revocation
+from bff.session.sealing import KeyRing
+from bff.storage import redis_scripts as scripts
+from bff.storage.redis_link import Call
+from bff.storage.revocation_record import RevocationRecords
+
+
+class RedisRevocations:
+    """A RevocationQueue (bff/session/revocation.py)."""
+
+    def __init__(self, run: Callable[[Call], Awaitable[Any]], ring: KeyRing, prefix: str) -> None:
+        self._run, self._records = run, RevocationRecords(ring)
+        self._keys = (f"{prefix}{{revocation}}:due", f"{prefix}{{revocation}}:record")
+
+    async def add(self, revocation: Revocation) -> bool:
+        sealed, until = self._records.seal(revocation), int(revocation.until * 1000)
+        return bool(await self._call(scripts.REVOCATION_ADD, revocation.id, until, sealed, WAITING_LIMIT) == 1)
+
+    async def claim(self, count: int, lease: float) -> Sequence[Revocation]:
+        reply = await self._call(scripts.REVOCATION_CLAIM, count, int(lease * 1000))
+        claimed = []
+        try:
+            for name, until, attempts, record in zip(reply[::4], reply[1::4], reply[2::4], reply[3::4], strict=True):
+                revocation = self._records.open(name.decode(), int(until) / 1000, int(attempts), record)
+                if revocation is None:  # its key is not in this ring: another replica's may hold it
+                    await self.postpone(name.decode(), LONGEST_WAIT)
+                else:
+                    claimed.append(revocation)
+        except (TypeError, ValueError, AttributeError):
+            raise StoreUnavailable("Redis gave an answer that can't be read.", retry_after=1) from None
+        return claimed
+
+    async def finish(self, revocation_id: str) -> None:
+        await self._call(scripts.REVOCATION_FINISH, revocation_id)
+
+    async def postpone(self, revocation_id: str, seconds: float) -> None:
+        await self._call(scripts.REVOCATION_POSTPONE, revocation_id, int(seconds * 1000))
+
+    async def waiting(self) -> int:
+        return int(await self._run(Call(self._keys[0], None, args=("ZCARD", self._keys[0]), write=False)))
+
+    async def _call(self, script: scripts.Script, *args: str | bytes | int) -> Any:
+        return await self._run(Call(self._keys[0], script, keys=self._keys, args=args))

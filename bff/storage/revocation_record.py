@@ -1,0 +1,34 @@
+"""A revocation as the stores keep it: sealed, and bound to its id; times and attempts stand beside it in the clear."""
+
+import json
+from dataclasses import dataclass
+from typing import Final
+
+from bff.session.revocation import Revocation
+from bff.session.sealing import KeyRing, Opened
+
+PURPOSE: Final = "revocation"
+
+
+@dataclass(frozen=True, slots=True)
+class RevocationRecords:
+    ring: KeyRing
+
+    def seal(self, revocation: Revocation) -> bytes:
+        content = [revocation.token, revocation.hint, revocation.issuer, revocation.session]
+        return self.ring.seal(PURPOSE, json.dumps(content).encode(), revocation.id.encode())
+
+    def open(self, revocation_id: str, until: float, attempts: int, sealed: bytes) -> Revocation | None:
+        """None for what no key of the ring opens, or another version wrote in another form. Never raises."""
+        opened = self.ring.open(PURPOSE, sealed, revocation_id.encode())
+        if not isinstance(opened, Opened):
+            return None
+        try:
+            token, hint, issuer, session = json.loads(opened.plaintext)
+        except ValueError:
+            return None
+        if hint not in ("refresh_token", "access_token") or not all(
+            isinstance(each, str) for each in (token, issuer, session)
+        ):
+            return None
+        return Revocation(revocation_id, token, hint, issuer, session, until, attempts)

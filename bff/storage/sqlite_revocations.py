@@ -1,0 +1,77 @@
+"""The revocation queue in SQLite."""
+
+import sqlite3
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from bff.session.revocation import LONGEST_WAIT, WAITING_LIMIT, Revocation
+from bff.session.sealing import KeyRing
+from bff.storage.group_commit import GroupCommit
+from bff.storage.revocation_record import RevocationRecords
+
+Read = Callable[[str, tuple[Any, ...]], Awaitable[list[Any]]]
+
+
+class SqliteRevocations:
+    """A RevocationQueue (bff/session/revocation.py). `clock` is in seconds since the epoch."""
+
+    def __init__(self, writes: GroupCommit, read: Read, ring: KeyRing, clock: Callable[[], float]) -> None:
+        self._writes, self._read, self._clock = writes, read, clock
+        self._records = RevocationRecords(ring)
+
+    async def add(self, revocation: Revocation) -> bool:
+        row = (revocation.id, self._clock(), revocation.until, self._records.seal(revocation))
+
+        def write(connection: sqlite3.Connection) -> bool:
+            ((waiting,),) = connection.execute(
+                "SELECT count(*) FROM (SELECT 1 FROM revocation LIMIT ?)", (WAITING_LIMIT,)
+            ).fetchall()
+            if waiting >= WAITING_LIMIT:
+                return False
+            connection.execute(
+                "INSERT OR IGNORE INTO revocation (id, due_at, until, attempts, record) VALUES (?, ?, ?, 0, ?)", row
+            )
+            return True
+
+        return await self._writes.run(write)
+
+    async def claim(self, count: int, lease: float) -> Sequence[Revocation]:
+        now = self._clock()
+        # Mostly nothing is due; a read that finds nothing spares the disk a write.
+        if not await self._read("SELECT 1 FROM revocation WHERE due_at <= ? LIMIT 1", (now,)):
+            return ()
+
+        def write(connection: sqlite3.Connection) -> list[Any]:
+            connection.execute("DELETE FROM revocation WHERE until <= ?", (now,))
+            return connection.execute(
+                "UPDATE revocation SET due_at = ?, attempts = attempts + 1 WHERE id IN"
+                " (SELECT id FROM revocation WHERE due_at <= ? ORDER BY due_at, id LIMIT ?)"
+                " RETURNING id, until, attempts, record",
+                (now + lease, now, count),
+            ).fetchall()
+
+        claimed = []
+        for name, until, attempts, record in await self._writes.run(write):
+            revocation = self._records.open(name, until, attempts, record)
+            if revocation is None:  # its key is not in this ring: another replica's may hold it
+                await self.postpone(name, LONGEST_WAIT)
+            else:
+                claimed.append(revocation)
+        return claimed
+
+    async def finish(self, revocation_id: str) -> None:
+        await self._writes.run(
+            lambda connection: connection.execute("DELETE FROM revocation WHERE id = ?", (revocation_id,)).rowcount
+        )
+
+    async def postpone(self, revocation_id: str, seconds: float) -> None:
+        due_at = self._clock() + seconds
+        await self._writes.run(
+            lambda connection: (
+                connection.execute("UPDATE revocation SET due_at = ? WHERE id = ?", (due_at, revocation_id)).rowcount
+            )
+        )
+
+    async def waiting(self) -> int:
+        ((count,),) = await self._read("SELECT count(*) FROM revocation WHERE until > ?", (self._clock(),))
+        return int(count)

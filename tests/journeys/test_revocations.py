@@ -1,0 +1,132 @@
+"""Tokens of sessions that have ended are revoked: also after failures, after a restart, and by another process."""
+
+import base64
+import json
+from pathlib import Path
+
+import pytest
+
+from bff.flows.revocations import LEASE
+from bff.session.revocation import FIRST_WAIT, LONGEST_WAIT, Revocation
+from tests.journeys.http_browser import Browser
+from tests.journeys.world import World, small_world
+
+
+def revoked(world: World) -> list[str | None]:
+    return [family["revoked"] for family in world.okta.control.state()["families"]]
+
+
+async def waiting(world: World) -> int:
+    return await world.bff._store.revocations.waiting()
+
+
+async def look_again(world: World) -> None:
+    world.bff._revocations.work_soon()
+    await world.settled()
+
+
+async def signed_in(world: World) -> Browser:
+    browser = world.browser()
+    await browser.sign_in()
+    return browser
+
+
+@pytest.mark.parametrize("kind", ["server_error", "reset", "rate_limited", "invalid_client"])
+async def test_a_revocation_that_fails_is_tried_again_later_and_not_before(tmp_path: Path, kind: str) -> None:
+    async with small_world(tmp_path) as world:
+        browser = await signed_in(world)
+        world.okta.control.fault(kind, endpoint="revoke", times=1)
+        await browser.sign_out()
+        await world.settled()
+        assert (revoked(world), await waiting(world)) == ([None], 1)
+        world.okta.control.clear_faults()
+        await look_again(world)
+        assert revoked(world) == [None], "it is not due yet"
+        world.advance(120)
+        world.bff._revocations._held_until = 0.0  # a provider that throttles is left alone for a while
+        await look_again(world)
+        assert (revoked(world), await waiting(world)) == (["revoked by the client"], 0)
+        assert world.okta.control.violations == []
+
+
+async def test_what_was_not_revoked_is_revoked_after_a_restart(tmp_path: Path) -> None:
+    async with small_world(tmp_path) as world:
+        for browser in [await signed_in(world) for _ in range(3)]:
+            world.okta.control.fault("server_error", endpoint="revoke", times=1)
+            await browser.sign_out()
+            await world.settled()
+        world.okta.control.clear_faults()
+        assert (revoked(world), await waiting(world)) == ([None] * 3, 3)
+        world.advance(FIRST_WAIT + 1)
+        await world.restart()
+        await world.settled()
+        assert (revoked(world), await waiting(world)) == (["revoked by the client"] * 3, 0)
+
+
+async def test_what_a_process_that_died_had_claimed_is_revoked_by_another_one(tmp_path: Path) -> None:
+    async with small_world(tmp_path) as world:
+        browser = await signed_in(world)
+        world.okta.control.fault("server_error", endpoint="revoke", times=1)
+        await browser.sign_out()
+        await world.settled()
+        world.okta.control.clear_faults()
+        world.advance(FIRST_WAIT + 1)
+        (claimed,) = await world.bff._store.revocations.claim(1, LEASE)  # and nothing more is heard of its holder
+        await look_again(world)
+        assert revoked(world) == [None]
+        world.advance(LEASE + 1)
+        await look_again(world)
+        assert revoked(world) == ["revoked by the client"]
+        assert claimed.token not in repr(claimed)
+
+
+async def test_a_provider_that_stays_away_is_asked_ever_less_often_and_then_no_more(tmp_path: Path) -> None:
+    async with small_world(tmp_path) as world:
+        browser = await signed_in(world)
+        world.okta.control.fault("server_error", endpoint="revoke", seconds=10 * 86400)
+        await browser.sign_out()
+        await world.settled()
+        looks = 0
+        while await waiting(world):
+            looks += 1
+            assert looks <= 40
+            world.advance(LONGEST_WAIT + 1)
+            await look_again(world)
+        assert revoked(world) == [None]
+
+
+async def test_a_session_without_a_refresh_token_has_its_access_token_revoked(tmp_path: Path) -> None:
+    async with small_world(tmp_path, scopes="openid profile email") as world:
+        browser = await signed_in(world)
+        await browser.fetch("/api/x")
+        (token,) = world.upstream.tokens
+        payload = token.split(".")[1]
+        jti = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))["jti"]
+        families, now = world.okta.control._org.families, world.okta.control._org.now
+        assert families.access_token(jti, now()) is not None
+        await browser.sign_out()
+        await world.settled()
+        assert families.access_token(jti, now()) is None
+        assert await waiting(world) == 0
+
+
+async def test_a_token_is_shown_to_no_other_issuer_than_its_own(world: World) -> None:
+    until = await world.bff._store.now() + 600
+    strange = Revocation("strange", "canary-token", "refresh_token", "https://another.example", "", until)
+    assert await world.bff._store.revocations.add(strange)
+    before = world.okta.control.events()
+    await look_again(world)
+    assert await waiting(world) == 0
+    assert world.okta.control.events() == before
+
+
+async def test_a_hundred_sign_outs_at_once_are_all_revoked(world: World) -> None:
+    """More than are revoked at a time: none is forgotten, and none is revoked by two hands."""
+    until = await world.bff._store.now() + 600
+    issuer = world.environ["BFF_ISSUER"]
+    for n in range(100):
+        assert await world.bff._store.revocations.add(
+            Revocation(f"n{n}", f"unknown-token-{n}", "refresh_token", issuer, "", until)
+        )
+    await look_again(world)
+    assert await waiting(world) == 0
