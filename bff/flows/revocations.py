@@ -32,11 +32,11 @@ LONGEST_HOLD: Final = 60.0  # seconds for which a provider that throttles us is 
 
 @dataclass(frozen=True, slots=True)
 class _Token:
-    """`until` is in seconds since the epoch, None where the provider alone knows how long the token lives."""
+    """`until` is in seconds since the epoch: afterwards there is no use in trying any more."""
 
     value: str = field(repr=False)
     hint: TokenTypeHint
-    until: float | None = None
+    until: float
 
 
 class Revocations:
@@ -52,21 +52,18 @@ class Revocations:
 
         The access tokens die with their refresh token (`okta.md` 3.4); without one the access token is revoked itself.
         """
+        # By the times of the record, not of a clock: after its deletion the process must not wait for anything first.
+        until = max(session.ends_at, session.tokens.received_at + KEPT_FOR)
         alternate = session.alternate.refresh_token if session.alternate else None
-        tokens = [_Token(each, "refresh_token") for each in (session.tokens.refresh_token, alternate) if each]
+        tokens = [_Token(each, "refresh_token", until) for each in (session.tokens.refresh_token, alternate) if each]
         if not tokens:
             tokens = [_Token(session.tokens.access_token, "access_token", session.tokens.usable_until)]
         await self._keep(tokens, session.fingerprint)
 
     def discarded(self, response: TokenResponse, session: str = "") -> None:
         """The same for tokens that never came into a session. `session` is a fingerprint."""
-        if response.refresh_token:
-            token = _Token(response.refresh_token, "refresh_token")
-        elif response.access_token:
-            token = _Token(response.access_token, "access_token")
-        else:
-            return
-        self._tasks.start(self._keep([token], session), "keep a revocation")
+        if response.refresh_token or response.access_token:
+            self._tasks.start(self._discard(response, session), "keep a revocation")
 
     async def run(self) -> None:
         """Takes up what waits, until it is cancelled: a task of the application's lifespan."""
@@ -74,24 +71,29 @@ class Revocations:
             self.work_soon()
             await asyncio.sleep(LOOK_EVERY)
 
+    async def _discard(self, response: TokenResponse, session: str) -> None:
+        try:
+            until = await self._store.now() + KEPT_FOR
+        except StoreUnavailable:
+            until = 0.0
+        if response.refresh_token:
+            await self._keep([_Token(response.refresh_token, "refresh_token", until)], session)
+        elif response.access_token:
+            await self._keep([_Token(response.access_token, "access_token", until)], session)
+
     async def _keep(self, tokens: Sequence[_Token], session: str) -> None:
         for token in tokens:
-            now, kept = 0.0, False
+            revocation = Revocation(
+                secrets.token_urlsafe(16), token.value, token.hint, self._issuer, session, token.until
+            )
             try:
-                now = await self._store.now()
+                kept = token.until > 0 and await self._store.revocations.add(revocation)
             except StoreUnavailable:
-                logger.warning("the store is away, and a revocation can't be kept", extra={"session": session})
-            until = now + KEPT_FOR if token.until is None else token.until
-            if now and until <= now:
-                continue  # an access token that has run out
-            revocation = Revocation(secrets.token_urlsafe(16), token.value, token.hint, self._issuer, session, until)
-            try:
-                kept = bool(now) and await self._store.revocations.add(revocation)
-            except StoreUnavailable:
-                logger.warning("a revocation could not be kept", extra={"session": session})
+                kept = False
             if kept:
                 self.work_soon()
             elif self._unkept < UNKEPT_LIMIT:
+                logger.warning("a revocation could not be kept, and is tried once", extra={"session": session})
                 self._tasks.start(self._attempt_unkept(revocation), "revoke")
             else:
                 _give_up(revocation, "unkept", "too many wait")

@@ -425,6 +425,21 @@ class Laws:
         self.excuse(presentation.key, "cut off by a drain")
 
     @contextmanager
+    def keeping(self, token: str, process: Process) -> Iterator[None]:
+        """Until the queue has it, a token to be revoked goes down with the process that holds it."""
+        watched = self._owners.get(token)
+        if watched is None:
+            yield
+            return
+        self._deleting[process.name, watched.key] = True
+        try:
+            yield
+        except asyncio.CancelledError:
+            watched.excuses.add("cut off by a drain")
+            raise
+        self._deleting.pop((process.name, watched.key), None)
+
+    @contextmanager
     def revoking(self, token: str, process: Process) -> Iterator[None]:
         """As long as the revocation has not left, it goes down with its process."""
         watched = self._owners[token]

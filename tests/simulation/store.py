@@ -6,6 +6,7 @@ raises StoreUnavailable though the write may have been applied, or may be applie
 
 import asyncio
 import dataclasses
+import functools
 from collections.abc import AsyncIterator, Callable, Sequence
 from random import Random
 from typing import Any, TypeVar
@@ -31,7 +32,7 @@ class SimulatedStore:
         self._decoded = DecodedRecords(ring)
         self._database, self._ring, self._weather, self._random = database, ring, weather, random
         self._process, self._loop, self._laws = process, database.loop, database.laws
-        self.revocations: RevocationQueue = SimulatedRevocations(database, self._ask)
+        self.revocations: RevocationQueue = SimulatedRevocations(database, self._ask, process)
 
     async def now(self) -> float:
         return await self._ask(self._database.now, write=False)
@@ -121,8 +122,8 @@ class SimulatedStore:
     async def close(self) -> None:
         pass
 
-    async def _ask(self, apply: Callable[[], T], *, write: bool) -> T:
-        plan = self._weather.store_operation(self._process.name, write=write)
+    async def _ask(self, apply: Callable[[], T], *, write: bool, queue: bool = False) -> T:
+        plan = self._weather.store_operation(self._process.name, write=write, queue=queue)
         future: asyncio.Future[Any] = self._loop.create_future()
         replies: list[T] = []
 
@@ -147,11 +148,14 @@ class SimulatedStore:
 class SimulatedRevocations:
     """The revocation queue over the same network. It outlives every replica."""
 
-    def __init__(self, database: Database, ask: Callable[..., Any]) -> None:
-        self._database, self._ask = database, ask
+    def __init__(self, database: Database, ask: Callable[..., Any], process: Process) -> None:
+        self._database, self._process = database, process
+        # Whether anything is due is asked for all the time: with dice of its own, so that it changes no other story.
+        self._ask = functools.partial(ask, queue=True)
 
     async def add(self, revocation: Revocation) -> bool:
-        return bool(await self._ask(lambda: self._database.add_revocation(revocation), write=True))
+        with self._database.laws.keeping(revocation.token, self._process):
+            return bool(await self._ask(lambda: self._database.add_revocation(revocation), write=True))
 
     async def claim(self, count: int, lease: float) -> Sequence[Revocation]:
         claimed: list[Revocation] = await self._ask(lambda: self._database.claim_revocations(count, lease), write=True)

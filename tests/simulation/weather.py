@@ -28,38 +28,39 @@ class TokenPlan:
 class Weather:
     def __init__(self, loop: SimulatedLoop, mix: Mix, random: Random) -> None:
         self._loop, self._mix, self._random = loop, mix, random
+        self._queue_random = Random(repr(mix))
         self.stormy = True
         self.partitioned: dict[str, float] = {}  # replica: until
         self.outage_until = 0.0
         self.outage_kind = "refusing"
         self.invalid_client_until = 0.0
 
-    def chance(self, fault: str) -> bool:
-        return self.stormy and self._mix.chance(self._random, fault)
+    def chance(self, fault: str, random: Random | None = None) -> bool:
+        return self.stormy and self._mix.chance(random or self._random, fault)
 
     def clear(self) -> None:
         self.stormy = False
         self.partitioned.clear()
         self.outage_until = self.invalid_client_until = 0.0
 
-    def store_operation(self, replica: str, *, write: bool) -> StorePlan:
-        random, now = self._random, self._loop.time()
+    def store_operation(self, replica: str, *, write: bool, queue: bool = False) -> StorePlan:
+        random, now = self._queue_random if queue else self._random, self._loop.time()
         there, back = random.uniform(0.0002, 0.002), random.uniform(0.0002, 0.002)
         if now < self.partitioned.get(replica, 0.0):
             # The circuit breaker answers at once most of the time; the others wait for the deadline.
             return StorePlan((), 0.001 if random.random() < 0.5 else 2.0, answered=False)
-        if self.chance("store_slow"):
+        if self.chance("store_slow", random):
             there, back = random.uniform(0, 1.2), random.uniform(0, 0.7)
         if not write:
             return StorePlan((there,), there + back)
-        if self.chance("store_write_fails"):
+        if self.chance("store_write_fails", random):
             return StorePlan((), random.uniform(0.01, 2.0), answered=False)
-        if self.chance("store_reply_lost"):
+        if self.chance("store_reply_lost", random):
             if random.random() < 0.5:
                 again = there + random.uniform(0.02, 0.6)
                 return StorePlan((there, again), again + back)
             return StorePlan((there,), random.uniform(max(there, 0.3), 2.0), answered=False)
-        if self.chance("store_write_late"):
+        if self.chance("store_write_late", random):
             return StorePlan((random.uniform(0.5, 4.0),), random.uniform(0.01, 0.5), answered=False)
         return StorePlan((there,), there + back)
 
