@@ -28,7 +28,7 @@ READERS = {
 # keeps its rights: as that user Redis reads its append-only file, and drops each transaction that the user may not do.
 RIGHTS = (
     "~bff:* +time +eval +evalsha +exists +get +set +hget +hgetall +hmget +hset +hdel +hlen +hstrlen"
-    " +del +rename +pttl +pexpire +pexpireat +scan +wait +role +info"
+    " +del +rename +pttl +pexpire +pexpireat +scan +wait +role +info +zadd +zcard +zrangebyscore +zrem"
 )
 CONFIG = f"""\
 user default reset off ~* &* +@all
@@ -66,7 +66,7 @@ def make_redis(config: Path, url: Path) -> None:
     text = CONFIG.format(password=sha256(password.encode()).hexdigest())
     if url.exists() and "@redis:6379/" not in url.read_text("utf-8"):
         make(config, text)
-    elif not (url.exists() and config.exists() and "user probe " in config.read_text("utf-8")):
+    elif not (url.exists() and config.exists() and RIGHTS in config.read_text("utf-8")):
         for path in (config, url):
             path.unlink(missing_ok=True)
         make(config, text)

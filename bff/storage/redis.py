@@ -15,7 +15,6 @@ from typing import Any, Final, TypeVar
 
 from redis.exceptions import ResponseError
 
-from bff import metrics
 from bff.errors import StoreUnavailable
 from bff.session.revocation import RevocationQueue
 from bff.session.sealing import KeyRing
@@ -24,7 +23,7 @@ from bff.session.store import IndexName, Reading, Replaced
 from bff.storage import codec, index, redis_eviction
 from bff.storage import redis_scripts as scripts
 from bff.storage.decoded_records import DecodedRecords
-from bff.storage.redis_link import Call, RedisLink
+from bff.storage.redis_link import Call, RedisLink, refused
 from bff.storage.redis_one_time_value import OneTimeValues
 from bff.storage.redis_revocations import RedisRevocations
 from bff.storage.redis_servers import servers_of
@@ -43,7 +42,7 @@ class RedisStore:
     def __init__(self, link: RedisLink, ring: KeyRing, prefix: str) -> None:
         self._link, self._ring, self._prefix = link, ring, prefix
         self._decoded, self._values = DecodedRecords(ring), OneTimeValues(ring, prefix)
-        self.revocations: RevocationQueue = RedisRevocations(self._run, ring, prefix)
+        self.revocations: RevocationQueue = RedisRevocations(link, ring, prefix)
 
     @classmethod
     def from_url(cls, url: str, ring: KeyRing, *, wait_replicas: int | None = None) -> "RedisStore":
@@ -78,7 +77,7 @@ class RedisStore:
         except ResponseError as error:
             if str(error).startswith("WRONGTYPE"):  # something that is no record of ours lies at that key
                 return Reading(await self.now(), None)
-            raise _refused(error) from None
+            raise refused(error) from None
         return _parsed(lambda answer: self._reading(key, answer), reply)
 
     async def replace(self, session: Session, expected_version: int) -> Replaced:
@@ -225,10 +224,7 @@ class RedisStore:
     # --- commands -----------------------------------------------------------------------------------------------------
 
     async def _run(self, call: Call) -> Any:
-        try:
-            return await self._link.run(call)
-        except ResponseError as error:
-            raise _refused(error) from None
+        return await self._link.ask(call)
 
     async def _on_record(self, script: scripts.Script, key: SessionKey, *args: str | bytes | int) -> Any:
         name = self._record(key)
@@ -284,12 +280,3 @@ def _parsed(parse: Callable[[Any], _T], reply: Any) -> _T:
         return parse(reply)
     except (TypeError, ValueError, LookupError, AttributeError):
         raise StoreUnavailable("Redis gave an answer that can't be read.", retry_after=1) from None
-
-
-def _refused(error: ResponseError) -> StoreUnavailable:
-    """Only the kind is told, by redis-py's name or the reply's first word: the rest may quote what was sent."""
-    metrics.STORE_ERRORS.inc()
-    kind = type(error).__name__.removesuffix("Error")
-    if kind == "Response":
-        kind = next((word for word in str(error).split()[:1] if word.isalpha() and word.isupper()), "ERR")
-    return StoreUnavailable(f"Redis refused a command ({kind}).", retry_after=1)

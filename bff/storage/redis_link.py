@@ -93,6 +93,13 @@ class RedisLink:
             metrics.STORE_ERRORS.inc()
             raise
 
+    async def ask(self, call: Call) -> Any:
+        """As `run`; what Redis says about the command is StoreUnavailable too."""
+        try:
+            return await self.run(call)
+        except ResponseError as error:
+            raise refused(error) from None
+
     async def read(self, call: Call) -> Any:
         """As `run`, for what changes nothing: reads of one turn of the event loop travel together."""
         loop = asyncio.get_running_loop()
@@ -252,3 +259,12 @@ def _unavailable(error: Exception) -> StoreUnavailable:
     """Names the kind of failure only: a message may hold an address or what was sent."""
     kind = type(error).__name__.removesuffix("Error")
     return StoreUnavailable(f"Redis can't be used just now ({kind}).", retry_after=1)
+
+
+def refused(error: ResponseError) -> StoreUnavailable:
+    """Only the kind is told, by redis-py's name or the reply's first word: the rest may quote what was sent."""
+    metrics.STORE_ERRORS.inc()
+    kind = type(error).__name__.removesuffix("Error")
+    if kind == "Response":
+        kind = next((word for word in str(error).split()[:1] if word.isalpha() and word.isupper()), "ERR")
+    return StoreUnavailable(f"Redis refused a command ({kind}).", retry_after=1)

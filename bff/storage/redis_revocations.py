@@ -1,21 +1,21 @@
 """The revocation queue in Redis: due times in a sorted set, records in a hash, both in one slot."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from bff.errors import StoreUnavailable
 from bff.session.revocation import LONGEST_WAIT, WAITING_LIMIT, Revocation
 from bff.session.sealing import KeyRing
 from bff.storage import redis_scripts as scripts
-from bff.storage.redis_link import Call
+from bff.storage.redis_link import Call, RedisLink
 from bff.storage.revocation_record import RevocationRecords
 
 
 class RedisRevocations:
     """A RevocationQueue (bff/session/revocation.py)."""
 
-    def __init__(self, run: Callable[[Call], Awaitable[Any]], ring: KeyRing, prefix: str) -> None:
-        self._run, self._records = run, RevocationRecords(ring)
+    def __init__(self, link: RedisLink, ring: KeyRing, prefix: str) -> None:
+        self._link, self._records = link, RevocationRecords(ring)
         self._keys = (f"{prefix}{{revocation}}:due", f"{prefix}{{revocation}}:record")
 
     async def add(self, revocation: Revocation) -> bool:
@@ -43,7 +43,7 @@ class RedisRevocations:
         await self._call(scripts.REVOCATION_POSTPONE, revocation_id, int(seconds * 1000))
 
     async def waiting(self) -> int:
-        return int(await self._run(Call(self._keys[0], None, args=("ZCARD", self._keys[0]), write=False)))
+        return int(await self._link.ask(Call(self._keys[0], None, args=("ZCARD", self._keys[0]), write=False)))
 
     async def _call(self, script: scripts.Script, *args: str | bytes | int) -> Any:
-        return await self._run(Call(self._keys[0], script, keys=self._keys, args=args))
+        return await self._link.ask(Call(self._keys[0], script, keys=self._keys, args=args))

@@ -18,7 +18,7 @@ from bff.endpoints.health import ManagementApp
 from bff.session.sealing import KeyRing, new_key
 from bff.settings import SECRETS, Settings, load_settings
 from bff.storage.open_store import open_store
-from bff.storage.redis import ACL
+from bff.storage.redis_rights import ACL
 from deploy.make_secrets import BFF, READERS, REDIS, RIGHTS, main
 from tests.redis_servers import RedisServer, one_server
 from tests.storage.example_session import a_session
