@@ -79,3 +79,14 @@ def _plain_segment(segment: str) -> str:
     if "$" not in stream:  # to NTFS `admin::$DATA` and `admin:$i30:$INDEX_ALLOCATION` are `admin`
         name = segment
     return name.lstrip(_BLANKS).rstrip(_BLANKS + ".")
+
+
+def case_folded(path: bytes) -> bytes:
+    """The path as the most generous comparison without letter case has it.
+
+    By way of the capitals, since that is how many do it: the dotless i becomes an I, the sharp s becomes SS; the dotted
+    capital I becomes an i.
+    """
+    if path.isascii():
+        return path.lower()
+    return path.decode("utf-8", "replace").replace("\u0130", "i").upper().casefold().encode("utf-8")

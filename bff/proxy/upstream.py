@@ -12,7 +12,7 @@ from typing import Final, Literal, TypeAlias
 from urllib.parse import urlsplit
 
 from bff.errors import InvalidRequest
-from bff.proxy.path_normalization import is_plain, normalized
+from bff.proxy.path_normalization import case_folded, is_plain, normalized
 
 TokenKind: TypeAlias = Literal["user", "user_or_none", "none"]
 CsrfRule: TypeAlias = Literal["header", "fetch-metadata"]
@@ -224,7 +224,7 @@ class RouteTable:
         else:
             reading = normalized(raw_path)
         for nested in self._nested[route.prefix]:
-            if nested.covers(reading):
+            if nested.covers(case_folded(reading) if nested.ignore_case else reading):
                 return nested
         return None
 

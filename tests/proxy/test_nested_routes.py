@@ -232,6 +232,18 @@ def test_an_outer_route_that_ignores_case_gives_nothing_away_that_a_nested_one_h
         cased("/api", "/api/kiosk", ignoring="/api/kiosk").match(b"/api/%e2%84%aaiosk")  # the Kelvin sign
 
 
+@pytest.mark.parametrize("segment", ["adm%C4%B1n", "adm%C4%B0n", "ADM%C4%B0N", "acce%C3%9F", "%41cce%E1%BA%9E"])
+@pytest.mark.parametrize("ignoring", ["/api", "/api/admin /api/access"])
+def test_letters_that_have_an_ascii_letter_in_the_other_case_are_that_letter(segment: str, ignoring: str) -> None:
+    """Java compares `\u0131` (dotless), `\u0130` (dotted) and `i` as equal without case, and has SS for a sharp s."""
+    table = cased("/api", "/api/admin", "/api/access", ignoring=ignoring)
+    with pytest.raises(InvalidRequest):
+        table.match(f"/api/{segment}/x".encode())
+    found = cased("/api", "/api/admin", "/api/access").match(f"/api/{segment}/x".encode())
+    assert found is not None
+    assert found.prefix == "/api"  # letter case counts
+
+
 def test_a_prefix_is_taken_off_in_whatever_case_it_came() -> None:
     stripped = Route("/api/admin", Upstream.parse("http://api.internal/v1"), strip_prefix=True, ignore_case=True)
     assert stripped.target(b"/API/Admin/X", b"") == b"/v1/X"
