@@ -7,6 +7,7 @@ may last; what fails is due again later, until it is too late to matter.
 import asyncio
 import logging
 import secrets
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
@@ -62,8 +63,14 @@ class Revocations:
 
     def discarded(self, response: TokenResponse, session: str = "") -> None:
         """The same for tokens that never came into a session. `session` is a fingerprint."""
-        if response.refresh_token or response.access_token:
-            self._tasks.start(self._discard(response, session), "keep a revocation")
+        until = time.time() + KEPT_FOR  # when to give up: the host's clock will do, and nothing is waited for
+        if response.refresh_token:
+            token = _Token(response.refresh_token, "refresh_token", until)
+        elif response.access_token:
+            token = _Token(response.access_token, "access_token", until)
+        else:
+            return
+        self._tasks.start(self._keep([token], session), "keep a revocation")
 
     async def run(self) -> None:
         """Takes up what waits, until it is cancelled: a task of the application's lifespan."""
@@ -71,23 +78,13 @@ class Revocations:
             self.work_soon()
             await asyncio.sleep(LOOK_EVERY)
 
-    async def _discard(self, response: TokenResponse, session: str) -> None:
-        try:
-            until = await self._store.now() + KEPT_FOR
-        except StoreUnavailable:
-            until = 0.0
-        if response.refresh_token:
-            await self._keep([_Token(response.refresh_token, "refresh_token", until)], session)
-        elif response.access_token:
-            await self._keep([_Token(response.access_token, "access_token", until)], session)
-
     async def _keep(self, tokens: Sequence[_Token], session: str) -> None:
         for token in tokens:
             revocation = Revocation(
                 secrets.token_urlsafe(16), token.value, token.hint, self._issuer, session, token.until
             )
             try:
-                kept = token.until > 0 and await self._store.revocations.add(revocation)
+                kept = await self._store.revocations.add(revocation)
             except StoreUnavailable:
                 kept = False
             if kept:

@@ -90,7 +90,7 @@ class Database:
 
     def claim_revocations(self, count: int, lease: float) -> list[Revocation]:
         now = self.now()
-        due = sorted(name for name, (at, _) in self.queue.items() if at <= now)[:count]
+        due = [name for name, (at, _) in self.queue.items() if at <= now][:count]
         for name in due:
             revocation = self.queue[name][1]
             self.queue[name] = now + lease, replace(revocation, attempts=revocation.attempts + 1)
