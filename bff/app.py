@@ -133,7 +133,7 @@ class Application:
         start = SignInStart(requests, ring, names, from_settings.login_rules(settings), self._clock)
         own = own_endpoints(settings.landing_path)
         own.include_router(login_router(start))
-        own.include_router(landing_router(start.rules, self._routes.carries_token))
+        own.include_router(landing_router(start.rules, self._routes.carries_credentials))
         proxies = TrustedProxies(settings.trusted_proxies)
         callback = Callback(sign_in, start, self._store, ring, names, proxies, self._clock)
         own.include_router(callback_router(settings.callback_path, callback))

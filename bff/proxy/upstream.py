@@ -228,13 +228,13 @@ class RouteTable:
                 return nested
         return None
 
-    def carries_token(self, raw_path: bytes) -> bool:
-        """Whether a request for that path goes to an API on behalf of whoever is signed in, in any reading of it."""
+    def carries_credentials(self, raw_path: bytes) -> bool:
+        """Whether a request for that path goes to an API with a token or cookies of the user, in any reading of it."""
         try:
             route = self.match(raw_path)
         except InvalidRequest:
             return True
-        return route is not None and route.token != "none"
+        return route is not None and route.carries_credentials
 
     def explain(self, method: str, path: str) -> Explanation:
         """Raises InvalidRequest for a path that would not be forwarded."""

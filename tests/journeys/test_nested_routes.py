@@ -68,3 +68,15 @@ async def test_the_landing_page_leads_into_no_route_by_another_spelling(tmp_path
         for path in ("/api//admin/x", "/api/%61dmin", "/api/admin;x"):
             page = await world.browser().navigate(f"/auth/landing?to={quote(path, safe='')}")
             assert (page.status_code, re.findall(r'url=([^"]*)"', page.text)) == (200, ["/"])
+
+
+async def test_the_landing_page_leads_into_no_route_that_passes_cookies_on(tmp_path: Path) -> None:
+    """From our own page it would come as `same-origin`, whoever began it, and pass the check of another site."""
+    async with raw_upstream(ok()) as upstream:
+        cookies = {"token": "none", "allow_cookies": ["legacy"], "csrf": "fetch-metadata"}
+        routes = [{"prefix": "/old", "upstream": upstream.url, **cookies}]
+        async with small_world(tmp_path, routes=json.dumps(routes)) as world:
+            refused = await raw(world, "GET", "/old/x", "Sec-Fetch-Site: cross-site", "Cookie: legacy=1")
+            page = await world.browser().navigate("/auth/landing?to=/old/x")
+    assert (refused.status_code, upstream.heard) == (403, [])
+    assert (page.status_code, re.findall(r'url=([^"]*)"', page.text)) == (200, ["/"])
