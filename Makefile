@@ -63,17 +63,14 @@ sbom: $(VENV)/.dev ## write sbom.cdx.json
 	$(RUN)/python scripts/sbom.py $(RUN)/uv $(LOCK) > sbom.cdx.json
 	@echo "sbom.cdx.json: CycloneDX, from $(LOCK)"
 
-# Known vulnerabilities in the locks. Queries a vulnerability service, so it is not part of `make test`; without a response
-# it fails.
-audit: $(VENV)/.dev ## look for known vulnerabilities in the lock files
 # The digests behind the tags of the base images, into docker-compose.yml and the Dockerfiles. Asks a registry, by docker,
 # skopeo or plain HTTP (REGISTRY=https://...); without an answer for each image it fails and writes nothing.
 pin-images: ## write the digests of the base images (asks a registry)
 	$(PYTHON) scripts/pin_images.py
 
-# Known vulnerabilities in the locks. Asks a vulnerability service, so it is no part of `make test`: without an answer it
-# fails, since silence is no good news.
-audit: $(VENV)/.dev
+# Known vulnerabilities in the locks. Queries a vulnerability service, so it is not part of `make test`; without a response
+# it fails.
+audit: $(VENV)/.dev ## look for known vulnerabilities in the lock files
 	$(RUN)/pip install --quiet uv
 	scripts/audit $(RUN)/uv requirements-dev.lock
 
