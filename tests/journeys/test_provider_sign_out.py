@@ -70,6 +70,22 @@ async def test_the_address_is_good_once_and_in_this_browser_only(tmp_path: Path)
         assert is_goodbye(await browser.navigate(url, follow=False)), "used"
 
 
+async def test_another_browser_that_signed_out_too_cannot_use_it_and_a_kept_cookie_cannot_use_it_again(
+    tmp_path: Path,
+) -> None:
+    async with small_world(tmp_path, prepare=registered, **GOODBYE) as world:
+        browser, thief = world.browser(), world.browser()
+        await browser.sign_in()
+        await thief.sign_in("bob@example.com")
+        url, own = await end_session_url(browser), await end_session_url(thief)
+        assert is_goodbye(await thief.navigate(url, follow=False)), "a cookie that we sealed, for another ticket"
+        kept = browser.cookie("bff-sign-out") or ""
+        for who, where in ((browser, url), (thief, own)):
+            assert (await who.navigate(where, follow=False)).headers["location"].startswith(world.okta.issuer)
+        browser.plant("bff-sign-out", kept)
+        assert is_goodbye(await browser.navigate(url, follow=False)), "used"
+
+
 async def test_nothing_but_a_navigation_uses_the_address_up(world: World) -> None:
     browser = world.browser()
     await browser.sign_in()
