@@ -16,7 +16,7 @@ RUN python3 -m venv /opt/bff \
 COPY bff ./bff
 RUN site=$(/opt/bff/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))') \
  && cp -r bff "$site/bff" \
- && printf '#!/opt/bff/bin/python\nfrom bff.cli import main\nraise SystemExit(main())\n' > /opt/bff/bin/bff \
+ && printf '#!/opt/bff/bin/python\nfrom bff.cli.main import main\nraise SystemExit(main())\n' > /opt/bff/bin/bff \
  && chmod 0755 /opt/bff/bin/bff \
  && /opt/bff/bin/python -m compileall -q "$site" \
  && rm -rf "$site"/pip "$site"/pip-* /opt/bff/bin/pip* /opt/bff/bin/activate* /opt/bff/bin/Activate*

@@ -5,10 +5,10 @@ import time
 from pathlib import Path
 
 from bench.world import CLIENT_ID, World
-from bff.endpoints.current_session import seal_session_cookie
-from bff.session.sealing import KeyRing, decode_base64url, new_session_id
+from bff.session.keyring import KeyRing, decode_base64url, new_session_id
 from bff.session.session import Session, Tokens, User
-from bff.storage.open_store import open_store
+from bff.storage.open import open_store
+from bff.web.session_cookie import seal_session_cookie
 
 SESSIONS, BUSY, AT_ONCE = 100_000, 1_000, 500
 TOKEN = "x" * 900  # bytes; what Okta's access and ID tokens have

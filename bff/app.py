@@ -8,53 +8,54 @@ from functools import partial
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from bff import audit, from_settings
-from bff.endpoints import page_style
-from bff.endpoints.api import ApiEndpoint
-from bff.endpoints.audited import Audited
-from bff.endpoints.callback import Callback, callback_router
-from bff.endpoints.cookies import CookieNames
-from bff.endpoints.cors import CrossOrigin
-from bff.endpoints.draining import Draining, EndlessStreams
-from bff.endpoints.forward_auth import VERIFY, ForwardAuth
-from bff.endpoints.guard import Guard
-from bff.endpoints.health import ManagementApp
-from bff.endpoints.landing import landing_router
-from bff.endpoints.login import SignInStart, login_router
-from bff.endpoints.logout import LogoutEndpoint, logout_router
-from bff.endpoints.own_endpoints import Doors, own_endpoints, serve_spa
-from bff.endpoints.provider_logout import ProviderLogout, provider_logout_router
-from bff.endpoints.session import SessionEndpoint, session_router
-from bff.endpoints.session_access import SessionAccess
-from bff.endpoints.sessions import SessionsEndpoint, sessions_router
-from bff.endpoints.sign_in_limits import SignInLimits
-from bff.endpoints.traced import Traced
+from bff import from_settings
+from bff.config.reload import SettingsReload, Sources
+from bff.config.settings import Settings
 from bff.errors import BffError, ProviderUnavailable
-from bff.flows.authorization_code import AuthorizationCodeFlow
 from bff.flows.authorization_request import AuthorizationRequests
 from bff.flows.background import BackgroundTasks
-from bff.flows.end_session import EndSession
-from bff.flows.end_sessions import EndSessions
 from bff.flows.establish_session import EstablishSession
 from bff.flows.eviction_watch import EvictionWatch
 from bff.flows.id_tokens import IdTokens
-from bff.flows.key_agreement import KeyAgreement
-from bff.flows.logout_tokens import LogoutTokens
-from bff.flows.open_streams import OpenStreams
-from bff.flows.provider_sign_out import ProviderSignOut
-from bff.flows.refresh_attempt import RefreshAttempts
-from bff.flows.refresh_token import RefreshTokenFlow
-from bff.flows.revocations import Revocations
-from bff.flows.tombstones import Tombstones
+from bff.flows.key_ring_sync import KeyAgreement
+from bff.flows.logout.end_session import EndSession
+from bff.flows.logout.end_sessions import EndSessions
+from bff.flows.logout.markers import Tombstones
+from bff.flows.logout.provider_logout import LogoutTokens
+from bff.flows.logout.provider_sign_out import ProviderSignOut
+from bff.flows.logout.revocations import Revocations
+from bff.flows.refresh.attempt import RefreshAttempts
+from bff.flows.refresh.single_flight import RefreshTokenFlow
+from bff.flows.sign_in import AuthorizationCodeFlow
+from bff.flows.streams import OpenStreams
 from bff.oidc.metadata import MetadataRefused, endpoints_elsewhere
 from bff.proxy.client_address import TrustedProxies
 from bff.proxy.headers import PublicOrigin
 from bff.proxy.http import HttpProxy
 from bff.proxy.websocket import WebSocketProxy
-from bff.session.sealing import KeyRing
-from bff.settings import Settings
-from bff.settings_reload import SettingsReload, Sources
-from bff.storage.open_store import open_store
+from bff.session.keyring import KeyRing
+from bff.storage.open import open_store
+from bff.telemetry import audit
+from bff.web import page_style
+from bff.web.api import ApiEndpoint
+from bff.web.auth.callback import Callback, callback_router
+from bff.web.auth.forward_auth import VERIFY, ForwardAuth
+from bff.web.auth.landing import landing_router
+from bff.web.auth.login import SignInStart, login_router
+from bff.web.auth.logout import LogoutEndpoint, logout_router
+from bff.web.auth.provider_logout import ProviderLogout, provider_logout_router
+from bff.web.auth.session import SessionEndpoint, session_router
+from bff.web.auth.sessions import SessionsEndpoint, sessions_router
+from bff.web.cookies import CookieNames
+from bff.web.dispatch import Doors, own_endpoints, serve_spa
+from bff.web.health import ManagementApp
+from bff.web.middleware.audit_context import Audited
+from bff.web.middleware.cors import CrossOrigin
+from bff.web.middleware.draining import Draining, EndlessStreams
+from bff.web.middleware.rate_limit import SignInLimits
+from bff.web.middleware.request_guard import Guard
+from bff.web.middleware.trace import Traced
+from bff.web.upstream_credentials import SessionAccess
 
 logger = logging.getLogger(__name__)
 

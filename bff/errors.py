@@ -1,7 +1,7 @@
 """What can go wrong, as words. One tree; each leaf has a stable code, an HTTP status and a title that is safe to show.
 
 `detail` is written by us, never copied from a provider, an upstream or a client. One function
-(`bff.endpoints.problem_details`) turns these into RFC 9457 problem JSON, or into a readable page for a navigation.
+(`bff.web.problem_details`) turns these into RFC 9457 problem JSON, or into a readable page for a navigation.
 """
 
 from typing import ClassVar

@@ -5,22 +5,22 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from bff.endpoints.forward_auth import ForwardAuthRules
-from bff.endpoints.login import LoginRules
-from bff.endpoints.sign_in_limits import LimitRules
+from bff.config.routes import RouteSettings
+from bff.config.settings import Settings
 from bff.errors import ConfigurationError
 from bff.flows.authorization_request import SignInRules
 from bff.flows.id_tokens import IdTokenRules
-from bff.flows.logout_tokens import LogoutRules
-from bff.flows.provider_sign_out import SignOutRules
+from bff.flows.logout.provider_logout import LogoutRules
+from bff.flows.logout.provider_sign_out import SignOutRules
 from bff.oidc.client_auth import ClientAuthentication, client_authentication
 from bff.oidc.dpop import ALGORITHM
 from bff.oidc.metadata import ProviderMetadata
 from bff.provider.client import HttpProvider
-from bff.proxy.upstream import Route, RouteTable, TokenKind, Upstream
+from bff.proxy.routes import Route, RouteTable, TokenKind, Upstream
 from bff.session.timing import RefreshPolicy
-from bff.settings import Settings
-from bff.settings_route import RouteSettings
+from bff.web.auth.forward_auth import ForwardAuthRules
+from bff.web.auth.login import LoginRules
+from bff.web.middleware.rate_limit import LimitRules
 
 
 def client_auth(settings: Settings) -> ClientAuthentication:

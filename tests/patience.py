@@ -7,7 +7,9 @@ from typing import Final
 
 import pytest
 
-from bff.storage import group_commit, redis_link, redis_servers
+from bff.storage.redis import client as redis_client
+from bff.storage.redis import topology as redis_topology
+from bff.storage.sqlite import group_commit
 
 AT_MOST: Final = 60.0  # seconds
 
@@ -15,7 +17,7 @@ AT_MOST: Final = 60.0  # seconds
 def be_patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """For the stores that are opened from now on in this process."""
     monkeypatch.setattr(group_commit, "ANSWER_WITHIN", AT_MOST)
-    monkeypatch.setattr(redis_link, "OPERATION_WITHIN", AT_MOST)
-    monkeypatch.setattr(redis_link, "ACKNOWLEDGED_WITHIN", int(AT_MOST * 1000 / 2))
-    monkeypatch.setattr(redis_servers, "ANSWER_WITHIN", AT_MOST)
-    monkeypatch.setattr(redis_servers, "CONNECT_WITHIN", AT_MOST)
+    monkeypatch.setattr(redis_client, "OPERATION_WITHIN", AT_MOST)
+    monkeypatch.setattr(redis_client, "ACKNOWLEDGED_WITHIN", int(AT_MOST * 1000 / 2))
+    monkeypatch.setattr(redis_topology, "ANSWER_WITHIN", AT_MOST)
+    monkeypatch.setattr(redis_topology, "CONNECT_WITHIN", AT_MOST)

@@ -14,17 +14,20 @@ from fastapi import FastAPI
 from pydantic_core import PydanticUndefined
 
 import bff
-from bff import audit, cli, cli_okta, cli_sessions
+from bff.admin.okta.settings import SECRETS as OKTA_SECRETS
+from bff.admin.okta.settings import OktaSettings
 from bff.app import build_app
-from bff.endpoints.forward_auth import VERIFY
+from bff.cli import main as cli_main
+from bff.cli import okta as cli_okta
+from bff.cli import sessions as cli_sessions
+from bff.config.routes import ENDPOINTS, RouteSettings
+from bff.config.settings import SECRETS, Settings, load_settings
+from bff.config.validators import EXAMPLE_KEY
 from bff.errors import BffError
-from bff.metrics import REGISTRY
-from bff.okta.okta_settings import SECRETS as OKTA_SECRETS
-from bff.okta.okta_settings import OktaSettings
 from bff.session.session import EndReason
-from bff.settings import SECRETS, Settings, load_settings
-from bff.settings_laws import EXAMPLE_KEY
-from bff.settings_route import ENDPOINTS, RouteSettings
+from bff.telemetry import audit
+from bff.telemetry.metrics import REGISTRY
+from bff.web.auth.forward_auth import VERIFY
 from tests.settings.world import with_changes
 
 DOCS = Path(bff.__file__).parents[1] / "docs"
@@ -75,7 +78,7 @@ def test_every_setting_of_bff_okta_is_in_its_table_with_its_default(name: str) -
 
 
 def test_every_difference_that_a_plan_can_tell_stands_in_the_guide() -> None:
-    sources = [path.read_text("utf-8") for path in Path(bff.__file__).parent.joinpath("okta").glob("*.py")]
+    sources = [path.read_text("utf-8") for path in Path(bff.__file__).parent.joinpath("admin", "okta").glob("*.py")]
     told = {name for text in sources for name in re.findall(r'Difference\(\s*"\w+",\s*"(\w+)"', text)}
     told |= {name for text in sources for name in re.findall(r'yield Property\(\s*"(\w+)"', text)}
     assert len(told) > 25
@@ -205,7 +208,7 @@ def commands(parser: argparse.ArgumentParser) -> Iterator[tuple[str, set[str]]]:
 
 COMMANDS = {
     name: options
-    for parser in (cli._parser(), cli_sessions._parser(), cli_okta._parser())
+    for parser in (cli_main._parser(), cli_sessions._parser(), cli_okta._parser())
     for name, options in commands(parser)
 }
 # `bff sessions` and `bff okta` read their own words; the parser above only knows that they are there.

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from bff import __version__
-from bff.metrics import REGISTRY
+from bff.telemetry.metrics import REGISTRY
 from tests.cli.command import bff
 
 ROOT = Path(__file__).parents[1]

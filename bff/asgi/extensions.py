@@ -1,14 +1,16 @@
 """What ASGI has no word for: ending a client's connection without an answer, that a body follows at once, and how large
 a WebSocket message may be.
 
-Our server protocols (`bff.endpoints.http_protocol`) put the first and the last into the scope. Under another server the
-caller has to raise, and that server ends the connection with an error in its log. The second is a hint; others pass it
-over. Without the last, a message is measured once it is whole.
+Our server protocols (`bff.server.uvicorn_0_54.http_protocol`) put the first and the last into the scope. Under another
+server the caller has to raise, and that server ends the connection with an error in its log. The second is a hint;
+others pass it over. Without the last, a message is measured once it is whole.
 """
 
 from collections.abc import Mapping
 from typing import Any, Final
 
+# In the scope of a request whose headers are what came before the body, and nothing else.
+HEADERS_FINAL: Final = "bff.headers_final"
 HANG_UP: Final = "bff.hang_up"
 # In the message that begins an answer whose body is sent next, with no wait between: nobody needs the head sooner.
 BODY_FOLLOWS: Final = "bff.body_follows"

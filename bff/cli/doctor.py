@@ -1,4 +1,4 @@
-"""`bff doctor`: every check of `bff.doctor`, told to the operator.
+"""`bff doctor`: every check of `bff.admin.doctor`, told to the operator.
 
 Exit codes: 0 all is well, warnings allowed; 1 something fails, wrong settings among it. No secret is printed, and none
 is taken from the command line.
@@ -10,14 +10,14 @@ import logging
 import os
 from pathlib import Path
 
-from bff.doctor import report
-from bff.doctor.examination import examine
-from bff.doctor.finding import Finding, fail, ok
+from bff.admin.doctor import report
+from bff.admin.doctor.check_result import Finding, fail, ok
+from bff.admin.doctor.run_checks import examine
+from bff.admin.okta.settings import load_okta_settings, tells_credentials
+from bff.config.settings import load_settings
+from bff.config.sources import ConfigurationErrors
 from bff.errors import ConfigurationError
-from bff.log_redaction import escape
-from bff.okta.okta_settings import load_okta_settings, tells_credentials
-from bff.settings import load_settings
-from bff.settings_sources import ConfigurationErrors
+from bff.telemetry.redaction import escape
 
 HEALTHY, FAILS = 0, 1
 

@@ -2,7 +2,7 @@
 
 Exit codes: 0 done; 1 the configuration is wrong, and every problem was told; 2 the command line is wrong; 3 the
 application could not start. No command prints a secret but `bff keys new`, which makes one.
-`bff okta` has exit codes of its own: `bff.cli_okta`.
+`bff okta` has exit codes of its own: `bff.cli.okta`.
 """
 
 import argparse
@@ -13,11 +13,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bff import __version__
-from bff.cli_routes import add_commands as add_route_commands
+from bff.cli.routes import add_commands as add_route_commands
+from bff.config.settings import Settings, load_settings
+from bff.config.sources import ConfigurationErrors
 from bff.errors import ConfigurationError
-from bff.log_redaction import escape
-from bff.settings import Settings, load_settings
-from bff.settings_sources import ConfigurationErrors
+from bff.telemetry.redaction import escape
 
 OK, CONFIGURATION_WRONG = 0, 1
 
@@ -80,9 +80,9 @@ def _serve(parsed: argparse.Namespace) -> int:
     settings = _settings(parsed)
     # Imported here, so that `bff check` and `bff keys` start without the web framework and the stores.
     from bff.app import build_app
-    from bff.cli_serve import run
-    from bff.logs import configure_logging, stderr_without_blocking
-    from bff.settings_reload import Sources
+    from bff.cli.serve import run
+    from bff.config.reload import Sources
+    from bff.telemetry.logging import configure_logging, stderr_without_blocking
 
     configure_logging(settings.log_level, settings.log_format, stderr_without_blocking(settings.log_format))
     with _spans(settings):
@@ -96,8 +96,8 @@ def _spans(settings: Settings) -> Iterator[None]:
         yield
         return
     # Not a line of it is loaded otherwise.
-    from bff import tracing
-    from bff.tracing_otlp import OtlpTracer
+    from bff.telemetry import tracing
+    from bff.telemetry.otlp import OtlpTracer
 
     tracer = OtlpTracer()
     tracing.record(tracer)
@@ -110,7 +110,7 @@ def _spans(settings: Settings) -> Iterator[None]:
 
 def _check(parsed: argparse.Namespace) -> int:
     settings = _settings(parsed)
-    from bff.settings_notes import notes
+    from bff.config.advice import notes
 
     print("The settings are right.")
     print(f"Register in Okta as sign-in redirect URI:  {settings.redirect_uri}")
@@ -121,13 +121,13 @@ def _check(parsed: argparse.Namespace) -> int:
 
 
 def _doctor(parsed: argparse.Namespace) -> int:
-    from bff.cli_doctor import run
+    from bff.cli.doctor import run
 
     return run(parsed.config, as_json=parsed.json)
 
 
 def _keys_new(_: argparse.Namespace) -> int:
-    from bff.session.sealing import encode_base64url, new_key
+    from bff.session.keyring import encode_base64url, new_key
 
     print(encode_base64url(new_key()))
     return OK
@@ -135,7 +135,7 @@ def _keys_new(_: argparse.Namespace) -> int:
 
 def _keys_list(parsed: argparse.Namespace) -> int:
     settings = _settings(parsed)
-    from bff.session.sealing import key_id
+    from bff.session.keyring import key_id
 
     for place, key in enumerate(settings.session_key_ring):
         print(f"{key_id(key)}  {'newest: seals and opens' if place == 0 else 'opens only'}")
@@ -144,19 +144,19 @@ def _keys_list(parsed: argparse.Namespace) -> int:
 
 def _keys_rewrap(parsed: argparse.Namespace) -> int:
     settings = _settings(parsed)
-    from bff.cli_sessions import rewrap
+    from bff.cli.sessions import rewrap
 
     return rewrap(settings)
 
 
 def _sessions(arguments: Sequence[str]) -> int:
-    from bff.cli_sessions import run
+    from bff.cli.sessions import run
 
     return run(arguments, _settings)
 
 
 def _okta(arguments: Sequence[str]) -> int:
-    from bff.cli_okta import run
+    from bff.cli.okta import run
 
     return run(arguments)
 

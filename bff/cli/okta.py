@@ -14,18 +14,18 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NoReturn
 
-from bff.log_redaction import escape
-from bff.okta import provision, report
-from bff.okta.api_error import OktaManagementError
-from bff.okta.app_integration import client_id_of
-from bff.okta.client_secrets import Verdict, verify
-from bff.okta.connection import management_api
-from bff.okta.credentials_file import ClientCredentials, CredentialsFile
-from bff.okta.desired import Desired, desired, stand_ins
-from bff.okta.okta_settings import load_okta_settings
-from bff.okta.rotate_secret import retire_old, rotate
-from bff.settings import Settings, load_settings
-from bff.settings_sources import gather
+from bff.admin.okta import provision, report
+from bff.admin.okta.api_error import OktaManagementError
+from bff.admin.okta.app_integration import client_id_of
+from bff.admin.okta.client_secrets import Verdict, verify
+from bff.admin.okta.connection import management_api
+from bff.admin.okta.credentials_file import ClientCredentials, CredentialsFile
+from bff.admin.okta.desired import Desired, desired, stand_ins
+from bff.admin.okta.rotate_secret import retire_old, rotate
+from bff.admin.okta.settings import load_okta_settings
+from bff.config.settings import Settings, load_settings
+from bff.config.sources import gather
+from bff.telemetry.redaction import escape
 
 SAME, ERROR, DIFFERS = 0, 1, 2
 DEFAULT_ENV_FILE = Path("var/okta.env")
@@ -132,7 +132,7 @@ def _target(parsed: argparse.Namespace) -> CredentialsFile:
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Raises ConfigurationError, which `bff.cli` tells like those of every command."""
+    """Raises ConfigurationError, which `bff.cli.main` tells like those of every command."""
     parsed = _parser().parse_args(arguments)
     try:
         with _Command(parsed) as command:

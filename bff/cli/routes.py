@@ -8,11 +8,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
-from bff.log_redaction import escape
-from bff.proxy.request_header_names import Disposition, classify, conflicting_name, may_be_allowed
-from bff.proxy.upstream import Route
-from bff.settings import Settings
-from bff.settings_route import RouteSettings
+from bff.config.request_headers import Disposition, classify, conflicting_name, may_be_allowed
+from bff.config.routes import RouteSettings
+from bff.config.settings import Settings
+from bff.proxy.routes import Route
+from bff.telemetry.redaction import escape
 
 FORWARDED, NOT_FORWARDED = 0, 1
 
@@ -72,9 +72,9 @@ def _facts(route: RouteSettings) -> str:
 
 def _explain(settings: Settings, method: str, path: str, sent: Sequence[str]) -> int:
     # Imported here: the other commands need no web framework.
-    from bff.endpoints.guard import judge
     from bff.errors import BffError
     from bff.from_settings import route_table
+    from bff.web.middleware.request_guard import judge
 
     raw_path, _, query = path.partition("?")
     headers = [_header(line) for line in sent]

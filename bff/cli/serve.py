@@ -14,11 +14,11 @@ import uvicorn
 import uvloop
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from bff.cli_listen import Bound, bind, shown, take_away
-from bff.endpoints.http_protocol import HttpProtocol
-from bff.endpoints.websocket_protocol import WebSocketProtocol
-from bff.settings import Settings
-from bff.settings_route import LARGEST_MESSAGE
+from bff.config.routes import LARGEST_MESSAGE
+from bff.config.settings import Settings
+from bff.server.listeners import Bound, bind, shown, take_away
+from bff.server.uvicorn_0_54.http_protocol import HttpProtocol
+from bff.server.uvicorn_0_54.websocket_protocol import WebSocketProtocol
 
 logger = logging.getLogger(__name__)
 

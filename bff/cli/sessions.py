@@ -15,21 +15,22 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeAlias
 
-from bff import audit, from_settings
-from bff.audit import AuditEvent
+from bff import from_settings
+from bff.config.settings import Settings
 from bff.errors import StoreUnavailable
 from bff.flows.background import BackgroundTasks
-from bff.flows.end_session import EndSession
-from bff.flows.end_sessions import EndSessions
-from bff.flows.revocations import REVOKE_WITHIN, Revocations
-from bff.flows.tombstones import Tombstones
-from bff.log_redaction import escape
-from bff.logs import configure_logging
-from bff.session.sealing import KeyRing
+from bff.flows.logout.end_session import EndSession
+from bff.flows.logout.end_sessions import EndSessions
+from bff.flows.logout.markers import Tombstones
+from bff.flows.logout.revocations import REVOKE_WITHIN, Revocations
+from bff.session.keyring import KeyRing
 from bff.session.session import EndReason, Session
 from bff.session.store import Reading, SessionStore
-from bff.settings import Settings
-from bff.storage.open_store import open_store
+from bff.storage.open import open_store
+from bff.telemetry import audit
+from bff.telemetry.audit import AuditEvent
+from bff.telemetry.logging import configure_logging
+from bff.telemetry.redaction import escape
 
 logger = logging.getLogger(__name__)
 

@@ -1,7 +1,7 @@
 """What `bff check` remarks about settings that are allowed, and yet may not be what was meant."""
 
-from bff.settings import Settings
-from bff.settings_process import EVERYWHERE
+from bff.config.server import EVERYWHERE
+from bff.config.settings import Settings
 
 
 def notes(settings: Settings) -> list[str]:

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeAlias
 
-from bff import audit
-from bff.audit import AuditEvent
+from bff.config.settings import SECRETS, Settings, load_settings
+from bff.config.sources import named_files
 from bff.errors import ConfigurationError
-from bff.session.sealing import KeyRing
-from bff.settings import SECRETS, Settings, load_settings
-from bff.settings_sources import named_files
+from bff.session.keyring import KeyRing
+from bff.telemetry import audit
+from bff.telemetry.audit import AuditEvent
 
 logger = logging.getLogger(__name__)
 

@@ -5,9 +5,8 @@ from typing import Annotated, Final, TypeAlias
 
 from pydantic import AfterValidator, BeforeValidator, SecretStr
 
-from bff import settings_laws as laws
-from bff.proxy import response_header_names
-from bff.proxy.request_header_names import Disposition, classify, may_be_allowed
+from bff.config import response_headers, validators
+from bff.config.request_headers import Disposition, classify, may_be_allowed
 
 _TOKEN: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")  # RFC 9110 section 5.6.2
 _VALUE: Final = re.compile(r"[\x21-\x7e]([\t\x20-\x7e]*[\x21-\x7e])?")
@@ -32,11 +31,13 @@ _OWN_COOKIES: Final = ("__host-http-", "bff-")
 def _added(headers: dict[str, SecretStr] | None) -> dict[str, SecretStr] | None:
     for name, value in (headers or {}).items():
         if not _TOKEN.fullmatch(name) or name.lower() in _OURS_UP or name.lower().startswith(("sec-", "proxy-")):
-            raise laws.wrong(f"names {name!r}, which is no header that may be added.", "Choose a header of the API's.")
+            raise validators.wrong(
+                f"names {name!r}, which is no header that may be added.", "Choose a header of the API's."
+            )
         if not _VALUE.fullmatch(value.get_secret_value()):
-            raise laws.wrong(f"gives {name} no value, or one outside printable ASCII.", "Give one line of text.")
+            raise validators.wrong(f"gives {name} no value, or one outside printable ASCII.", "Give one line of text.")
     if headers and len({name.lower() for name in headers}) < len(headers):
-        raise laws.wrong("name one header twice.", "Keep each once.")
+        raise validators.wrong("name one header twice.", "Keep each once.")
     return headers
 
 
@@ -44,7 +45,7 @@ def _sent(name: str) -> str:
     lower = name.lower()
     if not may_be_allowed(lower.encode("ascii", "replace")):
         problem = f"names {name!r}, which no browser may say to an API."
-        raise laws.wrong(
+        raise validators.wrong(
             problem, "Remove it. Names have letters, digits and hyphens; cookies are allow_cookies' to list."
         )
     return lower
@@ -52,14 +53,16 @@ def _sent(name: str) -> str:
 
 def _returned(name: str) -> str:
     lower = name.lower()
-    if not _TOKEN.fullmatch(name) or not response_header_names.may_be_allowed(lower.encode("ascii")):
-        raise laws.wrong(f"names {name!r}, which an API can't say here.", "Remove it.")
+    if not _TOKEN.fullmatch(name) or not response_headers.may_be_allowed(lower.encode("ascii")):
+        raise validators.wrong(f"names {name!r}, which an API can't say here.", "Remove it.")
     return lower
 
 
 def _cookie(name: str) -> str:
     if not _TOKEN.fullmatch(name) or name.lower().startswith(_OWN_COOKIES):
-        raise laws.wrong(f"names {name!r}, which is no cookie of an API.", "__Host-Http- and bff- are the BFF's own.")
+        raise validators.wrong(
+            f"names {name!r}, which is no cookie of an API.", "__Host-Http- and bff- are the BFF's own."
+        )
     return name
 
 
@@ -68,22 +71,24 @@ def _identity(value: str) -> str:
     name, found, claim = value.partition("=")
     example = "Write it like X-User-Email=email."
     if not found or not re.fullmatch(r"[A-Za-z][A-Za-z0-9-]*", name) or not re.fullmatch(r"[!-~]+", claim):
-        raise laws.wrong("hold something that is not a header name, = and a claim.", example)
+        raise validators.wrong("hold something that is not a header name, = and a claim.", example)
     if not name.lower().startswith(("x-", "remote-")):
-        raise laws.wrong(
+        raise validators.wrong(
             f"name {name}, which proxies and browsers give a meaning of their own.", f"Start with X-. {example}"
         )
     if classify(name.lower().encode("ascii")) is Disposition.FORWARDED:
-        raise laws.wrong(
+        raise validators.wrong(
             f"name {name}, which browsers send, and which APIs get from them.", f"Choose another. {example}"
         )
     return value
 
 
 AddedHeaders: TypeAlias = Annotated[dict[str, SecretStr], AfterValidator(_added)]
-SentHeaders: TypeAlias = Annotated[tuple[Annotated[str, AfterValidator(_sent)], ...], BeforeValidator(laws.words)]
+SentHeaders: TypeAlias = Annotated[tuple[Annotated[str, AfterValidator(_sent)], ...], BeforeValidator(validators.words)]
 ReturnedHeaders: TypeAlias = Annotated[
-    tuple[Annotated[str, AfterValidator(_returned)], ...], BeforeValidator(laws.words)
+    tuple[Annotated[str, AfterValidator(_returned)], ...], BeforeValidator(validators.words)
 ]
-CookieNames: TypeAlias = Annotated[tuple[Annotated[str, AfterValidator(_cookie)], ...], BeforeValidator(laws.words)]
+CookieNames: TypeAlias = Annotated[
+    tuple[Annotated[str, AfterValidator(_cookie)], ...], BeforeValidator(validators.words)
+]
 IdentityHeader: TypeAlias = Annotated[str, AfterValidator(_identity)]

@@ -5,22 +5,24 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
 
-from bff import settings_laws as laws
-from bff.proxy.request_header_names import conflicting_name
-from bff.settings_headers import AddedHeaders, CookieNames, ReturnedHeaders, SentHeaders
+from bff.config import validators
+from bff.config.request_headers import conflicting_name
+from bff.config.route_headers import AddedHeaders, CookieNames, ReturnedHeaders, SentHeaders
 
 # A value that is refused is not repeated: it may be a secret.
 FROZEN = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, validate_default=True)
 
-OwnPath: TypeAlias = Annotated[str, AfterValidator(laws.path)]
-Origin: TypeAlias = Annotated[str, AfterValidator(laws.origin)]
-WholeSeconds: TypeAlias = Annotated[int, BeforeValidator(laws.number), Field(gt=0, le=86400 * 366)]
-Url: TypeAlias = Annotated[str, AfterValidator(laws.base_url)]
-Seconds: TypeAlias = Annotated[float, BeforeValidator(laws.number), Field(gt=0, le=86400 * 366, allow_inf_nan=False)]
+OwnPath: TypeAlias = Annotated[str, AfterValidator(validators.path)]
+Origin: TypeAlias = Annotated[str, AfterValidator(validators.origin)]
+WholeSeconds: TypeAlias = Annotated[int, BeforeValidator(validators.number), Field(gt=0, le=86400 * 366)]
+Url: TypeAlias = Annotated[str, AfterValidator(validators.base_url)]
+Seconds: TypeAlias = Annotated[
+    float, BeforeValidator(validators.number), Field(gt=0, le=86400 * 366, allow_inf_nan=False)
+]
 Method: TypeAlias = Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
-Scope: TypeAlias = Annotated[str, AfterValidator(laws.scope)]
-File: TypeAlias = Annotated[Path, AfterValidator(laws.file)]
+Scope: TypeAlias = Annotated[str, AfterValidator(validators.scope)]
+File: TypeAlias = Annotated[Path, AfterValidator(validators.file)]
 
 RESERVED = "/auth"
 # What the BFF answers below it; the callback may stand there too, but on none of these.
@@ -36,15 +38,17 @@ LARGEST_MESSAGE = 16 * 1024 * 1024  # bytes; a message is held whole in memory b
 def _callback(path: str) -> str:
     mend = "Keep /authorization-code/callback, as Okta documents it."
     if path == "/" or path.endswith("/"):
-        raise laws.wrong("is / or ends with a slash.", mend)
+        raise validators.wrong("is / or ends with a slash.", mend)
     if path in ENDPOINTS:
-        raise laws.wrong("is the path of another endpoint of the BFF.", mend)
+        raise validators.wrong("is the path of another endpoint of the BFF.", mend)
     return path
 
 
 def _page(path: str) -> str:
     if _is_reserved(path):
-        raise laws.wrong("is below /auth, where no page of the application is.", "Give the path of a page, like /.")
+        raise validators.wrong(
+            "is below /auth, where no page of the application is.", "Give the path of a page, like /."
+        )
     return path
 
 
@@ -73,15 +77,17 @@ class RouteSettings(BaseModel):
     timeout: Seconds = 30.0  # to the first byte of the answer
     idle_timeout: Seconds = 60.0  # between two reads of the answer
     connect_timeout: Seconds = 5.0
-    request_limit: Annotated[int, BeforeValidator(laws.number), Field(gt=0)] | None = None  # bytes
-    scopes: Annotated[tuple[Scope, ...], BeforeValidator(laws.words)] = ()
+    request_limit: Annotated[int, BeforeValidator(validators.number), Field(gt=0)] | None = None  # bytes
+    scopes: Annotated[tuple[Scope, ...], BeforeValidator(validators.words)] = ()
     add_headers: AddedHeaders | None = None
     allow_request_headers: SentHeaders = ()
     allow_response_headers: ReturnedHeaders = ()
     allow_cookies: CookieNames = ()
     allow_shared_cache: bool = False
     websocket: bool = False
-    message_limit: Annotated[int, BeforeValidator(laws.number), Field(gt=0, le=LARGEST_MESSAGE)] = 1048576  # bytes
+    message_limit: Annotated[int, BeforeValidator(validators.number), Field(gt=0, le=LARGEST_MESSAGE)] = (
+        1048576  # bytes
+    )
     on_token_expiry: Literal["keep", "close"] = "keep"
     ca_file: File | None = None
     client_cert_file: File | None = None
@@ -91,18 +97,20 @@ class RouteSettings(BaseModel):
     @classmethod
     def _plain_prefix(cls, prefix: str) -> str:
         if prefix.endswith("/"):
-            raise laws.wrong("ends with a slash.", f"Write {prefix.rstrip('/') or '/api'}: it covers all below it.")
+            raise validators.wrong(
+                "ends with a slash.", f"Write {prefix.rstrip('/') or '/api'}: it covers all below it."
+            )
         if any(segment.endswith(".") for segment in prefix.split("/")):
-            raise laws.wrong("has a dot at the end of a segment.", "Leave the dot out: some servers ignore it.")
+            raise validators.wrong("has a dot at the end of a segment.", "Leave the dot out: some servers ignore it.")
         if _is_reserved(prefix.lower()):
-            raise laws.wrong("covers /auth, which the BFF answers itself.", "Choose another prefix, like /api.")
+            raise validators.wrong("covers /auth, which the BFF answers itself.", "Choose another prefix, like /api.")
         return prefix
 
     @field_validator("methods")
     @classmethod
     def _some_method(cls, methods: tuple[Method, ...]) -> tuple[Method, ...]:
         if not methods:
-            raise laws.wrong("are none.", "Name at least one, or leave methods out for the usual ones.")
+            raise validators.wrong("are none.", "Name at least one, or leave methods out for the usual ones.")
         return methods
 
     @field_validator("allow_http")
@@ -110,38 +118,40 @@ class RouteSettings(BaseModel):
     def _no_token_over_http(cls, allow_http: bool, info: ValidationInfo) -> bool:
         upstream = info.data.get("upstream", "")
         if upstream.startswith("http:") and not allow_http:
-            parts = laws.url(upstream, example="https://api.example.com")
-            if not laws.is_loopback(parts.hostname):
+            parts = validators.url(upstream, example="https://api.example.com")
+            if not validators.is_loopback(parts.hostname):
                 mend = "Use https in upstream, or set allow_http = true where the network itself is trusted."
-                raise laws.wrong("is false, and the upstream is http off this machine.", mend)
+                raise validators.wrong("is false, and the upstream is http off this machine.", mend)
         return allow_http
 
     @field_validator("scopes")
     @classmethod
     def _scopes_of_a_token(cls, scopes: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
         if scopes and info.data.get("token") == "none":
-            raise laws.wrong("are asked for, and token is none.", 'Set token = "user", or remove them.')
+            raise validators.wrong("are asked for, and token is none.", 'Set token = "user", or remove them.')
         return tuple(dict.fromkeys(scopes))
 
     @field_validator("allow_request_headers")
     @classmethod
     def _not_ours_to_add(cls, names: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
         if (both := conflicting_name(names, info.data.get("add_headers") or ())) is not None:
-            raise laws.wrong(f"name {both}, which add_headers sets.", "Keep one: who says it, the browser or you?")
+            raise validators.wrong(
+                f"name {both}, which add_headers sets.", "Keep one: who says it, the browser or you?"
+            )
         return names
 
     @field_validator("ca_file", "client_cert_file")
     @classmethod
     def _tls_needs_https(cls, file: Path | None, info: ValidationInfo) -> Path | None:
         if file is not None and str(info.data.get("upstream", "https:")).startswith("http:"):
-            raise laws.wrong("is set, and the upstream is http.", "Use https in upstream, or remove it.")
+            raise validators.wrong("is set, and the upstream is http.", "Use https in upstream, or remove it.")
         return file
 
     @field_validator("client_key_file")
     @classmethod
     def _key_with_certificate(cls, file: Path | None, info: ValidationInfo) -> Path | None:
         if file is not None and info.data.get("client_cert_file", file) is None:
-            raise laws.wrong("is set without client_cert_file.", "Set both: the certificate and its key.")
+            raise validators.wrong("is set without client_cert_file.", "Set both: the certificate and its key.")
         return file
 
     def covers(self, path: str) -> bool:

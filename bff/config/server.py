@@ -7,10 +7,10 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, ValidationInfo, field_validator
 
-from bff import settings_laws as laws
-from bff.audit import SubjectAs
-from bff.settings_headers import IdentityHeader
-from bff.settings_route import FROZEN
+from bff.config import validators
+from bff.config.route_headers import IdentityHeader
+from bff.config.routes import FROZEN
+from bff.telemetry.audit import SubjectAs
 
 # Where a server listens: host and port, or a Unix socket.
 Address: TypeAlias = tuple[str, int] | Path
@@ -32,9 +32,9 @@ def check_loopback(listening: Mapping[str, Any]) -> None:
     """Raises the error of a public URL of http on this machine where other machines could connect."""
     for name in () if listening.get("listen_beyond_loopback", True) else ("listen", "forward_auth_listen"):
         where = listening.get(name, "off")
-        address = None if where == "off" else laws.address(where)
-        if isinstance(address, tuple) and not laws.is_loopback(address[0]):
-            raise laws.wrong(
+        address = None if where == "off" else validators.address(where)
+        if isinstance(address, tuple) and not validators.is_loopback(address[0]):
+            raise validators.wrong(
                 f"is http on this machine, and BFF_{name.upper()} ({where}) takes connections of other machines.",
                 f"Listen on 127.0.0.1:{address[1]}; in a container whose port is published on loopback only, set "
                 "BFF_LISTEN_BEYOND_LOOPBACK=true.",
@@ -46,16 +46,16 @@ class ProcessSettings(BaseModel):
 
     model_config = FROZEN
 
-    listen: Annotated[str, AfterValidator(laws.listen)] = "127.0.0.1:8080"
+    listen: Annotated[str, AfterValidator(validators.listen)] = "127.0.0.1:8080"
     listen_beyond_loopback: bool = False
-    management_listen: Annotated[str, AfterValidator(laws.listen_or_off)] = "127.0.0.1:9090"
-    forward_auth_listen: Annotated[str, AfterValidator(laws.listen_or_off)] = "off"
-    forward_auth_headers: Annotated[tuple[IdentityHeader, ...], BeforeValidator(laws.words)] = ("X-User-Sub=sub",)
+    management_listen: Annotated[str, AfterValidator(validators.listen_or_off)] = "127.0.0.1:9090"
+    forward_auth_listen: Annotated[str, AfterValidator(validators.listen_or_off)] = "off"
+    forward_auth_headers: Annotated[tuple[IdentityHeader, ...], BeforeValidator(validators.words)] = ("X-User-Sub=sub",)
     trusted_proxies: Annotated[
-        tuple[Annotated[str, AfterValidator(laws.network)], ...], BeforeValidator(laws.words)
+        tuple[Annotated[str, AfterValidator(validators.network)], ...], BeforeValidator(validators.words)
     ] = ()
-    drain_delay: Annotated[float, BeforeValidator(laws.number), Field(ge=0, le=300, allow_inf_nan=False)] = 0.0
-    log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(laws.lower)] = "info"
+    drain_delay: Annotated[float, BeforeValidator(validators.number), Field(ge=0, le=300, allow_inf_nan=False)] = 0.0
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(validators.lower)] = "info"
     log_format: Literal["json", "text"] = "json"
     audit_subject: SubjectAs = "fingerprint"
     tracing: Literal["off", "otlp"] = "off"
@@ -65,20 +65,20 @@ class ProcessSettings(BaseModel):
     def _own_address(cls, listen: str, info: ValidationInfo) -> str:
         others = {info.data.get("listen"), info.data.get("management_listen")} - {"off"}
         if listen in others and not listen.endswith(":0"):
-            raise laws.wrong(
+            raise validators.wrong(
                 "is the same as another one.", "Give it an address of its own that the public cannot reach, or off."
             )
         if info.field_name == "forward_auth_listen" and listen != "off" and info.data.get("dpop") == "on":
             # A proxy could not make the proof that each request with such a token needs (RFC 9449 section 7).
             mend = "Set one of them to off: forward these requests through BFF_ROUTES, or use tokens without DPoP."
-            raise laws.wrong("is set, and dpop is on: a proxy could not use the tokens that it is told.", mend)
+            raise validators.wrong("is set, and dpop is on: a proxy could not use the tokens that it is told.", mend)
         return listen
 
     @field_validator("forward_auth_headers")
     @classmethod
     def _each_header_once(cls, headers: tuple[str, ...]) -> tuple[str, ...]:
         if len({header.partition("=")[0].lower() for header in headers}) < len(headers):
-            raise laws.wrong("name one header twice.", "Keep each once.")
+            raise validators.wrong("name one header twice.", "Keep each once.")
         return headers
 
     @field_validator("trusted_proxies")
@@ -86,29 +86,31 @@ class ProcessSettings(BaseModel):
     def _somebody_asks(cls, trusted: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
         if not trusted and info.data.get("forward_auth_listen", "off") != "off":
             mend = "Name the proxies that ask there: only they are told an access token."
-            raise laws.wrong("are none, and forward_auth_listen is set.", mend)
+            raise validators.wrong("are none, and forward_auth_listen is set.", mend)
         return trusted
 
     @field_validator("tracing")
     @classmethod
     def _with_its_extra(cls, tracing: str) -> str:
         if tracing == "otlp" and not is_installed(OTLP_EXPORTER):
-            raise laws.wrong("is otlp, and OpenTelemetry is not installed.", "Install okta-bff[otel], or set off.")
+            raise validators.wrong(
+                "is otlp, and OpenTelemetry is not installed.", "Install okta-bff[otel], or set off."
+            )
         return tracing
 
     @property
     def listen_address(self) -> Address:
-        return laws.address(self.listen)
+        return validators.address(self.listen)
 
     @property
     def management_address(self) -> Address | None:
         """None where the management port is off."""
-        return None if self.management_listen == "off" else laws.address(self.management_listen)
+        return None if self.management_listen == "off" else validators.address(self.management_listen)
 
     @property
     def forward_auth_address(self) -> Address | None:
         """None where no proxy is told access tokens."""
-        return None if self.forward_auth_listen == "off" else laws.address(self.forward_auth_listen)
+        return None if self.forward_auth_listen == "off" else validators.address(self.forward_auth_listen)
 
     @property
     def identity_headers(self) -> tuple[tuple[str, str], ...]:

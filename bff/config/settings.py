@@ -1,7 +1,7 @@
 """The settings: one frozen object, read once at start-up. What is wrong is told all together, each with its mend.
 
-Those of the sign-in are in `bff.settings_sign_in`, those of the process in `bff.settings_process`, single-value laws in
-`bff.settings_laws`, sources in `bff.settings_sources`; the laws between settings stand here, on the later of the two
+Those of the sign-in are in `bff.config.sign_in`, those of the process in `bff.config.server`, single-value laws in
+`bff.config.validators`, sources in `bff.config.sources`; the laws between settings stand here, on the later of the two
 fields. docs/settings.md is the table for people, and a test keeps it complete.
 """
 
@@ -20,17 +20,17 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails
 
-from bff import settings_laws as laws
+from bff.config import validators
+from bff.config.request_headers import conflicting_name
+from bff.config.routes import FROZEN, CallbackPath, Origin, PagePath, RouteSettings, Seconds, Url, WholeSeconds
+from bff.config.server import ProcessSettings, check_loopback
+from bff.config.sign_in import SIGN_IN_LISTS, Algorithm, SignInSettings, is_okta
+from bff.config.sources import MISSING, PREFIX, ConfigurationErrors, Gathered, gather, unknown
 from bff.errors import ConfigurationError
-from bff.proxy.request_header_names import conflicting_name
-from bff.settings_process import ProcessSettings, check_loopback
-from bff.settings_route import FROZEN, CallbackPath, Origin, PagePath, RouteSettings, Seconds, Url, WholeSeconds
-from bff.settings_sign_in import SIGN_IN_LISTS, Algorithm, SignInSettings, is_okta
-from bff.settings_sources import MISSING, PREFIX, ConfigurationErrors, Gathered, gather, unknown
 
-Words: TypeAlias = Annotated[tuple[str, ...], BeforeValidator(laws.words)]
-Secret: TypeAlias = Annotated[SecretStr, AfterValidator(laws.client_secret)]
-SessionKey: TypeAlias = Annotated[SecretStr, AfterValidator(laws.session_key)]
+Words: TypeAlias = Annotated[tuple[str, ...], BeforeValidator(validators.words)]
+Secret: TypeAlias = Annotated[SecretStr, AfterValidator(validators.client_secret)]
+SessionKey: TypeAlias = Annotated[SecretStr, AfterValidator(validators.session_key)]
 
 
 class Settings(ProcessSettings, SignInSettings):
@@ -39,8 +39,8 @@ class Settings(ProcessSettings, SignInSettings):
     model_config = FROZEN
 
     # --- the provider
-    issuer: Annotated[str, AfterValidator(laws.issuer)]
-    client_id: Annotated[str, AfterValidator(laws.filled)]
+    issuer: Annotated[str, AfterValidator(validators.issuer)]
+    client_id: Annotated[str, AfterValidator(validators.filled)]
     client_auth: Literal["client_secret_basic", "client_secret_post", "client_secret_jwt", "private_key_jwt"] = (
         "client_secret_basic"
     )
@@ -49,10 +49,12 @@ class Settings(ProcessSettings, SignInSettings):
     client_private_key: SecretStr | None = None
     client_key_id: str | None = None
     scopes: Words = ("openid", "profile", "email", "offline_access")
-    id_token_algorithms: Annotated[tuple[Algorithm, ...], BeforeValidator(laws.words)] = ("RS256",)
-    clock_skew: Annotated[int, BeforeValidator(laws.number), Field(ge=0, le=300)] = 60
-    provider_proxy: Annotated[str, AfterValidator(laws.proxy)] | None = Field(None, repr=False)  # may hold a password
-    provider_ca_file: Annotated[Path, AfterValidator(laws.file)] | None = None
+    id_token_algorithms: Annotated[tuple[Algorithm, ...], BeforeValidator(validators.words)] = ("RS256",)
+    clock_skew: Annotated[int, BeforeValidator(validators.number), Field(ge=0, le=300)] = 60
+    provider_proxy: Annotated[str, AfterValidator(validators.proxy)] | None = Field(
+        None, repr=False
+    )  # may hold a password
+    provider_ca_file: Annotated[Path, AfterValidator(validators.file)] | None = None
     provider_timeout: Annotated[Seconds, Field(le=60)] = 8.0
     sign_out_hint: Literal["required", "optional", "never"] = "required"
 
@@ -61,16 +63,18 @@ class Settings(ProcessSettings, SignInSettings):
     callback_path: CallbackPath = "/authorization-code/callback"
     landing_path: PagePath = "/"
     signed_out_path: PagePath = "/"
-    page_style_file: Annotated[Path, AfterValidator(laws.style_sheet)] | None = None
-    allowed_origins: Annotated[tuple[Origin, ...], BeforeValidator(laws.words)] = ()
+    page_style_file: Annotated[Path, AfterValidator(validators.style_sheet)] | None = None
+    allowed_origins: Annotated[tuple[Origin, ...], BeforeValidator(validators.words)] = ()
     user_claims: Words = (
         *("sub", "name", "given_name", "family_name", "preferred_username"),
         *("email", "picture", "locale", "zoneinfo", "groups"),
     )
 
     # --- sessions
-    session_keys: Annotated[tuple[SessionKey, ...], BeforeValidator(laws.words)]
-    store: Annotated[str, AfterValidator(laws.store)] = Field("sqlite:///var/bff.db", repr=False)  # may hold a password
+    session_keys: Annotated[tuple[SessionKey, ...], BeforeValidator(validators.words)]
+    store: Annotated[str, AfterValidator(validators.store)] = Field(
+        "sqlite:///var/bff.db", repr=False
+    )  # may hold a password
     allow_evicting_store: bool = False
     idle_limit: WholeSeconds = 3600
     absolute_limit: WholeSeconds = 43200
@@ -78,16 +82,18 @@ class Settings(ProcessSettings, SignInSettings):
     login_lifetime: Annotated[WholeSeconds, Field(ge=60, le=3600)] = 600
 
     # --- refresh
-    refresh_early: Annotated[float, BeforeValidator(laws.number), Field(ge=0, le=3600, allow_inf_nan=False)] = 60.0
+    refresh_early: Annotated[float, BeforeValidator(validators.number), Field(ge=0, le=3600, allow_inf_nan=False)] = (
+        60.0
+    )
     refresh_answer_within: Annotated[Seconds, Field(le=60)] = 8.0
     refresh_lease: Annotated[Seconds, Field(le=120)] = 10.0
-    refresh_grace: Annotated[int, BeforeValidator(laws.number), Field(ge=0, le=60)] = 30
+    refresh_grace: Annotated[int, BeforeValidator(validators.number), Field(ge=0, le=60)] = 30
     refresh_late: bool = True
-    refresh_concurrency: Annotated[int, BeforeValidator(laws.number), Field(ge=1, le=1000)] = 20
+    refresh_concurrency: Annotated[int, BeforeValidator(validators.number), Field(ge=1, le=1000)] = 20
 
     # --- the data plane
     routes: tuple[RouteSettings, ...] = ()
-    spa_dir: Annotated[Path, AfterValidator(laws.spa_dir)] | None = None
+    spa_dir: Annotated[Path, AfterValidator(validators.spa_dir)] | None = None
     spa_upstream: Url | None = None
 
     # --- laws between settings: a field sees those above it, and only the ones that are right in themselves
@@ -98,9 +104,11 @@ class Settings(ProcessSettings, SignInSettings):
         method = str(info.data.get("client_auth", "private_key_jwt"))
         if method != "private_key_jwt" and secret is None:
             mend = "Set BFF_CLIENT_SECRET_FILE to a file that holds it, or BFF_CLIENT_SECRET."
-            raise laws.wrong(f"is missing, and client_auth is {method}.", mend)
+            raise validators.wrong(f"is missing, and client_auth is {method}.", mend)
         if method == "client_secret_jwt" and secret and len(secret.get_secret_value()) < 32:
-            raise laws.wrong("is shorter than the 32 characters client_secret_jwt needs.", "Make a longer one in Okta.")
+            raise validators.wrong(
+                "is shorter than the 32 characters client_secret_jwt needs.", "Make a longer one in Okta."
+            )
         return secret
 
     @field_validator("client_private_key")
@@ -109,59 +117,59 @@ class Settings(ProcessSettings, SignInSettings):
         method = info.data.get("client_auth")
         if method == "private_key_jwt" and key is None:
             mend = "Set BFF_CLIENT_PRIVATE_KEY_FILE to a file with the key as PEM or JWK."
-            raise laws.wrong("is missing, and client_auth is private_key_jwt.", mend)
+            raise validators.wrong("is missing, and client_auth is private_key_jwt.", mend)
         if method not in (None, "private_key_jwt") and key is not None:
-            raise laws.wrong(
+            raise validators.wrong(
                 f"is set, and client_auth is {method}.", "Remove it, or set client_auth = private_key_jwt."
             )
-        return laws.private_key(key) if key else None
+        return validators.private_key(key) if key else None
 
     @field_validator("sign_out_hint")
     @classmethod
     def _hint_at_okta(cls, hint: str, info: ValidationInfo) -> str:
         if hint != "required" and is_okta(str(info.data.get("issuer", ""))):
-            raise laws.wrong(f"is {hint}, and Okta signs nobody out without an ID token.", "Remove it.")
+            raise validators.wrong(f"is {hint}, and Okta signs nobody out without an ID token.", "Remove it.")
         return hint
 
     @field_validator("scopes")
     @classmethod
     def _openid_scope(cls, scopes: tuple[str, ...]) -> tuple[str, ...]:
         if "openid" not in scopes:
-            raise laws.wrong("leave out openid, without which nobody signs in.", "Add openid.")
-        return tuple(dict.fromkeys(laws.scope(scope) for scope in scopes))
+            raise validators.wrong("leave out openid, without which nobody signs in.", "Add openid.")
+        return tuple(dict.fromkeys(validators.scope(scope) for scope in scopes))
 
     @field_validator("user_claims")
     @classmethod
     def _claims_with_sub(cls, claims: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
         if "sub" not in claims:
-            raise laws.wrong("leave out sub, by which the SPA knows the person.", "Add sub.")
+            raise validators.wrong("leave out sub, by which the SPA knows the person.", "Add sub.")
         headers = info.data.get("forward_auth_headers", ())
         if unknown := sorted({header.partition("=")[2] for header in headers} - {*claims}):
             mend = "Add it: a session keeps only the claims that may be shown."
-            raise laws.wrong(f"leave out {unknown[0]}, which forward_auth_headers need.", mend)
+            raise validators.wrong(f"leave out {unknown[0]}, which forward_auth_headers need.", mend)
         return tuple(dict.fromkeys(claims))
 
     @field_validator("id_token_algorithms")
     @classmethod
     def _some_algorithm(cls, algorithms: tuple[Algorithm, ...]) -> tuple[Algorithm, ...]:
         if not algorithms:
-            raise laws.wrong("are none.", "Name at least one; Okta signs with RS256.")
+            raise validators.wrong("are none.", "Name at least one; Okta signs with RS256.")
         return algorithms
 
     @field_validator("session_keys")
     @classmethod
     def _different_keys(cls, keys: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
         if not keys:
-            raise laws.wrong("are none.", laws.NEW_KEY)
-        if len({laws.key_bytes(key) for key in keys}) < len(keys):
-            raise laws.wrong("hold one key twice.", "Keep each key once, the newest first.")
+            raise validators.wrong("are none.", validators.NEW_KEY)
+        if len({validators.key_bytes(key) for key in keys}) < len(keys):
+            raise validators.wrong("hold one key twice.", "Keep each key once, the newest first.")
         return keys
 
     @field_validator("absolute_limit")
     @classmethod
     def _idle_within_absolute(cls, absolute: int, info: ValidationInfo) -> int:
         if info.data.get("idle_limit", 0) > absolute:
-            raise laws.wrong("is shorter than idle_limit.", "Make idle_limit the shorter one.")
+            raise validators.wrong("is shorter than idle_limit.", "Make idle_limit the shorter one.")
         return absolute
 
     @field_validator("refresh_lease")
@@ -169,14 +177,14 @@ class Settings(ProcessSettings, SignInSettings):
     def _answer_within_lease(cls, lease: float, info: ValidationInfo) -> float:
         if info.data.get("refresh_answer_within", 0) >= lease:
             mend = "Make refresh_lease the longer one: 8 and 10 are the defaults."
-            raise laws.wrong("is not longer than refresh_answer_within.", mend)
+            raise validators.wrong("is not longer than refresh_answer_within.", mend)
         return lease
 
     @field_validator("landing_path", "signed_out_path")
     @classmethod
     def _no_page_at_the_callback(cls, path: str, info: ValidationInfo) -> str:
         if path == info.data.get("callback_path"):
-            raise laws.wrong("is the callback path, which begins sign-ins.", "Give the path of a page, like /.")
+            raise validators.wrong("is the callback path, which begins sign-ins.", "Give the path of a page, like /.")
         return path
 
     @field_validator("public_url")
@@ -192,29 +200,31 @@ class Settings(ProcessSettings, SignInSettings):
         callback = info.data.get("callback_path", "")
         for route in routes:
             if route.covers(callback):
-                raise laws.wrong(f"send {route.prefix} away, which covers the callback path.", "Choose another prefix.")
+                raise validators.wrong(
+                    f"send {route.prefix} away, which covers the callback path.", "Choose another prefix."
+                )
             if beyond := sorted(set(route.scopes) - set(info.data.get("scopes", route.scopes))):
-                raise laws.wrong(
+                raise validators.wrong(
                     f"need {' '.join(beyond)} at {route.prefix}, never asked for.", "Add it to BFF_SCOPES."
                 )
             identity = [pair.partition("=")[0] for pair in info.data.get("forward_auth_headers", ())]
             if (forged := conflicting_name(route.allow_request_headers, identity)) is not None:
                 problem = f"let {forged} up at {route.prefix}, by which BFF_FORWARD_AUTH_HEADERS say who is signed in."
-                raise laws.wrong(problem, "Remove it, or call one of the two otherwise.")
+                raise validators.wrong(problem, "Remove it, or call one of the two otherwise.")
         if len({route.prefix for route in routes}) < len(routes):
-            raise laws.wrong("hold one prefix twice.", "Keep one route for each prefix.")
+            raise validators.wrong("hold one prefix twice.", "Keep one route for each prefix.")
         folded = [route.prefix.lower() for route in routes]
         for route in routes:
             if route.ignore_case and folded.count(route.prefix.lower()) > 1:
                 problem = f"hold {route.prefix}, which ignores case, and the same prefix in another case."
-                raise laws.wrong(problem, "Keep one of them, or leave ignore_case out.")
+                raise validators.wrong(problem, "Keep one of them, or leave ignore_case out.")
         return routes
 
     @field_validator("spa_upstream")
     @classmethod
     def _one_spa(cls, upstream: str | None, info: ValidationInfo) -> str | None:
         if upstream is not None and info.data.get("spa_dir") is not None:
-            raise laws.wrong("and spa_dir are both set.", "Keep one: who serves the SPA?")
+            raise validators.wrong("and spa_dir are both set.", "Keep one: who serves the SPA?")
         return upstream
 
     # --- what follows from them
@@ -237,7 +247,7 @@ class Settings(ProcessSettings, SignInSettings):
     @property
     def session_key_ring(self) -> tuple[bytes, ...]:
         """The session keys as 32 bytes each, newest first."""
-        return tuple(key for text in self.session_keys if (key := laws.key_bytes(text)) is not None)
+        return tuple(key for text in self.session_keys if (key := validators.key_bytes(text)) is not None)
 
 
 # An empty variable says "none" for these, "not set" for every other one.

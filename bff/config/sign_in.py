@@ -6,12 +6,14 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, field_validator
 
-from bff import settings_laws as laws
-from bff.settings_route import FROZEN
+from bff.config import validators
+from bff.config.routes import FROZEN
 
-Tokens: TypeAlias = Annotated[tuple[Annotated[str, AfterValidator(laws.scope)], ...], BeforeValidator(laws.words)]
+Tokens: TypeAlias = Annotated[
+    tuple[Annotated[str, AfterValidator(validators.scope)], ...], BeforeValidator(validators.words)
+]
 # A minute; 0 is no limit.
-Requests: TypeAlias = Annotated[int, BeforeValidator(laws.number), Field(ge=0, le=10_000_000)]
+Requests: TypeAlias = Annotated[int, BeforeValidator(validators.number), Field(ge=0, le=10_000_000)]
 Prompt: TypeAlias = Literal["none", "login", "consent", "select_account"]
 Algorithm: TypeAlias = Literal["RS256", "RS384", "RS512", "ES256", "ES384", "ES512"]
 
@@ -32,7 +34,7 @@ class SignInSettings(BaseModel):
     model_config = FROZEN
 
     acr_values: Tokens = ()
-    prompts: Annotated[tuple[Prompt, ...], BeforeValidator(laws.words)] = ("none", "login")
+    prompts: Annotated[tuple[Prompt, ...], BeforeValidator(validators.words)] = ("none", "login")
     idps: Tokens = ()
     response_mode: Literal["query", "form_post"] = "query"
     par: Literal["auto", "always", "never"] = "auto"

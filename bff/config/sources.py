@@ -1,6 +1,7 @@
 """Where settings are read from: the environment, `bff.toml` and secret files; and the names nobody knows.
 
-Owns precedence (environment over file), `*_FILE`, and the did-you-mean. What a value means is `bff.settings`' affair.
+Owns precedence (environment over file), `*_FILE`, and the did-you-mean. What a value means is `bff.config.settings`'
+affair.
 """
 
 import json
@@ -11,13 +12,13 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from bff.config.validators import NEW_KEY
 from bff.errors import ConfigurationError
-from bff.settings_laws import NEW_KEY
 
 PREFIX = "BFF_"
 CONFIG = "BFF_CONFIG"
 FILE_SUFFIX = "_file"
-OKTA = "okta"  # the [okta] table and BFF_OKTA_*: for `bff okta` (bff.okta.okta_settings), not for a running BFF
+OKTA = "okta"  # the [okta] table and BFF_OKTA_*: for `bff okta` (bff.admin.okta.settings), not for a running BFF
 MISSING = {  # how to get what has no default
     "issuer": "Set it to your Okta domain and authorization server, like https://example.okta.com/oauth2/default.",
     "client_id": "Set it to the client ID on the app integration's page in Okta.",

@@ -29,7 +29,7 @@ _HOST = re.compile(r"[a-z0-9]([a-z0-9._-]*[a-z0-9])?|\[[0-9a-f:.]+\]")
 
 
 def wrong(problem: str, mend: str) -> PydanticCustomError:
-    """The error that `bff.settings.load_settings` turns into a ConfigurationError of the setting it arose in."""
+    """The error that `bff.config.settings.load_settings` turns into a ConfigurationError of the setting it arose in."""
     return PydanticCustomError("setting", "{problem} {mend}", {"problem": problem, "mend": mend})
 
 

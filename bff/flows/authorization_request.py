@@ -17,8 +17,8 @@ from bff.oidc.metadata import ProviderMetadata
 from bff.oidc.pkce import s256_challenge
 from bff.oidc.provider import OpenIDProvider
 from bff.oidc.pushed_authorization import NotPushed, Pushed, pushed_parameters
+from bff.session.keyring import KeyRing
 from bff.session.login_transaction import LoginTransaction, begin, provider_fingerprint, sign_state
-from bff.session.sealing import KeyRing
 from bff.session.sign_in_intent import SignInIntent
 from bff.session.store import SessionStore
 

@@ -2,14 +2,14 @@
 
 import logging
 
-from bff import audit, metrics
-from bff.audit import AuditEvent
 from bff.errors import StoreUnavailable
-from bff.flows.end_session import EndSession
-from bff.flows.open_streams import OpenStreams
-from bff.flows.tombstones import Tombstones
+from bff.flows.logout.end_session import EndSession
+from bff.flows.logout.markers import Tombstones
+from bff.flows.streams import OpenStreams
 from bff.session.session import EndReason, Session
 from bff.session.store import SessionStore
+from bff.telemetry import audit, metrics
+from bff.telemetry.audit import AuditEvent
 
 logger = logging.getLogger(__name__)
 

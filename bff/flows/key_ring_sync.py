@@ -8,7 +8,7 @@ import logging
 from typing import Final
 
 from bff.errors import StoreUnavailable
-from bff.session.sealing import KeyRing
+from bff.session.keyring import KeyRing
 from bff.session.store import SessionStore
 
 logger = logging.getLogger(__name__)

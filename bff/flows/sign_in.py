@@ -6,8 +6,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, assert_never
 
-from bff import audit, metrics
-from bff.audit import AuditEvent
 from bff.errors import (
     BffError,
     NotAssigned,
@@ -17,20 +15,22 @@ from bff.errors import (
     SignInStateInvalid,
 )
 from bff.flows.authorization_request import SignInRules
-from bff.flows.end_session import EndSession
 from bff.flows.establish_session import EstablishSession
 from bff.flows.id_tokens import IdTokens, email_of, session_expiry_of
+from bff.flows.logout.end_session import EndSession
 from bff.oidc.authorization import AuthorizationError, Code, judge_issuer
 from bff.oidc.dpop import dpop_thumbprint, new_dpop_key
 from bff.oidc.error_codes import known_error
 from bff.oidc.id_token import IdTokenClaims, IdTokenRefused
 from bff.oidc.provider import OpenIDProvider
 from bff.oidc.token import Denied, Granted, NoAnswer, Postponed, TokenResponse
+from bff.session.keyring import new_session_id
 from bff.session.login_transaction import LoginTransaction, provider_fingerprint
-from bff.session.sealing import new_session_id
 from bff.session.session import Session, SessionId, User
 from bff.session.store import SessionStore
 from bff.session.timing import end_of_session, new_tokens
+from bff.telemetry import audit, metrics
+from bff.telemetry.audit import AuditEvent
 
 logger = logging.getLogger(__name__)
 

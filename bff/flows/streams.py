@@ -15,12 +15,12 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from bff import metrics
 from bff.errors import StoreUnavailable
 from bff.session.session import EndReason, Session, SessionKey, fingerprint
 from bff.session.store import Reading, SessionStore
 from bff.session.stream_end import AccessTokenExpired, SessionEnded, StreamEnd
 from bff.session.timing import RefreshPolicy, limit_reached
+from bff.telemetry import metrics
 
 logger = logging.getLogger(__name__)
 

@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from bff import metrics, tracing
 from bff.errors import ProviderUnavailable
 from bff.oidc.challenge import USE_NONCE, asks_for_nonce
 from bff.oidc.client_auth import ClientAuthentication
@@ -35,8 +34,9 @@ from bff.oidc.token import (
 )
 from bff.provider.connections import ProviderConnections, Purpose
 from bff.provider.discovery import discovery
-from bff.provider.http_exchange import HttpAnswer, Outcome
+from bff.provider.http import HttpAnswer, Outcome
 from bff.provider.key_set import KeySetCache
+from bff.telemetry import metrics, tracing
 
 logger = logging.getLogger(__name__)
 

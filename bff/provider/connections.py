@@ -7,7 +7,7 @@ so it must not take a connection from either.
 from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
-from bff.provider.http_exchange import HttpExchange
+from bff.provider.http import HttpExchange
 
 Purpose: TypeAlias = Literal["refresh", "sign_in", "revocation", "documents"]
 

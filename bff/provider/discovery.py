@@ -5,7 +5,7 @@ from typing import Final, TypeAlias
 
 from bff.oidc.metadata import ProviderMetadata, parse_metadata
 from bff.provider.cached_document import CachedDocument, Loaded
-from bff.provider.http_exchange import HttpAnswer
+from bff.provider.http import HttpAnswer
 
 LIFETIME: Final = 3600.0  # seconds; endpoints move rarely, and the last good document is kept in any case
 

@@ -5,12 +5,12 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from bff import metrics
 from bff.errors import ProviderUnavailable
 from bff.oidc.jwks import KeySet, KeySetRefused, parse_key_set
 from bff.oidc.metadata import ProviderMetadata
 from bff.provider.cached_document import CachedDocument, Loaded
 from bff.provider.discovery import FetchDocument
+from bff.telemetry import metrics
 
 logger = logging.getLogger(__name__)
 

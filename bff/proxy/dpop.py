@@ -6,7 +6,7 @@ from typing import Final, TypeAlias
 from bff.oidc.challenge import asks_for_nonce
 from bff.oidc.dpop_nonces import DpopNonces
 from bff.proxy.headers import Header
-from bff.proxy.upstream import Route
+from bff.proxy.routes import Route
 
 # Method, URL, access token and nonce of one request; answers its proof. Whoever has the session has its key.
 Prove: TypeAlias = Callable[[str, str, str, str | None], str]

@@ -8,11 +8,11 @@ from collections.abc import Callable
 from typing import Final, TypeAlias
 
 from bff.errors import BffError, InvalidRequest, UpstreamTimeout
-from bff.proxy.connection import ConnectionBroke, UpstreamConnection
 from bff.proxy.headers import Header
+from bff.proxy.http1_connection import ConnectionBroke, UpstreamConnection
 from bff.proxy.request_body import ClientGone, RequestBody
 from bff.proxy.response_parser import ResponseHead
-from bff.proxy.upstream import Route
+from bff.proxy.routes import Route
 from bff.session.stream_end import StreamEnd
 
 WATCH_AFTER: Final = 0.1  # seconds after which a client that is still waiting is watched for hanging up

@@ -8,12 +8,12 @@ from functools import lru_cache
 from typing import Final, TypeAlias
 from urllib.parse import urlsplit
 
-from bff import metrics
+from bff.config.request_headers import Disposition, classify
+from bff.config.response_headers import speaks_to_shared_caches, stays_inside
 from bff.proxy.cache_control import authenticated_cache_control
 from bff.proxy.cookies import cookie_for_browser, cookies_for_upstream
-from bff.proxy.request_header_names import Disposition, classify
-from bff.proxy.response_header_names import speaks_to_shared_caches, stays_inside
-from bff.proxy.upstream import Route
+from bff.proxy.routes import Route
+from bff.telemetry import metrics
 
 logger = logging.getLogger(__name__)
 
@@ -73,7 +73,9 @@ def request_headers(
     trace: Sequence[Header],
     proof: bytes | None = None,
 ) -> list[Header]:
-    """What the upstream gets. Names arrive in lower case (ASGI). `trace`: `bff.tracing.upstream_headers`. With a
+    """What the upstream gets.
+
+    Names arrive in lower case (ASGI). `trace`: `bff.telemetry.tracing.upstream_headers`. With a
     `proof` the token goes as one that is bound to a key.
 
     Of the client's headers those go up that `request_header_names` or the route lists; the others are counted.

@@ -10,20 +10,20 @@ from typing import TypeAlias
 
 from prometheus_client import Counter
 
-from bff import metrics, tracing
+from bff.asgi.extensions import BODY_FOLLOWS
 from bff.errors import BffError, SignInRequired, StepUpRequired, UpstreamUnreachable
 from bff.oidc.challenge import read_step_up
 from bff.proxy.client_address import TrustedProxies
-from bff.proxy.connection import ConnectionBroke
-from bff.proxy.dpop_proofs import DpopProofs, Prove
+from bff.proxy.dpop import DpopProofs, Prove
 from bff.proxy.exchange import SAFE, CutShort, Exchange, OnLasting
-from bff.proxy.hang_up import BODY_FOLLOWS
 from bff.proxy.headers import Header, PublicOrigin, request_headers, response_headers
+from bff.proxy.http1_connection import ConnectionBroke
 from bff.proxy.pool import UpstreamPool
 from bff.proxy.request_body import ClientGone, Message, Receive, RequestBody, Scope, Send
 from bff.proxy.response_parser import ResponseHead
-from bff.proxy.upstream import Route, Upstream
+from bff.proxy.routes import Route, Upstream
 from bff.session.stream_end import ServerStopping, SessionEnded, StreamEnd
+from bff.telemetry import metrics, tracing
 
 # Asks for another token than the one an upstream refused; answers the same one if there is no other.
 Renew: TypeAlias = Callable[[str], Awaitable[str]]

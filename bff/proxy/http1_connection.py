@@ -13,9 +13,9 @@ import select
 from collections.abc import Sequence
 from typing import Final, cast
 
+from bff.asgi.write_batching import outbox
 from bff.errors import InvalidRequest
 from bff.proxy.headers import Header
-from bff.proxy.outbox import outbox
 from bff.proxy.response_parser import ResponseHead, ResponseParser
 
 BUFFERED: Final = 65536  # bytes of an answer that wait for a slow client before the upstream is made to wait

@@ -5,8 +5,8 @@ import ssl
 from typing import Final
 
 from bff.errors import UpstreamTimeout, UpstreamUnreachable
-from bff.proxy.connection import UpstreamConnection
-from bff.proxy.upstream import Upstream
+from bff.proxy.http1_connection import UpstreamConnection
+from bff.proxy.routes import Upstream
 
 # Seconds a connection may rest. Common servers close theirs after five: ours goes first, so that a request does not
 # leave on a connection that is being closed at the other end.

@@ -18,17 +18,17 @@ from websockets.http11 import Response
 from websockets.typing import Subprotocol
 from websockets.uri import WebSocketURI
 
-from bff import metrics, tracing
 from bff.errors import BffError, InvalidRequest, UpstreamTimeout, UpstreamUnreachable
 from bff.proxy.client_address import TrustedProxies
-from bff.proxy.dpop_proofs import DpopProofs, Prove
+from bff.proxy.dpop import DpopProofs, Prove
 from bff.proxy.exchange import OnLasting
 from bff.proxy.headers import Header, PublicOrigin, request_headers, response_headers
 from bff.proxy.http import Renew, require_step_up
 from bff.proxy.request_body import Receive, Scope, Send
-from bff.proxy.upstream import Route
+from bff.proxy.routes import Route
 from bff.proxy.websocket_bounds import BoundedProtocol
 from bff.proxy.websocket_relay import CLOSE_WITHIN, Relay
+from bff.telemetry import metrics, tracing
 
 PING_EVERY: Final = 20.0  # seconds; an upstream that does not answer one in the same time is gone
 WAITING_MESSAGES: Final = 2  # of an upstream, before it is made to wait for the browser

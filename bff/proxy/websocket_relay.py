@@ -11,10 +11,10 @@ from typing import Any, Final, TypeAlias
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
-from bff.proxy.close_codes import CloseFrame, after_cut, for_browser, for_upstream
-from bff.proxy.hang_up import hang_up, limit_messages
+from bff.asgi.extensions import hang_up, limit_messages
 from bff.proxy.headers import Header
 from bff.proxy.request_body import Receive, Scope, Send
+from bff.proxy.websocket_close import CloseFrame, after_cut, for_browser, for_upstream
 from bff.session.stream_end import StreamEnd
 
 CLOSE_WITHIN: Final = 2.0  # seconds that either side may take to answer a close frame, or to take one at all

@@ -6,8 +6,8 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
+from bff.config.server import Address
 from bff.errors import ConfigurationError
-from bff.settings_process import Address
 
 
 @dataclass(frozen=True, slots=True)

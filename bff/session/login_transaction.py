@@ -22,7 +22,7 @@ from typing import Final, TypeAlias
 from itsdangerous import BadData, TimestampSigner
 
 from bff.oidc.authorization import SignInOptions
-from bff.session.sealing import KeyRing, Opened, Unreadable, decode_base64url, encode_base64url
+from bff.session.keyring import KeyRing, Opened, Unreadable, decode_base64url, encode_base64url
 from bff.session.sign_in_intent import PLAIN_SIGN_IN, SignInIntent, read_intent, write_intent
 
 PURPOSE: Final = "login-transaction-2"

@@ -13,7 +13,7 @@ from types import NoneType, UnionType
 from typing import Any, Final, TypeVar, get_args, get_origin, get_type_hints
 
 from bff.errors import StoreUnavailable
-from bff.session.sealing import KeyRing, Opened, Unreadable
+from bff.session.keyring import KeyRing, Opened, Unreadable
 from bff.session.session import Session, SessionKey
 from bff.session.store import Reading
 

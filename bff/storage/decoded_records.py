@@ -7,7 +7,7 @@ the same session, as long as the same keys are in the ring; one that was deleted
 from dataclasses import dataclass
 from typing import Final
 
-from bff.session.sealing import KeyRing
+from bff.session.keyring import KeyRing
 from bff.session.session import SessionKey
 from bff.session.store import Reading
 from bff.storage import codec

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from bff.session.sealing import KeyRing, Opened, Unreadable
+from bff.session.keyring import KeyRing, Opened, Unreadable
 from bff.session.store import VALUE_LIMIT
 
 PURPOSE: Final = "one-time-value"

@@ -4,8 +4,8 @@ import json
 from dataclasses import dataclass
 from typing import Final
 
+from bff.session.keyring import KeyRing, Opened
 from bff.session.revocation import Revocation
-from bff.session.sealing import KeyRing, Opened
 
 PURPOSE: Final = "revocation"
 

@@ -1,7 +1,8 @@
 """The audit trail: one log line for each decision about who may go on, in words that never change. See docs/audit.md.
 
-A leaf, as `bff.metrics` is: any room may tell. The lines go to the logger `bff.audit`, whatever the log level is. What
-anybody can cause without limit is a warning, and those are held back when they come too often (`bff.logs`).
+A leaf, as `bff.telemetry.metrics` is: any room may tell. The lines go to the logger `bff.audit`, whatever the log level
+is. What anybody can cause without limit is a warning, and those are held back when they come too often
+(`bff.telemetry.logging`).
 """
 
 import logging
@@ -12,7 +13,7 @@ from typing import Final, Literal, TypeAlias
 
 from bff.session.session import EndReason, Session
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger("bff.audit")
 
 SubjectAs: TypeAlias = Literal["fingerprint", "sub"]
 EndedBy: TypeAlias = Literal["person", "provider", "operator", "limit"]

@@ -16,8 +16,8 @@ from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Final, Literal, TypeAlias
 
-from bff.log_redaction import LIMIT, escape, redact
-from bff.metrics import LOG_RECORDS_DROPPED
+from bff.telemetry.metrics import LOG_RECORDS_DROPPED
+from bff.telemetry.redaction import LIMIT, escape, redact
 
 QUEUED_AT_MOST: Final = 4 * 1024 * 1024  # bytes that wait for the reader, the queue's own overhead included
 OVERHEAD: Final = 200  # bytes that one entry of the queue costs besides its text

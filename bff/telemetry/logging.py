@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, Literal, Protocol, TextIO, TypeAlias, cast
 
-from bff import tracing
-from bff.log_redaction import escape, redact, redact_field
-from bff.log_writer import FLUSH_WITHIN, LogWriter, RedirectedStream
+from bff.telemetry import tracing
+from bff.telemetry.log_writer import FLUSH_WITHIN, LogWriter, RedirectedStream
+from bff.telemetry.redaction import escape, redact, redact_field
 
 # At DEBUG these print headers, bodies or whole commands. They stay here whatever the root's level is.
 PINNED: Final[Mapping[str, int]] = {
@@ -139,7 +139,7 @@ class BoundedHandler(logging.StreamHandler[LogStream]):
     def _hold_back(self, record: logging.LogRecord, now: float) -> bool:
         key = (record.name, str(record.msg))
         if key not in self._windows and len(self._windows) >= self.KINDS:
-            key = ("bff.logs", "other messages")
+            key = ("bff.telemetry.logging", "other messages")
         window = self._windows.setdefault(key, _Window(now + self._window, record.levelno))
         if window.passed < self._burst:
             window.passed += 1
@@ -187,7 +187,9 @@ def stderr_without_blocking(log_format: LogFormat, flush_within: float = FLUSH_W
     formatter = _formatter(log_format)
 
     def summary(count: int) -> str:
-        record = logging.LogRecord("bff.logs", logging.WARNING, "", 0, "%d log records dropped", (count,), None)
+        record = logging.LogRecord(
+            "bff.telemetry.logging", logging.WARNING, "", 0, "%d log records dropped", (count,), None
+        )
         record.dropped = count
         return formatter.format(record) + "\n"
 

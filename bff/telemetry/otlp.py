@@ -1,7 +1,7 @@
 """Spans by OpenTelemetry, sent over OTLP/HTTP: the one file that imports it, and imported only where BFF_TRACING asks.
 
 Everything about the exporter is configured by OpenTelemetry's own variables (OTEL_EXPORTER_OTLP_ENDPOINT and its kin).
-What leaves the process is what `bff.tracing` is given: no event, no message of an exception, no URL.
+What leaves the process is what `bff.telemetry.tracing` is given: no event, no message of an exception, no URL.
 """
 
 import os
@@ -27,7 +27,7 @@ from opentelemetry.trace import Span as OtelSpan
 
 from bff import __version__
 from bff.errors import ConfigurationError
-from bff.tracing import SAMPLED, Kind, TraceContext
+from bff.telemetry.tracing import SAMPLED, Kind, TraceContext
 
 _KINDS: Final = {"server": SpanKind.SERVER, "client": SpanKind.CLIENT, "internal": SpanKind.INTERNAL}
 _PROTOCOLS: Final = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
@@ -35,7 +35,10 @@ STOP_WITHIN: Final = 3.0  # seconds that the last spans may take; a collector th
 
 
 class OtlpTracer:
-    """Implements `bff.tracing.Tracer`. Spans are sent in batches by a thread of the SDK's; nobody waits for them."""
+    """Implements `bff.telemetry.tracing.Tracer`.
+
+    Spans are sent in batches by a thread of the SDK's; nobody waits for them.
+    """
 
     def __init__(self) -> None:
         """Raises ConfigurationError for a protocol that is not spoken here."""
@@ -71,7 +74,7 @@ class OtlpTracer:
 
 
 class OtlpSpan:
-    """Implements `bff.tracing.Span`."""
+    """Implements `bff.telemetry.tracing.Span`."""
 
     __slots__ = ("_span", "context")
 

@@ -1,8 +1,8 @@
 """Traces: which one the present request belongs to (W3C Trace Context), and spans for whoever records them.
 
-A leaf, as `bff.metrics` is: any room may open a span. Nobody records one unless `record` was called with a tracer
-(`bff.tracing_otlp`, where BFF_TRACING asks for it); without it a span costs one comparison. A span holds no URL, path,
-header or message of an error, only words of this code and of the settings.
+A leaf, as `bff.telemetry.metrics` is: any room may open a span. Nobody records one unless `record` was called with a
+tracer (`bff.telemetry.otlp`, where BFF_TRACING asks for it); without it a span costs one comparison. A span holds no
+URL, path, header or message of an error, only words of this code and of the settings.
 """
 
 import os

@@ -11,10 +11,7 @@ from urllib.parse import quote, urlencode
 
 from starlette.types import Message, Receive, Scope, Send
 
-from bff import metrics, tracing
-from bff.endpoints.csrf import judge_csrf, judge_websocket_origin
-from bff.endpoints.draining import EndlessStreams
-from bff.endpoints.guard import refuse
+from bff.asgi.extensions import hang_up
 from bff.errors import (
     BffError,
     CsrfRequired,
@@ -24,13 +21,16 @@ from bff.errors import (
     SignInRequired,
     StepUpRequired,
 )
-from bff.proxy.dpop_proofs import Prove
+from bff.proxy.dpop import Prove
 from bff.proxy.exchange import GiveUp
-from bff.proxy.hang_up import hang_up
 from bff.proxy.http import AnswerBrokeOff, HttpProxy
-from bff.proxy.upstream import Route, RouteTable
+from bff.proxy.routes import Route, RouteTable
 from bff.proxy.websocket import WebSocketProxy
 from bff.session.stream_end import StreamEnd
+from bff.telemetry import metrics, tracing
+from bff.web.csrf import judge_csrf, judge_websocket_origin
+from bff.web.middleware.draining import EndlessStreams
+from bff.web.middleware.request_guard import refuse
 
 logger = logging.getLogger(__name__)
 

@@ -23,8 +23,8 @@ Under `fetch-metadata` every other method is judged by `header`. The rule `navig
 from collections.abc import Collection, Sequence
 from typing import Final, Literal, TypeAlias
 
-from bff.endpoints.cookies import Header
 from bff.errors import CsrfRequired, UnsupportedMediaType
+from bff.web.cookies import Header
 
 CsrfRule: TypeAlias = Literal["header", "fetch-metadata", "navigation"]
 

@@ -15,19 +15,19 @@ from starlette.responses import Response
 from starlette.routing import Match, request_response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from bff import tracing
-from bff.endpoints.answers import error_answer
-from bff.endpoints.api import ROUTE
-from bff.endpoints.guard import METHODS
-from bff.endpoints.spa import SinglePageApp
 from bff.errors import BffError, InvalidRequest, MethodNotAllowed, RouteNotFound
+from bff.telemetry import tracing
+from bff.web.api import ROUTE
+from bff.web.middleware.request_guard import METHODS
+from bff.web.responses import error_answer
+from bff.web.spa import SinglePageApp
 
 logger = logging.getLogger(__name__)
 
 SPA_ROUTE: Final = "/{path:path}"  # in traces
 
 # FastAPI's own spans hold the query of a request, for the callback the code, as soon as anybody in the process sets a
-# tracer provider or FASTAPI_OTEL_AUTO_CONFIGURE. Ours are in `bff.tracing`.
+# tracer provider or FASTAPI_OTEL_AUTO_CONFIGURE. Ours are in `bff.telemetry.tracing`.
 NO_TELEMETRY: Final[TelemetryConfig] = {
     "tracing": False,
     "metrics": False,

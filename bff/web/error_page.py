@@ -1,6 +1,6 @@
 """The page a person sees when a navigation fails: what happened, what to do next, and what to tell whoever is asked.
 
-No script, no image, nothing from elsewhere. Every word is ours or escaped; how it looks is `bff.endpoints.page_style`.
+No script, no image, nothing from elsewhere. Every word is ours or escaped; how it looks is `bff.web.page_style`.
 """
 
 from html import escape

@@ -13,7 +13,7 @@ from typing import Any, Final, TypeAlias
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.types import Receive, Scope, Send
 
-from bff.metrics import REGISTRY
+from bff.telemetry.metrics import REGISTRY
 
 logger = logging.getLogger(__name__)
 

@@ -7,11 +7,11 @@ import json
 from collections.abc import Sequence
 from typing import Any, Final, TypeAlias
 
-from bff.endpoints import page_style
-from bff.endpoints.cookies import Header
-from bff.endpoints.error_page import render_error_page
 from bff.errors import BffError, MethodNotAllowed, SignInRequired, StepUpRequired
 from bff.oidc.authorization import PLAIN, SignInOptions
+from bff.web import page_style
+from bff.web.cookies import Header
+from bff.web.error_page import render_error_page
 
 Answer: TypeAlias = tuple[int, list[Header], bytes]
 

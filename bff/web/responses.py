@@ -8,10 +8,6 @@ from typing import Any, Final
 from starlette.requests import Request
 from starlette.responses import Response
 
-from bff import audit, tracing
-from bff.audit import AuditEvent
-from bff.endpoints.cookies import Header
-from bff.endpoints.problem_details import error_response
 from bff.errors import (
     BffError,
     CsrfRequired,
@@ -28,6 +24,10 @@ from bff.errors import (
 )
 from bff.oidc.authorization import PLAIN, SignInOptions
 from bff.oidc.logout import LogoutTokenRefused
+from bff.telemetry import audit, tracing
+from bff.telemetry.audit import AuditEvent
+from bff.web.cookies import Header
+from bff.web.problem_details import error_response
 
 logger = logging.getLogger(__name__)
 
@@ -82,7 +82,10 @@ def error_answer(
 
 
 def tell_error(error: BffError) -> None:
-    """The line that a person's reference leads to: `bff.logs` adds it. Not the path: it may hold a code."""
+    """The line that a person's reference leads to: `bff.telemetry.logging` adds it.
+
+    Not the path: it may hold a code.
+    """
     for kind, event in _DECISIONS.items():
         if isinstance(error, kind):
             audit.tell(event, error.code, status=error.status, why=error.detail)

@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, TypeAlias, assert_never
 
-from bff.endpoints.cookies import Absent, Cookie, CookieNames, CookieReading, Header, Repeated, read_cookies
 from bff.errors import InvalidRequest, SignInRequired
-from bff.session.sealing import KeyRing, Opened, Unreadable, decode_base64url, encode_base64url
+from bff.session.keyring import KeyRing, Opened, Unreadable, decode_base64url, encode_base64url
 from bff.session.session import EndReason, SessionId
+from bff.web.cookies import Absent, Cookie, CookieNames, CookieReading, Header, Repeated, read_cookies
 
 PURPOSE: Final = "session-cookie"
 _ID_BYTES: Final = 32

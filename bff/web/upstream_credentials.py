@@ -7,18 +7,18 @@ from functools import partial
 
 from starlette.types import Scope
 
-from bff.endpoints.api import Access, is_background
-from bff.endpoints.cookies import CookieNames
-from bff.endpoints.current_session import Anonymous, KeyRemoved, OpenedCookies, Refused, SignedIn
 from bff.errors import InvalidRequest, SignInRequired
-from bff.flows.open_streams import OpenStreams
-from bff.flows.refresh_token import RefreshTokenFlow
+from bff.flows.refresh.single_flight import RefreshTokenFlow
+from bff.flows.streams import OpenStreams
 from bff.oidc.dpop import dpop_proof
-from bff.proxy.dpop_proofs import Prove
+from bff.proxy.dpop import Prove
 from bff.proxy.exchange import GiveUp
-from bff.session.sealing import KeyRing
+from bff.session.keyring import KeyRing
 from bff.session.session import EndReason, Session, SessionKey
 from bff.session.timing import token_fingerprint
+from bff.web.api import Access, is_background
+from bff.web.cookies import CookieNames
+from bff.web.session_cookie import Anonymous, KeyRemoved, OpenedCookies, Refused, SignedIn
 
 
 class SessionAccess:

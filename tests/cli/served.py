@@ -1,4 +1,4 @@
-"""A process that serves a tiny application with `bff.cli_serve.run`, for the tests of the two ports.
+"""A process that serves a tiny application with `bff.cli.serve.run`, for the tests of the two ports.
 
 Run as `python -m tests.cli.served PUBLIC MANAGEMENT`. /slow announces itself and answers when the file named in the
 environment exists; /fail-start in SERVED_FAIL makes the lifespan fail.
@@ -11,10 +11,10 @@ from pathlib import Path
 
 from starlette.types import Receive, Scope, Send
 
-from bff.cli_serve import run
-from bff.endpoints.health import ManagementApp
-from bff.logs import configure_logging, stderr_without_blocking
-from bff.settings import load_settings
+from bff.cli.serve import run
+from bff.config.settings import load_settings
+from bff.telemetry.logging import configure_logging, stderr_without_blocking
+from bff.web.health import ManagementApp
 from tests.settings.world import with_changes
 
 

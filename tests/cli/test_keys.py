@@ -4,7 +4,7 @@ import hashlib
 from base64 import urlsafe_b64decode
 from pathlib import Path
 
-from bff.settings import load_settings
+from bff.config.settings import load_settings
 from tests.cli.command import bff
 from tests.settings.world import KEY, OLD_KEY, with_changes
 

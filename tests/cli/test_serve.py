@@ -165,8 +165,8 @@ def test_a_start_that_fails_ends_with_three(tmp_path: Path) -> None:
 
 
 def test_a_port_that_is_taken_is_told_by_its_setting(tmp_path: Path) -> None:
-    from bff.cli_listen import bind
     from bff.errors import ConfigurationError
+    from bff.server.listeners import bind
 
     with socket.create_server(("127.0.0.1", 0)) as taken:
         with pytest.raises(ConfigurationError) as told:

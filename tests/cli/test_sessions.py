@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from bff.session.sealing import KeyRing, decode_base64url
+from bff.session.keyring import KeyRing, decode_base64url
 from bff.session.session import EndReason, Session
 from bff.session.store import Reading
-from bff.storage.open_store import open_store
+from bff.storage.open import open_store
 from tests.cli.command import bff
 from tests.settings.world import KEY, OLD_KEY, with_changes
 from tests.storage.example_session import a_session

@@ -13,12 +13,12 @@ import pytest
 import redis
 import yaml
 
-from bff.cli_serve import DRAIN, KEEP_ALIVE
-from bff.endpoints.health import ManagementApp
-from bff.session.sealing import KeyRing, new_key
-from bff.settings import SECRETS, Settings, load_settings
-from bff.storage.open_store import open_store
-from bff.storage.redis_rights import ACL
+from bff.cli.serve import DRAIN, KEEP_ALIVE
+from bff.config.settings import SECRETS, Settings, load_settings
+from bff.session.keyring import KeyRing, new_key
+from bff.storage.open import open_store
+from bff.storage.redis.acl import ACL
+from bff.web.health import ManagementApp
 from deploy.make_secrets import BFF, READERS, REDIS, RIGHTS, main
 from tests.redis_servers import RedisServer, one_server
 from tests.storage.example_session import a_session

@@ -12,9 +12,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from bff.doctor.examination import examine
-from bff.doctor.finding import Finding
-from bff.settings import load_settings
+from bff.admin.doctor.check_result import Finding
+from bff.admin.doctor.run_checks import examine
+from bff.config.settings import load_settings
 from demo.simulator.server import SimulatorConfig, running_simulator
 from tests.journeys.world import listening, serving
 from tests.oidc.minting import RSA_KEY, jwk

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from bff.doctor.finding import fail, ok, skipped, warn
-from bff.doctor.report import as_json, healthy, lines
+from bff.admin.doctor.check_result import fail, ok, skipped, warn
+from bff.admin.doctor.report import as_json, healthy, lines
 from tests.cli.command import bff
 from tests.okta.org import Operator
 from tests.settings.world import CLIENT_SECRET, KEY, with_changes

@@ -9,17 +9,17 @@ from pathlib import Path
 
 import pytest
 
-from bff.doctor import redis_server
-from bff.doctor.finding import Finding
-from bff.doctor.sqlite_database import examine as examine_file
-from bff.doctor.store import examine
-from bff.session.sealing import KeyRing, new_key
-from bff.settings import load_settings
-from bff.storage import redis_servers
-from bff.storage.filesystem import filesystem_type, passes_away
-from bff.storage.open_store import open_store
-from bff.storage.redis_rights import ACL
-from bff.storage.sqlite_file import prepare
+from bff.admin.doctor import redis_server
+from bff.admin.doctor.check_result import Finding
+from bff.admin.doctor.sqlite_database import examine as examine_file
+from bff.admin.doctor.store import examine
+from bff.config.settings import load_settings
+from bff.session.keyring import KeyRing, new_key
+from bff.storage.open import open_store
+from bff.storage.redis import topology as redis_topology
+from bff.storage.redis.acl import ACL
+from bff.storage.sqlite.database import prepare
+from bff.storage.sqlite.filesystem import filesystem_type, passes_away
 from tests.redis_servers import RedisServer, cluster, one_server, watched
 from tests.settings.world import with_changes
 
@@ -32,8 +32,8 @@ WELL = "warn" if passes_away(filesystem_type(Path(tempfile.gettempdir())) or "")
 def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is looked at here is a server that answers, and on a busy machine one second may pass before it does."""
     monkeypatch.setattr(redis_server, "ANSWER_WITHIN", 60.0)
-    monkeypatch.setattr(redis_servers, "CONNECT_WITHIN", 30.0)
-    monkeypatch.setattr(redis_servers, "ANSWER_WITHIN", 30.0)
+    monkeypatch.setattr(redis_topology, "CONNECT_WITHIN", 30.0)
+    monkeypatch.setattr(redis_topology, "ANSWER_WITHIN", 30.0)
 
 
 async def looked_at(store: str) -> dict[str, Finding]:

@@ -9,11 +9,12 @@ from starlette.applications import Starlette
 from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.routing import Route
 
+from bff.admin.doctor import network
+from bff.admin.doctor import settings as settings_checks
+from bff.admin.doctor.check_result import Finding
 from bff.app import build_app
-from bff.doctor import own_settings, surroundings
-from bff.doctor.finding import Finding
-from bff.session.sealing import encode_base64url, new_key
-from bff.settings import Settings, load_settings
+from bff.config.settings import Settings, load_settings
+from bff.session.keyring import encode_base64url, new_key
 from tests.journeys.world import listening, serving
 from tests.proxy.certificates import Authority, server_context
 from tests.settings.world import KEY, OLD_KEY, with_changes
@@ -44,7 +45,7 @@ async def test_an_upstream_is_connected_to_and_told_nothing() -> None:
     done = asyncio.Event()
     async with await asyncio.start_server(hear, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
-        (found,) = await surroundings.upstreams(settings(routes=routes({"upstream": f"http://127.0.0.1:{port}/v1"})))
+        (found,) = await network.upstreams(settings(routes=routes({"upstream": f"http://127.0.0.1:{port}/v1"})))
         await done.wait()
     assert (found.name, found.status) == ("upstream /api0", "ok")
     assert heard == [b""]
@@ -55,7 +56,7 @@ async def test_an_upstream_that_is_away_is_named_and_the_others_are_asked() -> N
         bound.listen()
         up, away = bound.getsockname()[1], gone.getsockname()[1]
         told = routes({"upstream": f"http://127.0.0.1:{away}"}, {"upstream": f"http://127.0.0.1:{up}"})
-        found = {one.name: one for one in await surroundings.upstreams(settings(routes=told))}
+        found = {one.name: one for one in await network.upstreams(settings(routes=told))}
     assert (found["upstream /api0"].status, found["upstream /api1"].status) == ("fail", "ok")
     assert "cannot be connected to" in found["upstream /api0"].seen
 
@@ -72,7 +73,7 @@ async def tls_upstream(folder: Path, ca: Authority | None, *, plain: bool = Fals
         port = server.sockets[0].getsockname()[1]
         trust = {} if ca is None else {"ca_file": str(ca.file)}
         told = routes({"upstream": f"https://127.0.0.1:{port}", **trust})
-        (found,) = await surroundings.upstreams(settings(routes=told))
+        (found,) = await network.upstreams(settings(routes=told))
     return found
 
 
@@ -93,7 +94,7 @@ async def test_an_upstream_with_its_ca_file_is_well(tmp_path: Path) -> None:
     async with server:
         port = server.sockets[0].getsockname()[1]
         told = routes({"upstream": f"https://127.0.0.1:{port}", "ca_file": str(authority.file)})
-        (found,) = await surroundings.upstreams(settings(routes=told))
+        (found,) = await network.upstreams(settings(routes=told))
     assert found.status == "ok"
 
 
@@ -104,7 +105,7 @@ async def test_an_upstream_that_speaks_no_tls_is_told_from_one_that_is_away(tmp_
 
 
 async def test_no_routes_are_worth_a_word() -> None:
-    (found,) = await surroundings.upstreams(settings())
+    (found,) = await network.upstreams(settings())
     assert (found.name, found.status) == ("upstreams", "warn")
 
 
@@ -117,7 +118,7 @@ async def test_a_bff_behind_the_public_url_is_recognised(tmp_path: Path) -> None
             public_url=f"http://localhost:{bound.getsockname()[1]}", store=f"sqlite:///{tmp_path / 'bff.db'}"
         )
         async with serving(build_app(told), bound, lifespan="on"):
-            found = await surroundings.public_url(told)
+            found = await network.public_url(told)
     assert found.status == "ok"
 
 
@@ -137,14 +138,14 @@ async def test_somebody_else_behind_the_public_url_is_named(answer: object, word
     with listening() as bound:
         told = settings(public_url=f"http://localhost:{bound.getsockname()[1]}")
         async with serving(app, bound):
-            found = await surroundings.public_url(told)
+            found = await network.public_url(told)
     assert found.status == "fail"
     assert word in found.seen
 
 
 async def test_a_public_url_that_does_not_answer_is_no_failure() -> None:
     with listening() as bound:
-        found = await surroundings.public_url(settings(public_url=f"http://localhost:{bound.getsockname()[1]}"))
+        found = await network.public_url(settings(public_url=f"http://localhost:{bound.getsockname()[1]}"))
     assert found.status == "skipped"
     assert found.mend
 
@@ -161,7 +162,7 @@ async def test_a_public_url_that_does_not_answer_is_no_failure() -> None:
     ],
 )
 def test_who_is_trusted_in_front_of_us(changes: dict[str, str | None], status: str, word: str) -> None:
-    found = own_settings.trusted_proxies(settings(**changes))
+    found = settings_checks.trusted_proxies(settings(**changes))
     assert (found.status, word in found.mend) == (status, True), found
 
 
@@ -169,7 +170,7 @@ def test_who_is_trusted_in_front_of_us(changes: dict[str, str | None], status: s
 
 
 def test_the_key_ring_is_counted_and_never_shown() -> None:
-    found = own_settings.key_ring(settings(session_keys=f"{KEY} {OLD_KEY}"))
+    found = settings_checks.key_ring(settings(session_keys=f"{KEY} {OLD_KEY}"))
     assert found.status == "ok"
     assert found.seen.startswith("2 in the ring, newest ")
     assert KEY not in found.seen
@@ -178,15 +179,15 @@ def test_the_key_ring_is_counted_and_never_shown() -> None:
 
 def test_many_keys_are_worth_a_word() -> None:
     keys = " ".join(encode_base64url(new_key()) for _ in range(5))
-    assert own_settings.key_ring(settings(session_keys=keys)).status == "warn"
+    assert settings_checks.key_ring(settings(session_keys=keys)).status == "warn"
 
 
 def test_our_cookies_fit_into_a_browser_and_into_a_proxys_header_line() -> None:
-    found = own_settings.cookies(settings())
+    found = settings_checks.cookies(settings())
     assert found.status == "ok"
     assert "8192 a header line" in found.seen
 
 
 def test_no_address_makes_our_cookies_larger() -> None:
-    usual, longest = (own_settings.cookies(settings(**each)) for each in ({}, {"callback_path": "/" + "a" * 1800}))
+    usual, longest = (settings_checks.cookies(settings(**each)) for each in ({}, {"callback_path": "/" + "a" * 1800}))
     assert usual == longest

@@ -8,8 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bff.endpoints import sign_in_attempts
-from bff.endpoints.cookies import (
+from bff.session.keyring import KeyRing, decode_base64url, encode_base64url, new_key, new_session_id
+from bff.session.login_transaction import SLOTS, begin, seal_transaction
+from bff.session.sign_in_intent import SignInIntent
+from bff.web.auth import loop_guard
+from bff.web.cookies import (
     ALL_COOKIES_BYTES,
     VALUE_LIMIT,
     Absent,
@@ -20,7 +23,7 @@ from bff.endpoints.cookies import (
     read_cookies,
     slot_suffix,
 )
-from bff.endpoints.current_session import (
+from bff.web.session_cookie import (
     Anonymous,
     KeyRemoved,
     OpenedCookies,
@@ -32,9 +35,6 @@ from bff.endpoints.current_session import (
     read_session_id,
     seal_session_cookie,
 )
-from bff.session.login_transaction import SLOTS, begin, seal_transaction
-from bff.session.sealing import KeyRing, decode_base64url, encode_base64url, new_key, new_session_id
-from bff.session.sign_in_intent import SignInIntent
 
 NAMES = CookieNames(secure=True)
 OLD, NEW = b"\x01" * 31 + b"o", b"\x02" * 31 + b"n"
@@ -278,7 +278,7 @@ def test_login_cookies_are_found_by_their_prefix() -> None:
 def test_all_of_ours_together_leave_room_in_a_header_line() -> None:
     transaction = begin(now=1e9, provider="p" * 16, intent=SignInIntent(), browser="h" * 42 + "g")
     sealed = seal_transaction(transaction, RING)
-    attempts = RING.seal_text(sign_in_attempts.PURPOSE, bytes(sign_in_attempts.LONGEST))
+    attempts = RING.seal_text(loop_guard.PURPOSE, bytes(loop_guard.LONGEST))
     pairs = [f"{NAMES.login(slot_suffix(slot))}={sealed}" for slot in range(SLOTS)]
     pairs += [f"{NAMES.session}={seal_session_cookie(new_session_id(), RING)}", f"{NAMES.attempts}={attempts}"]
     pairs += [f"{NAMES.browser}={new_browser_cookie()}"]
@@ -336,7 +336,7 @@ def test_a_cookie_that_was_opened_before_is_judged_by_the_keys_of_now() -> None:
 
 
 def test_only_so_many_opened_cookies_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bff.endpoints.current_session.OPENED_KEPT", 2)
+    monkeypatch.setattr("bff.web.session_cookie.OPENED_KEPT", 2)
     cookies = OpenedCookies(RING, NAMES)
     for session_id in (new_session_id() for _ in range(5)):
         assert cookies.read(session_line(seal_session_cookie(session_id, RING))) == SignedIn(session_id, reseal=False)

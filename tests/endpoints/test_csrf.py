@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from bff.endpoints.csrf import CsrfRule, judge_csrf, judge_websocket_origin, require_json
 from bff.errors import CsrfRequired, SignInRequired, UnsupportedMediaType
+from bff.web.csrf import CsrfRule, judge_csrf, judge_websocket_origin, require_json
 
 OURS = "https://app.example"
 LISTED = "https://admin.app.example"

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from bff.endpoints.guard import Guard, judge
 from bff.errors import HeadersTooLarge, InvalidRequest, MethodNotAllowed, TargetTooLong
+from bff.web.middleware.request_guard import Guard, judge
 from tests.proxy.wire import ask, read_answer, serve
 
 HOST = (b"host", b"app.example")

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from bff.endpoints import page_style
-from bff.endpoints.problem_details import page_response
 from bff.errors import SignInFailed
+from bff.web import page_style
+from bff.web.problem_details import page_response
 from tests.journeys.world import small_world
 from tests.settings.world import problems, with_changes
 

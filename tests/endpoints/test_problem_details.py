@@ -10,7 +10,6 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from bff.endpoints.problem_details import error_response, page_response, problem_response, wants_page
 from bff.errors import (
     BffError,
     InvalidRequest,
@@ -23,6 +22,7 @@ from bff.errors import (
     SignInStateInvalid,
     StoreUnavailable,
 )
+from bff.web.problem_details import error_response, page_response, problem_response, wants_page
 
 NAVIGATION = [(b"sec-fetch-mode", b"navigate"), (b"sec-fetch-dest", b"document"), (b"accept", b"text/html,*/*;q=0.8")]
 FETCH = [(b"sec-fetch-mode", b"cors"), (b"sec-fetch-dest", b"empty"), (b"accept", b"*/*"), (b"x-csrf", b"1")]
@@ -36,7 +36,7 @@ def every_error(root: type[BffError] = BffError) -> Iterator[type[BffError]]:
 
 
 # Those of the command line alone are answered to nobody, and known here only if another test has met them.
-OURS_ALONE = ("bff.okta.", "bff.doctor.")
+OURS_ALONE = ("bff.admin.okta.", "bff.admin.doctor.")
 ANSWERED = [
     error
     for error in every_error()

@@ -11,10 +11,10 @@ import pytest
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.server import ServerState
 
-from bff.cli_serve import server_config
-from bff.endpoints.http_protocol import HttpProtocol
-from bff.endpoints.response_cycle import ResponseCycle
-from bff.proxy.outbox import outbox
+from bff.asgi.write_batching import outbox
+from bff.cli.serve import server_config
+from bff.server.uvicorn_0_54.http_protocol import HttpProtocol
+from bff.server.uvicorn_0_54.response_writer import ResponseCycle
 from tests.journeys.world import listening, serving
 
 Header = tuple[bytes, bytes]

@@ -12,9 +12,9 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.typing import Origin
 
-from bff.endpoints import request_body
-from bff.endpoints.http_protocol import HEAD_WITHIN, HttpProtocol
-from bff.proxy.upstream import Upstream
+from bff.proxy.routes import Upstream
+from bff.server.uvicorn_0_54.http_protocol import HEAD_WITHIN, HttpProtocol
+from bff.web import request_body
 from tests.journeys.world import small_world
 from tests.proxy.test_websocket import socket_upstream, to
 from tests.proxy.wire import OURS, PATIENCE, PUBLIC, ask, bff_beside, ok, raw_upstream, read_answer, route

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from bff.settings import SECRETS
+from bff.config.settings import SECRETS
 from tests.cli.command import bff
 from tests.examples.in_front import EXAMPLES, program
 from tests.proxy.certificates import Authority, Issued

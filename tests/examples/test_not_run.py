@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from bff.settings import Settings
+from bff.config.settings import Settings
 from tests.examples.in_front import EXAMPLES, settings_of
 
 TRAEFIK = EXAMPLES / "traefik"

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from bff.flows import token_calls
-from bff.flows.token_calls import LONGEST_HOLD, PER_PERSON, TokenCalls
+from bff.flows.refresh import provider_limits
+from bff.flows.refresh.provider_limits import LONGEST_HOLD, PER_PERSON, TokenCalls
 from demo.simulator.grants import RotationPolicy
 from tests.journeys.world import small_world
 
@@ -35,7 +35,7 @@ def test_a_person_has_four_calls_a_second_and_the_fifth_waits_for_the_first_to_a
 async def test_whoever_has_many_sessions_keeps_nobody_else_waiting(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(token_calls, "WINDOW", 3600.0)
+    monkeypatch.setattr(provider_limits, "WINDOW", 3600.0)
     policy = RotationPolicy(access_token_lifetime=300)
     async with small_world(tmp_path, rotation=policy, refresh_concurrency="1") as world:
         many, other = [world.browser() for _ in range(PER_PERSON + 2)], world.browser()

@@ -13,8 +13,8 @@ import pytest
 from starlette.types import Receive, Scope, Send
 from uvicorn.server import ServerState
 
-from bff.cli_serve import server_config
-from bff.endpoints.http_protocol import HttpProtocol
+from bff.cli.serve import server_config
+from bff.server.uvicorn_0_54.http_protocol import HttpProtocol
 from tests.framing.shapes import COMPLETE, EVERY, LAST, SELECTED, Shape, websocket
 
 

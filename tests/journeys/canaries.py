@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import parse_qs, quote, quote_plus, urlsplit
 
+from bff.session.keyring import KeyRing, decode_base64url
 from bff.session.login_transaction import LoginTransaction, open_transaction
-from bff.session.sealing import KeyRing, decode_base64url
-from bff.storage.open_store import open_store
+from bff.storage.open import open_store
 from tests.journeys.http_browser import Browser
 
 SHORTEST = 16  # characters: every secret is longer, so that no word of a log line is taken for one

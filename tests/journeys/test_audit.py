@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from bff import audit
 from bff.app import build_app
-from bff.audit import AuditEvent
-from bff.logs import JsonFormatter
-from bff.session.sealing import encode_base64url, new_key
-from bff.settings_reload import Sources
+from bff.config.reload import Sources
+from bff.session.keyring import encode_base64url, new_key
+from bff.telemetry import audit
+from bff.telemetry.audit import AuditEvent
+from bff.telemetry.logging import JsonFormatter
 from demo.simulator.grants import RotationPolicy
 from tests.cli.command import bff
 from tests.journeys.http_browser import NAVIGATION, Browser

@@ -22,7 +22,7 @@ from typing import Any
 
 import pytest
 
-from bff.logs import configure_logging
+from bff.telemetry.logging import configure_logging
 from demo.simulator.grants import RotationPolicy
 from tests.journeys.attack_cases import case
 from tests.journeys.canaries import Canaries, forms

@@ -13,8 +13,9 @@ from typing import Any
 import httpx
 import pytest
 
-from bff.metrics import REGISTRY
-from bff.storage import group_commit, sqlite
+from bff.storage.sqlite import group_commit
+from bff.storage.sqlite import store as sqlite_store
+from bff.telemetry.metrics import REGISTRY
 from demo.simulator.grants import RotationPolicy
 from tests.journeys.attack_cases import case
 from tests.journeys.http_browser import FETCH, NAVIGATION, Browser
@@ -206,7 +207,7 @@ async def test_an_upstream_that_hangs_holds_up_nobody_elses(tmp_path: Path, atta
 @pytest.fixture
 def patient_store(monkeypatch: pytest.MonkeyPatch) -> None:
     """How long a lock is waited for is not what is shown, and 2 s are soon over on a busy machine."""
-    monkeypatch.setattr(sqlite, "BUSY_TIMEOUT", 60.0)
+    monkeypatch.setattr(sqlite_store, "BUSY_TIMEOUT", 60.0)
     monkeypatch.setattr(group_commit, "ANSWER_WITHIN", 90.0)
 
 

@@ -11,7 +11,7 @@ from urllib.parse import quote
 import httpx
 import pytest
 
-from bff.endpoints.forward_auth import _field_value
+from bff.web.auth.forward_auth import _field_value
 from demo.simulator.grants import RotationPolicy
 from tests.journeys.http_browser import FETCH, NAVIGATION, Browser
 from tests.journeys.world import World, listening, serving, small_world

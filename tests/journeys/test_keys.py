@@ -3,9 +3,9 @@
 from dataclasses import replace
 from pathlib import Path
 
-from bff.session.sealing import KeyRing, new_key
+from bff.session.keyring import KeyRing, new_key
 from bff.session.session import Session
-from bff.storage.open_store import open_store
+from bff.storage.open import open_store
 from tests.journeys.http_browser import Browser
 from tests.journeys.world import World, small_world
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from bff.endpoints.client_hint import client_hint, coarse_network
+from bff.web.auth.client_hint import client_hint, coarse_network
 from demo.simulator.grants import RotationPolicy
 from tests.journeys.http_browser import Browser
 from tests.journeys.world import World, small_world

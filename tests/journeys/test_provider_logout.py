@@ -260,7 +260,7 @@ async def test_a_flood_of_unknown_keys_costs_the_provider_one_fetch(world: World
 
 
 def keys_fetched(world: World) -> float:
-    from bff import metrics
+    from bff.telemetry import metrics
 
     return sum(
         sample.value

@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import pytest
 
-from bff.flows.provider_sign_out import GOOD_FOR, ProviderSignOut, SignOutRules
+from bff.flows.logout.provider_sign_out import GOOD_FOR, ProviderSignOut, SignOutRules
 from demo.simulator.server import RunningSimulator
 from tests.journeys.http_browser import FETCH, NAVIGATION, Browser
 from tests.journeys.world import World, small_world

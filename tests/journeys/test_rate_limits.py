@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from bff.metrics import REGISTRY
+from bff.telemetry.metrics import REGISTRY
 from tests.journeys.attack_cases import case
 from tests.journeys.http_browser import FETCH, NAVIGATION
 from tests.journeys.world import World, small_world

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bff.flows.revocations import LEASE
+from bff.flows.logout.revocations import LEASE
 from bff.session.revocation import FIRST_WAIT, LONGEST_WAIT, Revocation
 from tests.journeys.http_browser import Browser
 from tests.journeys.world import World, small_world

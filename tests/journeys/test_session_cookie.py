@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from bff.flows import refresh_token
-from bff.session.sealing import new_key
+from bff.flows.refresh import single_flight
+from bff.session.keyring import new_key
 from demo.simulator.grants import RotationPolicy
 from tests.journeys.attack_cases import case
 from tests.journeys.http_browser import Browser
@@ -166,7 +166,7 @@ async def test_a_renewal_that_ends_after_the_sign_out_brings_nothing_back(tmp_pa
 async def test_a_sign_out_answers_callers_that_wait_for_a_renewal_before_the_provider_does(
     tmp_path: Path, where: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(refresh_token, "CALLER_DEADLINE", 600.0)
+    monkeypatch.setattr(single_flight, "CALLER_DEADLINE", 600.0)
     patient = {"refresh_answer_within": "60", "refresh_lease": "120", "refresh_grace": "60"}
     async with small_world(tmp_path, rotation=RotationPolicy(access_token_lifetime=300), **patient) as world:
         browser = world.browser()

@@ -13,8 +13,8 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 import httpx
 import pytest
 
-from bff.endpoints.cookies import ALL_COOKIES_BYTES
 from bff.session.login_transaction import SLOTS
+from bff.web.cookies import ALL_COOKIES_BYTES
 from tests.journeys.http_browser import Browser
 from tests.journeys.pages import error_page, set_cookies
 from tests.journeys.test_open_streams import closes, cookie_of, ends, event_stream, socket_to

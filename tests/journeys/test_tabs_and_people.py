@@ -2,8 +2,8 @@
 
 import asyncio
 
-from bff.endpoints.cookies import ALL_COOKIES_BYTES
 from bff.session.login_transaction import SLOTS, slot_of
+from bff.web.cookies import ALL_COOKIES_BYTES
 from tests.journeys.attack_cases import case
 from tests.journeys.http_browser import Browser
 from tests.journeys.pages import error_page, set_cookies

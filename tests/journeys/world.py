@@ -14,9 +14,9 @@ import uvicorn
 from starlette.types import Receive, Scope, Send
 
 from bff.app import Application, build_app
-from bff.cli_serve import server_config
-from bff.session.sealing import encode_base64url, new_key
-from bff.settings import load_settings
+from bff.cli.serve import server_config
+from bff.config.settings import load_settings
+from bff.session.keyring import encode_base64url, new_key
 from demo.simulator.grants import RotationPolicy
 from demo.simulator.server import RunningSimulator, SimulatorConfig, running_simulator
 from tests.journeys.http_browser import Browser

@@ -14,7 +14,7 @@ from typing import Any
 
 import httpx
 
-from bff.session.sealing import encode_base64url, new_key
+from bff.session.keyring import encode_base64url, new_key
 from tests.journeys.http_browser import FETCH, Browser
 from tests.journeys.world import CLIENT_ID, CLIENT_SECRET, Upstream, listening, serving
 from tests.live.tripwire import Tripwire

@@ -11,7 +11,7 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from bff.storage.redis_scripts import REPLACE
+from bff.storage.redis.scripts import REPLACE
 from tests.live.fleet import Fleet, running_fleet
 from tests.live.tripwire import Side, Tripwire
 from tests.redis_servers import one_server

@@ -6,13 +6,13 @@ import time
 from pathlib import Path
 
 from bff.app import build_app
+from bff.config.settings import load_settings
 from bff.flows.background import BackgroundTasks
-from bff.flows.record_watch import RecordWatch
-from bff.session.sealing import KeyRing, new_key
+from bff.flows.refresh.wait_for_peer import RecordWatch
+from bff.session.keyring import KeyRing, new_key
 from bff.session.session import SessionKey
 from bff.session.store import Reading
-from bff.settings import load_settings
-from bff.storage.sqlite import SqliteStore
+from bff.storage.sqlite.store import SqliteStore
 from tests.journeys.attack_cases import case
 from tests.journeys.http_browser import FETCH
 from tests.journeys.world import Clock, listening, serving, small_world

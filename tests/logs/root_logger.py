@@ -5,7 +5,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from bff.logs import PINNED
+from bff.telemetry.logging import PINNED
 
 
 @contextmanager

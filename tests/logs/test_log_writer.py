@@ -9,8 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bff.log_writer import LogWriter
-from bff.metrics import LOG_RECORDS_DROPPED
+from bff.telemetry.log_writer import LogWriter
+from bff.telemetry.metrics import LOG_RECORDS_DROPPED
 from tests.logs.pipes import SMALLEST, read_all, small_pipe
 
 ROOT = Path(__file__).parents[2]
@@ -84,7 +84,7 @@ def test_a_line_that_was_cut_by_an_error_does_not_run_into_the_next(tmp_path: Pa
     """A file that may not grow, as on a full disk; then there is room again."""
     program = """
 import os, resource, signal, sys
-from bff.log_writer import LogWriter
+from bff.telemetry.log_writer import LogWriter
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (10, resource.RLIM_INFINITY))
 writer = LogWriter(os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT), flush_within=60)
@@ -113,7 +113,7 @@ def test_after_its_end_it_writes_at_once_and_still_never_waits() -> None:
 
 LOGGING = """
 import logging, os, signal, sys, threading
-from bff.logs import configure_logging, stderr_without_blocking
+from bff.telemetry.logging import configure_logging, stderr_without_blocking
 configure_logging("info", "text", stderr_without_blocking("text", float(sys.argv[1])))
 log = logging.getLogger("bff")
 """

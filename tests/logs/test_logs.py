@@ -15,8 +15,8 @@ from typing import Literal
 import pytest
 import redis.asyncio
 
-from bff.logs import PINNED, BoundedHandler, JsonFormatter, TextFormatter, configure_logging
-from bff.settings import load_settings
+from bff.config.settings import load_settings
+from bff.telemetry.logging import PINNED, BoundedHandler, JsonFormatter, TextFormatter, configure_logging
 from tests.logs.root_logger import taken_root_logger
 from tests.plain_http import plain_http
 from tests.settings.world import CLIENT_SECRET, RIGHT
@@ -62,7 +62,9 @@ def test_a_field_cannot_pass_for_the_lines_own(stream: io.StringIO) -> None:
 )
 @pytest.mark.parametrize("log_format", ["json", "text"])
 def test_the_time_is_utc_with_its_offset_wherever_the_host_stands(zone: str, log_format: str) -> None:
-    program = f"import logging, bff.logs as l; l.configure_logging('info', {log_format!r}); logging.info('x')"
+    program = (
+        f"import logging, bff.telemetry.logging as l; l.configure_logging('info', {log_format!r}); logging.info('x')"
+    )
     done = subprocess.run(
         [sys.executable, "-c", program],
         env={**os.environ, "TZ": zone},

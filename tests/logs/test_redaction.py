@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from bff.log_redaction import GONE, LIMIT, escape, redact, redact_field
+from bff.telemetry.redaction import GONE, LIMIT, escape, redact, redact_field
 
 JWT = "eyJhbGciOiJSUzI1NiIsImtpZCI6ImsxIn0.eyJzdWIiOiIwMHVjYW5hcnkifQ.c2lnbmF0dXJlLWNhbmFyeQ"
 JWE = "eyJhbGciOiJSU0EtT0FFUC0yNTYifQ.a2V5.aXY.Y2FuYXJ5.dGFn"
@@ -73,7 +73,7 @@ def test_a_stores_address_stays_when_its_password_goes(port: str) -> None:
         "session 1a2b3c4d ended: refresh_token_invalid",
         "https://app.example.com/orders?page=2&sort=name",
         "write to someone@example.com about https://example.com",
-        "bff.flows.authorization_code.AuthorizationCodeFlow._exchange_the_code failed",
+        "bff.flows.sign_in.AuthorizationCodeFlow._exchange_the_code failed",
         "sha256 2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824",
     ],
 )

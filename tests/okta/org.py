@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from bff.cli import main
-from bff.session.sealing import encode_base64url, new_key
+from bff.cli.main import main
+from bff.session.keyring import encode_base64url, new_key
 from demo.simulator.server import RunningSimulator, SimulatorConfig, running_simulator
 from tests.cli.command import bff
 from tests.plain_http import plain_http

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from bff.okta.app_integration import MARK
+from bff.admin.okta.app_integration import MARK
 from tests.okta.org import PUBLIC_URL, Json, Operator, client_of
 
 

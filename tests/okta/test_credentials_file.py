@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from bff.admin.okta.credentials_file import ClientCredentials, CredentialsFile
 from bff.errors import ConfigurationError
-from bff.okta.credentials_file import ClientCredentials, CredentialsFile
 
 BOTH = ClientCredentials("0oa1", "a-secret-0123456789")
 

@@ -4,9 +4,9 @@ import json
 from pathlib import Path
 
 from bff.app import build_app
-from bff.session.sealing import encode_base64url, new_key
-from bff.settings import load_settings
-from bff.storage.filesystem import filesystem_type, passes_away
+from bff.config.settings import load_settings
+from bff.session.keyring import encode_base64url, new_key
+from bff.storage.sqlite.filesystem import filesystem_type, passes_away
 from tests.journeys.http_browser import Browser
 from tests.journeys.world import Upstream, listening, serving
 from tests.okta.org import empty_org

@@ -8,8 +8,8 @@ from typing import Any
 import httpx
 import pytest
 
-from bff.okta.api_error import OktaManagementError, refusal
-from bff.okta.management_api import ApiToken, ManagementApi, http_client, rate_limit_wait
+from bff.admin.okta.api_error import OktaManagementError, refusal
+from bff.admin.okta.management_api import ApiToken, ManagementApi, http_client, rate_limit_wait
 from demo.simulator.management_state import ManagementState
 from tests.okta.org import API_TOKEN, Json, Operator
 

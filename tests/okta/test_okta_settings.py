@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from bff.okta.connection import differences
-from bff.okta.okta_settings import load_okta_settings
-from bff.session.sealing import encode_base64url, new_key
-from bff.settings import load_settings
+from bff.admin.okta.connection import differences
+from bff.admin.okta.settings import load_okta_settings
+from bff.config.settings import load_settings
+from bff.session.keyring import encode_base64url, new_key
 from tests.okta.org import API_TOKEN, Operator
 
 

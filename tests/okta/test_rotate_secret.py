@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from bff.admin.okta import client_secrets
+from bff.admin.okta.client_secrets import judge
 from bff.oidc.token import Denied, Granted, NoAnswer, Postponed, TokenAnswer, TokenResponse
-from bff.okta import client_secrets
-from bff.okta.client_secrets import judge
 from demo.simulator.app_integrations import AppIntegration
 from tests.okta.org import Operator
 from tests.plain_http import plain_http

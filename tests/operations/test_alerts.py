@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from bff.metrics import REGISTRY
+from bff.telemetry.metrics import REGISTRY
 
 ROOT = Path(__file__).parents[2]
 ALERTS: list[dict[str, Any]] = yaml.safe_load((ROOT / "deploy/prometheus/alerts.yml").read_text())["groups"][0]["rules"]

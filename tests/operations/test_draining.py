@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from bff.cli_serve import DRAIN
+from bff.cli.serve import DRAIN
 from tests.journeys.http_browser import Browser
 from tests.journeys.streams import EndlessUpstream, Page, closing_of, echoed
 from tests.journeys.world import listening, serving

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from bff.session.sealing import KeyRing, Opened, new_key
+from bff.session.keyring import KeyRing, Opened, new_key
 from bff.session.session import EndReason, Session
 from bff.storage import codec
-from bff.storage.open_store import open_store
+from bff.storage.open import open_store
 from tests.journeys.attack_cases import case
 from tests.storage.example_session import a_session, next_version
 

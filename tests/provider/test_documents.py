@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from bff import metrics
 from bff.errors import ProviderUnavailable
 from bff.oidc.client_auth import client_authentication
 from bff.oidc.jwks import KeySetRefused
 from bff.oidc.metadata import MetadataRefused
 from bff.provider.client import HttpProvider
 from bff.provider.key_set import lifetime
+from bff.telemetry import metrics
 from tests.oidc.minting import OTHER_RSA_KEY, RSA_KEY, jwk, jwks
 from tests.provider.wire import (
     DISCOVERY,

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bff.oidc.token import NoAnswer
-from bff.provider.http_exchange import HttpAnswer, HttpExchange, Outcome
+from bff.provider.http import HttpAnswer, HttpExchange, Outcome
 from tests.provider.wire import WITHIN, Behaviour, Request, Wire, answer, head, reset, some_turns, stall, wire
 
 LIMIT = 256 * 1024

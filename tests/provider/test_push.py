@@ -5,8 +5,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from bff import metrics
 from bff.oidc.pushed_authorization import NotPushed, Pushed
+from bff.telemetry import metrics
 from tests.provider.test_client import TWO_SECRETS, only_with, provider_of, secret_of
 from tests.provider.wire import DISCOVERY, Behaviour, Wire, answer, answer_json, discovery_document, reset, stall, wire
 

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from bff.metrics import REGISTRY
 from bff.proxy.client_address import TrustedProxies
 from bff.proxy.headers import Header, PublicOrigin, public_location, request_headers, response_headers
-from bff.proxy.upstream import Route, Upstream
+from bff.proxy.routes import Route, Upstream
+from bff.telemetry.metrics import REGISTRY
 
 ORIGIN = PublicOrigin.parse("https://app.example")
 TRACE: list[Header] = [(b"traceparent", b"ours")]

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bff.proxy import pool
-from bff.proxy.upstream import Route, Upstream
+from bff.proxy.routes import Route, Upstream
 from tests.proxy.wire import (
     OURS,
     PATIENCE,

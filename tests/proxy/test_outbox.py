@@ -5,8 +5,8 @@ import gc
 import weakref
 from typing import Any
 
-from bff.proxy.connection import UpstreamConnection
-from bff.proxy.outbox import Outbox, outbox
+from bff.asgi.write_batching import Outbox, outbox
+from bff.proxy.http1_connection import UpstreamConnection
 
 
 class Line(asyncio.Transport):

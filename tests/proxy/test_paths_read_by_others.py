@@ -16,9 +16,9 @@ import pytest
 from hypothesis import event, example, given, settings
 from hypothesis import strategies as st
 
-from bff.endpoints.guard import judge
 from bff.errors import InvalidRequest
-from bff.proxy.upstream import Route, RouteTable, Upstream
+from bff.proxy.routes import Route, RouteTable, Upstream
+from bff.web.middleware.request_guard import judge
 
 HOST = [(b"host", b"app.example")]
 ROUTES = RouteTable(

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bff.errors import InvalidRequest
-from bff.proxy.upstream import Route, RouteTable, Upstream
+from bff.proxy.routes import Route, RouteTable, Upstream
 
 API = Upstream("http", "api.internal", 8080)
 

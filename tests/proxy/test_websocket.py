@@ -18,9 +18,9 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.http11 import Request, Response
 from websockets.typing import Origin
 
-from bff.cli_serve import server_config
-from bff.endpoints.websocket_protocol import WebSocketProtocol
-from bff.proxy.upstream import Route, Upstream
+from bff.cli.serve import server_config
+from bff.proxy.routes import Route, Upstream
+from bff.server.uvicorn_0_54.websocket_protocol import WebSocketProtocol
 from bff.session.session import EndReason
 from bff.session.stream_end import AccessTokenExpired, SessionEnded, StreamEnd
 from tests.proxy.wire import (
@@ -444,7 +444,7 @@ async def test_a_handshake_elsewhere_is_refused(path: str, status: int, code: st
 
 
 async def test_an_allowed_origin_may_open_one_where_it_is_listed() -> None:
-    from bff.endpoints.csrf import judge_websocket_origin
+    from bff.web.csrf import judge_websocket_origin
 
     headers = [(b"origin", b"https://admin.example")]
     judge_websocket_origin(headers, public_origin=PUBLIC, allowed_origins=["https://admin.example"])

@@ -10,7 +10,7 @@ import pytest
 from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.server import ServerConnection
 
-from bff.endpoints.websocket_protocol import WebSocketProtocol
+from bff.server.uvicorn_0_54.websocket_protocol import WebSocketProtocol
 from tests.proxy.test_websocket import browser, closing_of, socket_upstream, to
 from tests.proxy.wire import PATIENCE, bff_beside
 

@@ -10,19 +10,19 @@ from typing import Any
 
 import uvicorn
 
-from bff.cli_serve import server_config
-from bff.endpoints.api import Access, ApiEndpoint
-from bff.endpoints.guard import Guard
-from bff.endpoints.http_protocol import HttpProtocol
-from bff.endpoints.traced import Traced
+from bff.cli.serve import server_config
 from bff.errors import SignInRequired
 from bff.proxy.client_address import TrustedProxies
-from bff.proxy.dpop_proofs import Prove
+from bff.proxy.dpop import Prove
 from bff.proxy.headers import PublicOrigin
 from bff.proxy.http import HttpProxy
-from bff.proxy.upstream import Route, RouteTable, Upstream
+from bff.proxy.routes import Route, RouteTable, Upstream
 from bff.proxy.websocket import WebSocketProxy
+from bff.server.uvicorn_0_54.http_protocol import HttpProtocol
 from bff.session.stream_end import StreamEnd
+from bff.web.api import Access, ApiEndpoint
+from bff.web.middleware.request_guard import Guard
+from bff.web.middleware.trace import Traced
 
 PUBLIC = "https://app.example"
 OURS = "sec-fetch-site: same-origin\r\nx-csrf: 1\r\n"  # what our own page's fetch says

@@ -14,10 +14,10 @@ import pytest
 
 from bff import from_settings
 from bff.app import Application, build_app
-from bff.endpoints.http_protocol import HEADERS_FINAL
-from bff.flows import refresh_token
-from bff.session.sealing import encode_base64url, new_key
-from bff.settings import load_settings
+from bff.asgi.extensions import HEADERS_FINAL
+from bff.config.settings import load_settings
+from bff.flows.refresh import single_flight
+from bff.session.keyring import encode_base64url, new_key
 from tests.journeys.world import Upstream, listening, serving
 from tests.patience import be_patient
 from tests.races.provider import CLIENT_ID, ISSUER, Person, RacingProvider
@@ -172,7 +172,7 @@ async def house(store: str, seed: int, monkeypatch: pytest.MonkeyPatch, *, slow:
     chance = Random(seed)
     provider = RacingProvider(chance, lifetime=3600, slow=slow)
     be_patient(monkeypatch)
-    monkeypatch.setattr(refresh_token, "CALLER_DEADLINE", 60.0)
+    monkeypatch.setattr(single_flight, "CALLER_DEADLINE", 60.0)
     monkeypatch.setattr(from_settings, "provider", lambda *_, **__: provider)
     with listening() as api:
         route = {"prefix": "/api", "upstream": f"http://127.0.0.1:{api.getsockname()[1]}"}

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bff.oidc.authorization import MAX_LENGTHS, SignInOptions
+from bff.session.keyring import KeyRing, Opened, Unreadable
 from bff.session.login_transaction import (
     CLOCK_SKEW,
     INTENT_PURPOSE,
@@ -28,7 +29,6 @@ from bff.session.login_transaction import (
     with_intent,
 )
 from bff.session.return_to import LENGTH_LIMIT
-from bff.session.sealing import KeyRing, Opened, Unreadable
 from bff.session.sign_in_intent import SignInIntent, fits_into_state
 
 OLD, NEW = b"\x01" * 31 + b"o", b"\x02" * 31 + b"n"

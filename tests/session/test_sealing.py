@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bff.session import sealing
-from bff.session.sealing import (
+from bff.session import keyring
+from bff.session.keyring import (
     KeyExhausted,
     KeyRing,
     Opened,
@@ -100,8 +100,8 @@ def test_no_nonce_comes_twice_and_uses_are_counted(case: str) -> None:
 
 @pytest.mark.parametrize("case", ["CK-006"])
 def test_a_key_stops_sealing_at_its_limit_and_goes_on_opening(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert sealing.USES_LIMIT == 2**32
-    monkeypatch.setattr(sealing, "USES_LIMIT", 2)
+    assert keyring.USES_LIMIT == 2**32
+    monkeypatch.setattr(keyring, "USES_LIMIT", 2)
     ring = KeyRing.from_keys([OLD])
     ring.seal("record", b"1")
     last = ring.seal("record", b"2")
@@ -176,11 +176,11 @@ def test_nothing_secret_is_in_a_repr() -> None:
 def test_too_much_to_seal_is_an_error_and_too_much_to_open_is_invalid() -> None:
     ring = KeyRing.from_keys([NEW])
     with pytest.raises(ValueError):
-        ring.seal("record", b"x" * sealing.SEALED_LIMIT)
-    largest = ring.seal("record", b"x" * (sealing.SEALED_LIMIT - 33))
+        ring.seal("record", b"x" * keyring.SEALED_LIMIT)
+    largest = ring.seal("record", b"x" * (keyring.SEALED_LIMIT - 33))
     assert isinstance(ring.open("record", largest), Opened)
     assert ring.open("record", largest + b"x") == Unreadable("invalid")
-    assert ring.open_text("record", "A" * (sealing.SEALED_LIMIT + 1)) == Unreadable("invalid")
+    assert ring.open_text("record", "A" * (keyring.SEALED_LIMIT + 1)) == Unreadable("invalid")
 
 
 def test_one_value_has_one_text() -> None:

@@ -2,10 +2,10 @@
 
 import pytest
 
+from bff.config.settings import load_settings
 from bff.errors import ConfigurationError
 from bff.from_settings import judge_metadata
 from bff.oidc.metadata import ProviderMetadata
-from bff.settings import load_settings
 from tests.settings.world import RIGHT, problems, with_changes
 
 

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from bff.settings import load_settings
-from bff.settings_notes import notes
+from bff.config.advice import notes
+from bff.config.settings import load_settings
 from tests.settings.world import with_changes
 
 ROUTES = json.dumps([{"prefix": "/api", "upstream": "https://api.internal"}])

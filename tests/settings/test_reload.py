@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from bff import settings_reload
-from bff.session.sealing import KeyRing, key_id
-from bff.settings import Settings
-from bff.settings_reload import SettingsReload, Sources
+from bff.config import reload
+from bff.config.reload import SettingsReload, Sources
+from bff.config.settings import Settings
+from bff.session.keyring import KeyRing, key_id
 from tests.settings.world import KEY, OLD_KEY, with_changes
 
 
@@ -39,14 +39,14 @@ def house(tmp_path: Path) -> House:
 
 
 def ids(*keys: str) -> tuple[str, ...]:
-    from bff.session.sealing import decode_base64url
+    from bff.session.keyring import decode_base64url
 
     return tuple(key_id(decode_base64url(each) or b"") for each in keys)
 
 
 @pytest.mark.parametrize("how", [pytest.param("write", id="OP-018-written"), "rename", "link"])
 async def test_a_changed_file_is_seen_and_taken_over(house: House, how: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(settings_reload, "LOOK_EVERY", 0.01)
+    monkeypatch.setattr(reload, "LOOK_EVERY", 0.01)
     watching = asyncio.create_task(house.reload.watch())
     new = house.keys.with_name("keys.new")
     match how:

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from bff.config.settings import load_settings
 from bff.from_settings import route_table
-from bff.settings import load_settings
 from tests.settings.world import problems, with_changes
 
 ROUTE: dict[str, Any] = {"prefix": "/api", "upstream": "https://api.internal/v1"}

@@ -9,10 +9,10 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from pydantic import ValidationError
 
-from bff import settings_laws
+from bff.config import validators
+from bff.config.settings import load_settings
 from bff.errors import ConfigurationError
-from bff.settings import load_settings
-from bff.storage.open_store import REDIS_SCHEMES
+from bff.storage.open import REDIS_SCHEMES
 from tests.settings.world import CLIENT_SECRET, KEY, OLD_KEY, RIGHT, problems, with_changes
 
 
@@ -36,7 +36,7 @@ def test_the_smallest_configuration_is_enough() -> None:
 
 
 def test_the_store_room_opens_what_the_settings_let_in() -> None:
-    assert settings_laws.REDIS_SCHEMES == REDIS_SCHEMES
+    assert validators.REDIS_SCHEMES == REDIS_SCHEMES
 
 
 def test_settings_do_not_change_after_start() -> None:
@@ -157,7 +157,7 @@ def test_a_weak_session_key_stops_the_start_and_is_not_printed(key: str, ring: s
 
 
 def test_the_example_key_is_one_that_only_its_fame_rules_out() -> None:
-    told = problems(with_changes(session_keys=settings_laws.EXAMPLE_KEY))
+    told = problems(with_changes(session_keys=validators.EXAMPLE_KEY))
     assert "example of the documentation" in told["BFF_SESSION_KEYS[0]"]
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from bff.settings import SECRETS, Settings, load_settings
+from bff.config.settings import SECRETS, Settings, load_settings
 from tests.settings.world import CLIENT_SECRET, KEY, OLD_KEY, RIGHT, problems, with_changes
 
 TOML = """

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from bff.config.settings import load_settings
 from bff.errors import ConfigurationError
-from bff.settings import load_settings
 
 KEY = urlsafe_b64encode(sha256(b"a key of the tests").digest()).rstrip(b"=").decode()
 OLD_KEY = urlsafe_b64encode(sha256(b"another key of the tests").digest()).rstrip(b"=").decode()

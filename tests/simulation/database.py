@@ -1,4 +1,6 @@
-"""What all replicas share: records with versions, answered as the scripts in bff/storage/lua answer, and a failover.
+"""What all replicas share.
+
+Records with versions, answered as the scripts in bff/storage/redis/lua answer, and a failover.
 
 Records are sealed by the real codec; the plain session beside each one is for the laws only, no replica reads it.
 """

@@ -8,12 +8,12 @@ from random import Random
 from typing import Any
 
 from bff.flows.background import BackgroundTasks
-from bff.flows.end_session import EndSession
 from bff.flows.id_tokens import IdTokenRules, IdTokens
-from bff.flows.refresh_attempt import RefreshAttempts
-from bff.flows.refresh_token import RefreshTokenFlow
-from bff.flows.revocations import Revocations
-from bff.session.sealing import KeyRing
+from bff.flows.logout.end_session import EndSession
+from bff.flows.logout.revocations import Revocations
+from bff.flows.refresh.attempt import RefreshAttempts
+from bff.flows.refresh.single_flight import RefreshTokenFlow
+from bff.session.keyring import KeyRing
 from tests.simulation.database import Database
 from tests.simulation.laws import Laws
 from tests.simulation.loop import OUTSIDE, PROCESS, Process, SimulatedLoop

@@ -12,8 +12,8 @@ from random import Random
 from typing import Any, TypeVar
 
 from bff.errors import StoreUnavailable
+from bff.session.keyring import KeyRing
 from bff.session.revocation import Revocation, RevocationQueue
-from bff.session.sealing import KeyRing
 from bff.session.session import EndReason, Session, SessionKey
 from bff.session.store import IndexName, Reading, Replaced
 from bff.storage import codec
@@ -22,7 +22,7 @@ from tests.simulation.database import Database
 from tests.simulation.loop import Process
 from tests.simulation.weather import Weather
 
-OPERATION_WITHIN = 2.0  # seconds, as bff/storage/redis_link.py
+OPERATION_WITHIN = 2.0  # seconds, as bff/storage/redis/client.py
 
 T = TypeVar("T")
 

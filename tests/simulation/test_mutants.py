@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 from bff.flows.background import BackgroundTasks
-from bff.flows.end_session import EndSession
-from bff.flows.record_watch import RecordWatch
-from bff.flows.refresh_attempt import RefreshAttempts
-from bff.flows.refresh_token import RefreshTokenFlow
+from bff.flows.logout.end_session import EndSession
+from bff.flows.refresh.attempt import RefreshAttempts
+from bff.flows.refresh.single_flight import RefreshTokenFlow
+from bff.flows.refresh.wait_for_peer import RecordWatch
 from bff.oidc import token
 from bff.session import rotation, timing
 from tests.simulation.world import World

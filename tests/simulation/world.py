@@ -9,7 +9,7 @@ from typing import Any
 
 from bff.errors import ProviderUnavailable, SignInRequired, StoreUnavailable
 from bff.oidc.token import TokenResponse
-from bff.session.sealing import KeyRing, encode_base64url
+from bff.session.keyring import KeyRing, encode_base64url
 from bff.session.session import EndReason, Session, SessionKey, User
 from bff.session.timing import new_tokens, token_fingerprint
 from bff.storage import codec

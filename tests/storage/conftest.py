@@ -8,9 +8,9 @@ from uuid import uuid4
 import pytest
 import redis
 
-from bff.session.sealing import KeyRing, new_key
+from bff.session.keyring import KeyRing, new_key
 from bff.session.store import SessionStore
-from bff.storage.open_store import open_store
+from bff.storage.open import open_store
 from tests.patience import be_patient
 from tests.redis_servers import RedisServer, Watched, cluster, one_server, watched
 

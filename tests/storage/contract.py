@@ -9,8 +9,8 @@ from uuid import uuid4
 import pytest
 
 from bff.errors import StoreUnavailable
+from bff.session.keyring import KeyRing, new_key, new_session_id
 from bff.session.revocation import Revocation
-from bff.session.sealing import KeyRing, new_key, new_session_id
 from bff.session.session import EndReason, SessionKey, Tokens, User
 from bff.session.store import VALUE_LIMIT, IndexName, SessionStore
 from tests.storage.example_session import a_session, case, next_version

@@ -11,7 +11,7 @@ from uuid import uuid4
 import pytest
 
 from bff.errors import StoreUnavailable
-from bff.session.sealing import new_session_id
+from bff.session.keyring import new_session_id
 from bff.session.session import Alternate, RefreshAttempt, Session, Tokens, User
 
 CASES: Final = json.loads((Path(__file__).parents[1] / "attack_cases" / "store.json").read_text())["cases"]

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 import redis
 
-from bff.session.sealing import KeyRing, new_key
+from bff.session.keyring import KeyRing, new_key
 from bff.session.session import EndReason, Session
 from bff.session.store import SessionStore
-from bff.storage.open_store import open_store
+from bff.storage.open import open_store
 from tests.redis_servers import RedisServer, one_server, until
 from tests.storage.example_session import a_session, next_version
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from bff.errors import StoreUnavailable
-from bff.session.sealing import KeyRing, Opened
+from bff.session.keyring import KeyRing, Opened
 from bff.session.session import Session, Tokens
 from bff.storage import codec
 from tests.storage.example_session import a_session, case

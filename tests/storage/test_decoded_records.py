@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from bff.session.sealing import KeyRing, new_key
+from bff.session.keyring import KeyRing, new_key
 from bff.session.session import Session
 from bff.session.store import Reading
 from bff.storage import codec

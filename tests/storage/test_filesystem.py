@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from bff.storage.filesystem import network_filesystem
+from bff.storage.sqlite.filesystem import network_filesystem
 from tests.storage.example_session import case
 
 MOUNTS = """\

@@ -8,9 +8,9 @@ import pytest
 
 from bff.errors import ConfigurationError
 from bff.flows.eviction_watch import EvictionWatch
-from bff.session.sealing import KeyRing
+from bff.session.keyring import KeyRing
 from bff.session.store import SessionStore
-from bff.storage.open_store import open_store
+from bff.storage.open import open_store
 from tests.cli.command import bff
 from tests.redis_servers import RedisServer, cluster, one_server
 from tests.settings.world import with_changes

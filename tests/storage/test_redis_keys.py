@@ -5,13 +5,13 @@ import traceback
 import pytest
 
 from bff.errors import StoreUnavailable
+from bff.session.keyring import KeyRing
 from bff.session.revocation import Revocation
-from bff.session.sealing import KeyRing
 from bff.session.session import EndReason, Session
 from bff.session.store import SessionStore
 from bff.storage import index
-from bff.storage.open_store import open_store
-from bff.storage.redis_rights import ACL, ACL_CLUSTER
+from bff.storage.open import open_store
+from bff.storage.redis.acl import ACL, ACL_CLUSTER
 from tests.redis_servers import RedisServer
 from tests.storage.example_session import a_session, case, next_version
 

@@ -6,18 +6,18 @@ from pathlib import Path
 import pytest
 
 from bff.errors import StoreUnavailable
-from bff.session.sealing import KeyRing
+from bff.session.keyring import KeyRing
 from bff.session.session import EndReason
 from bff.session.store import SessionStore
-from bff.storage import redis_link
-from bff.storage.open_store import open_store
+from bff.storage.open import open_store
+from bff.storage.redis import client as redis_client
 from tests.redis_servers import RedisServer, one_server, watched
 from tests.storage.example_session import a_session, eventually, next_version
 
 
 @pytest.fixture(autouse=True)
 def patience_but_not_with_replicas(patience: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(redis_link, "ACKNOWLEDGED_WITHIN", 500)
+    monkeypatch.setattr(redis_client, "ACKNOWLEDGED_WITHIN", 500)
 
 
 async def test_a_write_that_no_replica_has_is_not_relied_on(

@@ -8,10 +8,10 @@ from uuid import uuid4
 import pytest
 from redis.asyncio import ConnectionPool
 
-from bff.session.sealing import KeyRing
+from bff.session.keyring import KeyRing
 from bff.session.session import EndReason
-from bff.storage.open_store import open_store
-from bff.storage.redis_servers import exchange
+from bff.storage.open import open_store
+from bff.storage.redis.topology import exchange
 from tests.redis_servers import RedisServer
 from tests.storage.example_session import a_session, case, next_version
 from tests.storage.lossy_proxy import LossyProxy

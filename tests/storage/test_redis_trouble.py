@@ -6,10 +6,10 @@ import random
 import pytest
 
 from bff.errors import StoreUnavailable
-from bff.metrics import REGISTRY
 from bff.session.session import EndReason
 from bff.session.store import SessionStore
 from bff.storage import index
+from bff.telemetry.metrics import REGISTRY
 from tests.redis_servers import RedisServer
 from tests.storage.example_session import a_session, case, eventually, next_version
 

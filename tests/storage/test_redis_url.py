@@ -3,9 +3,9 @@
 import pytest
 
 from bff.errors import ConfigurationError
-from bff.session.sealing import KeyRing
-from bff.storage.open_store import open_store
-from bff.storage.redis_url import RedisTarget, parse_redis_url
+from bff.session.keyring import KeyRing
+from bff.storage.open import open_store
+from bff.storage.redis.url import RedisTarget, parse_redis_url
 
 
 @pytest.mark.parametrize(

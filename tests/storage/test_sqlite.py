@@ -14,11 +14,11 @@ from pathlib import Path
 import pytest
 
 from bff.errors import ConfigurationError, StoreUnavailable
-from bff.metrics import REGISTRY
-from bff.session.sealing import KeyRing
+from bff.session.keyring import KeyRing
 from bff.session.session import EndReason, SessionKey
-from bff.storage.group_commit import GroupCommit
-from bff.storage.sqlite import KEPT_AFTER_END, SqliteStore
+from bff.storage.sqlite.group_commit import GroupCommit
+from bff.storage.sqlite.store import KEPT_AFTER_END, SqliteStore
+from bff.telemetry.metrics import REGISTRY
 from tests.storage.example_session import a_session, case, next_version
 
 pytestmark = pytest.mark.usefixtures("patience")
@@ -173,8 +173,8 @@ import asyncio, sys
 from pathlib import Path
 from tests.storage.test_sqlite import RING
 from tests.storage.example_session import a_session
-from bff.storage import group_commit
-from bff.storage.sqlite import SqliteStore
+from bff.storage.sqlite import group_commit as group_commit
+from bff.storage.sqlite.store import SqliteStore
 
 group_commit.ANSWER_WITHIN = 60.0
 
@@ -210,7 +210,7 @@ from pathlib import Path
 from bff.errors import StoreUnavailable
 from tests.storage.test_sqlite import RING
 from tests.storage.example_session import a_session, next_version
-from bff.storage.sqlite import SqliteStore
+from bff.storage.sqlite.store import SqliteStore
 
 async def main() -> None:
     store = SqliteStore(Path(sys.argv[1]), RING)

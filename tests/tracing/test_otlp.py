@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from bff import tracing, tracing_otlp
 from bff.errors import ConfigurationError
-from bff.logs import configure_logging
-from bff.tracing_otlp import OtlpTracer
+from bff.telemetry import otlp, tracing
+from bff.telemetry.logging import configure_logging
+from bff.telemetry.otlp import OtlpTracer
 from tests.journeys.canaries import Canaries
 from tests.journeys.test_canaries import EXPECTED, SHORT, journey
 from tests.journeys.world import small_world
@@ -34,7 +34,7 @@ NAMES = {
 
 @pytest.fixture
 def received(monkeypatch: pytest.MonkeyPatch) -> Iterator[Collector]:
-    monkeypatch.setattr(tracing_otlp, "STOP_WITHIN", 60.0)  # a busy machine may need more than three seconds
+    monkeypatch.setattr(otlp, "STOP_WITHIN", 60.0)  # a busy machine may need more than three seconds
     with collector() as running:
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", running.url)
         yield running
@@ -188,7 +188,7 @@ def test_without_a_name_it_is_ours(received: Collector) -> None:
 def test_a_collector_that_answers_nobody_does_not_hold_up_the_end(
     received: Collector, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tracing_otlp, "STOP_WITHIN", 0.2)
+    monkeypatch.setattr(otlp, "STOP_WITHIN", 0.2)
     received.answers.clear()
     with recording(), tracing.span("work", "internal"):
         pass
@@ -224,7 +224,7 @@ def run(program: str, **environ: str) -> subprocess.CompletedProcess[str]:
 def test_off_loads_nothing_of_it() -> None:
     """FastAPI brings OpenTelemetry's interface along; what records and sends is not there."""
     loaded = "[m for m in sys.modules if m.startswith(('opentelemetry.sdk', 'opentelemetry.exporter', 'google'))]"
-    assert run(f"import sys, bff.app, bff.cli, bff.cli_serve; print({loaded})").stdout == "[]\n"
+    assert run(f"import sys, bff.app, bff.cli.main, bff.cli.serve; print({loaded})").stdout == "[]\n"
 
 
 FRAMEWORK = """
@@ -233,7 +233,7 @@ from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from bff.endpoints.own_endpoints import own_endpoints
+from bff.web.dispatch import own_endpoints
 
 exported, provider = InMemorySpanExporter(), TracerProvider()
 provider.add_span_processor(SimpleSpanProcessor(exported))
@@ -255,7 +255,7 @@ def test_the_frameworks_own_spans_stay_off_whoever_listens() -> None:
 @pytest.mark.parametrize("command", ["check", "serve"])
 def test_on_without_the_extra_is_refused_with_the_mend(command: str, tmp_path: Path) -> None:
     program = (
-        f"import sys; sys.modules['opentelemetry'] = None; from bff.cli import main; sys.exit(main(['{command}']))"
+        f"import sys; sys.modules['opentelemetry'] = None; from bff.cli.main import main; sys.exit(main(['{command}']))"
     )
     done = run(program, **with_changes(tracing="otlp"))
     assert done.returncode == 1

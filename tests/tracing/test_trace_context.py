@@ -7,9 +7,9 @@ import re
 
 import pytest
 
-from bff import tracing
 from bff.errors import ProviderUnavailable
-from bff.logs import configure_logging
+from bff.telemetry import tracing
+from bff.telemetry.logging import configure_logging
 from tests.proxy.wire import Answer, TokenOfUser, Users, bff, fetch, ok, raw_upstream, route, says
 
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"

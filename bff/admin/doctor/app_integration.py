@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from typing import Final
 from urllib.parse import urlsplit
 
-from bff.doctor.finding import Finding, fail, ok, skipped, warn
+from bff.admin.doctor.check_result import Finding, fail, ok, skipped, warn
+from bff.admin.okta.app_properties import CLIENT
+from bff.admin.okta.difference import Difference
+from bff.admin.okta.provision import Plan
+from bff.config.settings import Settings
 from bff.oidc.token import Denied, TokenAnswer
-from bff.okta.app_properties import CLIENT
-from bff.okta.difference import Difference
-from bff.okta.provision import Plan
-from bff.settings import Settings
 
 # Not as wanted, and yet people sign in, stay signed in, and no token goes astray.
 _HARMLESS: Final = frozenset(

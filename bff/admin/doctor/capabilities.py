@@ -3,13 +3,13 @@
 from collections.abc import Mapping
 from typing import Any
 
-from bff.doctor.finding import Finding, fail, ok, warn
-from bff.doctor.metadata import unreachable
+from bff.admin.doctor.check_result import Finding, fail, ok, warn
+from bff.admin.doctor.metadata import unreachable
+from bff.config.settings import Settings
 from bff.oidc.jwks import MAX_JWKS_BYTES, KeySetRefused, parse_key_set
 from bff.oidc.metadata import ProviderMetadata
 from bff.oidc.token import NoAnswer
-from bff.provider.http_exchange import HttpExchange
-from bff.settings import Settings
+from bff.provider.http import HttpExchange
 
 
 async def keys(http: HttpExchange, settings: Settings, metadata: ProviderMetadata) -> Finding:
@@ -52,7 +52,7 @@ def pkce(fields: Mapping[str, Any]) -> Finding:
 
 
 def pushed_requests(settings: Settings, metadata: ProviderMetadata) -> Finding:
-    """What is decided without asking; whether a push is taken, `bff.doctor.redirect_uri` sees."""
+    """What is decided without asking; whether a push is taken, `bff.admin.doctor.redirect_uri` sees."""
     offered = metadata.pushed_authorization_request_endpoint is not None
     required = metadata.require_pushed_authorization_requests
     if settings.par == "always" and not offered:

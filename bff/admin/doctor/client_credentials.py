@@ -8,12 +8,12 @@ import time
 from dataclasses import dataclass, replace
 
 from bff import from_settings
-from bff.doctor.finding import Finding, fail, ok, warn
+from bff.admin.doctor.check_result import Finding, fail, ok, warn
+from bff.admin.okta.client_secrets import NO_TOKEN, judge
+from bff.config.settings import Settings
 from bff.oidc.client_auth import Candidate, ClientAuthentication
 from bff.oidc.metadata import ProviderMetadata
 from bff.oidc.token import Denied, NoAnswer, TokenAnswer
-from bff.okta.client_secrets import NO_TOKEN, judge
-from bff.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)

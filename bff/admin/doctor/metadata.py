@@ -9,7 +9,8 @@ from email.utils import parsedate_to_datetime
 from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
-from bff.doctor.finding import Finding, fail, ok, skipped, warn
+from bff.admin.doctor.check_result import Finding, fail, ok, skipped, warn
+from bff.config.settings import Settings
 from bff.oidc.metadata import (
     MAX_METADATA_BYTES,
     MetadataRefused,
@@ -19,8 +20,7 @@ from bff.oidc.metadata import (
 )
 from bff.oidc.strict_json import JsonRefused, read_object
 from bff.oidc.token import NoAnswer
-from bff.provider.http_exchange import HttpAnswer, HttpExchange
-from bff.settings import Settings
+from bff.provider.http import HttpAnswer, HttpExchange
 
 WELL_KNOWN: Final = "/.well-known/openid-configuration"
 CLOCK_NOTED: Final = 10.0  # seconds of difference that are worth a word; `Date` counts whole ones

@@ -6,12 +6,12 @@ import ssl
 from typing import Final
 
 from bff import from_settings
-from bff.doctor.finding import Finding, fail, ok, skipped, warn
+from bff.admin.doctor.check_result import Finding, fail, ok, skipped, warn
+from bff.config.settings import Settings
 from bff.errors import ConfigurationError
 from bff.oidc.token import NoAnswer
-from bff.provider.http_exchange import HttpExchange
-from bff.proxy.upstream import Route
-from bff.settings import Settings
+from bff.provider.http import HttpExchange
+from bff.proxy.routes import Route
 
 ANSWER_WITHIN: Final = 5.0  # seconds
 LARGEST_ANSWER: Final = 65536  # bytes

@@ -12,8 +12,9 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from bff import from_settings
-from bff.doctor.capabilities import pushed_requests
-from bff.doctor.finding import Finding, fail, ok, warn
+from bff.admin.doctor.capabilities import pushed_requests
+from bff.admin.doctor.check_result import Finding, fail, ok, warn
+from bff.config.settings import Settings
 from bff.oidc.authorization import (
     AuthorizationError,
     Code,
@@ -26,8 +27,7 @@ from bff.oidc.metadata import ProviderMetadata
 from bff.oidc.pkce import s256_challenge
 from bff.oidc.pushed_authorization import NotPushed, Pushed, pushed_parameters
 from bff.oidc.token import NoAnswer
-from bff.provider.http_exchange import HttpAnswer, HttpExchange
-from bff.settings import Settings
+from bff.provider.http import HttpAnswer, HttpExchange
 
 LARGEST_PAGE: Final = 1 << 20  # bytes of a page that nobody reads
 _CONSOLE: Final = "Applications > this app > General > Sign-in redirect URIs"

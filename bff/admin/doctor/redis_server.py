@@ -11,9 +11,9 @@ from typing import Any, Final
 from redis.asyncio import ConnectionPool
 from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
 
-from bff.doctor.finding import Finding, fail, ok, warn
-from bff.storage.redis_servers import Command, exchange, servers_of
-from bff.storage.redis_url import RedisTarget
+from bff.admin.doctor.check_result import Finding, fail, ok, warn
+from bff.storage.redis.topology import Command, exchange, servers_of
+from bff.storage.redis.url import RedisTarget
 
 ANSWER_WITHIN: Final = 5.0  # seconds for all of it
 _QUESTIONS: Final[tuple[Command, ...]] = (

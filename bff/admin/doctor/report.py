@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, Final
 
-from bff.doctor.finding import Finding, Status
+from bff.admin.doctor.check_result import Finding, Status
 
 _MARKS: Final[dict[Status, str]] = {"ok": "ok", "warn": "WARN", "fail": "FAIL", "skipped": "skip"}
 

@@ -8,35 +8,28 @@ import ssl
 import time
 from collections.abc import Callable
 
-from bff.doctor import (
-    app_integration,
-    capabilities,
-    client_credentials,
-    own_settings,
-    redirect_uri,
-    store,
-    surroundings,
-)
-from bff.doctor.finding import Finding, fail, skipped
-from bff.doctor.metadata import discover
+from bff.admin.doctor import app_integration, capabilities, client_credentials, network, redirect_uri, store
+from bff.admin.doctor import settings as settings_checks
+from bff.admin.doctor.check_result import Finding, fail, skipped
+from bff.admin.doctor.metadata import discover
+from bff.admin.okta.api_error import OktaManagementError
+from bff.admin.okta.connection import differences
+from bff.admin.okta.settings import OktaSettings
+from bff.config.settings import Settings
 from bff.errors import ConfigurationError
 from bff.oidc.token import TokenAnswer
-from bff.okta.api_error import OktaManagementError
-from bff.okta.connection import differences
-from bff.okta.okta_settings import OktaSettings
-from bff.provider.http_exchange import HttpExchange
-from bff.settings import Settings
+from bff.provider.http import HttpExchange
 
 
 async def examine(
     settings: Settings, okta: OktaSettings | None, *, clock: Callable[[], float] = time.time
 ) -> list[Finding]:
     """`okta` None: no credentials for the Management API. `clock` is in seconds since the epoch. Never writes."""
-    found = [own_settings.key_ring(settings), own_settings.cookies(settings), *await store.examine(settings)]
+    found = [settings_checks.key_ring(settings), settings_checks.cookies(settings), *await store.examine(settings)]
     at_provider, answers = await _provider(settings, clock)
     found += [*at_provider, *await _app(settings, okta, answers)]
-    found += await surroundings.upstreams(settings)
-    return [*found, own_settings.trusted_proxies(settings), await surroundings.public_url(settings)]
+    found += await network.upstreams(settings)
+    return [*found, settings_checks.trusted_proxies(settings), await network.public_url(settings)]
 
 
 async def _provider(settings: Settings, clock: Callable[[], float]) -> tuple[list[Finding], tuple[TokenAnswer, ...]]:

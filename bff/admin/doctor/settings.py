@@ -3,15 +3,15 @@
 import time
 from typing import Final
 
-from bff.doctor.finding import Finding, ok, warn
-from bff.endpoints import sign_in_attempts
-from bff.endpoints.cookies import ALL_COOKIES_BYTES, VALUE_LIMIT, CookieNames, slot_suffix
-from bff.endpoints.current_session import new_browser_cookie, seal_session_cookie
+from bff.admin.doctor.check_result import Finding, ok, warn
+from bff.config.settings import Settings
+from bff.config.validators import is_loopback
+from bff.session.keyring import KeyRing, new_session_id
 from bff.session.login_transaction import SLOTS, begin, provider_fingerprint, seal_transaction
-from bff.session.sealing import KeyRing, new_session_id
 from bff.session.sign_in_intent import SignInIntent
-from bff.settings import Settings
-from bff.settings_laws import is_loopback
+from bff.web.auth import loop_guard
+from bff.web.cookies import ALL_COOKIES_BYTES, VALUE_LIMIT, CookieNames, slot_suffix
+from bff.web.session_cookie import new_browser_cookie, seal_session_cookie
 
 COOKIE_LINE: Final = 8192  # bytes of one header line that nginx takes as it is shipped, and most others at least
 MANY_KEYS: Final = 4
@@ -36,7 +36,7 @@ def cookies(settings: Settings) -> Finding:
     pairs = {
         names.session: seal_session_cookie(new_session_id(), ring),
         names.browser: new_browser_cookie(),
-        names.attempts: ring.seal_text(sign_in_attempts.PURPOSE, bytes(sign_in_attempts.LONGEST)),
+        names.attempts: ring.seal_text(loop_guard.PURPOSE, bytes(loop_guard.LONGEST)),
     }
     session = len(names.session) + 1 + len(pairs[names.session])
     usual = sum(len(name) + len(value) + 3 for name, value in pairs.items())

@@ -9,9 +9,9 @@ import stat
 from pathlib import Path
 from typing import Final
 
-from bff.doctor.finding import Finding, fail, ok, warn
-from bff.storage.filesystem import filesystem_type, is_network, passes_away
-from bff.storage.sqlite_file import APPLICATION, SCHEMA
+from bff.admin.doctor.check_result import Finding, fail, ok, warn
+from bff.storage.sqlite.database import APPLICATION, SCHEMA
+from bff.storage.sqlite.filesystem import filesystem_type, is_network, passes_away
 
 LITTLE_SPACE: Final = 64 * 1024 * 1024  # bytes; the journal alone may take as much
 _MAGIC: Final = b"SQLite format 3\0"

@@ -3,11 +3,11 @@
 import asyncio
 from pathlib import Path
 
-from bff.doctor import redis_server, sqlite_database
-from bff.doctor.finding import Finding, fail
+from bff.admin.doctor import redis_server, sqlite_database
+from bff.admin.doctor.check_result import Finding, fail
+from bff.config.settings import Settings
 from bff.errors import ConfigurationError
-from bff.settings import Settings
-from bff.storage.redis_url import parse_redis_url
+from bff.storage.redis.url import parse_redis_url
 
 
 async def examine(settings: Settings) -> list[Finding]:

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from bff.okta.api_error import OktaManagementError
-from bff.okta.desired import Desired
-from bff.okta.difference import Difference, Findings
-from bff.okta.management_api import ManagementApi
+from bff.admin.okta.api_error import OktaManagementError
+from bff.admin.okta.desired import Desired
+from bff.admin.okta.difference import Difference, Findings
+from bff.admin.okta.management_api import ManagementApi
 
 Json: TypeAlias = dict[str, Any]
 _WHERE = "Security > API > Authorization Servers"

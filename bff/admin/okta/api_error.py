@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from bff.errors import BffError
-from bff.log_redaction import escape, redact
+from bff.telemetry.redaction import escape, redact
 
 LONGEST_CAUSE = 300  # characters
 

@@ -1,15 +1,15 @@
 """The app integration as a value: an app as Okta writes it goes in, differences and a changed copy come out.
 
-Pure. Okta's PUT replaces the whole app, so what is not in `bff.okta.app_properties` is carried over as it is.
+Pure. Okta's PUT replaces the whole app, so what is not in `bff.admin.okta.app_properties` is carried over as it is.
 """
 
 import copy
 from collections.abc import Iterator
 from typing import Any, Final, TypeAlias
 
-from bff.okta.app_properties import CLIENT, CREDENTIALS, properties
-from bff.okta.desired import Desired
-from bff.okta.difference import Difference, Findings
+from bff.admin.okta.app_properties import CLIENT, CREDENTIALS, properties
+from bff.admin.okta.desired import Desired
+from bff.admin.okta.difference import Difference, Findings
 
 Json: TypeAlias = dict[str, Any]
 # What we look for before we change an app without asking; people see it in the app's notes for administrators.

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from bff.okta.client_key import IDENTITY
-from bff.okta.desired import Desired
+from bff.admin.okta.client_key import IDENTITY
+from bff.admin.okta.desired import Desired
 
 CLIENT: Final = ("settings", "oauthClient")
 CREDENTIALS: Final = ("credentials", "oauthClient")

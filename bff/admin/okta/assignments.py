@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from typing import Any
 
-from bff.okta.desired import Desired
-from bff.okta.difference import Difference, Findings
-from bff.okta.management_api import ManagementApi
+from bff.admin.okta.desired import Desired
+from bff.admin.okta.difference import Difference, Findings
+from bff.admin.okta.management_api import ManagementApi
 
 _WHERE = "Applications > this app > Assignments"
 

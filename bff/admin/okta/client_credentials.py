@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 import httpx
 
-from bff.log_redaction import escape
+from bff.admin.okta.api_error import OktaManagementError
+from bff.admin.okta.management_api import unreachable
 from bff.oidc.client_auth import client_authentication
-from bff.okta.api_error import OktaManagementError
-from bff.okta.management_api import unreachable
+from bff.telemetry.redaction import escape
 
 TOKEN_PATH = "/oauth2/v1/token"  # only the org server gives tokens for the Management API
 RENEW_EARLY = 60  # seconds

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias, assert_never
 
+from bff.admin.okta.api_error import OktaManagementError
+from bff.admin.okta.desired import Desired
+from bff.admin.okta.management_api import ManagementApi
 from bff.oidc.client_auth import client_authentication
 from bff.oidc.token import Denied, Granted, NoAnswer, Postponed, TokenAnswer
-from bff.okta.api_error import OktaManagementError
-from bff.okta.desired import Desired
-from bff.okta.management_api import ManagementApi
 from bff.provider.client import HttpProvider
 
 MOST: Final = 2

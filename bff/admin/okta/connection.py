@@ -5,13 +5,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from bff.admin.okta import provision
+from bff.admin.okta.client_credentials import ServiceApp
+from bff.admin.okta.desired import Desired, desired
+from bff.admin.okta.management_api import ApiToken, Credentials, ManagementApi, http_client
+from bff.admin.okta.settings import OktaSettings
+from bff.config.settings import Settings
 from bff.errors import ConfigurationError
-from bff.okta import provision
-from bff.okta.client_credentials import ServiceApp
-from bff.okta.desired import Desired, desired
-from bff.okta.management_api import ApiToken, Credentials, ManagementApi, http_client
-from bff.okta.okta_settings import OktaSettings
-from bff.settings import Settings
 
 
 def differences(settings: Settings, okta: OktaSettings) -> provision.Plan:

@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from bff.admin.okta.client_key import public_key
+from bff.admin.okta.settings import OktaSettings
+from bff.config.settings import Settings
 from bff.oidc.client_auth import Method
-from bff.okta.client_key import public_key
-from bff.okta.okta_settings import OktaSettings
-from bff.session.sealing import encode_base64url, new_key
-from bff.settings import Settings
+from bff.session.keyring import encode_base64url, new_key
 
 INITIATE_LOGIN_PATH: Final = "/auth/login"
 FRONTCHANNEL_LOGOUT_PATH: Final = "/auth/frontchannel-logout"

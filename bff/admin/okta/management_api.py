@@ -1,6 +1,6 @@
 """Okta's Management API over HTTP: JSON in and out, pages followed, rate limits waited for, refusals as plain words.
 
-Not the place for what an app should be: that is `bff.okta.app_integration` and its neighbours.
+Not the place for what an app should be: that is `bff.admin.okta.app_integration` and its neighbours.
 """
 
 import re
@@ -16,7 +16,7 @@ from urllib.parse import urlencode, urlsplit
 import httpx
 
 from bff import __version__
-from bff.okta.api_error import OktaManagementError, refusal
+from bff.admin.okta.api_error import OktaManagementError, refusal
 
 TIMEOUT: Final = 30.0  # seconds for one request
 RETRIES: Final = 2  # of a request that met the rate limit

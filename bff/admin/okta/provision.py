@@ -7,13 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from bff.okta import access_policy, app_integration, assignments, client_secrets, trusted_origins
-from bff.okta.api_error import OktaManagementError
-from bff.okta.client_secrets import ClientSecret
-from bff.okta.credentials_file import ClientCredentials, CredentialsFile
-from bff.okta.desired import Desired
-from bff.okta.difference import Difference, Findings
-from bff.okta.management_api import ManagementApi
+from bff.admin.okta import access_policy, app_integration, assignments, client_secrets, trusted_origins
+from bff.admin.okta.api_error import OktaManagementError
+from bff.admin.okta.client_secrets import ClientSecret
+from bff.admin.okta.credentials_file import ClientCredentials, CredentialsFile
+from bff.admin.okta.desired import Desired
+from bff.admin.okta.difference import Difference, Findings
+from bff.admin.okta.management_api import ManagementApi
 
 Json: TypeAlias = dict[str, Any]
 

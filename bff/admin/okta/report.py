@@ -4,11 +4,11 @@ one that `--show-secret` asks for."""
 import json
 from typing import Any
 
-from bff.okta.app_integration import client_id_of, is_marked
-from bff.okta.app_properties import CLIENT, CREDENTIALS
-from bff.okta.credentials_file import CredentialsFile
-from bff.okta.difference import Difference
-from bff.okta.provision import Applied, OrgView, Plan
+from bff.admin.okta.app_integration import client_id_of, is_marked
+from bff.admin.okta.app_properties import CLIENT, CREDENTIALS
+from bff.admin.okta.credentials_file import CredentialsFile
+from bff.admin.okta.difference import Difference
+from bff.admin.okta.provision import Applied, OrgView, Plan
 
 # Of Okta's app, what `show` tells; the rest (links, visibility, templates) is the org's own affair.
 _SHOWN = (

@@ -7,13 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from bff.okta import client_secrets
-from bff.okta.api_error import OktaManagementError
-from bff.okta.app_integration import client_id_of
-from bff.okta.client_secrets import MOST, ClientSecret, Verdict, not_verified
-from bff.okta.credentials_file import ClientCredentials, CredentialsFile
-from bff.okta.desired import Desired
-from bff.okta.management_api import ManagementApi
+from bff.admin.okta import client_secrets
+from bff.admin.okta.api_error import OktaManagementError
+from bff.admin.okta.app_integration import client_id_of
+from bff.admin.okta.client_secrets import MOST, ClientSecret, Verdict, not_verified
+from bff.admin.okta.credentials_file import ClientCredentials, CredentialsFile
+from bff.admin.okta.desired import Desired
+from bff.admin.okta.management_api import ManagementApi
 
 
 @dataclass(frozen=True, slots=True)

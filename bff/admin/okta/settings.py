@@ -4,14 +4,22 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, SecretStr, ValidationError, ValidationInfo
-from pydantic import field_validator as law
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic_core import ErrorDetails
 
-from bff import settings_laws as laws
+from bff.config import validators
+from bff.config.routes import FROZEN
+from bff.config.sources import PREFIX, ConfigurationErrors, Gathered, gather
 from bff.errors import ConfigurationError
-from bff.settings_route import FROZEN
-from bff.settings_sources import PREFIX, ConfigurationErrors, Gathered, gather
 
 TABLE = "okta"
 LISTS = frozenset({"groups", "development_urls", "trusted_origins"})
@@ -24,12 +32,14 @@ def _names(value: Any) -> Any:
 
 
 def _org_url(value: str) -> str:
-    laws.issuer(value)  # also refuses the -admin domain and placeholders
-    return laws.origin(value)
+    validators.issuer(value)  # also refuses the -admin domain and placeholders
+    return validators.origin(value)
 
 
 Origins: TypeAlias = Annotated[
-    tuple[Annotated[str, AfterValidator(laws.origin)], ...], BeforeValidator(laws.words), Field(max_length=50)
+    tuple[Annotated[str, AfterValidator(validators.origin)], ...],
+    BeforeValidator(validators.words),
+    Field(max_length=50),
 ]
 Name: TypeAlias = Annotated[str, Field(min_length=1, max_length=100)]
 
@@ -41,10 +51,10 @@ class OktaSettings(BaseModel):
 
     # --- where, and who is asking
     org_url: Annotated[str, AfterValidator(_org_url)] | None = None
-    service_client_id: Annotated[str, AfterValidator(laws.filled)] | None = None
+    service_client_id: Annotated[str, AfterValidator(validators.filled)] | None = None
     service_key_id: str | None = None
     service_private_key: SecretStr | None = None
-    api_token: Annotated[SecretStr, AfterValidator(laws.client_secret)] | None = None
+    api_token: Annotated[SecretStr, AfterValidator(validators.client_secret)] | None = None
 
     # --- what the app integration is to be
     label: Name | None = None
@@ -54,26 +64,26 @@ class OktaSettings(BaseModel):
     frontchannel_logout: bool = False
     access_policy: bool = True
 
-    @law("service_private_key")
+    @field_validator("service_private_key")
     @classmethod
     def _key_with_client(cls, key: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
         if key is None and info.data.get("service_client_id") is not None:
-            raise laws.wrong(
+            raise validators.wrong(
                 "is missing, and service_client_id is set.", "Set BFF_OKTA_SERVICE_PRIVATE_KEY_FILE to the key's file."
             )
-        return laws.private_key(key) if key else None
+        return validators.private_key(key) if key else None
 
-    @law("api_token")
+    @field_validator("api_token")
     @classmethod
     def _one_way_in(cls, token: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
         if token is not None and info.data.get("service_client_id") is not None:
-            raise laws.wrong("and service_client_id are both set.", "Keep one of the two ways to authenticate.")
+            raise validators.wrong("and service_client_id are both set.", "Keep one of the two ways to authenticate.")
         if token is None and "service_client_id" in info.data and info.data["service_client_id"] is None:
             mend = (
                 "Set BFF_OKTA_API_TOKEN_FILE to a file with a token of Security > API > Tokens, or "
                 "BFF_OKTA_SERVICE_CLIENT_ID and BFF_OKTA_SERVICE_PRIVATE_KEY_FILE of a service app."
             )
-            raise laws.wrong("is missing, and no service app is set.", mend)
+            raise validators.wrong("is missing, and no service app is set.", mend)
         return token
 
 

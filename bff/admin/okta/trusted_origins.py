@@ -5,9 +5,9 @@ A SPA behind the BFF calls the BFF only and needs none: there is one only where 
 
 from typing import Any, Final, TypeAlias
 
-from bff.okta.desired import Desired
-from bff.okta.difference import Difference, Findings
-from bff.okta.management_api import ManagementApi
+from bff.admin.okta.desired import Desired
+from bff.admin.okta.difference import Difference, Findings
+from bff.admin.okta.management_api import ManagementApi
 
 Json: TypeAlias = dict[str, Any]
 SCOPES: Final = ("CORS", "REDIRECT")

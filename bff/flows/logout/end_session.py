@@ -3,15 +3,15 @@
 import asyncio
 import logging
 
-from bff import audit, metrics
-from bff.audit import ENDED_BY, AuditEvent
 from bff.errors import StoreUnavailable
 from bff.flows.background import BackgroundTasks
-from bff.flows.open_streams import OpenStreams
-from bff.flows.revocations import Revocations
-from bff.flows.session_ends import SessionEnds
+from bff.flows.logout.revocations import Revocations
+from bff.flows.logout.session_ends import SessionEnds
+from bff.flows.streams import OpenStreams
 from bff.session.session import EndReason, Session, SessionKey
 from bff.session.store import SessionStore
+from bff.telemetry import audit, metrics
+from bff.telemetry.audit import ENDED_BY, AuditEvent
 
 logger = logging.getLogger(__name__)
 

@@ -5,8 +5,8 @@ from collections.abc import Coroutine, Iterable
 from typing import Any, Final, TypeVar
 
 from bff.flows.background import BackgroundTasks
-from bff.flows.end_session import EndSession
-from bff.flows.tombstones import Kind, Tombstones
+from bff.flows.logout.end_session import EndSession
+from bff.flows.logout.markers import Kind, Tombstones
 from bff.session.session import EndReason, Session
 from bff.session.store import IndexName, SessionStore
 

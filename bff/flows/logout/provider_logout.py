@@ -8,10 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, assert_never
 
-from bff import audit
-from bff.audit import AuditEvent
 from bff.errors import ProviderUnavailable, RevocationRefused, SignOutImpossible, UserUnknown
-from bff.flows.end_sessions import EndSessions
+from bff.flows.logout.end_sessions import EndSessions
 from bff.oidc.global_token_revocation import (
     SKEW,
     EmailSubject,
@@ -26,6 +24,8 @@ from bff.oidc.logout import LogoutKeyUnknown, LogoutToken, judge_front_channel, 
 from bff.oidc.provider import OpenIDProvider
 from bff.session.session import EndReason, Session
 from bff.session.store import SessionStore
+from bff.telemetry import audit
+from bff.telemetry.audit import AuditEvent
 
 REMEMBERED: Final = 86400.0  # seconds that a used token is remembered
 

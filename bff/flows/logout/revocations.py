@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from bff import metrics
 from bff.errors import StoreUnavailable
 from bff.flows.background import BackgroundTasks
 from bff.oidc.provider import OpenIDProvider
@@ -20,6 +19,7 @@ from bff.oidc.token import NotRevoked, Revoked, TokenResponse, TokenTypeHint
 from bff.session.revocation import ATTEMPTS_LIMIT, KEPT_FOR, Revocation, back_off
 from bff.session.session import Session
 from bff.session.store import SessionStore
+from bff.telemetry import metrics
 
 logger = logging.getLogger(__name__)
 

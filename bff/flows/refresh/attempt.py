@@ -9,12 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import assert_never
 
-from bff import audit, metrics, tracing
-from bff.audit import AuditEvent
 from bff.errors import ProviderUnavailable, StoreUnavailable
-from bff.flows.end_session import EndSession
 from bff.flows.id_tokens import IdTokens, SameUser, Unverified, WrongUser
-from bff.flows.token_calls import TokenCalls
+from bff.flows.logout.end_session import EndSession
+from bff.flows.refresh.provider_limits import TokenCalls
 from bff.oidc.error_codes import TOKEN_ENDPOINT
 from bff.oidc.provider import OpenIDProvider
 from bff.oidc.token import Denied, Granted, NoAnswer, Postponed, TokenAnswer
@@ -31,6 +29,8 @@ from bff.session.rotation import (
 from bff.session.session import EndReason, Session, SessionKey, User
 from bff.session.store import SessionStore
 from bff.session.timing import RefreshPolicy, end_of_session, may_send
+from bff.telemetry import audit, metrics, tracing
+from bff.telemetry.audit import AuditEvent
 
 logger = logging.getLogger(__name__)
 

@@ -9,14 +9,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import assert_never
 
-from bff import metrics
 from bff.errors import ProviderUnavailable, SignInRequired, StoreUnavailable
 from bff.flows.background import BackgroundTasks
-from bff.flows.end_session import EndSession
-from bff.flows.record_watch import RecordWatch
-from bff.flows.refresh_ahead import RefreshAhead
-from bff.flows.refresh_attempt import RefreshAttempts
-from bff.flows.session_ends import EndWatch
+from bff.flows.logout.end_session import EndSession
+from bff.flows.logout.session_ends import EndWatch
+from bff.flows.refresh.attempt import RefreshAttempts
+from bff.flows.refresh.early import RefreshAhead
+from bff.flows.refresh.wait_for_peer import RecordWatch
 from bff.session.rotation import (
     AwaitRefresh,
     Renewed,
@@ -30,6 +29,7 @@ from bff.session.rotation import (
 from bff.session.session import EndReason, Session, SessionKey
 from bff.session.store import Reading, SessionStore
 from bff.session.timing import RefreshPolicy, inside_grace, token_fingerprint
+from bff.telemetry import metrics
 
 logger = logging.getLogger(__name__)
 

@@ -4,7 +4,7 @@ Written against uvicorn 0.54 (`HttpToolsProtocol`, `RequestResponseCycle`, `WebS
 uvicorn feeds every byte to the parser and lets it decide where a request ends. Then the body of a request with
 `Upgrade: <anything but websocket>` is parsed as the next request; heads and trailers have no bound; trailers become
 headers; requests are parsed before the one in front of them is answered. Here the parser gets one whole head at a time
-and nothing else, and `bff.endpoints.request_framing` decides what follows it.
+and nothing else, and `bff.server.request_framing` decides what follows it.
 
 Replaced: `data_received`, the parser's callbacks, `send_400_response`. Relied on: the fields that `__init__` and
 `on_message_begin` set, `connection_made`, `connection_lost`, `_start_asgi_task`, `on_response_complete`, `shutdown`,
@@ -21,16 +21,13 @@ import httptools
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from bff.endpoints import request_framing
-from bff.endpoints.answers import tell_error
-from bff.endpoints.request_framing import Body, LengthBody, Upgrade
-from bff.endpoints.response_cycle import Flow, ResponseCycle, hang_up, refusal
+from bff.asgi.extensions import HANG_UP, HEADERS_FINAL
+from bff.asgi.write_batching import outbox
 from bff.errors import BffError, InvalidRequest
-from bff.proxy.hang_up import HANG_UP
-from bff.proxy.outbox import outbox
-
-# In the scope of a request whose headers are what came before the body, and nothing else.
-HEADERS_FINAL: Final = "bff.headers_final"
+from bff.server import request_framing
+from bff.server.request_framing import Body, LengthBody, Upgrade
+from bff.server.uvicorn_0_54.response_writer import Flow, ResponseCycle, hang_up, refusal
+from bff.web.responses import tell_error
 
 # Seconds that a client may take to send the head of a request. uvicorn waits for ever, and a thousand clients that send
 # a byte now and then would hold a thousand sockets.

@@ -17,11 +17,11 @@ from uvicorn._types import ASGISendEvent
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
-from bff import tracing
-from bff.endpoints.problem_details import problem_response
+from bff.asgi.extensions import BODY_FOLLOWS
+from bff.asgi.write_batching import Outbox
 from bff.errors import BffError
-from bff.proxy.hang_up import BODY_FOLLOWS
-from bff.proxy.outbox import Outbox
+from bff.telemetry import tracing
+from bff.web.problem_details import problem_response
 
 # What no name and no value may hold (RFC 9110 section 5): a line break would begin a header, or an answer, of its own.
 _NOT_IN_NAMES: Final = bytes(range(0x21)) + b'"(),/:;<=>?@[\\]{}' + bytes(range(0x7F, 0x100))
@@ -198,7 +198,7 @@ class ResponseCycle(RequestResponseCycle):
 
 
 def hang_up(weakly: "ref[ResponseCycle]", at_once: bool) -> None:
-    """Ends the connection of a request that is not over yet; see `bff.proxy.hang_up`."""
+    """Ends the connection of a request that is not over yet; see `bff.asgi.extensions`."""
     cycle = weakly()
     if cycle is None:
         return  # the request is over

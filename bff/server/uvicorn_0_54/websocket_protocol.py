@@ -15,13 +15,13 @@ from websockets.http11 import Request
 from websockets.protocol import State
 from websockets.server import ServerProtocol
 
-from bff.endpoints.answers import tell_error
-from bff.endpoints.response_cycle import refusal
+from bff.asgi.extensions import HANG_UP, LIMIT_MESSAGES
 from bff.errors import InvalidRequest
-from bff.proxy.close_codes import after_cut
-from bff.proxy.hang_up import HANG_UP, LIMIT_MESSAGES
 from bff.proxy.websocket_bounds import BoundedProtocol
+from bff.proxy.websocket_close import after_cut
+from bff.server.uvicorn_0_54.response_writer import refusal
 from bff.session.stream_end import ServerStopping
+from bff.web.responses import tell_error
 
 _EARLY_BYTES: Final = 65536  # from a client that does not wait for the answer to its handshake
 # Of a client whose frames were refused, and that still sends: it is to read the close frame before the connection ends.
@@ -35,7 +35,8 @@ class _Frames(BoundedProtocol, ServerProtocol):
 class WebSocketProtocol(WebSocketsSansIOProtocol):
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
-        # Its own lines name path and query of each handshake; `bff.logs` keeps what is below a warning away.
+        # Its own lines name path and query of each handshake; `bff.telemetry.logging` keeps what is below a warning
+        # away.
         self.logger = logging.getLogger("uvicorn.websocket")
         self.conn: _Frames = _Frames(max_size=self.config.ws_max_size, logger=self.logger)  # nothing is compressed
         self._discarded = 0

@@ -26,11 +26,11 @@ from redis.exceptions import (
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from bff import metrics
 from bff.errors import StoreUnavailable
-from bff.storage.circuit_breaker import CircuitBreaker
-from bff.storage.redis_scripts import Script
-from bff.storage.redis_servers import CONNECTIONS, Command, Servers, exchange
+from bff.storage.redis.circuit_breaker import CircuitBreaker
+from bff.storage.redis.scripts import Script
+from bff.storage.redis.topology import CONNECTIONS, Command, Servers, exchange
+from bff.telemetry import metrics
 
 OPERATION_WITHIN: Final = 2.0  # seconds, all attempts together
 ACKNOWLEDGED_WITHIN: Final = 500  # ms that WAIT waits for replicas

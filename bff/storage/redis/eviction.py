@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from typing import Any, Final
 
-from bff.storage.redis_servers import Command
+from bff.storage.redis.topology import Command
 
 NEVER: Final = "noeviction"
 QUESTIONS: Final[tuple[Command, ...]] = (("INFO", "memory"), ("CONFIG", "GET", "maxmemory-policy"))

@@ -3,10 +3,10 @@
 from secrets import token_urlsafe
 from typing import Final
 
-from bff.session.sealing import KeyRing
+from bff.session.keyring import KeyRing
 from bff.storage import index, one_time_value
-from bff.storage import redis_scripts as scripts
-from bff.storage.redis_link import Call
+from bff.storage.redis import scripts
+from bff.storage.redis.client import Call
 
 TAKEN_KEPT: Final = 30_000  # ms in which a taker whose answer was lost may ask again
 

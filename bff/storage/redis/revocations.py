@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from bff.errors import StoreUnavailable
+from bff.session.keyring import KeyRing
 from bff.session.revocation import LONGEST_WAIT, WAITING_LIMIT, Revocation
-from bff.session.sealing import KeyRing
-from bff.storage import redis_scripts as scripts
-from bff.storage.redis_link import Call, RedisLink
+from bff.storage.redis import scripts
+from bff.storage.redis.client import Call, RedisLink
 from bff.storage.revocation_record import RevocationRecords
 
 

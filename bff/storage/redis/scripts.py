@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Final
 
-from bff.storage.redis_servers import Command
+from bff.storage.redis.topology import Command
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,7 @@ class Script:
 
 
 def _script(name: str) -> Script:
-    source = (files("bff.storage") / "lua" / f"{name}.lua").read_bytes()
+    source = (files("bff.storage.redis") / "lua" / f"{name}.lua").read_bytes()
     return Script(source, hashlib.sha1(source, usedforsecurity=False).hexdigest())
 
 

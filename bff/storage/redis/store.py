@@ -16,18 +16,18 @@ from typing import Any, Final, TypeVar
 from redis.exceptions import ResponseError
 
 from bff.errors import StoreUnavailable
+from bff.session.keyring import KeyRing
 from bff.session.revocation import RevocationQueue
-from bff.session.sealing import KeyRing
 from bff.session.session import EndReason, Session, SessionKey
 from bff.session.store import IndexName, Reading, Replaced
-from bff.storage import codec, index, redis_eviction
-from bff.storage import redis_scripts as scripts
+from bff.storage import codec, index
 from bff.storage.decoded_records import DecodedRecords
-from bff.storage.redis_link import Call, RedisLink, refused
-from bff.storage.redis_one_time_value import OneTimeValues
-from bff.storage.redis_revocations import RedisRevocations
-from bff.storage.redis_servers import servers_of
-from bff.storage.redis_url import parse_redis_url
+from bff.storage.redis import eviction, scripts
+from bff.storage.redis.client import Call, RedisLink, refused
+from bff.storage.redis.one_time_value import OneTimeValues
+from bff.storage.redis.revocations import RedisRevocations
+from bff.storage.redis.topology import servers_of
+from bff.storage.redis.url import parse_redis_url
 
 KEPT_AFTER_END: Final = 86_400.0  # seconds a record and its end marker stay, to tell why a session ended
 GRAVE_KEPT: Final = 30_000  # ms in which a write that takes something away may be repeated
@@ -202,7 +202,7 @@ class RedisStore:
                 return
 
     async def eviction_policy(self) -> str | None:
-        return redis_eviction.policy_of(await self._link.ask_each(redis_eviction.QUESTIONS))
+        return eviction.policy_of(await self._link.ask_each(eviction.QUESTIONS))
 
     async def close(self) -> None:
         await self._link.close()

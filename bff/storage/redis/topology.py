@@ -1,6 +1,6 @@
 """Which Redis server keeps a key, and the connections to it: one server, a Sentinel service, or a Cluster.
 
-redis-py makes the connections and speaks the protocol. It never retries here: `redis_link` does, and knows what may be
+redis-py makes the connections and speaks the protocol. It never retries here: `client.py` does, and knows what may be
 repeated. The Cluster's map is our own, because a write and its WAIT need one connection.
 """
 
@@ -15,11 +15,11 @@ from redis.backoff import NoBackoff
 from redis.crc import key_slot
 from redis.exceptions import AskError, ClusterDownError, ReadOnlyError, RedisError, ResponseError
 
-from bff.storage.redis_url import RedisTarget
+from bff.storage.redis.url import RedisTarget
 
 CONNECT_WITHIN: Final = 1.0  # seconds
 ANSWER_WITHIN: Final = 1.0  # seconds for one reply: a second attempt still fits into an operation
-CONNECTIONS: Final = 64  # to one server; `redis_link` never asks for more
+CONNECTIONS: Final = 64  # to one server; `client.py` never asks for more
 
 Command: TypeAlias = tuple[str | bytes | int | float, ...]
 Address: TypeAlias = tuple[str, int]

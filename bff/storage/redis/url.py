@@ -90,4 +90,4 @@ def _address(host: str, port: int) -> tuple[str, int]:
 
 
 def _refuse(problem: str) -> NoReturn:
-    raise ConfigurationError("BFF_STORE", problem, "See bff/storage/redis_url.py for the forms.")
+    raise ConfigurationError("BFF_STORE", problem, "See bff/storage/redis/url.py for the forms.")

@@ -1,4 +1,4 @@
-"""The database file: its rights, its pragmas, its schema. Opened here, read and written in `sqlite.py`."""
+"""The database file: its rights, its pragmas, its schema. Opened here, read and written in `store.py`."""
 
 import os
 import sqlite3
@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Final
 
 from bff.errors import ConfigurationError
-from bff.storage.filesystem import network_filesystem
-from bff.storage.group_commit import unavailable
+from bff.storage.sqlite.filesystem import network_filesystem
+from bff.storage.sqlite.group_commit import unavailable
 
 # `user_version` of schema.sql. Within one number tables are only ever added: an older version finds all of its own.
 SCHEMA: Final = 1
@@ -81,6 +81,6 @@ def _create_schema(connection: sqlite3.Connection) -> None:
         raise _misconfigured("the file is another program's database.", "Name another file.")
     if not fresh and version != SCHEMA:
         raise _misconfigured(f"the database has schema {version}, this version knows {SCHEMA}.", "Use another file.")
-    for statement in (files("bff.storage") / "schema.sql").read_text().split(";\n"):
+    for statement in (files("bff.storage.sqlite") / "schema.sql").read_text().split(";\n"):
         connection.execute(statement)  # each one only if its table is not there yet
     connection.execute("COMMIT")

@@ -13,8 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
-from bff import metrics
 from bff.errors import StoreUnavailable
+from bff.telemetry import metrics
 
 ANSWER_WITHIN: Final = 5.0  # seconds; more than the 2 s a lock is waited for, less than any refresh lease
 BATCH: Final = 128  # operations per COMMIT; more would make the first one wait for the last

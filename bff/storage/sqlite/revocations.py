@@ -4,10 +4,10 @@ import sqlite3
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
+from bff.session.keyring import KeyRing
 from bff.session.revocation import LONGEST_WAIT, WAITING_LIMIT, Revocation
-from bff.session.sealing import KeyRing
-from bff.storage.group_commit import GroupCommit
 from bff.storage.revocation_record import RevocationRecords
+from bff.storage.sqlite.group_commit import GroupCommit
 
 Read = Callable[[str, tuple[Any, ...]], Awaitable[list[Any]]]
 

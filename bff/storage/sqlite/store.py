@@ -11,18 +11,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from bff import metrics
 from bff.errors import StoreUnavailable
+from bff.session.keyring import KeyRing
 from bff.session.revocation import RevocationQueue
-from bff.session.sealing import KeyRing
 from bff.session.session import EndReason, Session, SessionKey
 from bff.session.store import IndexName, Reading, Replaced
 from bff.storage import codec, index, one_time_value
 from bff.storage.decoded_records import DecodedRecords
-from bff.storage.group_commit import GroupCommit, unavailable
-from bff.storage.host_clock import host_now
-from bff.storage.sqlite_file import BUSY_TIMEOUT, connect, prepare
-from bff.storage.sqlite_revocations import SqliteRevocations
+from bff.storage.sqlite.database import BUSY_TIMEOUT, connect, prepare
+from bff.storage.sqlite.group_commit import GroupCommit, unavailable
+from bff.storage.sqlite.host_clock import host_now
+from bff.storage.sqlite.revocations import SqliteRevocations
+from bff.telemetry import metrics
 
 KEPT_AFTER_END: Final = 86_400.0  # seconds a record and its end marker stay, to tell why a session ended
 PURGE_STEP: Final = 500  # records per transaction: a big purge must not hold up a sign-in

@@ -12,12 +12,6 @@ from urllib.parse import quote
 
 from fastapi import APIRouter, Request, Response
 
-from bff.endpoints.answers import error_answer, see_other
-from bff.endpoints.client_hint import client_hint, coarse_network
-from bff.endpoints.cookies import Cookie, CookieNames, Header, read_cookies, slot_suffix
-from bff.endpoints.current_session import browser_hash, hash_of_browser, new_browser_cookie, seal_session_cookie
-from bff.endpoints.landing import LANDING
-from bff.endpoints.login import SignInStart, read_form, require_navigation, require_our_provider
 from bff.errors import (
     BffError,
     InvalidRequest,
@@ -26,16 +20,10 @@ from bff.errors import (
     SignInStateInvalid,
     StoreUnavailable,
 )
-from bff.flows.authorization_code import (
-    AlreadyUsed,
-    AuthorizationCodeFlow,
-    Client,
-    NotSignedIn,
-    SignedIn,
-    SignedOutMeanwhile,
-)
+from bff.flows.sign_in import AlreadyUsed, AuthorizationCodeFlow, Client, NotSignedIn, SignedIn, SignedOutMeanwhile
 from bff.oidc.authorization import AuthorizationError, Bare, Code, Malformed, read_authorization_response
 from bff.proxy.client_address import TrustedProxies
+from bff.session.keyring import KeyRing
 from bff.session.login_transaction import (
     LoginTransaction,
     StateExpired,
@@ -46,9 +34,14 @@ from bff.session.login_transaction import (
     slot_of,
     with_intent,
 )
-from bff.session.sealing import KeyRing
 from bff.session.sign_in_intent import SignInIntent
 from bff.session.store import SessionStore
+from bff.web.auth.client_hint import client_hint, coarse_network
+from bff.web.auth.landing import LANDING
+from bff.web.auth.login import SignInStart, read_form, require_navigation, require_our_provider
+from bff.web.cookies import Cookie, CookieNames, Header, read_cookies, slot_suffix
+from bff.web.responses import error_answer, see_other
+from bff.web.session_cookie import browser_hash, hash_of_browser, new_browser_cookie, seal_session_cookie
 
 logger = logging.getLogger(__name__)
 

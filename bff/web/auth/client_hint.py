@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from ipaddress import ip_address, ip_network
 from typing import Final
 
-from bff.endpoints.cookies import Header
+from bff.web.cookies import Header
 
 # The first word that a User-Agent holds decides: the later ones stand in the earlier ones' texts too.
 _BROWSERS: Final = (

@@ -25,22 +25,22 @@ from urllib.parse import quote
 
 from starlette.types import Receive, Scope, Send
 
-from bff import audit, metrics, tracing
-from bff.endpoints.answers import PRIVATE, tell_error
-from bff.endpoints.api import is_background
-from bff.endpoints.cookies import CookieNames, Header
-from bff.endpoints.csrf import judge_csrf
-from bff.endpoints.current_session import Anonymous, KeyRemoved, OpenedCookies, Refused, SignedIn
-from bff.endpoints.guard import judge_path
-from bff.endpoints.landing import LANDING
-from bff.endpoints.problem_details import error_response
-from bff.endpoints.same_site_step import came_from_outside
 from bff.errors import AllowedByNow, BffError, CsrfRequired, InvalidRequest, RouteNotFound, SignInRequired
-from bff.flows.refresh_token import RefreshTokenFlow
+from bff.flows.refresh.single_flight import RefreshTokenFlow
 from bff.proxy.client_address import TrustedProxies
+from bff.session.keyring import KeyRing
 from bff.session.return_to import safe_return_to
-from bff.session.sealing import KeyRing
 from bff.session.session import EndReason, Session
+from bff.telemetry import audit, metrics, tracing
+from bff.web.api import is_background
+from bff.web.auth.landing import LANDING
+from bff.web.auth.same_site_step import came_from_outside
+from bff.web.cookies import CookieNames, Header
+from bff.web.csrf import judge_csrf
+from bff.web.middleware.request_guard import judge_path
+from bff.web.problem_details import error_response
+from bff.web.responses import PRIVATE, tell_error
+from bff.web.session_cookie import Anonymous, KeyRemoved, OpenedCookies, Refused, SignedIn
 
 logger = logging.getLogger(__name__)
 

@@ -11,10 +11,10 @@ from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Request, Response
 
-from bff.endpoints.login import LoginRules, require_navigation
-from bff.endpoints.request_body import parse_fields
-from bff.endpoints.same_site_step import same_site_step
 from bff.session.return_to import safe_return_to
+from bff.web.auth.login import LoginRules, require_navigation
+from bff.web.auth.same_site_step import same_site_step
+from bff.web.request_body import parse_fields
 
 LANDING: Final = "/auth/landing"
 

@@ -11,19 +11,6 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from fastapi import APIRouter, Request, Response
 
-from bff import metrics
-from bff.endpoints.answers import error_answer, see_other
-from bff.endpoints.cookies import CookieNames, Header, login_cookies, slot_suffix
-from bff.endpoints.current_session import (
-    browser_hash,
-    hash_of_browser,
-    new_browser_cookie,
-)
-from bff.endpoints.login_hint import open_login_hint, seal_login_hint
-from bff.endpoints.request_body import read_body
-from bff.endpoints.same_site_step import came_from_outside
-from bff.endpoints.sign_in_attempts import SignInAttempts
-from bff.endpoints.sign_in_options import PARAMETERS, options_from
 from bff.errors import (
     InvalidRequest,
     NavigationRequired,
@@ -34,6 +21,7 @@ from bff.errors import (
 )
 from bff.flows.authorization_request import AuthorizationRequests
 from bff.oidc.authorization import PLAIN, SignInOptions
+from bff.session.keyring import KeyRing
 from bff.session.login_transaction import (
     SLOTS,
     LoginTransaction,
@@ -41,8 +29,16 @@ from bff.session.login_transaction import (
     seal_transaction,
 )
 from bff.session.return_to import safe_return_to
-from bff.session.sealing import KeyRing
 from bff.session.sign_in_intent import SignInIntent, fits_into_state
+from bff.telemetry import metrics
+from bff.web.auth.login_hint import open_login_hint, seal_login_hint
+from bff.web.auth.loop_guard import SignInAttempts
+from bff.web.auth.same_site_step import came_from_outside
+from bff.web.auth.sign_in_options import PARAMETERS, options_from
+from bff.web.cookies import CookieNames, Header, login_cookies, slot_suffix
+from bff.web.request_body import read_body
+from bff.web.responses import error_answer, see_other
+from bff.web.session_cookie import browser_hash, hash_of_browser, new_browser_cookie
 
 logger = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ proxy on the way; so it travels sealed, and what was written down opens for a mi
 import struct
 from typing import Final
 
-from bff.session.sealing import KeyRing, Opened
+from bff.session.keyring import KeyRing, Opened
 
 PURPOSE: Final = "login-hint"
 LIFETIME: Final = 60  # seconds

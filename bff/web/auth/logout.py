@@ -9,17 +9,17 @@ from typing import Any, Final
 
 from fastapi import APIRouter, Request, Response
 
-from bff.endpoints.answers import json_answer, see_other
-from bff.endpoints.cookies import Cookie, CookieNames, Header, read_cookies
-from bff.endpoints.csrf import judge_csrf, require_json
-from bff.endpoints.current_session import SignedIn, read_session_id
-from bff.endpoints.login import require_navigation
-from bff.endpoints.request_body import parse_fields, read_json
 from bff.errors import InvalidRequest
-from bff.flows.end_session import EndSession
-from bff.flows.provider_sign_out import GOOD_FOR, ProviderSignOut, SignOutTicket
-from bff.session.sealing import KeyRing, Opened
+from bff.flows.logout.end_session import EndSession
+from bff.flows.logout.provider_sign_out import GOOD_FOR, ProviderSignOut, SignOutTicket
+from bff.session.keyring import KeyRing, Opened
 from bff.session.session import EndReason
+from bff.web.auth.login import require_navigation
+from bff.web.cookies import Cookie, CookieNames, Header, read_cookies
+from bff.web.csrf import judge_csrf, require_json
+from bff.web.request_body import parse_fields, read_json
+from bff.web.responses import json_answer, see_other
+from bff.web.session_cookie import SignedIn, read_session_id
 
 AT_PROVIDER: Final = "/auth/logout/provider"
 PURPOSE: Final = "sign-out-cookie"

@@ -14,8 +14,8 @@ import struct
 from collections.abc import Sequence
 from typing import Final
 
-from bff.endpoints.cookies import Cookie, CookieNames, Header, read_cookies
-from bff.session.sealing import KeyRing, Opened
+from bff.session.keyring import KeyRing, Opened
+from bff.web.cookies import Cookie, CookieNames, Header, read_cookies
 
 PURPOSE: Final = "sign-in-attempts-2"
 LIMIT: Final = 10  # sign-ins begun, of each kind

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 from fastapi import APIRouter, Request, Response
 
-from bff.endpoints.answers import PRIVATE, answer
-from bff.endpoints.request_body import media_type, parse_fields, read_body, read_form_fields
 from bff.errors import InvalidRequest, RevocationRefused, UnsupportedMediaType
-from bff.flows.logout_tokens import LogoutTokens
+from bff.flows.logout.provider_logout import LogoutTokens
 from bff.oidc.global_token_revocation import MAX_BODY_BYTES, read_subject
 from bff.oidc.jws import MAX_COMPACT_LENGTH
+from bff.web.request_body import media_type, parse_fields, read_body, read_form_fields
+from bff.web.responses import PRIVATE, answer
 
 FORM_LIMIT = MAX_COMPACT_LENGTH + 1024  # bytes
 FRONT_CHANNEL_LIMIT = 4096  # bytes

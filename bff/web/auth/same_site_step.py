@@ -6,8 +6,8 @@ from typing import Final
 
 from fastapi import Response
 
-from bff.endpoints.answers import answer
-from bff.endpoints.cookies import Header
+from bff.web.cookies import Header
+from bff.web.responses import answer
 
 # Without a script: it works where none may run, and nothing else may be loaded. The link is for who sees the page.
 _PAGE: Final = """<!doctype html>

@@ -9,11 +9,18 @@ from dataclasses import dataclass, field
 
 from fastapi import APIRouter, Request, Response
 
-from bff import metrics
-from bff.endpoints.answers import json_answer
-from bff.endpoints.cookies import CookieNames, Header
-from bff.endpoints.csrf import judge_csrf
-from bff.endpoints.current_session import (
+from bff.errors import InvalidRequest, SignInRequired
+from bff.flows.logout.end_session import EndSession
+from bff.flows.refresh.single_flight import RefreshTokenFlow
+from bff.session.keyring import KeyRing
+from bff.session.session import EndReason, Session, SessionId
+from bff.session.store import Reading, SessionStore
+from bff.session.timing import RefreshPolicy, limit_reached
+from bff.telemetry import metrics
+from bff.web.cookies import CookieNames, Header
+from bff.web.csrf import judge_csrf
+from bff.web.responses import json_answer
+from bff.web.session_cookie import (
     Anonymous,
     KeyRemoved,
     Refused,
@@ -23,13 +30,6 @@ from bff.endpoints.current_session import (
     require_session_id,
     seal_session_cookie,
 )
-from bff.errors import InvalidRequest, SignInRequired
-from bff.flows.end_session import EndSession
-from bff.flows.refresh_token import RefreshTokenFlow
-from bff.session.sealing import KeyRing
-from bff.session.session import EndReason, Session, SessionId
-from bff.session.store import Reading, SessionStore
-from bff.session.timing import RefreshPolicy, limit_reached
 
 logger = logging.getLogger(__name__)
 

@@ -6,18 +6,18 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from bff.endpoints.answers import json_answer
-from bff.endpoints.cookies import CookieNames
-from bff.endpoints.csrf import judge_csrf, require_json
-from bff.endpoints.current_session import require_session_id
-from bff.endpoints.request_body import read_json
 from bff.errors import InvalidRequest, SignInRequired
-from bff.flows.end_sessions import EndSessions
-from bff.flows.refresh_token import RefreshTokenFlow
-from bff.session.sealing import KeyRing
+from bff.flows.logout.end_sessions import EndSessions
+from bff.flows.refresh.single_flight import RefreshTokenFlow
+from bff.session.keyring import KeyRing
 from bff.session.session import EndReason, Session, SessionKey
 from bff.session.store import Reading, SessionStore
 from bff.session.timing import RefreshPolicy, limit_reached
+from bff.web.cookies import CookieNames
+from bff.web.csrf import judge_csrf, require_json
+from bff.web.request_body import read_json
+from bff.web.responses import json_answer
+from bff.web.session_cookie import require_session_id
 
 SHOWN = 100  # sessions of one person; more are no list for people
 

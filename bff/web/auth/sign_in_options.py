@@ -3,9 +3,9 @@
 from collections.abc import Collection, Mapping
 from typing import Final
 
-from bff.endpoints.login_hint import LIMIT as HINT_LIMIT
 from bff.errors import InvalidRequest
 from bff.oidc.authorization import SignInOptions
+from bff.web.auth.login_hint import LIMIT as HINT_LIMIT
 
 PARAMETERS: Final = frozenset({"prompt", "max_age", "acr_values", "login_hint", "idp"})
 MAX_AGE_DIGITS: Final = 9

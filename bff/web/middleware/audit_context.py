@@ -5,8 +5,8 @@ from functools import partial
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from bff import audit
 from bff.proxy.client_address import TrustedProxies
+from bff.telemetry import audit
 
 
 class Audited:

@@ -11,9 +11,9 @@ from typing import Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from bff.endpoints.cookies import Header
 from bff.errors import InvalidRequest
-from bff.proxy.upstream import RouteTable
+from bff.proxy.routes import RouteTable
+from bff.web.cookies import Header
 
 PREFLIGHT_KEPT: Final = 600  # seconds; Chromium keeps none longer than two hours
 REQUESTED_LIMIT: Final = 1024  # bytes of Access-Control-Request-Headers

@@ -8,9 +8,9 @@ from collections.abc import Awaitable, Callable
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from bff import metrics
 from bff.proxy.exchange import GiveUp
 from bff.session.stream_end import ServerStopping
+from bff.telemetry import metrics
 
 
 class EndlessStreams:

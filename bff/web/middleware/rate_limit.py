@@ -24,15 +24,15 @@ from urllib.parse import parse_qs
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from bff import metrics
-from bff.endpoints.answers import error_answer
-from bff.endpoints.cookies import CookieNames
-from bff.endpoints.current_session import SignedIn, read_session_id
-from bff.endpoints.rate_limit import RateForAll, RatePerClient
 from bff.errors import RateLimited
 from bff.proxy.client_address import TrustedProxies
+from bff.session.keyring import KeyRing
 from bff.session.return_to import safe_return_to
-from bff.session.sealing import KeyRing
+from bff.telemetry import metrics
+from bff.web.cookies import CookieNames
+from bff.web.middleware.gcra import RateForAll, RatePerClient
+from bff.web.responses import error_answer
+from bff.web.session_cookie import SignedIn, read_session_id
 
 Door: TypeAlias = Literal["sign_in", "callback", "sign_out", "provider", "front_channel"]
 

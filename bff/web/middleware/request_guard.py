@@ -5,7 +5,7 @@ those for headers: `HttpProtocol` keeps them apart; under a server that does not
 
 One documented choice: a path carries no encoded dot, slash, backslash, control character or semicolon-parameter trick
 at all, however often it is encoded. Where one program decodes before it splits and the next one after, such a path is
-two paths. Which other spellings are two paths depends on the routes: `bff.proxy.upstream.RouteTable.match`.
+two paths. Which other spellings are two paths depends on the routes: `bff.proxy.routes.RouteTable.match`.
 """
 
 import re
@@ -14,13 +14,13 @@ from typing import Final, TypeAlias
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from bff import tracing
-from bff.endpoints.answers import tell_error
-from bff.endpoints.cookies import CookieNames, Header
-from bff.endpoints.http_protocol import HEADERS_FINAL
-from bff.endpoints.problem_details import error_response, problem_response
+from bff.asgi.extensions import HEADERS_FINAL
 from bff.errors import BffError, HeadersTooLarge, InvalidRequest, LengthRequired, MethodNotAllowed, TargetTooLong
 from bff.proxy.path_normalization import fully_decoded
+from bff.telemetry import tracing
+from bff.web.cookies import CookieNames, Header
+from bff.web.problem_details import error_response, problem_response
+from bff.web.responses import tell_error
 
 TARGET_LIMIT: Final = 8192  # bytes of path and query
 HEADERS_LIMIT: Final = 32768  # bytes of all names and values

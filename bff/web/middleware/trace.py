@@ -10,8 +10,8 @@ from typing import Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from bff import tracing
 from bff.proxy.client_address import TrustedProxies
+from bff.telemetry import tracing
 
 # Anything else that a client calls a method is no name for a span.
 METHODS: Final[Collection[str]] = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})

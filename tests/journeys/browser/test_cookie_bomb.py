@@ -15,8 +15,8 @@ import pytest
 from playwright.async_api import Browser
 from starlette.types import Receive, Scope, Send
 
-from bff.endpoints.cookies import ALL_COOKIES_BYTES
 from bff.session.login_transaction import SLOTS
+from bff.web.cookies import ALL_COOKIES_BYTES
 from demo.simulator.people import PASSWORD
 from tests.journeys.browser.firefox import firefox
 from tests.journeys.browser.person import PATIENCE

@@ -1,4 +1,4 @@
-"""What a replica does, step by step, as `bff.flows.refresh_attempt` does it: read, reserve, send, judge, write."""
+"""What a replica does, step by step, as `bff.flows.refresh.attempt` does it: read, reserve, send, judge, write."""
 
 from collections.abc import Iterator
 from math import ceil

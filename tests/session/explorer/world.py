@@ -19,7 +19,7 @@ NAMES = "ABC"
 
 
 class Does(StrEnum):
-    """Where a replica stands in `bff.flows.refresh_attempt`."""
+    """Where a replica stands in `bff.flows.refresh.attempt`."""
 
     IDLE = "idle"
     ASK = "reads the record again"
