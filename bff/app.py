@@ -36,7 +36,7 @@ from bff.proxy.websocket import WebSocketProxy
 from bff.session.keyring import KeyRing
 from bff.storage.open import open_store
 from bff.telemetry import audit
-from bff.web import page_style
+from bff.web import error_page
 from bff.web.api import ApiEndpoint
 from bff.web.auth.callback import Callback, callback_router
 from bff.web.auth.forward_auth import VERIFY, ForwardAuth
@@ -49,12 +49,11 @@ from bff.web.auth.sessions import SessionsEndpoint, sessions_router
 from bff.web.cookies import CookieNames
 from bff.web.dispatch import Doors, own_endpoints, serve_spa
 from bff.web.health import ManagementApp
-from bff.web.middleware.audit_context import Audited
 from bff.web.middleware.cors import CrossOrigin
 from bff.web.middleware.draining import Draining, EndlessStreams
 from bff.web.middleware.rate_limit import SignInLimits
 from bff.web.middleware.request_guard import Guard
-from bff.web.middleware.trace import Traced
+from bff.web.middleware.trace import Audited, Traced
 from bff.web.upstream_credentials import SessionAccess
 
 logger = logging.getLogger(__name__)
@@ -72,7 +71,7 @@ class Application:
         self._reload = None if sources is None else SettingsReload(settings, sources, self._take_over)
         self._settings, self._clock = settings, clock
         audit.show_subjects(settings.audit_subject)
-        page_style.wear(from_settings.page_style(settings))
+        error_page.wear(from_settings.page_style(settings))
         self._tasks = BackgroundTasks()
         self._ring = KeyRing.from_keys(settings.session_key_ring)
         own_clock = {"clock": clock} if clock is not time.time and settings.store.startswith("sqlite:") else {}

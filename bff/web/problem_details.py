@@ -9,7 +9,7 @@ from typing import Any, Final, TypeAlias
 
 from bff.errors import BffError, MethodNotAllowed, SignInRequired, StepUpRequired
 from bff.oidc.authorization import PLAIN, SignInOptions
-from bff.web import page_style
+from bff.web import error_page
 from bff.web.cookies import Header
 from bff.web.error_page import render_error_page
 
@@ -49,7 +49,7 @@ def page_response(
     options: SignInOptions = PLAIN,
 ) -> Answer:
     """Status, headers and body of the page. `return_to` is a path that `safe_return_to` let through."""
-    style = page_style.current()
+    style = error_page.current()
     body = render_error_page(
         error,
         correlation_id=correlation_id,

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bff.web.middleware.gcra import MINUTE, RateForAll, RatePerClient
+from bff.web.middleware.rate_limit import MINUTE, RateForAll, RatePerClient
 
 
 def ask_all(limit: RateForAll, now: float) -> bool:
