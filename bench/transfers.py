@@ -11,7 +11,7 @@ from bench.load import SPA
 from bench.processes import LOAD_CORE, Child, Children
 from bench.world import LARGE
 
-LOOK_EVERY = 0.02  # seconds
+POLL_INTERVAL = 0.02  # seconds
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def _watched(proxy: Child | Children) -> Iterator[list[int]]:
     seen, over = [proxy.resident()], threading.Event()
 
     def look() -> None:
-        while not over.wait(LOOK_EVERY):
+        while not over.wait(POLL_INTERVAL):
             seen.append(proxy.resident())
 
     thread = threading.Thread(target=look)

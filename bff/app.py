@@ -16,12 +16,12 @@ from bff.flows.authorization_request import AuthorizationRequests
 from bff.flows.background import BackgroundTasks
 from bff.flows.establish_session import EstablishSession
 from bff.flows.eviction_watch import EvictionWatch
-from bff.flows.id_tokens import IdTokens
-from bff.flows.key_ring_sync import KeyAgreement
+from bff.flows.id_tokens import IdTokenValidator
+from bff.flows.key_ring_sync import KeyRingSync
 from bff.flows.logout.end_session import EndSession
 from bff.flows.logout.end_sessions import EndSessions
-from bff.flows.logout.markers import Tombstones
-from bff.flows.logout.provider_logout import LogoutTokens
+from bff.flows.logout.markers import LogoutMarkers
+from bff.flows.logout.provider_logout import ProviderLogoutFlow
 from bff.flows.logout.provider_sign_out import ProviderSignOut
 from bff.flows.logout.revocations import Revocations
 from bff.flows.refresh.attempt import RefreshAttempts
@@ -47,18 +47,18 @@ from bff.web.auth.provider_logout import ProviderLogout, provider_logout_router
 from bff.web.auth.session import SessionEndpoint, session_router
 from bff.web.auth.sessions import SessionsEndpoint, sessions_router
 from bff.web.cookies import CookieNames
-from bff.web.dispatch import Doors, own_endpoints, serve_spa
+from bff.web.dispatch import Dispatcher, build_auth_app, serve_spa
 from bff.web.health import ManagementApp
-from bff.web.middleware.cors import CrossOrigin
-from bff.web.middleware.draining import Draining, EndlessStreams
-from bff.web.middleware.rate_limit import SignInLimits
-from bff.web.middleware.request_guard import Guard
-from bff.web.middleware.trace import Audited, Traced
-from bff.web.upstream_credentials import SessionAccess
+from bff.web.middleware.cors import CorsMiddleware
+from bff.web.middleware.draining import Draining, LongLivedStreams
+from bff.web.middleware.rate_limit import RateLimitMiddleware
+from bff.web.middleware.request_guard import RequestGuard
+from bff.web.middleware.trace import AuditContext, TraceMiddleware
+from bff.web.upstream_credentials import SessionCredentials
 
 logger = logging.getLogger(__name__)
 
-PURGE_EVERY = 300.0  # seconds
+PURGE_INTERVAL = 300.0  # seconds
 
 
 class Application:
@@ -70,14 +70,14 @@ class Application:
         """Opens the store's file, if it is one. Raises ConfigurationError for what only shows when rooms are wired."""
         self._reload = None if sources is None else SettingsReload(settings, sources, self._take_over)
         self._settings, self._clock = settings, clock
-        audit.show_subjects(settings.audit_subject)
-        error_page.wear(from_settings.page_style(settings))
+        audit.set_subject_format(settings.audit_subject)
+        error_page.set_stylesheet(from_settings.page_style(settings))
         self._tasks = BackgroundTasks()
         self._ring = KeyRing.from_keys(settings.session_key_ring)
         own_clock = {"clock": clock} if clock is not time.time and settings.store.startswith("sqlite:") else {}
         self._store = open_store(settings.store, self._ring, **own_clock)
         # One process has nobody to agree with.
-        self._key_agreement = None if settings.store.startswith("sqlite:") else KeyAgreement(self._store, self._ring)
+        self._key_ring_sync = None if settings.store.startswith("sqlite:") else KeyRingSync(self._store, self._ring)
         self._eviction = EvictionWatch(self._store, allowed=settings.allow_evicting_store)
         self._provider = from_settings.provider(settings, clock)
         self._org_provider = from_settings.org_provider(settings, clock)
@@ -87,7 +87,7 @@ class Application:
         self._names = CookieNames(secure=settings.cookies_secure)
         self._policy = from_settings.policy(settings)
         self.management: ASGIApp = ManagementApp(self._checks)
-        self._endless = EndlessStreams()
+        self._long_lived = LongLivedStreams()
         self._asgi = Draining(self._wire())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -105,16 +105,16 @@ class Application:
         client_auth = from_settings.client_auth(settings)
         self._ring.replace_keys(settings.session_key_ring)
         for provider in (self._provider, *self._org_provider):
-            provider.authenticate_as(client_auth)
+            provider.replace_client_auth(client_auth)
 
     def _wire(self) -> ASGIApp:
         settings, names, ring, policy = self._settings, self._names, self._ring, self._policy
         self._streams = OpenStreams(self._store, policy)
         self._revocations = Revocations(self._store, self._provider, self._tasks, settings.issuer)
         self._end_session = end_session = EndSession(self._store, self._revocations, self._tasks, streams=self._streams)
-        tombstones = Tombstones(self._store, settings.login_lifetime)
-        end_sessions = EndSessions(self._store, end_session, tombstones, self._tasks, settings.issuer)
-        id_tokens = IdTokens(self._provider, from_settings.id_token_rules(settings))
+        logout_markers = LogoutMarkers(self._store, settings.login_lifetime)
+        end_sessions = EndSessions(self._store, end_session, logout_markers, self._tasks, settings.issuer)
+        id_tokens = IdTokenValidator(self._provider, from_settings.id_token_rules(settings))
         attempts = RefreshAttempts(self._store, self._provider, id_tokens, end_session, policy)
         self._refresh = refresh = RefreshTokenFlow(
             self._store, attempts, end_session, self._tasks, policy, concurrency=settings.refresh_concurrency
@@ -125,53 +125,55 @@ class Application:
             self._provider,
             id_tokens,
             end_session,
-            EstablishSession(self._store, end_session, tombstones, self._streams),
+            EstablishSession(self._store, end_session, logout_markers, self._streams),
             sign_in_rules,
             clock=self._clock,
         )
         requests = AuthorizationRequests(self._store, self._provider, ring, sign_in_rules, clock=self._clock)
         start = SignInStart(requests, ring, names, from_settings.login_rules(settings), self._clock)
-        own = own_endpoints(settings.landing_path)
-        own.include_router(login_router(start))
-        own.include_router(landing_router(start.rules, self._routes.carries_credentials))
+        auth_app = build_auth_app(settings.landing_path)
+        auth_app.include_router(login_router(start))
+        auth_app.include_router(landing_router(start.rules, self._routes.carries_credentials))
         proxies = TrustedProxies(settings.trusted_proxies)
         callback = Callback(sign_in, start, self._store, ring, names, proxies, self._clock)
-        own.include_router(callback_router(settings.callback_path, callback))
+        auth_app.include_router(callback_router(settings.callback_path, callback))
         origins = settings.public_url, settings.allowed_origins
         session = SessionEndpoint(refresh, end_session, self._store, ring, names, policy, *origins)
-        own.include_router(session_router(session))
+        auth_app.include_router(session_router(session))
         at_provider = ProviderSignOut(self._store, self._provider, from_settings.sign_out_rules(settings))
         logout = LogoutEndpoint(end_session, at_provider, ring, names, *origins, settings.signed_out_path)
-        own.include_router(logout_router(logout))
+        auth_app.include_router(logout_router(logout))
         listed = SessionsEndpoint(refresh, end_sessions, self._store, ring, names, policy, *origins)
-        own.include_router(sessions_router(listed))
-        orders = LogoutTokens(
+        auth_app.include_router(sessions_router(listed))
+        provider_logout = ProviderLogoutFlow(
             self._store,
             (self._provider, *self._org_provider),
             end_sessions,
             from_settings.logout_rules(settings),
             clock=self._clock,
         )
-        own.include_router(provider_logout_router(ProviderLogout(orders)))
-        serve_spa(own, settings.spa_dir)
+        auth_app.include_router(provider_logout_router(ProviderLogout(provider_logout)))
+        serve_spa(auth_app, settings.spa_dir)
         api = ApiEndpoint(
             self._routes,
             self._proxy,
             self._sockets,
-            SessionAccess(refresh, self._streams, ring, names, scopes=settings.scopes, clock=self._clock),
+            SessionCredentials(refresh, self._streams, ring, names, scopes=settings.scopes, clock=self._clock),
             public_origin=settings.public_url,
             allowed_origins=settings.allowed_origins,
             acr_values=settings.acr_values,
-            endless=self._endless,
+            long_lived=self._long_lived,
         )
         verify = partial(ForwardAuth, refresh, ring, names, proxies, from_settings.forward_auth_rules(settings))
-        self.forward_auth = Traced(Guard(verify(with_token=True)), proxies)
+        self.forward_auth = TraceMiddleware(RequestGuard(verify(with_token=True)), proxies)
         plain = {VERIFY: verify(with_token=False)}
-        limited = SignInLimits(own, from_settings.limit_rules(settings), proxies, ring, names)
-        inside: ASGIApp = Audited(Doors(limited, api, self._routes.match, settings.callback_path, plain), proxies)
+        limited = RateLimitMiddleware(auth_app, from_settings.limit_rules(settings), proxies, ring, names)
+        inside: ASGIApp = AuditContext(
+            Dispatcher(limited, api, self._routes.match, settings.callback_path, plain), proxies
+        )
         if settings.allowed_origins:
-            inside = CrossOrigin(inside, self._routes, settings.allowed_origins)
-        return Traced(Guard(inside, landing_path=settings.landing_path, names=names), proxies)
+            inside = CorsMiddleware(inside, self._routes, settings.allowed_origins)
+        return TraceMiddleware(RequestGuard(inside, landing_path=settings.landing_path, names=names), proxies)
 
     def begin_to_stop(self) -> None:
         """Not ready from now on; proxies are told to take their connections elsewhere."""
@@ -179,7 +181,7 @@ class Application:
 
     def end_streams(self) -> None:
         """Ends what would never end by itself. For when nobody new is let in."""
-        if ended := self._endless.end():
+        if ended := self._long_lived.end():
             logger.info("open streams were told to come back", extra={"count": ended})
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
@@ -199,10 +201,12 @@ class Application:
         await self._eviction.check()
         try:
             metadata = await self._provider.metadata()
-            from_settings.judge_metadata(self._settings, metadata)
+            from_settings.validate_metadata(self._settings, metadata)
             if elsewhere := endpoints_elsewhere(metadata):
-                told = ", ".join(f"{name} at {host}" for name, host in elsewhere.items())
-                logger.info("endpoints of the provider are on another host than its issuer", extra={"endpoints": told})
+                endpoints = ", ".join(f"{name} at {host}" for name, host in elsewhere.items())
+                logger.info(
+                    "endpoints of the provider are on another host than its issuer", extra={"endpoints": endpoints}
+                )
         except MetadataRefused:
             raise
         except ProviderUnavailable as error:
@@ -210,10 +214,14 @@ class Application:
         loop = asyncio.get_running_loop()
         self._standing = [
             loop.create_task(self._purge(), name="purge"),
-            loop.create_task(self._refresh.renew_ahead(), name="renew ahead"),
+            loop.create_task(self._refresh.run_early_refreshes(), name="renew ahead"),
             loop.create_task(self._revocations.run(), name="revoke what waits"),
             loop.create_task(self._eviction.watch(), name="watch the store's eviction policy"),
-            *([loop.create_task(self._key_agreement.say(), name="say the newest key")] if self._key_agreement else []),
+            *(
+                [loop.create_task(self._key_ring_sync.announce(), name="say the newest key")]
+                if self._key_ring_sync
+                else []
+            ),
             *([loop.create_task(self._reload.watch(), name="watch the settings")] if self._reload else []),
             loop.create_task(self._streams.watch(self._end_session.end), name="watch open streams"),
         ]
@@ -222,7 +230,7 @@ class Application:
         for task in self._standing:
             task.cancel()
         # A refresh under way gets its answer: cutting it off would leave an outcome for others to guess.
-        late = await self._tasks.drain(self._policy.answer_within + 2)
+        late = await self._tasks.drain(self._policy.timeout + 2)
         if late:
             logger.warning("tasks were cut off at shutdown", extra={"count": late})
         self._proxy.close()
@@ -232,7 +240,7 @@ class Application:
 
     async def _purge(self) -> None:
         while True:
-            await asyncio.sleep(PURGE_EVERY)
+            await asyncio.sleep(PURGE_INTERVAL)
             try:
                 await self._store.purge_expired()
             except BffError as error:
@@ -242,8 +250,8 @@ class Application:
         checks = {"serving": not self._asgi.begun, "store": True, "provider": True}
         try:
             await self._store.ping()
-            if self._key_agreement is not None:
-                checks["keys_agree"] = await self._key_agreement.agrees()
+            if self._key_ring_sync is not None:
+                checks["keys_agree"] = await self._key_ring_sync.in_sync()
         except BffError:
             checks["store"] = False
         try:

@@ -58,7 +58,7 @@ def org_provider(settings: Settings, clock: Callable[[], float]) -> tuple[HttpPr
     return () if org == settings.issuer else (provider(settings, clock, org),)
 
 
-def judge_metadata(settings: Settings, metadata: ProviderMetadata) -> None:
+def validate_metadata(settings: Settings, metadata: ProviderMetadata) -> None:
     """Raises ConfigurationError where a setting asks for more than the provider can do."""
     if settings.dpop == "on" and ALGORITHM not in metadata.dpop_signing_alg_values_supported:
         problem = f"is on, and the provider takes no DPoP proofs signed with {ALGORITHM}."
@@ -98,10 +98,10 @@ def route_table(settings: Settings) -> RouteTable:
         for route in settings.routes
     ]
     if settings.spa_upstream is not None:
-        kind: TokenKind = "none"
+        no_token: TokenKind = "none"
         # A development server reloads the page over a WebSocket.
         spa = Upstream.parse(settings.spa_upstream)
-        routes.append(Route("/", spa, methods=("GET", "HEAD"), token=kind, websocket=True))
+        routes.append(Route("/", spa, methods=("GET", "HEAD"), token=no_token, websocket=True))
     return RouteTable(routes)
 
 
@@ -127,17 +127,17 @@ def _upstream_tls(
 
 def policy(settings: Settings) -> RefreshPolicy:
     return RefreshPolicy(
-        early=settings.refresh_early,
-        answer_within=settings.refresh_answer_within,
+        before_expiry=settings.refresh_early,
+        timeout=settings.refresh_answer_within,
         lease=settings.refresh_lease,
         grace=settings.refresh_grace,
-        late=settings.refresh_late,
+        after_grace=settings.refresh_late,
         idle_limit=settings.idle_limit,
-        longest=longest(settings),
+        max_session_lifetime=max_session_lifetime(settings),
     )
 
 
-def longest(settings: Settings) -> float:
+def max_session_lifetime(settings: Settings) -> float:
     """Seconds from sign-in to the end of a session: without a refresh token it would only wait for its own end."""
     return min(settings.absolute_limit, settings.refresh_token_lifetime or settings.absolute_limit)
 
@@ -183,8 +183,8 @@ def sign_in_rules(settings: Settings) -> SignInRules:
         issuer=settings.issuer,
         redirect_uri=settings.redirect_uri,
         scopes=settings.scopes,
-        longest=longest(settings),
-        early=settings.refresh_early,
+        max_session_lifetime=max_session_lifetime(settings),
+        before_expiry=settings.refresh_early,
         response_mode=settings.response_mode,
         push=settings.par,
         dpop=settings.dpop == "on",

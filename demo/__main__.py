@@ -29,8 +29,8 @@ from typing import Any, Final
 from demo.simulator.people import PEOPLE
 
 ROOT: Final = Path(__file__).resolve().parent.parent
-STARTS_WITHIN: Final = 60.0  # seconds; on a busy machine Python alone takes some of them
-STOPS_WITHIN: Final = 3.0  # seconds; an open page keeps its streams open, and nothing here is worth a longer wait
+STARTS_TIMEOUT: Final = 60.0  # seconds; on a busy machine Python alone takes some of them
+STOPS_TIMEOUT: Final = 3.0  # seconds; an open page keeps its streams open, and nothing here is worth a longer wait
 LOG_SHOWN: Final = 30  # lines
 LAST_PORT: Final = 65535
 
@@ -84,11 +84,11 @@ class Child:
 
     def wait_until_it_answers(self, port: int, path: str) -> None:
         """Raises DemoFailed when it ends first, or takes too long."""
-        deadline = time.monotonic() + STARTS_WITHIN
+        deadline = time.monotonic() + STARTS_TIMEOUT
         while _status(port, path) is None:
             self.check()
             if time.monotonic() > deadline:
-                raise DemoFailed(f"The {self.name} does not answer after {STARTS_WITHIN:.0f} seconds.\n{self._end()}")
+                raise DemoFailed(f"The {self.name} does not answer after {STARTS_TIMEOUT:.0f} seconds.\n{self._end()}")
             time.sleep(0.05)
 
     def check(self) -> None:
@@ -103,7 +103,7 @@ class Child:
         if self._process.poll() is None:
             self._process.terminate()
         try:
-            self._process.wait(STOPS_WITHIN)
+            self._process.wait(STOPS_TIMEOUT)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
@@ -158,7 +158,7 @@ def _status(port: int, path: str, headers: Mapping[str, str] | None = None) -> i
 def operate(arguments: Sequence[str], environ: Mapping[str, str], directory: Path) -> str:
     """Runs `bff ...` to its end, and gives what it printed. Raises DemoFailed where the exit code is not 0."""
     command, environ = [sys.executable, "-m", "bff", *arguments], {**environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(command, env=environ, cwd=directory, capture_output=True, text=True, timeout=STARTS_WITHIN)
+    done = subprocess.run(command, env=environ, cwd=directory, capture_output=True, text=True, timeout=STARTS_TIMEOUT)
     if done.returncode != 0:
         raise DemoFailed(f"`bff {' '.join(arguments)}` ended with {done.returncode}.\n{done.stdout}{done.stderr}")
     return done.stdout
@@ -200,10 +200,10 @@ def start(
     api_token, env_file, children = secrets.token_urlsafe(32), directory / "okta.env", []
 
     def child(name: str, arguments: Sequence[str], environ: Mapping[str, str]) -> Child:
-        one = Child(name, arguments, environ, directory)
-        children.append(one)
-        started(one)
-        return one
+        started_child = Child(name, arguments, environ, directory)
+        children.append(started_child)
+        started(started_child)
+        return started_child
 
     okta_arguments = {
         "--port": ports.okta,
@@ -232,7 +232,7 @@ def check(ports: Ports, environ: Mapping[str, str], directory: Path) -> None:
     print(operate(["doctor"], environ, directory))
     page = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document", "Host": f"localhost:{ports.bff}"}
     call = {"X-CSRF": "1", "Sec-Fetch-Site": "same-origin", "Host": f"localhost:{ports.bff}"}
-    doors = [
+    requests = [
         ("/", page, 200, "the app's page"),
         ("/app.js", call, 200, "the app's script"),
         ("/auth/session", call, 200, "who is signed in"),
@@ -241,11 +241,11 @@ def check(ports: Ports, environ: Mapping[str, str], directory: Path) -> None:
         ("/api/orders", {"Host": page["Host"]}, 403, "the API without the CSRF header"),
         ("/simulator/state", call, 200, "the simulator's state"),
     ]
-    for path, headers, expected, what in doors:
-        found = _status(ports.bff, path, headers)
-        print(f"{'as it should be' if found == expected else 'WRONG':15}  {found}  {path:18} {what}")
-        if found != expected:
-            raise DemoFailed(f"{path} answered {found}, not {expected}.")
+    for path, headers, expected, what in requests:
+        status = _status(ports.bff, path, headers)
+        print(f"{'as it should be' if status == expected else 'WRONG':15}  {status}  {path:18} {what}")
+        if status != expected:
+            raise DemoFailed(f"{path} answered {status}, not {expected}.")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -37,7 +37,7 @@ MANIFESTS: Final = (
     "application/vnd.oci.image.manifest.v1+json",
     "application/vnd.docker.distribution.manifest.v2+json",
 )
-ANSWER_WITHIN: Final = 60.0  # seconds
+ANSWER_TIMEOUT: Final = 60.0  # seconds
 LARGEST: Final = 4 * 1024 * 1024  # bytes of a manifest
 
 
@@ -61,9 +61,9 @@ def printed(command: list[str], *, strip: bool = True) -> str:
     if shutil.which(command[0]) is None:
         raise NoAnswerError(f"{command[0]} is not installed")
     try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=ANSWER_WITHIN)  # noqa: S603
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=ANSWER_TIMEOUT)  # noqa: S603
     except subprocess.TimeoutExpired:
-        raise NoAnswerError(f"{command[0]} did not answer within {ANSWER_WITHIN:g} s") from None
+        raise NoAnswerError(f"{command[0]} did not answer within {ANSWER_TIMEOUT:g} s") from None
     if done.returncode != 0:
         raise NoAnswerError(f"{command[0]}: {(done.stderr.strip().splitlines() or ['failed'])[-1]}")
     return done.stdout.strip() if strip else done.stdout
@@ -105,7 +105,7 @@ def fetched(url: str, bearer: str | None = None) -> tuple[bytes, str | None]:
     if not url.startswith(("https://", "http://")):
         raise ValueError("the registry leads to an address that is not http")
     request = urllib.request.Request(url, headers=headers)  # noqa: S310
-    with urllib.request.urlopen(request, timeout=ANSWER_WITHIN) as answer:  # noqa: S310
+    with urllib.request.urlopen(request, timeout=ANSWER_TIMEOUT) as answer:  # noqa: S310
         return answer.read(LARGEST), answer.headers.get("Docker-Content-Digest")
 
 

@@ -16,8 +16,8 @@ AT_MOST: Final = 60.0  # seconds
 
 def be_patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """For the stores that are opened from now on in this process."""
-    monkeypatch.setattr(group_commit, "ANSWER_WITHIN", AT_MOST)
-    monkeypatch.setattr(redis_client, "OPERATION_WITHIN", AT_MOST)
-    monkeypatch.setattr(redis_client, "ACKNOWLEDGED_WITHIN", int(AT_MOST * 1000 / 2))
-    monkeypatch.setattr(redis_topology, "ANSWER_WITHIN", AT_MOST)
-    monkeypatch.setattr(redis_topology, "CONNECT_WITHIN", AT_MOST)
+    monkeypatch.setattr(group_commit, "ANSWER_TIMEOUT", AT_MOST)
+    monkeypatch.setattr(redis_client, "OPERATION_TIMEOUT", AT_MOST)
+    monkeypatch.setattr(redis_client, "ACKNOWLEDGE_TIMEOUT_MS", int(AT_MOST * 1000 / 2))
+    monkeypatch.setattr(redis_topology, "ANSWER_TIMEOUT", AT_MOST)
+    monkeypatch.setattr(redis_topology, "CONNECT_TIMEOUT", AT_MOST)

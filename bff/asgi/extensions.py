@@ -11,15 +11,15 @@ from typing import Any, Final
 
 # In the scope of a request whose headers are what came before the body, and nothing else.
 HEADERS_FINAL: Final = "bff.headers_final"
-HANG_UP: Final = "bff.hang_up"
+CLOSE_CONNECTION: Final = "bff.close_connection"
 # In the message that begins an answer whose body is sent next, with no wait between: nobody needs the head sooner.
 BODY_FOLLOWS: Final = "bff.body_follows"
 LIMIT_MESSAGES: Final = "bff.limit_messages"
 
 
-def hang_up(scope: Mapping[str, Any], *, at_once: bool) -> bool:
+def close_connection(scope: Mapping[str, Any], *, at_once: bool) -> bool:
     """True if the connection is ending now: what was written still goes out, unless it is to end `at_once`."""
-    end = scope.get(HANG_UP)
+    end = scope.get(CLOSE_CONNECTION)
     if end is None:
         return False
     end(at_once)

@@ -13,8 +13,8 @@ from typing import Final
 from weakref import WeakKeyDictionary
 
 
-class Outbox:
-    """One for an event loop; from `outbox`."""
+class WriteBatch:
+    """One for an event loop; from `write_batch`."""
 
     def __init__(self) -> None:
         self._pending: list[tuple[asyncio.Transport, bytes]] = []
@@ -40,12 +40,12 @@ class Outbox:
                 transport.write(data)
 
 
-_OUTBOXES: Final[WeakKeyDictionary[asyncio.AbstractEventLoop, Outbox]] = WeakKeyDictionary()
+_BATCHES: Final[WeakKeyDictionary[asyncio.AbstractEventLoop, WriteBatch]] = WeakKeyDictionary()
 
 
-def outbox(loop: asyncio.AbstractEventLoop) -> Outbox:
+def write_batch(loop: asyncio.AbstractEventLoop) -> WriteBatch:
     """That of this event loop."""
-    found = _OUTBOXES.get(loop)
-    if found is None:
-        found = _OUTBOXES[loop] = Outbox()
-    return found
+    batch = _BATCHES.get(loop)
+    if batch is None:
+        batch = _BATCHES[loop] = WriteBatch()
+    return batch

@@ -11,9 +11,9 @@ import os
 from pathlib import Path
 
 from bff.admin.doctor import report
-from bff.admin.doctor.check_result import Finding, fail, ok
-from bff.admin.doctor.run_checks import examine
-from bff.admin.okta.settings import load_okta_settings, tells_credentials
+from bff.admin.doctor.check_result import CheckResult, fail, ok
+from bff.admin.doctor.run_checks import run_checks
+from bff.admin.okta.settings import has_credentials, load_okta_settings
 from bff.config.settings import load_settings
 from bff.config.sources import ConfigurationErrors
 from bff.errors import ConfigurationError
@@ -35,17 +35,17 @@ def run(config: Path | None, *, as_json: bool) -> int:
     return HEALTHY if report.healthy(findings) else FAILS
 
 
-def _findings(config: Path | None) -> list[Finding]:
+def _findings(config: Path | None) -> list[CheckResult]:
     try:
         settings = load_settings(os.environ, config)
     except ConfigurationErrors as errors:
         return [_wrong("settings", error) for error in errors.problems]
     try:
-        okta = load_okta_settings(os.environ, config) if tells_credentials(os.environ, config) else None
+        okta = load_okta_settings(os.environ, config) if has_credentials(os.environ, config) else None
     except ConfigurationErrors as errors:
         return [_wrong("okta_settings", error) for error in errors.problems]
-    return [ok("settings", "read, and right in themselves"), *asyncio.run(examine(settings, okta))]
+    return [ok("settings", "read, and right in themselves"), *asyncio.run(run_checks(settings, okta))]
 
 
-def _wrong(name: str, error: ConfigurationError) -> Finding:
+def _wrong(name: str, error: ConfigurationError) -> CheckResult:
     return fail(name, f"{error.setting} {error.problem}", error.mend)

@@ -32,9 +32,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parsed = _parser().parse_args(given)
         return int(parsed.command(parsed))
     except ConfigurationErrors as errors:
-        _tell(errors.problems)
+        _print_problems(errors.problems)
     except ConfigurationError as error:
-        _tell((error,))
+        _print_problems((error,))
     return CONFIGURATION_WRONG
 
 
@@ -100,11 +100,11 @@ def _spans(settings: Settings) -> Iterator[None]:
     from bff.telemetry.otlp import OtlpTracer
 
     tracer = OtlpTracer()
-    tracing.record(tracer)
+    tracing.set_tracer(tracer)
     try:
         yield
     finally:
-        tracing.record(None)
+        tracing.set_tracer(None)
         tracer.stop()
 
 
@@ -166,9 +166,9 @@ def _version(_: argparse.Namespace) -> int:
     return OK
 
 
-def _tell(problems: Sequence[ConfigurationError]) -> None:
+def _print_problems(problems: Sequence[ConfigurationError]) -> None:
     """One line for each problem on stderr: the setting, what is wrong with it, how to mend it."""
     noun = "problem" if len(problems) == 1 else "problems"
     print(f"The configuration is wrong ({len(problems)} {noun}):", file=sys.stderr)
-    for wrong in problems:
-        print(escape(f"  {wrong.setting}: {wrong.problem} {wrong.mend}"), file=sys.stderr)
+    for problem in problems:
+        print(escape(f"  {problem.setting}: {problem.problem} {problem.mend}"), file=sys.stderr)

@@ -20,7 +20,7 @@ from bff.admin.okta.app_integration import client_id_of
 from bff.admin.okta.client_secrets import Verdict, verify
 from bff.admin.okta.connection import management_api
 from bff.admin.okta.credentials_file import ClientCredentials, CredentialsFile
-from bff.admin.okta.desired import Desired, desired, stand_ins
+from bff.admin.okta.desired import Desired, desired, placeholders
 from bff.admin.okta.rotate_secret import retire_old, rotate
 from bff.admin.okta.settings import load_okta_settings
 from bff.config.settings import Settings, load_settings
@@ -88,7 +88,7 @@ class _Command:
 
     def __init__(self, parsed: argparse.Namespace) -> None:
         self.json: bool = parsed.json
-        self.settings: Settings = load_settings(os.environ, parsed.config, stand_ins=stand_ins())
+        self.settings: Settings = load_settings(os.environ, parsed.config, placeholders=placeholders())
         okta = load_okta_settings(os.environ, parsed.config)
         self.target = None if getattr(parsed, "show_secret", False) else _target(parsed)
         held = self.target.read() if self.target is not None else ClientCredentials()
@@ -100,7 +100,7 @@ class _Command:
             prune=getattr(parsed, "prune", False),
         )
         self._open = ExitStack()
-        self.api = self._open.enter_context(management_api(self.settings, okta, self.desired, tell=self.tell))
+        self.api = self._open.enter_context(management_api(self.settings, okta, self.desired, log=self.log))
 
     def __enter__(self) -> "_Command":
         return self
@@ -108,7 +108,7 @@ class _Command:
     def __exit__(self, *_: object) -> None:
         self._open.close()
 
-    def tell(self, text: str) -> None:
+    def log(self, text: str) -> None:
         """Progress goes to stderr, so that stdout is the report alone."""
         print(escape(text), file=sys.stderr)
 
@@ -127,8 +127,12 @@ def _target(parsed: argparse.Namespace) -> CredentialsFile:
     if parsed.secret_file is not None:
         return CredentialsFile(parsed.secret_file, "secret")
     name = "client_secret_file"
-    found = gather(os.environ, parsed.config, known={name}, secret=frozenset(), lists=frozenset()).values.get(name)
-    return CredentialsFile(Path(str(found)), "secret") if found else CredentialsFile(DEFAULT_ENV_FILE, "env")
+    secret_file = gather(os.environ, parsed.config, known={name}, secret=frozenset(), lists=frozenset()).values.get(
+        name
+    )
+    return (
+        CredentialsFile(Path(str(secret_file)), "secret") if secret_file else CredentialsFile(DEFAULT_ENV_FILE, "env")
+    )
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -152,9 +156,9 @@ def _plan(command: _Command, _: argparse.Namespace) -> int:
 
 def _apply(command: _Command, parsed: argparse.Namespace) -> int:
     planned = provision.plan(command.api, command.desired)
-    if not planned.is_ours and planned.changes_app and not parsed.yes and not _agreed(command, planned):
+    if not planned.is_ours and planned.changes_app and not parsed.yes and not _confirmed(command, planned):
         return ERROR
-    applied = provision.apply(command.api, planned, target=command.target, tell=command.tell)
+    applied = provision.apply(command.api, planned, target=command.target, log=command.log)
     shown = applied.secret if parsed.show_secret else None
     command.report(
         report.applied_lines(planned, applied, command.target, shown), report.applied_json(planned, applied, shown)
@@ -162,14 +166,12 @@ def _apply(command: _Command, parsed: argparse.Namespace) -> int:
     return DIFFERS if applied.left else SAME
 
 
-def _agreed(command: _Command, planned: provision.Plan) -> bool:
+def _confirmed(command: _Command, planned: provision.Plan) -> bool:
     """Asks on the terminal; where nobody can be asked, says how to agree."""
     app = planned.view.app or {}
     question = f"`bff okta` did not make the app integration {app.get('label')!r} ({app.get('id')})."
     if command.json or not sys.stdin.isatty():
-        command.tell(
-            f"{question} Nothing was changed. `bff okta plan` shows what differs; `--yes` agrees to change it."
-        )
+        command.log(f"{question} Nothing was changed. `bff okta plan` shows what differs; `--yes` agrees to change it.")
         return False
     for line in report.plan_lines(planned):
         print(escape(line))
@@ -178,7 +180,7 @@ def _agreed(command: _Command, planned: provision.Plan) -> bool:
 
 
 def _show(command: _Command, _: argparse.Namespace) -> int:
-    view = provision.look(command.api, command.desired)
+    view = provision.read_org(command.api, command.desired)
     if view.app is None:
         raise _no_app(command.desired)
     command.report(report.show_lines(view), report.show_json(view))

@@ -74,12 +74,12 @@ def _explain(settings: Settings, method: str, path: str, sent: Sequence[str]) ->
     # Imported here: the other commands need no web framework.
     from bff.errors import BffError
     from bff.from_settings import route_table
-    from bff.web.middleware.request_guard import judge
+    from bff.web.middleware.request_guard import check_request
 
     raw_path, _, query = path.partition("?")
     headers = [_header(line) for line in sent]
     host = [] if any(name == b"host" for name, _ in headers) else [(b"host", b"app.example")]
-    refusal = judge(method, raw_path.encode("utf-8"), query.encode("utf-8"), [*host, *headers])
+    refusal = check_request(method, raw_path.encode("utf-8"), query.encode("utf-8"), [*host, *headers])
     if refusal is not None:
         return _refused(refusal.code, refusal.status, refusal.detail or refusal.title)
     if raw_path == "/auth" or raw_path.startswith("/auth/") or raw_path == settings.callback_path:
@@ -97,9 +97,9 @@ def _explain(settings: Settings, method: str, path: str, sent: Sequence[str]) ->
         return _refused("route_not_found", 404, "no route covers this path")
     if not explained.method_allowed:
         return _refused("method_not_allowed", 405, f"{route.prefix} forwards {', '.join(route.methods)}")
-    found = next((one for one in settings.routes if one.prefix == route.prefix), None)
+    configured = next((candidate for candidate in settings.routes if candidate.prefix == route.prefix), None)
     lines = {
-        "route": route.prefix if found is not None else "/ (spa_upstream)",
+        "route": route.prefix if configured is not None else "/ (spa_upstream)",
         "upstream": f"{method} {route.upstream.scheme}://{route.upstream.authority}{explained.target}",
         "token": TOKEN[route.token],
         "csrf": CSRF[route.csrf] if route.carries_credentials else "none: neither token nor cookie goes along",
@@ -124,8 +124,8 @@ def _explain(settings: Settings, method: str, path: str, sent: Sequence[str]) ->
         "websocket": f"yes, messages up to {route.message_limit} bytes" if route.websocket else "no",
         "streams": f"{route.on_token_expiry} when the access token runs out; they end with the session",
     }
-    for name, told in lines.items():
-        print(escape(f"{name:10} {told}"))
+    for name, text in lines.items():
+        print(escape(f"{name:10} {text}"))
     connection = {
         option.strip().lower() for name, value in headers if name == b"connection" for option in value.split(b",")
     }

@@ -14,9 +14,9 @@ import uvicorn
 import uvloop
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from bff.config.routes import LARGEST_MESSAGE
+from bff.config.routes import MAX_MESSAGE
 from bff.config.settings import Settings
-from bff.server.listeners import Bound, bind, shown, take_away
+from bff.server.listeners import Bound, bind, describe, remove_socket_file
 from bff.server.uvicorn_0_54.http_protocol import HttpProtocol
 from bff.server.uvicorn_0_54.websocket_protocol import WebSocketProtocol
 
@@ -56,8 +56,8 @@ class _Server(uvicorn.Server):
         self._on_closed = on_closed
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        for each in (*self.servers, *(sockets or ())):
-            each.close()
+        for listener in (*self.servers, *(sockets or ())):
+            listener.close()
         self._on_closed()
         await super().shutdown(sockets)
 
@@ -72,7 +72,7 @@ def server_config(app: Any, **more: Any) -> uvicorn.Config:
         app,
         http=HttpProtocol,
         ws=WebSocketProtocol,
-        ws_max_size=LARGEST_MESSAGE,
+        ws_max_size=MAX_MESSAGE,
         # A secret next to text that somebody else chose would show in the compressed length.
         ws_per_message_deflate=False,
         log_config=None,
@@ -110,8 +110,8 @@ def run(app: Application, settings: Settings) -> int:
         except SystemExit as stopped:  # how uvicorn says that the lifespan failed; the reason has been logged
             return stopped.code if isinstance(stopped.code, int) and stopped.code else 3
         finally:
-            for one in bound:
-                take_away(one)
+            for listener in bound:
+                remove_socket_file(listener)
 
 
 async def _serve(app: Application, bound: Sequence[Bound | None], drain_delay: float) -> int:
@@ -131,21 +131,25 @@ async def _serve(app: Application, bound: Sequence[Bound | None], drain_delay: f
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, leave, number)
     loop.add_signal_handler(signal.SIGHUP, app.reload)
-    told = {"address": shown(public), "management": shown(management), "forward_auth": shown(forward_auth)}
-    logger.info("listening", extra=told)
+    addresses = {
+        "address": describe(public),
+        "management": describe(management),
+        "forward_auth": describe(forward_auth),
+    }
+    logger.info("listening", extra=addresses)
     inside = [
-        (_Server(server_config(inner, lifespan="off")), one.socket)
-        for inner, one in ((app.management, management), (app.forward_auth, forward_auth))
-        if one is not None
+        (_Server(server_config(inner, lifespan="off")), listener.socket)
+        for inner, listener in ((app.management, management), (app.forward_auth, forward_auth))
+        if listener is not None
     ]
-    answering = [asyncio.create_task(each.serve(sockets=[one])) for each, one in inside]
+    answering = [asyncio.create_task(inner_server.serve(sockets=[listener])) for inner_server, listener in inside]
     try:
         await server.serve(sockets=[public.socket])
     finally:
         stopping.cancel()
         # Probes, and proxies that ask for a token, are answered until the last request is.
-        for each, _ in inside:
-            each.should_exit = True
+        for inner_server, _ in inside:
+            inner_server.should_exit = True
         await asyncio.gather(*answering)
     return 0
 

@@ -21,11 +21,11 @@ from bff.errors import StoreUnavailable
 from bff.flows.background import BackgroundTasks
 from bff.flows.logout.end_session import EndSession
 from bff.flows.logout.end_sessions import EndSessions
-from bff.flows.logout.markers import Tombstones
-from bff.flows.logout.revocations import REVOKE_WITHIN, Revocations
+from bff.flows.logout.markers import LogoutMarkers
+from bff.flows.logout.revocations import REVOKE_TIMEOUT, Revocations
 from bff.session.keyring import KeyRing
 from bff.session.session import EndReason, Session
-from bff.session.store import Reading, SessionStore
+from bff.session.store import SessionStore, StoredSession
 from bff.storage.open import open_store
 from bff.telemetry import audit
 from bff.telemetry.audit import AuditEvent
@@ -43,18 +43,18 @@ ReadSettings: TypeAlias = Callable[[argparse.Namespace], Settings]
 def run(arguments: Sequence[str], read_settings: ReadSettings) -> int:
     """`bff sessions ...`. Returns 0, or 3 when the store does not answer. Raises ConfigurationError."""
     parsed = _parser().parse_args(arguments)
-    return _do(parsed.work, read_settings(parsed), parsed)
+    return _run_work(parsed.work, read_settings(parsed), parsed)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="bff sessions", description="List, show and end sessions.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for name, work, told, required in (
+    for name, work, description, required in (
         ("list", _list, "one line for each session, the newest first", False),
         ("show", _show, "all that may be told of a session", True),
         ("end", _end, "end sessions, here and with their refresh tokens at the provider", True),
     ):
-        command = commands.add_parser(name, help=told)
+        command = commands.add_parser(name, help=description)
         command.set_defaults(work=work)
         chosen = command.add_mutually_exclusive_group(required=required)
         chosen.add_argument("--sub", help="those of a person, by the provider's subject")
@@ -72,25 +72,25 @@ def _parser() -> argparse.ArgumentParser:
 
 def rewrap(settings: Settings) -> int:
     """`bff keys rewrap`. Returns 0, or 3 when the store does not answer."""
-    return _do(_rewrap, settings, argparse.Namespace())
+    return _run_work(_rewrap, settings, argparse.Namespace())
 
 
 @dataclass(frozen=True, slots=True)
-class _Desk:
+class AdminContext:
     settings: Settings
     store: SessionStore
     end_sessions: EndSessions
 
 
-Work: TypeAlias = Callable[[_Desk, argparse.Namespace], AsyncIterator[str]]
+Work: TypeAlias = Callable[[AdminContext, argparse.Namespace], AsyncIterator[str]]
 
 
-def _do(work: Work, settings: Settings, parsed: argparse.Namespace) -> int:
+def _run_work(work: Work, settings: Settings, parsed: argparse.Namespace) -> int:
     configure_logging(settings.log_level, settings.log_format)
 
     async def lines() -> None:
-        async with _desk(settings) as desk:
-            async for line in work(desk, parsed):
+        async with _admin_context(settings) as context:
+            async for line in work(context, parsed):
                 print(escape(line), flush=True)
 
     try:
@@ -102,67 +102,71 @@ def _do(work: Work, settings: Settings, parsed: argparse.Namespace) -> int:
 
 
 @asynccontextmanager
-async def _desk(settings: Settings) -> AsyncIterator[_Desk]:
+async def _admin_context(settings: Settings) -> AsyncIterator[AdminContext]:
     store = open_store(settings.store, KeyRing.from_keys(settings.session_key_ring))
     provider, tasks = from_settings.provider(settings, time.time), BackgroundTasks()
     end_session = EndSession(store, Revocations(store, provider, tasks, settings.issuer), tasks)
-    tombstones = Tombstones(store, settings.login_lifetime)
-    audit.show_subjects(settings.audit_subject)
+    logout_markers = LogoutMarkers(store, settings.login_lifetime)
+    audit.set_subject_format(settings.audit_subject)
     try:
-        yield _Desk(settings, store, EndSessions(store, end_session, tombstones, tasks, settings.issuer))
+        yield AdminContext(settings, store, EndSessions(store, end_session, logout_markers, tasks, settings.issuer))
     finally:
         # What was ended still has its refresh token revoked at the provider.
-        if late := await tasks.drain(2 * REVOKE_WITHIN):
+        if late := await tasks.drain(2 * REVOKE_TIMEOUT):
             logger.warning("not every token was revoked; a running bff serve goes on", extra={"count": late})
         await provider.close()
         await store.close()
 
 
-async def _chosen(desk: _Desk, parsed: argparse.Namespace) -> list[Reading]:
+async def _chosen(context: AdminContext, parsed: argparse.Namespace) -> list[StoredSession]:
     """The readings of the sessions that the command line means, the newest first."""
-    store = desk.store
-    found: list[Session] | None = None
+    store = context.store
+    sessions: list[Session] | None = None
     if parsed.sub is not None:
-        found = list(await store.find("sub", parsed.sub))
+        sessions = list(await store.find("sub", parsed.sub))
     elif parsed.email is not None:
-        found = list(await store.find("email", parsed.email))
+        sessions = list(await store.find("email", parsed.email))
     elif parsed.sid is not None:
-        found = list(await store.find("sid", parsed.sid))
-    if found is None:
-        readings = [each async for each in store.all() if parsed.id is None or _is(each.session, parsed.id)]
+        sessions = list(await store.find("sid", parsed.sid))
+    if sessions is None:
+        stored_sessions = [
+            stored async for stored in store.all() if parsed.id is None or _is(stored.session, parsed.id)
+        ]
     else:
-        readings = [await store.get(session.key) for session in found]
-    return sorted(readings, key=lambda reading: reading.session.signed_in_at if reading.session else 0.0, reverse=True)
+        stored_sessions = [await store.get(session.key) for session in sessions]
+    return sorted(
+        stored_sessions, key=lambda stored: stored.session.signed_in_at if stored.session else 0.0, reverse=True
+    )
 
 
-async def _list(desk: _Desk, parsed: argparse.Namespace) -> AsyncIterator[str]:
+async def _list(context: AdminContext, parsed: argparse.Namespace) -> AsyncIterator[str]:
     alive = sealed = 0
-    for reading in await _chosen(desk, parsed):
-        session = reading.session
+    for stored in await _chosen(context, parsed):
+        session = stored.session
         if session is None:
-            sealed += reading.key_removed
+            sealed += stored.key_removed
             continue
         alive += 1
         yield (
             f"{session.fingerprint}  person {session.person}  signed in {_time(session.signed_in_at)}"
-            f"  last seen {_time(reading.last_seen_at)}  {session.client or '-'}  {session.address or '-'}"
+            f"  last seen {_time(stored.last_seen_at)}  {session.client or '-'}  {session.address or '-'}"
         )
     yield f"{alive} sessions" + (f", {sealed} sealed under a key that is not in the ring" if sealed else "")
 
 
-async def _show(desk: _Desk, parsed: argparse.Namespace) -> AsyncIterator[str]:
-    for reading in await _chosen(desk, parsed):
-        session = reading.session
+async def _show(context: AdminContext, parsed: argparse.Namespace) -> AsyncIterator[str]:
+    for stored in await _chosen(context, parsed):
+        session = stored.session
         if session is None:
             continue
         attempt = session.attempt
-        idle_ends_at = min(reading.last_seen_at + desk.settings.idle_limit, session.ends_at)
+        idle_ends_at = min(stored.last_seen_at + context.settings.idle_limit, session.ends_at)
         yield f"session {session.fingerprint}"
-        for name, told in (
+        for name, value in (
             ("person", session.person),
             ("issuer", session.issuer),
             ("signed in", _time(session.signed_in_at)),
-            ("last seen", _time(reading.last_seen_at)),
+            ("last seen", _time(stored.last_seen_at)),
             ("idle limit", _time(idle_ends_at)),
             ("ends", _time(session.ends_at)),
             ("client", f"{session.client or '-'}, {session.address or '-'}"),
@@ -172,13 +176,13 @@ async def _show(desk: _Desk, parsed: argparse.Namespace) -> AsyncIterator[str]:
             ("refresh token", "yes" if session.tokens.refresh_token else "no"),
             ("refresh", "none under way" if attempt is None else f"try {attempt.tries} under way or unanswered"),
             ("renewed", f"{session.rotation} times"),
-            ("sealed under", "an older key" if reading.older_key else "the newest key"),
+            ("sealed under", "an older key" if stored.older_key else "the newest key"),
         ):
-            yield f"  {name}: {told}"
+            yield f"  {name}: {value}"
 
 
-async def _end(desk: _Desk, parsed: argparse.Namespace) -> AsyncIterator[str]:
-    ends, reason = desk.end_sessions, EndReason.OPERATOR
+async def _end(context: AdminContext, parsed: argparse.Namespace) -> AsyncIterator[str]:
+    ends, reason = context.end_sessions, EndReason.OPERATOR
     if parsed.sub is not None:
         by, count = "sub", len(await ends.of_person("sub", parsed.sub, reason))
     elif parsed.email is not None:
@@ -188,30 +192,32 @@ async def _end(desk: _Desk, parsed: argparse.Namespace) -> AsyncIterator[str]:
     elif parsed.all:
         by, count = "all", await ends.of_everyone(reason)
     else:
-        found = [reading.session for reading in await _chosen(desk, parsed)]
-        by, count = "id", len(await ends.these([each for each in found if each is not None], reason))
-    audit.tell(AuditEvent.SESSIONS_ENDED_BY_OPERATOR, "operator", selected_by=by, ended=count, why=parsed.reason or "")
+        sessions = [stored.session for stored in await _chosen(context, parsed)]
+        by, count = "id", len(await ends.these([session for session in sessions if session is not None], reason))
+    audit.record(
+        AuditEvent.SESSIONS_ENDED_BY_OPERATOR, "operator", selected_by=by, ended=count, why=parsed.reason or ""
+    )
     yield f"{count} sessions ended"
 
 
-async def _rewrap(desk: _Desk, _: argparse.Namespace) -> AsyncIterator[str]:
+async def _rewrap(context: AdminContext, _: argparse.Namespace) -> AsyncIterator[str]:
     """Seals every record under the newest key. Sessions go on meanwhile: whoever overtakes us seals it newly anyway."""
     rewrapped = newest = unreadable = left = 0
-    async for reading in desk.store.all():
+    async for stored in context.store.all():
         for _attempt in range(TRIES):
-            session = reading.session
-            if session is None or not reading.older_key:
+            session = stored.session
+            if session is None or not stored.older_key:
                 break
-            written = await desk.store.replace(replace(session, version=session.version + 1), session.version)
+            written = await context.store.replace(replace(session, version=session.version + 1), session.version)
             if written.done:
                 rewrapped += 1
                 break
-            reading = await desk.store.get(session.key)
+            stored = await context.store.get(session.key)
         else:
             left += 1
             continue
-        newest += reading.session is not None and not reading.older_key
-        unreadable += reading.key_removed
+        newest += stored.session is not None and not stored.older_key
+        unreadable += stored.key_removed
     yield f"{rewrapped} records sealed anew, {newest} were sealed under the newest key already"
     if unreadable:
         yield f"{unreadable} records are sealed under keys that are not in the ring: add the key, or let them expire"

@@ -10,63 +10,63 @@ def notes(settings: Settings) -> list[str]:
 
 
 def _refresh(settings: Settings) -> list[str]:
-    told = []
+    remarks = []
     if "offline_access" not in settings.scopes:
-        told.append(
+        remarks.append(
             "scopes leave out offline_access: there will be no refresh token, and people sign in again "
             "whenever their access token ends."
         )
     if settings.refresh_grace == 0:
-        told.append(
+        remarks.append(
             "refresh_grace is 0: after an answer that was lost, the provider may already treat a repeat as reuse. "
             f"Every repeat is then a late one, and late sends are {'on' if settings.refresh_late else 'off'}."
         )
     elif settings.refresh_lease + settings.refresh_answer_within >= settings.refresh_grace:
-        told.append(
+        remarks.append(
             f"refresh_lease + refresh_answer_within ({settings.refresh_lease + settings.refresh_answer_within:g} s) is "
             f"not shorter than refresh_grace ({settings.refresh_grace} s): only a quick failure is repeated inside the "
             "grace, a refresh that times out is repeated late."
         )
     if not settings.refresh_late:
-        told.append(
+        remarks.append(
             "refresh_late is off: a refresh whose answer was lost and whose grace is over ends in a new sign-in, "
             "although its token might still be good."
         )
-    return told
+    return remarks
 
 
 def _browser(settings: Settings) -> list[str]:
-    told = []
+    remarks = []
     if not settings.cookies_secure:
-        told.append(
+        remarks.append(
             "public_url is http on this machine: cookies go without Secure and without the __Host- prefix. "
             "Good for development, and accepted nowhere else."
         )
     if settings.idle_limit > 12 * 3600:
-        told.append(
+        remarks.append(
             f"idle_limit is {settings.idle_limit / 3600:g} hours: an unattended browser stays signed in as long."
         )
     if settings.cookies_secure and not settings.trusted_proxies and settings.sign_in_rate_per_client:
-        told.append(
+        remarks.append(
             "trusted_proxies are none, and public_url is https, which a proxy in front of us must speak: every client "
             "has that proxy's address, so sign-ins are limited in all and not for each client. Name the proxies."
         )
     if "0.0.0.0/0" in settings.trusted_proxies or "::/0" in settings.trusted_proxies:
-        told.append("trusted_proxies trusts everybody: any client can claim any address in X-Forwarded-For.")
-    return told
+        remarks.append("trusted_proxies trusts everybody: any client can claim any address in X-Forwarded-For.")
+    return remarks
 
 
 def _data_plane(settings: Settings) -> list[str]:
-    told = []
+    remarks = []
     if not settings.routes:
-        told.append("there are no routes: people can sign in, and nothing is forwarded to an API.")
-    told += [
+        remarks.append("there are no routes: people can sign in, and nothing is forwarded to an API.")
+    remarks += [
         f"routes: {route.prefix} goes over http to {route.upstream}, and so do people's access tokens."
         for route in settings.routes
         if route.allow_http and route.upstream.startswith("http:") and route.token != "none"
     ]
     if settings.management_address is None:
-        told.append("management_listen is off: there is no /livez, /readyz or /metrics.")
+        remarks.append("management_listen is off: there is no /livez, /readyz or /metrics.")
     elif isinstance(settings.management_address, tuple) and settings.management_address[0] in EVERYWHERE:
-        told.append("management_listen takes connections from everywhere: keep that port from the public.")
-    return told
+        remarks.append("management_listen takes connections from everywhere: keep that port from the public.")
+    return remarks

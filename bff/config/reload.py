@@ -21,7 +21,7 @@ from bff.telemetry.audit import AuditEvent
 
 logger = logging.getLogger(__name__)
 
-LOOK_EVERY: Final = 2.0  # seconds
+POLL_INTERVAL: Final = 2.0  # seconds
 RELOADED: Final = frozenset({"session_keys", "client_secret", "client_secret_next", "client_private_key"})
 
 Stamp: TypeAlias = tuple[tuple[str, int, int, int], ...]
@@ -53,7 +53,7 @@ class SettingsReload:
     async def watch(self) -> None:
         """Looks at the files every other second, until it is cancelled."""
         while True:
-            await asyncio.sleep(LOOK_EVERY)
+            await asyncio.sleep(POLL_INTERVAL)
             if (stamp := self._sources.stamp()) != self._stamp:
                 self._stamp = stamp
                 self.reload()
@@ -71,9 +71,9 @@ class SettingsReload:
         taken = [name for name in changed if name in RELOADED]
         if "session_keys" in taken:
             ids = KeyRing.from_keys(settings.session_key_ring).key_ids
-            audit.tell(AuditEvent.KEY_RING_CHANGED, "reload", key_ids=" ".join(ids))
+            audit.record(AuditEvent.KEY_RING_CHANGED, "reload", key_ids=" ".join(ids))
         if credentials := [name for name in taken if name != "session_keys"]:
-            audit.tell(AuditEvent.CLIENT_CREDENTIALS_CHANGED, "reload", changed=" ".join(credentials))
+            audit.record(AuditEvent.CLIENT_CREDENTIALS_CHANGED, "reload", changed=" ".join(credentials))
         logger.info("the settings were read again", extra={"changed": " ".join(taken) or "nothing"})
         if len(taken) < len(changed):
             waiting = " ".join(name for name in changed if name not in RELOADED)

@@ -21,23 +21,23 @@ ALLOWED_PREFIXES: Final = (b"accept-", b"content-", b"if-")
 
 # What browsers and proxies in front of us send with most requests. It ends here as a matter of course, and is not worth
 # counting. A route may list some of it; the rest is for us, or from one HTTP hop to the next.
-_BROWSERS_OWN: Final = frozenset(
+_BROWSER_DEFAULTS: Final = frozenset(
     b"""
     origin referer upgrade-insecure-requests purpose device-memory downlink dpr ect rtt viewport-width width
     """.split()
 )
-_FOR_US: Final = frozenset(
+_PROXY_HEADERS: Final = frozenset(
     b"""
     connection keep-alive proxy-connection te trailer transfer-encoding upgrade http2-settings content-length expect
     max-forwards host cookie cookie2 authorization dpop via x-csrf x-background early-data
     forwarded x-real-ip x-scheme x-url-scheme traceparent tracestate baggage
     """.split()
 )
-_FOR_US_PREFIXES: Final = (b"sec-", b"x-forwarded-")
+_PROXY_PREFIXES: Final = (b"sec-", b"x-forwarded-")
 
 # Not even where a route lists them: framing, what we say ourselves, what would change the request's method, path or
 # host behind our back, and what is known to say who somebody is.
-_NEVER: Final = _FOR_US | frozenset(
+_NEVER_ALLOWED: Final = _PROXY_HEADERS | frozenset(
     b"""
     x-client-ip client-ip true-client-ip x-cluster-client-ip x-originating-ip
     cf-connecting-ip cf-connecting-ipv6 fastly-client-ip x-appengine-user-ip
@@ -51,7 +51,7 @@ _NEVER: Final = _FOR_US | frozenset(
     x-script-name script-name x-forwarded
     """.split()
 )
-_NEVER_PREFIXES: Final = (
+_NEVER_ALLOWED_PREFIXES: Final = (
     b"sec-fetch-",
     b"sec-websocket-",
     b"proxy-",
@@ -98,7 +98,7 @@ class Disposition(Enum):
 @lru_cache(maxsize=1024)
 def classify(name: bytes) -> Disposition:
     """What becomes of a header that a browser sent; `name` is in lower case (ASGI)."""
-    if name in _FOR_US or name in _BROWSERS_OWN or name.startswith(_FOR_US_PREFIXES):
+    if name in _PROXY_HEADERS or name in _BROWSER_DEFAULTS or name.startswith(_PROXY_PREFIXES):
         return Disposition.CONSUMED
     if (name in ALLOWED or name.startswith(ALLOWED_PREFIXES)) and _SPELLING.fullmatch(name):
         return Disposition.FORWARDED
@@ -111,7 +111,9 @@ def may_be_allowed(name: bytes) -> bool:
     Only letters, digits and hyphens: CGI, WSGI and others read `X_User_Sub` and `X.User.Sub` as `X-User-Sub`, so such a
     name could stand for one that must not be listed.
     """
-    return bool(_SPELLING.fullmatch(name)) and name not in _NEVER and not name.startswith(_NEVER_PREFIXES)
+    return (
+        bool(_SPELLING.fullmatch(name)) and name not in _NEVER_ALLOWED and not name.startswith(_NEVER_ALLOWED_PREFIXES)
+    )
 
 
 def loosest_form(name: str) -> str:

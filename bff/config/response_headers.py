@@ -68,13 +68,13 @@ _SHARED_CACHE_PREFIXES: Final = (b"surrogate-", b"edge-")
 
 
 @lru_cache(maxsize=256)
-def stays_inside(name: bytes) -> bool:
+def is_dropped(name: bytes) -> bool:
     """Whether a header of an upstream is dropped, unless its route lets it through. Names are in lower case."""
     return name in _NEVER or name in _DROPPED or name.startswith(_ALL_PREFIXES)
 
 
 @lru_cache(maxsize=256)
-def speaks_to_shared_caches(name: bytes) -> bool:
+def is_for_shared_caches(name: bytes) -> bool:
     """Whether it tells a shared cache how to store the answer, in other words than Cache-Control."""
     return name in _SHARED_CACHE or name.startswith(_SHARED_CACHE_PREFIXES) or name.endswith(b"cdn-cache-control")
 

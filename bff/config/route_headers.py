@@ -31,13 +31,15 @@ _OWN_COOKIES: Final = ("__host-http-", "bff-")
 def _added(headers: dict[str, SecretStr] | None) -> dict[str, SecretStr] | None:
     for name, value in (headers or {}).items():
         if not _TOKEN.fullmatch(name) or name.lower() in _OURS_UP or name.lower().startswith(("sec-", "proxy-")):
-            raise validators.wrong(
+            raise validators.invalid(
                 f"names {name!r}, which is no header that may be added.", "Choose a header of the API's."
             )
         if not _VALUE.fullmatch(value.get_secret_value()):
-            raise validators.wrong(f"gives {name} no value, or one outside printable ASCII.", "Give one line of text.")
+            raise validators.invalid(
+                f"gives {name} no value, or one outside printable ASCII.", "Give one line of text."
+            )
     if headers and len({name.lower() for name in headers}) < len(headers):
-        raise validators.wrong("name one header twice.", "Keep each once.")
+        raise validators.invalid("name one header twice.", "Keep each once.")
     return headers
 
 
@@ -45,7 +47,7 @@ def _sent(name: str) -> str:
     lower = name.lower()
     if not may_be_allowed(lower.encode("ascii", "replace")):
         problem = f"names {name!r}, which no browser may say to an API."
-        raise validators.wrong(
+        raise validators.invalid(
             problem, "Remove it. Names have letters, digits and hyphens; cookies are allow_cookies' to list."
         )
     return lower
@@ -54,13 +56,13 @@ def _sent(name: str) -> str:
 def _returned(name: str) -> str:
     lower = name.lower()
     if not _TOKEN.fullmatch(name) or not response_headers.may_be_allowed(lower.encode("ascii")):
-        raise validators.wrong(f"names {name!r}, which an API can't say here.", "Remove it.")
+        raise validators.invalid(f"names {name!r}, which an API can't say here.", "Remove it.")
     return lower
 
 
 def _cookie(name: str) -> str:
     if not _TOKEN.fullmatch(name) or name.lower().startswith(_OWN_COOKIES):
-        raise validators.wrong(
+        raise validators.invalid(
             f"names {name!r}, which is no cookie of an API.", "__Host-Http- and bff- are the BFF's own."
         )
     return name
@@ -68,16 +70,16 @@ def _cookie(name: str) -> str:
 
 def _identity(value: str) -> str:
     """`X-User-Sub=sub`: a header that says who is signed in, and the claim that it holds."""
-    name, found, claim = value.partition("=")
+    name, equals, claim = value.partition("=")
     example = "Write it like X-User-Email=email."
-    if not found or not re.fullmatch(r"[A-Za-z][A-Za-z0-9-]*", name) or not re.fullmatch(r"[!-~]+", claim):
-        raise validators.wrong("hold something that is not a header name, = and a claim.", example)
+    if not equals or not re.fullmatch(r"[A-Za-z][A-Za-z0-9-]*", name) or not re.fullmatch(r"[!-~]+", claim):
+        raise validators.invalid("hold something that is not a header name, = and a claim.", example)
     if not name.lower().startswith(("x-", "remote-")):
-        raise validators.wrong(
+        raise validators.invalid(
             f"name {name}, which proxies and browsers give a meaning of their own.", f"Start with X-. {example}"
         )
     if classify(name.lower().encode("ascii")) is Disposition.FORWARDED:
-        raise validators.wrong(
+        raise validators.invalid(
             f"name {name}, which browsers send, and which APIs get from them.", f"Choose another. {example}"
         )
     return value

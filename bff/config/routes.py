@@ -32,21 +32,21 @@ ENDPOINTS = frozenset(
     | {"/auth/backchannel-logout", "/auth/frontchannel-logout", "/auth/global-token-revocation"}
     | {"/auth/verify"}
 )
-LARGEST_MESSAGE = 16 * 1024 * 1024  # bytes; a message is held whole in memory before it is passed on
+MAX_MESSAGE = 16 * 1024 * 1024  # bytes; a message is held whole in memory before it is passed on
 
 
 def _callback(path: str) -> str:
     mend = "Keep /authorization-code/callback, as Okta documents it."
     if path == "/" or path.endswith("/"):
-        raise validators.wrong("is / or ends with a slash.", mend)
+        raise validators.invalid("is / or ends with a slash.", mend)
     if path in ENDPOINTS:
-        raise validators.wrong("is the path of another endpoint of the BFF.", mend)
+        raise validators.invalid("is the path of another endpoint of the BFF.", mend)
     return path
 
 
 def _page(path: str) -> str:
     if _is_reserved(path):
-        raise validators.wrong(
+        raise validators.invalid(
             "is below /auth, where no page of the application is.", "Give the path of a page, like /."
         )
     return path
@@ -85,9 +85,7 @@ class RouteSettings(BaseModel):
     allow_cookies: CookieNames = ()
     allow_shared_cache: bool = False
     websocket: bool = False
-    message_limit: Annotated[int, BeforeValidator(validators.number), Field(gt=0, le=LARGEST_MESSAGE)] = (
-        1048576  # bytes
-    )
+    message_limit: Annotated[int, BeforeValidator(validators.number), Field(gt=0, le=MAX_MESSAGE)] = 1048576  # bytes
     on_token_expiry: Literal["keep", "close"] = "keep"
     ca_file: File | None = None
     client_cert_file: File | None = None
@@ -97,20 +95,20 @@ class RouteSettings(BaseModel):
     @classmethod
     def _plain_prefix(cls, prefix: str) -> str:
         if prefix.endswith("/"):
-            raise validators.wrong(
+            raise validators.invalid(
                 "ends with a slash.", f"Write {prefix.rstrip('/') or '/api'}: it covers all below it."
             )
         if any(segment.endswith(".") for segment in prefix.split("/")):
-            raise validators.wrong("has a dot at the end of a segment.", "Leave the dot out: some servers ignore it.")
+            raise validators.invalid("has a dot at the end of a segment.", "Leave the dot out: some servers ignore it.")
         if _is_reserved(prefix.lower()):
-            raise validators.wrong("covers /auth, which the BFF answers itself.", "Choose another prefix, like /api.")
+            raise validators.invalid("covers /auth, which the BFF answers itself.", "Choose another prefix, like /api.")
         return prefix
 
     @field_validator("methods")
     @classmethod
     def _some_method(cls, methods: tuple[Method, ...]) -> tuple[Method, ...]:
         if not methods:
-            raise validators.wrong("are none.", "Name at least one, or leave methods out for the usual ones.")
+            raise validators.invalid("are none.", "Name at least one, or leave methods out for the usual ones.")
         return methods
 
     @field_validator("allow_http")
@@ -121,21 +119,21 @@ class RouteSettings(BaseModel):
             parts = validators.url(upstream, example="https://api.example.com")
             if not validators.is_loopback(parts.hostname):
                 mend = "Use https in upstream, or set allow_http = true where the network itself is trusted."
-                raise validators.wrong("is false, and the upstream is http off this machine.", mend)
+                raise validators.invalid("is false, and the upstream is http off this machine.", mend)
         return allow_http
 
     @field_validator("scopes")
     @classmethod
     def _scopes_of_a_token(cls, scopes: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
         if scopes and info.data.get("token") == "none":
-            raise validators.wrong("are asked for, and token is none.", 'Set token = "user", or remove them.')
+            raise validators.invalid("are asked for, and token is none.", 'Set token = "user", or remove them.')
         return tuple(dict.fromkeys(scopes))
 
     @field_validator("allow_request_headers")
     @classmethod
     def _not_ours_to_add(cls, names: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
         if (both := conflicting_name(names, info.data.get("add_headers") or ())) is not None:
-            raise validators.wrong(
+            raise validators.invalid(
                 f"name {both}, which add_headers sets.", "Keep one: who says it, the browser or you?"
             )
         return names
@@ -144,14 +142,14 @@ class RouteSettings(BaseModel):
     @classmethod
     def _tls_needs_https(cls, file: Path | None, info: ValidationInfo) -> Path | None:
         if file is not None and str(info.data.get("upstream", "https:")).startswith("http:"):
-            raise validators.wrong("is set, and the upstream is http.", "Use https in upstream, or remove it.")
+            raise validators.invalid("is set, and the upstream is http.", "Use https in upstream, or remove it.")
         return file
 
     @field_validator("client_key_file")
     @classmethod
     def _key_with_certificate(cls, file: Path | None, info: ValidationInfo) -> Path | None:
         if file is not None and info.data.get("client_cert_file", file) is None:
-            raise validators.wrong("is set without client_cert_file.", "Set both: the certificate and its key.")
+            raise validators.invalid("is set without client_cert_file.", "Set both: the certificate and its key.")
         return file
 
     def covers(self, path: str) -> bool:

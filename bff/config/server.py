@@ -34,7 +34,7 @@ def check_loopback(listening: Mapping[str, Any]) -> None:
         where = listening.get(name, "off")
         address = None if where == "off" else validators.address(where)
         if isinstance(address, tuple) and not validators.is_loopback(address[0]):
-            raise validators.wrong(
+            raise validators.invalid(
                 f"is http on this machine, and BFF_{name.upper()} ({where}) takes connections of other machines.",
                 f"Listen on 127.0.0.1:{address[1]}; in a container whose port is published on loopback only, set "
                 "BFF_LISTEN_BEYOND_LOOPBACK=true.",
@@ -65,20 +65,20 @@ class ProcessSettings(BaseModel):
     def _own_address(cls, listen: str, info: ValidationInfo) -> str:
         others = {info.data.get("listen"), info.data.get("management_listen")} - {"off"}
         if listen in others and not listen.endswith(":0"):
-            raise validators.wrong(
+            raise validators.invalid(
                 "is the same as another one.", "Give it an address of its own that the public cannot reach, or off."
             )
         if info.field_name == "forward_auth_listen" and listen != "off" and info.data.get("dpop") == "on":
             # A proxy could not make the proof that each request with such a token needs (RFC 9449 section 7).
             mend = "Set one of them to off: forward these requests through BFF_ROUTES, or use tokens without DPoP."
-            raise validators.wrong("is set, and dpop is on: a proxy could not use the tokens that it is told.", mend)
+            raise validators.invalid("is set, and dpop is on: a proxy could not use the tokens that it is told.", mend)
         return listen
 
     @field_validator("forward_auth_headers")
     @classmethod
     def _each_header_once(cls, headers: tuple[str, ...]) -> tuple[str, ...]:
         if len({header.partition("=")[0].lower() for header in headers}) < len(headers):
-            raise validators.wrong("name one header twice.", "Keep each once.")
+            raise validators.invalid("name one header twice.", "Keep each once.")
         return headers
 
     @field_validator("trusted_proxies")
@@ -86,14 +86,14 @@ class ProcessSettings(BaseModel):
     def _somebody_asks(cls, trusted: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
         if not trusted and info.data.get("forward_auth_listen", "off") != "off":
             mend = "Name the proxies that ask there: only they are told an access token."
-            raise validators.wrong("are none, and forward_auth_listen is set.", mend)
+            raise validators.invalid("are none, and forward_auth_listen is set.", mend)
         return trusted
 
     @field_validator("tracing")
     @classmethod
     def _with_its_extra(cls, tracing: str) -> str:
         if tracing == "otlp" and not is_installed(OTLP_EXPORTER):
-            raise validators.wrong(
+            raise validators.invalid(
                 "is otlp, and OpenTelemetry is not installed.", "Install okta-bff[otel], or set off."
             )
         return tracing

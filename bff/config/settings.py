@@ -26,6 +26,7 @@ from bff.config.routes import FROZEN, CallbackPath, Origin, PagePath, RouteSetti
 from bff.config.server import ProcessSettings, check_loopback
 from bff.config.sign_in import SIGN_IN_LISTS, Algorithm, SignInSettings, is_okta
 from bff.config.sources import MISSING, PREFIX, ConfigurationErrors, Gathered, gather, unknown
+from bff.config.validators import invalid
 from bff.errors import ConfigurationError
 
 Words: TypeAlias = Annotated[tuple[str, ...], BeforeValidator(validators.words)]
@@ -51,9 +52,7 @@ class Settings(ProcessSettings, SignInSettings):
     scopes: Words = ("openid", "profile", "email", "offline_access")
     id_token_algorithms: Annotated[tuple[Algorithm, ...], BeforeValidator(validators.words)] = ("RS256",)
     clock_skew: Annotated[int, BeforeValidator(validators.number), Field(ge=0, le=300)] = 60
-    provider_proxy: Annotated[str, AfterValidator(validators.proxy)] | None = Field(
-        None, repr=False
-    )  # may hold a password
+    provider_proxy: Annotated[str, AfterValidator(validators.proxy)] | None = Field(None, repr=False)  # a secret
     provider_ca_file: Annotated[Path, AfterValidator(validators.file)] | None = None
     provider_timeout: Annotated[Seconds, Field(le=60)] = 8.0
     sign_out_hint: Literal["required", "optional", "never"] = "required"
@@ -72,9 +71,7 @@ class Settings(ProcessSettings, SignInSettings):
 
     # --- sessions
     session_keys: Annotated[tuple[SessionKey, ...], BeforeValidator(validators.words)]
-    store: Annotated[str, AfterValidator(validators.store)] = Field(
-        "sqlite:///var/bff.db", repr=False
-    )  # may hold a password
+    store: Annotated[str, AfterValidator(validators.store)] = Field("sqlite:///var/bff.db", repr=False)  # a secret
     allow_evicting_store: bool = False
     idle_limit: WholeSeconds = 3600
     absolute_limit: WholeSeconds = 43200
@@ -104,11 +101,9 @@ class Settings(ProcessSettings, SignInSettings):
         method = str(info.data.get("client_auth", "private_key_jwt"))
         if method != "private_key_jwt" and secret is None:
             mend = "Set BFF_CLIENT_SECRET_FILE to a file that holds it, or BFF_CLIENT_SECRET."
-            raise validators.wrong(f"is missing, and client_auth is {method}.", mend)
+            raise invalid(f"is missing, and client_auth is {method}.", mend)
         if method == "client_secret_jwt" and secret and len(secret.get_secret_value()) < 32:
-            raise validators.wrong(
-                "is shorter than the 32 characters client_secret_jwt needs.", "Make a longer one in Okta."
-            )
+            raise invalid("is shorter than the 32 characters client_secret_jwt needs.", "Make a longer one in Okta.")
         return secret
 
     @field_validator("client_private_key")
@@ -117,59 +112,57 @@ class Settings(ProcessSettings, SignInSettings):
         method = info.data.get("client_auth")
         if method == "private_key_jwt" and key is None:
             mend = "Set BFF_CLIENT_PRIVATE_KEY_FILE to a file with the key as PEM or JWK."
-            raise validators.wrong("is missing, and client_auth is private_key_jwt.", mend)
+            raise invalid("is missing, and client_auth is private_key_jwt.", mend)
         if method not in (None, "private_key_jwt") and key is not None:
-            raise validators.wrong(
-                f"is set, and client_auth is {method}.", "Remove it, or set client_auth = private_key_jwt."
-            )
+            raise invalid(f"is set, and client_auth is {method}.", "Remove it, or set client_auth = private_key_jwt.")
         return validators.private_key(key) if key else None
 
     @field_validator("sign_out_hint")
     @classmethod
     def _hint_at_okta(cls, hint: str, info: ValidationInfo) -> str:
         if hint != "required" and is_okta(str(info.data.get("issuer", ""))):
-            raise validators.wrong(f"is {hint}, and Okta signs nobody out without an ID token.", "Remove it.")
+            raise invalid(f"is {hint}, and Okta signs nobody out without an ID token.", "Remove it.")
         return hint
 
     @field_validator("scopes")
     @classmethod
     def _openid_scope(cls, scopes: tuple[str, ...]) -> tuple[str, ...]:
         if "openid" not in scopes:
-            raise validators.wrong("leave out openid, without which nobody signs in.", "Add openid.")
+            raise invalid("leave out openid, without which nobody signs in.", "Add openid.")
         return tuple(dict.fromkeys(validators.scope(scope) for scope in scopes))
 
     @field_validator("user_claims")
     @classmethod
     def _claims_with_sub(cls, claims: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
         if "sub" not in claims:
-            raise validators.wrong("leave out sub, by which the SPA knows the person.", "Add sub.")
+            raise invalid("leave out sub, by which the SPA knows the person.", "Add sub.")
         headers = info.data.get("forward_auth_headers", ())
         if unknown := sorted({header.partition("=")[2] for header in headers} - {*claims}):
             mend = "Add it: a session keeps only the claims that may be shown."
-            raise validators.wrong(f"leave out {unknown[0]}, which forward_auth_headers need.", mend)
+            raise invalid(f"leave out {unknown[0]}, which forward_auth_headers need.", mend)
         return tuple(dict.fromkeys(claims))
 
     @field_validator("id_token_algorithms")
     @classmethod
     def _some_algorithm(cls, algorithms: tuple[Algorithm, ...]) -> tuple[Algorithm, ...]:
         if not algorithms:
-            raise validators.wrong("are none.", "Name at least one; Okta signs with RS256.")
+            raise invalid("are none.", "Name at least one; Okta signs with RS256.")
         return algorithms
 
     @field_validator("session_keys")
     @classmethod
     def _different_keys(cls, keys: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
         if not keys:
-            raise validators.wrong("are none.", validators.NEW_KEY)
+            raise invalid("are none.", validators.NEW_KEY)
         if len({validators.key_bytes(key) for key in keys}) < len(keys):
-            raise validators.wrong("hold one key twice.", "Keep each key once, the newest first.")
+            raise invalid("hold one key twice.", "Keep each key once, the newest first.")
         return keys
 
     @field_validator("absolute_limit")
     @classmethod
     def _idle_within_absolute(cls, absolute: int, info: ValidationInfo) -> int:
         if info.data.get("idle_limit", 0) > absolute:
-            raise validators.wrong("is shorter than idle_limit.", "Make idle_limit the shorter one.")
+            raise invalid("is shorter than idle_limit.", "Make idle_limit the shorter one.")
         return absolute
 
     @field_validator("refresh_lease")
@@ -177,14 +170,14 @@ class Settings(ProcessSettings, SignInSettings):
     def _answer_within_lease(cls, lease: float, info: ValidationInfo) -> float:
         if info.data.get("refresh_answer_within", 0) >= lease:
             mend = "Make refresh_lease the longer one: 8 and 10 are the defaults."
-            raise validators.wrong("is not longer than refresh_answer_within.", mend)
+            raise invalid("is not longer than refresh_answer_within.", mend)
         return lease
 
     @field_validator("landing_path", "signed_out_path")
     @classmethod
     def _no_page_at_the_callback(cls, path: str, info: ValidationInfo) -> str:
         if path == info.data.get("callback_path"):
-            raise validators.wrong("is the callback path, which begins sign-ins.", "Give the path of a page, like /.")
+            raise invalid("is the callback path, which begins sign-ins.", "Give the path of a page, like /.")
         return path
 
     @field_validator("public_url")
@@ -200,31 +193,27 @@ class Settings(ProcessSettings, SignInSettings):
         callback = info.data.get("callback_path", "")
         for route in routes:
             if route.covers(callback):
-                raise validators.wrong(
-                    f"send {route.prefix} away, which covers the callback path.", "Choose another prefix."
-                )
+                raise invalid(f"send {route.prefix} away, which covers the callback path.", "Choose another prefix.")
             if beyond := sorted(set(route.scopes) - set(info.data.get("scopes", route.scopes))):
-                raise validators.wrong(
-                    f"need {' '.join(beyond)} at {route.prefix}, never asked for.", "Add it to BFF_SCOPES."
-                )
+                raise invalid(f"need {' '.join(beyond)} at {route.prefix}, never asked for.", "Add it to BFF_SCOPES.")
             identity = [pair.partition("=")[0] for pair in info.data.get("forward_auth_headers", ())]
             if (forged := conflicting_name(route.allow_request_headers, identity)) is not None:
                 problem = f"let {forged} up at {route.prefix}, by which BFF_FORWARD_AUTH_HEADERS say who is signed in."
-                raise validators.wrong(problem, "Remove it, or call one of the two otherwise.")
+                raise invalid(problem, "Remove it, or call one of the two otherwise.")
         if len({route.prefix for route in routes}) < len(routes):
-            raise validators.wrong("hold one prefix twice.", "Keep one route for each prefix.")
+            raise invalid("hold one prefix twice.", "Keep one route for each prefix.")
         folded = [route.prefix.lower() for route in routes]
         for route in routes:
             if route.ignore_case and folded.count(route.prefix.lower()) > 1:
                 problem = f"hold {route.prefix}, which ignores case, and the same prefix in another case."
-                raise validators.wrong(problem, "Keep one of them, or leave ignore_case out.")
+                raise invalid(problem, "Keep one of them, or leave ignore_case out.")
         return routes
 
     @field_validator("spa_upstream")
     @classmethod
     def _one_spa(cls, upstream: str | None, info: ValidationInfo) -> str | None:
         if upstream is not None and info.data.get("spa_dir") is not None:
-            raise validators.wrong("and spa_dir are both set.", "Keep one: who serves the SPA?")
+            raise invalid("and spa_dir are both set.", "Keep one: who serves the SPA?")
         return upstream
 
     # --- what follows from them
@@ -261,22 +250,22 @@ SECRETS = frozenset(
 
 
 def load_settings(
-    environ: Mapping[str, str], toml_path: Path | None = None, *, stand_ins: Mapping[str, str] | None = None
+    environ: Mapping[str, str], toml_path: Path | None = None, *, placeholders: Mapping[str, str] | None = None
 ) -> Settings:
     """Reads all sources. Raises ConfigurationErrors, a ConfigurationError that lists every problem, and no secret.
 
-    `stand_ins` take the place of what is missing or unreadable, for commands that can do without.
+    `placeholders` take the place of what is missing or unreadable, for commands that can do without.
     """
     known = frozenset(Settings.model_fields)
     gathered = gather(environ, toml_path, known=known, secret=SECRETS, lists=LISTS)
-    gathered.stand_in(stand_ins or {})
+    gathered.fill_placeholders(placeholders or {})
     problems = gathered.problems
     try:
         settings = Settings.model_validate(gathered.values)
     except ValidationError as error:
         # What could not even be read has been told already; that it is also missing is no second problem.
         problems += [
-            _told(detail, gathered)
+            _configuration_error(detail, gathered)
             for detail in error.errors(include_input=False, include_url=False)
             if detail["loc"][0] not in gathered.names or detail["loc"][0] in gathered.values
         ]
@@ -286,7 +275,7 @@ def load_settings(
     raise ConfigurationErrors(tuple(problems)) from None
 
 
-def _told(detail: ErrorDetails, gathered: Gathered) -> ConfigurationError:
+def _configuration_error(detail: ErrorDetails, gathered: Gathered) -> ConfigurationError:
     """One of pydantic's findings as setting, problem and mend. `detail` comes without the input."""
     name, *rest = detail["loc"]
     head, blank, place = gathered.names.get(str(name), f"{PREFIX}{str(name).upper()}").partition(" ")

@@ -47,7 +47,7 @@ class Gathered:
     names: dict[str, str] = field(default_factory=dict)
     problems: list[ConfigurationError] = field(default_factory=list)
 
-    def stand_in(self, values: Mapping[str, Any]) -> None:
+    def fill_placeholders(self, values: Mapping[str, Any]) -> None:
         """Puts `values` where a setting is missing, or could not be read."""
         for name in values.keys() - self.values.keys():
             self.values[name] = values[name]
@@ -89,24 +89,24 @@ def gather(
     for name in sorted(known):
         forms = {name, name + FILE_SUFFIX} if name in secret else {name}
         source = from_environ if forms & from_environ.keys() else from_file
-        found = {form: source[form] for form in sorted(forms & source.keys())}
-        if len(found) == 2:
-            both = " and ".join(called for called, _ in found.values())
+        spellings = {form: source[form] for form in sorted(forms & source.keys())}
+        if len(spellings) == 2:
+            both = " and ".join(called for called, _ in spellings.values())
             gathered.problems.append(ConfigurationError(both, "are both set.", "Keep one of them."))
             gathered.names[name] = both
-        elif found:
-            (form, (called, value)) = found.popitem()
+        elif spellings:
+            (form, (called, value)) = spellings.popitem()
             _take(gathered, name, called, value, from_secret_file=form != name)
     return gathered
 
 
 def named_files(environ: Mapping[str, str], toml_path: Path | None, secret: Set[str]) -> tuple[Path, ...]:
     """bff.toml, and the files that `BFF_<NAME>_FILE` or bff.toml name for secrets. Never raises: it judges nothing."""
-    path, told = _toml(environ, toml_path, [])
+    path, document = _toml(environ, toml_path, [])
     forms = {name + FILE_SUFFIX for name in secret}
-    by_file = [told[form] for form in sorted(forms) if isinstance(told.get(form), str)]
+    by_file = [document[form] for form in sorted(forms) if isinstance(document.get(form), str)]
     by_environ = [environ[name] for name in sorted(environ) if name.lower().removeprefix(PREFIX.lower()) in forms]
-    return (path, *(Path(each) for each in (*by_environ, *by_file) if each))
+    return (path, *(Path(file_name) for file_name in (*by_environ, *by_file) if file_name))
 
 
 def unknown(called: str, key: str, allowed: Set[str], prefix: str = "") -> ConfigurationError:
@@ -143,11 +143,11 @@ def _inside(
     """What is read of the file, and what its names are called with before them."""
     if table is None:
         return "", {key: value for key, value in document.items() if key != OKTA}
-    found = document.get(table, {})
-    if not isinstance(found, dict):
+    content = document.get(table, {})
+    if not isinstance(content, dict):
         problems.append(ConfigurationError(f"{table} ({path})", "is no table.", f"Write [{table}] above its settings."))
-        found = {}
-    return f"{table}.", found
+        content = {}
+    return f"{table}.", content
 
 
 def _take(gathered: Gathered, name: str, called: str, value: Any, *, from_secret_file: bool) -> None:

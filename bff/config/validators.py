@@ -28,7 +28,7 @@ _PATH = re.compile(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+/?|/")  # no escapes, no 
 _HOST = re.compile(r"[a-z0-9]([a-z0-9._-]*[a-z0-9])?|\[[0-9a-f:.]+\]")
 
 
-def wrong(problem: str, mend: str) -> PydanticCustomError:
+def invalid(problem: str, mend: str) -> PydanticCustomError:
     """The error that `bff.config.settings.load_settings` turns into a ConfigurationError of the setting it arose in."""
     return PydanticCustomError("setting", "{problem} {mend}", {"problem": problem, "mend": mend})
 
@@ -53,7 +53,7 @@ def words(value: Any) -> Any:
 def number(value: Any) -> Any:
     """Refuses TOML's true and false where a number is meant; pydantic would read them as 1 and 0."""
     if isinstance(value, bool):
-        raise wrong("is true or false.", "Give a number.")
+        raise invalid("is true or false.", "Give a number.")
     return value
 
 
@@ -65,25 +65,25 @@ def url(value: str, *, schemes: tuple[str, ...] = ("https", "http"), example: st
     """Splits an absolute URL without userinfo, query or fragment and with a well-formed lower-case host."""
     mend = f"Give an absolute URL like {example}."
     if value != value.strip() or any(ord(char) <= 0x20 or char in '\\"<>^`{|}\x7f' for char in value):
-        raise wrong("contains white space, a placeholder or a character that no URL has.", mend)
+        raise invalid("contains white space, a placeholder or a character that no URL has.", mend)
     try:
         parts = urlsplit(value)
         port = parts.port
     except ValueError:
-        raise wrong("is not a URL.", mend) from None
+        raise invalid("is not a URL.", mend) from None
     if port == 0:
-        raise wrong("has the port 0, where nothing answers.", mend)
+        raise invalid("has the port 0, where nothing answers.", mend)
     if parts.scheme not in schemes or value.split(":", 1)[0] != parts.scheme:
-        raise wrong(f"does not start with {' or '.join(f'{scheme}://' for scheme in schemes)}.", mend)
+        raise invalid(f"does not start with {' or '.join(f'{scheme}://' for scheme in schemes)}.", mend)
     if parts.username is not None or parts.password is not None:
-        raise wrong("carries a user name or password.", "Remove everything before the @.")
+        raise invalid("carries a user name or password.", "Remove everything before the @.")
     host = parts.netloc if port is None else parts.netloc.rpartition(":")[0]
     if not _HOST.fullmatch(host):
-        raise wrong(
+        raise invalid(
             "has no host, or one that is not in lower-case ASCII.", f"{mend} An IDN is written in its xn-- form."
         )
     if "?" in value or "#" in value:
-        raise wrong("carries a query or a fragment.", "Remove everything from the ? or # on.")
+        raise invalid("carries a query or a fragment.", "Remove everything from the ? or # on.")
     return parts
 
 
@@ -91,14 +91,14 @@ def issuer(value: str) -> str:
     """The issuer, compared character by character with the one in the discovery document (OIDC Discovery 4.3)."""
     example = "https://example.okta.com/oauth2/default"
     if _PLACEHOLDER.search(value):
-        raise wrong("still contains a placeholder.", f"Put your own Okta domain in, like {example}.")
+        raise invalid("still contains a placeholder.", f"Put your own Okta domain in, like {example}.")
     parts = url(value, example=example)
     first_label, _, domain = (parts.hostname or "").partition(".")
     if first_label.endswith("-admin") and "okta" in domain:
         mend = f"Use the Okta domain without -admin: {value.replace('-admin.', '.', 1).rstrip('/')}."
-        raise wrong("is the address of the Admin Console, which issues no tokens.", mend)
+        raise invalid("is the address of the Admin Console, which issues no tokens.", mend)
     if value.endswith("/"):
-        raise wrong("ends with a slash.", f"Write {value.rstrip('/')}: the issuer must match character by character.")
+        raise invalid("ends with a slash.", f"Write {value.rstrip('/')}: the issuer must match character by character.")
     return _https_off_loopback(value, parts)
 
 
@@ -106,19 +106,19 @@ def origin(value: str) -> str:
     """One exact web origin (RFC 6454): scheme, host and a port only where it is not the default one."""
     example = "https://app.example.com"
     if value in {"*", "null"} or "*" in value:
-        raise wrong("is a wildcard or null.", f"List each origin exactly, like {example}.")
+        raise invalid("is a wildcard or null.", f"List each origin exactly, like {example}.")
     parts = url(value, example=example)
     if parts.path:
-        raise wrong("carries a path.", f"Write {parts.scheme}://{parts.netloc} without anything after it.")
+        raise invalid("carries a path.", f"Write {parts.scheme}://{parts.netloc} without anything after it.")
     if parts.port == {"https": 443, "http": 80}[parts.scheme]:
         mend = f"Write {parts.scheme}://{parts.netloc.rpartition(':')[0]}: browsers leave the default port out."
-        raise wrong("names the default port.", mend)
+        raise invalid("names the default port.", mend)
     return _https_off_loopback(value, parts)
 
 
 def _https_off_loopback(value: str, parts: SplitResult) -> str:
     if parts.scheme == "http" and not is_loopback(parts.hostname):
-        raise wrong("is http off this machine.", f"Use https{value.removeprefix('http')}.")
+        raise invalid("is http off this machine.", f"Use https{value.removeprefix('http')}.")
     return value
 
 
@@ -126,21 +126,21 @@ def base_url(value: str) -> str:
     """Where requests are forwarded to: scheme, host and an optional path; a trailing slash is taken off."""
     parts = url(value, example="http://127.0.0.1:9000")
     if parts.path and not _PATH.fullmatch(parts.path):
-        raise wrong("has a path with empty or encoded segments.", "Write the path plainly, like /v1.")
+        raise invalid("has a path with empty or encoded segments.", "Write the path plainly, like /v1.")
     return value.rstrip("/")
 
 
 def path(value: str) -> str:
     """A path of our own: absolute and plain, without dot segments, escapes, query or fragment."""
     if not _PATH.fullmatch(value):
-        raise wrong("is not a plain absolute path.", "Write it like /app: letters, digits and - . _ ~ between slashes.")
+        raise invalid("is not a plain absolute path.", "Write it like /app: letters, digits and -._~ between slashes.")
     return value
 
 
 def filled(value: str) -> str:
     """A value that somebody has really put in."""
     if _PLACEHOLDER.search(value) or not value.isascii() or not value.isprintable() or " " in value or not value:
-        raise wrong("is empty, a placeholder, or contains blanks.", "Copy it from the app integration's page in Okta.")
+        raise invalid("is empty, a placeholder, or contains blanks.", "Copy it from the app's page in Okta.")
     return value
 
 
@@ -148,7 +148,7 @@ def client_secret(value: SecretStr) -> SecretStr:
     """A client secret; Okta's are 14 to 100 printable ASCII characters, other providers' may be longer."""
     filled(value.get_secret_value())
     if value.get_secret_value().lower() in {"changeme", "change-me", "secret", "client-secret", "client_secret"}:
-        raise wrong("is an example, not a secret.", "Copy it from the app integration's page in Okta.")
+        raise invalid("is an example, not a secret.", "Copy it from the app integration's page in Okta.")
     return value
 
 
@@ -160,16 +160,16 @@ def private_key(value: SecretStr) -> SecretStr:
         try:
             jwk = json.loads(text)
         except ValueError:
-            raise wrong("is not JSON, though it starts like a JWK.", mend) from None
+            raise invalid("is not JSON, though it starts like a JWK.", mend) from None
         if jwk.get("kty") not in {"RSA", "EC"} or not isinstance(jwk.get("d"), str):
-            raise wrong("is a JWK, but no RSA or EC private key.", mend)
+            raise invalid("is a JWK, but no RSA or EC private key.", mend)
         return value
     try:
         key = load_pem_private_key(text.encode(), password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm):
-        raise wrong("is no private key that can be read.", mend) from None
+        raise invalid("is no private key that can be read.", mend) from None
     if not isinstance(key, EllipticCurvePrivateKey) and not (isinstance(key, RSAPrivateKey) and key.key_size >= 2048):
-        raise wrong("is of a kind or size that is not accepted.", mend)
+        raise invalid("is of a kind or size that is not accepted.", mend)
     return value
 
 
@@ -177,13 +177,13 @@ def session_key(value: SecretStr) -> SecretStr:
     """A key of the ring: base64url of 32 random bytes. Text, patterns and the documented example are refused."""
     key = key_bytes(value)
     if key is None:
-        raise wrong("is not 32 bytes in base64url.", NEW_KEY)
+        raise invalid("is not 32 bytes in base64url.", NEW_KEY)
     steps = {(after - before) % 256 for before, after in pairwise(key)}
     # 32 random bytes have about 30 different values; fewer than 16 has a chance below 10**-11.
     if len(set(key)) < 16 or len(steps) == 1 or all(0x20 <= byte < 0x7F for byte in key):
-        raise wrong("is a pattern or text, not random bytes.", NEW_KEY)
+        raise invalid("is a pattern or text, not random bytes.", NEW_KEY)
     if key == key_bytes(SecretStr(EXAMPLE_KEY)):
-        raise wrong("is the example of the documentation, which everybody knows.", NEW_KEY)
+        raise invalid("is the example of the documentation, which everybody knows.", NEW_KEY)
     return value
 
 
@@ -202,19 +202,19 @@ def key_bytes(value: SecretStr) -> bytes | None:
 
 def store(value: str) -> str:
     """A store's URL. Its password is never quoted."""
-    scheme, found, rest = value.partition("://")
+    scheme, separator, rest = value.partition("://")
     example = "Write sqlite:///var/bff.db, sqlite:////absolute/bff.db or redis://host:6379/0."
-    if not found or scheme not in STORE_SCHEMES:
-        raise wrong("is no store known here.", f"{example} Schemes: {', '.join(STORE_SCHEMES)}.")
+    if not separator or scheme not in STORE_SCHEMES:
+        raise invalid("is no store known here.", f"{example} Schemes: {', '.join(STORE_SCHEMES)}.")
     if scheme == "sqlite" and not (rest.startswith("/") and rest.strip("/") and not {"?", "#"} & set(rest)):
-        raise wrong("is not sqlite:/// and the path of a file, without options.", example)
+        raise invalid("is not sqlite:/// and the path of a file, without options.", example)
     if scheme != "sqlite":
         try:
             hosts = urlsplit(value).netloc.rpartition("@")[2]
         except ValueError:
             hosts = ""
         if not hosts:
-            raise wrong("names no host.", example)
+            raise invalid("names no host.", example)
     return value
 
 
@@ -227,13 +227,13 @@ def proxy(value: str) -> str:
     except ValueError:
         sound = False
     if not sound:
-        raise wrong("is no proxy URL.", "Write http://proxy.example.com:3128.")
+        raise invalid("is no proxy URL.", "Write http://proxy.example.com:3128.")
     return value
 
 
 def scope(value: str) -> str:
     if not _SCOPE_TOKEN.fullmatch(value):
-        raise wrong(
+        raise invalid(
             "holds a scope with a quote, a backslash or a non-ASCII character.", "Name scopes as Okta lists them."
         )
     return value
@@ -248,7 +248,7 @@ def network(value: str) -> str:
             raise ValueError(value)
         return str(ipaddress.ip_network(value))
     except ValueError:
-        raise wrong(f"holds {value!r}, no IP address or CIDR block.", "Write 10.0.0.7 or 10.0.0.0/8.") from None
+        raise invalid(f"holds {value!r}, no IP address or CIDR block.", "Write 10.0.0.7 or 10.0.0.0/8.") from None
 
 
 def address(value: str) -> tuple[str, int] | Path:
@@ -256,14 +256,14 @@ def address(value: str) -> tuple[str, int] | Path:
     if value.startswith("unix:"):
         path = Path(value.removeprefix("unix:"))
         if not path.is_absolute() or len(str(path).encode()) > 107:
-            raise wrong("is no absolute path of at most 107 bytes.", "Write unix:/run/bff/bff.sock.")
+            raise invalid("is no absolute path of at most 107 bytes.", "Write unix:/run/bff/bff.sock.")
         return path
-    host, found, port = value.rpartition(":")
+    host, colon, port = value.rpartition(":")
     bare = host.strip("[]")
-    if not found or not bare or not re.fullmatch(r"[0-9]{1,5}", port) or int(port) > 65535:
-        raise wrong("is not host:port.", "Write 127.0.0.1:8080, [::1]:8080 or unix:/run/bff/bff.sock.")
+    if not colon or not bare or not re.fullmatch(r"[0-9]{1,5}", port) or int(port) > 65535:
+        raise invalid("is not host:port.", "Write 127.0.0.1:8080, [::1]:8080 or unix:/run/bff/bff.sock.")
     if (":" in bare) != (host.startswith("[") and host.endswith("]")):
-        raise wrong("has an IPv6 host without brackets.", "Write [::1]:8080.")
+        raise invalid("has an IPv6 host without brackets.", "Write [::1]:8080.")
     return bare, int(port)
 
 
@@ -278,7 +278,7 @@ def listen_or_off(value: str) -> str:
 
 def file(value: Path) -> Path:
     if not value.is_file():
-        raise wrong("names no file.", "Give the path of a file that this process can read.")
+        raise invalid("names no file.", "Give the path of a file that this process can read.")
     return value
 
 
@@ -287,13 +287,13 @@ def style_sheet(value: Path) -> Path:
         css = file(value).read_bytes()
         text = css.decode("utf-8")
     except (OSError, UnicodeDecodeError):
-        raise wrong("cannot be read as UTF-8 text.", "Give a CSS file that this process can read.") from None
+        raise invalid("cannot be read as UTF-8 text.", "Give a CSS file that this process can read.") from None
     if len(css) > 65536 or "</" in text or "\0" in text:
-        raise wrong("is no style sheet of at most 64 KiB.", "Leave out whatever looks like the end of an element.")
+        raise invalid("is no style sheet of at most 64 KiB.", "Leave out whatever looks like the end of an element.")
     return value
 
 
 def spa_dir(value: Path) -> Path:
     if not (value / "index.html").is_file():
-        raise wrong("is not a folder with an index.html.", "Give the folder that the SPA's build writes.")
+        raise invalid("is not a folder with an index.html.", "Give the folder that the SPA's build writes.")
     return value

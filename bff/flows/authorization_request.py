@@ -24,21 +24,21 @@ from bff.session.store import SessionStore
 
 logger = logging.getLogger(__name__)
 
-NOT_PUSHED_FOR: Final = 300.0  # seconds without another try after one has failed: each would delay a sign-in
+PUSH_COOL_DOWN: Final = 300.0  # seconds without another try after one has failed: each would delay a sign-in
 
 Push: TypeAlias = Literal["auto", "always", "never"]
 
 
 @dataclass(frozen=True, slots=True)
 class SignInRules:
-    """`longest` (of a session) and `early` are in seconds."""
+    """`max_session_lifetime` (of a session) and `before_expiry` are in seconds."""
 
     client_id: str
     issuer: str
     redirect_uri: str
     scopes: tuple[str, ...]
-    longest: float
-    early: float
+    max_session_lifetime: float
+    before_expiry: float
     response_mode: str = "query"
     push: Push = "auto"
     dpop: bool = False
@@ -117,7 +117,7 @@ class AuthorizationRequests:
                 logger.warning("an authorization request was not pushed", extra={"why": why, "required": must})
                 if must:
                     raise SignInFailed if refused or not offered else ProviderUnavailable(retry_after=5)
-                self._push_again_at = self._clock() + NOT_PUSHED_FOR
+                self._push_again_at = self._clock() + PUSH_COOL_DOWN
                 return parameters
             case answer:
                 assert_never(answer)

@@ -4,7 +4,7 @@ import logging
 
 from bff.errors import StoreUnavailable
 from bff.flows.logout.end_session import EndSession
-from bff.flows.logout.markers import Tombstones
+from bff.flows.logout.markers import LogoutMarkers
 from bff.flows.streams import OpenStreams
 from bff.session.session import EndReason, Session
 from bff.session.store import SessionStore
@@ -16,9 +16,9 @@ logger = logging.getLogger(__name__)
 
 class EstablishSession:
     def __init__(
-        self, store: SessionStore, end_session: EndSession, tombstones: Tombstones, streams: OpenStreams
+        self, store: SessionStore, end_session: EndSession, logout_markers: LogoutMarkers, streams: OpenStreams
     ) -> None:
-        self._store, self._end_session, self._tombstones = store, end_session, tombstones
+        self._store, self._end_session, self._logout_markers = store, end_session, logout_markers
         self._streams = streams
 
     async def establish(self, session: Session) -> bool:
@@ -28,14 +28,14 @@ class EstablishSession:
         found: none slips through between.
         """
         before = await self._store.find("browser", session.browser) if session.browser else ()
-        if await self._tombstones.refuse(session):
-            return self._overtaken(session)
+        if await self._logout_markers.covers(session):
+            return self._superseded(session)
         await self._store.create(session)
-        if await self._tombstones.refuse(session):
+        if await self._logout_markers.covers(session):
             await self._store.delete(session.key, EndReason.REPLACED)
-            return self._overtaken(session)
+            return self._superseded(session)
         metrics.SIGN_IN.labels(outcome="signed_in").inc()
-        audit.tell(AuditEvent.SIGNED_IN, "", session=session, acr=session.acr, replaces=len(before))
+        audit.record(AuditEvent.SIGNED_IN, "", session=session, acr=session.acr, replaces=len(before))
         for old in before:
             if session.replaces(old):
                 # Whose streams they are has not changed, and any site can send a browser here to sign in again.
@@ -44,9 +44,9 @@ class EstablishSession:
         await self._forget_ends(session)
         return True
 
-    def _overtaken(self, session: Session) -> bool:
+    def _superseded(self, session: Session) -> bool:
         metrics.SIGN_IN.labels(outcome="signed_out_meanwhile").inc()
-        audit.tell(AuditEvent.SIGN_IN_OVERTAKEN, "signed_out_meanwhile", session=session)
+        audit.record(AuditEvent.SIGN_IN_OVERTAKEN, "signed_out_meanwhile", session=session)
         return False
 
     async def _replace(self, old: Session) -> None:
@@ -61,6 +61,6 @@ class EstablishSession:
         """Why the session before this one ended is no answer to why this one did."""
         if session.browser is not None:
             try:
-                await self._store.take_end(session.browser)
+                await self._store.take_end_reason(session.browser)
             except StoreUnavailable:
                 logger.warning("an old end marker could not be removed", extra={"session": session.fingerprint})

@@ -50,7 +50,7 @@ class Unverified:
     """There was none, or it could not be checked: it replaces nothing and ends nothing."""
 
 
-class IdTokens:
+class IdTokenValidator:
     def __init__(self, provider: OpenIDProvider, rules: IdTokenRules) -> None:
         self._provider, self._rules = provider, rules
 
@@ -108,17 +108,17 @@ class IdTokens:
             except UnknownKey as unknown:
                 claims = validate(await self._provider.keys(unknown.kid))
         except (IdTokenRefused, ProviderUnavailable) as error:
-            told = {"session": session.fingerprint, "error": error.code, "why": error.detail}
-            logger.warning("a refreshed ID token was set aside", extra=told)
+            fields = {"session": session.fingerprint, "error": error.code, "why": error.detail}
+            logger.warning("a refreshed ID token was set aside", extra=fields)
             return Unverified()
         if claims.sub != session.user.sub:
             return WrongUser()
-        return SameUser(self.shown(claims.claims), email_of(claims.claims), session_expiry_of(claims.claims))
+        return SameUser(self.visible_claims(claims.claims), email_of(claims.claims), session_expiry_of(claims.claims))
 
-    def wanted(self) -> frozenset[str]:
+    def requested_claims(self) -> frozenset[str]:
         return frozenset(self._rules.shown_claims)
 
-    def shown(self, claims: Mapping[str, Any]) -> dict[str, Any]:
+    def visible_claims(self, claims: Mapping[str, Any]) -> dict[str, Any]:
         """What a session keeps of a person's claims: the allow-list, nothing else."""
         return {name: claims[name] for name in self._rules.shown_claims if name in claims}
 

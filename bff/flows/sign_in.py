@@ -16,9 +16,9 @@ from bff.errors import (
 )
 from bff.flows.authorization_request import SignInRules
 from bff.flows.establish_session import EstablishSession
-from bff.flows.id_tokens import IdTokens, email_of, session_expiry_of
+from bff.flows.id_tokens import IdTokenValidator, email_of, session_expiry_of
 from bff.flows.logout.end_session import EndSession
-from bff.oidc.authorization import AuthorizationError, Code, judge_issuer
+from bff.oidc.authorization import AuthorizationError, Code, check_issuer
 from bff.oidc.dpop import dpop_thumbprint, new_dpop_key
 from bff.oidc.error_codes import known_error
 from bff.oidc.id_token import IdTokenClaims, IdTokenRefused
@@ -86,7 +86,7 @@ class AuthorizationCodeFlow:
         self,
         store: SessionStore,
         provider: OpenIDProvider,
-        id_tokens: IdTokens,
+        id_tokens: IdTokenValidator,
         end_session: EndSession,
         establish: EstablishSession,
         rules: SignInRules,
@@ -106,7 +106,7 @@ class AuthorizationCodeFlow:
         """
         metadata = await self._provider.metadata()
         ours = provider_fingerprint(self._rules.issuer, self._rules.redirect_uri)
-        if transaction.provider != ours or judge_issuer(metadata, answer.iss) is not None:
+        if transaction.provider != ours or check_issuer(metadata, answer.iss) is not None:
             raise SignInStateInvalid("the answer is not from the provider that was asked")
         until = transaction.started_at + 86400
         if not await self._store.claim_once(f"login:{transaction.id}", until):
@@ -130,9 +130,9 @@ class AuthorizationCodeFlow:
                 return SignedIn(session_id, session, transaction.return_to)
         except BaseException:
             # Nobody will hold these tokens: do not leave them alive at the provider.
-            self._give_up(response)
+            self._revoke_tokens(response)
             raise
-        self._give_up(response)
+        self._revoke_tokens(response)
         return SignedOutMeanwhile(transaction.return_to)
 
     async def _exchange(self, code: str, transaction: LoginTransaction, dpop_key: str | None) -> TokenResponse:
@@ -147,7 +147,7 @@ class AuthorizationCodeFlow:
                 return response
             case Denied(status, error):
                 refusal = SignInRefused() if error == "access_denied" else SignInFailed()
-                _tell_refused(refusal.code, "token endpoint", error, status=status)
+                _record_refusal(refusal.code, "token endpoint", error, status=status)
                 metrics.SIGN_IN.labels(outcome="failed").inc()
                 raise refusal
             case Postponed(retry_after):
@@ -179,10 +179,10 @@ class AuthorizationCodeFlow:
 
         session_id = new_session_id()
         now = await self._store.now()
-        tokens = new_tokens(response, session_id.key, asked_at, now, self._rules.early)
+        tokens = new_tokens(response, session_id.key, asked_at, now, self._rules.before_expiry)
         if tokens is None:
             raise self._failed("the access token had expired when it arrived")
-        ends_at = end_of_session(now, self._rules.longest, session_expiry_of(id_token.claims))
+        ends_at = end_of_session(now, self._rules.max_session_lifetime, session_expiry_of(id_token.claims))
         if ends_at <= now:
             raise self._failed("the provider's session_expiry is over")
         return session_id, Session(
@@ -191,7 +191,7 @@ class AuthorizationCodeFlow:
             rotation=0,
             issuer=self._rules.issuer,
             client_id=self._rules.client_id,
-            user=User(id_token.sub, email_of(claims), self._id_tokens.shown(claims)),
+            user=User(id_token.sub, email_of(claims), self._id_tokens.visible_claims(claims)),
             tokens=tokens,
             signed_in_at=now,
             ends_at=ends_at,
@@ -204,12 +204,12 @@ class AuthorizationCodeFlow:
             dpop_jkt=None if dpop_key is None else dpop_thumbprint(dpop_key),
         )
 
-    def _give_up(self, response: TokenResponse) -> None:
+    def _revoke_tokens(self, response: TokenResponse) -> None:
         self._end_session.revocations.discarded(response)
 
     async def _all_claims(self, id_token: IdTokenClaims, access_token: str, dpop_key: str | None) -> Mapping[str, Any]:
         """The ID token's claims, completed from UserInfo if it is a thin one. Raises SignInFailed if `sub` differs."""
-        missing = self._id_tokens.wanted() - THIN_CLAIMS - id_token.claims.keys()
+        missing = self._id_tokens.requested_claims() - THIN_CLAIMS - id_token.claims.keys()
         metadata = await self._provider.metadata()
         if not missing or metadata.userinfo_endpoint is None:
             return id_token.claims
@@ -224,18 +224,18 @@ class AuthorizationCodeFlow:
         return {**userinfo, **id_token.claims}
 
     def _refusal(self, answer: AuthorizationError) -> Exception:
-        refusal, outcome = _judged(answer)
-        _tell_refused(refusal.code, "authorization endpoint", answer.error)
+        refusal, outcome = _classify(answer)
+        _record_refusal(refusal.code, "authorization endpoint", answer.error)
         metrics.SIGN_IN.labels(outcome=outcome).inc()
         return refusal
 
     def _failed(self, why: str) -> SignInFailed:
-        audit.tell(AuditEvent.SIGN_IN_REFUSED, SignInFailed.code, why=why)
+        audit.record(AuditEvent.SIGN_IN_REFUSED, SignInFailed.code, why=why)
         metrics.SIGN_IN.labels(outcome="failed").inc()
         return SignInFailed()
 
 
-def _judged(answer: AuthorizationError) -> tuple[BffError, str]:
+def _classify(answer: AuthorizationError) -> tuple[BffError, str]:
     """What the person is told, and the outcome that is counted."""
     if answer.error in PROVIDER_AWAY:
         return ProviderUnavailable(retry_after=5), "provider_unavailable"
@@ -246,9 +246,9 @@ def _judged(answer: AuthorizationError) -> tuple[BffError, str]:
     return SignInFailed(), "failed"
 
 
-def _tell_refused(reason: str, where: str, error: str, status: int | None = None) -> None:
+def _record_refusal(reason: str, where: str, error: str, status: int | None = None) -> None:
     """Of the provider's words only those of a closed list go to the log: the browser may have written the rest."""
-    audit.tell(
+    audit.record(
         AuditEvent.SIGN_IN_REFUSED,
         reason,
         where=where,

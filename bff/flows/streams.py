@@ -17,15 +17,15 @@ from typing import TypeAlias
 
 from bff.errors import StoreUnavailable
 from bff.session.session import EndReason, Session, SessionKey, fingerprint
-from bff.session.store import Reading, SessionStore
+from bff.session.store import SessionStore, StoredSession
 from bff.session.stream_end import AccessTokenExpired, SessionEnded, StreamEnd
 from bff.session.timing import RefreshPolicy, limit_reached
 from bff.telemetry import metrics
 
 logger = logging.getLogger(__name__)
 
-LOOK_EVERY = 1.0  # seconds
-TOGETHER = 100  # records read in one turn of the loop, so that ten thousand of them don't hold it up
+POLL_INTERVAL = 1.0  # seconds
+BATCH_SIZE = 100  # records read in one turn of the loop, so that ten thousand of them don't hold it up
 
 EndsSession: TypeAlias = Callable[[SessionKey, EndReason, int | None], Awaitable[Session | None]]
 
@@ -33,7 +33,7 @@ EndsSession: TypeAlias = Callable[[SessionKey, EndReason, int | None], Awaitable
 @dataclass(eq=False, slots=True)
 class _Stream:
     key: SessionKey
-    cut: Callable[[StreamEnd], None]
+    close: Callable[[StreamEnd], None]
     token_until: float | None
 
 
@@ -45,19 +45,19 @@ class OpenStreams:
         self._streams: dict[SessionKey, set[_Stream]] = {}
         self._sessions: dict[SessionKey, Session] = {}  # of those keys, as they were last seen
 
-    def opened(
-        self, session: Session, cut: Callable[[StreamEnd], None], *, token_until: float | None = None
+    def register(
+        self, session: Session, close: Callable[[StreamEnd], None], *, token_until: float | None = None
     ) -> Callable[[], None]:
-        """Notes a stream of that session; `cut` is called at most once. Returns what takes it off again.
+        """Notes a stream of that session; `close` is called at most once. Returns what takes it off again.
 
         `token_until` (seconds since the epoch, by the store's clock) is when its access token runs out, None where the
         stream may outlive it.
         """
-        stream = _Stream(session.key, cut, token_until)
+        stream = _Stream(session.key, close, token_until)
         self._streams.setdefault(session.key, set()).add(stream)
         self._sessions[session.key] = session
         metrics.OPEN_STREAMS.inc()
-        return lambda: self._take_off(stream)
+        return lambda: self._unregister(stream)
 
     def hand_over(self, old: SessionKey, session: Session) -> None:
         """The streams of `old` are those of `session` from now on, and end with it."""
@@ -75,64 +75,64 @@ class OpenStreams:
         if streams:
             logger.info("streams ended with their session", extra={"session": fingerprint(key), "count": len(streams)})
             for stream in tuple(streams):
-                self._cut(stream, SessionEnded(reason), "session_ended")
+                self._close(stream, SessionEnded(reason), "session_ended")
 
     async def watch(self, end_session: EndsSession) -> None:
         """Looks at the sessions with open streams once a second, until it is cancelled: a task of the lifespan."""
         while True:
             begun = self._monotonic()
             keys = list(self._streams)
-            for first in range(0, len(keys), TOGETHER):
+            for first in range(0, len(keys), BATCH_SIZE):
                 try:
-                    await self._look_at(keys[first : first + TOGETHER], end_session)
+                    await self._check_sessions(keys[first : first + BATCH_SIZE], end_session)
                 except Exception:
                     # A defect met at one session must not leave all others unwatched.
                     logger.exception("open streams could not be looked at")
-            await asyncio.sleep(max(LOOK_EVERY / 10, begun + LOOK_EVERY - self._monotonic()))
+            await asyncio.sleep(max(POLL_INTERVAL / 10, begun + POLL_INTERVAL - self._monotonic()))
 
-    async def _look_at(self, keys: list[SessionKey], end_session: EndsSession) -> None:
-        readings = await asyncio.gather(*(self._store.get(key) for key in keys), return_exceptions=True)
-        for key, reading in zip(keys, readings, strict=True):
-            if isinstance(reading, Reading):
+    async def _check_sessions(self, keys: list[SessionKey], end_session: EndsSession) -> None:
+        stored_sessions = await asyncio.gather(*(self._store.get(key) for key in keys), return_exceptions=True)
+        for key, stored in zip(keys, stored_sessions, strict=True):
+            if isinstance(stored, StoredSession):
                 try:
-                    await self._judge(key, reading, end_session)
+                    await self._check(key, stored, end_session)
                 except StoreUnavailable:
                     continue
-            elif not isinstance(reading, StoreUnavailable):
-                raise reading
+            elif not isinstance(stored, StoreUnavailable):
+                raise stored
 
-    async def _judge(self, key: SessionKey, reading: Reading, end_session: EndsSession) -> None:
-        session = reading.session
+    async def _check(self, key: SessionKey, stored: StoredSession, end_session: EndsSession) -> None:
+        session = stored.session
         if session is None:
-            successor = None if reading.key_removed else await self._successor(key)
+            successor = None if stored.key_removed else await self._successor(key)
             if successor is not None:
                 self.hand_over(key, successor)
             else:
-                self.session_ended(key, EndReason.KEY_REMOVED if reading.key_removed else None)
+                self.session_ended(key, EndReason.KEY_REMOVED if stored.key_removed else None)
             return
-        reason = limit_reached(session, reading.now, self._policy, reading.last_seen_at)
+        reason = limit_reached(session, stored.now, self._policy, stored.last_seen_at)
         if reason is not None:
             # Whatever ended is told to us by the way; what moved meanwhile is looked at again in a second.
             await end_session(key, reason, session.version)
             return
         for stream in tuple(self._streams.get(key, ())):
-            if stream.token_until is not None and reading.now >= stream.token_until:
-                self._cut(stream, AccessTokenExpired(), "token_expired")
+            if stream.token_until is not None and stored.now >= stream.token_until:
+                self._close(stream, AccessTokenExpired(), "token_expired")
 
     async def _successor(self, key: SessionKey) -> Session | None:
         """The session by which another replica replaced this one: the same person's, in the same browser."""
         gone = self._sessions.get(key)
         if gone is None or gone.browser is None:
             return None
-        found = await self._store.find("browser", gone.browser)
-        return next((session for session in found if session.replaces(gone)), None)
+        sessions = await self._store.find("browser", gone.browser)
+        return next((session for session in sessions if session.replaces(gone)), None)
 
-    def _cut(self, stream: _Stream, end: StreamEnd, why: str) -> None:
-        self._take_off(stream)
+    def _close(self, stream: _Stream, end: StreamEnd, why: str) -> None:
+        self._unregister(stream)
         metrics.STREAMS_CUT.labels(reason=why).inc()
-        stream.cut(end)
+        stream.close(end)
 
-    def _take_off(self, stream: _Stream) -> None:
+    def _unregister(self, stream: _Stream) -> None:
         key = stream.key
         streams = self._streams.get(key)
         if streams is not None and stream in streams:

@@ -21,7 +21,7 @@ _ESCAPES: Final = re.compile(r"(?:[^%]|%[0-9A-Fa-f]{2})*")
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """An authorization code, not yet redeemed. `iss` has still to be judged (`judge_issuer`)."""
+    """An authorization code, not yet redeemed. `iss` has still to be judged (`check_issuer`)."""
 
     code: str = field(repr=False)
     state: str = field(repr=False)
@@ -39,7 +39,7 @@ class AuthorizationError:
 
 
 @dataclass(frozen=True, slots=True)
-class Bare:
+class NoParameters:
     """No answer at all, at most an `iss`: Okta's Initiate login URI is set to the callback. Begin a sign-in."""
 
     iss: str | None = None
@@ -84,7 +84,7 @@ class SignInOptions:
 
 PLAIN: Final = SignInOptions()
 
-AuthorizationResponse: TypeAlias = Code | AuthorizationError | Bare | Malformed
+AuthorizationResponse: TypeAlias = Code | AuthorizationError | NoParameters | Malformed
 
 
 def authorization_parameters(
@@ -150,7 +150,7 @@ def read_authorization_response(query: str | bytes) -> AuthorizationResponse:
     return _response(values)
 
 
-def judge_issuer(metadata: ProviderMetadata, iss: str | None) -> str | None:
+def check_issuer(metadata: ProviderMetadata, iss: str | None) -> str | None:
     """Why the response is not from this provider, or None if it is (RFC 9207 section 2.4): defeats mix-up attacks."""
     if iss is None:
         return "iss is missing" if metadata.authorization_response_iss_parameter_supported else None
@@ -167,7 +167,7 @@ def _response(values: dict[str, str]) -> AuthorizationResponse:
         return AuthorizationError(error, _readable(values.get("error_description", "")), state, iss)
     if code:
         return Code(code, state, iss) if state else Malformed("state is missing")
-    return Malformed("neither code nor error is there") if state else Bare(iss)
+    return Malformed("neither code nor error is there") if state else NoParameters(iss)
 
 
 def _decode(text: str) -> str | None:

@@ -51,17 +51,17 @@ def asks_for_nonce(www_authenticate: Iterable[bytes]) -> bool:
 
 
 def _challenges(text: str) -> list[tuple[str, dict[str, str]]]:
-    found: list[tuple[str, dict[str, str]]] = []
+    challenges: list[tuple[str, dict[str, str]]] = []
     at = 0
     while (part := _PART.match(text, at)) is not None:
         at = part.end()
         name, quoted, plain = part[1].lower(), part[2], part[3]
         if quoted is None and plain is None:
-            found.append((name, {}))
-        elif found:
+            challenges.append((name, {}))
+        elif challenges:
             value = _ESCAPED.sub(r"\1", quoted) if quoted is not None else plain
-            found[-1][1].setdefault(name, value)
-    return found
+            challenges[-1][1].setdefault(name, value)
+    return challenges
 
 
 def _acr_values(text: str) -> tuple[str, ...]:

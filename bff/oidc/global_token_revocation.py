@@ -20,7 +20,7 @@ SKEW: Final = 300.0  # Okta dates nbf five minutes back and exp five minutes ahe
 MAX_EMAIL_LENGTH: Final = 254
 MAX_BODY_BYTES: Final = 8192
 # Nobody is known yet when keys are tried: a published set of a hundred must not cost a hundred verifications.
-KEYS_TRIED: Final = 8
+MAX_KEYS_TRIED: Final = 8
 
 
 class RevocationKeyUnknown(RevocationRefused):
@@ -112,7 +112,7 @@ def _verified(compact: str, keys: KeySet, algorithms: Collection[str]) -> Verifi
         raise
     except JwsRefused as refused:
         # Without a kid a set of several keys leaves a choice, which `verify` does not make.
-        for key in keys.keys[:KEYS_TRIED]:
+        for key in keys.keys[:MAX_KEYS_TRIED]:
             try:
                 return verify(compact, KeySet((key,)), algorithms=algorithms, types=TYPES)
             except JwsRefused:

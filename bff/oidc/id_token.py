@@ -65,12 +65,12 @@ def validate_id_token(
     `max_age` (seconds) and `acr_values` are what the authorization request asked for, None if it did not.
     """
     verified = _verified(compact, keys, algorithms)
-    token = _judge_claims(verified, issuer, client_id, now, skew, trusted_audiences)
+    token = _validate_claims(verified, issuer, client_id, now, skew, trusted_audiences)
     # Okta's own verifier skips this when the claim is missing; we sent a nonce, so it must be there.
     if token.nonce is None or not _equal(token.nonce, nonce):
         raise IdTokenRefused("nonce: missing, or of another sign-in")
     if access_token is not None:
-        _judge_at_hash(verified, access_token)
+        _validate_at_hash(verified, access_token)
     if max_age is not None:
         if token.auth_time is None:
             raise IdTokenRefused("auth_time: missing, though max_age was asked for")
@@ -102,13 +102,13 @@ def validate_refreshed_id_token(
     sign-in, None where they are not known: the token need not have them, and has no others.
     """
     verified = _verified(compact, keys, algorithms)
-    token = _judge_claims(verified, issuer, client_id, now, skew, trusted_audiences)
+    token = _validate_claims(verified, issuer, client_id, now, skew, trusted_audiences)
     if nonce is not None and token.nonce is not None and not _equal(token.nonce, nonce):
         raise IdTokenRefused("nonce: of another sign-in")
     if auth_time is not None and token.auth_time is not None and token.auth_time != auth_time:
         raise IdTokenRefused("auth_time: of another sign-in")
     if access_token is not None:
-        _judge_at_hash(verified, access_token)
+        _validate_at_hash(verified, access_token)
     return token
 
 
@@ -122,7 +122,7 @@ def is_time(value: object) -> TypeGuard[float]:
     return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < LATEST
 
 
-def judge_audience(claims: Mapping[str, Any], client_id: str, trusted: Collection[str]) -> tuple[str, ...]:
+def validate_audience(claims: Mapping[str, Any], client_id: str, trusted: Collection[str]) -> tuple[str, ...]:
     """The audiences: ours and no stranger's (OIDC Core section 3.1.3.7, rules 3 to 5). Raises IdTokenRefused."""
     aud = claims.get("aud")
     audiences = tuple(aud) if isinstance(aud, list) else (aud,)
@@ -144,13 +144,13 @@ def _verified(compact: str, keys: KeySet, algorithms: Collection[str]) -> Verifi
         raise IdTokenRefused(str(refused)) from None
 
 
-def _judge_claims(
+def _validate_claims(
     verified: Verified, issuer: str, client_id: str, now: float, skew: float, trusted: Collection[str]
 ) -> IdTokenClaims:
     claims = verified.claims
     if not issuer or claims.get("iss") != issuer:
         raise IdTokenRefused("iss: missing, or another issuer")
-    audiences = judge_audience(claims, client_id, trusted)
+    audiences = validate_audience(claims, client_id, trusted)
     if not is_subject(claims.get("sub")):
         raise IdTokenRefused("sub: missing, or not 1 to 255 printable ASCII characters")
     for name in ("exp", "iat"):
@@ -181,7 +181,7 @@ def _judge_claims(
     )
 
 
-def _judge_at_hash(verified: Verified, access_token: str) -> None:
+def _validate_at_hash(verified: Verified, access_token: str) -> None:
     """OIDC Core section 3.1.3.6: optional in the code flow, but when it is there it binds the access token."""
     if "at_hash" not in verified.claims:
         return
@@ -192,6 +192,6 @@ def _judge_at_hash(verified: Verified, access_token: str) -> None:
         raise IdTokenRefused("at_hash: of another access token")
 
 
-def _equal(one: str, other: str) -> bool:
+def _equal(left: str, right: str) -> bool:
     """In constant time: how long a refusal takes must not tell how much of a guess was right."""
-    return hmac.compare_digest(one.encode(), other.encode())
+    return hmac.compare_digest(left.encode(), right.encode())

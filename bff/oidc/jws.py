@@ -56,7 +56,7 @@ def verify(compact: str, keys: KeySet, *, algorithms: Collection[str], types: Co
         raise JwsRefused(f"its header is {refused}") from None
     except ValueError as error:
         raise JwsRefused(f"its header is {error}") from None
-    alg, kid = _judge_header(header, algorithms, types)
+    alg, kid = _validate_header(header, algorithms, types)
     try:
         key = keys.choose(kid, alg)
     except KeyNotFound as missing:
@@ -103,7 +103,7 @@ def _segments(compact: str) -> tuple[str, str, str]:
     return segments[0], segments[1], segments[2]
 
 
-def _judge_header(
+def _validate_header(
     header: Mapping[str, Any], algorithms: Collection[str], types: Collection[str | None]
 ) -> tuple[str, str | None]:
     """The algorithm and the kid. `jwk`, `jku`, `x5u` and `x5c` are never looked at: keys come from the JWKS alone."""

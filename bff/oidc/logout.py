@@ -6,7 +6,7 @@ from typing import Final, TypeGuard
 
 from bff.errors import InvalidRequest
 from bff.oidc.authorization import with_query
-from bff.oidc.id_token import IdTokenRefused, is_subject, is_time, judge_audience
+from bff.oidc.id_token import IdTokenRefused, is_subject, is_time, validate_audience
 from bff.oidc.jwks import KeySet
 from bff.oidc.jws import JwsKeyUnknown, JwsRefused, verify
 from bff.oidc.metadata import ProviderMetadata
@@ -82,7 +82,7 @@ def validate_logout_token(
     """
     try:
         claims = verify(compact, keys, algorithms=algorithms, types=TYPES).claims
-        judge_audience(claims, client_id, ())
+        validate_audience(claims, client_id, ())
     except JwsKeyUnknown as unknown:
         raise LogoutKeyUnknown(unknown.kid) from None
     except (JwsRefused, IdTokenRefused) as refused:
@@ -112,7 +112,7 @@ def validate_logout_token(
     return LogoutToken(sub, sid, jti, float(iat))
 
 
-def judge_front_channel(issuers: Collection[str], iss: str | None, sid: str | None) -> str | None:
+def validate_front_channel_logout(issuers: Collection[str], iss: str | None, sid: str | None) -> str | None:
     """The `sid` to sign out, None when the request names no session of this provider (Front-Channel Logout section 3).
 
     Without both parameters nothing is ended: the request is a plain GET that any page can make, and the `sid` is what

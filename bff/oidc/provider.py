@@ -5,8 +5,8 @@ from typing import Any, Protocol
 
 from bff.oidc.jwks import KeySet
 from bff.oidc.metadata import ProviderMetadata
-from bff.oidc.pushed_authorization import PushAnswer
-from bff.oidc.token import RevocationAnswer, TokenAnswer, TokenTypeHint
+from bff.oidc.pushed_authorization import PushResult
+from bff.oidc.token import RevocationResult, TokenResult, TokenTypeHint
 
 
 class OpenIDProvider(Protocol):
@@ -18,13 +18,13 @@ class OpenIDProvider(Protocol):
         """The signing keys. A `kid` the cache lacks causes at most one throttled fetch. Raises ProviderUnavailable."""
         ...
 
-    async def push(self, parameters: Mapping[str, str]) -> PushAnswer:
+    async def push(self, parameters: Mapping[str, str]) -> PushResult:
         """Pushes an authorization request (RFC 9126); never raises."""
         ...
 
     async def exchange_code(
         self, code: str, *, redirect_uri: str, code_verifier: str, dpop_key: str | None = None
-    ) -> TokenAnswer:
+    ) -> TokenResult:
         """Redeems an authorization code (RFC 6749 section 4.1.3, RFC 7636 section 4.5); never raises.
 
         With a `dpop_key` the tokens are to be bound to it (RFC 9449 section 5).
@@ -35,11 +35,11 @@ class OpenIDProvider(Protocol):
         self,
         refresh_token: str,
         *,
-        answer_within: float,
+        timeout: float,
         may_send: Callable[[], bool] = lambda: True,
         dpop_key: str | None = None,
-    ) -> TokenAnswer:
-        """Presents a refresh token (RFC 6749 section 6); answers within `answer_within` seconds, whatever happens.
+    ) -> TokenResult:
+        """Presents a refresh token (RFC 6749 section 6); answers within `timeout` seconds, whatever happens.
 
         `may_send` is asked right before the first byte of the request leaves (connecting may have taken a while, the
         process may have been paused); when it says no, nothing leaves and the answer is NoAnswer(False).
@@ -50,6 +50,6 @@ class OpenIDProvider(Protocol):
         """The UserInfo claims (OIDC Core section 5.3). Raises ProviderUnavailable. The caller compares `sub`."""
         ...
 
-    async def revoke(self, token: str, token_type_hint: TokenTypeHint, *, within: float) -> RevocationAnswer:
+    async def revoke(self, token: str, token_type_hint: TokenTypeHint, *, within: float) -> RevocationResult:
         """Revokes a token (RFC 7009); answers within `within` seconds and never raises."""
         ...

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
 from bff.oidc.strict_json import JsonRefused, read_object
-from bff.oidc.token import MAX_ANSWER_BYTES, error_code
+from bff.oidc.token import MAX_RESPONSE_BYTES, error_code
 
 # A URI (RFC 3986) that goes into the browser's address: no space, no control, nothing two parsers disagree about.
 _REQUEST_URI: Final = re.compile(r"[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=%]{1,2048}")
@@ -27,10 +27,10 @@ class NotPushed:
     refused: bool = False
 
 
-PushAnswer: TypeAlias = Pushed | NotPushed
+PushResult: TypeAlias = Pushed | NotPushed
 
 
-def judge_push_answer(status: int, body: bytes) -> PushAnswer:
+def parse_push_response(status: int, body: bytes) -> PushResult:
     """What an answer of the endpoint means (RFC 9126 sections 2.2 and 2.3; Okta answers 200 where it says 201).
 
     Never raises.
@@ -38,7 +38,7 @@ def judge_push_answer(status: int, body: bytes) -> PushAnswer:
     if status in {408, 429} or status >= 500:
         return NotPushed(f"status {status}")
     try:
-        fields = read_object(body, max_bytes=MAX_ANSWER_BYTES)
+        fields = read_object(body, max_bytes=MAX_RESPONSE_BYTES)
     except JsonRefused as refused:
         return NotPushed(f"status {status}, the body is {refused}", refused=status >= 400)
     if status >= 400:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from email.utils import mktime_tz, parsedate_tz
 from typing import Final
 
-LONGEST_WAIT: Final = 86400.0  # seconds; a longer one is a mistake
+MAX_WAIT: Final = 86400.0  # seconds; a longer one is a mistake
 
 _HTTP_DATE: Final = re.compile(
     r"[A-Z][a-z]{2}, (0[1-9]|[12][0-9]|3[01]) [A-Z][a-z]{2} [0-9]{4} ([01][0-9]|2[0-3]):[0-5][0-9]:[0-6][0-9] GMT"
@@ -22,7 +22,7 @@ def retry_after(headers: Mapping[str, str], now: float, *, rate_limited: bool = 
     sent_at = now if date is None else date
     value = headers.get("retry-after", "").strip()
     if re.fullmatch(r"[0-9]{1,10}", value):
-        return min(float(value), LONGEST_WAIT)
+        return min(float(value), MAX_WAIT)
     until = http_date(value)
     if until is not None:
         return _between(sent_at, until)
@@ -44,4 +44,4 @@ def http_date(value: str) -> float | None:
 
 
 def _between(start: float, end: float) -> float:
-    return min(max(end - start, 0.0), LONGEST_WAIT)
+    return min(max(end - start, 0.0), MAX_WAIT)

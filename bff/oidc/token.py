@@ -8,7 +8,7 @@ from typing import Any, Final, Literal, TypeAlias
 from bff.oidc.retry_after import retry_after
 from bff.oidc.strict_json import JsonRefused, read_object
 
-MAX_ANSWER_BYTES: Final = 256 * 1024
+MAX_RESPONSE_BYTES: Final = 256 * 1024
 MAX_ACCESS_TOKEN_LENGTH: Final = 16 * 1024
 MAX_EXPIRES_IN: Final = 10 * 365 * 86400  # seconds; what is longer is taken for this
 MAX_ERROR_LENGTH: Final = 64
@@ -78,11 +78,11 @@ class NotRevoked:
     retry_after: float | None = None
 
 
-RevocationAnswer: TypeAlias = Revoked | NotRevoked
+RevocationResult: TypeAlias = Revoked | NotRevoked
 TokenTypeHint: TypeAlias = Literal["refresh_token", "access_token"]
 TokenType: TypeAlias = Literal["Bearer", "DPoP"]
 BEARER: Final = "Bearer"
-TokenAnswer: TypeAlias = Granted | Denied | Postponed | NoAnswer
+TokenResult: TypeAlias = Granted | Denied | Postponed | NoAnswer
 
 
 def code_exchange_form(code: str, *, redirect_uri: str, code_verifier: str) -> dict[str, str]:
@@ -100,7 +100,7 @@ def refresh_form(refresh_token: str) -> dict[str, str]:
     return {"grant_type": "refresh_token", "refresh_token": refresh_token}
 
 
-def judge_revocation_answer(status: int, headers: Mapping[str, str], body: bytes, now: float) -> RevocationAnswer:
+def parse_revocation_response(status: int, headers: Mapping[str, str], body: bytes, now: float) -> RevocationResult:
     """What an answer of the revocation endpoint means (RFC 7009 section 2.2). Never raises.
 
     Only a refusal of this request is final. A refusal of the client (its secret is being rolled), a limit, and whatever
@@ -111,7 +111,7 @@ def judge_revocation_answer(status: int, headers: Mapping[str, str], body: bytes
     if status != 400:
         return NotRevoked(f"status {status}", retry_after=retry_after(headers, now, rate_limited=status == 429))
     try:
-        error = error_code(read_object(body, max_bytes=MAX_ANSWER_BYTES))
+        error = error_code(read_object(body, max_bytes=MAX_RESPONSE_BYTES))
     except JsonRefused:
         return NotRevoked("status 400")
     final = error in ("unsupported_token_type", "invalid_request")
@@ -123,9 +123,9 @@ def revocation_form(token: str, token_type_hint: TokenTypeHint) -> dict[str, str
     return {"token": token, "token_type_hint": token_type_hint}
 
 
-def judge_token_answer(
+def parse_token_response(
     status: int, headers: Mapping[str, str], body: bytes, now: float, *, token_type: TokenType = BEARER
-) -> TokenAnswer:
+) -> TokenResult:
     """What an answer of the token endpoint means. The status is judged before the `error` code: Okta throttles a
     single user with 429 `invalid_grant`, and that must not end a session.
 
@@ -141,7 +141,7 @@ def judge_token_answer(
     if status != 200:  # a redirect is never followed: it would carry the credentials elsewhere
         return NoAnswer(True, f"status {status}")
     try:
-        fields = read_object(body, max_bytes=MAX_ANSWER_BYTES)
+        fields = read_object(body, max_bytes=MAX_RESPONSE_BYTES)
     except JsonRefused as refused:
         return NoAnswer(True, f"the body is {refused}")
     if fields.get("error") is not None:
@@ -152,14 +152,14 @@ def judge_token_answer(
 def _is_about_one_person(body: bytes) -> bool:
     """Okta answers a person's own limit with `invalid_grant`; any other 429 is about the client or the org."""
     try:
-        return error_code(read_object(body, max_bytes=MAX_ANSWER_BYTES)) == "invalid_grant"
+        return error_code(read_object(body, max_bytes=MAX_RESPONSE_BYTES)) == "invalid_grant"
     except JsonRefused:
         return False
 
 
-def _refusal(status: int, headers: Mapping[str, str], body: bytes, now: float) -> TokenAnswer:
+def _refusal(status: int, headers: Mapping[str, str], body: bytes, now: float) -> TokenResult:
     try:
-        fields = read_object(body, max_bytes=MAX_ANSWER_BYTES)
+        fields = read_object(body, max_bytes=MAX_RESPONSE_BYTES)
     except JsonRefused:
         return Denied(status, "unreadable")  # refused all the same: by a firewall, a proxy, a wrong path
     error = error_code(fields)
@@ -168,7 +168,7 @@ def _refusal(status: int, headers: Mapping[str, str], body: bytes, now: float) -
     return Denied(status, error, _description(fields))
 
 
-def _granted(fields: Mapping[str, Any], token_type: TokenType) -> TokenAnswer:
+def _granted(fields: Mapping[str, Any], token_type: TokenType) -> TokenResult:
     """A new refresh token is kept even if the access token beside it is unusable: the old one may be dead by now."""
     access_token, why = _access_token(fields, token_type)
     refresh_token = fields.get("refresh_token")
@@ -224,4 +224,4 @@ def _description(fields: Mapping[str, Any]) -> str:
     description = fields.get("error_description", fields.get("errorSummary"))
     if not isinstance(description, str):
         return ""
-    return "".join(each if each.isprintable() else " " for each in description[:MAX_DESCRIPTION_LENGTH])
+    return "".join(character if character.isprintable() else " " for character in description[:MAX_DESCRIPTION_LENGTH])

@@ -11,7 +11,7 @@ from bff.errors import ProviderUnavailable
 logger = logging.getLogger(__name__)
 
 FIRST_RETRY: Final = 1.0  # seconds; doubled after every failure
-LONGEST_RETRY: Final = 60.0
+MAX_RETRY: Final = 60.0
 
 T = TypeVar("T")
 
@@ -99,7 +99,7 @@ class CachedDocument(Generic[T]):
 
     def _failed(self, problem: ProviderUnavailable) -> None:
         self._failures += 1
-        wait = min(LONGEST_RETRY, FIRST_RETRY * 2.0 ** min(self._failures - 1, 10))
+        wait = min(MAX_RETRY, FIRST_RETRY * 2.0 ** min(self._failures - 1, 10))
         self._problem, self._retry_at = problem, self._clock() + wait
         extra = {
             "document": self._name,
@@ -113,5 +113,5 @@ class CachedDocument(Generic[T]):
         """A new exception each time: one object raised to many callers would collect all their tracebacks."""
         wait = max(1, round(self._retry_at - self._clock()))
         detail = self._problem.detail if self._problem is not None else None
-        kind = type(self._problem) if self._problem is not None else ProviderUnavailable
-        return kind(detail, retry_after=wait)
+        error_type = type(self._problem) if self._problem is not None else ProviderUnavailable
+        return error_type(detail, retry_after=wait)

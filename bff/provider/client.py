@@ -14,33 +14,33 @@ from bff.oidc.client_auth import ClientAuthentication
 from bff.oidc.dpop_nonces import DpopNonces
 from bff.oidc.jwks import KeySet
 from bff.oidc.metadata import MAX_METADATA_BYTES, ProviderMetadata
-from bff.oidc.pushed_authorization import NotPushed, PushAnswer, Pushed, judge_push_answer
+from bff.oidc.pushed_authorization import NotPushed, Pushed, PushResult, parse_push_response
 from bff.oidc.strict_json import JsonRefused, read_object
 from bff.oidc.token import (
-    MAX_ANSWER_BYTES,
+    MAX_RESPONSE_BYTES,
     Denied,
     NoAnswer,
     NotRevoked,
-    RevocationAnswer,
+    RevocationResult,
     Revoked,
-    TokenAnswer,
+    TokenResult,
     TokenType,
     TokenTypeHint,
     code_exchange_form,
-    judge_revocation_answer,
-    judge_token_answer,
+    parse_revocation_response,
+    parse_token_response,
     refresh_form,
     revocation_form,
 )
 from bff.provider.connections import ProviderConnections, Purpose
 from bff.provider.discovery import discovery
-from bff.provider.http import HttpAnswer, Outcome
+from bff.provider.http import HttpResponse, Outcome
 from bff.provider.key_set import KeySetCache
 from bff.telemetry import metrics, tracing
 
 logger = logging.getLogger(__name__)
 
-PUSH_WITHIN: Final = 3.0  # seconds; a person is waiting, and there is another way
+PUSH_TIMEOUT: Final = 3.0  # seconds; a person is waiting, and there is another way
 
 _PURPOSES: Final[Mapping[str, Purpose]] = {"code": "sign_in", "refresh": "refresh"}
 _OUTCOMES: Final = {"Granted": "granted", "Denied": "denied", "Postponed": "postponed", "NoAnswer": "no_answer"}
@@ -66,15 +66,15 @@ class HttpProvider:
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._client_auth, self._timeout, self._clock = client_auth, timeout, clock
-        self._live = 0  # which of the configured secrets the provider took last
+        self._accepted = 0  # which of the configured secrets the provider took last
         self._nonces = DpopNonces()
         self._connections = ProviderConnections(proxy=proxy, ca_file=ca_file, refreshes=refreshes)
         self._metadata = discovery(self._fetch_document, issuer, clock=monotonic)
         self._keys = KeySetCache(self._fetch_document, self._metadata, clock=monotonic)
 
-    def authenticate_as(self, client_auth: ClientAuthentication) -> None:
+    def replace_client_auth(self, client_auth: ClientAuthentication) -> None:
         """Takes over other secrets or another key; a request under way goes on with what it began with."""
-        self._client_auth, self._live = client_auth, 0
+        self._client_auth, self._accepted = client_auth, 0
 
     @property
     def problem(self) -> ProviderUnavailable | None:
@@ -87,8 +87,8 @@ class HttpProvider:
     async def keys(self, kid: str | None = None) -> KeySet:
         return await self._keys.get(kid)
 
-    async def push(self, parameters: Mapping[str, str]) -> PushAnswer:
-        within = min(self._timeout, PUSH_WITHIN)
+    async def push(self, parameters: Mapping[str, str]) -> PushResult:
+        within = min(self._timeout, PUSH_TIMEOUT)
         deadline = asyncio.get_running_loop().time() + within
         endpoint = await self._endpoint("pushed_authorization_request_endpoint", within)
         if endpoint is None:
@@ -96,29 +96,29 @@ class HttpProvider:
         with tracing.span("provider push", "client"):
             outcome, _ = await self._post("sign_in", endpoint, parameters, deadline, lambda: True)
         if isinstance(outcome, NoAnswer) or not outcome.complete:
-            answer: PushAnswer = NotPushed(outcome.why)
+            answer: PushResult = NotPushed(outcome.why)
         else:
-            answer = judge_push_answer(outcome.status, outcome.body)
+            answer = parse_push_response(outcome.status, outcome.body)
         counted = "granted" if isinstance(answer, Pushed) else "denied" if answer.refused else "no_answer"
         metrics.PROVIDER_REQUESTS.labels(endpoint="push", outcome=counted).inc()
         return answer
 
     async def exchange_code(
         self, code: str, *, redirect_uri: str, code_verifier: str, dpop_key: str | None = None
-    ) -> TokenAnswer:
+    ) -> TokenResult:
         form = code_exchange_form(code, redirect_uri=redirect_uri, code_verifier=code_verifier)
-        return await self._ask_for_tokens(form, self._timeout, lambda: True, dpop_key, counted_as="code")
+        return await self._request_tokens(form, self._timeout, lambda: True, dpop_key, metric_endpoint="code")
 
     async def refresh(
         self,
         refresh_token: str,
         *,
-        answer_within: float,
+        timeout: float,
         may_send: Callable[[], bool] = lambda: True,
         dpop_key: str | None = None,
-    ) -> TokenAnswer:
+    ) -> TokenResult:
         form = refresh_form(refresh_token)
-        return await self._ask_for_tokens(form, answer_within, may_send, dpop_key, counted_as="refresh")
+        return await self._request_tokens(form, timeout, may_send, dpop_key, metric_endpoint="refresh")
 
     async def userinfo(self, access_token: str, *, dpop_key: str | None = None) -> Mapping[str, Any]:
         metadata = await self.metadata()
@@ -127,13 +127,13 @@ class HttpProvider:
         endpoint, deadline = metadata.userinfo_endpoint, asyncio.get_running_loop().time() + self._timeout
         with tracing.span("provider userinfo", "client"):
             answer = await self._get_userinfo(endpoint, access_token, dpop_key, deadline)
-            if dpop_key is not None and isinstance(answer, HttpAnswer):
-                told = self._nonces.remember(endpoint, answer.headers.get("dpop-nonce"))
+            if dpop_key is not None and isinstance(answer, HttpResponse):
+                has_nonce = self._nonces.remember(endpoint, answer.headers.get("dpop-nonce"))
                 challenge = answer.headers.get("www-authenticate", "").encode("latin-1", "replace")
-                if told and answer.status == 401 and asks_for_nonce([challenge]):
+                if has_nonce and answer.status == 401 and asks_for_nonce([challenge]):
                     answer = await self._get_userinfo(endpoint, access_token, dpop_key, deadline)
         try:
-            claims = read_object(_document(answer, "UserInfo").body, max_bytes=MAX_ANSWER_BYTES)
+            claims = read_object(_document(answer, "UserInfo").body, max_bytes=MAX_RESPONSE_BYTES)
         except (ProviderUnavailable, JsonRefused) as refused:
             metrics.PROVIDER_REQUESTS.labels(endpoint="userinfo", outcome="no_answer").inc()
             raise ProviderUnavailable(f"The UserInfo answer cannot be used: {refused}") from None
@@ -147,9 +147,9 @@ class HttpProvider:
             headers = {"authorization": f"DPoP {access_token}", "dpop": proof}
         left = max(0.0, deadline - asyncio.get_running_loop().time())
         http = self._connections.of("sign_in")
-        return await http.send("GET", endpoint, within=left, limit=MAX_ANSWER_BYTES, headers=headers)
+        return await http.send("GET", endpoint, within=left, limit=MAX_RESPONSE_BYTES, headers=headers)
 
-    async def revoke(self, token: str, token_type_hint: TokenTypeHint, *, within: float) -> RevocationAnswer:
+    async def revoke(self, token: str, token_type_hint: TokenTypeHint, *, within: float) -> RevocationResult:
         deadline = asyncio.get_running_loop().time() + within
         try:
             async with asyncio.timeout(within):
@@ -162,9 +162,9 @@ class HttpProvider:
             form = revocation_form(token, token_type_hint)
             outcome, _ = await self._post("revocation", endpoint, form, deadline, lambda: True)
         if isinstance(outcome, NoAnswer):
-            answer: RevocationAnswer = NotRevoked(outcome.why)
+            answer: RevocationResult = NotRevoked(outcome.why)
         else:
-            answer = judge_revocation_answer(outcome.status, outcome.headers, outcome.body, self._clock())
+            answer = parse_revocation_response(outcome.status, outcome.headers, outcome.body, self._clock())
         counted = "granted" if isinstance(answer, Revoked) else "denied" if answer.final else "no_answer"
         metrics.PROVIDER_REQUESTS.labels(endpoint="revocation", outcome=counted).inc()
         return answer
@@ -174,27 +174,27 @@ class HttpProvider:
         await self._metadata.close()
         await self._connections.close()
 
-    async def _ask_for_tokens(
+    async def _request_tokens(
         self,
         form: Mapping[str, str],
         within: float,
         may_send: Callable[[], bool],
         dpop_key: str | None,
         *,
-        counted_as: Literal["code", "refresh"],
-    ) -> TokenAnswer:
+        metric_endpoint: Literal["code", "refresh"],
+    ) -> TokenResult:
         deadline = asyncio.get_running_loop().time() + within
-        with tracing.span(f"provider {counted_as}", "client") as span:
+        with tracing.span(f"provider {metric_endpoint}", "client") as span:
             endpoint = await self._endpoint("token_endpoint", within)
             if endpoint is None:
-                answer: TokenAnswer = NoAnswer(False, "the provider's metadata is not to be had")
+                answer: TokenResult = NoAnswer(False, "the provider's metadata is not to be had")
             else:
-                _, answer = await self._post(_PURPOSES[counted_as], endpoint, form, deadline, may_send, dpop_key)
+                _, answer = await self._post(_PURPOSES[metric_endpoint], endpoint, form, deadline, may_send, dpop_key)
             outcome = _OUTCOMES[type(answer).__name__]
             span.set("bff.outcome", outcome)
             if isinstance(answer, NoAnswer):
                 span.fail(outcome)
-        metrics.PROVIDER_REQUESTS.labels(endpoint=counted_as, outcome=outcome).inc()
+        metrics.PROVIDER_REQUESTS.labels(endpoint=metric_endpoint, outcome=outcome).inc()
         return answer
 
     async def _endpoint(self, name: str, within: float) -> str | None:
@@ -213,7 +213,7 @@ class HttpProvider:
         deadline: float,
         may_send: Callable[[], bool],
         dpop_key: str | None = None,
-    ) -> tuple[Outcome, TokenAnswer]:
+    ) -> tuple[Outcome, TokenResult]:
         """Posts as the client, with the next secret when one is refused: `invalid_client` consumes nothing. Neither
         does `use_dpop_nonce` (RFC 9449 section 8), which is answered once with the nonce that came along.
 
@@ -221,7 +221,7 @@ class HttpProvider:
         """
         client_auth = self._client_auth
         candidates = client_auth.candidates
-        first, tried, nonce_taken = self._live, 0, False
+        first, tried, nonce_retried = self._accepted, 0, False
         while True:
             position = (first + tried) % len(candidates)
             credentials = client_auth.credentials(
@@ -232,43 +232,45 @@ class HttpProvider:
                 "POST",
                 endpoint,
                 within=max(0.0, deadline - asyncio.get_running_loop().time()),
-                limit=MAX_ANSWER_BYTES,
+                limit=MAX_RESPONSE_BYTES,
                 headers={**credentials.headers, **proof},
                 form={**form, **credentials.form},
                 may_send=may_send,
             )
-            answer = self._judge(outcome, "Bearer" if dpop_key is None else "DPoP")
-            if dpop_key is not None and isinstance(outcome, HttpAnswer):
-                told = self._nonces.remember(endpoint, outcome.headers.get("dpop-nonce"))
-                if told and not nonce_taken and isinstance(answer, Denied) and answer.error == USE_NONCE:
-                    nonce_taken = True
+            answer = self._parse(outcome, "Bearer" if dpop_key is None else "DPoP")
+            if dpop_key is not None and isinstance(outcome, HttpResponse):
+                has_nonce = self._nonces.remember(endpoint, outcome.headers.get("dpop-nonce"))
+                if has_nonce and not nonce_retried and isinstance(answer, Denied) and answer.error == USE_NONCE:
+                    nonce_retried = True
                     continue
             tried += 1
             if isinstance(answer, Denied) and answer.error == "invalid_client":
                 if tried < len(candidates):
                     continue
                 logger.error("the provider refuses every configured client secret or key")
-            elif isinstance(outcome, HttpAnswer) and position != self._live and client_auth is self._client_auth:
+            elif isinstance(outcome, HttpResponse) and position != self._accepted and client_auth is self._client_auth:
                 logger.warning("the provider took the other client secret", extra={"position": position + 1})
-                self._live = position
+                self._accepted = position
             return outcome, answer
 
-    def _judge(self, outcome: Outcome, token_type: TokenType) -> TokenAnswer:
+    def _parse(self, outcome: Outcome, token_type: TokenType) -> TokenResult:
         if isinstance(outcome, NoAnswer):
             return outcome
-        answer = judge_token_answer(outcome.status, outcome.headers, outcome.body, self._clock(), token_type=token_type)
+        answer = parse_token_response(
+            outcome.status, outcome.headers, outcome.body, self._clock(), token_type=token_type
+        )
         if isinstance(answer, NoAnswer) and outcome.why:
             return NoAnswer(answer.may_have_been_sent, outcome.why, answer.retry_after)
         return answer
 
-    async def _fetch_document(self, url: str) -> HttpAnswer:
+    async def _fetch_document(self, url: str) -> HttpResponse:
         with tracing.span("provider document", "client"):
             http = self._connections.of("documents")
             answer = await http.send("GET", url, within=self._timeout, limit=MAX_METADATA_BYTES)
         return _document(answer, "document")
 
 
-def _document(answer: Outcome, what: str) -> HttpAnswer:
+def _document(answer: Outcome, what: str) -> HttpResponse:
     """An answer whose body may be judged. Raises ProviderUnavailable."""
     if isinstance(answer, NoAnswer):
         raise ProviderUnavailable(f"The {what} could not be fetched: {answer.why}.")

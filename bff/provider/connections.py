@@ -7,7 +7,7 @@ so it must not take a connection from either.
 from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
-from bff.provider.http import HttpExchange
+from bff.provider.http import HttpClient
 
 Purpose: TypeAlias = Literal["refresh", "sign_in", "revocation", "documents"]
 
@@ -27,10 +27,10 @@ class ProviderConnections:
             "documents": DOCUMENTS,
         }
         self._pools = {
-            purpose: HttpExchange(proxy=proxy, ca_file=ca_file, connections=size) for purpose, size in sizes.items()
+            purpose: HttpClient(proxy=proxy, ca_file=ca_file, connections=size) for purpose, size in sizes.items()
         }
 
-    def of(self, purpose: Purpose) -> HttpExchange:
+    def of(self, purpose: Purpose) -> HttpClient:
         return self._pools[purpose]
 
     async def close(self) -> None:

@@ -5,11 +5,11 @@ from typing import Final, TypeAlias
 
 from bff.oidc.metadata import ProviderMetadata, parse_metadata
 from bff.provider.cached_document import CachedDocument, Loaded
-from bff.provider.http import HttpAnswer
+from bff.provider.http import HttpResponse
 
 LIFETIME: Final = 3600.0  # seconds; endpoints move rarely, and the last good document is kept in any case
 
-FetchDocument: TypeAlias = Callable[[str], Awaitable[HttpAnswer]]  # raises ProviderUnavailable
+FetchDocument: TypeAlias = Callable[[str], Awaitable[HttpResponse]]  # raises ProviderUnavailable
 
 
 def discovery(fetch: FetchDocument, issuer: str, *, clock: Callable[[], float]) -> CachedDocument[ProviderMetadata]:

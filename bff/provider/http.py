@@ -23,7 +23,7 @@ KEEP_ALIVE_SECONDS: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class HttpAnswer:
+class HttpResponse:
     """`complete` is False when the status arrived but the body was broken, too large or late: `body` is empty then."""
 
     status: int
@@ -33,7 +33,7 @@ class HttpAnswer:
     why: str = ""
 
 
-Outcome: TypeAlias = HttpAnswer | NoAnswer
+Outcome: TypeAlias = HttpResponse | NoAnswer
 
 
 @cache
@@ -42,7 +42,7 @@ def _public_authorities() -> ssl.SSLContext:
     return httpx.create_ssl_context(trust_env=False)
 
 
-class _NotAnyMore(Exception):
+class _TooLateToSend(Exception):
     """`may_send` said no."""
 
 
@@ -50,7 +50,7 @@ class _BodyRefused(Exception):
     pass
 
 
-class HttpExchange:
+class HttpClient:
     """The provider's own HTTP client: no environment, no redirects, no cookies, nothing of a browser's request.
 
     Okta takes a token request with an `Origin` header for a browser's and refuses it, so no header is ever passed on.
@@ -92,7 +92,7 @@ class HttpExchange:
         `may_send` is asked as the first byte is about to leave. NoAnswer(False) proves that none did.
         """
         sent = False
-        answered: HttpAnswer | None = None
+        answered: HttpResponse | None = None
         connecting: Any = None
 
         async def trace(event: str, info: Mapping[str, Any]) -> None:
@@ -102,7 +102,7 @@ class HttpExchange:
                 connecting = info["return_value"]
             if event.endswith("send_request_headers.started") and info["request"].method != b"CONNECT":
                 if not may_send():
-                    raise _NotAnyMore
+                    raise _TooLateToSend
                 sent, connecting = True, None
 
         request = self._client.build_request(
@@ -116,12 +116,12 @@ class HttpExchange:
             async with asyncio.timeout(within):
                 response = await self._client.send(request, stream=True)
                 try:
-                    answered = HttpAnswer(response.status_code, response.headers, b"", complete=False)
+                    answered = HttpResponse(response.status_code, response.headers, b"", complete=False)
                     body = await _read(response, limit)
                 finally:
                     await response.aclose()
-            return HttpAnswer(response.status_code, response.headers, body)
-        except _NotAnyMore:
+            return HttpResponse(response.status_code, response.headers, body)
+        except _TooLateToSend:
             return NoAnswer(False, "it was too late to send")
         except TimeoutError:
             why = f"no answer within {within:.1f} s"
@@ -133,7 +133,7 @@ class HttpExchange:
             if connecting is not None:  # httpcore 1.0 leaves the socket open when it is cancelled in a TLS handshake
                 await connecting.aclose()
         if answered is not None:
-            return HttpAnswer(answered.status, answered.headers, b"", complete=False, why=why)
+            return HttpResponse(answered.status, answered.headers, b"", complete=False, why=why)
         return NoAnswer(sent, why)
 
     async def close(self) -> None:

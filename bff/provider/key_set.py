@@ -14,9 +14,9 @@ from bff.telemetry import metrics
 
 logger = logging.getLogger(__name__)
 
-SHORTEST_LIFETIME: Final = 60.0  # seconds: `no-store` must not mean one fetch per sign-in
-LONGEST_LIFETIME: Final = 86400.0  # Okta says 44 days at times; a key pulled in an emergency must not live on that long
-USUAL_LIFETIME: Final = 3600.0
+MIN_LIFETIME: Final = 60.0  # seconds: `no-store` must not mean one fetch per sign-in
+MAX_LIFETIME: Final = 86400.0  # Okta says 44 days at times; a key pulled in an emergency must not live on that long
+DEFAULT_LIFETIME: Final = 3600.0
 # At most one fetch in this many seconds is caused by tokens with unknown kids, forged ones by the thousand included.
 UNKNOWN_KID_COOL_DOWN: Final = 10.0
 
@@ -58,14 +58,14 @@ class KeySetCache:
         if self.document.loading:  # it may bring the key, and costs nothing more
             await self.document.reload()
             keys = await self.document.get()
-        if not keys.has(kid) and self._may_ask_again():
+        if not keys.has(kid) and self._may_refetch():
             await self.document.reload()
             keys = await self.document.get()
         if not keys.has(kid) and self.document.problem is not None:
             raise ProviderUnavailable("The signing keys could not be fetched.", retry_after=int(UNKNOWN_KID_COOL_DOWN))
         return keys
 
-    def _may_ask_again(self) -> bool:
+    def _may_refetch(self) -> bool:
         now = self._clock()
         if self._asked_at is not None and now - self._asked_at < UNKNOWN_KID_COOL_DOWN:
             return False
@@ -81,12 +81,12 @@ def _warn_of_private_keys(count: int) -> None:
 
 def lifetime(headers: Mapping[str, str]) -> float:
     """Seconds that a JWKS answer is fresh: Cache-Control max-age less Age (RFC 9111), within our own bounds."""
-    directives = [each.strip().lower() for each in headers.get("cache-control", "").split(",")]
+    directives = [part.strip().lower() for part in headers.get("cache-control", "").split(",")]
     if "no-store" in directives or "no-cache" in directives:
-        return SHORTEST_LIFETIME
+        return MIN_LIFETIME
     age = headers.get("age", "").strip()
     for directive in directives:
         if match := re.fullmatch(r'max-age="?([0-9]{1,12})"?', directive):
             spent = float(age) if re.fullmatch(r"[0-9]{1,12}", age) else 0.0
-            return min(max(float(match[1]) - spent, SHORTEST_LIFETIME), LONGEST_LIFETIME)
-    return USUAL_LIFETIME
+            return min(max(float(match[1]) - spent, MIN_LIFETIME), MAX_LIFETIME)
+    return DEFAULT_LIFETIME

@@ -44,15 +44,15 @@ def _read(value: bytes) -> list[tuple[bytes, bytes]]:
     directives: list[tuple[bytes, bytes]] = []
     position = _after_separators(value, 0)
     while position < len(value):
-        found = _DIRECTIVE.match(value, position)
-        if found is None:
+        match = _DIRECTIVE.match(value, position)
+        if match is None:
             return []
-        text = value[found.start(1) : found.end(2) if found[2] is not None else found.end(1)]
-        directives.append((found[1].lower(), text))
-        position = _after_separators(value, found.end())
+        text = value[match.start(1) : match.end(2) if match[2] is not None else match.end(1)]
+        directives.append((match[1].lower(), text))
+        position = _after_separators(value, match.end())
     return directives
 
 
 def _after_separators(value: bytes, position: int) -> int:
-    found = _EMPTY.match(value, position)
-    return found.end() if found is not None else position
+    match = _EMPTY.match(value, position)
+    return match.end() if match is not None else position

@@ -9,7 +9,7 @@ from bff.proxy.headers import Header
 from bff.proxy.routes import Route
 
 # Method, URL, access token and nonce of one request; answers its proof. Whoever has the session has its key.
-Prove: TypeAlias = Callable[[str, str, str, str | None], str]
+MakeProof: TypeAlias = Callable[[str, str, str, str | None], str]
 
 NONCE: Final = b"dpop-nonce"
 
@@ -20,15 +20,15 @@ class DpopProofs:
     def __init__(self) -> None:
         self._nonces = DpopNonces()
 
-    def proof(self, prove: Prove, route: Route, method: str, target: bytes, token: str) -> bytes:
+    def proof(self, make_proof: MakeProof, route: Route, method: str, target: bytes, token: str) -> bytes:
         """For one request; a repetition of it needs another one."""
         path, origin = target.partition(b"?")[0].decode("ascii"), _origin(route)
-        return prove(method, origin + path, token, self._nonces.of(origin)).encode("ascii")
+        return make_proof(method, origin + path, token, self._nonces.of(origin)).encode("ascii")
 
-    def wants_nonce(self, route: Route, status: int, headers: list[Header]) -> bool:
+    def requires_nonce(self, route: Route, status: int, headers: list[Header]) -> bool:
         """Remembers the nonce of an answer; True if the request was refused for the lack of it."""
-        told = next((value for name, value in headers if name == NONCE), None)
-        if told is None or not self._nonces.remember(_origin(route), told.decode("latin-1")):
+        nonce = next((value for name, value in headers if name == NONCE), None)
+        if nonce is None or not self._nonces.remember(_origin(route), nonce.decode("latin-1")):
             return False
         return status == 401 and asks_for_nonce(value for name, value in headers if name == b"www-authenticate")
 

@@ -9,23 +9,23 @@ from typing import Final, TypeAlias
 
 from bff.errors import BffError, InvalidRequest, UpstreamTimeout
 from bff.proxy.headers import Header
-from bff.proxy.http1_connection import ConnectionBroke, UpstreamConnection
-from bff.proxy.request_body import ClientGone, RequestBody
+from bff.proxy.http1_connection import ConnectionLost, UpstreamConnection
+from bff.proxy.request_body import ClientDisconnected, RequestBody
 from bff.proxy.response_parser import ResponseHead
 from bff.proxy.routes import Route
 from bff.session.stream_end import StreamEnd
 
 WATCH_AFTER: Final = 0.1  # seconds after which a client that is still waiting is watched for hanging up
-LASTING_AFTER: Final = 1.0  # seconds after which an exchange is no longer short: the session's end cuts it
+LONG_LIVED_AFTER: Final = 1.0  # seconds after which an exchange is no longer short: the session's end cuts it
 SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
-GiveUp: TypeAlias = Callable[[StreamEnd], None]
+Disconnect: TypeAlias = Callable[[StreamEnd], None]
 # Told of an exchange that lasts: whom to call when its session ends, and whether it is an event stream. Answers what
 # takes it off again.
-OnLasting: TypeAlias = Callable[[GiveUp, bool], Callable[[], None]]
+OnLongLived: TypeAlias = Callable[[Disconnect, bool], Callable[[], None]]
 
 
-class CutShort(Exception):
+class Interrupted(Exception):
     """We ended it ourselves, for this reason."""
 
     def __init__(self, end: StreamEnd) -> None:
@@ -35,10 +35,10 @@ class CutShort(Exception):
 
 class Exchange:
     def __init__(
-        self, connection: UpstreamConnection, route: Route, body: RequestBody, on_lasting: OnLasting | None
+        self, connection: UpstreamConnection, route: Route, body: RequestBody, on_long_lived: OnLongLived | None
     ) -> None:
         self.connection = connection
-        self._route, self._body, self._on_lasting = route, body, on_lasting
+        self._route, self._body, self._on_long_lived = route, body, on_long_lived
         self._loop = asyncio.get_running_loop()
         self._begun_at = self._loop.time()
         self._safe = False
@@ -48,7 +48,10 @@ class Exchange:
         self._release: Callable[[], None] | None = None
 
     async def begin(self, method: str, target: bytes, headers: list[Header]) -> ResponseHead:
-        """Raises what broke the exchange: ConnectionBroke, UpstreamTimeout, RequestTooLarge, ClientGone, CutShort."""
+        """Raises what broke the exchange.
+
+        ConnectionLost, UpstreamTimeout, RequestTooLarge, ClientDisconnected, Interrupted.
+        """
         connection, body = self.connection, self._body
         self._safe = method in SAFE
         connection.send_head(method.encode("ascii"), target, headers, length=body.length)
@@ -62,22 +65,22 @@ class Exchange:
         self._timer = self._loop.call_later(first_look, self._look)
         return await connection.head()
 
-    def answering(self, head: ResponseHead) -> None:
+    def response_started(self, head: ResponseHead) -> None:
         """The answer begins. An event stream is known for one at once, everything else by its lasting."""
-        if self._on_lasting is None:
+        if self._on_long_lived is None:
             return
         for name, value in head.headers:
             if name == b"content-type" and value.startswith(b"text/event-stream"):
-                self._lasts(stream=True)
+                self._register_long_lived(stream=True)
                 return
-        if self._loop.time() - self._begun_at >= LASTING_AFTER:
-            self._lasts(stream=False)
+        if self._loop.time() - self._begun_at >= LONG_LIVED_AFTER:
+            self._register_long_lived(stream=False)
 
-    def _lasts(self, *, stream: bool) -> None:
-        if self._on_lasting is not None and (self._release is None or stream):
+    def _register_long_lived(self, *, stream: bool) -> None:
+        if self._on_long_lived is not None and (self._release is None or stream):
             if self._release is not None:
                 self._release()
-            self._release = self._on_lasting(lambda end: self.connection.fail(CutShort(end)), stream)
+            self._release = self._on_long_lived(lambda end: self.connection.fail(Interrupted(end)), stream)
 
     async def _send_body(self) -> None:
         try:
@@ -85,7 +88,7 @@ class Exchange:
                 await self.connection.drain()
                 self.connection.send_body(await self._body.next())
             self.connection.end_body()
-        except (BffError, ClientGone, ConnectionBroke, CutShort) as error:
+        except (BffError, ClientDisconnected, ConnectionLost, Interrupted) as error:
             self.connection.fail(error)
 
     def _look(self) -> None:
@@ -93,7 +96,7 @@ class Exchange:
         if self._watcher is None and self._body.ended:
             self._watcher = self._loop.create_task(self._watch_client())
         now, since = self._loop.time(), connection.waiting_since
-        limit = self._route.idle_timeout if connection.heard_head else self._route.timeout
+        limit = self._route.idle_timeout if connection.head_received else self._route.timeout
         left = limit if since is None else since + limit - now
         if left <= 0:
             if self._body.awaited:
@@ -102,12 +105,12 @@ class Exchange:
                 connection.fail(UpstreamTimeout())
             return
         soon = left if self._watcher is not None else min(left, WATCH_AFTER)
-        short_for = self._begun_at + LASTING_AFTER - now
+        short_for = self._begun_at + LONG_LIVED_AFTER - now
         if short_for > 0:
             soon = min(soon, short_for)
-        elif self._safe or connection.heard_head:
+        elif self._safe or connection.head_received:
             # A request that may change something is not cut off before its answer: nobody would know what it did.
-            self._lasts(stream=False)
+            self._register_long_lived(stream=False)
         self._timer = self._loop.call_later(min(soon, self._route.idle_timeout), self._look)
 
     async def _watch_client(self) -> None:
@@ -115,7 +118,7 @@ class Exchange:
         while (await self._body.receive())["type"] != "http.disconnect":
             pass
         if not self.connection.finished:
-            self.connection.fail(ClientGone())
+            self.connection.fail(ClientDisconnected())
 
     def end(self) -> None:
         if self._timer is not None:

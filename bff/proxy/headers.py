@@ -9,7 +9,7 @@ from typing import Final, TypeAlias
 from urllib.parse import urlsplit
 
 from bff.config.request_headers import Disposition, classify
-from bff.config.response_headers import speaks_to_shared_caches, stays_inside
+from bff.config.response_headers import is_dropped, is_for_shared_caches
 from bff.proxy.cache_control import authenticated_cache_control
 from bff.proxy.routes import Route
 from bff.telemetry import metrics
@@ -48,7 +48,7 @@ def cookie_for_browser(set_cookie: bytes, allowed: Collection[bytes], *, secure:
 Header: TypeAlias = tuple[bytes, bytes]
 
 # What of an upstream's headers is looked at before a browser gets it.
-_JUDGED: Final = frozenset(
+_EXAMINED: Final = frozenset(
     {b"cache-control", b"cross-origin-resource-policy", b"content-length", b"location", b"content-location"}
 )
 _NOTHING: Final[frozenset[bytes]] = frozenset()
@@ -77,7 +77,7 @@ class PublicOrigin:
 @lru_cache(maxsize=256)
 def _plain(name: bytes) -> bool:
     """Whether a header of an upstream goes to the browser as it is."""
-    return not stays_inside(name) and name not in _JUDGED and not speaks_to_shared_caches(name)
+    return not is_dropped(name) and name not in _EXAMINED and not is_for_shared_caches(name)
 
 
 def _named_by_connection(headers: Sequence[Header]) -> frozenset[bytes]:
@@ -166,13 +166,13 @@ def response_headers(
         if _plain(name):
             kept.append((name, value))
             continue
-        if stays_inside(name) and name not in allowed:
+        if is_dropped(name) and name not in allowed:
             if name == b"set-cookie" and route.allow_cookies:
                 cookie = cookie_for_browser(value, route.allow_cookies, secure=origin.scheme == "https")
                 if cookie is not None:
                     kept.append((name, cookie))
             continue
-        if speaks_to_shared_caches(name) and authenticated and not route.allow_shared_cache:
+        if is_for_shared_caches(name) and authenticated and not route.allow_shared_cache:
             continue
         if name == b"cache-control":
             stored_by = value if stored_by is None else stored_by + b"," + value

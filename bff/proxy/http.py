@@ -14,12 +14,12 @@ from bff.asgi.extensions import BODY_FOLLOWS
 from bff.errors import BffError, SignInRequired, StepUpRequired, UpstreamUnreachable
 from bff.oidc.challenge import read_step_up
 from bff.proxy.client_address import TrustedProxies
-from bff.proxy.dpop import DpopProofs, Prove
-from bff.proxy.exchange import SAFE, CutShort, Exchange, OnLasting
+from bff.proxy.dpop import DpopProofs, MakeProof
+from bff.proxy.exchange import SAFE, Exchange, Interrupted, OnLongLived
 from bff.proxy.headers import Header, PublicOrigin, request_headers, response_headers
-from bff.proxy.http1_connection import ConnectionBroke
+from bff.proxy.http1_connection import ConnectionLost
 from bff.proxy.pool import UpstreamPool
-from bff.proxy.request_body import ClientGone, Message, Receive, RequestBody, Scope, Send
+from bff.proxy.request_body import ClientDisconnected, Message, Receive, RequestBody, Scope, Send
 from bff.proxy.response_parser import ResponseHead
 from bff.proxy.routes import Route, Upstream
 from bff.session.stream_end import ServerStopping, SessionEnded, StreamEnd
@@ -29,7 +29,7 @@ from bff.telemetry import metrics, tracing
 Renew: TypeAlias = Callable[[str], Awaitable[str]]
 
 
-class AnswerBrokeOff(Exception):
+class ResponseAborted(Exception):
     """An answer that had begun can't go on. The server must end the client's connection: it is no success.
 
     `end` says why we ended it ourselves; None where the upstream died.
@@ -58,25 +58,25 @@ class HttpProxy:
         *,
         token: str | None,
         renew: Renew | None = None,
-        prove: Prove | None = None,
-        on_lasting: OnLasting | None = None,
+        make_proof: MakeProof | None = None,
+        on_long_lived: OnLongLived | None = None,
     ) -> None:
         """Forwards one request. A 401 is met with one renewal, and one replay if nothing can have happened by it.
 
-        With `prove` the token is one bound to a key (RFC 9449); an upstream that wants a nonce in the proof gets it, in
-        one more replay under the same rule.
+        With `make_proof` the token is one bound to a key (RFC 9449); an upstream that wants a nonce in the proof gets
+        it, in one more replay under the same rule.
 
         Before the answer begins it raises InvalidRequest, RequestTooLarge, UpstreamUnreachable, UpstreamTimeout,
         StepUpRequired, SignInRequired when the session ended meanwhile, and whatever `renew` raises; after that,
-        AnswerBrokeOff. `on_lasting` hears of an exchange that is not over soon.
+        ResponseAborted. `on_long_lived` hears of an exchange that is not over soon.
         """
         status = 0
         try:
-            status = await self._forward(route, scope, receive, send, token, renew, prove, on_lasting)
+            status = await self._forward(route, scope, receive, send, token, renew, make_proof, on_long_lived)
         except BffError as error:
             status = error.status
             raise
-        except ClientGone:
+        except ClientDisconnected:
             return
         finally:
             if status:
@@ -90,8 +90,8 @@ class HttpProxy:
         send: Send,
         token: str | None,
         renew: Renew | None,
-        prove: Prove | None,
-        on_lasting: OnLasting | None,
+        make_proof: MakeProof | None,
+        on_long_lived: OnLongLived | None,
     ) -> int:
         target = route.target(scope["raw_path"], scope["query_string"])
         body = RequestBody(scope, receive, limit=route.request_limit)
@@ -100,11 +100,11 @@ class HttpProxy:
         client_address = self._trusted.client_address(peer, scope["headers"])
         pool = self._pool(route)
         replayable = scope["method"] in SAFE and not body.present
-        fresh = nonce_taken = False
+        fresh = nonce_retried = False
         while True:
             proof = None
-            if prove is not None and token is not None:
-                proof = self._proofs.proof(prove, route, scope["method"], target, token)
+            if make_proof is not None and token is not None:
+                proof = self._proofs.proof(make_proof, route, scope["method"], target, token)
             with tracing.span(f"{scope['method']} {route.prefix}", "client") as span:
                 headers = request_headers(
                     scope["headers"],
@@ -116,24 +116,24 @@ class HttpProxy:
                     proof=proof,
                 )
                 connection = await pool.acquire(fresh=fresh)
-                exchange = Exchange(connection, route, body, on_lasting)
+                exchange = Exchange(connection, route, body, on_long_lived)
                 try:
                     try:
                         head = await exchange.begin(scope["method"], target, headers)
-                    except ConnectionBroke as broke:
+                    except ConnectionLost as broke:
                         # It rested too long: the upstream closed it just as we used it, and has seen nothing of this.
-                        if connection.used and not broke.heard and replayable and not fresh:
+                        if connection.used and not broke.response_begun and replayable and not fresh:
                             fresh = True
                             continue
                         raise UpstreamUnreachable from None
-                    except CutShort as cut:
-                        raise SignInRequired(reason=_reason(cut.end)) from None
+                    except Interrupted as interrupted:
+                        raise SignInRequired(reason=_reason(interrupted.end)) from None
                     span.set("http.response.status_code", head.status)
-                    wants_nonce = proof is not None and self._proofs.wants_nonce(route, head.status, head.headers)
+                    requires_nonce = proof is not None and self._proofs.requires_nonce(route, head.status, head.headers)
                     if head.status == 401 and token is not None:
                         require_step_up(head.headers)
-                        if wants_nonce and not nonce_taken:
-                            nonce_taken = True
+                        if requires_nonce and not nonce_retried:
+                            nonce_retried = True
                             if replayable:
                                 continue
                         elif renew is not None:
@@ -154,7 +154,7 @@ class HttpProxy:
             head.status, head.headers, route=route, origin=self._origin, authenticated=authenticated
         )
         connection = exchange.connection
-        exchange.answering(head)
+        exchange.response_started(head)
         start: Message = {"type": "http.response.start", "status": head.status, "headers": headers}
         if connection.finishing:
             start[BODY_FOLLOWS] = True
@@ -163,21 +163,23 @@ class HttpProxy:
         while more:
             try:
                 chunk = await connection.read()
-            except CutShort as cut:
-                if isinstance(cut.end, ServerStopping) and not any(name == b"content-length" for name, _ in headers):
+            except Interrupted as interrupted:
+                if isinstance(interrupted.end, ServerStopping) and not any(
+                    name == b"content-length" for name, _ in headers
+                ):
                     # An end like any other: the browser opens its EventSource again, without an error.
                     await send({"type": "http.response.body", "body": b"", "more_body": False})
                     return
-                raise AnswerBrokeOff(cut.end) from None
-            except (ConnectionBroke, BffError):
-                raise AnswerBrokeOff(None) from None
+                raise ResponseAborted(interrupted.end) from None
+            except (ConnectionLost, BffError):
+                raise ResponseAborted(None) from None
             more = not connection.finished
             await send({"type": "http.response.body", "body": chunk, "more_body": more})
 
-    def _counter(self, prefix: str, kind: int) -> Counter:
-        counter = self._counters.get((prefix, kind))
+    def _counter(self, prefix: str, status_class: int) -> Counter:
+        counter = self._counters.get((prefix, status_class))
         if counter is None:
-            counter = self._counters[prefix, kind] = metrics.PROXY_REQUESTS.labels(prefix, f"{kind}xx")
+            counter = self._counters[prefix, status_class] = metrics.PROXY_REQUESTS.labels(prefix, f"{status_class}xx")
         return counter
 
     def _pool(self, route: Route) -> UpstreamPool:

@@ -13,7 +13,7 @@ import select
 from collections.abc import Sequence
 from typing import Final, cast
 
-from bff.asgi.write_batching import outbox
+from bff.asgi.write_batching import write_batch
 from bff.errors import InvalidRequest
 from bff.proxy.headers import Header
 from bff.proxy.response_parser import ResponseHead, ResponseParser
@@ -24,12 +24,15 @@ BUFFERED: Final = 65536  # bytes of an answer that wait for a slow client before
 _CONTENT_IS_READ: Final = (b"POST", b"PUT", b"PATCH")
 
 
-class ConnectionBroke(Exception):
-    """The upstream closed, reset, or said something that is not HTTP. `heard` is False if not one byte had come."""
+class ConnectionLost(Exception):
+    """The upstream closed, reset, or said something that is not HTTP.
 
-    def __init__(self, why: str, *, heard: bool) -> None:
+    `response_begun` is False if not one byte had come.
+    """
+
+    def __init__(self, why: str, *, response_begun: bool) -> None:
         super().__init__(why)
-        self.heard = heard
+        self.response_begun = response_begun
 
 
 class UpstreamConnection(ResponseParser, asyncio.Protocol):
@@ -37,7 +40,7 @@ class UpstreamConnection(ResponseParser, asyncio.Protocol):
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__()
-        self._loop, self._outbox = loop, outbox(loop)
+        self._loop, self._write_batch = loop, write_batch(loop)
         self._transport: asyncio.Transport | None = None
         self._incoming: select.poll | None = None
         self._failure: Exception | None = None
@@ -53,7 +56,7 @@ class UpstreamConnection(ResponseParser, asyncio.Protocol):
         self._forget_exchange()
 
     def _forget_exchange(self) -> None:
-        self._heard = self._chunked = self._sent = self._has_body = self._once = False
+        self._response_begun = self._chunked = self._sent = self._has_body = self._once = False
         self._buffered = 0
 
     # --- the exchange, as the proxy drives it
@@ -87,9 +90,9 @@ class UpstreamConnection(ResponseParser, asyncio.Protocol):
         if self._transport is None or self.closed:
             return
         if self._sent:
-            self._outbox.write(self._transport, head + b"\r\n\r\n")
+            self._write_batch.write(self._transport, head + b"\r\n\r\n")
         else:
-            self._outbox.flush()  # the body goes past it
+            self._write_batch.flush()  # the body goes past it
             self._transport.write(head + b"\r\n\r\n")
 
     def send_body(self, chunk: bytes) -> None:
@@ -132,7 +135,7 @@ class UpstreamConnection(ResponseParser, asyncio.Protocol):
         return data
 
     @property
-    def heard_head(self) -> bool:
+    def head_received(self) -> bool:
         return self._head is not None
 
     @property
@@ -208,7 +211,7 @@ class UpstreamConnection(ResponseParser, asyncio.Protocol):
             if exc is None and by_peer and self._to_the_end:
                 self._complete = True
             elif self._failure is None:
-                self._failure = ConnectionBroke("closed", heard=self._heard)
+                self._failure = ConnectionLost("closed", response_begun=self._response_begun)
         self._wake()
 
     def pause_writing(self) -> None:
@@ -224,7 +227,7 @@ class UpstreamConnection(ResponseParser, asyncio.Protocol):
             self._keep_alive = False
             self.abort()
             return
-        self._heard = True
+        self._response_begun = True
         problem = self._feed(data)
         if problem is not None:
             self._keep_alive = False
@@ -232,7 +235,7 @@ class UpstreamConnection(ResponseParser, asyncio.Protocol):
 
     def _break(self, why: str) -> None:
         if not self._complete:  # a whole answer stands, whatever follows it
-            self.fail(ConnectionBroke(why, heard=True))
+            self.fail(ConnectionLost(why, response_begun=True))
 
     # --- ResponseParser
 

@@ -15,7 +15,7 @@ _BODY_EXPECTED: Final = frozenset({"POST", "PUT", "PATCH"})
 _NO_BODY: Final = -1
 
 
-class ClientGone(Exception):
+class ClientDisconnected(Exception):
     """The client hung up: nobody is left to answer."""
 
 
@@ -54,13 +54,13 @@ class RequestBody:
         self.length = len(self.first) if self.ended else self.declared
 
     async def next(self) -> bytes:
-        """Raises ClientGone, or RequestTooLarge as soon as the limit is passed."""
+        """Raises ClientDisconnected, or RequestTooLarge as soon as the limit is passed."""
         self.awaited = True
         message = await self.receive()
         self.awaited = False
         if message["type"] == "http.disconnect":
             self.ended = True
-            raise ClientGone
+            raise ClientDisconnected
         chunk: bytes = message.get("body", b"")
         self.ended = not message.get("more_body", False)
         self._received += len(chunk)

@@ -129,7 +129,7 @@ class Route:
             not self.covers(raw_path)
             or path.startswith(b"//")
             or not path.startswith(self._base + b"/" if path != self._base else self._base)
-            or (b"." in path and _leaves(path))
+            or (b"." in path and _has_dot_segment(path))
             or not _PLAIN.fullmatch(path)
             or not _PLAIN.fullmatch(query)
         ):
@@ -151,7 +151,7 @@ class Route:
 _PLAIN: Final = re.compile(rb"[\x21-\x7e]*")
 
 
-def _leaves(path: bytes) -> bool:
+def _has_dot_segment(path: bytes) -> bool:
     """True if a segment of the path is `.` or `..`, also with parameters after a semicolon."""
     return any(segment.partition(b";")[0] in (b".", b"..") for segment in path.split(b"/"))
 

@@ -20,18 +20,18 @@ from websockets.uri import WebSocketURI
 
 from bff.errors import BffError, InvalidRequest, UpstreamTimeout, UpstreamUnreachable
 from bff.proxy.client_address import TrustedProxies
-from bff.proxy.dpop import DpopProofs, Prove
-from bff.proxy.exchange import OnLasting
+from bff.proxy.dpop import DpopProofs, MakeProof
+from bff.proxy.exchange import OnLongLived
 from bff.proxy.headers import Header, PublicOrigin, request_headers, response_headers
 from bff.proxy.http import Renew, require_step_up
 from bff.proxy.request_body import Receive, Scope, Send
 from bff.proxy.routes import Route
 from bff.proxy.websocket_bounds import BoundedProtocol
-from bff.proxy.websocket_relay import CLOSE_WITHIN, Relay
+from bff.proxy.websocket_relay import CLOSE_TIMEOUT, Relay
 from bff.telemetry import metrics, tracing
 
-PING_EVERY: Final = 20.0  # seconds; an upstream that does not answer one in the same time is gone
-WAITING_MESSAGES: Final = 2  # of an upstream, before it is made to wait for the browser
+PING_INTERVAL: Final = 20.0  # seconds; an upstream that does not answer one in the same time is gone
+MAX_QUEUED_MESSAGES: Final = 2  # of an upstream, before it is made to wait for the browser
 
 _SUBPROTOCOL: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 
@@ -79,8 +79,8 @@ class WebSocketProxy:
         *,
         token: str | None,
         renew: Renew | None = None,
-        prove: Prove | None = None,
-        on_lasting: OnLasting | None = None,
+        make_proof: MakeProof | None = None,
+        on_long_lived: OnLongLived | None = None,
     ) -> None:
         """Opens the upstream's WebSocket, then the browser's, and returns when both are closed.
 
@@ -89,7 +89,7 @@ class WebSocketProxy:
         """
         status = 101
         try:
-            opened = await self._open(route, scope, token, renew, prove)
+            opened = await self._open(route, scope, token, renew, make_proof)
             if isinstance(opened, HandshakeRefused):
                 status = opened.status
                 await _refuse(opened, send)
@@ -100,7 +100,7 @@ class WebSocketProxy:
         finally:
             metrics.PROXY_REQUESTS.labels(route.prefix, f"{status // 100}xx").inc()
         relay = Relay(opened, scope, receive, send, limit=route.message_limit)
-        release = on_lasting(relay.cut, True) if on_lasting is not None else None
+        release = on_long_lived(relay.interrupt, True) if on_long_lived is not None else None
         try:
             await relay.run(self._accepted(opened, route))
         finally:
@@ -108,22 +108,24 @@ class WebSocketProxy:
                 release()
 
     async def _open(
-        self, route: Route, scope: Scope, token: str | None, renew: Renew | None, prove: Prove | None
+        self, route: Route, scope: Scope, token: str | None, renew: Renew | None, make_proof: MakeProof | None
     ) -> ClientConnection | HandshakeRefused:
-        nonce_taken = False
+        nonce_retried = False
         while True:
             try:
                 with tracing.span(f"GET {route.prefix}", "client"):
-                    return await self._handshake(route, scope, token, prove)
+                    return await self._handshake(route, scope, token, make_proof)
             except InvalidStatus as refused:
                 response = refused.response
                 fields = response.headers.raw_items()
                 headers = [(name.lower().encode("ascii"), value.encode("latin-1")) for name, value in fields]
-                wants_nonce = prove is not None and self._proofs.wants_nonce(route, response.status_code, headers)
+                requires_nonce = make_proof is not None and self._proofs.requires_nonce(
+                    route, response.status_code, headers
+                )
                 if response.status_code == 401 and token is not None:
                     require_step_up(headers)
-                    if wants_nonce and not nonce_taken:
-                        nonce_taken = True
+                    if requires_nonce and not nonce_retried:
+                        nonce_retried = True
                         continue
                     if renew is not None:
                         before, token = token, await renew(token)
@@ -134,7 +136,9 @@ class WebSocketProxy:
                     raise UpstreamUnreachable("The API does not speak WebSocket here.") from None
                 return self._refusal(response, headers, route, authenticated=token is not None)
 
-    async def _handshake(self, route: Route, scope: Scope, token: str | None, prove: Prove | None) -> ClientConnection:
+    async def _handshake(
+        self, route: Route, scope: Scope, token: str | None, make_proof: MakeProof | None
+    ) -> ClientConnection:
         """Raises InvalidStatus for an answer that is not 101. A redirect is never followed: the token stays here."""
         upstream, target = route.upstream, route.target(scope["raw_path"], scope["query_string"]).decode("ascii")
         path, _, query = target.partition("?")
@@ -143,8 +147,8 @@ class WebSocketProxy:
         protocol = _Frames(uri, subprotocols=_subprotocols(scope), max_size=route.message_limit)
         peer = scope["client"][0] if scope.get("client") else None
         proof = None
-        if prove is not None and token is not None:  # the handshake is a GET of the http or https URL
-            proof = self._proofs.proof(prove, route, "GET", target.encode("ascii"), token)
+        if make_proof is not None and token is not None:  # the handshake is a GET of the http or https URL
+            proof = self._proofs.proof(make_proof, route, "GET", target.encode("ascii"), token)
         headers = request_headers(
             scope["headers"],
             route=route,
@@ -163,10 +167,10 @@ class WebSocketProxy:
                 _, connection = await loop.create_connection(
                     lambda: _UpstreamSocket(
                         protocol,
-                        ping_interval=PING_EVERY,
-                        ping_timeout=PING_EVERY,
-                        close_timeout=CLOSE_WITHIN,
-                        max_queue=WAITING_MESSAGES,
+                        ping_interval=PING_INTERVAL,
+                        ping_timeout=PING_INTERVAL,
+                        close_timeout=CLOSE_TIMEOUT,
+                        max_queue=MAX_QUEUED_MESSAGES,
                     ),
                     upstream.address,
                     upstream.port,
@@ -208,8 +212,8 @@ class WebSocketProxy:
         """Of the upstream's 101 only cookies that the route lists go on."""
         if connection.response is None or not route.allow_cookies:
             return ()
-        said = connection.response.headers.get_all("Set-Cookie")
-        fields = [(b"set-cookie", value.encode("latin-1")) for value in said]
+        set_cookie_values = connection.response.headers.get_all("Set-Cookie")
+        fields = [(b"set-cookie", value.encode("latin-1")) for value in set_cookie_values]
         kept = response_headers(200, fields, route=route, origin=self._origin, authenticated=False)
         return [(name, value) for name, value in kept if name == b"set-cookie"]
 

@@ -65,7 +65,7 @@ def for_upstream(code: int | None, reason: str | None) -> CloseFrame:
             return CloseFrame(1001)
 
 
-def after_cut(end: StreamEnd) -> CloseFrame:
+def close_frame_for(end: StreamEnd) -> CloseFrame:
     match end:
         case SessionEnded(reason):
             return CloseFrame(SESSION_ENDED, reason.value if reason is not None else "session_ended")

@@ -11,13 +11,13 @@ from typing import Any, Final, TypeAlias
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
-from bff.asgi.extensions import hang_up, limit_messages
+from bff.asgi.extensions import close_connection, limit_messages
 from bff.proxy.headers import Header
 from bff.proxy.request_body import Receive, Scope, Send
-from bff.proxy.websocket_close import CloseFrame, after_cut, for_browser, for_upstream
+from bff.proxy.websocket_close import CloseFrame, close_frame_for, for_browser, for_upstream
 from bff.session.stream_end import StreamEnd
 
-CLOSE_WITHIN: Final = 2.0  # seconds that either side may take to answer a close frame, or to take one at all
+CLOSE_TIMEOUT: Final = 2.0  # seconds that either side may take to answer a close frame, or to take one at all
 
 # What ended a relay: the close frames for the browser and for the upstream, None for a side that is closed already.
 _Endings: TypeAlias = tuple[CloseFrame | None, CloseFrame | None]
@@ -27,11 +27,11 @@ class Relay:
     def __init__(self, upstream: ClientConnection, scope: Scope, receive: Receive, send: Send, *, limit: int) -> None:
         self._upstream, self._scope, self._receive, self._send = upstream, scope, receive, send
         self._limit = limit
-        self._cut: asyncio.Future[StreamEnd] = asyncio.get_running_loop().create_future()
+        self._interrupted: asyncio.Future[StreamEnd] = asyncio.get_running_loop().create_future()
 
-    def cut(self, end: StreamEnd) -> None:
-        if not self._cut.done():
-            self._cut.set_result(end)
+    def interrupt(self, end: StreamEnd) -> None:
+        if not self._interrupted.done():
+            self._interrupted.set_result(end)
 
     async def run(self, headers: Sequence[Header]) -> None:
         pumps: list[asyncio.Task[_Endings]] = []
@@ -43,10 +43,10 @@ class Relay:
             accept = {"type": "websocket.accept", "subprotocol": self._upstream.subprotocol, "headers": list(headers)}
             await self._send(accept)
             pumps = [asyncio.create_task(self._up()), asyncio.create_task(self._down())]
-            waited: list[asyncio.Future[Any]] = [*pumps, self._cut]
+            waited: list[asyncio.Future[Any]] = [*pumps, self._interrupted]
             await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
-            if self._cut.done():
-                to_browser, to_upstream = after_cut(self._cut.result()), CloseFrame(1001)
+            if self._interrupted.done():
+                to_browser, to_upstream = close_frame_for(self._interrupted.result()), CloseFrame(1001)
             else:
                 to_browser, to_upstream = next(pump for pump in pumps if pump.done()).result()
         except OSError:
@@ -78,9 +78,9 @@ class Relay:
                 message = await self._upstream.recv()
             except ConnectionClosed:
                 return for_browser(self._upstream.protocol), None
-            kind = "text" if isinstance(message, str) else "bytes"
+            payload_type = "text" if isinstance(message, str) else "bytes"
             try:
-                await self._send({"type": "websocket.send", kind: message})
+                await self._send({"type": "websocket.send", payload_type: message})
             except OSError:
                 return None, CloseFrame(1001)
 
@@ -88,16 +88,16 @@ class Relay:
         if frame is None:
             return
         try:
-            async with asyncio.timeout(CLOSE_WITHIN / 2):
+            async with asyncio.timeout(CLOSE_TIMEOUT / 2):
                 await self._send({"type": "websocket.close", "code": frame.code, "reason": frame.reason})
         except TimeoutError:
-            hang_up(self._scope, at_once=True)  # who takes nothing more can't take this either
+            close_connection(self._scope, at_once=True)  # who takes nothing more can't take this either
         except (OSError, RuntimeError):
             return  # it is closed already
 
     async def _close_upstream(self, frame: CloseFrame | None) -> None:
         try:
-            async with asyncio.timeout(CLOSE_WITHIN):
+            async with asyncio.timeout(CLOSE_TIMEOUT):
                 if frame is None:
                     await self._upstream.wait_closed()
                 else:

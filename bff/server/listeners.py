@@ -24,7 +24,7 @@ def bind(setting: str, address: Address) -> Bound:
     return _unix(setting, address) if isinstance(address, Path) else Bound(_tcp(setting, address))
 
 
-def shown(bound: Bound | None) -> str:
+def describe(bound: Bound | None) -> str:
     """As the log tells it."""
     if bound is None:
         return "off"
@@ -34,7 +34,7 @@ def shown(bound: Bound | None) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def take_away(bound: Bound | None) -> None:
+def remove_socket_file(bound: Bound | None) -> None:
     """Removes the file of a Unix socket, unless another process has put its own there meanwhile."""
     if bound is not None and bound.path is not None:
         with contextlib.suppress(OSError):
@@ -57,7 +57,7 @@ def _tcp(setting: str, address: tuple[str, int]) -> socket.socket:
 def _unix(setting: str, path: Path) -> Bound:
     bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        if _left_behind(path):
+        if _is_stale(path):
             path.unlink()
         bound.bind(str(path))
         # Its owner and its group: the proxy runs in that group. Who may connect is who is trusted.
@@ -71,7 +71,7 @@ def _unix(setting: str, path: Path) -> Bound:
     return Bound(bound, path, path.stat().st_ino)
 
 
-def _left_behind(path: Path) -> bool:
+def _is_stale(path: Path) -> bool:
     """Whether a socket stands there that nobody listens on any more: its process was killed."""
     with contextlib.suppress(FileNotFoundError):
         if stat.S_ISSOCK(path.stat().st_mode):

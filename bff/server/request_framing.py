@@ -45,9 +45,9 @@ def find_head(buffer: bytes | bytearray, scanned: int = 0) -> int:
     `scanned` bytes were looked at before. Raises TargetTooLong, HeadersTooLarge for a head over `HEAD_LIMIT`, and
     InvalidRequest where it can never become one.
     """
-    found = buffer.find(_END, max(0, scanned - 3), HEAD_LIMIT)
-    if found >= 0:
-        return found + 4
+    head_end = buffer.find(_END, max(0, scanned - 3), HEAD_LIMIT)
+    if head_end >= 0:
+        return head_end + 4
     if len(buffer) >= REQUEST_LINE_LIMIT and buffer.find(b"\n", 0, REQUEST_LINE_LIMIT) < 0:
         raise TargetTooLong
     if len(buffer) >= HEAD_LIMIT:

@@ -117,7 +117,7 @@ class _Key:
     def __repr__(self) -> str:
         return f"<key {self.id}>"
 
-    def is_made_of(self, material: bytes) -> bool:
+    def matches(self, material: bytes) -> bool:
         return hmac.compare_digest(self._material, material)
 
     def derive(self, info: str) -> bytes:
@@ -239,7 +239,7 @@ def _checked(materials: Sequence[bytes], present: tuple[_Key, ...]) -> tuple[_Ke
     for material in materials:
         if len(material) != KEY_BYTES:
             raise ValueError(f"a key has {KEY_BYTES} bytes, not {len(material)}")
-        key = next((key for key in present if key.is_made_of(material)), None) or _Key(bytes(material))
+        key = next((key for key in present if key.matches(material)), None) or _Key(bytes(material))
         if any(key.id == other.id for other in keys):
             raise ValueError(f"the key {key.id} is in the ring twice")
         keys.append(key)

@@ -103,7 +103,7 @@ class StateInvalid:
     """Not signed by us, or not whole."""
 
 
-StateReading: TypeAlias = StateOk | StateExpired | StateInvalid
+StateResult: TypeAlias = StateOk | StateExpired | StateInvalid
 
 
 def provider_fingerprint(issuer: str, redirect_uri: str) -> str:
@@ -178,7 +178,7 @@ def _bytes_of(text: str) -> bytes:
     return decoded
 
 
-class _DatedSigner(TimestampSigner):
+class _ClockedSigner(TimestampSigner):
     """itsdangerous reads the clock itself; this one is given the time."""
 
     def __init__(self, ring: KeyRing, now: float) -> None:
@@ -205,10 +205,10 @@ def sign_state(transaction: LoginTransaction, ring: KeyRing) -> str:
     value = transaction.id
     if written:
         value += "." + ring.seal_text(INTENT_PURPOSE, written, transaction.id.encode())
-    return _DatedSigner(ring, transaction.started_at).sign(value).decode("ascii")
+    return _ClockedSigner(ring, transaction.started_at).sign(value).decode("ascii")
 
 
-def read_state(state: str, ring: KeyRing, *, now: float, lifetime: float) -> StateReading:
+def read_state(state: str, ring: KeyRing, *, now: float, lifetime: float) -> StateResult:
     """Whose `state` this is, and what it was for. `now` in seconds since the epoch, `lifetime` in seconds.
 
     The text must be exactly the one that was signed: the library's decoder would forgive foreign characters and
@@ -218,7 +218,7 @@ def read_state(state: str, ring: KeyRing, *, now: float, lifetime: float) -> Sta
     if parts is None or any(part is not None and decode_base64url(part) is None for part in parts.groups()):
         return StateInvalid()
     try:
-        signed, signed_at = _DatedSigner(ring, now).unsign(state, return_timestamp=True)
+        signed, signed_at = _ClockedSigner(ring, now).unsign(state, return_timestamp=True)
     except BadData:
         return StateInvalid()
     transaction_id, _, sealed = signed.decode("ascii").partition(".")

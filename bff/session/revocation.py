@@ -12,7 +12,7 @@ from bff.oidc.token import TokenTypeHint
 
 WAITING_LIMIT: Final = 50_000  # revocations in the queue; some 100 MB at the size of Okta's tokens
 ATTEMPTS_LIMIT: Final = 30
-LONGEST_WAIT: Final = 3600.0  # between two attempts
+MAX_WAIT: Final = 3600.0  # between two attempts
 FIRST_WAIT: Final = 5.0
 KEPT_FOR: Final = 86_400.0  # a refresh token is given up after so long, whatever life the provider gives it
 
@@ -33,9 +33,9 @@ class Revocation:
     attempts: int = 0
 
 
-def back_off(attempts: int, retry_after: float | None) -> float:
+def backoff(attempts: int, retry_after: float | None) -> float:
     """Seconds to wait after so many attempts, and at least what the provider asked for."""
-    pause = min(FIRST_WAIT * 2.0 ** max(0, attempts - 1), LONGEST_WAIT)
+    pause = min(FIRST_WAIT * 2.0 ** max(0, attempts - 1), MAX_WAIT)
     return pause if retry_after is None else max(pause, retry_after)
 
 

@@ -80,7 +80,7 @@ class RefreshAttempt:
     """A refresh under way or of unknown outcome; the lease that makes it single is in here (`lease_until`).
 
     `first_sent_at` anchors the provider's grace window: the first time the present refresh token may have reached
-    the provider. None while it certainly has not. `restore_first_sent_at` is its value before this reservation.
+    the provider. None while it certainly has not. `previous_first_sent_at` is its value before this reservation.
     """
 
     attempt_id: str
@@ -88,13 +88,13 @@ class RefreshAttempt:
     first_sent_at: float | None
     lease_until: float
     not_before: float = 0.0
-    restore_first_sent_at: float | None = None
-    late: bool = False
+    previous_first_sent_at: float | None = None
+    after_grace: bool = False
     denied_at: float | None = None  # when the provider first answered access_denied
 
 
 @dataclass(frozen=True, slots=True)
-class Alternate:
+class ConcurrentSuccessor:
     """A successor that a second holder was given; tried once if the session's own refresh token is refused."""
 
     refresh_token: str = field(repr=False)
@@ -116,8 +116,8 @@ class Session:
     signed_in_at: float
     ends_at: float
     attempt: RefreshAttempt | None = None
-    alternate: Alternate | None = None
-    refused: str | None = None  # fingerprint of the access token that an upstream's 401 already renewed once
+    concurrent_successor: ConcurrentSuccessor | None = None
+    rejected_token: str | None = None  # fingerprint of the access token that an upstream's 401 already renewed once
     sid: str | None = None
     browser: str | None = None  # hash of the companion cookie
     auth_time: float | None = None
@@ -148,6 +148,6 @@ class Session:
         later = self.key != other.key and self.signed_in_at >= other.signed_in_at
         return same_person and later and self.browser is not None and self.browser == other.browser
 
-    def began_by(self, at: float) -> bool:
+    def sign_in_began_by(self, at: float) -> bool:
         """Whether an order of `at` to sign this person out means this session: its sign-in had begun by then."""
         return (self.signed_in_at if self.sign_in_began_at is None else self.sign_in_began_at) <= at

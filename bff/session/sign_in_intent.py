@@ -63,12 +63,12 @@ _TYPES: Final[Mapping[str, type]] = {
 
 
 def _is_valid(name: str, value: object) -> bool:
-    kind = _TYPES.get(name)
-    if kind is None:
+    expected_type = _TYPES.get(name)
+    if expected_type is None:
         return True
-    if type(value) is not kind:
+    if type(value) is not expected_type:
         return False
-    return not isinstance(value, list) or all(isinstance(each, str) for each in value)
+    return not isinstance(value, list) or all(isinstance(entry, str) for entry in value)
 
 
 def fits_into_state(intent: SignInIntent) -> bool:

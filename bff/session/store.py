@@ -16,7 +16,7 @@ VALUE_LIMIT: Final = 32 * 1024  # bytes of one value that is left to be taken on
 IndexName: TypeAlias = Literal["sub", "sid", "email", "browser"]
 
 
-class Reading(NamedTuple):
+class StoredSession(NamedTuple):
     """A record as it stands. `now` is the store's own clock, the only one that leases and expiries are judged by.
 
     `older_key`: it was sealed under a key that is not the newest any more, so the next write seals it anew.
@@ -52,7 +52,7 @@ class SessionStore(Protocol):
         """Stores a new record, indexed by `user.sub`, `sid`, `user.email` and `browser`; last seen now."""
         ...
 
-    async def get(self, key: SessionKey) -> Reading:
+    async def get(self, key: SessionKey) -> StoredSession:
         """The record, or `session=None`. A record that cannot be opened or is past `ends_at` by a day is no record."""
         ...
 
@@ -65,43 +65,43 @@ class SessionStore(Protocol):
         ...
 
     async def delete(self, key: SessionKey, reason: EndReason, expected_version: int | None = None) -> Session | None:
-        """Deletes the record and leaves an end marker for `take_end`, in one step. Returns what was deleted.
+        """Deletes the record and leaves an end marker for `take_end_reason`, in one step. Returns what was deleted.
 
         With `expected_version` only that version is deleted: whoever decided on an older one must decide again.
         """
         ...
 
-    async def leave_end(self, name: str, reason: EndReason) -> None:
+    async def put_end_reason(self, name: str, reason: EndReason) -> None:
         """Leaves an end marker under another name (a browser's hash), kept for a day."""
         ...
 
-    async def take_end(self, name: str) -> EndReason | None:
+    async def take_end_reason(self, name: str) -> EndReason | None:
         """Reads and removes the end marker left under a session key or a browser's hash."""
         ...
 
-    async def peek_end(self, name: str) -> EndReason | None:
-        """What `take_end` would answer, without taking it."""
+    async def get_end_reason(self, name: str) -> EndReason | None:
+        """What `take_end_reason` would answer, without taking it."""
         ...
 
     async def find(self, index: IndexName, value: str) -> Sequence[Session]:
         """All live records with that value in that index; index entries without a record are cleaned on the way."""
         ...
 
-    def all(self) -> AsyncIterator[Reading]:
+    def all(self) -> AsyncIterator[StoredSession]:
         """Every record, those that no key opens too (without a session), for operators: it reads the whole store.
 
         What is created or deleted meanwhile may be missing, or be there still.
         """
         ...
 
-    async def mark(self, name: str, at: float, until: float) -> None:
+    async def put_marker(self, name: str, at: float, until: float) -> None:
         """Leaves a tombstone: something of that name happened at `at`. The latest `at` of several is kept.
 
         It is read without being consumed, and forgotten after `until`. Both are seconds since the epoch.
         """
         ...
 
-    async def marked(self, name: str) -> float | None:
+    async def get_marker(self, name: str) -> float | None:
         """The latest `at` of that name, None when there is none that is still kept."""
         ...
 

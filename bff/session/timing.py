@@ -13,28 +13,28 @@ RESEND_MARGIN = 2.0
 RESEND_TRIES = 3
 # access_denied must be seen again this much later before it ends a session: a policy edit is not a sign-out.
 CONFIRM_DENIED_AFTER = 60.0
-BACK_OFF_CEILING = 30.0
-LEAST_WAIT = 0.75  # seconds between two sends: what back_off begins with
+MAX_BACKOFF = 30.0
+MIN_BACKOFF = 0.75  # seconds between two sends: what backoff begins with
 DEFAULT_LIFETIME = 300.0  # expires_in is only RECOMMENDED (RFC 6749 section 5.1)
-LONGEST_LIFETIME = 365 * 86400.0
+MAX_LIFETIME = 365 * 86400.0
 
 
 @dataclass(frozen=True, slots=True)
 class RefreshPolicy:
-    """Timings in seconds. `answer_within < lease` is a law; `grace` is any of Okta's 0-60."""
+    """Timings in seconds. `timeout < lease` is a law; `grace` is any of Okta's 0-60."""
 
-    early: float = 60.0
-    answer_within: float = 8.0
+    before_expiry: float = 60.0
+    timeout: float = 8.0
     lease: float = 10.0
     grace: float = 30.0
-    late: bool = True
+    after_grace: bool = True
     idle_limit: float = 3600.0
-    longest: float = LONGEST_LIFETIME  # of a session, counted from its sign-in
+    max_session_lifetime: float = MAX_LIFETIME  # of a session, counted from its sign-in
 
 
-def end_of_session(signed_in_at: float, longest: float, session_expiry: float | None) -> float:
+def end_of_session(signed_in_at: float, max_session_lifetime: float, session_expiry: float | None) -> float:
     """When a session ends at the latest: by our own limit, or by the provider's ceiling (`session_expiry`)."""
-    ends_at = signed_in_at + longest
+    ends_at = signed_in_at + max_session_lifetime
     return ends_at if session_expiry is None else min(ends_at, session_expiry)
 
 
@@ -52,41 +52,43 @@ def inside_grace(attempt: RefreshAttempt, now: float, policy: RefreshPolicy, *, 
         return True
     if resend:
         return now + RESEND_MARGIN < attempt.first_sent_at + policy.grace
-    return now <= attempt.first_sent_at + policy.grace - policy.answer_within
+    return now <= attempt.first_sent_at + policy.grace - policy.timeout
 
 
-def last_moment(first_sent_at: float, policy: RefreshPolicy) -> float:
+def resend_deadline(first_sent_at: float, policy: RefreshPolicy) -> float:
     """When the token may be sent for the last time inside the grace, with a margin for the reservation."""
-    return first_sent_at + policy.grace - policy.answer_within - RESEND_MARGIN
+    return first_sent_at + policy.grace - policy.timeout - RESEND_MARGIN
 
 
 def may_send(attempt: RefreshAttempt, now: float, policy: RefreshPolicy) -> bool:
     """Whether an answer would still arrive under the lease. Asked after the reservation is durable, and again as the
     bytes leave. Strictly less: at equality two holders could be in flight."""
-    if now + policy.answer_within >= attempt.lease_until:
+    if now + policy.timeout >= attempt.lease_until:
         return False
-    if attempt.late or attempt.restore_first_sent_at is None:
+    if attempt.after_grace or attempt.previous_first_sent_at is None:
         return True
     # The grace is asked again too, by the rule that reserved: a slow write must not turn a resend into reuse.
     resend = not inside_grace(attempt, attempt.lease_until - policy.lease, policy)
     return inside_grace(attempt, now, policy, resend=resend)
 
 
-def new_tokens(response: TokenResponse, key: SessionKey, asked_at: float, now: float, early: float) -> Tokens | None:
+def new_tokens(
+    response: TokenResponse, key: SessionKey, asked_at: float, now: float, before_expiry: float
+) -> Tokens | None:
     """Tokens as granted, or None if the access token is missing or dead on arrival.
 
     The life is counted from `asked_at`: the provider cannot have issued the token earlier, so we never believe in one
     that has expired. Ten per cent of it, at most 5 s, is kept back for the way to the upstream.
     """
-    lifetime = DEFAULT_LIFETIME if response.expires_in is None else min(float(response.expires_in), LONGEST_LIFETIME)
+    lifetime = DEFAULT_LIFETIME if response.expires_in is None else min(float(response.expires_in), MAX_LIFETIME)
     if response.access_token is None or lifetime <= 0:
         return None
     expires_at = asked_at + lifetime
-    lead = min(early, lifetime / 4)
+    lead = min(before_expiry, lifetime / 4)
     return Tokens(
         access_token=response.access_token,
         usable_until=expires_at - min(5.0, lifetime / 10),
-        refresh_at=expires_at - lead + lead / 4 * _spread(key, "refresh_at"),
+        refresh_at=expires_at - lead + lead / 4 * _jitter(key, "refresh_at"),
         received_at=now,
         refresh_token=response.refresh_token or None,
         id_token=response.id_token,
@@ -99,12 +101,12 @@ def token_fingerprint(access_token: str) -> str:
     return hashlib.sha256(b"access-token:" + access_token.encode()).hexdigest()[:16]
 
 
-def back_off(tries: int, key: SessionKey) -> float:
+def backoff(tries: int, key: SessionKey) -> float:
     """1, 2, 4 ... 30 s, spread by a quarter so that a thousand sessions do not come back in one instant."""
-    return min(BACK_OFF_CEILING, 2.0 ** min(tries - 1, 10)) * (0.75 + _spread(key, str(tries)) / 4)
+    return min(MAX_BACKOFF, 2.0 ** min(tries - 1, 10)) * (0.75 + _jitter(key, str(tries)) / 4)
 
 
-def _spread(key: SessionKey, purpose: str) -> float:
+def _jitter(key: SessionKey, purpose: str) -> float:
     """A fraction in [0, 1) that is always the same for this session and purpose."""
     digest = hashlib.sha256(f"{purpose}:{key}".encode()).digest()
     return int.from_bytes(digest[:6], "big") / 2**48

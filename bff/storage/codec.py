@@ -15,7 +15,7 @@ from typing import Any, Final, TypeVar, get_args, get_origin, get_type_hints
 from bff.errors import StoreUnavailable
 from bff.session.keyring import KeyRing, Opened, Unreadable
 from bff.session.session import Session, SessionKey
-from bff.session.store import Reading
+from bff.session.store import StoredSession
 
 SCHEMA: Final = 1
 RECORD_LIMIT: Final = 64 * 1024  # bytes, sealed; the largest Okta tokens leave most of it free
@@ -50,16 +50,16 @@ def encode(ring: KeyRing, session: Session) -> Encoded:
     return Encoded(ring.seal(PURPOSE, plaintext, session.key.encode()), hashlib.sha256(plaintext).hexdigest()[:32])
 
 
-def read(ring: KeyRing, key: SessionKey, version: int, record: bytes, now: float, last_seen_at: float) -> Reading:
+def read(ring: KeyRing, key: SessionKey, version: int, record: bytes, now: float, last_seen_at: float) -> StoredSession:
     """The record as the port tells it: the session, or that there is none, or that its key is gone. Never raises."""
     if len(record) > RECORD_LIMIT:
-        return Reading(now, None)
+        return StoredSession(now, None)
     match ring.open(PURPOSE, record, key.encode()):
         case Opened(plaintext, key_is_newest):
             session = _session(plaintext, key, version)
-            return Reading(now, session, last_seen_at, older_key=session is not None and not key_is_newest)
+            return StoredSession(now, session, last_seen_at, older_key=session is not None and not key_is_newest)
         case Unreadable(why):
-            return Reading(now, None, key_removed=why == "unknown_key")
+            return StoredSession(now, None, key_removed=why == "unknown_key")
 
 
 def decode(ring: KeyRing, key: SessionKey, version: int, record: bytes) -> Session | None:
@@ -91,58 +91,60 @@ class _Field:
 _known_fields: Final[dict[type[Any], tuple[_Field, ...]]] = {}
 
 
-def _fields_of(kind: type[Any]) -> tuple[_Field, ...]:
+def _fields_of(record_type: type[Any]) -> tuple[_Field, ...]:
     """Read off the dataclass itself, so that a field added to a word is stored without anyone remembering to."""
-    if kind in _known_fields:
-        return _known_fields[kind]
-    hints = get_type_hints(kind)
-    found = []
-    for each in fields(kind):
-        if each.name == "extra":
+    if record_type in _known_fields:
+        return _known_fields[record_type]
+    hints = get_type_hints(record_type)
+    known = []
+    for declared in fields(record_type):
+        if declared.name == "extra":
             continue
-        parts = get_args(hints[each.name]) if isinstance(hints[each.name], UnionType) else (hints[each.name],)
+        parts = (
+            get_args(hints[declared.name]) if isinstance(hints[declared.name], UnionType) else (hints[declared.name],)
+        )
         plain = tuple(getattr(get_origin(part) or part, "__supertype__", get_origin(part) or part) for part in parts)
         nested = next((part for part in plain if isinstance(part, type) and is_dataclass(part)), None)
         types = tuple(_JSON_TYPES.get(part, part) for part in plain)
-        required = each.default is MISSING and each.default_factory is MISSING
-        found.append(_Field(each.name, _flat(types), nested, required))
-    return _known_fields.setdefault(kind, tuple(found))
+        required = declared.default is MISSING and declared.default_factory is MISSING
+        known.append(_Field(declared.name, _flat(types), nested, required))
+    return _known_fields.setdefault(record_type, tuple(known))
 
 
 _JSON_TYPES: Final[dict[Any, Any]] = {float: (float, int), Mapping: dict}
 
 
 def _flat(types: tuple[Any, ...]) -> tuple[type, ...]:
-    return tuple(one for each in types for one in (each if isinstance(each, tuple) else (each,)))
+    return tuple(type_ for entry in types for type_ in (entry if isinstance(entry, tuple) else (entry,)))
 
 
 def _to_json(value: Any, extra: Mapping[str, Any]) -> dict[str, Any]:
     known: dict[str, Any] = {}
-    for each in _fields_of(type(value)):
-        content = getattr(value, each.name)
-        if each.nested is not None and content is not None:
+    for field_ in _fields_of(type(value)):
+        content = getattr(value, field_.name)
+        if field_.nested is not None and content is not None:
             # What a newer version kept inside a part goes back into that part, as long as the part exists.
-            inner = extra.get(each.name, {})
+            inner = extra.get(field_.name, {})
             content = _to_json(content, inner if isinstance(inner, Mapping) else {})
-        known[each.name] = content
+        known[field_.name] = content
     return {name: content for name, content in extra.items() if name not in known} | known
 
 
-def _from_json(kind: type[_T], raw: dict[str, Any]) -> tuple[_T, dict[str, Any]]:
+def _from_json(record_type: type[_T], raw: dict[str, Any]) -> tuple[_T, dict[str, Any]]:
     """Takes the known fields out of `raw`; the rest is extra. Raises TypeError or LookupError for a foreign shape."""
     known: dict[str, Any] = {}
     extra: dict[str, Any] = {}
-    for each in _fields_of(kind):
-        if each.name not in raw:
-            if each.required:
-                raise LookupError(each.name)
+    for field_ in _fields_of(record_type):
+        if field_.name not in raw:
+            if field_.required:
+                raise LookupError(field_.name)
             continue
-        content = raw.pop(each.name)
-        if each.nested is not None and type(content) is dict:
-            content, inner = _from_json(each.nested, content)
+        content = raw.pop(field_.name)
+        if field_.nested is not None and type(content) is dict:
+            content, inner = _from_json(field_.nested, content)
             if inner:
-                extra[each.name] = inner
-        elif type(content) not in each.types or (content is None and NoneType not in each.types):
-            raise TypeError(each.name)
-        known[each.name] = content
-    return kind(**known), raw | extra
+                extra[field_.name] = inner
+        elif type(content) not in field_.types or (content is None and NoneType not in field_.types):
+            raise TypeError(field_.name)
+        known[field_.name] = content
+    return record_type(**known), raw | extra

@@ -9,7 +9,7 @@ from typing import Final
 
 from bff.session.keyring import KeyRing
 from bff.session.session import SessionKey
-from bff.session.store import Reading
+from bff.session.store import StoredSession
 from bff.storage import codec
 
 BYTES_KEPT: Final = 16 << 20  # of sealed records, together; some ten thousand sessions of Okta's size
@@ -20,7 +20,7 @@ class _Decoded:
     version: int
     record: bytes
     keys: object
-    reading: Reading
+    stored: StoredSession
 
 
 class DecodedRecords:
@@ -29,7 +29,7 @@ class DecodedRecords:
         self._decoded: dict[SessionKey, _Decoded] = {}
         self._size = 0
 
-    def read(self, key: SessionKey, version: int, record: bytes, now: float, last_seen_at: float) -> Reading:
+    def read(self, key: SessionKey, version: int, record: bytes, now: float, last_seen_at: float) -> StoredSession:
         """As `codec.read`."""
         decoded = self._decoded.get(key)
         if (
@@ -38,17 +38,17 @@ class DecodedRecords:
             and decoded.version == version
             and decoded.keys is self._ring.present
         ):
-            reading = decoded.reading
-            return Reading(now, reading.session, last_seen_at, reading.older_key)
+            stored = decoded.stored
+            return StoredSession(now, stored.session, last_seen_at, stored.older_key)
         keys = self._ring.present
-        reading = codec.read(self._ring, key, version, record, now, last_seen_at)
+        stored = codec.read(self._ring, key, version, record, now, last_seen_at)
         self.forget(key)
-        if reading.session is not None:
-            self._decoded[key] = _Decoded(version, record, keys, reading)
+        if stored.session is not None:
+            self._decoded[key] = _Decoded(version, record, keys, stored)
             self._size += len(record)
             while self._size > self._limit:
                 self.forget(next(iter(self._decoded)))
-        return reading
+        return stored
 
     def forget(self, key: SessionKey) -> None:
         """Lets go of what is known of a session: there is no record of it any more."""

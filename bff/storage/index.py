@@ -21,7 +21,7 @@ def is_session_key(name: str) -> bool:
     return _SESSION_KEY.fullmatch(name) is not None
 
 
-def marker_name(name: str) -> str:
+def end_marker_name(name: str) -> str:
     """The stored name of an end marker: a session's key as it is, anything else as a hash of the same shape."""
     if is_session_key(name):
         return name
@@ -45,7 +45,7 @@ def claim_names(ring: KeyRing, name: str) -> tuple[str, ...]:
     return tuple(sorted(ring.index_hashes("claim", _text(name))))
 
 
-def mark_names(ring: KeyRing, name: str) -> tuple[str, ...]:
+def marker_names(ring: KeyRing, name: str) -> tuple[str, ...]:
     """The stored names of a tombstone: written and read under every key of the ring.
 
     Replicas one step of a roll apart share a key, so neither misses what the other has left.
@@ -77,8 +77,8 @@ def hashes(ring: KeyRing, index: IndexName, value: str) -> tuple[str, ...]:
 
 def entries(ring: KeyRing, session: Session) -> tuple[tuple[IndexName, str], ...]:
     """The index entries to write for a session."""
-    found = ((index, indexed_value(session, index)) for index in INDEX_NAMES)
-    return tuple((index, hashes(ring, index, value)[0]) for index, value in found if value)
+    values = ((index, indexed_value(session, index)) for index in INDEX_NAMES)
+    return tuple((index, hashes(ring, index, value)[0]) for index, value in values if value)
 
 
 def has_value(session: Session, index: IndexName, value: str) -> bool:

@@ -28,7 +28,7 @@ class RevocationRecords:
         except ValueError:
             return None
         if hint not in ("refresh_token", "access_token") or not all(
-            isinstance(each, str) for each in (token, issuer, session)
+            isinstance(text, str) for text in (token, issuer, session)
         ):
             return None
         return Revocation(revocation_id, token, hint, issuer, session, until, attempts)

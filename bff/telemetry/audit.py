@@ -72,26 +72,26 @@ _CLIENT: Final[ContextVar[Callable[[], str] | None]] = ContextVar("client addres
 _subject_as: SubjectAs = "fingerprint"
 
 
-def asked_by(client_address: Callable[[], str]) -> None:
+def set_client_address(client_address: Callable[[], str]) -> None:
     """From now on this task, and those that it begins, work for a request from there. Worked out when it is told."""
     _CLIENT.set(client_address)
 
 
-def show_subjects(how: SubjectAs) -> None:
+def set_subject_format(how: SubjectAs) -> None:
     """Whether the lines of this process name a person by `sub`, or by the fingerprint that `bff sessions` shows."""
     global _subject_as
     _subject_as = how
 
 
-def tell(
+def record(
     event: AuditEvent, reason: str, *, session: Session | None = None, **facts: str | int | bool | float | None
 ) -> None:
     """`reason` is a word of ours out of a closed list, where there is one. No fact holds a secret."""
-    told: dict[str, object] = {"event": event.value, "reason": reason}
+    fields: dict[str, object] = {"event": event.value, "reason": reason}
     if session is not None:
-        told["session"] = session.fingerprint
-        told["subject"] = session.user.sub if _subject_as == "sub" else session.person
+        fields["session"] = session.fingerprint
+        fields["subject"] = session.user.sub if _subject_as == "sub" else session.person
     if (client := _CLIENT.get()) is not None:
-        told["client"] = client()
+        fields["client"] = client()
     level = logging.INFO if event in _RARE else logging.WARNING
-    logger.log(level, event.value.replace("_", " "), extra={**told, **facts})
+    logger.log(level, event.value.replace("_", " "), extra={**fields, **facts})

@@ -86,9 +86,9 @@ class TextFormatter(logging.Formatter):
     """For people: the same facts in one line; the lines of an exception are set in, so none can pass for a record."""
 
     def format(self, record: logging.LogRecord) -> str:
-        told = "".join(f" {name}={value}" for name, value in fields(record).items())
+        pairs = "".join(f" {name}={value}" for name, value in fields(record).items())
         message = escape(redact(record.getMessage()))
-        line = f"{_time(record)} {record.levelname.lower():8} {record.name}: {message}{told}"
+        line = f"{_time(record)} {record.levelname.lower():8} {record.name}: {message}{pairs}"
         if record.exc_info:
             exception = redact(self.formatException(record.exc_info))
             line += "".join(f"\n    | {escape(part)}" for part in exception.split("\n"))
@@ -131,7 +131,7 @@ class BoundedHandler(logging.StreamHandler[LogStream]):
 
     def emit(self, record: logging.LogRecord) -> None:
         now = self._clock()
-        self._tell_held_back(now)
+        self._log_suppressed(now)
         if record.levelno >= logging.WARNING and self._hold_back(record, now):
             return
         super().emit(record)
@@ -147,7 +147,7 @@ class BoundedHandler(logging.StreamHandler[LogStream]):
         window.held_back += 1
         return True
 
-    def _tell_held_back(self, now: float) -> None:
+    def _log_suppressed(self, now: float) -> None:
         """Closes the windows that are over; each that held something back leaves one line."""
         over = [key for key, window in self._windows.items() if window.ends_at <= now]
         for key in over:
@@ -161,7 +161,7 @@ class BoundedHandler(logging.StreamHandler[LogStream]):
     def close(self) -> None:
         self.acquire()
         try:
-            self._tell_held_back(float("inf"))
+            self._log_suppressed(float("inf"))
         finally:
             self.release()
         if isinstance(self.stream, LogWriter):
@@ -170,8 +170,10 @@ class BoundedHandler(logging.StreamHandler[LogStream]):
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the standard library's name
         """The standard library would print the message and its arguments; what can't be written might be a secret."""
-        kind = sys.exc_info()[0]
-        sys.stderr.write(f"a log line of {record.name} could not be written: {kind.__name__ if kind else 'unknown'}\n")
+        error_type = sys.exc_info()[0]
+        sys.stderr.write(
+            f"a log line of {record.name} could not be written: {error_type.__name__ if error_type else 'unknown'}\n"
+        )
 
 
 def _formatter(log_format: LogFormat) -> logging.Formatter:

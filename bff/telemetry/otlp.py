@@ -31,7 +31,7 @@ from bff.telemetry.tracing import SAMPLED, Kind, TraceContext
 
 _KINDS: Final = {"server": SpanKind.SERVER, "client": SpanKind.CLIENT, "internal": SpanKind.INTERNAL}
 _PROTOCOLS: Final = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
-STOP_WITHIN: Final = 3.0  # seconds that the last spans may take; a collector that is away holds up no restart
+STOP_TIMEOUT: Final = 3.0  # seconds that the last spans may take; a collector that is away holds up no restart
 
 
 class OtlpTracer:
@@ -66,11 +66,11 @@ class OtlpTracer:
         return OtlpSpan(span, parent.baggage if parent is not None else b"")
 
     def stop(self) -> None:
-        """Sends what is left, for at most STOP_WITHIN seconds."""
+        """Sends what is left, for at most STOP_TIMEOUT seconds."""
         # The processor would wait for half a minute, and has no other way to be told.
         stopping = threading.Thread(target=self._processor.shutdown, name="last spans", daemon=True)
         stopping.start()
-        stopping.join(STOP_WITHIN)
+        stopping.join(STOP_TIMEOUT)
 
 
 class OtlpSpan:
@@ -89,9 +89,9 @@ class OtlpSpan:
     def set(self, attribute: str, value: str | int | bool) -> None:
         self._span.set_attribute(attribute, value)
 
-    def fail(self, kind: str) -> None:
+    def fail(self, error_type: str) -> None:
         self._span.set_status(Status(StatusCode.ERROR))
-        self._span.set_attribute("error.type", kind)
+        self._span.set_attribute("error.type", error_type)
 
     def end(self) -> None:
         self._span.end()
@@ -99,7 +99,7 @@ class OtlpSpan:
 
 def _resource() -> Resource:
     """Who sends the spans: what OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES say, and else our own name."""
-    found = Resource.create({SERVICE_VERSION: __version__})
-    if str(found.attributes.get(SERVICE_NAME, "")).startswith("unknown_service"):
-        found = found.merge(Resource({SERVICE_NAME: "okta-bff"}))
-    return found
+    resource = Resource.create({SERVICE_VERSION: __version__})
+    if str(resource.attributes.get(SERVICE_NAME, "")).startswith("unknown_service"):
+        resource = resource.merge(Resource({SERVICE_NAME: "okta-bff"}))
+    return resource

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable
 from typing import Final, TypeAlias
 
-GONE: Final = "[redacted]"
+REDACTED: Final = "[redacted]"
 LIMIT: Final = 8192  # characters of one value; what is longer is cut, so that one line stays one line
 
 # Names that say what stands behind them, with `=` or `:` and any quoting between. Longest alternatives first.
@@ -28,25 +28,25 @@ _PATTERNS: Final[tuple[tuple[re.Pattern[str], Replacement], ...]] = (
     # A whole Cookie or Set-Cookie line, also as a pair of byte strings in a header list.
     (
         re.compile(r"""(?i)\b((?:set-)?cookie2?\\?["']?\s*[:=,]\s*)(?:b?\\?["'][^"']*\\?["']?|[^\r\n"')\]}]+)"""),
-        rf"\1{GONE}",
+        rf"\1{REDACTED}",
     ),
-    (re.compile(r"((?:__(?:Host|Secure|Http)-)[\w-]*)=[^;\s\"']*"), rf"\1={GONE}"),
+    (re.compile(r"((?:__(?:Host|Secure|Http)-)[\w-]*)=[^;\s\"']*"), rf"\1={REDACTED}"),
     # JOSE in compact form (RFC 7515 section 3.1): what a JSON object looks like in base64url, and all that follows.
     (re.compile(r"\beyJ[\w-]{6,}(?:\.[\w-]*)*"), "[jwt]"),
-    (re.compile(r"(?i)\b(bearer|basic|dpop|ssws)(\s+|%20)[\w.~+/=%-]{8,}"), rf"\1 {GONE}"),
+    (re.compile(r"(?i)\b(bearer|basic|dpop|ssws)(\s+|%20)[\w.~+/=%-]{8,}"), rf"\1 {REDACTED}"),
     (
         re.compile(rf"(?i){_START}((?:{_NAMED}){_ASSIGN})(?!\[redacted\]|bearer |basic |dpop |ssws ){_VALUE}+"),
-        rf"\1{GONE}",
+        rf"\1{REDACTED}",
     ),
-    (re.compile(rf"(?i){_START}((?:{_SHORT})(?:=|%3D)){_VALUE}{{8,}}"), rf"\1{GONE}"),
+    (re.compile(rf"(?i){_START}((?:{_SHORT})(?:=|%3D)){_VALUE}{{8,}}"), rf"\1{REDACTED}"),
     # user:password@ before a host; a store's URL may hold a password with slashes that nobody escaped.
-    (re.compile(r"""(?i)\b(rediss?(?:\+\w+)?://)[^\s"'<>]*@"""), rf"\1{GONE}@"),
-    (re.compile(r"""(?i)\b([a-z][a-z0-9+.-]*://)[^\s"'<>/?#@]*(?:@[^\s"'<>/?#@]*)*@"""), rf"\1{GONE}@"),
+    (re.compile(r"""(?i)\b(rediss?(?:\+\w+)?://)[^\s"'<>]*@"""), rf"\1{REDACTED}@"),
+    (re.compile(r"""(?i)\b([a-z][a-z0-9+.-]*://)[^\s"'<>/?#@]*(?:@[^\s"'<>/?#@]*)*@"""), rf"\1{REDACTED}@"),
     # 40 characters and more of base64url, mixed as only random ones are: opaque tokens, codes, sealed values, keys.
-    (re.compile(r"(?<![\w-])(?=[\w-]*[A-Z])(?=[\w-]*[a-z])[\w-]{40,}"), GONE),
+    (re.compile(r"(?<![\w-])(?=[\w-]*[A-Z])(?=[\w-]*[a-z])[\w-]{40,}"), REDACTED),
 )
 _SECRET_FIELD: Final = re.compile(rf"(?i)(?:{_NAMED}|code|nonce|state|(?:set-)?cookies?|headers)")
-_TELLING: Final = re.compile(r"[a-z0-9_]{1,40}")  # an error code or a word of our own, never a token
+_PLAIN_WORD: Final = re.compile(r"[a-z0-9_]{1,40}")  # an error code or a word of our own, never a token
 
 
 def redact(text: str) -> str:
@@ -60,8 +60,8 @@ def redact(text: str) -> str:
 
 def redact_field(name: str, value: str) -> str:
     """The value of a named field. A field named like a secret shows nothing, unless it is a plain lower-case word."""
-    if _SECRET_FIELD.fullmatch(name) and not _TELLING.fullmatch(value):
-        return GONE
+    if _SECRET_FIELD.fullmatch(name) and not _PLAIN_WORD.fullmatch(value):
+        return REDACTED
     return redact(value)
 
 

@@ -1,7 +1,7 @@
 """Traces: which one the present request belongs to (W3C Trace Context), and spans for whoever records them.
 
-A leaf, as `bff.telemetry.metrics` is: any room may open a span. Nobody records one unless `record` was called with a
-tracer (`bff.telemetry.otlp`, where BFF_TRACING asks for it); without it a span costs one comparison. A span holds no
+A leaf, as `bff.telemetry.metrics` is: any room may open a span. Nobody records one unless `set_tracer` was called with
+a tracer (`bff.telemetry.otlp`, where BFF_TRACING asks for it); without it a span costs one comparison. A span holds no
 URL, path, header or message of an error, only words of this code and of the settings.
 """
 
@@ -42,12 +42,12 @@ class TraceContext(NamedTuple):
     def headers(self) -> list[Header]:
         """What an upstream is told: this trace, with our span as the parent of its own."""
         parent = f"00-{self.trace_id}-{self.span_id}-{self.flags:02x}".encode("ascii")
-        told: list[Header] = [(b"traceparent", parent)]
+        fields: list[Header] = [(b"traceparent", parent)]
         if self.state:
-            told.append((b"tracestate", self.state))
+            fields.append((b"tracestate", self.state))
         if self.baggage:
-            told.append((b"baggage", self.baggage))
-        return told
+            fields.append((b"baggage", self.baggage))
+        return fields
 
     def child(self) -> "TraceContext":
         """A request of ours in the trace of a caller that we believe."""
@@ -92,13 +92,13 @@ def upstream_headers() -> list[Header]:
     return (_CURRENT.get() or begin()).headers()
 
 
-def received(headers: Sequence[Header]) -> TraceContext | None:
+def extract(headers: Sequence[Header]) -> TraceContext | None:
     """The context that a request came with (names in lower case), or None where there is none that is well formed.
 
     A malformed `tracestate` is dropped alone (section 3.3.1.5): the trace itself goes on.
     """
-    said = [value for name, value in headers if name == b"traceparent"]
-    if len(said) != 1 or (match := _TRACEPARENT.fullmatch(said[0])) is None:
+    values = [value for name, value in headers if name == b"traceparent"]
+    if len(values) != 1 or (match := _TRACEPARENT.fullmatch(values[0])) is None:
         return None
     version, trace_id, span_id, flags, more = match.groups()
     if version == b"ff" or (version == b"00" and more is not None):
@@ -146,7 +146,7 @@ class Span(Protocol):
         """`attribute` is a name of OpenTelemetry's semantic conventions or begins with `bff.`."""
         ...
 
-    def fail(self, kind: str) -> None:
+    def fail(self, error_type: str) -> None:
         """It went wrong; `kind` is an error code or the name of a class, never a message."""
         ...
 
@@ -163,7 +163,7 @@ _tracer: Tracer | None = None
 _SERVER: Final[ContextVar[Span | None]] = ContextVar("server span", default=None)
 
 
-def record(tracer: Tracer | None) -> None:
+def set_tracer(tracer: Tracer | None) -> None:
     """From now on spans go there; None: nowhere."""
     global _tracer
     _tracer = tracer
@@ -173,25 +173,25 @@ def recording() -> bool:
     return _tracer is not None
 
 
-class _Silent:
+class _NoopSpan:
     """The span and the block of nobody who listens. One for all."""
 
     __slots__ = ()
 
-    def __enter__(self) -> "_Silent":
+    def __enter__(self) -> "_NoopSpan":
         return self
 
     def __exit__(self, *_: object) -> None: ...
 
     def set(self, attribute: str, value: str | int | bool) -> None: ...
 
-    def fail(self, kind: str) -> None: ...
+    def fail(self, error_type: str) -> None: ...
 
 
-_SILENT: Final = _Silent()
+_NOOP: Final = _NoopSpan()
 
 
-class _Recorded:
+class _RecordedSpan:
     """The block in which a span is open, and its context the current one."""
 
     __slots__ = ("_kind", "_name", "_parent", "_span", "_tokens", "_tracer")
@@ -209,27 +209,29 @@ class _Recorded:
         self._tokens = _CURRENT.set(context), _SERVER.set(span) if self._kind == "server" else None
         return span
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+    def __exit__(
+        self, error_type: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
+    ) -> None:
         outer, server = self._tokens
         _CURRENT.reset(outer)
         if server is not None:
             _SERVER.reset(server)
-        if kind is not None:
-            self._span.fail(getattr(error, "code", None) or kind.__name__)
+        if error_type is not None:
+            self._span.fail(getattr(error, "code", None) or error_type.__name__)
         self._span.end()
 
 
-def span(name: str, kind: Kind) -> _Recorded | _Silent:
+def span(name: str, kind: Kind) -> _RecordedSpan | _NoopSpan:
     """A `with` block of the present trace. What leaves it as an exception makes it a failed span, without a message."""
-    return _SILENT if _tracer is None else _Recorded(_tracer, name, kind, _CURRENT.get())
+    return _NOOP if _tracer is None else _RecordedSpan(_tracer, name, kind, _CURRENT.get())
 
 
-def server_span(name: str, came_with: TraceContext | None) -> _Recorded | _Silent:
+def server_span(name: str, incoming: TraceContext | None) -> _RecordedSpan | _NoopSpan:
     """The span of a whole request, in the trace that it came with or in a new one."""
-    return _SILENT if _tracer is None else _Recorded(_tracer, name, "server", came_with)
+    return _NOOP if _tracer is None else _RecordedSpan(_tracer, name, "server", incoming)
 
 
-def routed(route: str) -> None:
+def set_route(route: str) -> None:
     """The present request belongs to this route: a prefix or a template, never a path that a client wrote."""
     if _tracer is not None and (server := _SERVER.get()) is not None:
         server.set("http.route", route)

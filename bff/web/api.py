@@ -11,7 +11,7 @@ from urllib.parse import quote, urlencode
 
 from starlette.types import Message, Receive, Scope, Send
 
-from bff.asgi.extensions import hang_up
+from bff.asgi.extensions import close_connection
 from bff.errors import (
     BffError,
     CsrfRequired,
@@ -21,16 +21,16 @@ from bff.errors import (
     SignInRequired,
     StepUpRequired,
 )
-from bff.proxy.dpop import Prove
-from bff.proxy.exchange import GiveUp
-from bff.proxy.http import AnswerBrokeOff, HttpProxy
+from bff.proxy.dpop import MakeProof
+from bff.proxy.exchange import Disconnect
+from bff.proxy.http import HttpProxy, ResponseAborted
 from bff.proxy.routes import Route, RouteTable
 from bff.proxy.websocket import WebSocketProxy
 from bff.session.stream_end import StreamEnd
 from bff.telemetry import metrics, tracing
-from bff.web.csrf import judge_csrf, judge_websocket_origin
-from bff.web.middleware.draining import EndlessStreams
-from bff.web.middleware.request_guard import refuse
+from bff.web.csrf import check_csrf, check_websocket_origin
+from bff.web.middleware.draining import LongLivedStreams
+from bff.web.middleware.request_guard import send_error
 
 logger = logging.getLogger(__name__)
 
@@ -60,22 +60,25 @@ class Access(Protocol):
         ...
 
     @property
-    def prove(self) -> Prove | None:
+    def make_proof(self) -> MakeProof | None:
         """Makes the DPoP proof of a request, where the access token is bound to a key."""
         ...
 
-    def opened(self, cut: GiveUp, *, with_token: bool) -> Callable[[], None]:
+    def register(self, interrupt: Disconnect, *, with_token: bool) -> Callable[[], None]:
         """Has a stream cut at the session's end, `with_token` at its access token's too; returns the way off."""
         ...
 
     async def renewed(self, refused_token: str) -> str:
-        """A newer token than the one an upstream refused, or the same where there is none. Raises like `AskAccess`."""
+        """A newer token than the one an upstream refused, or the same where there is none.
+
+        Raises like `GetCredentials`.
+        """
         ...
 
 
-WayOff: TypeAlias = Callable[[], None]  # a name: annotations of an inner function are evaluated for each request
+Unregister: TypeAlias = Callable[[], None]  # a name: annotations of an inner function are evaluated for each request
 # Raises SignInRequired, ProviderUnavailable, StoreUnavailable, InvalidRequest.
-AskAccess: TypeAlias = Callable[[Scope], Awaitable[Access]]
+GetCredentials: TypeAlias = Callable[[Scope], Awaitable[Access]]
 
 
 class ApiEndpoint:
@@ -86,35 +89,35 @@ class ApiEndpoint:
         routes: RouteTable,
         proxy: HttpProxy,
         sockets: WebSocketProxy,
-        access: AskAccess,
+        access: GetCredentials,
         *,
         public_origin: str,
         allowed_origins: Collection[str] = (),
         acr_values: Collection[str] = (),
-        endless: EndlessStreams | None = None,
+        long_lived: LongLivedStreams | None = None,
     ) -> None:
         """`acr_values` are those that a step-up may ask the provider for."""
-        self._endless = endless or EndlessStreams()
+        self._long_lived = long_lived or LongLivedStreams()
         self._routes, self._proxy, self._sockets, self._access = routes, proxy, sockets, access
         self._public_origin, self._allowed_origins, self._acr_values = public_origin, allowed_origins, acr_values
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         begun = False
 
-        async def send_and_note(message: Message) -> None:
+        async def send_and_record(message: Message) -> None:
             nonlocal begun
             begun = True
             await send(message)
 
         try:
             if scope["type"] == "websocket":
-                await self._websocket(scope, receive, send_and_note)
+                await self._websocket(scope, receive, send_and_record)
             else:
-                await self._forward(scope, receive, send_and_note, lambda: begun)
-        except AnswerBrokeOff as broke:
+                await self._forward(scope, receive, send_and_record, lambda: begun)
+        except ResponseAborted as broke:
             if broke.end is None:
                 logger.warning("an answer of an upstream broke off", extra={"path": scope["path"]})
-            if not hang_up(scope, at_once=broke.end is not None):
+            if not close_connection(scope, at_once=broke.end is not None):
                 raise
         except BffError as error:
             if begun:
@@ -123,7 +126,7 @@ class ApiEndpoint:
                 metrics.CSRF_REFUSED.inc()
             elif isinstance(error, StepUpRequired):
                 error = self._with_sign_in_url(error)
-            await refuse(error, scope, send)
+            await send_error(error, scope, send)
 
     async def _forward(self, scope: Scope, receive: Receive, send: Send, begun: Callable[[], bool]) -> None:
         route = scope.get(ROUTE) or self._routes.match(scope["raw_path"])
@@ -133,7 +136,7 @@ class ApiEndpoint:
             # A CORS preflight ends here too: no Access-Control-Allow-* is ever answered, and no upstream is asked.
             raise MethodNotAllowed(allow=route.methods)
         if route.carries_credentials:  # or there is nothing that another site could ride on
-            judge_csrf(
+            check_csrf(
                 scope["method"],
                 scope["headers"],
                 public_origin=self._public_origin,
@@ -142,11 +145,11 @@ class ApiEndpoint:
             )
         access = await self._access_for(route, scope)
 
-        def cut(give_up: GiveUp, end: StreamEnd) -> None:
-            give_up(end)
+        def interrupt(disconnect: Disconnect, end: StreamEnd) -> None:
+            disconnect(end)
             if begun():
                 # A client that reads nothing holds us up in `send`; its connection is all that can be ended.
-                hang_up(scope, at_once=True)
+                close_connection(scope, at_once=True)
 
         await self._proxy.forward(
             route,
@@ -155,33 +158,33 @@ class ApiEndpoint:
             send,
             token=access.access_token if access is not None else None,
             renew=access.renewed if access is not None else None,
-            prove=access.prove if access is not None else None,
-            on_lasting=self._lasting(route, access, cut),
+            make_proof=access.make_proof if access is not None else None,
+            on_long_lived=self._on_long_lived(route, access, interrupt),
         )
 
-    def _lasting(
-        self, route: Route, access: Access | None, cut: Callable[[GiveUp, StreamEnd], None]
-    ) -> Callable[[GiveUp, bool], WayOff]:
+    def _on_long_lived(
+        self, route: Route, access: Access | None, interrupt: Callable[[Disconnect, StreamEnd], None]
+    ) -> Callable[[Disconnect, bool], Unregister]:
         """Whoever may have to end a stream early hears of it: its session, and this process when it stops."""
 
-        def lasting(give_up: GiveUp, stream: bool) -> WayOff:
-            ways_off = []
+        def register_long_lived(disconnect: Disconnect, stream: bool) -> Unregister:
+            registrations = []
             if stream:
-                ways_off.append(self._endless.opened(give_up))
+                registrations.append(self._long_lived.register(disconnect))
             if access is not None:
                 with_token = stream and route.on_token_expiry == "close"
-                ways_off.append(access.opened(partial(cut, give_up), with_token=with_token))
+                registrations.append(access.register(partial(interrupt, disconnect), with_token=with_token))
 
-            def take_off() -> None:
-                for way_off in ways_off:
-                    way_off()
+            def unregister_all() -> None:
+                for unregister in registrations:
+                    unregister()
 
-            return take_off
+            return unregister_all
 
-        return lasting
+        return register_long_lived
 
     async def _access_for(self, route: Route, scope: Scope) -> Access | None:
-        tracing.routed(route.prefix)
+        tracing.set_route(route.prefix)
         access: Access | None
         if route.background:
             scope = {**scope, BACKGROUND: True}
@@ -195,8 +198,8 @@ class ApiEndpoint:
                     access = await self._access(scope)
                 except SignInRequired:
                     return None
-            case kind:
-                assert_never(kind)
+            case token_kind:
+                assert_never(token_kind)
         if route.scopes and not route.scopes <= set(access.scopes):
             raise InsufficientScope
         return access
@@ -217,7 +220,7 @@ class ApiEndpoint:
         route = scope.get(ROUTE) or self._routes.match(scope["raw_path"])
         if route is None:
             raise RouteNotFound
-        judge_websocket_origin(
+        check_websocket_origin(
             scope["headers"], public_origin=self._public_origin, allowed_origins=self._allowed_origins
         )
         if not route.websocket:
@@ -230,6 +233,6 @@ class ApiEndpoint:
             send,
             token=access.access_token if access is not None else None,
             renew=access.renewed if access is not None else None,
-            prove=access.prove if access is not None else None,
-            on_lasting=self._lasting(route, access, lambda give_up, end: give_up(end)),
+            make_proof=access.make_proof if access is not None else None,
+            on_long_lived=self._on_long_lived(route, access, lambda disconnect, end: disconnect(end)),
         )

@@ -22,7 +22,7 @@ VALUE_LIMIT: Final = 4096  # bytes; browsers keep no larger cookie (RFC 6265bis 
 # What all of ours may take of one Cookie line, names and separators included. Servers refuse a line of more than 8 KiB
 # (nginx as it is shipped: 400), and the application behind us has cookies of its own.
 ALL_COOKIES_BYTES: Final = 4096
-BROWSER_LIFETIME: Final = 400 * 86400  # seconds; the longest that browsers honour
+BROWSER_ID_LIFETIME: Final = 400 * 86400  # seconds; the longest that browsers honour
 
 _VALUE: Final = re.compile(rb"[A-Za-z0-9_.-]+")
 _LOGIN_SUFFIX: Final = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
@@ -43,7 +43,7 @@ class Repeated:
     """Sent twice: somebody planted one of them. Becomes a 400, since believing either could be believing them."""
 
 
-CookieReading: TypeAlias = Cookie | Absent | Repeated
+CookieResult: TypeAlias = Cookie | Absent | Repeated
 
 
 def _pairs(headers: Iterable[Header]) -> Iterator[tuple[bytes, bytes]]:
@@ -60,10 +60,10 @@ def _is_ours(value: bytes) -> bool:
     return len(value) <= VALUE_LIMIT and _VALUE.fullmatch(value) is not None
 
 
-def read_cookies(headers: Iterable[Header], name: str) -> CookieReading:
+def read_cookies(headers: Iterable[Header], name: str) -> CookieResult:
     """The one cookie of that exact name. Nothing is unquoted or decoded."""
     wanted = name.encode("ascii")
-    values = [value for found, value in _pairs(headers) if found == wanted]
+    values = [value for cookie_name, value in _pairs(headers) if cookie_name == wanted]
     match values:
         case []:
             return Absent()
@@ -125,10 +125,10 @@ class CookieNames:
     def clear_session(self) -> Header:
         return self._set(self.session, "", "Strict", max_age=0)
 
-    def set_browser(self, value: str) -> Header:
-        return self._set(self.browser, value, "Lax", max_age=BROWSER_LIFETIME)
+    def set_browser_id(self, value: str) -> Header:
+        return self._set(self.browser, value, "Lax", max_age=BROWSER_ID_LIFETIME)
 
-    def clear_browser(self) -> Header:
+    def clear_browser_id(self) -> Header:
         return self._set(self.browser, "", "Lax", max_age=0)
 
     def set_attempts(self, value: str, *, lifetime: int) -> Header:
@@ -176,10 +176,10 @@ def login_cookies(headers: Iterable[Header], names: CookieNames) -> dict[str, st
     """Every login cookie of the request by what follows the prefix in its name; None for a value that came twice or
     that cannot be ours."""
     prefix = names.login_prefix
-    found: dict[str, str | None] = {}
+    cookies: dict[str, str | None] = {}
     for raw_name, raw_value in _pairs(headers):
         name = raw_name.decode("latin-1")
         suffix = name.removeprefix(prefix)
         if name.startswith(prefix) and _LOGIN_SUFFIX.fullmatch(suffix):
-            found[suffix] = raw_value.decode("ascii") if _is_ours(raw_value) and suffix not in found else None
-    return found
+            cookies[suffix] = raw_value.decode("ascii") if _is_ours(raw_value) and suffix not in cookies else None
+    return cookies

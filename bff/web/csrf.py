@@ -28,20 +28,20 @@ from bff.web.cookies import Header
 
 CsrfRule: TypeAlias = Literal["header", "fetch-metadata", "navigation"]
 
-_READING: Final = frozenset({"GET", "HEAD"})
-_WITNESSES: Final = frozenset({b"origin", b"sec-fetch-site", b"sec-fetch-mode", b"x-csrf"})
+_SAFE_METHODS: Final = frozenset({"GET", "HEAD"})
+_CSRF_HEADERS: Final = frozenset({b"origin", b"sec-fetch-site", b"sec-fetch-mode", b"x-csrf"})
 
 
-def _witnesses(headers: Sequence[Header]) -> dict[bytes, bytes]:
+def _csrf_headers(headers: Sequence[Header]) -> dict[bytes, bytes]:
     """The one value of each witness that came. Raises CsrfRequired when one came twice."""
-    found: dict[bytes, bytes] = {}
+    fields: dict[bytes, bytes] = {}
     for name, value in headers:
         name = name.lower()
-        if name in _WITNESSES:
-            if name in found:
+        if name in _CSRF_HEADERS:
+            if name in fields:
                 raise CsrfRequired(f"The header {name.decode('ascii')} came more than once.")
-            found[name] = value
-    return found
+            fields[name] = value
+    return fields
 
 
 def _known_origin(origin: bytes | None, public_origin: str, allowed_origins: Collection[str]) -> bytes | None:
@@ -54,7 +54,7 @@ def _known_origin(origin: bytes | None, public_origin: str, allowed_origins: Col
     return origin
 
 
-def judge_csrf(
+def check_csrf(
     method: str,
     headers: Sequence[Header],
     *,
@@ -66,33 +66,33 @@ def judge_csrf(
 
     `method` is the one on the request line; nothing overrides it. `headers` are those that came before the body.
     """
-    found = _witnesses(headers)
-    origin = _known_origin(found.get(b"origin"), public_origin, allowed_origins)
-    site, custom = found.get(b"sec-fetch-site"), found.get(b"x-csrf")
+    fields = _csrf_headers(headers)
+    origin = _known_origin(fields.get(b"origin"), public_origin, allowed_origins)
+    site, custom = fields.get(b"sec-fetch-site"), fields.get(b"x-csrf")
     if custom not in (None, b"1"):
         raise CsrfRequired("The header X-CSRF has another value than 1.")
-    reading = rule != "header" and method in _READING
+    is_safe = rule != "header" and method in _SAFE_METHODS
 
-    if reading and rule == "navigation" and found.get(b"sec-fetch-mode") == b"navigate":
+    if is_safe and rule == "navigation" and fields.get(b"sec-fetch-mode") == b"navigate":
         return
     match site:
         case b"same-origin":
             pass
-        case b"none" if reading:
+        case b"none" if is_safe:
             pass
         case b"same-site" | b"cross-site" if origin is not None and origin != public_origin.encode("ascii"):
             pass
-        case None if not reading or origin is not None or custom is not None:
+        case None if not is_safe or origin is not None or custom is not None:
             pass
         case None:
             raise CsrfRequired("The request carries neither Sec-Fetch-Site nor Origin nor X-CSRF.")
         case _:
             raise CsrfRequired("The request comes from another site.")
-    if not reading and custom is None:
+    if not is_safe and custom is None:
         raise CsrfRequired("The header X-CSRF: 1 is missing.")
 
 
-def judge_websocket_origin(
+def check_websocket_origin(
     headers: Sequence[Header], *, public_origin: str, allowed_origins: Collection[str] = ()
 ) -> None:
     """Raises CsrfRequired unless exactly one Origin came and is ours or an allowed one.
@@ -100,7 +100,7 @@ def judge_websocket_origin(
     A handshake can carry no custom header and is not held back by CORS: the Origin is all there is (RFC 6455
     section 10.2). A client that sends none is no browser, and has no cookie of ours to use.
     """
-    if _known_origin(_witnesses(headers).get(b"origin"), public_origin, allowed_origins) is None:
+    if _known_origin(_csrf_headers(headers).get(b"origin"), public_origin, allowed_origins) is None:
         raise CsrfRequired("A WebSocket handshake needs an Origin.")
 
 

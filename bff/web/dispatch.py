@@ -19,7 +19,7 @@ from bff.errors import BffError, InvalidRequest, MethodNotAllowed, RouteNotFound
 from bff.telemetry import tracing
 from bff.web.api import ROUTE
 from bff.web.middleware.request_guard import METHODS
-from bff.web.responses import error_answer
+from bff.web.responses import respond_with_error
 from bff.web.spa import SinglePageApp
 
 logger = logging.getLogger(__name__)
@@ -37,94 +37,101 @@ NO_TELEMETRY: Final[TelemetryConfig] = {
 }
 
 
-class Doors:
+class Dispatcher:
     """`plain` answers its paths and all below them, then come our own endpoints, the data plane, and the SPA."""
 
     def __init__(
         self,
-        own: ASGIApp,
+        auth_app: ASGIApp,
         api: ASGIApp,
         forwarded: Callable[[bytes], object],
         callback_path: str,
         plain: Mapping[bytes, ASGIApp],
     ) -> None:
-        self._own, self._api, self._forwarded, self._callback = own, api, forwarded, callback_path.encode("ascii")
+        self._auth_app, self._api, self._forwarded, self._callback = (
+            auth_app,
+            api,
+            forwarded,
+            callback_path.encode("ascii"),
+        )
         self._plain = tuple((path, path + b"/", app) for path, app in plain.items())
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        door = self._door(scope)
-        return self._traced(door, scope, receive, send) if tracing.recording() else door(scope, receive, send)
+        app = self._select(scope)
+        return self._traced(app, scope, receive, send) if tracing.recording() else app(scope, receive, send)
 
-    async def _traced(self, door: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-        await door(scope, receive, send)
-        if door is self._own and (route := getattr(scope.get("route"), "path", None)) is not None:
-            tracing.routed(route)  # FastAPI leaves in the scope which of its routes it was
+    async def _traced(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+        await app(scope, receive, send)
+        if app is self._auth_app and (route := getattr(scope.get("route"), "path", None)) is not None:
+            tracing.set_route(route)  # FastAPI leaves in the scope which of its routes it was
 
-    def _door(self, scope: Scope) -> ASGIApp:
+    def _select(self, scope: Scope) -> ASGIApp:
         path = scope["raw_path"]
         if path.startswith(b"/auth/") or path in (b"/auth", self._callback):
             for exact, below, app in self._plain:
                 if path == exact or path.startswith(below):
                     return app
-            return self._own
+            return self._auth_app
         try:
             route = self._forwarded(path)
         except InvalidRequest:
             return self._api  # it looks again, and refuses as the data plane does
         if route is None:
-            return self._own
+            return self._auth_app
         scope[ROUTE] = route
         return self._api
 
 
-def own_endpoints(landing_path: str) -> FastAPI:
+def build_auth_app(landing_path: str) -> FastAPI:
     """FastAPI for our own endpoints only; it documents nothing to the public and its errors are ours.
 
     An endpoint has one address: FastAPI's redirect from `/auth/login/` would name the host that the client sent.
     """
-    own = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False, telemetry=NO_TELEMETRY)
+    auth_app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False, telemetry=NO_TELEMETRY)
 
-    @own.exception_handler(BffError)
-    async def ours(request: Request, error: BffError) -> Response:
-        return error_answer(error, request, landing_path=landing_path)
+    @auth_app.exception_handler(BffError)
+    async def handle_bff_error(request: Request, error: BffError) -> Response:
+        return respond_with_error(error, request, landing_path=landing_path)
 
-    @own.exception_handler(HTTPException)
-    async def routing(request: Request, error: HTTPException) -> Response:
+    @auth_app.exception_handler(HTTPException)
+    async def handle_http_exception(request: Request, error: HTTPException) -> Response:
         refused = error.status_code == 405
-        mine: BffError = MethodNotAllowed(allow=_allowed(own, request.scope)) if refused else RouteNotFound()
-        return error_answer(mine, request, landing_path=landing_path)
+        error_to_send: BffError = (
+            MethodNotAllowed(allow=_allowed(auth_app, request.scope)) if refused else RouteNotFound()
+        )
+        return respond_with_error(error_to_send, request, landing_path=landing_path)
 
-    @own.exception_handler(Exception)
-    async def defect(request: Request, error: Exception) -> Response:
+    @auth_app.exception_handler(Exception)
+    async def handle_unexpected(request: Request, error: Exception) -> Response:
         logger.error("unexpected error", exc_info=error)
-        return error_answer(BffError(), request, landing_path=landing_path)
+        return respond_with_error(BffError(), request, landing_path=landing_path)
 
-    return own
+    return auth_app
 
 
-def _allowed(own: FastAPI, scope: Scope) -> tuple[str, ...]:
+def _allowed(auth_app: FastAPI, scope: Scope) -> tuple[str, ...]:
     """The methods of all endpoints at that path (RFC 9110 section 10.2.1); the router knows those of the first."""
 
     def takes(method: str) -> bool:
-        return any(route.matches({**scope, "method": method})[0] is Match.FULL for route in own.routes)
+        return any(route.matches({**scope, "method": method})[0] is Match.FULL for route in auth_app.routes)
 
     return tuple(method for method in METHODS if takes(method))
 
 
-def serve_spa(own: FastAPI, directory: Path | None) -> None:
+def serve_spa(auth_app: FastAPI, directory: Path | None) -> None:
     """Everything that nobody else answers is the SPA's, where we serve it.
 
     It is no route: one that takes every path would also take our own endpoints' for the methods that they do not know.
     """
     if directory is None:
         return
-    spa, nothing = request_response(SinglePageApp(directory).answer), own.router.default
+    spa, nothing = request_response(SinglePageApp(directory).answer), auth_app.router.default
 
     async def otherwise(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await nothing(scope, receive, send)
             return
-        tracing.routed(SPA_ROUTE)
+        tracing.set_route(SPA_ROUTE)
         await spa(scope, receive, send)
 
-    own.router.default = otherwise
+    auth_app.router.default = otherwise

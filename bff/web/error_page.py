@@ -56,11 +56,11 @@ _PLAIN: Final = PageStyle.of(_STYLE)
 _current = _PLAIN
 
 
-def current() -> PageStyle:
+def current_style() -> PageStyle:
     return _current
 
 
-def wear(own: str | None) -> None:
+def set_stylesheet(own: str | None) -> None:
     """From now on the pages of this process look like this: our style, then `own`; None: ours alone."""
     global _current
     # A browser hashes what it parsed, and it parses CR LF and CR as LF.
@@ -184,7 +184,7 @@ def render_error_page(
     advice = _ADVICE.get(error.code, _ANYTHING_ELSE)
     ways = [(landing_path, "Go to the start page")]
     if advice.way == "sign in":
-        ways.insert(0, (_again(return_to, options), "Try again"))
+        ways.insert(0, (_retry_url(return_to, options), "Try again"))
         if options.acr_values or options.max_age is not None:
             # Who was asked to prove more is signed in still, and may do without.
             ways.insert(1, (return_to, "Go back without it"))
@@ -199,7 +199,7 @@ def render_error_page(
     )
 
 
-def _again(return_to: str, options: SignInOptions) -> str:
+def _retry_url(return_to: str, options: SignInOptions) -> str:
     """The same sign-in once more. A silent one would show nothing again, and a name is not for an address."""
     asked = {name: value for name, value in options.parameters().items() if name != "login_hint" and value != "none"}
     return f"/auth/login?return_to={quote(return_to, safe='/')}" + "".join(

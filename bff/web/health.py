@@ -17,11 +17,11 @@ from bff.telemetry.metrics import REGISTRY
 
 logger = logging.getLogger(__name__)
 
-READY_WITHIN: Final = 2.0  # seconds; a probe that hangs tells less than one that fails
+READY_TIMEOUT: Final = 2.0  # seconds; a probe that hangs tells less than one that fails
 
 # While the provider is away, everybody who is signed in goes on working; and while keys are rolled, replicas disagree
 # about the newest. Told, but no reason to be taken out.
-TOLD_ONLY: Final = frozenset({"provider", "keys_agree"})
+INFORMATIONAL: Final = frozenset({"provider", "keys_agree"})
 
 Checks: TypeAlias = Callable[[], Awaitable[Mapping[str, bool]]]
 
@@ -60,12 +60,12 @@ class ManagementApp:
         if path == "/livez":
             return 200, *_json({"live": True})
         checks = await self._checks()
-        ready = all(holds for name, holds in checks.items() if name not in TOLD_ONLY)
+        ready = all(holds for name, holds in checks.items() if name not in INFORMATIONAL)
         return 200 if ready else 503, *_json({"ready": ready, "checks": dict(checks)})
 
     async def _checks(self) -> Mapping[str, bool]:
         try:
-            async with asyncio.timeout(READY_WITHIN):
+            async with asyncio.timeout(READY_TIMEOUT):
                 return await self._ready()
         except TimeoutError:
             return {"answered_in_time": False}

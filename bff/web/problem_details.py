@@ -49,7 +49,7 @@ def page_response(
     options: SignInOptions = PLAIN,
 ) -> Answer:
     """Status, headers and body of the page. `return_to` is a path that `safe_return_to` let through."""
-    style = error_page.current()
+    style = error_page.current_style()
     body = render_error_page(
         error,
         correlation_id=correlation_id,

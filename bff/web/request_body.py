@@ -10,11 +10,11 @@ from bff.errors import InvalidRequest, RequestTooLarge, UnsupportedMediaType
 from bff.oidc.strict_json import JsonRefused, read_object
 
 JSON_LIMIT = 4096  # bytes
-BODY_WITHIN = 20.0  # seconds
+BODY_TIMEOUT = 20.0  # seconds
 
 
 async def read_body(request: Request, limit: int) -> bytes:
-    """At most `limit` bytes, in `BODY_WITHIN` seconds.
+    """At most `limit` bytes, in `BODY_TIMEOUT` seconds.
 
     Raises RequestTooLarge, before reading where the length was told, and InvalidRequest for one that does not arrive
     whole.
@@ -24,7 +24,7 @@ async def read_body(request: Request, limit: int) -> bytes:
         raise RequestTooLarge
     body = bytearray()
     try:
-        async with asyncio.timeout(BODY_WITHIN):
+        async with asyncio.timeout(BODY_TIMEOUT):
             async for chunk in request.stream():
                 body += chunk
                 if len(body) > limit:

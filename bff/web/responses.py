@@ -48,10 +48,10 @@ def answer(status: int, headers: Iterable[Header], body: bytes = b"") -> Respons
     return response
 
 
-def json_answer(content: Mapping[str, Any], cookies: Iterable[Header] = (), extra: Iterable[Header] = ()) -> Response:
+def json_response(content: Mapping[str, Any], cookies: Iterable[Header] = (), extra: Iterable[Header] = ()) -> Response:
     body = json.dumps(content, separators=(",", ":"), ensure_ascii=True).encode("ascii")
-    kind = ((b"content-type", b"application/json"), (b"content-length", str(len(body)).encode("ascii")))
-    return answer(200, (*kind, *PRIVATE, SAME_ORIGIN, *extra, *cookies), body)
+    entity_headers = ((b"content-type", b"application/json"), (b"content-length", str(len(body)).encode("ascii")))
+    return answer(200, (*entity_headers, *PRIVATE, SAME_ORIGIN, *extra, *cookies), body)
 
 
 def see_other(location: str, cookies: Iterable[Header] = ()) -> Response:
@@ -60,7 +60,7 @@ def see_other(location: str, cookies: Iterable[Header] = ()) -> Response:
     return answer(303, (*where, *PRIVATE, *cookies))
 
 
-def error_answer(
+def respond_with_error(
     error: BffError,
     request: Request,
     *,
@@ -69,7 +69,7 @@ def error_answer(
     options: SignInOptions = PLAIN,
 ) -> Response:
     """`options` are what the sign-in had asked for, so that the page's link asks for the same."""
-    tell_error(error)
+    record_error(error)
     status, headers, body = error_response(
         error,
         request.scope["headers"],
@@ -81,19 +81,19 @@ def error_answer(
     return answer(status, headers, b"" if request.method == "HEAD" else body)
 
 
-def tell_error(error: BffError) -> None:
+def record_error(error: BffError) -> None:
     """The line that a person's reference leads to: `bff.telemetry.logging` adds it.
 
     Not the path: it may hold a code.
     """
-    for kind, event in _DECISIONS.items():
-        if isinstance(error, kind):
-            audit.tell(event, error.code, status=error.status, why=error.detail)
+    for error_type, event in _DECISIONS.items():
+        if isinstance(error, error_type):
+            audit.record(event, error.code, status=error.status, why=error.detail)
             return
     # Everybody who is not signed in causes these, and every scanner: they would drown the rest.
     everyday = isinstance(error, SignInRequired | RouteNotFound | MethodNotAllowed)
-    told = {"error": error.code, "status": error.status, "why": error.detail}
-    logger.log(logging.DEBUG if everyday else logging.WARNING, "answered with an error", extra=told)
+    fields = {"error": error.code, "status": error.status, "why": error.detail}
+    logger.log(logging.DEBUG if everyday else logging.WARNING, "answered with an error", extra=fields)
 
 
 # Errors that are decisions of ours, told where every error passes. What the provider refused is told by the flow.

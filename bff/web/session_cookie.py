@@ -9,13 +9,13 @@ from typing import Final, TypeAlias, assert_never
 from bff.errors import InvalidRequest, SignInRequired
 from bff.session.keyring import KeyRing, Opened, Unreadable, decode_base64url, encode_base64url
 from bff.session.session import EndReason, SessionId
-from bff.web.cookies import Absent, Cookie, CookieNames, CookieReading, Header, Repeated, read_cookies
+from bff.web.cookies import Absent, Cookie, CookieNames, CookieResult, Header, Repeated, read_cookies
 
 PURPOSE: Final = "session-cookie"
 _ID_BYTES: Final = 32
-_BROWSER_BYTES: Final = 32
-OPENED_KEPT: Final = 10_000  # Cookie headers; some 5 MiB, 15 at most
-LONGEST_KEPT: Final = 1024  # bytes
+_BROWSER_ID_BYTES: Final = 32
+MAX_OPENED: Final = 10_000  # Cookie headers; some 5 MiB, 15 at most
+MAX_COOKIE_BYTES: Final = 1024  # bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +43,11 @@ class KeyRemoved:
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class DuplicateCookie:
     """The session cookie came twice: a 400."""
 
 
-CurrentSession: TypeAlias = SignedIn | Anonymous | KeyRemoved | Refused
+CurrentSession: TypeAlias = SignedIn | Anonymous | KeyRemoved | DuplicateCookie
 
 
 def seal_session_cookie(session_id: SessionId, ring: KeyRing) -> str:
@@ -59,12 +59,12 @@ def read_session_id(headers: Iterable[Header], ring: KeyRing, names: CookieNames
     return _opened(read_cookies(headers, names.session), ring)
 
 
-def _opened(cookie: CookieReading, ring: KeyRing) -> CurrentSession:
+def _opened(cookie: CookieResult, ring: KeyRing) -> CurrentSession:
     match cookie:
         case Absent():
             return Anonymous()
         case Repeated():
-            return Refused()
+            return DuplicateCookie()
         case Cookie(value):
             opened = ring.open_text(PURPOSE, value)
         case other:
@@ -80,7 +80,7 @@ def _opened(cookie: CookieReading, ring: KeyRing) -> CurrentSession:
             return Anonymous()
 
 
-class OpenedCookies:
+class SessionCookieCache:
     """`read_session_id` for the paths of every click: a cookie that was opened before is known again by its text.
 
     It says whose request this is, as it always said; whether that session lives is asked of the store each time.
@@ -100,22 +100,22 @@ class OpenedCookies:
         known = self._opened.get(whole)
         if known is not None:
             return known
-        found = _opened(read_cookies(headers, self._name), self._ring)
-        if isinstance(found, SignedIn) and 0 < len(whole) <= LONGEST_KEPT:
-            if len(self._opened) >= OPENED_KEPT:
+        session = _opened(read_cookies(headers, self._name), self._ring)
+        if isinstance(session, SignedIn) and 0 < len(whole) <= MAX_COOKIE_BYTES:
+            if len(self._opened) >= MAX_OPENED:
                 del self._opened[next(iter(self._opened))]
-            self._opened[whole] = found
-        return found
+            self._opened[whole] = session
+        return session
 
 
 def require_session_id(headers: Iterable[Header], ring: KeyRing, names: CookieNames) -> SignedIn:
     """The session that the cookie names. Raises SignInRequired, or InvalidRequest for a cookie that came twice."""
     match read_session_id(headers, ring, names):
-        case SignedIn() as found:
-            return found
+        case SignedIn() as signed_in:
+            return signed_in
         case KeyRemoved():
             raise SignInRequired(reason=EndReason.KEY_REMOVED.value)
-        case Refused():
+        case DuplicateCookie():
             raise InvalidRequest("The session cookie came twice.")
         case Anonymous():
             raise SignInRequired
@@ -123,17 +123,17 @@ def require_session_id(headers: Iterable[Header], ring: KeyRing, names: CookieNa
             assert_never(other)
 
 
-def new_browser_cookie() -> str:
+def new_browser_id() -> str:
     """A value for the companion cookie: 256 random bits, base64url."""
-    return encode_base64url(secrets.token_bytes(_BROWSER_BYTES))
+    return encode_base64url(secrets.token_bytes(_BROWSER_ID_BYTES))
 
 
-def hash_of_browser(value: str) -> str:
+def hash_browser_id(value: str) -> str:
     """What a session record remembers of the companion cookie: SHA-256 of its text, base64url."""
     return encode_base64url(hashlib.sha256(value.encode("ascii")).digest())
 
 
-def browser_hash(headers: Iterable[Header], names: CookieNames) -> str | None:
+def browser_id_hash(headers: Iterable[Header], names: CookieNames) -> str | None:
     """The hash of this request's companion cookie; None when there is none of ours, or more than one.
 
     It authorises nothing, so a doubtful one is treated as a browser that we have not seen before.
@@ -141,6 +141,6 @@ def browser_hash(headers: Iterable[Header], names: CookieNames) -> str | None:
     match read_cookies(headers, names.browser):
         case Cookie(value):
             random = decode_base64url(value)
-            return hash_of_browser(value) if random is not None and len(random) == _BROWSER_BYTES else None
+            return hash_browser_id(value) if random is not None and len(random) == _BROWSER_ID_BYTES else None
         case _:
             return None

@@ -33,12 +33,12 @@ class SinglePageApp:
             raise RouteNotFound  # ours: a page here would hide from a script that it misspelt an endpoint
         if request.method not in ("GET", "HEAD"):
             raise MethodNotAllowed(allow=("GET", "HEAD"))
-        found = self._file(request.url.path)
-        if found is None:
+        file = self._file(request.url.path)
+        if file is None:
             if not _is_navigation(request):
                 raise RouteNotFound
-            found = self._index
-        page = found == self._index
+            file = self._index
+        page = file == self._index
         # index.html names the build's files and must be asked for every time; the rest is revalidated by its ETag.
         headers = {
             "cache-control": "no-cache" if page else "public, max-age=0, must-revalidate",
@@ -47,7 +47,7 @@ class SinglePageApp:
             "x-content-type-options": "nosniff",
             "x-frame-options": "DENY",
         }
-        return FileResponse(found, headers=headers)
+        return FileResponse(file, headers=headers)
 
     def _file(self, path: str) -> Path | None:
         """The file at that path, inside the directory after every link is followed, no dot files."""
@@ -58,10 +58,10 @@ class SinglePageApp:
             return None
         candidate = self._root.joinpath(*parts)
         try:
-            found = candidate.resolve(strict=True)
+            resolved = candidate.resolve(strict=True)
         except OSError:
             return None
-        return found if found.is_relative_to(self._root) and os.path.isfile(found) else None
+        return resolved if resolved.is_relative_to(self._root) and os.path.isfile(resolved) else None
 
 
 def _is_navigation(request: Request) -> bool:

@@ -11,18 +11,20 @@ from bff.errors import InvalidRequest, SignInRequired
 from bff.flows.refresh.single_flight import RefreshTokenFlow
 from bff.flows.streams import OpenStreams
 from bff.oidc.dpop import dpop_proof
-from bff.proxy.dpop import Prove
-from bff.proxy.exchange import GiveUp
+from bff.proxy.dpop import MakeProof
+from bff.proxy.exchange import Disconnect
 from bff.session.keyring import KeyRing
 from bff.session.session import EndReason, Session, SessionKey
 from bff.session.timing import token_fingerprint
 from bff.web.api import Access, is_background
 from bff.web.cookies import CookieNames
-from bff.web.session_cookie import Anonymous, KeyRemoved, OpenedCookies, Refused, SignedIn
+from bff.web.session_cookie import Anonymous, DuplicateCookie, KeyRemoved, SessionCookieCache, SignedIn
 
 
-class SessionAccess:
-    """`AskAccess` as the application has it: the session cookie opened, the session's token renewed when it is due.
+class SessionCredentials:
+    """`GetCredentials` as the application has it.
+
+    The session cookie opened, the session's token renewed when it is due.
 
     `scopes` are those that sign-ins ask for: a provider that grants just these need not say so (RFC 6749 section 5.1).
     """
@@ -37,24 +39,24 @@ class SessionAccess:
         scopes: Collection[str],
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._flow, self._streams, self._cookies = flow, streams, OpenedCookies(ring, names)
+        self._flow, self._streams, self._cookies = flow, streams, SessionCookieCache(ring, names)
         self._scopes, self._clock = frozenset(scopes), clock
 
     async def __call__(self, scope: Scope) -> Access:
         match self._cookies.read(scope["headers"]):
             case SignedIn(session_id):
                 key, passive = session_id.key, is_background(scope)
-                session = await self._flow.session_for(key, passive=passive)
-                return _LiveAccess(self._flow, self._streams, key, session, self._scopes, self._clock)
+                session = await self._flow.session_with_fresh_token(key, passive=passive)
+                return _LiveCredentials(self._flow, self._streams, key, session, self._scopes, self._clock)
             case Anonymous():
                 raise SignInRequired
             case KeyRemoved():
                 raise SignInRequired(reason=EndReason.KEY_REMOVED.value)
-            case Refused():
+            case DuplicateCookie():
                 raise InvalidRequest("The session cookie came twice.")
 
 
-class _LiveAccess:
+class _LiveCredentials:
     __slots__ = ("_asked_scopes", "_clock", "_flow", "_key", "_session", "_streams")
 
     def __init__(
@@ -78,11 +80,11 @@ class _LiveAccess:
         return self._session.tokens.scope.split() or self._asked_scopes
 
     @property
-    def prove(self) -> Prove | None:
+    def make_proof(self) -> MakeProof | None:
         key = self._session.dpop_key
-        return None if key is None else partial(self._prove, key)
+        return None if key is None else partial(self._make_proof, key)
 
-    def _prove(self, key: str, method: str, url: str, access_token: str, nonce: str | None) -> str:
+    def _make_proof(self, key: str, method: str, url: str, access_token: str, nonce: str | None) -> str:
         jti = secrets.token_urlsafe(16)
         return dpop_proof(
             key, method=method, url=url, now=self._clock(), jti=jti, access_token=access_token, nonce=nonce
@@ -90,10 +92,12 @@ class _LiveAccess:
 
     async def renewed(self, refused_token: str) -> str:
         # Whether this request is a sign of life has been told already.
-        refused = token_fingerprint(refused_token)
-        self._session = await self._flow.session_for(self._key, refused=refused, passive=True)
+        rejected_token = token_fingerprint(refused_token)
+        self._session = await self._flow.session_with_fresh_token(
+            self._key, rejected_token=rejected_token, passive=True
+        )
         return self._session.tokens.access_token
 
-    def opened(self, cut: GiveUp, *, with_token: bool) -> Callable[[], None]:
+    def register(self, interrupt: Disconnect, *, with_token: bool) -> Callable[[], None]:
         token_until = self._session.tokens.usable_until if with_token else None
-        return self._streams.opened(self._session, cut, token_until=token_until)
+        return self._streams.register(self._session, interrupt, token_until=token_until)

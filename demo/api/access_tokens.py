@@ -60,7 +60,7 @@ class AccessTokens:
         self._keys: dict[str, RSAPublicKey] = {}
         self._unknown: dict[str, float] = {}
 
-    async def judge(
+    async def verify(
         self, authorization: str | None, proofs: Sequence[str] = (), *, method: str = "GET", url: str = ""
     ) -> Mapping[str, Any] | Refused:
         """The claims of a good token; `proofs` are the DPoP headers of the request. Raises KeysUnavailable."""
@@ -101,7 +101,7 @@ class AccessTokens:
             return Refused("invalid_token", "a token that is bound to a key needs a proof, and only such a one", "DPoP")
         nonce = self._dpop_nonce()
         try:
-            proven_by = self._proofs.judge(
+            proven_by = self._proofs.verify(
                 proofs, method=method, url=url, now=self._clock(), nonce=nonce, access_token=token
             )
         except ProofRefused as refused:

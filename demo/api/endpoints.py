@@ -54,7 +54,7 @@ def _shown(headers: Iterable[tuple[str, str]]) -> Iterable[tuple[str, str]]:
 
 
 async def orders(request: Request) -> Response:
-    body = {"orders": [order.as_json() for order in ORDERS], "asked_by": request.state.claims.get("sub")}
+    body = {"orders": [order.as_json() for order in ORDERS], "set_client_address": request.state.claims.get("sub")}
     return JSONResponse(body, headers={"Cache-Control": "no-store"})
 
 

@@ -48,7 +48,7 @@ class RunningApi:
     settings: dict[str, str | None]  # `dpop_nonce`, which may be changed while it runs
 
 
-class Door:
+class TokenCheck:
     """Lets a request in, with its claims, or answers it: 401 with a challenge, 503 while the keys can't be read."""
 
     def __init__(self, tokens: AccessTokens, seen: deque[Seen], settings: dict[str, str | None]) -> None:
@@ -57,7 +57,7 @@ class Door:
     async def _refusal(self, connection: Request | WebSocket, method: str) -> Response | None:
         path = connection.url.path
         try:
-            judged = await self._tokens.judge(
+            verified = await self._tokens.verify(
                 connection.headers.get("authorization"),
                 connection.headers.getlist("dpop"),
                 method="GET" if method == "WEBSOCKET" else method,
@@ -65,15 +65,15 @@ class Door:
             )
         except KeysUnavailable:
             return JSONResponse({"error": "keys_unavailable"}, 503, {"Retry-After": "2"})
-        if isinstance(judged, Refused):
-            self._seen.append(Seen(method, path, None, None, judged.description))
-            body = {"error": judged.error or "token_required", "error_description": judged.description}
-            headers = {"WWW-Authenticate": judged.challenge(), "Cache-Control": "no-store"}
-            if judged.error == "use_dpop_nonce":
+        if isinstance(verified, Refused):
+            self._seen.append(Seen(method, path, None, None, verified.description))
+            body = {"error": verified.error or "token_required", "error_description": verified.description}
+            headers = {"WWW-Authenticate": verified.challenge(), "Cache-Control": "no-store"}
+            if verified.error == "use_dpop_nonce":
                 headers["DPoP-Nonce"] = self._settings["dpop_nonce"] or ""
             return JSONResponse(body, 401, headers)
-        self._seen.append(Seen(method, path, judged.get("sub"), judged.get("jti")))
-        connection.state.claims = judged
+        self._seen.append(Seen(method, path, verified.get("sub"), verified.get("jti")))
+        connection.state.claims = verified
         return None
 
     def http(self, endpoint: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
@@ -94,17 +94,17 @@ class Door:
 
 
 def build_api(tokens: AccessTokens, seen: deque[Seen], settings: dict[str, str | None]) -> Starlette:
-    door, every = Door(tokens, seen, settings), endpoints.METHODS
+    check, every = TokenCheck(tokens, seen, settings), endpoints.METHODS
     return Starlette(
         routes=[
-            Route("/api/echo", door.http(endpoints.echo), methods=every),
-            Route("/api/echo/{rest:path}", door.http(endpoints.echo), methods=every),
-            Route("/api/orders", door.http(endpoints.orders)),
-            Route("/api/time", door.http(endpoints.clock)),
-            Route("/api/slow", door.http(endpoints.slow), methods=every),
-            Route("/api/status/{code:int}", door.http(endpoints.status), methods=every),
-            Route("/api/bytes/{n:int}", door.http(endpoints.many_bytes)),
-            WebSocketRoute("/api/socket", door.websocket(endpoints.socket)),
+            Route("/api/echo", check.http(endpoints.echo), methods=every),
+            Route("/api/echo/{rest:path}", check.http(endpoints.echo), methods=every),
+            Route("/api/orders", check.http(endpoints.orders)),
+            Route("/api/time", check.http(endpoints.clock)),
+            Route("/api/slow", check.http(endpoints.slow), methods=every),
+            Route("/api/status/{code:int}", check.http(endpoints.status), methods=every),
+            Route("/api/bytes/{n:int}", check.http(endpoints.many_bytes)),
+            WebSocketRoute("/api/socket", check.websocket(endpoints.socket)),
         ]
     )
 

@@ -15,7 +15,7 @@ from demo.simulator.config import SECRET_METHODS, Client
 from demo.simulator.management_errors import ApiRefused, invalid
 
 Json = dict[str, Any]
-MOST_SECRETS = 2
+MAX_SECRETS = 2
 
 
 def timestamp(now: float) -> str:
@@ -93,16 +93,16 @@ class AppIntegration:
 
     def set_live(self, secret: Secret, *, active: bool) -> None:
         """Raises ApiRefused: the only active secret stays."""
-        others = [one for one in self.live_secrets() if one is not secret]
+        others = [other for other in self.live_secrets() if other is not secret]
         if not active and not others:
             raise invalid("status", "The only active client secret cannot be deactivated")
         secret.active = active
-        self.client.secrets = tuple(one.value for one in self.secrets if one.active)
+        self.client.secrets = tuple(other.value for other in self.secrets if other.active)
 
     def add_secret(self, value: str | None, now: float, *, active: bool = True) -> Secret:
         """Raises ApiRefused."""
         self.live_secrets()
-        if len(self.secrets) >= MOST_SECRETS:
+        if len(self.secrets) >= MAX_SECRETS:
             raise invalid("secrets", "A client can have two secrets at most")
         value = value if value is not None else secrets.token_urlsafe(48)
         if not 14 <= len(value) <= 100 or not (value.isascii() and value.isprintable()):

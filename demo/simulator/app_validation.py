@@ -54,10 +54,10 @@ def accepted(sent: Any, before: Json | None = None) -> Json:
 
 
 def _member(parent: Json, name: str) -> Json:
-    found = parent.setdefault(name, {})
-    if not isinstance(found, dict):
+    member = parent.setdefault(name, {})
+    if not isinstance(member, dict):
         raise invalid(name)
-    return found
+    return member
 
 
 def _fill(client: Json, credentials: Json) -> None:

@@ -71,7 +71,7 @@ async def authorize(org: Org, server: AuthorizationServer, request: Request) -> 
             return _grant(org, server, parameters, session)
         return _ask(org, server, parameters, factors, session)
     except AuthorizationError as wrong:
-        org.tell("authorization_refused", f"authorization refused: {wrong.error}", error=wrong.error)
+        org.record("authorization_refused", f"authorization refused: {wrong.error}", error=wrong.error)
         return send_back(parameters, {"error": wrong.error, "error_description": wrong.description})
 
 
@@ -94,7 +94,7 @@ async def push(org: Org, server: AuthorizationServer, request: Request) -> Respo
         return _not_taken(wrong.error, wrong.description)
     parameters["client_id"] = client.client_id
     name = org.pushed.keep(PushedRequest(client.client_id, server.endpoints, parameters, org.now()))
-    org.tell("pushed", "an authorization request was pushed")
+    org.record("pushed", "an authorization request was pushed")
     kept = {"request_uri": name, "expires_in": LIFETIME}
     return JSONResponse(kept, org.config.pushed_status, headers={"Cache-Control": "no-cache, no-store"})
 
@@ -173,7 +173,7 @@ async def sign_in(org: Org, request: Request) -> Response:
     person = org.find_person(login)
     two = waiting.factors == TWO_FACTORS
     if person is None or form.get("password") != person.password:
-        org.tell("sign_in_failed", "a sign-in with a wrong username or password")
+        org.record("sign_in_failed", "a sign-in with a wrong username or password")
         return pages.sign_in(handle, login, tuple(org.people.values()), second_factor=two, wrong="Unable to sign in")
     server = org.server(waiting.endpoints)
     try:
@@ -184,11 +184,11 @@ async def sign_in(org: Org, request: Request) -> Response:
             return pages.sign_in(handle, login, tuple(org.people.values()), second_factor=two, wrong=wrong)
         org.sessions.arrived(handle)
         session = org.sessions.begin(person.sub, waiting.factors, org.now())
-        org.tell("signed_in", f"{person.login} signed in at the provider", sub=person.sub)
+        org.record("signed_in", f"{person.login} signed in at the provider", sub=person.sub)
         answer = _grant(org, server, waiting.parameters, session)
     except AuthorizationError as wrong_request:
         org.sessions.arrived(handle)
-        org.tell("authorization_refused", f"authorization refused: {wrong_request.error}", error=wrong_request.error)
+        org.record("authorization_refused", f"authorization refused: {wrong_request.error}", error=wrong_request.error)
         return send_back(
             waiting.parameters, {"error": wrong_request.error, "error_description": wrong_request.description}
         )
@@ -225,7 +225,7 @@ def _grant(org: Org, server: AuthorizationServer, parameters: Mapping[str, str],
             issued_at=org.now(),
         )
     )
-    org.tell("code_issued", f"{org.name_of(session.sub)}: code {fingerprint(code)}", sub=session.sub)
+    org.record("code_issued", f"{org.name_of(session.sub)}: code {fingerprint(code)}", sub=session.sub)
     return send_back(parameters, {"code": code})
 
 

@@ -20,7 +20,7 @@ from demo.simulator.org import Org
 from demo.simulator.signing_keys import b64url_decode
 
 JWT_BEARER = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
-LONGEST_ASSERTION = 3600  # seconds
+MAX_ASSERTION_LIFETIME = 3600  # seconds
 CURVES: dict[str, type[ec.EllipticCurve]] = {"P-256": ec.SECP256R1, "P-384": ec.SECP384R1, "P-521": ec.SECP521R1}
 HASHES: dict[str, type[hashes.HashAlgorithm]] = {"256": hashes.SHA256, "384": hashes.SHA384, "512": hashes.SHA512}
 
@@ -83,17 +83,17 @@ def _by_assertion(org: Org, form: Mapping[str, str], endpoint_url: str) -> Clien
     signed = f"{head}.{payload}".encode()
     if not _signed_by(client, algorithm, header.get("kid"), signed, signature):
         raise RequestRefused(bad_assertion("the signature is wrong"))
-    _judge_claims(org, claims, client, endpoint_url)
+    _validate_claims(org, claims, client, endpoint_url)
     return client
 
 
-def _judge_claims(org: Org, claims: Mapping[str, Any], client: Client, endpoint_url: str) -> None:
+def _validate_claims(org: Org, claims: Mapping[str, Any], client: Client, endpoint_url: str) -> None:
     now, expires, audience = org.now(), claims.get("exp"), claims.get("aud")
     if claims.get("iss") != client.client_id:
         raise RequestRefused(bad_assertion("iss is not the client_id"))
     if endpoint_url not in (audience if isinstance(audience, list) else [audience]):
         raise RequestRefused(bad_assertion("aud is not the URL of this endpoint"))
-    if not isinstance(expires, int | float) or not now < expires <= now + LONGEST_ASSERTION:
+    if not isinstance(expires, int | float) or not now < expires <= now + MAX_ASSERTION_LIFETIME:
         raise RequestRefused(bad_assertion("exp is missing, past, or more than an hour ahead"))
     if isinstance(claims.get("iat"), int | float) and claims["iat"] > now + 5:
         raise RequestRefused(bad_assertion("iat is in the future"))

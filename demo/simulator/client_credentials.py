@@ -31,6 +31,6 @@ def service_token(org: Org, server: AuthorizationServer, client: Client, form: M
         "scp": sorted(wanted),
         "sub": client.client_id,
     }
-    org.tell("service_token", f"the service app {client.client_id} got a token", scopes=sorted(wanted))
+    org.record("service_token", f"the service app {client.client_id} got a token", scopes=sorted(wanted))
     token = org.keys.private.sign(claims)
     return {"token_type": "Bearer", "expires_in": LIFETIME, "access_token": token, "scope": " ".join(sorted(wanted))}

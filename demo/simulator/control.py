@@ -128,7 +128,7 @@ class Control:
         await self.up()
         self._down_until = self._org.now() + seconds if seconds is not None else float("inf")
         self._down_how = how
-        self._org.tell("down", f"the provider is away ({how})", seconds=seconds)
+        self._org.record("down", f"the provider is away ({how})", seconds=seconds)
         if how == "refuse":
             await self._listener.refuse()
         else:
@@ -157,7 +157,7 @@ class Control:
             await self._listener.accept()
         elif how == "stall":
             self._listener.drop_connections()
-        self._org.tell("up", "the provider is back")
+        self._org.record("up", "the provider is back")
 
     async def close(self) -> None:
         if self._timer is not None:
@@ -181,7 +181,7 @@ class Control:
         try:
             if "replay" in policy:
                 policy["replay"] = Replay(policy["replay"])
-            _judge_policy(policy)
+            _validate_policy(policy)
         except (TypeError, ValueError) as wrong:
             raise UnknownSetting(str(wrong)) from None
         org = self._org
@@ -193,7 +193,7 @@ class Control:
                 setattr(self.client, name, _as_client_holds(name, value))
             elif name == "keys_max_age":
                 org.keys.max_age = value
-        org.tell("settings", f"changed: {', '.join(sorted(changes))}")
+        org.record("settings", f"changed: {', '.join(sorted(changes))}")
 
     @property
     def client(self) -> Client:
@@ -217,7 +217,7 @@ class Control:
 
     def rotate_keys(self, *, emergency: bool = False, forget_previous: bool = False) -> str:
         kid = self._org.keys.rotate(emergency=emergency, forget_previous=forget_previous)
-        self._org.tell("keys_rotated", f"the signing key is now {kid[:8]}", emergency=emergency)
+        self._org.record("keys_rotated", f"the signing key is now {kid[:8]}", emergency=emergency)
         return kid
 
     def advance(self, seconds: float) -> None:
@@ -236,19 +236,19 @@ class Control:
     def unassign(self, login_or_sub: str) -> None:
         person = self.person(login_or_sub)
         self._org.families.unassign(person.sub)
-        self._org.tell("unassigned", f"{person.login} is no longer assigned to the application", sub=person.sub)
+        self._org.record("unassigned", f"{person.login} is no longer assigned to the application", sub=person.sub)
 
     def assign(self, login_or_sub: str) -> None:
         person = self.person(login_or_sub)
         self._org.families.assign(person.sub)
-        self._org.tell("assigned", f"{person.login} is assigned to the application", sub=person.sub)
+        self._org.record("assigned", f"{person.login} is assigned to the application", sub=person.sub)
 
     def revoke_user(self, login_or_sub: str) -> int:
         """Clear the person's sessions and tokens, as an administrator does. How many sign-ins ended."""
         person = self.person(login_or_sub)
         ended = self._org.families.revoke_user(person.sub)
         self._org.sessions.end_all_of(person.sub)
-        self._org.tell("revoked", f"an administrator revoked {person.login}", sub=person.sub)
+        self._org.record("revoked", f"an administrator revoked {person.login}", sub=person.sub)
         return ended
 
     def sign_in(
@@ -281,7 +281,7 @@ def _as_client_holds(name: str, value: Any) -> Any:
             return tuple(value)
 
 
-def _judge_policy(policy: Mapping[str, Any]) -> None:
+def _validate_policy(policy: Mapping[str, Any]) -> None:
     """Raises ValueError or TypeError."""
     if policy.get("mode", "rotate") not in ("rotate", "persistent"):
         raise ValueError("mode is rotate or persistent")

@@ -27,9 +27,9 @@ def build_control_api(control: Control, origins: tuple[str, ...] = ()) -> Starle
 
     async def events(request: Request) -> Response:
         after = int(request.query_params.get("after", "0"))
-        found = control.events(after)
-        last = found[-1].n if found else after
-        return _json({"events": [event.as_json() for event in found], "last": last})
+        entries = control.events(after)
+        last = entries[-1].n if entries else after
+        return _json({"events": [event.as_json() for event in entries], "last": last})
 
     async def add_fault(request: Request) -> Response:
         return _json(control.fault(**await _body(request)).as_json(), 201)
@@ -81,17 +81,17 @@ def build_control_api(control: Control, origins: tuple[str, ...] = ()) -> Starle
         return _json({"status": status})
 
     routes = [
-        Route("/state", _told(state)),
-        Route("/events", _told(events)),
-        Route("/faults", _told(add_fault), methods=["POST"]),
-        Route("/faults", _told(clear_faults), methods=["DELETE"]),
-        Route("/down", _told(down), methods=["POST"]),
-        Route("/up", _told(up), methods=["POST"]),
-        Route("/settings", _told(settings), methods=["POST"]),
-        Route("/keys/rotate", _told(rotate_keys), methods=["POST"]),
-        Route("/orders/{kind}", _told(order), methods=["POST"]),
-        Route("/users/{sub}/sids", _told(sids)),
-        Route("/users/{sub}/{action}", _told(person), methods=["POST"]),
+        Route("/state", _with_errors(state)),
+        Route("/events", _with_errors(events)),
+        Route("/faults", _with_errors(add_fault), methods=["POST"]),
+        Route("/faults", _with_errors(clear_faults), methods=["DELETE"]),
+        Route("/down", _with_errors(down), methods=["POST"]),
+        Route("/up", _with_errors(up), methods=["POST"]),
+        Route("/settings", _with_errors(settings), methods=["POST"]),
+        Route("/keys/rotate", _with_errors(rotate_keys), methods=["POST"]),
+        Route("/orders/{kind}", _with_errors(order), methods=["POST"]),
+        Route("/users/{sub}/sids", _with_errors(sids)),
+        Route("/users/{sub}/{action}", _with_errors(person), methods=["POST"]),
     ]
     cors = Middleware(
         CORSMiddleware, allow_origins=list(origins), allow_methods=["*"], allow_headers=["content-type", "x-csrf"]
@@ -99,7 +99,7 @@ def build_control_api(control: Control, origins: tuple[str, ...] = ()) -> Starle
     return Starlette(routes=routes, middleware=[cors])
 
 
-def _told(handler: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
+def _with_errors(handler: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
     async def answer(request: Request) -> Response:
         try:
             return await handler(request)

@@ -31,7 +31,7 @@ class Proofs:
     def __init__(self) -> None:
         self._seen: set[tuple[str, str]] = set()
 
-    def judge(
+    def verify(
         self,
         proofs: Sequence[str],
         *,

@@ -29,7 +29,7 @@ class EventLog:
     def last(self) -> int:
         return self._last
 
-    def tell(self, at: float, kind: str, text: str, **facts: Any) -> Event:
+    def record(self, at: float, kind: str, text: str, **facts: Any) -> Event:
         self._last += 1
         event = Event(self._last, at, kind, text, facts)
         self._events.append(event)
@@ -39,7 +39,7 @@ class EventLog:
 
     def violation(self, at: float, rule: str, text: str, **facts: Any) -> None:
         """Something no correct client does. A test asserts that there is none."""
-        self.violations.append(self.tell(at, "violation", text, rule=rule, **facts))
+        self.violations.append(self.record(at, "violation", text, rule=rule, **facts))
 
     def after(self, n: int) -> list[Event]:
         return [event for event in self._events if event.n > n]

@@ -19,7 +19,7 @@ from demo.simulator.faults import Afterwards, Fault, Instead
 from demo.simulator.listener import Listener
 from demo.simulator.org import Org
 
-LARGEST_BODY = 1_000_000  # bytes
+MAX_BODY = 1_000_000  # bytes
 
 
 class FaultDelivery:
@@ -45,7 +45,7 @@ class FaultDelivery:
         if fault is None:
             await self._app(scope, replay, send)
             return
-        self._org.tell("fault", f"{fault.kind.value} at {endpoint}", fault=fault.kind.value, endpoint=endpoint)
+        self._org.record("fault", f"{fault.kind.value} at {endpoint}", fault=fault.kind.value, endpoint=endpoint)
         match fault.kind:
             case Instead():
                 await self._instead(fault.kind, fault, form, scope, replay, send)
@@ -60,7 +60,7 @@ class FaultDelivery:
         answer: Response
         match kind:
             case Instead.RESET:
-                self._listener().hang_up(scope.get("client"), reset=True)
+                self._listener().close_connection(scope.get("client"), reset=True)
                 await receive.until_disconnected()
                 return
             case Instead.STALL:
@@ -102,11 +102,11 @@ class FaultDelivery:
         client, listener = scope.get("client"), self._listener()
         match kind:
             case Afterwards.LOSE_ANSWER:
-                listener.hang_up(client, reset=False)
+                listener.close_connection(client, reset=False)
             case Afterwards.RESET_MID_BODY | Afterwards.TRUNCATE:
                 await send(start)  # its Content-Length promises the whole body
                 await send({"type": "http.response.body", "body": half, "more_body": True})
-                listener.hang_up(client, reset=kind is Afterwards.RESET_MID_BODY)
+                listener.close_connection(client, reset=kind is Afterwards.RESET_MID_BODY)
             case Afterwards.STALL_AFTER:
                 pass
             case Afterwards.BROKEN_BODY:
@@ -159,7 +159,7 @@ async def _whole_body(receive: Receive) -> bytes | None:
     body = bytearray()
     while True:
         message = await receive()
-        if message["type"] == "http.disconnect" or len(body) > LARGEST_BODY:
+        if message["type"] == "http.disconnect" or len(body) > MAX_BODY:
             return None
         body += message.get("body", b"")
         if not message.get("more_body", False):

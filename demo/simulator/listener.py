@@ -84,7 +84,7 @@ class Listener:
         for connection in list(self._server.server_state.connections):
             connection.transport.abort()
 
-    def hang_up(self, client: tuple[str, int] | None, *, reset: bool) -> None:
+    def close_connection(self, client: tuple[str, int] | None, *, reset: bool) -> None:
         """End the connection of one client: at once with a TCP reset, or in good order after what was written."""
         for connection in list(self._server.server_state.connections):
             if getattr(connection, "client", None) != client:

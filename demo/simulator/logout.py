@@ -36,7 +36,7 @@ async def logout(org: Org, server: AuthorizationServer, request: Request) -> Res
         return _stay("id_token_does_not_match_session", "The 'id_token_hint' is of another user than the session.")
     if session is not None:
         org.sessions.end(session.handle)
-        org.tell("signed_out", f"{org.name_of(session.sub)} signed out at the provider", sub=session.sub)
+        org.record("signed_out", f"{org.name_of(session.sub)} signed out at the provider", sub=session.sub)
     answer: Response
     if target is None:
         answer = HTMLResponse(pages.signed_out())

@@ -22,10 +22,10 @@ def _app(org: Org, request: Request) -> AppIntegration:
 
 def _secret(app: AppIntegration, request: Request) -> Secret:
     app.live_secrets()
-    found = next((one for one in app.secrets if one.id == request.path_params["secret_id"]), None)
-    if found is None:
+    secret = next((candidate for candidate in app.secrets if candidate.id == request.path_params["secret_id"]), None)
+    if secret is None:
         raise errors.not_found("OAuth2ClientSecret")
-    return found
+    return secret
 
 
 async def list_apps(org: Org, request: Request) -> Response:
@@ -33,17 +33,17 @@ async def list_apps(org: Org, request: Request) -> Response:
     if q := request.query_params.get("q", "").casefold():
         members = [app for app in members if app["name"].startswith(q) or app["label"].casefold().startswith(q)]
     if text := request.query_params.get("filter"):
-        found = _FILTER.fullmatch(text)
-        if found is None:
+        match = _FILTER.fullmatch(text)
+        if match is None:
             raise errors.invalid("filter", "filter: Invalid search criteria")
-        members = [app for app in members if app[found[1]] == found[2]]
+        members = [app for app in members if app[match[1]] == match[2]]
     return page(org, request, members, default=20, most=200)
 
 
 async def create_app(org: Org, request: Request) -> Response:
     active = request.query_params.get("activate", "true") == "true"
     app = org.apps.create(await body_of(request), org.now(), active=active)
-    org.tell("app_created", f"an administrator made the app {app.kept['label']}", client_id=app.client.client_id)
+    org.record("app_created", f"an administrator made the app {app.kept['label']}", client_id=app.client.client_id)
     return JSONResponse(app.as_json(with_secret=True))
 
 
@@ -52,7 +52,7 @@ async def one_app(org: Org, request: Request) -> Response:
     match request.method:
         case "PUT":
             app.change(await body_of(request), org.now())
-            org.tell("app_changed", f"an administrator changed the app {app.kept['label']}")
+            org.record("app_changed", f"an administrator changed the app {app.kept['label']}")
             return JSONResponse(app.as_json(with_secret=True))
         case "DELETE":
             org.apps.delete(app)
@@ -78,7 +78,7 @@ async def secrets_of_app(org: Org, request: Request) -> Response:
     if request.method == "POST":
         body = await body_of(request)
         made = app.add_secret(body.get("client_secret"), org.now(), active=body.get("status", "ACTIVE") == "ACTIVE")
-        org.tell("secret_made", f"an administrator made a client secret for {app.kept['label']}", secret=made.id)
+        org.record("secret_made", f"an administrator made a client secret for {app.kept['label']}", secret=made.id)
         return JSONResponse(made.as_json(), 201)
     app.live_secrets()
     return JSONResponse([secret.as_json() for secret in app.secrets])
@@ -115,7 +115,7 @@ async def one_group_of_app(org: Org, request: Request) -> Response:
         case "PUT":
             if group_id not in app.groups:
                 app.groups.append(group_id)
-                org.tell("group_assigned", f"a group was assigned to {app.kept['label']}")
+                org.record("group_assigned", f"a group was assigned to {app.kept['label']}")
         case "DELETE":
             if group_id not in app.groups:
                 raise errors.not_found("ApplicationGroupAssignment")

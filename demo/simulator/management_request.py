@@ -36,7 +36,7 @@ def guarded(org: Org, handler: Handler, what: str) -> Callable[[Request], Awaita
                 raise errors.not_licensed()
             response = await handler(org, request)
         except ApiRefused as refused:
-            org.tell("management_refused", f"{request.method} {request.url.path}: {refused.code}", code=refused.code)
+            org.record("management_refused", f"{request.method} {request.url.path}: {refused.code}", code=refused.code)
             response = refused.response()
         response.headers.update(headers)
         response.headers["X-Okta-Request-Id"] = secrets.token_urlsafe(12)
@@ -83,10 +83,10 @@ async def _remember(org: Org, request: Request) -> None:
 async def body_of(request: Request) -> Json:
     """Raises ApiRefused."""
     raw = await request.body()
-    found = json.loads(raw) if raw else {}
-    if not isinstance(found, dict):
+    document = json.loads(raw) if raw else {}
+    if not isinstance(document, dict):
         raise errors.unreadable()
-    return found
+    return document
 
 
 def page(org: Org, request: Request, members: Sequence[Json], *, default: int, most: int) -> Response:

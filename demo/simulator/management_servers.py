@@ -14,7 +14,7 @@ ORIGIN_SCOPES = frozenset({"CORS", "REDIRECT", "IFRAME_EMBED"})
 
 async def list_groups(org: Org, request: Request) -> Response:
     q = request.query_params.get("q", "").casefold()
-    members = [one for one in org.management.groups.values() if one["profile"]["name"].casefold().startswith(q)]
+    members = [group for group in org.management.groups.values() if group["profile"]["name"].casefold().startswith(q)]
     return page(org, request, members, default=200, most=10_000)
 
 

@@ -61,10 +61,10 @@ class ManagementState:
         self._buckets: dict[str, Bucket] = {}
 
     def add_group(self, name: str, now: float) -> str:
-        group_id, kind = new_id("00g"), "BUILT_IN" if name == "Everyone" else "OKTA_GROUP"
+        group_id, group_type = new_id("00g"), "BUILT_IN" if name == "Everyone" else "OKTA_GROUP"
         self.groups[group_id] = {
             "id": group_id,
-            "type": kind,
+            "type": group_type,
             "created": timestamp(now),
             "profile": {"name": name, "description": None},
         }

@@ -78,8 +78,8 @@ class Org:
             return AuthorizationServer(self.base_url, endpoints, is_org=True)
         custom = self.management.server
         # An administrator may give the server the issuer of a custom domain: documents and tokens name it from then on.
-        told = custom.get("issuer") if custom["issuerMode"] == "CUSTOM_URL" else None
-        issuer = told or f"{self.base_url}{endpoints.removesuffix('/v1')}"
+        custom_issuer = custom.get("issuer") if custom["issuerMode"] == "CUSTOM_URL" else None
+        issuer = custom_issuer or f"{self.base_url}{endpoints.removesuffix('/v1')}"
         return AuthorizationServer(issuer, endpoints, is_org=False)
 
     def may_use(self, client_id: str, sub: str) -> bool:
@@ -97,8 +97,8 @@ class Org:
         wanted = login_or_sub.strip().casefold()
         return next((p for p in self.people.values() if wanted in (p.login.casefold(), p.sub.casefold())), None)
 
-    def tell(self, kind: str, text: str, **facts: Any) -> None:
-        self.events.tell(self.now(), kind, text, **facts)
+    def record(self, kind: str, text: str, **facts: Any) -> None:
+        self.events.record(self.now(), kind, text, **facts)
 
     def violation(self, rule: str, text: str, **facts: Any) -> None:
         self.events.violation(self.now(), rule, text, **facts)

@@ -44,7 +44,7 @@ class RunningSimulator:
 
 
 def build_okta(org: Org) -> Starlette:
-    routes = [Route("/", _front_door), Route("/signin", _bound(org, authorization.sign_in), methods=["POST"])]
+    routes = [Route("/", _index), Route("/signin", _bound(org, authorization.sign_in), methods=["POST"])]
     for endpoints in SERVERS:
         routes += _server_routes(org, endpoints)
     routes += management_routes(org)
@@ -97,7 +97,7 @@ def _bound(
     return answer
 
 
-async def _front_door(_: Request) -> Response:
+async def _index(_: Request) -> Response:
     return RedirectResponse("/.well-known/openid-configuration", 302)
 
 

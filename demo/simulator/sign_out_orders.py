@@ -11,7 +11,7 @@ import httpx
 from demo.simulator.org import Org
 
 EVENT = "http://schemas.openid.net/event/backchannel-logout"
-WITHIN = 10.0  # seconds
+TIMEOUT = 10.0  # seconds
 LOGOUT_TOKEN_LIFETIME = 120  # seconds
 REVOCATION_TOKEN_LIFETIME = 300  # seconds
 
@@ -57,14 +57,14 @@ class SignOutOrders:
             "exp": now + REVOCATION_TOKEN_LIFETIME,
             **changes,
         }
-        kind = {"typ": "global-token-revocation+jwt", "kid": None}
-        return self._org.keys.current.sign(_without_none(claims), {**kind, **(header or {})})
+        type_header = {"typ": "global-token-revocation+jwt", "kid": None}
+        return self._org.keys.current.sign(_without_none(claims), {**type_header, **(header or {})})
 
     async def send_logout_token(self, url: str, *, sub: str | None = None, sid: str | None = None) -> int:
         """The status of the answer."""
-        async with httpx.AsyncClient(trust_env=False, timeout=WITHIN) as http:
+        async with httpx.AsyncClient(trust_env=False, timeout=TIMEOUT) as http:
             answer = await http.post(url, data={"logout_token": self.logout_token(sub=sub, sid=sid)})
-        self._org.tell("logout_token", f"a logout token was answered {answer.status_code}", sub=sub)
+        self._org.record("logout_token", f"a logout token was answered {answer.status_code}", sub=sub)
         return answer.status_code
 
     async def send_global_token_revocation(
@@ -75,9 +75,9 @@ class SignOutOrders:
         if email is None:
             subject = {"format": "iss_sub", "iss": self._org.base_url, "sub": sub}
         headers = {"authorization": f"Bearer {self.revocation_token(endpoint or url)}"}
-        async with httpx.AsyncClient(trust_env=False, timeout=WITHIN) as http:
+        async with httpx.AsyncClient(trust_env=False, timeout=TIMEOUT) as http:
             answer = await http.post(url, json={"sub_id": subject}, headers=headers)
-        self._org.tell("universal_logout", f"a universal logout was answered {answer.status_code}", sub=sub)
+        self._org.record("universal_logout", f"a universal logout was answered {answer.status_code}", sub=sub)
         return answer.status_code
 
     def sids_of(self, sub: str) -> list[str]:

@@ -37,7 +37,7 @@ async def token(org: Org, server: AuthorizationServer, request: Request) -> Resp
                 raise RequestRefused(okta_errors.UNSUPPORTED_GRANT)
     except RequestRefused as refused:
         error = refused.error
-        org.tell("refused", f"token request refused: {error.internal}", status=error.status, error=error.error)
+        org.record("refused", f"token request refused: {error.internal}", status=error.status, error=error.error)
         return error.response({"DPoP-Nonce": org.dpop_nonce} if error is okta_errors.USE_DPOP_NONCE else None)
     return JSONResponse(answer, headers=okta_errors.NO_STORE)
 
@@ -64,7 +64,7 @@ def _proven_key(org: Org, client: Client, request: Request) -> str:
         return ""
     url = f"{org.base_url}{request.url.path}"
     try:
-        return org.proofs.judge(sent, method=request.method, url=url, now=org.now(), nonce=org.dpop_nonce)
+        return org.proofs.verify(sent, method=request.method, url=url, now=org.now(), nonce=org.dpop_nonce)
     except ProofRefused as refused:
         error = okta_errors.USE_DPOP_NONCE if refused.wants_nonce else okta_errors.bad_proof(refused.why)
         raise RequestRefused(error) from None
@@ -75,7 +75,7 @@ def _exchange_code(
 ) -> dict[str, Any]:
     code = _required(form, "code")
     if org.codes.was_spent(code):
-        org.tell("code_reused", f"authorization code {fingerprint(code)} was presented again")
+        org.record("code_reused", f"authorization code {fingerprint(code)} was presented again")
         raise RequestRefused(okta_errors.INVALID_CODE)
     grant = org.codes.peek(code, org.now())
     if grant is None:
@@ -91,7 +91,7 @@ def _exchange_code(
     if not server.is_org and not org.policy_allows(client):
         raise RequestRefused(okta_errors.NO_MATCHING_POLICY)
     issued = org.families.sign_in(replace(grant.sign_in, jkt=jkt), org.now())
-    org.tell(
+    org.record(
         "token_issued",
         f"{org.name_of(grant.sign_in.sub)} signed in: tokens for the code {fingerprint(code)}",
         family=issued.family_id,
@@ -132,20 +132,20 @@ def _refresh(
     token_name = fingerprint(presented)
     match outcome:
         case Issued():
-            _tell_refreshed(org, outcome, token_name)
+            _record_refresh(org, outcome, token_name)
             return token_answer(org, outcome, nonce=None)
         case Refused(reason=Refusal.REUSED, family_id=family):
             text = f"refresh token {token_name} was reused after its grace"
             if org.expect_late:
                 text += " (a late send was expected)"
-            org.tell("reuse_alarm", text, family=family, expected=org.expect_late)
+            org.record("reuse_alarm", text, family=family, expected=org.expect_late)
             raise RequestRefused(okta_errors.INVALID_REFRESH_TOKEN)
         case Refused(reason=reason, family_id=family):
-            org.tell("refresh_refused", f"refresh token {token_name}: {reason.value}", family=family)
+            org.record("refresh_refused", f"refresh token {token_name}: {reason.value}", family=family)
             raise RequestRefused(_refresh_error(reason))
 
 
-def _tell_refreshed(org: Org, issued: Issued, presented: str) -> None:
+def _record_refresh(org: Org, issued: Issued, presented: str) -> None:
     person = org.name_of(issued.sign_in.sub)
     successor = fingerprint(issued.refresh_token) if issued.refresh_token else "none"
     if issued.resend:
@@ -154,7 +154,7 @@ def _tell_refreshed(org: Org, issued: Issued, presented: str) -> None:
         kind, text = "refreshed", f"{person}: refresh token rotated from {presented} to {successor}"
     else:
         kind, text = "refreshed", f"{person}: refreshed with the persistent token {presented}"
-    org.tell(
+    org.record(
         kind,
         text,
         family=issued.family_id,

@@ -110,18 +110,18 @@ class TokenFamilies:
 
     def revoke_access_token(self, access_token: str, client_id: str) -> bool:
         """RFC 7009: the refresh token stays."""
-        found = self._access_tokens.get(access_token)
-        if found is None or found[0].sign_in.client_id != client_id:
+        entry = self._access_tokens.get(access_token)
+        if entry is None or entry[0].sign_in.client_id != client_id:
             return False
         self._revoked_access_tokens.add(access_token)
         return True
 
     def access_token(self, access_token: str, now: float) -> AccessToken | None:
         """The access token of this id, if it is neither expired nor revoked."""
-        found = self._access_tokens.get(access_token)
-        if found is None or found[1].revoked or access_token in self._revoked_access_tokens:
+        entry = self._access_tokens.get(access_token)
+        if entry is None or entry[1].revoked or access_token in self._revoked_access_tokens:
             return None
-        return found[0] if now < found[0].expires_at else None
+        return entry[0] if now < entry[0].expires_at else None
 
     def sign_in_of(self, refresh_token: str) -> SignIn | None:
         """Who a refresh token was given for, whatever has become of it."""

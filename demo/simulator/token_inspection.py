@@ -22,7 +22,7 @@ def _proven(org: Org, request: Request, access: AccessToken, token: str) -> bool
     """Whether a token bound to a key came with a proof by that key. No nonce is wanted here."""
     sent, url = request.headers.getlist("dpop"), f"{org.base_url}{request.url.path}"
     try:
-        proven_by = org.proofs.judge(sent, method=request.method, url=url, now=org.now(), access_token=token)
+        proven_by = org.proofs.verify(sent, method=request.method, url=url, now=org.now(), access_token=token)
     except ProofRefused:
         return False
     return request.headers["authorization"].lower().startswith("dpop ") and proven_by == access.sign_in.jkt
@@ -42,11 +42,11 @@ async def revoke(org: Org, request: Request) -> Response:
     access = _access_token(org, token)
     if access is not None:
         org.families.revoke_access_token(access.id, client.client_id)
-        org.tell("revoked", f"access token {fingerprint(token)} revoked", family=access.family_id)
+        org.record("revoked", f"access token {fingerprint(token)} revoked", family=access.family_id)
     else:
         known = org.families.revoke_refresh_token(token, client.client_id)
         text = f"refresh token {fingerprint(token)} {'revoked' if known else 'is unknown, nothing to revoke'}"
-        org.tell("revoked" if known else "revoke_unknown", text)
+        org.record("revoked" if known else "revoke_unknown", text)
     return Response(status_code=200, headers=NO_STORE)
 
 

@@ -25,10 +25,10 @@ async def sign_in(
     refuses the request, its answer to the authorization request is returned at once.
     """
     page = await browser.get(authorization_url)
-    found = TRANSACTION.search(page.text)
-    if page.status_code != 200 or found is None:
+    transaction = TRANSACTION.search(page.text)
+    if page.status_code != 200 or transaction is None:
         return page
-    fields = {"transaction": html.unescape(found[1]), "username": login, "password": password}
+    fields = {"transaction": html.unescape(transaction[1]), "username": login, "password": password}
     if 'name="code"' in page.text:
         fields["code"] = code
     return await browser.post(urljoin(authorization_url, "/signin"), data=fields)

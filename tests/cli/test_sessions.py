@@ -11,7 +11,7 @@ import pytest
 
 from bff.session.keyring import KeyRing, decode_base64url
 from bff.session.session import EndReason, Session
-from bff.session.store import Reading
+from bff.session.store import StoredSession
 from bff.storage.open import open_store
 from tests.cli.command import bff
 from tests.settings.world import KEY, OLD_KEY, with_changes
@@ -41,8 +41,8 @@ class Store:
 
         asyncio.run(create())
 
-    def readings(self, *keys: str) -> list[Reading]:
-        async def read() -> list[Reading]:
+    def readings(self, *keys: str) -> list[StoredSession]:
+        async def read() -> list[StoredSession]:
             store = open_store(self.url, KeyRing.from_keys([key(each) for each in keys or (KEY,)]))
             found = [reading async for reading in store.all()]
             await store.close()
@@ -53,7 +53,7 @@ class Store:
     def reason(self, session: Session) -> EndReason | None:
         async def peek() -> EndReason | None:
             store = open_store(self.url, KeyRing.from_keys([key(KEY)]))
-            found = await store.peek_end(session.key)
+            found = await store.get_end_reason(session.key)
             await store.close()
             return found
 

@@ -12,8 +12,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from bff.admin.doctor.check_result import Finding
-from bff.admin.doctor.run_checks import examine
+from bff.admin.doctor.check_result import CheckResult
+from bff.admin.doctor.run_checks import run_checks
 from bff.config.settings import load_settings
 from demo.simulator.server import SimulatorConfig, running_simulator
 from tests.journeys.world import listening, serving
@@ -25,8 +25,8 @@ from tests.provider.wire import discovery_document
 KEYS = {"keys": []}
 
 
-async def findings(environ: dict[str, str], clock: Callable[[], float] = time.time) -> dict[str, Finding]:
-    return {one.name: one for one in await examine(load_settings(environ), None, clock=clock)}
+async def findings(environ: dict[str, str], clock: Callable[[], float] = time.time) -> dict[str, CheckResult]:
+    return {one.name: one for one in await run_checks(load_settings(environ), None, clock=clock)}
 
 
 async def well(operator: Operator) -> dict[str, str]:

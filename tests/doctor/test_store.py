@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from bff.admin.doctor import redis_server
-from bff.admin.doctor.check_result import Finding
-from bff.admin.doctor.sqlite_database import examine as examine_file
-from bff.admin.doctor.store import examine
+from bff.admin.doctor.check_result import CheckResult
+from bff.admin.doctor.sqlite_database import run_checks as examine_file
+from bff.admin.doctor.store import run_checks
 from bff.config.settings import load_settings
 from bff.session.keyring import KeyRing, new_key
 from bff.storage.open import open_store
@@ -31,13 +31,13 @@ WELL = "warn" if passes_away(filesystem_type(Path(tempfile.gettempdir())) or "")
 @pytest.fixture(autouse=True)
 def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is looked at here is a server that answers, and on a busy machine one second may pass before it does."""
-    monkeypatch.setattr(redis_server, "ANSWER_WITHIN", 60.0)
-    monkeypatch.setattr(redis_topology, "CONNECT_WITHIN", 30.0)
-    monkeypatch.setattr(redis_topology, "ANSWER_WITHIN", 30.0)
+    monkeypatch.setattr(redis_server, "ANSWER_TIMEOUT", 60.0)
+    monkeypatch.setattr(redis_topology, "CONNECT_TIMEOUT", 30.0)
+    monkeypatch.setattr(redis_topology, "ANSWER_TIMEOUT", 30.0)
 
 
-async def looked_at(store: str) -> dict[str, Finding]:
-    return {one.name: one for one in await examine(load_settings(with_changes(store=store)))}
+async def looked_at(store: str) -> dict[str, CheckResult]:
+    return {one.name: one for one in await run_checks(load_settings(with_changes(store=store)))}
 
 
 def set_to(server: RedisServer, **settings: str) -> None:

@@ -11,7 +11,7 @@ from starlette.routing import Route
 
 from bff.admin.doctor import network
 from bff.admin.doctor import settings as settings_checks
-from bff.admin.doctor.check_result import Finding
+from bff.admin.doctor.check_result import CheckResult
 from bff.app import build_app
 from bff.config.settings import Settings, load_settings
 from bff.session.keyring import encode_base64url, new_key
@@ -61,7 +61,7 @@ async def test_an_upstream_that_is_away_is_named_and_the_others_are_asked() -> N
     assert "cannot be connected to" in found["upstream /api0"].seen
 
 
-async def tls_upstream(folder: Path, ca: Authority | None, *, plain: bool = False) -> Finding:
+async def tls_upstream(folder: Path, ca: Authority | None, *, plain: bool = False) -> CheckResult:
     authority = Authority(folder, "internal")
     context = None if plain else server_context(authority.issue("api"))
 

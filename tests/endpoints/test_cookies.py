@@ -25,13 +25,13 @@ from bff.web.cookies import (
 )
 from bff.web.session_cookie import (
     Anonymous,
+    DuplicateCookie,
     KeyRemoved,
-    OpenedCookies,
-    Refused,
+    SessionCookieCache,
     SignedIn,
-    browser_hash,
-    hash_of_browser,
-    new_browser_cookie,
+    browser_id_hash,
+    hash_browser_id,
+    new_browser_id,
     read_session_id,
     seal_session_cookie,
 )
@@ -127,7 +127,7 @@ def test_a_value_longer_than_any_browser_keeps_is_not_ours() -> None:
 def test_no_bytes_make_reading_raise(lines: list[bytes]) -> None:
     headers = [(b"cookie", line) for line in lines]
     assert isinstance(read_session_id(headers, RING, NAMES), Anonymous)
-    assert browser_hash(headers, NAMES) is None
+    assert browser_id_hash(headers, NAMES) is None
     login_cookies(headers, NAMES)
 
 
@@ -139,7 +139,7 @@ def test_the_cookies_are_written_with_every_attribute() -> None:
         b"set-cookie",
         b"__Host-Http-session=v; Path=/; HttpOnly; SameSite=Strict; Secure",
     )
-    assert NAMES.set_browser("v")[1] == (
+    assert NAMES.set_browser_id("v")[1] == (
         b"__Host-Http-browser=v; Path=/; HttpOnly; SameSite=Lax; Secure; Max-Age=34560000"
     )
     assert NAMES.set_sign_out("v", lifetime=60)[1] == (
@@ -156,14 +156,14 @@ def test_the_cookies_are_written_with_every_attribute() -> None:
 def test_without_https_the_cookies_drop_prefix_and_secure() -> None:
     names = CookieNames(secure=False)
     assert names.set_session("v")[1] == b"bff-session=v; Path=/; HttpOnly; SameSite=Strict"
-    assert names.set_browser("v")[1] == b"bff-browser=v; Path=/; HttpOnly; SameSite=Lax; Max-Age=34560000"
+    assert names.set_browser_id("v")[1] == b"bff-browser=v; Path=/; HttpOnly; SameSite=Lax; Max-Age=34560000"
     assert names.set_login("a", "v", lifetime=6)[1] == b"bff-login-a=v; Path=/; HttpOnly; SameSite=Lax; Max-Age=6"
     assert names.set_login("a", "v", lifetime=6, form_post=True)[1].endswith(b"SameSite=None; Secure; Max-Age=6")
 
 
 def test_clearing_repeats_the_attributes_or_the_prefix_would_make_the_browser_ignore_it() -> None:
     assert NAMES.clear_session()[1] == b"__Host-Http-session=; Path=/; HttpOnly; SameSite=Strict; Secure; Max-Age=0"
-    assert NAMES.clear_browser()[1] == b"__Host-Http-browser=; Path=/; HttpOnly; SameSite=Lax; Secure; Max-Age=0"
+    assert NAMES.clear_browser_id()[1] == b"__Host-Http-browser=; Path=/; HttpOnly; SameSite=Lax; Secure; Max-Age=0"
     assert NAMES.clear_sign_out()[1] == b"__Host-Http-sign-out=; Path=/; HttpOnly; SameSite=Strict; Secure; Max-Age=0"
     assert NAMES.clear_login("a")[1] == b"__Host-Http-login-a=; Path=/; HttpOnly; SameSite=Lax; Secure; Max-Age=0"
     assert NAMES.clear_login("a", form_post=True)[1].count(b"SameSite=None; Secure") == 1
@@ -217,7 +217,7 @@ def test_a_removed_key_is_said_to_be_one() -> None:
 def test_without_a_cookie_nobody_is_signed_in_and_with_two_the_request_is_refused() -> None:
     line = session_line(seal_session_cookie(new_session_id(), RING))
     assert read_session_id([], RING, NAMES) == Anonymous()
-    assert read_session_id([*line, *line], RING, NAMES) == Refused()
+    assert read_session_id([*line, *line], RING, NAMES) == DuplicateCookie()
     assert read_session_id(line, RING, CookieNames(secure=False)) == Anonymous()
 
 
@@ -228,7 +228,7 @@ def test_a_value_sealed_for_another_purpose_is_no_session(case: str) -> None:
         seal_transaction(transaction, RING),
         RING.seal_text("csrf", b"x" * 32),
         RING.seal_text("session-cookie", b"x" * 31),
-        new_browser_cookie(),
+        new_browser_id(),
     ):
         assert read_session_id(session_line(value), RING, NAMES) == Anonymous()
 
@@ -256,13 +256,13 @@ def test_there_are_no_chunks_to_count_or_to_mix(case: str) -> None:
 
 
 def test_a_browser_is_known_by_the_hash_of_its_companion_cookie() -> None:
-    value = new_browser_cookie()
+    value = new_browser_id()
     line = b"__Host-Http-browser=" + value.encode()
-    assert browser_hash(cookie(line), NAMES) == hash_of_browser(value) != value
-    assert browser_hash(cookie(line + b"; " + line), NAMES) is None
-    assert browser_hash(cookie(line + b"A"), NAMES) is None
-    assert browser_hash(cookie(b"__Host-Http-browser=short"), NAMES) is None
-    assert browser_hash([], NAMES) is None
+    assert browser_id_hash(cookie(line), NAMES) == hash_browser_id(value) != value
+    assert browser_id_hash(cookie(line + b"; " + line), NAMES) is None
+    assert browser_id_hash(cookie(line + b"A"), NAMES) is None
+    assert browser_id_hash(cookie(b"__Host-Http-browser=short"), NAMES) is None
+    assert browser_id_hash([], NAMES) is None
 
 
 # --- sign-ins under way ----------------------------------------------------------------------------------------------
@@ -281,8 +281,8 @@ def test_all_of_ours_together_leave_room_in_a_header_line() -> None:
     attempts = RING.seal_text(loop_guard.PURPOSE, bytes(loop_guard.LONGEST))
     pairs = [f"{NAMES.login(slot_suffix(slot))}={sealed}" for slot in range(SLOTS)]
     pairs += [f"{NAMES.session}={seal_session_cookie(new_session_id(), RING)}", f"{NAMES.attempts}={attempts}"]
-    pairs += [f"{NAMES.browser}={new_browser_cookie()}"]
-    pairs += [f"{NAMES.sign_out}={RING.seal_text('sign-out-cookie', new_browser_cookie().encode())}"]
+    pairs += [f"{NAMES.browser}={new_browser_id()}"]
+    pairs += [f"{NAMES.sign_out}={RING.seal_text('sign-out-cookie', new_browser_id().encode())}"]
     assert len("; ".join(pairs)) < ALL_COOKIES_BYTES
 
 
@@ -309,7 +309,7 @@ def test_every_cookie_case_is_shown_here_or_says_where() -> None:
 
 
 def test_a_cookie_that_was_opened_before_is_the_same_session_and_no_other_is() -> None:
-    cookies = OpenedCookies(RING, NAMES)
+    cookies = SessionCookieCache(RING, NAMES)
     first, second = new_session_id(), new_session_id()
     values = [seal_session_cookie(each, RING) for each in (first, second)]
     for _ in range(2):
@@ -317,7 +317,7 @@ def test_a_cookie_that_was_opened_before_is_the_same_session_and_no_other_is() -
             SignedIn(first, reseal=False),
             SignedIn(second, reseal=False),
         ]
-    assert cookies.read([*session_line(values[0]), *session_line(values[0])]) == Refused()
+    assert cookies.read([*session_line(values[0]), *session_line(values[0])]) == DuplicateCookie()
     assert cookies.read(session_line(values[0][:40] + values[1][40:])) == Anonymous()
     assert cookies.read([]) == Anonymous()
 
@@ -325,7 +325,7 @@ def test_a_cookie_that_was_opened_before_is_the_same_session_and_no_other_is() -
 def test_a_cookie_that_was_opened_before_is_judged_by_the_keys_of_now() -> None:
     old, new = new_key(), new_key()
     ring, session_id = KeyRing.from_keys([old]), new_session_id()
-    cookies, line = OpenedCookies(ring, NAMES), session_line(seal_session_cookie(session_id, ring))
+    cookies, line = SessionCookieCache(ring, NAMES), session_line(seal_session_cookie(session_id, ring))
     assert cookies.read(line) == SignedIn(session_id, reseal=False)
     ring.replace_keys([new, old])
     assert cookies.read(line) == SignedIn(session_id, reseal=True)
@@ -336,8 +336,8 @@ def test_a_cookie_that_was_opened_before_is_judged_by_the_keys_of_now() -> None:
 
 
 def test_only_so_many_opened_cookies_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bff.web.session_cookie.OPENED_KEPT", 2)
-    cookies = OpenedCookies(RING, NAMES)
+    monkeypatch.setattr("bff.web.session_cookie.MAX_OPENED", 2)
+    cookies = SessionCookieCache(RING, NAMES)
     for session_id in (new_session_id() for _ in range(5)):
         assert cookies.read(session_line(seal_session_cookie(session_id, RING))) == SignedIn(session_id, reseal=False)
     assert len(cookies._opened) == 2

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from bff.errors import HeadersTooLarge, InvalidRequest, MethodNotAllowed, TargetTooLong
-from bff.web.middleware.request_guard import Guard, judge
+from bff.web.middleware.request_guard import RequestGuard, check_request
 from tests.proxy.wire import ask, read_answer, serve
 
 HOST = (b"host", b"app.example")
@@ -34,7 +34,7 @@ HOST = (b"host", b"app.example")
     ],
 )
 def test_a_path_that_everybody_reads_alike_passes(path: str) -> None:
-    assert judge("GET", path.encode(), b"", [HOST]) is None
+    assert check_request("GET", path.encode(), b"", [HOST]) is None
 
 
 @pytest.mark.parametrize(
@@ -97,24 +97,24 @@ def test_a_path_that_everybody_reads_alike_passes(path: str) -> None:
     ],
 )
 def test_a_path_that_two_programs_could_read_differently_is_refused(path: bytes) -> None:
-    assert isinstance(judge("GET", path, b"", [HOST]), InvalidRequest)
+    assert isinstance(check_request("GET", path, b"", [HOST]), InvalidRequest)
 
 
 @pytest.mark.parametrize(
     "query", [b"", b"a=1&a=2&b=%00&c=+%2B;d=1", b"u=http://x/../%2e%2e\\", b"%", b"q='\"<>`{}|^[]"]
 )
 def test_a_query_is_the_upstreams_to_judge_PX_039(query: bytes) -> None:
-    assert judge("GET", b"/api", query, [HOST]) is None
+    assert check_request("GET", b"/api", query, [HOST]) is None
 
 
 @pytest.mark.parametrize("query", [b"a=\r\nb", b"a=\x00", b"a=\t", b"a= b", b"a=\x7f", b"a=\xc3\xa9", b"a=#x"])
 def test_a_raw_control_in_a_query_is_refused(query: bytes) -> None:
-    assert isinstance(judge("GET", b"/api", query, [HOST]), InvalidRequest)
+    assert isinstance(check_request("GET", b"/api", query, [HOST]), InvalidRequest)
 
 
 @pytest.mark.parametrize("method", ["CONNECT", "TRACE", "get", "FOO", "__init__", "POST\x00", "", "PROPFIND"])
 def test_a_method_that_nobody_needs_is_not_allowed_PX_057(method: str) -> None:
-    refusal = judge(method, b"/api", b"", [HOST])
+    refusal = check_request(method, b"/api", b"", [HOST])
     assert isinstance(refusal, MethodNotAllowed)
     assert "GET" in refusal.allow
 
@@ -129,7 +129,7 @@ def test_a_method_that_nobody_needs_is_not_allowed_PX_057(method: str) -> None:
 )
 def test_a_length_is_one_plain_number(lengths: list[bytes]) -> None:
     headers = [HOST, *((b"content-length", length) for length in lengths)]
-    assert isinstance(judge("POST", b"/api", b"", headers), InvalidRequest)
+    assert isinstance(check_request("POST", b"/api", b"", headers), InvalidRequest)
 
 
 @pytest.mark.parametrize(
@@ -153,14 +153,14 @@ def test_a_length_is_one_plain_number(lengths: list[bytes]) -> None:
     ],
 )
 def test_headers_that_leave_a_doubt_are_refused(headers: list[tuple[bytes, bytes]]) -> None:
-    assert isinstance(judge("POST", b"/api", b"", headers), InvalidRequest)
+    assert isinstance(check_request("POST", b"/api", b"", headers), InvalidRequest)
 
 
 def test_there_is_a_bound_to_everything_PX_073() -> None:
-    assert isinstance(judge("GET", b"/" + b"a" * 70_000, b"", [HOST]), TargetTooLong)
-    assert isinstance(judge("GET", b"/", b"a" * 70_000, [HOST]), TargetTooLong)
-    assert isinstance(judge("GET", b"/", b"", [HOST, (b"x", b"a" * 70_000)]), HeadersTooLarge)
-    assert isinstance(judge("GET", b"/", b"", [HOST, *[(b"x", b"a")] * 200]), HeadersTooLarge)
+    assert isinstance(check_request("GET", b"/" + b"a" * 70_000, b"", [HOST]), TargetTooLong)
+    assert isinstance(check_request("GET", b"/", b"a" * 70_000, [HOST]), TargetTooLong)
+    assert isinstance(check_request("GET", b"/", b"", [HOST, (b"x", b"a" * 70_000)]), HeadersTooLarge)
+    assert isinstance(check_request("GET", b"/", b"", [HOST, *[(b"x", b"a")] * 200]), HeadersTooLarge)
 
 
 async def echo(scope: Any, receive: Any, send: Any) -> None:
@@ -188,7 +188,7 @@ async def test_trailers_are_no_headers_PX_049() -> None:
         "POST /api/x HTTP/1.1\r\nhost: a\r\ncookie: mine\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n"
         "Cookie: evil\r\nAuthorization: Bearer evil\r\nX-Forwarded-User: root\r\nX-CSRF: 1\r\n\r\n"
     )
-    with serve(echo, http="httptools") as bare, serve(Guard(echo)) as guarded:
+    with serve(echo, http="httptools") as bare, serve(RequestGuard(echo)) as guarded:
         without, with_guard = await ask(bare, raw), await ask(guarded, raw)
     assert "x-csrf" in json.loads(without.body)["names"]  # what the server does by itself, before anybody can look
     told = json.loads(with_guard.body)
@@ -197,7 +197,7 @@ async def test_trailers_are_no_headers_PX_049() -> None:
 
 
 async def test_under_a_server_that_mixes_trailers_in_a_chunked_body_is_refused_PX_049() -> None:
-    with serve(Guard(echo), http="httptools") as port:
+    with serve(RequestGuard(echo), http="httptools") as port:
         chunked = await ask(port, "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n0\r\nx: y\r\n\r\n")
         plain = await ask(port, "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 1\r\n\r\nx")
     assert (chunked.status, json.loads(chunked.body)["code"], plain.status) == (411, "length_required", 200)
@@ -245,7 +245,7 @@ async def test_under_a_server_that_mixes_trailers_in_a_chunked_body_is_refused_P
     ],
 )
 async def test_a_request_that_is_refused_on_the_wire(raw: str, statuses: set[int]) -> None:
-    with serve(Guard(echo)) as port:
+    with serve(RequestGuard(echo)) as port:
         answer = await ask(port, raw)
     assert answer.status in statuses
     assert answer.one("connection") == "close"
@@ -253,13 +253,13 @@ async def test_a_request_that_is_refused_on_the_wire(raw: str, statuses: set[int
 
 @pytest.mark.parametrize("target", ["http://evil.test/api/x", "http://app.example/api/x", "HTTPS://evil.test/", "*"])
 async def test_an_absolute_target_is_refused_PX_021(target: str) -> None:
-    with serve(Guard(echo)) as port:
+    with serve(RequestGuard(echo)) as port:
         answer = await ask(port, f"OPTIONS {target} HTTP/1.1\r\nhost: app.example\r\n\r\n")
     assert answer.status == 400
 
 
 async def test_a_refusal_is_problem_json_and_to_head_without_a_body() -> None:
-    with serve(Guard(echo)) as port:
+    with serve(RequestGuard(echo)) as port:
         got = await ask(port, "GET /api/..;/x HTTP/1.1\r\nhost: a\r\n\r\n")
         head = await ask(port, "HEAD /api/..;/x HTTP/1.1\r\nhost: a\r\n\r\n", to_head=True)
     assert got.one("content-type") == "application/problem+json"
@@ -269,7 +269,7 @@ async def test_a_refusal_is_problem_json_and_to_head_without_a_body() -> None:
 
 async def test_a_body_that_came_with_a_get_is_no_next_request_PX_050() -> None:
     inner = "GET /inner HTTP/1.1\r\nhost: a\r\n\r\n"
-    with serve(Guard(echo)) as port:
+    with serve(RequestGuard(echo)) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         head = f"GET /outer HTTP/1.1\r\nhost: a\r\ncontent-length: {len(inner)}\r\n\r\n{inner}"
         writer.write(f"{head}GET /next HTTP/1.1\r\nhost: a\r\n\r\n".encode())
@@ -279,7 +279,7 @@ async def test_a_body_that_came_with_a_get_is_no_next_request_PX_050() -> None:
 
 
 async def test_pipelined_requests_are_answered_in_order_PX_056() -> None:
-    with serve(Guard(echo)) as port:
+    with serve(RequestGuard(echo)) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write("".join(f"GET /{number} HTTP/1.1\r\nhost: a\r\n\r\n" for number in range(100)).encode())
         paths = [json.loads((await asyncio.wait_for(read_answer(reader), 60)).body)["path"] for _ in range(100)]
@@ -289,7 +289,7 @@ async def test_pipelined_requests_are_answered_in_order_PX_056() -> None:
 
 @pytest.mark.parametrize("path", ["/api/..%2fx", "/api/..;/x"])
 async def test_a_websocket_handshake_is_judged_alike(path: str) -> None:
-    with serve(Guard(echo)) as port:
+    with serve(RequestGuard(echo)) as port:
         answer = await ask(
             port,
             f"GET {path} HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: websocket\r\n"
@@ -301,7 +301,7 @@ async def test_a_websocket_handshake_is_judged_alike(path: str) -> None:
 async def test_a_person_whose_address_is_refused_reads_a_page_and_a_program_problem_json() -> None:
     target = "GET /orders/%2e%2e/secret?code=CANARY-code HTTP/1.1\r\nhost: a\r\n"
     navigating = "sec-fetch-mode: navigate\r\naccept: text/html\r\n\r\n"
-    with serve(Guard(echo, landing_path="/start")) as port, serve(Guard(echo)) as without_pages:
+    with serve(RequestGuard(echo, landing_path="/start")) as port, serve(RequestGuard(echo)) as without_pages:
         page = await ask(port, target + navigating)
         told = await ask(port, target + "\r\n")
         inside = await ask(without_pages, target + navigating)

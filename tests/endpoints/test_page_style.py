@@ -18,7 +18,7 @@ from tests.settings.world import problems, with_changes
 @pytest.fixture(autouse=True)
 def plain_afterwards() -> Iterator[None]:
     yield
-    error_page.wear(None)
+    error_page.set_stylesheet(None)
 
 
 def page() -> tuple[str, str]:
@@ -31,7 +31,7 @@ def page() -> tuple[str, str]:
 
 @pytest.mark.parametrize("own", [None, ":root { --link: #b00020; }", "a { color: red }\r\nb { }\r", "/* {braces} é */"])
 def test_the_policy_allows_exactly_the_style_that_is_on_the_page(own: str | None) -> None:
-    error_page.wear(own)
+    error_page.set_stylesheet(own)
     css, policy = page()
     assert f"style-src 'sha256-{b64encode(sha256(css.encode()).digest()).decode()}';" in policy
     assert policy.startswith("default-src 'none'; ")

@@ -7,17 +7,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bff.web.middleware.rate_limit import MINUTE, RateForAll, RatePerClient
+from bff.web.middleware.rate_limit import MINUTE, ClientRate, TotalRate
 
 
-def ask_all(limit: RateForAll, now: float) -> bool:
+def ask_all(limit: TotalRate, now: float) -> bool:
     if limit.wait(now):
         return False
     limit.count(now)
     return True
 
 
-def ask(limit: RatePerClient, client: bytes, now: float) -> bool:
+def ask(limit: ClientRate, client: bytes, now: float) -> bool:
     if limit.wait(client, now):
         return False
     limit.count(client, now)
@@ -27,9 +27,9 @@ def ask(limit: RatePerClient, client: bytes, now: float) -> bool:
 def asking(per_minute: int, *, each: bool) -> Callable[[float], bool]:
     """One client's requests, at either kind of limit."""
     if each:
-        clients = RatePerClient(per_minute)
+        clients = ClientRate(per_minute)
         return lambda now: ask(clients, b"one", now)
-    everybody = RateForAll(per_minute)
+    everybody = TotalRate(per_minute)
     return lambda now: ask_all(everybody, now)
 
 
@@ -52,7 +52,7 @@ def test_who_is_refused_is_let_through_when_the_wait_is_over_and_not_before(*, e
 
 
 def test_the_wait_that_is_told_is_the_wait_there_is() -> None:
-    limit = RateForAll(60)
+    limit = TotalRate(60)
     for _ in range(60):
         limit.count(0.0)
     assert limit.wait(0.0) == pytest.approx(1.0)
@@ -61,7 +61,7 @@ def test_the_wait_that_is_told_is_the_wait_there_is() -> None:
 
 
 def test_whoever_goes_on_asking_gets_the_rate_and_no_less() -> None:
-    limit = RatePerClient(600)
+    limit = ClientRate(600)
     for _ in range(600):
         limit.count(b"flood", 0.0)
     let_through = sum(ask(limit, b"flood", tick / 100) for tick in range(60 * 100))
@@ -73,7 +73,7 @@ def test_whoever_goes_on_asking_gets_the_rate_and_no_less() -> None:
     st.lists(st.floats(0, 20, allow_nan=False), min_size=1, max_size=200),
 )
 def test_no_minute_holds_more_than_two_minutes_worth(per_minute: int, pauses: list[float]) -> None:
-    limit, now, passed = RateForAll(per_minute), 0.0, []
+    limit, now, passed = TotalRate(per_minute), 0.0, []
     for pause in pauses:
         now += pause
         if ask_all(limit, now):
@@ -83,14 +83,14 @@ def test_no_minute_holds_more_than_two_minutes_worth(per_minute: int, pauses: li
 
 
 def test_one_client_that_floods_costs_another_nothing() -> None:
-    limit = RatePerClient(5)
+    limit = ClientRate(5)
     assert [ask(limit, b"flood", 0.0) for _ in range(100)].count(True) == 5
     assert all(ask(limit, b"honest", 0.0) for _ in range(5))
 
 
 def test_no_number_of_other_clients_lets_one_start_afresh() -> None:
     """A table that dropped entries would be emptied by a flood of addresses, and the flood's own count with it."""
-    limit = RatePerClient(5)
+    limit = ClientRate(5)
     while ask(limit, b"flood", 0.0):
         pass
     for number in range(100_000):
@@ -99,7 +99,7 @@ def test_no_number_of_other_clients_lets_one_start_afresh() -> None:
 
 
 def test_the_table_is_as_large_after_a_flood_as_before() -> None:
-    limit = RatePerClient(5)
+    limit = ClientRate(5)
     before = len(limit._paid_until)
     for number in range(10_000):
         ask(limit, number.to_bytes(8, "big"), 0.0)
@@ -108,7 +108,7 @@ def test_the_table_is_as_large_after_a_flood_as_before() -> None:
 
 def test_addresses_without_end_fill_no_more_of_the_table_than_the_rate_for_all_lets_through() -> None:
     """The defaults' proportions, 1 to 50: everybody's rate is used up by thousands of clients, and the rest pass."""
-    limit, everybody = RatePerClient(20), RateForAll(1000)
+    limit, everybody = ClientRate(20), TotalRate(1000)
     chance = random.Random(7)
     clients = [chance.randbytes(8) for _ in range(60)]
     for tick in range(200):
@@ -123,10 +123,10 @@ def test_addresses_without_end_fill_no_more_of_the_table_than_the_rate_for_all_l
 
 
 def test_nought_limits_nothing() -> None:
-    assert all(ask_all(RateForAll(0), 0.0) for _ in range(10))
-    limit = RatePerClient(0)
+    assert all(ask_all(TotalRate(0), 0.0) for _ in range(10))
+    limit = ClientRate(0)
     assert all(ask(limit, b"one", 0.0) for _ in range(1000))
 
 
 def test_which_cells_a_client_has_is_another_secret_in_every_process() -> None:
-    assert RatePerClient(5)._cells(b"one") != RatePerClient(5)._cells(b"one")
+    assert ClientRate(5)._cells(b"one") != ClientRate(5)._cells(b"one")

@@ -11,7 +11,7 @@ import pytest
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.server import ServerState
 
-from bff.asgi.write_batching import outbox
+from bff.asgi.write_batching import write_batch
 from bff.cli.serve import server_config
 from bff.server.uvicorn_0_54.http_protocol import HttpProtocol
 from bff.server.uvicorn_0_54.response_writer import ResponseCycle
@@ -214,7 +214,7 @@ async def answered_and_not_sent() -> tuple[HttpProtocol, Told]:
     """A connection whose answer is complete, in the turn in which it became so; another one was answered before it."""
 
     async def second_in_its_turn(scope: Scope, receive: Receive, send: Send) -> None:
-        outbox(asyncio.get_running_loop()).write(Told(), b"another answer")
+        write_batch(asyncio.get_running_loop()).write(Told(), b"another answer")
         await answering(LENGTH_5, b"hello")(scope, receive, send)
 
     config = server_config(second_in_its_turn, lifespan="off")

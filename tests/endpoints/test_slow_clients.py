@@ -13,7 +13,7 @@ from websockets.asyncio.client import connect
 from websockets.typing import Origin
 
 from bff.proxy.routes import Upstream
-from bff.server.uvicorn_0_54.http_protocol import HEAD_WITHIN, HttpProtocol
+from bff.server.uvicorn_0_54.http_protocol import HEAD_TIMEOUT, HttpProtocol
 from bff.web import request_body
 from tests.journeys.world import small_world
 from tests.proxy.test_websocket import socket_upstream, to
@@ -25,14 +25,14 @@ REQUEST = f"GET /api/x HTTP/1.1\r\nHost: a\r\n{OURS}Cookie: user=alice\r\n\r\n".
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same server with less patience, so that a test need not wait for 20 seconds."""
-    assert HEAD_WITHIN == 20
-    monkeypatch.setattr(HttpProtocol, "head_within", 0.3)
+    assert HEAD_TIMEOUT == 20
+    monkeypatch.setattr(HttpProtocol, "head_timeout", 0.3)
 
 
 @pytest.fixture
 def less_impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """A head that is sent at once has to come in time even where this process is held up a little: 1.5 seconds."""
-    monkeypatch.setattr(HttpProtocol, "head_within", 1.5)
+    monkeypatch.setattr(HttpProtocol, "head_timeout", 1.5)
 
 
 @asynccontextmanager
@@ -75,11 +75,11 @@ async def test_a_head_that_never_comes_whole_ends_with_its_connection_PX_072(tex
 
 @pytest.mark.parametrize("text", [b"\r\n", b"GET /api/y HTTP/1.1\r\nX-Slow: "], ids=repr)
 async def test_nor_does_one_after_a_good_request_PX_072(text: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(HttpProtocol, "head_within", PATIENCE)  # the good one comes when it can
+    monkeypatch.setattr(HttpProtocol, "head_timeout", PATIENCE)  # the good one comes when it can
     async with connection() as (reader, writer, upstream):
         writer.write(REQUEST)
         assert (await read_answer(reader)).status == 200
-        monkeypatch.setattr(HttpProtocol, "head_within", 0.3)
+        monkeypatch.setattr(HttpProtocol, "head_timeout", 0.3)
         assert await trickle(writer, reader, text) == b""
     assert len(upstream.heard) == 1
 
@@ -130,8 +130,8 @@ async def test_a_websocket_is_no_slow_head() -> None:
 async def test_a_body_for_ourselves_that_does_not_arrive_is_not_waited_for(
     path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert request_body.BODY_WITHIN == 20
-    monkeypatch.setattr(request_body, "BODY_WITHIN", 0.3)
+    assert request_body.BODY_TIMEOUT == 20
+    monkeypatch.setattr(request_body, "BODY_TIMEOUT", 0.3)
     async with small_world(tmp_path) as world:
         parts = urlsplit(world.public_url)
         head = f"POST {path} HTTP/1.1\r\nHost: {parts.netloc}\r\nContent-Type: application/x-www-form-urlencoded\r\n"

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from bff.flows.refresh import provider_limits
-from bff.flows.refresh.provider_limits import LONGEST_HOLD, PER_PERSON, TokenCalls
+from bff.flows.refresh.provider_limits import MAX_HOLD, PER_PERSON, TokenRequestLimits
 from demo.simulator.grants import RotationPolicy
 from tests.journeys.world import small_world
 
@@ -21,15 +21,17 @@ class Clock:
 
 def test_a_person_has_four_calls_a_second_and_the_fifth_waits_for_the_first_to_age() -> None:
     clock = Clock()
-    calls = TokenCalls(clock)
+    calls = TokenRequestLimits(clock)
     for _ in range(PER_PERSON):
-        assert calls.turn_of("alice") == 0.0
+        assert calls.reserve_turn("alice") == 0.0
         clock.now += 0.125
-    assert calls.turn_of("alice") == 0.5
-    assert calls.turn_of("bob") == 0.0
-    assert [calls.turn_of("alice") for _ in range(5)] == [0.625, 0.75, 0.875, 1.5, 1.625], "each has a turn of its own"
+    assert calls.reserve_turn("alice") == 0.5
+    assert calls.reserve_turn("bob") == 0.0
+    assert [calls.reserve_turn("alice") for _ in range(5)] == [0.625, 0.75, 0.875, 1.5, 1.625], (
+        "each has a turn of its own"
+    )
     clock.now += 3.0
-    assert calls.turn_of("alice") == 0.0
+    assert calls.reserve_turn("alice") == 0.0
 
 
 async def test_whoever_has_many_sessions_keeps_nobody_else_waiting(
@@ -56,17 +58,17 @@ async def test_whoever_has_many_sessions_keeps_nobody_else_waiting(
 
 def test_a_hold_ends_when_the_provider_said_and_never_lasts_longer_than_a_bucket() -> None:
     clock = Clock()
-    calls = TokenCalls(clock)
-    assert calls.held() == 0.0
-    calls.hold(None)
-    assert calls.held() == 1.0
-    calls.hold(7.0)
-    calls.hold(3.0)
-    assert calls.held() == 7.0
-    calls.hold(3600.0)
-    assert calls.held() == LONGEST_HOLD
-    clock.now += LONGEST_HOLD
-    assert calls.held() == 0.0
+    calls = TokenRequestLimits(clock)
+    assert calls.blocked_for() == 0.0
+    calls.block(None)
+    assert calls.blocked_for() == 1.0
+    calls.block(7.0)
+    calls.block(3.0)
+    assert calls.blocked_for() == 7.0
+    calls.block(3600.0)
+    assert calls.blocked_for() == MAX_HOLD
+    clock.now += MAX_HOLD
+    assert calls.blocked_for() == 0.0
 
 
 async def test_DS_013_one_429_for_the_client_is_not_found_out_by_every_session_again(tmp_path: Path) -> None:

@@ -54,7 +54,7 @@ def trail() -> Iterator[Trail]:
     logger.setLevel(logging.INFO)
     logger.addHandler(trail)
     yield trail
-    audit.show_subjects("fingerprint")  # one for the whole process, and the next test is in it
+    audit.set_subject_format("fingerprint")  # one for the whole process, and the next test is in it
     logger.removeHandler(trail)
     logger.setLevel(before)
 

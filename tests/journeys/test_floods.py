@@ -208,7 +208,7 @@ async def test_an_upstream_that_hangs_holds_up_nobody_elses(tmp_path: Path, atta
 def patient_store(monkeypatch: pytest.MonkeyPatch) -> None:
     """How long a lock is waited for is not what is shown, and 2 s are soon over on a busy machine."""
     monkeypatch.setattr(sqlite_store, "BUSY_TIMEOUT", 60.0)
-    monkeypatch.setattr(group_commit, "ANSWER_WITHIN", 90.0)
+    monkeypatch.setattr(group_commit, "ANSWER_TIMEOUT", 90.0)
 
 
 @case("DS-016")

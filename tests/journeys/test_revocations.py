@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bff.flows.logout.revocations import LEASE
-from bff.session.revocation import FIRST_WAIT, LONGEST_WAIT, Revocation
+from bff.session.revocation import FIRST_WAIT, MAX_WAIT, Revocation
 from tests.journeys.http_browser import Browser
 from tests.journeys.world import World, small_world
 
@@ -90,7 +90,7 @@ async def test_a_provider_that_stays_away_is_asked_ever_less_often_and_then_no_m
         while await waiting(world):
             looks += 1
             assert looks <= 40
-            world.advance(LONGEST_WAIT + 1)
+            world.advance(MAX_WAIT + 1)
             await look_again(world)
         assert revoked(world) == [None]
 

@@ -22,7 +22,7 @@ from tests.plain_http import plain_http
 from tests.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
-STARTS_WITHIN = 60.0  # seconds
+STARTS_TIMEOUT = 60.0  # seconds
 
 
 class Process:
@@ -41,7 +41,7 @@ class Process:
             )
 
     async def answers(self) -> None:
-        deadline = time.monotonic() + STARTS_WITHIN
+        deadline = time.monotonic() + STARTS_TIMEOUT
         async with plain_http(timeout=5) as client:
             while True:
                 try:

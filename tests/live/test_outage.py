@@ -20,7 +20,7 @@ from tests.redis_servers import one_server
 How = Literal["refuse", "stall", "error", "invalid_client"]
 EVERY: tuple[How, ...] = ("refuse", "stall", "error", "invalid_client")
 PEOPLE = 20
-BACK_WITHIN = 90.0  # seconds: three times the longest back-off
+BACK_TIMEOUT = 90.0  # seconds: three times the longest back-off
 
 Told = Counter[tuple[int, str]]
 
@@ -64,7 +64,7 @@ async def outage(directory: Path, how: How, seconds: float, lifetime: int) -> To
             await asyncio.gather(*(person(cookie) for cookie in cookies))
             assert set(told) == {(200, ""), (503, "provider_unavailable")}, told
             await comes_back(fleet, how)
-            back = time.monotonic() + BACK_WITHIN
+            back = time.monotonic() + BACK_TIMEOUT
             for cookie in cookies:
                 while (answer := await called(fleet, cookie, chance.randrange(3))) != (200, ""):
                     assert answer == (503, "provider_unavailable")

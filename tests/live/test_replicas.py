@@ -8,10 +8,10 @@ from pathlib import Path
 from bff.app import build_app
 from bff.config.settings import load_settings
 from bff.flows.background import BackgroundTasks
-from bff.flows.refresh.wait_for_peer import RecordWatch
+from bff.flows.refresh.wait_for_peer import RecordWatcher
 from bff.session.keyring import KeyRing, new_key
 from bff.session.session import SessionKey
-from bff.session.store import Reading
+from bff.session.store import StoredSession
 from bff.storage.sqlite.store import SqliteStore
 from tests.journeys.attack_cases import case
 from tests.journeys.http_browser import FETCH
@@ -71,7 +71,7 @@ async def test_five_hundred_who_wait_for_another_replica_read_the_store_ten_time
     class Counted(SqliteStore):
         reads = 0
 
-        async def get(self, key: SessionKey) -> Reading:
+        async def get(self, key: SessionKey) -> StoredSession:
             type(self).reads += 1
             return await super().get(key)
 
@@ -80,8 +80,8 @@ async def test_five_hundred_who_wait_for_another_replica_read_the_store_ten_time
     try:
         session = a_session()
         await store.create(session)
-        watch = RecordWatch(store, tasks, time.monotonic)
-        await asyncio.gather(*(watch.moved(session.key, session.version, within=1.0) for _ in range(500)))
+        watch = RecordWatcher(store, tasks, time.monotonic)
+        await asyncio.gather(*(watch.wait_for_change(session.key, session.version, within=1.0) for _ in range(500)))
         assert 1 <= Counted.reads <= 12
     finally:
         await tasks.drain(2)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from bff.telemetry.redaction import GONE, LIMIT, escape, redact, redact_field
+from bff.telemetry.redaction import LIMIT, REDACTED, escape, redact, redact_field
 
 JWT = "eyJhbGciOiJSUzI1NiIsImtpZCI6ImsxIn0.eyJzdWIiOiIwMHVjYW5hcnkifQ.c2lnbmF0dXJlLWNhbmFyeQ"
 JWE = "eyJhbGciOiJSU0EtT0FFUC0yNTYifQ.a2V5.aXY.Y2FuYXJ5.dGFn"
@@ -61,7 +61,7 @@ def test_no_secret_survives(line: str) -> None:
 
 @pytest.mark.parametrize("port", [pytest.param(port, id=f"LG-009-{port}") for port in ("6379", "6379/0")])
 def test_a_stores_address_stays_when_its_password_goes(port: str) -> None:
-    assert redact(f"redis://:canary@redis.internal:{port}") == f"redis://{GONE}@redis.internal:{port}"
+    assert redact(f"redis://:canary@redis.internal:{port}") == f"redis://{REDACTED}@redis.internal:{port}"
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def test_what_is_no_secret_stays_readable(line: str) -> None:
 
 @pytest.mark.parametrize("name", ["refresh_token", "code", "Cookie", "set-cookie", "client_secret", "headers", "nonce"])
 def test_a_field_named_like_a_secret_shows_nothing(name: str) -> None:
-    assert redact_field(name, "Canary") == GONE
+    assert redact_field(name, "Canary") == REDACTED
 
 
 @pytest.mark.parametrize(("name", "value"), [("code", "csrf_required"), ("reason", "no_refresh_token"), ("path", "/x")])
@@ -111,7 +111,7 @@ def test_fresh_keys_never_pass() -> None:
 def test_a_line_is_cut_before_it_is_looked_through(unit: str) -> None:
     """A pattern that went back and forth over a line of any length would let a client stop the loop."""
     shown = redact(unit * (4 * LIMIT))
-    assert "more characters" in shown or GONE in shown or "[jwt]" in shown
+    assert "more characters" in shown or REDACTED in shown or "[jwt]" in shown
     assert len(shown) < 8 * LIMIT
 
 

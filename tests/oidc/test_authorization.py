@@ -8,13 +8,13 @@ from hypothesis import strategies as st
 
 from bff.oidc.authorization import (
     AuthorizationError,
-    Bare,
     Code,
     Malformed,
+    NoParameters,
     SignInOptions,
     authorization_parameters,
     authorization_url,
-    judge_issuer,
+    check_issuer,
     read_authorization_response,
 )
 from bff.oidc.metadata import ProviderMetadata
@@ -99,11 +99,11 @@ def test_a_query_of_the_endpoint_is_kept(endpoint: str, start: str) -> None:
         ("error=x&code=&state=S", AuthorizationError("x", "", "S")),
         ("error=x&error_uri=https://evil&state=S", AuthorizationError("x", "", "S")),
         ("error=x&error_description=" + "d" * 9999, AuthorizationError("x", "d" * 500)),
-        ("", Bare()),
-        ("iss=https%3A%2F%2Fexample.okta.com", Bare("https://example.okta.com")),
-        ("iss=", Bare()),
-        ("utm_source=mail", Bare()),
-        ("&&", Bare()),
+        ("", NoParameters()),
+        ("iss=https%3A%2F%2Fexample.okta.com", NoParameters("https://example.okta.com")),
+        ("iss=", NoParameters()),
+        ("utm_source=mail", NoParameters()),
+        ("&&", NoParameters()),
     ],
 )
 def test_a_response_is_read(query: str, expected: object) -> None:
@@ -165,7 +165,7 @@ def test_reading_never_raises(query: str | bytes) -> None:
     ],
 )
 def test_the_issuer_of_a_response_is_judged(says_iss: bool, iss: str | None, believed: bool) -> None:
-    assert (judge_issuer(provider(says_iss=says_iss), iss) is None) is believed
+    assert (check_issuer(provider(says_iss=says_iss), iss) is None) is believed
 
 
 def test_codes_and_states_are_not_in_a_repr() -> None:

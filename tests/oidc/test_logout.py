@@ -13,7 +13,7 @@ from bff.oidc.logout import (
     LogoutToken,
     LogoutTokenRefused,
     end_session_url,
-    judge_front_channel,
+    validate_front_channel_logout,
     validate_logout_token,
 )
 from bff.oidc.metadata import ProviderMetadata
@@ -143,4 +143,4 @@ def test_an_unknown_key_is_told_apart() -> None:
     ],
 )
 def test_the_front_channel_ends_only_a_session_it_can_name(iss: str | None, sid: str | None, ended: str | None) -> None:
-    assert judge_front_channel((ISSUER,), iss, sid) == ended
+    assert validate_front_channel_logout((ISSUER,), iss, sid) == ended

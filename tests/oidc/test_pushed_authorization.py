@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bff.oidc.pushed_authorization import NotPushed, Pushed, judge_push_answer, pushed_parameters
+from bff.oidc.pushed_authorization import NotPushed, Pushed, parse_push_response, pushed_parameters
 
 NAME = "urn:ietf:params:oauth:request_uri:6esc_11ACC5bwc014ltc14eY22c"
 
@@ -27,7 +27,7 @@ def kept(**changes: Any) -> bytes:
     ],
 )
 def test_a_request_that_was_taken_has_a_name(status: int, body: bytes, expected: Pushed | None) -> None:
-    answer = judge_push_answer(status, body)
+    answer = parse_push_response(status, body)
     assert isinstance(answer, Pushed)
     assert expected is None or answer == expected
 
@@ -43,7 +43,7 @@ def test_a_request_that_was_taken_has_a_name(status: int, body: bytes, expected:
     ],
 )
 def test_a_refusal_is_told_from_an_endpoint_that_is_away(status: int, body: bytes) -> None:
-    answer = judge_push_answer(status, body)
+    answer = parse_push_response(status, body)
     assert isinstance(answer, NotPushed)
     assert answer.refused
 
@@ -75,20 +75,20 @@ def test_a_refusal_is_told_from_an_endpoint_that_is_away(status: int, body: byte
     ],
 )
 def test_what_is_no_name_for_a_request_is_no_refusal_either(status: int, body: bytes) -> None:
-    answer = judge_push_answer(status, body)
+    answer = parse_push_response(status, body)
     assert isinstance(answer, NotPushed)
     assert not answer.refused
 
 
 @given(st.integers(100, 599), st.binary(max_size=200))
 def test_whatever_arrives_is_judged_and_nothing_is_raised(status: int, body: bytes) -> None:
-    assert isinstance(judge_push_answer(status, body), Pushed | NotPushed)
+    assert isinstance(parse_push_response(status, body), Pushed | NotPushed)
 
 
 def test_why_it_failed_holds_nothing_of_the_providers_text() -> None:
-    answer = judge_push_answer(400, b'{"error":"invalid_request","error_description":"canary"}')
+    answer = parse_push_response(400, b'{"error":"invalid_request","error_description":"canary"}')
     assert answer == NotPushed("status 400, invalid_request", refused=True)
-    assert "canary" not in repr(judge_push_answer(400, b'{"error":"can\\nary canary"}'))
+    assert "canary" not in repr(parse_push_response(400, b'{"error":"can\\nary canary"}'))
 
 
 def test_the_name_is_hard_to_say() -> None:

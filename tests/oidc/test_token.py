@@ -12,9 +12,9 @@ from bff.oidc.token import (
     Granted,
     NoAnswer,
     Postponed,
-    TokenAnswer,
+    TokenResult,
     code_exchange_form,
-    judge_token_answer,
+    parse_token_response,
     refresh_form,
     revocation_form,
 )
@@ -48,8 +48,8 @@ def error(code: Any, **more: Any) -> bytes:
     return json.dumps({"error": code, **more}).encode()
 
 
-def judge(status: int, body: bytes, **headers: str) -> TokenAnswer:
-    return judge_token_answer(status, {name.replace("_", "-"): value for name, value in headers.items()}, body, NOW)
+def judge(status: int, body: bytes, **headers: str) -> TokenResult:
+    return parse_token_response(status, {name.replace("_", "-"): value for name, value in headers.items()}, body, NOW)
 
 
 def granted(body: bytes) -> Any:
@@ -108,7 +108,7 @@ def test_a_full_answer_is_granted() -> None:
     ],
     ids=lambda value: repr(value)[:40],
 )
-def test_a_refusal_is_what_its_status_says_first(status: int, body: bytes, expected: TokenAnswer) -> None:
+def test_a_refusal_is_what_its_status_says_first(status: int, body: bytes, expected: TokenResult) -> None:
     assert judge(status, body) == expected
 
 
@@ -240,7 +240,7 @@ def test_the_rate_limit_headers_of_other_answers_are_no_request_to_wait() -> Non
 )
 def test_no_answer_whatever_it_holds_makes_us_stumble(status: int, body: bytes | str, wait: str) -> None:
     data = body.encode("utf-8", "surrogatepass") if isinstance(body, str) else body
-    answer = judge_token_answer(status, {"retry-after": wait, "date": wait}, data, NOW)
+    answer = parse_token_response(status, {"retry-after": wait, "date": wait}, data, NOW)
     if status == 429:
         assert isinstance(answer, Postponed)
     if status >= 500:

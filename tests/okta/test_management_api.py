@@ -151,7 +151,7 @@ async def test_a_rate_limit_is_waited_for_until_okta_says_it_ends(operator: Oper
         waited.append(seconds)
         operator.okta.control.advance(seconds)
 
-    with api_of(operator, sleep=sleep, tell=told.append) as api:
+    with api_of(operator, sleep=sleep, log=told.append) as api:
         for _ in range(3):
             await everything(api, "/api/v1/groups")
     assert len(waited) == 1

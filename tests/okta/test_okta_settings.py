@@ -61,7 +61,7 @@ async def test_the_okta_table_of_the_file_is_for_this_command_alone(operator: Op
 async def test_what_differs_can_be_asked_for_without_the_command_line(operator: Operator) -> None:
     await operator.apply()
     environ = {**operator.environ, **operator.held()}
-    settings = load_settings(environ, stand_ins={"session_keys": encode_base64url(new_key())})
+    settings = load_settings(environ, placeholders={"session_keys": encode_base64url(new_key())})
     planned = await asyncio.to_thread(differences, settings, load_okta_settings(environ))
     assert planned.findings.differences == ()
     assert planned.view.client_id == operator.held()["BFF_CLIENT_ID"]

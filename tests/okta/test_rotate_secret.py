@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from bff.admin.okta import client_secrets
-from bff.admin.okta.client_secrets import judge
-from bff.oidc.token import Denied, Granted, NoAnswer, Postponed, TokenAnswer, TokenResponse
+from bff.admin.okta.client_secrets import classify
+from bff.oidc.token import Denied, Granted, NoAnswer, Postponed, TokenResponse, TokenResult
 from demo.simulator.app_integrations import AppIntegration
 from tests.okta.org import Operator
 from tests.plain_http import plain_http
@@ -15,7 +15,7 @@ from tests.plain_http import plain_http
 
 @pytest.fixture(autouse=True)
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client_secrets, "BETWEEN_TRIES", 0.0)
+    monkeypatch.setattr(client_secrets, "RETRY_PAUSE", 0.0)
 
 
 async def app_of(operator: Operator) -> AppIntegration:
@@ -159,5 +159,5 @@ async def test_the_secret_is_written_into_the_secret_file_and_printed_on_request
         pytest.param(NoAnswer(True), "unknown", id="no-answer"),
     ],
 )
-def test_what_an_answer_says_about_the_credentials(answer: TokenAnswer, verdict: str) -> None:
-    assert judge(answer) == verdict
+def test_what_an_answer_says_about_the_credentials(answer: TokenResult, verdict: str) -> None:
+    assert classify(answer) == verdict

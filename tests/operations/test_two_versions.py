@@ -36,7 +36,7 @@ def test_a_record_of_the_older_version_is_read(attack: str) -> None:
     for name in LATER:
         del content[name]
     assert codec.decode(ring, session.key, 1, sealed(ring, session, content)) == session
-    assert session.began_by(1.0), "an order of that moment means it, though it doesn't say when it began"
+    assert session.sign_in_began_by(1.0), "an order of that moment means it, though it doesn't say when it began"
 
 
 @case("OP-017")
@@ -67,8 +67,8 @@ async def test_a_database_of_the_older_version_is_opened_and_left_usable_for_it(
     store = open_store(f"sqlite:///{path}", ring)
     now = await store.now()
     assert (await store.get(session.key)).session == session
-    await store.mark("sub", now, now + 60)
-    assert await store.marked("sub") == pytest.approx(now)
+    await store.put_marker("sub", now, now + 60)
+    assert await store.get_marker("sub") == pytest.approx(now)
     await store.close()
     connection = sqlite3.connect(path)
     assert connection.execute("PRAGMA user_version").fetchall() == version
@@ -86,6 +86,6 @@ async def test_a_reason_of_a_newer_version_is_no_reason_and_no_error(tmp_path: P
     connection.execute("UPDATE end_marker SET reason = 'struck_by_lightning'")
     connection.commit()
     connection.close()
-    assert await store.peek_end(session.key) is None
-    assert await store.take_end(session.key) is None
+    assert await store.get_end_reason(session.key) is None
+    assert await store.take_end_reason(session.key) is None
     await store.close()

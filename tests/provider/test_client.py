@@ -15,7 +15,7 @@ from bff.errors import ProviderUnavailable
 from bff.oidc.client_auth import ClientAuthentication, client_authentication
 from bff.oidc.dpop import new_dpop_key
 from bff.oidc.provider import OpenIDProvider
-from bff.oidc.token import Denied, Granted, NoAnswer, NotRevoked, Postponed, Revoked, TokenAnswer
+from bff.oidc.token import Denied, Granted, NoAnswer, NotRevoked, Postponed, Revoked, TokenResult
 from bff.provider.client import HttpProvider
 from bff.provider.connections import REVOCATIONS, SIGN_INS
 from tests.provider.wire import (
@@ -59,8 +59,8 @@ def only_with(secret: str, then: Behaviour) -> Behaviour:
     return send
 
 
-async def refresh(provider: OpenIDProvider, within: float = WITHIN) -> TokenAnswer:
-    return await provider.refresh("rt1", answer_within=within)
+async def refresh(provider: OpenIDProvider, within: float = WITHIN) -> TokenResult:
+    return await provider.refresh("rt1", timeout=within)
 
 
 # --- tokens
@@ -115,7 +115,7 @@ async def test_a_refresh_sends_the_token_in_the_body_and_nothing_in_the_url() ->
         ),
     ],
 )
-async def test_what_the_provider_says_is_judged_and_never_raised(behaviour: Behaviour, expected: TokenAnswer) -> None:
+async def test_what_the_provider_says_is_judged_and_never_raised(behaviour: Behaviour, expected: TokenResult) -> None:
     async with wire(token=behaviour) as world, provider_of(world) as provider:
         assert await refresh(provider) == expected
         assert world.count("/token") == 1
@@ -158,7 +158,7 @@ async def test_a_provider_that_is_down_proves_that_nothing_was_sent() -> None:
 
 async def test_a_refresh_that_may_not_be_sent_any_more_is_not_sent() -> None:
     async with wire() as world, provider_of(world) as provider:
-        said = await provider.refresh("rt1", answer_within=WITHIN, may_send=lambda: False)
+        said = await provider.refresh("rt1", timeout=WITHIN, may_send=lambda: False)
         assert isinstance(said, NoAnswer)
         assert not said.may_have_been_sent
         assert world.count("/token") == 0
@@ -225,7 +225,7 @@ async def test_the_second_secret_is_not_sent_when_it_has_become_too_late() -> No
         wire(token=only_with("two", answer_json(GOOD_TOKENS))) as world,
         provider_of(world, TWO_SECRETS) as provider,
     ):
-        said = await provider.refresh("rt1", answer_within=WITHIN, may_send=may_send)
+        said = await provider.refresh("rt1", timeout=WITHIN, may_send=may_send)
         assert isinstance(said, NoAnswer)
         assert not said.may_have_been_sent  # what was sent was refused, and consumed nothing
         assert world.count("/token") == 1
@@ -438,13 +438,13 @@ async def test_no_secret_reaches_a_log_at_any_level(caplog: pytest.LogCaptureFix
     auth = client_authentication("client_secret_post", "0oa1", secrets=["SECRET-one", "SECRET-two"])
     tokens = answer_json({**GOOD_TOKENS, "access_token": "SECRET-at", "refresh_token": "SECRET-rt2"})
     async with wire(token=tokens, userinfo=reset) as world, provider_of(world, auth) as provider:
-        assert isinstance(await provider.refresh("SECRET-rt1", answer_within=WITHIN), Granted)
+        assert isinstance(await provider.refresh("SECRET-rt1", timeout=WITHIN), Granted)
         await provider.exchange_code("SECRET-code", redirect_uri="https://a", code_verifier="SECRET-verifier")
         await provider.revoke("SECRET-rt1", "refresh_token", within=WITHIN)
         with pytest.raises(ProviderUnavailable) as caught:
             await provider.userinfo("SECRET-at")
         world.routes["/token"] = answer_json({"error": "invalid_client"}, 401)
-        await provider.refresh("SECRET-rt1", answer_within=WITHIN)
+        await provider.refresh("SECRET-rt1", timeout=WITHIN)
     assert "SECRET" not in str(caught.value)
     assert caplog.records
     for record in caplog.records:

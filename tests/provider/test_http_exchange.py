@@ -10,20 +10,20 @@ from pathlib import Path
 import pytest
 
 from bff.oidc.token import NoAnswer
-from bff.provider.http import HttpAnswer, HttpExchange, Outcome
+from bff.provider.http import HttpClient, HttpResponse, Outcome
 from tests.provider.wire import WITHIN, Behaviour, Request, Wire, answer, head, reset, some_turns, stall, wire
 
 LIMIT = 256 * 1024
 
 
 @pytest.fixture
-async def http() -> AsyncIterator[HttpExchange]:
-    exchange = HttpExchange()
+async def http() -> AsyncIterator[HttpClient]:
+    exchange = HttpClient()
     yield exchange
     await exchange.close()
 
 
-async def post(http: HttpExchange, provider: Wire, *, within: float = WITHIN, **more: object) -> Outcome:
+async def post(http: HttpClient, provider: Wire, *, within: float = WITHIN, **more: object) -> Outcome:
     return await http.send(
         "POST",
         f"{provider.issuer}/token",
@@ -34,7 +34,7 @@ async def post(http: HttpExchange, provider: Wire, *, within: float = WITHIN, **
     )
 
 
-async def test_a_form_goes_out_as_a_server_sends_it_and_the_answer_comes_back(http: HttpExchange) -> None:
+async def test_a_form_goes_out_as_a_server_sends_it_and_the_answer_comes_back(http: HttpClient) -> None:
     async with wire() as provider:
         outcome = await http.send(
             "POST",
@@ -44,7 +44,7 @@ async def test_a_form_goes_out_as_a_server_sends_it_and_the_answer_comes_back(ht
             form={"a": "b c&d=é"},
             headers={"x-own": "1"},
         )
-        assert isinstance(outcome, HttpAnswer)
+        assert isinstance(outcome, HttpResponse)
         assert (outcome.status, outcome.complete) == (200, True)
         request = provider.requests[0]
         assert request.form == {"a": "b c&d=é"}
@@ -54,7 +54,7 @@ async def test_a_form_goes_out_as_a_server_sends_it_and_the_answer_comes_back(ht
         assert not request.headers.keys() & {"origin", "referer", "cookie"}
 
 
-async def test_cookies_of_an_answer_are_not_brought_back(http: HttpExchange) -> None:
+async def test_cookies_of_an_answer_are_not_brought_back(http: HttpClient) -> None:
     async with wire(token=answer(200, b"{}", {"set-cookie": "DT=1; Path=/"})) as provider:
         for _ in range(2):
             await post(http, provider)
@@ -62,30 +62,30 @@ async def test_cookies_of_an_answer_are_not_brought_back(http: HttpExchange) -> 
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-async def test_a_redirect_is_an_answer_and_nobody_is_asked_in_its_place(http: HttpExchange, status: int) -> None:
+async def test_a_redirect_is_an_answer_and_nobody_is_asked_in_its_place(http: HttpClient, status: int) -> None:
     async with wire() as other, wire(token=answer(status, b"", {"location": f"{other.issuer}/token"})) as provider:
         outcome = await post(http, provider)
-        assert isinstance(outcome, HttpAnswer)
+        assert isinstance(outcome, HttpResponse)
         assert outcome.status == status
         assert other.connections == 0
 
 
-async def test_the_environment_has_no_say(http: HttpExchange, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_environment_has_no_say(http: HttpClient, monkeypatch: pytest.MonkeyPatch) -> None:
     async with wire() as proxy, wire() as provider:
         for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
             monkeypatch.setenv(name, proxy.issuer)
-        exchange = HttpExchange()
-        assert isinstance(await post(exchange, provider), HttpAnswer)
+        exchange = HttpClient()
+        assert isinstance(await post(exchange, provider), HttpResponse)
         assert proxy.connections == 0
         await exchange.close()
 
 
-async def test_a_configured_proxy_is_used(http: HttpExchange) -> None:
+async def test_a_configured_proxy_is_used(http: HttpClient) -> None:
     async with wire() as proxy:
         proxy.routes["http://provider.example/token"] = answer(200, b"{}")
-        exchange = HttpExchange(proxy=proxy.issuer)
+        exchange = HttpClient(proxy=proxy.issuer)
         outcome = await exchange.send("GET", "http://provider.example/token", within=WITHIN, limit=LIMIT)
-        assert isinstance(outcome, HttpAnswer)
+        assert isinstance(outcome, HttpResponse)
         await exchange.close()
 
 
@@ -122,11 +122,11 @@ BOMB = gzip.compress(b"\0" * (64 << 20), 9)  # 64 kB that unpack to 64 MB
     ],
 )
 async def test_a_body_that_cannot_be_read_leaves_the_status_and_nothing_else(
-    http: HttpExchange, behaviour: Behaviour
+    http: HttpClient, behaviour: Behaviour
 ) -> None:
     async with wire(token=behaviour) as provider:
         outcome = await post(http, provider)
-        assert isinstance(outcome, HttpAnswer)
+        assert isinstance(outcome, HttpResponse)
         assert (outcome.status, outcome.complete, outcome.body) == (200, False, b"")
         assert outcome.why
 
@@ -139,14 +139,14 @@ async def test_a_body_that_cannot_be_read_leaves_the_status_and_nothing_else(
         pytest.param(gzip.compress(b"x" * LIMIT), {"content-encoding": " X-GZIP "}, id="the old name of gzip"),
     ],
 )
-async def test_a_body_of_just_the_limit_is_read(http: HttpExchange, body: bytes, headers: dict[str, str]) -> None:
+async def test_a_body_of_just_the_limit_is_read(http: HttpClient, body: bytes, headers: dict[str, str]) -> None:
     async with wire(token=answer(200, body, headers)) as provider:
         outcome = await post(http, provider)
-        assert isinstance(outcome, HttpAnswer)
+        assert isinstance(outcome, HttpResponse)
         assert outcome.body == b"x" * LIMIT
 
 
-async def test_a_gzip_bomb_is_never_unpacked_in_memory(http: HttpExchange) -> None:
+async def test_a_gzip_bomb_is_never_unpacked_in_memory(http: HttpClient) -> None:
     async with wire(token=answer(200, BOMB, {"content-encoding": "gzip"})) as provider:
         tracemalloc.start()
         try:
@@ -160,7 +160,7 @@ async def test_a_gzip_bomb_is_never_unpacked_in_memory(http: HttpExchange) -> No
 # --- what may have been sent
 
 
-async def test_a_closed_port_proves_that_nothing_was_sent(http: HttpExchange) -> None:
+async def test_a_closed_port_proves_that_nothing_was_sent(http: HttpClient) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{unused.getsockname()[1]}/token"
@@ -169,13 +169,13 @@ async def test_a_closed_port_proves_that_nothing_was_sent(http: HttpExchange) ->
     assert not outcome.may_have_been_sent  # RF-001
 
 
-async def test_a_name_that_does_not_resolve_proves_that_nothing_was_sent(http: HttpExchange) -> None:
+async def test_a_name_that_does_not_resolve_proves_that_nothing_was_sent(http: HttpClient) -> None:
     outcome = await http.send("POST", "http://nowhere.invalid/token", within=WITHIN, limit=LIMIT, form={"a": "b"})
     assert isinstance(outcome, NoAnswer)
     assert not outcome.may_have_been_sent  # RF-001
 
 
-async def test_a_failed_tls_handshake_proves_that_nothing_was_sent(http: HttpExchange) -> None:
+async def test_a_failed_tls_handshake_proves_that_nothing_was_sent(http: HttpClient) -> None:
     async def no_tls(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
         writer.close()
@@ -189,7 +189,7 @@ async def test_a_failed_tls_handshake_proves_that_nothing_was_sent(http: HttpExc
 
 
 async def test_a_tls_handshake_that_never_ends_proves_that_nothing_was_sent_and_is_hung_up(
-    http: HttpExchange, time_passes: Callable[[float], None]
+    http: HttpClient, time_passes: Callable[[float], None]
 ) -> None:
     hung_up = asyncio.Event()
 
@@ -213,7 +213,7 @@ async def test_a_tls_handshake_that_never_ends_proves_that_nothing_was_sent_and_
 async def test_a_proxy_that_refuses_the_tunnel_proves_that_nothing_was_sent() -> None:
     async with wire() as proxy:
         proxy.routes["provider.example:443"] = answer(502)
-        exchange = HttpExchange(proxy=proxy.issuer)
+        exchange = HttpClient(proxy=proxy.issuer)
         outcome = await exchange.send(
             "POST", "https://provider.example/token", within=WITHIN, limit=LIMIT, form={"a": "b"}
         )
@@ -225,7 +225,7 @@ async def test_a_proxy_that_refuses_the_tunnel_proves_that_nothing_was_sent() ->
 
 @pytest.mark.parametrize("behaviour", [pytest.param(stall, id="RF-004 stall"), pytest.param(reset, id="RF-002 reset")])
 async def test_no_answer_after_the_request_left_is_an_unknown_outcome(
-    http: HttpExchange, behaviour: Behaviour, time_passes: Callable[[float], None]
+    http: HttpClient, behaviour: Behaviour, time_passes: Callable[[float], None]
 ) -> None:
     async def too_late(request: Request, writer: asyncio.StreamWriter) -> None:
         if behaviour is stall:
@@ -240,7 +240,7 @@ async def test_no_answer_after_the_request_left_is_an_unknown_outcome(
 
 
 async def test_a_status_is_kept_when_its_body_does_not_come_in_time(
-    http: HttpExchange, time_passes: Callable[[float], None]
+    http: HttpClient, time_passes: Callable[[float], None]
 ) -> None:
     async def head_only(_: Request, writer: asyncio.StreamWriter) -> None:
         writer.write(head(429, {"content-length": "20", "retry-after": "7"}))
@@ -250,12 +250,12 @@ async def test_a_status_is_kept_when_its_body_does_not_come_in_time(
 
     async with wire(token=head_only) as provider:
         outcome = await post(http, provider)
-        assert isinstance(outcome, HttpAnswer)
+        assert isinstance(outcome, HttpResponse)
         assert (outcome.status, outcome.headers["retry-after"], outcome.complete) == (429, "7", False)
 
 
 async def test_a_body_that_drips_does_not_stretch_the_deadline(
-    http: HttpExchange, time_passes: Callable[[float], None]
+    http: HttpClient, time_passes: Callable[[float], None]
 ) -> None:
     dripped = 0
 
@@ -272,22 +272,22 @@ async def test_a_body_that_drips_does_not_stretch_the_deadline(
     async with wire(token=drip) as provider:
         outcome = await post(http, provider)
         assert dripped < 20
-        assert isinstance(outcome, HttpAnswer)
+        assert isinstance(outcome, HttpResponse)
         assert not outcome.complete
 
 
-async def test_nothing_leaves_when_it_may_not_be_sent_any_more(http: HttpExchange) -> None:
+async def test_nothing_leaves_when_it_may_not_be_sent_any_more(http: HttpClient) -> None:
     async with wire() as provider:
         outcome = await post(http, provider, may_send=lambda: False)
         assert isinstance(outcome, NoAnswer)
         assert not outcome.may_have_been_sent
         assert provider.connections == 1  # it was asked after connecting, as the bytes were about to leave
         assert provider.requests == []
-        assert isinstance(await post(http, provider), HttpAnswer)
+        assert isinstance(await post(http, provider), HttpResponse)
 
 
 async def test_waiting_for_a_connection_proves_that_nothing_was_sent() -> None:
-    exchange = HttpExchange(connections=1)
+    exchange = HttpClient(connections=1)
     async with wire(token=stall) as provider:
         first = asyncio.create_task(post(exchange, provider, within=30))
         await provider.arrived.wait()
@@ -299,7 +299,7 @@ async def test_waiting_for_a_connection_proves_that_nothing_was_sent() -> None:
     await exchange.close()
 
 
-async def test_a_caller_that_is_cancelled_is_cancelled(http: HttpExchange) -> None:
+async def test_a_caller_that_is_cancelled_is_cancelled(http: HttpClient) -> None:
     async with wire(token=stall) as provider:
         task = asyncio.create_task(post(http, provider, within=30))
         await provider.arrived.wait()
@@ -308,7 +308,7 @@ async def test_a_caller_that_is_cancelled_is_cancelled(http: HttpExchange) -> No
             await task
 
 
-async def test_why_never_repeats_what_was_sent(http: HttpExchange) -> None:
+async def test_why_never_repeats_what_was_sent(http: HttpClient) -> None:
     async with wire(token=reset) as provider:
         outcome = await http.send(
             "POST",
@@ -325,4 +325,4 @@ async def test_why_never_repeats_what_was_sent(http: HttpExchange) -> None:
 
 async def test_a_ca_file_is_what_is_trusted(tmp_path: Path) -> None:
     with pytest.raises(OSError):
-        HttpExchange(ca_file=tmp_path / "missing.pem")
+        HttpClient(ca_file=tmp_path / "missing.pem")

@@ -22,7 +22,7 @@ def offering(world: Wire) -> Wire:
 
 
 @contextmanager
-def counted_as(outcome: str) -> Iterator[None]:
+def metric_endpoint(outcome: str) -> Iterator[None]:
     child = metrics.PROVIDER_REQUESTS.labels(endpoint="push", outcome=outcome)
     before = child._value.get()
     yield
@@ -31,7 +31,7 @@ def counted_as(outcome: str) -> Iterator[None]:
 
 async def test_the_request_is_posted_by_the_client_itself() -> None:
     async with wire(par=TAKEN) as world, provider_of(offering(world)) as provider:
-        with counted_as("granted"):
+        with metric_endpoint("granted"):
             assert await provider.push(REQUEST) == Pushed(NAME, 60)
         request = world.requests[-1]
         assert (request.method, request.path) == ("POST", "/par")
@@ -71,7 +71,7 @@ async def test_every_failure_is_a_value(behaviour: Behaviour, refused: bool) -> 
         wire(par=behaviour) as world,
         provider_of(offering(world), timeout=2 if behaviour is stall else 60) as provider,
     ):
-        with counted_as("denied" if refused else "no_answer"):
+        with metric_endpoint("denied" if refused else "no_answer"):
             answered = await provider.push(REQUEST)
         assert isinstance(answered, NotPushed)
         assert answered.refused == refused

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from bff.errors import InvalidRequest
 from bff.proxy.routes import Route, RouteTable, Upstream
-from bff.web.middleware.request_guard import judge
+from bff.web.middleware.request_guard import check_request
 from tests.proxy.test_paths_read_by_others import READERS, once, resolved
 from tests.proxy.wire import bff, fetch, ok, raw_upstream, route
 
@@ -97,7 +97,7 @@ def test_without_a_nested_route_a_spelling_is_the_upstreams_to_read(path: str) -
     ],
 )
 def test_an_honest_path_beside_nested_routes_passes(path: str) -> None:
-    assert judge("GET", path.encode(), b"", HOST) is None
+    assert check_request("GET", path.encode(), b"", HOST) is None
     found = ROUTES.match(path.encode())
     assert found is not None
     assert found.prefix == "/api"
@@ -182,7 +182,7 @@ paths = st.lists(segments() | names, min_size=1, max_size=5).map(lambda parts: "
 @example("/api//v2.1/x")
 def test_the_chosen_route_is_the_one_of_every_reading(path: str) -> None:
     raw = path.encode()
-    if judge("GET", raw, b"", HOST) is not None:
+    if check_request("GET", raw, b"", HOST) is not None:
         event("refused by the guard")
         return
     try:
@@ -255,7 +255,7 @@ def test_a_long_path_of_many_layers_costs_no_more_than_it_is_long() -> None:
     began = time.process_time()
     for path in (b"/api/%" + b"25" * 4000 + b"61", b"/api/" + b"%25" * 2600, b"/api/" + b"%ef%bc%85" * 900):
         try:
-            if judge("GET", path, b"", HOST) is None:
+            if check_request("GET", path, b"", HOST) is None:
                 table.match(path)
         except InvalidRequest:
             pass

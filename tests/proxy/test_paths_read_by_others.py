@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from bff.errors import InvalidRequest
 from bff.proxy.routes import Route, RouteTable, Upstream
-from bff.web.middleware.request_guard import judge
+from bff.web.middleware.request_guard import check_request
 
 HOST = [(b"host", b"app.example")]
 ROUTES = RouteTable(
@@ -74,7 +74,7 @@ paths = st.tuples(st.sampled_from(["/api/", "/api/v2/", "/stripped/", "/api", "/
 def forwarded(path: str) -> tuple[Route, str] | None:
     """The route that a path takes and the target that its upstream is asked for; None if it is refused."""
     raw = path.encode("utf-8", "surrogatepass")
-    if judge("GET", raw, b"", HOST) is not None:
+    if check_request("GET", raw, b"", HOST) is not None:
         return None
     try:
         route = ROUTES.match(raw)

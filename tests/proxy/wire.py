@@ -13,7 +13,7 @@ import uvicorn
 from bff.cli.serve import server_config
 from bff.errors import SignInRequired
 from bff.proxy.client_address import TrustedProxies
-from bff.proxy.dpop import Prove
+from bff.proxy.dpop import MakeProof
 from bff.proxy.headers import PublicOrigin
 from bff.proxy.http import HttpProxy
 from bff.proxy.routes import Route, RouteTable, Upstream
@@ -21,8 +21,8 @@ from bff.proxy.websocket import WebSocketProxy
 from bff.server.uvicorn_0_54.http_protocol import HttpProtocol
 from bff.session.stream_end import StreamEnd
 from bff.web.api import Access, ApiEndpoint
-from bff.web.middleware.request_guard import Guard
-from bff.web.middleware.trace import Traced
+from bff.web.middleware.request_guard import RequestGuard
+from bff.web.middleware.trace import TraceMiddleware
 
 PUBLIC = "https://app.example"
 OURS = "sec-fetch-site: same-origin\r\nx-csrf: 1\r\n"  # what our own page's fetch says
@@ -148,7 +148,7 @@ class TokenOfUser:
     # The streams open with this token, by their `cut`: the server's loop, and whether they are to end with the token.
     streams: dict[Callable[[StreamEnd], None], tuple[asyncio.AbstractEventLoop, bool]] = field(default_factory=dict)
 
-    def opened(self, cut: Callable[[StreamEnd], None], *, with_token: bool) -> Callable[[], None]:
+    def register(self, cut: Callable[[StreamEnd], None], *, with_token: bool) -> Callable[[], None]:
         self.streams[cut] = (asyncio.get_running_loop(), with_token)
 
         def closed() -> None:
@@ -167,7 +167,7 @@ class TokenOfUser:
             loop.call_soon_threadsafe(cut, end)
 
     @property
-    def prove(self) -> Prove | None:
+    def make_proof(self) -> MakeProof | None:
         return None
 
     async def renewed(self, refused_token: str) -> str:
@@ -239,7 +239,7 @@ def bff(
     who = users or Users(alice=TokenOfUser("token-of-alice"))
     sockets = WebSocketProxy(PublicOrigin.parse(PUBLIC))
     api = ApiEndpoint(RouteTable(routes), proxy, sockets, who, public_origin=PUBLIC, acr_values=acr_values)
-    with serve(Traced(Guard(api), TrustedProxies(trusted)), close=proxy.close) as port:
+    with serve(TraceMiddleware(RequestGuard(api), TrustedProxies(trusted)), close=proxy.close) as port:
         yield port
 
 

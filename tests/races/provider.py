@@ -17,10 +17,10 @@ from bff.oidc.token import (
     Denied,
     Granted,
     NoAnswer,
-    RevocationAnswer,
+    RevocationResult,
     Revoked,
-    TokenAnswer,
     TokenResponse,
+    TokenResult,
     TokenTypeHint,
 )
 from demo.simulator.grants import Issued, RotationPolicy, SignIn
@@ -100,7 +100,7 @@ class RacingProvider:
     async def keys(self, kid: str | None = None) -> KeySet:
         return parse_key_set(jwks(KEY.jwk()))
 
-    async def exchange_code(self, code: str, **_: Any) -> TokenAnswer:
+    async def exchange_code(self, code: str, **_: Any) -> TokenResult:
         person, sid, nonce = self.codes.pop(code)
         await self._pause()
         now = time.time()
@@ -118,7 +118,7 @@ class RacingProvider:
 
     async def refresh(
         self, refresh_token: str, *, may_send: Callable[[], bool] = lambda: True, **_: Any
-    ) -> TokenAnswer:
+    ) -> TokenResult:
         await self._pause()
         if not may_send():
             return NoAnswer(False, "too late to send")
@@ -131,7 +131,7 @@ class RacingProvider:
     async def userinfo(self, access_token: str, **_: Any) -> Mapping[str, Any]:
         raise AssertionError("the ID token tells everything that is wanted")
 
-    async def revoke(self, token: str, token_type_hint: TokenTypeHint, **_: Any) -> RevocationAnswer:
+    async def revoke(self, token: str, token_type_hint: TokenTypeHint, **_: Any) -> RevocationResult:
         await self._pause()
         self.families.revoke_refresh_token(token, CLIENT_ID)
         return Revoked()
@@ -139,7 +139,7 @@ class RacingProvider:
     async def close(self) -> None:
         pass
 
-    def authenticate_as(self, client_auth: Any) -> None:
+    def replace_client_auth(self, client_auth: Any) -> None:
         pass
 
     def _granted(self, issued: Issued, person: Person, nonce: str | None) -> Granted:

@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 
-from bff.oidc.token import Denied, Granted, NoAnswer, TokenAnswer, TokenResponse
-from bff.session.rotation import RefreshResult, Renewed, SendRefresh, StillUnknown, decide, settle
-from bff.session.session import Alternate, RefreshAttempt, Session, SessionKey, Tokens, User
+from bff.oidc.token import Denied, Granted, NoAnswer, TokenResponse, TokenResult
+from bff.session.rotation import Pending, RefreshResult, Renewed, SendRefresh, apply_token_response, decide
+from bff.session.session import ConcurrentSuccessor, RefreshAttempt, Session, SessionKey, Tokens, User
 from bff.session.timing import RefreshPolicy
 
 NOW = 1_800_000_000.0
-POLICY = RefreshPolicy()  # early 60, answer_within 8, lease 10, grace 30
+POLICY = RefreshPolicy()  # early 60, timeout 8, lease 10, grace 30
 KEY = SessionKey("k" * 43)
 
 
@@ -64,8 +64,8 @@ def with_attempt(session: Session, **attempt: Any) -> Session:
 
 
 def with_alternate(session: Session, refresh_token: str = "refresh-4b", **words: Any) -> Session:
-    alternate = {"rotation": session.rotation, "tries": 1, **words}
-    return replace(session, alternate=Alternate(refresh_token, **alternate))
+    concurrent_successor = {"rotation": session.rotation, "tries": 1, **words}
+    return replace(session, concurrent_successor=ConcurrentSuccessor(refresh_token, **concurrent_successor))
 
 
 def reserve(session: Session, now: float = NOW, policy: RefreshPolicy = POLICY, **words: Any) -> Session:
@@ -98,14 +98,14 @@ def renewed(result: RefreshResult) -> Session:
 
 
 def unknown(result: RefreshResult, *, resend: bool = False) -> tuple[Session, RefreshAttempt]:
-    assert isinstance(result, StillUnknown), result
+    assert isinstance(result, Pending), result
     assert result.resend is resend
     assert result.session.attempt is not None
     return result.session, result.session.attempt
 
 
 def answered(
-    reserved: Session, answer: TokenAnswer, after: float = 1.0, policy: RefreshPolicy = POLICY
+    reserved: Session, answer: TokenResult, after: float = 1.0, policy: RefreshPolicy = POLICY
 ) -> RefreshResult:
     """The answer arrives `after` seconds, and nobody has touched the record."""
-    return settle(reserved, reserved, answer, NOW + after, policy)
+    return apply_token_response(reserved, reserved, answer, NOW + after, policy)

@@ -42,13 +42,13 @@ ONE_AT_A_TIME = (provider.OLD_STALE_REFUSES,)
 OVERTAKEN = (provider.NO_GRACE, provider.OLD, provider.OLD_STALE_REFUSES)
 
 
-def policy(behaviour: Behaviour, *, late: bool = True) -> RefreshPolicy:
+def policy(behaviour: Behaviour, *, after_grace: bool = True) -> RefreshPolicy:
     """A second here is several in production; what matters is which moment lies before which."""
-    return RefreshPolicy(early=60, answer_within=2, lease=4, grace=behaviour.grace, late=late)
+    return RefreshPolicy(before_expiry=60, timeout=2, lease=4, grace=behaviour.grace, after_grace=after_grace)
 
 
-def prove(behaviour: Behaviour, budget: Budget, *, replicas: int = 2, late: bool = True) -> Report:
-    report = explore(Setting(behaviour, policy(behaviour, late=late), replicas, budget))
+def prove(behaviour: Behaviour, budget: Budget, *, replicas: int = 2, after_grace: bool = True) -> Report:
+    report = explore(Setting(behaviour, policy(behaviour, after_grace=after_grace), replicas, budget))
     print(f"{behaviour.name}; {NAMES[budget]}: {report}")
     assert report.violation is None, f"\n{report.violation}"
     return report
@@ -81,7 +81,7 @@ def test_no_law_is_broken_by_three_replicas() -> None:
 
 
 def test_without_late_sends_only_an_unknown_outcome_ends_a_session() -> None:
-    prove(provider.SAME, CRASH_LOSS, late=False)
+    prove(provider.SAME, CRASH_LOSS, after_grace=False)
 
 
 @pytest.mark.long

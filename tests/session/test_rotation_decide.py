@@ -80,7 +80,7 @@ def test_without_a_refresh_token_the_access_token_is_used_to_its_end_and_then_si
 def test_what_is_due_is_reserved_for_one_lease() -> None:
     record = due()
     decision = sent(record)
-    assert decision.late is False
+    assert decision.after_grace is False
     assert decision.reserved == replace(
         record,
         version=record.version + 1,
@@ -91,10 +91,10 @@ def test_what_is_due_is_reserved_for_one_lease() -> None:
 def test_a_reservation_does_not_touch_tokens_rotation_or_alternate() -> None:
     record = with_alternate(with_attempt(due()))
     reserved = sent(record).reserved
-    assert (reserved.tokens, reserved.rotation, reserved.alternate) == (
+    assert (reserved.tokens, reserved.rotation, reserved.concurrent_successor) == (
         record.tokens,
         record.rotation,
-        record.alternate,
+        record.concurrent_successor,
     )
 
 
@@ -126,32 +126,32 @@ REFUSED = token_fingerprint("access-3")
 
 @case("RF-058")
 def test_a_token_that_an_upstream_refused_is_renewed_once(case: str) -> None:
-    decision = sent(fresh(), refused=REFUSED)
-    assert decision.reserved.refused == REFUSED
+    decision = sent(fresh(), rejected_token=REFUSED)
+    assert decision.reserved.rejected_token == REFUSED
     after = replace(decision.reserved, attempt=None)
-    assert decision_on(after, refused=REFUSED) == UseAccessToken()
+    assert decision_on(after, rejected_token=REFUSED) == UseAccessToken()
 
 
 def test_a_refusal_of_another_token_changes_nothing() -> None:
-    assert decision_on(fresh(), refused=token_fingerprint("access-2")) == UseAccessToken()
+    assert decision_on(fresh(), rejected_token=token_fingerprint("access-2")) == UseAccessToken()
 
 
 def test_a_token_younger_than_thirty_seconds_was_refused_for_another_reason() -> None:
-    assert decision_on(fresh(received_at=NOW - 29.9), refused=REFUSED) == UseAccessToken()
-    assert isinstance(decision_on(fresh(received_at=NOW - 30), refused=REFUSED), SendRefresh)
+    assert decision_on(fresh(received_at=NOW - 29.9), rejected_token=REFUSED) == UseAccessToken()
+    assert isinstance(decision_on(fresh(received_at=NOW - 30), rejected_token=REFUSED), SendRefresh)
 
 
 def test_without_a_refresh_token_a_refused_token_is_all_there_is() -> None:
-    assert decision_on(fresh(refresh_token=None), refused=REFUSED) == UseAccessToken()
+    assert decision_on(fresh(refresh_token=None), rejected_token=REFUSED) == UseAccessToken()
 
 
 def test_whoever_was_refused_waits_for_the_renewal_under_way() -> None:
     record = with_attempt(due(), lease_until=NOW + 4)
-    assert decision_on(record, refused=REFUSED) == AwaitRefresh(NOW + 4)
+    assert decision_on(record, rejected_token=REFUSED) == AwaitRefresh(NOW + 4)
 
 
 def test_a_refusal_does_not_break_the_spacing_of_an_attempt() -> None:
-    assert decision_on(with_attempt(due(), not_before=NOW + 3), refused=REFUSED) == UseAccessToken()
+    assert decision_on(with_attempt(due(), not_before=NOW + 3), rejected_token=REFUSED) == UseAccessToken()
 
 
 # --- whatever the record ---------------------------------------------------------------------------------------------
@@ -164,8 +164,8 @@ attempts = st.builds(
     first_sent_at=st.none() | moments,
     lease_until=moments,
     not_before=st.just(0.0) | moments,
-    restore_first_sent_at=st.none() | moments,
-    late=st.booleans(),
+    previous_first_sent_at=st.none() | moments,
+    after_grace=st.booleans(),
     denied_at=st.none() | moments,
 )
 tokens = st.fixed_dictionaries(
@@ -184,30 +184,30 @@ records = st.builds(
     st.none() | attempts,
     st.sampled_from([None, 2, 3]),
 ).filter(lambda record: record.tokens.refresh_token is not None or record.attempt is None)
-policies = st.builds(RefreshPolicy, grace=st.floats(0, 60), late=st.booleans(), early=st.floats(0, 3600))
+policies = st.builds(RefreshPolicy, grace=st.floats(0, 60), after_grace=st.booleans(), before_expiry=st.floats(0, 3600))
 
 
 @given(records, policies, st.booleans(), st.sampled_from([None, REFUSED]))
 def test_whatever_the_record_a_caller_has_an_answer_that_keeps_the_laws(
-    record: Session, policy: RefreshPolicy, resend: bool, refused: str | None
+    record: Session, policy: RefreshPolicy, resend: bool, rejected_token: str | None
 ) -> None:
-    match decide(record, NOW, policy, "ours", resend=resend, refused=refused):
+    match decide(record, NOW, policy, "ours", resend=resend, rejected_token=rejected_token):
         case UseAccessToken():
             assert record.tokens.usable_until > NOW  # law 9
-        case SendRefresh(reserved, late):
+        case SendRefresh(reserved, after_grace):
             attempt = reserved.attempt
             assert attempt is not None
             assert reserved.version == record.version + 1  # law 3
-            assert attempt.late is late
+            assert attempt.after_grace is after_grace
             assert attempt.lease_until == NOW + policy.lease
             assert attempt.tries == (record.attempt.tries + 1 if record.attempt else 1)
             assert record.attempt is None or record.attempt.lease_until <= NOW  # law 5
             promoted = reserved.tokens.refresh_token != record.tokens.refresh_token
             first = None if promoted or record.attempt is None else record.attempt.first_sent_at
             assert attempt.first_sent_at == (NOW if first is None else first)
-            if not late and first is not None:  # law 1
+            if not after_grace and first is not None:  # law 1
                 assert first + policy.grace > NOW + 2
-            assert not late or (policy.late and record.tokens.usable_until <= NOW)
+            assert not after_grace or (policy.after_grace and record.tokens.usable_until <= NOW)
             assert may_send(attempt, NOW, policy)
         case AwaitRefresh(until):
             assert record.attempt is not None

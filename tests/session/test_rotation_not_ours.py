@@ -1,4 +1,7 @@
-"""`settle`, row by row: what an answer makes of a record that others have taken over; and the laws for all answers."""
+"""`apply_token_response`.
+
+Row by row: what an answer makes of a record that others have taken over; and the laws for all answers.
+"""
 
 from dataclasses import replace
 
@@ -6,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bff.oidc.token import Denied, Granted, NoAnswer, Postponed, TokenAnswer
-from bff.session.rotation import Ended, NotOurs, Renewed, SendRefresh, StillUnknown, decide, settle
-from bff.session.session import Alternate, EndReason, Session
+from bff.oidc.token import Denied, Granted, NoAnswer, Postponed, TokenResult
+from bff.session.rotation import Ended, Pending, Renewed, SendRefresh, Superseded, apply_token_response, decide
+from bff.session.session import ConcurrentSuccessor, EndReason, Session
 from tests.session.refresh_records import (
     NOT_ASSIGNED,
     NOW,
@@ -31,14 +34,14 @@ from tests.session.refresh_records import (
 # --- an answer to an attempt that is not the record's any more -------------------------------------------------------
 
 
-def taken_over(answer: TokenAnswer | None = None, **tokens: str) -> tuple[Session, Session]:
+def taken_over(answer: TokenResult | None = None, **tokens: str) -> tuple[Session, Session]:
     """The record, after others took over and (given an answer) were answered, and the first holder's reservation."""
     first = reserve(due())
     second = decide(first, NOW + 10, POLICY, "theirs")
     assert isinstance(second, SendRefresh)
     record = second.reserved
     if answer is not None:
-        record = renewed(settle(record, record, answer, NOW + 11, POLICY))
+        record = renewed(apply_token_response(record, record, answer, NOW + 11, POLICY))
     return record, first
 
 
@@ -46,16 +49,16 @@ def taken_over(answer: TokenAnswer | None = None, **tokens: str) -> tuple[Sessio
     "answer", [REFUSED, NOT_ASSIGNED, Denied(401, "invalid_client"), Postponed(9.0), UNKNOWN, UNSENT]
 )
 @pytest.mark.parametrize("theirs", [None, granted()], ids=["under way", "renewed"])
-def test_only_a_grant_matters_to_others(answer: TokenAnswer, theirs: Granted | None) -> None:
+def test_only_a_grant_matters_to_others(answer: TokenResult, theirs: Granted | None) -> None:
     record, first = taken_over(theirs)
-    assert settle(record, first, answer, NOW + 20, POLICY) == NotOurs()
+    assert apply_token_response(record, first, answer, NOW + 20, POLICY) == Superseded()
 
 
 def test_a_touched_record_is_still_ours() -> None:
     """`version` moves with every write; an answer is placed by its attempt alone."""
     reserved = reserve(due())
     touched = replace(reserved, version=reserved.version + 5, acr="urn:stronger")
-    session = renewed(settle(touched, reserved, granted(), NOW + 1, POLICY))
+    session = renewed(apply_token_response(touched, reserved, granted(), NOW + 1, POLICY))
     assert (session.version, session.acr) == (touched.version + 1, "urn:stronger")
 
 
@@ -63,64 +66,66 @@ def test_a_touched_record_is_still_ours() -> None:
 @pytest.mark.parametrize("given", [None, "", "refresh-3", "refresh-4"])
 def test_a_sleeper_that_was_given_nothing_new_changes_nothing(case: str, given: str | None) -> None:
     record, first = taken_over(granted("refresh-4"))
-    assert settle(record, first, granted(given), NOW + 20, POLICY) == NotOurs()
+    assert apply_token_response(record, first, granted(given), NOW + 20, POLICY) == Superseded()
 
 
 @case("RF-022", "RF-023")
 def test_a_sleepers_sibling_is_kept_as_the_alternate(case: str) -> None:
     for theirs in (None, granted("refresh-4")):
         record, first = taken_over(theirs)
-        result = settle(record, first, granted("refresh-4b"), NOW + 20, POLICY)
-        assert isinstance(result, NotOurs)
-        expected = Alternate("refresh-4b", rotation=3, tries=1)
-        assert result.session == replace(record, version=record.version + 1, alternate=expected)
+        result = apply_token_response(record, first, granted("refresh-4b"), NOW + 20, POLICY)
+        assert isinstance(result, Superseded)
+        expected = ConcurrentSuccessor("refresh-4b", rotation=3, tries=1)
+        assert result.session == replace(record, version=record.version + 1, concurrent_successor=expected)
 
 
 def test_a_sibling_of_an_older_rotation_is_of_no_use() -> None:
     record, first = taken_over(granted("refresh-4"))
     later = replace(record, rotation=record.rotation + 1)
-    assert settle(later, first, granted("refresh-4b"), NOW + 20, POLICY) == NotOurs()
+    assert apply_token_response(later, first, granted("refresh-4b"), NOW + 20, POLICY) == Superseded()
 
 
 @pytest.mark.parametrize(("kept", "stays"), [(1, True), (2, True), (0, False)])
 def test_of_two_siblings_the_one_of_the_higher_try_is_kept(kept: int, stays: bool) -> None:
     record, first = taken_over(granted("refresh-4"))
     record = with_alternate(record, "refresh-4c", rotation=3, tries=kept)
-    result = settle(record, first, granted("refresh-4b"), NOW + 20, POLICY)
-    assert isinstance(result, NotOurs)
+    result = apply_token_response(record, first, granted("refresh-4b"), NOW + 20, POLICY)
+    assert isinstance(result, Superseded)
     assert (result.session is None) is stays
 
 
 def test_an_alternate_of_an_older_rotation_gives_way() -> None:
     record, first = taken_over(granted("refresh-4"))
-    result = settle(
+    result = apply_token_response(
         with_alternate(record, "refresh-3b", rotation=2, tries=9), first, granted("refresh-4b"), NOW + 20, POLICY
     )
-    assert isinstance(result, NotOurs)
+    assert isinstance(result, Superseded)
     assert result.session is not None
-    assert result.session.alternate == Alternate("refresh-4b", rotation=3, tries=1)
+    assert result.session.concurrent_successor == ConcurrentSuccessor("refresh-4b", rotation=3, tries=1)
 
 
 def test_an_alternate_is_kept_through_the_renewal_it_belongs_to_and_dropped_by_the_next() -> None:
     record, first = taken_over()
-    result = settle(record, first, granted("refresh-4b"), NOW + 11, POLICY)
-    assert isinstance(result, NotOurs)
+    result = apply_token_response(record, first, granted("refresh-4b"), NOW + 11, POLICY)
+    assert isinstance(result, Superseded)
     assert result.session is not None
-    session = renewed(settle(result.session, record, granted("refresh-4"), NOW + 12, POLICY))
+    session = renewed(apply_token_response(result.session, record, granted("refresh-4"), NOW + 12, POLICY))
     assert session.tokens.refresh_token == "refresh-4"
-    assert session.alternate == Alternate("refresh-4b", rotation=3, tries=1)
+    assert session.concurrent_successor == ConcurrentSuccessor("refresh-4b", rotation=3, tries=1)
     reserved = reserve(session, session.tokens.refresh_at)
-    session = renewed(settle(reserved, reserved, granted("refresh-5"), session.tokens.refresh_at + 1, POLICY))
-    assert session.alternate is None
+    session = renewed(
+        apply_token_response(reserved, reserved, granted("refresh-5"), session.tokens.refresh_at + 1, POLICY)
+    )
+    assert session.concurrent_successor is None
 
 
 def test_a_successor_that_both_were_given_is_no_alternate() -> None:
     record, first = taken_over()
-    result = settle(record, first, granted("refresh-4"), NOW + 11, POLICY)
-    assert isinstance(result, NotOurs)
+    result = apply_token_response(record, first, granted("refresh-4"), NOW + 11, POLICY)
+    assert isinstance(result, Superseded)
     assert result.session is not None
-    session = renewed(settle(result.session, record, granted("refresh-4"), NOW + 12, POLICY))
-    assert (session.tokens.refresh_token, session.alternate) == ("refresh-4", None)
+    session = renewed(apply_token_response(result.session, record, granted("refresh-4"), NOW + 12, POLICY))
+    assert (session.tokens.refresh_token, session.concurrent_successor) == ("refresh-4", None)
 
 
 # --- a replay that hands back the old token --------------------------------------------------------------------------
@@ -129,36 +134,36 @@ def test_a_successor_that_both_were_given_is_no_alternate() -> None:
 @case("RF-028")
 def test_a_replay_that_goes_backwards_gives_way_to_the_sleepers_successor(case: str) -> None:
     record, first = taken_over(granted("refresh-3"))
-    result = settle(record, first, granted("refresh-4"), NOW + 20, POLICY)
-    assert isinstance(result, NotOurs)
+    result = apply_token_response(record, first, granted("refresh-4"), NOW + 20, POLICY)
+    assert isinstance(result, Superseded)
     assert result.session is not None
     assert result.session.tokens == replace(record.tokens, refresh_token="refresh-4")
-    assert result.session.alternate == Alternate("refresh-3", rotation=3, tries=1)
+    assert result.session.concurrent_successor == ConcurrentSuccessor("refresh-3", rotation=3, tries=1)
     assert result.session.version == record.version + 1
 
 
 @case("RF-028")
 def test_a_replay_that_goes_backwards_finds_the_successor_kept_as_the_alternate(case: str) -> None:
     record, first = taken_over()
-    kept = settle(record, first, granted("refresh-4"), NOW + 11, POLICY)
-    assert isinstance(kept, NotOurs)
+    kept = apply_token_response(record, first, granted("refresh-4"), NOW + 11, POLICY)
+    assert isinstance(kept, Superseded)
     assert kept.session is not None
-    session = renewed(settle(kept.session, record, granted("refresh-3"), NOW + 12, POLICY))
+    session = renewed(apply_token_response(kept.session, record, granted("refresh-3"), NOW + 12, POLICY))
     assert (session.tokens.access_token, session.tokens.refresh_token) == ("access-4", "refresh-4")
-    assert session.alternate == Alternate("refresh-3", rotation=3, tries=2)
+    assert session.concurrent_successor == ConcurrentSuccessor("refresh-3", rotation=3, tries=2)
 
 
 @case("RF-028")
 def test_an_old_token_that_is_handed_back_to_everybody_is_the_token(case: str) -> None:
     session = renewed(answered(reserve(with_attempt(due())), granted("refresh-3")))
-    assert (session.tokens.refresh_token, session.alternate) == ("refresh-3", None)
+    assert (session.tokens.refresh_token, session.concurrent_successor) == ("refresh-3", None)
 
 
 def test_a_grant_to_the_old_token_replaces_the_successor_that_came_home_meanwhile() -> None:
     """The old token was current after all: what the provider gave last is what it will take."""
     reserved = reserve(due())
     record = replace(reserved, version=9, tokens=replace(reserved.tokens, refresh_token="refresh-4"))
-    session = renewed(settle(record, reserved, granted("refresh-5"), NOW + 1, POLICY))
+    session = renewed(apply_token_response(record, reserved, granted("refresh-5"), NOW + 1, POLICY))
     assert session.tokens.refresh_token == "refresh-5"
 
 
@@ -167,7 +172,7 @@ def test_a_grant_to_the_old_token_replaces_the_successor_that_came_home_meanwhil
 
 def test_an_answer_needs_a_reservation() -> None:
     with pytest.raises(ValueError, match="reservation"):
-        settle(fresh(), fresh(), granted(), NOW, POLICY)
+        apply_token_response(fresh(), fresh(), granted(), NOW, POLICY)
 
 
 answers = st.one_of(
@@ -195,13 +200,13 @@ reservations = st.one_of(
 
 @given(reservations, reservations, answers, st.floats(0, 100), st.floats(0, 60))
 def test_whatever_the_answer_the_laws_are_kept(
-    reserved: Session, other: Session, answer: TokenAnswer, after: float, grace: float
+    reserved: Session, other: Session, answer: TokenResult, after: float, grace: float
 ) -> None:
     policy = replace(POLICY, grace=grace)
     others = replace(other, attempt=replace(other.attempt, attempt_id="theirs") if other.attempt else None)
     for record in (reserved, replace(others, version=20), replace(others, version=20, attempt=None, rotation=4)):
         ours = record is reserved
-        match settle(record, reserved, answer, NOW + after, policy):
+        match apply_token_response(record, reserved, answer, NOW + after, policy):
             case Renewed(session):
                 assert ours
                 assert isinstance(answer, Granted)
@@ -209,7 +214,7 @@ def test_whatever_the_answer_the_laws_are_kept(
                 assert (session.version, session.rotation) == (record.version + 1, record.rotation + 1)
                 assert session.tokens.refresh_token
                 assert session.tokens.access_token == answer.tokens.access_token
-            case StillUnknown(session, resend):
+            case Pending(session, resend):
                 assert ours
                 assert session.version == record.version + 1
                 assert session.tokens.refresh_token  # law 2
@@ -222,14 +227,14 @@ def test_whatever_the_answer_the_laws_are_kept(
                 if resend:
                     again = decide(session, NOW + after, policy, "ours-2", resend=True)
                     assert isinstance(again, SendRefresh)
-                    assert not again.late
+                    assert not again.after_grace
             case Ended(reason):  # law 6
                 assert ours
                 assert isinstance(answer, Denied)
                 assert answer.status == 400
                 assert reason is EndReason.REFRESH_TOKEN_INVALID
-                assert record.alternate is None
-            case NotOurs(session):
+                assert record.concurrent_successor is None
+            case Superseded(session):
                 assert not ours
                 if session is not None:
                     assert isinstance(answer, Granted)
@@ -237,5 +242,5 @@ def test_whatever_the_answer_the_laws_are_kept(
                     assert session.tokens.access_token == record.tokens.access_token
                     assert answer.tokens.refresh_token in (
                         session.tokens.refresh_token,
-                        session.alternate.refresh_token if session.alternate else None,
+                        session.concurrent_successor.refresh_token if session.concurrent_successor else None,
                     )

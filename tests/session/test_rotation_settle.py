@@ -1,13 +1,13 @@
-"""`settle`, row by row: what a grant and what a refusal make of the record."""
+"""`apply_token_response`, row by row: what a grant and what a refusal make of the record."""
 
 from dataclasses import replace
 
 import pytest
 
-from bff.oidc.token import Denied, Granted, Postponed, TokenAnswer
-from bff.session.rotation import Ended, NotOurs, Renewed, SendRefresh, StillUnknown, decide, settle
+from bff.oidc.token import Denied, Granted, Postponed, TokenResult
+from bff.session.rotation import Ended, Pending, Renewed, SendRefresh, Superseded, apply_token_response, decide
 from bff.session.session import EndReason
-from bff.session.timing import BACK_OFF_CEILING
+from bff.session.timing import MAX_BACKOFF
 from tests.session.refresh_records import (
     NOT_ASSIGNED,
     NOW,
@@ -56,7 +56,11 @@ def test_a_persistent_refresh_token_is_renewed_with_every_time(case: str) -> Non
     session = due()
     for rotation in (4, 5, 6):
         session = renewed(answered(reserve(session), granted("refresh-3")))
-        assert (session.tokens.refresh_token, session.rotation, session.alternate) == ("refresh-3", rotation, None)
+        assert (session.tokens.refresh_token, session.rotation, session.concurrent_successor) == (
+            "refresh-3",
+            rotation,
+            None,
+        )
         session = replace(session, tokens=due().tokens)
 
 
@@ -66,8 +70,8 @@ def test_what_a_grant_does_not_repeat_is_kept() -> None:
 
 
 def test_a_renewed_token_may_be_refused_once_again() -> None:
-    session = renewed(answered(reserve(replace(due(), refused="0123456789abcdef")), granted()))
-    assert session.refused is None
+    session = renewed(answered(reserve(replace(due(), rejected_token="0123456789abcdef")), granted()))
+    assert session.rejected_token is None
 
 
 def test_a_replayed_grant_counts_from_the_first_send() -> None:
@@ -101,12 +105,12 @@ def test_the_refresh_token_is_stored_even_if_the_access_token_beside_it_is_none(
     session, attempt = unknown(answered(reserved, answer))
     assert session.tokens == replace(reserved.tokens, refresh_token="refresh-4")
     assert (session.version, session.rotation) == (reserved.version + 1, reserved.rotation + 1)
-    assert (attempt.first_sent_at, attempt.restore_first_sent_at) == (None, None)  # the new token was never sent
+    assert (attempt.first_sent_at, attempt.previous_first_sent_at) == (None, None)  # the new token was never sent
     assert attempt.lease_until == NOW + 1
     assert NOW + 1.75 <= attempt.not_before <= NOW + 2
     again = decide(session, NOW + 5000, POLICY, "next")
     assert isinstance(again, SendRefresh)
-    assert not again.late
+    assert not again.after_grace
 
 
 def test_the_grace_of_a_token_that_is_handed_back_without_an_access_token_runs_on() -> None:
@@ -126,35 +130,37 @@ def test_a_persistent_token_without_an_access_token_is_not_taken_for_lost() -> N
 @case("RF-036")
 def test_a_confirmed_refusal_ends_the_session(case: str) -> None:
     assert answered(reserve(due()), REFUSED) == Ended(EndReason.REFRESH_TOKEN_INVALID)
-    late = reserve(with_attempt(expired(), first_sent_at=NOW - 100))
-    assert answered(late, REFUSED) == Ended(EndReason.REFRESH_TOKEN_INVALID)
+    after_grace = reserve(with_attempt(expired(), first_sent_at=NOW - 100))
+    assert answered(after_grace, REFUSED) == Ended(EndReason.REFRESH_TOKEN_INVALID)
 
 
 def test_a_refusal_is_nothing_to_a_record_that_has_moved_on() -> None:
     reserved = reserve(due())
     moved = renewed(answered(reserve(with_attempt(due())), granted()))
-    assert settle(moved, reserved, REFUSED, NOW + 1, POLICY) == NotOurs()
+    assert apply_token_response(moved, reserved, REFUSED, NOW + 1, POLICY) == Superseded()
 
 
 @case("RF-023")
 def test_an_alternate_is_tried_once_before_a_refusal_counts(case: str) -> None:
     reserved = with_alternate(reserve(due(), NOW), rotation=2)
     session, attempt = unknown(answered(reserved, REFUSED), resend=True)
-    assert (session.tokens.refresh_token, session.alternate) == ("refresh-4b", None)
+    assert (session.tokens.refresh_token, session.concurrent_successor) == ("refresh-4b", None)
     assert (session.version, session.rotation) == (reserved.version + 1, reserved.rotation + 1)
-    assert (attempt.first_sent_at, attempt.late) == (None, False)
+    assert (attempt.first_sent_at, attempt.after_grace) == (None, False)
     again = decide(session, NOW + 1, POLICY, "ours-2", resend=True)
     assert isinstance(again, SendRefresh)
     assert again.reserved.tokens.refresh_token == "refresh-4b"
-    assert settle(again.reserved, again.reserved, REFUSED, NOW + 2, POLICY) == Ended(EndReason.REFRESH_TOKEN_INVALID)
+    assert apply_token_response(again.reserved, again.reserved, REFUSED, NOW + 2, POLICY) == Ended(
+        EndReason.REFRESH_TOKEN_INVALID
+    )
 
 
 @case("RF-023")
 def test_an_alternate_that_is_good_keeps_the_user_signed_in(case: str) -> None:
     promoted, _ = unknown(answered(with_alternate(reserve(due())), REFUSED), resend=True)
     again = reserve(promoted, NOW + 1, resend=True)
-    session = renewed(settle(again, again, granted("refresh-5"), NOW + 2, POLICY))
-    assert (session.tokens.refresh_token, session.alternate, session.rotation) == ("refresh-5", None, 5)
+    session = renewed(apply_token_response(again, again, granted("refresh-5"), NOW + 2, POLICY))
+    assert (session.tokens.refresh_token, session.concurrent_successor, session.rotation) == ("refresh-5", None, 5)
 
 
 def test_a_refusal_of_the_old_token_does_not_touch_the_successor_that_came_home_meanwhile() -> None:
@@ -162,8 +168,8 @@ def test_a_refusal_of_the_old_token_does_not_touch_the_successor_that_came_home_
     record = with_alternate(
         replace(reserved, version=9, tokens=replace(reserved.tokens, refresh_token="refresh-4")), "refresh-3"
     )
-    session, attempt = unknown(settle(record, reserved, REFUSED, NOW + 1, POLICY), resend=True)
-    assert (session.tokens.refresh_token, session.alternate, session.version) == ("refresh-4", None, 10)
+    session, attempt = unknown(apply_token_response(record, reserved, REFUSED, NOW + 1, POLICY), resend=True)
+    assert (session.tokens.refresh_token, session.concurrent_successor, session.version) == ("refresh-4", None, 10)
     assert attempt.not_before == NOW + 1
 
 
@@ -186,7 +192,7 @@ def test_a_first_access_denied_is_remembered_and_ends_nothing() -> None:
 def test_access_denied_is_believed_when_it_is_seen_again_a_minute_later(seconds: float, ends: bool) -> None:
     first, _ = unknown(answered(reserve(due()), NOT_ASSIGNED, after=0))
     again = reserve(first, NOW + max(seconds, 1))
-    result = settle(again, again, NOT_ASSIGNED, NOW + seconds, POLICY)
+    result = apply_token_response(again, again, NOT_ASSIGNED, NOW + seconds, POLICY)
     if ends:
         assert result == Ended(EndReason.PROVIDER_DENIED)
     else:
@@ -199,24 +205,24 @@ def test_access_denied_is_believed_when_it_is_seen_again_a_minute_later(seconds:
     [Postponed(5.0), UNSENT, UNKNOWN, Denied(401, "invalid_client"), Denied(403, "access_denied")],
     ids=["429", "connect refused", "5xx", "invalid_client", "403"],
 )
-def test_other_answers_in_between_do_not_make_access_denied_forgotten(between: TokenAnswer) -> None:
+def test_other_answers_in_between_do_not_make_access_denied_forgotten(between: TokenResult) -> None:
     session, _ = unknown(answered(reserve(due()), NOT_ASSIGNED, after=0))
     second = reserve(session, NOW + 30)
-    result = settle(second, second, between, NOW + 35, POLICY)  # five seconds: no quick resend
+    result = apply_token_response(second, second, between, NOW + 35, POLICY)  # five seconds: no quick resend
     session, attempt = unknown(result)
     assert attempt.denied_at == NOW
     third = reserve(session, NOW + 50)
-    assert settle(third, third, NOT_ASSIGNED, NOW + 60, POLICY) == Ended(EndReason.PROVIDER_DENIED)
+    assert apply_token_response(third, third, NOT_ASSIGNED, NOW + 60, POLICY) == Ended(EndReason.PROVIDER_DENIED)
 
 
 @pytest.mark.parametrize("grant", [granted(), granted(access_token=None)], ids=["renewed", "without an access token"])
 def test_a_grant_in_between_takes_access_denied_back(grant: Granted) -> None:
     session, _ = unknown(answered(reserve(due()), NOT_ASSIGNED, after=0))
     second = reserve(session, NOW + 30)
-    result = settle(second, second, grant, NOW + 31, POLICY)
-    assert isinstance(result, Renewed | StillUnknown)
+    result = apply_token_response(second, second, grant, NOW + 31, POLICY)
+    assert isinstance(result, Renewed | Pending)
     third = reserve(result.session, NOW + 5000)
-    _, attempt = unknown(settle(third, third, NOT_ASSIGNED, NOW + 5001, POLICY))
+    _, attempt = unknown(apply_token_response(third, third, NOT_ASSIGNED, NOW + 5001, POLICY))
     assert attempt.denied_at == NOW + 5001
 
 
@@ -243,11 +249,11 @@ def test_a_refusal_of_our_configuration_consumes_nothing_and_ends_nothing(case: 
     session, moment = due(), NOW
     for _ in range(12):  # ten minutes of it
         reserved = reserve(session, moment)
-        session, attempt = unknown(settle(reserved, reserved, answer, moment, POLICY))
+        session, attempt = unknown(apply_token_response(reserved, reserved, answer, moment, POLICY))
         assert session.tokens == due().tokens
         assert (session.rotation, attempt.first_sent_at, attempt.denied_at) == (3, None, None)
-        assert moment < attempt.not_before <= moment + BACK_OFF_CEILING
+        assert moment < attempt.not_before <= moment + MAX_BACKOFF
         moment = attempt.not_before
     reserved = reserve(session, moment)
-    assert not reserved.attempt or not reserved.attempt.late
-    renewed(settle(reserved, reserved, granted(), moment, POLICY))
+    assert not reserved.attempt or not reserved.attempt.after_grace
+    renewed(apply_token_response(reserved, reserved, granted(), moment, POLICY))

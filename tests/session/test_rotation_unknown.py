@@ -1,12 +1,12 @@
-"""`settle`, row by row: what an answer makes of the record that is none, or that consumed nothing."""
+"""`apply_token_response`, row by row: what an answer makes of the record that is none, or that consumed nothing."""
 
 from dataclasses import replace
 
 import pytest
 
-from bff.oidc.token import Denied, NoAnswer, Postponed, TokenAnswer
-from bff.session.rotation import SendRefresh, decide, settle
-from bff.session.timing import RESEND_MARGIN, back_off, inside_grace
+from bff.oidc.token import Denied, NoAnswer, Postponed, TokenResult
+from bff.session.rotation import SendRefresh, apply_token_response, decide
+from bff.session.timing import RESEND_MARGIN, backoff, inside_grace
 from tests.session.refresh_records import (
     KEY,
     NOT_ASSIGNED,
@@ -28,16 +28,16 @@ from tests.session.refresh_records import (
 
 @case("RF-001")
 @pytest.mark.parametrize("answer", [UNSENT, Postponed(None), Denied(401, "invalid_client")])
-def test_what_was_not_consumed_leaves_no_trace_but_the_spacing(case: str, answer: TokenAnswer) -> None:
+def test_what_was_not_consumed_leaves_no_trace_but_the_spacing(case: str, answer: TokenResult) -> None:
     reserved = reserve(due())
     session, attempt = unknown(answered(reserved, answer))
     assert session == replace(reserved, version=reserved.version + 1, attempt=attempt)
     assert (attempt.first_sent_at, attempt.lease_until) == (None, NOW + 1)
-    assert attempt.not_before == NOW + 1 + back_off(1, KEY)
+    assert attempt.not_before == NOW + 1 + backoff(1, KEY)
 
 
 @pytest.mark.parametrize("answer", [UNSENT, Postponed(None), Denied(401, "invalid_client"), NOT_ASSIGNED])
-def test_an_earlier_unknown_outcome_stays_unknown(answer: TokenAnswer) -> None:
+def test_an_earlier_unknown_outcome_stays_unknown(answer: TokenResult) -> None:
     reserved = reserve(with_attempt(due(), first_sent_at=NOW - 15))
     _, attempt = unknown(answered(reserved, answer))
     assert attempt.first_sent_at == NOW - 15
@@ -52,11 +52,11 @@ def test_a_429_is_waited_for_as_long_as_it_says(case: str, seconds: float) -> No
 
 
 @pytest.mark.parametrize("answer", [UNSENT, Postponed(None), Denied(401, "invalid_client"), NOT_ASSIGNED, UNKNOWN])
-def test_after_many_tries_an_earlier_unknown_outcome_is_asked_for_once_more_in_its_grace(answer: TokenAnswer) -> None:
+def test_after_many_tries_an_earlier_unknown_outcome_is_asked_for_once_more_in_its_grace(answer: TokenResult) -> None:
     reserved = reserve(with_attempt(due(), tries=6, first_sent_at=NOW - 12))
     session, attempt = unknown(answered(reserved, answer))
-    assert back_off(attempt.tries, KEY) > 8, "or the back-off alone would have come in time"
-    assert attempt.not_before == NOW - 12 + POLICY.grace - POLICY.answer_within - RESEND_MARGIN
+    assert backoff(attempt.tries, KEY) > 8, "or the back-off alone would have come in time"
+    assert attempt.not_before == NOW - 12 + POLICY.grace - POLICY.timeout - RESEND_MARGIN
     assert isinstance(decide(session, attempt.not_before, POLICY, "next"), SendRefresh)
 
 
@@ -67,13 +67,13 @@ def test_a_429_never_moves_the_clock_back() -> None:
 
 @case("RF-038")
 @pytest.mark.parametrize("answer", [Postponed(3600.0), NoAnswer(False, retry_after=3600.0)])
-def test_a_long_wait_does_not_outlast_the_grace_of_an_earlier_unknown_outcome(case: str, answer: TokenAnswer) -> None:
+def test_a_long_wait_does_not_outlast_the_grace_of_an_earlier_unknown_outcome(case: str, answer: TokenResult) -> None:
     reserved = reserve(with_attempt(due(), first_sent_at=NOW - 5))
     session, attempt = unknown(answered(reserved, answer))
     assert inside_grace(attempt, attempt.not_before + 1, POLICY)
     again = decide(session, attempt.not_before + 1, POLICY, "next")
     assert isinstance(again, SendRefresh)
-    assert not again.late
+    assert not again.after_grace
 
 
 def test_a_long_wait_is_kept_once_the_grace_is_over() -> None:
@@ -92,7 +92,7 @@ def test_a_quick_failure_is_sent_again_at_once_by_the_same_holder(case: str) -> 
     assert session == replace(reserved, version=reserved.version + 1, attempt=attempt)
     assert attempt.first_sent_at == NOW
     assert attempt.lease_until == NOW + 0.5
-    assert attempt.not_before == NOW + 0.5 + back_off(1, KEY)
+    assert attempt.not_before == NOW + 0.5 + backoff(1, KEY)
     again = decide(session, NOW + 0.5, POLICY, "ours-2", resend=True)
     assert isinstance(again, SendRefresh)
     assert again.reserved.attempt is not None
@@ -107,20 +107,20 @@ def test_only_a_failure_within_two_seconds_is_quick(case: str, after: float, qui
 
 def test_the_third_try_is_not_repeated_at_once() -> None:
     first = reserve(due())
-    session, _ = unknown(settle(first, first, UNKNOWN, NOW + 0.5, POLICY), resend=True)
+    session, _ = unknown(apply_token_response(first, first, UNKNOWN, NOW + 0.5, POLICY), resend=True)
     second = reserve(session, NOW + 0.5, resend=True)
-    session, _ = unknown(settle(second, second, UNKNOWN, NOW + 1, POLICY), resend=True)
+    session, _ = unknown(apply_token_response(second, second, UNKNOWN, NOW + 1, POLICY), resend=True)
     third = reserve(session, NOW + 1, resend=True)
-    session, attempt = unknown(settle(third, third, UNKNOWN, NOW + 1.5, POLICY))
+    session, attempt = unknown(apply_token_response(third, third, UNKNOWN, NOW + 1.5, POLICY))
     assert attempt.first_sent_at == NOW
-    assert attempt.not_before == NOW + 1.5 + back_off(3, KEY)
+    assert attempt.not_before == NOW + 1.5 + backoff(3, KEY)
 
 
 def test_a_late_send_is_not_repeated_at_once() -> None:
     reserved = reserve(with_attempt(expired(), first_sent_at=NOW - 100))
     session, attempt = unknown(answered(reserved, UNKNOWN, after=0.1))
-    assert attempt.late
-    assert decide(session, NOW + 0.1, POLICY, "next") != SendRefresh(session, late=True)
+    assert attempt.after_grace
+    assert decide(session, NOW + 0.1, POLICY, "next") != SendRefresh(session, after_grace=True)
 
 
 @case("RF-026")
@@ -137,7 +137,7 @@ def test_there_is_a_quick_resend_only_while_two_seconds_of_the_grace_are_left(
 def test_a_retry_after_does_not_delay_a_send_inside_the_grace() -> None:
     reserved = reserve(due())
     _, attempt = unknown(answered(reserved, NoAnswer(True, retry_after=600.0), after=5))
-    assert attempt.not_before == NOW + 5 + back_off(1, KEY)
+    assert attempt.not_before == NOW + 5 + backoff(1, KEY)
 
 
 def test_a_retry_after_is_kept_when_the_back_off_would_outlast_the_grace() -> None:
@@ -150,7 +150,7 @@ def test_a_retry_after_is_kept_when_the_back_off_would_outlast_the_grace() -> No
 def test_a_retry_after_spaces_late_sends(retry_after: float, wait: float | None) -> None:
     reserved = reserve(with_attempt(expired(), first_sent_at=NOW - 100))
     _, attempt = unknown(answered(reserved, NoAnswer(True, retry_after=retry_after)))
-    assert attempt.not_before == NOW + 1 + (back_off(2, KEY) if wait is None else wait)
+    assert attempt.not_before == NOW + 1 + (backoff(2, KEY) if wait is None else wait)
 
 
 def test_with_grace_0_an_unknown_outcome_spares_the_token_until_there_is_no_other_way() -> None:
@@ -158,6 +158,6 @@ def test_with_grace_0_an_unknown_outcome_spares_the_token_until_there_is_no_othe
     session, attempt = unknown(answered(reserve(due(), policy=policy), UNKNOWN, policy=policy))
     now = attempt.not_before
     assert not isinstance(decide(session, now, policy, "next"), SendRefresh)  # the access token is good
-    late = decide(session, due().tokens.usable_until, policy, "next")
-    assert isinstance(late, SendRefresh)
-    assert late.late
+    after_grace = decide(session, due().tokens.usable_until, policy, "next")
+    assert isinstance(after_grace, SendRefresh)
+    assert after_grace.after_grace

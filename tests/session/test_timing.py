@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from bff.oidc.token import TokenResponse
 from bff.session.session import RefreshAttempt, SessionKey, Tokens
 from bff.session.timing import (
-    BACK_OFF_CEILING,
     DEFAULT_LIFETIME,
-    LONGEST_LIFETIME,
+    MAX_BACKOFF,
+    MAX_LIFETIME,
     RefreshPolicy,
-    back_off,
+    backoff,
     end_of_session,
     inside_grace,
     may_send,
@@ -31,9 +31,9 @@ def response(expires_in: int | None = 3600) -> TokenResponse:
 
 
 def tokens(
-    expires_in: int | None = 3600, *, early: float = 60.0, asked_at: float = NOW, key: SessionKey = KEY
+    expires_in: int | None = 3600, *, before_expiry: float = 60.0, asked_at: float = NOW, key: SessionKey = KEY
 ) -> Tokens:
-    new = new_tokens(response(expires_in), key, asked_at, NOW + 3, early)
+    new = new_tokens(response(expires_in), key, asked_at, NOW + 3, before_expiry)
     assert new is not None
     return new
 
@@ -44,7 +44,7 @@ def tokens(
 @pytest.mark.parametrize("grace", [0.0, 2.0, 5.0, 8.0, 18.0, 30.0, 60.0])
 def test_the_defaults_keep_the_one_law_of_the_timings(grace: float) -> None:
     policy = RefreshPolicy(grace=grace)
-    assert policy.answer_within < policy.lease
+    assert policy.timeout < policy.lease
 
 
 def test_a_token_is_usable_until_shortly_before_its_end_counted_from_the_request() -> None:
@@ -55,7 +55,7 @@ def test_a_token_is_usable_until_shortly_before_its_end_counted_from_the_request
 
 
 @case("RF-013")
-@pytest.mark.parametrize(("expires_in", "life"), [(None, DEFAULT_LIFETIME), (1, 1), (10**12, LONGEST_LIFETIME)])
+@pytest.mark.parametrize(("expires_in", "life"), [(None, DEFAULT_LIFETIME), (1, 1), (10**12, MAX_LIFETIME)])
 def test_a_missing_a_tiny_and_a_huge_lifetime_are_lives(case: str, expires_in: int | None, life: float) -> None:
     assert tokens(expires_in).usable_until == NOW + life - min(5.0, life / 10)
 
@@ -78,24 +78,24 @@ def test_an_empty_refresh_token_is_none() -> None:
 
 @case("RF-059")
 @pytest.mark.parametrize(
-    ("expires_in", "early", "lead"),
+    ("expires_in", "before_expiry", "lead"),
     [(3600, 60.0, 60.0), (300, 60.0, 60.0), (240, 60.0, 60.0), (200, 60.0, 50.0), (30, 60.0, 7.5), (3600, 0.0, 0.0)],
 )
-def test_renewal_is_due_early_but_never_at_birth(case: str, expires_in: int, early: float, lead: float) -> None:
-    due = tokens(expires_in, early=early).refresh_at - NOW
+def test_renewal_is_due_early_but_never_at_birth(case: str, expires_in: int, before_expiry: float, lead: float) -> None:
+    due = tokens(expires_in, before_expiry=before_expiry).refresh_at - NOW
     assert expires_in - lead <= due <= expires_in - lead * 3 / 4
     assert due >= expires_in * 3 / 4
 
 
 @given(keys, st.integers(1, 10**12), st.floats(0, 3600), st.floats(0, 60))
 def test_a_new_token_is_neither_due_nor_past_its_use(
-    key: SessionKey, expires_in: int, early: float, ago: float
+    key: SessionKey, expires_in: int, before_expiry: float, ago: float
 ) -> None:
-    new = tokens(expires_in, early=early, key=key)
-    life = min(expires_in, LONGEST_LIFETIME)
+    new = tokens(expires_in, before_expiry=before_expiry, key=key)
+    life = min(expires_in, MAX_LIFETIME)
     assert NOW < new.refresh_at <= NOW + life
     assert NOW < new.usable_until < NOW + life
-    if early >= 7:  # the lead outlasts what is kept back for the way
+    if before_expiry >= 7:  # the lead outlasts what is kept back for the way
         assert new.refresh_at <= new.usable_until
 
 
@@ -127,23 +127,25 @@ def test_bytes_leave_only_while_the_answer_would_arrive_under_the_lease(after: f
 
 
 def test_a_lease_as_long_as_the_answer_takes_lets_nothing_leave() -> None:
-    assert not may_send(attempt(lease_until=NOW + 8), NOW, RefreshPolicy(answer_within=8, lease=8))
+    assert not may_send(attempt(lease_until=NOW + 8), NOW, RefreshPolicy(timeout=8, lease=8))
 
 
 def test_a_resend_that_was_reserved_in_the_grace_does_not_leave_after_it() -> None:
     last = NOW + 30 - 8
-    resend = attempt(lease_until=last + 10, restore_first_sent_at=NOW)
+    resend = attempt(lease_until=last + 10, previous_first_sent_at=NOW)
     assert may_send(resend, last, POLICY)
     assert not may_send(resend, last + 0.001, POLICY)
 
 
 def test_a_quick_resend_leaves_while_two_seconds_of_the_grace_are_left() -> None:
-    resend = attempt(lease_until=NOW + 27 + 10, restore_first_sent_at=NOW)
+    resend = attempt(lease_until=NOW + 27 + 10, previous_first_sent_at=NOW)
     assert may_send(resend, NOW + 27.999, POLICY)
     assert not may_send(resend, NOW + 28, POLICY)
 
 
-@pytest.mark.parametrize("words", [{"late": True, "restore_first_sent_at": NOW - 100}, {"restore_first_sent_at": None}])
+@pytest.mark.parametrize(
+    "words", [{"after_grace": True, "previous_first_sent_at": NOW - 100}, {"previous_first_sent_at": None}]
+)
 def test_a_late_send_and_a_first_send_ask_no_grace(words: dict[str, float | bool]) -> None:
     assert may_send(attempt(first_sent_at=NOW - 100, **words), NOW, POLICY)
 
@@ -157,14 +159,14 @@ def test_a_late_send_and_a_first_send_ask_no_grace(words: dict[str, float | bool
     st.booleans(),
 )
 def test_what_may_leave_is_answered_under_its_lease_and_reaches_the_provider_in_the_grace(
-    grace: float, answer_within: float, more: float, reserved_after: float, sent_after: float, resend: bool
+    grace: float, timeout: float, more: float, reserved_after: float, sent_after: float, resend: bool
 ) -> None:
-    policy = RefreshPolicy(answer_within=answer_within, lease=answer_within + more, grace=grace)
+    policy = RefreshPolicy(timeout=timeout, lease=timeout + more, grace=grace)
     reserved, leaves = NOW + reserved_after, NOW + reserved_after + sent_after
-    ours = attempt(lease_until=reserved + policy.lease, restore_first_sent_at=NOW)
+    ours = attempt(lease_until=reserved + policy.lease, previous_first_sent_at=NOW)
     if inside_grace(ours, reserved, policy, resend=resend) and may_send(ours, leaves, policy):
-        assert leaves + answer_within < ours.lease_until
-        assert leaves + min(2.0, answer_within) <= NOW + grace + 1e-6
+        assert leaves + timeout < ours.lease_until
+        assert leaves + min(2.0, timeout) <= NOW + grace + 1e-6
 
 
 # --- the grace -------------------------------------------------------------------------------------------------------
@@ -189,20 +191,20 @@ def test_the_grace_is_counted_from_the_first_send(grace: int) -> None:
 
 @pytest.mark.parametrize(("tries", "seconds"), [(1, 1), (2, 2), (3, 4), (4, 8), (5, 16)])
 def test_back_off_doubles(tries: int, seconds: float) -> None:
-    assert seconds * 0.75 <= back_off(tries, KEY) <= seconds
+    assert seconds * 0.75 <= backoff(tries, KEY) <= seconds
 
 
 @given(st.integers(1, 10**9), keys)
 def test_back_off_is_positive_and_ends_at_half_a_minute(tries: int, key: SessionKey) -> None:
-    pause = back_off(tries, key)
-    assert 0.75 <= pause <= BACK_OFF_CEILING
+    pause = backoff(tries, key)
+    assert 0.75 <= pause <= MAX_BACKOFF
     assert math.isfinite(pause)
     if tries > 5:
-        assert pause >= BACK_OFF_CEILING * 0.75
+        assert pause >= MAX_BACKOFF * 0.75
 
 
 def test_sessions_that_failed_together_do_not_come_back_together() -> None:
-    assert len({back_off(4, SessionKey(f"{number:043}")) for number in range(1000)}) == 1000
+    assert len({backoff(4, SessionKey(f"{number:043}")) for number in range(1000)}) == 1000
 
 
 def test_a_fingerprint_names_a_token_without_saying_it() -> None:

@@ -46,7 +46,7 @@ def ids(*keys: str) -> tuple[str, ...]:
 
 @pytest.mark.parametrize("how", [pytest.param("write", id="OP-018-written"), "rename", "link"])
 async def test_a_changed_file_is_seen_and_taken_over(house: House, how: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reload, "LOOK_EVERY", 0.01)
+    monkeypatch.setattr(reload, "POLL_INTERVAL", 0.01)
     watching = asyncio.create_task(house.reload.watch())
     new = house.keys.with_name("keys.new")
     match how:

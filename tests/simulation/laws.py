@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from bff.oidc.token import Granted, NoAnswer, Postponed, TokenAnswer
+from bff.oidc.token import Granted, NoAnswer, Postponed, TokenResult
 from bff.session.session import EndReason, RefreshAttempt, Session, SessionKey
 from demo.simulator.grants import Issued, RefreshOutcome, Refusal, Refused
 from tests.simulation.loop import Process, SimulatedLoop
@@ -109,7 +109,7 @@ class Laws:
         self._late_alarms: set[str] = set()
         self._excused_alarms: dict[str, str] = {}
         self._revoked_by_us: set[str] = set()
-        self._flights: list[Presentation] = []
+        self._refresh_tasks: list[Presentation] = []
         self._deleting: dict[tuple[str, SessionKey], bool] = {}
         self._deleted_at: dict[tuple[str, SessionKey], float] = {}
 
@@ -183,7 +183,7 @@ class Laws:
             said = watched.told_to_wait[1]
             watched.not_before = said if new.first_sent_at is None else min(said, new.not_before - EPOCH)
         if new is not None and (old is None or old.attempt_id != new.attempt_id):
-            self._say(by, f"reserves v{after.version}, try {new.tries}{', late' if new.late else ''}", watched)
+            self._say(by, f"reserves v{after.version}, try {new.tries}{', late' if new.after_grace else ''}", watched)
             if old is not None and self.mix.faultless:
                 self.broken("law 5", "a second try though nothing is wrong", after.key)
             if old is not None and watched.holder != by:
@@ -195,9 +195,12 @@ class Laws:
         else:
             self._say(by, f"writes v{after.version}, rotation {after.rotation}, attempt {new and new.tries}", watched)
         token = after.tokens.refresh_token
-        if before.alternate is not None and token == before.alternate.refresh_token != before.tokens.refresh_token:
+        if (
+            before.concurrent_successor is not None
+            and token == before.concurrent_successor.refresh_token != before.tokens.refresh_token
+        ):
             self.counts["alternates promoted"] += 1
-        if after.alternate is not None and before.alternate is None:
+        if after.concurrent_successor is not None and before.concurrent_successor is None:
             self.counts["alternates kept"] += 1
 
     def rolled_back(self, lost: Session, kept: Session) -> None:
@@ -235,7 +238,7 @@ class Laws:
                 if self.mix.faultless and unused_for < policy.idle_limit - min(60.0, policy.idle_limit / 10) - 1:
                     self.broken("law 6", f"idle after {unused_for:.1f} s", watched.key)
                 return "idle limit"
-            case EndReason.ROTATION_LOST if not policy.late and attempt is not None:
+            case EndReason.ROTATION_LOST if not policy.after_grace and attempt is not None:
                 return "outcome unknown beyond the grace, late sends off"
             case EndReason.PROVIDER_DENIED:
                 times = [at for at, refusal, _ in watched.refusals if refusal is Refusal.USER_NOT_ASSIGNED]
@@ -297,7 +300,7 @@ class Laws:
             self.broken("law 5", "a lease ran while its holder queued", session.key)
         self.at_a_moment(process, session.key)
         presentation = Presentation(refresh_token, session.key, attempt, process, task)
-        self._flights.append(presentation)
+        self._refresh_tasks.append(presentation)
         return presentation
 
     def sent(self, presentation: Presentation) -> None:
@@ -310,26 +313,26 @@ class Laws:
             self.counts["two in flight"] += 1
         if watched.in_flight > (2 if "a failover" in watched.excuses else 1):
             self.broken("law 5", f"{watched.in_flight} token requests in flight", presentation.key)
-        if now + EPOCH + policy.answer_within >= attempt.lease_until:
+        if now + EPOCH + policy.timeout >= attempt.lease_until:
             self.broken("law 5", "sent when the lease no longer covers the answer", presentation.key)
         if now < watched.not_before - 0.01 and "a failover" not in watched.excuses:
             self.broken("back-off", f"sent {watched.not_before - now:.2f} s before it may", presentation.key)
         watched.not_before = 0.0
-        if not attempt.late:
+        if not attempt.after_grace:
             watched.unknown = None
         better = [
             delivery
             for token, delivery in watched.delivered.items()
             if delivery is not None and token != presentation.refresh_token and self._is_live(token)
         ]
-        presentation.better = attempt.late and any(each.process is presentation.process for each in better)
+        presentation.better = attempt.after_grace and any(each.process is presentation.process for each in better)
         presentation.elsewhere = any(
             each.at + LONG_ENOUGH < now < each.process.died_at
             and each.process.running
             and each.process.stopped_for == each.stopped_for
             for each in better
         )
-        self.counts["late sends" if attempt.late else "sends"] += 1
+        self.counts["late sends" if attempt.after_grace else "sends"] += 1
         self._say(presentation.process.name, f"sends, try {attempt.tries}", watched)
         self.at_a_moment(presentation.process, presentation.key)
 
@@ -357,7 +360,7 @@ class Laws:
         fallen = [watched]
         if self.mix.provider.family_scope == "user_and_client":
             fallen = [each for each in self.sessions.values() if each.sub == watched.sub]
-        if presentation.attempt.late:
+        if presentation.attempt.after_grace:
             self.counts["reuse alarms of late sends"] += 1
             if presentation.better and not watched.excuses & {"a failover", "the old token that came back stale"}:
                 self.broken("law 2", "a late send, though this replica had been given a good token", watched.key)
@@ -379,7 +382,7 @@ class Laws:
         sent, policy = watched.unknown, self.mix.policy
         if sent is None or sent.attempt.first_sent_at is None or NO_WAY & set(self.mix.every):
             return False
-        grace_ended = sent.attempt.first_sent_at - EPOCH + policy.grace - policy.answer_within
+        grace_ended = sent.attempt.first_sent_at - EPOCH + policy.grace - policy.timeout
         process = sent.process
         in_time = sent.heard_at + LONG_ENOUGH < grace_ended
         ran = process.running and process.stopped_for == sent.stopped_for
@@ -404,7 +407,7 @@ class Laws:
         presentation.over = True
         self.sessions[presentation.key].in_flight -= 1
 
-    def answered(self, presentation: Presentation, answer: TokenAnswer) -> None:
+    def answered(self, presentation: Presentation, answer: TokenResult) -> None:
         """The answer is in the hands of the replica."""
         watched = self.sessions[presentation.key]
         if isinstance(answer, Granted) and answer.tokens.refresh_token:
@@ -462,10 +465,10 @@ class Laws:
 
     def gone(self, process: Process, why: str) -> None:
         """A process ended; what it held in its hands is lost with it."""
-        for flight in self._flights:
+        for flight in self._refresh_tasks:
             if flight.process is process and (not flight.task.done() or flight.task.cancelled()):
                 self.excuse(flight.key, why)
-        self._flights = [flight for flight in self._flights if not flight.task.done()]
+        self._refresh_tasks = [flight for flight in self._refresh_tasks if not flight.task.done()]
         for name, key in list(self._deleting):
             if name == process.name:
                 if why == "a crash":  # a drain waits for what is under way

@@ -88,8 +88,8 @@ class Mix:
         policy = self.policy
         return (
             f"{self.behaviour}; {self.replicas} replicas, {self.sessions} sessions, access tokens of "
-            f"{self.provider.access_token_lifetime} s, grace {policy.grace:g}, early {policy.early:g}, "
-            f"late {policy.late}, idle {policy.idle_limit:g}, concurrency {self.concurrency}; "
+            f"{self.provider.access_token_lifetime} s, grace {policy.grace:g}, early {policy.before_expiry:g}, "
+            f"late {policy.after_grace}, idle {policy.idle_limit:g}, concurrency {self.concurrency}; "
             + (", ".join(faults) or "no faults")
         )
 
@@ -102,9 +102,9 @@ def draw(seed: int, random: Random, behaviour: str = "", **fixed: Any) -> Mix:
     given: dict[str, object] = {"grace": 30, "access_token_lifetime": lifetime, **ROTATING[behaviour]}
     provider = RotationPolicy(**given)  # type: ignore[arg-type]
     policy = RefreshPolicy(
-        early=random.choice([60.0, 60.0, 20.0, 5.0]),
+        before_expiry=random.choice([60.0, 60.0, 20.0, 5.0]),
         grace=provider.grace,
-        late=random.random() < 0.9,
+        after_grace=random.random() < 0.9,
         idle_limit=random.choice([3600.0, 3600.0, 3600.0, 120.0]),
     )
     share = random.choice([0.0, 0.1, 0.1, 0.25, 0.5])
@@ -125,4 +125,6 @@ def draw(seed: int, random: Random, behaviour: str = "", **fixed: Any) -> Mix:
         each=each,
         every=every,
     )
-    return replace(mix, policy=replace(mix.policy, late=fixed.pop("late", mix.policy.late)), **fixed)
+    return replace(
+        mix, policy=replace(mix.policy, after_grace=fixed.pop("after_grace", mix.policy.after_grace)), **fixed
+    )

@@ -1,7 +1,7 @@
 """An OpenIDProvider (bff/oidc/provider.py) over the simulator's token families and a network that fails.
 
 What the provider does to a token happens outside the process that asked: it goes on when that process is stopped or
-killed. Answers are judged by the real `judge_token_answer`, ID tokens are signed with a real key.
+killed. Answers are judged by the real `parse_token_response`, ID tokens are signed with a real key.
 """
 
 import asyncio
@@ -20,11 +20,11 @@ from bff.oidc.metadata import ProviderMetadata
 from bff.oidc.token import (
     NoAnswer,
     NotRevoked,
-    RevocationAnswer,
+    RevocationResult,
     Revoked,
-    TokenAnswer,
+    TokenResult,
     TokenTypeHint,
-    judge_token_answer,
+    parse_token_response,
 )
 from demo.simulator.grants import Issued, Refusal, Refused, RotationPolicy
 from demo.simulator.token_families import TokenFamilies
@@ -94,22 +94,22 @@ class SimulatedProvider:
         self,
         refresh_token: str,
         *,
-        answer_within: float,
+        timeout: float,
         may_send: Callable[[], bool] = lambda: True,
         dpop_key: str | None = None,
-    ) -> TokenAnswer:
-        deadline = self._loop.time() + answer_within
+    ) -> TokenResult:
+        deadline = self._loop.time() + timeout
         presentation = self._laws.about_to_send(refresh_token, self._process)
         plan = self._weather.token_request()
         if plan.connect:
-            await self._wait(min(plan.connect, answer_within))
-        if plan.refused or plan.connect >= answer_within or self._loop.time() >= deadline:
+            await self._wait(min(plan.connect, timeout))
+        if plan.refused or plan.connect >= timeout or self._loop.time() >= deadline:
             self._laws.not_connected(presentation)
             return NoAnswer(False, "not connected")
         if not may_send():
             return NoAnswer(False, "may not be sent any more")
         self._laws.sent(presentation)
-        future: asyncio.Future[TokenAnswer] = self._loop.create_future()
+        future: asyncio.Future[TokenResult] = self._loop.create_future()
         self._outside(presentation, plan, deadline, future)
         try:
             answer = await future
@@ -119,7 +119,7 @@ class SimulatedProvider:
         self._laws.answered(presentation, answer)
         return answer
 
-    async def revoke(self, token: str, token_type_hint: TokenTypeHint, *, within: float) -> RevocationAnswer:
+    async def revoke(self, token: str, token_type_hint: TokenTypeHint, *, within: float) -> RevocationResult:
         delay, done = self._weather.other_request("revoke_fails")
         with self._laws.revoking(token, self._process):
             await self._wait(0.01)  # connecting
@@ -148,7 +148,7 @@ class SimulatedProvider:
 
     async def exchange_code(
         self, code: str, *, redirect_uri: str, code_verifier: str, dpop_key: str | None = None
-    ) -> TokenAnswer:
+    ) -> TokenResult:
         raise NotImplementedError("nobody signs in through the front here")
 
     async def userinfo(self, access_token: str, *, dpop_key: str | None = None) -> Mapping[str, Any]:
@@ -160,11 +160,11 @@ class SimulatedProvider:
         await future
 
     def _outside(
-        self, presentation: Presentation, plan: TokenPlan, deadline: float, future: "asyncio.Future[TokenAnswer]"
+        self, presentation: Presentation, plan: TokenPlan, deadline: float, future: "asyncio.Future[TokenResult]"
     ) -> None:
         """The way there, what happens there, and the way back; the deadline is kept by the socket, not by the task."""
 
-        def over(answer: TokenAnswer) -> None:
+        def over(answer: TokenResult) -> None:
             if not presentation.over:
                 self._laws.over(presentation)
             if not future.done():
@@ -184,26 +184,26 @@ class SimulatedProvider:
         gives_up = min(left, (plan.arrive or 0) + plan.back) if plan.instead == "answer_lost" else left
         self._loop.outside(gives_up, lambda: over(NoAnswer(True, why)))
 
-    def _treated(self, presentation: Presentation, instead: str) -> TokenAnswer | None:
+    def _treated(self, presentation: Presentation, instead: str) -> TokenResult | None:
         """None: the answer never comes."""
         now = self._endpoint.now()
         if instead == "error_before":
-            return judge_token_answer(503, {"retry-after": "7"} if int(now) % 2 else {}, b"busy", now)
+            return parse_token_response(503, {"retry-after": "7"} if int(now) % 2 else {}, b"busy", now)
         if instead == "throttled":
             after = {} if int(now) % 3 == 0 else {"retry-after": str(int(now) % 15 + 1)}
-            return judge_token_answer(429, after, _error("invalid_grant"), now)
+            return parse_token_response(429, after, _error("invalid_grant"), now)
         if instead == "invalid_client":
-            return judge_token_answer(401, {}, _error("invalid_client"), now)
+            return parse_token_response(401, {}, _error("invalid_client"), now)
         status, body = self._endpoint.refresh(presentation)
         if instead == "answer_lost":
             return None
         if instead == "error_after":
             self._laws.lost(presentation)
-            return judge_token_answer(502, {}, b"bad gateway", now)
+            return parse_token_response(502, {}, b"bad gateway", now)
         if instead == "broken_body":
             self._laws.lost(presentation)
-            return judge_token_answer(status, {}, body[: len(body) // 2], now)
-        return judge_token_answer(status, {}, body, now)
+            return parse_token_response(status, {}, body[: len(body) // 2], now)
+        return parse_token_response(status, {}, body, now)
 
 
 def _error(code: str) -> bytes:

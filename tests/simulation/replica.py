@@ -8,7 +8,7 @@ from random import Random
 from typing import Any
 
 from bff.flows.background import BackgroundTasks
-from bff.flows.id_tokens import IdTokenRules, IdTokens
+from bff.flows.id_tokens import IdTokenRules, IdTokenValidator
 from bff.flows.logout.end_session import EndSession
 from bff.flows.logout.revocations import Revocations
 from bff.flows.refresh.attempt import RefreshAttempts
@@ -57,7 +57,7 @@ class Replica:
         attempts = RefreshAttempts(
             store,
             provider,
-            IdTokens(provider, rules),
+            IdTokenValidator(provider, rules),
             self.end_session,
             mix.policy,
             monotonic=monotonic,
@@ -72,7 +72,7 @@ class Replica:
             concurrency=mix.concurrency,
             monotonic=monotonic,
         )
-        self._standing = [self.run(self.flow.renew_ahead()), self.run(self.revocations.run())]
+        self._standing = [self.run(self.flow.run_early_refreshes()), self.run(self.revocations.run())]
 
     def run(self, work: Coroutine[Any, Any, Any]) -> "asyncio.Task[Any]":
         """Starts a task that belongs to this process, as the server does for each request."""
@@ -90,7 +90,7 @@ class Replica:
         async def stop() -> None:
             for task in self._standing:
                 task.cancel()
-            self._laws.counts["tasks cut off by a drain"] += await self.tasks.drain(self._mix.policy.answer_within + 2)
+            self._laws.counts["tasks cut off by a drain"] += await self.tasks.drain(self._mix.policy.timeout + 2)
             self.process.kill(self._loop.time())
 
         self.run(stop())

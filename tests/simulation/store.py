@@ -15,14 +15,14 @@ from bff.errors import StoreUnavailable
 from bff.session.keyring import KeyRing
 from bff.session.revocation import Revocation, RevocationQueue
 from bff.session.session import EndReason, Session, SessionKey
-from bff.session.store import IndexName, Reading, Replaced
+from bff.session.store import IndexName, Replaced, StoredSession
 from bff.storage import codec
 from bff.storage.decoded_records import DecodedRecords
 from tests.simulation.database import Database
 from tests.simulation.loop import Process
 from tests.simulation.weather import Weather
 
-OPERATION_WITHIN = 2.0  # seconds, as bff/storage/redis/client.py
+OPERATION_TIMEOUT = 2.0  # seconds, as bff/storage/redis/client.py
 
 T = TypeVar("T")
 
@@ -41,12 +41,12 @@ class SimulatedStore:
         encoded = codec.encode(self._ring, session)
         await self._ask(lambda: self._database.create(session, encoded.write_id, encoded.record), write=True)
 
-    async def get(self, key: SessionKey) -> Reading:
+    async def get(self, key: SessionKey) -> StoredSession:
         self._laws.read(key, self._process)
         now, row = await self._ask(lambda: self._database.get(key), write=False)
         if row is None:
             self._decoded.forget(key)
-            return Reading(now, None)
+            return StoredSession(now, None)
         reading = self._decoded.read(key, row.version, row.record, now, row.last_seen_at)
         if reading.session is None:
             self._laws.broken("codec", f"{self._process.name} cannot read a record", key)
@@ -80,22 +80,22 @@ class SimulatedStore:
         self._laws.deleting(self._process, key, under_way=False)
         return None if taken is None else codec.decode(self._ring, key, *taken)
 
-    async def leave_end(self, name: str, reason: EndReason) -> None:
+    async def put_end_reason(self, name: str, reason: EndReason) -> None:
         await self._ask(lambda: self._database.ends.__setitem__(name, reason), write=True)
 
-    async def take_end(self, name: str) -> EndReason | None:
+    async def take_end_reason(self, name: str) -> EndReason | None:
         return await self._ask(lambda: self._database.ends.pop(name, None), write=True)
 
-    async def peek_end(self, name: str) -> EndReason | None:
+    async def get_end_reason(self, name: str) -> EndReason | None:
         return await self._ask(lambda: self._database.ends.get(name), write=False)
 
-    def all(self) -> AsyncIterator[Reading]:
+    def all(self) -> AsyncIterator[StoredSession]:
         raise NotImplementedError("no flow of this simulation lists sessions")
 
-    async def mark(self, name: str, at: float, until: float) -> None:
+    async def put_marker(self, name: str, at: float, until: float) -> None:
         raise NotImplementedError("no flow of this simulation leaves tombstones")
 
-    async def marked(self, name: str) -> float | None:
+    async def get_marker(self, name: str) -> float | None:
         raise NotImplementedError("no flow of this simulation reads tombstones")
 
     async def find(self, index: IndexName, value: str) -> Sequence[Session]:

@@ -16,7 +16,7 @@ from bff.flows.background import BackgroundTasks
 from bff.flows.logout.end_session import EndSession
 from bff.flows.refresh.attempt import RefreshAttempts
 from bff.flows.refresh.single_flight import RefreshTokenFlow
-from bff.flows.refresh.wait_for_peer import RecordWatch
+from bff.flows.refresh.wait_for_peer import RecordWatcher
 from bff.oidc import token
 from bff.session import rotation, timing
 from tests.simulation.world import World
@@ -37,7 +37,7 @@ def mutant(name: str, *edits: tuple[Any, str, str, str], **world: Any) -> Mutant
 
 DONE = "return result if (await self._store.replace(written, session.version)).done else None"
 REPLACE = "await self._store.replace(written, session.version)"
-NOT_OURS = "case NotOurs():\n            return"
+NOT_OURS = "case Superseded():\n            return"
 ENDED = "await self._end_session.end(key, reason, expected_version=session.version)"
 FAILOVERS = {"each": {}, "every": {"failover": 45.0}, "sessions": 10, "replicas": 3, "mean_pause": 60.0}
 MUTANTS = [
@@ -60,13 +60,13 @@ MUTANTS = [
         (
             RefreshAttempts,
             "_reserve",
-            "replaced = await self._store.replace(decision.reserved, reading.session.version)",
-            "replaced = type('Replaced', (), {'done': True, 'now': reading.now})",
+            "replaced = await self._store.replace(decision.reserved, stored.session.version)",
+            "replaced = type('Replaced', (), {'done': True, 'now': stored.now})",
         ),
     ),
     mutant(
         "a token that arrives for a deleted session is dropped",
-        (RefreshAttempts, "_write", "self._revoke(answer)\n        return NotOurs()", "return NotOurs()"),
+        (RefreshAttempts, "_write", "self._revoke(answer)\n        return Superseded()", "return Superseded()"),
     ),
     mutant(
         "what a second holder was given is revoked",
@@ -74,8 +74,18 @@ MUTANTS = [
     ),
     mutant(
         "a finished flight is joined again, and its error told again",
-        (RefreshTokenFlow, "_join", "flight is not None and not flight.done()", "flight is not None"),
-        (RefreshTokenFlow, "_fly", "if self._flights.get(key) is asyncio.current_task():", "if False:"),
+        (
+            RefreshTokenFlow,
+            "_join_or_start",
+            "refresh_task is not None and not refresh_task.done()",
+            "refresh_task is not None",
+        ),
+        (
+            RefreshTokenFlow,
+            "_refresh_until_settled",
+            "if self._refresh_tasks.get(key) is asyncio.current_task():",
+            "if False:",
+        ),
     ),
     mutant(
         "Retry-After and the back-off are not waited for",
@@ -87,7 +97,7 @@ MUTANTS = [
             RefreshTokenFlow,
             "_wait",
             "done, _ = await asyncio.wait(either, timeout=left, return_when=asyncio.FIRST_COMPLETED)",
-            "done = [flight]\n    await asyncio.wait_for(flight, left)",
+            "done = [refresh_task]\n    await asyncio.wait_for(refresh_task, left)",
         ),
     ),
     mutant(
@@ -107,7 +117,7 @@ MUTANTS = [
     mutant(
         "a resend ignores the grace",
         (timing, "inside_grace", "return now + RESEND_MARGIN < attempt.first_sent_at + policy.grace", "return True"),
-        (timing, "may_send", "if attempt.late or attempt.restore_first_sent_at is None:", "if True:"),
+        (timing, "may_send", "if attempt.after_grace or attempt.previous_first_sent_at is None:", "if True:"),
         behaviour="grace 5",
         each={"answer_lost": 0.3, "error_after": 0.3, "store_slow": 0.2},
         sessions=6,
@@ -131,7 +141,12 @@ MUTANTS = [
     ),
     mutant(
         "an answer settles whatever attempt the record holds",
-        (rotation, "settle", "if attempt is None or attempt.attempt_id != ours.attempt_id:", "if attempt is None:"),
+        (
+            rotation,
+            "apply_token_response",
+            "if attempt is None or attempt.attempt_id != ours.attempt_id:",
+            "if attempt is None:",
+        ),
         behaviour="sibling",
         each={"answer_lost": 0.3},
         every={"pause": 6.0},
@@ -141,7 +156,12 @@ MUTANTS = [
     ),
     mutant(
         "what a second holder was given is not kept",
-        (rotation, "_settle_not_ours", "ours = Alternate(", "return NotOurs()\n    ours = Alternate("),
+        (
+            rotation,
+            "_apply_superseded",
+            "ours = ConcurrentSuccessor(",
+            "return Superseded()\n    ours = ConcurrentSuccessor(",
+        ),
         behaviour="same successor",
         each={"answer_lost": 0.7},
         every={"pause": 6.0},
@@ -153,8 +173,8 @@ MUTANTS = [
         "a granted token is kept no longer than any other outcome",
         (
             RefreshAttempts,
-            "_record",
-            "(KEEP_GRANTED if isinstance(answer, Granted) else self._policy.lease)",
+            "_store_outcome",
+            "(KEEP_GRANTED_FOR if isinstance(answer, Granted) else self._policy.lease)",
             "self._policy.lease",
         ),
         behaviour="grace 5",
@@ -165,16 +185,21 @@ MUTANTS = [
     ),
     mutant(
         "a throttled invalid_grant ends the session",
-        (token, "judge_token_answer", "if status == 429:", "if False:"),
-        (rotation, "settle", 'Denied(400, "invalid_grant"):', 'Denied(_, "invalid_grant"):'),
+        (token, "parse_token_response", "if status == 429:", "if False:"),
+        (rotation, "apply_token_response", 'Denied(400, "invalid_grant"):', 'Denied(_, "invalid_grant"):'),
     ),
     mutant(
         "an expired access token is handed out while its renewal is under way",
-        (RefreshTokenFlow, "session_for", "if usable and", "if"),
+        (RefreshTokenFlow, "session_with_fresh_token", "if usable and", "if"),
     ),
     mutant(
         "a stale reply is believed",
-        (RefreshTokenFlow, "session_for", "if now < session.tokens.usable_until <= now + age:", "if False:"),
+        (
+            RefreshTokenFlow,
+            "session_with_fresh_token",
+            "if now < session.tokens.usable_until <= now + age:",
+            "if False:",
+        ),
         every={"pause": 4.0},
         sessions=12,
         replicas=3,
@@ -184,12 +209,12 @@ MUTANTS = [
         "sign-in is asked for although the session was saved meanwhile",
         (
             RefreshTokenFlow,
-            "session_for",
+            "session_with_fresh_token",
             "if await self._end_session.end(key, reason, expected_version=session.version) is not None:",
             "if [await self._end_session.end(key, reason, expected_version=session.version)]:",
         ),
         behaviour="grace 0",
-        late=False,
+        after_grace=False,
         each={"slow": 0.3},
         every={"pause": 4.0},
         sessions=12,
@@ -219,7 +244,7 @@ MUTANTS = [
     ),
     mutant(
         "waiters poll the store without a pause",
-        (RecordWatch, "_poll", "asyncio.sleep(POLL_EVERY)", "asyncio.sleep(0)"),
+        (RecordWatcher, "_poll", "asyncio.sleep(POLL_INTERVAL)", "asyncio.sleep(0)"),
     ),
     mutant(
         "results are remembered for whoever asks",
@@ -227,7 +252,7 @@ MUTANTS = [
     ),
     mutant(
         "a lost answer is left alone when the next reservation cannot be written",
-        (RefreshTokenFlow, "_fly", "if self._monotonic() >= grace_ends:", "if True:"),
+        (RefreshTokenFlow, "_refresh_until_settled", "if self._monotonic() >= grace_ends:", "if True:"),
         behaviour="same successor",
         each={"error_after": 0.4, "store_write_fails": 0.3},
         every={},
@@ -236,7 +261,7 @@ MUTANTS = [
     ),
     mutant(
         "what a failover lost waits for the session's next request",
-        (RefreshTokenFlow, "_fly", "self._confirm_soon(key)", "pass"),
+        (RefreshTokenFlow, "_refresh_until_settled", "self._confirm_soon(key)", "pass"),
         **FAILOVERS,
     ),
     mutant(
@@ -246,7 +271,12 @@ MUTANTS = [
     ),
     mutant(
         "a token is written to the log",
-        (RefreshAttempts, "_tell", '"rotation": reserved.rotation,', '"rotation": reserved.tokens.access_token,'),
+        (
+            RefreshAttempts,
+            "_record_outcome",
+            '"rotation": reserved.rotation,',
+            '"rotation": reserved.tokens.access_token,',
+        ),
     ),
 ]
 

@@ -23,7 +23,7 @@ from tests.simulation.replica import Replica
 from tests.simulation.trace import Trace
 from tests.simulation.weather import Weather
 
-SETTLES_WITHIN = 75.0  # seconds after the last fault: a lease, the longest back-off, the longest Retry-After
+SETTLES_TIMEOUT = 75.0  # seconds after the last fault: a lease, the longest back-off, the longest Retry-After
 CALM = 70.0  # seconds of law 10, longer than most access tokens live
 
 
@@ -82,7 +82,7 @@ class World:
         life = self.mix.provider.access_token_lifetime
         compact = id_token(sub) if issued.id_token else None
         response = TokenResponse(issued.access_token, life, issued.refresh_token, compact)
-        tokens = new_tokens(response, key, now, now, self.mix.policy.early)
+        tokens = new_tokens(response, key, now, now, self.mix.policy.before_expiry)
         assert tokens is not None
         session = Session(
             key=key,
@@ -127,7 +127,7 @@ class World:
         for replica in self.replicas:
             replica.process.resume(self.loop)
         self.trace.add(self.loop.time(), "world", "all faults are over")
-        await asyncio.sleep(SETTLES_WITHIN)
+        await asyncio.sleep(SETTLES_TIMEOUT)
         self.laws.calm_since = self.loop.time()
         self.trace.add(self.loop.time(), "world", "from here on nobody may be turned away")
         await asyncio.sleep(CALM)
@@ -378,19 +378,19 @@ class Person:
         replica = world.replica()
         if replica is None:
             return
-        refused = None
+        rejected_token = None
         if self._access_token and random.random() < 0.03:
-            refused = token_fingerprint(self._access_token)
-        task = replica.run(self._request(replica, self.key, refused, passive=random.random() < 0.1))
+            rejected_token = token_fingerprint(self._access_token)
+        task = replica.run(self._request(replica, self.key, rejected_token, passive=random.random() < 0.1))
         self._requests.append((task, replica))
         if random.random() < 0.05:
             world.loop.outside(random.choice([0.0005, 0.01, 0.1, 3.0]), lambda: self._hangs_up(task))
 
-    async def _request(self, replica: Replica, key: SessionKey, refused: str | None, *, passive: bool) -> None:
+    async def _request(self, replica: Replica, key: SessionKey, rejected_token: str | None, *, passive: bool) -> None:
         laws, loop = self._world.laws, self._world.loop
         asked_at, stopped_for = loop.time(), replica.process.stopped_for
         try:
-            session = await replica.flow.session_for(key, refused=refused, passive=passive)
+            session = await replica.flow.session_with_fresh_token(key, rejected_token=rejected_token, passive=passive)
         except SignInRequired:
             laws.sign_in_required(key)
         except (ProviderUnavailable, StoreUnavailable) as error:

@@ -55,7 +55,9 @@ class SessionStoreContract:
 
     async def test_a_session_with_nothing_optional_is_read_back(self, store_factory: StoreFactory) -> None:
         store = store_factory()
-        bare = a_session(await store.now(), attempt=None, alternate=None, refused=None, sid=None, browser=None)
+        bare = a_session(
+            await store.now(), attempt=None, concurrent_successor=None, rejected_token=None, sid=None, browser=None
+        )
         bare = replace(bare, user=User("00u"), tokens=Tokens("at", 1, 2, 3), auth_time=None, acr=None)
         await store.create(bare)
         assert (await store.get(bare.key)).session == bare
@@ -86,10 +88,10 @@ class SessionStoreContract:
         store = store_factory()
         until = await store.now() + 60
         for strange in (*STRANGE_KEYS, "\ud800"):
-            await store.leave_end(strange, EndReason.IDLE)
+            await store.put_end_reason(strange, EndReason.IDLE)
             assert await store.claim_once(strange, until)
         for strange in (*STRANGE_KEYS, "\ud800"):
-            assert await store.take_end(strange) is EndReason.IDLE
+            assert await store.take_end_reason(strange) is EndReason.IDLE
             assert not await store.claim_once(strange, until)
             assert list(await store.find("email", strange)) == []
 
@@ -98,7 +100,7 @@ class SessionStoreContract:
         key = new_session_id().key
         assert (await store.get(key)).session is None
         assert await store.delete(key, EndReason.OPERATOR) is None
-        assert await store.take_end(key) is None
+        assert await store.take_end_reason(key) is None
 
     async def test_replace_writes_exactly_when_the_version_is_the_expected_one(
         self, store_factory: StoreFactory
@@ -149,8 +151,8 @@ class SessionStoreContract:
         await here.create(session)
         assert await here.delete(session.key, EndReason.BACK_CHANNEL) == session
         assert await there.delete(session.key, EndReason.OPERATOR) is None
-        assert await there.take_end(session.key) is EndReason.BACK_CHANNEL
-        assert await here.take_end(session.key) is None
+        assert await there.take_end_reason(session.key) is EndReason.BACK_CHANNEL
+        assert await here.take_end_reason(session.key) is None
 
     @case("ST-004")
     async def test_delete_of_a_version_that_moved_deletes_nothing(
@@ -163,7 +165,7 @@ class SessionStoreContract:
         await store.replace(moved, 1)
         assert await store.delete(session.key, EndReason.REFRESH_TOKEN_INVALID, expected_version=1) is None
         assert (await store.get(session.key)).session == moved
-        assert await store.take_end(session.key) is None
+        assert await store.take_end_reason(session.key) is None
         assert await store.delete(session.key, EndReason.REFRESH_TOKEN_INVALID, expected_version=2) == moved
 
     async def test_one_of_many_deletes_gets_the_session(self, store_factory: StoreFactory) -> None:
@@ -176,9 +178,9 @@ class SessionStoreContract:
     async def test_an_end_marker_is_taken_once(self, store_factory: StoreFactory) -> None:
         stores = store_factory(), store_factory()
         name = f"browser {uuid4()}"
-        await stores[0].leave_end(name, EndReason.IDLE)
-        await stores[0].leave_end(name, EndReason.UNIVERSAL_LOGOUT)
-        answers = await asyncio.gather(*(stores[n % 2].take_end(name) for n in range(20)))
+        await stores[0].put_end_reason(name, EndReason.IDLE)
+        await stores[0].put_end_reason(name, EndReason.UNIVERSAL_LOGOUT)
+        answers = await asyncio.gather(*(stores[n % 2].take_end_reason(name) for n in range(20)))
         assert [answer for answer in answers if answer is not None] == [EndReason.UNIVERSAL_LOGOUT]
 
     async def test_last_seen_moves_forward_only_and_makes_no_version(self, store_factory: StoreFactory) -> None:
@@ -328,9 +330,9 @@ class SessionStoreContract:
         session = a_session(await store.now(), extra={"later": "canary"})
         await store.create(session)
         await store.replace(next_version(session, sid="canary-sid"), 1)
-        await store.leave_end("canary-browser", EndReason.IDLE)
+        await store.put_end_reason("canary-browser", EndReason.IDLE)
         await store.claim_once("canary@example.com", await store.now() + 60)
-        await store.mark("email canary@example.com", await store.now(), await store.now() + 60)
+        await store.put_marker("email canary@example.com", await store.now(), await store.now() + 60)
         assert await store.revocations.add(a_revocation(await store.now() + 60, 1))
         await store.leave_value("canary-value", b"canary-value", await store.now() + 60)
         content = await dump()
@@ -340,29 +342,31 @@ class SessionStoreContract:
     async def test_a_tombstone_is_read_by_every_replica_and_not_consumed(self, store_factory: StoreFactory) -> None:
         here, there = store_factory(), store_factory()
         name, now = f"sub canary {uuid4()}", await here.now()
-        assert await here.marked(name) is None
-        await here.mark(name, now - 5, now + 60)
+        assert await here.get_marker(name) is None
+        await here.put_marker(name, now - 5, now + 60)
         for store in (here, there, here):
-            assert await store.marked(name) == pytest.approx(now - 5, abs=0.001)
-        assert await there.marked(f"{name} another") is None
+            assert await store.get_marker(name) == pytest.approx(now - 5, abs=0.001)
+        assert await there.get_marker(f"{name} another") is None
 
     async def test_the_latest_of_several_tombstones_stays_and_for_the_longest_time(
         self, store_factory: StoreFactory
     ) -> None:
         here, there = store_factory(), store_factory()
         name, now = f"sub {uuid4()}", await here.now()
-        await asyncio.gather(*(store.mark(name, now + at, now + 60) for at in range(10) for store in (here, there)))
-        await here.mark(name, now - 100, now + 0.001)
-        assert await there.marked(name) == pytest.approx(now + 9, abs=0.001)
+        await asyncio.gather(
+            *(store.put_marker(name, now + at, now + 60) for at in range(10) for store in (here, there))
+        )
+        await here.put_marker(name, now - 100, now + 0.001)
+        assert await there.get_marker(name) == pytest.approx(now + 9, abs=0.001)
 
     async def test_a_tombstone_is_forgotten_after_its_time(self, store_factory: StoreFactory) -> None:
         store = store_factory()
         name, now = f"sub {uuid4()}", await store.now()
-        await store.mark(name, now - 10, now - 1)
-        assert await store.marked(name) is None
+        await store.put_marker(name, now - 10, now - 1)
+        assert await store.get_marker(name) is None
         await store.purge_expired()
-        await store.mark(name, now - 20, now + 60)
-        assert await store.marked(name) == pytest.approx(now - 20, abs=0.001)
+        await store.put_marker(name, now - 20, now + 60)
+        assert await store.get_marker(name) == pytest.approx(now - 20, abs=0.001)
 
     async def test_a_tombstone_is_seen_while_keys_are_rolled(self, store_factory: StoreFactory) -> None:
         old, new = new_key(), new_key()
@@ -371,19 +375,19 @@ class SessionStoreContract:
         )
         now = await before.now()
         for number, (left, right) in enumerate([(before, during), (during, after), (after, last), (during, last)]):
-            await left.mark(f"sub {number}", now, now + 60)
-            assert await right.marked(f"sub {number}") is not None
+            await left.put_marker(f"sub {number}", now, now + 60)
+            assert await right.get_marker(f"sub {number}") is not None
 
     async def test_an_end_marker_may_be_read_before_it_is_taken(self, store_factory: StoreFactory) -> None:
         here, there = store_factory(), store_factory()
         session = a_session(await here.now())
         await here.create(session)
-        assert await there.peek_end(session.key) is None
+        assert await there.get_end_reason(session.key) is None
         await here.delete(session.key, EndReason.UNIVERSAL_LOGOUT)
         for store in (here, there, here):
-            assert await store.peek_end(session.key) is EndReason.UNIVERSAL_LOGOUT
-        assert await there.take_end(session.key) is EndReason.UNIVERSAL_LOGOUT
-        assert await here.peek_end(session.key) is None
+            assert await store.get_end_reason(session.key) is EndReason.UNIVERSAL_LOGOUT
+        assert await there.take_end_reason(session.key) is EndReason.UNIVERSAL_LOGOUT
+        assert await here.get_end_reason(session.key) is None
 
     async def test_all_records_are_listed_those_of_a_removed_key_too(self, store_factory: StoreFactory) -> None:
         old, new = new_key(), new_key()
@@ -393,8 +397,8 @@ class SessionStoreContract:
         await asyncio.gather(*(stores[0].create(session) for session in under_old))
         under_new = a_session(now)
         await stores[1].create(under_new)
-        await stores[1].leave_end("browser", EndReason.IDLE)
-        await stores[1].mark("sub", now, now + 60)
+        await stores[1].put_end_reason("browser", EndReason.IDLE)
+        await stores[1].put_marker("sub", now, now + 60)
         readings = [reading async for reading in stores[1].all()]
         listed = {reading.session.key: reading for reading in readings if reading.session}
         assert listed.keys() == {session.key for session in (*under_old, under_new)}

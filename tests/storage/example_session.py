@@ -12,7 +12,7 @@ import pytest
 
 from bff.errors import StoreUnavailable
 from bff.session.keyring import new_session_id
-from bff.session.session import Alternate, RefreshAttempt, Session, Tokens, User
+from bff.session.session import ConcurrentSuccessor, RefreshAttempt, Session, Tokens, User
 
 CASES: Final = json.loads((Path(__file__).parents[1] / "attack_cases" / "store.json").read_text())["cases"]
 
@@ -39,8 +39,8 @@ def a_session(now: float = 0.0, **changes: Any) -> Session:
         signed_in_at=now,
         ends_at=now + 43_200.0,
         attempt=RefreshAttempt(f"attempt-{tag}", 1, now, now + 10.0, denied_at=now),
-        alternate=Alternate(f"alternate-canary-{tag}", rotation=1, tries=2),
-        refused="0123456789abcdef",
+        concurrent_successor=ConcurrentSuccessor(f"alternate-canary-{tag}", rotation=1, tries=2),
+        rejected_token="0123456789abcdef",
         sid=f"sid-canary-{tag}",
         browser=f"browser-canary-{tag}",
         auth_time=now,

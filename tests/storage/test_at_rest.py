@@ -27,7 +27,7 @@ def canaries(session: Session) -> set[bytes]:
     values = [tokens.access_token, tokens.refresh_token, tokens.id_token, user.sub, user.email, session.sid]
     values += [session.browser, session.client, session.address, session.acr, session.issuer, session.client_id]
     values += [str(claim) for claim in user.claims.values()]
-    values += [session.alternate.refresh_token if session.alternate else None]
+    values += [session.concurrent_successor.refresh_token if session.concurrent_successor else None]
     plain = {value.encode() for value in values if value}
     spelled = {form for value in plain for form in (value, value.lower(), value.decode().encode("utf-16-le"))}
     # A value inside of base64 shows with one of three faces, by the offset it lies at.
@@ -47,11 +47,11 @@ async def a_life(store: SessionStore) -> list[Session]:
         lived += [session, renewed]
         assert session.user.email is not None
         for kind, value in (("sub", session.user.sub), ("email", session.user.email), ("sid", session.sid)):
-            await store.mark(f"ended {kind} {value}", now, now + 600)
+            await store.put_marker(f"ended {kind} {value}", now, now + 600)
         await store.claim_once(f"login:{session.sid}", now + 600)
         if number % 2:
             await store.delete(session.key, EndReason.BACK_CHANNEL)
-            await store.leave_end(str(session.browser), EndReason.BACK_CHANNEL)
+            await store.put_end_reason(str(session.browser), EndReason.BACK_CHANNEL)
     return lived
 
 
@@ -119,7 +119,7 @@ async def test_another_ring_opens_none_of_it(tmp_path: Path) -> None:
     assert {reading.session for reading in readings} == {None}
     for session in lived:
         assert list(await thief.find("sub", session.user.sub)) == []
-        assert await thief.marked(f"ended sub {session.user.sub}") is None
+        assert await thief.get_marker(f"ended sub {session.user.sub}") is None
     await thief.close()
 
 

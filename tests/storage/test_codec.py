@@ -51,9 +51,9 @@ def test_an_older_replica_carries_a_newer_ones_fields_through_its_own_write(ring
 
 
 def test_a_record_of_an_older_version_lacks_what_is_optional(ring: KeyRing) -> None:
-    session = a_session(acr=None, alternate=None)
+    session = a_session(acr=None, concurrent_successor=None)
     content = plaintext_of(ring, session)
-    del content["acr"], content["alternate"], content["tokens"]["scope"]
+    del content["acr"], content["concurrent_successor"], content["tokens"]["scope"]
     read = codec.decode(ring, session.key, 1, sealed(ring, session, content))
     assert read == replace(session, tokens=replace(session.tokens, scope=""))
 

@@ -6,7 +6,7 @@ import pytest
 
 from bff.session.keyring import KeyRing, new_key
 from bff.session.session import Session
-from bff.session.store import Reading
+from bff.session.store import StoredSession
 from bff.storage import codec
 from bff.storage.decoded_records import DecodedRecords
 from tests.storage.example_session import a_session, next_version
@@ -18,7 +18,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
     records: list[bytes] = []
     real = codec.read
 
-    def read(ring: KeyRing, key: str, version: int, record: bytes, now: float, last_seen_at: float) -> Reading:
+    def read(ring: KeyRing, key: str, version: int, record: bytes, now: float, last_seen_at: float) -> StoredSession:
         records.append(record)
         return real(ring, key, version, record, now, last_seen_at)  # type: ignore[arg-type]
 
@@ -26,15 +26,17 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
     return records
 
 
-def reading(records: DecodedRecords, session: Session, record: bytes, now: float = 1.0, seen: float = 2.0) -> Reading:
+def reading(
+    records: DecodedRecords, session: Session, record: bytes, now: float = 1.0, seen: float = 2.0
+) -> StoredSession:
     return records.read(session.key, session.version, record, now, seen)
 
 
 def test_the_same_bytes_are_opened_once_and_dated_each_time(ring: KeyRing, opened: list[bytes]) -> None:
     records, session = DecodedRecords(ring), a_session()
     record = codec.encode(ring, session).record
-    assert reading(records, session, record) == Reading(1.0, session, 2.0)
-    assert reading(records, session, bytes(record), 5.0, 6.0) == Reading(5.0, session, 6.0)
+    assert reading(records, session, record) == StoredSession(1.0, session, 2.0)
+    assert reading(records, session, bytes(record), 5.0, 6.0) == StoredSession(5.0, session, 6.0)
     assert len(opened) == 1
 
 
@@ -68,9 +70,9 @@ def test_a_change_of_the_key_ring_is_seen_at_once() -> None:
     ring.replace_keys([new, old])
     assert reading(records, session, record).older_key
     ring.replace_keys([new])
-    assert reading(records, session, record) == Reading(1.0, None, key_removed=True)
+    assert reading(records, session, record) == StoredSession(1.0, None, key_removed=True)
     ring.replace_keys([old])
-    assert reading(records, session, record) == Reading(1.0, session, 2.0)
+    assert reading(records, session, record) == StoredSession(1.0, session, 2.0)
 
 
 def test_what_was_tampered_with_is_refused_after_the_true_one_was_opened(ring: KeyRing) -> None:

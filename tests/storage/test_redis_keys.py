@@ -60,9 +60,9 @@ async def test_every_key_expires(own_server: RedisServer, store: SessionStore) -
     await store.create(ended)
     await store.replace(next_version(session, sid="new"), 1)
     await store.delete(ended.key, EndReason.OPERATOR)
-    await store.leave_end("browser", EndReason.IDLE)
+    await store.put_end_reason("browser", EndReason.IDLE)
     await store.claim_once("jti", await store.now() + 60)
-    await store.mark("sub", await store.now(), await store.now() + 60)
+    await store.put_marker("sub", await store.now(), await store.now() + 60)
     await store.leave_value("value", b"x", await store.now() + 60)
     await store.leave_value("taken", b"x", await store.now() + 60)
     assert await store.take_value("taken") == b"x"
@@ -91,10 +91,10 @@ async def test_a_user_with_the_documented_rights_can_do_everything(
     assert len(await store.find("sid", "new")) == 1
     assert await store.claim_once("jti", await store.now() + 60)
     assert await store.delete(session.key, EndReason.OPERATOR) is not None
-    assert await store.peek_end(session.key) is EndReason.OPERATOR
-    assert await store.take_end(session.key) is EndReason.OPERATOR
-    await store.mark("sub", await store.now(), await store.now() + 60)
-    assert await store.marked("sub") is not None
+    assert await store.get_end_reason(session.key) is EndReason.OPERATOR
+    assert await store.take_end_reason(session.key) is EndReason.OPERATOR
+    await store.put_marker("sub", await store.now(), await store.now() + 60)
+    assert await store.get_marker("sub") is not None
     await store.leave_value("value", b"x", await store.now() + 60)
     assert await store.take_value("value") == b"x"
     assert await store.revocations.add(Revocation("x", "t", "refresh_token", "i", "s", await store.now() + 60))

@@ -17,7 +17,7 @@ from tests.storage.example_session import a_session, eventually, next_version
 
 @pytest.fixture(autouse=True)
 def patience_but_not_with_replicas(patience: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(redis_client, "ACKNOWLEDGED_WITHIN", 500)
+    monkeypatch.setattr(redis_client, "ACKNOWLEDGE_TIMEOUT_MS", 500)
 
 
 async def test_a_write_that_no_replica_has_is_not_relied_on(

@@ -33,7 +33,7 @@ async def test_a_cancelled_exchange_leaves_no_reply_to_the_next(redis_server: Re
         if replies != [name.encode() for name in chosen]:
             wrong.append((chosen, replies))
 
-    async def hang_up() -> None:
+    async def close_connection() -> None:
         # The next caller takes the connection at once, while the reply may still be on its way.
         nonlocal cancelled
         while cancelled < 10_000:
@@ -43,7 +43,7 @@ async def test_a_cancelled_exchange_leaves_no_reply_to_the_next(redis_server: Re
             cancelled += chance.random() < 0.8 and task.cancel()
             await asyncio.gather(task, return_exceptions=True)
 
-    await asyncio.gather(*(hang_up() for _ in range(20)))
+    await asyncio.gather(*(close_connection() for _ in range(20)))
     assert wrong == []
     await pool.aclose()
 
@@ -65,7 +65,7 @@ async def test_a_cancelled_caller_is_never_answered_to_another(
                 found = list(await store.find("sub", session.user.sub))
                 assert [each.user for each in found] == [session.user]
             case 1:
-                assert await store.take_end(f"nobody {chance.random()}") is None
+                assert await store.take_end_reason(f"nobody {chance.random()}") is None
             case 2:
                 await store.touch(session.key, now + chance.random())
             case _:
@@ -117,8 +117,8 @@ async def test_a_write_whose_reply_is_lost_is_done_once_and_answered(
     assert await store.delete(session.key, EndReason.BACK_CHANNEL) == moved
     assert await replica.delete(session.key, EndReason.OPERATOR) is None
     lossy.lose_next_reply_to(b":end")
-    assert await store.take_end(session.key) is EndReason.BACK_CHANNEL
-    assert await replica.take_end(session.key) is None
+    assert await store.take_end_reason(session.key) is EndReason.BACK_CHANNEL
+    assert await replica.take_end_reason(session.key) is None
 
     lossy.lose_next_reply_to(b":by-sid:")
     await store.create(other)

@@ -17,7 +17,7 @@ from bff.errors import ConfigurationError, StoreUnavailable
 from bff.session.keyring import KeyRing
 from bff.session.session import EndReason, SessionKey
 from bff.storage.sqlite.group_commit import GroupCommit
-from bff.storage.sqlite.store import KEPT_AFTER_END, SqliteStore
+from bff.storage.sqlite.store import RETENTION_AFTER_END, SqliteStore
 from bff.telemetry.metrics import REGISTRY
 from tests.storage.example_session import a_session, case, next_version
 
@@ -136,12 +136,12 @@ async def test_what_is_over_is_purged_and_nothing_else(tmp_path: Path) -> None:
     alive = a_session(now, ends_at=now + 20)
     for session in (*over, alive):
         await store.create(session)
-    await store.leave_end("browser", EndReason.IDLE)
+    await store.put_end_reason("browser", EndReason.IDLE)
     assert await store.claim_once("jti", now + 30)
-    now += 10 + KEPT_AFTER_END
+    now += 10 + RETENTION_AFTER_END
     assert await store.purge_expired() == 3
     assert (await store.get(alive.key)).session == alive
-    assert await store.take_end("browser") is None
+    assert await store.take_end_reason("browser") is None
     assert await store.claim_once("jti", now + 30)
     await store.close()
     connection = sqlite3.connect(tmp_path / "bff.db")
@@ -176,7 +176,7 @@ from tests.storage.example_session import a_session
 from bff.storage.sqlite import group_commit as group_commit
 from bff.storage.sqlite.store import SqliteStore
 
-group_commit.ANSWER_WITHIN = 60.0
+group_commit.ANSWER_TIMEOUT = 60.0
 
 async def main() -> None:
     store = SqliteStore(Path(sys.argv[1]), RING)

@@ -34,7 +34,7 @@ NAMES = {
 
 @pytest.fixture
 def received(monkeypatch: pytest.MonkeyPatch) -> Iterator[Collector]:
-    monkeypatch.setattr(otlp, "STOP_WITHIN", 60.0)  # a busy machine may need more than three seconds
+    monkeypatch.setattr(otlp, "STOP_TIMEOUT", 60.0)  # a busy machine may need more than three seconds
     with collector() as running:
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", running.url)
         yield running
@@ -44,11 +44,11 @@ def received(monkeypatch: pytest.MonkeyPatch) -> Iterator[Collector]:
 def recording() -> Iterator[None]:
     """What is recorded inside has arrived when it ends, or the tracer has given it up."""
     tracer = OtlpTracer()
-    tracing.record(tracer)
+    tracing.set_tracer(tracer)
     try:
         yield
     finally:
-        tracing.record(None)
+        tracing.set_tracer(None)
         tracer.stop()
 
 
@@ -188,7 +188,7 @@ def test_without_a_name_it_is_ours(received: Collector) -> None:
 def test_a_collector_that_answers_nobody_does_not_hold_up_the_end(
     received: Collector, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(otlp, "STOP_WITHIN", 0.2)
+    monkeypatch.setattr(otlp, "STOP_TIMEOUT", 0.2)
     received.answers.clear()
     with recording(), tracing.span("work", "internal"):
         pass
@@ -233,14 +233,14 @@ from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from bff.web.dispatch import own_endpoints
+from bff.web.dispatch import build_auth_app
 
 exported, provider = InMemorySpanExporter(), TracerProvider()
 provider.add_span_processor(SimpleSpanProcessor(exported))
 trace.set_tracer_provider(provider)
 
 async def ask():
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(own_endpoints("/")), base_url="http://a") as client:
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(build_auth_app("/")), base_url="http://a") as client:
         return (await client.get("/authorization-code/callback?code=canary")).status_code
 
 print(asyncio.run(ask()), exported.get_finished_spans())

@@ -19,7 +19,7 @@ TRACEPARENT = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-0[01]")
 
 def read(*values: str, **others: str) -> tracing.TraceContext | None:
     fields = [(b"traceparent", value.encode()) for value in values]
-    return tracing.received([*fields, *((name.encode(), value.encode()) for name, value in others.items())])
+    return tracing.extract([*fields, *((name.encode(), value.encode()) for name, value in others.items())])
 
 
 def told(upstream_heard: list[str]) -> tuple[str, str]:

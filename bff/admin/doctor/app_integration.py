@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from typing import Final
 from urllib.parse import urlsplit
 
-from bff.admin.doctor.check_result import Finding, fail, ok, skipped, warn
+from bff.admin.doctor.check_result import CheckResult, fail, ok, skipped, warn
 from bff.admin.okta.app_properties import CLIENT
 from bff.admin.okta.difference import Difference
 from bff.admin.okta.provision import Plan
 from bff.config.settings import Settings
-from bff.oidc.token import Denied, TokenAnswer
+from bff.oidc.token import Denied, TokenResult
 
 # Not as wanted, and yet people sign in, stay signed in, and no token goes astray.
 _HARMLESS: Final = frozenset(
@@ -25,32 +25,40 @@ _TOKEN: Final = "set BFF_OKTA_API_TOKEN_FILE (docs/okta.md) and run this again"
 _POLICIES: Final = "Security > API > Authorization Servers > this server > Access Policies"
 
 
-def from_plan(planned: Plan, settings: Settings, answers: Sequence[TokenAnswer]) -> list[Finding]:
+def with_plan(planned: Plan, settings: Settings, answers: Sequence[TokenResult]) -> list[CheckResult]:
     """`answers` are those of the token endpoint."""
     differences, app = planned.findings.differences, planned.view.app
-    policy = [one for one in differences if one.part == "access_policy"]
-    rotation = [one for one in differences if one.name in _ROTATION]
-    rest = [one for one in differences if one not in policy and one not in rotation]
-    told = [_difference(f"okta.{one.name}", one) for one in rest]
+    policy = [difference for difference in differences if difference.part == "access_policy"]
+    rotation = [difference for difference in differences if difference.name in _ROTATION]
+    rest = [difference for difference in differences if difference not in policy and difference not in rotation]
+    results = [_difference(f"okta.{difference.name}", difference) for difference in rest]
     if not rest and app is not None:
-        told = [ok("okta", f"the app integration {app.get('label')!r} is as the settings want it")]
+        results = [ok("okta", f"the app integration {app.get('label')!r} is as the settings want it")]
     closed = planned.view.policies.closed if planned.view.policies else ""
-    seen_policy = [_difference("access_policy", one) for one in policy]
+    seen_policy = [_difference("access_policy", difference) for difference in policy]
     if not seen_policy:
-        seen_policy = [from_outside_policy(settings, answers)] if closed else [_policy(settings, answers)]
+        seen_policy = [policy_without_api(settings, answers)] if closed else [_policy(settings, answers)]
     notes = [ok("okta.note", note) for note in planned.findings.notes]
-    return [*seen_policy, *_rotation(planned, settings, rotation), *told, *notes]
+    return [*seen_policy, *_rotation(planned, settings, rotation), *results, *notes]
 
 
-def _difference(name: str, one: Difference) -> Finding:
-    seen = f"{one.why} It is {_value(one.has)}, wanted is {_value(one.wants)}."
-    return warn(name, seen, _sentence(one.mend)) if _is_harmless(one) else fail(name, seen, _sentence(one.mend))
+def _difference(name: str, difference: Difference) -> CheckResult:
+    seen = f"{difference.why} It is {_value(difference.has)}, wanted is {_value(difference.wants)}."
+    return (
+        warn(name, seen, _sentence(difference.mend))
+        if _is_harmless(difference)
+        else fail(name, seen, _sentence(difference.mend))
+    )
 
 
-def _is_harmless(one: Difference) -> bool:
+def _is_harmless(difference: Difference) -> bool:
     """A grace of Okta's that is longer than ours leaves us time; a shorter one takes a repeat for theft."""
-    longer = one.name == "refresh_token_leeway" and isinstance(one.has, int) and one.has > one.wants
-    return longer or one.name in _HARMLESS
+    longer = (
+        difference.name == "refresh_token_leeway"
+        and isinstance(difference.has, int)
+        and difference.has > difference.wants
+    )
+    return longer or difference.name in _HARMLESS
 
 
 def _value(value: object) -> str:
@@ -58,7 +66,7 @@ def _value(value: object) -> str:
         case None:
             return "(nothing)"
         case list():
-            return ", ".join(_value(one) for one in value) or "(nothing)"
+            return ", ".join(_value(item) for item in value) or "(nothing)"
         case {"kid": kid}:
             return f"key {kid}"
         case _:
@@ -69,42 +77,42 @@ def _sentence(text: str) -> str:
     return text if text.endswith(".") else f"{text[:1].upper()}{text[1:]}."
 
 
-def _rotation(planned: Plan, settings: Settings, differing: Sequence[Difference]) -> list[Finding]:
+def _rotation(planned: Plan, settings: Settings, differing: Sequence[Difference]) -> list[CheckResult]:
     if planned.view.app is None:
         return []
     if "offline_access" not in settings.scopes:
         return [_no_refresh()]
     if differing:
-        return [_difference(one.name, one) for one in differing]
+        return [_difference(difference.name, difference) for difference in differing]
     held = planned.view.app.get(CLIENT[0], {}).get(CLIENT[1], {}).get("refresh_token") or {}
     grace = held.get("leeway", settings.refresh_grace)
     return [ok("rotation", f"after every use, grace period {grace} s, as BFF_REFRESH_GRACE says")]
 
 
-def _no_refresh() -> Finding:
+def _no_refresh() -> CheckResult:
     mend = "Add offline_access to BFF_SCOPES, unless people are meant to sign in again every hour."
     return warn("rotation", "BFF_SCOPES leave out offline_access: there are no refresh tokens.", mend)
 
 
-def from_outside(settings: Settings, answers: Sequence[TokenAnswer]) -> list[Finding]:
+def without_api(settings: Settings, answers: Sequence[TokenResult]) -> list[CheckResult]:
     """What is known without the Management API."""
     if "offline_access" not in settings.scopes:
         rotation = _no_refresh()
     else:
-        hand = (
+        manual = (
             "Applications > this app > General > Refresh Token: Rotate token after every use, grace period "
             f"{settings.refresh_grace} seconds (BFF_REFRESH_GRACE; Terraform leaves it at 0); or {_TOKEN}."
         )
-        rotation = skipped("rotation", "no credentials for Okta's Management API at hand", hand)
+        rotation = skipped("rotation", "no credentials for Okta's Management API at hand", manual)
     rest = (
         f"By hand: Sign-out redirect URI {settings.post_logout_redirect_uri}, Initiate login URI "
         f"{settings.public_url}/auth/login, groups under Assignments, Require PKCE; or {_TOKEN}."
     )
     app = skipped("okta", "no credentials for Okta's Management API at hand", rest)
-    return [from_outside_policy(settings, answers), rotation, app]
+    return [policy_without_api(settings, answers), rotation, app]
 
 
-def from_outside_policy(settings: Settings, answers: Sequence[TokenAnswer]) -> Finding:
+def policy_without_api(settings: Settings, answers: Sequence[TokenResult]) -> CheckResult:
     """Okta looks at the policy before it looks at a token in some cases only: silence proves nothing."""
     known = _policy(settings, answers)
     if known.status == "fail" or not _custom_server(settings):
@@ -116,7 +124,7 @@ def from_outside_policy(settings: Settings, answers: Sequence[TokenAnswer]) -> F
     return skipped("access_policy", "the policy cannot be looked at from here", mend)
 
 
-def _policy(settings: Settings, answers: Sequence[TokenAnswer]) -> Finding:
+def _policy(settings: Settings, answers: Sequence[TokenResult]) -> CheckResult:
     if not _custom_server(settings):
         return ok("access_policy", "none needed: the org's own server has fixed policies")
     if any(isinstance(answer, Denied) and answer.error == "access_denied" for answer in answers):

@@ -3,16 +3,16 @@
 from collections.abc import Mapping
 from typing import Any
 
-from bff.admin.doctor.check_result import Finding, fail, ok, warn
+from bff.admin.doctor.check_result import CheckResult, fail, ok, warn
 from bff.admin.doctor.metadata import unreachable
 from bff.config.settings import Settings
 from bff.oidc.jwks import MAX_JWKS_BYTES, KeySetRefused, parse_key_set
 from bff.oidc.metadata import ProviderMetadata
 from bff.oidc.token import NoAnswer
-from bff.provider.http import HttpExchange
+from bff.provider.http import HttpClient
 
 
-async def keys(http: HttpExchange, settings: Settings, metadata: ProviderMetadata) -> Finding:
+async def keys(http: HttpClient, settings: Settings, metadata: ProviderMetadata) -> CheckResult:
     url = metadata.jwks_uri
     answer = await http.send("GET", url, within=settings.provider_timeout, limit=MAX_JWKS_BYTES)
     if isinstance(answer, NoAnswer):
@@ -21,29 +21,29 @@ async def keys(http: HttpExchange, settings: Settings, metadata: ProviderMetadat
         mend = "The provider's keys must be reachable, or no ID token can be verified: is a proxy in between?"
         return fail("keys", f"{url} answers {answer.status}.", mend)
     try:
-        found = parse_key_set(answer.body)
+        key_set = parse_key_set(answer.body)
     except KeySetRefused as refused:
         if refused.private:
             return _private(url, refused.private)
         mend = "The provider must publish RSA keys of 2048 bits or more, or EC keys, for signatures."
         return fail("keys", f"{url}: {refused}", mend)
-    if found.private:
-        return _private(url, found.private)
+    if key_set.private:
+        return _private(url, key_set.private)
     wanted = settings.id_token_algorithms
-    usable = [alg for alg in wanted if any(alg in key.algorithms for key in found.keys)]
+    usable = [alg for alg in wanted if any(alg in key.algorithms for key in key_set.keys)]
     said = metadata.id_token_signing_alg_values_supported
     if not usable or not set(wanted) & set(said):
         seen = f"BFF_ID_TOKEN_ALGORITHMS is {' '.join(wanted)}, the provider signs with {' '.join(said)[:200]}"
         return fail("keys", f"{seen}.", "Set BFF_ID_TOKEN_ALGORITHMS to what the provider signs with; Okta's is RS256.")
-    return ok("keys", f"{len(found.keys)} at {url}, good for {' '.join(usable)}")
+    return ok("keys", f"{len(key_set.keys)} at {url}, good for {' '.join(usable)}")
 
 
-def _private(url: str, count: int) -> Finding:
+def _private(url: str, count: int) -> CheckResult:
     mend = "Tell the provider: whoever reads the document can sign as the holder of such a key. We use none of them."
     return fail("keys", f"{url} publishes {count} private or symmetric key(s).", mend)
 
 
-def pkce(fields: Mapping[str, Any]) -> Finding:
+def pkce(fields: Mapping[str, Any]) -> CheckResult:
     """A provider that lists methods without S256 has been refused with its document."""
     if fields.get("code_challenge_methods_supported") is None:
         mend = "Okta says S256; for another provider read in its documents that it checks S256 (RFC 7636)."
@@ -51,7 +51,7 @@ def pkce(fields: Mapping[str, Any]) -> Finding:
     return ok("pkce", "S256")
 
 
-def pushed_requests(settings: Settings, metadata: ProviderMetadata) -> Finding:
+def pushed_requests(settings: Settings, metadata: ProviderMetadata) -> CheckResult:
     """What is decided without asking; whether a push is taken, `bff.admin.doctor.redirect_uri` sees."""
     offered = metadata.pushed_authorization_request_endpoint is not None
     required = metadata.require_pushed_authorization_requests

@@ -7,7 +7,7 @@ Status: TypeAlias = Literal["ok", "warn", "fail", "skipped"]
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class CheckResult:
     """`name` is stable. Neither text holds a secret; `mend` is empty only where there is nothing to do."""
 
     name: str
@@ -19,19 +19,19 @@ class Finding:
         return asdict(self)
 
 
-def ok(name: str, seen: str) -> Finding:
-    return Finding(name, "ok", seen)
+def ok(name: str, seen: str) -> CheckResult:
+    return CheckResult(name, "ok", seen)
 
 
-def warn(name: str, seen: str, mend: str) -> Finding:
+def warn(name: str, seen: str, mend: str) -> CheckResult:
     """Allowed, and yet likely not what was meant, or not to be seen from here."""
-    return Finding(name, "warn", seen, mend)
+    return CheckResult(name, "warn", seen, mend)
 
 
-def fail(name: str, seen: str, mend: str) -> Finding:
+def fail(name: str, seen: str, mend: str) -> CheckResult:
     """People cannot sign in, or one of the two promises does not hold."""
-    return Finding(name, "fail", seen, mend)
+    return CheckResult(name, "fail", seen, mend)
 
 
-def skipped(name: str, why: str, mend: str) -> Finding:
-    return Finding(name, "skipped", why, mend)
+def skipped(name: str, why: str, mend: str) -> CheckResult:
+    return CheckResult(name, "skipped", why, mend)

@@ -8,41 +8,41 @@ import time
 from dataclasses import dataclass, replace
 
 from bff import from_settings
-from bff.admin.doctor.check_result import Finding, fail, ok, warn
-from bff.admin.okta.client_secrets import NO_TOKEN, judge
+from bff.admin.doctor.check_result import CheckResult, fail, ok, warn
+from bff.admin.okta.client_secrets import NO_TOKEN, classify
 from bff.config.settings import Settings
 from bff.oidc.client_auth import Candidate, ClientAuthentication
 from bff.oidc.metadata import ProviderMetadata
-from bff.oidc.token import Denied, NoAnswer, TokenAnswer
+from bff.oidc.token import Denied, NoAnswer, TokenResult
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """`believed` is None where no answer told. `answers` are those to every secret or key, in their order."""
+class CredentialsCheck:
+    """`accepted` is None where no answer told. `answers` are those to every secret or key, in their order."""
 
-    findings: tuple[Finding, ...]
-    believed: bool | None
-    answers: tuple[TokenAnswer, ...]
+    findings: tuple[CheckResult, ...]
+    accepted: bool | None
+    answers: tuple[TokenResult, ...]
 
 
-async def ask(settings: Settings, metadata: ProviderMetadata) -> Asked:
+async def check_credentials(settings: Settings, metadata: ProviderMetadata) -> CredentialsCheck:
     """Raises ConfigurationError where a key or a CA file cannot be used."""
     proof = from_settings.client_auth(settings)
     answers = tuple([await _ask_as(settings, proof, candidate) for candidate in proof.candidates])
-    verdicts = [judge(answer) for answer in answers]
-    believed = True if "accepted" in verdicts else False if set(verdicts) == {"refused"} else None
+    verdicts = [classify(answer) for answer in answers]
+    accepted = True if "accepted" in verdicts else False if set(verdicts) == {"refused"} else None
     findings = [
-        _verdict(settings, metadata, name, verdict, answer, others_work=believed is True)
+        _verdict(settings, metadata, name, verdict, answer, others_work=accepted is True)
         for name, verdict, answer in zip(_names(settings, proof), verdicts, answers, strict=True)
     ]
-    return Asked((*findings, *_what_else(settings, answers)), believed, answers)
+    return CredentialsCheck((*findings, *_other_refusals(settings, answers)), accepted, answers)
 
 
-async def _ask_as(settings: Settings, proof: ClientAuthentication, candidate: Candidate) -> TokenAnswer:
+async def _ask_as(settings: Settings, proof: ClientAuthentication, candidate: Candidate) -> TokenResult:
     provider = from_settings.provider(settings, time.time)
-    provider.authenticate_as(replace(proof, candidates=(candidate,)))
+    provider.replace_client_auth(replace(proof, candidates=(candidate,)))
     try:
-        return await provider.refresh(NO_TOKEN, answer_within=settings.provider_timeout)
+        return await provider.refresh(NO_TOKEN, timeout=settings.provider_timeout)
     finally:
         await provider.close()
 
@@ -55,8 +55,8 @@ def _names(settings: Settings, proof: ClientAuthentication) -> list[str]:
 
 
 def _verdict(
-    settings: Settings, metadata: ProviderMetadata, name: str, verdict: str, answer: TokenAnswer, *, others_work: bool
-) -> Finding:
+    settings: Settings, metadata: ProviderMetadata, name: str, verdict: str, answer: TokenResult, *, others_work: bool
+) -> CheckResult:
     called = f"BFF_{name.upper()}"
     if verdict == "accepted":
         return ok(name, f"the token endpoint accepts {called} ({settings.client_auth})")
@@ -85,15 +85,15 @@ def _verdict(
     return fail(name, seen, mend)
 
 
-def _what_else(settings: Settings, answers: tuple[TokenAnswer, ...]) -> list[Finding]:
+def _other_refusals(settings: Settings, answers: tuple[TokenResult, ...]) -> list[CheckResult]:
     """A client that was believed may still not be allowed to refresh, or have to send more than we do."""
     errors = {answer.error for answer in answers if isinstance(answer, Denied)}
-    told = []
+    results = []
     if errors & {"unauthorized_client", "unsupported_grant_type"} and "offline_access" in settings.scopes:
         mend = "Applications > this app > General > Grant type: tick Refresh Token (`bff okta apply` does)."
-        told.append(fail("grant_types", "The app may not use refresh tokens: nobody stays signed in.", mend))
+        results.append(fail("grant_types", "The app may not use refresh tokens: nobody stays signed in.", mend))
     # Asked without a proof: an app that wants one says so, and is right where BFF_DPOP is on.
     if errors & {"use_dpop_nonce", "invalid_dpop_proof"} and settings.dpop == "off":
         mend = "Applications > this app > General > Proof of possession: off (`bff okta apply` does it)."
-        told.append(fail("proof_of_possession", "The app asks for DPoP proofs, which are not sent.", mend))
-    return told
+        results.append(fail("proof_of_possession", "The app asks for DPoP proofs, which are not sent.", mend))
+    return results

@@ -9,7 +9,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
-from bff.admin.doctor.check_result import Finding, fail, ok, skipped, warn
+from bff.admin.doctor.check_result import CheckResult, fail, ok, skipped, warn
 from bff.config.settings import Settings
 from bff.oidc.metadata import (
     MAX_METADATA_BYTES,
@@ -20,10 +20,10 @@ from bff.oidc.metadata import (
 )
 from bff.oidc.strict_json import JsonRefused, read_object
 from bff.oidc.token import NoAnswer
-from bff.provider.http import HttpAnswer, HttpExchange
+from bff.provider.http import HttpClient, HttpResponse
 
 WELL_KNOWN: Final = "/.well-known/openid-configuration"
-CLOCK_NOTED: Final = 10.0  # seconds of difference that are worth a word; `Date` counts whole ones
+CLOCK_WARNING: Final = 10.0  # seconds of difference that are worth a word; `Date` counts whole ones
 _SERVERS: Final = "Security > API > Authorization Servers"
 _WAY: Final = (
     "Check BFF_ISSUER, the name server and the firewall; BFF_PROVIDER_PROXY if there is a proxy on the way out"
@@ -34,12 +34,12 @@ _WAY: Final = (
 class Discovered:
     """`metadata` is None where the document cannot be used; `fields` are those of the document as it came."""
 
-    findings: tuple[Finding, ...]
+    findings: tuple[CheckResult, ...]
     metadata: ProviderMetadata | None = None
     fields: Mapping[str, Any] = field(default_factory=dict)
 
 
-async def discover(http: HttpExchange, settings: Settings, clock: Callable[[], float]) -> Discovered:
+async def discover(http: HttpClient, settings: Settings, clock: Callable[[], float]) -> Discovered:
     """`clock` is in seconds since the epoch."""
     url = settings.issuer + WELL_KNOWN
     before = clock()
@@ -66,23 +66,23 @@ async def discover(http: HttpExchange, settings: Settings, clock: Callable[[], f
     return Discovered(findings, metadata, fields)
 
 
-def _endpoints(metadata: ProviderMetadata) -> Finding:
+def _endpoints(metadata: ProviderMetadata) -> CheckResult:
     elsewhere = endpoints_elsewhere(metadata)
     if not elsewhere:
         return ok("endpoints", f"all at {urlsplit(metadata.issuer).hostname}")
-    told = ", ".join(f"{name} at {host}" for name, host in elsewhere.items())
+    hosts = ", ".join(f"{name} at {host}" for name, host in elsewhere.items())
     mend = "Compare with the provider's documentation: the client secret is sent there. Okta's are all at one."
-    return warn("endpoints", f"On another host than the issuer: {told}.", mend)
+    return warn("endpoints", f"On another host than the issuer: {hosts}.", mend)
 
 
-def unreachable(name: str, url: str, why: str) -> Finding:
+def unreachable(name: str, url: str, why: str) -> CheckResult:
     if "SSL" in why or "Certificate" in why:
         mend = "Its certificate is not trusted here: set BFF_PROVIDER_CA_FILE to the CA of the proxy that re-signs TLS."
         return fail(name, f"{url} cannot be reached ({why}).", mend)
     return fail(name, f"{url} cannot be reached ({why}).", f"{_WAY}.")
 
 
-def _no_document(answer: HttpAnswer, url: str, issuer: str) -> Finding:
+def _no_document(answer: HttpResponse, url: str, issuer: str) -> CheckResult:
     seen = f"{url} answers {answer.status}, and no discovery document."
     if answer.status == 404:
         mend = f"The org has no such authorization server: take the issuer from {_SERVERS}, or use the org's address."
@@ -95,7 +95,7 @@ def _no_document(answer: HttpAnswer, url: str, issuer: str) -> Finding:
     return fail("metadata", seen, mend)
 
 
-def _another_issuer(configured: str, named: str) -> Finding:
+def _another_issuer(configured: str, named: str) -> CheckResult:
     """Compared character by character (OIDC Discovery section 4.3)."""
     seen = f"The provider calls itself {named[:300]}, and BFF_ISSUER is {configured}."
     theirs, ours = named.rstrip("/"), configured.rstrip("/")
@@ -117,7 +117,7 @@ def _path(url: str) -> str:
         return ""
 
 
-async def _issuer_for_client(http: HttpExchange, settings: Settings, url: str) -> Finding:
+async def _issuer_for_client(http: HttpClient, settings: Settings, url: str) -> CheckResult:
     """Okta tells what this client's ID tokens will name: an app has an issuer mode of its own.
 
     Providers that do not know the parameter pass over it, and answer as before.
@@ -125,7 +125,7 @@ async def _issuer_for_client(http: HttpExchange, settings: Settings, url: str) -
     asked = f"{url}?client_id={quote(settings.client_id, safe='')}"
     answer = await http.send("GET", asked, within=settings.provider_timeout, limit=MAX_METADATA_BYTES)
     named = None
-    if isinstance(answer, HttpAnswer) and answer.status == 200:
+    if isinstance(answer, HttpResponse) and answer.status == 200:
         try:
             named = read_object(answer.body, max_bytes=MAX_METADATA_BYTES).get("issuer")
         except JsonRefused:
@@ -137,7 +137,7 @@ async def _issuer_for_client(http: HttpExchange, settings: Settings, url: str) -
             f"or set BFF_ISSUER to {named[:300]}."
         )
         return fail("issuer", seen, mend)
-    if isinstance(answer, HttpAnswer) and answer.status == 400:
+    if isinstance(answer, HttpResponse) and answer.status == 400:
         mend = (
             "Mend BFF_CLIENT_ID (General > Client Credentials), or BFF_ISSUER: is it the right org? Is the app active?"
         )
@@ -152,7 +152,7 @@ def _kind(issuer: str) -> str:
     return "the org's own authorization server" if not path else "an authorization server"
 
 
-def _clock(answer: HttpAnswer, now: float, allowed: int) -> Finding:
+def _clock(answer: HttpResponse, now: float, allowed: int) -> CheckResult:
     """`Date` is of the moment the answer was made; a cache on the way adds its `Age` (RFC 9111 section 5.1)."""
     try:
         theirs = parsedate_to_datetime(answer.headers["date"]).timestamp() + float(answer.headers.get("age", "0"))
@@ -164,6 +164,6 @@ def _clock(answer: HttpAnswer, now: float, allowed: int) -> Finding:
     mend = "Set the clock by NTP (`timedatectl set-ntp true`, chrony); in a virtual machine also after a suspend."
     if abs(ahead) > allowed:
         return fail("clock", f"{seen}, more than BFF_CLOCK_SKEW ({allowed} s): ID tokens are refused.", mend)
-    if abs(ahead) > CLOCK_NOTED:
+    if abs(ahead) > CLOCK_WARNING:
         return warn("clock", f"{seen}.", mend)
     return ok("clock", f"within {max(1.0, abs(ahead)):.0f} s of the provider's")

@@ -6,18 +6,18 @@ import ssl
 from typing import Final
 
 from bff import from_settings
-from bff.admin.doctor.check_result import Finding, fail, ok, skipped, warn
+from bff.admin.doctor.check_result import CheckResult, fail, ok, skipped, warn
 from bff.config.settings import Settings
 from bff.errors import ConfigurationError
 from bff.oidc.token import NoAnswer
-from bff.provider.http import HttpExchange
+from bff.provider.http import HttpClient
 from bff.proxy.routes import Route
 
-ANSWER_WITHIN: Final = 5.0  # seconds
-LARGEST_ANSWER: Final = 65536  # bytes
+ANSWER_TIMEOUT: Final = 5.0  # seconds
+MAX_RESPONSE_BYTES: Final = 65536  # bytes
 
 
-async def upstreams(settings: Settings) -> list[Finding]:
+async def upstreams(settings: Settings) -> list[CheckResult]:
     """Connects as the data plane does (TCP, and TLS with the route's files), and hangs up: no byte of HTTP is sent."""
     try:
         routes = from_settings.route_table(settings).routes
@@ -29,7 +29,7 @@ async def upstreams(settings: Settings) -> list[Finding]:
     return list(await asyncio.gather(*(_connect(route) for route in routes)))
 
 
-async def _connect(route: Route) -> Finding:
+async def _connect(route: Route) -> CheckResult:
     name, upstream = f"upstream {route.prefix}", route.upstream
     tls = (route.tls or ssl.create_default_context()) if upstream.scheme == "https" else None
     shown = f"{upstream.scheme}://{upstream.authority}"
@@ -45,20 +45,20 @@ async def _connect(route: Route) -> Finding:
         mend = "Is it https at all, at this port? Does it ask for a client certificate (client_cert_file)?"
         return fail(name, f"{shown} does not speak TLS with us.", mend)
     except (OSError, UnicodeError) as error:  # a time that ran out is an OSError, a host that is no name a UnicodeError
-        told = error.strerror if isinstance(error, OSError) else None
-        why = "no answer in time" if isinstance(error, TimeoutError) else told or type(error).__name__
+        reason = error.strerror if isinstance(error, OSError) else None
+        why = "no answer in time" if isinstance(error, TimeoutError) else reason or type(error).__name__
         mend = "Is the API running, and reachable from this machine? Mend the route's upstream, or the network."
         return fail(name, f"{shown} cannot be connected to ({why}).", mend)
     writer.transport.abort()  # nothing is left to say, so nothing to say goodbye with
     return ok(name, f"{shown} takes connections")
 
 
-async def public_url(settings: Settings) -> Finding:
+async def public_url(settings: Settings) -> CheckResult:
     """Asks `/auth/session` by the public URL, as a browser without cookies would: is it us who answer there?"""
     url, name = f"{settings.public_url}/auth/session", "public_url"
-    http = HttpExchange()
+    http = HttpClient()
     try:
-        answer = await http.send("GET", url, within=ANSWER_WITHIN, limit=LARGEST_ANSWER)
+        answer = await http.send("GET", url, within=ANSWER_TIMEOUT, limit=MAX_RESPONSE_BYTES)
     finally:
         await http.close()
     if isinstance(answer, NoAnswer):
@@ -78,7 +78,7 @@ async def public_url(settings: Settings) -> Finding:
 
 def _is_a_session(body: bytes) -> bool:
     try:
-        found = json.loads(body)
+        document = json.loads(body)
     except ValueError:
         return False
-    return isinstance(found, dict) and isinstance(found.get("authenticated"), bool)
+    return isinstance(document, dict) and isinstance(document.get("authenticated"), bool)

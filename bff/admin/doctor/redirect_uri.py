@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from bff import from_settings
 from bff.admin.doctor.capabilities import pushed_requests
-from bff.admin.doctor.check_result import Finding, fail, ok, warn
+from bff.admin.doctor.check_result import CheckResult, fail, ok, warn
 from bff.config.settings import Settings
 from bff.oidc.authorization import (
     AuthorizationError,
@@ -27,15 +27,15 @@ from bff.oidc.metadata import ProviderMetadata
 from bff.oidc.pkce import s256_challenge
 from bff.oidc.pushed_authorization import NotPushed, Pushed, pushed_parameters
 from bff.oidc.token import NoAnswer
-from bff.provider.http import HttpAnswer, HttpExchange
+from bff.provider.http import HttpClient, HttpResponse
 
-LARGEST_PAGE: Final = 1 << 20  # bytes of a page that nobody reads
+MAX_PAGE: Final = 1 << 20  # bytes of a page that nobody reads
 _CONSOLE: Final = "Applications > this app > General > Sign-in redirect URIs"
 # Said to a browser that nobody is signed in with: all is well with the request itself.
 _NOBODY: Final = frozenset(
     {"login_required", "interaction_required", "consent_required", "account_selection_required", "mfa_required"}
 )
-_MENDS: Final = {
+_FIXES: Final = {
     "access_denied": "An access policy or a network zone says no: look at Access Policies of the authorization server "
     "and at the app's sign-on policy.",
     "invalid_scope": "BFF_SCOPES holds a scope that this authorization server does not know: Security > API > "
@@ -46,9 +46,9 @@ _MENDS: Final = {
 
 
 async def dry_request(
-    http: HttpExchange, settings: Settings, metadata: ProviderMetadata, *, believed: bool | None
-) -> list[Finding]:
-    """The findings `par` and `redirect_uri`. `believed`: the token endpoint accepts our credentials, so that the client
+    http: HttpClient, settings: Settings, metadata: ProviderMetadata, *, accepted: bool | None
+) -> list[CheckResult]:
+    """The findings `par` and `redirect_uri`. `accepted`: the token endpoint accepts our credentials, so that the client
     is known; None where it did not tell. Raises ConfigurationError."""
     parameters = authorization_parameters(
         client_id=settings.client_id,
@@ -61,17 +61,17 @@ async def dry_request(
     )
     par = pushed_requests(settings, metadata)
     offered = metadata.pushed_authorization_request_endpoint is not None
-    if par.status == "ok" and offered and settings.par != "never" and believed is not False:
+    if par.status == "ok" and offered and settings.par != "never" and accepted is not False:
         parameters, refused = await _pushed(settings, metadata, parameters)
         par = refused or par
     url = authorization_url(metadata, parameters)
-    answer = await http.send("GET", url, within=settings.provider_timeout, limit=LARGEST_PAGE)
-    return [par, _judged(settings, answer, believed)]
+    answer = await http.send("GET", url, within=settings.provider_timeout, limit=MAX_PAGE)
+    return [par, _redirect_result(settings, answer, accepted)]
 
 
 async def _pushed(
     settings: Settings, metadata: ProviderMetadata, parameters: dict[str, str]
-) -> tuple[dict[str, str], Finding | None]:
+) -> tuple[dict[str, str], CheckResult | None]:
     """What the browser would carry, and what is wrong with pushing it."""
     provider = from_settings.provider(settings, time.time)
     try:
@@ -90,7 +90,7 @@ async def _pushed(
             return parameters, fail("par", seen, mend) if must else warn("par", seen, mend)
 
 
-def _judged(settings: Settings, answer: HttpAnswer | NoAnswer, believed: bool | None) -> Finding:
+def _redirect_result(settings: Settings, answer: HttpResponse | NoAnswer, accepted: bool | None) -> CheckResult:
     if isinstance(answer, NoAnswer):
         mend = "Browsers must reach the authorization endpoint; from here it is asked for this check alone."
         return warn("redirect_uri", f"The authorization endpoint could not be asked ({answer.why}).", mend)
@@ -98,12 +98,12 @@ def _judged(settings: Settings, answer: HttpAnswer | NoAnswer, believed: bool | 
     if 300 <= answer.status < 400 and location:
         return _sent_on(settings, location)
     if 400 <= answer.status < 500 and answer.status != 429:
-        return _kept(settings, answer.status, believed)
+        return _stayed_at_provider(settings, answer.status, accepted)
     seen = f"The authorization endpoint answers {answer.status} to a request that shows nothing."
     return warn("redirect_uri", seen, f"Run this again, or sign in once; {_CONSOLE} must hold {settings.redirect_uri}.")
 
 
-def _sent_on(settings: Settings, location: str) -> Finding:
+def _sent_on(settings: Settings, location: str) -> CheckResult:
     target, _, query = location.partition("?")
     if target != settings.redirect_uri:
         seen = f"The provider sends the browser to {urlsplit(location).netloc or 'a page of its own'} first."
@@ -112,7 +112,7 @@ def _sent_on(settings: Settings, location: str) -> Finding:
         case AuthorizationError(error) if error in _NOBODY:
             return ok("redirect_uri", f"{settings.redirect_uri} is accepted")
         case AuthorizationError(error):
-            mend = _MENDS.get(
+            mend = _FIXES.get(
                 error, "`bff okta plan` compares the app with the settings; docs/okta.md lists the fields."
             )
             return fail("redirect_uri", f"The provider accepts the URI, and refuses the request ({error}).", mend)
@@ -123,11 +123,11 @@ def _sent_on(settings: Settings, location: str) -> Finding:
             return fail("redirect_uri", "The provider's answer at the redirect URI cannot be read.", mend)
 
 
-def _kept(settings: Settings, status: int, believed: bool | None) -> Finding:
+def _stayed_at_provider(settings: Settings, status: int, accepted: bool | None) -> CheckResult:
     seen = (
         f"The provider keeps the browser on an error page ({status}) instead of sending it to {settings.redirect_uri}."
     )
     register = f"{_CONSOLE}: add exactly {settings.redirect_uri} (`bff okta apply` does it)"
-    if believed:
+    if accepted:
         return fail("redirect_uri", seen, f"{register}.")
     return fail("redirect_uri", seen, f"{register}; or the client ID is unknown, or the app not active.")

@@ -11,11 +11,11 @@ from typing import Any, Final
 from redis.asyncio import ConnectionPool
 from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
 
-from bff.admin.doctor.check_result import Finding, fail, ok, warn
+from bff.admin.doctor.check_result import CheckResult, fail, ok, warn
 from bff.storage.redis.topology import Command, exchange, servers_of
 from bff.storage.redis.url import RedisTarget
 
-ANSWER_WITHIN: Final = 5.0  # seconds for all of it
+ANSWER_TIMEOUT: Final = 5.0  # seconds for all of it
 _QUESTIONS: Final[tuple[Command, ...]] = (
     ("TIME",),  # what the store itself asks; PING is not among its rights
     ("ROLE",),
@@ -27,7 +27,7 @@ _QUESTIONS: Final[tuple[Command, ...]] = (
     ("CONFIG", "GET", "appendfsync"),
     ("CONFIG", "GET", "save"),
 )
-_BY_HAND: Final = (
+_MANUALLY: Final = (
     "Look at it by hand, in the service's console: maxmemory-policy noeviction, appendonly yes, a replica or more"
 )
 
@@ -41,10 +41,10 @@ class RedisFacts:
     settings: Mapping[str, str] = field(default_factory=dict)
 
 
-async def examine(target: RedisTarget) -> list[Finding]:
+async def run_checks(target: RedisTarget) -> list[CheckResult]:
     servers = servers_of(target)
     try:
-        async with asyncio.timeout(ANSWER_WITHIN):
+        async with asyncio.timeout(ANSWER_TIMEOUT):
             replies = [await exchange(pool, _QUESTIONS) for pool in await _pools(servers)]
     except (AuthenticationError, NoPermissionError):
         mend = "Mend user and password in BFF_STORE (BFF_STORE_FILE), or the server's ACL."
@@ -91,65 +91,65 @@ def read_facts(replies: list[Any]) -> RedisFacts:
         settings["appendonly"] = "yes" if enabled == "1" else "no"
     if role is None:
         return RedisFacts(settings=settings)
-    kind = role[0].decode()
-    return RedisFacts(kind, len(role[2]) if kind == "master" else None, settings)
+    role_name = role[0].decode()
+    return RedisFacts(role_name, len(role[2]) if role_name == "master" else None, settings)
 
 
-def reachable(place: str, facts: list[RedisFacts]) -> Finding:
-    if any(one.role not in (None, "master") for one in facts):
+def reachable(place: str, facts: list[RedisFacts]) -> CheckResult:
+    if any(server.role not in (None, "master") for server in facts):
         mend = "BFF_STORE must name the master; with redis+sentinel:// the master is found by itself."
         return fail("store", f"{place} is a replica, which takes no writes.", mend)
-    known = [one.replicas for one in facts if one.replicas is not None]
+    known = [server.replicas for server in facts if server.replicas is not None]
     replicas = f", replicas: {', '.join(map(str, known))}" if known else ""
     return ok("store", f"{place}: {len(facts)} {'master' if len(facts) == 1 else 'masters'}{replicas}")
 
 
-def eviction(facts: list[RedisFacts]) -> Finding:
+def eviction(facts: list[RedisFacts]) -> CheckResult:
     """An evicted record is somebody signed out by accident."""
     name = "store_eviction"
-    policies = {one.settings.get("maxmemory-policy") for one in facts}
+    policies = {server.settings.get("maxmemory-policy") for server in facts}
     if None in policies:
         return warn(
-            name, "Redis does not tell us its maxmemory-policy (INFO and CONFIG are forbidden).", f"{_BY_HAND}."
+            name, "Redis does not tell us its maxmemory-policy (INFO and CONFIG are forbidden).", f"{_MANUALLY}."
         )
     wrong = sorted(str(policy) for policy in policies - {"noeviction"})
     if not wrong:
         return ok(name, "maxmemory-policy noeviction")
     mend = "CONFIG SET maxmemory-policy noeviction, and the same in redis.conf; let nobody else fill this Redis."
     seen = f"maxmemory-policy is {wrong[0]}"
-    if any(one.settings.get("maxmemory", "0") != "0" for one in facts):
+    if any(server.settings.get("maxmemory", "0") != "0" for server in facts):
         return fail(name, f"{seen}: when memory is short Redis throws sessions away, and people are signed out.", mend)
     # What `bff serve` refuses too: a limit that is set later would be nobody's error.
     return fail(name, f"{seen}; only since no maxmemory is set, nothing is thrown away today.", mend)
 
 
-def persistence(facts: list[RedisFacts]) -> Finding:
+def persistence(facts: list[RedisFacts]) -> CheckResult:
     """A record that comes back older than it was holds a refresh token that is used up."""
     name = "store_persistence"
-    if any("appendonly" not in one.settings for one in facts):
-        return warn(name, "Redis does not tell us how it persists (INFO and CONFIG are forbidden).", f"{_BY_HAND}.")
-    broken = [one for one in facts if one.settings.get("aof-last-write-status", "ok") != "ok"]
+    if any("appendonly" not in server.settings for server in facts):
+        return warn(name, "Redis does not tell us how it persists (INFO and CONFIG are forbidden).", f"{_MANUALLY}.")
+    broken = [server for server in facts if server.settings.get("aof-last-write-status", "ok") != "ok"]
     if broken:
         mend = "Look at Redis's log and its disk: what is written now is lost at the next restart."
         return fail(name, "Redis could not write its append-only file.", mend)
     mend = "CONFIG SET appendonly yes, and the same in redis.conf, with appendfsync everysec or always."
-    for one in facts:
-        if one.settings["appendonly"] != "yes":
-            return _without_append_only(one, mend)
-    fsync = sorted({one.settings.get("appendfsync", "not told") for one in facts})
+    for server in facts:
+        if server.settings["appendonly"] != "yes":
+            return _without_append_only(server, mend)
+    fsync = sorted({server.settings.get("appendfsync", "not told") for server in facts})
     if "no" in fsync:
         mend = "CONFIG SET appendfsync everysec (or always), and the same in redis.conf."
         return warn(name, "appendfsync is no: a crash of the machine loses up to half a minute of writes.", mend)
     return ok(name, f"appendonly yes, appendfsync {', '.join(fsync)}")
 
 
-def _without_append_only(one: RedisFacts, mend: str) -> Finding:
+def _without_append_only(server: RedisFacts, mend: str) -> CheckResult:
     name = "store_persistence"
-    if one.settings.get("save"):
+    if server.settings.get("save"):
         seen = "Only snapshots (save), no append-only file: a restart brings back refresh tokens that are used up."
         return warn(name, seen, mend)
-    if one.replicas:
+    if server.replicas:
         return warn(name, "Nothing is written to disk; a replica is all that outlives this Redis.", mend)
-    if "save" not in one.settings:
+    if "save" not in server.settings:
         return warn(name, "There is no append-only file, and Redis does not tell us of snapshots.", mend)
     return fail(name, "Nothing is written to disk, and there is no replica: a restart signs everybody out.", mend)

@@ -3,32 +3,32 @@
 from collections.abc import Sequence
 from typing import Any, Final
 
-from bff.admin.doctor.check_result import Finding, Status
+from bff.admin.doctor.check_result import CheckResult, Status
 
 _MARKS: Final[dict[Status, str]] = {"ok": "ok", "warn": "WARN", "fail": "FAIL", "skipped": "skip"}
 
 
-def healthy(findings: Sequence[Finding]) -> bool:
+def healthy(findings: Sequence[CheckResult]) -> bool:
     """Warnings and checks that could not be made are allowed."""
-    return all(one.status != "fail" for one in findings)
+    return all(result.status != "fail" for result in findings)
 
 
-def lines(findings: Sequence[Finding]) -> list[str]:
-    width = max((len(one.name) for one in findings), default=0)
-    told = []
-    for one in findings:
-        told.append(f"{_MARKS[one.status]:5} {one.name:{width}}  {one.seen}")
-        if one.mend:
-            told.append(f"{'':5} {'':{width}}  -> {one.mend}")
-    return [*told, _summary(findings)]
+def lines(findings: Sequence[CheckResult]) -> list[str]:
+    width = max((len(result.name) for result in findings), default=0)
+    printed = []
+    for result in findings:
+        printed.append(f"{_MARKS[result.status]:5} {result.name:{width}}  {result.seen}")
+        if result.mend:
+            printed.append(f"{'':5} {'':{width}}  -> {result.mend}")
+    return [*printed, _summary(findings)]
 
 
-def _summary(findings: Sequence[Finding]) -> str:
-    counted = {status: sum(one.status == status for one in findings) for status in _MARKS}
+def _summary(findings: Sequence[CheckResult]) -> str:
+    counted = {status: sum(result.status == status for result in findings) for status in _MARKS}
     verdict = "All is well" if healthy(findings) else "Not well"
     words = {"ok": "ok", "warn": "to look at", "fail": "failed", "skipped": "skipped"}
     return f"{verdict}: {', '.join(f'{count} {words[status]}' for status, count in counted.items())}."
 
 
-def as_json(findings: Sequence[Finding]) -> dict[str, Any]:
-    return {"healthy": healthy(findings), "findings": [one.as_json() for one in findings]}
+def as_json(findings: Sequence[CheckResult]) -> dict[str, Any]:
+    return {"healthy": healthy(findings), "findings": [result.as_json() for result in findings]}

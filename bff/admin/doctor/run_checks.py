@@ -10,31 +10,33 @@ from collections.abc import Callable
 
 from bff.admin.doctor import app_integration, capabilities, client_credentials, network, redirect_uri, store
 from bff.admin.doctor import settings as settings_checks
-from bff.admin.doctor.check_result import Finding, fail, skipped
+from bff.admin.doctor.check_result import CheckResult, fail, skipped
 from bff.admin.doctor.metadata import discover
 from bff.admin.okta.api_error import OktaManagementError
 from bff.admin.okta.connection import differences
 from bff.admin.okta.settings import OktaSettings
 from bff.config.settings import Settings
 from bff.errors import ConfigurationError
-from bff.oidc.token import TokenAnswer
-from bff.provider.http import HttpExchange
+from bff.oidc.token import TokenResult
+from bff.provider.http import HttpClient
 
 
-async def examine(
+async def run_checks(
     settings: Settings, okta: OktaSettings | None, *, clock: Callable[[], float] = time.time
-) -> list[Finding]:
+) -> list[CheckResult]:
     """`okta` None: no credentials for the Management API. `clock` is in seconds since the epoch. Never writes."""
-    found = [settings_checks.key_ring(settings), settings_checks.cookies(settings), *await store.examine(settings)]
+    results = [settings_checks.key_ring(settings), settings_checks.cookies(settings), *await store.run_checks(settings)]
     at_provider, answers = await _provider(settings, clock)
-    found += [*at_provider, *await _app(settings, okta, answers)]
-    found += await network.upstreams(settings)
-    return [*found, settings_checks.trusted_proxies(settings), await network.public_url(settings)]
+    results += [*at_provider, *await _app(settings, okta, answers)]
+    results += await network.upstreams(settings)
+    return [*results, settings_checks.trusted_proxies(settings), await network.public_url(settings)]
 
 
-async def _provider(settings: Settings, clock: Callable[[], float]) -> tuple[list[Finding], tuple[TokenAnswer, ...]]:
+async def _provider(
+    settings: Settings, clock: Callable[[], float]
+) -> tuple[list[CheckResult], tuple[TokenResult, ...]]:
     try:
-        http = HttpExchange(proxy=settings.provider_proxy, ca_file=settings.provider_ca_file)
+        http = HttpClient(proxy=settings.provider_proxy, ca_file=settings.provider_ca_file)
     except (OSError, ssl.SSLError):
         mend = "Give a file of certificates in PEM."
         return [fail("metadata", f"BFF_PROVIDER_CA_FILE ({settings.provider_ca_file}) cannot be used.", mend)], ()
@@ -45,26 +47,26 @@ async def _provider(settings: Settings, clock: Callable[[], float]) -> tuple[lis
             why, mend = "the provider's metadata cannot be used", "Mend what is said above, then run this again."
             names = ("keys", "pkce", "par", "client_credentials", "redirect_uri")
             return [*discovered.findings, *(skipped(name, why, mend) for name in names)], ()
-        found = [*discovered.findings, await capabilities.keys(http, settings, metadata)]
-        found.append(capabilities.pkce(discovered.fields))
+        results = [*discovered.findings, await capabilities.keys(http, settings, metadata)]
+        results.append(capabilities.pkce(discovered.fields))
         try:
-            asked = await client_credentials.ask(settings, metadata)
+            credentials = await client_credentials.check_credentials(settings, metadata)
         except ConfigurationError as error:
-            return [*found, fail("client_credentials", f"{error.setting} {error.problem}", error.mend)], ()
-        found += asked.findings
-        found += await redirect_uri.dry_request(http, settings, metadata, believed=asked.believed)
-        return found, asked.answers
+            return [*results, fail("client_credentials", f"{error.setting} {error.problem}", error.mend)], ()
+        results += credentials.findings
+        results += await redirect_uri.dry_request(http, settings, metadata, accepted=credentials.accepted)
+        return results, credentials.answers
     finally:
         await http.close()
 
 
-async def _app(settings: Settings, okta: OktaSettings | None, answers: tuple[TokenAnswer, ...]) -> list[Finding]:
+async def _app(settings: Settings, okta: OktaSettings | None, answers: tuple[TokenResult, ...]) -> list[CheckResult]:
     if okta is None:
-        return app_integration.from_outside(settings, answers)
+        return app_integration.without_api(settings, answers)
     try:
         planned = await asyncio.to_thread(differences, settings, okta)
     except OktaManagementError as error:
         return [fail("okta", error.problem, error.mend)]
     except ConfigurationError as error:
         return [fail("okta", f"{error.setting} {error.problem}", error.mend)]
-    return app_integration.from_plan(planned, settings, answers)
+    return app_integration.with_plan(planned, settings, answers)

@@ -3,7 +3,7 @@
 import time
 from typing import Final
 
-from bff.admin.doctor.check_result import Finding, ok, warn
+from bff.admin.doctor.check_result import CheckResult, ok, warn
 from bff.config.settings import Settings
 from bff.config.validators import is_loopback
 from bff.session.keyring import KeyRing, new_session_id
@@ -11,13 +11,13 @@ from bff.session.login_transaction import SLOTS, begin, provider_fingerprint, se
 from bff.session.sign_in_intent import SignInIntent
 from bff.web.auth import loop_guard
 from bff.web.cookies import ALL_COOKIES_BYTES, VALUE_LIMIT, CookieNames, slot_suffix
-from bff.web.session_cookie import new_browser_cookie, seal_session_cookie
+from bff.web.session_cookie import new_browser_id, seal_session_cookie
 
 COOKIE_LINE: Final = 8192  # bytes of one header line that nginx takes as it is shipped, and most others at least
 MANY_KEYS: Final = 4
 
 
-def key_ring(settings: Settings) -> Finding:
+def key_ring(settings: Settings) -> CheckResult:
     newest, *older = KeyRing.from_keys(settings.session_key_ring).key_ids
     seen = f"{1 + len(older)} in the ring, newest {newest}"
     seen += f", only opening: {', '.join(older)}" if older else ""
@@ -27,7 +27,7 @@ def key_ring(settings: Settings) -> Finding:
     return ok("key_ring", f"{seen}; how old a key is is not recorded")
 
 
-def cookies(settings: Settings) -> Finding:
+def cookies(settings: Settings) -> CheckResult:
     """Sealed as they will be; nobody is given these. Their sizes depend on no setting."""
     ring, names = KeyRing.from_keys(settings.session_key_ring), CookieNames(secure=settings.cookies_secure)
     transaction = begin(
@@ -35,7 +35,7 @@ def cookies(settings: Settings) -> Finding:
     )
     pairs = {
         names.session: seal_session_cookie(new_session_id(), ring),
-        names.browser: new_browser_cookie(),
+        names.browser: new_browser_id(),
         names.attempts: ring.seal_text(loop_guard.PURPOSE, bytes(loop_guard.LONGEST)),
     }
     session = len(names.session) + 1 + len(pairs[names.session])
@@ -49,7 +49,7 @@ def cookies(settings: Settings) -> Finding:
     return ok("cookies", seen)
 
 
-def trusted_proxies(settings: Settings) -> Finding:
+def trusted_proxies(settings: Settings) -> CheckResult:
     """With https in the public URL somebody in front of us ends TLS: only if we believe him do we know who asks."""
     if not settings.public_url.startswith("https:"):
         return ok("trusted_proxies", "none expected: the public URL is http on this machine")

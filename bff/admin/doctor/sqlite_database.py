@@ -9,28 +9,28 @@ import stat
 from pathlib import Path
 from typing import Final
 
-from bff.admin.doctor.check_result import Finding, fail, ok, warn
+from bff.admin.doctor.check_result import CheckResult, fail, ok, warn
 from bff.storage.sqlite.database import APPLICATION, SCHEMA
 from bff.storage.sqlite.filesystem import filesystem_type, is_network, passes_away
 
-LITTLE_SPACE: Final = 64 * 1024 * 1024  # bytes; the journal alone may take as much
+LOW_SPACE: Final = 64 * 1024 * 1024  # bytes; the journal alone may take as much
 _MAGIC: Final = b"SQLite format 3\0"
 _WAL: Final = b"\x02\x02"  # file format write and read version
 
 
-def examine(path: Path) -> Finding:
+def run_checks(path: Path) -> CheckResult:
     try:
-        return _examine(path.absolute())  # a relative one is told as what it means from here
+        return _check(path.absolute())  # a relative one is told as what it means from here
     except OSError as error:  # a directory on the way that this account may not even enter
         mend = "Run this as the account of `bff serve`, and give it the directory and the file."
         return fail("store", f"{path} cannot be looked at by this account ({error.strerror}).", mend)
 
 
-def _examine(path: Path) -> Finding:
-    kind = filesystem_type(path)
-    if kind is not None and is_network(kind):
+def _check(path: Path) -> CheckResult:
+    filesystem = filesystem_type(path)
+    if filesystem is not None and is_network(filesystem):
         mend = "Put the file on a local disk, or use Redis."
-        return fail("store", f"{path} is on a network filesystem ({kind}), where SQLite loses writes.", mend)
+        return fail("store", f"{path} is on a network filesystem ({filesystem}), where SQLite loses writes.", mend)
     wrong = _rights(path)
     if wrong is not None:
         return wrong
@@ -38,15 +38,15 @@ def _examine(path: Path) -> Finding:
     if path.exists() and (wrong := _header(path)) is not None:
         return wrong
     seen = f"SQLite at {path}, {mode}, synchronous=FULL on every connection, one process"
-    if kind is not None and passes_away(kind):
+    if filesystem is not None and passes_away(filesystem):
         mend = (
             "Mount a volume or a disk there (BFF_STORE names the file), or use Redis: else each deploy signs all out."
         )
-        return warn("store", f"{seen}; it is on {kind}, gone with the container or the machine's memory.", mend)
+        return warn("store", f"{seen}; it is on {filesystem}, gone with the container or the machine's memory.", mend)
     return _space(path) or ok("store", seen)
 
 
-def _rights(path: Path) -> Finding | None:
+def _rights(path: Path) -> CheckResult | None:
     mend = "Give the account of `bff serve` the directory and the file: SQLite writes its journal beside the file."
     if not path.exists():
         there = next(parent for parent in path.parents if parent.exists())
@@ -62,7 +62,7 @@ def _rights(path: Path) -> Finding | None:
     return None
 
 
-def _header(path: Path) -> Finding | None:
+def _header(path: Path) -> CheckResult | None:
     with path.open("rb") as file:
         header = file.read(100)
     if not header:
@@ -81,11 +81,11 @@ def _header(path: Path) -> Finding | None:
     return None
 
 
-def _space(path: Path) -> Finding | None:
+def _space(path: Path) -> CheckResult | None:
     there = next(parent for parent in path.parents if parent.exists())
-    found = os.statvfs(there)
-    free = found.f_bavail * found.f_frsize
-    if free >= LITTLE_SPACE:
+    statistics = os.statvfs(there)
+    free = statistics.f_bavail * statistics.f_frsize
+    if free >= LOW_SPACE:
         return None
     mend = "Make room: on a full disk nobody signs in, and refreshes wait."
     return warn("store", f"{there} has {free // (1024 * 1024)} MiB left.", mend)

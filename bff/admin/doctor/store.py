@@ -4,18 +4,18 @@ import asyncio
 from pathlib import Path
 
 from bff.admin.doctor import redis_server, sqlite_database
-from bff.admin.doctor.check_result import Finding, fail
+from bff.admin.doctor.check_result import CheckResult, fail
 from bff.config.settings import Settings
 from bff.errors import ConfigurationError
 from bff.storage.redis.url import parse_redis_url
 
 
-async def examine(settings: Settings) -> list[Finding]:
+async def run_checks(settings: Settings) -> list[CheckResult]:
     scheme, _, rest = settings.store.partition("://")
     if scheme == "sqlite":
-        return [await asyncio.to_thread(sqlite_database.examine, Path(rest.removeprefix("/")))]
+        return [await asyncio.to_thread(sqlite_database.run_checks, Path(rest.removeprefix("/")))]
     try:
         target = parse_redis_url(settings.store)
     except ConfigurationError as error:
         return [fail("store", f"{error.setting}: {error.problem}", error.mend)]
-    return await redis_server.examine(target)
+    return await redis_server.run_checks(target)

@@ -47,44 +47,44 @@ def read(api: ManagementApi, desired: Desired) -> Policies | None:
     return Policies(server, tuple(policies))
 
 
-def compare(found: Policies | None, client_id: str | None, desired: Desired) -> Findings:
-    if found is None:
+def compare(present: Policies | None, client_id: str | None, desired: Desired) -> Findings:
+    if present is None:
         return Findings()
-    if found.closed:
-        return Findings(notes=(f"The access policy could not be looked at: {found.closed}",))
-    if found.server is None:
+    if present.closed:
+        return Findings(notes=(f"The access policy could not be looked at: {present.closed}",))
+    if present.server is None:
         why = f"The org has no authorization server {desired.authorization_server_id}."
         mend = f"Take the issuer from {_WHERE} into BFF_ISSUER, or use the org's own address."
         return Findings(
             (Difference("server", "authorization_server", None, desired.authorization_server_id, why, mend, "hand"),)
         )
-    return Findings((*_of_server(found.server, desired), *_of_policies(found, client_id, desired)))
+    return Findings((*_of_server(present.server, desired), *_of_policies(present, client_id, desired)))
 
 
 def _of_server(server: Json, desired: Desired) -> list[Difference]:
-    told = []
+    differences = []
     if server.get("status", "ACTIVE") != "ACTIVE":
         why, mend = "An inactive server gives no tokens.", f"{_WHERE} > this server > Active."
-        told.append(Difference("server", "server_status", server.get("status"), "ACTIVE", why, mend, "hand"))
+        differences.append(Difference("server", "server_status", server.get("status"), "ACTIVE", why, mend, "hand"))
     # A dynamic issuer follows the address that was asked; any other is the one in its tokens.
     if server.get("issuerMode") != "DYNAMIC" and server.get("issuer") not in (None, desired.issuer):
         why = "Tokens name the server's issuer, and any other than BFF_ISSUER is refused."
         mend = f"Set BFF_ISSUER to {server['issuer']}, or change it: {_WHERE} > this server > Settings."
-        told.append(Difference("server", "issuer", server["issuer"], desired.issuer, why, mend, "hand"))
-    return told
+        differences.append(Difference("server", "issuer", server["issuer"], desired.issuer, why, mend, "hand"))
+    return differences
 
 
-def _of_policies(found: Policies, client_id: str | None, desired: Desired) -> list[Difference]:
-    if any(_lets_in(policy, rules, client_id, desired) for policy, rules in found.policies):
+def _of_policies(present: Policies, client_id: str | None, desired: Desired) -> list[Difference]:
+    if any(_lets_in(policy, rules, client_id, desired) for policy, rules in present.policies):
         return []
     why = "No access policy and rule let this client's people sign in: Okta answers no_matching_policy."
-    by_hand = f"{_WHERE} > this server > Access Policies > Add Policy, then Add Rule with Authorization Code"
+    manually = f"{_WHERE} > this server > Access Policies > Add Policy, then Add Rule with Authorization Code"
     wants = "a policy for this client with a rule for authorization_code"
-    names = [str(policy.get("name")) for policy, _ in found.policies] or None
+    names = [str(policy.get("name")) for policy, _ in present.policies] or None
     if desired.access_policy:
-        mend = f"`bff okta apply` adds one for this client alone; by hand: {by_hand}."
+        mend = f"`bff okta apply` adds one for this client alone; by hand: {manually}."
         return [Difference("access_policy", "access_policy", names, wants, why, mend)]
-    return [Difference("access_policy", "access_policy", names, wants, why, f"{by_hand}.", "hand")]
+    return [Difference("access_policy", "access_policy", names, wants, why, f"{manually}.", "hand")]
 
 
 def _lets_in(policy: Json, rules: tuple[Json, ...], client_id: str | None, desired: Desired) -> bool:
@@ -106,18 +106,25 @@ def _included(conditional: Json, name: str) -> set[str]:
     return set((conditional.get("conditions") or {}).get(name, {}).get("include") or ())
 
 
-def apply(api: ManagementApi, client_id: str, found: Policies | None, desired: Desired) -> None:
+def apply(api: ManagementApi, client_id: str, present: Policies | None, desired: Desired) -> None:
     """A policy for this client alone, and a rule that lets everybody in who is assigned to the app. May raise."""
     path = f"/api/v1/authorizationServers/{desired.authorization_server_id}/policies"
-    there = found.policies if found else ()
+    there = present.policies if present else ()
     # One that only lacks its rule: a run was broken off between the two, or somebody took the rule away.
-    ours = next((one for one in there if _included(one[0], "clients") == {client_id} and _active(one[0])), None)
+    ours = next(
+        (
+            candidate
+            for candidate in there
+            if _included(candidate[0], "clients") == {client_id} and _active(candidate[0])
+        ),
+        None,
+    )
     policy, rules = ours or (None, ())
     policy = policy or api.post(
         path,
         {
             "type": "OAUTH_AUTHORIZATION_POLICY",
-            "name": _free(f"BFF {client_id}", [one for one, _ in there]),
+            "name": _free(f"BFF {client_id}", [candidate for candidate, _ in there]),
             "description": "Made by `bff okta apply`.",
             "status": "ACTIVE",
             "priority": 1,
@@ -147,11 +154,11 @@ def apply(api: ManagementApi, client_id: str, found: Policies | None, desired: D
     )
 
 
-def _active(one: Json) -> bool:
-    return one.get("status") == "ACTIVE"
+def _active(resource: Json) -> bool:
+    return resource.get("status") == "ACTIVE"
 
 
 def _free(name: str, taken: Sequence[Json]) -> str:
     """Okta refuses a second policy or rule of one name."""
-    names = {one.get("name") for one in taken}
-    return next(one for one in (name, *(f"{name} ({n})" for n in range(2, 1000))) if one not in names)
+    names = {candidate.get("name") for candidate in taken}
+    return next(candidate for candidate in (name, *(f"{name} ({n})" for n in range(2, 1000))) if candidate not in names)

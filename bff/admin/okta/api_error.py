@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from bff.errors import BffError
 from bff.telemetry.redaction import escape, redact
 
-LONGEST_CAUSE = 300  # characters
+MAX_CAUSE = 300  # characters
 
 
 class OktaManagementError(BffError):
@@ -121,10 +121,10 @@ def _more_rights(service_app: bool) -> str:
 
 def _causes(fields: Mapping[str, Any]) -> str:
     causes = fields.get("errorCauses")
-    told = [
+    summaries = [
         str(cause.get("errorSummary", ""))
         for cause in (causes if isinstance(causes, list) else [])
         if isinstance(cause, dict)
     ]
-    text = "; ".join(told) or str(fields.get("errorSummary", "no cause was given"))
-    return escape(redact(text[:LONGEST_CAUSE].rstrip(".")))
+    text = "; ".join(summaries) or str(fields.get("errorSummary", "no cause was given"))
+    return escape(redact(text[:MAX_CAUSE].rstrip(".")))

@@ -26,9 +26,9 @@ def new_app(desired: Desired) -> Json:
         "credentials": {"oauthClient": {}},
         "settings": {"oauthClient": {}},
     }
-    for one in properties(desired):
-        if (value := one.wanted(None)) is not None:
-            _set(start, one.path, value)
+    for wanted_property in properties(desired):
+        if (value := wanted_property.wanted(None)) is not None:
+            _set(start, wanted_property.path, value)
     return marked(start)
 
 
@@ -37,26 +37,32 @@ def compare(app: Json, desired: Desired) -> Findings:
         mend = "Take BFF_CLIENT_ID away, so that `bff okta apply` makes an app of its own."
         why = "This is no OpenID Connect app integration."
         return Findings((Difference("app", "sign_on_mode", app.get("name"), "oidc_client", why, mend, "hand"),))
-    found = []
-    for one in properties(desired):
-        has = _get(app, one.path)
-        has = one.default if has is None else has
-        wants = one.wanted(has)
+    differences = []
+    for wanted_property in properties(desired):
+        has = _get(app, wanted_property.path)
+        has = wanted_property.default if has is None else has
+        wants = wanted_property.wanted(has)
         if has != wants:
-            mend = one.console if one.by == "hand" else f"`bff okta apply` sets it; by hand: {one.console}."
-            found.append(Difference("app", one.name, has, wants, one.why, mend, one.by))
-    return Findings(tuple(found), tuple(_notes(app, desired)))
+            mend = (
+                wanted_property.console
+                if wanted_property.by == "hand"
+                else f"`bff okta apply` sets it; by hand: {wanted_property.console}."
+            )
+            differences.append(
+                Difference("app", wanted_property.name, has, wants, wanted_property.why, mend, wanted_property.by)
+            )
+    return Findings(tuple(differences), tuple(_notes(app, desired)))
 
 
 def changed(app: Json, desired: Desired) -> Json:
     """A copy with every property as wanted, marked as ours, and all else as it was."""
     copied = copy.deepcopy(app)
-    for one in properties(desired):
-        if one.by == "apply":
-            has = _get(copied, one.path)
-            wants = one.wanted(one.default if has is None else has)
-            if has is not None or wants != one.default:
-                _set(copied, one.path, wants)
+    for wanted_property in properties(desired):
+        if wanted_property.by == "apply":
+            has = _get(copied, wanted_property.path)
+            wants = wanted_property.wanted(wanted_property.default if has is None else has)
+            if has is not None or wants != wanted_property.default:
+                _set(copied, wanted_property.path, wants)
     return marked(copied)
 
 
@@ -97,10 +103,10 @@ def _notes(app: Json, desired: Desired) -> Iterator[str]:
 
 
 def _get(app: Json, path: tuple[str, ...]) -> Any:
-    found: Any = app
+    value: Any = app
     for step in path:
-        found = found.get(step) if isinstance(found, dict) else None
-    return found
+        value = value.get(step) if isinstance(value, dict) else None
+    return value
 
 
 def _set(app: Json, path: tuple[str, ...], value: Any) -> None:

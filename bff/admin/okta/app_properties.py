@@ -19,7 +19,9 @@ _CONSOLE: Final = "Applications > this app > General"
 
 @dataclass(frozen=True, slots=True)
 class Property:
-    """`wanted` turns what is there into what should be there; `default` is what Okta means by an absent property.
+    """`requested_claims` turns what is there into what should be there.
+
+    `default` is what Okta means by an absent property.
 
     None as a wanted value means that the property must be absent.
     """
@@ -66,7 +68,7 @@ def _key(jwk: Mapping[str, str]) -> Callable[[Any], Any]:
 
     def wanted(has: Any) -> Any:
         keys = list(has or [])
-        same = [one for one in keys if all(one.get(name) == jwk.get(name) for name in (*IDENTITY, "kid"))]
+        same = [key for key in keys if all(key.get(name) == jwk.get(name) for name in (*IDENTITY, "kid"))]
         return keys if same else [*keys, dict(jwk)]
 
     return wanted
@@ -85,7 +87,7 @@ def _properties(desired: Desired) -> Iterator[Property]:
         "create another app of the type Web Application: take BFF_CLIENT_ID away and run `bff okta apply`",
         by="hand",
     )
-    if desired.label_is_told:
+    if desired.label_is_set:
         why = "BFF_OKTA_LABEL says so."
         yield Property("label", ("label",), _exactly(desired.label), why, f"{_CONSOLE} > App integration name")
     yield from _addresses(desired)

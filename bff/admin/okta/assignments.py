@@ -39,27 +39,27 @@ def _group_id(api: ManagementApi, name: str) -> str | None:
     return None
 
 
-def compare(found: Assignments, desired: Desired) -> Findings:
+def compare(present: Assignments, desired: Desired) -> Findings:
     differences = []
-    for name, group_id in found.ids.items():
+    for name, group_id in present.ids.items():
         if group_id is None:
             why, mend = (
                 "The org has no group of this name.",
                 "Make it under Directory > Groups, or mend BFF_OKTA_GROUPS.",
             )
             differences.append(Difference("groups", "group_unknown", None, name, why, mend, "hand"))
-        elif group_id not in found.assigned:
+        elif group_id not in present.assigned:
             why = "Its members are answered access_denied (user_not_assigned)."
             mend = f"`bff okta apply` assigns it; by hand: {_WHERE} > Assign to Groups."
             differences.append(Difference("groups", "group_not_assigned", None, name, why, mend))
-    if not desired.groups and not found.anybody:
+    if not desired.groups and not present.anybody:
         why = "Nobody is assigned to the app: every sign-in is answered access_denied (user_not_assigned)."
         mend = f"Name groups in BFF_OKTA_GROUPS (Everyone is one); by hand: {_WHERE}."
         differences.append(Difference("groups", "nobody_assigned", None, "at least one group", why, mend, "hand"))
     return Findings(tuple(differences))
 
 
-def apply(api: ManagementApi, app_id: str, found: Assignments) -> None:
-    for group_id in found.ids.values():
-        if group_id is not None and group_id not in found.assigned:
+def apply(api: ManagementApi, app_id: str, present: Assignments) -> None:
+    for group_id in present.ids.values():
+        if group_id is not None and group_id not in present.assigned:
             api.put(f"/api/v1/apps/{app_id}/groups/{group_id}")

@@ -12,7 +12,7 @@ from bff.oidc.client_auth import client_authentication
 from bff.telemetry.redaction import escape
 
 TOKEN_PATH = "/oauth2/v1/token"  # only the org server gives tokens for the Management API
-RENEW_EARLY = 60  # seconds
+RENEW_BEFORE_EXPIRY = 60  # seconds
 
 
 class ServiceApp:
@@ -36,7 +36,7 @@ class ServiceApp:
         self._token, self._until = "", 0.0
 
     def authorization(self, http: httpx.Client, org_url: str) -> str:
-        if self._clock() >= self._until - RENEW_EARLY:
+        if self._clock() >= self._until - RENEW_BEFORE_EXPIRY:
             self._token, lifetime = self._fetch(http, org_url)
             self._until = self._clock() + lifetime
         return f"Bearer {self._token}"
@@ -85,6 +85,6 @@ class ServiceApp:
                 mend = "The app must be an API Services app integration with the grant type Client Credentials."
             case _:
                 mend = "Set BFF_OKTA_ORG_URL to the org's address; run again if Okta was away."
-        told = escape(error[:40]) or f"status {status}"
-        problem = f"The org authorization server gives the service app no token ({told})."
+        shown_error = escape(error[:40]) or f"status {status}"
+        problem = f"The org authorization server gives the service app no token ({shown_error})."
         return OktaManagementError(problem, mend, okta_status=status)

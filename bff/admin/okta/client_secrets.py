@@ -13,15 +13,15 @@ from bff.admin.okta.api_error import OktaManagementError
 from bff.admin.okta.desired import Desired
 from bff.admin.okta.management_api import ManagementApi
 from bff.oidc.client_auth import client_authentication
-from bff.oidc.token import Denied, Granted, NoAnswer, Postponed, TokenAnswer
+from bff.oidc.token import Denied, Granted, NoAnswer, Postponed, TokenResult
 from bff.provider.client import HttpProvider
 
-MOST: Final = 2
+MAX_SECRETS: Final = 2
 # No refresh token looks like this: the call cannot succeed, and tells nothing but whether the client is believed.
 NO_TOKEN: Final = "bff-checks-its-client-credentials"
 TRIES: Final = 5  # a secret just made may take a moment to be known everywhere
-BETWEEN_TRIES: Final = 2.0  # seconds
-ANSWER_WITHIN: Final = 10.0  # seconds
+RETRY_PAUSE: Final = 2.0  # seconds
+ANSWER_TIMEOUT: Final = 10.0  # seconds
 
 Verdict: TypeAlias = Literal["accepted", "refused", "unknown"]
 
@@ -40,8 +40,8 @@ class ClientSecret:
 
 def read(api: ManagementApi, app_id: str) -> tuple[ClientSecret, ...]:
     """Oldest first. Raises OktaManagementError."""
-    found = [_secret(one) for one in api.pages(_path(app_id), limit=None)]
-    return tuple(sorted(found, key=lambda secret: secret.created))
+    secrets = [_secret(document) for document in api.pages(_path(app_id), limit=None)]
+    return tuple(sorted(secrets, key=lambda secret: secret.created))
 
 
 def create(api: ManagementApi, app_id: str) -> ClientSecret:
@@ -58,7 +58,7 @@ def delete(api: ManagementApi, app_id: str, secret: ClientSecret) -> None:
     api.delete(f"{_path(app_id)}/{secret.id}")
 
 
-def judge(answer: TokenAnswer) -> Verdict:
+def classify(answer: TokenResult) -> Verdict:
     """What an answer to a refresh that cannot succeed says about the client's credentials.
 
     invalid_client is said before the grant is looked at, every other refusal after the client was believed.
@@ -89,18 +89,18 @@ def verify(
     verdict: Verdict = "unknown"
     for attempt in range(TRIES):
         if attempt:
-            sleep(BETWEEN_TRIES)
-        verdict = judge(asyncio.run(_ask(desired, client_id, secret, proxy, ca_file)))
+            sleep(RETRY_PAUSE)
+        verdict = classify(asyncio.run(_ask(desired, client_id, secret, proxy, ca_file)))
         if verdict == "accepted":
             break
     return verdict
 
 
-async def _ask(desired: Desired, client_id: str, secret: str, proxy: str | None, ca_file: Path | None) -> TokenAnswer:
+async def _ask(desired: Desired, client_id: str, secret: str, proxy: str | None, ca_file: Path | None) -> TokenResult:
     proof = client_authentication(desired.client_auth, client_id, secrets=[secret])
-    provider = HttpProvider(desired.issuer, proof, timeout=ANSWER_WITHIN, proxy=proxy, ca_file=ca_file)
+    provider = HttpProvider(desired.issuer, proof, timeout=ANSWER_TIMEOUT, proxy=proxy, ca_file=ca_file)
     try:
-        return await provider.refresh(NO_TOKEN, answer_within=ANSWER_WITHIN)
+        return await provider.refresh(NO_TOKEN, timeout=ANSWER_TIMEOUT)
     finally:
         await provider.close()
 
@@ -121,6 +121,6 @@ def _path(app_id: str) -> str:
     return f"/api/v1/apps/{app_id}/credentials/secrets"
 
 
-def _secret(one: dict[str, Any]) -> ClientSecret:
-    value = str(one.get("client_secret") or "")
-    return ClientSecret(str(one["id"]), str(one.get("status")), str(one.get("created", "")), value)
+def _secret(document: dict[str, Any]) -> ClientSecret:
+    value = str(document.get("client_secret") or "")
+    return ClientSecret(str(document["id"]), str(document.get("status")), str(document.get("created", "")), value)

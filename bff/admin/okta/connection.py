@@ -23,16 +23,16 @@ def differences(settings: Settings, okta: OktaSettings) -> provision.Plan:
 
 @contextmanager
 def management_api(
-    settings: Settings, okta: OktaSettings, wanted: Desired, *, tell: Callable[[str], None] = lambda _: None
+    settings: Settings, okta: OktaSettings, wanted: Desired, *, log: Callable[[str], None] = lambda _: None
 ) -> Iterator[ManagementApi]:
-    """Raises ConfigurationError where a key or a CA file cannot be used. `tell` hears of waits for a rate limit."""
+    """Raises ConfigurationError where a key or a CA file cannot be used. `record` hears of waits for a rate limit."""
     credentials = _credentials(okta, wanted)
     try:
         http = http_client(proxy=settings.provider_proxy, ca_file=settings.provider_ca_file)
     except (OSError, ssl.SSLError):
         raise _no_ca_file(settings.provider_ca_file) from None
     with http:
-        yield ManagementApi(wanted.org_url, credentials, http, tell=tell)
+        yield ManagementApi(wanted.org_url, credentials, http, log=log)
 
 
 def _credentials(okta: OktaSettings, wanted: Desired) -> Credentials:

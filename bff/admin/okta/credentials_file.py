@@ -97,8 +97,8 @@ class CredentialsFile:
 
 def _assignments(text: str) -> list[tuple[str, str]]:
     """NAME=value lines, as shells, systemd and containers read them."""
-    found = re.findall(r"^[ \t]*(?:export[ \t]+)?([A-Za-z_][A-Za-z0-9_]*)=(.*)$", text, re.MULTILINE)
-    return [(name, _unquoted(value)) for name, value in found]
+    matches = re.findall(r"^[ \t]*(?:export[ \t]+)?([A-Za-z_][A-Za-z0-9_]*)=(.*)$", text, re.MULTILINE)
+    return [(name, _unquoted(value)) for name, value in matches]
 
 
 def _unquoted(value: str) -> str:

@@ -16,7 +16,7 @@ FRONTCHANNEL_LOGOUT_PATH: Final = "/auth/frontchannel-logout"
 NOT_YET: Final = "not-created-yet"
 
 
-def stand_ins() -> dict[str, str]:
+def placeholders() -> dict[str, str]:
     """For settings that the command needs no real value of, or that only `apply` will bring about."""
     return {
         "client_id": NOT_YET,
@@ -35,7 +35,7 @@ class Desired:
     org_url: str
     issuer: str
     label: str
-    label_is_told: bool
+    label_is_set: bool
     client_id: str | None
     client_secrets: tuple[str, ...] = field(repr=False)
     client_auth: Method
@@ -77,7 +77,7 @@ def desired(
     prune: bool = False,
 ) -> Desired:
     """`client_id` and `client_secret` are from the file that an earlier `apply` wrote: settings go before them."""
-    told = settings.client_id if settings.client_id != NOT_YET else client_id
+    configured = settings.client_id if settings.client_id != NOT_YET else client_id
     held = (settings.client_secret, settings.client_secret_next)
     secrets = tuple(
         value for secret in held if secret is not None and not (value := secret.get_secret_value()).startswith(NOT_YET)
@@ -88,8 +88,8 @@ def desired(
         org_url=okta.org_url or f"{issuer.scheme}://{issuer.netloc}",
         issuer=settings.issuer,
         label=okta.label or f"BFF {urlsplit(settings.public_url).netloc}",
-        label_is_told=okta.label is not None,
-        client_id=told,
+        label_is_set=okta.label is not None,
+        client_id=configured,
         client_secrets=secrets or ((client_secret,) if client_secret else ()),
         client_auth=settings.client_auth,
         public_key=public_key(settings),

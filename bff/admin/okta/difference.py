@@ -37,4 +37,6 @@ class Findings:
 
     def of(self, part: Part) -> tuple[Difference, ...]:
         """Those of one part that `apply` can mend."""
-        return tuple(one for one in self.differences if one.part == part and one.by == "apply")
+        return tuple(
+            difference for difference in self.differences if difference.part == part and difference.by == "apply"
+        )

@@ -20,8 +20,8 @@ from bff.admin.okta.api_error import OktaManagementError, refusal
 
 TIMEOUT: Final = 30.0  # seconds for one request
 RETRIES: Final = 2  # of a request that met the rate limit
-LONGEST_WAIT: Final = 120.0  # seconds; Okta's windows are a minute
-MOST_PAGES: Final = 200
+MAX_WAIT: Final = 120.0  # seconds; Okta's windows are a minute
+MAX_PAGES: Final = 200
 # The largest page that Okta gives (okta.md and the OpenAPI description agree).
 PAGE: Final = 200
 _NEXT: Final = re.compile(r'<([^>]*)>\s*;[^,]*\brel="next"')
@@ -65,7 +65,7 @@ def http_client(*, proxy: str | None = None, ca_file: Path | None = None) -> htt
 
 
 class ManagementApi:
-    """`sleep` and `tell` are for the rate limit: how to wait, in seconds, and whom to tell about it."""
+    """`sleep` and `record` are for the rate limit: how to wait, in seconds, and whom to tell about it."""
 
     def __init__(
         self,
@@ -74,11 +74,11 @@ class ManagementApi:
         http: httpx.Client,
         *,
         sleep: Callable[[float], None] = time.sleep,
-        tell: Callable[[str], None] = lambda _: None,
+        log: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.org_url = org_url
         self._credentials, self._http = credentials, http
-        self._sleep, self._tell = sleep, tell
+        self._sleep, self._log = sleep, log
 
     def get(self, path: str) -> Json:
         """Raises OktaManagementError, as all of these do."""
@@ -99,13 +99,13 @@ class ManagementApi:
         if limit is not None:
             query["limit"] = str(limit)
         answer = self._ask("GET", f"{path}?{urlencode(query)}" if query else path)
-        for _ in range(MOST_PAGES):
+        for _ in range(MAX_PAGES):
             for member in _list(answer):
                 yield _object(member)
-            found = next(filter(None, map(_NEXT.search, answer.headers.get_list("link"))), None)
-            if found is None:
+            next_link = next(filter(None, map(_NEXT.search, answer.headers.get_list("link"))), None)
+            if next_link is None:
                 return
-            target = urlsplit(found[1])
+            target = urlsplit(next_link[1])
             answer = self._ask("GET", f"{target.path}?{target.query}")
         raise OktaManagementError("A list in Okta has no end.", "Please report this.")
 
@@ -124,9 +124,9 @@ class ManagementApi:
         headers = {"authorization": self._credentials.authorization(self._http, self.org_url)}
         answer = self._send(method, path, body, headers)
         for retry in range(1, RETRIES + 1):
-            if answer.status_code != 429 or (wait := rate_limit_wait(answer.headers, time.time())) > LONGEST_WAIT:
+            if answer.status_code != 429 or (wait := rate_limit_wait(answer.headers, time.time())) > MAX_WAIT:
                 break
-            self._tell(f"Okta's rate limit: waiting {wait:.0f} s.")
+            self._log(f"Okta's rate limit: waiting {wait:.0f} s.")
             self._sleep(wait)
             # Nothing was done, so a repeat does nothing twice; Okta's own SDKs name the request that they repeat.
             headers |= {
@@ -177,17 +177,17 @@ def _json(answer: httpx.Response) -> Any:
 
 
 def _list(answer: httpx.Response) -> list[Any]:
-    found = _json(answer)
-    if not isinstance(found, list):
+    document = _json(answer)
+    if not isinstance(document, list):
         raise _not_okta(answer)
-    return found
+    return document
 
 
 def _object(answer: Any) -> Json:
-    found = _json(answer) if isinstance(answer, httpx.Response) else answer
-    if not isinstance(found, dict):
+    document = _json(answer) if isinstance(answer, httpx.Response) else answer
+    if not isinstance(document, dict):
         raise _not_okta(answer)
-    return found
+    return document
 
 
 def _not_okta(answer: Any) -> OktaManagementError:

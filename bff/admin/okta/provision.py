@@ -49,7 +49,7 @@ class Plan:
     @property
     def changes_app(self) -> bool:
         parts = ("app", "status", "groups", "access_policy")
-        return any(one.by == "apply" and one.part in parts for one in self.findings.differences)
+        return any(difference.by == "apply" and difference.part in parts for difference in self.findings.differences)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ class Applied:
     secret: str | None = field(default=None, repr=False)
 
 
-def look(api: ManagementApi, desired: Desired) -> OrgView:
+def read_org(api: ManagementApi, desired: Desired) -> OrgView:
     """Raises OktaManagementError."""
     app = find_app(api, desired)
     return OrgView(
@@ -83,15 +83,17 @@ def find_app(api: ManagementApi, desired: Desired) -> Json | None:
         app = api.find(f"/api/v1/apps/{desired.client_id}")
         if app is not None:
             return app
-        for one in api.pages("/api/v1/apps", filter='name eq "oidc_client"'):
-            if app_integration.client_id_of(one) == desired.client_id:
-                return one
+        for candidate in api.pages("/api/v1/apps", filter='name eq "oidc_client"'):
+            if app_integration.client_id_of(candidate) == desired.client_id:
+                return candidate
         problem = f"The org {desired.org_url} has no app integration with the client id {desired.client_id}."
         mend = "Mend BFF_CLIENT_ID or BFF_OKTA_ORG_URL; take BFF_CLIENT_ID away to have `bff okta apply` make one."
         raise OktaManagementError(problem, mend)
-    same = [one for one in api.pages("/api/v1/apps", q=desired.label) if one.get("label") == desired.label]
+    same = [
+        candidate for candidate in api.pages("/api/v1/apps", q=desired.label) if candidate.get("label") == desired.label
+    ]
     if len(same) > 1:
-        ids = ", ".join(str(one.get("id")) for one in same)
+        ids = ", ".join(str(candidate.get("id")) for candidate in same)
         problem = f"{len(same)} app integrations have the label {desired.label!r}: {ids}."
         raise OktaManagementError(problem, "Set BFF_CLIENT_ID to the one that is meant, or BFF_OKTA_LABEL.")
     return same[0] if same else None
@@ -99,15 +101,17 @@ def find_app(api: ManagementApi, desired: Desired) -> Json | None:
 
 def plan(api: ManagementApi, desired: Desired) -> Plan:
     """Changes nothing. Raises OktaManagementError."""
-    view = look(api, desired)
+    view = read_org(api, desired)
     groups = assignments.compare(view.groups, desired)
     rest = trusted_origins.compare(view.origins, desired) + access_policy.compare(
         view.policies, view.client_id, desired
     )
     if view.app is None:
         return Plan(desired, view, _no_app(desired) + groups + rest)
-    found = app_integration.compare(view.app, desired) + _status(view.app) + groups + rest + _credentials(view, desired)
-    return Plan(desired, view, found)
+    findings = (
+        app_integration.compare(view.app, desired) + _status(view.app) + groups + rest + _credentials(view, desired)
+    )
+    return Plan(desired, view, findings)
 
 
 def _no_app(desired: Desired) -> Findings:
@@ -127,63 +131,63 @@ def _status(app: Json) -> Findings:
 
 
 def _credentials(view: OrgView, desired: Desired) -> Findings:
-    found = []
+    differences = []
     if desired.client_id is None:
         why = "The BFF needs the client id."
         mend = f"Set BFF_CLIENT_ID to {view.client_id}; `bff okta apply` writes it into its env file."
-        found.append(Difference("credentials", "client_id", None, view.client_id, why, mend))
+        differences.append(Difference("credentials", "client_id", None, view.client_id, why, mend))
     active = {secret.value for secret in view.secrets if secret.active}
     if desired.uses_secret and not active & set(desired.client_secrets):
         has = "another secret" if desired.client_secrets else None
         why = "Every token request would be refused with invalid_client."
         mend = "`bff okta apply` writes an active secret into its file; `bff okta rotate-secret` makes a new one."
-        found.append(Difference("credentials", "client_secret", has, "an active secret of the app", why, mend))
+        differences.append(Difference("credentials", "client_secret", has, "an active secret of the app", why, mend))
     notes = [
         f"The secret {secret.id} is inactive: `bff okta rotate-secret --retire` deletes it."
         for secret in view.secrets
         if not secret.active
     ]
-    return Findings(tuple(found), tuple(notes))
+    return Findings(tuple(differences), tuple(notes))
 
 
-def apply(api: ManagementApi, planned: Plan, *, target: CredentialsFile | None, tell: Callable[[str], None]) -> Applied:
+def apply(api: ManagementApi, planned: Plan, *, target: CredentialsFile | None, log: Callable[[str], None]) -> Applied:
     """Makes everything so that can be. `target` None keeps the secret in the answer alone, for the terminal.
 
     Raises OktaManagementError and ConfigurationError; what was done until then stays done.
     """
-    desired, view, found = planned.desired, planned.view, planned.findings
+    desired, view, findings = planned.desired, planned.view, planned.findings
     created = view.app is None
-    if target is not None and (created or found.of("credentials")):
+    if target is not None and (created or findings.of("credentials")):
         target.prepare()
     if view.app is None:
         app = api.post("/api/v1/apps?activate=true", app_integration.new_app(desired))
-        tell(f"Made the app integration {desired.label!r}.")
+        log(f"Made the app integration {desired.label!r}.")
     else:
         app = view.app
-        if found.of("app"):
+        if findings.of("app"):
             app = api.put(f"/api/v1/apps/{app['id']}", app_integration.changed(app, desired))
-            tell(f"Changed {', '.join(one.name for one in found.of('app'))}.")
-        if found.of("status"):
+            log(f"Changed {', '.join(difference.name for difference in findings.of('app'))}.")
+        if findings.of("status"):
             api.post(f"/api/v1/apps/{app['id']}/lifecycle/activate")
-            tell("Activated the app.")
+            log("Activated the app.")
     client_id = app_integration.client_id_of(app)
     # Written before anything that may still fail: nobody has to look for the secret afterwards.
-    credentials, written = _hand_over(api, app, planned, created=created, target=target)
-    if found.of("groups"):
+    credentials, written = _write_credentials(api, app, planned, created=created, target=target)
+    if findings.of("groups"):
         assignments.apply(api, str(app["id"]), view.groups)
-        tell(f"Assigned {', '.join(str(one.wants) for one in found.of('groups'))}.")
-    if found.of("trusted_origins"):
+        log(f"Assigned {', '.join(str(difference.wants) for difference in findings.of('groups'))}.")
+    if findings.of("trusted_origins"):
         trusted_origins.apply(api, view.origins, desired)
-        tell("Set the Trusted Origins.")
-    if found.of("access_policy"):
+        log("Set the Trusted Origins.")
+    if findings.of("access_policy"):
         access_policy.apply(api, client_id, view.policies, desired)
-        tell("Added an access policy for this client.")
-    changed = tuple(one.name for one in found.differences if one.by == "apply")
-    left = tuple(one for one in found.differences if one.by == "hand")
+        log("Added an access policy for this client.")
+    changed = tuple(difference.name for difference in findings.differences if difference.by == "apply")
+    left = tuple(difference for difference in findings.differences if difference.by == "hand")
     return Applied(client_id, created, changed, left, written, credentials.client_secret)
 
 
-def _hand_over(
+def _write_credentials(
     api: ManagementApi, app: Json, planned: Plan, *, created: bool, target: CredentialsFile | None
 ) -> tuple[ClientCredentials, str | None]:
     """The client's id and a secret that works: the one at hand if Okta knows it, else the app's newest active one."""

@@ -19,29 +19,29 @@ _SHOWN = (
 
 
 def plan_lines(planned: Plan) -> list[str]:
-    desired, found = planned.desired, planned.findings
+    desired, findings = planned.desired, planned.findings
     app = planned.view.app
     named = f"{app.get('label')} ({app.get('id')})" if app is not None else f"{desired.label} (not there yet)"
     lines = [f"Org {desired.org_url}, app integration {named}"]
-    for one in found.differences:
-        lines += _difference(one)
-    lines += [f"  note: {note}" for note in found.notes]
-    by_hand = sum(one.by == "hand" for one in found.differences)
-    if not found.differences:
+    for difference in findings.differences:
+        lines += _difference(difference)
+    lines += [f"  note: {note}" for note in findings.notes]
+    manual = sum(difference.by == "hand" for difference in findings.differences)
+    if not findings.differences:
         return [*lines, "Nothing differs."]
-    left = f", {by_hand} of them for a person to do" if by_hand else ""
-    noun = "difference" if len(found.differences) == 1 else "differences"
-    return [*lines, f"{len(found.differences)} {noun}{left}."]
+    left = f", {manual} of them for a person to do" if manual else ""
+    noun = "difference" if len(findings.differences) == 1 else "differences"
+    return [*lines, f"{len(findings.differences)} {noun}{left}."]
 
 
-def _difference(one: Difference) -> list[str]:
-    lines = [f"  {'~' if one.by == 'apply' else '!'} {one.name}"]
-    if isinstance(one.has, list) and isinstance(one.wants, list):
-        lines += [f"      - {_value(value)}" for value in one.has if value not in one.wants]
-        lines += [f"      + {_value(value)}" for value in one.wants if value not in one.has]
+def _difference(difference: Difference) -> list[str]:
+    lines = [f"  {'~' if difference.by == 'apply' else '!'} {difference.name}"]
+    if isinstance(difference.has, list) and isinstance(difference.wants, list):
+        lines += [f"      - {_value(value)}" for value in difference.has if value not in difference.wants]
+        lines += [f"      + {_value(value)}" for value in difference.wants if value not in difference.has]
     else:
-        lines += [f"      - {_value(one.has)}", f"      + {_value(one.wants)}"]
-    return [*lines, f"      {one.why}", f"      {one.mend}"]
+        lines += [f"      - {_value(difference.has)}", f"      + {_value(difference.wants)}"]
+    return [*lines, f"      {difference.why}", f"      {difference.mend}"]
 
 
 def _value(value: Any) -> str:
@@ -57,7 +57,7 @@ def plan_json(planned: Plan) -> dict[str, Any]:
         "org_url": planned.desired.org_url,
         "app": _app(planned.view),
         "differs": bool(planned.findings.differences),
-        "differences": [one.as_json() for one in planned.findings.differences],
+        "differences": [difference.as_json() for difference in planned.findings.differences],
         "notes": list(planned.findings.notes),
     }
 
@@ -76,21 +76,21 @@ def applied_lines(planned: Plan, applied: Applied, target: CredentialsFile | Non
         lines.append(f"The client secret: {secret}")
     if applied.left:
         lines.append("Left for a person to do:")
-        for one in applied.left:
-            lines += _difference(one)
+        for difference in applied.left:
+            lines += _difference(difference)
     return [*lines, *(f"  note: {note}" for note in planned.findings.notes)]
 
 
 def applied_json(planned: Plan, applied: Applied, secret: str | None) -> dict[str, Any]:
-    told = {
+    content = {
         "client_id": applied.client_id,
         "created": applied.created,
         "changed": list(applied.changed),
-        "left": [one.as_json() for one in applied.left],
+        "left": [difference.as_json() for difference in applied.left],
         "written": applied.written,
         "notes": list(planned.findings.notes),
     }
-    return {**told, "client_secret": secret} if secret is not None else told
+    return {**content, "client_secret": secret} if secret is not None else content
 
 
 def show_json(view: OrgView) -> dict[str, Any]:
@@ -103,7 +103,7 @@ def show_json(view: OrgView) -> dict[str, Any]:
         "token_endpoint_auth_method": oauth.get("token_endpoint_auth_method"),
         "pkce_required": oauth.get("pkce_required"),
         "public_keys": [key.get("kid") for key in client.get("jwks", {}).get("keys", [])],
-        "secrets": [{"id": one.id, "status": one.status, "created": one.created} for one in view.secrets],
+        "secrets": [{"id": secret.id, "status": secret.status, "created": secret.created} for secret in view.secrets],
         "groups": sorted(view.groups.assigned),
     }
     if view.policies is not None:
@@ -115,8 +115,8 @@ def show_lines(view: OrgView) -> list[str]:
     lines = []
     for name, value in show_json(view).items():
         values = value if isinstance(value, list) else [value]
-        for place, one in enumerate(values or ["(none)"]):
-            lines.append(f"{name if place == 0 else '':30} {_value(one)}")
+        for place, item in enumerate(values or ["(none)"]):
+            lines.append(f"{name if place == 0 else '':30} {_value(item)}")
     return lines
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from bff.admin.okta import client_secrets
 from bff.admin.okta.api_error import OktaManagementError
 from bff.admin.okta.app_integration import client_id_of
-from bff.admin.okta.client_secrets import MOST, ClientSecret, Verdict, not_verified
+from bff.admin.okta.client_secrets import MAX_SECRETS, ClientSecret, Verdict, not_verified
 from bff.admin.okta.credentials_file import ClientCredentials, CredentialsFile
 from bff.admin.okta.desired import Desired
 from bff.admin.okta.management_api import ManagementApi
@@ -27,7 +27,7 @@ class Rotation:
     secret: str = field(repr=False)
 
     def lines(self, shown: str | None) -> list[str]:
-        told = [
+        lines = [
             f"{'Made' if self.made else 'Took up'} the secret {self.new}, and the token endpoint accepts it.",
             f"Written to {self.written} (mode 0600)." if self.written else "",
             f"The new secret: {shown}" if shown else "",
@@ -35,17 +35,17 @@ class Rotation:
             "kept, and until then the old one goes on working.",
             f"Then `bff okta rotate-secret --retire` deactivates {', '.join(self.old)}." if self.old else "",
         ]
-        return [line for line in told if line]
+        return [line for line in lines if line]
 
     def as_json(self, shown: str | None) -> dict[str, Any]:
-        told = {
+        content = {
             "new": self.new,
             "made": self.made,
             "verified": True,
             "old": list(self.old),
             "written": self.written,
         }
-        return {**told, "client_secret": shown} if shown else told
+        return {**content, "client_secret": shown} if shown else content
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,15 +55,15 @@ class Retired:
     deleted: tuple[str, ...]
 
     def lines(self) -> list[str]:
-        told = [f"The secret {self.kept} stays, and the token endpoint accepts it."]
+        lines = [f"The secret {self.kept} stays, and the token endpoint accepts it."]
         if self.deactivated:
-            told.append(
+            lines.append(
                 f"Deactivated {', '.join(self.deactivated)}. If something still needs it, Okta's console activates it "
                 "again; `bff okta rotate-secret --retire`, once more, deletes it."
             )
         if self.deleted:
-            told.append(f"Deleted {', '.join(self.deleted)}.")
-        return told if len(told) > 1 else [*told, "There was no other to retire."]
+            lines.append(f"Deleted {', '.join(self.deleted)}.")
+        return lines if len(lines) > 1 else [*lines, "There was no other to retire."]
 
     def as_json(self) -> dict[str, Any]:
         return {"kept": self.kept, "deactivated": list(self.deactivated), "deleted": list(self.deleted)}
@@ -80,9 +80,9 @@ def rotate(
         target.prepare()
     held = client_secrets.read(api, app["id"])
     active = [secret for secret in held if secret.active]
-    made = len(active) < MOST
+    made = len(active) < MAX_SECRETS
     if made:
-        for dead in held if len(held) >= MOST else ():  # make room: Okta keeps two at most
+        for dead in held if len(held) >= MAX_SECRETS else ():  # make room: Okta keeps two at most
             if not dead.active:
                 client_secrets.delete(api, app["id"], dead)
         active.append(client_secrets.create(api, app["id"]))

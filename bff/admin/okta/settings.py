@@ -68,7 +68,7 @@ class OktaSettings(BaseModel):
     @classmethod
     def _key_with_client(cls, key: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
         if key is None and info.data.get("service_client_id") is not None:
-            raise validators.wrong(
+            raise validators.invalid(
                 "is missing, and service_client_id is set.", "Set BFF_OKTA_SERVICE_PRIVATE_KEY_FILE to the key's file."
             )
         return validators.private_key(key) if key else None
@@ -77,13 +77,13 @@ class OktaSettings(BaseModel):
     @classmethod
     def _one_way_in(cls, token: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
         if token is not None and info.data.get("service_client_id") is not None:
-            raise validators.wrong("and service_client_id are both set.", "Keep one of the two ways to authenticate.")
+            raise validators.invalid("and service_client_id are both set.", "Keep one of the two ways to authenticate.")
         if token is None and "service_client_id" in info.data and info.data["service_client_id"] is None:
             mend = (
                 "Set BFF_OKTA_API_TOKEN_FILE to a file with a token of Security > API > Tokens, or "
                 "BFF_OKTA_SERVICE_CLIENT_ID and BFF_OKTA_SERVICE_PRIVATE_KEY_FILE of a service app."
             )
-            raise validators.wrong("is missing, and no service app is set.", mend)
+            raise validators.invalid("is missing, and no service app is set.", mend)
         return token
 
 
@@ -96,7 +96,7 @@ def load_okta_settings(environ: Mapping[str, str], toml_path: Path | None = None
         settings = OktaSettings.model_validate(gathered.values)
     except ValidationError as error:
         problems += [
-            _told(detail, gathered)
+            _configuration_error(detail, gathered)
             for detail in error.errors(include_input=False, include_url=False)
             if detail["loc"][0] not in gathered.names or detail["loc"][0] in gathered.values
         ]
@@ -106,7 +106,7 @@ def load_okta_settings(environ: Mapping[str, str], toml_path: Path | None = None
     raise ConfigurationErrors(tuple(problems)) from None
 
 
-def tells_credentials(environ: Mapping[str, str], toml_path: Path | None = None) -> bool:
+def has_credentials(environ: Mapping[str, str], toml_path: Path | None = None) -> bool:
     """Whether anything says who is asking, right or wrong: whoever can do without the Management API then needs it."""
     known = frozenset({"api_token", "service_client_id", "service_private_key"})
     others = frozenset(OktaSettings.model_fields) - known
@@ -114,7 +114,7 @@ def tells_credentials(environ: Mapping[str, str], toml_path: Path | None = None)
     return bool(known & gathered.names.keys())
 
 
-def _told(detail: ErrorDetails, gathered: Gathered) -> ConfigurationError:
+def _configuration_error(detail: ErrorDetails, gathered: Gathered) -> ConfigurationError:
     name, *rest = (str(part) for part in detail["loc"])
     called = gathered.names.get(name, f"{PREFIX}{TABLE.upper()}_{name.upper()}") + "".join(f"[{part}]" for part in rest)
     if detail["type"] == "setting":

@@ -19,7 +19,7 @@ def read(api: ManagementApi, desired: Desired) -> tuple[Json, ...]:
 
 
 def compare(there: tuple[Json, ...], desired: Desired) -> Findings:
-    found = []
+    differences = []
     for origin in desired.trusted_origins:
         held = _held(there, origin)
         missing = [scope for scope in SCOPES if scope not in _scopes(held)]
@@ -29,8 +29,8 @@ def compare(there: tuple[Json, ...], desired: Desired) -> Findings:
             wants = {"origin": origin, "scopes": [*_scopes(held), *missing], "status": "ACTIVE"}
             why = "BFF_OKTA_TRUSTED_ORIGINS names it."
             mend = "`bff okta apply` sets it; by hand: Security > API > Trusted Origins."
-            found.append(Difference("trusted_origins", "trusted_origin", has, wants, why, mend))
-    return Findings(tuple(found))
+            differences.append(Difference("trusted_origins", "trusted_origin", has, wants, why, mend))
+    return Findings(tuple(differences))
 
 
 def apply(api: ManagementApi, there: tuple[Json, ...], desired: Desired) -> None:
@@ -48,7 +48,7 @@ def apply(api: ManagementApi, there: tuple[Json, ...], desired: Desired) -> None
 
 
 def _held(there: tuple[Json, ...], origin: str) -> Json | None:
-    return next((one for one in there if one.get("origin") == origin), None)
+    return next((origin_document for origin_document in there if origin_document.get("origin") == origin), None)
 
 
 def _scopes(held: Json | None) -> list[str]:

@@ -44,12 +44,12 @@ class EndSession:
         if self._streams is not None:
             self._streams.session_ended(key, reason)
         metrics.SESSION_ENDED.labels(reason=reason.value).inc()
-        audit.tell(AuditEvent.SESSION_ENDED, reason.value, session=session, by=ENDED_BY[reason])
+        audit.record(AuditEvent.SESSION_ENDED, reason.value, session=session, by=ENDED_BY[reason])
         await self.revocations.session_ended(session)
         if session.browser is not None:
             # The cookie may be gone from this browser; its companion still lets /auth/session say why.
             try:
-                await self._store.leave_end(session.browser, reason)
+                await self._store.put_end_reason(session.browser, reason)
             except StoreUnavailable:
                 logger.warning("why a session ended could not be kept", extra={"session": session.fingerprint})
         return session

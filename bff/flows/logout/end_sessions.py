@@ -6,7 +6,7 @@ from typing import Any, Final, TypeVar
 
 from bff.flows.background import BackgroundTasks
 from bff.flows.logout.end_session import EndSession
-from bff.flows.logout.markers import Kind, Tombstones
+from bff.flows.logout.markers import LogoutMarkers, MarkerKind
 from bff.session.session import EndReason, Session
 from bff.session.store import IndexName, SessionStore
 
@@ -22,9 +22,14 @@ class EndSessions:
     """
 
     def __init__(
-        self, store: SessionStore, end_session: EndSession, tombstones: Tombstones, tasks: BackgroundTasks, issuer: str
+        self,
+        store: SessionStore,
+        end_session: EndSession,
+        logout_markers: LogoutMarkers,
+        tasks: BackgroundTasks,
+        issuer: str,
     ) -> None:
-        self._store, self._end_session, self._tombstones = store, end_session, tombstones
+        self._store, self._end_session, self._logout_markers = store, end_session, logout_markers
         self._tasks, self._issuer = tasks, issuer
 
     async def of_person(
@@ -35,7 +40,7 @@ class EndSessions:
         `at` is when the order was given, in seconds since the epoch, if it may come late: a sign-in that began after
         that is another one, and stays.
         """
-        kind: Kind = "email" if index == "email" else "sub"
+        kind: MarkerKind = "email" if index == "email" else "sub"
         return await self._shielded(self._of(index, kind, value, reason, at))
 
     async def of_provider_session(
@@ -45,15 +50,15 @@ class EndSessions:
         *,
         sub: str | None = None,
         at: float | None = None,
-        mark_unknown: bool = True,
+        mark_if_unknown: bool = True,
     ) -> tuple[Session, ...]:
         """The sessions that began with this session of the provider; with `sub`, only that person's.
 
         With `sub`, that person's sessions that carry no `sid` at all end too, if they began by `at` (as `of_person`):
         the one that is meant may be among them (decision 0013).
-        `mark_unknown=False` leaves no tombstone where there is no session: for a request that anybody could make.
+        `mark_if_unknown=False` leaves no tombstone where there is no session: for a request that anybody could make.
         """
-        return await self._shielded(self._of_sid(sid, reason, sub, at, mark_unknown=mark_unknown))
+        return await self._shielded(self._of_sid(sid, reason, sub, at, mark_if_unknown=mark_if_unknown))
 
     async def of_everyone(self, reason: EndReason) -> int:
         """Every session of the store. Returns how many."""
@@ -64,38 +69,40 @@ class EndSessions:
         return await self._shielded(self._end_all(sessions, reason))
 
     async def _of(
-        self, index: IndexName, kind: Kind, value: str, reason: EndReason, at: float | None
+        self, index: IndexName, kind: MarkerKind, value: str, reason: EndReason, at: float | None
     ) -> tuple[Session, ...]:
         now = await self._store.now()
         at = now if at is None else min(at, now)
-        await self._tombstones.leave(kind, value, at)
-        return await self._end_all([each for each in await self._store.find(index, value) if each.began_by(at)], reason)
+        await self._logout_markers.put(kind, value, at)
+        return await self._end_all(
+            [session for session in await self._store.find(index, value) if session.sign_in_began_by(at)], reason
+        )
 
     async def _of_sid(
-        self, sid: str, reason: EndReason, sub: str | None, at: float | None, *, mark_unknown: bool
+        self, sid: str, reason: EndReason, sub: str | None, at: float | None, *, mark_if_unknown: bool
     ) -> tuple[Session, ...]:
         now = await self._store.now()
         at = now if at is None else min(at, now)
-        if mark_unknown:
-            await self._tombstones.leave("sid", sid, now)
+        if mark_if_unknown:
+            await self._logout_markers.put("sid", sid, now)
         if sub is not None:
-            await self._tombstones.leave("sub without sid", sub, at)
-        found = [each for each in await self._store.find("sid", sid) if sub is None or each.user.sub == sub]
-        if found and not mark_unknown:
-            await self._tombstones.leave("sid", sid, now)
+            await self._logout_markers.put("sub without sid", sub, at)
+        sessions = [session for session in await self._store.find("sid", sid) if sub is None or session.user.sub == sub]
+        if sessions and not mark_if_unknown:
+            await self._logout_markers.put("sid", sid, now)
         if sub is not None:
             known = await self._store.find("sub", sub)
-            found += [each for each in known if each.sid is None and each.began_by(at)]
-        return await self._end_all(found, reason)
+            sessions += [session for session in known if session.sid is None and session.sign_in_began_by(at)]
+        return await self._end_all(sessions, reason)
 
     async def _of_everyone(self, reason: EndReason) -> int:
         at = await self._store.now()
-        await self._tombstones.leave("everyone", "", at)
+        await self._logout_markers.put("everyone", "", at)
         ended = 0
         batch: list[Session] = []
-        async for reading in self._store.all():
-            if reading.session is not None and reading.session.began_by(at):
-                batch.append(reading.session)
+        async for stored in self._store.all():
+            if stored.session is not None and stored.session.sign_in_began_by(at):
+                batch.append(stored.session)
             if len(batch) >= BATCH:
                 ended += len(await self._end_all(batch, reason))
                 batch = []

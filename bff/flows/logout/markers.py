@@ -14,32 +14,32 @@ from bff.session.store import SessionStore
 SLACK: Final = 600.0  # seconds that a tombstone outlasts the longest sign-in
 
 # `sub without sid`: the sessions of a person that carry no `sid`, so that none can be told apart from the one ended.
-Kind: TypeAlias = Literal["sub", "sub without sid", "sid", "email", "everyone"]
+MarkerKind: TypeAlias = Literal["sub", "sub without sid", "sid", "email", "everyone"]
 
 
 @dataclass(frozen=True, slots=True)
-class Tombstones:
+class LogoutMarkers:
     """`login_lifetime` is how long a sign-in may be under way, in seconds."""
 
     store: SessionStore
     login_lifetime: float
 
-    async def leave(self, kind: Kind, value: str, at: float) -> None:
+    async def put(self, kind: MarkerKind, value: str, at: float) -> None:
         """Raises StoreUnavailable."""
         until = await self.store.now() + self.login_lifetime + SLACK
-        await self.store.mark(_name(kind, value), at, until)
+        await self.store.put_marker(_name(kind, value), at, until)
 
-    async def refuse(self, session: Session) -> bool:
+    async def covers(self, session: Session) -> bool:
         """Whether this session was signed out while its sign-in was under way. Raises StoreUnavailable.
 
         A person may sign in again after a logout, so only sign-ins that began before it are refused. A session of the
         provider that has ended (`sid`) does not come back, whenever the sign-in began.
         """
-        if session.sid is not None and await self.store.marked(_name("sid", session.sid)) is not None:
+        if session.sid is not None and await self.store.get_marker(_name("sid", session.sid)) is not None:
             return True
         for name in _names(session):
-            at = await self.store.marked(name)
-            if at is not None and session.began_by(at):
+            at = await self.store.get_marker(name)
+            if at is not None and session.sign_in_began_by(at):
                 return True
         return False
 
@@ -51,6 +51,6 @@ def _names(session: Session) -> Sequence[str]:
     return names if session.user.email is None else [*names, _name("email", session.user.email)]
 
 
-def _name(kind: Kind, value: str) -> str:
+def _name(kind: MarkerKind, value: str) -> str:
     """E-mail addresses are compared without case, as the index does."""
     return f"ended {kind} {value.casefold() if kind == 'email' else value}"

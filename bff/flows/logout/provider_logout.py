@@ -20,14 +20,14 @@ from bff.oidc.global_token_revocation import (
     validate_revocation_token,
 )
 from bff.oidc.jwks import KeySet
-from bff.oidc.logout import LogoutKeyUnknown, LogoutToken, judge_front_channel, validate_logout_token
+from bff.oidc.logout import LogoutKeyUnknown, LogoutToken, validate_front_channel_logout, validate_logout_token
 from bff.oidc.provider import OpenIDProvider
 from bff.session.session import EndReason, Session
 from bff.session.store import SessionStore
 from bff.telemetry import audit
 from bff.telemetry.audit import AuditEvent
 
-REMEMBERED: Final = 86400.0  # seconds that a used token is remembered
+USED_TOKEN_LIFETIME: Final = 86400.0  # seconds that a used token is remembered
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class LogoutRules:
     by_email: bool
 
 
-class LogoutTokens:
+class ProviderLogoutFlow:
     """`providers`: whose keys may sign, the token issuer's first. `clock` is the wall clock."""
 
     def __init__(
@@ -68,24 +68,26 @@ class LogoutTokens:
         """
         token = await self._logout_token(compact)
         used = f"logout token {token.jti}"
-        if await self._store.marked(used) is not None:
+        if await self._store.get_marker(used) is not None:
             return
         reason, at = EndReason.BACK_CHANNEL, token.iat + self._rules.skew
         if token.sid is not None:
             ended = await self._end_sessions.of_provider_session(token.sid, reason, sub=token.sub, at=at)
         else:
             ended = await self._end_sessions.of_person("sub", str(token.sub), reason, at=at)
-        await self._use_up(used)
-        _tell(EndReason.BACK_CHANNEL, ended)
+        await self._mark_used(used)
+        _record(EndReason.BACK_CHANNEL, ended)
 
     async def front_channel(self, iss: str | None, sid: str | None) -> None:
         """Ends the sessions of a `sid` (Front-Channel Logout section 3). Raises StoreUnavailable."""
-        found = judge_front_channel(self._rules.issuers, iss, sid)
-        if found is not None:
-            ended = await self._end_sessions.of_provider_session(found, EndReason.FRONT_CHANNEL, mark_unknown=False)
+        session_id = validate_front_channel_logout(self._rules.issuers, iss, sid)
+        if session_id is not None:
+            ended = await self._end_sessions.of_provider_session(
+                session_id, EndReason.FRONT_CHANNEL, mark_if_unknown=False
+            )
             if ended:
                 # Anybody can name an address and a sid; only one that ended something is the provider's.
-                _tell(EndReason.FRONT_CHANNEL, ended)
+                _record(EndReason.FRONT_CHANNEL, ended)
 
     async def authorize_revocation(self, compact: str) -> RevocationToken:
         """Judges the bearer token of a Universal Logout request, before its body is read.
@@ -93,7 +95,7 @@ class LogoutTokens:
         Raises RevocationRefused (a token used before, too), ProviderUnavailable, StoreUnavailable.
         """
         token = await self._revocation_token(compact)
-        if await self._store.marked(f"revocation token {token.jti}") is not None:
+        if await self._store.get_marker(f"revocation token {token.jti}") is not None:
             raise RevocationRefused("jti: it was used before")
         return token
 
@@ -112,14 +114,14 @@ class LogoutTokens:
                 ended = await self._end_sessions.of_person("sub", sub, EndReason.UNIVERSAL_LOGOUT, at=at)
             case _:
                 assert_never(subject)
-        await self._use_up(f"revocation token {token.jti}")
-        _tell(EndReason.UNIVERSAL_LOGOUT, ended)
+        await self._mark_used(f"revocation token {token.jti}")
+        _record(EndReason.UNIVERSAL_LOGOUT, ended)
         if not ended:
             raise UserUnknown
 
-    async def _use_up(self, name: str) -> None:
+    async def _mark_used(self, name: str) -> None:
         now = await self._store.now()
-        await self._store.mark(name, now, now + REMEMBERED)
+        await self._store.put_marker(name, now, now + USED_TOKEN_LIFETIME)
 
     async def _logout_token(self, compact: str) -> LogoutToken:
         provider, rules = self._providers[0], self._rules
@@ -146,15 +148,15 @@ class LogoutTokens:
         for provider in self._providers:
             try:
                 try:
-                    return self._judged(compact, await provider.keys())
+                    return self._validate(compact, await provider.keys())
                 except RevocationKeyUnknown as unknown:
-                    return self._judged(compact, await provider.keys(unknown.kid))
+                    return self._validate(compact, await provider.keys(unknown.kid))
             except (RevocationRefused, ProviderUnavailable) as error:
                 # Keys that could not be had outweigh a refusal: nobody knows then whether the token is forged.
                 refusal = error if refusal is None or isinstance(error, ProviderUnavailable) else refusal
         raise refusal or RevocationRefused
 
-    def _judged(self, compact: str, keys: KeySet) -> RevocationToken:
+    def _validate(self, compact: str, keys: KeySet) -> RevocationToken:
         return validate_revocation_token(
             compact,
             keys,
@@ -166,5 +168,5 @@ class LogoutTokens:
         )
 
 
-def _tell(how: EndReason, ended: tuple[Session, ...]) -> None:
-    audit.tell(AuditEvent.SIGN_OUT_ORDERED, how.value, ended=len(ended))
+def _record(how: EndReason, ended: tuple[Session, ...]) -> None:
+    audit.record(AuditEvent.SIGN_OUT_ORDERED, how.value, ended=len(ended))

@@ -20,7 +20,7 @@ from bff.session.store import SessionStore
 logger = logging.getLogger(__name__)
 
 GOOD_FOR: Final = 60  # seconds from the sign-out to the navigation
-METADATA_WITHIN: Final = 0.5  # seconds: a sign-out never waits for a provider that is away
+METADATA_TIMEOUT: Final = 0.5  # seconds: a sign-out never waits for a provider that is away
 
 SignOutHint: TypeAlias = Literal["required", "optional", "never"]
 
@@ -58,14 +58,14 @@ class ProviderSignOut:
         url = await self._end_session_url(session)
         if url is None:
             return None
-        found = SignOutTicket(secrets.token_urlsafe(32), secrets.token_urlsafe(32))
+        ticket = SignOutTicket(secrets.token_urlsafe(32), secrets.token_urlsafe(32))
         try:
             until = await self._store.now() + GOOD_FOR
-            await self._store.leave_value(_name(found), url.encode("ascii"), until)
+            await self._store.leave_value(_name(ticket), url.encode("ascii"), until)
         except (StoreUnavailable, ValueError) as error:
             logger.warning("the provider's sign-out could not be prepared", extra={"error": type(error).__name__})
             return None
-        return found
+        return ticket
 
     async def take(self, ticket: SignOutTicket) -> str | None:
         """The provider's address, for the first who asks with both halves in time; None afterwards, and for a guess.
@@ -82,7 +82,7 @@ class ProviderSignOut:
         if hint is None and self._rules.hint == "required":
             return None
         try:
-            async with asyncio.timeout(METADATA_WITHIN):
+            async with asyncio.timeout(METADATA_TIMEOUT):
                 metadata = await self._provider.metadata()
         except (ProviderUnavailable, TimeoutError):
             return None

@@ -16,19 +16,19 @@ from bff.errors import StoreUnavailable
 from bff.flows.background import BackgroundTasks
 from bff.oidc.provider import OpenIDProvider
 from bff.oidc.token import NotRevoked, Revoked, TokenResponse, TokenTypeHint
-from bff.session.revocation import ATTEMPTS_LIMIT, KEPT_FOR, Revocation, back_off
+from bff.session.revocation import ATTEMPTS_LIMIT, KEPT_FOR, Revocation, backoff
 from bff.session.session import Session
 from bff.session.store import SessionStore
 from bff.telemetry import metrics
 
 logger = logging.getLogger(__name__)
 
-REVOKE_WITHIN: Final = 8.0  # seconds of one attempt; nobody waits for it
-LEASE: Final = 2 * REVOKE_WITHIN  # seconds for which one process has a revocation to itself
+REVOKE_TIMEOUT: Final = 8.0  # seconds of one attempt; nobody waits for it
+LEASE: Final = 2 * REVOKE_TIMEOUT  # seconds for which one process has a revocation to itself
 AT_A_TIME: Final = 8  # attempts of one process: as many as there are connections for them
 UNKEPT_LIMIT: Final = 100  # attempts without a place in the queue: more would be a queue in memory
-LOOK_EVERY: Final = 15.0  # seconds between two looks for what others left, or what is due again
-LONGEST_HOLD: Final = 60.0  # seconds for which a provider that throttles us is not asked
+POLL_INTERVAL: Final = 15.0  # seconds between two looks for what others left, or what is due again
+MAX_HOLD: Final = 60.0  # seconds for which a provider that throttles us is not asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +55,12 @@ class Revocations:
         """
         # By the times of the record, not of a clock: after its deletion the process must not wait for anything first.
         until = max(session.ends_at, session.tokens.received_at + KEPT_FOR)
-        alternate = session.alternate.refresh_token if session.alternate else None
-        tokens = [_Token(each, "refresh_token", until) for each in (session.tokens.refresh_token, alternate) if each]
+        concurrent_successor = session.concurrent_successor.refresh_token if session.concurrent_successor else None
+        tokens = [
+            _Token(value, "refresh_token", until)
+            for value in (session.tokens.refresh_token, concurrent_successor)
+            if value
+        ]
         if not tokens:
             tokens = [_Token(session.tokens.access_token, "access_token", session.tokens.usable_until)]
         await self._keep(tokens, session.fingerprint)
@@ -76,7 +80,7 @@ class Revocations:
         """Takes up what waits, until it is cancelled: a task of the application's lifespan."""
         while True:
             self.work_soon()
-            await asyncio.sleep(LOOK_EVERY)
+            await asyncio.sleep(POLL_INTERVAL)
 
     async def _keep(self, tokens: Sequence[_Token], session: str) -> None:
         for token in tokens:
@@ -93,7 +97,7 @@ class Revocations:
                 logger.warning("a revocation could not be kept, and is tried once", extra={"session": session})
                 self._tasks.start(self._attempt_unkept(revocation), "revoke")
             else:
-                _give_up(revocation, "unkept", "too many wait")
+                _log_abandoned(revocation, "unkept", "too many wait")
 
     def work_soon(self) -> None:
         """Begins to revoke what is due, if that is not under way already."""
@@ -139,25 +143,25 @@ class Revocations:
         queue = self._store.revocations
         try:
             if revocation.issuer != self._issuer:  # a token is shown to nobody but to who gave it
-                _give_up(revocation, "given_up", "it is of another issuer")
+                _log_abandoned(revocation, "given_up", "it is of another issuer")
                 await queue.finish(revocation.id)
                 return
-            match await self._provider.revoke(revocation.token, revocation.hint, within=REVOKE_WITHIN):
+            match await self._provider.revoke(revocation.token, revocation.hint, within=REVOKE_TIMEOUT):
                 case Revoked():
                     metrics.REVOCATIONS.labels(outcome="revoked").inc()
                     await queue.finish(revocation.id)
                 case NotRevoked(why, final=True):
-                    _give_up(revocation, "refused", why)
+                    _log_abandoned(revocation, "refused", why)
                     await queue.finish(revocation.id)
                 case NotRevoked(why) if revocation.attempts >= ATTEMPTS_LIMIT:
-                    _give_up(revocation, "given_up", why)
+                    _log_abandoned(revocation, "given_up", why)
                     await queue.finish(revocation.id)
                 case NotRevoked(why, retry_after=retry_after):
                     self._hold(retry_after)
                     metrics.REVOCATIONS.labels(outcome="postponed").inc()
-                    told = {"session": revocation.session, "why": why, "attempts": revocation.attempts}
-                    logger.info("a revocation failed and is tried again later", extra=told)
-                    await queue.postpone(revocation.id, back_off(revocation.attempts, retry_after))
+                    fields = {"session": revocation.session, "why": why, "attempts": revocation.attempts}
+                    logger.info("a revocation failed and is tried again later", extra=fields)
+                    await queue.postpone(revocation.id, backoff(revocation.attempts, retry_after))
         except StoreUnavailable:
             return  # it is due again when the lease is over; to be revoked twice does a token no harm
 
@@ -165,7 +169,7 @@ class Revocations:
         """Once, and into the queue after all if that fails: the store may be back by then."""
         self._unkept += 1
         try:
-            answer = await self._provider.revoke(revocation.token, revocation.hint, within=REVOKE_WITHIN)
+            answer = await self._provider.revoke(revocation.token, revocation.hint, within=REVOKE_TIMEOUT)
         finally:
             self._unkept -= 1
         match answer:
@@ -173,7 +177,7 @@ class Revocations:
                 metrics.REVOCATIONS.labels(outcome="revoked").inc()
             case NotRevoked(why, final=final):
                 if final or not await self._kept_after_all(revocation):
-                    _give_up(revocation, "refused" if final else "unkept", why)
+                    _log_abandoned(revocation, "refused" if final else "unkept", why)
 
     async def _kept_after_all(self, revocation: Revocation) -> bool:
         try:
@@ -184,11 +188,11 @@ class Revocations:
 
     def _hold(self, retry_after: float | None) -> None:
         if retry_after is not None:
-            until = asyncio.get_running_loop().time() + min(retry_after, LONGEST_HOLD)
+            until = asyncio.get_running_loop().time() + min(retry_after, MAX_HOLD)
             self._held_until = max(self._held_until, until)
 
 
-def _give_up(revocation: Revocation, outcome: str, why: str) -> None:
+def _log_abandoned(revocation: Revocation, outcome: str, why: str) -> None:
     metrics.REVOCATIONS.labels(outcome=outcome).inc()
-    told = {"session": revocation.session, "why": why, "kind": revocation.hint, "attempts": revocation.attempts}
-    logger.warning("a token could not be revoked; it stays good until the provider expires it", extra=told)
+    fields = {"session": revocation.session, "why": why, "kind": revocation.hint, "attempts": revocation.attempts}
+    logger.warning("a token could not be revoked; it stays good until the provider expires it", extra=fields)

@@ -10,7 +10,7 @@ from bff.flows.background import BackgroundTasks
 from bff.session.session import SessionKey
 from bff.session.store import SessionStore
 
-LOOK_EVERY: Final = 0.5  # seconds between two looks for an end that another replica has made
+POLL_INTERVAL: Final = 0.5  # seconds between two looks for an end that another replica has made
 
 
 class SessionEnds:
@@ -56,7 +56,7 @@ class EndWatch:
     async def _deleted(self, key: SessionKey) -> None:
         with self._ends.watch(key) as ended:
             while True:
-                await asyncio.wait([ended], timeout=LOOK_EVERY)
+                await asyncio.wait([ended], timeout=POLL_INTERVAL)
                 if ended.done():
                     return
                 try:

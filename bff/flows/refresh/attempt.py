@@ -10,21 +10,21 @@ from dataclasses import dataclass, replace
 from typing import assert_never
 
 from bff.errors import ProviderUnavailable, StoreUnavailable
-from bff.flows.id_tokens import IdTokens, SameUser, Unverified, WrongUser
+from bff.flows.id_tokens import IdTokenValidator, SameUser, Unverified, WrongUser
 from bff.flows.logout.end_session import EndSession
-from bff.flows.refresh.provider_limits import TokenCalls
+from bff.flows.refresh.provider_limits import TokenRequestLimits
 from bff.oidc.error_codes import TOKEN_ENDPOINT
 from bff.oidc.provider import OpenIDProvider
-from bff.oidc.token import Denied, Granted, NoAnswer, Postponed, TokenAnswer
+from bff.oidc.token import Denied, Granted, NoAnswer, Postponed, TokenResult
 from bff.session.rotation import (
     Ended,
-    NotOurs,
+    Pending,
     RefreshResult,
     Renewed,
     SendRefresh,
-    StillUnknown,
+    Superseded,
+    apply_token_response,
     decide,
-    settle,
 )
 from bff.session.session import EndReason, Session, SessionKey, User
 from bff.session.store import SessionStore
@@ -34,9 +34,9 @@ from bff.telemetry.audit import AuditEvent
 
 logger = logging.getLogger(__name__)
 
-VERIFY_WITHIN = 1.0  # seconds: an ID token is looked at before the write, but the write does not wait for the provider
-RETRY_WRITE_CEILING = 1.0
-KEEP_GRANTED = 900.0  # seconds that new tokens wait for a store that is away
+VERIFY_TIMEOUT = 1.0  # seconds: an ID token is looked at before the write, but the write does not wait for the provider
+MAX_WRITE_PAUSE = 1.0
+KEEP_GRANTED_FOR = 900.0  # seconds that new tokens wait for a store that is away
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class RefreshAttempts:
         self,
         store: SessionStore,
         provider: OpenIDProvider,
-        id_tokens: IdTokens,
+        id_tokens: IdTokenValidator,
         end_session: EndSession,
         policy: RefreshPolicy,
         *,
@@ -69,35 +69,35 @@ class RefreshAttempts:
     ) -> None:
         self._store, self._provider, self._id_tokens, self._end_session = store, provider, id_tokens, end_session
         self._policy, self._monotonic, self._new_attempt_id = policy, monotonic, new_attempt_id
-        self._calls = TokenCalls(monotonic)
+        self._calls = TokenRequestLimits(monotonic)
 
     async def attempt(
-        self, key: SessionKey, *, refused: str | None, resend: bool, slots: asyncio.Semaphore
+        self, key: SessionKey, *, rejected_token: str | None, resend: bool, slots: asyncio.Semaphore
     ) -> RefreshResult | None:
         """None when there was nothing to do after all. Raises StoreUnavailable if the reservation can't be written, and
         ProviderUnavailable while the provider throttles us: then nothing was reserved or sent."""
         with tracing.span("refresh", "internal") as span:
-            sent = await self._reserve_and_send(key, refused, resend=resend, slots=slots)
+            sent = await self._reserve_and_send(key, rejected_token, resend=resend, slots=slots)
             if sent is None:
                 return None
             reserved, clock, answer, seconds = sent
             if isinstance(answer, Postponed) and answer.client_wide:
-                self._calls.hold(answer.retry_after)
-            result = await self._record(reserved, answer, clock)
-            outcome = self._tell(reserved, answer, result, seconds)
+                self._calls.block(answer.retry_after)
+            result = await self._store_outcome(reserved, answer, clock)
+            outcome = self._record_outcome(reserved, answer, result, seconds)
             span.set("bff.refresh.outcome", outcome)
             return result
 
     async def _reserve_and_send(
-        self, key: SessionKey, refused: str | None, *, resend: bool, slots: asyncio.Semaphore
-    ) -> tuple[Session, StoreClock, TokenAnswer, float] | None:
+        self, key: SessionKey, rejected_token: str | None, *, resend: bool, slots: asyncio.Semaphore
+    ) -> tuple[Session, StoreClock, TokenResult, float] | None:
         """The reservation, its clock, the answer and the seconds it took."""
         turn = False
         while True:
             # The slot is taken before the reservation is written: a lease never runs while its holder queues. It is
             # given back before the outcome is written: a store that is away must not keep others from asking.
             async with slots:
-                reservation = await self._reserve(key, refused, resend=resend, turn=turn)
+                reservation = await self._reserve(key, rejected_token, resend=resend, turn=turn)
                 if reservation is None:
                     return None
                 if not isinstance(reservation, float):
@@ -110,44 +110,44 @@ class RefreshAttempts:
             turn = True
 
     async def _reserve(
-        self, key: SessionKey, refused: str | None, *, resend: bool, turn: bool
+        self, key: SessionKey, rejected_token: str | None, *, resend: bool, turn: bool
     ) -> tuple[Session, StoreClock] | float | None:
         """The record as reserved, None when there is nothing to do, or the seconds until it is this person's `turn`."""
         while True:
-            reading = await self._store.get(key)
-            if reading.session is None:
+            stored = await self._store.get(key)
+            if stored.session is None:
                 return None
             decision = decide(
-                reading.session,
-                reading.now,
+                stored.session,
+                stored.now,
                 self._policy,
                 self._new_attempt_id(),
-                last_seen_at=reading.last_seen_at,
-                refused=refused,
+                last_seen_at=stored.last_seen_at,
+                rejected_token=rejected_token,
                 resend=resend,
             )
             if not isinstance(decision, SendRefresh):
                 return None
-            if (wait := self._wait_of(decision.reserved, turn=turn)) > 0:
+            if (wait := self._throttle_delay(decision.reserved, turn=turn)) > 0:
                 return wait
             turn = True
             # Write before send: the attempt is durable before the provider hears of it, or a crash would forget it.
             asked_at = self._monotonic()
-            replaced = await self._store.replace(decision.reserved, reading.session.version)
+            replaced = await self._store.replace(decision.reserved, stored.session.version)
             if replaced.done:
                 return decision.reserved, StoreClock(replaced.now, asked_at, self._monotonic)
             metrics.STORE_CONFLICTS.inc()
 
-    def _wait_of(self, reserved: Session, *, turn: bool) -> float:
+    def _throttle_delay(self, reserved: Session, *, turn: bool) -> float:
         """Seconds that the provider's limits ask for. Raises ProviderUnavailable while it throttles us all."""
         attempt = reserved.attempt
-        if attempt is not None and attempt.restore_first_sent_at is not None:
+        if attempt is not None and attempt.previous_first_sent_at is not None:
             return 0.0  # an answer that got lost is asked for again whatever the limits say: the grace is running
-        if (left := self._calls.held()) > 0:
+        if (left := self._calls.blocked_for()) > 0:
             raise ProviderUnavailable(retry_after=math.ceil(left))
-        return 0.0 if turn else self._calls.turn_of(reserved.user.sub)
+        return 0.0 if turn else self._calls.reserve_turn(reserved.user.sub)
 
-    async def _send(self, reserved: Session, clock: StoreClock) -> TokenAnswer:
+    async def _send(self, reserved: Session, clock: StoreClock) -> TokenResult:
         attempt, refresh_token = reserved.attempt, reserved.tokens.refresh_token
         if attempt is None or refresh_token is None:
             raise ValueError("a reservation has an attempt and a refresh token")
@@ -160,7 +160,7 @@ class RefreshAttempts:
         try:
             return await self._provider.refresh(
                 refresh_token,
-                answer_within=self._policy.answer_within,
+                timeout=self._policy.timeout,
                 may_send=covered,
                 dpop_key=reserved.dpop_key,
             )
@@ -168,12 +168,12 @@ class RefreshAttempts:
             logger.exception("the provider adapter raised", extra={"error": type(error).__name__})
             return NoAnswer(may_have_been_sent=True, why=type(error).__name__)
 
-    async def _record(self, reserved: Session, answer: TokenAnswer, clock: StoreClock) -> RefreshResult:
+    async def _store_outcome(self, reserved: Session, answer: TokenResult, clock: StoreClock) -> RefreshResult:
         """Writes the outcome against the record as it stands now. Nobody is handed a token that is not durable."""
-        verdict = await self._look_at_id_token(reserved, answer, clock.now())
+        verdict = await self._validate_id_token(reserved, answer, clock.now())
         # The only copy of a rotated token is in our hands. Without it the session is lost as soon as the grace is over,
         # however long the store is away; any other outcome can be found out again.
-        keep_trying_until = clock.now() + (KEEP_GRANTED if isinstance(answer, Granted) else self._policy.lease)
+        keep_trying_until = clock.now() + (KEEP_GRANTED_FOR if isinstance(answer, Granted) else self._policy.lease)
         pause = 0.05
         while True:
             try:
@@ -187,33 +187,33 @@ class RefreshAttempts:
                     logger.error("a refresh outcome could not be stored", extra={"session": reserved.fingerprint})
                     raise
                 await asyncio.sleep(pause)
-                pause = min(2 * pause, RETRY_WRITE_CEILING)
+                pause = min(2 * pause, MAX_WRITE_PAUSE)
 
     async def _write(
-        self, reserved: Session, answer: TokenAnswer, verdict: "SameUser | WrongUser | Unverified"
+        self, reserved: Session, answer: TokenResult, verdict: "SameUser | WrongUser | Unverified"
     ) -> RefreshResult | None:
         """One read, one decision, one conditional write; None when the record moved in between."""
         key = reserved.key
-        reading = await self._store.get(key)
-        session = reading.session
+        stored = await self._store.get(key)
+        session = stored.session
         if session is None:
             # Nothing makes a deleted session live again; what arrived for it belongs to nobody.
             self._revoke(answer)
-            return NotOurs()
+            return Superseded()
         lost = session.attempt is None or session.version < reserved.version
         if lost and session.rotation == reserved.rotation:
             # A store that failed over lost our reservation and nobody took its place: the answer is still ours.
             session = replace(session, attempt=reserved.attempt)
-        result = settle(session, reserved, answer, reading.now, self._policy)
+        result = apply_token_response(session, reserved, answer, stored.now, self._policy)
         if isinstance(result, Renewed):
             if isinstance(verdict, WrongUser):
                 result = Ended(EndReason.SUBJECT_CHANGED)
             else:
-                result = Renewed(_with_user(result.session, session, verdict, self._policy.longest))
+                result = Renewed(_with_user(result.session, session, verdict, self._policy.max_session_lifetime))
         match result:
-            case Renewed(written) | StillUnknown(written) | NotOurs(Session() as written):
+            case Renewed(written) | Pending(written) | Superseded(Session() as written):
                 return result if (await self._store.replace(written, session.version)).done else None
-            case NotOurs():
+            case Superseded():
                 return result
             case Ended(reason):
                 if await self._end_session.end(key, reason, expected_version=session.version) is None:
@@ -223,65 +223,66 @@ class RefreshAttempts:
             case _:
                 assert_never(result)
 
-    async def _look_at_id_token(
-        self, reserved: Session, answer: TokenAnswer, now: float
+    async def _validate_id_token(
+        self, reserved: Session, answer: TokenResult, now: float
     ) -> "SameUser | WrongUser | Unverified":
         if not isinstance(answer, Granted) or answer.tokens.id_token is None:
             return Unverified()
         try:
-            async with asyncio.timeout(VERIFY_WITHIN):
+            async with asyncio.timeout(VERIFY_TIMEOUT):
                 return await self._id_tokens.at_refresh(answer.tokens.id_token, reserved, now=now)
         except TimeoutError:
             return Unverified()
 
-    def _revoke(self, answer: TokenAnswer) -> None:
+    def _revoke(self, answer: TokenResult) -> None:
         if isinstance(answer, Granted):
             metrics.REFRESH.labels(outcome="revoked_late", reason="").inc()
             self._end_session.revocations.discarded(answer.tokens)
 
-    def _tell(self, reserved: Session, answer: TokenAnswer, result: RefreshResult, seconds: float) -> str:
+    def _record_outcome(self, reserved: Session, answer: TokenResult, result: RefreshResult, seconds: float) -> str:
         attempt = reserved.attempt
         outcome, reason = _outcome(reserved, answer, result)
         metrics.REFRESH.labels(outcome=outcome, reason=reason).inc()
         metrics.REFRESH_SECONDS.observe(seconds)
         facts = {
             "tries": attempt.tries if attempt else 0,
-            "late": attempt.late if attempt else False,
+            "late": attempt.after_grace if attempt else False,
             "rotation": reserved.rotation,
             "duration_ms": round(seconds * 1000),
         }
         if outcome == "denied":
-            audit.tell(AuditEvent.REFRESH_DENIED, reason, session=reserved, **facts)
+            audit.record(AuditEvent.REFRESH_DENIED, reason, session=reserved, **facts)
             return outcome
         level = logging.INFO if isinstance(result, Renewed) else logging.WARNING
-        told = {"session": reserved.fingerprint, "outcome": outcome, "reason": reason, **facts}
-        logger.log(level, "refresh", extra=told)
+        fields = {"session": reserved.fingerprint, "outcome": outcome, "reason": reason, **facts}
+        logger.log(level, "refresh", extra=fields)
         return outcome
 
 
-def _with_user(renewed: Session, before: Session, verdict: SameUser | Unverified, longest: float) -> Session:
+def _with_user(renewed: Session, before: Session, verdict: SameUser | Unverified, max_lifetime: float) -> Session:
     """Claims change with the tokens, in one write. An ID token we could not check replaces nothing."""
     if isinstance(verdict, SameUser):
         user = User(before.user.sub, verdict.email or before.user.email, {**before.user.claims, **verdict.claims})
         if verdict.session_expiry is None:
             return replace(renewed, user=user)
-        return replace(renewed, user=user, ends_at=end_of_session(before.signed_in_at, longest, verdict.session_expiry))
+        ends_at = end_of_session(before.signed_in_at, max_lifetime, verdict.session_expiry)
+        return replace(renewed, user=user, ends_at=ends_at)
     return replace(renewed, tokens=replace(renewed.tokens, id_token=before.tokens.id_token))
 
 
-def _outcome(reserved: Session, answer: TokenAnswer, result: RefreshResult) -> tuple[str, str]:
+def _outcome(reserved: Session, answer: TokenResult, result: RefreshResult) -> tuple[str, str]:
     """The label pair of `bff_refresh_total`; the reason is from the provider's closed vocabulary or empty."""
     attempt = reserved.attempt
     match result, answer:
-        case Renewed(), _ if attempt is not None and attempt.late:
+        case Renewed(), _ if attempt is not None and attempt.after_grace:
             return "late", ""
-        case Renewed(), _ if attempt is not None and attempt.restore_first_sent_at is not None:
+        case Renewed(), _ if attempt is not None and attempt.previous_first_sent_at is not None:
             return "replayed_in_grace", ""
         case Renewed(), _:
             return "renewed", ""
         case Ended(reason), _:
             return "ended", reason.value
-        case NotOurs(), _:
+        case Superseded(), _:
             return "not_ours", ""
         case _, Denied(_, error):
             return "denied", error if error in TOKEN_ENDPOINT else "other"

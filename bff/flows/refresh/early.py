@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 from bff.session.session import SessionKey
 
-ACTIVE_WITHIN = 300.0  # seconds since its last request in which a session counts as active
-REMEMBERED = 100_000  # sessions; beyond that the rest are renewed when they ask, as they would be without this
+ACTIVE_WINDOW = 300.0  # seconds since its last request in which a session counts as active
+MAX_SESSIONS = 100_000  # sessions; beyond that the rest are renewed when they ask, as they would be without this
 
 
-class RefreshAhead:
+class EarlyRefresh:
     """Remembers when each active session falls due, and calls `renew` then. Times are monotonic seconds."""
 
     def __init__(self, renew: Callable[[SessionKey], None], monotonic: Callable[[], float]) -> None:
@@ -22,7 +22,7 @@ class RefreshAhead:
 
     def active(self, key: SessionKey, due_in: float) -> None:
         """Notes a request of this session, whose tokens fall due in `due_in` seconds."""
-        if key not in self._seen and len(self._seen) >= REMEMBERED:
+        if key not in self._seen and len(self._seen) >= MAX_SESSIONS:
             return
         self._seen[key] = self._monotonic()
         self._schedule(key, due_in)
@@ -37,7 +37,7 @@ class RefreshAhead:
         while True:
             now = self._monotonic()
             while self._due and self._due[0][0] <= now:
-                self._look_at(heapq.heappop(self._due)[1], now)
+                self._refresh_if_active(heapq.heappop(self._due)[1], now)
             self._sooner.clear()
             pause = self._due[0][0] - now if self._due else None
             try:
@@ -46,9 +46,9 @@ class RefreshAhead:
             except TimeoutError:
                 continue
 
-    def _look_at(self, key: SessionKey, now: float) -> None:
+    def _refresh_if_active(self, key: SessionKey, now: float) -> None:
         self._scheduled.discard(key)
-        if now - self._seen.get(key, 0.0) > ACTIVE_WITHIN:
+        if now - self._seen.get(key, 0.0) > ACTIVE_WINDOW:
             self._seen.pop(key, None)
         else:
             # Whatever comes of it, `renewed` or the session's next request schedules it again.

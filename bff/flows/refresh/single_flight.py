@@ -14,30 +14,30 @@ from bff.flows.background import BackgroundTasks
 from bff.flows.logout.end_session import EndSession
 from bff.flows.logout.session_ends import EndWatch
 from bff.flows.refresh.attempt import RefreshAttempts
-from bff.flows.refresh.early import RefreshAhead
-from bff.flows.refresh.wait_for_peer import RecordWatch
+from bff.flows.refresh.early import EarlyRefresh
+from bff.flows.refresh.wait_for_peer import RecordWatcher
 from bff.session.rotation import (
     AwaitRefresh,
+    Pending,
     Renewed,
     RetryLater,
     SendRefresh,
     SignInAgain,
-    StillUnknown,
     UseAccessToken,
     decide,
 )
 from bff.session.session import EndReason, Session, SessionKey
-from bff.session.store import Reading, SessionStore
+from bff.session.store import SessionStore, StoredSession
 from bff.session.timing import RefreshPolicy, inside_grace, token_fingerprint
 from bff.telemetry import metrics
 
 logger = logging.getLogger(__name__)
 
 CALLER_DEADLINE = 10.0  # seconds a request may wait for a renewal before it is told to come back
-FLIGHTS_PER_CALLER = 3  # a caller that saw so many renewals fail is answered, whatever its deadline
-TRY_ON_EVERY = 1.0  # seconds between reservations while the store fails and the grace of a lost answer runs
+MAX_REFRESHES_PER_CALLER = 3  # a caller that saw so many renewals fail is answered, whatever its deadline
+RETRY_INTERVAL = 1.0  # seconds between reservations while the store fails and the grace of a lost answer runs
 CONFIRM_AFTER = 3.0  # seconds: by then a store that fails over has failed
-TOUCH_EVERY = 60.0  # seconds between two writes of last-seen
+TOUCH_INTERVAL = 60.0  # seconds between two writes of last-seen
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,53 +64,53 @@ class RefreshTokenFlow:
     ) -> None:
         self._store, self._attempts, self._end_session = store, attempts, end_session
         self._tasks, self._policy, self._monotonic = tasks, policy, monotonic
-        self._watch, self._end_watch = RecordWatch(store, tasks, monotonic), EndWatch(store, tasks, end_session.ends)
+        self._watch, self._end_watch = RecordWatcher(store, tasks, monotonic), EndWatch(store, tasks, end_session.ends)
         self._slots = asyncio.Semaphore(concurrency)
-        self._flights: dict[SessionKey, asyncio.Task[None]] = {}
+        self._refresh_tasks: dict[SessionKey, asyncio.Task[None]] = {}
         self._results: dict[SessionKey, _Result] = {}
         self._sealing: set[SessionKey] = set()
-        self._ahead = RefreshAhead(self._renew_ahead, monotonic)
+        self._early = EarlyRefresh(self._start_early_refresh, monotonic)
 
-    async def session_for(self, key: SessionKey, *, refused: str | None = None, passive: bool = False) -> Session:
+    async def session_with_fresh_token(
+        self, key: SessionKey, *, rejected_token: str | None = None, passive: bool = False
+    ) -> Session:
         """The live session with an access token that is good now.
 
-        `refused` is the fingerprint of an access token that an upstream answered 401 to; the session comes back with
-        the same one if nothing newer can be had. A `passive` call does not extend the idle limit.
-        Raises SignInRequired, ProviderUnavailable (with `retry_after`) or StoreUnavailable.
+        With `rejected_token`, the fingerprint of a token that got a 401, the same one is returned if none is newer. A
+        `passive` call does not extend the idle limit. Raises SignInRequired, ProviderUnavailable, StoreUnavailable.
         """
-        deadline = self._monotonic() + CALLER_DEADLINE
-        flights = 0
+        deadline, refreshes_awaited = self._monotonic() + CALLER_DEADLINE, 0
         while True:
             asked_at = self._monotonic()
-            reading = await self._store.get(key)
-            session = await self._reassert(reading)
+            stored = await self._store.get(key)
+            session = await self._reassert(stored)
             if session is None:
-                reason = await self.why_ended(key, reading)
+                reason = await self.end_reason(key, stored)
                 raise SignInRequired(reason=reason.value if reason else None)
             # A reply may be read long after the store gave it, by a process that was stopped meanwhile.
-            now, age = reading.now, self._monotonic() - asked_at
-            match decide(session, now, self._policy, "", last_seen_at=reading.last_seen_at, refused=refused):
+            now, age, last_seen_at = stored.now, self._monotonic() - asked_at, stored.last_seen_at
+            match decide(session, now, self._policy, "", last_seen_at=last_seen_at, rejected_token=rejected_token):
                 case UseAccessToken():
                     if now < session.tokens.usable_until <= now + age:
                         continue
-                    self._seen(reading, passive=passive)
+                    self._note_activity(stored, passive=passive)
                     return session
                 case SendRefresh():
-                    flight = self._join(key, refused)
+                    refresh_task = self._join_or_start(key, rejected_token)
                     usable = now + age < session.tokens.usable_until
-                    if usable and refused != token_fingerprint(session.tokens.access_token):
-                        self._seen(reading, passive=passive)
+                    if usable and rejected_token != token_fingerprint(session.tokens.access_token):
+                        self._note_activity(stored, passive=passive)
                         return session
-                    flights += 1
-                    await self._wait(key, flight, deadline, last=flights > FLIGHTS_PER_CALLER)
+                    refreshes_awaited += 1
+                    await self._wait(key, refresh_task, deadline, last=refreshes_awaited > MAX_REFRESHES_PER_CALLER)
                 case AwaitRefresh(until):
-                    metrics.REFRESH_WAITS.labels(where="local" if key in self._flights else "replica").inc()
+                    metrics.REFRESH_WAITS.labels(where="local" if key in self._refresh_tasks else "replica").inc()
                     await self._await_other(key, session.version, until - now, deadline)
                 case RetryLater(at):
-                    if (under_way := self._flights.get(key)) is not None and not under_way.done():
+                    if (under_way := self._refresh_tasks.get(key)) is not None and not under_way.done():
                         # Its holder goes again by itself, inside the grace: the token may be a moment away.
-                        flights += 1
-                        await self._wait(key, under_way, deadline, last=flights > FLIGHTS_PER_CALLER)
+                        refreshes_awaited += 1
+                        await self._wait(key, under_way, deadline, last=refreshes_awaited > MAX_REFRESHES_PER_CALLER)
                         continue
                     raise ProviderUnavailable(retry_after=max(1, math.ceil(at - now)))
                 case SignInAgain(reason):
@@ -120,50 +120,50 @@ class RefreshTokenFlow:
                 case decision:
                     assert_never(decision)
 
-    async def renew_ahead(self) -> None:
+    async def run_early_refreshes(self) -> None:
         """Renews active sessions as they fall due, until it is cancelled: a task of the application's lifespan."""
-        await self._ahead.run()
+        await self._early.run()
 
-    async def peek(self, key: SessionKey) -> Reading:
+    async def peek(self, key: SessionKey) -> StoredSession:
         """The record as it stands, for showing; renews nothing. Raises StoreUnavailable."""
-        reading = await self._store.get(key)
-        self._seal_anew(reading)
-        return reading._replace(session=await self._reassert(reading))
+        stored = await self._store.get(key)
+        self._reseal(stored)
+        return stored._replace(session=await self._reassert(stored))
 
-    async def why_ended(self, key: SessionKey, reading: Reading) -> EndReason | None:
+    async def end_reason(self, key: SessionKey, stored: StoredSession) -> EndReason | None:
         """Why there is no session to this reading, if that is known. `/auth/session` still tells it afterwards."""
-        if reading.key_removed:
+        if stored.key_removed:
             return EndReason.KEY_REMOVED
         try:
-            return await self._store.peek_end(key)
+            return await self._store.get_end_reason(key)
         except StoreUnavailable:
             return None
 
-    def _join(self, key: SessionKey, refused: str | None) -> asyncio.Task[None]:
+    def _join_or_start(self, key: SessionKey, rejected_token: str | None) -> asyncio.Task[None]:
         """The refresh of this session that is under way here, or a new one. No await between look-up and start."""
-        flight = self._flights.get(key)
-        if flight is not None and not flight.done():
-            return flight
-        flight = self._tasks.start(self._fly(key, refused), "refresh")
-        self._flights[key] = flight
-        return flight
+        refresh_task = self._refresh_tasks.get(key)
+        if refresh_task is not None and not refresh_task.done():
+            return refresh_task
+        refresh_task = self._tasks.start(self._refresh_until_settled(key, rejected_token), "refresh")
+        self._refresh_tasks[key] = refresh_task
+        return refresh_task
 
-    async def _wait(self, key: SessionKey, flight: asyncio.Task[None], deadline: float, *, last: bool) -> None:
+    async def _wait(self, key: SessionKey, refresh_task: asyncio.Task[None], deadline: float, *, last: bool) -> None:
         """Returns when the record is to be read again: the refresh is over, or the session is."""
         left = deadline - self._monotonic()
         if left <= 0 or last:
             raise ProviderUnavailable(retry_after=1)
         metrics.REFRESH_CALLERS_COALESCED.inc()
         # `wait` never cancels what it waits for: a caller that hangs up leaves the refresh alone.
-        either = [flight, self._end_watch.beside(flight, key)]
+        either = [refresh_task, self._end_watch.beside(refresh_task, key)]
         done, _ = await asyncio.wait(either, timeout=left, return_when=asyncio.FIRST_COMPLETED)
         if not done:
             raise ProviderUnavailable(retry_after=1)
-        if flight not in done:
+        if refresh_task not in done:
             return  # the session has ended: its caller reads the record again, and finds none
-        if flight.cancelled():
+        if refresh_task.cancelled():
             raise StoreUnavailable(retry_after=1)
-        match flight.exception():
+        match refresh_task.exception():
             # An error of its own for each caller: the flight's is never told again to those who come later.
             case StoreUnavailable():
                 raise StoreUnavailable(retry_after=1)
@@ -173,22 +173,22 @@ class RefreshTokenFlow:
                 return
 
     async def _await_other(self, key: SessionKey, version: int, lease_left: float, deadline: float) -> None:
-        flight = self._flights.get(key)
-        if flight is not None and not flight.done():
-            await self._wait(key, flight, deadline, last=False)
+        refresh_task = self._refresh_tasks.get(key)
+        if refresh_task is not None and not refresh_task.done():
+            await self._wait(key, refresh_task, deadline, last=False)
             return
         left = deadline - self._monotonic()
         if left <= 0:
             raise ProviderUnavailable(retry_after=1)
-        await self._watch.moved(key, version, within=min(left, max(0.05, lease_left)))
+        await self._watch.wait_for_change(key, version, within=min(left, max(0.05, lease_left)))
 
-    async def _fly(self, key: SessionKey, refused: str | None) -> None:
+    async def _refresh_until_settled(self, key: SessionKey, refused: str | None) -> None:
         """Sends until there is an outcome, or the grace is over, or the token is certainly not consumed."""
         resend, write_failed, grace_ends = False, False, 0.0
         try:
             while True:
                 try:
-                    result = await self._attempts.attempt(key, refused=refused, resend=resend, slots=self._slots)
+                    result = await self._attempts.attempt(key, rejected_token=refused, resend=resend, slots=self._slots)
                 except StoreUnavailable:
                     # Whether that reservation was written is unknown, and an earlier answer is lost: try on.
                     if self._monotonic() >= grace_ends:
@@ -198,9 +198,9 @@ class RefreshTokenFlow:
                     case Renewed(session):
                         self._remember(session)
                         self._confirm_soon(key)
-                        self._ahead.renewed(key, session.tokens.refresh_at - session.tokens.received_at)
+                        self._early.renewed(key, session.tokens.refresh_at - session.tokens.received_at)
                         return
-                    case StillUnknown(session, resend):
+                    case Pending(session, resend):
                         pause = 0.0 if resend else self._pause_inside_grace(session)
                         if pause is None:
                             return
@@ -208,15 +208,15 @@ class RefreshTokenFlow:
                         await asyncio.sleep(pause)
                     case None if write_failed and self._monotonic() < grace_ends:
                         resend = False
-                        await asyncio.sleep(TRY_ON_EVERY)
+                        await asyncio.sleep(RETRY_INTERVAL)
                     case _:
                         return
         finally:
-            if self._flights.get(key) is asyncio.current_task():
-                del self._flights[key]
+            if self._refresh_tasks.get(key) is asyncio.current_task():
+                del self._refresh_tasks[key]
 
-    def _renew_ahead(self, key: SessionKey) -> None:
-        self._join(key, None)
+    def _start_early_refresh(self, key: SessionKey) -> None:
+        self._join_or_start(key, None)
 
     def _pause_inside_grace(self, session: Session) -> float | None:
         """Seconds until this holder goes again by itself. An answer that got lost must not wait for the next caller."""
@@ -252,9 +252,9 @@ class RefreshTokenFlow:
         except StoreUnavailable:
             self._confirm_soon(key)
 
-    async def _reassert(self, reading: Reading) -> Session | None:
+    async def _reassert(self, stored: StoredSession) -> Session | None:
         """A store that failed over may have lost our last write: what we were granted is still ours to write again."""
-        session = reading.session
+        session = stored.session
         if session is None:
             return None
         result = self._results.get(session.key)
@@ -272,19 +272,19 @@ class RefreshTokenFlow:
             return ours
         return (await self._store.get(session.key)).session
 
-    def _seen(self, reading: Reading, *, passive: bool) -> None:
-        session = reading.session
-        self._seal_anew(reading)
+    def _note_activity(self, stored: StoredSession, *, passive: bool) -> None:
+        session = stored.session
+        self._reseal(stored)
         if session is None or passive:
             return
         if session.attempt is None and session.tokens.refresh_token is not None:
-            self._ahead.active(session.key, session.tokens.refresh_at - reading.now)
-        if reading.now - reading.last_seen_at >= min(TOUCH_EVERY, self._policy.idle_limit / 10):
-            self._tasks.start(self._touch(session.key, reading.now), "touch")
+            self._early.active(session.key, session.tokens.refresh_at - stored.now)
+        if stored.now - stored.last_seen_at >= min(TOUCH_INTERVAL, self._policy.idle_limit / 10):
+            self._tasks.start(self._touch(session.key, stored.now), "touch")
 
-    def _seal_anew(self, reading: Reading) -> None:
-        session = reading.session
-        if reading.older_key and session is not None and session.key not in self._sealing:
+    def _reseal(self, stored: StoredSession) -> None:
+        session = stored.session
+        if stored.older_key and session is not None and session.key not in self._sealing:
             self._sealing.add(session.key)
             self._tasks.start(self._rewrite(session), "seal anew")
 

@@ -8,15 +8,15 @@ from bff.flows.background import BackgroundTasks
 from bff.session.session import SessionKey
 from bff.session.store import SessionStore
 
-POLL_EVERY = 0.1  # seconds: ten reads a second for a group of waiters, half of what is allowed
+POLL_INTERVAL = 0.1  # seconds: ten reads a second for a group of waiters, half of what is allowed
 
 
-class RecordWatch:
+class RecordWatcher:
     def __init__(self, store: SessionStore, tasks: BackgroundTasks, monotonic: Callable[[], float]) -> None:
         self._store, self._tasks, self._monotonic = store, tasks, monotonic
         self._groups: dict[SessionKey, tuple[int, asyncio.Task[None]]] = {}
 
-    async def moved(self, key: SessionKey, version: int, within: float) -> None:
+    async def wait_for_change(self, key: SessionKey, version: int, within: float) -> None:
         """Returns when the record is no longer at `version`, or after `within` seconds; the caller reads again."""
         known = self._groups.get(key)
         if known is None or known[0] != version or known[1].done():
@@ -30,12 +30,12 @@ class RecordWatch:
         until = self._monotonic() + within
         try:
             while self._monotonic() < until:
-                await asyncio.sleep(POLL_EVERY)
+                await asyncio.sleep(POLL_INTERVAL)
                 try:
-                    reading = await self._store.get(key)
+                    stored = await self._store.get(key)
                 except StoreUnavailable:
                     continue
-                if reading.session is None or reading.session.version != version:
+                if stored.session is None or stored.session.version != version:
                     return
         finally:
             if (known := self._groups.get(key)) and known[0] == version:

@@ -21,17 +21,17 @@ import httptools
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from bff.asgi.extensions import HANG_UP, HEADERS_FINAL
-from bff.asgi.write_batching import outbox
+from bff.asgi.extensions import CLOSE_CONNECTION, HEADERS_FINAL
+from bff.asgi.write_batching import write_batch
 from bff.errors import BffError, InvalidRequest
 from bff.server import request_framing
 from bff.server.request_framing import Body, LengthBody, Upgrade
-from bff.server.uvicorn_0_54.response_writer import Flow, ResponseCycle, hang_up, refusal
-from bff.web.responses import tell_error
+from bff.server.uvicorn_0_54.response_writer import Flow, ResponseCycle, close_connection, refusal
+from bff.web.responses import record_error
 
 # Seconds that a client may take to send the head of a request. uvicorn waits for ever, and a thousand clients that send
 # a byte now and then would hold a thousand sockets.
-HEAD_WITHIN: Final = 20.0
+HEAD_TIMEOUT: Final = 20.0
 # A connection that we end while the client may still be sending is shut down for writing only, for so many seconds and
 # bytes. Closed at once it would be reset, and the answer could be lost on its way (RFC 9112 section 9.6).
 LINGER_WITHIN: Final = 5.0
@@ -39,7 +39,7 @@ LINGER_BYTES: Final = 4 * 1024 * 1024
 
 
 class HttpProtocol(HttpToolsProtocol):
-    head_within, linger_within = HEAD_WITHIN, LINGER_WITHIN
+    head_timeout, linger_within = HEAD_TIMEOUT, LINGER_WITHIN
     _timer: asyncio.TimerHandle | None = None  # of a head that is awaited, or of the end of a connection
     _head_parsed = _keep_alive = False  # what the parser says of a head
     _body: Body | None = None  # what is still to come of the body of the request under way
@@ -51,7 +51,7 @@ class HttpProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self.flow: Flow = Flow(transport)
-        self._outbox = outbox(self.loop)
+        self._write_batch = write_batch(self.loop)
         self._unread = bytearray()
         self._await_head()
 
@@ -155,7 +155,7 @@ class HttpProtocol(HttpToolsProtocol):
         self.scope["method"] = method
         if upgrade is Upgrade.WEBSOCKET:
             self._over = self._websocket = True
-            self._outbox.flush()
+            self._write_batch.flush()
             self.handle_websocket_upgrade()
             return
         if version != "1.1":
@@ -191,10 +191,10 @@ class HttpProtocol(HttpToolsProtocol):
             keep_alive=self._keep_alive and version != "1.0" and not last,
             on_response=self.on_response_complete,
         )
-        cycle.outbox, cycle.upgrade_ignored = self._outbox, last
+        cycle.write_batch, cycle.upgrade_ignored = self._write_batch, last
         self.cycle = cycle
         # Weak: the cycle holds the scope, and a ring of the two would outlive every request until a collection.
-        self.scope[HANG_UP] = partial(hang_up, ref(cycle))  # type: ignore[typeddict-unknown-key]
+        self.scope[CLOSE_CONNECTION] = partial(close_connection, ref(cycle))  # type: ignore[typeddict-unknown-key]
         self._start_asgi_task(cycle, self.app)
 
     def _deliver(self, body: Body, content: bytes) -> None:
@@ -253,10 +253,10 @@ class HttpProtocol(HttpToolsProtocol):
         """Answers without the application, where an answer can still be given, and ends the connection."""
         cycle: RequestResponseCycle | None = self.cycle
         self._over = True
-        self._outbox.flush()
+        self._write_batch.flush()
         if self.transport.is_closing():
             return
-        tell_error(error)
+        record_error(error)
         if cycle is not None and not cycle.response_complete:
             cycle.disconnected = True
             cycle.message_event.set()
@@ -281,7 +281,7 @@ class HttpProtocol(HttpToolsProtocol):
         self._timer = self.loop.call_later(self.linger_within, self.transport.abort)
 
     def shutdown(self) -> None:
-        self._outbox.flush()
+        self._write_batch.flush()
         if self._lingers:
             self.transport.close()
         else:
@@ -289,7 +289,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     def _await_head(self) -> None:
         if not self.transport.is_closing():
-            self._timer = self.loop.call_later(self.head_within, self.transport.abort)
+            self._timer = self.loop.call_later(self.head_timeout, self.transport.abort)
 
     def _cancel_timer(self) -> None:
         if self._timer is not None:

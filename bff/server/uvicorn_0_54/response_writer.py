@@ -18,7 +18,7 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
 from bff.asgi.extensions import BODY_FOLLOWS
-from bff.asgi.write_batching import Outbox
+from bff.asgi.write_batching import WriteBatch
 from bff.errors import BffError
 from bff.telemetry import tracing
 from bff.web.problem_details import problem_response
@@ -38,7 +38,10 @@ def refusal(error: BffError, default_headers: list[tuple[bytes, bytes]]) -> byte
 
 
 class Flow(FlowControl):
-    """`held`: reading stays paused, whatever a request wants to read, until what came too early can be looked at."""
+    """`blocked_for`.
+
+    Reading stays paused, whatever a request wants to read, until what came too early can be looked at.
+    """
 
     held = False
 
@@ -83,7 +86,7 @@ class _Lingering:
 
 
 class ResponseCycle(RequestResponseCycle):
-    outbox: Outbox
+    write_batch: WriteBatch
     upgrade_ignored = False  # another protocol was asked for: whatever follows the head is not looked at
     _head = b""  # written, and not sent yet
     _until_close = False  # the answer ends where the connection does (HTTP/1.0)
@@ -152,7 +155,7 @@ class ResponseCycle(RequestResponseCycle):
             return False
         if self.flow.write_paused or self.disconnected or not self.keep_alive or self.scope["method"] == "HEAD":
             return False
-        self.outbox.write(self.transport, self._take_head() + body)
+        self.write_batch.write(self.transport, self._take_head() + body)
         self.expected_content_length, self.response_complete = 0, True
         self.message_event.set()
         self.on_response()
@@ -197,7 +200,7 @@ class ResponseCycle(RequestResponseCycle):
         return True
 
 
-def hang_up(weakly: "ref[ResponseCycle]", at_once: bool) -> None:
+def close_connection(weakly: "ref[ResponseCycle]", at_once: bool) -> None:
     """Ends the connection of a request that is not over yet; see `bff.asgi.extensions`."""
     cycle = weakly()
     if cycle is None:

@@ -15,13 +15,13 @@ from websockets.http11 import Request
 from websockets.protocol import State
 from websockets.server import ServerProtocol
 
-from bff.asgi.extensions import HANG_UP, LIMIT_MESSAGES
+from bff.asgi.extensions import CLOSE_CONNECTION, LIMIT_MESSAGES
 from bff.errors import InvalidRequest
 from bff.proxy.websocket_bounds import BoundedProtocol
-from bff.proxy.websocket_close import after_cut
+from bff.proxy.websocket_close import close_frame_for
 from bff.server.uvicorn_0_54.response_writer import refusal
 from bff.session.stream_end import ServerStopping
-from bff.web.responses import tell_error
+from bff.web.responses import record_error
 
 _EARLY_BYTES: Final = 65536  # from a client that does not wait for the answer to its handshake
 # Of a client whose frames were refused, and that still sends: it is to read the close frame before the connection ends.
@@ -60,7 +60,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     def _refuse_handshake(self) -> None:
         """uvicorn has no answer for a head that its WebSocket library does not take, and would not close either."""
         error = InvalidRequest("The WebSocket's handshake is malformed.")
-        tell_error(error)
+        record_error(error)
         self.close_sent = self.handshake_complete = True
         self.transport.write(refusal(error, self.default_headers))
         self.transport.close()
@@ -68,7 +68,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     def handle_connect(self, event: Request) -> None:
         super().handle_connect(event)
         if hasattr(self, "scope"):
-            self.scope[HANG_UP] = self._hang_up  # type: ignore[typeddict-unknown-key]
+            self.scope[CLOSE_CONNECTION] = self._close_connection  # type: ignore[typeddict-unknown-key]
             self.scope[LIMIT_MESSAGES] = self._limit_messages  # type: ignore[typeddict-unknown-key]
 
     async def send(self, message: ASGISendEvent) -> None:
@@ -117,14 +117,14 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         """
         if self.handshake_complete and not self.close_sent:
             if self.conn.state is State.OPEN:
-                close = after_cut(ServerStopping())
+                close = close_frame_for(ServerStopping())
                 self.queue.put_nowait({"type": "websocket.disconnect", "code": close.code})
                 self.conn.send_close(close.code, close.reason)
                 self.transport.write(b"".join(self.conn.data_to_send()))
             self.close_sent = True
         super().shutdown()
 
-    def _hang_up(self, at_once: bool) -> None:
+    def _close_connection(self, at_once: bool) -> None:
         if at_once:
             self.transport.abort()
         else:

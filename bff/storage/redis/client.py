@@ -32,8 +32,8 @@ from bff.storage.redis.scripts import Script
 from bff.storage.redis.topology import CONNECTIONS, Command, Servers, exchange
 from bff.telemetry import metrics
 
-OPERATION_WITHIN: Final = 2.0  # seconds, all attempts together
-ACKNOWLEDGED_WITHIN: Final = 500  # ms that WAIT waits for replicas
+OPERATION_TIMEOUT: Final = 2.0  # seconds, all attempts together
+ACKNOWLEDGE_TIMEOUT_MS: Final = 500  # ms that WAIT waits for replicas
 SCANNED: Final = 500  # names looked at for one reply
 ROLE_KEPT: Final = 5.0  # seconds that the number of replicas is believed
 _DELAYS: Final = (0.02, 0.1, 0.3)  # seconds between attempts
@@ -67,7 +67,7 @@ class _Read:
     call: Call
     answer: asyncio.Future[Any]
 
-    def settle(self, reply: Any) -> None:
+    def resolve(self, reply: Any) -> None:
         if self.answer.done():
             return  # its caller was cancelled
         if isinstance(reply, Exception):
@@ -163,13 +163,13 @@ class RedisLink:
             if isinstance(reply, (NoScriptError, AskError, *_NOT_IN_CHARGE)):
                 self._start(self._read_alone(read))  # the server asks for something that only this one needs
             else:
-                read.settle(reply)
+                read.resolve(reply)
 
     async def _read_alone(self, read: _Read) -> None:
         try:
-            read.settle(await self._within_limits(read.call.key, lambda: self._attempt(read.call)))
+            read.resolve(await self._within_limits(read.call.key, lambda: self._attempt(read.call)))
         except (StoreUnavailable, ResponseError) as error:
-            read.settle(error)
+            read.resolve(error)
 
     async def _exchange_reads(self, key: str, reads: list[_Read]) -> list[Any]:
         return await exchange(await self._servers.pool_for(key), [read.call.command() for read in reads])
@@ -182,7 +182,7 @@ class RedisLink:
             raise StoreUnavailable("Redis does not answer; it's asked again in a moment.", retry_after=1)
         answered = False
         try:
-            async with asyncio.timeout(OPERATION_WITHIN), self._slots:
+            async with asyncio.timeout(OPERATION_TIMEOUT), self._slots:
                 reply = await self._attempts(attempt)
             answered = True
             return reply
@@ -223,7 +223,7 @@ class RedisLink:
         load = False
         for _ in range(5):  # redirects may follow each other while slots move
             acknowledgements = await self._acknowledgements(pool) if call.write else 0
-            wait: list[Command] = [("WAIT", acknowledgements, ACKNOWLEDGED_WITHIN)] if acknowledgements else []
+            wait: list[Command] = [("WAIT", acknowledgements, ACKNOWLEDGE_TIMEOUT_MS)] if acknowledgements else []
             replies = await exchange(pool, [*prelude, call.command(load=load), *wait])
             reply = replies[len(prelude)]
             match reply:
@@ -247,8 +247,8 @@ class RedisLink:
         if self._wait_replicas is not None:
             return self._wait_replicas
         now = asyncio.get_running_loop().time()
-        believed_until, replicas = self._replicas.get(pool, (0.0, 0))
-        if now >= believed_until:
+        fresh_until, replicas = self._replicas.get(pool, (0.0, 0))
+        if now >= fresh_until:
             (role,) = await exchange(pool, [("ROLE",)])
             replicas = len(role[2]) if isinstance(role, list) and role[0] == b"master" else 0
             self._replicas[pool] = (now + ROLE_KEPT, replicas)
@@ -257,8 +257,8 @@ class RedisLink:
 
 def _unavailable(error: Exception) -> StoreUnavailable:
     """Names the kind of failure only: a message may hold an address or what was sent."""
-    kind = type(error).__name__.removesuffix("Error")
-    return StoreUnavailable(f"Redis can't be used just now ({kind}).", retry_after=1)
+    error_name = type(error).__name__.removesuffix("Error")
+    return StoreUnavailable(f"Redis can't be used just now ({error_name}).", retry_after=1)
 
 
 def refused(error: ResponseError) -> StoreUnavailable:

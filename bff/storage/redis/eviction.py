@@ -19,8 +19,8 @@ def policy_of(servers: Sequence[Sequence[Any]]) -> str | None:
 
 def _policy(info: Any, config: Any) -> str | None:
     """An error among the replies is an answer that is not there."""
-    if isinstance(info, bytes) and (found := re.search(rb"^maxmemory_policy:([a-z-]+)", info, re.MULTILINE)):
-        return found[1].decode()
+    if isinstance(info, bytes) and (match := re.search(rb"^maxmemory_policy:([a-z-]+)", info, re.MULTILINE)):
+        return match[1].decode()
     if isinstance(config, list) and len(config) == 2 and isinstance(config[1], bytes):
         return config[1].decode("latin-1")
     return None

@@ -5,7 +5,7 @@ from typing import Any
 
 from bff.errors import StoreUnavailable
 from bff.session.keyring import KeyRing
-from bff.session.revocation import LONGEST_WAIT, WAITING_LIMIT, Revocation
+from bff.session.revocation import MAX_WAIT, WAITING_LIMIT, Revocation
 from bff.storage.redis import scripts
 from bff.storage.redis.client import Call, RedisLink
 from bff.storage.revocation_record import RevocationRecords
@@ -29,7 +29,7 @@ class RedisRevocations:
             for name, until, attempts, record in zip(reply[::4], reply[1::4], reply[2::4], reply[3::4], strict=True):
                 revocation = self._records.open(name.decode(), int(until) / 1000, int(attempts), record)
                 if revocation is None:  # its key is not in this ring: another replica's may hold it
-                    await self.postpone(name.decode(), LONGEST_WAIT)
+                    await self.postpone(name.decode(), MAX_WAIT)
                 else:
                     claimed.append(revocation)
         except (TypeError, ValueError, AttributeError):

@@ -19,7 +19,7 @@ from bff.errors import StoreUnavailable
 from bff.session.keyring import KeyRing
 from bff.session.revocation import RevocationQueue
 from bff.session.session import EndReason, Session, SessionKey
-from bff.session.store import IndexName, Reading, Replaced
+from bff.session.store import IndexName, Replaced, StoredSession
 from bff.storage import codec, index
 from bff.storage.decoded_records import DecodedRecords
 from bff.storage.redis import eviction, scripts
@@ -29,9 +29,9 @@ from bff.storage.redis.revocations import RedisRevocations
 from bff.storage.redis.topology import servers_of
 from bff.storage.redis.url import parse_redis_url
 
-KEPT_AFTER_END: Final = 86_400.0  # seconds a record and its end marker stay, to tell why a session ended
-GRAVE_KEPT: Final = 30_000  # ms in which a write that takes something away may be repeated
-ENTRY_SETTLES: Final = 60_000  # ms after which an index entry without a record is nobody's sign-in under way
+RETENTION_AFTER_END: Final = 86_400.0  # seconds a record and its end marker stay, to tell why a session ended
+DELETED_COPY_LIFETIME: Final = 30_000  # ms in which a write that takes something away may be repeated
+ENTRY_GRACE: Final = 60_000  # ms after which an index entry without a record is nobody's sign-in under way
 
 _T = TypeVar("_T")
 
@@ -66,9 +66,9 @@ class RedisStore:
         if await self._on_record(scripts.CREATE, session.key, *args) != 1:
             raise StoreUnavailable("There is a session with this key already.")
 
-    async def get(self, key: SessionKey) -> Reading:
+    async def get(self, key: SessionKey) -> StoredSession:
         if not index.is_session_key(key):
-            return Reading(await self.now(), None)
+            return StoredSession(await self.now(), None)
         name = self._record(key)
         try:
             reply = await self._link.read(
@@ -76,9 +76,9 @@ class RedisStore:
             )
         except ResponseError as error:
             if str(error).startswith("WRONGTYPE"):  # something that is no record of ours lies at that key
-                return Reading(await self.now(), None)
+                return StoredSession(await self.now(), None)
             raise refused(error) from None
-        return _parsed(lambda answer: self._reading(key, answer), reply)
+        return _parsed(lambda answer: self._stored(key, answer), reply)
 
     async def replace(self, session: Session, expected_version: int) -> Replaced:
         _require_key(session)
@@ -103,7 +103,7 @@ class RedisStore:
         if not index.is_session_key(key):
             return None
         name, version = self._record(key), "" if expected_version is None else expected_version
-        args = (token_urlsafe(12), reason.value, version, int(KEPT_AFTER_END * 1000), GRAVE_KEPT)
+        args = (token_urlsafe(12), reason.value, version, int(RETENTION_AFTER_END * 1000), DELETED_COPY_LIFETIME)
         keys = (name, f"{name}:grave", f"{name}:end")
         reply = await self._run(Call(name, scripts.DELETE, keys=keys, args=args))
         if reply is None:
@@ -113,61 +113,61 @@ class RedisStore:
             await self._remove_entries(deleted)
         return deleted
 
-    async def leave_end(self, name: str, reason: EndReason) -> None:
-        marker = self._marker(name)
-        args = (reason.value, int(KEPT_AFTER_END * 1000))
-        await self._run(Call(marker, scripts.LEAVE_END, keys=(marker,), args=args))
+    async def put_end_reason(self, name: str, reason: EndReason) -> None:
+        marker = self._end_marker(name)
+        args = (reason.value, int(RETENTION_AFTER_END * 1000))
+        await self._run(Call(marker, scripts.PUT_END_REASON, keys=(marker,), args=args))
 
-    async def take_end(self, name: str) -> EndReason | None:
-        marker = self._marker(name)
-        args = (token_urlsafe(12), GRAVE_KEPT)
-        reply = await self._run(Call(marker, scripts.TAKE_END, keys=(marker,), args=args))
+    async def take_end_reason(self, name: str) -> EndReason | None:
+        marker = self._end_marker(name)
+        args = (token_urlsafe(12), DELETED_COPY_LIFETIME)
+        reply = await self._run(Call(marker, scripts.TAKE_END_REASON, keys=(marker,), args=args))
         return None if reply is None else _parsed(lambda answer: index.end_reason(answer.decode()), reply)
 
-    async def peek_end(self, name: str) -> EndReason | None:
-        marker = self._marker(name)
+    async def get_end_reason(self, name: str) -> EndReason | None:
+        marker = self._end_marker(name)
         reply = await self._run(Call(marker, None, args=("HMGET", marker, "reason", "taker"), write=False))
         # A marker that was taken stays a while, for a taker that has to ask again.
         return _parsed(
             lambda answer: index.end_reason(answer[0].decode()) if answer[0] and not answer[1] else None, reply
         )
 
-    async def all(self) -> AsyncIterator[Reading]:
+    async def all(self) -> AsyncIterator[StoredSession]:
         seen: set[str] = set()
         named = re.compile(re.escape(self._prefix) + r"\{([A-Za-z0-9_-]{43})\}", re.ASCII)
         async for names in self._link.scan(re.sub(r"([*?\[\]^\\])", r"\\\1", self._prefix) + "{*}"):
-            found = [match[1] for name in names if (match := named.fullmatch(name.decode("latin-1")))]
-            fresh = [SessionKey(key) for key in dict.fromkeys(found) if key not in seen]
+            keys = [match[1] for name in names if (match := named.fullmatch(name.decode("latin-1")))]
+            fresh = [SessionKey(key) for key in dict.fromkeys(keys) if key not in seen]
             seen.update(fresh)  # a name may come twice while the keyspace is being rehashed
-            for reading in await asyncio.gather(*(self.get(key) for key in fresh)):
-                if reading.session is not None or reading.key_removed:
-                    yield reading
+            for stored in await asyncio.gather(*(self.get(key) for key in fresh)):
+                if stored.session is not None or stored.key_removed:
+                    yield stored
 
     async def find(self, index_name: IndexName, value: str) -> Sequence[Session]:
-        found: dict[SessionKey, Session] = {}
+        sessions: dict[SessionKey, Session] = {}
         for hashed in index.hashes(self._ring, index_name, value):
             name = self._entries(index_name, hashed)
             reply = await self._run(Call(name, None, args=("HGETALL", name), write=False))
             pairs = _parsed(lambda answer: dict(zip(answer[::2], answer[1::2], strict=True)), reply)
             keys = {SessionKey(key.decode("latin-1")): (key, entry) for key, entry in pairs.items()}
-            readings = await asyncio.gather(*(self.get(key) for key in keys))
+            stored_sessions = await asyncio.gather(*(self.get(key) for key in keys))
             stale: list[bytes] = []
-            for (key, seen), reading in zip(keys.items(), readings, strict=True):
-                if reading.session is None or not index.has_value(reading.session, index_name, value):
+            for (key, seen), stored in zip(keys.items(), stored_sessions, strict=True):
+                if stored.session is None or not index.has_value(stored.session, index_name, value):
                     stale += seen
-                elif reading.session.ends_at > reading.now:
-                    found[key] = reading.session
+                elif stored.session.ends_at > stored.now:
+                    sessions[key] = stored.session
             if stale:
-                await self._run(Call(name, scripts.INDEX_DROP, keys=(name,), args=(ENTRY_SETTLES, *stale), write=False))
-        return list(found.values())
+                await self._run(Call(name, scripts.INDEX_DROP, keys=(name,), args=(ENTRY_GRACE, *stale), write=False))
+        return list(sessions.values())
 
-    async def mark(self, name: str, at: float, until: float) -> None:
+    async def put_marker(self, name: str, at: float, until: float) -> None:
         args = (repr(at), int(until * 1000))
-        names = self._marks(name)
-        await asyncio.gather(*(self._run(Call(each, scripts.MARK, keys=(each,), args=args)) for each in names))
+        keys = self._markers(name)
+        await asyncio.gather(*(self._run(Call(key, scripts.PUT_MARKER, keys=(key,), args=args)) for key in keys))
 
-    async def marked(self, name: str) -> float | None:
-        calls = (Call(each, None, args=("GET", each), write=False) for each in self._marks(name))
+    async def get_marker(self, name: str) -> float | None:
+        calls = (Call(marker, None, args=("GET", marker), write=False) for marker in self._markers(name))
         replies = await asyncio.gather(*(self._run(call) for call in calls))
         return max((_parsed(float, reply) for reply in replies if reply is not None), default=None)
 
@@ -212,14 +212,14 @@ class RedisStore:
     def _record(self, key: str) -> str:
         return f"{self._prefix}{{{key}}}"
 
-    def _marker(self, name: str) -> str:
-        return f"{self._record(index.marker_name(name))}:end"
+    def _end_marker(self, name: str) -> str:
+        return f"{self._record(index.end_marker_name(name))}:end"
 
     def _entries(self, index_name: IndexName, hashed: str) -> str:
         return f"{self._prefix}by-{index_name}:{hashed}"
 
-    def _marks(self, name: str) -> list[str]:
-        return [f"{self._prefix}mark:{hashed}" for hashed in index.mark_names(self._ring, name)]
+    def _markers(self, name: str) -> list[str]:
+        return [f"{self._prefix}mark:{hashed}" for hashed in index.marker_names(self._ring, name)]
 
     # --- commands -----------------------------------------------------------------------------------------------------
 
@@ -247,11 +247,11 @@ class RedisStore:
         removals = (self._run(Call(name, None, args=("HDEL", name, session.key), write=False)) for name in names)
         await asyncio.gather(*removals, return_exceptions=True)
 
-    def _reading(self, key: SessionKey, answer: Any) -> Reading:
+    def _stored(self, key: SessionKey, answer: Any) -> StoredSession:
         now, (version, record, last_seen_at) = _time(answer), answer[2:]
         if version is None or record is None:
             self._decoded.forget(key)
-            return Reading(now, None)
+            return StoredSession(now, None)
         return self._decoded.read(key, int(version), record, now, float(last_seen_at or 0))
 
 
@@ -266,13 +266,13 @@ def _time(answer: Any) -> float:
 
 def _expiry(session: Session) -> int:
     """In ms since the epoch. Clipped: Redis refuses a time that its 64 bits can't hold."""
-    return int(min(session.ends_at + KEPT_AFTER_END, 1e12) * 1000)
+    return int(min(session.ends_at + RETENTION_AFTER_END, 1e12) * 1000)
 
 
 def _digest(session: Session, entries: tuple[tuple[IndexName, str], ...]) -> str:
     """Changes when the index entries would: then they are written again, before the record."""
-    told = "\n".join((str(_expiry(session)), *(f"{name} {hashed}" for name, hashed in entries)))
-    return hashlib.sha256(told.encode()).hexdigest()[:16]
+    text = "\n".join((str(_expiry(session)), *(f"{name} {hashed}" for name, hashed in entries)))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _parsed(parse: Callable[[Any], _T], reply: Any) -> _T:

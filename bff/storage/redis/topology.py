@@ -17,8 +17,8 @@ from redis.exceptions import AskError, ClusterDownError, ReadOnlyError, RedisErr
 
 from bff.storage.redis.url import RedisTarget
 
-CONNECT_WITHIN: Final = 1.0  # seconds
-ANSWER_WITHIN: Final = 1.0  # seconds for one reply: a second attempt still fits into an operation
+CONNECT_TIMEOUT: Final = 1.0  # seconds
+ANSWER_TIMEOUT: Final = 1.0  # seconds for one reply: a second attempt still fits into an operation
 CONNECTIONS: Final = 64  # to one server; `client.py` never asks for more
 
 Command: TypeAlias = tuple[str | bytes | int | float, ...]
@@ -95,8 +95,8 @@ class OneServer:
 
     async def close(self) -> None:
         await self._pool.aclose()
-        for each in self._sentinel.sentinels if self._sentinel else ():
-            await each.aclose()
+        for sentinel in self._sentinel.sentinels if self._sentinel else ():
+            await sentinel.aclose()
 
 
 class Cluster:
@@ -178,8 +178,8 @@ def servers_of(target: RedisTarget) -> OneServer | Cluster:
     """Connects to nothing yet."""
     # RESP 2 and no driver info: fewer commands on connecting, so fewer that an ACL must allow.
     common: dict[str, Any] = {
-        "socket_connect_timeout": CONNECT_WITHIN,
-        "socket_timeout": ANSWER_WITHIN,
+        "socket_connect_timeout": CONNECT_TIMEOUT,
+        "socket_timeout": ANSWER_TIMEOUT,
         "retry": Retry(NoBackoff(), 0),
         "protocol": 2,
         "driver_info": None,

@@ -38,10 +38,10 @@ def _misconfigured(problem: str, mend: str) -> ConfigurationError:
 
 
 def _prepare_file(path: Path) -> None:
-    kind = network_filesystem(path)
-    if kind is not None:
+    filesystem = network_filesystem(path)
+    if filesystem is not None:
         raise _misconfigured(
-            f"{path} is on a network filesystem ({kind}), where SQLite loses writes.",
+            f"{path} is on a network filesystem ({filesystem}), where SQLite loses writes.",
             "Put the file on a local disk, or use Redis.",
         )
     try:

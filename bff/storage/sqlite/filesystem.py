@@ -21,17 +21,17 @@ def network_filesystem(path: Path, mountinfo: str | None = None) -> str | None:
 
     Where there is no /proc (not Linux) nothing is known, and None is returned.
     """
-    kind = filesystem_type(path, mountinfo)
-    return kind if kind is not None and is_network(kind) else None
+    filesystem = filesystem_type(path, mountinfo)
+    return filesystem if filesystem is not None and is_network(filesystem) else None
 
 
-def is_network(kind: str) -> bool:
-    return _NETWORK.fullmatch(kind) is not None
+def is_network(filesystem: str) -> bool:
+    return _NETWORK.fullmatch(filesystem) is not None
 
 
-def passes_away(kind: str) -> bool:
+def passes_away(filesystem: str) -> bool:
     """Whether what is written there outlives neither the container nor the machine's next start."""
-    return kind in _PASSING
+    return filesystem in _PASSING
 
 
 def filesystem_type(path: Path, mountinfo: str | None = None) -> str | None:
@@ -42,7 +42,7 @@ def filesystem_type(path: Path, mountinfo: str | None = None) -> str | None:
         except OSError:
             return None
     wanted = os.path.realpath(path)
-    best, kind = "", ""
+    best, filesystem = "", ""
     for line in mountinfo.splitlines():
         mount, separator, source = line.partition(" - ")
         columns, described = mount.split(" "), source.split(" ")
@@ -51,5 +51,5 @@ def filesystem_type(path: Path, mountinfo: str | None = None) -> str | None:
         point = re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), columns[4])
         # Of two mounts on one point the later one hides the earlier.
         if len(point) >= len(best) and (wanted == point or wanted.startswith(point.rstrip("/") + "/")):
-            best, kind = point, described[0]
-    return kind or None
+            best, filesystem = point, described[0]
+    return filesystem or None

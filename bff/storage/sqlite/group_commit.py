@@ -16,7 +16,7 @@ from typing import Any, Final, TypeVar
 from bff.errors import StoreUnavailable
 from bff.telemetry import metrics
 
-ANSWER_WITHIN: Final = 5.0  # seconds; more than the 2 s a lock is waited for, less than any refresh lease
+ANSWER_TIMEOUT: Final = 5.0  # seconds; more than the 2 s a lock is waited for, less than any refresh lease
 BATCH: Final = 128  # operations per COMMIT; more would make the first one wait for the last
 WAITING: Final = 4096  # operations; beyond that the disk is not keeping up, and saying so is kinder than a queue
 
@@ -38,7 +38,7 @@ class _Operation:
     result: Any = None
     error: BaseException | None = field(default=None)
 
-    def settle(self) -> None:
+    def resolve(self) -> None:
         """On the loop. A caller that has gone away has cancelled the future: there is nobody to tell."""
         if self.answer.done():
             return
@@ -60,7 +60,8 @@ class GroupCommit:
     async def run(self, operation: Callable[[sqlite3.Connection], _T]) -> _T:
         """Runs `operation` inside a transaction and returns its result once that is on the disk.
 
-        Raises StoreUnavailable for every error of the database, and when there is no answer in `ANSWER_WITHIN` seconds.
+        Raises StoreUnavailable for every error of the database, and when there is no answer in `ANSWER_TIMEOUT`
+        seconds.
         """
         try:
             return await self._run(operation)
@@ -77,7 +78,7 @@ class GroupCommit:
         waiting = _Operation(operation, loop, loop.create_future())
         self._queue.put(waiting)
         try:
-            async with asyncio.timeout(ANSWER_WITHIN):
+            async with asyncio.timeout(ANSWER_TIMEOUT):
                 result: _T = await waiting.answer
                 return result
         except TimeoutError:
@@ -104,7 +105,7 @@ class GroupCommit:
                 _write(connection, batch)
             except Exception as error:
                 for operation in batch:
-                    operation.error = _told(error)
+                    operation.error = _store_error(error)
                 _close(connection)  # the next batch starts on a fresh one
                 connection = None
             _answer(batch)
@@ -141,7 +142,7 @@ def _write(connection: sqlite3.Connection, batch: list[_Operation]) -> None:
     connection.execute("COMMIT")
 
 
-def _told(error: Exception) -> StoreUnavailable:
+def _store_error(error: Exception) -> StoreUnavailable:
     return unavailable(error) if isinstance(error, sqlite3.Error) else StoreUnavailable(type(error).__name__)
 
 
@@ -155,9 +156,9 @@ def _answer(batch: list[_Operation]) -> None:
     for loop in {operation.loop for operation in batch}:
         mine = [operation for operation in batch if operation.loop is loop]
         with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits there any more
-            loop.call_soon_threadsafe(_settle, mine)
+            loop.call_soon_threadsafe(_resolve_all, mine)
 
 
-def _settle(operations: list[_Operation]) -> None:
+def _resolve_all(operations: list[_Operation]) -> None:
     for operation in operations:
-        operation.settle()
+        operation.resolve()

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from bff.session.keyring import KeyRing
-from bff.session.revocation import LONGEST_WAIT, WAITING_LIMIT, Revocation
+from bff.session.revocation import MAX_WAIT, WAITING_LIMIT, Revocation
 from bff.storage.revocation_record import RevocationRecords
 from bff.storage.sqlite.group_commit import GroupCommit
 
@@ -54,7 +54,7 @@ class SqliteRevocations:
         for name, until, attempts, record in await self._writes.run(write):
             revocation = self._records.open(name, until, attempts, record)
             if revocation is None:  # its key is not in this ring: another replica's may hold it
-                await self.postpone(name, LONGEST_WAIT)
+                await self.postpone(name, MAX_WAIT)
             else:
                 claimed.append(revocation)
         return claimed

@@ -29,7 +29,7 @@ CREATE TABLE IF NOT EXISTS claim (
     until REAL NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- Tombstones: read without being consumed, names keyed like those of the index.
+-- Markers: read without being consumed, names keyed like those of the index.
 CREATE TABLE IF NOT EXISTS mark (
     name  TEXT PRIMARY KEY,
     at    REAL NOT NULL,

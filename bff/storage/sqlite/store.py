@@ -15,7 +15,7 @@ from bff.errors import StoreUnavailable
 from bff.session.keyring import KeyRing
 from bff.session.revocation import RevocationQueue
 from bff.session.session import EndReason, Session, SessionKey
-from bff.session.store import IndexName, Reading, Replaced
+from bff.session.store import IndexName, Replaced, StoredSession
 from bff.storage import codec, index, one_time_value
 from bff.storage.decoded_records import DecodedRecords
 from bff.storage.sqlite.database import BUSY_TIMEOUT, connect, prepare
@@ -24,7 +24,7 @@ from bff.storage.sqlite.host_clock import host_now
 from bff.storage.sqlite.revocations import SqliteRevocations
 from bff.telemetry import metrics
 
-KEPT_AFTER_END: Final = 86_400.0  # seconds a record and its end marker stay, to tell why a session ended
+RETENTION_AFTER_END: Final = 86_400.0  # seconds a record and its end marker stay, to tell why a session ended
 PURGE_STEP: Final = 500  # records per transaction: a big purge must not hold up a sign-in
 PAGE: Final = 200  # records read at a time, when all are read
 
@@ -66,18 +66,18 @@ class SqliteStore:
         if not await self._writes.run(write):
             raise StoreUnavailable("There is a session with this key already.")
 
-    async def get(self, key: SessionKey) -> Reading:
+    async def get(self, key: SessionKey) -> StoredSession:
         now = self._clock()
         if not index.is_session_key(key):
-            return Reading(now, None)
+            return StoredSession(now, None)
         rows = await self._read(
             "SELECT version, record, last_seen_at FROM session WHERE key = ? AND ends_at > ?",
-            (key, now - KEPT_AFTER_END),
+            (key, now - RETENTION_AFTER_END),
         )
         for version, record, last_seen_at in rows:
             return self._decoded.read(key, version, record, now, last_seen_at)
         self._decoded.forget(key)
-        return Reading(now, None)
+        return StoredSession(now, None)
 
     async def replace(self, session: Session, expected_version: int) -> Replaced:
         _require_key(session)
@@ -111,7 +111,7 @@ class SqliteStore:
     async def delete(self, key: SessionKey, reason: EndReason, expected_version: int | None = None) -> Session | None:
         if not index.is_session_key(key):
             return None
-        until = self._clock() + KEPT_AFTER_END
+        until = self._clock() + RETENTION_AFTER_END
 
         def write(connection: sqlite3.Connection) -> Any:
             rows = connection.execute(
@@ -120,19 +120,19 @@ class SqliteStore:
             ).fetchall()
             if rows:
                 connection.execute("DELETE FROM session_index WHERE key = ?", (key,))
-                _leave_end(connection, key, reason, until)
+                _put_end_reason(connection, key, reason, until)
             return rows
 
         for version, record in await self._writes.run(write):
             return codec.decode(self._ring, key, version, record)
         return None
 
-    async def leave_end(self, name: str, reason: EndReason) -> None:
-        stored, until = index.marker_name(name), self._clock() + KEPT_AFTER_END
-        await self._writes.run(lambda connection: _leave_end(connection, stored, reason, until))
+    async def put_end_reason(self, name: str, reason: EndReason) -> None:
+        stored, until = index.end_marker_name(name), self._clock() + RETENTION_AFTER_END
+        await self._writes.run(lambda connection: _put_end_reason(connection, stored, reason, until))
 
-    async def take_end(self, name: str) -> EndReason | None:
-        stored, now = index.marker_name(name), self._clock()
+    async def take_end_reason(self, name: str) -> EndReason | None:
+        stored, now = index.end_marker_name(name), self._clock()
         # Most names have no marker; a read that finds none spares the disk a write.
         if not await self._read("SELECT 1 FROM end_marker WHERE name = ?", (stored,)):
             return None
@@ -143,19 +143,19 @@ class SqliteStore:
         )
         return next((index.end_reason(reason) for reason, until in rows if until > now), None)
 
-    async def peek_end(self, name: str) -> EndReason | None:
+    async def get_end_reason(self, name: str) -> EndReason | None:
         rows = await self._read(
-            "SELECT reason FROM end_marker WHERE name = ? AND until > ?", (index.marker_name(name), self._clock())
+            "SELECT reason FROM end_marker WHERE name = ? AND until > ?", (index.end_marker_name(name), self._clock())
         )
         return index.end_reason(rows[0][0]) if rows else None
 
-    async def all(self) -> AsyncIterator[Reading]:
+    async def all(self) -> AsyncIterator[StoredSession]:
         after = ""
         while True:
             rows = await self._read(
                 "SELECT key, version, record, last_seen_at FROM session WHERE key > ? AND ends_at > ?"
                 " ORDER BY key LIMIT ?",
-                (after, self._clock() - KEPT_AFTER_END, PAGE),
+                (after, self._clock() - RETENTION_AFTER_END, PAGE),
             )
             for key, version, record, last_seen_at in rows:
                 yield codec.read(self._ring, SessionKey(key), version, record, self._clock(), last_seen_at)
@@ -170,11 +170,11 @@ class SqliteStore:
             " WHERE name = ? AND hash IN (SELECT value FROM json_each(?)) AND ends_at > ?",
             (index_name, wanted, self._clock()),
         )
-        found = (codec.decode(self._ring, SessionKey(key), version, record) for key, version, record in rows)
-        return [session for session in found if session is not None]
+        sessions = (codec.decode(self._ring, SessionKey(key), version, record) for key, version, record in rows)
+        return [session for session in sessions if session is not None]
 
-    async def mark(self, name: str, at: float, until: float) -> None:
-        rows = [(each, at, until) for each in index.mark_names(self._ring, name)]
+    async def put_marker(self, name: str, at: float, until: float) -> None:
+        rows = [(marker, at, until) for marker in index.marker_names(self._ring, name)]
         await self._writes.run(
             lambda connection: (
                 connection.executemany(
@@ -185,8 +185,8 @@ class SqliteStore:
             )
         )
 
-    async def marked(self, name: str) -> float | None:
-        names = json.dumps(index.mark_names(self._ring, name))
+    async def get_marker(self, name: str) -> float | None:
+        names = json.dumps(index.marker_names(self._ring, name))
         ((at,),) = await self._read(
             "SELECT max(at) FROM mark WHERE name IN (SELECT value FROM json_each(?)) AND until > ?",
             (names, self._clock()),
@@ -202,7 +202,7 @@ class SqliteStore:
                 (json.dumps(names), now),
             ).fetchall()
             if not taken:
-                rows = [(each, until) for each in names]
+                rows = [(claimed, until) for claimed in names]
                 connection.executemany("INSERT OR REPLACE INTO claim (name, until) VALUES (?, ?)", rows)
             return not taken
 
@@ -276,7 +276,7 @@ def _write_entries(connection: sqlite3.Connection, key: str, entries: tuple[tupl
     connection.executemany("INSERT OR IGNORE INTO session_index (name, hash, key) VALUES (?, ?, ?)", rows)
 
 
-def _leave_end(connection: sqlite3.Connection, name: str, reason: EndReason, until: float) -> None:
+def _put_end_reason(connection: sqlite3.Connection, name: str, reason: EndReason, until: float) -> None:
     connection.execute(
         "INSERT OR REPLACE INTO end_marker (name, reason, until) VALUES (?, ?, ?)", (name, reason.value, until)
     )
@@ -284,7 +284,7 @@ def _leave_end(connection: sqlite3.Connection, name: str, reason: EndReason, unt
 
 def _purge(connection: sqlite3.Connection, now: float) -> int:
     rows = connection.execute(
-        "SELECT key FROM session WHERE ends_at <= ? LIMIT ?", (now - KEPT_AFTER_END, PURGE_STEP)
+        "SELECT key FROM session WHERE ends_at <= ? LIMIT ?", (now - RETENTION_AFTER_END, PURGE_STEP)
     ).fetchall()
     connection.executemany("DELETE FROM session WHERE key = ?", rows)
     connection.executemany("DELETE FROM session_index WHERE key = ?", rows)

@@ -21,7 +21,7 @@ from bff.errors import (
     StoreUnavailable,
 )
 from bff.flows.sign_in import AlreadyUsed, AuthorizationCodeFlow, Client, NotSignedIn, SignedIn, SignedOutMeanwhile
-from bff.oidc.authorization import AuthorizationError, Bare, Code, Malformed, read_authorization_response
+from bff.oidc.authorization import AuthorizationError, Code, Malformed, NoParameters, read_authorization_response
 from bff.proxy.client_address import TrustedProxies
 from bff.session.keyring import KeyRing
 from bff.session.login_transaction import (
@@ -40,8 +40,8 @@ from bff.web.auth.client_hint import client_hint, coarse_network
 from bff.web.auth.landing import LANDING
 from bff.web.auth.login import SignInStart, read_form, require_navigation, require_our_provider
 from bff.web.cookies import Cookie, CookieNames, Header, read_cookies, slot_suffix
-from bff.web.responses import error_answer, see_other
-from bff.web.session_cookie import browser_hash, hash_of_browser, new_browser_cookie, seal_session_cookie
+from bff.web.responses import respond_with_error, see_other
+from bff.web.session_cookie import browser_id_hash, hash_browser_id, new_browser_id, seal_session_cookie
 
 logger = logging.getLogger(__name__)
 
@@ -65,7 +65,7 @@ class Callback:
         posted = request.method == "POST"
         response = await read_form(request) if posted else request.scope["query_string"]
         match read_authorization_response(response):
-            case Bare(iss):
+            case NoParameters(iss):
                 require_our_provider(iss, self.start.rules.issuer)
                 # Okta's self-registration guide has admins point the Initiate login URI here.
                 return self.start.to_get({}) if posted else await self.start.initiate(request, {})
@@ -83,11 +83,11 @@ class Callback:
                 raise SignInStateInvalid
             case StateExpired(transaction_id, intent):
                 kept = self._kept(request.scope["headers"], transaction_id)
-                return await self._late(request, transaction_id, kept, intent, SignInExpired())
+                return await self._resume_or_fail(request, transaction_id, kept, intent, SignInExpired())
             case StateOk(transaction_id, intent):
                 return await self._redeem(request, provider_answer, transaction_id, intent)
-            case reading:
-                assert_never(reading)
+            case state:
+                assert_never(state)
 
     async def _redeem(
         self, request: Request, provider_answer: Code | AuthorizationError, transaction_id: str, intent: SignInIntent
@@ -96,15 +96,15 @@ class Callback:
         if kept is None or kept.id != transaction_id:
             again = kept is not None and isinstance(provider_answer, Code)
             if kept is not None and not again and intent.options.silent:
-                return self._onward(request, intent.return_to, [])  # the answer to a check that shows nothing
-            return await self._late(request, transaction_id, kept, intent, SignInStateInvalid(), again=again)
+                return self._redirect_to(request, intent.return_to, [])  # the answer to a check that shows nothing
+            return await self._resume_or_fail(request, transaction_id, kept, intent, SignInStateInvalid(), again=again)
         transaction = with_intent(kept, intent)
 
         browser_cookies: list[Header] = []
         browser = self._browser(request, transaction)
         if browser is None:
-            value = new_browser_cookie()
-            browser, browser_cookies = hash_of_browser(value), [self.names.set_browser(value)]
+            value = new_browser_id()
+            browser, browser_cookies = hash_browser_id(value), [self.names.set_browser_id(value)]
         spent = self._spent(transaction_id)
         try:
             outcome = await self.flow.finish(
@@ -112,7 +112,7 @@ class Callback:
             )
         except BffError as error:
             landing = self.start.rules.landing_path
-            response = error_answer(
+            response = respond_with_error(
                 error, request, landing_path=landing, return_to=transaction.return_to, options=transaction.options
             )
             if not isinstance(error, StoreUnavailable):
@@ -121,17 +121,17 @@ class Callback:
         match outcome:
             case SignedIn(session_id, _, return_to):
                 session_cookie = self.names.set_session(seal_session_cookie(session_id, self.ring))
-                return self._onward(request, return_to, [session_cookie, *browser_cookies, spent])
+                return self._redirect_to(request, return_to, [session_cookie, *browser_cookies, spent])
             case NotSignedIn(return_to):
-                return self._onward(request, return_to, [spent])
+                return self._redirect_to(request, return_to, [spent])
             case AlreadyUsed():
-                return await self._late(request, transaction_id, kept, intent, SignInStateInvalid())
+                return await self._resume_or_fail(request, transaction_id, kept, intent, SignInStateInvalid())
             case SignedOutMeanwhile():
-                return await self._again(request, intent, transaction.browser, [spent])
+                return await self._restart(request, intent, transaction.browser, [spent])
             case _:
                 assert_never(outcome)
 
-    async def _again(
+    async def _restart(
         self, request: Request, intent: SignInIntent, browser: str | None, cookies: list[Header]
     ) -> Response:
         """Begins afresh without a word; not for ever."""
@@ -145,7 +145,7 @@ class Callback:
             )
         else:
             landing = self.start.rules.landing_path
-            response = error_answer(
+            response = respond_with_error(
                 SignInRefused(),
                 request,
                 landing_path=landing,
@@ -157,7 +157,7 @@ class Callback:
 
     def _browser(self, request: Request, transaction: LoginTransaction | None) -> str | None:
         """The hash of this browser's companion. Another site's form comes without it; then the transaction knows."""
-        browser = browser_hash(request.scope["headers"], self.names)
+        browser = browser_id_hash(request.scope["headers"], self.names)
         if browser is None and transaction is not None and request.method == "POST":
             return transaction.browser
         return browser
@@ -166,7 +166,7 @@ class Callback:
         suffix = slot_suffix(slot_of(transaction_id))
         return self.names.clear_login(suffix, form_post=self.start.rules.form_post)
 
-    def _onward(self, request: Request, return_to: str, cookies: list[Header]) -> Response:
+    def _redirect_to(self, request: Request, return_to: str, cookies: list[Header]) -> Response:
         """After a form of the provider's page the Strict cookie is not sent: the landing page makes it one step ours.
 
         After its redirect a browser may hold it back just the same, but most pages there need no cookie to be shown.
@@ -190,7 +190,7 @@ class Callback:
             case _:
                 return None
 
-    async def _late(
+    async def _resume_or_fail(
         self,
         request: Request,
         transaction_id: str,
@@ -210,10 +210,10 @@ class Callback:
         browser = self._browser(request, kept)
         landing = self.start.rules.landing_path
         if browser is not None and await self.store.find("browser", browser):
-            return self._onward(request, intent.return_to, spent)
+            return self._redirect_to(request, intent.return_to, spent)
         if again:
-            return await self._again(request, intent, browser, spent)
-        response = error_answer(
+            return await self._restart(request, intent, browser, spent)
+        response = respond_with_error(
             otherwise, request, landing_path=landing, return_to=intent.return_to, options=intent.options
         )
         response.raw_headers.extend(spent)

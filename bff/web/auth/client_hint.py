@@ -35,8 +35,8 @@ USER_AGENT_LIMIT: Final = 1024  # bytes that are looked at
 def client_hint(headers: Iterable[Header]) -> str | None:
     """Like "Firefox on Windows"; None where the User-Agent tells neither."""
     agent = next((value for name, value in headers if name == b"user-agent"), b"")[:USER_AGENT_LIMIT]
-    browser = next((told for word, told in _BROWSERS if word in agent), None)
-    system = next((told for word, told in _SYSTEMS if word in agent), None)
+    browser = next((product for word, product in _BROWSERS if word in agent), None)
+    system = next((product for word, product in _SYSTEMS if word in agent), None)
     if browser and system:
         return f"{browser} on {system}"
     return browser or system

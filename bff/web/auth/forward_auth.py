@@ -34,13 +34,13 @@ from bff.session.session import EndReason, Session
 from bff.telemetry import audit, metrics, tracing
 from bff.web.api import is_background
 from bff.web.auth.landing import LANDING
-from bff.web.auth.same_site_step import came_from_outside
+from bff.web.auth.same_site_step import is_cross_site_navigation
 from bff.web.cookies import CookieNames, Header
-from bff.web.csrf import judge_csrf
-from bff.web.middleware.request_guard import judge_path
+from bff.web.csrf import check_csrf
+from bff.web.middleware.request_guard import check_path
 from bff.web.problem_details import error_response
-from bff.web.responses import PRIVATE, tell_error
-from bff.web.session_cookie import Anonymous, KeyRemoved, OpenedCookies, Refused, SignedIn
+from bff.web.responses import PRIVATE, record_error
+from bff.web.session_cookie import Anonymous, DuplicateCookie, KeyRemoved, SessionCookieCache, SignedIn
 
 logger = logging.getLogger(__name__)
 
@@ -85,15 +85,15 @@ class ForwardAuth:
         with_token: bool,
     ) -> None:
         self._flow, self._trusted, self._rules = flow, trusted_proxies, rules
-        self._cookies = OpenedCookies(ring, names)
+        self._cookies = SessionCookieCache(ring, names)
         self._with_token = with_token
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        audit.asked_by(partial(self._trusted.client_address, _peer(scope), scope["headers"]))
+        audit.set_client_address(partial(self._trusted.client_address, _peer(scope), scope["headers"]))
         original = _Original(UNKNOWN_METHOD, None)
         try:
             original = self._original(scope)
-            session = await self._judge(scope, original)
+            session = await self._authorize(scope, original)
             if b"explain=refusal" in _options(scope):
                 raise AllowedByNow(retry_after=1)
         except BffError as error:
@@ -107,9 +107,9 @@ class ForwardAuth:
         headers = [(b"content-length", b"0"), *PRIVATE, *self._identity(session), *(token if allowed else ())]
         await _answer(scope, send, 200, headers, b"")
 
-    async def _judge(self, scope: Scope, original: _Original) -> Session:
+    async def _authorize(self, scope: Scope, original: _Original) -> Session:
         """Raises CsrfRequired, SignInRequired, InvalidRequest, ProviderUnavailable, StoreUnavailable."""
-        judge_csrf(
+        check_csrf(
             original.method,
             scope["headers"],
             public_origin=self._rules.public_url,
@@ -118,12 +118,12 @@ class ForwardAuth:
         )
         match self._cookies.read(scope["headers"]):
             case SignedIn(session_id):
-                return await self._flow.session_for(session_id.key, passive=is_background(scope))
+                return await self._flow.session_with_fresh_token(session_id.key, passive=is_background(scope))
             case Anonymous():
                 raise SignInRequired
             case KeyRemoved():
                 raise SignInRequired(reason=EndReason.KEY_REMOVED.value)
-            case Refused():
+            case DuplicateCookie():
                 raise InvalidRequest("The session cookie came twice.")
 
     def _original(self, scope: Scope) -> _Original:
@@ -138,12 +138,12 @@ class ForwardAuth:
             return _Original(method, (behind + (b"?" + query if query else b"")).decode("latin-1"))
         if not self._trusted.trusts(_peer(scope)):
             return _Original(UNKNOWN_METHOD, None)
-        said, uri = _one(headers, _METHODS), _one(headers, _URIS)
-        if method not in ("GET", "HEAD") and said != method:
+        original_method, uri = _single_value(headers, _METHODS), _single_value(headers, _URIS)
+        if method not in ("GET", "HEAD") and original_method != method:
             raise InvalidRequest("The original method is not the one that the proxy asked with.")
         if uri is not None and (refusal := _unreadable(uri)) is not None:
             raise refusal
-        return _Original(said or UNKNOWN_METHOD, uri)
+        return _Original(original_method or UNKNOWN_METHOD, uri)
 
     def _identity(self, session: Session) -> list[Header]:
         """Each header every time, an empty one too: the proxy puts ours in the place of what a client sent."""
@@ -151,7 +151,7 @@ class ForwardAuth:
         return [(name.lower().encode("ascii"), _field_value(claims.get(claim))) for name, claim in self._rules.identity]
 
     async def _refuse(self, error: BffError, scope: Scope, original: _Original, send: Send) -> None:
-        tell_error(error)
+        record_error(error)
         rules, headers = self._rules, scope["headers"]
         back = safe_return_to(
             original.uri,
@@ -167,7 +167,7 @@ class ForwardAuth:
             landing_path=rules.landing_path,
         )
         if isinstance(error, SignInRequired):
-            where = self._way_to_sign_in(headers, back)
+            where = self._sign_in_url(headers, back)
             fields = [*fields, (b"x-sign-in-url", where)]
             navigation = (b"sec-fetch-mode", b"navigate") in headers and original.method == "GET"
             if navigation and b"sign_in=redirect" in _options(scope):
@@ -177,10 +177,10 @@ class ForwardAuth:
                 status, body = 303, b""
         await _answer(scope, send, status, fields, body)
 
-    def _way_to_sign_in(self, headers: Sequence[Header], back: str) -> bytes:
+    def _sign_in_url(self, headers: Sequence[Header], back: str) -> bytes:
         """Who comes from elsewhere may be signed in all the same: the Strict cookie is not sent on the first step."""
         page, parameter = "/auth/login", "return_to"
-        if came_from_outside(headers):
+        if is_cross_site_navigation(headers):
             page, parameter = LANDING, "to"
         return f"{page}?{parameter}={quote(back, safe='/')}".encode("ascii")
 
@@ -197,7 +197,7 @@ def _peer(scope: Scope) -> str | None:
     return client[0] if client else None
 
 
-def _one(headers: Sequence[Header], names: Sequence[bytes]) -> str | None:
+def _single_value(headers: Sequence[Header], names: Sequence[bytes]) -> str | None:
     values = {value.decode("latin-1") for name, value in headers if name in names}
     if len(values) > 1:
         raise InvalidRequest("What the original request was is said in two ways.")
@@ -210,7 +210,7 @@ def _unreadable(uri: str) -> InvalidRequest | None:
     Slashes at the beginning are merged by the proxies; `return_to` has a rule of its own for them.
     """
     path = uri.partition("?")[0]
-    return judge_path(b"/" + path.lstrip("/").encode("latin-1")) if path.startswith("/") else None
+    return check_path(b"/" + path.lstrip("/").encode("latin-1")) if path.startswith("/") else None
 
 
 def _field_value(claim: Any) -> bytes:

@@ -33,12 +33,12 @@ from bff.session.sign_in_intent import SignInIntent, fits_into_state
 from bff.telemetry import metrics
 from bff.web.auth.login_hint import open_login_hint, seal_login_hint
 from bff.web.auth.loop_guard import SignInAttempts
-from bff.web.auth.same_site_step import came_from_outside
+from bff.web.auth.same_site_step import is_cross_site_navigation
 from bff.web.auth.sign_in_options import PARAMETERS, options_from
 from bff.web.cookies import CookieNames, Header, login_cookies, slot_suffix
 from bff.web.request_body import read_body
-from bff.web.responses import error_answer, see_other
-from bff.web.session_cookie import browser_hash, hash_of_browser, new_browser_cookie
+from bff.web.responses import respond_with_error, see_other
+from bff.web.session_cookie import browser_id_hash, hash_browser_id, new_browser_id
 
 logger = logging.getLogger(__name__)
 
@@ -97,12 +97,12 @@ class SignInStart:
         require_navigation(headers)
         rules = self.rules
         back = self._safe_return_to(return_to)
-        cross_site = came_from_outside(headers)
+        cross_site = is_cross_site_navigation(headers)
         attempts = SignInAttempts(headers, self._ring, self._names, self._clock(), cross_site=cross_site)
         if attempts.wait is not None:
             metrics.SIGN_IN.labels(outcome="loop").inc()
             loop = SignInLoop(retry_after=attempts.wait)
-            return error_answer(loop, request, landing_path=rules.landing_path, return_to=back, options=options)
+            return respond_with_error(loop, request, landing_path=rules.landing_path, return_to=back, options=options)
         browser, cookies = self._browser(request, browser, attempts)
         intent = SignInIntent(
             return_to=back,
@@ -122,7 +122,7 @@ class SignInStart:
         except (ProviderUnavailable, SignInFailed) as error:
             if options.silent:
                 return see_other(back, cookies)
-            return error_answer(error, request, landing_path=rules.landing_path, return_to=back, options=options)
+            return respond_with_error(error, request, landing_path=rules.landing_path, return_to=back, options=options)
         transaction = begun.transaction
         sealed = seal_transaction(transaction, self._ring)
         lifetime, form_post = rules.login_lifetime, rules.form_post
@@ -164,19 +164,19 @@ class SignInStart:
         self, request: Request, browser: str | None, attempts: SignInAttempts
     ) -> tuple[str | None, list[Header]]:
         """Which browser this is, and the cookies that it keeps from now on."""
-        browser = browser_hash(request.scope["headers"], self._names) or browser
+        browser = browser_id_hash(request.scope["headers"], self._names) or browser
         if browser is not None:
             # A form of the provider's page comes without our Lax cookies: what they count must not be overwritten.
-            return browser, [] if request.method == "POST" else [attempts.one_more()]
+            return browser, [] if request.method == "POST" else [attempts.count_attempt()]
         if request.method == "POST":
             return None, []
-        value = new_browser_cookie()
-        return hash_of_browser(value), [attempts.one_more(), self._names.set_browser(value)]
+        value = new_browser_id()
+        return hash_browser_id(value), [attempts.count_attempt(), self._names.set_browser_id(value)]
 
     def _free_slot(self, carried: Mapping[str, str | None]) -> int:
         """The next slot whose cookie this browser does not have or does not need; else the one of the oldest."""
         first = next(self._turn)
-        slots = [(first + each) % SLOTS for each in range(SLOTS)]
+        slots = [(first + offset) % SLOTS for offset in range(SLOTS)]
         return min(slots, key=lambda slot: self._started_at(slot, carried.get(slot_suffix(slot))))
 
     def _started_at(self, slot: int, value: str | None) -> float:
@@ -228,8 +228,8 @@ def _wanted(parameters: Mapping[str, str]) -> str | None:
 
 async def read_form(request: Request) -> bytes:
     """The urlencoded body, at most `FORM_LIMIT` bytes. Raises UnsupportedMediaType, RequestTooLarge."""
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != "application/x-www-form-urlencoded":
+    content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if content_type != "application/x-www-form-urlencoded":
         raise UnsupportedMediaType("Send application/x-www-form-urlencoded.")
     return await read_body(request, FORM_LIMIT)
 
@@ -240,11 +240,11 @@ def _parameters(encoded: bytes) -> dict[str, str]:
         pairs = parse_qsl(encoded.decode("ascii"), keep_blank_values=True, max_num_fields=50, errors="strict")
     except ValueError:
         raise InvalidRequest("The parameters cannot be read.") from None
-    found: dict[str, str] = {}
+    parameters: dict[str, str] = {}
     for name, value in pairs:
         if name not in KNOWN:
             continue
-        if name in found:
+        if name in parameters:
             raise InvalidRequest(f"The parameter {name} came more than once.")
-        found[name] = value
-    return found
+        parameters[name] = value
+    return parameters

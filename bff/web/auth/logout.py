@@ -16,9 +16,9 @@ from bff.session.keyring import KeyRing, Opened
 from bff.session.session import EndReason
 from bff.web.auth.login import require_navigation
 from bff.web.cookies import Cookie, CookieNames, Header, read_cookies
-from bff.web.csrf import judge_csrf, require_json
+from bff.web.csrf import check_csrf, require_json
 from bff.web.request_body import parse_fields, read_json
-from bff.web.responses import json_answer, see_other
+from bff.web.responses import json_response, see_other
 from bff.web.session_cookie import SignedIn, read_session_id
 
 AT_PROVIDER: Final = "/auth/logout/provider"
@@ -46,7 +46,7 @@ class LogoutEndpoint:
         would be worse than asking the person to try again.
         """
         headers = request.scope["headers"]
-        judge_csrf("POST", headers, public_origin=self.public_url, allowed_origins=self.allowed_origins)
+        check_csrf("POST", headers, public_origin=self.public_url, allowed_origins=self.allowed_origins)
         has_body = request.headers.get("content-length", "0") != "0" or "transfer-encoding" in request.headers
         require_json(headers, body_present=has_body)
         local = _local(await read_json(request))
@@ -63,7 +63,7 @@ class LogoutEndpoint:
             cookies.append(self.names.set_sign_out(sealed, lifetime=GOOD_FOR))
         # Only our own cached pages: clearing "cookies" would take those of sibling applications along.
         clear = ((b"clear-site-data", b'"cache"'),)
-        return json_answer({"end_session_url": url}, cookies, clear)
+        return json_response({"end_session_url": url}, cookies, clear)
 
     async def go_on(self, request: Request) -> Response:
         """303 to the provider, once; to `signed_out_path` for an address that was used, has expired or is not ours.

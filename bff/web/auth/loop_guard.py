@@ -45,7 +45,7 @@ class SignInAttempts:
             return None
         return max(1, min(WINDOW, min(self._times[-LIMIT:]) + WINDOW - self._now))
 
-    def one_more(self) -> Header:
+    def count_attempt(self) -> Header:
         """The cookie that counts the one that begins now."""
         counted, kept = [*self._times, self._now][-LIMIT:], self._other_times[-LIMIT:]
         own, others = (kept, counted) if self._cross_site else (counted, kept)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from fastapi import APIRouter, Request, Response
 
 from bff.errors import InvalidRequest, RevocationRefused, UnsupportedMediaType
-from bff.flows.logout.provider_logout import LogoutTokens
+from bff.flows.logout.provider_logout import ProviderLogoutFlow
 from bff.oidc.global_token_revocation import MAX_BODY_BYTES, read_subject
 from bff.oidc.jws import MAX_COMPACT_LENGTH
 from bff.web.request_body import media_type, parse_fields, read_body, read_form_fields
@@ -30,7 +30,7 @@ _PAGE_HEADERS = (
 
 @dataclass(frozen=True, slots=True)
 class ProviderLogout:
-    logout_tokens: LogoutTokens
+    logout_tokens: ProviderLogoutFlow
 
     async def back_channel(self, request: Request) -> Response:
         """200 when nothing of it lives any more (Back-Channel Logout section 2.8), 400 for what is not believed.

@@ -31,7 +31,7 @@ _HEADERS: Final = (
 )
 
 
-def came_from_outside(headers: Sequence[Header]) -> bool:
+def is_cross_site_navigation(headers: Sequence[Header]) -> bool:
     """Whether this is a navigation on which the Strict cookie may have been held back."""
     fields = dict(headers)
     return fields.get(b"sec-fetch-mode") == b"navigate" and fields.get(b"sec-fetch-site") in (

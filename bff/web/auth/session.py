@@ -14,18 +14,18 @@ from bff.flows.logout.end_session import EndSession
 from bff.flows.refresh.single_flight import RefreshTokenFlow
 from bff.session.keyring import KeyRing
 from bff.session.session import EndReason, Session, SessionId
-from bff.session.store import Reading, SessionStore
+from bff.session.store import SessionStore, StoredSession
 from bff.session.timing import RefreshPolicy, limit_reached
 from bff.telemetry import metrics
 from bff.web.cookies import CookieNames, Header
-from bff.web.csrf import judge_csrf
-from bff.web.responses import json_answer
+from bff.web.csrf import check_csrf
+from bff.web.responses import json_response
 from bff.web.session_cookie import (
     Anonymous,
+    DuplicateCookie,
     KeyRemoved,
-    Refused,
     SignedIn,
-    browser_hash,
+    browser_id_hash,
     read_session_id,
     require_session_id,
     seal_session_cookie,
@@ -33,7 +33,7 @@ from bff.web.session_cookie import (
 
 logger = logging.getLogger(__name__)
 
-COUNTED = 10_000  # sessions whose key was removed, each counted once by a process
+MAX_COUNTED = 10_000  # sessions whose key was removed, each counted once by a process
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class SessionEndpoint:
     policy: RefreshPolicy
     public_url: str
     allowed_origins: tuple[str, ...]
-    _keys_gone: set[str] = field(default_factory=set)
+    _counted_removed_keys: set[str] = field(default_factory=set)
 
     async def answer(self, request: Request) -> Response:
         """200 in every case but a planted second cookie (400) and a store that is away (503)."""
@@ -55,56 +55,60 @@ class SessionEndpoint:
             case SignedIn(session_id, reseal):
                 return await self._signed_in(request, session_id, reseal=reseal)
             case KeyRemoved():
-                return self._key_removed(browser_hash(headers, self.names) or "")
-            case Refused():
+                return self._key_removed(browser_id_hash(headers, self.names) or "")
+            case DuplicateCookie():
                 raise InvalidRequest("The session cookie came twice.")
             case Anonymous():
                 return _signed_out(await self._last_end(request, None))
 
     async def _signed_in(self, request: Request, session_id: SessionId, *, reseal: bool) -> Response:
-        reading = await self.refresh.peek(session_id.key)
-        session = reading.session
-        if reading.key_removed:
+        stored = await self.refresh.peek(session_id.key)
+        session = stored.session
+        if stored.key_removed:
             return self._key_removed(session_id.key)
         if session is None:
             reason = await self._last_end(request, session_id)
             # Without a known end the cookie stays: a store that lost the record may find it again.
             return _signed_out(reason, [] if reason is None else [self.names.clear_session()])
-        reason = limit_reached(session, reading.now, self.policy, reading.last_seen_at)
+        reason = limit_reached(session, stored.now, self.policy, stored.last_seen_at)
         if reason is not None:
             await self.end_session.end(session.key, reason, expected_version=session.version)
-            told = await self._last_end(request, session_id)
-            return _signed_out(told or reason, [self.names.clear_session()])
-        return self._alive(session, reading, session_id, reseal=reseal)
+            known_reason = await self._last_end(request, session_id)
+            return _signed_out(known_reason or reason, [self.names.clear_session()])
+        return self._live_session(session, stored, session_id, reseal=reseal)
 
     async def extend(self, request: Request) -> Response:
         """Moves the idle limit, and tells the session as `answer` does. Raises CsrfRequired, SignInRequired."""
         headers = request.scope["headers"]
-        judge_csrf("POST", headers, public_origin=self.public_url, allowed_origins=self.allowed_origins)
-        found = require_session_id(headers, self.ring, self.names)
-        reading = await self.refresh.peek(found.session_id.key)
-        session = reading.session
+        check_csrf("POST", headers, public_origin=self.public_url, allowed_origins=self.allowed_origins)
+        cookie = require_session_id(headers, self.ring, self.names)
+        stored = await self.refresh.peek(cookie.session_id.key)
+        session = stored.session
         if session is None:
-            ended = await self.refresh.why_ended(found.session_id.key, reading)
+            ended = await self.refresh.end_reason(cookie.session_id.key, stored)
             raise SignInRequired(reason=ended.value if ended else None)
-        reason = limit_reached(session, reading.now, self.policy, reading.last_seen_at)
+        reason = limit_reached(session, stored.now, self.policy, stored.last_seen_at)
         if reason is not None:
             await self.end_session.end(session.key, reason, expected_version=session.version)
             raise SignInRequired(reason=reason.value)
-        await self.store.touch(session.key, reading.now)
-        return self._alive(session, reading._replace(last_seen_at=reading.now), found.session_id, reseal=found.reseal)
+        await self.store.touch(session.key, stored.now)
+        return self._live_session(
+            session, stored._replace(last_seen_at=stored.now), cookie.session_id, reseal=cookie.reseal
+        )
 
-    def _alive(self, session: Session, reading: Reading, session_id: SessionId, *, reseal: bool) -> Response:
+    def _live_session(
+        self, session: Session, stored: StoredSession, session_id: SessionId, *, reseal: bool
+    ) -> Response:
         cookies = [self.names.set_session(seal_session_cookie(session_id, self.ring))] if reseal else []
-        return json_answer(
+        return json_response(
             {
                 "authenticated": True,
                 "user": dict(session.user.claims),
                 "session": {
                     "signed_in_at": int(session.signed_in_at),
-                    "idle_ends_at": int(min(reading.last_seen_at + self.policy.idle_limit, session.ends_at)),
+                    "idle_ends_at": int(min(stored.last_seen_at + self.policy.idle_limit, session.ends_at)),
                     "ends_at": int(session.ends_at),
-                    "now": int(reading.now),
+                    "now": int(stored.now),
                 },
             },
             cookies,
@@ -119,8 +123,8 @@ class SessionEndpoint:
 
     def _key_removed(self, name: str) -> Response:
         """The cookie and the record stay: the next replica's ring may hold the key still, or this one's again."""
-        if name not in self._keys_gone and len(self._keys_gone) < COUNTED:
-            self._keys_gone.add(name)
+        if name not in self._counted_removed_keys and len(self._counted_removed_keys) < MAX_COUNTED:
+            self._counted_removed_keys.add(name)
             metrics.SESSION_ENDED.labels(reason=EndReason.KEY_REMOVED.value).inc()
         return _signed_out(EndReason.KEY_REMOVED)
 
@@ -128,14 +132,14 @@ class SessionEndpoint:
         """Told once, and only to a script of ours: nobody else may use it up."""
         if request.method != "GET" or not self._from_our_page(request.headers):
             return None
-        browser = browser_hash(request.scope["headers"], self.names)
-        by_browser = await self.store.take_end(browser) if browser is not None else None
-        by_session = await self.store.take_end(session_id.key) if session_id is not None else None
+        browser = browser_id_hash(request.scope["headers"], self.names)
+        by_browser = await self.store.take_end_reason(browser) if browser is not None else None
+        by_session = await self.store.take_end_reason(session_id.key) if session_id is not None else None
         return by_session or by_browser
 
 
 def _signed_out(reason: EndReason | None, cookies: list[Header] | None = None) -> Response:
-    return json_answer({"authenticated": False, "reason": reason.value if reason else None}, cookies or [])
+    return json_response({"authenticated": False, "reason": reason.value if reason else None}, cookies or [])
 
 
 def session_router(endpoint: SessionEndpoint) -> APIRouter:

@@ -26,7 +26,7 @@ _OWN_METHODS: Final = ("GET", "HEAD", "POST", "DELETE")
 _HEADER_NAMES: Final = re.compile(rb"[A-Za-z0-9!#$%&'*+.^_`|~, \t-]*")
 
 
-class CrossOrigin:
+class CorsMiddleware:
     """Plain ASGI between the guard and everything else. Wire it only where there are allowed origins."""
 
     def __init__(self, app: ASGIApp, routes: RouteTable, allowed_origins: Collection[str]) -> None:
@@ -41,11 +41,11 @@ class CrossOrigin:
         origins = [value for name, value in scope["headers"] if name == b"origin"]
         origin = origins[0] if len(origins) == 1 and origins[0] in self._allowed else None
         if origin is not None and scope["method"] == "OPTIONS":
-            said = {name: value for name, value in scope["headers"] if name.startswith(b"access-control-request-")}
-            if b"access-control-request-method" in said:
-                await _preflight(origin, methods, said.get(b"access-control-request-headers", b""), send)
+            requested = {name: value for name, value in scope["headers"] if name.startswith(b"access-control-request-")}
+            if b"access-control-request-method" in requested:
+                await _preflight(origin, methods, requested.get(b"access-control-request-headers", b""), send)
                 return
-        await self._app(scope, receive, _saying(origin, send))
+        await self._app(scope, receive, _with_grant(origin, send))
 
     def _methods(self, path: bytes) -> Collection[str] | None:
         """What may be asked of that path across origins; None if nothing may."""
@@ -80,7 +80,7 @@ async def _preflight(origin: bytes, methods: Collection[str], requested: bytes, 
     await send({"type": "http.response.body", "body": b""})
 
 
-def _saying(origin: bytes | None, send: Send) -> Send:
+def _with_grant(origin: bytes | None, send: Send) -> Send:
     """`Vary` on every answer, so that no cache hands one origin's answer to another; the rest for an allowed one."""
 
     async def send_with_grant(message: Message) -> None:

@@ -8,20 +8,20 @@ from collections.abc import Awaitable, Callable
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from bff.proxy.exchange import GiveUp
+from bff.proxy.exchange import Disconnect
 from bff.session.stream_end import ServerStopping
 from bff.telemetry import metrics
 
 
-class EndlessStreams:
+class LongLivedStreams:
     """Event streams and WebSockets that are open now, whoever they belong to."""
 
     def __init__(self) -> None:
-        self._open: set[_Endless] = set()
+        self._open: set[_Stream] = set()
 
-    def opened(self, cut: GiveUp) -> Callable[[], None]:
+    def register(self, close: Disconnect) -> Callable[[], None]:
         """Returns what takes it off again."""
-        stream = _Endless(cut)
+        stream = _Stream(close)
         self._open.add(stream)
         return lambda: self._open.discard(stream)
 
@@ -31,15 +31,15 @@ class EndlessStreams:
         self._open.clear()
         for stream in ended:
             metrics.STREAMS_CUT.labels(reason="stopping").inc()
-            stream.cut(ServerStopping())
+            stream.close(ServerStopping())
         return len(ended)
 
 
-class _Endless:
-    __slots__ = ("cut",)
+class _Stream:
+    __slots__ = ("close",)
 
-    def __init__(self, cut: GiveUp) -> None:
-        self.cut = cut
+    def __init__(self, close: Disconnect) -> None:
+        self.close = close
 
 
 class Draining:

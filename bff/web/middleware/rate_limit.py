@@ -33,7 +33,7 @@ from bff.session.keyring import KeyRing
 from bff.session.return_to import safe_return_to
 from bff.telemetry import metrics
 from bff.web.cookies import CookieNames
-from bff.web.responses import error_answer
+from bff.web.responses import respond_with_error
 from bff.web.session_cookie import SignedIn, read_session_id
 
 # How many requests a minute: for everybody together, and for each client, in memory that no flood makes grow.
@@ -62,7 +62,7 @@ class Rate:
         return max(paid_until, now) + MINUTE / self.per_minute
 
 
-class RateForAll:
+class TotalRate:
     """One rate for whoever asks. A rate of 0 limits nothing."""
 
     def __init__(self, per_minute: int) -> None:
@@ -78,7 +78,7 @@ class RateForAll:
             self._paid_until = self._rate.after(self._paid_until, now)
 
 
-class RatePerClient:
+class ClientRate:
     """One rate for each client, in a table that never grows and never forgets one client for another.
 
     A client has one cell in each row, found by a hash that nobody outside can foretell, and the emptiest of its cells
@@ -119,7 +119,7 @@ class RatePerClient:
         ]
 
 
-Door: TypeAlias = Literal["sign_in", "callback", "sign_out", "provider", "front_channel"]
+Endpoint: TypeAlias = Literal["sign_in", "callback", "sign_out", "provider", "front_channel"]
 
 LOGIN: Final = "/auth/login"
 PROVIDER_FACTOR: Final = 10
@@ -138,7 +138,7 @@ class LimitRules:
     landing_path: str
 
 
-class SignInLimits:
+class RateLimitMiddleware:
     """Plain ASGI around our own endpoints. `clock` is in seconds and never goes back."""
 
     def __init__(
@@ -152,7 +152,7 @@ class SignInLimits:
     ) -> None:
         self._app, self._rules, self._trusted_proxies = app, rules, trusted_proxies
         self._ring, self._names, self._clock = ring, names, clock
-        self._doors: dict[str, Door] = {
+        self._endpoints: dict[str, Endpoint] = {
             LOGIN: "sign_in",
             rules.callback_path: "callback",
             "/auth/logout": "sign_out",
@@ -161,54 +161,54 @@ class SignInLimits:
             "/auth/global-token-revocation": "provider",
         }
         by_provider = ("provider", "front_channel")
-        factors = {door: PROVIDER_FACTOR if door in by_provider else 1 for door in self._doors.values()}
-        self._for_all = {door: RateForAll(rules.for_all * factor) for door, factor in factors.items()}
-        self._per_client = {door: RatePerClient(rules.per_client * factor) for door, factor in factors.items()}
+        factors = {endpoint: PROVIDER_FACTOR if endpoint in by_provider else 1 for endpoint in self._endpoints.values()}
+        self._for_all = {endpoint: TotalRate(rules.for_all * factor) for endpoint, factor in factors.items()}
+        self._per_client = {endpoint: ClientRate(rules.per_client * factor) for endpoint, factor in factors.items()}
         self._per_site = {
-            door: RatePerClient(rules.per_client * factor * SITE_FACTOR) for door, factor in factors.items()
+            endpoint: ClientRate(rules.per_client * factor * SITE_FACTOR) for endpoint, factor in factors.items()
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         # Decoded, as the router reads it: /auth/%6Cogin is the same door.
-        door = self._doors.get(scope["path"]) if scope["type"] == "http" else None
-        refusal = None if door is None else self._judge(door, scope)
+        endpoint = self._endpoints.get(scope["path"]) if scope["type"] == "http" else None
+        refusal = None if endpoint is None else self._check(endpoint, scope)
         if refusal is None:
-            await self._app(scope, receive, self._counting(door, send) if door == "provider" else send)
+            await self._app(scope, receive, self._counting(endpoint, send) if endpoint == "provider" else send)
             return
         request = Request(scope)
         back = self._return_to(scope)
-        answer = error_answer(refusal, request, landing_path=self._rules.landing_path, return_to=back)
+        answer = respond_with_error(refusal, request, landing_path=self._rules.landing_path, return_to=back)
         await answer(scope, receive, send)
 
-    def _judge(self, door: Door, scope: Scope) -> RateLimited | None:
+    def _check(self, endpoint: Endpoint, scope: Scope) -> RateLimited | None:
         """Counts the request if it is let through, at both rates or at neither."""
         now = self._clock()
-        for_all, per_client = self._for_all[door], self._per_client[door]
-        session = self._session(scope) if door == "sign_out" else None
+        for_all, per_client = self._for_all[endpoint], self._per_client[endpoint]
+        session = self._session(scope) if endpoint == "sign_out" else None
         client, site = (session, None) if session else self._client(scope)
-        per_site = self._per_site[door]
+        per_site = self._per_site[endpoint]
         wait, rate = (per_client.wait(client, now), "client") if client else (0.0, "client")
         if not wait and site:
             wait, rate = per_site.wait(site, now), "network"
         if not wait and session is None:
             wait, rate = for_all.wait(now), "all"
         if wait:
-            metrics.RATE_LIMITED.labels(door=door, rate=rate).inc()
-            return RateLimited(f"The rate of {door} for {rate} is used up.", retry_after=ceil(wait))
+            metrics.RATE_LIMITED.labels(endpoint=endpoint, rate=rate).inc()
+            return RateLimited(f"The rate of {endpoint} for {rate} is used up.", retry_after=ceil(wait))
         if client:
             per_client.count(client, now)
         if site:
             per_site.count(site, now)
-        if session is None and door != "provider":
+        if session is None and endpoint != "provider":
             for_all.count(now)
         return None
 
-    def _counting(self, door: Door, send: Send) -> Send:
+    def _counting(self, endpoint: Endpoint, send: Send) -> Send:
         """Counts a signed call for everybody's rate when it turns out to be the provider's."""
 
         async def counted(message: Message) -> None:
             if message["type"] == "http.response.start" and message["status"] in _SIGNATURE_HELD:
-                self._for_all[door].count(self._clock())
+                self._for_all[endpoint].count(self._clock())
             await send(message)
 
         return counted

@@ -20,7 +20,7 @@ from bff.proxy.path_normalization import fully_decoded
 from bff.telemetry import tracing
 from bff.web.cookies import CookieNames, Header
 from bff.web.problem_details import error_response, problem_response
-from bff.web.responses import tell_error
+from bff.web.responses import record_error
 
 TARGET_LIMIT: Final = 8192  # bytes of path and query
 HEADERS_LIMIT: Final = 32768  # bytes of all names and values
@@ -30,7 +30,7 @@ METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 Refusal: TypeAlias = InvalidRequest | MethodNotAllowed | TargetTooLong | HeadersTooLarge
 
-# A path that needs no second look. Everything else goes through `judge_path`.
+# A path that needs no second look. Everything else goes through `check_path`.
 _PLAIN_PATH: Final = re.compile(rb"(?:/[A-Za-z0-9_~-][A-Za-z0-9._~:@-]*)*/?")
 _VISIBLE: Final = re.compile(rb"[\x21-\x7e]*")
 _BAD_PERCENT: Final = re.compile(rb"%(?![0-9A-Fa-f]{2})")
@@ -42,16 +42,16 @@ _IN_NAMES: Final = b"abcdefghijklmnopqrstuvwxyz0123456789!#$%&'*+.^_`|~-"
 _IN_VALUES: Final = b"\t" + bytes(range(0x20, 0x7F)) + bytes(range(0x80, 0x100))
 
 
-def judge(method: str, raw_path: bytes, query: bytes, headers: Sequence[Header]) -> Refusal | None:
+def check_request(method: str, raw_path: bytes, query: bytes, headers: Sequence[Header]) -> Refusal | None:
     """What is wrong with a request, or None. Header names are in lower case (ASGI)."""
     if method not in METHODS:
         return MethodNotAllowed(allow=METHODS)
     if len(raw_path) + len(query) > TARGET_LIMIT:
         return TargetTooLong()
-    return judge_path(raw_path) or _judge_query(query) or _judge_headers(headers)
+    return check_path(raw_path) or _check_query(query) or _check_headers(headers)
 
 
-def judge_path(path: bytes) -> InvalidRequest | None:
+def check_path(path: bytes) -> InvalidRequest | None:
     """What is wrong with a path, or None."""
     if _PLAIN_PATH.fullmatch(path) and path:
         return None
@@ -75,14 +75,14 @@ def judge_path(path: bytes) -> InvalidRequest | None:
     return None
 
 
-def _judge_query(query: bytes) -> Refusal | None:
+def _check_query(query: bytes) -> Refusal | None:
     # Forwarded byte for byte, so encoded bytes are the upstream's to judge; raw ones must not end a line.
     if not _VISIBLE.fullmatch(query) or b"#" in query:
         return InvalidRequest("The query holds a byte that belongs to no query.")
     return None
 
 
-def _judge_headers(headers: Sequence[Header]) -> Refusal | None:
+def _check_headers(headers: Sequence[Header]) -> Refusal | None:
     if len(headers) > HEADER_COUNT:
         return HeadersTooLarge()
     names, values = b"".join([name for name, _ in headers]), b"".join([value for _, value in headers])
@@ -113,7 +113,7 @@ def _judge_headers(headers: Sequence[Header]) -> Refusal | None:
     return None
 
 
-class Guard:
+class RequestGuard:
     """Plain ASGI around the whole application; the lifespan passes through."""
 
     def __init__(self, app: ASGIApp, *, landing_path: str | None = None, names: CookieNames | None = None) -> None:
@@ -130,7 +130,9 @@ class Guard:
             return
         headers_final = HEADERS_FINAL in scope
         headers = scope["headers"] if headers_final else list(scope["headers"])
-        refusal: BffError | None = judge(scope.get("method", "GET"), scope["raw_path"], scope["query_string"], headers)
+        refusal: BffError | None = check_request(
+            scope.get("method", "GET"), scope["raw_path"], scope["query_string"], headers
+        )
         if scope["http_version"] not in ("1.0", "1.1", "2", "3"):
             refusal = InvalidRequest("This version of HTTP is not spoken here.")
         elif not headers_final and any(name == b"transfer-encoding" for name, _ in headers):
@@ -141,10 +143,10 @@ class Guard:
         cleared = self._names.clear_sign_ins(headers) if self._names and isinstance(refusal, HeadersTooLarge) else []
         if cleared:
             refusal = HeadersTooLarge("The cookies of sign-ins under way were deleted; sessions were not. Try again.")
-        await refuse(refusal, scope, send, close=True, landing_path=self._landing_path, cookies=cleared)
+        await send_error(refusal, scope, send, close=True, landing_path=self._landing_path, cookies=cleared)
 
 
-async def refuse(
+async def send_error(
     error: BffError,
     scope: Scope,
     send: Send,
@@ -157,7 +159,7 @@ async def refuse(
 
     `close` where the framing itself may be in doubt.
     """
-    tell_error(error)
+    record_error(error)
     reference = tracing.correlation_id()
     if landing_path is None or scope["type"] == "websocket":
         status, headers, body = problem_response(error, correlation_id=reference)

@@ -17,7 +17,7 @@ from bff.telemetry import audit, tracing
 # Whose request this is, for the audit trail: a line that is written later in its work names the client's address.
 
 
-class Audited:
+class AuditContext:
     """Plain ASGI around everything that decides."""
 
     def __init__(self, app: ASGIApp, trusted_proxies: TrustedProxies) -> None:
@@ -25,7 +25,7 @@ class Audited:
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         peer = scope.get("client")
-        audit.asked_by(partial(self._trusted.client_address, peer[0] if peer else None, scope["headers"]))
+        audit.set_client_address(partial(self._trusted.client_address, peer[0] if peer else None, scope["headers"]))
         return self._app(scope, receive, send)
 
 
@@ -33,7 +33,7 @@ class Audited:
 METHODS: Final[Collection[str]] = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
-class Traced:
+class TraceMiddleware:
     """Plain ASGI around everything; the lifespan passes through. A coroutine function: uvicorn tells ASGI 3 by that."""
 
     def __init__(self, app: ASGIApp, trusted_proxies: TrustedProxies) -> None:
@@ -45,23 +45,23 @@ class Traced:
             return
         client = scope.get("client")
         trusted = self._trusted.trusts(client[0] if client else None)
-        came_with = tracing.received(scope["headers"]) if trusted else None
+        incoming = tracing.extract(scope["headers"]) if trusted else None
         if not tracing.recording():
-            tracing.begin(came_with)
+            tracing.begin(incoming)
             await self._app(scope, receive, send)
             return
-        await self._recorded(came_with, scope, receive, send)
+        await self._recorded(incoming, scope, receive, send)
 
     async def _recorded(
-        self, came_with: tracing.TraceContext | None, scope: Scope, receive: Receive, send: Send
+        self, incoming: tracing.TraceContext | None, scope: Scope, receive: Receive, send: Send
     ) -> None:
         method = scope.get("method", "GET") if scope["type"] == "http" else "GET"
         if method not in METHODS:
             method = "_OTHER"
-        with tracing.server_span(method, came_with) as span:
+        with tracing.server_span(method, incoming) as span:
             span.set("http.request.method", method)
 
-            async def send_and_note(message: Message) -> None:
+            async def send_and_record(message: Message) -> None:
                 if message["type"] == "websocket.accept":
                     span.set("http.response.status_code", 101)
                 elif message["type"] in ("http.response.start", "websocket.http.response.start"):
@@ -71,4 +71,4 @@ class Traced:
                         span.fail(str(status))
                 await send(message)
 
-            await self._app(scope, receive, send_and_note)
+            await self._app(scope, receive, send_and_record)

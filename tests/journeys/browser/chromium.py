@@ -7,7 +7,7 @@ from typing import Final
 
 from playwright.async_api import Browser, async_playwright
 
-STARTS_WITHIN: Final = 120_000  # milliseconds, for a machine that is busy
+STARTS_TIMEOUT: Final = 120_000  # milliseconds, for a machine that is busy
 ARGUMENTS: Final = [
     "--headless=new",
     "--no-sandbox",  # test machines run as root, where the sandbox does not start
@@ -34,7 +34,7 @@ async def chromium() -> AsyncIterator[Browser]:
             executable_path=path,
             args=ARGUMENTS,
             ignore_default_args=["--disable-back-forward-cache"],
-            timeout=STARTS_WITHIN,
+            timeout=STARTS_TIMEOUT,
         )
         try:
             yield browser

@@ -1,6 +1,6 @@
 """What is explored: the pure functions, and the promises of the flow around them. A mutant overrides one method."""
 
-from bff.oidc.token import TokenAnswer
+from bff.oidc.token import TokenResult
 from bff.session import rotation, timing
 from bff.session.rotation import RefreshDecision, RefreshResult
 from bff.session.session import RefreshAttempt, Session
@@ -18,10 +18,10 @@ class Core:
     def may_send(self, attempt: RefreshAttempt, now: int, policy: RefreshPolicy) -> bool:
         return timing.may_send(attempt, now, policy)
 
-    def settle(
-        self, session: Session, reserved: Session, answer: TokenAnswer, now: int, policy: RefreshPolicy
+    def apply_token_response(
+        self, session: Session, reserved: Session, answer: TokenResult, now: int, policy: RefreshPolicy
     ) -> RefreshResult:
-        return rotation.settle(session, reserved, answer, now, policy)
+        return rotation.apply_token_response(session, reserved, answer, now, policy)
 
     # --- what the flow promises --------------------------------------------------------------------------------------
 

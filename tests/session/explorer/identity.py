@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from math import ceil
 from typing import Any
 
-from bff.oidc.token import Granted, TokenAnswer
+from bff.oidc.token import Granted, TokenResult
 from bff.session.rotation import RefreshResult
 from bff.session.session import RefreshAttempt, Session
 from tests.session.explorer.provider import LIFE
@@ -93,7 +93,7 @@ class _Identity:
     def of_session(self, session: Session | None) -> tuple[object, ...]:
         if session is None:
             return ()
-        tokens, alternate, record = session.tokens, session.alternate, self.world.record
+        tokens, concurrent_successor, record = session.tokens, session.concurrent_successor, self.world.record
         return (
             session.rotation - record.rotation if record else 0,
             self.rank.get(tokens.refresh_token, -2),
@@ -102,11 +102,11 @@ class _Identity:
             self.ago(int(tokens.access_token[1:]), 0),
             self.of_attempt(session.attempt),
             (
-                self.rank.get(alternate.refresh_token, -2),
-                max(alternate.rotation - session.rotation, -2),
-                alternate.tries,
+                self.rank.get(concurrent_successor.refresh_token, -2),
+                max(concurrent_successor.rotation - session.rotation, -2),
+                concurrent_successor.tries,
             )
-            if alternate
+            if concurrent_successor
             else (),
         )
 
@@ -122,8 +122,8 @@ class _Identity:
             self.ago(attempt.first_sent_at, past),
             self.ago(attempt.lease_until, past if held else 0),
             self.ago(attempt.not_before, 0),
-            self.ago(attempt.restore_first_sent_at, past) if held else (),
-            attempt.late if held else (),
+            self.ago(attempt.previous_first_sent_at, past) if held else (),
+            attempt.after_grace if held else (),
         )
 
     def of_replica(self, replica: Replica) -> tuple[object, ...]:
@@ -158,17 +158,17 @@ class _Identity:
         return (type(result).__name__, getattr(result, "resend", False), self.of_session(session))
 
     def of_request(self, request: Request) -> tuple[object, ...]:
-        window = self.setting.policy.answer_within
+        window = self.setting.policy.timeout
         answer = self.of_answer(request.answer) if request.answer else ()
         return (
             self.rank[request.token],
             self.ago(request.sent_at, -window),
             0 if request.answer else self.ago(request.reach_by, 0),
-            request.late,
+            request.after_grace,
             answer,
         )
 
-    def of_answer(self, answer: TokenAnswer) -> tuple[object, ...]:
+    def of_answer(self, answer: TokenResult) -> tuple[object, ...]:
         match answer:
             case Granted(tokens):
                 assert tokens.access_token is not None
@@ -193,7 +193,7 @@ def names(world: World) -> Iterator[str | None]:
             yield replica.request.token
     for session in sessions:
         yield session.tokens.refresh_token
-        if session.alternate is not None:
-            yield session.alternate.refresh_token
+        if session.concurrent_successor is not None:
+            yield session.concurrent_successor.refresh_token
     for request in world.orphans:
         yield request.token

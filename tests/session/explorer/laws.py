@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 from bff.session.rotation import AwaitRefresh, RetryLater, UseAccessToken
 from bff.session.session import EndReason
-from bff.session.timing import BACK_OFF_CEILING
+from bff.session.timing import MAX_BACKOFF
 from tests.session.explorer.identity import names
 from tests.session.explorer.world import Request, Setting, Step, World
 
@@ -20,7 +20,7 @@ def law_1_no_old_token(before: World, step: Step, setting: Setting) -> str | Non
         return None
     if seen.older:
         return f"{seen.token.name} was presented although its successor had been used"
-    if seen.reuse and not seen.late:
+    if seen.reuse and not seen.after_grace:
         return f"{seen.token.name} was presented after its grace and the send was not marked late"
     return None
 
@@ -28,7 +28,7 @@ def law_1_no_old_token(before: World, step: Step, setting: Setting) -> str | Non
 def law_1_late_is_the_last_resort(before: World, step: Step, setting: Setting) -> str | None:
     """A late send risks the family: never while a successor is at home, nor with a token that never left."""
     attempt = step.reserved.attempt if step.reserved else None
-    if step.reserved is None or attempt is None or not attempt.late:
+    if step.reserved is None or attempt is None or not attempt.after_grace:
         return None
     token = step.reserved.tokens.refresh_token
     better = [each for each in before.provider.live() if each.home and int(each.name[1:]) > int((token or "r0")[1:])]
@@ -88,7 +88,7 @@ def law_5_one_in_flight(before: World, step: Step, setting: Setting) -> str | No
         return f"{step.sent.token} is sent while {others[0].token} is still awaited by another holder"
     if len(before.orphans) > 1:
         return "more than two requests are on their way"
-    if any(request.token != step.sent.token and not request.late for request in before.orphans):
+    if any(request.token != step.sent.token and not request.after_grace for request in before.orphans):
         return f"{step.sent.token} is sent while {before.orphans[0].token} is still on its way"
     return None
 
@@ -99,7 +99,7 @@ def law_6_no_accidental_end(before: World, step: Step, setting: Setting) -> str 
         return f"{step.revoked} was revoked although the session lives"
     if step.ended is None:
         return None
-    late_is_off = step.ended is EndReason.ROTATION_LOST and not setting.policy.late
+    late_is_off = step.ended is EndReason.ROTATION_LOST and not setting.policy.after_grace
     given_up = before.record.tokens.refresh_token if late_is_off and before.record else None
     good = [token for token in before.provider.live() if token.home and token.name != given_up]
     if good:
@@ -110,7 +110,7 @@ def law_6_no_accidental_end(before: World, step: Step, setting: Setting) -> str 
     if left == budget:
         return f"the session ended ({step.ended}) and nothing had gone wrong"
     policy, behaviour = setting.policy, setting.behaviour
-    in_time = 2 * policy.answer_within + 1 <= policy.grace and behaviour.replay != "old_stale"
+    in_time = 2 * policy.timeout + 1 <= policy.grace and behaviour.replay != "old_stale"
     if in_time and left == budget._replace(losses=budget.losses - 1):
         return f"the session ended ({step.ended}) and a single answer had been lost"
     return None
@@ -125,7 +125,7 @@ def law_8_every_caller_has_an_answer(before: World, step: Step, setting: Setting
     match decision:
         case AwaitRefresh(until) if not world.now < until <= world.now + setting.policy.lease:
             return f"at {world.now} a caller is told to wait until {until}"
-        case RetryLater(at) if not world.now < at <= world.now + BACK_OFF_CEILING:
+        case RetryLater(at) if not world.now < at <= world.now + MAX_BACKOFF:
             return f"at {world.now} a caller is told to come back at {at}"
         case UseAccessToken() if int(world.record.tokens.access_token[1:]) <= world.now:
             return f"law 9: an access token that ended at {world.record.tokens.access_token[1:]} is used at {world.now}"
@@ -162,5 +162,5 @@ def _awaited(world: World, setting: Setting) -> Iterator[Request]:
     """Requests whose holders still wait."""
     for replica in world.replicas:
         request = replica.request
-        if request is not None and world.now <= request.sent_at + setting.policy.answer_within:
+        if request is not None and world.now <= request.sent_at + setting.policy.timeout:
             yield request

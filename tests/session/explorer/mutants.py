@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-from bff.oidc.token import Denied, Granted, NoAnswer, Postponed, TokenAnswer
-from bff.session.rotation import NotOurs, RefreshDecision, RefreshResult, Renewed, SendRefresh, StillUnknown
+from bff.oidc.token import Denied, Granted, NoAnswer, Postponed, TokenResult
+from bff.session.rotation import Pending, RefreshDecision, RefreshResult, Renewed, SendRefresh, Superseded
 from bff.session.session import RefreshAttempt, Session
 from bff.session.timing import RefreshPolicy
 from tests.session.explorer.core import Core
@@ -13,7 +13,7 @@ class MaySendAtEquality(Core):
     """`<=` where `<` is meant: the answer may come in the very moment another holder takes over."""
 
     def may_send(self, attempt: RefreshAttempt, now: int, policy: RefreshPolicy) -> bool:
-        return now + policy.answer_within <= attempt.lease_until
+        return now + policy.timeout <= attempt.lease_until
 
 
 class SendsAfterAPause(Core):
@@ -27,7 +27,7 @@ class ForgetsTheGraceAsItSends(Core):
     """The lease alone is asked as the bytes leave."""
 
     def may_send(self, attempt: RefreshAttempt, now: int, policy: RefreshPolicy) -> bool:
-        return now + policy.answer_within < attempt.lease_until
+        return now + policy.timeout < attempt.lease_until
 
 
 class TakeoverResetsFirstSentAt(Core):
@@ -63,11 +63,11 @@ class DeletesAnyVersion(Core):
 class JudgesARefusalWithoutReadingAgain(Core):
     """A refusal is judged by the record as it was when the token was sent."""
 
-    def settle(
-        self, session: Session, reserved: Session, answer: TokenAnswer, now: int, policy: RefreshPolicy
+    def apply_token_response(
+        self, session: Session, reserved: Session, answer: TokenResult, now: int, policy: RefreshPolicy
     ) -> RefreshResult:
         against = reserved if isinstance(answer, Denied) else session
-        return super().settle(against, reserved, answer, now, policy)
+        return super().apply_token_response(against, reserved, answer, now, policy)
 
 
 class RevokesWhatIsNotOurs(Core):
@@ -78,11 +78,11 @@ class RevokesWhatIsNotOurs(Core):
 
 
 class ForgetsTheAlternate(Core):
-    def settle(
-        self, session: Session, reserved: Session, answer: TokenAnswer, now: int, policy: RefreshPolicy
+    def apply_token_response(
+        self, session: Session, reserved: Session, answer: TokenResult, now: int, policy: RefreshPolicy
     ) -> RefreshResult:
-        result = super().settle(session, reserved, answer, now, policy)
-        return NotOurs() if isinstance(result, NotOurs) else result
+        result = super().apply_token_response(session, reserved, answer, now, policy)
+        return Superseded() if isinstance(result, Superseded) else result
 
 
 class DoesNotMarkLate(ForgetsTheGraceAsItSends):
@@ -91,39 +91,39 @@ class DoesNotMarkLate(ForgetsTheGraceAsItSends):
     def decide(
         self, session: Session, now: int, policy: RefreshPolicy, attempt_id: str, *, resend: bool
     ) -> RefreshDecision:
-        return _with_attempt(super().decide(session, now, policy, attempt_id, resend=resend), late=False)
+        return _with_attempt(super().decide(session, now, policy, attempt_id, resend=resend), after_grace=False)
 
 
 class ForgetsAnEarlierUnknown(Core):
     """What was certainly not sent this time may have been sent before."""
 
-    def settle(
-        self, session: Session, reserved: Session, answer: TokenAnswer, now: int, policy: RefreshPolicy
+    def apply_token_response(
+        self, session: Session, reserved: Session, answer: TokenResult, now: int, policy: RefreshPolicy
     ) -> RefreshResult:
-        result = super().settle(session, reserved, answer, now, policy)
+        result = super().apply_token_response(session, reserved, answer, now, policy)
         certain = isinstance(answer, Postponed) or (isinstance(answer, NoAnswer) and not answer.may_have_been_sent)
-        if certain and isinstance(result, StillUnknown) and result.session.attempt is not None:
+        if certain and isinstance(result, Pending) and result.session.attempt is not None:
             attempt = replace(result.session.attempt, first_sent_at=None)
-            return StillUnknown(replace(result.session, attempt=attempt), result.resend)
+            return Pending(replace(result.session, attempt=attempt), result.resend)
         return result
 
 
 class TakesTheUnsentForUnknown(Core):
     """A connection that was refused starts the grace, so that the next send is late without need."""
 
-    def settle(
-        self, session: Session, reserved: Session, answer: TokenAnswer, now: int, policy: RefreshPolicy
+    def apply_token_response(
+        self, session: Session, reserved: Session, answer: TokenResult, now: int, policy: RefreshPolicy
     ) -> RefreshResult:
-        return super().settle(session, reserved, _worse(answer), now, policy)
+        return super().apply_token_response(session, reserved, _worse(answer), now, policy)
 
 
 class DropsTheOldRefreshToken(Core):
     """A grant without a refresh token means that the one we have stays good."""
 
-    def settle(
-        self, session: Session, reserved: Session, answer: TokenAnswer, now: int, policy: RefreshPolicy
+    def apply_token_response(
+        self, session: Session, reserved: Session, answer: TokenResult, now: int, policy: RefreshPolicy
     ) -> RefreshResult:
-        result = super().settle(session, reserved, answer, now, policy)
+        result = super().apply_token_response(session, reserved, answer, now, policy)
         if isinstance(result, Renewed) and isinstance(answer, Granted) and answer.tokens.refresh_token is None:
             return Renewed(replace(result.session, tokens=replace(result.session.tokens, refresh_token=None)))
         return result
@@ -141,32 +141,32 @@ class IgnoresTheLease(Core):
 class NeverGivesTheLeaseUp(Core):
     """An unknown outcome keeps a lease that never ends, so that nobody goes on."""
 
-    def settle(
-        self, session: Session, reserved: Session, answer: TokenAnswer, now: int, policy: RefreshPolicy
+    def apply_token_response(
+        self, session: Session, reserved: Session, answer: TokenResult, now: int, policy: RefreshPolicy
     ) -> RefreshResult:
-        result = super().settle(session, reserved, answer, now, policy)
-        if isinstance(result, StillUnknown) and result.session.attempt is not None:
+        result = super().apply_token_response(session, reserved, answer, now, policy)
+        if isinstance(result, Pending) and result.session.attempt is not None:
             attempt = replace(result.session.attempt, lease_until=now + 10.0**6)
-            return StillUnknown(replace(result.session, attempt=attempt), resend=False)
+            return Pending(replace(result.session, attempt=attempt), resend=False)
         return result
 
 
 class TakesAReplayForNew(Core):
     """A replayed access token is as old as the first send."""
 
-    def settle(
-        self, session: Session, reserved: Session, answer: TokenAnswer, now: int, policy: RefreshPolicy
+    def apply_token_response(
+        self, session: Session, reserved: Session, answer: TokenResult, now: int, policy: RefreshPolicy
     ) -> RefreshResult:
         if session.attempt is not None:
             session = replace(session, attempt=replace(session.attempt, first_sent_at=None))
-        return super().settle(session, reserved, answer, now, policy)
+        return super().apply_token_response(session, reserved, answer, now, policy)
 
 
 class WritesTheSameVersion(Core):
-    def settle(
-        self, session: Session, reserved: Session, answer: TokenAnswer, now: int, policy: RefreshPolicy
+    def apply_token_response(
+        self, session: Session, reserved: Session, answer: TokenResult, now: int, policy: RefreshPolicy
     ) -> RefreshResult:
-        result = super().settle(session, reserved, answer, now, policy)
+        result = super().apply_token_response(session, reserved, answer, now, policy)
         return Renewed(replace(result.session, version=session.version)) if isinstance(result, Renewed) else result
 
 
@@ -176,39 +176,39 @@ class EndsAtTheFirstUnknown(Core):
     def decide(
         self, session: Session, now: int, policy: RefreshPolicy, attempt_id: str, *, resend: bool
     ) -> RefreshDecision:
-        policy = replace(policy, grace=0.0, late=False)
+        policy = replace(policy, grace=0.0, after_grace=False)
         return super().decide(session, now, policy, attempt_id, resend=resend)
 
 
 class PromotesBlindly(Core):
     """Keeps an alternate that is the session's own token, and tries it again once it has been refused."""
 
-    def settle(
-        self, session: Session, reserved: Session, answer: TokenAnswer, now: int, policy: RefreshPolicy
+    def apply_token_response(
+        self, session: Session, reserved: Session, answer: TokenResult, now: int, policy: RefreshPolicy
     ) -> RefreshResult:
-        result = super().settle(session, reserved, answer, now, policy)
-        if isinstance(result, Renewed) and session.alternate is not None:
-            return Renewed(replace(result.session, alternate=session.alternate))
+        result = super().apply_token_response(session, reserved, answer, now, policy)
+        if isinstance(result, Renewed) and session.concurrent_successor is not None:
+            return Renewed(replace(result.session, concurrent_successor=session.concurrent_successor))
         return result
 
 
 class JudgesByTheTokenOfTheRecord(Core):
     """An answer to one token is taken for an answer to the one that the record has by now."""
 
-    def settle(
-        self, session: Session, reserved: Session, answer: TokenAnswer, now: int, policy: RefreshPolicy
+    def apply_token_response(
+        self, session: Session, reserved: Session, answer: TokenResult, now: int, policy: RefreshPolicy
     ) -> RefreshResult:
         if session.attempt and reserved.attempt and session.attempt.attempt_id == reserved.attempt.attempt_id:
             reserved = replace(reserved, tokens=session.tokens)
-        return super().settle(session, reserved, answer, now, policy)
+        return super().apply_token_response(session, reserved, answer, now, policy)
 
 
 def _with_attempt(decision: RefreshDecision, **changes: float | bool) -> RefreshDecision:
     if not isinstance(decision, SendRefresh) or decision.reserved.attempt is None:
         return decision
     attempt = replace(decision.reserved.attempt, **changes)  # type: ignore[arg-type]
-    return SendRefresh(replace(decision.reserved, attempt=attempt), attempt.late)
+    return SendRefresh(replace(decision.reserved, attempt=attempt), attempt.after_grace)
 
 
-def _worse(answer: TokenAnswer) -> TokenAnswer:
+def _worse(answer: TokenResult) -> TokenResult:
     return NoAnswer(True) if isinstance(answer, NoAnswer) else answer

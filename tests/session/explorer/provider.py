@@ -2,7 +2,7 @@
 
 from typing import Literal, NamedTuple
 
-from bff.oidc.token import Denied, Granted, TokenAnswer, TokenResponse
+from bff.oidc.token import Denied, Granted, TokenResponse, TokenResult
 
 LIFE = 16  # seconds an access token lives
 
@@ -35,7 +35,7 @@ class Sighting(NamedTuple):
     """What the provider saw when a token was presented."""
 
     token: Token
-    late: bool
+    after_grace: bool
     replay: bool = False
     reuse: bool = False
     older: bool = False  # its successor has been used already
@@ -78,25 +78,25 @@ class Provider(NamedTuple):
         return self._replace(tokens=tuple(token._replace(status="revoked") for token in self.tokens))
 
     def present(
-        self, behaviour: Behaviour, name: str, now: int, *, late: bool
-    ) -> tuple["Provider", TokenAnswer, Sighting]:
+        self, behaviour: Behaviour, name: str, now: int, *, after_grace: bool
+    ) -> tuple["Provider", TokenResult, Sighting]:
         """RFC 6749 section 6."""
         token = self.find(name)
         assert token is not None, name
         if token.status == "revoked":
-            return self, Denied(400, "invalid_grant"), Sighting(token, late)
+            return self, Denied(400, "invalid_grant"), Sighting(token, after_grace)
         if token.status == "live":
             after, answer = self._first_use(behaviour, token, now)
-            return after, answer, Sighting(token, late)
+            return after, answer, Sighting(token, after_grace)
         successor = self.find(token.successor)
         older = successor is not None and successor.status == "retired"
         if (older and behaviour.closes) or behaviour.grace == 0 or now > token.retired_at + behaviour.grace:
             after = self.revoke_all() if behaviour.reuse_revokes else self
-            return after, Denied(400, "invalid_grant"), Sighting(token, late, reuse=True, older=older)
+            return after, Denied(400, "invalid_grant"), Sighting(token, after_grace, reuse=True, older=older)
         after, answer = self._replay(behaviour, token, now)
-        return after, answer, Sighting(token, late, replay=True, older=older)
+        return after, answer, Sighting(token, after_grace, replay=True, older=older)
 
-    def _first_use(self, behaviour: Behaviour, token: Token, now: int) -> tuple["Provider", TokenAnswer]:
+    def _first_use(self, behaviour: Behaviour, token: Token, now: int) -> tuple["Provider", TokenResult]:
         if not behaviour.rotates:
             return self, _granted(now + LIFE, token.name if behaviour.names_refresh_token else None)
         name = f"r{self.minted}"
@@ -107,7 +107,7 @@ class Provider(NamedTuple):
             )
         return after.with_token(Token(name)), _granted(now + LIFE, name)
 
-    def _replay(self, behaviour: Behaviour, token: Token, now: int) -> tuple["Provider", TokenAnswer]:
+    def _replay(self, behaviour: Behaviour, token: Token, now: int) -> tuple["Provider", TokenResult]:
         match behaviour.replay:
             case "same":
                 return self, _granted(token.access_until, token.successor)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from math import ceil
 
 from bff.oidc.token import Granted, NoAnswer
-from bff.session.rotation import Ended, NotOurs, Renewed, SendRefresh, SignInAgain, StillUnknown
+from bff.session.rotation import Ended, Pending, Renewed, SendRefresh, SignInAgain, Superseded
 from bff.session.session import Session
 from bff.session.timing import RESEND_MARGIN, RefreshPolicy, inside_grace
 from tests.session.explorer.world import NAMES, Does, Replica, Request, Setting, Step, World, moved, revoke_all_of, told
@@ -35,9 +35,9 @@ def reads(world: World, setting: Setting, index: int, *, kind: str, resend: bool
         return
     decision = setting.core.decide(record, world.now, setting.policy, f"{name}{record.version}", resend=resend)
     match decision:
-        case SendRefresh(reserved, late):
+        case SendRefresh(reserved, after_grace):
             replica = Replica(Does.RESERVE, read=record.version, reserved=reserved, resend=resend)
-            how = " late" if late else " again" if reserved.attempt and reserved.attempt.tries > 1 else ""
+            how = " late" if after_grace else " again" if reserved.attempt and reserved.attempt.tries > 1 else ""
             story = f"{name} reads version {record.version} and decides to send {reserved.tokens.refresh_token}{how}"
             yield Step(kind, story, moved(world, index, replica))
         case SignInAgain(reason):
@@ -58,9 +58,9 @@ def _reserves(world: World, setting: Setting, index: int, replica: Replica) -> S
     assert attempt is not None
     if before is not None and before.lease_until > before.not_before:
         facts.append("takeover")
-    if attempt.late:
+    if attempt.after_grace:
         facts.append("late send")
-    elif attempt.restore_first_sent_at is not None:
+    elif attempt.previous_first_sent_at is not None:
         facts.append("resend in grace")
     if reserved.rotation > record.rotation:
         facts.append("alternate promoted by decide")
@@ -79,10 +79,10 @@ def _sends(world: World, setting: Setting, index: int, replica: Replica) -> Step
         after = replica._replace(does=Does.SETTLE, answer=NoAnswer(may_have_been_sent=False))
         return Step("replica", f"{name} is too late to send", moved(world, index, after), ("not sent",))
     # The one assumption about speed: a quick resend reaches the provider within the margin that was left for it.
-    hurried = replica.resend and reserved.attempt.restore_first_sent_at is not None
-    within = RESEND_MARGIN if hurried else setting.policy.answer_within
+    hurried = replica.resend and reserved.attempt.previous_first_sent_at is not None
+    within = RESEND_MARGIN if hurried else setting.policy.timeout
     token = reserved.tokens.refresh_token
-    request = Request(token, world.now, world.now + int(within), reserved.attempt.late)
+    request = Request(token, world.now, world.now + int(within), reserved.attempt.after_grace)
     after = replica._replace(does=Does.AWAIT, request=request)
     return Step("replica", f"{name} sends {token}", moved(world, index, after), sent=request)
 
@@ -97,8 +97,8 @@ def _settles(world: World, setting: Setting, index: int, replica: Replica) -> St
             return Step("replica", f"{name} finds the session gone", moved(world, index, Replica()))
         after = moved(world, index, Replica())._replace(provider=world.provider.revoke(given))
         return Step("replica", f"{name} finds the session gone and revokes {given}", after, ("unplaceable revoked",))
-    result = setting.core.settle(record, reserved, answer, world.now, setting.policy)
-    if isinstance(result, NotOurs) and result.session is None:
+    result = setting.core.apply_token_response(record, reserved, answer, world.now, setting.policy)
+    if isinstance(result, Superseded) and result.session is None:
         provider, revoked = world.provider.brought_home(given), None
         if given is not None and setting.core.revokes_what_is_not_ours():
             provider, revoked = provider.revoke(given), given
@@ -132,13 +132,13 @@ def _writes(world: World, setting: Setting, index: int, replica: Replica) -> Ste
         case Renewed():
             attempt = reserved.attempt
             facts.append("renewed")
-            if attempt and attempt.late:
+            if attempt and attempt.after_grace:
                 facts.append("renewed late")
-            elif attempt and attempt.restore_first_sent_at is not None:
+            elif attempt and attempt.previous_first_sent_at is not None:
                 facts.append("renewed by a replay in the grace")
-        case NotOurs():
+        case Superseded():
             facts.append("alternate kept")
-        case StillUnknown(_, resend):
+        case Pending(_, resend):
             if written.rotation > record.rotation:
                 facts.append("alternate promoted by settle")
             next_ = _goes_on(written, setting.policy, resend=resend)

@@ -30,7 +30,7 @@ def _network(world: World, setting: Setting, index: int, replica: Replica, reque
     if request.answer is None:
         if world.now <= request.reach_by:
             provider, answer, sighting = world.provider.present(
-                setting.behaviour, request.token, world.now, late=request.late
+                setting.behaviour, request.token, world.now, after_grace=request.after_grace
             )
             if replica.paused:  # the answer waits at the sleeper's socket
                 waits = replica._replace(does=Does.SETTLE, request=None, answer=answer)
@@ -56,7 +56,9 @@ def _network(world: World, setting: Setting, index: int, replica: Replica, reque
 def _orphans(world: World, setting: Setting) -> Iterator[Step]:
     for at, request in enumerate(world.orphans):
         rest = world.orphans[:at] + world.orphans[at + 1 :]
-        after, answer, sighting = world.provider.present(setting.behaviour, request.token, world.now, late=request.late)
+        after, answer, sighting = world.provider.present(
+            setting.behaviour, request.token, world.now, after_grace=request.after_grace
+        )
         story = f"the provider is given {request.token} and answers {told(answer)}, but nobody listens"
         yield Step("provider", story, world._replace(orphans=rest, provider=after), sighting=sighting)
         yield Step("loss", f"a request with {request.token} never reaches the provider", world._replace(orphans=rest))
@@ -64,13 +66,13 @@ def _orphans(world: World, setting: Setting) -> Iterator[Step]:
 
 def _time_may_pass(world: World, setting: Setting) -> bool:
     """Whoever is awake and can act does so first, and the network keeps its deadlines."""
-    answer_within = setting.policy.answer_within
+    timeout = setting.policy.timeout
     if any(world.now >= request.reach_by for request in world.orphans):
         return False
     for replica in world.replicas:
         request = replica.request
         if request is not None:
-            if world.now >= (request.reach_by if request.answer is None else request.sent_at + answer_within):
+            if world.now >= (request.reach_by if request.answer is None else request.sent_at + timeout):
                 return False
         elif not replica.paused and not _idles(world, replica):
             return False
@@ -111,8 +113,8 @@ def _faults(world: World, setting: Setting) -> Iterator[Step]:
                 crashed = crashed._replace(orphans=(*world.orphans, replica.request))
             yield Step("fault", f"{name} crashes as it {replica.does}, and starts again", crashed)
         if left.refusals and replica.does is Does.SEND and not replica.paused:
-            refused = replica._replace(does=Does.SETTLE, answer=NoAnswer(may_have_been_sent=False))
-            after = moved(world, index, refused)._replace(left=left._replace(refusals=left.refusals - 1))
+            rejected_token = replica._replace(does=Does.SETTLE, answer=NoAnswer(may_have_been_sent=False))
+            after = moved(world, index, rejected_token)._replace(left=left._replace(refusals=left.refusals - 1))
             yield Step("fault", f"{name}'s connection is refused", after)
     if left.sign_outs and world.record is not None:
         after = world._replace(record=None, left=left._replace(sign_outs=left.sign_outs - 1))

@@ -1,13 +1,13 @@
 """The small world: replicas that run the refresh step by step, requests on their way, a store, a clock, and faults.
 
-A replica that is awake takes its steps at once; the network takes up to `answer_within`; a paused replica sleeps for as
+A replica that is awake takes its steps at once; the network takes up to `timeout`; a paused replica sleeps for as
 long as it likes. Callers come whenever they like. One tick of the clock is a second.
 """
 
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from bff.oidc.token import Granted, TokenAnswer
+from bff.oidc.token import Granted, TokenResult
 from bff.session.rotation import RefreshResult
 from bff.session.session import EndReason, Session, SessionKey, Tokens, User
 from bff.session.timing import RefreshPolicy
@@ -35,8 +35,8 @@ class Request(NamedTuple):
     token: str
     sent_at: int
     reach_by: int  # the provider hears of it by then, or never
-    late: bool
-    answer: TokenAnswer | None = None  # once the provider has processed it
+    after_grace: bool
+    answer: TokenResult | None = None  # once the provider has processed it
 
 
 class Replica(NamedTuple):
@@ -46,7 +46,7 @@ class Replica(NamedTuple):
     reserved: Session | None = None
     resend: bool = False
     request: Request | None = None
-    answer: TokenAnswer | None = None
+    answer: TokenResult | None = None
     result: RefreshResult | None = None
     until: int = 0
 
@@ -133,10 +133,10 @@ def moved(world: World, index: int, replica: Replica) -> World:
 
 def revoke_all_of(provider: Provider, record: Session) -> Provider:
     provider = provider.revoke(record.tokens.refresh_token)
-    return provider.revoke(record.alternate.refresh_token) if record.alternate else provider
+    return provider.revoke(record.concurrent_successor.refresh_token) if record.concurrent_successor else provider
 
 
-def told(answer: TokenAnswer) -> str:
+def told(answer: TokenResult) -> str:
     match answer:
         case Granted(tokens):
             return f"Granted({tokens.refresh_token})"

@@ -1,4 +1,4 @@
--- KEYS: tombstone. ARGV: at, until (ms). Keeps the latest `at`, and each for as long as the longest asked for.
+-- KEYS: marker. ARGV: at, until (ms). Keeps the latest `at`, and each for as long as the longest asked for.
 local kept = redis.call('GET', KEYS[1])
 local left = redis.call('PTTL', KEYS[1])
 local at = ARGV[1]
