@@ -251,7 +251,7 @@ class Application:
         try:
             await self._store.ping()
             if self._key_ring_sync is not None:
-                checks["keys_agree"] = await self._key_ring_sync.in_sync()
+                checks["key_ring_in_sync"] = await self._key_ring_sync.in_sync()
         except BffError:
             checks["store"] = False
         try:

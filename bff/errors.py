@@ -192,7 +192,7 @@ class RateLimited(BffError):
 
 
 class SignInFailed(BffError):
-    """The provider's answer could not be believed (ID token, nonce, code): ours to mend, never shown in detail."""
+    """The provider's answer could not be believed (ID token, nonce, code): ours to fix, never shown in detail."""
 
     code = "sign_in_failed"
     status = 502
@@ -226,10 +226,10 @@ class UpstreamTimeout(BffError):
     title = "The API did not answer in time"
 
 
-class AllowedByNow(BffError):
+class RetryRequired(BffError):
     """A reverse proxy asks for the words of a refusal, and there is no refusal any more. Nothing has been done yet."""
 
-    code = "allowed_by_now"
+    code = "retry_required"
     status = 503
     title = "The request was held back and would be let through now"
 
@@ -238,12 +238,12 @@ class AllowedByNow(BffError):
 
 
 class ConfigurationError(BffError):
-    """Refuses to start: names the setting, says what is wrong, says how to mend it."""
+    """Refuses to start: names the setting, says what is wrong, says how to fix it."""
 
     code = "configuration_error"
     status = 500
     title = "The configuration is wrong"
 
-    def __init__(self, setting: str, problem: str, mend: str) -> None:
-        super().__init__(f"{setting}: {problem} {mend}")
-        self.setting, self.problem, self.mend = setting, problem, mend
+    def __init__(self, setting: str, problem: str, fix: str) -> None:
+        super().__init__(f"{setting}: {problem} {fix}")
+        self.setting, self.problem, self.fix = setting, problem, fix

@@ -35,8 +35,8 @@ def client_auth(settings: Settings) -> ClientAuthentication:
             key_id=settings.client_key_id,
         )
     except ValueError as error:
-        mend = "See docs/settings.md for what each method needs."
-        raise ConfigurationError("BFF_CLIENT_AUTH", f"cannot be used: {error}.", mend) from None
+        fix = "See docs/settings.md for what each method needs."
+        raise ConfigurationError("BFF_CLIENT_AUTH", f"cannot be used: {error}.", fix) from None
 
 
 def provider(settings: Settings, clock: Callable[[], float], issuer: str | None = None) -> HttpProvider:
@@ -78,7 +78,7 @@ def route_table(settings: Settings) -> RouteTable:
             csrf=route.csrf,
             background=route.background,
             timeout=route.timeout,
-            idle_timeout=route.idle_timeout,
+            read_timeout=route.read_timeout,
             connect_timeout=route.connect_timeout,
             request_limit=route.request_limit,
             scopes=frozenset(route.scopes),
@@ -119,27 +119,27 @@ def _upstream_tls(
                 context.load_cert_chain(route.client_cert_file, route.client_key_file)
         except (ssl.SSLError, OSError, ValueError):
             problem = f"{route.prefix} names a ca_file, client_cert_file or client_key_file that cannot be used."
-            mend = "Give PEM files; the key unencrypted, and the one of the certificate."
-            raise ConfigurationError("BFF_ROUTES", problem, mend) from None
+            fix = "Give PEM files; the key unencrypted, and the one of the certificate."
+            raise ConfigurationError("BFF_ROUTES", problem, fix) from None
         contexts[files] = context
     return contexts[files]
 
 
 def policy(settings: Settings) -> RefreshPolicy:
     return RefreshPolicy(
-        before_expiry=settings.refresh_early,
-        timeout=settings.refresh_answer_within,
+        before_expiry=settings.refresh_before_expiry,
+        timeout=settings.refresh_timeout,
         lease=settings.refresh_lease,
         grace=settings.refresh_grace,
-        after_grace=settings.refresh_late,
-        idle_limit=settings.idle_limit,
+        after_grace=settings.refresh_after_grace,
+        idle_timeout=settings.idle_timeout,
         max_session_lifetime=max_session_lifetime(settings),
     )
 
 
 def max_session_lifetime(settings: Settings) -> float:
     """Seconds from sign-in to the end of a session: without a refresh token it would only wait for its own end."""
-    return min(settings.absolute_limit, settings.refresh_token_lifetime or settings.absolute_limit)
+    return min(settings.absolute_timeout, settings.refresh_token_lifetime or settings.absolute_timeout)
 
 
 def org_url(issuer: str) -> str:
@@ -184,7 +184,7 @@ def sign_in_rules(settings: Settings) -> SignInRules:
         redirect_uri=settings.redirect_uri,
         scopes=settings.scopes,
         max_session_lifetime=max_session_lifetime(settings),
-        before_expiry=settings.refresh_early,
+        before_expiry=settings.refresh_before_expiry,
         response_mode=settings.response_mode,
         push=settings.par,
         dpop=settings.dpop == "on",
@@ -199,8 +199,8 @@ def login_rules(settings: Settings) -> LoginRules:
         landing_path=settings.landing_path,
         login_lifetime=settings.login_lifetime,
         acr_values=settings.acr_values,
-        prompts=settings.prompts,
-        idps=settings.idps,
+        allowed_prompts=settings.allowed_prompts,
+        allowed_idps=settings.allowed_idps,
         form_post=settings.response_mode == "form_post",
     )
 

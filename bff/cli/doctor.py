@@ -48,4 +48,4 @@ def _findings(config: Path | None) -> list[CheckResult]:
 
 
 def _wrong(name: str, error: ConfigurationError) -> CheckResult:
-    return fail(name, f"{error.setting} {error.problem}", error.mend)
+    return fail(name, f"{error.setting} {error.problem}", error.fix)

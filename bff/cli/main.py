@@ -167,8 +167,8 @@ def _version(_: argparse.Namespace) -> int:
 
 
 def _print_problems(problems: Sequence[ConfigurationError]) -> None:
-    """One line for each problem on stderr: the setting, what is wrong with it, how to mend it."""
+    """One line for each problem on stderr: the setting, what is wrong with it, how to fix it."""
     noun = "problem" if len(problems) == 1 else "problems"
     print(f"The configuration is wrong ({len(problems)} {noun}):", file=sys.stderr)
     for problem in problems:
-        print(escape(f"  {problem.setting}: {problem.problem} {problem.mend}"), file=sys.stderr)
+        print(escape(f"  {problem.setting}: {problem.problem} {problem.fix}"), file=sys.stderr)

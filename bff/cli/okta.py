@@ -144,7 +144,7 @@ def run(arguments: Sequence[str]) -> int:
     except OktaManagementError as error:
         if parsed.json:
             print(json.dumps({"error": error.as_json()}, indent=2))
-        print(escape(f"{error.problem} {error.mend}"), file=sys.stderr)
+        print(escape(f"{error.problem} {error.fix}"), file=sys.stderr)
     return ERROR
 
 

@@ -108,7 +108,7 @@ def _explain(settings: Settings, method: str, path: str, sent: Sequence[str]) ->
             [
                 f"connect {route.connect_timeout:g} s",
                 f"first byte {route.timeout:g} s",
-                f"idle {route.idle_timeout:g} s",
+                f"read {route.read_timeout:g} s",
                 f"request body {route.request_limit} bytes" if route.request_limit else "request body without limit",
             ]
         ),

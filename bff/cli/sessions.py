@@ -160,14 +160,14 @@ async def _show(context: AdminContext, parsed: argparse.Namespace) -> AsyncItera
         if session is None:
             continue
         attempt = session.attempt
-        idle_ends_at = min(stored.last_seen_at + context.settings.idle_limit, session.ends_at)
+        idle_ends_at = min(stored.last_seen_at + context.settings.idle_timeout, session.ends_at)
         yield f"session {session.fingerprint}"
         for name, value in (
             ("person", session.person),
             ("issuer", session.issuer),
             ("signed in", _time(session.signed_in_at)),
             ("last seen", _time(stored.last_seen_at)),
-            ("idle limit", _time(idle_ends_at)),
+            ("idle timeout", _time(idle_ends_at)),
             ("ends", _time(session.ends_at)),
             ("client", f"{session.client or '-'}, {session.address or '-'}"),
             ("acr", session.acr or "-"),

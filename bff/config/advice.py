@@ -19,18 +19,18 @@ def _refresh(settings: Settings) -> list[str]:
     if settings.refresh_grace == 0:
         remarks.append(
             "refresh_grace is 0: after an answer that was lost, the provider may already treat a repeat as reuse. "
-            f"Every repeat is then a late one, and late sends are {'on' if settings.refresh_late else 'off'}."
+            f"Every repeat is then a late one, and late sends are {'on' if settings.refresh_after_grace else 'off'}."
         )
-    elif settings.refresh_lease + settings.refresh_answer_within >= settings.refresh_grace:
+    elif settings.refresh_lease + settings.refresh_timeout >= settings.refresh_grace:
         remarks.append(
-            f"refresh_lease + refresh_answer_within ({settings.refresh_lease + settings.refresh_answer_within:g} s) is "
+            f"refresh_lease + refresh_timeout ({settings.refresh_lease + settings.refresh_timeout:g} s) is "
             f"not shorter than refresh_grace ({settings.refresh_grace} s): only a quick failure is repeated inside the "
             "grace, a refresh that times out is repeated late."
         )
-    if not settings.refresh_late:
+    if not settings.refresh_after_grace:
         remarks.append(
-            "refresh_late is off: a refresh whose answer was lost and whose grace is over ends in a new sign-in, "
-            "although its token might still be good."
+            "refresh_after_grace is off: a refresh whose answer was lost and whose grace is over ends in a new "
+            "sign-in, although its token might still be good."
         )
     return remarks
 
@@ -42,9 +42,9 @@ def _browser(settings: Settings) -> list[str]:
             "public_url is http on this machine: cookies go without Secure and without the __Host- prefix. "
             "Good for development, and accepted nowhere else."
         )
-    if settings.idle_limit > 12 * 3600:
+    if settings.idle_timeout > 12 * 3600:
         remarks.append(
-            f"idle_limit is {settings.idle_limit / 3600:g} hours: an unattended browser stays signed in as long."
+            f"idle_timeout is {settings.idle_timeout / 3600:g} hours: an unattended browser stays signed in as long."
         )
     if settings.cookies_secure and not settings.trusted_proxies and settings.sign_in_rate_per_client:
         remarks.append(

@@ -36,11 +36,11 @@ MAX_MESSAGE = 16 * 1024 * 1024  # bytes; a message is held whole in memory befor
 
 
 def _callback(path: str) -> str:
-    mend = "Keep /authorization-code/callback, as Okta documents it."
+    fix = "Keep /authorization-code/callback, as Okta documents it."
     if path == "/" or path.endswith("/"):
-        raise validators.invalid("is / or ends with a slash.", mend)
+        raise validators.invalid("is / or ends with a slash.", fix)
     if path in ENDPOINTS:
-        raise validators.invalid("is the path of another endpoint of the BFF.", mend)
+        raise validators.invalid("is the path of another endpoint of the BFF.", fix)
     return path
 
 
@@ -73,9 +73,9 @@ class RouteSettings(BaseModel):
     ignore_case: bool = False  # the upstream takes /API and /api for one path, and so does the prefix
     token: Literal["user", "user_or_none", "none"] = "user"
     csrf: Literal["header", "fetch-metadata"] = "header"
-    background: bool = False  # polled by the SPA: a request on it doesn't extend the idle limit
+    background: bool = False  # polled by the SPA: a request on it doesn't extend the idle timeout
     timeout: Seconds = 30.0  # to the first byte of the answer
-    idle_timeout: Seconds = 60.0  # between two reads of the answer
+    read_timeout: Seconds = 60.0  # between two reads of the answer
     connect_timeout: Seconds = 5.0
     request_limit: Annotated[int, BeforeValidator(validators.number), Field(gt=0)] | None = None  # bytes
     scopes: Annotated[tuple[Scope, ...], BeforeValidator(validators.words)] = ()
@@ -118,8 +118,8 @@ class RouteSettings(BaseModel):
         if upstream.startswith("http:") and not allow_http:
             parts = validators.url(upstream, example="https://api.example.com")
             if not validators.is_loopback(parts.hostname):
-                mend = "Use https in upstream, or set allow_http = true where the network itself is trusted."
-                raise validators.invalid("is false, and the upstream is http off this machine.", mend)
+                fix = "Use https in upstream, or set allow_http = true where the network itself is trusted."
+                raise validators.invalid("is false, and the upstream is http off this machine.", fix)
         return allow_http
 
     @field_validator("scopes")

@@ -70,8 +70,8 @@ class ProcessSettings(BaseModel):
             )
         if info.field_name == "forward_auth_listen" and listen != "off" and info.data.get("dpop") == "on":
             # A proxy could not make the proof that each request with such a token needs (RFC 9449 section 7).
-            mend = "Set one of them to off: forward these requests through BFF_ROUTES, or use tokens without DPoP."
-            raise validators.invalid("is set, and dpop is on: a proxy could not use the tokens that it is told.", mend)
+            fix = "Set one of them to off: forward these requests through BFF_ROUTES, or use tokens without DPoP."
+            raise validators.invalid("is set, and dpop is on: a proxy could not use the tokens that it is told.", fix)
         return listen
 
     @field_validator("forward_auth_headers")
@@ -85,8 +85,8 @@ class ProcessSettings(BaseModel):
     @classmethod
     def _somebody_asks(cls, trusted: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
         if not trusted and info.data.get("forward_auth_listen", "off") != "off":
-            mend = "Name the proxies that ask there: only they are told an access token."
-            raise validators.invalid("are none, and forward_auth_listen is set.", mend)
+            fix = "Name the proxies that ask there: only they are told an access token."
+            raise validators.invalid("are none, and forward_auth_listen is set.", fix)
         return trusted
 
     @field_validator("tracing")

@@ -1,4 +1,4 @@
-"""The settings: one frozen object, read once at start-up. What is wrong is told all together, each with its mend.
+"""The settings: one frozen object, read once at start-up. What is wrong is told all together, each with its fix.
 
 Those of the sign-in are in `bff.config.sign_in`, those of the process in `bff.config.server`, single-value laws in
 `bff.config.validators`, sources in `bff.config.sources`; the laws between settings stand here, on the later of the two
@@ -73,19 +73,19 @@ class Settings(ProcessSettings, SignInSettings):
     session_keys: Annotated[tuple[SessionKey, ...], BeforeValidator(validators.words)]
     store: Annotated[str, AfterValidator(validators.store)] = Field("sqlite:///var/bff.db", repr=False)  # a secret
     allow_evicting_store: bool = False
-    idle_limit: WholeSeconds = 3600
-    absolute_limit: WholeSeconds = 43200
+    idle_timeout: WholeSeconds = 3600
+    absolute_timeout: WholeSeconds = 43200
     refresh_token_lifetime: WholeSeconds | None = None
     login_lifetime: Annotated[WholeSeconds, Field(ge=60, le=3600)] = 600
 
     # --- refresh
-    refresh_early: Annotated[float, BeforeValidator(validators.number), Field(ge=0, le=3600, allow_inf_nan=False)] = (
-        60.0
-    )
-    refresh_answer_within: Annotated[Seconds, Field(le=60)] = 8.0
+    refresh_before_expiry: Annotated[
+        float, BeforeValidator(validators.number), Field(ge=0, le=3600, allow_inf_nan=False)
+    ] = 60.0
+    refresh_timeout: Annotated[Seconds, Field(le=60)] = 8.0
     refresh_lease: Annotated[Seconds, Field(le=120)] = 10.0
     refresh_grace: Annotated[int, BeforeValidator(validators.number), Field(ge=0, le=60)] = 30
-    refresh_late: bool = True
+    refresh_after_grace: bool = True
     refresh_concurrency: Annotated[int, BeforeValidator(validators.number), Field(ge=1, le=1000)] = 20
 
     # --- the data plane
@@ -100,8 +100,8 @@ class Settings(ProcessSettings, SignInSettings):
     def _secret_for_method(cls, secret: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
         method = str(info.data.get("client_auth", "private_key_jwt"))
         if method != "private_key_jwt" and secret is None:
-            mend = "Set BFF_CLIENT_SECRET_FILE to a file that holds it, or BFF_CLIENT_SECRET."
-            raise invalid(f"is missing, and client_auth is {method}.", mend)
+            fix = "Set BFF_CLIENT_SECRET_FILE to a file that holds it, or BFF_CLIENT_SECRET."
+            raise invalid(f"is missing, and client_auth is {method}.", fix)
         if method == "client_secret_jwt" and secret and len(secret.get_secret_value()) < 32:
             raise invalid("is shorter than the 32 characters client_secret_jwt needs.", "Make a longer one in Okta.")
         return secret
@@ -111,8 +111,8 @@ class Settings(ProcessSettings, SignInSettings):
     def _key_for_method(cls, key: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
         method = info.data.get("client_auth")
         if method == "private_key_jwt" and key is None:
-            mend = "Set BFF_CLIENT_PRIVATE_KEY_FILE to a file with the key as PEM or JWK."
-            raise invalid("is missing, and client_auth is private_key_jwt.", mend)
+            fix = "Set BFF_CLIENT_PRIVATE_KEY_FILE to a file with the key as PEM or JWK."
+            raise invalid("is missing, and client_auth is private_key_jwt.", fix)
         if method not in (None, "private_key_jwt") and key is not None:
             raise invalid(f"is set, and client_auth is {method}.", "Remove it, or set client_auth = private_key_jwt.")
         return validators.private_key(key) if key else None
@@ -138,8 +138,8 @@ class Settings(ProcessSettings, SignInSettings):
             raise invalid("leave out sub, by which the SPA knows the person.", "Add sub.")
         headers = info.data.get("forward_auth_headers", ())
         if unknown := sorted({header.partition("=")[2] for header in headers} - {*claims}):
-            mend = "Add it: a session keeps only the claims that may be shown."
-            raise invalid(f"leave out {unknown[0]}, which forward_auth_headers need.", mend)
+            fix = "Add it: a session keeps only the claims that may be shown."
+            raise invalid(f"leave out {unknown[0]}, which forward_auth_headers need.", fix)
         return tuple(dict.fromkeys(claims))
 
     @field_validator("id_token_algorithms")
@@ -158,19 +158,19 @@ class Settings(ProcessSettings, SignInSettings):
             raise invalid("hold one key twice.", "Keep each key once, the newest first.")
         return keys
 
-    @field_validator("absolute_limit")
+    @field_validator("absolute_timeout")
     @classmethod
     def _idle_within_absolute(cls, absolute: int, info: ValidationInfo) -> int:
-        if info.data.get("idle_limit", 0) > absolute:
-            raise invalid("is shorter than idle_limit.", "Make idle_limit the shorter one.")
+        if info.data.get("idle_timeout", 0) > absolute:
+            raise invalid("is shorter than idle_timeout.", "Make idle_timeout the shorter one.")
         return absolute
 
     @field_validator("refresh_lease")
     @classmethod
     def _answer_within_lease(cls, lease: float, info: ValidationInfo) -> float:
-        if info.data.get("refresh_answer_within", 0) >= lease:
-            mend = "Make refresh_lease the longer one: 8 and 10 are the defaults."
-            raise invalid("is not longer than refresh_answer_within.", mend)
+        if info.data.get("refresh_timeout", 0) >= lease:
+            fix = "Make refresh_lease the longer one: 8 and 10 are the defaults."
+            raise invalid("is not longer than refresh_timeout.", fix)
         return lease
 
     @field_validator("landing_path", "signed_out_path")
@@ -276,17 +276,17 @@ def load_settings(
 
 
 def _configuration_error(detail: ErrorDetails, gathered: Gathered) -> ConfigurationError:
-    """One of pydantic's findings as setting, problem and mend. `detail` comes without the input."""
+    """One of pydantic's findings as setting, problem and fix. `detail` comes without the input."""
     name, *rest = detail["loc"]
     head, blank, place = gathered.names.get(str(name), f"{PREFIX}{str(name).upper()}").partition(" ")
     called = head + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in rest) + blank + place
     context = detail.get("ctx", {})
     match detail["type"]:
         case "setting":
-            return ConfigurationError(called, context["problem"], context["mend"])
+            return ConfigurationError(called, context["problem"], context["fix"])
         case "missing":
-            mend = MISSING.get(str(name)) or "Add it; docs/settings.md has an example."
-            return ConfigurationError(called, "is missing.", mend)
+            fix = MISSING.get(str(name)) or "Add it; docs/settings.md has an example."
+            return ConfigurationError(called, "is missing.", fix)
         case "extra_forbidden":
             return unknown(called, str(rest[-1]), frozenset(RouteSettings.model_fields))
         case "tuple_type":
@@ -295,5 +295,5 @@ def _configuration_error(detail: ErrorDetails, gathered: Gathered) -> Configurat
             return ConfigurationError(called, f"should be {context['expected']}.", "Take one of these.")
         case _:
             default = Settings.model_fields[str(name)].default
-            mend = f"The default is {default}." if isinstance(default, int | float) else "See docs/settings.md."
-            return ConfigurationError(called, f"{detail['msg'].replace('Input should', 'should')}.", mend)
+            fix = f"The default is {default}." if isinstance(default, int | float) else "See docs/settings.md."
+            return ConfigurationError(called, f"{detail['msg'].replace('Input should', 'should')}.", fix)

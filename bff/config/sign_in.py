@@ -17,7 +17,7 @@ Requests: TypeAlias = Annotated[int, BeforeValidator(validators.number), Field(g
 Prompt: TypeAlias = Literal["none", "login", "consent", "select_account"]
 Algorithm: TypeAlias = Literal["RS256", "RS384", "RS512", "ES256", "ES384", "ES512"]
 
-SIGN_IN_LISTS: Final = frozenset({"acr_values", "prompts", "idps"})
+SIGN_IN_LISTS: Final = frozenset({"acr_values", "allowed_prompts", "allowed_idps"})
 
 
 _OKTA_HOST: Final = re.compile(r"\.(okta|oktapreview|okta-emea|okta-gov|trex-govcloud)\.com$|\.okta\.mil$")
@@ -34,15 +34,15 @@ class SignInSettings(BaseModel):
     model_config = FROZEN
 
     acr_values: Tokens = ()
-    prompts: Annotated[tuple[Prompt, ...], BeforeValidator(validators.words)] = ("none", "login")
-    idps: Tokens = ()
+    allowed_prompts: Annotated[tuple[Prompt, ...], BeforeValidator(validators.words)] = ("none", "login")
+    allowed_idps: Tokens = ()
     response_mode: Literal["query", "form_post"] = "query"
-    par: Literal["auto", "always", "never"] = "auto"
+    par: Literal["auto", "required", "never"] = "auto"
     sign_in_rate_per_client: Requests = 600
     sign_in_rate: Requests = 30_000
     dpop: Literal["off", "on"] = "off"
 
-    @field_validator("prompts", "idps", "acr_values")
+    @field_validator("allowed_prompts", "allowed_idps", "acr_values")
     @classmethod
     def _each_once(cls, values: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(dict.fromkeys(values))

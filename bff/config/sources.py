@@ -29,14 +29,14 @@ SECRET_FILE_LIMIT = 64 * 1024  # bytes
 
 
 class ConfigurationErrors(ConfigurationError):
-    """All that is wrong, told together. `setting`, `problem` and `mend` are the first one's."""
+    """All that is wrong, told together. `setting`, `problem` and `fix` are the first one's."""
 
     def __init__(self, problems: tuple[ConfigurationError, ...]) -> None:
-        super().__init__(problems[0].setting, problems[0].problem, problems[0].mend)
+        super().__init__(problems[0].setting, problems[0].problem, problems[0].fix)
         self.problems = problems
 
     def __str__(self) -> str:
-        return "\n".join(f"{wrong.setting}: {wrong.problem} {wrong.mend}" for wrong in self.problems)
+        return "\n".join(f"{wrong.setting}: {wrong.problem} {wrong.fix}" for wrong in self.problems)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,8 +113,8 @@ def unknown(called: str, key: str, allowed: Set[str], prefix: str = "") -> Confi
     """The error for a name nobody knows, with the nearest one that is known; `prefix` is that of the variables."""
     near = get_close_matches(key.lower(), sorted(allowed), n=1, cutoff=0.6)
     guess = f"{prefix}{near[0].upper()}" if near and prefix else near[0] if near else None
-    mend = f"Did you mean {guess}?" if guess else "Remove it; docs/settings.md lists every name."
-    return ConfigurationError(called, "is no setting.", mend)
+    fix = f"Did you mean {guess}?" if guess else "Remove it; docs/settings.md lists every name."
+    return ConfigurationError(called, "is no setting.", fix)
 
 
 def _toml(
@@ -128,12 +128,12 @@ def _toml(
     try:
         return path, tomllib.loads(path.read_text("utf-8"))
     except OSError as error:
-        problems.append(ConfigurationError(called, f"{path} cannot be read: {error.strerror}.", "Mend path or rights."))
+        problems.append(ConfigurationError(called, f"{path} cannot be read: {error.strerror}.", "Fix path or rights."))
     except UnicodeDecodeError:
         problems.append(ConfigurationError(called, f"{path} is not UTF-8.", "Save it as UTF-8."))
     except tomllib.TOMLDecodeError as error:
         # The parser tells the place and what it expected; it quotes at most one character of the file.
-        problems.append(ConfigurationError(called, f"{path} is not TOML: {error}.", "Mend that line."))
+        problems.append(ConfigurationError(called, f"{path} is not TOML: {error}.", "Fix that line."))
     return path, {}
 
 
@@ -156,8 +156,8 @@ def _take(gathered: Gathered, name: str, called: str, value: Any, *, from_secret
         text = _secret(value) if from_secret_file else value
         gathered.values[name] = json.loads(text) if name == "routes" and isinstance(text, str) else text
     except OSError as error:
-        mend = "Give the path of a file that this process can read."
-        gathered.problems.append(ConfigurationError(called, f"cannot be read: {error.strerror}.", mend))
+        fix = "Give the path of a file that this process can read."
+        gathered.problems.append(ConfigurationError(called, f"cannot be read: {error.strerror}.", fix))
     except UnicodeDecodeError:
         gathered.problems.append(ConfigurationError(called, "is not a text file.", "Save it as UTF-8 text."))
     except _SecretFileError as error:

@@ -1,4 +1,4 @@
-"""What a single setting must be like: each gives the value back, or raises with the problem and its mend."""
+"""What a single setting must be like: each gives the value back, or raises with the problem and its fix."""
 
 import binascii
 import ipaddress
@@ -28,9 +28,9 @@ _PATH = re.compile(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+/?|/")  # no escapes, no 
 _HOST = re.compile(r"[a-z0-9]([a-z0-9._-]*[a-z0-9])?|\[[0-9a-f:.]+\]")
 
 
-def invalid(problem: str, mend: str) -> PydanticCustomError:
+def invalid(problem: str, fix: str) -> PydanticCustomError:
     """The error that `bff.config.settings.load_settings` turns into a ConfigurationError of the setting it arose in."""
-    return PydanticCustomError("setting", "{problem} {mend}", {"problem": problem, "mend": mend})
+    return PydanticCustomError("setting", "{problem} {fix}", {"problem": problem, "fix": fix})
 
 
 def is_loopback(host: str | None) -> bool:
@@ -63,24 +63,24 @@ def lower(value: Any) -> Any:
 
 def url(value: str, *, schemes: tuple[str, ...] = ("https", "http"), example: str) -> SplitResult:
     """Splits an absolute URL without userinfo, query or fragment and with a well-formed lower-case host."""
-    mend = f"Give an absolute URL like {example}."
+    fix = f"Give an absolute URL like {example}."
     if value != value.strip() or any(ord(char) <= 0x20 or char in '\\"<>^`{|}\x7f' for char in value):
-        raise invalid("contains white space, a placeholder or a character that no URL has.", mend)
+        raise invalid("contains white space, a placeholder or a character that no URL has.", fix)
     try:
         parts = urlsplit(value)
         port = parts.port
     except ValueError:
-        raise invalid("is not a URL.", mend) from None
+        raise invalid("is not a URL.", fix) from None
     if port == 0:
-        raise invalid("has the port 0, where nothing answers.", mend)
+        raise invalid("has the port 0, where nothing answers.", fix)
     if parts.scheme not in schemes or value.split(":", 1)[0] != parts.scheme:
-        raise invalid(f"does not start with {' or '.join(f'{scheme}://' for scheme in schemes)}.", mend)
+        raise invalid(f"does not start with {' or '.join(f'{scheme}://' for scheme in schemes)}.", fix)
     if parts.username is not None or parts.password is not None:
         raise invalid("carries a user name or password.", "Remove everything before the @.")
     host = parts.netloc if port is None else parts.netloc.rpartition(":")[0]
     if not _HOST.fullmatch(host):
         raise invalid(
-            "has no host, or one that is not in lower-case ASCII.", f"{mend} An IDN is written in its xn-- form."
+            "has no host, or one that is not in lower-case ASCII.", f"{fix} An IDN is written in its xn-- form."
         )
     if "?" in value or "#" in value:
         raise invalid("carries a query or a fragment.", "Remove everything from the ? or # on.")
@@ -95,8 +95,8 @@ def issuer(value: str) -> str:
     parts = url(value, example=example)
     first_label, _, domain = (parts.hostname or "").partition(".")
     if first_label.endswith("-admin") and "okta" in domain:
-        mend = f"Use the Okta domain without -admin: {value.replace('-admin.', '.', 1).rstrip('/')}."
-        raise invalid("is the address of the Admin Console, which issues no tokens.", mend)
+        fix = f"Use the Okta domain without -admin: {value.replace('-admin.', '.', 1).rstrip('/')}."
+        raise invalid("is the address of the Admin Console, which issues no tokens.", fix)
     if value.endswith("/"):
         raise invalid("ends with a slash.", f"Write {value.rstrip('/')}: the issuer must match character by character.")
     return _https_off_loopback(value, parts)
@@ -111,8 +111,8 @@ def origin(value: str) -> str:
     if parts.path:
         raise invalid("carries a path.", f"Write {parts.scheme}://{parts.netloc} without anything after it.")
     if parts.port == {"https": 443, "http": 80}[parts.scheme]:
-        mend = f"Write {parts.scheme}://{parts.netloc.rpartition(':')[0]}: browsers leave the default port out."
-        raise invalid("names the default port.", mend)
+        fix = f"Write {parts.scheme}://{parts.netloc.rpartition(':')[0]}: browsers leave the default port out."
+        raise invalid("names the default port.", fix)
     return _https_off_loopback(value, parts)
 
 
@@ -154,22 +154,22 @@ def client_secret(value: SecretStr) -> SecretStr:
 
 def private_key(value: SecretStr) -> SecretStr:
     """The key of private_key_jwt: PEM or JWK, RSA of 2048 bits and more, or an elliptic curve."""
-    mend = "Give an unencrypted RSA (2048 bits or more) or EC private key as PEM or JWK."
+    fix = "Give an unencrypted RSA (2048 bits or more) or EC private key as PEM or JWK."
     text = value.get_secret_value()
     if text.lstrip().startswith("{"):
         try:
             jwk = json.loads(text)
         except ValueError:
-            raise invalid("is not JSON, though it starts like a JWK.", mend) from None
+            raise invalid("is not JSON, though it starts like a JWK.", fix) from None
         if jwk.get("kty") not in {"RSA", "EC"} or not isinstance(jwk.get("d"), str):
-            raise invalid("is a JWK, but no RSA or EC private key.", mend)
+            raise invalid("is a JWK, but no RSA or EC private key.", fix)
         return value
     try:
         key = load_pem_private_key(text.encode(), password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm):
-        raise invalid("is no private key that can be read.", mend) from None
+        raise invalid("is no private key that can be read.", fix) from None
     if not isinstance(key, EllipticCurvePrivateKey) and not (isinstance(key, RSAPrivateKey) and key.key_size >= 2048):
-        raise invalid("is of a kind or size that is not accepted.", mend)
+        raise invalid("is of a kind or size that is not accepted.", fix)
     return value
 
 

@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 PUSH_COOL_DOWN: Final = 300.0  # seconds without another try after one has failed: each would delay a sign-in
 
-Push: TypeAlias = Literal["auto", "always", "never"]
+Push: TypeAlias = Literal["auto", "required", "never"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +106,7 @@ class AuthorizationRequests:
     async def _pushed(self, metadata: ProviderMetadata, parameters: dict[str, str]) -> dict[str, str]:
         """What the browser carries: the name of the pushed request, or the whole request."""
         offered = metadata.pushed_authorization_request_endpoint is not None
-        must = self._rules.push == "always" or (metadata.require_pushed_authorization_requests and offered)
+        must = self._rules.push == "required" or (metadata.require_pushed_authorization_requests and offered)
         waiting = self._clock() < self._push_again_at
         if self._rules.push == "never" or not (must or (offered and not waiting)):
             return parameters

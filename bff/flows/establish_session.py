@@ -46,7 +46,7 @@ class EstablishSession:
 
     def _superseded(self, session: Session) -> bool:
         metrics.SIGN_IN.labels(outcome="signed_out_meanwhile").inc()
-        audit.record(AuditEvent.SIGN_IN_OVERTAKEN, "signed_out_meanwhile", session=session)
+        audit.record(AuditEvent.SIGN_IN_SUPERSEDED, "signed_out_meanwhile", session=session)
         return False
 
     async def _replace(self, old: Session) -> None:

@@ -5,7 +5,7 @@ A session that the same person replaced in the same browser, by signing in again
 any site can send a browser here to sign in, and must not cut what is open by that.
 
 A store that is away ends nothing: a stream goes on until the store says that its session is over. An open stream does
-not count as activity: the idle limit ends it like everything else of its session.
+not count as activity: the idle timeout ends it like everything else of its session.
 """
 
 import asyncio
@@ -129,7 +129,7 @@ class OpenStreams:
 
     def _close(self, stream: _Stream, end: StreamEnd, why: str) -> None:
         self._unregister(stream)
-        metrics.STREAMS_CUT.labels(reason=why).inc()
+        metrics.STREAMS_CLOSED.labels(reason=why).inc()
         stream.close(end)
 
     def _unregister(self, stream: _Stream) -> None:

@@ -61,7 +61,7 @@ class Exchange:
                 connection.end_body()
             else:
                 self._upload = self._loop.create_task(self._send_body())
-        first_look = min(WATCH_AFTER, self._route.timeout, self._route.idle_timeout)
+        first_look = min(WATCH_AFTER, self._route.timeout, self._route.read_timeout)
         self._timer = self._loop.call_later(first_look, self._look)
         return await connection.head()
 
@@ -96,7 +96,7 @@ class Exchange:
         if self._watcher is None and self._body.ended:
             self._watcher = self._loop.create_task(self._watch_client())
         now, since = self._loop.time(), connection.waiting_since
-        limit = self._route.idle_timeout if connection.head_received else self._route.timeout
+        limit = self._route.read_timeout if connection.head_received else self._route.timeout
         left = limit if since is None else since + limit - now
         if left <= 0:
             if self._body.awaited:
@@ -111,7 +111,7 @@ class Exchange:
         elif self._safe or connection.head_received:
             # A request that may change something is not cut off before its answer: nobody would know what it did.
             self._register_long_lived(stream=False)
-        self._timer = self._loop.call_later(min(soon, self._route.idle_timeout), self._look)
+        self._timer = self._loop.call_later(min(soon, self._route.read_timeout), self._look)
 
     async def _watch_client(self) -> None:
         """Once the body is read, all that can come is the news that the client hung up."""

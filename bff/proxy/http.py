@@ -95,7 +95,7 @@ class HttpProxy:
     ) -> int:
         target = route.target(scope["raw_path"], scope["query_string"])
         body = RequestBody(scope, receive, limit=route.request_limit)
-        await body.begin(within=route.idle_timeout)
+        await body.begin(within=route.read_timeout)
         peer = scope["client"][0] if scope.get("client") else None
         client_address = self._trusted.client_address(peer, scope["headers"])
         pool = self._pool(route)

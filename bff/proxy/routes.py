@@ -66,7 +66,7 @@ class Upstream:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One line of the table. Times are seconds; `timeout` runs to the first byte, `idle_timeout` between two.
+    """One line of the table. Times are seconds; `timeout` runs to the first byte, `read_timeout` between two.
 
     `add_headers` are the operator's constants, perhaps secrets; names of headers are in lower case. `on_token_expiry`
     says what becomes of an open stream when the access token it began with has run out.
@@ -81,7 +81,7 @@ class Route:
     csrf: CsrfRule = "header"
     background: bool = False  # polled: a request on it is no sign of life
     timeout: float = 30.0
-    idle_timeout: float = 60.0
+    read_timeout: float = 60.0
     connect_timeout: float = 5.0
     request_limit: int | None = None  # bytes of request body
     scopes: frozenset[str] = frozenset()

@@ -66,8 +66,8 @@ def _unix(setting: str, path: Path) -> Bound:
     except OSError as error:
         bound.close()
         problem = f"unix:{path} cannot be listened on: {error.strerror}."
-        mend = "Choose a path in a folder that this process may write to, and where nothing else listens."
-        raise ConfigurationError(setting, problem, mend) from None
+        fix = "Choose a path in a folder that this process may write to, and where nothing else listens."
+        raise ConfigurationError(setting, problem, fix) from None
     return Bound(bound, path, path.stat().st_ino)
 
 

@@ -15,8 +15,8 @@ SessionKey = NewType("SessionKey", str)
 class EndReason(StrEnum):
     """Why a session ended: a closed list, shown once by `/auth/session` and counted."""
 
-    IDLE = "idle"
-    ABSOLUTE = "absolute"
+    IDLE_TIMEOUT = "idle_timeout"
+    ABSOLUTE_TIMEOUT = "absolute_timeout"
     SIGNED_OUT = "signed_out"
     SIGNED_OUT_ELSEWHERE = "signed_out_elsewhere"
     REPLACED = "replaced"

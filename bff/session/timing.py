@@ -28,7 +28,7 @@ class RefreshPolicy:
     lease: float = 10.0
     grace: float = 30.0
     after_grace: bool = True
-    idle_limit: float = 3600.0
+    idle_timeout: float = 3600.0
     max_session_lifetime: float = MAX_LIFETIME  # of a session, counted from its sign-in
 
 
@@ -40,9 +40,9 @@ def end_of_session(signed_in_at: float, max_session_lifetime: float, session_exp
 
 def limit_reached(session: Session, now: float, policy: RefreshPolicy, last_seen_at: float) -> EndReason | None:
     if now >= session.ends_at:
-        return EndReason.ABSOLUTE
-    if now >= last_seen_at + policy.idle_limit:
-        return EndReason.IDLE
+        return EndReason.ABSOLUTE_TIMEOUT
+    if now >= last_seen_at + policy.idle_timeout:
+        return EndReason.IDLE_TIMEOUT
     return None
 
 

@@ -24,10 +24,10 @@ class AuditEvent(StrEnum):
 
     SIGNED_IN = "signed_in"
     SIGN_IN_REFUSED = "sign_in_refused"
-    SIGN_IN_OVERTAKEN = "sign_in_overtaken"
+    SIGN_IN_SUPERSEDED = "sign_in_superseded"
     SESSION_ENDED = "session_ended"
-    SIGN_OUT_ORDERED = "sign_out_ordered"
-    SIGN_OUT_ORDER_REFUSED = "sign_out_order_refused"
+    PROVIDER_LOGOUT_ACCEPTED = "provider_logout_accepted"
+    PROVIDER_LOGOUT_REJECTED = "provider_logout_rejected"
     SESSIONS_ENDED_BY_OPERATOR = "sessions_ended_by_operator"
     REFRESH_DENIED = "refresh_denied"
     STEP_UP_REQUIRED = "step_up_required"
@@ -42,17 +42,17 @@ class AuditEvent(StrEnum):
 _RARE: Final = frozenset(
     {
         AuditEvent.SIGNED_IN,
-        AuditEvent.SIGN_IN_OVERTAKEN,
+        AuditEvent.SIGN_IN_SUPERSEDED,
         AuditEvent.SESSION_ENDED,
-        AuditEvent.SIGN_OUT_ORDERED,
+        AuditEvent.PROVIDER_LOGOUT_ACCEPTED,
         AuditEvent.KEY_RING_CHANGED,
         AuditEvent.CLIENT_CREDENTIALS_CHANGED,
     }
 )
 
 ENDED_BY: Final[Mapping[EndReason, EndedBy]] = {
-    EndReason.IDLE: "limit",
-    EndReason.ABSOLUTE: "limit",
+    EndReason.IDLE_TIMEOUT: "limit",
+    EndReason.ABSOLUTE_TIMEOUT: "limit",
     EndReason.NO_REFRESH_TOKEN: "limit",
     EndReason.ROTATION_LOST: "limit",
     EndReason.KEY_REMOVED: "operator",

@@ -92,8 +92,8 @@ OPEN_STREAMS: Final = Gauge(
     "Event streams, WebSockets and other answers that last, open now for sessions in this process.",
     registry=REGISTRY,
 )
-STREAMS_CUT: Final = Counter(
-    "bff_streams_cut",
+STREAMS_CLOSED: Final = Counter(
+    "bff_streams_closed",
     "Open streams that were ended before their own end.",
     ["reason"],
     registry=REGISTRY,
@@ -105,8 +105,8 @@ CSRF_REFUSED: Final = Counter(
 )
 RATE_LIMITED: Final = Counter(
     "bff_rate_limited",
-    "Requests to sign in or out refused with 429, by door and by the rate that was used up.",
-    ["door", "rate"],
+    "Requests to sign in or out refused with 429, by endpoint and by the rate that was used up.",
+    ["endpoint", "rate"],
     registry=REGISTRY,
 )
 PROVIDER_REQUESTS: Final = Counter(
@@ -158,7 +158,7 @@ JWKS_PRIVATE_KEYS: Final = Counter(
 )
 
 # Series that an alert looks at begin at nought: of one that begins at one Prometheus sees no increase.
-for _outcome in ("renewed", "replayed_in_grace", "late", "postponed", "not_ours", "revoked_late"):
+for _outcome in ("renewed", "replayed_in_grace", "after_grace", "postponed", "superseded", "revoked_orphan"):
     REFRESH.labels(outcome=_outcome, reason="")
 REFRESH.labels(outcome="denied", reason="invalid_client")
 for _outcome in ("signed_in", "refused", "failed", "provider_unavailable", "loop"):

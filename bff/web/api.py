@@ -43,7 +43,7 @@ BACKGROUND: Final = "bff.background"
 def is_background(scope: Scope) -> bool:
     """Whether nobody need sit in front of this request (`X-Background: 1`, or its route says so).
 
-    It is answered like any other, and extends no idle limit. Claiming it falsely only shortens one's own session.
+    It is answered like any other, and extends no idle timeout. Claiming it falsely only shortens one's own session.
     """
     return BACKGROUND in scope or (b"x-background", b"1") in scope["headers"]
 

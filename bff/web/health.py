@@ -21,7 +21,7 @@ READY_TIMEOUT: Final = 2.0  # seconds; a probe that hangs tells less than one th
 
 # While the provider is away, everybody who is signed in goes on working; and while keys are rolled, replicas disagree
 # about the newest. Told, but no reason to be taken out.
-INFORMATIONAL: Final = frozenset({"provider", "keys_agree"})
+INFORMATIONAL: Final = frozenset({"provider", "key_ring_in_sync"})
 
 Checks: TypeAlias = Callable[[], Awaitable[Mapping[str, bool]]]
 

@@ -1,8 +1,8 @@
 // Why the last session ended, for the person it happened to. The BFF's list is closed; see docs/errors.md.
 
 const WORDS = {
-  idle: "You were signed out because nothing happened here for a while.",
-  absolute: "You were signed out because the session had reached its time limit.",
+  idle_timeout: "You were signed out because nothing happened here for a while.",
+  absolute_timeout: "You were signed out because the session had reached its time limit.",
   signed_out: "You have signed out.",
   replaced: "This session ended because you signed in again in this browser.",
   back_channel: "You were signed out because you signed out of Okta elsewhere.",

@@ -20,7 +20,7 @@ def test_right_settings_end_with_nought_and_say_what_to_register(tmp_path: Path)
     assert KEY not in done.stdout
 
 
-# Settings, the name that is told, and a word of the mend.
+# Settings, the name that is told, and a word of the fix.
 BROKEN: dict[str, tuple[dict[str, str | None], str, str]] = {
     "IT-023-no-issuer": ({"issuer": None}, "BFF_ISSUER", "Okta domain"),
     "IT-023-empty-issuer": ({"issuer": ""}, "BFF_ISSUER", "Okta domain"),
@@ -33,7 +33,7 @@ BROKEN: dict[str, tuple[dict[str, str | None], str, str]] = {
     "admin-issuer": ({"issuer": "https://x-admin.okta.com"}, "BFF_ISSUER", "https://x.okta.com"),
     "issuer-with-slash": ({"issuer": "https://x.okta.com/"}, "BFF_ISSUER", "Write https://x.okta.com:"),
     "http-public-url": ({"public_url": "http://app.example.com"}, "BFF_PUBLIC_URL", "https://app.example.com"),
-    "misspelt": ({"idle_limt": "60"}, "BFF_IDLE_LIMT", "BFF_IDLE_LIMIT"),
+    "misspelt": ({"idle_timeot": "60"}, "BFF_IDLE_TIMEOT", "BFF_IDLE_TIMEOUT"),
     "lease-too-short": ({"refresh_lease": "8"}, "BFF_REFRESH_LEASE", "8 and 10"),
     "store-unknown": ({"store": f"mysql://root:{CANARY}@db"}, "BFF_STORE", "redis://"),
     "wildcard-origin": ({"allowed_origins": "*"}, "BFF_ALLOWED_ORIGINS[0]", "exactly"),
@@ -47,25 +47,23 @@ BROKEN: dict[str, tuple[dict[str, str | None], str, str]] = {
 }
 
 
-@pytest.mark.parametrize(
-    ("changes", "setting", "mend"), [pytest.param(*case, id=name) for name, case in BROKEN.items()]
-)
+@pytest.mark.parametrize(("changes", "setting", "fix"), [pytest.param(*case, id=name) for name, case in BROKEN.items()])
 @pytest.mark.parametrize("command", ["check", "serve"])
-def test_a_broken_configuration_is_told_in_one_line_with_its_mend(
-    command: str, changes: dict[str, str | None], setting: str, mend: str, tmp_path: Path
+def test_a_broken_configuration_is_told_in_one_line_with_its_fix(
+    command: str, changes: dict[str, str | None], setting: str, fix: str, tmp_path: Path
 ) -> None:
     done = bff(command, environ=with_changes(**changes), cwd=tmp_path)
     heading, line = done.stderr.splitlines()
     assert (done.returncode, done.stdout) == (1, "")
     assert heading == "The configuration is wrong (1 problem):"
     assert line.startswith(f"  {setting}: ")
-    assert mend in line
+    assert fix in line
     for secret in (CANARY, CLIENT_SECRET, KEY):
         assert secret not in done.stderr
 
 
 def test_everything_wrong_is_told_at_once(tmp_path: Path) -> None:
-    done = bff("check", environ={"BFF_IDLE_LIMIT": "never", "BFF_CLIENT_SECRET_FILE": "/nowhere"}, cwd=tmp_path)
+    done = bff("check", environ={"BFF_IDLE_TIMEOUT": "never", "BFF_CLIENT_SECRET_FILE": "/nowhere"}, cwd=tmp_path)
     told = [line.split(":")[0].strip() for line in done.stderr.splitlines()[1:]]
     assert told == [
         "BFF_CLIENT_SECRET_FILE",
@@ -73,7 +71,7 @@ def test_everything_wrong_is_told_at_once(tmp_path: Path) -> None:
         "BFF_CLIENT_ID",
         "BFF_PUBLIC_URL",
         "BFF_SESSION_KEYS",
-        "BFF_IDLE_LIMIT",
+        "BFF_IDLE_TIMEOUT",
     ]
 
 
@@ -84,9 +82,9 @@ def test_a_name_cannot_write_on_the_operators_terminal(tmp_path: Path) -> None:
 
 def test_config_names_the_file(tmp_path: Path) -> None:
     path = tmp_path / "other.toml"
-    path.write_text("idle_limit = 0\n")
+    path.write_text("idle_timeout = 0\n")
     done = bff("check", "--config", str(path), environ=RIGHT, cwd=tmp_path)
-    assert f"idle_limit ({path}): should be greater than 0" in done.stderr
+    assert f"idle_timeout ({path}): should be greater than 0" in done.stderr
 
 
 @pytest.mark.parametrize(

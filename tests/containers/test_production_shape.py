@@ -21,7 +21,7 @@ def compose(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compose]:
     lines = (ROOT / ".env.example").read_text("utf-8").splitlines()
     # A host that no name server knows, in the place of an Okta org that exists.
     env = "\n".join(lines).replace("example.okta.com", "okta.invalid")
-    (directory / ".env").write_text(env + "\nBFF_IDLE_LIMIT=1234\n")
+    (directory / ".env").write_text(env + "\nBFF_IDLE_TIMEOUT=1234\n")
     (directory / "secrets").mkdir()
     (directory / "secrets" / "client_secret").write_text("the-operator-s-own-client-secret-0123456789\n")
     (directory / "spa").mkdir(mode=0o755)
@@ -47,7 +47,7 @@ def test_it_starts_while_okta_is_away_and_runs_nothing_of_the_demo(compose: Comp
 
 
 def test_settings_of_the_env_file_reach_the_replicas(compose: Compose) -> None:
-    read = "import os; from bff.config.settings import load_settings; print(load_settings(os.environ).idle_limit)"
+    read = "import os; from bff.config.settings import load_settings; print(load_settings(os.environ).idle_timeout)"
     assert compose.inside("bff-1", "python", "-c", read).stdout.strip() == "1234"
 
 

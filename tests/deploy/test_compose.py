@@ -101,7 +101,7 @@ def test_the_example_says_all_that_a_deployment_must_say_itself_and_passes_every
     assert EXAMPLE.keys() >= OURS
     assert all(EXAMPLE[name] in environment(EXAMPLE).values() for name in OURS)
     json.loads(EXAMPLE["BFF_ROUTES"])
-    assert environment({"BFF_IDLE_LIMIT": "60"})["BFF_IDLE_LIMIT"] == "60"
+    assert environment({"BFF_IDLE_TIMEOUT": "60"})["BFF_IDLE_TIMEOUT"] == "60"
     assert SERVICES["bff-1"]["env_file"] == [{"path": ".env", "required": False}]
 
 
@@ -136,9 +136,7 @@ def test_times_of_nginx_of_the_bff_and_of_the_engine_fit(secrets: Path) -> None:
     )
     for name in REPLICAS:
         grace = seconds(SERVICES[name]["stop_grace_period"])
-        assert grace > read.drain_delay + DRAIN + read.refresh_answer_within, (
-            "it would be killed while it ends in order"
-        )
+        assert grace > read.drain_delay + DRAIN + read.refresh_timeout, "it would be killed while it ends in order"
 
 
 def test_requests_are_asked_again_at_the_other_replica_only_where_that_is_harmless() -> None:

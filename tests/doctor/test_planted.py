@@ -22,14 +22,14 @@ async def test_a_new_app_as_apply_makes_it_is_well(operator: Operator) -> None:
     well = {name for name, one in seen.findings.items() if one["status"] == "ok"}
     assert {"settings", "key_ring", "cookies", "metadata", "issuer", "clock", "keys", "pkce", "par"} <= well
     assert {"client_secret", "redirect_uri", "access_policy", "rotation", "okta"} <= well
-    assert all(one["mend"] for one in seen.findings.values() if one["status"] != "ok")
+    assert all(one["fix"] for one in seen.findings.values() if one["status"] != "ok")
 
 
 @pytest.mark.parametrize(
-    ("plant", "name", "mend"), [pytest.param(*case[:3], id=story) for story, case in PLANTED.items()]
+    ("plant", "name", "fix"), [pytest.param(*case[:3], id=story) for story, case in PLANTED.items()]
 )
 async def test_a_planted_misconfiguration_is_named_with_what_to_do_next(
-    operator: Operator, plant: Plant, name: str, mend: str
+    operator: Operator, plant: Plant, name: str, fix: str
 ) -> None:
     client_id = await operator.apply()
     assert (await operator.doctor()).code == 0
@@ -37,11 +37,11 @@ async def test_a_planted_misconfiguration_is_named_with_what_to_do_next(
     seen = await operator.doctor("--json")
     one = seen.findings[name if name in OWN_NAMES else f"okta.{name}"]
     assert one["status"] == ("warn" if name in HARMLESS else "fail")
-    assert mend.lower() in one["mend"].lower()
+    assert fix.lower() in one["fix"].lower()
     assert seen.code == (0 if name in HARMLESS else 1)
 
 
-# What is planted, the check that sees it without a token, and a word of the mend.
+# What is planted, the check that sees it without a token, and a word of the fix.
 FROM_OUTSIDE = {
     "missing-redirect-uri": ("redirect_uri", "https://app.example.com/authorization-code/callback"),
     "redirect-uri-with-a-slash-too-many": ("redirect_uri", "exactly"),
@@ -58,9 +58,9 @@ FROM_OUTSIDE = {
 }
 
 
-@pytest.mark.parametrize(("story", "name", "mend"), [(story, *case) for story, case in FROM_OUTSIDE.items()])
+@pytest.mark.parametrize(("story", "name", "fix"), [(story, *case) for story, case in FROM_OUTSIDE.items()])
 async def test_what_shows_from_outside_is_named_without_a_token(
-    operator: Operator, story: str, name: str, mend: str
+    operator: Operator, story: str, name: str, fix: str
 ) -> None:
     client_id = await operator.apply()
     assert (await operator.doctor(without=[TOKEN])).code == 0
@@ -68,7 +68,7 @@ async def test_what_shows_from_outside_is_named_without_a_token(
     seen = await operator.doctor("--json", without=[TOKEN])
     one = seen.findings[name]
     assert (seen.code, one["status"]) == (1, "fail")
-    assert mend in one["mend"]
+    assert fix in one["fix"]
 
 
 async def test_the_wrong_type_of_app_is_named(operator: Operator) -> None:
@@ -90,7 +90,7 @@ async def test_the_wrong_type_of_app_is_named(operator: Operator) -> None:
     operator.environ |= {"BFF_CLIENT_ID": made["id"], "BFF_CLIENT_SECRET": "a-single-page-app-has-no-secret-1234"}
     seen = await operator.doctor("--json")
     assert seen.code == 1
-    assert "Web Application" in seen.findings["okta.application_type"]["mend"]
+    assert "Web Application" in seen.findings["okta.application_type"]["fix"]
     assert seen.findings["client_secret"]["status"] == "fail"
 
 
@@ -100,9 +100,9 @@ async def test_without_a_token_it_says_what_to_look_at_by_hand(operator: Operato
     assert seen.code == 0
     rotation = seen.findings["rotation"]
     assert rotation["status"] == "skipped"
-    assert "Rotate token after every use, grace period 45 seconds" in rotation["mend"]
+    assert "Rotate token after every use, grace period 45 seconds" in rotation["fix"]
     assert seen.findings["access_policy"]["status"] == "skipped"
-    assert "/auth/login" in seen.findings["okta"]["mend"]
+    assert "/auth/login" in seen.findings["okta"]["fix"]
 
 
 async def test_a_grace_of_oktas_that_is_longer_than_ours_does_no_harm(operator: Operator) -> None:
@@ -134,7 +134,7 @@ async def test_credentials_for_the_management_api_that_do_not_work_are_named(ope
     seen = await operator.doctor("--json")
     assert seen.code == 1
     assert seen.findings["okta"]["status"] == "fail"
-    assert "make a new one" in seen.findings["okta"]["mend"]
+    assert "make a new one" in seen.findings["okta"]["fix"]
 
 
 async def test_a_policy_that_these_credentials_may_not_look_at_is_not_called_well(operator: Operator) -> None:
@@ -149,7 +149,7 @@ async def test_a_client_that_okta_does_not_know_is_named(operator: Operator) -> 
     await operator.apply()
     seen = await operator.doctor("--json", without=[TOKEN], BFF_CLIENT_ID="0oaofanotherorg00001")
     assert seen.code == 1
-    assert "knows no client 0oaofanotherorg00001" in seen.findings["issuer"]["seen"]
+    assert "knows no client 0oaofanotherorg00001" in seen.findings["issuer"]["observed"]
 
 
 async def test_it_changes_nothing_at_okta_and_nobody_is_signed_in_by_it(operator: Operator) -> None:

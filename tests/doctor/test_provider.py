@@ -39,7 +39,7 @@ async def well(operator: Operator) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(
-    ("issuer", "mend"),
+    ("issuer", "fix"),
     [
         ("https://example-admin.okta.com", "Use the Okta domain without -admin: https://example.okta.com."),
         ("https://example.okta.com/", "Write https://example.okta.com:"),
@@ -47,12 +47,12 @@ async def well(operator: Operator) -> dict[str, str]:
     ],
     ids=["admin-domain", "slash-at-the-end", "placeholder"],
 )
-async def test_settings_that_are_wrong_are_findings_too(operator: Operator, issuer: str, mend: str) -> None:
+async def test_settings_that_are_wrong_are_findings_too(operator: Operator, issuer: str, fix: str) -> None:
     await operator.apply()
     seen = await operator.doctor("--json", BFF_ISSUER=issuer)
     assert (seen.code, seen.json["healthy"]) == (1, False)
-    assert seen.findings["settings"]["seen"].startswith("BFF_ISSUER ")
-    assert mend in seen.findings["settings"]["mend"]
+    assert seen.findings["settings"]["observed"].startswith("BFF_ISSUER ")
+    assert fix in seen.findings["settings"]["fix"]
 
 
 async def test_a_wrong_setting_of_the_management_api_is_one_of_its_own(operator: Operator) -> None:
@@ -70,16 +70,16 @@ async def test_a_provider_that_is_away_is_named_and_nothing_more_is_asked_of_it(
     await operator.okta.control.down()
     found = await findings(environ)
     assert found["metadata"].status == "fail"
-    assert "cannot be reached (ConnectError" in found["metadata"].seen
-    assert "BFF_PROVIDER_PROXY" in found["metadata"].mend
+    assert "cannot be reached (ConnectError" in found["metadata"].observed
+    assert "BFF_PROVIDER_PROXY" in found["metadata"].fix
     assert {found[name].status for name in ("keys", "pkce", "par", "client_credentials", "redirect_uri")} == {"skipped"}
 
 
 async def test_an_authorization_server_that_the_org_has_not(operator: Operator) -> None:
     environ = await well(operator)
     found = await findings(environ | {"BFF_ISSUER": f"{operator.okta.base_url}/oauth2/aus000000000000gone"})
-    assert "answers 404" in found["metadata"].seen
-    assert "Security > API > Authorization Servers" in found["metadata"].mend
+    assert "answers 404" in found["metadata"].observed
+    assert "Security > API > Authorization Servers" in found["metadata"].fix
 
 
 async def test_a_provider_of_another_trust_is_told_from_one_that_is_away(operator: Operator) -> None:
@@ -92,7 +92,7 @@ async def test_a_provider_of_another_trust_is_told_from_one_that_is_away(operato
 
 
 @pytest.mark.parametrize(
-    ("named", "mend"),
+    ("named", "fix"),
     [
         ("{issuer}/", "the slash at the end counts"),
         ("https://login.example.com/oauth2/default", "a custom domain"),
@@ -100,7 +100,7 @@ async def test_a_provider_of_another_trust_is_told_from_one_that_is_away(operato
     ],
     ids=["slash", "custom-domain", "another-provider"],
 )
-async def test_a_document_that_names_another_issuer(operator: Operator, named: str, mend: str) -> None:
+async def test_a_document_that_names_another_issuer(operator: Operator, named: str, fix: str) -> None:
     environ = await well(operator)
     with listening() as bound:
         issuer = f"http://127.0.0.1:{bound.getsockname()[1]}/oauth2/default"
@@ -108,9 +108,9 @@ async def test_a_document_that_names_another_issuer(operator: Operator, named: s
         async with serving(provider({"issuer": told}), bound):
             found = await findings(environ | {"BFF_ISSUER": issuer})
     assert found["issuer"].status == "fail"
-    assert told in found["issuer"].seen
-    assert f"Set BFF_ISSUER to {'exactly ' if told.endswith('/') else ''}{told}" in found["issuer"].mend
-    assert mend in found["issuer"].mend
+    assert told in found["issuer"].observed
+    assert f"Set BFF_ISSUER to {'exactly ' if told.endswith('/') else ''}{told}" in found["issuer"].fix
+    assert fix in found["issuer"].fix
 
 
 async def test_an_app_whose_tokens_name_another_issuer_than_the_server(operator: Operator) -> None:
@@ -127,7 +127,7 @@ async def test_an_app_whose_tokens_name_another_issuer_than_the_server(operator:
             found = await findings(environ | {"BFF_ISSUER": base})
     assert found["metadata"].status == "ok"
     assert found["issuer"].status == "fail"
-    assert "Sign On > OpenID Connect ID Token > Issuer" in found["issuer"].mend
+    assert "Sign On > OpenID Connect ID Token > Issuer" in found["issuer"].fix
 
 
 # --- clock
@@ -148,8 +148,8 @@ async def test_the_clock_is_compared_with_the_providers(
     environ = await well(operator)
     found = await findings(environ, clock=lambda: time.time() + ahead - 0.5)
     assert found["clock"].status == status
-    assert told in found["clock"].seen
-    assert (status == "ok") is (found["clock"].mend == "")
+    assert told in found["clock"].observed
+    assert (status == "ok") is (found["clock"].fix == "")
 
 
 # --- keys, PKCE, pushed requests
@@ -158,7 +158,7 @@ async def test_the_clock_is_compared_with_the_providers(
 async def test_algorithms_that_the_provider_does_not_sign_with(operator: Operator) -> None:
     found = await findings(await well(operator) | {"BFF_ID_TOKEN_ALGORITHMS": "ES256"})
     assert found["keys"].status == "fail"
-    assert "the provider signs with RS256" in found["keys"].seen
+    assert "the provider signs with RS256" in found["keys"].observed
 
 
 async def test_keys_that_cannot_be_used(operator: Operator) -> None:
@@ -168,19 +168,19 @@ async def test_keys_that_cannot_be_used(operator: Operator) -> None:
         async with serving(provider(whole(base)), bound):
             found = await findings(environ | {"BFF_ISSUER": base})
     assert found["keys"].status == "fail"
-    assert "no usable signing key" in found["keys"].seen
+    assert "no usable signing key" in found["keys"].observed
     assert found["pkce"].status == "warn"
 
 
 async def test_pushed_requests_are_demanded_where_there_is_no_endpoint_for_them(operator: Operator) -> None:
-    found = await findings(await well(operator) | {"BFF_PAR": "always"})
+    found = await findings(await well(operator) | {"BFF_PAR": "required"})
     assert found["par"].status == "fail"
-    assert "Set BFF_PAR to auto" in found["par"].mend
+    assert "Set BFF_PAR to auto" in found["par"].fix
 
 
 async def test_a_request_is_pushed_where_that_is_offered(tmp_path: Any) -> None:
     async with empty_org(tmp_path, pushed_requests=True) as operator:
-        found = await findings(await well(operator) | {"BFF_PAR": "always"})
+        found = await findings(await well(operator) | {"BFF_PAR": "required"})
         assert found["par"].status == "ok"
         assert found["redirect_uri"].status == "ok"
         assert "pushed" in [event.kind for event in operator.okta.control.events()]
@@ -189,11 +189,11 @@ async def test_a_request_is_pushed_where_that_is_offered(tmp_path: Any) -> None:
 
 async def test_a_push_that_is_refused_is_named(tmp_path: Any) -> None:
     async with empty_org(tmp_path, pushed_requests=True) as operator:
-        environ = await well(operator) | {"BFF_PAR": "always", "BFF_CALLBACK_PATH": "/elsewhere"}
+        environ = await well(operator) | {"BFF_PAR": "required", "BFF_CALLBACK_PATH": "/elsewhere"}
         seen = await operator.doctor("--json", **environ)
         told = [one for one in seen.json["findings"] if one["name"] == "par"]
         assert [one["status"] for one in told] == ["fail"]
-        assert "invalid_request" in told[0]["seen"]
+        assert "invalid_request" in told[0]["observed"]
         assert seen.findings["redirect_uri"]["status"] == "fail"
 
 
@@ -208,7 +208,7 @@ async def test_every_configured_secret_is_tried(operator: Operator) -> None:
     swapped = both | {"BFF_CLIENT_SECRET": both["BFF_CLIENT_SECRET_NEXT"]}
     found = await findings(swapped | {"BFF_CLIENT_SECRET_NEXT": environ["BFF_CLIENT_SECRET"]})
     assert (found["client_secret"].status, found["client_secret_next"].status) == ("warn", "ok")
-    assert "The other secret works" in found["client_secret"].mend
+    assert "The other secret works" in found["client_secret"].fix
     text = json.dumps([one.as_json() for one in found.values()])
     assert environ["BFF_CLIENT_SECRET"] not in text
     assert both["BFF_CLIENT_SECRET_NEXT"] not in text
@@ -221,7 +221,7 @@ async def test_a_private_key_is_tried_like_a_secret(operator: Operator, key_file
     assert (seen.code, seen.findings["client_private_key"]["status"]) == (0, "ok")
     seen = await operator.doctor("--json", BFF_CLIENT_PRIVATE_KEY_FILE=str(other_key_file))
     assert (seen.code, seen.findings["client_private_key"]["status"]) == (1, "fail")
-    assert "Public keys" in seen.findings["client_private_key"]["mend"]
+    assert "Public keys" in seen.findings["client_private_key"]["fix"]
 
 
 async def test_a_token_endpoint_that_says_nothing_is_not_called_a_wrong_secret(operator: Operator) -> None:
@@ -229,8 +229,8 @@ async def test_a_token_endpoint_that_says_nothing_is_not_called_a_wrong_secret(o
     operator.okta.control.fault("server_error", times=10, status=503)
     found = await findings(environ)
     assert found["client_secret"].status == "fail"
-    assert "did not say" in found["client_secret"].seen
-    assert "BFF_PROVIDER_PROXY" in found["client_secret"].mend
+    assert "did not say" in found["client_secret"].observed
+    assert "BFF_PROVIDER_PROXY" in found["client_secret"].fix
 
 
 # --- redirect URI
@@ -239,8 +239,8 @@ async def test_a_token_endpoint_that_says_nothing_is_not_called_a_wrong_secret(o
 async def test_a_scope_that_the_server_does_not_know_is_told_apart_from_the_uri(operator: Operator) -> None:
     found = await findings(await well(operator) | {"BFF_SCOPES": "openid orders offline_access"})
     assert found["redirect_uri"].status == "fail"
-    assert "accepts the URI, and refuses the request (invalid_scope)" in found["redirect_uri"].seen
-    assert "BFF_SCOPES" in found["redirect_uri"].mend
+    assert "accepts the URI, and refuses the request (invalid_scope)" in found["redirect_uri"].observed
+    assert "BFF_SCOPES" in found["redirect_uri"].fix
 
 
 async def test_no_refresh_tokens_are_worth_a_word(operator: Operator) -> None:
@@ -252,8 +252,8 @@ async def test_the_orgs_own_server_needs_no_access_policy(operator: Operator) ->
     operator.environ["BFF_ISSUER"] = operator.okta.org_issuer
     found = await findings(await well(operator))
     assert found["access_policy"].status == "ok"
-    assert "none needed" in found["access_policy"].seen
-    assert "the org's own authorization server" in found["metadata"].seen
+    assert "none needed" in found["access_policy"].observed
+    assert "the org's own authorization server" in found["metadata"].observed
 
 
 async def test_discovery_with_a_client_id_answers_for_known_clients_only() -> None:
@@ -309,6 +309,6 @@ async def test_endpoints_on_another_host_and_published_private_keys_are_findings
             async with serving(provider(document), bound.dup()):
                 found = await findings(environ | {"BFF_ISSUER": issuer})
             assert found["endpoints"].status == "warn"
-            assert "revocation_endpoint at oauth.example" in found["endpoints"].seen
+            assert "revocation_endpoint at oauth.example" in found["endpoints"].observed
             assert found["keys"].status == "fail"
-            assert "publishes 1 private or symmetric key" in found["keys"].seen
+            assert "publishes 1 private or symmetric key" in found["keys"].observed

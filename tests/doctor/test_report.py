@@ -10,8 +10,8 @@ from tests.settings.world import CLIENT_SECRET, KEY, with_changes
 
 
 def test_only_a_failure_is_not_well() -> None:
-    assert healthy([ok("a", "seen"), warn("b", "seen", "mend"), skipped("c", "why", "mend")])
-    assert not healthy([ok("a", "seen"), fail("b", "seen", "mend")])
+    assert healthy([ok("a", "seen"), warn("b", "observed", "fix"), skipped("c", "why", "fix")])
+    assert not healthy([ok("a", "seen"), fail("b", "observed", "fix")])
 
 
 def test_the_report_can_be_read() -> None:
@@ -25,8 +25,8 @@ def test_the_report_can_be_read() -> None:
     assert as_json(told) == {
         "healthy": False,
         "findings": [
-            {"name": "pkce", "status": "ok", "seen": "S256", "mend": ""},
-            {"name": "redirect_uri", "status": "fail", "seen": "It is kept.", "mend": "Register it."},
+            {"name": "pkce", "status": "ok", "observed": "S256", "fix": ""},
+            {"name": "redirect_uri", "status": "fail", "observed": "It is kept.", "fix": "Register it."},
         ],
     }
 

@@ -56,14 +56,14 @@ async def test_a_database_that_a_bff_opened_is_well_and_a_look_leaves_no_trace(t
     before = {each.name: hashlib.sha256(each.read_bytes()).digest() for each in path.parent.iterdir()}
     found = (await looked_at(f"sqlite:///{path}"))["store"]
     assert found.status == WELL
-    assert "WAL, synchronous=FULL" in found.seen
+    assert "WAL, synchronous=FULL" in found.observed
     assert {each.name: hashlib.sha256(each.read_bytes()).digest() for each in path.parent.iterdir()} == before
 
 
 async def test_a_database_that_is_not_there_yet_is_not_made(tmp_path: Path) -> None:
     found = (await looked_at(f"sqlite:///{tmp_path}/new/bff.db"))["store"]
     assert found.status == WELL
-    assert "a new file" in found.seen
+    assert "a new file" in found.observed
     assert list(tmp_path.iterdir()) == []
 
 
@@ -71,7 +71,7 @@ async def test_a_relative_path_is_told_as_what_it_means_from_here(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert f"SQLite at {tmp_path}/var/bff.db" in (await looked_at("sqlite:///var/bff.db"))["store"].seen
+    assert f"SQLite at {tmp_path}/var/bff.db" in (await looked_at("sqlite:///var/bff.db"))["store"].observed
 
 
 def another_programs(path: Path) -> None:
@@ -129,15 +129,15 @@ async def test_a_database_that_is_not_well(
     path = tmp_path / "bff.db"
     make(path)
     found = (await looked_at(f"sqlite:///{path}"))["store"]
-    assert (found.status, seen in found.seen) == (status, True), found
-    assert found.mend
+    assert (found.status, seen in found.observed) == (status, True), found
+    assert found.fix
 
 
 async def test_a_path_that_leads_through_a_file(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     found = (await looked_at(f"sqlite:///{tmp_path}/file/bff.db"))["store"]
     assert found.status == "fail"
-    assert "cannot be written" in found.seen
+    assert "cannot be written" in found.observed
 
 
 def test_a_directory_that_this_account_may_not_even_enter(tmp_path: Path) -> None:
@@ -155,7 +155,7 @@ def test_a_directory_that_this_account_may_not_even_enter(tmp_path: Path) -> Non
             os.seteuid(0)
         closed.chmod(0o700)
     assert found.status == "fail"
-    assert "account of `bff serve`" in found.mend
+    assert "account of `bff serve`" in found.fix
 
 
 def test_a_database_in_memory_is_gone_with_the_machine() -> None:
@@ -164,8 +164,8 @@ def test_a_database_in_memory_is_gone_with_the_machine() -> None:
     assert os.access(memory, os.W_OK)
     found = examine_file(memory / f"bff-{os.getpid()}.db")
     assert found.status == "warn"
-    assert "it is on tmpfs" in found.seen
-    assert "volume" in found.mend
+    assert "it is on tmpfs" in found.observed
+    assert "volume" in found.fix
 
 
 def test_a_containers_own_layer_passes_away_and_a_volume_does_not() -> None:
@@ -189,7 +189,7 @@ async def test_a_redis_that_keeps_what_it_was_given(tmp_path: Path) -> None:
             "store_eviction": "ok",
             "store_persistence": "ok",
         }
-        assert "appendfsync everysec" in found["store_persistence"].seen
+        assert "appendfsync everysec" in found["store_persistence"].observed
         assert server.ask("DBSIZE") == 0
         said = str(server.ask("INFO", "commandstats"))
         assert "cmdstat_config|get" in said
@@ -215,17 +215,17 @@ async def test_a_redis_that_forgets(
         set_to(server, **settings)
         found = await looked_at(server.url)
     assert found[name].status == status
-    assert word in found[name].mend
+    assert word in found[name].fix
 
 
 async def test_a_replica_takes_no_writes_and_a_master_tells_of_its_replicas(tmp_path: Path) -> None:
     with watched(tmp_path) as servers:
         replica = await looked_at(servers.servers[1].url)
         assert replica["store"].status == "fail"
-        assert "redis+sentinel://" in replica["store"].mend
+        assert "redis+sentinel://" in replica["store"].fix
         master = await looked_at(servers.url)
         assert master["store"].status == "ok"
-        assert "replicas: 1" in master["store"].seen
+        assert "replicas: 1" in master["store"].observed
         # Nothing is on the disk here, and yet something outlives the master.
         assert master["store_persistence"].status == "warn"
 
@@ -251,7 +251,7 @@ async def test_a_user_with_few_rights_is_told_what_to_look_at(tmp_path: Path, in
         assert found["store"].status == "ok"
         for name in ("store_eviction", "store_persistence"):
             assert found[name].status == ("ok" if info else "warn")
-            assert info or "maxmemory-policy noeviction, appendonly yes" in found[name].mend
+            assert info or "maxmemory-policy noeviction, appendonly yes" in found[name].fix
 
 
 async def test_managed_redis_forbids_config_and_info_is_enough(tmp_path: Path) -> None:
@@ -273,7 +273,7 @@ async def test_a_redis_that_does_not_let_us_in_or_is_not_there(tmp_path: Path) -
     for found in (wrong, none, gone):
         assert found.keys() == {"store"}
         assert found["store"].status == "fail"
-        assert "canary" not in found["store"].seen + found["store"].mend
-    assert "does not let us in" in wrong["store"].seen
-    assert "does not let us in" in none["store"].seen
-    assert "cannot be reached" in gone["store"].seen
+        assert "canary" not in found["store"].observed + found["store"].fix
+    assert "does not let us in" in wrong["store"].observed
+    assert "does not let us in" in none["store"].observed
+    assert "cannot be reached" in gone["store"].observed

@@ -58,7 +58,7 @@ async def test_an_upstream_that_is_away_is_named_and_the_others_are_asked() -> N
         told = routes({"upstream": f"http://127.0.0.1:{away}"}, {"upstream": f"http://127.0.0.1:{up}"})
         found = {one.name: one for one in await network.upstreams(settings(routes=told))}
     assert (found["upstream /api0"].status, found["upstream /api1"].status) == ("fail", "ok")
-    assert "cannot be connected to" in found["upstream /api0"].seen
+    assert "cannot be connected to" in found["upstream /api0"].observed
 
 
 async def tls_upstream(folder: Path, ca: Authority | None, *, plain: bool = False) -> CheckResult:
@@ -80,8 +80,8 @@ async def tls_upstream(folder: Path, ca: Authority | None, *, plain: bool = Fals
 async def test_an_upstream_of_an_internal_authority_needs_its_ca_file(tmp_path: Path) -> None:
     found = await tls_upstream(tmp_path, None)
     assert found.status == "fail"
-    assert "is not trusted here" in found.seen
-    assert "ca_file" in found.mend
+    assert "is not trusted here" in found.observed
+    assert "ca_file" in found.fix
 
 
 async def test_an_upstream_with_its_ca_file_is_well(tmp_path: Path) -> None:
@@ -101,7 +101,7 @@ async def test_an_upstream_with_its_ca_file_is_well(tmp_path: Path) -> None:
 async def test_an_upstream_that_speaks_no_tls_is_told_from_one_that_is_away(tmp_path: Path) -> None:
     found = await tls_upstream(tmp_path, None, plain=True)
     assert found.status == "fail"
-    assert "TLS" in found.seen or "cannot be connected" in found.seen
+    assert "TLS" in found.observed or "cannot be connected" in found.observed
 
 
 async def test_no_routes_are_worth_a_word() -> None:
@@ -140,14 +140,14 @@ async def test_somebody_else_behind_the_public_url_is_named(answer: object, word
         async with serving(app, bound):
             found = await network.public_url(told)
     assert found.status == "fail"
-    assert word in found.seen
+    assert word in found.observed
 
 
 async def test_a_public_url_that_does_not_answer_is_no_failure() -> None:
     with listening() as bound:
         found = await network.public_url(settings(public_url=f"http://localhost:{bound.getsockname()[1]}"))
     assert found.status == "skipped"
-    assert found.mend
+    assert found.fix
 
 
 @pytest.mark.parametrize(
@@ -163,7 +163,7 @@ async def test_a_public_url_that_does_not_answer_is_no_failure() -> None:
 )
 def test_who_is_trusted_in_front_of_us(changes: dict[str, str | None], status: str, word: str) -> None:
     found = settings_checks.trusted_proxies(settings(**changes))
-    assert (found.status, word in found.mend) == (status, True), found
+    assert (found.status, word in found.fix) == (status, True), found
 
 
 # --- keys and cookies
@@ -172,9 +172,9 @@ def test_who_is_trusted_in_front_of_us(changes: dict[str, str | None], status: s
 def test_the_key_ring_is_counted_and_never_shown() -> None:
     found = settings_checks.key_ring(settings(session_keys=f"{KEY} {OLD_KEY}"))
     assert found.status == "ok"
-    assert found.seen.startswith("2 in the ring, newest ")
-    assert KEY not in found.seen
-    assert OLD_KEY not in found.seen
+    assert found.observed.startswith("2 in the ring, newest ")
+    assert KEY not in found.observed
+    assert OLD_KEY not in found.observed
 
 
 def test_many_keys_are_worth_a_word() -> None:
@@ -185,7 +185,7 @@ def test_many_keys_are_worth_a_word() -> None:
 def test_our_cookies_fit_into_a_browser_and_into_a_proxys_header_line() -> None:
     found = settings_checks.cookies(settings())
     assert found.status == "ok"
-    assert "8192 a header line" in found.seen
+    assert "8192 a header line" in found.observed
 
 
 def test_no_address_makes_our_cookies_larger() -> None:

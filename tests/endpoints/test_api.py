@@ -184,7 +184,7 @@ async def test_a_refused_token_is_renewed_once_and_only_a_safe_request_is_replay
 
 
 @pytest.mark.parametrize("after_refusal", [None, "still-refused"])
-async def test_a_401_that_a_renewal_does_not_mend_is_passed_on(after_refusal: str | None) -> None:
+async def test_a_401_that_a_renewal_does_not_fix_is_passed_on(after_refusal: str | None) -> None:
     alice = TokenOfUser("old", after_refusal=after_refusal)
     async with raw_upstream(only_new) as upstream:
         with bff(route(upstream), users=Users(alice=alice)) as port:

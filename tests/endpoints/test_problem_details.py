@@ -75,7 +75,7 @@ class Page(HTMLParser):
 
 
 def test_a_problem_says_what_a_program_needs_to_know() -> None:
-    error = SignInRequired("The session has ended.", reason="idle")
+    error = SignInRequired("The session has ended.", reason="idle_timeout")
     status, headers, body = problem_response(error, correlation_id="c-1")
     assert status == 401
     assert json.loads(body) == {
@@ -85,7 +85,7 @@ def test_a_problem_says_what_a_program_needs_to_know() -> None:
         "detail": "The session has ended.",
         "code": "sign_in_required",
         "correlation_id": "c-1",
-        "reason": "idle",
+        "reason": "idle_timeout",
     }
     assert dict(headers) == {
         b"content-type": b"application/problem+json",
@@ -189,7 +189,7 @@ def test_trying_again_leads_back_to_where_the_person_was_going(error: type[BffEr
     assert parse_qs(again.query) == {"return_to": [going]}
 
 
-def test_an_error_that_signing_in_would_not_mend_does_not_offer_it() -> None:
+def test_an_error_that_signing_in_would_not_fix_does_not_offer_it() -> None:
     _, _, body = page_response(RouteNotFound(), correlation_id="c-1", return_to="/x")
     assert Page(body.decode()).links == ["/"]
 

@@ -15,9 +15,9 @@ from tests.journeys.http_browser import Browser
 from tests.journeys.world import World, small_world
 
 # For a provider that is to be waited for in vain. Everywhere else the machine, too, may be slow: a second is not much.
-QUICK = {"refresh_answer_within": "1", "refresh_lease": "1.2"}
+QUICK = {"refresh_timeout": "1", "refresh_lease": "1.2"}
 # The same where the answer to what is sent next has to come in time: a machine may stand still for a second.
-FAIRLY_QUICK = {"refresh_answer_within": "4", "refresh_lease": "5"}
+FAIRLY_QUICK = {"refresh_timeout": "4", "refresh_lease": "5"}
 LIFE = 300
 
 
@@ -260,7 +260,7 @@ async def test_a_failed_flight_is_not_told_to_the_next_caller(tmp_path: Path, at
 
 @case("RF-053")
 async def test_a_session_that_idles_out_during_its_refresh_stays_dead(tmp_path: Path, attack: str) -> None:
-    async with due(tmp_path, idle_limit="900") as (world, browser):
+    async with due(tmp_path, idle_timeout="900") as (world, browser):
         world.okta.control.fault("slow_answer", delay=0.6)
         caller = asyncio.create_task(called(browser))
         await reached(lambda: world.okta.control.refresh_requests == 1)

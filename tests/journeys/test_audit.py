@@ -120,7 +120,7 @@ async def test_an_order_of_the_provider_is_told_and_so_is_each_session_it_ends(
     await signed_in(world)
     trail.lines.clear()
     await post_token(world, world.okta.control.orders.logout_token(sub=sub_of(world)))
-    ordered = trail.only(AuditEvent.SIGN_OUT_ORDERED)
+    ordered = trail.only(AuditEvent.PROVIDER_LOGOUT_ACCEPTED)
     assert (ordered["reason"], ordered["ended"]) == ("back_channel", 2)
     ended = trail.of(AuditEvent.SESSION_ENDED)
     assert [(line["reason"], line["by"]) for line in ended] == [("back_channel", "provider")] * 2
@@ -132,7 +132,7 @@ async def test_orders_that_are_not_believed_are_told_with_why_and_without_their_
 ) -> None:
     await post_token(world, "eyJhbGciOiJub25lIn0.e30.")
     await revoke(world, {"format": "email", "email": ALICE}, "garbage")
-    first, second = trail.of(AuditEvent.SIGN_OUT_ORDER_REFUSED)
+    first, second = trail.of(AuditEvent.PROVIDER_LOGOUT_REJECTED)
     assert (first["reason"], second["reason"]) == ("invalid_request", "revocation_refused")
     assert first["why"]
     assert second["why"]
@@ -152,7 +152,7 @@ async def test_a_sign_in_that_a_logout_overtook_is_told(world: World, trail: Tra
     answer = await browser.until_callback()
     await post_token(world, world.okta.control.orders.logout_token(sub=sub_of(world)))
     await browser.arrive(answer)
-    assert trail.only(AuditEvent.SIGN_IN_OVERTAKEN)["reason"] == "signed_out_meanwhile"
+    assert trail.only(AuditEvent.SIGN_IN_SUPERSEDED)["reason"] == "signed_out_meanwhile"
     assert trail.of(AuditEvent.SIGNED_IN) == []
 
 

@@ -165,7 +165,7 @@ async def test_who_asks_why_is_never_answered_with_yes(tmp_path: Path) -> None:
         refused = await it.ask(browser, {**FETCH, **said}, url=url)
         assert (refused.status_code, refused.json()["code"]) == (403, "csrf_required")
         by_now = await it.ask(browser, {**FETCH, **said, "x-csrf": "1"}, url=url)
-        assert (by_now.status_code, by_now.json()["code"]) == (503, "allowed_by_now")
+        assert (by_now.status_code, by_now.json()["code"]) == (503, "retry_required")
         assert by_now.headers["retry-after"] == "1"
         assert "authorization" not in by_now.headers
 

@@ -58,12 +58,12 @@ async def test_the_list_needs_a_session_and_our_own_page(world: World) -> None:
 
 
 async def test_looking_at_the_list_is_no_sign_of_life(tmp_path: Path) -> None:
-    async with small_world(tmp_path, idle_limit="600") as world:
+    async with small_world(tmp_path, idle_timeout="600") as world:
         browser = await signed_in(world)
         for _ in range(6):
             world.advance(101)
             answer = await browser.fetch("/auth/sessions")
-        assert (answer.status_code, answer.json()["reason"]) == (401, "idle")
+        assert (answer.status_code, answer.json()["reason"]) == (401, "idle_timeout")
 
 
 # --- ending ----------------------------------------------------------------------------------------------------------
@@ -138,7 +138,7 @@ async def idle_ends_in(browser: Browser) -> int:
 
 
 async def test_extending_moves_the_idle_limit_at_once(tmp_path: Path) -> None:
-    async with small_world(tmp_path, idle_limit="600", absolute_limit="2000") as world:
+    async with small_world(tmp_path, idle_timeout="600", absolute_timeout="2000") as world:
         browser = await signed_in(world)
         world.advance(500)
         assert 60 < await idle_ends_in(browser) <= 100  # real time goes on beside ours, fast on a busy machine
@@ -149,10 +149,10 @@ async def test_extending_moves_the_idle_limit_at_once(tmp_path: Path) -> None:
             world.advance(550)
             answer = await browser.fetch("/auth/session/extend", "POST")
         told = answer.json()["session"]
-        assert told["idle_ends_at"] == told["ends_at"], "no further than the absolute limit"
+        assert told["idle_ends_at"] == told["ends_at"], "no further than the absolute timeout"
         world.advance(401)
         ended = await browser.fetch("/auth/session/extend", "POST")
-        assert (ended.status_code, ended.json()["reason"]) == (401, "absolute")
+        assert (ended.status_code, ended.json()["reason"]) == (401, "absolute_timeout")
 
 
 async def test_extending_needs_a_session_and_our_own_page(world: World) -> None:
@@ -166,19 +166,19 @@ async def test_extending_needs_a_session_and_our_own_page(world: World) -> None:
 async def test_polling_in_the_background_is_no_sign_of_life(tmp_path: Path, how: str) -> None:
     route = {"background": True} if how == "route" else {}
     headers = {"x-background": "1"} if how == "header" else {}
-    async with small_world(tmp_path, idle_limit="600", route=route) as world:
+    async with small_world(tmp_path, idle_timeout="600", route=route) as world:
         browser = await signed_in(world)
         for _ in range(5):
             world.advance(110)
             assert (await browser.fetch("/api/poll", headers=headers)).status_code == 200
         assert await idle_ends_in(browser) < 60
         world.advance(60)
-        assert (await browser.fetch("/api/poll", headers=headers)).json()["reason"] == "idle"
+        assert (await browser.fetch("/api/poll", headers=headers)).json()["reason"] == "idle_timeout"
         assert "x-background" not in world.upstream.heard[-1].headers
 
 
 async def test_a_request_of_a_person_moves_the_idle_limit(tmp_path: Path) -> None:
-    async with small_world(tmp_path, idle_limit="600") as world:
+    async with small_world(tmp_path, idle_timeout="600") as world:
         browser = await signed_in(world)
         for headers in ({}, {"x-background": "0"}, {"x-background": ""}):
             world.advance(400)
@@ -198,7 +198,7 @@ async def test_polling_is_renewed_like_everything_else(tmp_path: Path) -> None:
 
 async def test_the_providers_ceiling_bounds_a_session_and_a_refresh_may_move_it(tmp_path: Path) -> None:
     rotation = RotationPolicy(access_token_lifetime=300)
-    async with small_world(tmp_path, rotation=rotation, absolute_limit="7200") as world:
+    async with small_world(tmp_path, rotation=rotation, absolute_timeout="7200") as world:
         now = int(world.clock())
         world.okta.control.settings(id_token_claims={"session_expiry": now + 1000})
         browser = await signed_in(world)
@@ -214,12 +214,12 @@ async def test_the_providers_ceiling_bounds_a_session_and_a_refresh_may_move_it(
         assert told["ends_at"] - told["signed_in_at"] == 7200, "never beyond our own limit"
         world.okta.control.settings(id_token_claims={"session_expiry": now + 700})
         world.advance(301)
-        assert (await browser.fetch("/api/x")).json().get("reason") == "absolute"
+        assert (await browser.fetch("/api/x")).json().get("reason") == "absolute_timeout"
 
 
 @pytest.mark.parametrize("claim", ["soon", None, True, -1, 1e300, {"at": 1}])
 async def test_a_ceiling_that_is_no_time_is_none(tmp_path: Path, claim: Any) -> None:
-    async with small_world(tmp_path, absolute_limit="7200") as world:
+    async with small_world(tmp_path, absolute_timeout="7200") as world:
         world.okta.control.settings(id_token_claims={"session_expiry": claim})
         browser = await signed_in(world)
         told = (await browser.session())["session"]
@@ -239,7 +239,7 @@ async def test_a_refresh_tokens_lifetime_ends_the_session_before_the_provider_re
         told = (await browser.session())["session"]
         assert told["ends_at"] - told["signed_in_at"] == 1800
         world.advance(1801)
-        assert (await browser.fetch("/api/x")).json()["reason"] == "absolute"
+        assert (await browser.fetch("/api/x")).json()["reason"] == "absolute_timeout"
 
 
 # --- what a person is told of a browser ------------------------------------------------------------------------------

@@ -74,7 +74,7 @@ async def test_a_push_that_fails_costs_nobody_a_sign_in_and_is_not_tried_again_a
 
 
 async def test_always_is_refused_with_a_page_where_the_provider_refuses(tmp_path: Path) -> None:
-    async with small_world(tmp_path, okta=OFFERED, par="always") as world:
+    async with small_world(tmp_path, okta=OFFERED, par="required") as world:
         assert carried(await world.browser().begin()) == BY_NAME
         world.okta.control.fault("access_denied", endpoint="par")
         page = await world.browser().navigate("/auth/login")
@@ -83,7 +83,7 @@ async def test_always_is_refused_with_a_page_where_the_provider_refuses(tmp_path
 
 
 async def test_always_waits_for_a_provider_that_is_away(tmp_path: Path) -> None:
-    async with small_world(tmp_path, okta=OFFERED, par="always") as world:
+    async with small_world(tmp_path, okta=OFFERED, par="required") as world:
         world.okta.control.fault("server_error", endpoint="par")
         page = await world.browser().navigate("/auth/login")
         assert error_page(page) == (503, "provider_unavailable")
@@ -91,7 +91,7 @@ async def test_always_waits_for_a_provider_that_is_away(tmp_path: Path) -> None:
 
 
 async def test_always_is_refused_with_a_page_where_it_is_not_offered(tmp_path: Path) -> None:
-    async with small_world(tmp_path, par="always") as world:
+    async with small_world(tmp_path, par="required") as world:
         assert error_page(await world.browser().navigate("/auth/login")) == (502, "sign_in_failed")
 
 

@@ -53,7 +53,7 @@ async def flood(client: httpx.AsyncClient, path: str, addresses: list[str], meth
 
 
 def refused(door: str, rate: str) -> float:
-    return REGISTRY.get_sample_value("bff_rate_limited_total", {"door": door, "rate": rate}) or 0.0
+    return REGISTRY.get_sample_value("bff_rate_limited_total", {"endpoint": door, "rate": rate}) or 0.0
 
 
 @case("DS-002")

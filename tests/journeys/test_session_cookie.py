@@ -47,8 +47,8 @@ async def test_the_absolute_limit_is_the_servers_and_is_told_once(world: World, 
         await world.settled()
     world.advance(43200 - 12 * 3500)
     refused = await browser.fetch("/api/x")
-    assert (refused.status_code, refused.json()["reason"]) == (401, "absolute")
-    assert await browser.session() == ended("absolute")
+    assert (refused.status_code, refused.json()["reason"]) == (401, "absolute_timeout")
+    assert await browser.session() == ended("absolute_timeout")
     browser.plant("bff-session", cookie)  # whatever Max-Age a client believes in
     assert (await browser.fetch("/api/x")).status_code == 401
     assert await browser.session() == SIGNED_OUT
@@ -66,7 +66,7 @@ async def test_the_idle_limit_is_moved_by_use_and_not_by_looking(world: World, a
         world.advance(180)  # 3540 of 3600 in the end: real time goes on beside ours
         assert (await browser.session())["authenticated"] is True
     world.advance(61)
-    assert await browser.session() == ended("idle")
+    assert await browser.session() == ended("idle_timeout")
     assert await browser.session() == SIGNED_OUT
     assert (await browser.fetch("/api/x")).status_code == 401
 
@@ -90,9 +90,13 @@ async def test_an_idle_session_that_the_api_ends_is_explained_by_the_session_end
     await browser.sign_in()
     world.advance(3601)
     refused = await browser.fetch("/api/x")
-    assert (refused.status_code, refused.json()["code"], refused.json()["reason"]) == (401, "sign_in_required", "idle")
+    assert (refused.status_code, refused.json()["code"], refused.json()["reason"]) == (
+        401,
+        "sign_in_required",
+        "idle_timeout",
+    )
     assert set_cookies(refused) == {}
-    assert await browser.session() == ended("idle")
+    assert await browser.session() == ended("idle_timeout")
     assert await browser.session() == SIGNED_OUT
     await world.settled()
     assert world.okta.control.state()["families"][0]["revoked"] == "revoked by the client"
@@ -167,7 +171,7 @@ async def test_a_sign_out_answers_callers_that_wait_for_a_renewal_before_the_pro
     tmp_path: Path, where: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(single_flight, "CALLER_DEADLINE", 600.0)
-    patient = {"refresh_answer_within": "60", "refresh_lease": "120", "refresh_grace": "60"}
+    patient = {"refresh_timeout": "60", "refresh_lease": "120", "refresh_grace": "60"}
     async with small_world(tmp_path, rotation=RotationPolicy(access_token_lifetime=300), **patient) as world:
         browser = world.browser()
         await browser.sign_in()

@@ -18,7 +18,7 @@ BOB = "bob@example.com"
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
     rotation = RotationPolicy(access_token_lifetime=300)
-    async with small_world(tmp_path, rotation=rotation, idps="0oaidp1 0oaidp2", acr_values="phr") as world:
+    async with small_world(tmp_path, rotation=rotation, allowed_idps="0oaidp1 0oaidp2", acr_values="phr") as world:
         yield world
 
 

@@ -141,7 +141,7 @@ async def test_a_window_of_trouble_ends_no_session(tmp_path: Path, window: dict[
     policy = RotationPolicy(access_token_lifetime=300, grace=0)
     timings: dict[str, Any] = {"refresh_grace": "0"}
     if window.get("kind") == "stall":  # the only one that takes as long as an answer may
-        timings |= {"refresh_answer_within": "3"}
+        timings |= {"refresh_timeout": "3"}
     async with small_world(tmp_path, rotation=policy, **timings) as world:
         browser = await signed_in(world)
         before = browser.cookie("bff-session")

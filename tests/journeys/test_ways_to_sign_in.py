@@ -208,7 +208,7 @@ async def test_a_provider_that_fails_at_the_callback_is_a_page_and_the_next_try_
     assert (await browser.session())["authenticated"] is True
 
 
-async def test_a_client_secret_that_is_wrong_is_the_operators_to_mend(world: World) -> None:
+async def test_a_client_secret_that_is_wrong_is_the_operators_to_fix(world: World) -> None:
     browser = world.browser()
     world.okta.control.settings(secrets=("another-secret-0123456789abcdefghijklmn",))
     refused = await browser.arrive(await browser.until_callback())

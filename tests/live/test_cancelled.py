@@ -42,7 +42,7 @@ async def test_a_refresh_cancelled_at_any_await_leaves_a_session_that_can_be_ren
 ) -> None:
     policy = RotationPolicy(access_token_lifetime=300)
     # Two seconds from a reservation to its request, whatever the disk does; the clock is moved past the lease below.
-    timings = {"refresh_answer_within": "1", "refresh_lease": "3"}
+    timings = {"refresh_timeout": "1", "refresh_lease": "3"}
     async with small_world(tmp_path, rotation=policy, **timings) as world:
         browser = world.browser()
         await browser.sign_in()

@@ -8,7 +8,7 @@ from tests.live.tripwire import Tripwire
 from tests.redis_servers import RedisServer, one_server, until
 
 # Seconds between a reservation and its request, so that a busy machine puts off no refresh.
-TIMINGS = {"refresh_answer_within": "4", "refresh_lease": "8"}
+TIMINGS = {"refresh_timeout": "4", "refresh_lease": "8"}
 
 
 async def test_a_renewed_token_that_a_failover_lost_is_written_again(tmp_path: Path) -> None:

@@ -147,7 +147,7 @@ async def test_readiness_tells_that_replicas_disagree_and_goes_on_saying_yes(
         number: {"BFF_SESSION_KEYS": "", "BFF_SESSION_KEYS_FILE": str(path)} for number, path in enumerate(files.paths)
     }
     async with running_fleet(tmp_path, redis_server.url, replicas=2, own=own) as fleet:
-        assert [(await readiness(replica))["keys_agree"] for replica in fleet.replicas] == [True, True]
+        assert [(await readiness(replica))["key_ring_in_sync"] for replica in fleet.replicas] == [True, True]
         files.write(1, new, old)
         await becomes(fleet, False)
         files.write(0, new, old)
@@ -157,7 +157,7 @@ async def test_readiness_tells_that_replicas_disagree_and_goes_on_saying_yes(
 
 async def becomes(fleet: Fleet, agree: bool) -> None:
     async with asyncio.timeout(60):
-        while {(await readiness(replica))["keys_agree"] for replica in fleet.replicas} != {agree}:
+        while {(await readiness(replica))["key_ring_in_sync"] for replica in fleet.replicas} != {agree}:
             await asyncio.sleep(0.1)
 
 

@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group(
 
 # Two seconds between a reservation and its request: with less a busy machine sends none, and no wire is touched.
 LEASE = 4.0
-TIMINGS = {"refresh_answer_within": "2", "refresh_lease": str(LEASE)}
+TIMINGS = {"refresh_timeout": "2", "refresh_lease": str(LEASE)}
 TOKEN_REQUEST = b"grant_type=refresh_token"  # the body, which leaves last: before it nothing was asked
 STORED = REPLACE.sha.encode()
 

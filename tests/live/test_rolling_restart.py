@@ -96,7 +96,7 @@ async def fleet(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Fleet
                 front=front,
                 drain_delay=str(DRAIN_DELAY),
                 # Seconds between a reservation and its request, so that a busy machine puts off no refresh.
-                refresh_answer_within="4",
+                refresh_timeout="4",
                 refresh_lease="10",
                 trusted_proxies="127.0.0.1",
             ) as running,

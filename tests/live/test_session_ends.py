@@ -159,8 +159,8 @@ async def test_a_token_that_okta_revoked_ends_the_session_when_it_is_needed(flee
 @pytest.mark.parametrize(
     ("reason", "limits"),
     [
-        ("idle", {"idle_limit": "2", "absolute_limit": "60"}),
-        ("absolute", {"idle_limit": "2", "absolute_limit": "2"}),
+        ("idle_timeout", {"idle_timeout": "2", "absolute_timeout": "60"}),
+        ("absolute_timeout", {"idle_timeout": "2", "absolute_timeout": "2"}),
     ],
 )
 async def test_limits_hold_on_both(

@@ -103,7 +103,7 @@ async def trusted_origin_without_redirect(operator: Operator, _: str) -> None:
     await operator.api("POST", "trustedOrigins", body)
 
 
-# What is planted; the difference that names it; a word of the mend; whether `apply` mends it.
+# What is planted; the difference that names it; a word of the fix; whether `apply` fixes it.
 PLANTED: dict[str, tuple[Plant, str, str, bool]] = {
     "missing-redirect-uri": (in_client(redirect_uris=["https://old.example.com/cb"]), "redirect_uris", "Sign-in", True),
     "redirect-uri-with-a-slash-too-many": (

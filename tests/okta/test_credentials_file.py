@@ -41,7 +41,7 @@ def test_what_was_written_is_read_again(tmp_path: Path) -> None:
     assert secret.read() == ClientCredentials(client_secret="a-secret-0123456789")
 
 
-def test_the_same_again_is_not_written_again_but_a_lax_mode_is_mended(tmp_path: Path) -> None:
+def test_the_same_again_is_not_written_again_but_a_lax_mode_is_fixed(tmp_path: Path) -> None:
     file = CredentialsFile(tmp_path / "okta.env", "env")
     assert file.write(BOTH)
     assert not file.write(BOTH)

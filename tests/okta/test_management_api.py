@@ -40,20 +40,20 @@ def unlicensed(state: ManagementState) -> None:
 
 
 @pytest.mark.parametrize(
-    ("trouble", "words", "mend"),
+    ("trouble", "words", "fix"),
     [
         pytest.param(ended, "does not accept the credentials", "30 days without use", id="E0000011-token-ended"),
         pytest.param(maintenance, "in maintenance", "later", id="E0000010-read-only"),
     ],
 )
-async def test_trouble_is_told_in_plain_words_with_the_mend(
-    operator: Operator, trouble: Callable[[ManagementState], None], words: str, mend: str
+async def test_trouble_is_told_in_plain_words_with_the_fix(
+    operator: Operator, trouble: Callable[[ManagementState], None], words: str, fix: str
 ) -> None:
     trouble(operator.okta.control.management)
     done = await operator.okta_command("apply")
     assert (done.code, done.stdout) == (1, "")
     assert words in done.stderr
-    assert mend in done.stderr
+    assert fix in done.stderr
     as_json = await operator.okta_command("apply", "--json")
     assert as_json.code == 1
     assert words in as_json.json["error"]["problem"]
@@ -68,7 +68,7 @@ async def test_without_the_licence_the_plan_says_what_it_could_not_look_at(opera
 
 
 @pytest.mark.parametrize(
-    ("status", "code", "words", "mend"),
+    ("status", "code", "words", "fix"),
     [
         (400, "E0000001", "redirect_uris: required", "setting"),
         (400, "E0000003", "cannot read", "report"),
@@ -89,12 +89,12 @@ async def test_without_the_licence_the_plan_says_what_it_could_not_look_at(opera
         (502, "", "error of its own", "again"),
     ],
 )
-def test_every_refusal_has_words_and_a_mend(status: int, code: str, words: str, mend: str) -> None:
+def test_every_refusal_has_words_and_a_fix(status: int, code: str, words: str, fix: str) -> None:
     body = {"errorCode": code, "errorSummary": "x", "errorCauses": [{"errorSummary": "redirect_uris: required"}]}
     told = refusal("GET /api/v1/apps", status, {}, body if code else None, service_app=False)
     assert words in told.problem
     assert "GET /api/v1/apps" in told.problem
-    assert mend in told.mend
+    assert fix in told.fix
 
 
 def test_a_cause_cannot_act_on_the_terminal_nor_tell_a_secret() -> None:

@@ -13,7 +13,7 @@ from tests.okta.org import API_TOKEN, Operator
 
 
 @pytest.mark.parametrize(
-    ("changes", "setting", "mend"),
+    ("changes", "setting", "fix"),
     [
         ({"BFF_OKTA_API_TOKEN": ""}, "BFF_OKTA_API_TOKEN", "BFF_OKTA_API_TOKEN_FILE"),
         ({"BFF_OKTA_SERVICE_CLIENT_ID": "0oax"}, "BFF_OKTA_API_TOKEN", "Keep one"),
@@ -26,13 +26,13 @@ from tests.okta.org import API_TOKEN, Operator
     ],
 )
 async def test_a_wrong_setting_is_told_like_those_of_the_bff(
-    operator: Operator, changes: dict[str, str], setting: str, mend: str
+    operator: Operator, changes: dict[str, str], setting: str, fix: str
 ) -> None:
     operator.environ |= changes
     done = await operator.okta_command("plan")
     assert (done.code, done.stdout) == (1, "")
     lines = [line.strip() for line in done.stderr.splitlines()[1:]]
-    assert any(line.startswith(f"{setting}: ") and mend in line for line in lines), done.stderr
+    assert any(line.startswith(f"{setting}: ") and fix in line for line in lines), done.stderr
 
 
 async def test_the_okta_table_of_the_file_is_for_this_command_alone(operator: Operator, tmp_path: Path) -> None:

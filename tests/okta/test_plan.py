@@ -1,5 +1,5 @@
-"""Misconfigurations that people lose days to, each planted in the org, named by `bff okta plan` with its mend, and,
-where the API can, mended by `bff okta apply`."""
+"""Misconfigurations that people lose days to, each planted in the org, named by `bff okta plan` with its fix, and,
+where the API can, fixed by `bff okta apply`."""
 
 from pathlib import Path
 
@@ -10,10 +10,10 @@ from tests.okta.org import PUBLIC_URL, Json, Operator, client_of, empty_org
 
 
 @pytest.mark.parametrize(
-    ("plant", "name", "mend", "mended"), [pytest.param(*case, id=story) for story, case in PLANTED.items()]
+    ("plant", "name", "fix", "fixed"), [pytest.param(*case, id=story) for story, case in PLANTED.items()]
 )
-async def test_a_planted_misconfiguration_is_named_with_its_mend(
-    operator: Operator, plant: Plant, name: str, mend: str, mended: bool
+async def test_a_planted_misconfiguration_is_named_with_its_fix(
+    operator: Operator, plant: Plant, name: str, fix: str, fixed: bool
 ) -> None:
     client_id = await operator.apply()
     assert (await operator.okta_command("plan")).code == 0
@@ -23,16 +23,16 @@ async def test_a_planted_misconfiguration_is_named_with_its_mend(
     assert (planned.code, planned.json["differs"]) == (2, True)
     found = {one["name"]: one for one in planned.json["differences"]}
     assert name in found
-    assert mend in found[name]["mend"]
+    assert fix in found[name]["fix"]
     assert found[name]["why"]
-    assert found[name]["by"] == ("apply" if mended else "hand")
+    assert found[name]["by"] == ("apply" if fixed else "manual")
 
     applied = await operator.okta_command("apply", "--yes")
-    assert applied.code == (0 if mended else 2), applied.stdout + applied.stderr
+    assert applied.code == (0 if fixed else 2), applied.stdout + applied.stderr
     if name == "client_secret":
         # The settings still say the old one: they are the operator's, and the file has the right one now.
         operator.environ.pop("BFF_CLIENT_SECRET", None)
-    assert (await operator.okta_command("plan")).code == (0 if mended else 2)
+    assert (await operator.okta_command("plan")).code == (0 if fixed else 2)
 
 
 async def test_the_readable_difference_says_what_is_there_what_is_wanted_and_how_to_get_there(
@@ -54,12 +54,12 @@ async def test_proofs_of_possession_are_asked_of_the_app_as_the_settings_say(ope
     operator.environ["BFF_DPOP"] = "on"
     planned = await operator.okta_command("plan", "--json")
     assert [one["name"] for one in planned.json["differences"]] == ["dpop_bound_access_tokens"]
-    assert "Proof of possession: on" in planned.json["differences"][0]["mend"]
+    assert "Proof of possession: on" in planned.json["differences"][0]["fix"]
     assert (await operator.okta_command("apply", "--yes")).code == 0
     assert (await operator.okta_command("plan")).code == 0
 
 
-async def test_the_wrong_type_of_app_is_for_a_person_to_mend(operator: Operator) -> None:
+async def test_the_wrong_type_of_app_is_for_a_person_to_fix(operator: Operator) -> None:
     spa = {
         "name": "oidc_client",
         "label": "A single-page app",
@@ -77,11 +77,11 @@ async def test_the_wrong_type_of_app_is_for_a_person_to_mend(operator: Operator)
     operator.environ["BFF_CLIENT_ID"] = (await operator.api("POST", "apps", spa))["id"]
     planned = await operator.okta_command("plan", "--json")
     (wrong,) = [one for one in planned.json["differences"] if one["name"] == "application_type"]
-    assert (planned.code, wrong["by"], wrong["has"], wrong["wants"]) == (2, "hand", "browser", "web")
-    assert "Web Application" in wrong["mend"]
+    assert (planned.code, wrong["by"], wrong["actual"], wrong["expected"]) == (2, "manual", "browser", "web")
+    assert "Web Application" in wrong["fix"]
 
 
-async def test_a_client_id_of_another_org_is_an_error_with_its_mend(operator: Operator) -> None:
+async def test_a_client_id_of_another_org_is_an_error_with_its_fix(operator: Operator) -> None:
     operator.environ["BFF_CLIENT_ID"] = "0oaofanotherorg00001"
     planned = await operator.okta_command("plan")
     assert (planned.code, planned.stdout) == (1, "")

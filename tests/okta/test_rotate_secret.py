@@ -127,7 +127,7 @@ async def test_with_a_key_there_is_no_secret_to_rotate(operator: Operator, key_f
     assert "private_key_jwt" in refused.stderr
 
 
-async def test_without_an_app_the_mend_is_apply(operator: Operator) -> None:
+async def test_without_an_app_the_fix_is_apply(operator: Operator) -> None:
     for command in ("show", "rotate-secret"):
         done = await operator.okta_command(command)
         assert done.code == 1

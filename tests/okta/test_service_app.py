@@ -62,7 +62,7 @@ async def test_without_the_scope_for_servers_the_rest_is_done_and_the_policy_is_
 
 
 @pytest.mark.parametrize(
-    ("changes", "words", "mend"),
+    ("changes", "words", "fix"),
     [
         pytest.param({"granted_scopes": frozenset()}, "invalid_scope", "Okta API Scopes", id="no-scope-granted"),
         pytest.param({"has_admin_role": False}, "not allowed", "Admin roles", id="no-admin-role"),
@@ -72,15 +72,15 @@ async def test_without_the_scope_for_servers_the_rest_is_done_and_the_policy_is_
         ),
     ],
 )
-async def test_what_a_service_app_lacks_is_told_with_the_mend(
-    tmp_path: Path, key_file: Path, changes: dict[str, Any], words: str, mend: str
+async def test_what_a_service_app_lacks_is_told_with_the_fix(
+    tmp_path: Path, key_file: Path, changes: dict[str, Any], words: str, fix: str
 ) -> None:
     async with empty_org(tmp_path, service_apps=(service_app(key_file, **changes),)) as operator:
         as_service_app(operator, key_file)
         done = await operator.okta_command("plan")
         assert done.code == 1
         assert words in done.stderr
-        assert mend in done.stderr
+        assert fix in done.stderr
 
 
 async def test_a_service_app_that_must_prove_possession_is_told_where_to_switch_that_off(

@@ -28,7 +28,7 @@ async def readiness(fleet: Fleet, status: int) -> dict[str, bool]:
 async def test_a_store_that_is_away_takes_a_replica_out_and_kills_none(tmp_path: Path, attack: str) -> None:
     with one_server(tmp_path / "redis") as redis:
         async with running_fleet(tmp_path, redis.url, replicas=1, lifetime=3600) as fleet:
-            well = {"serving": True, "store": True, "provider": True, "keys_agree": True}
+            well = {"serving": True, "store": True, "provider": True, "key_ring_in_sync": True}
             assert await readiness(fleet, 200) == well
             (cookie,) = await fleet.signed_in()
             redis.freeze()

@@ -82,7 +82,7 @@ async def test_a_head_without_end_is_given_up(begin: bytes, pieces: object) -> N
 async def test_an_answer_with_framing_without_end_is_cut_off(begin: bytes, pieces: object) -> None:
     pouring = Pouring(begin, pieces())  # type: ignore[operator]
     async with raw_upstream(pouring) as upstream:
-        async with bff_beside(route(upstream, idle_timeout=PATIENCE)) as port:
+        async with bff_beside(route(upstream, read_timeout=PATIENCE)) as port:
             answer = await fetch(port, "/api/x")
         await asyncio.wait_for(upstream.hung_up.wait(), PATIENCE)
     assert (answer.status, answer.complete) == (200, False)

@@ -456,7 +456,7 @@ async def test_an_upstream_that_falls_silent_mid_answer_ends_the_clients_connect
         return not await reader.read(1)
 
     async with raw_upstream(stall) as upstream:
-        with bff(route(upstream, idle_timeout=0.2)) as port:
+        with bff(route(upstream, read_timeout=0.2)) as port:
             answer = await fetch(port, "/api/x")
     assert (answer.status, answer.body, answer.complete) == (200, b"abc", False)
 

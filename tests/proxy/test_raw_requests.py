@@ -1,7 +1,7 @@
 """Bytes that nobody's client sends, at the shipped server itself and again through nginx: what reaches the upstream.
 
 Every case ends in one of three ways: it is refused, nothing of it being forwarded; or it is forwarded as one request
-that keeps the laws of `assert_lawful`; or, through nginx, it was mended by nginx before we saw it, and the same laws
+that keeps the laws of `assert_lawful`; or, through nginx, it was fixed by nginx before we saw it, and the same laws
 hold.
 """
 
@@ -53,7 +53,7 @@ def refused(raw: str | bytes, *also: int) -> Case:
     return Case(raw, statuses, statuses, target=None)
 
 
-def mended(raw: str | bytes, target: str = "/api/x", *also: int) -> Case:
+def fixed(raw: str | bytes, target: str = "/api/x", *also: int) -> Case:
     """We refuse it; nginx makes something plain of it first."""
     return Case(raw, frozenset({400, *also}), frozenset({200, 400, *also}), target)
 
@@ -93,7 +93,7 @@ CASES: dict[str, Case] = {
     ),
     "override": passes(get("/api/x", "X-HTTP-Method-Override: DELETE", "X-Original-URL: /admin")),
     # --- the target
-    "PX-021": mended(get("http://evil.test/api/x")),
+    "PX-021": fixed(get("http://evil.test/api/x")),
     "PX-022-file": refused(get("file:///etc/passwd"), 404),
     "PX-022-gopher": refused(get("gopher://evil.test/"), 404),
     "PX-022-star": refused(get("*")),
@@ -142,7 +142,7 @@ CASES: dict[str, Case] = {
     "PX-047-both": refused(post(f"Content-Length: 3\r\n{CHUNKED}", "3\r\nabc\r\n0\r\n\r\n")),
     "PX-047-fullwidth": refused(post("Content-Length: 3\r\n").replace(": 3", ": \uff13").encode()),
     "PX-048-extension": refused(post(CHUNKED, "3;a\nb\r\nabc\r\n0\r\n\r\n")),
-    "PX-048-bare-lf": mended(post(CHUNKED, "3\nabc\n0\n\n"), "/api/x", 0),
+    "PX-048-bare-lf": fixed(post(CHUNKED, "3\nabc\n0\n\n"), "/api/x", 0),
     "PX-048-hex": refused(post(CHUNKED, "0x3\r\nabc\r\n0\r\n\r\n"), 0),
     "PX-048-underscore": refused(post(CHUNKED, "1_0\r\nabc\r\n0\r\n\r\n"), 0),
     "PX-048-terminator": refused(post(CHUNKED, "3\r\nabcX0\r\n\r\n"), 0),

@@ -111,8 +111,8 @@ async def test_a_websocket_passes_and_its_end_is_told(tmp_path: Path) -> None:
             await page.send(message)
             assert await page.recv() == message
         await alice.has_streams(1)
-        alice.end_streams(SessionEnded(EndReason.IDLE))
-        assert await closing_of(page) == (4401, "idle")
+        alice.end_streams(SessionEnded(EndReason.IDLE_TIMEOUT))
+        assert await closing_of(page) == (4401, "idle_timeout")
 
 
 async def test_a_client_that_hangs_up_ends_the_upstream_request_PX_066(tmp_path: Path) -> None:

@@ -493,16 +493,16 @@ async def test_a_refused_token_is_renewed_once_and_the_handshake_tried_again() -
             return None
         return connection.respond(401, "no")
 
-    mended, refused = TokenOfUser("old", after_refusal="new"), TokenOfUser("old", after_refusal="older")
+    fixed, refused = TokenOfUser("old", after_refusal="new"), TokenOfUser("old", after_refusal="older")
     async with socket_upstream(process_request=only_new) as url:
-        async with bff_beside(to(url), users=Users(alice=mended)) as port, browser(port) as page:
+        async with bff_beside(to(url), users=Users(alice=fixed)) as port, browser(port) as page:
             await page.send("x")
             assert await page.recv() == "x"
         async with bff_beside(to(url), users=Users(alice=refused)) as port:
             with pytest.raises(InvalidStatus) as refusal:
                 async with browser(port):
                     pass
-    assert mended.refused == refused.refused == ["old"]
+    assert fixed.refused == refused.refused == ["old"]
     assert refusal.value.response.status_code == 401
 
 

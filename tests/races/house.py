@@ -187,7 +187,7 @@ async def house(store: str, seed: int, monkeypatch: pytest.MonkeyPatch, *, slow:
             "BFF_ROUTES": json.dumps([route]),
             "BFF_REFRESH_CONCURRENCY": "500",
             # Sixty people in one loop on a busy machine: a reservation may take seconds, and is no outage.
-            "BFF_REFRESH_ANSWER_WITHIN": "20",
+            "BFF_REFRESH_TIMEOUT": "20",
             "BFF_REFRESH_LEASE": "60",
         }
         async with serving(Upstream(), api):

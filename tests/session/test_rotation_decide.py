@@ -41,18 +41,18 @@ def attempt_of(decision: SendRefresh) -> RefreshAttempt:
 @pytest.mark.parametrize("record", [fresh(), due(), expired(), with_attempt(due()), with_attempt(expired())])
 def test_past_its_end_a_session_is_over_in_every_state(record: Session) -> None:
     record = replace(record, ends_at=NOW)
-    assert decision_on(record) == SignInAgain(EndReason.ABSOLUTE)
-    assert decision_on(record, NOW - 0.001) != SignInAgain(EndReason.ABSOLUTE)
+    assert decision_on(record) == SignInAgain(EndReason.ABSOLUTE_TIMEOUT)
+    assert decision_on(record, NOW - 0.001) != SignInAgain(EndReason.ABSOLUTE_TIMEOUT)
 
 
 @pytest.mark.parametrize("record", [fresh(), due(), expired(), with_attempt(expired())])
 def test_past_the_idle_limit_a_session_is_over_in_every_state(record: Session) -> None:
-    assert decision_on(record, last_seen_at=NOW - 3600) == SignInAgain(EndReason.IDLE)
-    assert decision_on(record, last_seen_at=NOW - 3599.9) != SignInAgain(EndReason.IDLE)
+    assert decision_on(record, last_seen_at=NOW - 3600) == SignInAgain(EndReason.IDLE_TIMEOUT)
+    assert decision_on(record, last_seen_at=NOW - 3599.9) != SignInAgain(EndReason.IDLE_TIMEOUT)
 
 
 def test_a_caller_that_does_not_know_when_the_session_was_seen_does_not_end_it() -> None:
-    assert decision_on(fresh(), policy=replace(POLICY, idle_limit=0.001)) == UseAccessToken()
+    assert decision_on(fresh(), policy=replace(POLICY, idle_timeout=0.001)) == UseAccessToken()
 
 
 # --- no attempt ------------------------------------------------------------------------------------------------------

@@ -30,7 +30,7 @@ def test_a_proxy_is_not_told_tokens_that_it_cannot_use() -> None:
     beside = {"forward_auth_listen": "127.0.0.1:8081", "trusted_proxies": "127.0.0.1"}
     told = problems(with_changes(dpop="on", **beside))
     assert "BFF_DPOP" in told["BFF_FORWARD_AUTH_LISTEN"] or "dpop" in told["BFF_FORWARD_AUTH_LISTEN"]
-    assert "off" in told["BFF_FORWARD_AUTH_LISTEN"], "and how to mend it"
+    assert "off" in told["BFF_FORWARD_AUTH_LISTEN"], "and how to fix it"
     assert load_settings(with_changes(dpop="off", **beside)).forward_auth_listen == "127.0.0.1:8081"
 
 

@@ -100,13 +100,13 @@ def test_a_client_secret_is_read_again(house: House) -> None:
 
 def test_what_needs_a_restart_is_told_by_name(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     toml = tmp_path / "bff.toml"
-    toml.write_text("idle_limit = 600\n")
+    toml.write_text("idle_timeout = 600\n")
     house = House(tmp_path)
     before = house.sources.stamp()
-    toml.write_text("idle_limit = 1200\n")  # another size: the clock of a file stands still for milliseconds
+    toml.write_text("idle_timeout = 1200\n")  # another size: the clock of a file stands still for milliseconds
     assert house.sources.stamp() != before
     assert house.reload.reload() is True
-    assert [record.settings for record in caplog.records if hasattr(record, "settings")] == ["idle_limit"]
+    assert [record.settings for record in caplog.records if hasattr(record, "settings")] == ["idle_timeout"]
 
 
 def test_two_wrong_things_at_once_change_nothing(house: House) -> None:

@@ -21,7 +21,7 @@ def test_a_route_needs_a_prefix_and_an_upstream_and_is_strict_by_default() -> No
     assert (route.prefix, route.upstream) == ("/api", "https://api.internal/v1")
     assert (route.token, route.csrf, route.strip_prefix) == ("user", "header", False)
     assert route.methods == ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
-    assert (route.timeout, route.idle_timeout, route.connect_timeout, route.request_limit) == (30, 60, 5, None)
+    assert (route.timeout, route.read_timeout, route.connect_timeout, route.request_limit) == (30, 60, 5, None)
 
 
 def test_a_slash_after_the_upstream_makes_no_double_slash() -> None:

@@ -42,7 +42,7 @@ def test_the_store_room_opens_what_the_settings_let_in() -> None:
 def test_settings_do_not_change_after_start() -> None:
     settings = load_settings(RIGHT)
     with pytest.raises(ValidationError):
-        settings.idle_limit = 5
+        settings.idle_timeout = 5
 
 
 def test_no_secret_shows_in_any_form_of_the_settings() -> None:
@@ -107,7 +107,7 @@ def test_a_wrong_issuer_stops_the_start(issuer: str) -> None:
     assert "canary" not in told["BFF_ISSUER"]
 
 
-def test_the_mend_of_the_admin_address_is_the_right_address() -> None:
+def test_the_fix_of_the_admin_address_is_the_right_address() -> None:
     told = problems(with_changes(issuer="https://dev-123-admin.okta.com"))
     assert "https://dev-123.okta.com." in told["BFF_ISSUER"]
 
@@ -213,14 +213,14 @@ REFUSED = [
     ("store", "sqlite:///"),
     ("store", "sqlite:///bff.db?mode=memory"),
     ("store", "redis://"),
-    ("idle_limit", "0"),
-    ("idle_limit", "1.5"),
+    ("idle_timeout", "0"),
+    ("idle_timeout", "1.5"),
     ("login_lifetime", "30"),
     ("refresh_grace", "61"),
     ("refresh_grace", "-1"),
-    ("refresh_early", "nan"),
+    ("refresh_before_expiry", "nan"),
     ("refresh_lease", "inf"),
-    ("refresh_late", "perhaps"),
+    ("refresh_after_grace", "perhaps"),
     ("refresh_concurrency", "0"),
     ("allowed_origins", "*"),
     ("allowed_origins", "null"),
@@ -262,7 +262,7 @@ def test_right_values_are_read_as_what_they_mean(tmp_path: Path) -> None:
             listen="[::1]:0",
             management_listen="off",
             spa_dir=str(tmp_path),
-            refresh_late="false",
+            refresh_after_grace="false",
             log_level="WARNING",
             scopes="openid openid groups",
         )
@@ -270,7 +270,7 @@ def test_right_values_are_read_as_what_they_mean(tmp_path: Path) -> None:
     assert settings.allowed_origins == ("https://admin.example.com", "http://localhost:5173")
     assert settings.trusted_proxies == ("10.0.0.0/8", "2001:db8::1/128")
     assert (settings.listen_address, settings.management_address) == (("::1", 0), None)
-    assert (settings.spa_dir, settings.refresh_late, settings.log_level) == (tmp_path, False, "warning")
+    assert (settings.spa_dir, settings.refresh_after_grace, settings.log_level) == (tmp_path, False, "warning")
     assert settings.scopes == ("openid", "groups")
 
 
@@ -310,8 +310,8 @@ def test_http_on_this_machine_listens_on_this_machine_unless_it_is_permitted(cha
 @pytest.mark.parametrize(
     ("changes", "told_under"),
     [
-        ({"idle_limit": "3601", "absolute_limit": "3600"}, "BFF_ABSOLUTE_LIMIT"),
-        ({"refresh_answer_within": "10"}, "BFF_REFRESH_LEASE"),
+        ({"idle_timeout": "3601", "absolute_timeout": "3600"}, "BFF_ABSOLUTE_TIMEOUT"),
+        ({"refresh_timeout": "10"}, "BFF_REFRESH_LEASE"),
         ({"refresh_lease": "8"}, "BFF_REFRESH_LEASE"),
         ({"client_auth": "private_key_jwt"}, "BFF_CLIENT_PRIVATE_KEY"),
         ({"client_auth": "client_secret_jwt"}, "BFF_CLIENT_SECRET"),
@@ -338,8 +338,8 @@ def test_two_settings_that_contradict_each_other_stop_the_start(changes: dict[st
 
 
 def test_a_law_is_told_together_with_other_problems() -> None:
-    told = problems(with_changes(issuer=None, clock_skew="999", idle_limit="10", absolute_limit="5"))
-    assert set(told) == {"BFF_ISSUER", "BFF_CLOCK_SKEW", "BFF_ABSOLUTE_LIMIT"}
+    told = problems(with_changes(issuer=None, clock_skew="999", idle_timeout="10", absolute_timeout="5"))
+    assert set(told) == {"BFF_ISSUER", "BFF_CLOCK_SKEW", "BFF_ABSOLUTE_TIMEOUT"}
 
 
 @pytest.mark.parametrize("grace", range(0, 61, 5))

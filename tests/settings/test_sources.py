@@ -13,7 +13,7 @@ client_id = "from-the-file"
 client_secret_file = "{folder}/secret"
 public_url = "https://app.example.com"
 session_keys = ["{key}", "{old_key}"]
-idle_limit = 1800
+idle_timeout = 1800
 
 [[routes]]
 prefix = "/api"
@@ -32,7 +32,7 @@ def toml(tmp_path: Path) -> Path:
 
 def test_a_file_alone_is_enough(toml: Path) -> None:
     settings = load_settings({}, toml)
-    assert (settings.client_id, settings.idle_limit, len(settings.session_keys)) == ("from-the-file", 1800, 2)
+    assert (settings.client_id, settings.idle_timeout, len(settings.session_keys)) == ("from-the-file", 1800, 2)
     assert settings.client_secret is not None
     assert settings.client_secret.get_secret_value() == CLIENT_SECRET
     assert settings.routes[0].methods == ("GET",)
@@ -44,7 +44,7 @@ def test_the_environment_wins_over_the_file(toml: Path) -> None:
     assert settings.client_id == "from-the-environment"
     assert settings.client_secret is not None
     assert settings.client_secret.get_secret_value() == "another-client-secret"
-    assert settings.idle_limit == 1800
+    assert settings.idle_timeout == 1800
 
 
 def test_bff_config_names_the_file(toml: Path) -> None:
@@ -73,7 +73,7 @@ def test_a_broken_file_is_told_and_not_a_crash(tmp_path: Path, content: bytes) -
 @pytest.mark.parametrize(
     ("line", "guess"),
     [
-        ("idle_limt = 3", "idle_limit"),
+        ("idle_timeot = 3", "idle_timeout"),
         ("ISSUER = 'x'", "issuer"),
         ("session_key = 'canary'", "session_keys"),
         ("zzz = 1", "docs/settings.md"),
@@ -96,7 +96,7 @@ def test_an_unknown_key_in_the_file_gets_a_guess(toml: Path, line: str, guess: s
         ("BFF_ISUER", "BFF_ISSUER"),
         ("BFF_SESSION_KEY", "BFF_SESSION_KEYS"),
         ("BFF_CLIENT_SECRET_FIEL", "BFF_CLIENT_SECRET_FILE"),
-        ("BFF_IDLE_LIMIT_FILE", "BFF_IDLE_LIMIT"),
+        ("BFF_IDLE_TIMEOUT_FILE", "BFF_IDLE_TIMEOUT"),
         ("BFF_issuer", "BFF_ISSUER"),
         ("Bff_Store", "BFF_STORE"),
         ("BFF_", "docs/settings.md"),
@@ -115,8 +115,8 @@ def test_other_programs_variables_are_none_of_our_business() -> None:
 
 def test_an_empty_variable_is_not_set_but_an_empty_list_is_empty(toml: Path) -> None:
     toml.write_text("allowed_origins = ['https://a.example']\n" + toml.read_text())
-    settings = load_settings({"BFF_IDLE_LIMIT": "", "BFF_CLIENT_ID": ""}, toml)
-    assert (settings.idle_limit, settings.client_id) == (1800, "from-the-file")
+    settings = load_settings({"BFF_IDLE_TIMEOUT": "", "BFF_CLIENT_ID": ""}, toml)
+    assert (settings.idle_timeout, settings.client_id) == (1800, "from-the-file")
     assert settings.allowed_origins == ("https://a.example",)
     assert load_settings({"BFF_ALLOWED_ORIGINS": ""}, toml).allowed_origins == ()
 

@@ -31,8 +31,8 @@ def with_changes(**changes: str | None) -> dict[str, str]:
 
 
 def problems(environ: dict[str, str], toml: Path | None = None) -> dict[str, str]:
-    """What is told, by setting: problem and mend together."""
+    """What is told, by setting: problem and fix together."""
     with pytest.raises(ConfigurationError) as told:
         load_settings(environ, toml)
     assert CLIENT_SECRET not in str(told.value)
-    return {wrong.setting: f"{wrong.problem} {wrong.mend}" for wrong in getattr(told.value, "problems", ())}
+    return {wrong.setting: f"{wrong.problem} {wrong.fix}" for wrong in getattr(told.value, "problems", ())}

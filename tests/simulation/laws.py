@@ -230,14 +230,14 @@ class Laws:
         match reason:
             case EndReason.SIGNED_OUT if watched.sign_out_asked:
                 return "signed out"
-            case EndReason.ABSOLUTE if now + AHEAD >= session.ends_at:
-                return "absolute limit"
-            case EndReason.IDLE if now + AHEAD >= last_seen_at + policy.idle_limit:
+            case EndReason.ABSOLUTE_TIMEOUT if now + AHEAD >= session.ends_at:
+                return "absolute timeout"
+            case EndReason.IDLE_TIMEOUT if now + AHEAD >= last_seen_at + policy.idle_timeout:
                 # Last-seen is written at most once in so many seconds, and such a write may be lost to a fault.
                 unused_for = now - EPOCH - watched.last_used_at
-                if self.mix.faultless and unused_for < policy.idle_limit - min(60.0, policy.idle_limit / 10) - 1:
+                if self.mix.faultless and unused_for < policy.idle_timeout - min(60.0, policy.idle_timeout / 10) - 1:
                     self.broken("law 6", f"idle after {unused_for:.1f} s", watched.key)
-                return "idle limit"
+                return "idle timeout"
             case EndReason.ROTATION_LOST if not policy.after_grace and attempt is not None:
                 return "outcome unknown beyond the grace, late sends off"
             case EndReason.PROVIDER_DENIED:

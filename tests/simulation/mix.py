@@ -70,7 +70,7 @@ class Mix:
     concurrency: int
     stormy_for: float  # seconds during which faults happen
     mean_pause: float  # seconds between two requests of a session
-    absolute_limit: float
+    absolute_timeout: float
     aimed: float = 0.1  # of the moments of a refresh get a fault of their own
     each: dict[str, float] = field(default_factory=dict)
     every: dict[str, float] = field(default_factory=dict)
@@ -89,7 +89,7 @@ class Mix:
         return (
             f"{self.behaviour}; {self.replicas} replicas, {self.sessions} sessions, access tokens of "
             f"{self.provider.access_token_lifetime} s, grace {policy.grace:g}, early {policy.before_expiry:g}, "
-            f"late {policy.after_grace}, idle {policy.idle_limit:g}, concurrency {self.concurrency}; "
+            f"late {policy.after_grace}, idle {policy.idle_timeout:g}, concurrency {self.concurrency}; "
             + (", ".join(faults) or "no faults")
         )
 
@@ -105,7 +105,7 @@ def draw(seed: int, random: Random, behaviour: str = "", **fixed: Any) -> Mix:
         before_expiry=random.choice([60.0, 60.0, 20.0, 5.0]),
         grace=provider.grace,
         after_grace=random.random() < 0.9,
-        idle_limit=random.choice([3600.0, 3600.0, 3600.0, 120.0]),
+        idle_timeout=random.choice([3600.0, 3600.0, 3600.0, 120.0]),
     )
     share = random.choice([0.0, 0.1, 0.1, 0.25, 0.5])
     each = {name: rate * random.uniform(0.1, 1) for name, rate in EACH.items() if random.random() < share}
@@ -121,7 +121,7 @@ def draw(seed: int, random: Random, behaviour: str = "", **fixed: Any) -> Mix:
         concurrency=random.choice([1, 2, 8, 64]) if not large else random.choice([8, 64]),
         stormy_for=60.0 + 1.5 * min(lifetime, 100),
         mean_pause=random.choice([5.0, 10.0, 25.0]),
-        absolute_limit=random.choice([86_400.0, 86_400.0, 86_400.0, 170.0]),
+        absolute_timeout=random.choice([86_400.0, 86_400.0, 86_400.0, 170.0]),
         each=each,
         every=every,
     )

@@ -93,7 +93,7 @@ class World:
             user=User(sub),
             tokens=tokens,
             signed_in_at=now,
-            ends_at=now + self.mix.absolute_limit,
+            ends_at=now + self.mix.absolute_timeout,
             browser=f"browser of {name}" if self.random.random() < 0.5 else None,
         )
         self.laws.signed_in(session, issued, name)

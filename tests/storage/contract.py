@@ -88,10 +88,10 @@ class SessionStoreContract:
         store = store_factory()
         until = await store.now() + 60
         for strange in (*STRANGE_KEYS, "\ud800"):
-            await store.put_end_reason(strange, EndReason.IDLE)
+            await store.put_end_reason(strange, EndReason.IDLE_TIMEOUT)
             assert await store.claim_once(strange, until)
         for strange in (*STRANGE_KEYS, "\ud800"):
-            assert await store.take_end_reason(strange) is EndReason.IDLE
+            assert await store.take_end_reason(strange) is EndReason.IDLE_TIMEOUT
             assert not await store.claim_once(strange, until)
             assert list(await store.find("email", strange)) == []
 
@@ -178,7 +178,7 @@ class SessionStoreContract:
     async def test_an_end_marker_is_taken_once(self, store_factory: StoreFactory) -> None:
         stores = store_factory(), store_factory()
         name = f"browser {uuid4()}"
-        await stores[0].put_end_reason(name, EndReason.IDLE)
+        await stores[0].put_end_reason(name, EndReason.IDLE_TIMEOUT)
         await stores[0].put_end_reason(name, EndReason.UNIVERSAL_LOGOUT)
         answers = await asyncio.gather(*(stores[n % 2].take_end_reason(name) for n in range(20)))
         assert [answer for answer in answers if answer is not None] == [EndReason.UNIVERSAL_LOGOUT]
@@ -330,7 +330,7 @@ class SessionStoreContract:
         session = a_session(await store.now(), extra={"later": "canary"})
         await store.create(session)
         await store.replace(next_version(session, sid="canary-sid"), 1)
-        await store.put_end_reason("canary-browser", EndReason.IDLE)
+        await store.put_end_reason("canary-browser", EndReason.IDLE_TIMEOUT)
         await store.claim_once("canary@example.com", await store.now() + 60)
         await store.put_marker("email canary@example.com", await store.now(), await store.now() + 60)
         assert await store.revocations.add(a_revocation(await store.now() + 60, 1))
@@ -397,7 +397,7 @@ class SessionStoreContract:
         await asyncio.gather(*(stores[0].create(session) for session in under_old))
         under_new = a_session(now)
         await stores[1].create(under_new)
-        await stores[1].put_end_reason("browser", EndReason.IDLE)
+        await stores[1].put_end_reason("browser", EndReason.IDLE_TIMEOUT)
         await stores[1].put_marker("sub", now, now + 60)
         readings = [reading async for reading in stores[1].all()]
         listed = {reading.session.key: reading for reading in readings if reading.session}

@@ -31,8 +31,8 @@ async def test_every_policy_that_evicts_is_refused_with_or_without_a_limit(
         await EvictionWatch(store, allowed=False).check()
     assert refused.value.setting == "BFF_STORE"
     assert policy in refused.value.problem
-    assert "noeviction" in refused.value.mend
-    assert "BFF_ALLOW_EVICTING_STORE" in refused.value.mend
+    assert "noeviction" in refused.value.fix
+    assert "BFF_ALLOW_EVICTING_STORE" in refused.value.fix
 
 
 async def test_it_may_be_allowed_and_is_told_then(
@@ -94,7 +94,7 @@ async def test_a_policy_that_is_changed_later_is_an_error_in_the_log(
     watching.cancel()
 
 
-def test_bff_serve_does_not_start_and_says_how_to_mend_it(tmp_path: Path) -> None:
+def test_bff_serve_does_not_start_and_says_how_to_fix_it(tmp_path: Path) -> None:
     with one_server(tmp_path / "redis", "--maxmemory-policy", "allkeys-lru") as server:
         environ = with_changes(
             store=server.url, issuer="http://127.0.0.1:9", listen="127.0.0.1:0", management_listen="off"

@@ -60,7 +60,7 @@ async def test_every_key_expires(own_server: RedisServer, store: SessionStore) -
     await store.create(ended)
     await store.replace(next_version(session, sid="new"), 1)
     await store.delete(ended.key, EndReason.OPERATOR)
-    await store.put_end_reason("browser", EndReason.IDLE)
+    await store.put_end_reason("browser", EndReason.IDLE_TIMEOUT)
     await store.claim_once("jti", await store.now() + 60)
     await store.put_marker("sub", await store.now(), await store.now() + 60)
     await store.leave_value("value", b"x", await store.now() + 60)

@@ -97,7 +97,7 @@ async def test_what_was_evicted_is_gone_and_nothing_else_goes_wrong(
     for _ in range(20):
         session = a_session(await store.now())
         await store.create(session)
-        await store.put_end_reason(str(session.browser), EndReason.IDLE)
+        await store.put_end_reason(str(session.browser), EndReason.IDLE_TIMEOUT)
         keys = own_server.ask("KEYS", "bff:*")
         for key in chance.sample(keys, chance.randint(1, len(keys))):
             own_server.ask("DEL", key)
@@ -107,7 +107,7 @@ async def test_what_was_evicted_is_gone_and_nothing_else_goes_wrong(
         for name in index.INDEX_NAMES:
             found = list(await store.find(name, str(index.indexed_value(session, name))))
             assert all(each.key == session.key for each in found)
-        assert await store.take_end_reason(str(session.browser)) in (EndReason.IDLE, None)
+        assert await store.take_end_reason(str(session.browser)) in (EndReason.IDLE_TIMEOUT, None)
         assert ((await store.delete(session.key, EndReason.OPERATOR)) is None) is (kept is None)
         own_server.ask("FLUSHDB")
 

@@ -136,7 +136,7 @@ async def test_what_is_over_is_purged_and_nothing_else(tmp_path: Path) -> None:
     alive = a_session(now, ends_at=now + 20)
     for session in (*over, alive):
         await store.create(session)
-    await store.put_end_reason("browser", EndReason.IDLE)
+    await store.put_end_reason("browser", EndReason.IDLE_TIMEOUT)
     assert await store.claim_once("jti", now + 30)
     now += 10 + RETENTION_AFTER_END
     assert await store.purge_expired() == 3

@@ -253,7 +253,7 @@ def test_the_frameworks_own_spans_stay_off_whoever_listens() -> None:
 
 
 @pytest.mark.parametrize("command", ["check", "serve"])
-def test_on_without_the_extra_is_refused_with_the_mend(command: str, tmp_path: Path) -> None:
+def test_on_without_the_extra_is_refused_with_the_fix(command: str, tmp_path: Path) -> None:
     program = (
         f"import sys; sys.modules['opentelemetry'] = None; from bff.cli.main import main; sys.exit(main(['{command}']))"
     )

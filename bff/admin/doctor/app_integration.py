@@ -43,11 +43,11 @@ def with_plan(planned: Plan, settings: Settings, answers: Sequence[TokenResult])
 
 
 def _difference(name: str, difference: Difference) -> CheckResult:
-    seen = f"{difference.why} It is {_value(difference.has)}, wanted is {_value(difference.wants)}."
+    observed = f"{difference.why} It is {_value(difference.actual)}, wanted is {_value(difference.expected)}."
     return (
-        warn(name, seen, _sentence(difference.mend))
+        warn(name, observed, _sentence(difference.fix))
         if _is_harmless(difference)
-        else fail(name, seen, _sentence(difference.mend))
+        else fail(name, observed, _sentence(difference.fix))
     )
 
 
@@ -55,8 +55,8 @@ def _is_harmless(difference: Difference) -> bool:
     """A grace of Okta's that is longer than ours leaves us time; a shorter one takes a repeat for theft."""
     longer = (
         difference.name == "refresh_token_leeway"
-        and isinstance(difference.has, int)
-        and difference.has > difference.wants
+        and isinstance(difference.actual, int)
+        and difference.actual > difference.expected
     )
     return longer or difference.name in _HARMLESS
 
@@ -90,8 +90,8 @@ def _rotation(planned: Plan, settings: Settings, differing: Sequence[Difference]
 
 
 def _no_refresh() -> CheckResult:
-    mend = "Add offline_access to BFF_SCOPES, unless people are meant to sign in again every hour."
-    return warn("rotation", "BFF_SCOPES leave out offline_access: there are no refresh tokens.", mend)
+    fix = "Add offline_access to BFF_SCOPES, unless people are meant to sign in again every hour."
+    return warn("rotation", "BFF_SCOPES leave out offline_access: there are no refresh tokens.", fix)
 
 
 def without_api(settings: Settings, answers: Sequence[TokenResult]) -> list[CheckResult]:
@@ -117,20 +117,22 @@ def policy_without_api(settings: Settings, answers: Sequence[TokenResult]) -> Ch
     known = _policy(settings, answers)
     if known.status == "fail" or not _custom_server(settings):
         return known
-    mend = (
+    fix = (
         f"{_POLICIES}: there must be a policy for this client, with a rule that has Authorization Code. A missing one "
         f"shows at a sign-in, as access_denied (no_matching_policy). Or {_TOKEN}."
     )
-    return skipped("access_policy", "the policy cannot be looked at from here", mend)
+    return skipped("access_policy", "the policy cannot be looked at from here", fix)
 
 
 def _policy(settings: Settings, answers: Sequence[TokenResult]) -> CheckResult:
     if not _custom_server(settings):
         return ok("access_policy", "none needed: the org's own server has fixed policies")
     if any(isinstance(answer, Denied) and answer.error == "access_denied" for answer in answers):
-        seen = "The token endpoint answers access_denied: no access policy lets this client in (no_matching_policy)."
-        mend = f"{_POLICIES} > Add Policy for this client, Add Rule with Authorization Code; `bff okta apply` does it."
-        return fail("access_policy", seen, mend)
+        observed = (
+            "The token endpoint answers access_denied: no access policy lets this client in (no_matching_policy)."
+        )
+        fix = f"{_POLICIES} > Add Policy for this client, Add Rule with Authorization Code; `bff okta apply` does it."
+        return fail("access_policy", observed, fix)
     return ok("access_policy", "a policy and a rule let this client's people sign in")
 
 

@@ -18,36 +18,38 @@ async def keys(http: HttpClient, settings: Settings, metadata: ProviderMetadata)
     if isinstance(answer, NoAnswer):
         return unreachable("keys", url, answer.why)
     if answer.status != 200:
-        mend = "The provider's keys must be reachable, or no ID token can be verified: is a proxy in between?"
-        return fail("keys", f"{url} answers {answer.status}.", mend)
+        fix = "The provider's keys must be reachable, or no ID token can be verified: is a proxy in between?"
+        return fail("keys", f"{url} answers {answer.status}.", fix)
     try:
         key_set = parse_key_set(answer.body)
     except KeySetRefused as refused:
         if refused.private:
             return _private(url, refused.private)
-        mend = "The provider must publish RSA keys of 2048 bits or more, or EC keys, for signatures."
-        return fail("keys", f"{url}: {refused}", mend)
+        fix = "The provider must publish RSA keys of 2048 bits or more, or EC keys, for signatures."
+        return fail("keys", f"{url}: {refused}", fix)
     if key_set.private:
         return _private(url, key_set.private)
     wanted = settings.id_token_algorithms
     usable = [alg for alg in wanted if any(alg in key.algorithms for key in key_set.keys)]
     said = metadata.id_token_signing_alg_values_supported
     if not usable or not set(wanted) & set(said):
-        seen = f"BFF_ID_TOKEN_ALGORITHMS is {' '.join(wanted)}, the provider signs with {' '.join(said)[:200]}"
-        return fail("keys", f"{seen}.", "Set BFF_ID_TOKEN_ALGORITHMS to what the provider signs with; Okta's is RS256.")
+        observed = f"BFF_ID_TOKEN_ALGORITHMS is {' '.join(wanted)}, the provider signs with {' '.join(said)[:200]}"
+        return fail(
+            "keys", f"{observed}.", "Set BFF_ID_TOKEN_ALGORITHMS to what the provider signs with; Okta's is RS256."
+        )
     return ok("keys", f"{len(key_set.keys)} at {url}, good for {' '.join(usable)}")
 
 
 def _private(url: str, count: int) -> CheckResult:
-    mend = "Tell the provider: whoever reads the document can sign as the holder of such a key. We use none of them."
-    return fail("keys", f"{url} publishes {count} private or symmetric key(s).", mend)
+    fix = "Tell the provider: whoever reads the document can sign as the holder of such a key. We use none of them."
+    return fail("keys", f"{url} publishes {count} private or symmetric key(s).", fix)
 
 
 def pkce(fields: Mapping[str, Any]) -> CheckResult:
     """A provider that lists methods without S256 has been refused with its document."""
     if fields.get("code_challenge_methods_supported") is None:
-        mend = "Okta says S256; for another provider read in its documents that it checks S256 (RFC 7636)."
-        return warn("pkce", "The provider does not say whether it checks PKCE.", mend)
+        fix = "Okta says S256; for another provider read in its documents that it checks S256 (RFC 7636)."
+        return warn("pkce", "The provider does not say whether it checks PKCE.", fix)
     return ok("pkce", "S256")
 
 
@@ -55,12 +57,12 @@ def pushed_requests(settings: Settings, metadata: ProviderMetadata) -> CheckResu
     """What is decided without asking; whether a push is taken, `bff.admin.doctor.redirect_uri` sees."""
     offered = metadata.pushed_authorization_request_endpoint is not None
     required = metadata.require_pushed_authorization_requests
-    if settings.par == "always" and not offered:
-        mend = "Set BFF_PAR to auto, or have the feature switched on in the org (Okta has it on Identity Engine)."
-        return fail("par", "BFF_PAR is always, and the provider has no endpoint for pushed requests.", mend)
+    if settings.par == "required" and not offered:
+        fix = "Set BFF_PAR to auto, or have the feature switched on in the org (Okta has it on Identity Engine)."
+        return fail("par", "BFF_PAR is required, and the provider has no endpoint for pushed requests.", fix)
     if settings.par == "never" and required:
-        mend = "Set BFF_PAR to auto: this provider takes no authorization request from a browser."
-        return fail("par", "BFF_PAR is never, and the provider requires pushed requests.", mend)
+        fix = "Set BFF_PAR to auto: this provider takes no authorization request from a browser."
+        return fail("par", "BFF_PAR is never, and the provider requires pushed requests.", fix)
     if settings.par == "never":
         return ok("par", "not used, as BFF_PAR says")
     return ok("par", "offered and used" if offered else "not offered: requests go by the browser")

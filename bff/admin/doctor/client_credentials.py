@@ -62,27 +62,27 @@ def _verdict(
         return ok(name, f"the token endpoint accepts {called} ({settings.client_auth})")
     if verdict == "unknown":
         why = answer.why if isinstance(answer, NoAnswer) else getattr(answer, "error", "it asks to come back later")
-        mend = "Run this again; where it stays, look at the way out (BFF_PROVIDER_PROXY) and at status.okta.com."
-        return fail(name, f"The token endpoint did not say whether it accepts {called} ({why}).", mend)
-    seen = f"The token endpoint refuses {called} of client {settings.client_id} (invalid_client)."
+        fix = "Run this again; where it stays, look at the way out (BFF_PROVIDER_PROXY) and at status.okta.com."
+        return fail(name, f"The token endpoint did not say whether it accepts {called} ({why}).", fix)
+    observed = f"The token endpoint refuses {called} of client {settings.client_id} (invalid_client)."
     if others_work:
-        mend = "The other secret works. Take this one away; `bff okta rotate-secret` makes a new second one."
-        return warn(name, seen, mend)
+        fix = "The other secret works. Take this one away; `bff okta rotate-secret` makes a new second one."
+        return warn(name, observed, fix)
     if name == "client_private_key":
-        mend = (
+        fix = (
             "Compare the public half and kid with General > Client Credentials > Public keys (`bff okta apply` "
             "registers it), and set BFF_CLIENT_KEY_ID where the app has more than one key. Is the clock right?"
         )
-        return fail(name, seen, mend)
+        return fail(name, observed, fix)
     methods = metadata.token_endpoint_auth_methods_supported
-    mend = (
+    fix = (
         "Applications > this app > General > Client Credentials: is it this client ID, is the secret active, is the "
         f"client authentication the method of BFF_CLIENT_AUTH ({settings.client_auth}), and is the app active? "
         "`bff okta apply` writes an active secret."
     )
     if settings.client_auth not in methods:
-        mend = f"The provider offers {' '.join(methods)[:200]}: set BFF_CLIENT_AUTH to one of them. {mend}"
-    return fail(name, seen, mend)
+        fix = f"The provider offers {' '.join(methods)[:200]}: set BFF_CLIENT_AUTH to one of them. {fix}"
+    return fail(name, observed, fix)
 
 
 def _other_refusals(settings: Settings, answers: tuple[TokenResult, ...]) -> list[CheckResult]:
@@ -90,10 +90,10 @@ def _other_refusals(settings: Settings, answers: tuple[TokenResult, ...]) -> lis
     errors = {answer.error for answer in answers if isinstance(answer, Denied)}
     results = []
     if errors & {"unauthorized_client", "unsupported_grant_type"} and "offline_access" in settings.scopes:
-        mend = "Applications > this app > General > Grant type: tick Refresh Token (`bff okta apply` does)."
-        results.append(fail("grant_types", "The app may not use refresh tokens: nobody stays signed in.", mend))
+        fix = "Applications > this app > General > Grant type: tick Refresh Token (`bff okta apply` does)."
+        results.append(fail("grant_types", "The app may not use refresh tokens: nobody stays signed in.", fix))
     # Asked without a proof: an app that wants one says so, and is right where BFF_DPOP is on.
     if errors & {"use_dpop_nonce", "invalid_dpop_proof"} and settings.dpop == "off":
-        mend = "Applications > this app > General > Proof of possession: off (`bff okta apply` does it)."
-        results.append(fail("proof_of_possession", "The app asks for DPoP proofs, which are not sent.", mend))
+        fix = "Applications > this app > General > Proof of possession: off (`bff okta apply` does it)."
+        results.append(fail("proof_of_possession", "The app asks for DPoP proofs, which are not sent.", fix))
     return results

@@ -59,8 +59,8 @@ async def discover(http: HttpClient, settings: Settings, clock: Callable[[], flo
     try:
         metadata = parse_metadata(answer.body, settings.issuer)
     except MetadataRefused as refused:
-        mend = "Is this an OpenID provider with the code flow? A proxy on the way may also have changed the document."
-        return Discovered((fail("metadata", str(refused), mend), time))
+        fix = "Is this an OpenID provider with the code flow? A proxy on the way may also have changed the document."
+        return Discovered((fail("metadata", str(refused), fix), time))
     read = ok("metadata", f"{url}: {_kind(settings.issuer)}")
     findings = (read, _endpoints(metadata), await _issuer_for_client(http, settings, url), time)
     return Discovered(findings, metadata, fields)
@@ -71,43 +71,43 @@ def _endpoints(metadata: ProviderMetadata) -> CheckResult:
     if not elsewhere:
         return ok("endpoints", f"all at {urlsplit(metadata.issuer).hostname}")
     hosts = ", ".join(f"{name} at {host}" for name, host in elsewhere.items())
-    mend = "Compare with the provider's documentation: the client secret is sent there. Okta's are all at one."
-    return warn("endpoints", f"On another host than the issuer: {hosts}.", mend)
+    fix = "Compare with the provider's documentation: the client secret is sent there. Okta's are all at one."
+    return warn("endpoints", f"On another host than the issuer: {hosts}.", fix)
 
 
 def unreachable(name: str, url: str, why: str) -> CheckResult:
     if "SSL" in why or "Certificate" in why:
-        mend = "Its certificate is not trusted here: set BFF_PROVIDER_CA_FILE to the CA of the proxy that re-signs TLS."
-        return fail(name, f"{url} cannot be reached ({why}).", mend)
+        fix = "Its certificate is not trusted here: set BFF_PROVIDER_CA_FILE to the CA of the proxy that re-signs TLS."
+        return fail(name, f"{url} cannot be reached ({why}).", fix)
     return fail(name, f"{url} cannot be reached ({why}).", f"{_WAY}.")
 
 
 def _no_document(answer: HttpResponse, url: str, issuer: str) -> CheckResult:
-    seen = f"{url} answers {answer.status}, and no discovery document."
+    observed = f"{url} answers {answer.status}, and no discovery document."
     if answer.status == 404:
-        mend = f"The org has no such authorization server: take the issuer from {_SERVERS}, or use the org's address."
+        fix = f"The org has no such authorization server: take the issuer from {_SERVERS}, or use the org's address."
     elif 300 <= answer.status < 400:
-        mend = "BFF_ISSUER must be the address itself, not one that leads there: scheme, host and path of the issuer."
+        fix = "BFF_ISSUER must be the address itself, not one that leads there: scheme, host and path of the issuer."
     elif answer.status >= 500 or answer.status == 429:
-        mend = "The provider is not well at the moment (status.okta.com); run this again."
+        fix = "The provider is not well at the moment (status.okta.com); run this again."
     else:
-        mend = f"{_WAY}; is {urlsplit(issuer).netloc} the Okta domain, without -admin?"
-    return fail("metadata", seen, mend)
+        fix = f"{_WAY}; is {urlsplit(issuer).netloc} the Okta domain, without -admin?"
+    return fail("metadata", observed, fix)
 
 
 def _another_issuer(configured: str, named: str) -> CheckResult:
     """Compared character by character (OIDC Discovery section 4.3)."""
-    seen = f"The provider calls itself {named[:300]}, and BFF_ISSUER is {configured}."
+    observed = f"The provider calls itself {named[:300]}, and BFF_ISSUER is {configured}."
     theirs, ours = named.rstrip("/"), configured.rstrip("/")
     if theirs == ours:
-        return fail("issuer", seen, f"Set BFF_ISSUER to exactly {named[:300]}: the slash at the end counts.")
+        return fail("issuer", observed, f"Set BFF_ISSUER to exactly {named[:300]}: the slash at the end counts.")
     if _path(theirs) == _path(ours):
-        mend = (
+        fix = (
             f"Set BFF_ISSUER to {named[:300]} (a custom domain, or the org's own), or change the issuer: {_SERVERS} > "
             "this server > Settings > Issuer. Sessions of the old issuer sign in once more."
         )
-        return fail("issuer", seen, mend)
-    return fail("issuer", seen, f"Set BFF_ISSUER to {named[:300]}, if that is the provider which is meant.")
+        return fail("issuer", observed, fix)
+    return fail("issuer", observed, f"Set BFF_ISSUER to {named[:300]}, if that is the provider which is meant.")
 
 
 def _path(url: str) -> str:
@@ -131,17 +131,15 @@ async def _issuer_for_client(http: HttpClient, settings: Settings, url: str) -> 
         except JsonRefused:
             named = None
     if isinstance(named, str) and named != settings.issuer:
-        seen = f"For this app the provider signs as {named[:300]}, and BFF_ISSUER is {settings.issuer}."
-        mend = (
+        observed = f"For this app the provider signs as {named[:300]}, and BFF_ISSUER is {settings.issuer}."
+        fix = (
             "Applications > this app > Sign On > OpenID Connect ID Token > Issuer: the one of BFF_ISSUER, or Dynamic; "
             f"or set BFF_ISSUER to {named[:300]}."
         )
-        return fail("issuer", seen, mend)
+        return fail("issuer", observed, fix)
     if isinstance(answer, HttpResponse) and answer.status == 400:
-        mend = (
-            "Mend BFF_CLIENT_ID (General > Client Credentials), or BFF_ISSUER: is it the right org? Is the app active?"
-        )
-        return fail("issuer", f"The provider knows no client {settings.client_id}.", mend)
+        fix = "Fix BFF_CLIENT_ID (General > Client Credentials), or BFF_ISSUER: is it the right org? Is the app active?"
+        return fail("issuer", f"The provider knows no client {settings.client_id}.", fix)
     return ok("issuer", settings.issuer)
 
 
@@ -157,13 +155,13 @@ def _clock(answer: HttpResponse, now: float, allowed: int) -> CheckResult:
     try:
         theirs = parsedate_to_datetime(answer.headers["date"]).timestamp() + float(answer.headers.get("age", "0"))
     except (KeyError, ValueError, TypeError):
-        why, mend = "The provider's answers carry no date.", "Compare this machine's clock by hand (`timedatectl`)."
-        return skipped("clock", why, mend)
+        why, fix = "The provider's answers carry no date.", "Compare this machine's clock by hand (`timedatectl`)."
+        return skipped("clock", why, fix)
     ahead = now - theirs
-    seen = f"This machine's clock is {abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} the provider's"
-    mend = "Set the clock by NTP (`timedatectl set-ntp true`, chrony); in a virtual machine also after a suspend."
+    observed = f"This machine's clock is {abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} the provider's"
+    fix = "Set the clock by NTP (`timedatectl set-ntp true`, chrony); in a virtual machine also after a suspend."
     if abs(ahead) > allowed:
-        return fail("clock", f"{seen}, more than BFF_CLOCK_SKEW ({allowed} s): ID tokens are refused.", mend)
+        return fail("clock", f"{observed}, more than BFF_CLOCK_SKEW ({allowed} s): ID tokens are refused.", fix)
     if abs(ahead) > CLOCK_WARNING:
-        return warn("clock", f"{seen}.", mend)
+        return warn("clock", f"{observed}.", fix)
     return ok("clock", f"within {max(1.0, abs(ahead)):.0f} s of the provider's")

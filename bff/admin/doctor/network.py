@@ -22,10 +22,10 @@ async def upstreams(settings: Settings) -> list[CheckResult]:
     try:
         routes = from_settings.route_table(settings).routes
     except ConfigurationError as error:
-        return [fail("upstreams", f"{error.setting} {error.problem}", error.mend)]
+        return [fail("upstreams", f"{error.setting} {error.problem}", error.fix)]
     if not routes:
-        mend = "Add BFF_ROUTES, or [[routes]] in bff.toml, for what the SPA asks under /api."
-        return [warn("upstreams", "There are no routes: nothing is forwarded.", mend)]
+        fix = "Add BFF_ROUTES, or [[routes]] in bff.toml, for what the SPA asks under /api."
+        return [warn("upstreams", "There are no routes: nothing is forwarded.", fix)]
     return list(await asyncio.gather(*(_connect(route) for route in routes)))
 
 
@@ -37,18 +37,18 @@ async def _connect(route: Route) -> CheckResult:
         async with asyncio.timeout(route.connect_timeout):
             _, writer = await asyncio.open_connection(upstream.address, upstream.port, ssl=tls)
     except ssl.SSLCertVerificationError as error:
-        seen = f"{shown} has a certificate that is not trusted here ({error.verify_message})."
+        observed = f"{shown} has a certificate that is not trusted here ({error.verify_message})."
         return fail(
-            name, seen, "Set ca_file of the route to the CA that signed it, in PEM; the host name must be in it."
+            name, observed, "Set ca_file of the route to the CA that signed it, in PEM; the host name must be in it."
         )
     except ssl.SSLError:
-        mend = "Is it https at all, at this port? Does it ask for a client certificate (client_cert_file)?"
-        return fail(name, f"{shown} does not speak TLS with us.", mend)
+        fix = "Is it https at all, at this port? Does it ask for a client certificate (client_cert_file)?"
+        return fail(name, f"{shown} does not speak TLS with us.", fix)
     except (OSError, UnicodeError) as error:  # a time that ran out is an OSError, a host that is no name a UnicodeError
         reason = error.strerror if isinstance(error, OSError) else None
         why = "no answer in time" if isinstance(error, TimeoutError) else reason or type(error).__name__
-        mend = "Is the API running, and reachable from this machine? Mend the route's upstream, or the network."
-        return fail(name, f"{shown} cannot be connected to ({why}).", mend)
+        fix = "Is the API running, and reachable from this machine? Fix the route's upstream, or the network."
+        return fail(name, f"{shown} cannot be connected to ({why}).", fix)
     writer.transport.abort()  # nothing is left to say, so nothing to say goodbye with
     return ok(name, f"{shown} takes connections")
 
@@ -62,17 +62,17 @@ async def public_url(settings: Settings) -> CheckResult:
     finally:
         await http.close()
     if isinstance(answer, NoAnswer):
-        mend = "Run this again once `bff serve` is up behind its proxy, from where the public URL can be reached."
-        return skipped(name, f"{settings.public_url} does not answer from here ({answer.why})", mend)
+        fix = "Run this again once `bff serve` is up behind its proxy, from where the public URL can be reached."
+        return skipped(name, f"{settings.public_url} does not answer from here ({answer.why})", fix)
     if not _is_a_session(answer.body) or answer.status != 200:
-        mend = (
+        fix = (
             f"Let the proxy send /auth/ and {settings.callback_path} of {settings.public_url} to this BFF, unchanged, "
             "before anything that serves the SPA for every path."
         )
-        return fail(name, f"{url} answers {answer.status}, and it is not this BFF that answers.", mend)
+        return fail(name, f"{url} answers {answer.status}, and it is not this BFF that answers.", fix)
     if "no-store" not in answer.headers.get("cache-control", ""):
-        mend = "Let the proxy pass on Cache-Control, and keep /auth/ and /api out of its caches."
-        return fail(name, f"{url} comes without our Cache-Control: no-store.", mend)
+        fix = "Let the proxy pass on Cache-Control, and keep /auth/ and /api out of its caches."
+        return fail(name, f"{url} comes without our Cache-Control: no-store.", fix)
     return ok(name, f"{url} is answered by a BFF")
 
 

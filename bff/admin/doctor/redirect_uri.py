@@ -82,52 +82,52 @@ async def _pushed(
         case Pushed(request_uri):
             return pushed_parameters(settings.client_id, request_uri), None
         case NotPushed(why):
-            must = settings.par == "always" or metadata.require_pushed_authorization_requests
-            mend = (
-                "Is the client's authentication accepted, and the redirect URI registered? Else set BFF_PAR to never."
-            )
-            seen = f"The provider does not take a pushed request ({why})."
-            return parameters, fail("par", seen, mend) if must else warn("par", seen, mend)
+            must = settings.par == "required" or metadata.require_pushed_authorization_requests
+            fix = "Is the client's authentication accepted, and the redirect URI registered? Else set BFF_PAR to never."
+            observed = f"The provider does not take a pushed request ({why})."
+            return parameters, fail("par", observed, fix) if must else warn("par", observed, fix)
 
 
 def _redirect_result(settings: Settings, answer: HttpResponse | NoAnswer, accepted: bool | None) -> CheckResult:
     if isinstance(answer, NoAnswer):
-        mend = "Browsers must reach the authorization endpoint; from here it is asked for this check alone."
-        return warn("redirect_uri", f"The authorization endpoint could not be asked ({answer.why}).", mend)
+        fix = "Browsers must reach the authorization endpoint; from here it is asked for this check alone."
+        return warn("redirect_uri", f"The authorization endpoint could not be asked ({answer.why}).", fix)
     location = answer.headers.get("location", "")
     if 300 <= answer.status < 400 and location:
         return _sent_on(settings, location)
     if 400 <= answer.status < 500 and answer.status != 429:
         return _stayed_at_provider(settings, answer.status, accepted)
-    seen = f"The authorization endpoint answers {answer.status} to a request that shows nothing."
-    return warn("redirect_uri", seen, f"Run this again, or sign in once; {_CONSOLE} must hold {settings.redirect_uri}.")
+    observed = f"The authorization endpoint answers {answer.status} to a request that shows nothing."
+    return warn(
+        "redirect_uri", observed, f"Run this again, or sign in once; {_CONSOLE} must hold {settings.redirect_uri}."
+    )
 
 
 def _sent_on(settings: Settings, location: str) -> CheckResult:
     target, _, query = location.partition("?")
     if target != settings.redirect_uri:
-        seen = f"The provider sends the browser to {urlsplit(location).netloc or 'a page of its own'} first."
-        return warn("redirect_uri", seen, f"Sign in once to be sure; {_CONSOLE} must hold {settings.redirect_uri}.")
+        observed = f"The provider sends the browser to {urlsplit(location).netloc or 'a page of its own'} first."
+        return warn("redirect_uri", observed, f"Sign in once to be sure; {_CONSOLE} must hold {settings.redirect_uri}.")
     match read_authorization_response(query):
         case AuthorizationError(error) if error in _NOBODY:
             return ok("redirect_uri", f"{settings.redirect_uri} is accepted")
         case AuthorizationError(error):
-            mend = _FIXES.get(
+            fix = _FIXES.get(
                 error, "`bff okta plan` compares the app with the settings; docs/okta.md lists the fields."
             )
-            return fail("redirect_uri", f"The provider accepts the URI, and refuses the request ({error}).", mend)
+            return fail("redirect_uri", f"The provider accepts the URI, and refuses the request ({error}).", fix)
         case Code():
             return ok("redirect_uri", f"{settings.redirect_uri} is accepted")
         case _:
-            mend = "A proxy between here and the provider may have changed the answer."
-            return fail("redirect_uri", "The provider's answer at the redirect URI cannot be read.", mend)
+            fix = "A proxy between here and the provider may have changed the answer."
+            return fail("redirect_uri", "The provider's answer at the redirect URI cannot be read.", fix)
 
 
 def _stayed_at_provider(settings: Settings, status: int, accepted: bool | None) -> CheckResult:
-    seen = (
+    observed = (
         f"The provider keeps the browser on an error page ({status}) instead of sending it to {settings.redirect_uri}."
     )
     register = f"{_CONSOLE}: add exactly {settings.redirect_uri} (`bff okta apply` does it)"
     if accepted:
-        return fail("redirect_uri", seen, f"{register}.")
-    return fail("redirect_uri", seen, f"{register}; or the client ID is unknown, or the app not active.")
+        return fail("redirect_uri", observed, f"{register}.")
+    return fail("redirect_uri", observed, f"{register}; or the client ID is unknown, or the app not active.")

@@ -47,17 +47,17 @@ async def run_checks(target: RedisTarget) -> list[CheckResult]:
         async with asyncio.timeout(ANSWER_TIMEOUT):
             replies = [await exchange(pool, _QUESTIONS) for pool in await _pools(servers)]
     except (AuthenticationError, NoPermissionError):
-        mend = "Mend user and password in BFF_STORE (BFF_STORE_FILE), or the server's ACL."
-        return [fail("store", f"{_place(target)} does not let us in.", mend)]
+        fix = "Fix user and password in BFF_STORE (BFF_STORE_FILE), or the server's ACL."
+        return [fail("store", f"{_place(target)} does not let us in.", fix)]
     except (RedisError, OSError, UnicodeError) as error:
-        mend = "Is Redis running and reachable from here? Host, port, TLS (rediss://) and ca_file stand in BFF_STORE."
-        return [fail("store", f"{_place(target)} cannot be reached ({type(error).__name__}).", mend)]
+        fix = "Is Redis running and reachable from here? Host, port, TLS (rediss://) and ca_file stand in BFF_STORE."
+        return [fail("store", f"{_place(target)} cannot be reached ({type(error).__name__}).", fix)]
     finally:
         await servers.close()
     for reply in replies:
         if isinstance(reply[0], Exception):
-            mend = "Mend user and password in BFF_STORE (BFF_STORE_FILE), or wait until the server has loaded its data."
-            return [fail("store", f"{_place(target)} refuses commands ({_code(reply[0])}).", mend)]
+            fix = "Fix user and password in BFF_STORE (BFF_STORE_FILE), or wait until the server has loaded its data."
+            return [fail("store", f"{_place(target)} refuses commands ({_code(reply[0])}).", fix)]
     facts = [read_facts(reply) for reply in replies]
     return [reachable(_place(target), facts), eviction(facts), persistence(facts)]
 
@@ -97,8 +97,8 @@ def read_facts(replies: list[Any]) -> RedisFacts:
 
 def reachable(place: str, facts: list[RedisFacts]) -> CheckResult:
     if any(server.role not in (None, "master") for server in facts):
-        mend = "BFF_STORE must name the master; with redis+sentinel:// the master is found by itself."
-        return fail("store", f"{place} is a replica, which takes no writes.", mend)
+        fix = "BFF_STORE must name the master; with redis+sentinel:// the master is found by itself."
+        return fail("store", f"{place} is a replica, which takes no writes.", fix)
     known = [server.replicas for server in facts if server.replicas is not None]
     replicas = f", replicas: {', '.join(map(str, known))}" if known else ""
     return ok("store", f"{place}: {len(facts)} {'master' if len(facts) == 1 else 'masters'}{replicas}")
@@ -115,12 +115,14 @@ def eviction(facts: list[RedisFacts]) -> CheckResult:
     wrong = sorted(str(policy) for policy in policies - {"noeviction"})
     if not wrong:
         return ok(name, "maxmemory-policy noeviction")
-    mend = "CONFIG SET maxmemory-policy noeviction, and the same in redis.conf; let nobody else fill this Redis."
-    seen = f"maxmemory-policy is {wrong[0]}"
+    fix = "CONFIG SET maxmemory-policy noeviction, and the same in redis.conf; let nobody else fill this Redis."
+    observed = f"maxmemory-policy is {wrong[0]}"
     if any(server.settings.get("maxmemory", "0") != "0" for server in facts):
-        return fail(name, f"{seen}: when memory is short Redis throws sessions away, and people are signed out.", mend)
+        return fail(
+            name, f"{observed}: when memory is short Redis throws sessions away, and people are signed out.", fix
+        )
     # What `bff serve` refuses too: a limit that is set later would be nobody's error.
-    return fail(name, f"{seen}; only since no maxmemory is set, nothing is thrown away today.", mend)
+    return fail(name, f"{observed}; only since no maxmemory is set, nothing is thrown away today.", fix)
 
 
 def persistence(facts: list[RedisFacts]) -> CheckResult:
@@ -130,26 +132,26 @@ def persistence(facts: list[RedisFacts]) -> CheckResult:
         return warn(name, "Redis does not tell us how it persists (INFO and CONFIG are forbidden).", f"{_MANUALLY}.")
     broken = [server for server in facts if server.settings.get("aof-last-write-status", "ok") != "ok"]
     if broken:
-        mend = "Look at Redis's log and its disk: what is written now is lost at the next restart."
-        return fail(name, "Redis could not write its append-only file.", mend)
-    mend = "CONFIG SET appendonly yes, and the same in redis.conf, with appendfsync everysec or always."
+        fix = "Look at Redis's log and its disk: what is written now is lost at the next restart."
+        return fail(name, "Redis could not write its append-only file.", fix)
+    fix = "CONFIG SET appendonly yes, and the same in redis.conf, with appendfsync everysec or always."
     for server in facts:
         if server.settings["appendonly"] != "yes":
-            return _without_append_only(server, mend)
+            return _without_append_only(server, fix)
     fsync = sorted({server.settings.get("appendfsync", "not told") for server in facts})
     if "no" in fsync:
-        mend = "CONFIG SET appendfsync everysec (or always), and the same in redis.conf."
-        return warn(name, "appendfsync is no: a crash of the machine loses up to half a minute of writes.", mend)
+        fix = "CONFIG SET appendfsync everysec (or always), and the same in redis.conf."
+        return warn(name, "appendfsync is no: a crash of the machine loses up to half a minute of writes.", fix)
     return ok(name, f"appendonly yes, appendfsync {', '.join(fsync)}")
 
 
-def _without_append_only(server: RedisFacts, mend: str) -> CheckResult:
+def _without_append_only(server: RedisFacts, fix: str) -> CheckResult:
     name = "store_persistence"
     if server.settings.get("save"):
-        seen = "Only snapshots (save), no append-only file: a restart brings back refresh tokens that are used up."
-        return warn(name, seen, mend)
+        observed = "Only snapshots (save), no append-only file: a restart brings back refresh tokens that are used up."
+        return warn(name, observed, fix)
     if server.replicas:
-        return warn(name, "Nothing is written to disk; a replica is all that outlives this Redis.", mend)
+        return warn(name, "Nothing is written to disk; a replica is all that outlives this Redis.", fix)
     if "save" not in server.settings:
-        return warn(name, "There is no append-only file, and Redis does not tell us of snapshots.", mend)
-    return fail(name, "Nothing is written to disk, and there is no replica: a restart signs everybody out.", mend)
+        return warn(name, "There is no append-only file, and Redis does not tell us of snapshots.", fix)
+    return fail(name, "Nothing is written to disk, and there is no replica: a restart signs everybody out.", fix)

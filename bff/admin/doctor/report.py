@@ -17,9 +17,9 @@ def lines(findings: Sequence[CheckResult]) -> list[str]:
     width = max((len(result.name) for result in findings), default=0)
     printed = []
     for result in findings:
-        printed.append(f"{_MARKS[result.status]:5} {result.name:{width}}  {result.seen}")
-        if result.mend:
-            printed.append(f"{'':5} {'':{width}}  -> {result.mend}")
+        printed.append(f"{_MARKS[result.status]:5} {result.name:{width}}  {result.observed}")
+        if result.fix:
+            printed.append(f"{'':5} {'':{width}}  -> {result.fix}")
     return [*printed, _summary(findings)]
 
 

@@ -38,21 +38,21 @@ async def _provider(
     try:
         http = HttpClient(proxy=settings.provider_proxy, ca_file=settings.provider_ca_file)
     except (OSError, ssl.SSLError):
-        mend = "Give a file of certificates in PEM."
-        return [fail("metadata", f"BFF_PROVIDER_CA_FILE ({settings.provider_ca_file}) cannot be used.", mend)], ()
+        fix = "Give a file of certificates in PEM."
+        return [fail("metadata", f"BFF_PROVIDER_CA_FILE ({settings.provider_ca_file}) cannot be used.", fix)], ()
     try:
         discovered = await discover(http, settings, clock)
         metadata = discovered.metadata
         if metadata is None:
-            why, mend = "the provider's metadata cannot be used", "Mend what is said above, then run this again."
+            why, fix = "the provider's metadata cannot be used", "Fix what is said above, then run this again."
             names = ("keys", "pkce", "par", "client_credentials", "redirect_uri")
-            return [*discovered.findings, *(skipped(name, why, mend) for name in names)], ()
+            return [*discovered.findings, *(skipped(name, why, fix) for name in names)], ()
         results = [*discovered.findings, await capabilities.keys(http, settings, metadata)]
         results.append(capabilities.pkce(discovered.fields))
         try:
             credentials = await client_credentials.check_credentials(settings, metadata)
         except ConfigurationError as error:
-            return [*results, fail("client_credentials", f"{error.setting} {error.problem}", error.mend)], ()
+            return [*results, fail("client_credentials", f"{error.setting} {error.problem}", error.fix)], ()
         results += credentials.findings
         results += await redirect_uri.dry_request(http, settings, metadata, accepted=credentials.accepted)
         return results, credentials.answers
@@ -66,7 +66,7 @@ async def _app(settings: Settings, okta: OktaSettings | None, answers: tuple[Tok
     try:
         planned = await asyncio.to_thread(differences, settings, okta)
     except OktaManagementError as error:
-        return [fail("okta", error.problem, error.mend)]
+        return [fail("okta", error.problem, error.fix)]
     except ConfigurationError as error:
-        return [fail("okta", f"{error.setting} {error.problem}", error.mend)]
+        return [fail("okta", f"{error.setting} {error.problem}", error.fix)]
     return app_integration.with_plan(planned, settings, answers)

@@ -19,12 +19,12 @@ MANY_KEYS: Final = 4
 
 def key_ring(settings: Settings) -> CheckResult:
     newest, *older = KeyRing.from_keys(settings.session_key_ring).key_ids
-    seen = f"{1 + len(older)} in the ring, newest {newest}"
-    seen += f", only opening: {', '.join(older)}" if older else ""
+    observed = f"{1 + len(older)} in the ring, newest {newest}"
+    observed += f", only opening: {', '.join(older)}" if older else ""
     if len(older) >= MANY_KEYS:
-        mend = "`bff keys rewrap` seals all records under the newest; then the oldest can go (docs/sessions.md)."
-        return warn("key_ring", f"{seen}. Every one of them opens sessions.", mend)
-    return ok("key_ring", f"{seen}; how old a key is is not recorded")
+        fix = "`bff keys rewrap` seals all records under the newest; then the oldest can go (docs/sessions.md)."
+        return warn("key_ring", f"{observed}. Every one of them opens sessions.", fix)
+    return ok("key_ring", f"{observed}; how old a key is is not recorded")
 
 
 def cookies(settings: Settings) -> CheckResult:
@@ -42,11 +42,11 @@ def cookies(settings: Settings) -> CheckResult:
     usual = sum(len(name) + len(value) + 3 for name, value in pairs.items())
     login = len(names.login(slot_suffix(transaction.slot))) + 1 + len(seal_transaction(transaction, ring)) + 2
     most = usual + SLOTS * login
-    seen = (
+    observed = (
         f"session {session} bytes, all of ours {usual}, {most} at most with sign-ins under way "
         f"(limits: {VALUE_LIMIT} a cookie, {ALL_COOKIES_BYTES} for all of ours, {COOKIE_LINE} a header line)"
     )
-    return ok("cookies", seen)
+    return ok("cookies", observed)
 
 
 def trusted_proxies(settings: Settings) -> CheckResult:
@@ -58,10 +58,10 @@ def trusted_proxies(settings: Settings) -> CheckResult:
         guess = "127.0.0.1 ::1" if near else "the address or network of the proxy, like 10.0.0.0/8"
         if not isinstance(settings.listen_address, tuple):
             guess = "unix"
-        seen = "BFF_TRUSTED_PROXIES is empty, and a proxy ends TLS in front of us: every client has its address."
-        mend = f"Set BFF_TRUSTED_PROXIES to {guess}; the proxy must set X-Forwarded-For, not pass it on."
-        return warn("trusted_proxies", seen, mend)
+        observed = "BFF_TRUSTED_PROXIES is empty, and a proxy ends TLS in front of us: every client has its address."
+        fix = f"Set BFF_TRUSTED_PROXIES to {guess}; the proxy must set X-Forwarded-For, not pass it on."
+        return warn("trusted_proxies", observed, fix)
     if {"0.0.0.0/0", "::/0"} & set(settings.trusted_proxies):
-        mend = "Name the proxy's own address or network: any client can claim any address now."
-        return warn("trusted_proxies", "BFF_TRUSTED_PROXIES trusts everybody.", mend)
+        fix = "Name the proxy's own address or network: any client can claim any address now."
+        return warn("trusted_proxies", "BFF_TRUSTED_PROXIES trusts everybody.", fix)
     return ok("trusted_proxies", ", ".join(settings.trusted_proxies))

@@ -22,41 +22,41 @@ def run_checks(path: Path) -> CheckResult:
     try:
         return _check(path.absolute())  # a relative one is told as what it means from here
     except OSError as error:  # a directory on the way that this account may not even enter
-        mend = "Run this as the account of `bff serve`, and give it the directory and the file."
-        return fail("store", f"{path} cannot be looked at by this account ({error.strerror}).", mend)
+        fix = "Run this as the account of `bff serve`, and give it the directory and the file."
+        return fail("store", f"{path} cannot be looked at by this account ({error.strerror}).", fix)
 
 
 def _check(path: Path) -> CheckResult:
     filesystem = filesystem_type(path)
     if filesystem is not None and is_network(filesystem):
-        mend = "Put the file on a local disk, or use Redis."
-        return fail("store", f"{path} is on a network filesystem ({filesystem}), where SQLite loses writes.", mend)
+        fix = "Put the file on a local disk, or use Redis."
+        return fail("store", f"{path} is on a network filesystem ({filesystem}), where SQLite loses writes.", fix)
     wrong = _rights(path)
     if wrong is not None:
         return wrong
     mode = "a new file" if not path.exists() else "WAL"
     if path.exists() and (wrong := _header(path)) is not None:
         return wrong
-    seen = f"SQLite at {path}, {mode}, synchronous=FULL on every connection, one process"
+    observed = f"SQLite at {path}, {mode}, synchronous=FULL on every connection, one process"
     if filesystem is not None and passes_away(filesystem):
-        mend = (
-            "Mount a volume or a disk there (BFF_STORE names the file), or use Redis: else each deploy signs all out."
+        fix = "Mount a volume or a disk there (BFF_STORE names the file), or use Redis: else each deploy signs all out."
+        return warn(
+            "store", f"{observed}; it is on {filesystem}, gone with the container or the machine's memory.", fix
         )
-        return warn("store", f"{seen}; it is on {filesystem}, gone with the container or the machine's memory.", mend)
-    return _space(path) or ok("store", seen)
+    return _space(path) or ok("store", observed)
 
 
 def _rights(path: Path) -> CheckResult | None:
-    mend = "Give the account of `bff serve` the directory and the file: SQLite writes its journal beside the file."
+    fix = "Give the account of `bff serve` the directory and the file: SQLite writes its journal beside the file."
     if not path.exists():
         there = next(parent for parent in path.parents if parent.exists())
         if not os.access(there, os.W_OK | os.X_OK):
-            return fail("store", f"{path} is not there, and {there} cannot be written by this account.", mend)
+            return fail("store", f"{path} is not there, and {there} cannot be written by this account.", fix)
         return None
     if not path.is_file():
         return fail("store", f"{path} is no file.", "Let BFF_STORE name a file: sqlite:////var/lib/bff/bff.db.")
     if not os.access(path, os.R_OK | os.W_OK) or not os.access(path.parent, os.W_OK | os.X_OK):
-        return fail("store", f"{path} or its directory cannot be written by this account.", mend)
+        return fail("store", f"{path} or its directory cannot be written by this account.", fix)
     if stat.S_IMODE(path.stat().st_mode) & 0o077:
         return warn("store", f"{path} can be read by other accounts of this machine.", f"chmod 600 {path}")
     return None
@@ -73,11 +73,11 @@ def _header(path: Path) -> CheckResult | None:
     if application != APPLICATION:
         return fail("store", f"{path} is another program's database.", "Name another file in BFF_STORE.")
     if version != SCHEMA:
-        seen = f"{path} has schema {version}, this version knows {SCHEMA}."
-        return fail("store", seen, "Run the version that wrote it, or name another file.")
+        observed = f"{path} has schema {version}, this version knows {SCHEMA}."
+        return fail("store", observed, "Run the version that wrote it, or name another file.")
     if header[18:20] != _WAL:
-        mend = "`bff serve` switches it on at its start; another program must have switched it off. Is it a copy?"
-        return fail("store", f"{path} is not in WAL mode.", mend)
+        fix = "`bff serve` switches it on at its start; another program must have switched it off. Is it a copy?"
+        return fail("store", f"{path} is not in WAL mode.", fix)
     return None
 
 
@@ -87,5 +87,5 @@ def _space(path: Path) -> CheckResult | None:
     free = statistics.f_bavail * statistics.f_frsize
     if free >= LOW_SPACE:
         return None
-    mend = "Make room: on a full disk nobody signs in, and refreshes wait."
-    return warn("store", f"{there} has {free // (1024 * 1024)} MiB left.", mend)
+    fix = "Make room: on a full disk nobody signs in, and refreshes wait."
+    return warn("store", f"{there} has {free // (1024 * 1024)} MiB left.", fix)

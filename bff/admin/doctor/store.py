@@ -17,5 +17,5 @@ async def run_checks(settings: Settings) -> list[CheckResult]:
     try:
         target = parse_redis_url(settings.store)
     except ConfigurationError as error:
-        return [fail("store", f"{error.setting}: {error.problem}", error.mend)]
+        return [fail("store", f"{error.setting}: {error.problem}", error.fix)]
     return await redis_server.run_checks(target)

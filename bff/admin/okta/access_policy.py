@@ -42,7 +42,7 @@ def read(api: ManagementApi, desired: Desired) -> Policies | None:
         ]
     except OktaManagementError as error:
         if error.okta_status == 403 or error.okta_code == "E0000015":
-            return Policies(closed=f"{error.problem} {error.mend}")
+            return Policies(closed=f"{error.problem} {error.fix}")
         raise
     return Policies(server, tuple(policies))
 
@@ -54,9 +54,9 @@ def compare(present: Policies | None, client_id: str | None, desired: Desired) -
         return Findings(notes=(f"The access policy could not be looked at: {present.closed}",))
     if present.server is None:
         why = f"The org has no authorization server {desired.authorization_server_id}."
-        mend = f"Take the issuer from {_WHERE} into BFF_ISSUER, or use the org's own address."
+        fix = f"Take the issuer from {_WHERE} into BFF_ISSUER, or use the org's own address."
         return Findings(
-            (Difference("server", "authorization_server", None, desired.authorization_server_id, why, mend, "hand"),)
+            (Difference("server", "authorization_server", None, desired.authorization_server_id, why, fix, "manual"),)
         )
     return Findings((*_of_server(present.server, desired), *_of_policies(present, client_id, desired)))
 
@@ -64,13 +64,13 @@ def compare(present: Policies | None, client_id: str | None, desired: Desired) -
 def _of_server(server: Json, desired: Desired) -> list[Difference]:
     differences = []
     if server.get("status", "ACTIVE") != "ACTIVE":
-        why, mend = "An inactive server gives no tokens.", f"{_WHERE} > this server > Active."
-        differences.append(Difference("server", "server_status", server.get("status"), "ACTIVE", why, mend, "hand"))
+        why, fix = "An inactive server gives no tokens.", f"{_WHERE} > this server > Active."
+        differences.append(Difference("server", "server_status", server.get("status"), "ACTIVE", why, fix, "manual"))
     # A dynamic issuer follows the address that was asked; any other is the one in its tokens.
     if server.get("issuerMode") != "DYNAMIC" and server.get("issuer") not in (None, desired.issuer):
         why = "Tokens name the server's issuer, and any other than BFF_ISSUER is refused."
-        mend = f"Set BFF_ISSUER to {server['issuer']}, or change it: {_WHERE} > this server > Settings."
-        differences.append(Difference("server", "issuer", server["issuer"], desired.issuer, why, mend, "hand"))
+        fix = f"Set BFF_ISSUER to {server['issuer']}, or change it: {_WHERE} > this server > Settings."
+        differences.append(Difference("server", "issuer", server["issuer"], desired.issuer, why, fix, "manual"))
     return differences
 
 
@@ -79,12 +79,12 @@ def _of_policies(present: Policies, client_id: str | None, desired: Desired) -> 
         return []
     why = "No access policy and rule let this client's people sign in: Okta answers no_matching_policy."
     manually = f"{_WHERE} > this server > Access Policies > Add Policy, then Add Rule with Authorization Code"
-    wants = "a policy for this client with a rule for authorization_code"
+    expected = "a policy for this client with a rule for authorization_code"
     names = [str(policy.get("name")) for policy, _ in present.policies] or None
     if desired.access_policy:
-        mend = f"`bff okta apply` adds one for this client alone; by hand: {manually}."
-        return [Difference("access_policy", "access_policy", names, wants, why, mend)]
-    return [Difference("access_policy", "access_policy", names, wants, why, f"{manually}.", "hand")]
+        fix = f"`bff okta apply` adds one for this client alone; by hand: {manually}."
+        return [Difference("access_policy", "access_policy", names, expected, why, fix)]
+    return [Difference("access_policy", "access_policy", names, expected, why, f"{manually}.", "manual")]
 
 
 def _lets_in(policy: Json, rules: tuple[Json, ...], client_id: str | None, desired: Desired) -> bool:

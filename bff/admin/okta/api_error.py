@@ -1,4 +1,4 @@
-"""What Okta's Management API refuses, told in plain words with the mend. Only `errorCode` and the status are judged:
+"""What Okta's Management API refuses, told in plain words with the fix. Only `errorCode` and the status are judged:
 Okta changes its texts. The causes of a failed validation are quoted, shortened and escaped: they name the property."""
 
 from collections.abc import Mapping
@@ -11,15 +11,15 @@ MAX_CAUSE = 300  # characters
 
 
 class OktaManagementError(BffError):
-    """`okta_code` is Okta's errorCode, or empty. `problem` and `mend` are safe to show."""
+    """`okta_code` is Okta's errorCode, or empty. `problem` and `fix` are safe to show."""
 
     code: ClassVar[str] = "okta_management_error"
     status: ClassVar[int] = 502
     title: ClassVar[str] = "Okta's Management API did not do what was asked"
 
-    def __init__(self, problem: str, mend: str, *, okta_status: int | None = None, okta_code: str = "") -> None:
-        super().__init__(f"{problem} {mend}")
-        self.problem, self.mend = problem, mend
+    def __init__(self, problem: str, fix: str, *, okta_status: int | None = None, okta_code: str = "") -> None:
+        super().__init__(f"{problem} {fix}")
+        self.problem, self.fix = problem, fix
         self.okta_status, self.okta_code = okta_status, okta_code
 
     def as_json(self) -> dict[str, Any]:
@@ -28,7 +28,7 @@ class OktaManagementError(BffError):
             "okta_code": self.okta_code,
             "status": self.okta_status,
             "problem": self.problem,
-            "mend": self.mend,
+            "fix": self.fix,
         }
 
 
@@ -36,9 +36,9 @@ def refusal(what: str, status: int, headers: Mapping[str, str], body: Any, *, se
     """`what` names the request: method and path, no query. `body` is what was read as JSON, or None."""
     fields = body if isinstance(body, dict) else {}
     code = str(fields.get("errorCode", ""))[:20]
-    problem, mend = _words(status, code, fields, headers, service_app)
+    problem, fix = _words(status, code, fields, headers, service_app)
     shown = f"{status} {escape(code)}".strip()
-    return OktaManagementError(f"{problem} ({what} answered {shown})", mend, okta_status=status, okta_code=code)
+    return OktaManagementError(f"{problem} ({what} answered {shown})", fix, okta_status=status, okta_code=code)
 
 
 def _words(
@@ -66,11 +66,11 @@ def _words(
                 "Run the command again later (status.okta.com).",
             )
         case "E0000015":
-            mend = (
+            fix = (
                 "Custom authorization servers need the API Access Management licence: ask for it, or set BFF_ISSUER to "
                 "the org's own address, without /oauth2/..., which is enough for signing in."
             )
-            return "The org has no licence for this feature.", mend
+            return "The org has no licence for this feature.", fix
         case "E0000022":
             return "Okta has no such operation here.", "Is BFF_OKTA_ORG_URL the address of an Okta org?"
         case "E0000038":
@@ -94,8 +94,8 @@ def _unnamed(status: int, headers: Mapping[str, str], service_app: bool) -> tupl
         case _ if status >= 500:
             return "Okta met an error of its own.", "Run the command again; what is done already is not done twice."
         case _:
-            mend = "Set BFF_OKTA_ORG_URL to the org's address, like https://example.okta.com, without -admin."
-            return "This is not how Okta's Management API answers.", mend
+            fix = "Set BFF_OKTA_ORG_URL to the org's address, like https://example.okta.com, without -admin."
+            return "This is not how Okta's Management API answers.", fix
 
 
 def _new_credentials(service_app: bool) -> str:

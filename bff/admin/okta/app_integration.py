@@ -34,22 +34,22 @@ def new_app(desired: Desired) -> Json:
 
 def compare(app: Json, desired: Desired) -> Findings:
     if app.get("name") != "oidc_client":
-        mend = "Take BFF_CLIENT_ID away, so that `bff okta apply` makes an app of its own."
+        fix = "Take BFF_CLIENT_ID away, so that `bff okta apply` makes an app of its own."
         why = "This is no OpenID Connect app integration."
-        return Findings((Difference("app", "sign_on_mode", app.get("name"), "oidc_client", why, mend, "hand"),))
+        return Findings((Difference("app", "sign_on_mode", app.get("name"), "oidc_client", why, fix, "manual"),))
     differences = []
     for wanted_property in properties(desired):
-        has = _get(app, wanted_property.path)
-        has = wanted_property.default if has is None else has
-        wants = wanted_property.wanted(has)
-        if has != wants:
-            mend = (
+        actual = _get(app, wanted_property.path)
+        actual = wanted_property.default if actual is None else actual
+        expected = wanted_property.wanted(actual)
+        if actual != expected:
+            fix = (
                 wanted_property.console
-                if wanted_property.by == "hand"
+                if wanted_property.by == "manual"
                 else f"`bff okta apply` sets it; by hand: {wanted_property.console}."
             )
             differences.append(
-                Difference("app", wanted_property.name, has, wants, wanted_property.why, mend, wanted_property.by)
+                Difference("app", wanted_property.name, actual, expected, wanted_property.why, fix, wanted_property.by)
             )
     return Findings(tuple(differences), tuple(_notes(app, desired)))
 
@@ -59,10 +59,10 @@ def changed(app: Json, desired: Desired) -> Json:
     copied = copy.deepcopy(app)
     for wanted_property in properties(desired):
         if wanted_property.by == "apply":
-            has = _get(copied, wanted_property.path)
-            wants = wanted_property.wanted(wanted_property.default if has is None else has)
-            if has is not None or wants != wanted_property.default:
-                _set(copied, wanted_property.path, wants)
+            actual = _get(copied, wanted_property.path)
+            expected = wanted_property.wanted(wanted_property.default if actual is None else actual)
+            if actual is not None or expected != wanted_property.default:
+                _set(copied, wanted_property.path, expected)
     return marked(copied)
 
 

@@ -32,7 +32,7 @@ class Property:
     why: str
     console: str
     default: Any = None
-    by: Literal["apply", "hand"] = "apply"
+    by: Literal["apply", "manual"] = "apply"
 
 
 def _exactly(value: Any) -> Callable[[Any], Any]:
@@ -40,14 +40,14 @@ def _exactly(value: Any) -> Callable[[Any], Any]:
 
 
 def _one_of(preferred: str, *accepted: str) -> Callable[[Any], Any]:
-    return lambda has: has if has in accepted else preferred
+    return lambda actual: actual if actual in accepted else preferred
 
 
 def _all_of(values: tuple[str, ...], *, prune: bool) -> Callable[[Any], Any]:
     """Ours, after what is there already; with `prune` nothing but ours, and their order does not matter."""
 
-    def wanted(has: Any) -> Any:
-        there = [value for value in has or [] if not prune or value in values]
+    def wanted(actual: Any) -> Any:
+        there = [value for value in actual or [] if not prune or value in values]
         return there + [value for value in values if value not in there]
 
     return wanted
@@ -56,8 +56,8 @@ def _all_of(values: tuple[str, ...], *, prune: bool) -> Callable[[Any], Any]:
 def _grants(values: tuple[str, ...]) -> Callable[[Any], Any]:
     """Ours and what somebody else needs, but for the unsafe ones."""
 
-    def wanted(has: Any) -> Any:
-        kept = [value for value in has or [] if value not in _UNSAFE_GRANTS]
+    def wanted(actual: Any) -> Any:
+        kept = [value for value in actual or [] if value not in _UNSAFE_GRANTS]
         return kept + [value for value in values if value not in kept]
 
     return wanted
@@ -66,8 +66,8 @@ def _grants(values: tuple[str, ...]) -> Callable[[Any], Any]:
 def _key(jwk: Mapping[str, str]) -> Callable[[Any], Any]:
     """Our public key among those registered; a key of another kid or material is somebody else's, or our last one."""
 
-    def wanted(has: Any) -> Any:
-        keys = list(has or [])
+    def wanted(actual: Any) -> Any:
+        keys = list(actual or [])
         same = [key for key in keys if all(key.get(name) == jwk.get(name) for name in (*IDENTITY, "kid"))]
         return keys if same else [*keys, dict(jwk)]
 
@@ -85,7 +85,7 @@ def _properties(desired: Desired) -> Iterator[Property]:
         _exactly("web"),
         "Only a web application authenticates as a confidential client; the type is chosen when an app is created.",
         "create another app of the type Web Application: take BFF_CLIENT_ID away and run `bff okta apply`",
-        by="hand",
+        by="manual",
     )
     if desired.label_is_set:
         why = "BFF_OKTA_LABEL says so."

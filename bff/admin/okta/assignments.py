@@ -43,19 +43,19 @@ def compare(present: Assignments, desired: Desired) -> Findings:
     differences = []
     for name, group_id in present.ids.items():
         if group_id is None:
-            why, mend = (
+            why, fix = (
                 "The org has no group of this name.",
-                "Make it under Directory > Groups, or mend BFF_OKTA_GROUPS.",
+                "Make it under Directory > Groups, or fix BFF_OKTA_GROUPS.",
             )
-            differences.append(Difference("groups", "group_unknown", None, name, why, mend, "hand"))
+            differences.append(Difference("groups", "group_unknown", None, name, why, fix, "manual"))
         elif group_id not in present.assigned:
             why = "Its members are answered access_denied (user_not_assigned)."
-            mend = f"`bff okta apply` assigns it; by hand: {_WHERE} > Assign to Groups."
-            differences.append(Difference("groups", "group_not_assigned", None, name, why, mend))
+            fix = f"`bff okta apply` assigns it; by hand: {_WHERE} > Assign to Groups."
+            differences.append(Difference("groups", "group_not_assigned", None, name, why, fix))
     if not desired.groups and not present.anybody:
         why = "Nobody is assigned to the app: every sign-in is answered access_denied (user_not_assigned)."
-        mend = f"Name groups in BFF_OKTA_GROUPS (Everyone is one); by hand: {_WHERE}."
-        differences.append(Difference("groups", "nobody_assigned", None, "at least one group", why, mend, "hand"))
+        fix = f"Name groups in BFF_OKTA_GROUPS (Everyone is one); by hand: {_WHERE}."
+        differences.append(Difference("groups", "nobody_assigned", None, "at least one group", why, fix, "manual"))
     return Findings(tuple(differences))
 
 

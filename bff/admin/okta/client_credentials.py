@@ -49,8 +49,8 @@ class ServiceApp:
             raise self._refused(status, str(answer.get("error", "")))
         token = answer.get("access_token")
         if not isinstance(token, str) or str(answer.get("token_type", "")).lower() != "bearer":
-            mend = "Set BFF_OKTA_ORG_URL to the org's address; is DPoP required of the service app?"
-            raise OktaManagementError("The org's token endpoint gave no bearer token.", mend, okta_status=status)
+            fix = "Set BFF_OKTA_ORG_URL to the org's address; is DPoP required of the service app?"
+            raise OktaManagementError("The org's token endpoint gave no bearer token.", fix, okta_status=status)
         lifetime = answer.get("expires_in")
         return token, float(lifetime) if isinstance(lifetime, int) else 300.0
 
@@ -73,18 +73,18 @@ class ServiceApp:
     def _refused(self, status: int, error: str) -> OktaManagementError:
         match error:
             case "invalid_client":
-                mend = (
+                fix = (
                     "Compare BFF_OKTA_SERVICE_CLIENT_ID with the service app's client ID, the key's public half and "
                     "kid with its Public keys; is this machine's clock right?"
                 )
             case "invalid_scope":
-                mend = f"Grant the app under Okta API Scopes: {', '.join(self._scopes)}."
+                fix = f"Grant the app under Okta API Scopes: {', '.join(self._scopes)}."
             case "invalid_dpop_proof" | "use_dpop_nonce":
-                mend = "Switch off 'Require Demonstrating Proof of Possession (DPoP)' in the service app's General tab."
+                fix = "Switch off 'Require Demonstrating Proof of Possession (DPoP)' in the service app's General tab."
             case "unauthorized_client" | "unsupported_grant_type":
-                mend = "The app must be an API Services app integration with the grant type Client Credentials."
+                fix = "The app must be an API Services app integration with the grant type Client Credentials."
             case _:
-                mend = "Set BFF_OKTA_ORG_URL to the org's address; run again if Okta was away."
+                fix = "Set BFF_OKTA_ORG_URL to the org's address; run again if Okta was away."
         shown_error = escape(error[:40]) or f"status {status}"
         problem = f"The org authorization server gives the service app no token ({shown_error})."
-        return OktaManagementError(problem, mend, okta_status=status)
+        return OktaManagementError(problem, fix, okta_status=status)

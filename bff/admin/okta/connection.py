@@ -52,10 +52,10 @@ def _credentials(okta: OktaSettings, wanted: Desired) -> Credentials:
             optional=("okta.authorizationServers.manage",) if wanted.authorization_server_id else (),
         )
     except ValueError as error:
-        mend = "Give an RSA (2048 bits or more) or EC private key as PEM or JWK."
-        raise ConfigurationError("BFF_OKTA_SERVICE_PRIVATE_KEY", f"cannot be used: {error}.", mend) from None
+        fix = "Give an RSA (2048 bits or more) or EC private key as PEM or JWK."
+        raise ConfigurationError("BFF_OKTA_SERVICE_PRIVATE_KEY", f"cannot be used: {error}.", fix) from None
 
 
 def _no_ca_file(path: Path | None) -> ConfigurationError:
-    mend = "Give a file of certificates in PEM."
-    return ConfigurationError("BFF_PROVIDER_CA_FILE", f"{path} cannot be used.", mend)
+    fix = "Give a file of certificates in PEM."
+    return ConfigurationError("BFF_PROVIDER_CA_FILE", f"{path} cannot be used.", fix)

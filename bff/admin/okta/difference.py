@@ -1,4 +1,4 @@
-"""One thing in the org that is not as the settings want it: what, why it matters, and who mends it how."""
+"""One thing in the org that is not as the settings want it: what, why it matters, and who fixes it how."""
 
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, TypeAlias
@@ -10,16 +10,16 @@ Part: TypeAlias = Literal["app", "status", "groups", "trusted_origins", "access_
 class Difference:
     """`name` is stable. `has` and `wants` are values as Okta writes them, never a secret.
 
-    `by` is "apply" where `bff okta apply` mends it, "hand" where only a person can; `mend` says how, in either case.
+    `by` is "apply" where `bff okta apply` fixes it, "manual" where only a person can; `fix` says how, in either case.
     """
 
     part: Part
     name: str
-    has: Any
-    wants: Any
+    actual: Any
+    expected: Any
     why: str
-    mend: str
-    by: Literal["apply", "hand"] = "apply"
+    fix: str
+    by: Literal["apply", "manual"] = "apply"
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -36,7 +36,7 @@ class Findings:
         return Findings(self.differences + other.differences, self.notes + other.notes)
 
     def of(self, part: Part) -> tuple[Difference, ...]:
-        """Those of one part that `apply` can mend."""
+        """Those of one part that `apply` can fix."""
         return tuple(
             difference for difference in self.differences if difference.part == part and difference.by == "apply"
         )

@@ -151,8 +151,8 @@ class ManagementApi:
 
 
 def unreachable(org_url: str, error: Exception) -> OktaManagementError:
-    mend = "Check the address, BFF_PROVIDER_PROXY and BFF_PROVIDER_CA_FILE; run again, nothing is done twice."
-    return OktaManagementError(f"{org_url} cannot be reached ({type(error).__name__}).", mend)
+    fix = "Check the address, BFF_PROVIDER_PROXY and BFF_PROVIDER_CA_FILE; run again, nothing is done twice."
+    return OktaManagementError(f"{org_url} cannot be reached ({type(error).__name__}).", fix)
 
 
 def rate_limit_wait(headers: Mapping[str, str], now: float) -> float:
@@ -192,5 +192,5 @@ def _object(answer: Any) -> Json:
 
 def _not_okta(answer: Any) -> OktaManagementError:
     status = answer.status_code if isinstance(answer, httpx.Response) else None
-    mend = "Set BFF_OKTA_ORG_URL to the org's address, like https://example.okta.com; a proxy may also have answered."
-    return OktaManagementError("This is not how Okta's Management API answers.", mend, okta_status=status)
+    fix = "Set BFF_OKTA_ORG_URL to the org's address, like https://example.okta.com; a proxy may also have answered."
+    return OktaManagementError("This is not how Okta's Management API answers.", fix, okta_status=status)

@@ -54,7 +54,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """`changed` names what was mended; `written` the file that now holds the credentials, if it was changed."""
+    """`changed` names what was fixed; `written` the file that now holds the credentials, if it was changed."""
 
     client_id: str
     created: bool
@@ -87,8 +87,8 @@ def find_app(api: ManagementApi, desired: Desired) -> Json | None:
             if app_integration.client_id_of(candidate) == desired.client_id:
                 return candidate
         problem = f"The org {desired.org_url} has no app integration with the client id {desired.client_id}."
-        mend = "Mend BFF_CLIENT_ID or BFF_OKTA_ORG_URL; take BFF_CLIENT_ID away to have `bff okta apply` make one."
-        raise OktaManagementError(problem, mend)
+        fix = "Fix BFF_CLIENT_ID or BFF_OKTA_ORG_URL; take BFF_CLIENT_ID away to have `bff okta apply` make one."
+        raise OktaManagementError(problem, fix)
     same = [
         candidate for candidate in api.pages("/api/v1/apps", q=desired.label) if candidate.get("label") == desired.label
     ]
@@ -116,32 +116,32 @@ def plan(api: ManagementApi, desired: Desired) -> Plan:
 
 def _no_app(desired: Desired) -> Findings:
     why = "There is no app integration of this name, and no BFF_CLIENT_ID at hand."
-    mend = "`bff okta apply` makes it; by hand: docs/okta.md, line by line."
-    return Findings((Difference("app", "app", None, desired.label, why, mend),))
+    fix = "`bff okta apply` makes it; by hand: docs/okta.md, line by line."
+    return Findings((Difference("app", "app", None, desired.label, why, fix),))
 
 
 def _status(app: Json) -> Findings:
     if app.get("status", "ACTIVE") == "ACTIVE":
         return Findings()
-    why, mend = (
+    why, fix = (
         "Nobody can sign in to an inactive app.",
         "`bff okta apply` activates it; by hand: Activate on its page.",
     )
-    return Findings((Difference("status", "app_status", app.get("status"), "ACTIVE", why, mend),))
+    return Findings((Difference("status", "app_status", app.get("status"), "ACTIVE", why, fix),))
 
 
 def _credentials(view: OrgView, desired: Desired) -> Findings:
     differences = []
     if desired.client_id is None:
         why = "The BFF needs the client id."
-        mend = f"Set BFF_CLIENT_ID to {view.client_id}; `bff okta apply` writes it into its env file."
-        differences.append(Difference("credentials", "client_id", None, view.client_id, why, mend))
+        fix = f"Set BFF_CLIENT_ID to {view.client_id}; `bff okta apply` writes it into its env file."
+        differences.append(Difference("credentials", "client_id", None, view.client_id, why, fix))
     active = {secret.value for secret in view.secrets if secret.active}
     if desired.uses_secret and not active & set(desired.client_secrets):
-        has = "another secret" if desired.client_secrets else None
+        actual = "another secret" if desired.client_secrets else None
         why = "Every token request would be refused with invalid_client."
-        mend = "`bff okta apply` writes an active secret into its file; `bff okta rotate-secret` makes a new one."
-        differences.append(Difference("credentials", "client_secret", has, "an active secret of the app", why, mend))
+        fix = "`bff okta apply` writes an active secret into its file; `bff okta rotate-secret` makes a new one."
+        differences.append(Difference("credentials", "client_secret", actual, "an active secret of the app", why, fix))
     notes = [
         f"The secret {secret.id} is inactive: `bff okta rotate-secret --retire` deletes it."
         for secret in view.secrets
@@ -175,7 +175,7 @@ def apply(api: ManagementApi, planned: Plan, *, target: CredentialsFile | None, 
     credentials, written = _write_credentials(api, app, planned, created=created, target=target)
     if findings.of("groups"):
         assignments.apply(api, str(app["id"]), view.groups)
-        log(f"Assigned {', '.join(str(difference.wants) for difference in findings.of('groups'))}.")
+        log(f"Assigned {', '.join(str(difference.expected) for difference in findings.of('groups'))}.")
     if findings.of("trusted_origins"):
         trusted_origins.apply(api, view.origins, desired)
         log("Set the Trusted Origins.")
@@ -183,7 +183,7 @@ def apply(api: ManagementApi, planned: Plan, *, target: CredentialsFile | None, 
         access_policy.apply(api, client_id, view.policies, desired)
         log("Added an access policy for this client.")
     changed = tuple(difference.name for difference in findings.differences if difference.by == "apply")
-    left = tuple(difference for difference in findings.differences if difference.by == "hand")
+    left = tuple(difference for difference in findings.differences if difference.by == "manual")
     return Applied(client_id, created, changed, left, written, credentials.client_secret)
 
 

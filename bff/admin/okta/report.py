@@ -26,7 +26,7 @@ def plan_lines(planned: Plan) -> list[str]:
     for difference in findings.differences:
         lines += _difference(difference)
     lines += [f"  note: {note}" for note in findings.notes]
-    manual = sum(difference.by == "hand" for difference in findings.differences)
+    manual = sum(difference.by == "manual" for difference in findings.differences)
     if not findings.differences:
         return [*lines, "Nothing differs."]
     left = f", {manual} of them for a person to do" if manual else ""
@@ -36,12 +36,12 @@ def plan_lines(planned: Plan) -> list[str]:
 
 def _difference(difference: Difference) -> list[str]:
     lines = [f"  {'~' if difference.by == 'apply' else '!'} {difference.name}"]
-    if isinstance(difference.has, list) and isinstance(difference.wants, list):
-        lines += [f"      - {_value(value)}" for value in difference.has if value not in difference.wants]
-        lines += [f"      + {_value(value)}" for value in difference.wants if value not in difference.has]
+    if isinstance(difference.actual, list) and isinstance(difference.expected, list):
+        lines += [f"      - {_value(value)}" for value in difference.actual if value not in difference.expected]
+        lines += [f"      + {_value(value)}" for value in difference.expected if value not in difference.actual]
     else:
-        lines += [f"      - {_value(difference.has)}", f"      + {_value(difference.wants)}"]
-    return [*lines, f"      {difference.why}", f"      {difference.mend}"]
+        lines += [f"      - {_value(difference.actual)}", f"      + {_value(difference.expected)}"]
+    return [*lines, f"      {difference.why}", f"      {difference.fix}"]
 
 
 def _value(value: Any) -> str:

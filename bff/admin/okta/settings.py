@@ -79,11 +79,11 @@ class OktaSettings(BaseModel):
         if token is not None and info.data.get("service_client_id") is not None:
             raise validators.invalid("and service_client_id are both set.", "Keep one of the two ways to authenticate.")
         if token is None and "service_client_id" in info.data and info.data["service_client_id"] is None:
-            mend = (
+            fix = (
                 "Set BFF_OKTA_API_TOKEN_FILE to a file with a token of Security > API > Tokens, or "
                 "BFF_OKTA_SERVICE_CLIENT_ID and BFF_OKTA_SERVICE_PRIVATE_KEY_FILE of a service app."
             )
-            raise validators.invalid("is missing, and no service app is set.", mend)
+            raise validators.invalid("is missing, and no service app is set.", fix)
         return token
 
 
@@ -118,5 +118,5 @@ def _configuration_error(detail: ErrorDetails, gathered: Gathered) -> Configurat
     name, *rest = (str(part) for part in detail["loc"])
     called = gathered.names.get(name, f"{PREFIX}{TABLE.upper()}_{name.upper()}") + "".join(f"[{part}]" for part in rest)
     if detail["type"] == "setting":
-        return ConfigurationError(called, detail["ctx"]["problem"], detail["ctx"]["mend"])
+        return ConfigurationError(called, detail["ctx"]["problem"], detail["ctx"]["fix"])
     return ConfigurationError(called, f"{detail['msg'].replace('Input should', 'should')}.", "See docs/okta.md.")

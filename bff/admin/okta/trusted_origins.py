@@ -25,11 +25,11 @@ def compare(there: tuple[Json, ...], desired: Desired) -> Findings:
         missing = [scope for scope in SCOPES if scope not in _scopes(held)]
         active = held is not None and held.get("status", "ACTIVE") == "ACTIVE"
         if missing or not active:
-            has = None if held is None else {"scopes": _scopes(held), "status": held.get("status")}
-            wants = {"origin": origin, "scopes": [*_scopes(held), *missing], "status": "ACTIVE"}
+            actual = None if held is None else {"scopes": _scopes(held), "status": held.get("status")}
+            expected = {"origin": origin, "scopes": [*_scopes(held), *missing], "status": "ACTIVE"}
             why = "BFF_OKTA_TRUSTED_ORIGINS names it."
-            mend = "`bff okta apply` sets it; by hand: Security > API > Trusted Origins."
-            differences.append(Difference("trusted_origins", "trusted_origin", has, wants, why, mend))
+            fix = "`bff okta apply` sets it; by hand: Security > API > Trusted Origins."
+            differences.append(Difference("trusted_origins", "trusted_origin", actual, expected, why, fix))
     return Findings(tuple(differences))
 
 

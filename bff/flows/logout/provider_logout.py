@@ -169,4 +169,4 @@ class ProviderLogoutFlow:
 
 
 def _record(how: EndReason, ended: tuple[Session, ...]) -> None:
-    audit.record(AuditEvent.SIGN_OUT_ORDERED, how.value, ended=len(ended))
+    audit.record(AuditEvent.PROVIDER_LOGOUT_ACCEPTED, how.value, ended=len(ended))

@@ -236,7 +236,7 @@ class RefreshAttempts:
 
     def _revoke(self, answer: TokenResult) -> None:
         if isinstance(answer, Granted):
-            metrics.REFRESH.labels(outcome="revoked_late", reason="").inc()
+            metrics.REFRESH.labels(outcome="revoked_orphan", reason="").inc()
             self._end_session.revocations.discarded(answer.tokens)
 
     def _record_outcome(self, reserved: Session, answer: TokenResult, result: RefreshResult, seconds: float) -> str:
@@ -246,7 +246,7 @@ class RefreshAttempts:
         metrics.REFRESH_SECONDS.observe(seconds)
         facts = {
             "tries": attempt.tries if attempt else 0,
-            "late": attempt.after_grace if attempt else False,
+            "after_grace": attempt.after_grace if attempt else False,
             "rotation": reserved.rotation,
             "duration_ms": round(seconds * 1000),
         }
@@ -275,7 +275,7 @@ def _outcome(reserved: Session, answer: TokenResult, result: RefreshResult) -> t
     attempt = reserved.attempt
     match result, answer:
         case Renewed(), _ if attempt is not None and attempt.after_grace:
-            return "late", ""
+            return "after_grace", ""
         case Renewed(), _ if attempt is not None and attempt.previous_first_sent_at is not None:
             return "replayed_in_grace", ""
         case Renewed(), _:
@@ -283,7 +283,7 @@ def _outcome(reserved: Session, answer: TokenResult, result: RefreshResult) -> t
         case Ended(reason), _:
             return "ended", reason.value
         case Superseded(), _:
-            return "not_ours", ""
+            return "superseded", ""
         case _, Denied(_, error):
             return "denied", error if error in TOKEN_ENDPOINT else "other"
         case _, Postponed():

@@ -77,7 +77,7 @@ class RefreshTokenFlow:
         """The live session with an access token that is good now.
 
         With `rejected_token`, the fingerprint of a token that got a 401, the same one is returned if none is newer. A
-        `passive` call does not extend the idle limit. Raises SignInRequired, ProviderUnavailable, StoreUnavailable.
+        `passive` call does not extend the idle timeout. Raises SignInRequired, ProviderUnavailable, StoreUnavailable.
         """
         deadline, refreshes_awaited = self._monotonic() + CALLER_DEADLINE, 0
         while True:
@@ -279,7 +279,7 @@ class RefreshTokenFlow:
             return
         if session.attempt is None and session.tokens.refresh_token is not None:
             self._early.active(session.key, session.tokens.refresh_at - stored.now)
-        if stored.now - stored.last_seen_at >= min(TOUCH_INTERVAL, self._policy.idle_limit / 10):
+        if stored.now - stored.last_seen_at >= min(TOUCH_INTERVAL, self._policy.idle_timeout / 10):
             self._tasks.start(self._touch(session.key, stored.now), "touch")
 
     def _reseal(self, stored: StoredSession) -> None:

@@ -96,7 +96,7 @@ class RedisStore:
     async def touch(self, key: SessionKey, last_seen_at: float) -> None:
         if index.is_session_key(key):
             name = self._record(key)
-            # Losing this to a failover moves an idle limit by a minute: it need not wait for a replica.
+            # Losing this to a failover moves an idle timeout by a minute: it need not wait for a replica.
             await self._run(Call(name, scripts.TOUCH, keys=(name,), args=(repr(last_seen_at),), write=False))
 
     async def delete(self, key: SessionKey, reason: EndReason, expected_version: int | None = None) -> Session | None:

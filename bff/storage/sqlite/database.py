@@ -33,8 +33,8 @@ def prepare(path: Path) -> None:
         raise unavailable(error) from None
 
 
-def _misconfigured(problem: str, mend: str) -> ConfigurationError:
-    return ConfigurationError(_SETTING, problem, mend)
+def _misconfigured(problem: str, fix: str) -> ConfigurationError:
+    return ConfigurationError(_SETTING, problem, fix)
 
 
 def _prepare_file(path: Path) -> None:

@@ -13,7 +13,7 @@ navigation is sent there. Envoy, whose query is the original request's, says it 
 
 nginx passes none of our words on: it asks a second time, with `?explain=refusal`, and sends the browser that answer.
 There is no 200 then, which would look like the answer of a request that was never made: what would be let through by
-now is a 503 `allowed_by_now`.
+now is a 503 `retry_required`.
 """
 
 import logging
@@ -25,7 +25,7 @@ from urllib.parse import quote
 
 from starlette.types import Receive, Scope, Send
 
-from bff.errors import AllowedByNow, BffError, CsrfRequired, InvalidRequest, RouteNotFound, SignInRequired
+from bff.errors import BffError, CsrfRequired, InvalidRequest, RetryRequired, RouteNotFound, SignInRequired
 from bff.flows.refresh.single_flight import RefreshTokenFlow
 from bff.proxy.client_address import TrustedProxies
 from bff.session.keyring import KeyRing
@@ -95,7 +95,7 @@ class ForwardAuth:
             original = self._original(scope)
             session = await self._authorize(scope, original)
             if b"explain=refusal" in _options(scope):
-                raise AllowedByNow(retry_after=1)
+                raise RetryRequired(retry_after=1)
         except BffError as error:
             if isinstance(error, CsrfRequired):
                 metrics.CSRF_REFUSED.inc()

@@ -51,7 +51,10 @@ SLOT_SUFFIXES: Final = frozenset(slot_suffix(slot) for slot in range(SLOTS))
 
 @dataclass(frozen=True, slots=True)
 class LoginRules:
-    """`login_lifetime` is in seconds. `acr_values`, `prompts` and `idps` are what a link may ask for."""
+    """`login_lifetime` is in seconds.
+
+    `acr_values`, `allowed_prompts` and `allowed_idps` are what a link may ask for.
+    """
 
     issuer: str
     public_url: str
@@ -59,8 +62,8 @@ class LoginRules:
     landing_path: str
     login_lifetime: int
     acr_values: tuple[str, ...] = ()
-    prompts: tuple[str, ...] = ()
-    idps: tuple[str, ...] = ()
+    allowed_prompts: tuple[str, ...] = ()
+    allowed_idps: tuple[str, ...] = ()
     form_post: bool = False
 
 
@@ -152,7 +155,12 @@ class SignInStart:
 
     def _options(self, parameters: Mapping[str, str]) -> SignInOptions:
         rules = self.rules
-        return options_from(parameters, prompts=rules.prompts, acr_values=rules.acr_values, idps=rules.idps)
+        return options_from(
+            parameters,
+            allowed_prompts=rules.allowed_prompts,
+            acr_values=rules.acr_values,
+            allowed_idps=rules.allowed_idps,
+        )
 
     def _safe_return_to(self, wanted: str | None) -> str:
         rules = self.rules

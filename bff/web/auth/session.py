@@ -1,6 +1,6 @@
 """`GET /auth/session`: who is signed in, until when, and why the last session ended. It never extends a session.
 
-`POST /auth/session/extend` does nothing else: "I am still here", from a person who is asked before the idle limit.
+`POST /auth/session/extend` does nothing else: "I am still here", from a person who is asked before the idle timeout.
 """
 
 import logging
@@ -78,7 +78,7 @@ class SessionEndpoint:
         return self._live_session(session, stored, session_id, reseal=reseal)
 
     async def extend(self, request: Request) -> Response:
-        """Moves the idle limit, and tells the session as `answer` does. Raises CsrfRequired, SignInRequired."""
+        """Moves the idle timeout, and tells the session as `answer` does. Raises CsrfRequired, SignInRequired."""
         headers = request.scope["headers"]
         check_csrf("POST", headers, public_origin=self.public_url, allowed_origins=self.allowed_origins)
         cookie = require_session_id(headers, self.ring, self.names)
@@ -106,7 +106,7 @@ class SessionEndpoint:
                 "user": dict(session.user.claims),
                 "session": {
                     "signed_in_at": int(session.signed_in_at),
-                    "idle_ends_at": int(min(stored.last_seen_at + self.policy.idle_limit, session.ends_at)),
+                    "idle_ends_at": int(min(stored.last_seen_at + self.policy.idle_timeout, session.ends_at)),
                     "ends_at": int(session.ends_at),
                     "now": int(stored.now),
                 },

@@ -12,14 +12,18 @@ MAX_AGE_DIGITS: Final = 9
 
 
 def options_from(
-    parameters: Mapping[str, str], *, prompts: Collection[str], acr_values: Collection[str], idps: Collection[str]
+    parameters: Mapping[str, str],
+    *,
+    allowed_prompts: Collection[str],
+    acr_values: Collection[str],
+    allowed_idps: Collection[str],
 ) -> SignInOptions:
     """Raises InvalidRequest. A link is anybody's: it can ask for more care, never for what is not offered here."""
-    prompt = _listed("prompt", parameters, prompts)
+    prompt = _listed("prompt", parameters, allowed_prompts)
     max_age = _max_age(parameters.get("max_age"))
     if "none" in prompt and (len(prompt) > 1 or max_age == 0):
         raise InvalidRequest("The parameter prompt says none and something else.")
-    idp = _listed("idp", parameters, idps)
+    idp = _listed("idp", parameters, allowed_idps)
     if len(idp) > 1:
         raise InvalidRequest("The parameter idp names more than one.")
     hint = parameters.get("login_hint", "")

@@ -30,7 +30,7 @@ class LongLivedStreams:
         ended = tuple(self._open)
         self._open.clear()
         for stream in ended:
-            metrics.STREAMS_CUT.labels(reason="stopping").inc()
+            metrics.STREAMS_CLOSED.labels(reason="stopping").inc()
             stream.close(ServerStopping())
         return len(ended)
 
