@@ -1,4 +1,4 @@
-"""The composition root: wires the rooms together and knows when each is opened and closed. Nothing else."""
+"""The composition root: builds every component, connects them, and opens and closes them with the ASGI lifespan."""
 
 import asyncio
 import logging
@@ -62,12 +62,18 @@ PURGE_INTERVAL = 300.0  # seconds
 
 
 class Application:
-    """The public ASGI application; `management` and `forward_auth` are for ports that the public cannot reach."""
+    """The ASGI application.
+
+    `management` and `forward_auth` are separate ASGI applications for ports that must not be public.
+    """
 
     def __init__(
         self, settings: Settings, clock: Callable[[], float] = time.time, sources: Sources | None = None
     ) -> None:
-        """Opens the store's file, if it is one. Raises ConfigurationError for what only shows when rooms are wired."""
+        """Opens the SQLite database if one is configured.
+
+        Raises ConfigurationError for problems that only wiring reveals.
+        """
         self._reload = None if sources is None else SettingsReload(settings, sources, self._take_over)
         self._settings, self._clock = settings, clock
         audit.set_subject_format(settings.audit_subject)
@@ -76,7 +82,7 @@ class Application:
         self._ring = KeyRing.from_keys(settings.session_key_ring)
         own_clock = {"clock": clock} if clock is not time.time and settings.store.startswith("sqlite:") else {}
         self._store = open_store(settings.store, self._ring, **own_clock)
-        # One process has nobody to agree with.
+        # A SQLite database has one process, so there is no other replica to compare keys with.
         self._key_ring_sync = None if settings.store.startswith("sqlite:") else KeyRingSync(self._store, self._ring)
         self._eviction = EvictionWatch(self._store, allowed=settings.allow_evicting_store)
         self._provider = from_settings.provider(settings, clock)
@@ -97,7 +103,7 @@ class Application:
             await self._asgi(scope, receive, send)
 
     def reload(self) -> None:
-        """Reads session keys and client secrets again (SIGHUP). What is wrong is logged, and changes nothing."""
+        """Reloads session keys and client secrets (SIGHUP). Logs any problem and then changes nothing."""
         if self._reload is not None:
             self._reload.reload()
 
@@ -176,13 +182,16 @@ class Application:
         return TraceMiddleware(RequestGuard(inside, landing_path=settings.landing_path, names=names), proxies)
 
     def begin_to_stop(self) -> None:
-        """Not ready from now on; proxies are told to take their connections elsewhere."""
+        """Reports not ready from now on and answers with `Connection: close`, so that proxies use another replica."""
         self._asgi.begun = True
 
     def end_streams(self) -> None:
-        """Ends what would never end by itself. For when nobody new is let in."""
+        """Closes event streams and WebSockets, which would otherwise outlast the drain.
+
+        Call it once no new connection is accepted.
+        """
         if ended := self._long_lived.end():
-            logger.info("open streams were told to come back", extra={"count": ended})
+            logger.info("open streams were closed for shutdown", extra={"count": ended})
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
@@ -197,7 +206,9 @@ class Application:
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _start(self) -> None:
-        """A provider or a store that is away only degrades; one that contradicts the settings stops the start."""
+        """An unavailable provider or store only degrades readiness; one that contradicts the
+        settings stops the start.
+        """
         await self._eviction.check()
         try:
             metadata = await self._provider.metadata()
@@ -210,29 +221,29 @@ class Application:
         except MetadataRefused:
             raise
         except ProviderUnavailable as error:
-            logger.warning("the provider does not answer yet", extra={"error": error.code})
+            logger.warning("the provider is not reachable yet", extra={"error": error.code})
         loop = asyncio.get_running_loop()
         self._standing = [
             loop.create_task(self._purge(), name="purge"),
-            loop.create_task(self._refresh.run_early_refreshes(), name="renew ahead"),
+            loop.create_task(self._refresh.run_early_refreshes(), name="refresh early"),
             loop.create_task(self._revocations.run(), name="revoke what waits"),
             loop.create_task(self._eviction.watch(), name="watch the store's eviction policy"),
             *(
-                [loop.create_task(self._key_ring_sync.announce(), name="say the newest key")]
+                [loop.create_task(self._key_ring_sync.announce(), name="publish the newest key id")]
                 if self._key_ring_sync
                 else []
             ),
-            *([loop.create_task(self._reload.watch(), name="watch the settings")] if self._reload else []),
+            *([loop.create_task(self._reload.watch(), name="watch the secret files")] if self._reload else []),
             loop.create_task(self._streams.watch(self._end_session.end), name="watch open streams"),
         ]
 
     async def _stop(self) -> None:
         for task in self._standing:
             task.cancel()
-        # A refresh under way gets its answer: cutting it off would leave an outcome for others to guess.
+        # A running refresh is awaited: cancelling it would leave an unknown outcome for other replicas to resolve.
         late = await self._tasks.drain(self._policy.timeout + 2)
         if late:
-            logger.warning("tasks were cut off at shutdown", extra={"count": late})
+            logger.warning("tasks were cancelled at shutdown", extra={"count": late})
         self._proxy.close()
         for provider in (self._provider, *self._org_provider):
             await provider.close()
@@ -244,7 +255,7 @@ class Application:
             try:
                 await self._store.purge_expired()
             except BffError as error:
-                logger.warning("expired records were not purged", extra={"error": error.code})
+                logger.warning("expired records could not be purged", extra={"error": error.code})
 
     async def _checks(self) -> dict[str, bool]:
         checks = {"serving": not self._asgi.begun, "store": True, "provider": True}
@@ -264,8 +275,9 @@ class Application:
 def build_app(
     settings: Settings, *, clock: Callable[[], float] = time.time, sources: Sources | None = None
 ) -> Application:
-    """Everything `bff serve` runs, wired from settings alone; `clock` is the wall clock, in seconds since the epoch.
+    """Builds everything that `bff serve` runs, from settings alone.
 
-    `sources`: where the settings came from, so that keys and secrets can be read again. Raises ConfigurationError.
+    `clock` is the wall clock, in seconds since the epoch. `sources` is where the settings were read from, so that keys
+    and secrets can be reloaded. Raises ConfigurationError.
     """
     return Application(settings, clock, sources)

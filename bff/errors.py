@@ -1,14 +1,13 @@
-"""What can go wrong, as words. One tree; each leaf has a stable code, an HTTP status and a title that is safe to show.
-
-`detail` is written by us, never copied from a provider, an upstream or a client. One function
-(`bff.web.problem_details`) turns these into RFC 9457 problem JSON, or into a readable page for a navigation.
+"""All errors that a caller can receive, as one tree; each leaf has a stable code, an HTTP status and a title that is
+safe to show. `detail` is our own text, never copied from a provider, an upstream or a client. `bff.web.problem_details`
+turns these into RFC 9457 problem JSON, or into a readable page for a navigation.
 """
 
 from typing import ClassVar
 
 
 class BffError(Exception):
-    """The root: something the caller is told about."""
+    """The root of all errors that a caller can receive."""
 
     code: ClassVar[str] = "internal_error"
     status: ClassVar[int] = 500
@@ -21,7 +20,7 @@ class BffError(Exception):
         self.retry_after = retry_after
 
 
-# --- the request is at fault -----------------------------------------------------------------------------------------
+# --- request errors ---
 
 
 class InvalidRequest(BffError):
@@ -31,7 +30,7 @@ class InvalidRequest(BffError):
 
 
 class SignInRequired(BffError):
-    """No live session. `reason` says why the last one ended, from the closed list `bff.session.session.EndReason`."""
+    """No live session. `reason` is why the last one ended, from the closed list `bff.session.session.EndReason`."""
 
     code = "sign_in_required"
     status = 401
@@ -43,14 +42,15 @@ class SignInRequired(BffError):
 
 
 class StepUpRequired(BffError):
-    """An API wants the person authenticated stronger, or more recently (RFC 9470). `max_age` is in seconds.
+    """An API requires a stronger or more recent authentication (RFC 9470).
 
-    `sign_in_url` is ready but for its last parameter: the caller appends the page to come back to, percent-encoded.
+    `max_age` is in seconds. `sign_in_url` lacks only its last value: the caller appends the percent-encoded return
+    path.
     """
 
     code = "step_up_required"
     status = 401
-    title = "The API asks for a stronger or fresher sign-in"
+    title = "The API requires a stronger or more recent sign-in"
 
     def __init__(
         self,
@@ -67,39 +67,39 @@ class StepUpRequired(BffError):
 class InsufficientScope(BffError):
     code = "insufficient_scope"
     status = 403
-    title = "The access token lacks a scope that this route needs"
+    title = "The access token lacks a scope that this route requires"
 
 
 class RevocationRefused(BffError):
-    """The bearer token of a Universal Logout request is not believed. `detail` holds no text of the token."""
+    """The bearer token of a Universal Logout request is invalid. `detail` contains no text of the token."""
 
     code = "revocation_refused"
     status = 401
-    title = "The request to sign a person out is not authorized"
+    title = "The sign-out request is not authorized"
 
 
 class CsrfRequired(BffError):
     code = "csrf_required"
     status = 403
-    title = "The request did not prove that it comes from this application"
+    title = "The request was not proven to come from this application"
 
 
 class NavigationRequired(BffError):
     code = "navigation_required"
     status = 403
-    title = "Sign-in starts with a navigation, not with a fetch or a prefetch"
+    title = "Sign-in requires a navigation, not a fetch or a prefetch"
 
 
 class RouteNotFound(BffError):
     code = "route_not_found"
     status = 404
-    title = "There is nothing here"
+    title = "Not found"
 
 
 class UserUnknown(BffError):
     code = "user_unknown"
     status = 404
-    title = "Nobody of that description is signed in here"
+    title = "No session of that user exists here"
 
 
 class MethodNotAllowed(BffError):
@@ -115,7 +115,7 @@ class MethodNotAllowed(BffError):
 class LengthRequired(BffError):
     code = "length_required"
     status = 411
-    title = "The request needs a Content-Length here"
+    title = "A Content-Length is required here"
 
 
 class RequestTooLarge(BffError):
@@ -139,7 +139,7 @@ class UnsupportedMediaType(BffError):
 class SignOutImpossible(BffError):
     code = "sign_out_impossible"
     status = 422
-    title = "People cannot be found by what the request names"
+    title = "The request identifies users in a way that is not supported here"
 
 
 class HeadersTooLarge(BffError):
@@ -148,7 +148,7 @@ class HeadersTooLarge(BffError):
     title = "The request headers are too large"
 
 
-# --- the sign-in is at fault -----------------------------------------------------------------------------------------
+# --- sign-in errors ---
 
 
 class SignInStateInvalid(BffError):
@@ -176,42 +176,49 @@ class NotAssigned(BffError):
 
 
 class SignInLoop(BffError):
-    """This browser was sent to sign in again and again: one more redirect would only go round once more."""
+    """This browser was redirected to sign-in repeatedly within a short time: another redirect
+    would continue the loop.
+    """
 
     code = "sign_in_loop"
     status = 429
-    title = "Signing in keeps starting over"
+    title = "Sign-in is looping"
 
 
 class RateLimited(BffError):
-    """Too many requests to sign in or out. `retry_after` says when one more fits; sessions are not touched."""
+    """Too many sign-in or sign-out requests.
+
+    `retry_after` is when the next one is allowed; sessions are not affected.
+    """
 
     code = "rate_limited"
     status = 429
-    title = "Too many sign-ins or sign-outs at the moment"
+    title = "Too many sign-in or sign-out requests"
 
 
 class SignInFailed(BffError):
-    """The provider's answer could not be believed (ID token, nonce, code): ours to fix, never shown in detail."""
+    """The provider's response failed validation (ID token, nonce, code): an operator has to fix it; the detail is only
+    logged.
+    """
 
     code = "sign_in_failed"
     status = 502
     title = "The sign-in could not be completed"
 
 
-# --- somebody else is at fault ---------------------------------------------------------------------------------------
+# --- errors of dependencies ---
 
 
 class ProviderUnavailable(BffError):
     code = "provider_unavailable"
     status = 503
-    title = "The identity provider cannot be reached just now"
+    title = "The identity provider is temporarily unavailable"
 
 
 class StoreUnavailable(BffError):
     code = "store_unavailable"
     status = 503
-    title = "The session store cannot be reached just now"
+    title = "The session store is temporarily unavailable"
 
 
 class UpstreamUnreachable(BffError):
@@ -227,18 +234,21 @@ class UpstreamTimeout(BffError):
 
 
 class RetryRequired(BffError):
-    """A reverse proxy asks for the words of a refusal, and there is no refusal any more. Nothing has been done yet."""
+    """A reverse proxy asked for the refusal to show, and the request would be allowed now.
+
+    It has not been carried out.
+    """
 
     code = "retry_required"
     status = 503
-    title = "The request was held back and would be let through now"
+    title = "The request was held back and would be allowed now"
 
 
-# --- the operator's side ---------------------------------------------------------------------------------------------
+# --- configuration ---
 
 
 class ConfigurationError(BffError):
-    """Refuses to start: names the setting, says what is wrong, says how to fix it."""
+    """The process refuses to start; names the setting, the problem and the fix."""
 
     code = "configuration_error"
     status = 500

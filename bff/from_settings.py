@@ -1,4 +1,4 @@
-"""What each room is told: its rules, read from the settings. Every name here is the room's own word."""
+"""Maps the settings to the parameters of each component. (The file disappears with nested settings.)"""
 
 import ssl
 from collections.abc import Callable
@@ -40,7 +40,7 @@ def client_auth(settings: Settings) -> ClientAuthentication:
 
 
 def provider(settings: Settings, clock: Callable[[], float], issuer: str | None = None) -> HttpProvider:
-    """`issuer` is another one than the settings' own, of the same org."""
+    """`issuer` overrides the configured one, within the same org."""
     return HttpProvider(
         issuer or settings.issuer,
         client_auth(settings),
@@ -53,16 +53,16 @@ def provider(settings: Settings, clock: Callable[[], float], issuer: str | None 
 
 
 def org_provider(settings: Settings, clock: Callable[[], float]) -> tuple[HttpProvider, ...]:
-    """The org's own authorization server, where the issuer is a custom one: its keys may sign Universal Logout."""
+    """The org authorization server, if the issuer is a custom one: its keys may sign Universal Logout requests."""
     org = org_url(settings.issuer)
     return () if org == settings.issuer else (provider(settings, clock, org),)
 
 
 def validate_metadata(settings: Settings, metadata: ProviderMetadata) -> None:
-    """Raises ConfigurationError where a setting asks for more than the provider can do."""
+    """Raises ConfigurationError where a setting requires more than the provider supports."""
     if settings.dpop == "on" and ALGORITHM not in metadata.dpop_signing_alg_values_supported:
-        problem = f"is on, and the provider takes no DPoP proofs signed with {ALGORITHM}."
-        raise ConfigurationError("BFF_DPOP", problem, "Set it to off, or ask the provider for RFC 9449.")
+        problem = f"is on, and the provider does not support DPoP proofs signed with {ALGORITHM}."
+        raise ConfigurationError("BFF_DPOP", problem, "Set it to off, or use a provider that supports RFC 9449.")
 
 
 def route_table(settings: Settings) -> RouteTable:
@@ -99,7 +99,7 @@ def route_table(settings: Settings) -> RouteTable:
     ]
     if settings.spa_upstream is not None:
         no_token: TokenKind = "none"
-        # A development server reloads the page over a WebSocket.
+        # Development servers reload the page over a WebSocket.
         spa = Upstream.parse(settings.spa_upstream)
         routes.append(Route("/", spa, methods=("GET", "HEAD"), token=no_token, websocket=True))
     return RouteTable(routes)
@@ -108,7 +108,10 @@ def route_table(settings: Settings) -> RouteTable:
 def _upstream_tls(
     route: RouteSettings, contexts: dict[tuple[Path | None, ...], ssl.SSLContext]
 ) -> ssl.SSLContext | None:
-    """One context for each set of files. Raises ConfigurationError for files that are no certificate or no key."""
+    """One SSL context for each set of files.
+
+    Raises ConfigurationError for files that are not a certificate or a key.
+    """
     files = (route.ca_file, route.client_cert_file, route.client_key_file)
     if files == (None, None, None):
         return None
@@ -119,7 +122,7 @@ def _upstream_tls(
                 context.load_cert_chain(route.client_cert_file, route.client_key_file)
         except (ssl.SSLError, OSError, ValueError):
             problem = f"{route.prefix} names a ca_file, client_cert_file or client_key_file that cannot be used."
-            fix = "Give PEM files; the key unencrypted, and the one of the certificate."
+            fix = "Give PEM files: an unencrypted key, and its certificate."
             raise ConfigurationError("BFF_ROUTES", problem, fix) from None
         contexts[files] = context
     return contexts[files]
@@ -138,12 +141,12 @@ def policy(settings: Settings) -> RefreshPolicy:
 
 
 def max_session_lifetime(settings: Settings) -> float:
-    """Seconds from sign-in to the end of a session: without a refresh token it would only wait for its own end."""
+    """The maximum session lifetime in seconds: without a refresh token a session ends with its access token."""
     return min(settings.absolute_timeout, settings.refresh_token_lifetime or settings.absolute_timeout)
 
 
 def org_url(issuer: str) -> str:
-    """The base URL of the Okta org that an issuer belongs to."""
+    """The base URL of the Okta org of an issuer."""
     parts = urlsplit(issuer)
     return f"{parts.scheme}://{parts.netloc}"
 
@@ -226,6 +229,6 @@ def forward_auth_rules(settings: Settings) -> ForwardAuthRules:
 
 
 def page_style(settings: Settings) -> str | None:
-    """The operator's own style sheet for our pages."""
+    """The style sheet of the error pages, with the operator's own."""
     path = settings.page_style_file
     return None if path is None else path.read_text("utf-8")

@@ -1,11 +1,10 @@
-"""`python -m demo`: a simulated Okta, a sample API and the BFF, each a process of its own, until Ctrl-C.
+"""`python -m demo`: runs a simulated Okta, a sample API and the BFF, each in its own process, until Ctrl-C.
 
-The simulated org is empty at first: the app integration is made as an operator makes it, by `bff okta apply`.
-Nothing is asked of the machine but free ports on the loopback. Secrets are made at the start and live in memory; the
-session store is in a temporary directory. Everything goes when the demo goes.
-
-DEMO_PORT                    the port to open in the browser (8080; the next free one if that is taken)
-DEMO_ACCESS_TOKEN_LIFETIME   seconds that an access token lives (30, so that renewals can be watched)
+The simulated org is empty at first: `bff okta apply` creates the app integration, as an operator would. It needs only
+free ports on the loopback interface. Secrets are generated at the start and kept in memory; the session store is in a
+temporary directory. Everything is removed at the end. DEMO_PORT the port to open in the browser (8080; the next free
+one if that is taken) DEMO_ACCESS_TOKEN_LIFETIME lifetime of an access token in seconds (30, so that refreshes are
+visible)
 """
 
 import argparse
@@ -29,18 +28,18 @@ from typing import Any, Final
 from demo.simulator.people import PEOPLE
 
 ROOT: Final = Path(__file__).resolve().parent.parent
-STARTS_TIMEOUT: Final = 60.0  # seconds; on a busy machine Python alone takes some of them
-STOPS_TIMEOUT: Final = 3.0  # seconds; an open page keeps its streams open, and nothing here is worth a longer wait
+STARTS_TIMEOUT: Final = 60.0  # seconds; on a busy machine starting Python alone takes several
+STOPS_TIMEOUT: Final = 3.0  # seconds; an open page keeps its streams open, so the shutdown does not wait longer
 LOG_SHOWN: Final = 30  # lines
 LAST_PORT: Final = 65535
 
 
 class DemoFailed(Exception):
-    """One of the three did not start, or ended on its own. The message carries the end of its log."""
+    """A process did not start, or exited. The message contains the end of its log."""
 
 
 class Stopped(BaseException):
-    """Ctrl-C or SIGTERM, raised where the demo waits."""
+    """Raised by SIGINT or SIGTERM while the demo waits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +56,7 @@ class Ports:
 
     @property
     def public_url(self) -> str:
-        """`localhost` here and 127.0.0.1 for Okta: to a browser these are two sites, as in production."""
+        """`localhost` here and 127.0.0.1 for Okta: two different sites to a browser, as in production."""
         return f"http://localhost:{self.bff}"
 
     @property
@@ -66,7 +65,7 @@ class Ports:
 
 
 class Child:
-    """One process, its log in a file. `answers` is an address and a path that answers once it is ready."""
+    """One process with its log in a file. `answers` is an address and a path that responds once it is ready."""
 
     def __init__(self, name: str, arguments: Sequence[str], environ: Mapping[str, str], directory: Path) -> None:
         self.name = name
@@ -74,16 +73,16 @@ class Child:
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", *arguments],
-                cwd=directory,  # away from a bff.toml that may lie where the demo was started
+                cwd=directory,  # away from a bff.toml in the current directory
                 env={**environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                start_new_session=True,  # Ctrl-C is ours: we stop them in order
+                start_new_session=True,  # Ctrl-C stops the processes in order, through this one
             )
 
     def wait_until_it_answers(self, port: int, path: str) -> None:
-        """Raises DemoFailed when it ends first, or takes too long."""
+        """Raises DemoFailed when it exits first, or takes too long."""
         deadline = time.monotonic() + STARTS_TIMEOUT
         while _status(port, path) is None:
             self.check()
@@ -114,9 +113,9 @@ class Child:
 
 
 def _free_port(preferred: int, taken: set[int]) -> int:
-    """The preferred port if nobody listens on it, over IPv4 or IPv6: a browser tries both for localhost. Else the next.
+    """The preferred port if it is free on IPv4 and IPv6 (browsers try both for localhost), otherwise the next.
 
-    Not one that the kernel chooses: until our process listens there, any outgoing connection may be given the same.
+    Not an ephemeral port: until our process listens there, an outgoing connection may take it.
     """
     while True:
         port = preferred if preferred <= LAST_PORT else 0
@@ -138,13 +137,13 @@ def _in_use(family: socket.AddressFamily, port: int) -> bool:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(("127.0.0.1" if family == socket.AF_INET else "::1", port))
     except OSError as error:
-        # A machine without IPv6 has nobody listening there.
+        # Without IPv6 the port is free there.
         return family == socket.AF_INET or error.strerror == "Address already in use"
     return False
 
 
 def _status(port: int, path: str, headers: Mapping[str, str] | None = None) -> int | None:
-    """The status of a GET, None where nobody listens (yet)."""
+    """The status of a GET, None if nothing listens (yet)."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
     try:
         connection.request("GET", path, headers=dict(headers or {}))
@@ -156,7 +155,7 @@ def _status(port: int, path: str, headers: Mapping[str, str] | None = None) -> i
 
 
 def operate(arguments: Sequence[str], environ: Mapping[str, str], directory: Path) -> str:
-    """Runs `bff ...` to its end, and gives what it printed. Raises DemoFailed where the exit code is not 0."""
+    """Runs `bff ...` and returns its output. Raises DemoFailed if the exit code is not 0."""
     command, environ = [sys.executable, "-m", "bff", *arguments], {**environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(command, env=environ, cwd=directory, capture_output=True, text=True, timeout=STARTS_TIMEOUT)
     if done.returncode != 0:
@@ -165,11 +164,11 @@ def operate(arguments: Sequence[str], environ: Mapping[str, str], directory: Pat
 
 
 def bff_environment(ports: Ports, api_token: str, directory: Path) -> dict[str, str]:
-    """All that the BFF is told. Nothing of it is special to the demo but the addresses and the route /simulator."""
+    """The BFF's environment. Only the addresses and the route /simulator are specific to the demo."""
     api, control = f"http://127.0.0.1:{ports.api}", f"http://127.0.0.1:{ports.control}"
     routes = [
         {"prefix": "/api", "upstream": api},
-        # EventSource can't send a header, so this route is guarded by what the browser says of the request.
+        # EventSource cannot send a header, so this route relies on fetch metadata.
         {"prefix": "/api/time", "upstream": api, "csrf": "fetch-metadata", "methods": ["GET"]},
         {"prefix": "/api/socket", "upstream": api, "websocket": True},
         {"prefix": "/simulator", "upstream": control, "token": "none", "strip_prefix": True},
@@ -185,7 +184,7 @@ def bff_environment(ports: Ports, api_token: str, directory: Path) -> dict[str, 
         "BFF_MANAGEMENT_LISTEN": "off",
         "BFF_LOG_LEVEL": "warning",
         "BFF_LOG_FORMAT": "text",
-        # For `bff okta` and `bff doctor`; a running BFF reads none of these.
+        # For `bff okta` and `bff doctor`; a running BFF does not read these.
         "BFF_OKTA_API_TOKEN": api_token,
         "BFF_OKTA_GROUPS": "Everyone",
     }
@@ -194,8 +193,10 @@ def bff_environment(ports: Ports, api_token: str, directory: Path) -> dict[str, 
 def start(
     ports: Ports, lifetime: int, directory: Path, started: Callable[[Child], Any]
 ) -> tuple[list[Child], Mapping[str, str]]:
-    """Starts the three, and returns them and the BFF's environment when each answers. Raises DemoFailed. `started`
-    hears of each at once."""
+    """Starts the three, and returns them and the BFF's environment when all respond.
+
+    Raises DemoFailed. `started` is called with each process at once.
+    """
     bare = {name: value for name, value in os.environ.items() if not name.upper().startswith("BFF_")}
     api_token, env_file, children = secrets.token_urlsafe(32), directory / "okta.env", []
 
@@ -213,7 +214,7 @@ def start(
         "--grace": 30,
     }
     flat = [str(part) for pair in okta_arguments.items() for part in pair]
-    # Not on the command line, where every user of the machine could read it.
+    # Not on the command line, which other users of the machine can read.
     okta = child("simulated Okta", ["demo.simulator", "--empty-org", *flat], {**bare, "SIMULATOR_API_TOKEN": api_token})
     api = child("sample API", ["demo.api", "--port", str(ports.api), "--issuer", ports.issuer], bare)
     okta.wait_until_it_answers(ports.okta, "/oauth2/default/.well-known/openid-configuration")
@@ -228,7 +229,10 @@ def start(
 
 
 def check(ports: Ports, environ: Mapping[str, str], directory: Path) -> None:
-    """`bff doctor`, and the doors, without a browser. Raises DemoFailed for the first that is not as it should be."""
+    """Runs `bff doctor` and requests the main endpoints without a browser.
+
+    Raises DemoFailed for the first unexpected status.
+    """
     print(operate(["doctor"], environ, directory))
     page = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document", "Host": f"localhost:{ports.bff}"}
     call = {"X-CSRF": "1", "Sec-Fetch-Site": "same-origin", "Host": f"localhost:{ports.bff}"}
@@ -243,7 +247,7 @@ def check(ports: Ports, environ: Mapping[str, str], directory: Path) -> None:
     ]
     for path, headers, expected, what in requests:
         status = _status(ports.bff, path, headers)
-        print(f"{'as it should be' if status == expected else 'WRONG':15}  {status}  {path:18} {what}")
+        print(f"{('ok' if status == expected else 'WRONG'):15}  {status}  {path:18} {what}")
         if status != expected:
             raise DemoFailed(f"{path} answered {status}, not {expected}.")
 
@@ -253,7 +257,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="python -m demo", description="The BFF with a simulated Okta and a sample API."
     )
     parser.add_argument(
-        "--check", action="store_true", help="start everything, ask `bff doctor`, try the doors, and stop"
+        "--check", action="store_true", help="start everything, run `bff doctor`, check the endpoints, and stop"
     )
     parsed = parser.parse_args(arguments)
     ports = Ports.choose(int(os.environ.get("DEMO_PORT", "8080")))
@@ -261,7 +265,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     def stop(_number: int, _frame: FrameType | None) -> None:
         for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.SIG_IGN)  # once is enough: what follows is the orderly end
+            signal.signal(number, signal.SIG_IGN)  # a second signal is ignored during the orderly shutdown
         raise Stopped
 
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -1,11 +1,9 @@
-"""What is written during one turn of the event loop leaves together: the first at once, the rest when the turn is over.
-
-A write to a peer that sleeps wakes it, and to wake another core costs more than the write, in a virtual machine most of
-all. Written one right after the other, the first wakes the peer and the rest find it awake; where there is only one, it
-waits for nothing. Decision 0014 has what was measured.
-
-Only for what is the last that is written on its transport for now: what is written past the outbox overtakes it.
-Whoever has to write past it, or to close a transport, says `flush` first.
+"""Write batching: data written during one turn of the event loop is sent together, the first piece at once, the rest at
+the end of the turn. Writing to a sleeping peer wakes it, which costs more than the write itself if the peer is on
+another core, most of all in a virtual machine. When several pieces are written in succession, the first wakes the peer
+and the rest find it awake; a single piece is not delayed. Decision 13 has the measurements. Use it only for the last
+write on a transport for now: direct writes overtake it. Call `flush` before a direct write or before closing a
+transport.
 """
 
 import asyncio
@@ -14,7 +12,7 @@ from weakref import WeakKeyDictionary
 
 
 class WriteBatch:
-    """One for an event loop; from `write_batch`."""
+    """One per event loop; created by `write_batch`."""
 
     def __init__(self) -> None:
         self._pending: list[tuple[asyncio.Transport, bytes]] = []
@@ -33,7 +31,7 @@ class WriteBatch:
         self.flush()
 
     def flush(self) -> None:
-        """Writes what is waiting, in the order in which it came. A transport that closed meanwhile gets nothing."""
+        """Writes pending data in order. A transport that closed meanwhile gets nothing."""
         pending, self._pending = self._pending, []
         for transport, data in pending:
             if not transport.is_closing():
@@ -44,7 +42,7 @@ _BATCHES: Final[WeakKeyDictionary[asyncio.AbstractEventLoop, WriteBatch]] = Weak
 
 
 def write_batch(loop: asyncio.AbstractEventLoop) -> WriteBatch:
-    """That of this event loop."""
+    """The write batch of this event loop."""
     batch = _BATCHES.get(loop)
     if batch is None:
         batch = _BATCHES[loop] = WriteBatch()

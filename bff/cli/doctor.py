@@ -1,7 +1,7 @@
-"""`bff doctor`: every check of `bff.admin.doctor`, told to the operator.
+"""`bff doctor`: runs every check of `bff.admin.doctor` and prints the results.
 
-Exit codes: 0 all is well, warnings allowed; 1 something fails, wrong settings among it. No secret is printed, and none
-is taken from the command line.
+Exit codes: 0 healthy, warnings allowed; 1 a check fails, invalid settings included. No secret is printed, and none is
+taken from the command line.
 """
 
 import asyncio
@@ -23,8 +23,8 @@ HEALTHY, FAILS = 0, 1
 
 
 def run(config: Path | None, *, as_json: bool) -> int:
-    """`config` is the bff.toml that the command line names."""
-    # What the rooms below would log is told as findings; without a handler logging would print it on stderr.
+    """`config` is the path of bff.toml from the command line."""
+    # Warnings of the packages below appear as check results; without a handler logging would also print them to stderr.
     logging.getLogger("bff").addHandler(logging.NullHandler())
     findings = _findings(config)
     if as_json:
@@ -44,7 +44,7 @@ def _findings(config: Path | None) -> list[CheckResult]:
         okta = load_okta_settings(os.environ, config) if has_credentials(os.environ, config) else None
     except ConfigurationErrors as errors:
         return [_wrong("okta_settings", error) for error in errors.problems]
-    return [ok("settings", "read, and right in themselves"), *asyncio.run(run_checks(settings, okta))]
+    return [ok("settings", "valid"), *asyncio.run(run_checks(settings, okta))]
 
 
 def _wrong(name: str, error: ConfigurationError) -> CheckResult:

@@ -1,8 +1,8 @@
-"""The operator's door: `bff serve`, `check`, `doctor`, `keys`, `okta`, `routes`, `sessions`, `version`.
+"""The `bff` command:
 
-Exit codes: 0 done; 1 the configuration is wrong, and every problem was told; 2 the command line is wrong; 3 the
-application could not start. No command prints a secret but `bff keys new`, which makes one.
-`bff okta` has exit codes of its own: `bff.cli.okta`.
+`serve`, `check`, `doctor`, `keys`, `okta`, `routes`, `sessions`, `version`. Exit codes: 0 success; 1 the configuration
+is wrong, and every problem was printed; 2 the command line is wrong; 3 the application could not start. Only `bff keys
+new` prints a secret, the key that it creates. `bff okta` has its own exit codes: `bff.cli.main.main.okta`.
 """
 
 import argparse
@@ -46,28 +46,34 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    serve = commands.add_parser("serve", help="serve until SIGTERM; one process, one worker")
+    serve = commands.add_parser("serve", help="serve until SIGTERM, in one process")
     serve.set_defaults(command=_serve)
-    check = commands.add_parser("check", help="read the settings, tell what is wrong and what to note, and stop")
+    check = commands.add_parser("check", help="check the settings, print problems and advice, and exit")
     check.set_defaults(command=_check)
-    doctor = commands.add_parser("doctor", help="look at provider, app, store, upstreams and proxy while they are live")
+    doctor = commands.add_parser(
+        "doctor", help=("check provider, app integration, store, upstreams and proxy against the running systems")
+    )
     doctor.set_defaults(command=_doctor)
     doctor.add_argument("--json", action="store_true", help="print JSON")
     keys = commands.add_parser("keys", help="session keys").add_subparsers(required=True, metavar="COMMAND")
-    new = keys.add_parser("new", help="print a new session key: add it behind the others, later in front")
+    new = keys.add_parser(
+        "new", help=("print a new session key: append it to the list first, move it to the front in a later deploy")
+    )
     new.set_defaults(command=_keys_new)
-    listed = keys.add_parser("list", help="print the ids of the configured keys, newest first, never the keys")
+    listed = keys.add_parser("list", help="print the ids of the configured keys, newest first; never prints a key")
     listed.set_defaults(command=_keys_list)
-    rewrapped = keys.add_parser("rewrap", help="seal every record of the store under the newest key")
+    rewrapped = keys.add_parser("rewrap", help="re-encrypt every stored record under the newest key")
     rewrapped.set_defaults(command=_keys_rewrap)
-    add_route_commands(commands.add_parser("routes", help="list the routes, or explain one request"), _settings)
+    add_route_commands(
+        commands.add_parser("routes", help=("list the routes, or explain how one request is handled")), _settings
+    )
     version = commands.add_parser("version", help="print the version")
     version.set_defaults(command=_version)
     commands.add_parser("sessions", help="list, show and end sessions")
-    commands.add_parser("okta", help="compare the Okta org with the settings, and make it so")
+    commands.add_parser("okta", help="compare the Okta org with the settings, and apply the settings to it")
     for command in (serve, check, doctor, listed, rewrapped):
         command.add_argument(
-            "--config", type=Path, metavar="FILE", help="a bff.toml (else BFF_CONFIG, else ./bff.toml)"
+            "--config", type=Path, metavar="FILE", help="path of bff.toml (default: BFF_CONFIG, then ./bff.toml)"
         )
     return parser
 
@@ -78,7 +84,7 @@ def _settings(parsed: argparse.Namespace) -> Settings:
 
 def _serve(parsed: argparse.Namespace) -> int:
     settings = _settings(parsed)
-    # Imported here, so that `bff check` and `bff keys` start without the web framework and the stores.
+    # Imported here so that `bff check` and `bff keys` start without loading the web framework and the stores.
     from bff.app import build_app
     from bff.cli.serve import run
     from bff.config.reload import Sources
@@ -91,11 +97,11 @@ def _serve(parsed: argparse.Namespace) -> int:
 
 @contextmanager
 def _spans(settings: Settings) -> Iterator[None]:
-    """While it is open spans are recorded, if BFF_TRACING asks for it. Raises ConfigurationError."""
+    """Records spans while open, if BFF_TRACING is set. Raises ConfigurationError."""
     if settings.tracing == "off":
         yield
         return
-    # Not a line of it is loaded otherwise.
+    # Imported only when tracing is on.
     from bff.telemetry import tracing
     from bff.telemetry.otlp import OtlpTracer
 
@@ -112,7 +118,7 @@ def _check(parsed: argparse.Namespace) -> int:
     settings = _settings(parsed)
     from bff.config.advice import notes
 
-    print("The settings are right.")
+    print("The settings are valid.")
     print(f"Register in Okta as sign-in redirect URI:  {settings.redirect_uri}")
     print(f"Register in Okta as sign-out redirect URI: {settings.post_logout_redirect_uri}")
     for note in notes(settings):
@@ -138,7 +144,7 @@ def _keys_list(parsed: argparse.Namespace) -> int:
     from bff.session.keyring import key_id
 
     for place, key in enumerate(settings.session_key_ring):
-        print(f"{key_id(key)}  {'newest: seals and opens' if place == 0 else 'opens only'}")
+        print(f"{key_id(key)}  {('newest: encrypts and decrypts' if place == 0 else 'decrypts only')}")
     return OK
 
 
@@ -167,7 +173,7 @@ def _version(_: argparse.Namespace) -> int:
 
 
 def _print_problems(problems: Sequence[ConfigurationError]) -> None:
-    """One line for each problem on stderr: the setting, what is wrong with it, how to fix it."""
+    """Prints one line for each problem to stderr: the setting, what is wrong, and how to fix it."""
     noun = "problem" if len(problems) == 1 else "problems"
     print(f"The configuration is wrong ({len(problems)} {noun}):", file=sys.stderr)
     for problem in problems:

@@ -1,7 +1,7 @@
-"""`bff okta plan`, `apply`, `show` and `rotate-secret`: Okta's guide, done and compared by command.
+"""`bff okta plan`, `apply`, `show` and `rotate-secret`: configure and compare the Okta app integration.
 
-Exit codes: 0 the same, or done; 2 something differs, or is left for a person to do; 1 an error, a wrong command line
-among them, so that 2 always means a difference. No secret is printed unless `--show-secret` asks for it.
+Exit codes: 0 no difference, or done; 2 differences remain, or a manual step is left; 1 an error, including a wrong
+command line, so that 2 always means a difference. No secret is printed without `--show-secret`.
 """
 
 import argparse
@@ -40,25 +40,27 @@ class _Parser(argparse.ArgumentParser):
 def _parser() -> _Parser:
     parser = _Parser(
         prog="bff okta",
-        description="Okta's guide as commands: what the org has is compared with the settings, and made so.",
-        epilog="Exit codes: 0 the same or done, 2 something differs, 1 error. docs/okta.md has the whole story.",
+        description="Configure an Okta app integration from the settings, and show how it differs from them.",
+        epilog="Exit codes: 0 no difference or done, 2 differences remain, 1 error. See docs/okta.md.",
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    plan = commands.add_parser("plan", help="compare the org with the settings: exit code 0 same, 2 differs, 1 error")
+    plan = commands.add_parser(
+        "plan", help=("compare the org with the settings: exit code 0 no difference, 2 differences, 1 error")
+    )
     plan.set_defaults(command=_plan)
-    apply = commands.add_parser("apply", help="make the org as the settings want it; a second run changes nothing")
+    apply = commands.add_parser("apply", help="apply the settings to the org; idempotent")
     apply.set_defaults(command=_apply)
     apply.add_argument(
-        "--yes", action="store_true", help="change an app that this command did not make, without asking"
+        "--yes", action="store_true", help="change an app integration that this command did not create, without asking"
     )
     show = commands.add_parser("show", help="show the app integration as Okta holds it, without secrets")
     show.set_defaults(command=_show)
-    secret = commands.add_parser("rotate-secret", help="make a second client secret, prove that it works, write it")
+    secret = commands.add_parser("rotate-secret", help="create a second client secret, verify it and write it")
     secret.set_defaults(command=_rotate_secret)
-    secret.add_argument("--retire", action="store_true", help="deactivate the old secret, once the new one is deployed")
+    secret.add_argument("--retire", action="store_true", help="deactivate the old secret after the new one is deployed")
     for command in (plan, apply, show, secret):
         command.add_argument(
-            "--config", type=Path, metavar="FILE", help="a bff.toml (else BFF_CONFIG, else ./bff.toml)"
+            "--config", type=Path, metavar="FILE", help="path of bff.toml (default: BFF_CONFIG, then ./bff.toml)"
         )
         command.add_argument("--json", action="store_true", help="print JSON")
         where = command.add_mutually_exclusive_group()
@@ -77,14 +79,12 @@ def _parser() -> _Parser:
         if command in (apply, secret):
             where.add_argument("--show-secret", action="store_true", help="print the secret, and write no file")
     for command in (plan, apply):
-        command.add_argument(
-            "--prune", action="store_true", help="take away redirect URIs of the app that the settings do not name"
-        )
+        command.add_argument("--prune", action="store_true", help="remove redirect URIs that the settings do not list")
     return parser
 
 
 class _Command:
-    """One run: the settings of both kinds, what is wanted, the way to Okta, and where credentials are written."""
+    """One run: the settings, the desired state, the Management API client, and where credentials are written."""
 
     def __init__(self, parsed: argparse.Namespace) -> None:
         self.json: bool = parsed.json
@@ -109,7 +109,7 @@ class _Command:
         self._open.close()
 
     def log(self, text: str) -> None:
-        """Progress goes to stderr, so that stdout is the report alone."""
+        """Progress goes to stderr, so that stdout holds only the report."""
         print(escape(text), file=sys.stderr)
 
     def report(self, lines: Sequence[str], content: dict[str, Any]) -> None:
@@ -121,7 +121,9 @@ class _Command:
 
 
 def _target(parsed: argparse.Namespace) -> CredentialsFile:
-    """Where credentials are read from and written to: as told, else the BFF's own secret file, else an env file."""
+    """The file that credentials are read from and written to: the option, else BFF_CLIENT_SECRET_FILE, else an env
+    file.
+    """
     if parsed.env_file is not None:
         return CredentialsFile(parsed.env_file, "env")
     if parsed.secret_file is not None:
@@ -136,7 +138,7 @@ def _target(parsed: argparse.Namespace) -> CredentialsFile:
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Raises ConfigurationError, which `bff.cli.main` tells like those of every command."""
+    """Raises ConfigurationError, which `bff.cli.main.main.main` prints."""
     parsed = _parser().parse_args(arguments)
     try:
         with _Command(parsed) as command:
@@ -167,7 +169,7 @@ def _apply(command: _Command, parsed: argparse.Namespace) -> int:
 
 
 def _confirmed(command: _Command, planned: provision.Plan) -> bool:
-    """Asks on the terminal; where nobody can be asked, says how to agree."""
+    """Asks for confirmation on a terminal; without one, explains `--yes`."""
     app = planned.view.app or {}
     question = f"`bff okta` did not make the app integration {app.get('label')!r} ({app.get('id')})."
     if command.json or not sys.stdin.isatty():

@@ -1,6 +1,6 @@
-"""`bff routes` and `bff routes explain METHOD PATH`: where a request goes, before anybody sends it.
+"""`bff routes` and `bff routes explain METHOD PATH`: show how a request would be handled.
 
-Exit codes of `explain`: 0 the request is forwarded; 1 it is not, and why has been told.
+Exit codes of `explain`: 0 the request would be forwarded; 1 it would be refused, and the reason is printed.
 """
 
 import argparse
@@ -17,33 +17,35 @@ from bff.telemetry.redaction import escape
 FORWARDED, NOT_FORWARDED = 0, 1
 
 TOKEN: Final = {
-    "user": "user: a session is needed, and its access token goes along",
-    "user_or_none": "user_or_none: the access token goes along if there is a session",
-    "none": "none: no session is looked at, and no token goes along",
+    "user": "user: requires a session; forwards its access token",
+    "user_or_none": "user_or_none: forwards the access token if there is a session",
+    "none": "none: ignores the session; forwards no token",
 }
 CSRF: Final = {
-    "header": "X-CSRF: 1, from our own page or an allowed origin",
-    "fetch-metadata": "same-origin fetch metadata is enough for GET and HEAD; else X-CSRF: 1",
+    "header": "X-CSRF: 1, from the application's own origin or an allowed one",
+    "fetch-metadata": "same-origin fetch metadata suffices for GET and HEAD; other methods need X-CSRF: 1",
 }
 
 
 def add_commands(routes: argparse.ArgumentParser, settings: Callable[[argparse.Namespace], Settings]) -> None:
     routes.set_defaults(command=lambda parsed: _list(settings(parsed)))
     commands = routes.add_subparsers(required=False, metavar="COMMAND")
-    explain = commands.add_parser("explain", help="which route a request takes, what is checked, and what is sent")
+    explain = commands.add_parser(
+        "explain", help=("which route a request matches, what is validated, and what is forwarded")
+    )
     explain.add_argument("method", metavar="METHOD")
     explain.add_argument("path", metavar="PATH")
-    shown = "a header that a browser would send: whether it goes up (may be repeated; the value is not shown)"
+    shown = "a request header to explain: whether it is forwarded (may be repeated; the value is not shown)"
     explain.add_argument("-H", dest="headers", metavar="NAME: VALUE", action="append", default=[], help=shown)
     explain.set_defaults(command=lambda parsed: _explain(settings(parsed), parsed.method, parsed.path, parsed.headers))
-    # After `explain` it is left out where it was not given, or it would undo the one given before.
+    # SUPPRESS: the subcommand's default would override a --config given before `explain`.
     for command, default in ((routes, None), (explain, argparse.SUPPRESS)):
-        where = "a bff.toml (else BFF_CONFIG, else ./bff.toml)"
+        where = "path of bff.toml (default: BFF_CONFIG, then ./bff.toml)"
         command.add_argument("--config", type=Path, metavar="FILE", default=default, help=where)
 
 
 def _list(settings: Settings) -> int:
-    """The longest prefix first, which is the order of the decision."""
+    """Longest prefix first, the order in which routes are matched."""
     routes = sorted(settings.routes, key=lambda route: len(route.prefix), reverse=True)
     width = max((len(route.prefix) for route in routes), default=0)
     for route in routes:
@@ -71,7 +73,7 @@ def _facts(route: RouteSettings) -> str:
 
 
 def _explain(settings: Settings, method: str, path: str, sent: Sequence[str]) -> int:
-    # Imported here: the other commands need no web framework.
+    # Imported here: the other commands do not need the web framework.
     from bff.errors import BffError
     from bff.from_settings import route_table
     from bff.web.middleware.request_guard import check_request
@@ -83,18 +85,18 @@ def _explain(settings: Settings, method: str, path: str, sent: Sequence[str]) ->
     if refusal is not None:
         return _refused(refusal.code, refusal.status, refusal.detail or refusal.title)
     if raw_path == "/auth" or raw_path.startswith("/auth/") or raw_path == settings.callback_path:
-        print("The BFF answers this itself.")
+        print("The BFF handles this path itself.")
         return NOT_FORWARDED
     table = route_table(settings)
     try:
         explained = table.explain(method, path)
     except BffError as error:
         if (meant := table.bypassed_route(raw_path.encode("ascii"))) is not None:
-            print(escape(f"another    the path could be read as one of {meant.prefix}, whose rules would be skipped"))
+            print(escape(f"another server could match the path to {meant.prefix}, bypassing that route's rules"))
         return _refused(error.code, error.status, error.detail or error.title)
     route = explained.route
     if route is None:
-        return _refused("route_not_found", 404, "no route covers this path")
+        return _refused("route_not_found", 404, "no route matches this path")
     if not explained.method_allowed:
         return _refused("method_not_allowed", 405, f"{route.prefix} forwards {', '.join(route.methods)}")
     configured = next((candidate for candidate in settings.routes if candidate.prefix == route.prefix), None)
@@ -102,7 +104,7 @@ def _explain(settings: Settings, method: str, path: str, sent: Sequence[str]) ->
         "route": route.prefix if configured is not None else "/ (spa_upstream)",
         "upstream": f"{method} {route.upstream.scheme}://{route.upstream.authority}{explained.target}",
         "token": TOKEN[route.token],
-        "csrf": CSRF[route.csrf] if route.carries_credentials else "none: neither token nor cookie goes along",
+        "csrf": CSRF[route.csrf] if route.carries_credentials else "none: neither token nor cookie is forwarded",
         "scopes": " ".join(sorted(route.scopes)) or "none asked for",
         "limits": ", ".join(
             [
@@ -139,29 +141,29 @@ def _explain(settings: Settings, method: str, path: str, sent: Sequence[str]) ->
 
 
 def _header(line: str) -> tuple[bytes, bytes]:
-    """As a server hands it on: the name in lower case, the value without the blanks around it."""
+    """The header as a server passes it: lower-case name, value without surrounding white space."""
     name, _, value = line.encode("utf-8").partition(b":")
     return name.lower(), value.strip(b" \t")
 
 
 def _disposition(settings: Settings, route: Route, name: bytes, hop_by_hop: bool) -> str:
-    """What becomes of a header, and the setting that would change it."""
+    """What happens to a header, and the setting that changes it."""
     decided = classify(name)
     if name in dict(route.add_headers):
         return "replaced by add_headers"
     if hop_by_hop:
-        return "ends here: the Connection header names it"
+        return "dropped: the Connection header lists it"
     if name in route.allow_request_headers:
-        return "goes up (allow_request_headers)"
+        return "forwarded (allow_request_headers)"
     if decided is Disposition.FORWARDED:
-        return "goes up"
+        return "forwarded"
     identity = [header for header, _ in settings.identity_headers]
     if name == b"cookie":
-        return "ends here, but for cookies that allow_cookies lists"
+        return "dropped, except for cookies that allow_cookies lists"
     if not may_be_allowed(name) or conflicting_name([name.decode("ascii")], identity) is not None:
-        return "ends here: no route may let it up"
-    why = "ends here" if decided is Disposition.CONSUMED else "dropped"
-    return f'{why}; to let it up, add "{name.decode("ascii")}" to allow_request_headers of {route.prefix}'
+        return "dropped: no route may forward it"
+    why = "not forwarded" if decided is Disposition.CONSUMED else "dropped"
+    return f'''{why}; to forward it, add "{name.decode("ascii")}" to allow_request_headers of {route.prefix}'''
 
 
 def _refused(code: str, status: int, why: str) -> int:

@@ -1,4 +1,6 @@
-"""`bff serve`: the public port and those that the public cannot reach, as servers in one event loop, one process."""
+"""`bff serve`: the public, management and forward-auth listeners as uvicorn servers in one
+event loop and one process.
+"""
 
 import asyncio
 import contextlib
@@ -22,14 +24,14 @@ from bff.server.uvicorn_0_54.websocket_protocol import WebSocketProtocol
 
 logger = logging.getLogger(__name__)
 
-# Longer than the idle time that nginx (60 s), Caddy and Traefik keep a connection to an upstream: the one that closes
-# first must be the proxy, or it sends a request into a closing connection and answers 502.
+# Longer than the keep-alive of nginx (60 s), Caddy and Traefik towards an upstream: the proxy must close an idle
+# connection first, or it sends a request on a closing connection and answers 502.
 KEEP_ALIVE: Final = 75  # seconds
-DRAIN: Final = 15  # seconds that answers under way may take after SIGTERM; endless streams are cut then
+DRAIN: Final = 15  # seconds for responses in progress after SIGTERM; streams without an end are closed then
 
 
 class Application(Protocol):
-    """What `bff.app.build_app` gives: an ASGI application that carries those of the other ports."""
+    """The object that `bff.app.build_app` returns: an ASGI application that carries those of the other ports."""
 
     @property
     def management(self) -> ASGIApp: ...
@@ -42,14 +44,14 @@ class Application(Protocol):
     def end_streams(self) -> None: ...
 
     def reload(self) -> None:
-        """SIGHUP: reads session keys and client secrets again."""
+        """SIGHUP: reloads session keys and client secrets."""
         ...
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None: ...
 
 
 class _Server(uvicorn.Server):
-    """`on_closed` is called when nobody new is let in, before what is under way is waited for."""
+    """`on_closed` is called once no new connection is accepted, before waiting for requests in progress."""
 
     def __init__(self, config: uvicorn.Config, on_closed: Callable[[], None] = lambda: None) -> None:
         super().__init__(config)
@@ -63,7 +65,9 @@ class _Server(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
-        """`_serve` catches the signals, for all servers; uvicorn would raise them again at the end: exit code 143."""
+        """`_serve` handles the signals for all servers; uvicorn would re-raise them at the end
+        and exit with code 143.
+        """
         yield
 
 
@@ -73,13 +77,13 @@ def server_config(app: Any, **more: Any) -> uvicorn.Config:
         http=HttpProtocol,
         ws=WebSocketProtocol,
         ws_max_size=MAX_MESSAGE,
-        # A secret next to text that somebody else chose would show in the compressed length.
+        # per-message deflate stays off: compressing a secret next to attacker-chosen text leaks it through the length
         ws_per_message_deflate=False,
         log_config=None,
         access_log=False,
         server_header=False,
         date_header=True,
-        # X-Forwarded-* is judged by our own guard, against trusted_proxies; uvicorn would rewrite the scope before it.
+        # The request guard handles X-Forwarded-* by trusted_proxies; uvicorn would rewrite the scope before it.
         proxy_headers=False,
         timeout_keep_alive=KEEP_ALIVE,
         timeout_graceful_shutdown=DRAIN,
@@ -88,13 +92,14 @@ def server_config(app: Any, **more: Any) -> uvicorn.Config:
 
 
 def run(app: Application, settings: Settings) -> int:
-    """Serves until SIGTERM or SIGINT. Returns 0 after an orderly end, 3 when the application could not start.
+    """Serves until SIGTERM or SIGINT.
 
-    Raises ConfigurationError when an address cannot be bound.
+    Returns 0 after an orderly shutdown, 3 when the application could not start. Raises ConfigurationError when an
+    address cannot be bound.
     """
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core dump would hold every token in memory
-    # All that the start made stays for good: a collection need not look at it again. What a request makes is gone when
-    # the request is, so collecting is for the rare cycle.
+    # Objects created at start-up live as long as the process, so they are frozen out of garbage collection; requests
+    # create few cycles.
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)
@@ -107,7 +112,7 @@ def run(app: Application, settings: Settings) -> int:
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         try:
             return runner.run(_serve(app, bound, settings.drain_delay))
-        except SystemExit as stopped:  # how uvicorn says that the lifespan failed; the reason has been logged
+        except SystemExit as stopped:  # uvicorn's sign that the lifespan failed; the reason has been logged
             return stopped.code if isinstance(stopped.code, int) and stopped.code else 3
         finally:
             for listener in bound:
@@ -125,7 +130,7 @@ async def _serve(app: Application, bound: Sequence[Bound | None], drain_delay: f
 
     def leave(number: int) -> None:
         if leaving.is_set():
-            server.handle_exit(number, None)  # the second time it is meant: no delay, and SIGINT waits for nobody
+            server.handle_exit(number, None)  # a second signal skips the delay, and SIGINT skips waiting for requests
         leaving.set()
 
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -147,7 +152,7 @@ async def _serve(app: Application, bound: Sequence[Bound | None], drain_delay: f
         await server.serve(sockets=[public.socket])
     finally:
         stopping.cancel()
-        # Probes, and proxies that ask for a token, are answered until the last request is.
+        # The management and forward-auth ports keep answering until the last public request ends.
         for inner_server, _ in inside:
             inner_server.should_exit = True
         await asyncio.gather(*answering)
@@ -155,7 +160,7 @@ async def _serve(app: Application, bound: Sequence[Bound | None], drain_delay: f
 
 
 async def _leave(app: Application, server: uvicorn.Server, leaving: asyncio.Event, delay: float) -> None:
-    """SIGTERM: not ready first, then no new connection, once those who watch our readiness have had time to see it."""
+    """SIGTERM: report not ready, wait `drain_delay`, then stop accepting connections."""
     await leaving.wait()
     app.begin_to_stop()
     logger.info("stopping", extra={"in_seconds": delay})

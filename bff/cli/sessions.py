@@ -1,7 +1,7 @@
-"""`bff sessions list|show|end` and `bff keys rewrap`: the operator's hand on the session store.
+"""`bff sessions list|show|end` and `bff keys rewrap`: operator access to the session store.
 
-Nothing printed here opens, finds or names a session to anybody else: sessions and people go by fingerprints, and no
-token is shown. `list` and `show` change nothing.
+The output identifies sessions and users by fingerprints and shows no token, so it gives access to nothing. `list` and
+`show` change nothing.
 """
 
 import argparse
@@ -35,13 +35,13 @@ from bff.telemetry.redaction import escape
 logger = logging.getLogger(__name__)
 
 OK, STORE_AWAY = 0, 3
-TRIES = 5  # of a rewrite that others overtake
+TRIES = 5  # attempts to re-encrypt a record that concurrent writes keep changing
 
 ReadSettings: TypeAlias = Callable[[argparse.Namespace], Settings]
 
 
 def run(arguments: Sequence[str], read_settings: ReadSettings) -> int:
-    """`bff sessions ...`. Returns 0, or 3 when the store does not answer. Raises ConfigurationError."""
+    """`bff sessions ...`. Returns 0, or 3 when the store is unavailable. Raises ConfigurationError."""
     parsed = _parser().parse_args(arguments)
     return _run_work(parsed.work, read_settings(parsed), parsed)
 
@@ -50,28 +50,30 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="bff sessions", description="List, show and end sessions.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for name, work, description, required in (
-        ("list", _list, "one line for each session, the newest first", False),
-        ("show", _show, "all that may be told of a session", True),
-        ("end", _end, "end sessions, here and with their refresh tokens at the provider", True),
+        ("list", _list, "one line per session, newest first", False),
+        ("show", _show, "details of a session, without secrets", True),
+        ("end", _end, "end sessions, and revoke their refresh tokens at the provider", True),
     ):
         command = commands.add_parser(name, help=description)
         command.set_defaults(work=work)
         chosen = command.add_mutually_exclusive_group(required=required)
-        chosen.add_argument("--sub", help="those of a person, by the provider's subject")
-        chosen.add_argument("--email", help="those of a person, by e-mail address")
-        chosen.add_argument("--sid", help="those of one session at the provider")
-        chosen.add_argument("--id", metavar="FINGERPRINT", help="one, by the fingerprint that logs and `list` show")
+        chosen.add_argument("--sub", help="sessions of the user with this subject (`sub`)")
+        chosen.add_argument("--email", help="sessions of the user with this e-mail address")
+        chosen.add_argument("--sid", help="sessions of this provider session (`sid`)")
+        chosen.add_argument(
+            "--id", metavar="FINGERPRINT", help=("the session with this fingerprint, as logs and `list` show it")
+        )
         chosen.add_argument("--all", action="store_true", help="everybody's")
         if name == "end":
-            command.add_argument("--reason", metavar="TEXT", help="why, for the log")
+            command.add_argument("--reason", metavar="TEXT", help="a reason for the audit log")
         command.add_argument(
-            "--config", metavar="FILE", type=Path, help="a bff.toml (else BFF_CONFIG, else ./bff.toml)"
+            "--config", metavar="FILE", type=Path, help="path of bff.toml (default: BFF_CONFIG, then ./bff.toml)"
         )
     return parser
 
 
 def rewrap(settings: Settings) -> int:
-    """`bff keys rewrap`. Returns 0, or 3 when the store does not answer."""
+    """`bff keys rewrap`. Returns 0, or 3 when the store is unavailable."""
     return _run_work(_rewrap, settings, argparse.Namespace())
 
 
@@ -96,7 +98,7 @@ def _run_work(work: Work, settings: Settings, parsed: argparse.Namespace) -> int
     try:
         asyncio.run(lines())
     except StoreUnavailable as away:
-        logger.error("the session store does not answer", extra={"why": str(away)})
+        logger.error("the session store is unavailable", extra={"why": str(away)})
         return STORE_AWAY
     return OK
 
@@ -111,7 +113,7 @@ async def _admin_context(settings: Settings) -> AsyncIterator[AdminContext]:
     try:
         yield AdminContext(settings, store, EndSessions(store, end_session, logout_markers, tasks, settings.issuer))
     finally:
-        # What was ended still has its refresh token revoked at the provider.
+        # The refresh tokens of ended sessions are still revoked at the provider.
         if late := await tasks.drain(2 * REVOKE_TIMEOUT):
             logger.warning("not every token was revoked; a running bff serve goes on", extra={"count": late})
         await provider.close()
@@ -119,7 +121,7 @@ async def _admin_context(settings: Settings) -> AsyncIterator[AdminContext]:
 
 
 async def _chosen(context: AdminContext, parsed: argparse.Namespace) -> list[StoredSession]:
-    """The readings of the sessions that the command line means, the newest first."""
+    """The stored sessions that the command line selects, newest first."""
     store = context.store
     sessions: list[Session] | None = None
     if parsed.sub is not None:
@@ -148,8 +150,8 @@ async def _list(context: AdminContext, parsed: argparse.Namespace) -> AsyncItera
             continue
         alive += 1
         yield (
-            f"{session.fingerprint}  person {session.person}  signed in {_time(session.signed_in_at)}"
-            f"  last seen {_time(stored.last_seen_at)}  {session.client or '-'}  {session.address or '-'}"
+            f"{session.fingerprint}  user {session.person}  signed in {_time(session.signed_in_at)}  last seen "
+            f"{_time(stored.last_seen_at)}  {session.client or '-'}  {session.address or '-'}"
         )
     yield f"{alive} sessions" + (f", {sealed} sealed under a key that is not in the ring" if sealed else "")
 
@@ -174,9 +176,9 @@ async def _show(context: AdminContext, parsed: argparse.Namespace) -> AsyncItera
             ("scope", session.tokens.scope or "-"),
             ("access token until", _time(session.tokens.usable_until)),
             ("refresh token", "yes" if session.tokens.refresh_token else "no"),
-            ("refresh", "none under way" if attempt is None else f"try {attempt.tries} under way or unanswered"),
-            ("renewed", f"{session.rotation} times"),
-            ("sealed under", "an older key" if stored.older_key else "the newest key"),
+            ("refresh", "none" if attempt is None else f"attempt {attempt.tries} in progress or unanswered"),
+            ("renewed", f"refreshed {session.rotation} times"),
+            ("encrypted under", "an older key" if stored.older_key else "the newest key"),
         ):
             yield f"  {name}: {value}"
 
@@ -201,7 +203,10 @@ async def _end(context: AdminContext, parsed: argparse.Namespace) -> AsyncIterat
 
 
 async def _rewrap(context: AdminContext, _: argparse.Namespace) -> AsyncIterator[str]:
-    """Seals every record under the newest key. Sessions go on meanwhile: whoever overtakes us seals it newly anyway."""
+    """Re-encrypts every record under the newest key.
+
+    Sessions stay usable; a concurrent write re-encrypts the record as well.
+    """
     rewrapped = newest = unreadable = left = 0
     async for stored in context.store.all():
         for _attempt in range(TRIES):
@@ -218,11 +223,14 @@ async def _rewrap(context: AdminContext, _: argparse.Namespace) -> AsyncIterator
             continue
         newest += stored.session is not None and not stored.older_key
         unreadable += stored.key_removed
-    yield f"{rewrapped} records sealed anew, {newest} were sealed under the newest key already"
+    yield f"{rewrapped} records re-encrypted, {newest} already under the newest key"
     if unreadable:
-        yield f"{unreadable} records are sealed under keys that are not in the ring: add the key, or let them expire"
+        yield (
+            f"{unreadable} records are encrypted under keys that are not in the ring: add the key, or let the records "
+            f"expire"
+        )
     if left:
-        yield f"{left} records moved too often: run this again"
+        yield f"{left} records changed too often: run this command again"
 
 
 def _is(session: Session | None, fingerprint: str) -> bool:

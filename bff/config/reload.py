@@ -1,7 +1,7 @@
-"""What may change while the process runs: session keys and client secrets, read again from where they came from.
+"""Settings that may change while the process runs: session keys and client secrets, reloaded from their sources.
 
-Everything is read and judged as at the start; what is wrong in it keeps all as it was. Every other setting waits for a
-restart, and a log line says so.
+All settings are read and validated as at the start; a problem keeps everything unchanged. Other settings need a
+restart, and a log line names them.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ Stamp: TypeAlias = tuple[tuple[str, int, int, int], ...]
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """Where the settings of this process came from."""
+    """The sources of this process's settings."""
 
     environ: Mapping[str, str]
     toml_path: Path | None = None
@@ -39,19 +39,22 @@ class Sources:
         return load_settings(self.environ, self.toml_path)
 
     def stamp(self) -> Stamp:
-        """Changes when one of the files does, also when a link comes to point elsewhere. One that is away is 0."""
+        """Changes when one of the files changes, also when a symbolic link points elsewhere.
+
+        A missing file counts as 0.
+        """
         return tuple((str(path), *_stamp(path)) for path in named_files(self.environ, self.toml_path, SECRETS))
 
 
 class SettingsReload:
-    """`apply` takes over new settings, in one step; it raises ConfigurationError and then has changed nothing."""
+    """`apply` switches to new settings atomically; it raises ConfigurationError without any change."""
 
     def __init__(self, settings: Settings, sources: Sources, apply: Callable[[Settings], None]) -> None:
         self._settings, self._sources, self._apply = settings, sources, apply
         self._stamp = sources.stamp()
 
     async def watch(self) -> None:
-        """Looks at the files every other second, until it is cancelled."""
+        """Checks the files every two seconds, until cancelled."""
         while True:
             await asyncio.sleep(POLL_INTERVAL)
             if (stamp := self._sources.stamp()) != self._stamp:
@@ -59,7 +62,7 @@ class SettingsReload:
                 self.reload()
 
     def reload(self) -> bool:
-        """Reads everything now, as SIGHUP asks. False when it was wrong, and everything stays as it was."""
+        """Reloads everything, as SIGHUP requests. False if there was a problem; then nothing changes."""
         try:
             settings = self._sources.load()
             self._apply(settings)
@@ -74,10 +77,10 @@ class SettingsReload:
             audit.record(AuditEvent.KEY_RING_CHANGED, "reload", key_ids=" ".join(ids))
         if credentials := [name for name in taken if name != "session_keys"]:
             audit.record(AuditEvent.CLIENT_CREDENTIALS_CHANGED, "reload", changed=" ".join(credentials))
-        logger.info("the settings were read again", extra={"changed": " ".join(taken) or "nothing"})
+        logger.info("the settings were reloaded", extra={"changed": " ".join(taken) or "nothing"})
         if len(taken) < len(changed):
             waiting = " ".join(name for name in changed if name not in RELOADED)
-            logger.warning("some settings changed that need a restart", extra={"settings": waiting})
+            logger.warning("changed settings need a restart", extra={"settings": waiting})
         return True
 
 

@@ -1,8 +1,8 @@
-"""Which headers of a browser an upstream may see: a list of what may go up, since nobody can list what may not.
+"""The request headers that an upstream may receive: an allow-list, because a complete deny-list is impossible.
 
-Every API gateway, mesh and framework has a header of its own for "who is this" or "who asks", and an API behind us
-would believe it. So a name goes up if it is on the list below, which says what kind of answer is wanted and nothing of
-who wants it, or if the route lists it in `allow_request_headers`. `docs/data-plane.md` has the list for people.
+Every API gateway, mesh and framework has its own header for the caller's identity, and an API behind us would trust it.
+So a name is forwarded if it is on the list below, which covers content negotiation but no identity, or if the route
+lists it in `allow_request_headers`. `docs/data-plane.md` documents the list.
 """
 
 import re
@@ -19,8 +19,8 @@ ALLOWED: Final = frozenset(
 )
 ALLOWED_PREFIXES: Final = (b"accept-", b"content-", b"if-")
 
-# What browsers and proxies in front of us send with most requests. It ends here as a matter of course, and is not worth
-# counting. A route may list some of it; the rest is for us, or from one HTTP hop to the next.
+# Headers that browsers and proxies in front of us send with most requests. Dropping them is expected, and not counted.
+# A route may list some of them; the rest is for the BFF, or hop-by-hop.
 _BROWSER_DEFAULTS: Final = frozenset(
     b"""
     origin referer upgrade-insecure-requests purpose device-memory downlink dpr ect rtt viewport-width width
@@ -35,8 +35,8 @@ _PROXY_HEADERS: Final = frozenset(
 )
 _PROXY_PREFIXES: Final = (b"sec-", b"x-forwarded-")
 
-# Not even where a route lists them: framing, what we say ourselves, what would change the request's method, path or
-# host behind our back, and what is known to say who somebody is.
+# Not allowed even if a route lists them: framing, headers that the BFF sets, overrides of method, path or host, and
+# known identity headers.
 _NEVER_ALLOWED: Final = _PROXY_HEADERS | frozenset(
     b"""
     x-client-ip client-ip true-client-ip x-cluster-client-ip x-originating-ip
@@ -88,16 +88,16 @@ _SPELLING: Final = re.compile(rb"[a-z0-9]+(?:-[a-z0-9]+)*")
 
 
 class Disposition(Enum):
-    """What becomes of a header whose name no route lists."""
+    """What happens to a header that no route lists."""
 
     FORWARDED = auto()
-    CONSUMED = auto()  # expected: it is for us, or for this hop only
-    DROPPED = auto()  # and counted: its sender may wonder where it went
+    CONSUMED = auto()  # expected: for the BFF, or hop-by-hop
+    DROPPED = auto()  # counted, so that an operator can find out
 
 
 @lru_cache(maxsize=1024)
 def classify(name: bytes) -> Disposition:
-    """What becomes of a header that a browser sent; `name` is in lower case (ASGI)."""
+    """What happens to a request header; `name` is in lower case (ASGI)."""
     if name in _PROXY_HEADERS or name in _BROWSER_DEFAULTS or name.startswith(_PROXY_PREFIXES):
         return Disposition.CONSUMED
     if (name in ALLOWED or name.startswith(ALLOWED_PREFIXES)) and _SPELLING.fullmatch(name):
@@ -106,7 +106,7 @@ def classify(name: bytes) -> Disposition:
 
 
 def may_be_allowed(name: bytes) -> bool:
-    """Whether a route may let a name up that would be dropped.
+    """Whether a route may allow a name that would be dropped.
 
     Only letters, digits and hyphens: CGI, WSGI and others read `X_User_Sub` and `X.User.Sub` as `X-User-Sub`, so such a
     name could stand for one that must not be listed.
@@ -117,11 +117,11 @@ def may_be_allowed(name: bytes) -> bool:
 
 
 def loosest_form(name: str) -> str:
-    """A header name as CGI-like servers read it: case and the kind of separator make no difference."""
+    """A header name as CGI-like servers read it: case and separators make no difference."""
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
 
 
 def conflicting_name(names: Iterable[str], others: Iterable[str]) -> str | None:
-    """The first of `names` that some server could take for one of `others`."""
+    """The first of `names` that a server could take for one of `others`."""
     taken = {loosest_form(other) for other in others}
     return next((name for name in names if loosest_form(name) in taken), None)

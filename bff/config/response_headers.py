@@ -14,7 +14,7 @@ its whole family, where a reader obeys it beyond this one answer:
 from functools import lru_cache
 from typing import Final
 
-# RFC 9110 section 7.6.1, and what intermediaries of the field have to stop as well.
+# RFC 9110 section 7.6.1, and further hop-by-hop fields in common use.
 HOP_BY_HOP: Final = frozenset(
     b"connection keep-alive proxy-connection te trailer transfer-encoding upgrade http2-settings".split()
 )

@@ -1,4 +1,4 @@
-"""Headers and cookies that a route may name: what an operator may add or let through, and what stays ours alone."""
+"""Headers and cookies that a route may name: what an operator may add or allow, and what is reserved."""
 
 import re
 from typing import Annotated, Final, TypeAlias
@@ -23,7 +23,7 @@ _FRAMING: Final = frozenset(
         "expect",
     ]
 )
-# Said by us for every request, from the session and the connection: a constant in their place would be a lie.
+# The BFF sets these for every request from session and connection, so a constant would be wrong.
 _OURS_UP: Final = _FRAMING | frozenset(["authorization", "cookie", "host", "x-forwarded-for", "x-forwarded-host"])
 _OWN_COOKIES: Final = ("__host-http-", "bff-")
 
@@ -32,23 +32,23 @@ def _added(headers: dict[str, SecretStr] | None) -> dict[str, SecretStr] | None:
     for name, value in (headers or {}).items():
         if not _TOKEN.fullmatch(name) or name.lower() in _OURS_UP or name.lower().startswith(("sec-", "proxy-")):
             raise validators.invalid(
-                f"names {name!r}, which is no header that may be added.", "Choose a header of the API's."
+                f"contains {name!r}, which is not a header that may be added.", "Choose a header of the API's."
             )
         if not _VALUE.fullmatch(value.get_secret_value()):
             raise validators.invalid(
-                f"gives {name} no value, or one outside printable ASCII.", "Give one line of text."
+                f"has no value for {name}, or one outside printable ASCII.", "Give one line of text."
             )
     if headers and len({name.lower() for name in headers}) < len(headers):
-        raise validators.invalid("name one header twice.", "Keep each once.")
+        raise validators.invalid("contains one header twice.", "Keep each once.")
     return headers
 
 
 def _sent(name: str) -> str:
     lower = name.lower()
     if not may_be_allowed(lower.encode("ascii", "replace")):
-        problem = f"names {name!r}, which no browser may say to an API."
+        problem = f"contains {name!r}, which a browser may not send to an API."
         raise validators.invalid(
-            problem, "Remove it. Names have letters, digits and hyphens; cookies are allow_cookies' to list."
+            problem, "Remove it. Names have letters, digits and hyphens; cookies belong in allow_cookies."
         )
     return lower
 
@@ -56,31 +56,32 @@ def _sent(name: str) -> str:
 def _returned(name: str) -> str:
     lower = name.lower()
     if not _TOKEN.fullmatch(name) or not response_headers.may_be_allowed(lower.encode("ascii")):
-        raise validators.invalid(f"names {name!r}, which an API can't say here.", "Remove it.")
+        raise validators.invalid(f"contains {name!r}, which an API may not set here.", "Remove it.")
     return lower
 
 
 def _cookie(name: str) -> str:
     if not _TOKEN.fullmatch(name) or name.lower().startswith(_OWN_COOKIES):
         raise validators.invalid(
-            f"names {name!r}, which is no cookie of an API.", "__Host-Http- and bff- are the BFF's own."
+            f"contains {name!r}, which is not a cookie that an API may use.",
+            "__Host-Http- and bff- are reserved for the BFF.",
         )
     return name
 
 
 def _identity(value: str) -> str:
-    """`X-User-Sub=sub`: a header that says who is signed in, and the claim that it holds."""
+    """`X-User-Sub=sub`: an identity header, and the claim that it carries."""
     name, equals, claim = value.partition("=")
     example = "Write it like X-User-Email=email."
     if not equals or not re.fullmatch(r"[A-Za-z][A-Za-z0-9-]*", name) or not re.fullmatch(r"[!-~]+", claim):
-        raise validators.invalid("hold something that is not a header name, = and a claim.", example)
+        raise validators.invalid("contains something that is not a header name, = and a claim.", example)
     if not name.lower().startswith(("x-", "remote-")):
         raise validators.invalid(
-            f"name {name}, which proxies and browsers give a meaning of their own.", f"Start with X-. {example}"
+            f"contains {name}, which has a standard meaning for proxies and browsers.", f"Start with X-. {example}"
         )
     if classify(name.lower().encode("ascii")) is Disposition.FORWARDED:
         raise validators.invalid(
-            f"name {name}, which browsers send, and which APIs get from them.", f"Choose another. {example}"
+            f"contains {name}, which browsers send and APIs receive from them.", f"Choose another. {example}"
         )
     return value
 

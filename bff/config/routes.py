@@ -1,4 +1,4 @@
-"""One route: a prefix, the upstream it goes to, and what a request on it must and may carry."""
+"""One route: a prefix, its upstream, and what a request on it must and may contain."""
 
 from pathlib import Path
 from typing import Annotated, Literal, TypeAlias
@@ -9,7 +9,7 @@ from bff.config import validators
 from bff.config.request_headers import conflicting_name
 from bff.config.route_headers import AddedHeaders, CookieNames, ReturnedHeaders, SentHeaders
 
-# A value that is refused is not repeated: it may be a secret.
+# A rejected value is not repeated: it may be a secret.
 FROZEN = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, validate_default=True)
 
 OwnPath: TypeAlias = Annotated[str, AfterValidator(validators.path)]
@@ -25,14 +25,14 @@ Scope: TypeAlias = Annotated[str, AfterValidator(validators.scope)]
 File: TypeAlias = Annotated[Path, AfterValidator(validators.file)]
 
 RESERVED = "/auth"
-# What the BFF answers below it; the callback may stand there too, but on none of these.
+# Paths of the BFF's own endpoints; the callback must not be one of them.
 ENDPOINTS = frozenset(
     {"/auth/login", "/auth/landing", "/auth/session", "/auth/session/extend", "/auth/sessions", "/auth/sessions/end"}
     | {"/auth/logout", "/auth/logout/provider"}
     | {"/auth/backchannel-logout", "/auth/frontchannel-logout", "/auth/global-token-revocation"}
     | {"/auth/verify"}
 )
-MAX_MESSAGE = 16 * 1024 * 1024  # bytes; a message is held whole in memory before it is passed on
+MAX_MESSAGE = 16 * 1024 * 1024  # bytes; a message is held in memory as a whole
 
 
 def _callback(path: str) -> str:
@@ -46,9 +46,7 @@ def _callback(path: str) -> str:
 
 def _page(path: str) -> str:
     if _is_reserved(path):
-        raise validators.invalid(
-            "is below /auth, where no page of the application is.", "Give the path of a page, like /."
-        )
+        raise validators.invalid("is below /auth, which is reserved for the BFF.", "Give the path of a page, like /.")
     return path
 
 
@@ -57,7 +55,7 @@ def _is_reserved(path: str) -> bool:
 
 
 CallbackPath: TypeAlias = Annotated[OwnPath, AfterValidator(_callback)]
-PagePath: TypeAlias = Annotated[OwnPath, AfterValidator(_page)]  # of the application, for people
+PagePath: TypeAlias = Annotated[OwnPath, AfterValidator(_page)]  # application pages
 
 
 class RouteSettings(BaseModel):
@@ -70,10 +68,10 @@ class RouteSettings(BaseModel):
     allow_http: bool = False
     methods: tuple[Method, ...] = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
     strip_prefix: bool = False
-    ignore_case: bool = False  # the upstream takes /API and /api for one path, and so does the prefix
+    ignore_case: bool = False  # the upstream treats /API and /api as one path, and so does the prefix
     token: Literal["user", "user_or_none", "none"] = "user"
     csrf: Literal["header", "fetch-metadata"] = "header"
-    background: bool = False  # polled by the SPA: a request on it doesn't extend the idle timeout
+    background: bool = False  # polled by the SPA: its requests do not extend the idle timeout
     timeout: Seconds = 30.0  # to the first byte of the answer
     read_timeout: Seconds = 60.0  # between two reads of the answer
     connect_timeout: Seconds = 5.0
@@ -96,19 +94,21 @@ class RouteSettings(BaseModel):
     def _plain_prefix(cls, prefix: str) -> str:
         if prefix.endswith("/"):
             raise validators.invalid(
-                "ends with a slash.", f"Write {prefix.rstrip('/') or '/api'}: it covers all below it."
+                "ends with a slash.", f"Write {prefix.rstrip('/') or '/api'}: it covers everything below it."
             )
         if any(segment.endswith(".") for segment in prefix.split("/")):
-            raise validators.invalid("has a dot at the end of a segment.", "Leave the dot out: some servers ignore it.")
+            raise validators.invalid("has a dot at the end of a segment.", "Remove the dot: some servers ignore it.")
         if _is_reserved(prefix.lower()):
-            raise validators.invalid("covers /auth, which the BFF answers itself.", "Choose another prefix, like /api.")
+            raise validators.invalid(
+                ("covers /auth, which is reserved for the BFF."), "Choose another prefix, like /api."
+            )
         return prefix
 
     @field_validator("methods")
     @classmethod
     def _some_method(cls, methods: tuple[Method, ...]) -> tuple[Method, ...]:
         if not methods:
-            raise validators.invalid("are none.", "Name at least one, or leave methods out for the usual ones.")
+            raise validators.invalid("is empty.", "Name at least one, or leave methods out for the usual ones.")
         return methods
 
     @field_validator("allow_http")
@@ -119,23 +119,21 @@ class RouteSettings(BaseModel):
             parts = validators.url(upstream, example="https://api.example.com")
             if not validators.is_loopback(parts.hostname):
                 fix = "Use https in upstream, or set allow_http = true where the network itself is trusted."
-                raise validators.invalid("is false, and the upstream is http off this machine.", fix)
+                raise validators.invalid("is false, and the upstream is http, not on this machine.", fix)
         return allow_http
 
     @field_validator("scopes")
     @classmethod
     def _scopes_of_a_token(cls, scopes: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
         if scopes and info.data.get("token") == "none":
-            raise validators.invalid("are asked for, and token is none.", 'Set token = "user", or remove them.')
+            raise validators.invalid("is set, and token is none.", 'Set token = "user", or remove them.')
         return tuple(dict.fromkeys(scopes))
 
     @field_validator("allow_request_headers")
     @classmethod
     def _not_ours_to_add(cls, names: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
         if (both := conflicting_name(names, info.data.get("add_headers") or ())) is not None:
-            raise validators.invalid(
-                f"name {both}, which add_headers sets.", "Keep one: who says it, the browser or you?"
-            )
+            raise validators.invalid(f"contains {both}, which add_headers sets.", "Keep one of the two.")
         return names
 
     @field_validator("ca_file", "client_cert_file")

@@ -1,4 +1,4 @@
-"""The settings of the process itself: where it listens, whom it trusts in front of it, how it ends, what it tells."""
+"""Process settings: listeners, trusted proxies, shutdown, logging."""
 
 from collections.abc import Mapping
 from importlib.util import find_spec
@@ -12,7 +12,7 @@ from bff.config.route_headers import IdentityHeader
 from bff.config.routes import FROZEN
 from bff.telemetry.audit import SubjectAs
 
-# Where a server listens: host and port, or a Unix socket.
+# An address to listen on: host and port, or a Unix socket.
 Address: TypeAlias = tuple[str, int] | Path
 
 EVERYWHERE: Final = frozenset({"0.0.0.0", "::"})
@@ -21,7 +21,7 @@ OTLP_EXPORTER: Final = "opentelemetry.exporter.otlp.proto.http"
 
 
 def is_installed(module: str) -> bool:
-    """Without loading it, though its parents are."""
+    """Whether the module can be imported; does not import it, only its parents."""
     try:
         return find_spec(module) is not None
     except ModuleNotFoundError:
@@ -29,20 +29,20 @@ def is_installed(module: str) -> bool:
 
 
 def check_loopback(listening: Mapping[str, Any]) -> None:
-    """Raises the error of a public URL of http on this machine where other machines could connect."""
+    """Raises the error for an http public URL on this machine with a listener that other machines can reach."""
     for name in () if listening.get("listen_beyond_loopback", True) else ("listen", "forward_auth_listen"):
         where = listening.get(name, "off")
         address = None if where == "off" else validators.address(where)
         if isinstance(address, tuple) and not validators.is_loopback(address[0]):
             raise validators.invalid(
-                f"is http on this machine, and BFF_{name.upper()} ({where}) takes connections of other machines.",
+                f"is http on this machine, and BFF_{name.upper()} ({where}) accepts connections of other machines.",
                 f"Listen on 127.0.0.1:{address[1]}; in a container whose port is published on loopback only, set "
                 "BFF_LISTEN_BEYOND_LOOPBACK=true.",
             )
 
 
 class ProcessSettings(BaseModel):
-    """What `Settings` holds besides sign-in, sessions and the data plane. Times are in seconds."""
+    """The settings of the process. Times are in seconds."""
 
     model_config = FROZEN
 
@@ -69,24 +69,24 @@ class ProcessSettings(BaseModel):
                 "is the same as another one.", "Give it an address of its own that the public cannot reach, or off."
             )
         if info.field_name == "forward_auth_listen" and listen != "off" and info.data.get("dpop") == "on":
-            # A proxy could not make the proof that each request with such a token needs (RFC 9449 section 7).
+            # A proxy cannot create the proof that each request with a DPoP-bound token needs (RFC 9449 section 7).
             fix = "Set one of them to off: forward these requests through BFF_ROUTES, or use tokens without DPoP."
-            raise validators.invalid("is set, and dpop is on: a proxy could not use the tokens that it is told.", fix)
+            raise validators.invalid("is set, and dpop is on: a proxy cannot use DPoP-bound tokens.", fix)
         return listen
 
     @field_validator("forward_auth_headers")
     @classmethod
     def _each_header_once(cls, headers: tuple[str, ...]) -> tuple[str, ...]:
         if len({header.partition("=")[0].lower() for header in headers}) < len(headers):
-            raise validators.invalid("name one header twice.", "Keep each once.")
+            raise validators.invalid("contains one header twice.", "Keep each once.")
         return headers
 
     @field_validator("trusted_proxies")
     @classmethod
     def _somebody_asks(cls, trusted: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
         if not trusted and info.data.get("forward_auth_listen", "off") != "off":
-            fix = "Name the proxies that ask there: only they are told an access token."
-            raise validators.invalid("are none, and forward_auth_listen is set.", fix)
+            fix = "List the proxies that use it: only they receive access tokens."
+            raise validators.invalid("is empty, and forward_auth_listen is set.", fix)
         return trusted
 
     @field_validator("tracing")
@@ -104,15 +104,15 @@ class ProcessSettings(BaseModel):
 
     @property
     def management_address(self) -> Address | None:
-        """None where the management port is off."""
+        """None if the management port is off."""
         return None if self.management_listen == "off" else validators.address(self.management_listen)
 
     @property
     def forward_auth_address(self) -> Address | None:
-        """None where no proxy is told access tokens."""
+        """None if forward-auth with access tokens is off."""
         return None if self.forward_auth_listen == "off" else validators.address(self.forward_auth_listen)
 
     @property
     def identity_headers(self) -> tuple[tuple[str, str], ...]:
-        """The headers that forward-auth answers with, each with the claim that it holds."""
+        """The identity headers of forward-auth, each with its claim."""
         return tuple((name, claim) for name, _, claim in (pair.partition("=") for pair in self.forward_auth_headers))

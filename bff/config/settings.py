@@ -1,8 +1,8 @@
-"""The settings: one frozen object, read once at start-up. What is wrong is told all together, each with its fix.
+"""The settings: one frozen object, read once at start-up.
 
-Those of the sign-in are in `bff.config.sign_in`, those of the process in `bff.config.server`, single-value laws in
-`bff.config.validators`, sources in `bff.config.sources`; the laws between settings stand here, on the later of the two
-fields. docs/settings.md is the table for people, and a test keeps it complete.
+All problems are reported together, each with its fix. Sign-in settings are in `bff.config.sign_in`, process settings in
+`bff.config.server`, single-value validators in `bff.config.validators`, sources in `bff.config.sources`; cross-field
+validators are here. docs/settings.md is the reference, and a test keeps it complete.
 """
 
 from collections.abc import Mapping
@@ -93,7 +93,7 @@ class Settings(ProcessSettings, SignInSettings):
     spa_dir: Annotated[Path, AfterValidator(validators.spa_dir)] | None = None
     spa_upstream: Url | None = None
 
-    # --- laws between settings: a field sees those above it, and only the ones that are right in themselves
+    # --- cross-field validators ---
 
     @field_validator("client_secret")
     @classmethod
@@ -121,41 +121,41 @@ class Settings(ProcessSettings, SignInSettings):
     @classmethod
     def _hint_at_okta(cls, hint: str, info: ValidationInfo) -> str:
         if hint != "required" and is_okta(str(info.data.get("issuer", ""))):
-            raise invalid(f"is {hint}, and Okta signs nobody out without an ID token.", "Remove it.")
+            raise invalid(f"is {hint}, and Okta requires an ID token for logout.", "Remove it.")
         return hint
 
     @field_validator("scopes")
     @classmethod
     def _openid_scope(cls, scopes: tuple[str, ...]) -> tuple[str, ...]:
         if "openid" not in scopes:
-            raise invalid("leave out openid, without which nobody signs in.", "Add openid.")
+            raise invalid("must include openid.", "Add openid.")
         return tuple(dict.fromkeys(validators.scope(scope) for scope in scopes))
 
     @field_validator("user_claims")
     @classmethod
     def _claims_with_sub(cls, claims: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
         if "sub" not in claims:
-            raise invalid("leave out sub, by which the SPA knows the person.", "Add sub.")
+            raise invalid("must include sub, which identifies the user to the SPA.", "Add sub.")
         headers = info.data.get("forward_auth_headers", ())
         if unknown := sorted({header.partition("=")[2] for header in headers} - {*claims}):
-            fix = "Add it: a session keeps only the claims that may be shown."
-            raise invalid(f"leave out {unknown[0]}, which forward_auth_headers need.", fix)
+            fix = "Add it: a session keeps only the listed claims."
+            raise invalid(f"do not include {unknown[0]}, which forward_auth_headers needs.", fix)
         return tuple(dict.fromkeys(claims))
 
     @field_validator("id_token_algorithms")
     @classmethod
     def _some_algorithm(cls, algorithms: tuple[Algorithm, ...]) -> tuple[Algorithm, ...]:
         if not algorithms:
-            raise invalid("are none.", "Name at least one; Okta signs with RS256.")
+            raise invalid("is empty.", "Name at least one; Okta signs with RS256.")
         return algorithms
 
     @field_validator("session_keys")
     @classmethod
     def _different_keys(cls, keys: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
         if not keys:
-            raise invalid("are none.", validators.NEW_KEY)
+            raise invalid("is empty.", validators.NEW_KEY)
         if len({validators.key_bytes(key) for key in keys}) < len(keys):
-            raise invalid("hold one key twice.", "Keep each key once, the newest first.")
+            raise invalid("contains one key twice.", "Keep each key once, the newest first.")
         return keys
 
     @field_validator("absolute_timeout")
@@ -169,7 +169,7 @@ class Settings(ProcessSettings, SignInSettings):
     @classmethod
     def _answer_within_lease(cls, lease: float, info: ValidationInfo) -> float:
         if info.data.get("refresh_timeout", 0) >= lease:
-            fix = "Make refresh_lease the longer one: 8 and 10 are the defaults."
+            fix = "Make refresh_lease the longer one: the defaults are 8 and 10."
             raise invalid("is not longer than refresh_timeout.", fix)
         return lease
 
@@ -177,7 +177,7 @@ class Settings(ProcessSettings, SignInSettings):
     @classmethod
     def _no_page_at_the_callback(cls, path: str, info: ValidationInfo) -> str:
         if path == info.data.get("callback_path"):
-            raise invalid("is the callback path, which begins sign-ins.", "Give the path of a page, like /.")
+            raise invalid("is the callback path, which starts sign-ins.", "Give the path of a page, like /.")
         return path
 
     @field_validator("public_url")
@@ -193,30 +193,35 @@ class Settings(ProcessSettings, SignInSettings):
         callback = info.data.get("callback_path", "")
         for route in routes:
             if route.covers(callback):
-                raise invalid(f"send {route.prefix} away, which covers the callback path.", "Choose another prefix.")
+                raise invalid(f"contains {route.prefix}, which covers the callback path.", "Choose another prefix.")
             if beyond := sorted(set(route.scopes) - set(info.data.get("scopes", route.scopes))):
-                raise invalid(f"need {' '.join(beyond)} at {route.prefix}, never asked for.", "Add it to BFF_SCOPES.")
+                raise invalid(
+                    (f"requires {' '.join(beyond)} at {route.prefix}, which BFF_SCOPES does not request."),
+                    "Add it to BFF_SCOPES.",
+                )
             identity = [pair.partition("=")[0] for pair in info.data.get("forward_auth_headers", ())]
             if (forged := conflicting_name(route.allow_request_headers, identity)) is not None:
-                problem = f"let {forged} up at {route.prefix}, by which BFF_FORWARD_AUTH_HEADERS say who is signed in."
-                raise invalid(problem, "Remove it, or call one of the two otherwise.")
+                problem = (
+                    f"allows {forged} at {route.prefix}, which BFF_FORWARD_AUTH_HEADERS uses as an identity header."
+                )
+                raise invalid(problem, "Remove it, or rename one of the two.")
         if len({route.prefix for route in routes}) < len(routes):
-            raise invalid("hold one prefix twice.", "Keep one route for each prefix.")
+            raise invalid("contains one prefix twice.", "Keep one route for each prefix.")
         folded = [route.prefix.lower() for route in routes]
         for route in routes:
             if route.ignore_case and folded.count(route.prefix.lower()) > 1:
-                problem = f"hold {route.prefix}, which ignores case, and the same prefix in another case."
-                raise invalid(problem, "Keep one of them, or leave ignore_case out.")
+                problem = f"contains {route.prefix}, which ignores case, and the same prefix in another case."
+                raise invalid(problem, "Keep one of them, or remove ignore_case.")
         return routes
 
     @field_validator("spa_upstream")
     @classmethod
     def _one_spa(cls, upstream: str | None, info: ValidationInfo) -> str | None:
         if upstream is not None and info.data.get("spa_dir") is not None:
-            raise invalid("and spa_dir are both set.", "Keep one: who serves the SPA?")
+            raise invalid("and spa_dir are both set.", "Keep one of them.")
         return upstream
 
-    # --- what follows from them
+    # --- derived values ---
 
     @property
     def redirect_uri(self) -> str:
@@ -230,7 +235,7 @@ class Settings(ProcessSettings, SignInSettings):
 
     @property
     def cookies_secure(self) -> bool:
-        """False only for a public URL of http on this machine, where Safari refuses Secure cookies."""
+        """False only for an http public URL on this machine, where Safari rejects Secure cookies."""
         return self.public_url.startswith("https:")
 
     @property
@@ -239,7 +244,7 @@ class Settings(ProcessSettings, SignInSettings):
         return tuple(key for text in self.session_keys if (key := validators.key_bytes(text)) is not None)
 
 
-# An empty variable says "none" for these, "not set" for every other one.
+# An empty variable means an empty list for these, and "not set" for all others.
 LISTS = frozenset(
     {"scopes", "id_token_algorithms", "allowed_origins", "user_claims", "trusted_proxies"}
     | {"forward_auth_headers", *SIGN_IN_LISTS}
@@ -252,9 +257,10 @@ SECRETS = frozenset(
 def load_settings(
     environ: Mapping[str, str], toml_path: Path | None = None, *, placeholders: Mapping[str, str] | None = None
 ) -> Settings:
-    """Reads all sources. Raises ConfigurationErrors, a ConfigurationError that lists every problem, and no secret.
+    """Reads all sources.
 
-    `placeholders` take the place of what is missing or unreadable, for commands that can do without.
+    Raises ConfigurationErrors, a ConfigurationError that lists every problem, and no secret. `placeholders` replace
+    missing or unreadable values, for commands that do not need them.
     """
     known = frozenset(Settings.model_fields)
     gathered = gather(environ, toml_path, known=known, secret=SECRETS, lists=LISTS)
@@ -263,7 +269,7 @@ def load_settings(
     try:
         settings = Settings.model_validate(gathered.values)
     except ValidationError as error:
-        # What could not even be read has been told already; that it is also missing is no second problem.
+        # An unreadable value has already been reported, so it is not reported as missing too.
         problems += [
             _configuration_error(detail, gathered)
             for detail in error.errors(include_input=False, include_url=False)
@@ -276,7 +282,7 @@ def load_settings(
 
 
 def _configuration_error(detail: ErrorDetails, gathered: Gathered) -> ConfigurationError:
-    """One of pydantic's findings as setting, problem and fix. `detail` comes without the input."""
+    """A pydantic error as setting, problem and fix. `detail` does not include the input."""
     name, *rest = detail["loc"]
     head, blank, place = gathered.names.get(str(name), f"{PREFIX}{str(name).upper()}").partition(" ")
     called = head + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in rest) + blank + place
@@ -292,7 +298,7 @@ def _configuration_error(detail: ErrorDetails, gathered: Gathered) -> Configurat
         case "tuple_type":
             return ConfigurationError(called, "is not a list.", "See docs/settings.md.")
         case "literal_error":
-            return ConfigurationError(called, f"should be {context['expected']}.", "Take one of these.")
+            return ConfigurationError(called, f"should be {context['expected']}.", "Choose one of these.")
         case _:
             default = Settings.model_fields[str(name)].default
             fix = f"The default is {default}." if isinstance(default, int | float) else "See docs/settings.md."

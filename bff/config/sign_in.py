@@ -1,4 +1,4 @@
-"""The settings of the sign-in itself: what a link may ask of the provider, how the answer travels, how often."""
+"""Sign-in settings: options that a link may request, the response mode, rate limits."""
 
 import re
 from typing import Annotated, Final, Literal, TypeAlias
@@ -12,7 +12,7 @@ from bff.config.routes import FROZEN
 Tokens: TypeAlias = Annotated[
     tuple[Annotated[str, AfterValidator(validators.scope)], ...], BeforeValidator(validators.words)
 ]
-# A minute; 0 is no limit.
+# Per minute; 0 means no limit.
 Requests: TypeAlias = Annotated[int, BeforeValidator(validators.number), Field(ge=0, le=10_000_000)]
 Prompt: TypeAlias = Literal["none", "login", "consent", "select_account"]
 Algorithm: TypeAlias = Literal["RS256", "RS384", "RS512", "ES256", "ES384", "ES512"]
@@ -24,12 +24,15 @@ _OKTA_HOST: Final = re.compile(r"\.(okta|oktapreview|okta-emea|okta-gov|trex-gov
 
 
 def is_okta(url: str) -> bool:
-    """Whether a URL is on one of Okta's own domains. An org's custom domain can't be told from any other host."""
+    """Whether a URL is on one of Okta's own domains.
+
+    An org's custom domain cannot be distinguished from any other host.
+    """
     return _OKTA_HOST.search(f".{urlsplit(url).hostname or ''}") is not None
 
 
 class SignInSettings(BaseModel):
-    """What `Settings` holds about the authorization request."""
+    """The settings of the authorization request."""
 
     model_config = FROZEN
 

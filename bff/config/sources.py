@@ -1,7 +1,7 @@
-"""Where settings are read from: the environment, `bff.toml` and secret files; and the names nobody knows.
+"""The sources of settings: the environment, `bff.toml` and secret files; and unknown names.
 
-Owns precedence (environment over file), `*_FILE`, and the did-you-mean. What a value means is `bff.config.settings`'
-affair.
+Owns precedence (environment over file), `*_FILE`, and spelling suggestions. Does not own the meaning of values
+(`bff.config.settings`).
 """
 
 import json
@@ -18,18 +18,18 @@ from bff.errors import ConfigurationError
 PREFIX = "BFF_"
 CONFIG = "BFF_CONFIG"
 FILE_SUFFIX = "_file"
-OKTA = "okta"  # the [okta] table and BFF_OKTA_*: for `bff okta` (bff.admin.okta.settings), not for a running BFF
-MISSING = {  # how to get what has no default
+OKTA = "okta"  # the [okta] table and BFF_OKTA_* are for `bff okta` (bff.admin.okta.settings), not for a running BFF
+MISSING = {  # how to obtain values without a default
     "issuer": "Set it to your Okta domain and authorization server, like https://example.okta.com/oauth2/default.",
     "client_id": "Set it to the client ID on the app integration's page in Okta.",
-    "public_url": "Set it to the address that people type, like https://app.example.com.",
+    "public_url": "Set it to the public address of the application, like https://app.example.com.",
     "session_keys": NEW_KEY,
 }
 SECRET_FILE_LIMIT = 64 * 1024  # bytes
 
 
 class ConfigurationErrors(ConfigurationError):
-    """All that is wrong, told together. `setting`, `problem` and `fix` are the first one's."""
+    """All problems together. `setting`, `problem` and `fix` are those of the first one."""
 
     def __init__(self, problems: tuple[ConfigurationError, ...]) -> None:
         super().__init__(problems[0].setting, problems[0].problem, problems[0].fix)
@@ -41,14 +41,14 @@ class ConfigurationErrors(ConfigurationError):
 
 @dataclass(frozen=True, slots=True)
 class Gathered:
-    """Raw values by field name, what each is called where it was found, and what was wrong on the way."""
+    """Raw values by field name, the name of each in its source, and the problems found."""
 
     values: dict[str, Any] = field(default_factory=dict, repr=False)
     names: dict[str, str] = field(default_factory=dict)
     problems: list[ConfigurationError] = field(default_factory=list)
 
     def fill_placeholders(self, values: Mapping[str, Any]) -> None:
-        """Puts `values` where a setting is missing, or could not be read."""
+        """Uses `values` for settings that are missing or unreadable."""
         for name in values.keys() - self.values.keys():
             self.values[name] = values[name]
             self.problems[:] = [wrong for wrong in self.problems if wrong.setting != self.names.get(name)]
@@ -63,9 +63,10 @@ def gather(
     lists: Set[str],
     table: str | None = None,
 ) -> Gathered:
-    """Reads every source once. `known`, `secret` and `lists` are field names; only `secret` ones have a `*_FILE`.
+    """Reads every source once.
 
-    With `table`, only that table of the file and only the variables that begin with its name are read.
+    `known`, `secret` and `lists` are field names; only `secret` ones have a `*_FILE`. With `table`, only that table of
+    the file and only variables with its prefix are read.
     """
     gathered = Gathered()
     allowed = known | {name + FILE_SUFFIX for name in secret}
@@ -85,7 +86,7 @@ def gather(
                 unknown(source.pop(key)[0], key, allowed, prefix if source is from_environ else "")
             )
     for key in [key for key, (_, text) in from_environ.items() if text == "" and key not in lists]:
-        del from_environ[key]  # an empty variable is an unset one, but for a list: there it says "none"
+        del from_environ[key]  # an empty variable counts as unset, except for a list, where it means an empty list
     for name in sorted(known):
         forms = {name, name + FILE_SUFFIX} if name in secret else {name}
         source = from_environ if forms & from_environ.keys() else from_file
@@ -101,7 +102,7 @@ def gather(
 
 
 def named_files(environ: Mapping[str, str], toml_path: Path | None, secret: Set[str]) -> tuple[Path, ...]:
-    """bff.toml, and the files that `BFF_<NAME>_FILE` or bff.toml name for secrets. Never raises: it judges nothing."""
+    """bff.toml, and the files that `BFF_<NAME>_FILE` or bff.toml name for secrets. Never raises; validates nothing."""
     path, document = _toml(environ, toml_path, [])
     forms = {name + FILE_SUFFIX for name in secret}
     by_file = [document[form] for form in sorted(forms) if isinstance(document.get(form), str)]
@@ -110,11 +111,11 @@ def named_files(environ: Mapping[str, str], toml_path: Path | None, secret: Set[
 
 
 def unknown(called: str, key: str, allowed: Set[str], prefix: str = "") -> ConfigurationError:
-    """The error for a name nobody knows, with the nearest one that is known; `prefix` is that of the variables."""
+    """The error for an unknown name, with the most similar known one; `prefix` is that of the variables."""
     near = get_close_matches(key.lower(), sorted(allowed), n=1, cutoff=0.6)
     guess = f"{prefix}{near[0].upper()}" if near and prefix else near[0] if near else None
     fix = f"Did you mean {guess}?" if guess else "Remove it; docs/settings.md lists every name."
-    return ConfigurationError(called, "is no setting.", fix)
+    return ConfigurationError(called, "is not a setting.", fix)
 
 
 def _toml(
@@ -128,11 +129,15 @@ def _toml(
     try:
         return path, tomllib.loads(path.read_text("utf-8"))
     except OSError as error:
-        problems.append(ConfigurationError(called, f"{path} cannot be read: {error.strerror}.", "Fix path or rights."))
+        problems.append(
+            ConfigurationError(
+                called, f"{path} cannot be read: {error.strerror}.", ("Fix the path or its permissions.")
+            )
+        )
     except UnicodeDecodeError:
         problems.append(ConfigurationError(called, f"{path} is not UTF-8.", "Save it as UTF-8."))
     except tomllib.TOMLDecodeError as error:
-        # The parser tells the place and what it expected; it quotes at most one character of the file.
+        # The parser reports the position and what it expected; it quotes at most one character of the file.
         problems.append(ConfigurationError(called, f"{path} is not TOML: {error}.", "Fix that line."))
     return path, {}
 
@@ -140,12 +145,14 @@ def _toml(
 def _inside(
     document: dict[str, Any], table: str | None, path: Path, problems: list[ConfigurationError]
 ) -> tuple[str, dict[str, Any]]:
-    """What is read of the file, and what its names are called with before them."""
+    """The table to read from the file, and the prefix for its names in messages."""
     if table is None:
         return "", {key: value for key, value in document.items() if key != OKTA}
     content = document.get(table, {})
     if not isinstance(content, dict):
-        problems.append(ConfigurationError(f"{table} ({path})", "is no table.", f"Write [{table}] above its settings."))
+        problems.append(
+            ConfigurationError(f"{table} ({path})", ("is not a table."), f"Write [{table}] above its settings.")
+        )
         content = {}
     return f"{table}.", content
 
@@ -161,13 +168,13 @@ def _take(gathered: Gathered, name: str, called: str, value: Any, *, from_secret
     except UnicodeDecodeError:
         gathered.problems.append(ConfigurationError(called, "is not a text file.", "Save it as UTF-8 text."))
     except _SecretFileError as error:
-        gathered.problems.append(ConfigurationError(called, str(error), "Write the secret, and nothing else, into it."))
+        gathered.problems.append(ConfigurationError(called, str(error), "Write only the secret into it."))
     except ValueError:
         gathered.problems.append(ConfigurationError(called, "is not JSON.", "Write a JSON list of route objects."))
 
 
 class _SecretFileError(Exception):
-    """A secret file that can be read and yet holds no secret."""
+    """A readable secret file that contains no secret."""
 
 
 def _secret(path: Any) -> str:

@@ -1,4 +1,4 @@
-"""What a single setting must be like: each gives the value back, or raises with the problem and its fix."""
+"""Validators of single settings: each returns the value, or raises with the problem and its fix."""
 
 import binascii
 import ipaddress
@@ -18,7 +18,7 @@ from pydantic import SecretStr
 from pydantic_core import PydanticCustomError
 
 NEW_KEY = "Make one with `bff keys new`."
-# Shown in docs/settings.md so that the form can be seen; refused, since everybody knows it.
+# Shown in docs/settings.md as an example; rejected, because it is public.
 EXAMPLE_KEY = "q83vEjRWeJCrze8SNFZ4kKvN7xI0VniQERPHJmVQzvQ"
 REDIS_SCHEMES = ("redis", "rediss", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster")
 STORE_SCHEMES = ("sqlite", *REDIS_SCHEMES)
@@ -29,12 +29,12 @@ _HOST = re.compile(r"[a-z0-9]([a-z0-9._-]*[a-z0-9])?|\[[0-9a-f:.]+\]")
 
 
 def invalid(problem: str, fix: str) -> PydanticCustomError:
-    """The error that `bff.config.settings.load_settings` turns into a ConfigurationError of the setting it arose in."""
+    """The error that `load_settings` turns into a ConfigurationError of the setting."""
     return PydanticCustomError("setting", "{problem} {fix}", {"problem": problem, "fix": fix})
 
 
 def is_loopback(host: str | None) -> bool:
-    """True for localhost, its subdomains, 127.0.0.0/8 and ::1: what browsers treat as trustworthy without TLS."""
+    """True for localhost, its subdomains, 127.0.0.0/8 and ::1, which browsers trust without TLS."""
     if not host:
         return False
     if host == "localhost" or host.endswith(".localhost"):
@@ -46,12 +46,12 @@ def is_loopback(host: str | None) -> bool:
 
 
 def words(value: Any) -> Any:
-    """A list written as text: separated by commas or white space."""
+    """A list as text: separated by commas or white space."""
     return tuple(word for word in re.split(r"[,\s]+", value) if word) if isinstance(value, str) else value
 
 
 def number(value: Any) -> Any:
-    """Refuses TOML's true and false where a number is meant; pydantic would read them as 1 and 0."""
+    """Rejects TOML's true and false where a number is expected; pydantic would read them as 1 and 0."""
     if isinstance(value, bool):
         raise invalid("is true or false.", "Give a number.")
     return value
@@ -62,71 +62,71 @@ def lower(value: Any) -> Any:
 
 
 def url(value: str, *, schemes: tuple[str, ...] = ("https", "http"), example: str) -> SplitResult:
-    """Splits an absolute URL without userinfo, query or fragment and with a well-formed lower-case host."""
+    """Parses an absolute URL without userinfo, query or fragment and with a valid lower-case host."""
     fix = f"Give an absolute URL like {example}."
     if value != value.strip() or any(ord(char) <= 0x20 or char in '\\"<>^`{|}\x7f' for char in value):
-        raise invalid("contains white space, a placeholder or a character that no URL has.", fix)
+        raise invalid("contains white space, a placeholder or a character that is invalid in a URL.", fix)
     try:
         parts = urlsplit(value)
         port = parts.port
     except ValueError:
         raise invalid("is not a URL.", fix) from None
     if port == 0:
-        raise invalid("has the port 0, where nothing answers.", fix)
+        raise invalid("has the port 0.", fix)
     if parts.scheme not in schemes or value.split(":", 1)[0] != parts.scheme:
         raise invalid(f"does not start with {' or '.join(f'{scheme}://' for scheme in schemes)}.", fix)
     if parts.username is not None or parts.password is not None:
-        raise invalid("carries a user name or password.", "Remove everything before the @.")
+        raise invalid("contains a user name or password.", "Remove everything before the @.")
     host = parts.netloc if port is None else parts.netloc.rpartition(":")[0]
     if not _HOST.fullmatch(host):
         raise invalid(
             "has no host, or one that is not in lower-case ASCII.", f"{fix} An IDN is written in its xn-- form."
         )
     if "?" in value or "#" in value:
-        raise invalid("carries a query or a fragment.", "Remove everything from the ? or # on.")
+        raise invalid("contains a query or a fragment.", "Remove everything from the ? or # on.")
     return parts
 
 
 def issuer(value: str) -> str:
-    """The issuer, compared character by character with the one in the discovery document (OIDC Discovery 4.3)."""
+    """The issuer, which must equal the one in the discovery document exactly (OIDC Discovery section 4.3)."""
     example = "https://example.okta.com/oauth2/default"
     if _PLACEHOLDER.search(value):
-        raise invalid("still contains a placeholder.", f"Put your own Okta domain in, like {example}.")
+        raise invalid("still contains a placeholder.", f"Use your own Okta domain, like {example}.")
     parts = url(value, example=example)
     first_label, _, domain = (parts.hostname or "").partition(".")
     if first_label.endswith("-admin") and "okta" in domain:
         fix = f"Use the Okta domain without -admin: {value.replace('-admin.', '.', 1).rstrip('/')}."
         raise invalid("is the address of the Admin Console, which issues no tokens.", fix)
     if value.endswith("/"):
-        raise invalid("ends with a slash.", f"Write {value.rstrip('/')}: the issuer must match character by character.")
+        raise invalid("ends with a slash.", f"Write {value.rstrip('/')}: the issuer must match exactly.")
     return _https_off_loopback(value, parts)
 
 
 def origin(value: str) -> str:
-    """One exact web origin (RFC 6454): scheme, host and a port only where it is not the default one."""
+    """One exact web origin (RFC 6454): scheme, host and a port only if it is not the default."""
     example = "https://app.example.com"
     if value in {"*", "null"} or "*" in value:
         raise invalid("is a wildcard or null.", f"List each origin exactly, like {example}.")
     parts = url(value, example=example)
     if parts.path:
-        raise invalid("carries a path.", f"Write {parts.scheme}://{parts.netloc} without anything after it.")
+        raise invalid("contains a path.", f"Write {parts.scheme}://{parts.netloc} without anything after it.")
     if parts.port == {"https": 443, "http": 80}[parts.scheme]:
         fix = f"Write {parts.scheme}://{parts.netloc.rpartition(':')[0]}: browsers leave the default port out."
-        raise invalid("names the default port.", fix)
+        raise invalid("contains the default port.", fix)
     return _https_off_loopback(value, parts)
 
 
 def _https_off_loopback(value: str, parts: SplitResult) -> str:
     if parts.scheme == "http" and not is_loopback(parts.hostname):
-        raise invalid("is http off this machine.", f"Use https{value.removeprefix('http')}.")
+        raise invalid("is http, and the host is not this machine.", f"Use https{value.removeprefix('http')}.")
     return value
 
 
 def base_url(value: str) -> str:
-    """Where requests are forwarded to: scheme, host and an optional path; a trailing slash is taken off."""
+    """The base URL of an upstream: scheme, host and an optional path; a trailing slash is removed."""
     parts = url(value, example="http://127.0.0.1:9000")
     if parts.path and not _PATH.fullmatch(parts.path):
-        raise invalid("has a path with empty or encoded segments.", "Write the path plainly, like /v1.")
+        raise invalid("has a path with empty or encoded segments.", "Write a plain path, like /v1.")
     return value.rstrip("/")
 
 
@@ -138,7 +138,7 @@ def path(value: str) -> str:
 
 
 def filled(value: str) -> str:
-    """A value that somebody has really put in."""
+    """A value that is not empty or a placeholder."""
     if _PLACEHOLDER.search(value) or not value.isascii() or not value.isprintable() or " " in value or not value:
         raise invalid("is empty, a placeholder, or contains blanks.", "Copy it from the app's page in Okta.")
     return value
@@ -160,35 +160,35 @@ def private_key(value: SecretStr) -> SecretStr:
         try:
             jwk = json.loads(text)
         except ValueError:
-            raise invalid("is not JSON, though it starts like a JWK.", fix) from None
+            raise invalid("is not JSON, although it begins like a JWK.", fix) from None
         if jwk.get("kty") not in {"RSA", "EC"} or not isinstance(jwk.get("d"), str):
-            raise invalid("is a JWK, but no RSA or EC private key.", fix)
+            raise invalid("is a JWK, but not an RSA or EC private key.", fix)
         return value
     try:
         key = load_pem_private_key(text.encode(), password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm):
-        raise invalid("is no private key that can be read.", fix) from None
+        raise invalid("is not a readable private key.", fix) from None
     if not isinstance(key, EllipticCurvePrivateKey) and not (isinstance(key, RSAPrivateKey) and key.key_size >= 2048):
-        raise invalid("is of a kind or size that is not accepted.", fix)
+        raise invalid("is of an unsupported kind or size.", fix)
     return value
 
 
 def session_key(value: SecretStr) -> SecretStr:
-    """A key of the ring: base64url of 32 random bytes. Text, patterns and the documented example are refused."""
+    """A session key: base64url of 32 random bytes. Text, patterns and the documented example are rejected."""
     key = key_bytes(value)
     if key is None:
         raise invalid("is not 32 bytes in base64url.", NEW_KEY)
     steps = {(after - before) % 256 for before, after in pairwise(key)}
-    # 32 random bytes have about 30 different values; fewer than 16 has a chance below 10**-11.
+    # 32 random bytes have about 30 distinct values; fewer than 16 has a probability below 10**-11.
     if len(set(key)) < 16 or len(steps) == 1 or all(0x20 <= byte < 0x7F for byte in key):
         raise invalid("is a pattern or text, not random bytes.", NEW_KEY)
     if key == key_bytes(SecretStr(EXAMPLE_KEY)):
-        raise invalid("is the example of the documentation, which everybody knows.", NEW_KEY)
+        raise invalid("is the example of the documentation, which is public.", NEW_KEY)
     return value
 
 
 def key_bytes(value: SecretStr) -> bytes | None:
-    """The 32 bytes of a key, or None if it has not that size or is not base64url in its one canonical form."""
+    """The 32 bytes of a key, or None if the size is wrong or the text is not canonical base64url."""
     text = value.get_secret_value().rstrip("=")
     if len(text) != 43 or not re.fullmatch(r"[A-Za-z0-9_-]+", text):
         return None
@@ -205,7 +205,7 @@ def store(value: str) -> str:
     scheme, separator, rest = value.partition("://")
     example = "Write sqlite:///var/bff.db, sqlite:////absolute/bff.db or redis://host:6379/0."
     if not separator or scheme not in STORE_SCHEMES:
-        raise invalid("is no store known here.", f"{example} Schemes: {', '.join(STORE_SCHEMES)}.")
+        raise invalid("is not a supported store.", f"{example} Schemes: {', '.join(STORE_SCHEMES)}.")
     if scheme == "sqlite" and not (rest.startswith("/") and rest.strip("/") and not {"?", "#"} & set(rest)):
         raise invalid("is not sqlite:/// and the path of a file, without options.", example)
     if scheme != "sqlite":
@@ -219,7 +219,7 @@ def store(value: str) -> str:
 
 
 def proxy(value: str) -> str:
-    """The way out to the provider. It may hold a password, so it is never quoted."""
+    """The outbound proxy to the provider. It may contain a password, so it is never quoted."""
     try:
         parts = urlsplit(value)
         sound = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
@@ -227,36 +227,38 @@ def proxy(value: str) -> str:
     except ValueError:
         sound = False
     if not sound:
-        raise invalid("is no proxy URL.", "Write http://proxy.example.com:3128.")
+        raise invalid("is not a proxy URL.", "Write http://proxy.example.com:3128.")
     return value
 
 
 def scope(value: str) -> str:
     if not _SCOPE_TOKEN.fullmatch(value):
         raise invalid(
-            "holds a scope with a quote, a backslash or a non-ASCII character.", "Name scopes as Okta lists them."
+            "contains a scope with a quote, a backslash or a non-ASCII character.", "Name scopes as Okta lists them."
         )
     return value
 
 
 def network(value: str) -> str:
-    """An IP address or a CIDR block; `unix` for whoever may open our Unix socket."""
+    """An IP address or a CIDR block; `unix` for peers on our Unix socket."""
     if value == "unix":
         return value
     try:
-        if "%" in value:  # a zone, which ipaddress would drop in comparisons
+        if "%" in value:  # a zone, which ipaddress would ignore in comparisons
             raise ValueError(value)
         return str(ipaddress.ip_network(value))
     except ValueError:
-        raise invalid(f"holds {value!r}, no IP address or CIDR block.", "Write 10.0.0.7 or 10.0.0.0/8.") from None
+        raise invalid(
+            (f"contains {value!r}, which is not an IP address or CIDR block."), "Write 10.0.0.7 or 10.0.0.0/8."
+        ) from None
 
 
 def address(value: str) -> tuple[str, int] | Path:
-    """`host:port` as a pair, port 0 lets the system choose, an IPv6 host stands in brackets; `unix:/path` as a path."""
+    """`host:port` as a pair, port 0 for any free port, an IPv6 host in brackets; `unix:/path` as a path."""
     if value.startswith("unix:"):
         path = Path(value.removeprefix("unix:"))
         if not path.is_absolute() or len(str(path).encode()) > 107:
-            raise invalid("is no absolute path of at most 107 bytes.", "Write unix:/run/bff/bff.sock.")
+            raise invalid("is not an absolute path of at most 107 bytes.", "Write unix:/run/bff/bff.sock.")
         return path
     host, colon, port = value.rpartition(":")
     bare = host.strip("[]")
@@ -289,11 +291,13 @@ def style_sheet(value: Path) -> Path:
     except (OSError, UnicodeDecodeError):
         raise invalid("cannot be read as UTF-8 text.", "Give a CSS file that this process can read.") from None
     if len(css) > 65536 or "</" in text or "\0" in text:
-        raise invalid("is no style sheet of at most 64 KiB.", "Leave out whatever looks like the end of an element.")
+        raise invalid(
+            "is not a style sheet of at most 64 KiB.", "Remove anything that looks like the end of an element."
+        )
     return value
 
 
 def spa_dir(value: Path) -> Path:
     if not (value / "index.html").is_file():
-        raise invalid("is not a folder with an index.html.", "Give the folder that the SPA's build writes.")
+        raise invalid("is not a directory with an index.html.", "Set it to the directory that the SPA's build writes.")
     return value

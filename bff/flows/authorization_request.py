@@ -1,7 +1,7 @@
-"""The authorization request: what the browser carries to the provider, and what its cookie keeps meanwhile.
+"""Builds the authorization request, and the login transaction that the cookie keeps.
 
-Where the provider offers it the request is pushed (RFC 9126): the browser carries a name for it only, so that nobody
-between reads or changes it.
+If the provider supports it the request is pushed (RFC 9126): the browser carries only a reference, and an intermediary
+can neither read nor change the request.
 """
 
 import logging
@@ -24,14 +24,14 @@ from bff.session.store import SessionStore
 
 logger = logging.getLogger(__name__)
 
-PUSH_COOL_DOWN: Final = 300.0  # seconds without another try after one has failed: each would delay a sign-in
+PUSH_COOL_DOWN: Final = 300.0  # seconds without another push after one has failed, since each failure delays a sign-in
 
 Push: TypeAlias = Literal["auto", "required", "never"]
 
 
 @dataclass(frozen=True, slots=True)
 class SignInRules:
-    """`max_session_lifetime` (of a session) and `before_expiry` are in seconds."""
+    """`max_session_lifetime` and `refresh_before_expiry` are in seconds."""
 
     client_id: str
     issuer: str
@@ -46,7 +46,7 @@ class SignInRules:
 
 @dataclass(frozen=True, slots=True)
 class SignInRequest:
-    """Where the browser goes, and the transaction that its cookie must bring back."""
+    """The authorization URL, and the login transaction for the cookie."""
 
     url: str
     transaction: LoginTransaction
@@ -73,15 +73,16 @@ class AuthorizationRequests:
         browser: str | None = None,
         slot: int | None = None,
     ) -> SignInRequest:
-        """A new sign-in. Raises ProviderUnavailable when the provider's metadata can't be had, or a push that must be
-        made got no answer; SignInFailed when it was refused, or the provider can't do what the settings demand.
+        """Starts a sign-in.
 
-        What the intent asks for is kept in `state`, and the ID token is validated by it. `options` are the same and
-        `login_hint`, which is kept nowhere. `slot` is the cookie's.
+        Raises ProviderUnavailable when the provider's metadata is unavailable, or a required push got no response;
+        SignInFailed when a push was rejected, or the provider does not support what the settings require. The intent is
+        kept in `state`, and the ID token is validated against it. `options` are the same plus `login_hint`, which is
+        stored nowhere. `slot` is the cookie's.
         """
         metadata = await self._provider.metadata()
         if self._rules.dpop and ALGORITHM not in metadata.dpop_signing_alg_values_supported:
-            logger.error("BFF_DPOP is on, and the provider does not take DPoP proofs signed with ES256")
+            logger.error("BFF_DPOP is on, and the provider does not support DPoP proofs signed with ES256")
             raise SignInFailed
         transaction = begin(
             now=await self._now(),
@@ -104,7 +105,7 @@ class AuthorizationRequests:
         return SignInRequest(authorization_url(metadata, carried), transaction)
 
     async def _pushed(self, metadata: ProviderMetadata, parameters: dict[str, str]) -> dict[str, str]:
-        """What the browser carries: the name of the pushed request, or the whole request."""
+        """The parameters for the browser: the reference of a pushed request, or the whole request."""
         offered = metadata.pushed_authorization_request_endpoint is not None
         must = self._rules.push == "required" or (metadata.require_pushed_authorization_requests and offered)
         waiting = self._clock() < self._push_again_at
@@ -123,7 +124,7 @@ class AuthorizationRequests:
                 assert_never(answer)
 
     async def _now(self) -> float:
-        """The store's time, which a logout is dated by too; the host's while the store is away."""
+        """The store's time, which logout markers use too; the host's while the store is unavailable."""
         try:
             return await self._store.now()
         except StoreUnavailable:

@@ -1,4 +1,4 @@
-"""A sign-in's last step: the session is stored, what this browser had before ends, and no logout is overtaken."""
+"""The last step of a sign-in: stores the session, ends this browser's previous one, and checks the logout markers."""
 
 import logging
 
@@ -22,10 +22,10 @@ class EstablishSession:
         self._streams = streams
 
     async def establish(self, session: Session) -> bool:
-        """Stores the session; False when its person was signed out meanwhile. Raises StoreUnavailable.
+        """Stores the session; False when its user was signed out meanwhile.
 
-        A logout leaves its tombstone before it looks for sessions, and we look for tombstones once the session can be
-        found: none slips through between.
+        Raises StoreUnavailable. A logout writes its marker before it looks for sessions, and this method reads the
+        markers after the session can be found, so one of the two sees the other.
         """
         before = await self._store.find("browser", session.browser) if session.browser else ()
         if await self._logout_markers.covers(session):
@@ -38,7 +38,7 @@ class EstablishSession:
         audit.record(AuditEvent.SIGNED_IN, "", session=session, acr=session.acr, replaces=len(before))
         for old in before:
             if session.replaces(old):
-                # Whose streams they are has not changed, and any site can send a browser here to sign in again.
+                # The streams still belong to the same user, and any site can send a browser here to sign in again.
                 self._streams.hand_over(old.key, session)
             await self._replace(old)
         await self._forget_ends(session)
@@ -50,17 +50,17 @@ class EstablishSession:
         return False
 
     async def _replace(self, old: Session) -> None:
-        """Session fixation and leftovers: this browser's former session dies with the new sign-in."""
+        """Prevents session fixation: this browser's previous session ends with the new sign-in."""
         try:
             await self._end_session.end(old.key, EndReason.REPLACED)
         except StoreUnavailable:
-            # The cookie has moved on all the same; the record ends by its own limits.
+            # The cookie has already changed; the record ends by its own limits.
             logger.warning("a replaced session could not be deleted", extra={"session": old.fingerprint})
 
     async def _forget_ends(self, session: Session) -> None:
-        """Why the session before this one ended is no answer to why this one did."""
+        """The previous session's end reason must not be reported for this one."""
         if session.browser is not None:
             try:
                 await self._store.take_end_reason(session.browser)
             except StoreUnavailable:
-                logger.warning("an old end marker could not be removed", extra={"session": session.fingerprint})
+                logger.warning("an old end reason could not be removed", extra={"session": session.fingerprint})

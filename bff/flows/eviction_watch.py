@@ -1,7 +1,7 @@
-"""A store that throws records away when its memory is short signs people out: it is refused at the start, and watched.
+"""A store that evicts records when memory runs out signs users out: it is rejected at the start, and monitored.
 
-Only Redis can do so. Its policy is a setting of the server that may change while we run, and a failover may lead to a
-server that is set up otherwise, so it is read again now and then.
+Only Redis can do so. Its policy is a server setting that may change at run time, and a failover may lead to a server
+with other settings, so it is read again periodically.
 """
 
 import asyncio
@@ -23,40 +23,44 @@ class EvictionWatch:
         self._store, self._allowed, self._every = store, allowed, every
 
     async def check(self) -> None:
-        """For the start. Raises ConfigurationError where the store evicts and that is not allowed.
+        """For the start. Raises ConfigurationError if the store evicts and that is not allowed.
 
-        The policy counts whether a limit (`maxmemory`) is set or not: without one it has no use, and whoever sets one
-        later would see no error while sessions begin to vanish. What cannot be read is only a warning.
+        The policy matters whether a limit (`maxmemory`) is set or not: without one it has no effect, and if a limit is
+        set later, sessions would vanish without an error. An unreadable policy is only a warning.
         """
         try:
             policy = await self._store.eviction_policy()
         except StoreUnavailable as error:
-            logger.warning("the store does not answer yet", extra={"error": error.code})
+            logger.warning("the store is not reachable yet", extra={"error": error.code})
             return
         if policy is None:
-            advice = "see to it that maxmemory-policy is noeviction, or grant +info"
-            logger.warning("the store does not say whether it evicts sessions", extra={"advice": advice})
+            advice = "make sure that maxmemory-policy is noeviction, or grant +info"
+            logger.warning("the store does not report whether it evicts sessions", extra={"advice": advice})
         elif policy != NEVER and not self._allowed:
             raise ConfigurationError(
                 "BFF_STORE",
-                f"is a Redis with maxmemory-policy {policy}: when memory is short it deletes sessions, and people are "
-                "signed out.",
+                (
+                    f"is a Redis with maxmemory-policy {policy}: when memory runs out it deletes sessions, and users "
+                    f"are signed out."
+                ),
                 "Set maxmemory-policy noeviction there, or accept it with BFF_ALLOW_EVICTING_STORE=true.",
             )
         elif policy != NEVER:
             self._log_evicting(policy)
 
     async def watch(self) -> None:
-        """Reads the policy again for ever; one that evicts is an error in the log, and nothing is stopped for it."""
+        """Reads the policy periodically, until cancelled; one that evicts is logged as an error, and nothing is
+        stopped.
+        """
         while True:
             await asyncio.sleep(self._every)
             try:
                 policy = await self._store.eviction_policy()
             except StoreUnavailable:
-                continue  # counted and told by whoever needs the store
+                continue  # counted and logged by the callers that need the store
             if policy not in (NEVER, None):
                 self._log_evicting(policy)
 
     def _log_evicting(self, policy: str | None) -> None:
         level = logging.WARNING if self._allowed else logging.ERROR
-        logger.log(level, "the store evicts sessions when its memory is short", extra={"policy": policy})
+        logger.log(level, "the store evicts sessions when memory runs out", extra={"policy": policy})

@@ -1,4 +1,4 @@
-"""Validating an ID token with the provider's keys as they are now: one refetch when the key is unknown."""
+"""Validates ID tokens with the provider's current keys; refetches the keys once when the kid is unknown."""
 
 import logging
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class IdTokenRules:
-    """`skew` is in seconds; `shown_claims` is the allow-list of what a session keeps and shows."""
+    """`skew` is in seconds; `shown_claims` is the allow-list of claims that a session keeps and shows."""
 
     issuer: str
     client_id: str
@@ -33,7 +33,7 @@ class IdTokenRules:
 
 @dataclass(frozen=True, slots=True)
 class SameUser:
-    """The refreshed ID token is about the same person; these are the claims it shows now."""
+    """The refreshed ID token is about the same subject; these are its current claims."""
 
     claims: Mapping[str, Any] = field(default_factory=dict)
     email: str | None = None
@@ -47,7 +47,7 @@ class WrongUser:
 
 @dataclass(frozen=True, slots=True)
 class Unverified:
-    """There was none, or it could not be checked: it replaces nothing and ends nothing."""
+    """There was none, or it failed validation: it replaces nothing and ends nothing."""
 
 
 class IdTokenValidator:
@@ -87,7 +87,7 @@ class IdTokenValidator:
             return validate(await self._provider.keys(unknown.kid))
 
     async def at_refresh(self, compact: str, session: Session, *, now: float) -> "SameUser | WrongUser | Unverified":
-        """OIDC Core section 12.2. Only another subject is final: whatever else is wrong leaves the session alone."""
+        """OIDC Core section 12.2. Only a different subject ends the session; any other defect leaves it unchanged."""
 
         def validate(keys: Any) -> IdTokenClaims:
             return validate_refreshed_id_token(
@@ -109,7 +109,7 @@ class IdTokenValidator:
                 claims = validate(await self._provider.keys(unknown.kid))
         except (IdTokenRefused, ProviderUnavailable) as error:
             fields = {"session": session.fingerprint, "error": error.code, "why": error.detail}
-            logger.warning("a refreshed ID token was set aside", extra=fields)
+            logger.warning("a refreshed ID token was ignored", extra=fields)
             return Unverified()
         if claims.sub != session.user.sub:
             return WrongUser()
@@ -119,7 +119,7 @@ class IdTokenValidator:
         return frozenset(self._rules.shown_claims)
 
     def visible_claims(self, claims: Mapping[str, Any]) -> dict[str, Any]:
-        """What a session keeps of a person's claims: the allow-list, nothing else."""
+        """The claims that a session keeps: the allow-list, nothing else."""
         return {name: claims[name] for name in self._rules.shown_claims if name in claims}
 
 
@@ -129,6 +129,6 @@ def email_of(claims: Mapping[str, Any]) -> str | None:
 
 
 def session_expiry_of(claims: Mapping[str, Any]) -> float | None:
-    """The provider's ceiling for sessions (the IPSIE profile's `session_expiry`), in seconds since the epoch."""
+    """The provider's maximum session lifetime (`session_expiry` of the IPSIE profile), in seconds since the epoch."""
     expiry = claims.get("session_expiry")
     return float(expiry) if is_time(expiry) else None

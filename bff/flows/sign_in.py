@@ -34,11 +34,11 @@ from bff.telemetry.audit import AuditEvent
 
 logger = logging.getLogger(__name__)
 
-# Okta's thin ID token shows these only (`okta.md` 3.1): when the settings ask for more, the rest is at /userinfo.
+# Okta's thin ID token carries only these in the code flow; if the settings need more, UserInfo has it.
 THIN_CLAIMS = frozenset({"sub", "email", "name", "preferred_username"})
-# Error codes that say "come back later", not "no" (RFC 6749 section 4.1.2.1).
+# Error codes that mean "temporarily unavailable", not "denied" (RFC 6749 section 4.1.2.1).
 PROVIDER_AWAY = frozenset({"server_error", "temporarily_unavailable"})
-# The person or a policy said no; every other code is a mistake in the request or in the app's settings.
+# Denied by the user or a policy; every other code is an error in the request or in the app's settings.
 REFUSALS = frozenset(
     {"access_denied", "login_required", "consent_required", "interaction_required", "account_selection_required"}
     | {"unmet_authentication_requirements", "mfa_required"}
@@ -54,28 +54,31 @@ class SignedIn:
 
 @dataclass(frozen=True, slots=True)
 class AlreadyUsed:
-    """This answer was redeemed before: a reload, the back button, or a second replica that was faster."""
+    """This response was redeemed before: a reload, the back button, or another replica."""
 
     return_to: str
 
 
 @dataclass(frozen=True, slots=True)
 class SignedOutMeanwhile:
-    """The provider or an operator signed this person out while the sign-in was under way: it may begin again."""
+    """The provider or an operator signed this user out while the sign-in was in progress; it may be restarted."""
 
     return_to: str
 
 
 @dataclass(frozen=True, slots=True)
 class NotSignedIn:
-    """The answer to a silent check (`prompt=none`): the provider would have to ask. Nothing of ours has changed."""
+    """The response to a silent check (`prompt=none`): the provider requires interaction.
+
+    No session of ours has changed.
+    """
 
     return_to: str
 
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """Whose browser this is, told to its owner: a coarse hint, and the network it came from."""
+    """The client as its owner will recognise it: a coarse browser hint, and the network it came from."""
 
     hint: str | None = None
     address: str | None = None
@@ -99,15 +102,15 @@ class AuthorizationCodeFlow:
     async def finish(
         self, answer: Code | AuthorizationError, transaction: LoginTransaction, *, browser: str, client: Client
     ) -> SignedIn | AlreadyUsed | SignedOutMeanwhile | NotSignedIn:
-        """Turns the provider's answer into a session; `browser` is the hash of the companion cookie.
+        """Exchanges the authorization response for a session; `browser` is the hash of the browser-id cookie.
 
-        The transaction is used up by whatever the answer is. Raises SignInStateInvalid, SignInRefused, NotAssigned,
+        The transaction is consumed by any response. Raises SignInStateInvalid, SignInRefused, NotAssigned,
         SignInFailed, ProviderUnavailable, StoreUnavailable.
         """
         metadata = await self._provider.metadata()
         ours = provider_fingerprint(self._rules.issuer, self._rules.redirect_uri)
         if transaction.provider != ours or check_issuer(metadata, answer.iss) is not None:
-            raise SignInStateInvalid("the answer is not from the provider that was asked")
+            raise SignInStateInvalid("the response is not from the provider of this sign-in")
         until = transaction.started_at + 86400
         if not await self._store.claim_once(f"login:{transaction.id}", until):
             return AlreadyUsed(transaction.return_to)
@@ -129,7 +132,7 @@ class AuthorizationCodeFlow:
             if await self._establish.establish(session):
                 return SignedIn(session_id, session, transaction.return_to)
         except BaseException:
-            # Nobody will hold these tokens: do not leave them alive at the provider.
+            # These tokens are discarded: revoke them at the provider.
             self._revoke_tokens(response)
             raise
         self._revoke_tokens(response)
@@ -153,7 +156,7 @@ class AuthorizationCodeFlow:
             case Postponed(retry_after):
                 raise ProviderUnavailable(retry_after=max(1, round(retry_after or 5)))
             case NoAnswer(why=why):
-                logger.warning("the code could not be redeemed", extra={"why": why})
+                logger.warning("the authorization code could not be redeemed", extra={"why": why})
                 metrics.SIGN_IN.labels(outcome="provider_unavailable").inc()
                 raise ProviderUnavailable(retry_after=5)
             case _:
@@ -174,17 +177,17 @@ class AuthorizationCodeFlow:
                 acr_values=transaction.options.acr_values,
             )
         except IdTokenRefused as refused:
-            raise self._failed(f"ID token refused: {refused.detail}") from None
+            raise self._failed(f"ID token rejected: {refused.detail}") from None
         claims = await self._all_claims(id_token, response.access_token, dpop_key)
 
         session_id = new_session_id()
         now = await self._store.now()
         tokens = new_tokens(response, session_id.key, asked_at, now, self._rules.before_expiry)
         if tokens is None:
-            raise self._failed("the access token had expired when it arrived")
+            raise self._failed("the access token had expired when it was received")
         ends_at = end_of_session(now, self._rules.max_session_lifetime, session_expiry_of(id_token.claims))
         if ends_at <= now:
-            raise self._failed("the provider's session_expiry is over")
+            raise self._failed("the provider's session_expiry has passed")
         return session_id, Session(
             key=session_id.key,
             version=1,
@@ -208,7 +211,10 @@ class AuthorizationCodeFlow:
         self._end_session.revocations.discarded(response)
 
     async def _all_claims(self, id_token: IdTokenClaims, access_token: str, dpop_key: str | None) -> Mapping[str, Any]:
-        """The ID token's claims, completed from UserInfo if it is a thin one. Raises SignInFailed if `sub` differs."""
+        """The ID token's claims, completed from UserInfo if the ID token is thin.
+
+        Raises SignInFailed if `sub` differs.
+        """
         missing = self._id_tokens.requested_claims() - THIN_CLAIMS - id_token.claims.keys()
         metadata = await self._provider.metadata()
         if not missing or metadata.userinfo_endpoint is None:
@@ -216,9 +222,9 @@ class AuthorizationCodeFlow:
         try:
             userinfo = await self._provider.userinfo(access_token, dpop_key=dpop_key)
         except ProviderUnavailable:
-            logger.warning("the UserInfo endpoint did not answer; the session shows the ID token's claims only")
+            logger.warning("the UserInfo endpoint is unavailable; the session shows only the ID token's claims")
             return id_token.claims
-        # OIDC Core section 5.3.2: without this comparison another person's claims could be swapped in.
+        # OIDC Core section 5.3.2: without this comparison another user's claims could be substituted.
         if userinfo.get("sub") != id_token.sub:
             raise self._failed("UserInfo is about another subject")
         return {**userinfo, **id_token.claims}
@@ -236,7 +242,7 @@ class AuthorizationCodeFlow:
 
 
 def _classify(answer: AuthorizationError) -> tuple[BffError, str]:
-    """What the person is told, and the outcome that is counted."""
+    """The error shown to the user, and the outcome for the metric."""
     if answer.error in PROVIDER_AWAY:
         return ProviderUnavailable(retry_after=5), "provider_unavailable"
     if answer.error == "access_denied" and "not assigned" in answer.description:
@@ -247,7 +253,7 @@ def _classify(answer: AuthorizationError) -> tuple[BffError, str]:
 
 
 def _record_refusal(reason: str, where: str, error: str, status: int | None = None) -> None:
-    """Of the provider's words only those of a closed list go to the log: the browser may have written the rest."""
+    """Only error codes of a closed list are logged: the browser may have written the rest of the response."""
     audit.record(
         AuditEvent.SIGN_IN_REFUSED,
         reason,

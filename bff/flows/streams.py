@@ -1,11 +1,8 @@
-"""Open event streams and WebSockets end with their session: at once in the process that ends it, and within a second
-or two on every other replica, which looks at the records of the sessions that have streams open here.
-
-A session that the same person replaced in the same browser, by signing in again, hands its streams over to the new one:
-any site can send a browser here to sign in, and must not cut what is open by that.
-
-A store that is away ends nothing: a stream goes on until the store says that its session is over. An open stream does
-not count as activity: the idle timeout ends it like everything else of its session.
+"""Open event streams and WebSockets are closed with their session: at once in the process that ends it, and within a
+second or two on every other replica, which polls the records of sessions with open streams. When the same user replaces
+a session in the same browser by signing in again, its streams pass to the new session: any site can send a browser here
+to sign in, and must not close open streams that way. A store outage closes nothing: a stream stays open until the store
+reports the end of its session. An open stream is no activity: the idle timeout ends it as well.
 """
 
 import asyncio
@@ -25,7 +22,7 @@ from bff.telemetry import metrics
 logger = logging.getLogger(__name__)
 
 POLL_INTERVAL = 1.0  # seconds
-BATCH_SIZE = 100  # records read in one turn of the loop, so that ten thousand of them don't hold it up
+BATCH_SIZE = 100  # records read per turn of the event loop, so that ten thousand of them do not block it
 
 EndsSession: TypeAlias = Callable[[SessionKey, EndReason, int | None], Awaitable[Session | None]]
 
@@ -43,15 +40,15 @@ class OpenStreams:
     ) -> None:
         self._store, self._policy, self._monotonic = store, policy, monotonic
         self._streams: dict[SessionKey, set[_Stream]] = {}
-        self._sessions: dict[SessionKey, Session] = {}  # of those keys, as they were last seen
+        self._sessions: dict[SessionKey, Session] = {}  # of those keys, as last read
 
     def register(
         self, session: Session, close: Callable[[StreamEnd], None], *, token_until: float | None = None
     ) -> Callable[[], None]:
-        """Notes a stream of that session; `close` is called at most once. Returns what takes it off again.
+        """Registers a stream of that session; `close` is called at most once.
 
-        `token_until` (seconds since the epoch, by the store's clock) is when its access token runs out, None where the
-        stream may outlive it.
+        Returns the function that unregisters it. `token_until` (seconds since the epoch, store clock) is when its
+        access token expires, None if the stream may outlive it.
         """
         stream = _Stream(session.key, close, token_until)
         self._streams.setdefault(session.key, set()).add(stream)
@@ -60,7 +57,7 @@ class OpenStreams:
         return lambda: self._unregister(stream)
 
     def hand_over(self, old: SessionKey, session: Session) -> None:
-        """The streams of `old` are those of `session` from now on, and end with it."""
+        """Passes the streams of `old` to `session`, with which they end."""
         streams = self._streams.pop(old, set())
         self._sessions.pop(old, None)
         for stream in streams:
@@ -70,15 +67,17 @@ class OpenStreams:
             self._sessions[session.key] = session
 
     def session_ended(self, key: SessionKey, reason: EndReason | None) -> None:
-        """Cuts all streams of a session. `reason` is None where another replica ended it."""
+        """Closes all streams of a session. `reason` is None where another replica ended it."""
         streams = self._streams.get(key)
         if streams:
-            logger.info("streams ended with their session", extra={"session": fingerprint(key), "count": len(streams)})
+            logger.info(
+                ("streams were closed with their session"), extra={"session": fingerprint(key), "count": len(streams)}
+            )
             for stream in tuple(streams):
                 self._close(stream, SessionEnded(reason), "session_ended")
 
     async def watch(self, end_session: EndsSession) -> None:
-        """Looks at the sessions with open streams once a second, until it is cancelled: a task of the lifespan."""
+        """Checks the sessions with open streams once a second, until cancelled: a task of the lifespan."""
         while True:
             begun = self._monotonic()
             keys = list(self._streams)
@@ -86,8 +85,8 @@ class OpenStreams:
                 try:
                     await self._check_sessions(keys[first : first + BATCH_SIZE], end_session)
                 except Exception:
-                    # A defect met at one session must not leave all others unwatched.
-                    logger.exception("open streams could not be looked at")
+                    # An unexpected error for one session must not stop the checks of the others.
+                    logger.exception("open streams could not be checked")
             await asyncio.sleep(max(POLL_INTERVAL / 10, begun + POLL_INTERVAL - self._monotonic()))
 
     async def _check_sessions(self, keys: list[SessionKey], end_session: EndsSession) -> None:
@@ -112,7 +111,7 @@ class OpenStreams:
             return
         reason = limit_reached(session, stored.now, self._policy, stored.last_seen_at)
         if reason is not None:
-            # Whatever ended is told to us by the way; what moved meanwhile is looked at again in a second.
+            # The end is reported through `session_ended`; a record that changed meanwhile is checked again in a second.
             await end_session(key, reason, session.version)
             return
         for stream in tuple(self._streams.get(key, ())):
@@ -120,7 +119,7 @@ class OpenStreams:
                 self._close(stream, AccessTokenExpired(), "token_expired")
 
     async def _successor(self, key: SessionKey) -> Session | None:
-        """The session by which another replica replaced this one: the same person's, in the same browser."""
+        """The session by which another replica replaced this one: of the same user, in the same browser."""
         gone = self._sessions.get(key)
         if gone is None or gone.browser is None:
             return None

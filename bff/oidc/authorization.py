@@ -12,16 +12,17 @@ MAX_QUERY_LENGTH: Final = 16 * 1024
 MAX_LENGTHS: Final = {"code": 4096, "state": 2048, "iss": 2048, "error": 128}
 MAX_DESCRIPTION_LENGTH: Final = 500
 
-# Sent twice, a reader that takes the first and one that takes the last disagree (RFC 6749 section 3.1: not allowed).
+# For a duplicate parameter, parsers that take the first and parsers that take the last disagree (RFC 6749 section 3.1
+# forbids it).
 _SINGLE: Final = frozenset({"code", "state", "iss", "error", "error_description", "error_uri"})
-# Answers of flows and modes that we never ask for.
+# Response parameters of flows and modes that are never requested.
 _UNASKED: Final = frozenset({"id_token", "access_token", "response"})
 _ESCAPES: Final = re.compile(r"(?:[^%]|%[0-9A-Fa-f]{2})*")
 
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """An authorization code, not yet redeemed. `iss` has still to be judged (`check_issuer`)."""
+    """An authorization code, not yet redeemed. `iss` still has to be validated (`validate_issuer`)."""
 
     code: str = field(repr=False)
     state: str = field(repr=False)
@@ -30,7 +31,7 @@ class Code:
 
 @dataclass(frozen=True, slots=True)
 class AuthorizationError:
-    """The provider said no. `description` is its text: shortened, without controls, for the log only."""
+    """An error response. `description` is the provider's text: shortened, without control characters, for logs only."""
 
     error: str
     description: str = ""
@@ -40,23 +41,23 @@ class AuthorizationError:
 
 @dataclass(frozen=True, slots=True)
 class NoParameters:
-    """No answer at all, at most an `iss`: Okta's Initiate login URI is set to the callback. Begin a sign-in."""
+    """No response parameters, at most an `iss`: Okta's Initiate login URI points to the callback. Starts a sign-in."""
 
     iss: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Malformed:
-    """Nothing in it may be used. `reason` is our own words and safe to show."""
+    """Unusable. `reason` is our own text and safe to show."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class SignInOptions:
-    """What a sign-in asks of the provider beyond the sign-in itself (OIDC Core section 3.1.2.1).
+    """What a sign-in requests beyond authentication (OIDC Core section 3.1.2.1).
 
-    `max_age` is in seconds; `idp` is Okta's, an identity provider that it hands the person to. None of it is a secret.
+    `max_age` is in seconds; `idp` is Okta's parameter for an external identity provider. None of it is secret.
     """
 
     prompt: str | None = None
@@ -67,11 +68,11 @@ class SignInOptions:
 
     @property
     def silent(self) -> bool:
-        """Only ask whether somebody is signed in: the provider shows nothing."""
+        """Only checks for a provider session: the provider shows no page (`prompt=none`)."""
         return self.prompt == "none"
 
     def parameters(self) -> dict[str, str]:
-        """Those that are set, as they are written on the wire."""
+        """The parameters that are set, in wire format."""
         written = {
             "prompt": self.prompt,
             "max_age": None if self.max_age is None else str(self.max_age),
@@ -98,7 +99,7 @@ def authorization_parameters(
     options: SignInOptions = PLAIN,
     response_mode: str = "query",
 ) -> dict[str, str]:
-    """The authorization request (OIDC Core section 3.1.2.1), for the browser to carry or for us to push (RFC 9126)."""
+    """The authorization request (OIDC Core section 3.1.2.1), for the browser or for a push (RFC 9126)."""
     return {
         "response_type": "code",
         "response_mode": response_mode,
@@ -114,18 +115,21 @@ def authorization_parameters(
 
 
 def authorization_url(metadata: ProviderMetadata, parameters: dict[str, str]) -> str:
-    """Where the browser goes to sign in."""
+    """The URL that the browser is redirected to."""
     return with_query(metadata.authorization_endpoint, parameters)
 
 
 def with_query(endpoint: str, parameters: dict[str, str]) -> str:
-    """Adds a query, keeping one that the endpoint has already (RFC 6749 section 3.1)."""
+    """Appends a query, keeping an existing one (RFC 6749 section 3.1)."""
     separator = "&" if urlsplit(endpoint).query else "" if endpoint.endswith("?") else "?"
     return f"{endpoint}{separator}{urlencode(parameters, quote_via=quote, safe='')}"
 
 
 def read_authorization_response(query: str | bytes) -> AuthorizationResponse:
-    """Reads the callback's query, or the body of a form_post response. Never raises; unknown parameters are ignored."""
+    """Parses the callback's query, or the body of a form_post response.
+
+    Never raises; unknown parameters are ignored.
+    """
     if isinstance(query, bytes):
         query = query.decode("latin-1")
     if len(query) > MAX_QUERY_LENGTH:
@@ -134,7 +138,7 @@ def read_authorization_response(query: str | bytes) -> AuthorizationResponse:
     for pair in query.split("&"):
         name, _, raw = pair.partition("=")
         if (name := _decode(name) or "") in _UNASKED:
-            return Malformed("it answers a request that was not made")
+            return Malformed("it contains parameters of a flow that was not requested")
         if name not in _SINGLE:
             continue
         value = _decode(raw)
@@ -146,12 +150,12 @@ def read_authorization_response(query: str | bytes) -> AuthorizationResponse:
     for name, limit in MAX_LENGTHS.items():
         value = values.get(name, "")
         if len(value) > limit or not (value.isascii() and value.isprintable()):
-            return Malformed(f"{name} is too long, or holds other than printable ASCII")
+            return Malformed(f"{name} is too long, or contains characters other than printable ASCII")
     return _response(values)
 
 
 def check_issuer(metadata: ProviderMetadata, iss: str | None) -> str | None:
-    """Why the response is not from this provider, or None if it is (RFC 9207 section 2.4): defeats mix-up attacks."""
+    """Why the response is not from this provider, or None if it is (RFC 9207 section 2.4). Prevents mix-up attacks."""
     if iss is None:
         return "iss is missing" if metadata.authorization_response_iss_parameter_supported else None
     return None if iss == metadata.issuer else "iss names another provider"
@@ -167,11 +171,11 @@ def _response(values: dict[str, str]) -> AuthorizationResponse:
         return AuthorizationError(error, _readable(values.get("error_description", "")), state, iss)
     if code:
         return Code(code, state, iss) if state else Malformed("state is missing")
-    return Malformed("neither code nor error is there") if state else NoParameters(iss)
+    return Malformed("both code and error are missing") if state else NoParameters(iss)
 
 
 def _decode(text: str) -> str | None:
-    """Form decoding (`+` is a space) that refuses what others repair: broken escapes, and what isn't UTF-8."""
+    """Form decoding (`+` is a space) that rejects what lenient parsers repair: broken escapes, and invalid UTF-8."""
     if not text.isascii() or not _ESCAPES.fullmatch(text):
         return None
     try:

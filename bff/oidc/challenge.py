@@ -1,5 +1,5 @@
-"""What an API's 401 asks for: the person authenticated again, stronger or more recently (RFC 9470 section 3), or a
-nonce in the DPoP proof (RFC 9449 section 9).
+"""Challenges in an API's 401: step-up authentication (RFC 9470 section 3), or a nonce for the DPoP proof (RFC 9449
+section 9).
 """
 
 import re
@@ -13,7 +13,7 @@ MAX_LENGTH: Final = 4096  # bytes of one header value
 MAX_ACR_VALUES: Final = 20
 MAX_ACR_LENGTH: Final = 255
 
-# One scheme, or one auth-param (RFC 9110 section 11.2); matched one after the other, so its work is linear.
+# One scheme, or one auth-param (RFC 9110 section 11.2); matched in sequence, so parsing takes linear time.
 _PART: Final = re.compile(
     r'[ \t,]*([A-Za-z0-9!#$%&\'*+.^_`|~-]+)(?:[ \t]*=[ \t]*(?:"((?:[^"\\]|\\.)*)"|([^ \t,"]*)))?', re.DOTALL
 )
@@ -23,14 +23,14 @@ _ACR: Final = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")
 
 @dataclass(frozen=True, slots=True)
 class StepUpChallenge:
-    """What the API asks for; `max_age` is in seconds, None if it did not say. Either may be missing."""
+    """What the API requires; `max_age` is in seconds, None if absent. Either may be missing."""
 
     acr_values: tuple[str, ...] = ()
     max_age: int | None = None
 
 
 def read_step_up(www_authenticate: Iterable[bytes]) -> StepUpChallenge | None:
-    """The step-up challenge among the values of WWW-Authenticate, None if there is none. Never raises."""
+    """The step-up challenge in the values of WWW-Authenticate, None if there is none. Never raises."""
     for value in www_authenticate:
         if len(value) > MAX_LENGTH:
             continue
@@ -41,7 +41,7 @@ def read_step_up(www_authenticate: Iterable[bytes]) -> StepUpChallenge | None:
 
 
 def asks_for_nonce(www_authenticate: Iterable[bytes]) -> bool:
-    """Whether an API wants a nonce in the DPoP proof (RFC 9449 section 9). Never raises."""
+    """Whether an API requires a nonce in the DPoP proof (RFC 9449 section 9). Never raises."""
     return any(
         scheme == "dpop" and parameters.get("error") == USE_NONCE
         for value in www_authenticate

@@ -1,7 +1,7 @@
-"""How we prove to the provider who we are (RFC 6749 section 2.3.1, OIDC Core section 9, RFC 7523).
+"""Client authentication at the provider (RFC 6749 section 2.3.1, OIDC Core section 9, RFC 7523).
 
-Okta keeps up to two secrets of a client alive at once. Both may be configured, so that a secret is replaced without a
-moment in which a refresh fails: each is a candidate, and the caller goes on to the next after `invalid_client`.
+Okta allows two active secrets per client. Both may be configured, so that replacing a secret fails no refresh: each is
+a candidate, and the caller tries the next one after `invalid_client`.
 """
 
 import json
@@ -22,7 +22,7 @@ PrivateKey: TypeAlias = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
 
 ASSERTION_TYPE: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 ASSERTION_LIFETIME: Final = 300  # seconds; Okta allows up to an hour
-# Okta refuses an `iat` in the future: a clock that is a little fast must not lock everybody out.
+# Okta rejects an `iat` in the future: a slightly fast clock must not fail every request.
 ASSERTION_BACKDATE: Final = 30  # seconds
 
 _EC_ALGORITHMS: Final = {"secp256r1": "ES256", "secp384r1": "ES384", "secp521r1": "ES512"}
@@ -35,7 +35,7 @@ _EC_CURVES: Final[Mapping[str, ec.EllipticCurve]] = {
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What one request carries: headers, and fields of its form."""
+    """The headers and form fields that authenticate one request."""
 
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     form: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -43,7 +43,7 @@ class Credentials:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One secret or key that may be the live one. `alg` and `kid` matter for assertions only."""
+    """One secret or key that may be valid. `alg` and `kid` apply to assertions only."""
 
     key: str | PrivateKey = field(repr=False)
     alg: str = "HS256"
@@ -57,10 +57,13 @@ class ClientAuthentication:
     candidates: tuple[Candidate, ...]
 
     def credentials(self, candidate: Candidate, *, endpoint: str, now: float, jti: str) -> Credentials:
-        """The proof for one attempt at `endpoint`. An assertion is good once: every attempt needs a new `jti`."""
+        """The credentials for one request to `endpoint`.
+
+        An assertion is single-use: every request needs a new `jti`.
+        """
         match self.method, candidate.key:
             case "client_secret_basic", str(secret):
-                # Form-urlencoded first: a ':' or a '%' in either would otherwise be read as something else.
+                # Form-urlencoded first: otherwise a ':' or '%' in either would be misread.
                 pair = f"{quote_plus(self.client_id)}:{quote_plus(secret)}"
                 return Credentials(headers={"authorization": f"Basic {b64encode(pair.encode()).decode()}"})
             case "client_secret_post", str(secret):
@@ -70,7 +73,7 @@ class ClientAuthentication:
             case "private_key_jwt", (rsa.RSAPrivateKey() | ec.EllipticCurvePrivateKey()) as private_key:
                 key = private_key
             case _:
-                raise ValueError("the method and the kind of key do not fit together")
+                raise ValueError("the method does not fit the kind of key")
         claims = {
             "iss": self.client_id,
             "sub": self.client_id,
@@ -92,7 +95,7 @@ def client_authentication(
     private_key: str | None = None,
     key_id: str | None = None,
 ) -> ClientAuthentication:
-    """From the settings. `private_key` is a PEM or a JWK text. Raises ValueError, which repeats no part of a key."""
+    """From the settings. `private_key` is PEM or JWK text. Raises ValueError, whose text contains no part of a key."""
     if method == "private_key_jwt":
         if private_key is None:
             raise ValueError("private_key_jwt needs a private key")
@@ -107,7 +110,7 @@ def _private_key(text: str, key_id: str | None) -> Candidate:
         member = json.loads(text) if text.lstrip().startswith("{") else {}
         key = _private_key_of(member) if member else load_pem_private_key(text.encode(), password=None)
     except (ValueError, KeyError, TypeError):
-        raise ValueError("the private key is neither a PEM nor a JWK that can be read") from None
+        raise ValueError("the private key is neither a valid PEM nor a valid JWK") from None
     kid = key_id or member.get("kid")
     if isinstance(key, rsa.RSAPrivateKey) and key.key_size >= MIN_RSA_BITS:
         alg = member.get("alg", "RS256")

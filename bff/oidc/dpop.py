@@ -1,7 +1,7 @@
-"""DPoP (RFC 9449): tokens bound to a key, and the proof that each request which uses one must carry.
+"""DPoP (RFC 9449): key-bound tokens, and the proof that each request with one carries.
 
-A key is kept as text, the private scalar of P-256 in base64url: small enough for a session record. A bound token is of
-no use to whoever steals it alone.
+A key is stored as text, the private scalar of P-256 in base64url, small enough for a session record. A bound token
+alone is useless to a thief.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ _OCTETS: Final = 32
 
 
 def new_dpop_key() -> str:
-    """A fresh private key, as it is kept. A secret: whoever holds it and a token may use the token."""
+    """A new private key in its stored form. A secret: a holder of key and token can use the token."""
     return _encode(ec.generate_private_key(ec.SECP256R1()).private_numbers().private_value.to_bytes(_OCTETS))
 
 
@@ -36,10 +36,11 @@ def dpop_proof(
     access_token: str | None = None,
     nonce: str | None = None,
 ) -> str:
-    """The DPoP header of one request (RFC 9449 section 4.2). A proof is good once: every request needs a new `jti`.
+    """The DPoP header of one request (RFC 9449 section 4.2).
 
-    `url` loses its query and fragment, `now` is in seconds since the epoch, `access_token` the one that the request
-    carries (none at the token endpoint). Raises ValueError for a key that `new_dpop_key` did not make.
+    A proof is single-use: every request needs a new `jti`. Query and fragment of `url` are dropped, `now` is in seconds
+    since the epoch, `access_token` is the one that the request carries (none at the token endpoint). Raises ValueError
+    for a malformed key.
     """
     private_key = _private_key(key)
     header = {"typ": "dpop+jwt", "alg": ALGORITHM, "jwk": _public_jwk(private_key)}
@@ -60,12 +61,12 @@ def dpop_proof(
 
 def dpop_thumbprint(key: str) -> str:
     """The `jkt` that tokens bound to this key carry: the SHA-256 thumbprint of its public half (RFC 7638)."""
-    # The members in lexical order and without white space, as the thumbprint wants them.
+    # The members in lexicographic order without white space, as RFC 7638 requires.
     return _encode(hashlib.sha256(_json(_public_jwk(_private_key(key)))).digest())
 
 
 def read_nonce(value: str | None) -> str | None:
-    """A DPoP-Nonce header as it may go into a proof; None for anything else."""
+    """A DPoP-Nonce header value that is valid in a proof; None for anything else."""
     return value if value is not None and _NONCE.fullmatch(value) else None
 
 

@@ -1,4 +1,4 @@
-"""The nonces that servers want in DPoP proofs, the latest one of each origin (RFC 9449 sections 8 and 9)."""
+"""The latest DPoP nonce of each origin (RFC 9449 sections 8 and 9)."""
 
 import secrets
 
@@ -6,7 +6,7 @@ from bff.oidc.dpop import dpop_proof, read_nonce
 
 
 class DpopNonces:
-    """Only servers that the settings name are asked, so there are no more origins than those."""
+    """Origins come from the settings only, so the table is bounded."""
 
     def __init__(self) -> None:
         self._by_origin: dict[str, str] = {}
@@ -15,7 +15,7 @@ class DpopNonces:
         return self._by_origin.get(_origin(url))
 
     def remember(self, url: str, value: str | None) -> bool:
-        """Takes the DPoP-Nonce header of an answer from `url`; False where there is none that could be used."""
+        """Stores the DPoP-Nonce header of a response from `url`; False if there is no valid one."""
         nonce = read_nonce(value)
         if nonce is None:
             return False

@@ -1,6 +1,6 @@
-"""The error codes that providers answer with: a closed list, so that a log or a metric holds words of ours only.
+"""The error codes of providers: a closed list, so that logs and metrics contain only our own constants.
 
-Anybody can open the callback with an `error` of their own, and an `error_description` may quote what a person typed.
+Anybody can open the callback with an arbitrary `error`, and an `error_description` may quote user input.
 """
 
 from typing import Final
@@ -9,7 +9,7 @@ TOKEN_ENDPOINT: Final = frozenset(
     {"invalid_grant", "invalid_client", "invalid_request", "invalid_scope", "unauthorized_client", "access_denied"}
     | {"unsupported_grant_type", "server_error", "use_dpop_nonce", "invalid_dpop_proof"}
 )
-# RFC 6749 section 4.1.2.1, OIDC Core section 3.1.2.6, RFC 9470, and what Okta adds.
+# RFC 6749 section 4.1.2.1, OIDC Core section 3.1.2.6, RFC 9470, and Okta's additions.
 AUTHORIZATION_ENDPOINT: Final = frozenset(
     {"invalid_request", "unauthorized_client", "access_denied", "unsupported_response_type", "invalid_scope"}
     | {"server_error", "temporarily_unavailable", "interaction_required", "login_required", "consent_required"}
@@ -21,5 +21,5 @@ AUTHORIZATION_ENDPOINT: Final = frozenset(
 
 
 def known_error(error: str) -> str:
-    """`error` if it is on one of the lists, else `other`."""
+    """`error` if it is on one of the lists, otherwise `other`."""
     return error if error in TOKEN_ENDPOINT | AUTHORIZATION_ENDPOINT else "other"

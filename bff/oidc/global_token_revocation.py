@@ -1,6 +1,6 @@
-"""Okta Universal Logout: the signed request that ends all of a person's sessions (draft Global Token Revocation).
+"""Okta Universal Logout: the signed request that ends all of a user's sessions (draft Global Token Revocation).
 
-Okta's documents differ on `iss` (the org's URL, or that of the ID token) and show a header without `kid`: both issuers
+Okta's documentation differs on `iss` (the org's URL, or the ID token's) and shows a header without `kid`: both issuers
 are accepted, and without a kid every key is tried. Times are in seconds.
 """
 
@@ -16,15 +16,16 @@ from bff.oidc.logout import is_identifier
 from bff.oidc.strict_json import JsonRefused, read_object
 
 TYPES: Final = ("global-token-revocation+jwt",)
-SKEW: Final = 300.0  # Okta dates nbf five minutes back and exp five minutes ahead: our clock may be off as far
+SKEW: Final = 300.0  # Okta sets nbf five minutes back and exp five minutes ahead, so the same clock skew is allowed
 MAX_EMAIL_LENGTH: Final = 254
 MAX_BODY_BYTES: Final = 8192
-# Nobody is known yet when keys are tried: a published set of a hundred must not cost a hundred verifications.
+# The request is unauthenticated while keys are tried: a published set of a hundred keys must not cost a hundred
+# verifications.
 MAX_KEYS_TRIED: Final = 8
 
 
 class RevocationKeyUnknown(RevocationRefused):
-    """No key has the token's kid: fetch the keys once more, then judge again."""
+    """No key has the token's kid: refetch the keys once, then validate again."""
 
     def __init__(self, kid: str) -> None:
         super().__init__("no key has its kid")
@@ -33,7 +34,7 @@ class RevocationKeyUnknown(RevocationRefused):
 
 @dataclass(frozen=True, slots=True)
 class RevocationToken:
-    """Okta's authorization of one request. `jti` may be used once; `iat` is when Okta asked, None if it doesn't say."""
+    """Okta's authorization of one request. `jti` is single-use; `iat` is when Okta issued it, None if absent."""
 
     jti: str
     iat: float | None
@@ -63,9 +64,10 @@ def validate_revocation_token(
     now: float,
     algorithms: Collection[str],
 ) -> RevocationToken:
-    """Judges the bearer token. `endpoint` is our own URL, without query and fragment.
+    """Validates the bearer token.
 
-    Raises RevocationRefused, or RevocationKeyUnknown below it.
+    `endpoint` is our own URL, without query and fragment. Raises RevocationRefused, or its subclass
+    RevocationKeyUnknown.
     """
     try:
         claims = _verified(compact, keys, algorithms).claims
@@ -81,7 +83,7 @@ def validate_revocation_token(
         raise RevocationRefused("sub: missing, or another client")
     exp, nbf, iat, jti = (claims.get(name) for name in ("exp", "nbf", "iat", "jti"))
     if not is_time(exp) or now - SKEW >= exp:
-        raise RevocationRefused("exp: missing, or over")
+        raise RevocationRefused("exp: missing, or expired")
     for name, time in (("nbf", nbf), ("iat", iat)):
         if time is not None and (not is_time(time) or time > now + SKEW):
             raise RevocationRefused(f"{name}: in the future, or not a time")
@@ -91,7 +93,7 @@ def validate_revocation_token(
 
 
 def read_subject(body: bytes) -> Subject:
-    """Who is to be signed out. Raises InvalidRequest for a body that is malformed or names a kind we don't know."""
+    """The subject to sign out. Raises InvalidRequest for a malformed body or an unsupported subject format."""
     try:
         document = read_object(body, max_bytes=MAX_BODY_BYTES)
     except JsonRefused as refused:
@@ -111,7 +113,7 @@ def _verified(compact: str, keys: KeySet, algorithms: Collection[str]) -> Verifi
     except JwsKeyUnknown:
         raise
     except JwsRefused as refused:
-        # Without a kid a set of several keys leaves a choice, which `verify` does not make.
+        # Without a kid several keys are candidates, and `verify` accepts only one.
         for key in keys.keys[:MAX_KEYS_TRIED]:
             try:
                 return verify(compact, KeySet((key,)), algorithms=algorithms, types=TYPES)
@@ -121,5 +123,5 @@ def _verified(compact: str, keys: KeySet, algorithms: Collection[str]) -> Verifi
 
 
 def _is_email(value: Any) -> bool:
-    """Not a judgement of addresses: a short printable text with an `@`, as a sign-in would have brought it."""
+    """No address validation: a short printable text with an `@`, as ID tokens contain it."""
     return isinstance(value, str) and 2 < len(value) <= MAX_EMAIL_LENGTH and value.isprintable() and "@" in value[1:]

@@ -1,4 +1,4 @@
-"""ID tokens: every claim we rely on, judged by us (OIDC Core sections 2, 3.1.3.7 and 12.2). Times are in seconds."""
+"""ID token validation: every claim that we rely on (OIDC Core sections 2, 3.1.3.7 and 12.2). Times are in seconds."""
 
 import hashlib
 import hmac
@@ -11,18 +11,18 @@ from bff.errors import SignInFailed
 from bff.oidc.jwks import KeySet
 from bff.oidc.jws import JwsKeyUnknown, JwsRefused, Verified, verify
 
-# An access token (at+jwt) or a logout token of the same issuer says so in its typ. Okta's ID tokens have none.
+# Access tokens (at+jwt) and logout tokens of the same issuer have their own typ. Okta's ID tokens have none.
 TYPES: Final = (None, "jwt")
 MAX_SUB_LENGTH: Final = 255  # OIDC Core section 2
-LATEST: Final = 253_402_300_800  # the year 10000: beyond it no clock and no store can follow
+LATEST: Final = 253_402_300_800  # the year 10000: no clock or store can represent later times
 
 
 class IdTokenRefused(SignInFailed):
-    """The ID token is not believed. `detail` says why in our own words: it holds no text of the token."""
+    """The ID token failed validation. `detail` is our own text and contains no part of the token."""
 
 
 class UnknownKey(IdTokenRefused):
-    """No key has the token's kid: fetch the keys once more, then judge again."""
+    """No key has the token's kid: refetch the keys once, then validate again."""
 
     def __init__(self, kid: str) -> None:
         super().__init__("no key has its kid")
@@ -31,7 +31,7 @@ class UnknownKey(IdTokenRefused):
 
 @dataclass(frozen=True, slots=True)
 class IdTokenClaims:
-    """A believed ID token. A person is `iss` + `sub`, never an e-mail address. `claims` is the whole payload."""
+    """A validated ID token. A user is `iss` + `sub`, never an e-mail address. `claims` is the whole payload."""
 
     iss: str
     sub: str
@@ -60,24 +60,25 @@ def validate_id_token(
     acr_values: Collection[str] | None = None,
     trusted_audiences: Collection[str] = (),
 ) -> IdTokenClaims:
-    """Judges the ID token of a sign-in (OIDC Core section 3.1.3.7). Raises IdTokenRefused, or UnknownKey below it.
+    """Validates the ID token of a sign-in (OIDC Core section 3.1.3.7).
 
-    `max_age` (seconds) and `acr_values` are what the authorization request asked for, None if it did not.
+    Raises IdTokenRefused, or its subclass UnknownKey. `max_age` (seconds) and `acr_values` are what the authorization
+    request contained, None if absent.
     """
     verified = _verified(compact, keys, algorithms)
     token = _validate_claims(verified, issuer, client_id, now, skew, trusted_audiences)
-    # Okta's own verifier skips this when the claim is missing; we sent a nonce, so it must be there.
+    # Okta's own verifier skips this check when the claim is missing; we sent a nonce, so it is required.
     if token.nonce is None or not _equal(token.nonce, nonce):
         raise IdTokenRefused("nonce: missing, or of another sign-in")
     if access_token is not None:
         _validate_at_hash(verified, access_token)
     if max_age is not None:
         if token.auth_time is None:
-            raise IdTokenRefused("auth_time: missing, though max_age was asked for")
+            raise IdTokenRefused("auth_time: missing, although max_age was requested")
         if now - skew > token.auth_time + max_age:
             raise IdTokenRefused("auth_time: the authentication is older than max_age")
     if acr_values is not None and token.acr not in acr_values:
-        raise IdTokenRefused("acr: not one of those asked for")
+        raise IdTokenRefused("acr: not one of the requested values")
     return token
 
 
@@ -118,12 +119,15 @@ def is_subject(value: object) -> TypeGuard[str]:
 
 
 def is_time(value: object) -> TypeGuard[float]:
-    """A NumericDate (RFC 7519 section 2) that a clock can show. `true` is an int in Python, and no time."""
+    """A NumericDate (RFC 7519 section 2) in the range of a clock. Python's `true` is an int, and is rejected."""
     return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < LATEST
 
 
 def validate_audience(claims: Mapping[str, Any], client_id: str, trusted: Collection[str]) -> tuple[str, ...]:
-    """The audiences: ours and no stranger's (OIDC Core section 3.1.3.7, rules 3 to 5). Raises IdTokenRefused."""
+    """Validates aud and azp (OIDC Core section 3.1.3.7, rules 3 to 5): ours, and no untrusted audience.
+
+    Raises IdTokenRefused.
+    """
     aud = claims.get("aud")
     audiences = tuple(aud) if isinstance(aud, list) else (aud,)
     if not audiences or not all(isinstance(audience, str) for audience in audiences) or client_id not in audiences:
@@ -158,7 +162,7 @@ def _validate_claims(
             raise IdTokenRefused(f"{name}: missing, or not a time")
     for name in ("nbf", "auth_time"):
         if name in claims and not is_time(claims[name]):
-            raise IdTokenRefused(f"{name}: not a time")
+            raise IdTokenRefused(f"{name}: in the future; check the clocks")
     if now - skew >= claims["exp"]:  # "on or after" (RFC 7519 section 4.1.4)
         raise IdTokenRefused("exp: it has expired")
     for name in ("iat", "nbf", "auth_time"):
@@ -182,7 +186,7 @@ def _validate_claims(
 
 
 def _validate_at_hash(verified: Verified, access_token: str) -> None:
-    """OIDC Core section 3.1.3.6: optional in the code flow, but when it is there it binds the access token."""
+    """OIDC Core section 3.1.3.6: optional in the code flow, but if present it must match the access token."""
     if "at_hash" not in verified.claims:
         return
     digest = hashlib.new(f"sha{verified.alg[-3:]}", access_token.encode()).digest()
@@ -193,5 +197,5 @@ def _validate_at_hash(verified: Verified, access_token: str) -> None:
 
 
 def _equal(left: str, right: str) -> bool:
-    """In constant time: how long a refusal takes must not tell how much of a guess was right."""
+    """In constant time, so that timing reveals nothing about the expected value."""
     return hmac.compare_digest(left.encode(), right.encode())

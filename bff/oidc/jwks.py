@@ -1,4 +1,4 @@
-"""The provider's signing keys (RFC 7517): read once into public keys, then chosen by kid, alg and use."""
+"""The provider's signing keys (RFC 7517): parsed once into public keys, then selected by kid, alg and use."""
 
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
@@ -15,7 +15,7 @@ MAX_JWKS_BYTES = 1 << 20
 MAX_KEYS = 100
 MAX_KID_LENGTH = 256
 MIN_RSA_BITS = 2048
-MAX_RSA_BITS = 8192  # beyond it a single verification becomes a way to keep us busy
+MAX_RSA_BITS = 8192  # larger keys would make a single verification a denial of service
 
 PublicKey: TypeAlias = rsa.RSAPublicKey | ec.EllipticCurvePublicKey
 
@@ -42,7 +42,7 @@ class KeySetRefused(ProviderUnavailable):
 
 
 class KeyNotFound(LookupError):
-    """No key has this kid: the provider may have published it since."""
+    """No key has this kid: the provider may have published it since the last fetch."""
 
     def __init__(self, kid: str) -> None:
         super().__init__("no key has this kid")
@@ -50,12 +50,12 @@ class KeyNotFound(LookupError):
 
 
 class KeyUnusable(LookupError):
-    """A key has this kid but is not for this algorithm, or more than one key could be meant."""
+    """The key with this kid is not for this algorithm, or the choice is ambiguous."""
 
 
 @dataclass(frozen=True, slots=True)
 class SigningKey:
-    """One public key, ready to verify with. `algorithms` is what it may be used for."""
+    """One public key, ready for verification. `algorithms` is what it may be used for."""
 
     kid: str | None
     algorithms: frozenset[str]
@@ -71,17 +71,17 @@ class KeySet:
     private: int = 0
 
     def choose(self, kid: str | None, alg: str) -> SigningKey:
-        """The one key that `kid` and `alg` mean. Raises KeyNotFound or KeyUnusable.
+        """The one key for `kid` and `alg`.
 
-        Without a kid the choice must be free of doubt: exactly one key for that algorithm. Two keys of one kid and
-        one algorithm with different material are refused, whichever came first.
+        Raises KeyNotFound or KeyUnusable. Without a kid exactly one key must fit the algorithm. Two different keys with
+        one kid and algorithm are rejected, in any order.
         """
         named = self.keys if kid is None else tuple(key for key in self.keys if key.kid == kid)
         if kid is not None and not named:
             raise KeyNotFound(kid)
         fitting = [key for key in named if alg in key.algorithms]
         if len(fitting) != 1:
-            raise KeyUnusable("no key, or more than one, fits the kid and the algorithm")
+            raise KeyUnusable("no key, or more than one, matches the kid and the algorithm")
         return fitting[0]
 
     def has(self, kid: str) -> bool:
@@ -89,7 +89,10 @@ class KeySet:
 
 
 def parse_key_set(document: bytes) -> KeySet:
-    """Reads a JWKS document. Keys that we can't or mustn't use are left out. Raises KeySetRefused when none is left."""
+    """Parses a JWKS document.
+
+    Keys that we cannot or must not use are skipped. Raises KeySetRefused when none is left.
+    """
     try:
         members = read_object(document, max_bytes=MAX_JWKS_BYTES).get("keys")
     except JsonRefused as refused:
@@ -102,7 +105,7 @@ def parse_key_set(document: bytes) -> KeySet:
     private = sum(_holds_a_secret(member) for member in members)
     for member in members:
         key = _signing_key(member)
-        if key is not None and key not in keys:  # the same key listed twice is one key
+        if key is not None and key not in keys:  # a key listed twice counts once
             keys.append(key)
     if not keys:
         raise KeySetRefused("The JWKS document has no usable signing key.", private=private)
@@ -110,9 +113,10 @@ def parse_key_set(document: bytes) -> KeySet:
 
 
 def decode_base64url(text: str) -> bytes:
-    """Base64url without padding in its one canonical spelling (RFC 7515 section 2). Raises ValueError.
+    """Base64url without padding in its canonical form (RFC 7515 section 2).
 
-    Python's decoder skips foreign characters and ignores trailing bits, so that many texts mean the same bytes.
+    Raises ValueError. Python's decoder skips foreign characters and ignores trailing bits, so that many texts decode to
+    the same bytes.
     """
     if not _BASE64URL.fullmatch(text) or len(text) % 4 == 1:
         raise ValueError("not base64url")
@@ -123,9 +127,9 @@ def decode_base64url(text: str) -> bytes:
 
 
 def _signing_key(member: Any) -> SigningKey | None:
-    """A JWK as a key for signatures; None for one that is malformed, weak, private, symmetric or for something else."""
+    """A JWK as a signature key; None for one that is malformed, weak, private, symmetric or for another use."""
     if not isinstance(member, dict) or _holds_a_secret(member):
-        return None  # a published private key is nobody's proof
+        return None  # a published private key proves nothing
     kid, alg, operations = member.get("kid"), member.get("alg"), member.get("key_ops")
     if kid is not None and not (isinstance(kid, str) and 0 < len(kid) <= MAX_KID_LENGTH):
         return None

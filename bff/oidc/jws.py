@@ -1,8 +1,9 @@
-"""Signed compact tokens (RFC 7515). The only file that imports python-jose, and it gets nothing to decide.
+"""Compact JWS (RFC 7515).
 
-python-jose accepts unknown `crit`, `b64: false`, foreign base64 characters and any `kid`, and leaks its exceptions. So
-size, alphabet, header and key are judged here first; it is then given one key, one algorithm, the bytes and the
-signature. Whatever goes wrong is one refusal.
+The only file that imports python-jose, and it delegates no decision to it. python-jose accepts unknown `crit`, `b64:
+false`, foreign base64 characters and any `kid`, and lets foreign exceptions escape. So size, alphabet, header and key
+are checked here first; it then gets one key, one algorithm, the signed bytes and the signature. Every failure is one
+JwsRefused.
 """
 
 import json
@@ -20,16 +21,16 @@ from bff.oidc.strict_json import JsonRefused, read_object
 MAX_COMPACT_LENGTH: Final = 16 * 1024
 MAX_DEPTH: Final = 16
 
-# What a signature may be made with, whatever the settings say: never `none`, never a shared secret (RFC 8725, 3.1).
+# The permitted algorithms, whatever the settings say: never `none`, never a shared secret (RFC 8725 section 3.1).
 ASYMMETRIC: Final = frozenset({"RS256", "RS384", "RS512", "ES256", "ES384", "ES512"})
 
 
 class JwsRefused(Exception):
-    """The token is not believed. The reason is our own words: no part of the token."""
+    """The token is invalid. The reason is our own text and contains no part of the token."""
 
 
 class JwsKeyUnknown(JwsRefused):
-    """Nothing else was wrong so far, but no key has this kid: the provider may have published it since."""
+    """No key has this kid, and nothing else is wrong so far: the provider may have published it since."""
 
     def __init__(self, kid: str) -> None:
         super().__init__("no key has its kid")
@@ -38,16 +39,17 @@ class JwsKeyUnknown(JwsRefused):
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """A token whose signature is good. Its claims still have to be judged."""
+    """A token with a valid signature. Its claims still have to be validated."""
 
     alg: str
     claims: dict[str, Any] = field(repr=False)
 
 
 def verify(compact: str, keys: KeySet, *, algorithms: Collection[str], types: Collection[str | None]) -> Verified:
-    """Verifies a compact JWS. `types` are the accepted values of `typ` in lower case, None for its absence.
+    """Verifies a compact JWS.
 
-    Raises JwsRefused, and nothing else; JwsKeyUnknown when the keys may be out of date.
+    `types` are the accepted values of `typ` in lower case, None for its absence. Raises only JwsRefused; its subclass
+    JwsKeyUnknown when the keys may be out of date.
     """
     header_part, payload_part, signature_part = _segments(compact)
     try:
@@ -69,7 +71,7 @@ def verify(compact: str, keys: KeySet, *, algorithms: Collection[str], types: Co
         signed = f"{header_part}.{payload_part}".encode("ascii")
         good = jwk.construct(key.public_key, alg).verify(signed, signature)  # type: ignore[arg-type]
     except Exception:  # python-jose lets JWKError, TypeError, ValueError and others through
-        raise JwsRefused("its signature cannot be read") from None
+        raise JwsRefused("its signature cannot be parsed") from None
     if good is not True:
         raise JwsRefused("its signature is wrong")
     try:
@@ -85,7 +87,7 @@ def sign(
     alg: str,
     kid: str | None = None,
 ) -> str:
-    """A compact JWS for a client assertion (RFC 7523). `bytes` is a shared secret, for HS256 and its like only."""
+    """A compact JWS for a client assertion (RFC 7523). `bytes` is a shared secret, for HS256 to HS512 only."""
     header = {"alg": alg, "typ": "JWT"} | ({"kid": kid} if kid is not None else {})
     signed = f"{_encode(json.dumps(header).encode())}.{_encode(json.dumps(claims).encode())}"
     signature: bytes = jwk.construct(key, alg).sign(signed.encode("ascii"))  # type: ignore[arg-type]
@@ -97,7 +99,7 @@ def _segments(compact: str) -> tuple[str, str, str]:
         raise JwsRefused(f"it is longer than {MAX_COMPACT_LENGTH} characters")
     segments = compact.split(".")
     if len(segments) == 5:
-        raise JwsRefused("it is encrypted (JWE), which is not supported: turn ID token encryption off")
+        raise JwsRefused("it is encrypted (JWE), which is not supported: disable ID token encryption")
     if len(segments) != 3 or not all(segments):
         raise JwsRefused("it does not have three segments")
     return segments[0], segments[1], segments[2]
@@ -106,10 +108,10 @@ def _segments(compact: str) -> tuple[str, str, str]:
 def _validate_header(
     header: Mapping[str, Any], algorithms: Collection[str], types: Collection[str | None]
 ) -> tuple[str, str | None]:
-    """The algorithm and the kid. `jwk`, `jku`, `x5u` and `x5c` are never looked at: keys come from the JWKS alone."""
-    # RFC 7515 section 4.1.11: an extension that must be understood is refused by whoever doesn't. RFC 7797: b64.
+    """The algorithm and the kid. `jwk`, `jku`, `x5u` and `x5c` are ignored: keys come from the JWKS alone."""
+    # RFC 7515 section 4.1.11: an unsupported critical extension must be rejected. RFC 7797: b64.
     if "crit" in header or "b64" in header:
-        raise JwsRefused("its header asks for an extension")
+        raise JwsRefused("its header requires an extension")
     typ = header.get("typ")
     if "typ" in header and not isinstance(typ, str):
         raise JwsRefused("its typ is not a string")
@@ -117,7 +119,7 @@ def _validate_header(
         raise JwsRefused("its typ is for another purpose")
     alg = header.get("alg")
     if not isinstance(alg, str) or alg not in ASYMMETRIC or alg not in algorithms:
-        raise JwsRefused("its algorithm is not one of those allowed")
+        raise JwsRefused("its algorithm is not allowed")
     kid = header.get("kid")
     if "kid" in header and not (isinstance(kid, str) and 0 < len(kid) <= MAX_KID_LENGTH):
         raise JwsRefused("its kid is not a short string")

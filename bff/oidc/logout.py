@@ -12,18 +12,19 @@ from bff.oidc.jws import JwsKeyUnknown, JwsRefused, verify
 from bff.oidc.metadata import ProviderMetadata
 
 EVENT: Final = "http://schemas.openid.net/event/backchannel-logout"
-# The specification recommends logout+jwt and keeps the plain forms for older providers; `events` tells them apart.
+# The specification recommends logout+jwt and allows the plain forms for older providers; `events` distinguishes the
+# types.
 TYPES: Final = ("logout+jwt", "jwt", None)
 MAX_ID_LENGTH: Final = 255
-MAX_AGE: Final = 600.0  # of a token without exp, which providers of the first draft send
+MAX_AGE: Final = 600.0  # of a token without exp, which providers of an early draft send
 
 
 class LogoutTokenRefused(InvalidRequest):
-    """The logout token is not believed: 400, and no session is touched (Back-Channel Logout section 2.8)."""
+    """The logout token is invalid: 400, and no session changes (Back-Channel Logout section 2.8)."""
 
 
 class LogoutKeyUnknown(LogoutTokenRefused):
-    """No key has the token's kid: fetch the keys once more, then judge again."""
+    """No key has the token's kid: refetch the keys once, then validate again."""
 
     def __init__(self, kid: str) -> None:
         super().__init__("no key has its kid")
@@ -32,7 +33,7 @@ class LogoutKeyUnknown(LogoutTokenRefused):
 
 @dataclass(frozen=True, slots=True)
 class LogoutToken:
-    """Whom to sign out: one session (`sid`), or all sessions of a person (`sub` alone). `jti` may be used once."""
+    """What to sign out: one session (`sid`), or all sessions of a user (`sub` alone). `jti` is single-use."""
 
     sub: str | None
     sid: str | None
@@ -48,10 +49,9 @@ def end_session_url(
     state: str | None,
     client_id: str,
 ) -> str | None:
-    """Where the browser ends its session at the provider (RP-Initiated Logout section 2); None if it has no such place.
-
-    The ID token stands in this URL by the protocol's own design: it is worth nothing at an API, and yet a token, so no
-    script may read the URL. An expired one is good enough for the provider; whether none at all is, differs.
+    """The URL that ends the browser's session at the provider (RP-Initiated Logout section 2); None if the provider has
+    none. The protocol puts the ID token into this URL: it gives no access to APIs, but it is a token, so no script may
+    read the URL. The provider accepts an expired one; whether it accepts a missing one varies.
     """
     if metadata.end_session_endpoint is None:
         return None
@@ -76,9 +76,10 @@ def validate_logout_token(
     skew: float,
     algorithms: Collection[str],
 ) -> LogoutToken:
-    """Judges a logout token (Back-Channel Logout section 2.6). Raises LogoutTokenRefused, or LogoutKeyUnknown below it.
+    """Validates a logout token (Back-Channel Logout section 2.6).
 
-    The caller ends the sessions first and claims `jti` after that.
+    Raises LogoutTokenRefused, or its subclass LogoutKeyUnknown. The caller ends the sessions first and claims `jti`
+    after that.
     """
     try:
         claims = verify(compact, keys, algorithms=algorithms, types=TYPES).claims
@@ -94,13 +95,13 @@ def validate_logout_token(
         raise LogoutTokenRefused("iat or exp: missing, or not a time")
     expires_at = exp if is_time(exp) else iat + MAX_AGE
     if iat > now + skew:
-        raise LogoutTokenRefused("iat: in the future; one of the clocks is wrong")
+        raise LogoutTokenRefused("iat: in the future; check the clocks")
     if now - skew >= expires_at:
         raise LogoutTokenRefused("exp: it has expired")
     events = claims.get("events")
     if not isinstance(events, dict) or not isinstance(events.get(EVENT), dict):
         raise LogoutTokenRefused("events: not a back-channel logout")
-    if "nonce" in claims:  # forbidden, so that an ID token can never pass for a logout token
+    if "nonce" in claims:  # forbidden, so that an ID token cannot be used as a logout token
         raise LogoutTokenRefused("nonce: this is an ID token")
     sub, sid, jti = claims.get("sub"), claims.get("sid"), claims.get("jti")
     if sub is None and sid is None:
@@ -115,8 +116,7 @@ def validate_logout_token(
 def validate_front_channel_logout(issuers: Collection[str], iss: str | None, sid: str | None) -> str | None:
     """The `sid` to sign out, None when the request names no session of this provider (Front-Channel Logout section 3).
 
-    Without both parameters nothing is ended: the request is a plain GET that any page can make, and the `sid` is what
-    a stranger doesn't know.
+    Both parameters are required: any page can send this GET, and only the `sid` is unknown to third parties.
     """
     return sid if iss in issuers and sid is not None and is_identifier(sid) else None
 

@@ -1,4 +1,4 @@
-"""The discovery document: what the provider says about itself, and how much of it we believe (OIDC Discovery 1.0)."""
+"""The discovery document: which of the provider's metadata we use, and its validation (OIDC Discovery 1.0)."""
 
 import ipaddress
 import re
@@ -12,7 +12,7 @@ from bff.oidc.strict_json import JsonRefused, read_object
 MAX_METADATA_BYTES = 1 << 20
 MAX_URL_LENGTH = 2048
 
-# What a URL may be written with (RFC 3986). No space, no control, no backslash: parsers disagree about those.
+# Characters of a URL (RFC 3986). No space, control character or backslash, on which parsers disagree.
 _URL_CHARACTERS = re.compile(r"[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=%]+")
 
 
@@ -23,7 +23,7 @@ _ENDPOINTS = (
 
 
 class MetadataRefused(ProviderUnavailable):
-    """The discovery document cannot be used. `detail` says which field and why; it holds no text of the document."""
+    """The discovery document is unusable. `detail` says which field and why; it contains no text of the document."""
 
     code: ClassVar[str] = "provider_metadata_invalid"
     title: ClassVar[str] = "The identity provider's discovery document cannot be used"
@@ -31,7 +31,7 @@ class MetadataRefused(ProviderUnavailable):
 
 @dataclass(frozen=True, slots=True)
 class ProviderMetadata:
-    """The fields we act on. Every URL in here has passed the scheme law; an endpoint the provider lacks is None."""
+    """The metadata that we use. Every URL has been validated; a missing endpoint is None."""
 
     issuer: str
     authorization_endpoint: str
@@ -51,7 +51,7 @@ class ProviderMetadata:
 
 
 def parse_metadata(document: bytes, issuer: str) -> ProviderMetadata:
-    """Reads a discovery document that must be about `issuer`, compared character by character.
+    """Parses a discovery document whose `issuer` must equal ours exactly.
 
     Raises MetadataRefused (OIDC Discovery section 4.3, RFC 8414 section 3.3).
     """
@@ -151,7 +151,7 @@ def _url(fields: dict[str, Any], name: str, http_allowed: bool) -> str | None:
 
 
 def _is_loopback_http(url: str) -> bool:
-    """Development on one machine: http to the machine itself, where nobody can listen in."""
+    """Development on one machine: http to a loopback address, which no other machine can observe."""
     try:
         parts = urlsplit(url)
         host = parts.hostname or ""

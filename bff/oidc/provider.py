@@ -1,4 +1,4 @@
-"""What a flow may ask of the OpenID provider. `bff.provider.client` answers over the network."""
+"""The port to the OpenID Provider. `bff.provider.client` implements it over HTTP."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
@@ -11,11 +11,11 @@ from bff.oidc.token import RevocationResult, TokenResult, TokenTypeHint
 
 class OpenIDProvider(Protocol):
     async def metadata(self) -> ProviderMetadata:
-        """The discovery document, cached. Raises ProviderUnavailable when there is none, not even an old one."""
+        """The discovery document, cached. Raises ProviderUnavailable when none has ever been fetched."""
         ...
 
     async def keys(self, kid: str | None = None) -> KeySet:
-        """The signing keys. A `kid` the cache lacks causes at most one throttled fetch. Raises ProviderUnavailable."""
+        """The signing keys. An unknown `kid` causes at most one fetch, rate-limited. Raises ProviderUnavailable."""
         ...
 
     async def push(self, parameters: Mapping[str, str]) -> PushResult:
@@ -27,7 +27,7 @@ class OpenIDProvider(Protocol):
     ) -> TokenResult:
         """Redeems an authorization code (RFC 6749 section 4.1.3, RFC 7636 section 4.5); never raises.
 
-        With a `dpop_key` the tokens are to be bound to it (RFC 9449 section 5).
+        With a `dpop_key` the tokens are bound to it (RFC 9449 section 5).
         """
         ...
 
@@ -39,17 +39,17 @@ class OpenIDProvider(Protocol):
         may_send: Callable[[], bool] = lambda: True,
         dpop_key: str | None = None,
     ) -> TokenResult:
-        """Presents a refresh token (RFC 6749 section 6); answers within `timeout` seconds, whatever happens.
+        """Sends a refresh token (RFC 6749 section 6); returns within `timeout` seconds in any case.
 
-        `may_send` is asked right before the first byte of the request leaves (connecting may have taken a while, the
-        process may have been paused); when it says no, nothing leaves and the answer is NoAnswer(False).
+        `may_send` is called right before the first byte of the request is written (connecting may have taken a while,
+        the process may have been paused); if it returns False, nothing is written and the result is NoAnswer(False).
         """
         ...
 
     async def userinfo(self, access_token: str, *, dpop_key: str | None = None) -> Mapping[str, Any]:
-        """The UserInfo claims (OIDC Core section 5.3). Raises ProviderUnavailable. The caller compares `sub`."""
+        """The UserInfo claims (OIDC Core section 5.3). Raises ProviderUnavailable. The caller must compare `sub`."""
         ...
 
     async def revoke(self, token: str, token_type_hint: TokenTypeHint, *, within: float) -> RevocationResult:
-        """Revokes a token (RFC 7009); answers within `within` seconds and never raises."""
+        """Revokes a token (RFC 7009); returns within `within` seconds and never raises."""
         ...

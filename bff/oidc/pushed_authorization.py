@@ -1,4 +1,6 @@
-"""Pushed authorization requests (RFC 9126): the request goes to the provider directly, the browser carries its name."""
+"""Pushed authorization requests (RFC 9126): the request goes directly to the provider, the browser carries its
+reference.
+"""
 
 import re
 from dataclasses import dataclass, field
@@ -7,13 +9,14 @@ from typing import Final, TypeAlias
 from bff.oidc.strict_json import JsonRefused, read_object
 from bff.oidc.token import MAX_RESPONSE_BYTES, error_code
 
-# A URI (RFC 3986) that goes into the browser's address: no space, no control, nothing two parsers disagree about.
+# A URI (RFC 3986) that becomes part of the authorization URL: no space or control character, nothing that parsers
+# disagree about.
 _REQUEST_URI: Final = re.compile(r"[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=%]{1,2048}")
 
 
 @dataclass(frozen=True, slots=True)
 class Pushed:
-    """The provider keeps the request for `expires_in` seconds under this name, which is good for one sign-in."""
+    """The provider stores the request for `expires_in` seconds under this single-use reference."""
 
     request_uri: str = field(repr=False)
     expires_in: int
@@ -21,7 +24,7 @@ class Pushed:
 
 @dataclass(frozen=True, slots=True)
 class NotPushed:
-    """`why` is fit for a log. `refused`: the provider read the request and says no; asking again changes nothing."""
+    """`why` is safe to log. `refused`: the provider rejected the request, so a retry would not help."""
 
     why: str
     refused: bool = False
@@ -31,7 +34,7 @@ PushResult: TypeAlias = Pushed | NotPushed
 
 
 def parse_push_response(status: int, body: bytes) -> PushResult:
-    """What an answer of the endpoint means (RFC 9126 sections 2.2 and 2.3; Okta answers 200 where it says 201).
+    """Parses a response of the endpoint (RFC 9126 sections 2.2 and 2.3; Okta answers 200 instead of 201).
 
     Never raises.
     """
@@ -47,12 +50,12 @@ def parse_push_response(status: int, body: bytes) -> PushResult:
         return NotPushed(f"status {status}")
     request_uri, expires_in = fields.get("request_uri"), fields.get("expires_in")
     if not isinstance(request_uri, str) or not _REQUEST_URI.fullmatch(request_uri):
-        return NotPushed("there is no usable request_uri in the answer")
+        return NotPushed("the response has no valid request_uri")
     if isinstance(expires_in, bool) or not isinstance(expires_in, int | float) or expires_in < 1:
-        return NotPushed("there is no usable expires_in in the answer")
+        return NotPushed("the response has no valid expires_in")
     return Pushed(request_uri, int(expires_in))
 
 
 def pushed_parameters(client_id: str, request_uri: str) -> dict[str, str]:
-    """All that the browser carries (RFC 9126 section 4)."""
+    """The only parameters that the browser carries (RFC 9126 section 4)."""
     return {"client_id": client_id, "request_uri": request_uri}

@@ -1,8 +1,8 @@
-"""JSON from a provider, read strictly: one meaning per document, or none.
+"""Strict JSON from a provider: every document has one meaning or is rejected.
 
-The standard library keeps the last of two equal names, accepts NaN and Infinity, turns 1e400 into infinity and nests
-until the stack ends. Two readers that resolve such a document differently are how a forged claim passes (RFC 8259
-section 4, RFC 7515 section 10.12), so here each of these is refused.
+The standard library keeps the last of two equal names, accepts NaN and Infinity, turns 1e400 into infinity and recurses
+until the stack is exhausted. Parsers that disagree about such a document let forged claims pass (RFC 8259 section 4,
+RFC 7515 section 10.12), so each of these is rejected here.
 """
 
 import json
@@ -13,11 +13,11 @@ MAX_DEPTH = 32  # levels of nesting; Okta's deepest document has four
 
 
 class JsonRefused(ValueError):
-    """The document is not one JSON object that every reader understands alike."""
+    """The document is not one unambiguous JSON object."""
 
 
 def read_object(document: bytes, *, max_bytes: int, max_depth: int = MAX_DEPTH) -> dict[str, Any]:
-    """The JSON object in `document`. Raises JsonRefused, and nothing else."""
+    """The JSON object in `document`. Raises only JsonRefused."""
     if len(document) > max_bytes:
         raise JsonRefused(f"longer than {max_bytes} bytes")
     try:
@@ -78,5 +78,5 @@ def _check_values(document: dict[str, Any], max_depth: int) -> None:
 def _check_text(text: str) -> None:
     try:
         text.encode("utf-8")
-    except UnicodeEncodeError:  # "\ud800" alone: no store and no log could write it
-        raise JsonRefused("a string holds half a character") from None
+    except UnicodeEncodeError:  # a lone surrogate, such as "\ud800": neither store nor log could encode it
+        raise JsonRefused("a string contains a lone surrogate") from None

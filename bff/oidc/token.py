@@ -1,4 +1,4 @@
-"""Token and revocation requests, and how an answer of the token endpoint is judged (RFC 6749 section 5, RFC 7009)."""
+"""Token and revocation requests, and the parsing of token responses (RFC 6749 section 5, RFC 7009)."""
 
 import re
 from collections.abc import Mapping
@@ -10,16 +10,16 @@ from bff.oidc.strict_json import JsonRefused, read_object
 
 MAX_RESPONSE_BYTES: Final = 256 * 1024
 MAX_ACCESS_TOKEN_LENGTH: Final = 16 * 1024
-MAX_EXPIRES_IN: Final = 10 * 365 * 86400  # seconds; what is longer is taken for this
+MAX_EXPIRES_IN: Final = 10 * 365 * 86400  # seconds; longer lifetimes are reduced to this
 MAX_ERROR_LENGTH: Final = 64
 MAX_DESCRIPTION_LENGTH: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
 class TokenResponse:
-    """A successful answer (RFC 6749 section 5.1), as it arrived. `expires_in` is in seconds; None where absent.
+    """A successful response (RFC 6749 section 5.1), as received.
 
-    `problem` says, fit for a log, why there is no access token that could be used.
+    `expires_in` is in seconds; None where absent. `problem` says, safe to log, why there is no usable access token.
     """
 
     access_token: str | None = field(repr=False)
@@ -37,7 +37,7 @@ class Granted:
 
 @dataclass(frozen=True, slots=True)
 class Denied:
-    """A definite refusal. `description` is the provider's text: it is logged shortened and escaped, never shown."""
+    """An error response. `description` is the provider's text: logged shortened and escaped, never shown."""
 
     status: int
     error: str
@@ -46,9 +46,9 @@ class Denied:
 
 @dataclass(frozen=True, slots=True)
 class Postponed:
-    """The provider asks us to come back: nothing was consumed. `retry_after` is in seconds, None if it did not say.
+    """The provider asks to retry later: no token was consumed.
 
-    `client_wide`: it throttles us as a client, not one person's calls.
+    `retry_after` is in seconds, None if absent. `client_wide`: the limit is the client's, not one user's.
     """
 
     retry_after: float | None = None
@@ -57,7 +57,7 @@ class Postponed:
 
 @dataclass(frozen=True, slots=True)
 class NoAnswer:
-    """No answer that can be believed. Only `may_have_been_sent=False` proves that nothing was consumed."""
+    """No valid response. Only `may_have_been_sent=False` guarantees that no token was consumed."""
 
     may_have_been_sent: bool
     why: str = ""
@@ -66,12 +66,12 @@ class NoAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Revoked:
-    """The provider says that the token is good for nothing any more, or never was (RFC 7009 section 2.2)."""
+    """The provider confirms that the token is no longer valid, or never was (RFC 7009 section 2.2)."""
 
 
 @dataclass(frozen=True, slots=True)
 class NotRevoked:
-    """The token may still be good. `final`: asking again would not change it. `retry_after` is in seconds."""
+    """The token may still be valid. `final`: a retry would not change that. `retry_after` is in seconds."""
 
     why: str
     final: bool = False
@@ -96,15 +96,15 @@ def code_exchange_form(code: str, *, redirect_uri: str, code_verifier: str) -> d
 
 
 def refresh_form(refresh_token: str) -> dict[str, str]:
-    """RFC 6749 section 6. No `scope`: a narrower one without offline_access could rotate the token into nothing."""
+    """RFC 6749 section 6. No `scope`: a narrower one without offline_access could end the chain of refresh tokens."""
     return {"grant_type": "refresh_token", "refresh_token": refresh_token}
 
 
 def parse_revocation_response(status: int, headers: Mapping[str, str], body: bytes, now: float) -> RevocationResult:
-    """What an answer of the revocation endpoint means (RFC 7009 section 2.2). Never raises.
+    """Parses a response of the revocation endpoint (RFC 7009 section 2.2).
 
-    Only a refusal of this request is final. A refusal of the client (its secret is being rolled), a limit, and whatever
-    an error between us and the provider looks like, are not. `now` is in seconds since the epoch.
+    Never raises. Only a refusal of this request is final. A refusal of the client (its secret is being replaced), a
+    rate limit, and errors of intermediaries are not. `now` is in seconds since the epoch.
     """
     if status == 200:
         return Revoked()
@@ -126,11 +126,11 @@ def revocation_form(token: str, token_type_hint: TokenTypeHint) -> dict[str, str
 def parse_token_response(
     status: int, headers: Mapping[str, str], body: bytes, now: float, *, token_type: TokenType = BEARER
 ) -> TokenResult:
-    """What an answer of the token endpoint means. The status is judged before the `error` code: Okta throttles a
-    single user with 429 `invalid_grant`, and that must not end a session.
+    """Parses a response of the token endpoint.
 
-    `headers` has lower-case names (or ignores case), `now` is in seconds since the epoch. A token of another type than
-    the one that was asked for is none that can be used: `DPoP` where the request carried a proof. Never raises.
+    The status is evaluated before the `error` code: Okta throttles a single user with 429 `invalid_grant`, which must
+    not end a session. `headers` has lower-case names (or ignores case), `now` is in seconds since the epoch. A token of
+    another type than `token_type` is unusable: `DPoP` if the request carried a proof. Never raises.
     """
     if status == 429:
         return Postponed(retry_after(headers, now, rate_limited=True), client_wide=not _is_about_one_person(body))
@@ -138,7 +138,7 @@ def parse_token_response(
         return NoAnswer(True, f"status {status}", retry_after(headers, now))
     if status >= 400:
         return _refusal(status, headers, body, now)
-    if status != 200:  # a redirect is never followed: it would carry the credentials elsewhere
+    if status != 200:  # redirects are not followed, because they would carry the credentials elsewhere
         return NoAnswer(True, f"status {status}")
     try:
         fields = read_object(body, max_bytes=MAX_RESPONSE_BYTES)
@@ -150,7 +150,7 @@ def parse_token_response(
 
 
 def _is_about_one_person(body: bytes) -> bool:
-    """Okta answers a person's own limit with `invalid_grant`; any other 429 is about the client or the org."""
+    """Okta reports a user's own limit with `invalid_grant`; any other 429 is the client's or the org's."""
     try:
         return error_code(read_object(body, max_bytes=MAX_RESPONSE_BYTES)) == "invalid_grant"
     except JsonRefused:
@@ -161,7 +161,7 @@ def _refusal(status: int, headers: Mapping[str, str], body: bytes, now: float) -
     try:
         fields = read_object(body, max_bytes=MAX_RESPONSE_BYTES)
     except JsonRefused:
-        return Denied(status, "unreadable")  # refused all the same: by a firewall, a proxy, a wrong path
+        return Denied(status, "unreadable")  # an error response all the same: from a firewall, a proxy, a wrong path
     error = error_code(fields)
     if status == 400 and error == "temporarily_unavailable":
         return Postponed(retry_after(headers, now))
@@ -169,7 +169,7 @@ def _refusal(status: int, headers: Mapping[str, str], body: bytes, now: float) -
 
 
 def _granted(fields: Mapping[str, Any], token_type: TokenType) -> TokenResult:
-    """A new refresh token is kept even if the access token beside it is unusable: the old one may be dead by now."""
+    """A new refresh token is kept even if the access token is unusable: the old one may no longer be valid."""
     access_token, why = _access_token(fields, token_type)
     refresh_token = fields.get("refresh_token")
     if not isinstance(refresh_token, str) or not refresh_token.isprintable():
@@ -192,19 +192,19 @@ def _granted(fields: Mapping[str, Any], token_type: TokenType) -> TokenResult:
 def _access_token(fields: Mapping[str, Any], expected: TokenType) -> tuple[str | None, str]:
     token_type, token = fields.get("token_type"), fields.get("access_token")
     if not isinstance(token_type, str) or token_type.lower() != expected.lower():
-        if expected == "DPoP":  # a Bearer token here is one that anybody may use: the proof was ignored
+        if expected == "DPoP":  # a Bearer token could be used by anybody: the provider ignored the proof
             return None, "token_type is not DPoP: the provider does not bind tokens to our key (RFC 9449 section 5)"
         return None, "token_type is not Bearer"
     if not isinstance(token, str) or not token:
         return None, "there is no access token"
-    # It goes into a header of every upstream request: a line break in it would be a second header.
+    # It becomes part of a header of every upstream request: a line break would inject a header.
     if len(token) > MAX_ACCESS_TOKEN_LENGTH or not re.fullmatch(r"[\x21-\x7e]+", token):
         return None, "the access token is too long, or holds other than visible ASCII"
     return token, ""
 
 
 def _expires_in(value: Any) -> int | None:
-    """Seconds. Some providers send a string of digits; anything that is no length of time counts as absent."""
+    """Seconds. Some providers send a string of digits; anything else that is not a duration counts as absent."""
     if isinstance(value, str) and re.fullmatch(r"[0-9]{1,15}", value):
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
@@ -213,7 +213,7 @@ def _expires_in(value: Any) -> int | None:
 
 
 def error_code(fields: Mapping[str, Any]) -> str:
-    """The error code; Okta's routing and management errors say `errorCode` instead (E0000007 and its like)."""
+    """The error code; Okta's routing and management errors use `errorCode` instead (E0000007 and others)."""
     error = fields.get("error", fields.get("errorCode"))
     if not isinstance(error, str) or not re.fullmatch(rf"[\x21-\x7e]{{1,{MAX_ERROR_LENGTH}}}", error):
         return "unreadable"

@@ -1,5 +1,5 @@
-"""The provider over the network: httpx, the discovery document and the signing keys as they are cached.
+"""The provider over the network: httpx, cached metadata and cached signing keys.
 
-Owns: calls to the provider with deadlines and size limits, client secrets in use, the caches of metadata and JWKS.
-Does not own: what the messages say or whether they are believed (`bff.oidc`).
+Owns calls to the provider with timeouts and size limits, the client secret in use, and the caches of metadata and JWKS.
+Does not own the content of messages or their validation (`bff.oidc`).
 """

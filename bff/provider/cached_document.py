@@ -1,4 +1,4 @@
-"""A document of the provider's, kept: one fetch at a time, the last good one for as long as no better one comes."""
+"""A cached document of the provider: one fetch at a time; the last valid one is kept until it can be replaced."""
 
 import asyncio
 import logging
@@ -18,19 +18,19 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Loaded(Generic[T]):
-    """A good document and how many seconds it counts as fresh."""
+    """A valid document, and the seconds that it is fresh."""
 
     value: T
     lifetime: float
 
 
 class CachedDocument(Generic[T]):
-    """`load` fetches and judges; it raises ProviderUnavailable within a bound of its own. `clock` is monotonic seconds.
+    """`load` fetches and validates; it raises ProviderUnavailable within its own timeout.
 
-    A fresh document is given at once. A stale one is given at once too, while a new one is fetched behind it: nobody
-    waits for a provider that is away. Only where there is no document at all do callers wait, all for the same fetch.
-    The fetch is a task of its own, so a caller that gives up takes nothing from the others; and there is never a
-    second one beside it, so an old answer can't arrive after a newer one.
+    `clock` is monotonic seconds. A fresh document is returned at once. A stale one is returned at once too, and
+    refetched in the background (stale-while-revalidate). Callers wait only if there is no document at all, all for the
+    same fetch. The fetch is a separate task, so that a cancelled caller does not affect others; there is only one at a
+    time, so an old response cannot replace a newer one.
     """
 
     def __init__(self, name: str, load: Callable[[], Awaitable[Loaded[T]]], *, clock: Callable[[], float]) -> None:
@@ -44,7 +44,7 @@ class CachedDocument(Generic[T]):
 
     @property
     def value(self) -> T | None:
-        """The last good document, without asking for one."""
+        """The last valid document, without fetching."""
         return self._value
 
     @property
@@ -54,11 +54,11 @@ class CachedDocument(Generic[T]):
 
     @property
     def loading(self) -> bool:
-        """A fetch is under way."""
+        """Whether a fetch is running."""
         return self._fetch is not None and not self._fetch.done()
 
     async def get(self) -> T:
-        """The document. Raises ProviderUnavailable only when there never was a good one."""
+        """The document. Raises ProviderUnavailable only if there has never been a valid one."""
         if self._value is None:
             await self.reload()
         elif self._clock() >= self._fresh_until:
@@ -68,7 +68,10 @@ class CachedDocument(Generic[T]):
         return self._value
 
     async def reload(self) -> None:
-        """Waits for the fetch under way, or for a new one, unless the last failure asks for patience. Never raises."""
+        """Waits for the running fetch, or for a new one, unless the back-off of the last failure is running.
+
+        Never raises.
+        """
         fetch = self._start()
         if fetch is not None:
             await asyncio.shield(fetch)
@@ -91,7 +94,7 @@ class CachedDocument(Generic[T]):
             loaded = await self._load()
         except ProviderUnavailable as problem:
             self._failed(problem)
-        except Exception as error:  # a document that our own code stumbles over must not take the process along
+        except Exception as error:  # an unexpected error in our own code must not take down the process
             self._failed(ProviderUnavailable(f"The {self._name} could not be read ({type(error).__name__})."))
         else:
             self._value, self._problem, self._failures, self._retry_at = loaded.value, None, 0, 0.0
@@ -110,7 +113,7 @@ class CachedDocument(Generic[T]):
         logger.warning("a document of the provider could not be fetched", extra=extra)
 
     def _unavailable(self) -> ProviderUnavailable:
-        """A new exception each time: one object raised to many callers would collect all their tracebacks."""
+        """A new exception each time: a shared object would accumulate the tracebacks of all callers."""
         wait = max(1, round(self._retry_at - self._clock()))
         detail = self._problem.detail if self._problem is not None else None
         error_type = type(self._problem) if self._problem is not None else ProviderUnavailable

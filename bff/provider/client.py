@@ -1,4 +1,4 @@
-"""The OpenID provider over HTTP: sends what `bff.oidc` writes, and has `bff.oidc` judge what comes back."""
+"""The OpenID Provider over HTTP: sends what `bff.oidc` builds, and lets `bff.oidc` parse the responses."""
 
 import asyncio
 import logging
@@ -40,17 +40,17 @@ from bff.telemetry import metrics, tracing
 
 logger = logging.getLogger(__name__)
 
-PUSH_TIMEOUT: Final = 3.0  # seconds; a person is waiting, and there is another way
+PUSH_TIMEOUT: Final = 3.0  # seconds; a user is waiting, and there is a fallback
 
 _PURPOSES: Final[Mapping[str, Purpose]] = {"code": "sign_in", "refresh": "refresh"}
 _OUTCOMES: Final = {"Granted": "granted", "Denied": "denied", "Postponed": "postponed", "NoAnswer": "no_answer"}
 
 
 class HttpProvider:
-    """Implements `bff.oidc.provider.OpenIDProvider`. `timeout` is in seconds and bounds every exchange as a whole.
+    """Implements `bff.oidc.provider.OpenIDProvider`.
 
-    `refreshes` is how many of them may be under way at the same time. `clock` is the wall clock, for assertions and
-    HTTP dates; `monotonic` is for the age of documents.
+    `timeout` is in seconds and limits every exchange as a whole. `refreshes` is the maximum number of concurrent
+    refreshes. `clock` is the wall clock, for assertions and HTTP dates; `monotonic` is for the age of documents.
     """
 
     def __init__(
@@ -66,14 +66,14 @@ class HttpProvider:
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._client_auth, self._timeout, self._clock = client_auth, timeout, clock
-        self._accepted = 0  # which of the configured secrets the provider took last
+        self._accepted = 0  # index of the secret that the provider accepted last
         self._nonces = DpopNonces()
         self._connections = ProviderConnections(proxy=proxy, ca_file=ca_file, refreshes=refreshes)
         self._metadata = discovery(self._fetch_document, issuer, clock=monotonic)
         self._keys = KeySetCache(self._fetch_document, self._metadata, clock=monotonic)
 
     def replace_client_auth(self, client_auth: ClientAuthentication) -> None:
-        """Takes over other secrets or another key; a request under way goes on with what it began with."""
+        """Switches to other secrets or another key; requests in progress keep the ones they started with."""
         self._client_auth, self._accepted = client_auth, 0
 
     @property
@@ -92,7 +92,7 @@ class HttpProvider:
         deadline = asyncio.get_running_loop().time() + within
         endpoint = await self._endpoint("pushed_authorization_request_endpoint", within)
         if endpoint is None:
-            return NotPushed("the provider has no endpoint for it")
+            return NotPushed("the provider has no endpoint for pushed authorization requests")
         with tracing.span("provider push", "client"):
             outcome, _ = await self._post("sign_in", endpoint, parameters, deadline, lambda: True)
         if isinstance(outcome, NoAnswer) or not outcome.complete:
@@ -155,7 +155,7 @@ class HttpProvider:
             async with asyncio.timeout(within):
                 endpoint = (await self.metadata()).revocation_endpoint
         except (ProviderUnavailable, TimeoutError):
-            return NotRevoked("the provider's metadata is not to be had")
+            return NotRevoked("the provider's metadata is unavailable")
         if endpoint is None:
             return NotRevoked("the provider has no revocation endpoint", final=True)
         with tracing.span("provider revocation", "client"):
@@ -187,7 +187,7 @@ class HttpProvider:
         with tracing.span(f"provider {metric_endpoint}", "client") as span:
             endpoint = await self._endpoint("token_endpoint", within)
             if endpoint is None:
-                answer: TokenResult = NoAnswer(False, "the provider's metadata is not to be had")
+                answer: TokenResult = NoAnswer(False, "the provider's metadata is unavailable")
             else:
                 _, answer = await self._post(_PURPOSES[metric_endpoint], endpoint, form, deadline, may_send, dpop_key)
             outcome = _OUTCOMES[type(answer).__name__]
@@ -214,10 +214,10 @@ class HttpProvider:
         may_send: Callable[[], bool],
         dpop_key: str | None = None,
     ) -> tuple[Outcome, TokenResult]:
-        """Posts as the client, with the next secret when one is refused: `invalid_client` consumes nothing. Neither
-        does `use_dpop_nonce` (RFC 9449 section 8), which is answered once with the nonce that came along.
+        """Posts with client authentication, and tries the next secret after `invalid_client`, which consumes nothing.
 
-        All attempts share one deadline (seconds of the loop's clock).
+        Nor does `use_dpop_nonce` (RFC 9449 section 8), which is resent once with the provided nonce. All attempts share
+        one deadline (seconds of the loop's clock).
         """
         client_auth = self._client_auth
         candidates = client_auth.candidates
@@ -247,9 +247,9 @@ class HttpProvider:
             if isinstance(answer, Denied) and answer.error == "invalid_client":
                 if tried < len(candidates):
                     continue
-                logger.error("the provider refuses every configured client secret or key")
+                logger.error("the provider rejects every configured client secret or key")
             elif isinstance(outcome, HttpResponse) and position != self._accepted and client_auth is self._client_auth:
-                logger.warning("the provider took the other client secret", extra={"position": position + 1})
+                logger.warning("the provider accepted the secondary client secret", extra={"position": position + 1})
                 self._accepted = position
             return outcome, answer
 
@@ -271,10 +271,10 @@ class HttpProvider:
 
 
 def _document(answer: Outcome, what: str) -> HttpResponse:
-    """An answer whose body may be judged. Raises ProviderUnavailable."""
+    """A response whose body may be parsed. Raises ProviderUnavailable."""
     if isinstance(answer, NoAnswer):
         raise ProviderUnavailable(f"The {what} could not be fetched: {answer.why}.")
-    if answer.status != 200:  # a redirect is an answer like any other: it is not followed
+    if answer.status != 200:  # redirects are not followed
         raise ProviderUnavailable(f"The {what} could not be fetched: status {answer.status}.")
     if not answer.complete:
         raise ProviderUnavailable(f"The {what} could not be fetched: {answer.why}.")

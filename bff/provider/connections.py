@@ -1,7 +1,7 @@
-"""Connections to the provider, a pool for each purpose: what is slow or flooded at one never makes another wait.
+"""Connections to the provider, one pool per purpose, so that a slow or flooded purpose does not delay another.
 
-A refresh keeps somebody signed in, so it must not queue behind sign-ins that anybody can begin. A revocation has time,
-so it must not take a connection from either.
+A refresh keeps a user signed in, so it must not queue behind sign-ins, which anybody can start. A revocation is not
+urgent, so it must not take a connection from either.
 """
 
 from pathlib import Path
@@ -11,15 +11,15 @@ from bff.provider.http import HttpClient
 
 Purpose: TypeAlias = Literal["refresh", "sign_in", "revocation", "documents"]
 
-SIGN_INS: Final = 50  # code exchanges, pushed requests and UserInfo under way at the same time
+SIGN_INS: Final = 50  # concurrent code exchanges, pushed requests and UserInfo requests
 REVOCATIONS: Final = 8
-DOCUMENTS: Final = 4  # metadata and keys: each is fetched once for all who ask
-SPARE: Final = 10  # connections beyond the refreshes under way: one that was cut off may still be closing
+DOCUMENTS: Final = 4  # metadata and keys: each is fetched once for all callers
+SPARE: Final = 10  # connections beyond the running refreshes: a cancelled one may still be closing
 
 
 class ProviderConnections:
     def __init__(self, *, proxy: str | None = None, ca_file: Path | None = None, refreshes: int = 20) -> None:
-        """`refreshes`: how many of them may be under way at the same time."""
+        """`refreshes`: the maximum number of concurrent refreshes."""
         sizes: dict[Purpose, int] = {
             "refresh": refreshes + SPARE,
             "sign_in": SIGN_INS,

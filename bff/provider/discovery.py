@@ -1,4 +1,4 @@
-"""The provider's discovery document, fetched and kept (OIDC Discovery 1.0 section 4)."""
+"""The provider's discovery document, fetched and cached (OIDC Discovery 1.0 section 4)."""
 
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeAlias
@@ -7,7 +7,7 @@ from bff.oidc.metadata import ProviderMetadata, parse_metadata
 from bff.provider.cached_document import CachedDocument, Loaded
 from bff.provider.http import HttpResponse
 
-LIFETIME: Final = 3600.0  # seconds; endpoints move rarely, and the last good document is kept in any case
+LIFETIME: Final = 3600.0  # seconds; endpoints rarely change, and the last valid document is kept in any case
 
 FetchDocument: TypeAlias = Callable[[str], Awaitable[HttpResponse]]  # raises ProviderUnavailable
 

@@ -1,4 +1,4 @@
-"""One request to the provider and its answer: bounded in time and size, and honest about whether anything was sent."""
+"""One HTTP request to the provider: limited in time and size, and exact about whether anything was sent."""
 
 import asyncio
 import ssl
@@ -18,13 +18,13 @@ from bff.oidc.token import NoAnswer
 
 USER_AGENT: Final = f"okta-bff/{__version__}"
 MAX_CONNECTIONS: Final = 50
-# Short: a connection that the provider closes as we write turns a refresh into one of unknown outcome.
+# Short: a refresh sent on a connection that the provider is closing has an unknown outcome.
 KEEP_ALIVE_SECONDS: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class HttpResponse:
-    """`complete` is False when the status arrived but the body was broken, too large or late: `body` is empty then."""
+    """`complete` is False when the status arrived but the body was invalid, too large or late; then `body` is empty."""
 
     status: int
     headers: Mapping[str, str]
@@ -38,12 +38,12 @@ Outcome: TypeAlias = HttpResponse | NoAnswer
 
 @cache
 def _public_authorities() -> ssl.SSLContext:
-    """Read once for all clients of a process: it takes 20 ms and more than a megabyte."""
+    """Loaded once per process: it takes 20 ms and more than a megabyte."""
     return httpx.create_ssl_context(trust_env=False)
 
 
 class _TooLateToSend(Exception):
-    """`may_send` said no."""
+    """`may_send` returned False."""
 
 
 class _BodyRefused(Exception):
@@ -51,15 +51,17 @@ class _BodyRefused(Exception):
 
 
 class HttpClient:
-    """The provider's own HTTP client: no environment, no redirects, no cookies, nothing of a browser's request.
+    """The provider's HTTP client: no environment, no redirects, no cookies, no headers of a browser's request.
 
-    Okta takes a token request with an `Origin` header for a browser's and refuses it, so no header is ever passed on.
+    Okta treats a token request with an `Origin` header as a browser's and rejects it.
     """
 
     def __init__(
         self, *, proxy: str | None = None, ca_file: Path | None = None, connections: int = MAX_CONNECTIONS
     ) -> None:
-        """`connections` is the most that are open at a time; who finds none free waits, within its own deadline."""
+        """`connections` is the maximum number of open connections; a request without a free one waits, within its own
+        deadline.
+        """
         self._client = httpx.AsyncClient(
             trust_env=False,
             follow_redirects=False,
@@ -71,7 +73,7 @@ class HttpClient:
                 max_keepalive_connections=connections,
                 keepalive_expiry=KEEP_ALIVE_SECONDS,
             ),
-            # The deadline around each exchange is the only one: httpx's own count each read, and never end in sum.
+            # Each exchange has one overall deadline: httpx's timeouts apply to each read, and do not limit the sum.
             timeout=None,  # noqa: S113
             headers={"user-agent": USER_AGENT, "accept": "application/json", "accept-encoding": "gzip"},
         )
@@ -87,16 +89,18 @@ class HttpClient:
         form: Mapping[str, str] | None = None,
         may_send: Callable[[], bool] = lambda: True,
     ) -> Outcome:
-        """Answers within `within` seconds; reads at most `limit` bytes, counted as sent and as unpacked. Never raises.
+        """Returns within `within` seconds; reads at most `limit` bytes, both compressed and decompressed.
 
-        `may_send` is asked as the first byte is about to leave. NoAnswer(False) proves that none did.
+        Never raises. `may_send` is called when the first byte is about to be written. NoAnswer(False) guarantees that
+        none was.
         """
         sent = False
         answered: HttpResponse | None = None
         connecting: Any = None
 
         async def trace(event: str, info: Mapping[str, Any]) -> None:
-            # Name resolution, connecting, TLS and a proxy's CONNECT come before this; the request itself after it.
+            # Name resolution, connecting, TLS and a proxy's CONNECT come before this event; the request itself comes
+            # after it.
             nonlocal sent, connecting
             if event == "connection.connect_tcp.complete":
                 connecting = info["return_value"]
@@ -122,15 +126,15 @@ class HttpClient:
                     await response.aclose()
             return HttpResponse(response.status_code, response.headers, body)
         except _TooLateToSend:
-            return NoAnswer(False, "it was too late to send")
+            return NoAnswer(False, "the time to send had passed")
         except TimeoutError:
             why = f"no answer within {within:.1f} s"
         except _BodyRefused as refused:
             why = str(refused)
-        except Exception as error:  # whatever httpx, httpcore, anyio, ssl or h11 let through
+        except Exception as error:  # any exception of httpx, httpcore, anyio, ssl or h11
             why = _cause(error)
         finally:
-            if connecting is not None:  # httpcore 1.0 leaves the socket open when it is cancelled in a TLS handshake
+            if connecting is not None:  # httpcore 1.0 leaks the socket when it is cancelled during a TLS handshake
                 await connecting.aclose()
         if answered is not None:
             return HttpResponse(answered.status, answered.headers, b"", complete=False, why=why)
@@ -141,10 +145,12 @@ class HttpClient:
 
 
 async def _read(response: httpx.Response, limit: int) -> bytes:
-    """Unpacks by hand: httpx would turn one chunk of a gzip bomb into gigabytes before anyone could count them."""
+    """Decompresses in bounded steps: httpx would expand one chunk of a gzip bomb to gigabytes before it could be
+    counted.
+    """
     encoding = response.headers.get("content-encoding", "identity").strip().lower()
     if encoding not in ("", "identity", "gzip", "x-gzip"):
-        raise _BodyRefused("the body has an encoding that was not asked for")
+        raise _BodyRefused("the body has an encoding that was not requested")
     unpack = zlib.decompressobj(wbits=31) if "gzip" in encoding else None
     received, body = 0, bytearray()
     async for chunk in response.aiter_raw():
@@ -152,7 +158,7 @@ async def _read(response: httpx.Response, limit: int) -> bytes:
         try:
             body += chunk if unpack is None else unpack.decompress(chunk, limit + 1 - len(body))
         except zlib.error:
-            raise _BodyRefused("the body is not the gzip it says it is") from None
+            raise _BodyRefused("the body is not valid gzip") from None
         if max(received, len(body)) > limit:
             raise _BodyRefused(f"the body is longer than {limit} bytes")
     if unpack is not None and received and not unpack.eof:
@@ -161,7 +167,7 @@ async def _read(response: httpx.Response, limit: int) -> bytes:
 
 
 def _cause(error: Exception) -> str:
-    """The kinds of error, outermost first, without their messages: those may quote a URL or a header."""
+    """The exception types, outermost first, without their messages, which may quote a URL or a header."""
     names: list[str] = []
     cause: BaseException | None = error
     while cause is not None and len(names) < 4:

@@ -1,4 +1,6 @@
-"""The provider's signing keys, fetched and kept: known keys stay good through an outage, unknown ones cost no storm."""
+"""The provider's signing keys, fetched and cached: known keys stay valid during an outage, and unknown kids cause few
+fetches.
+"""
 
 import logging
 import re
@@ -14,10 +16,10 @@ from bff.telemetry import metrics
 
 logger = logging.getLogger(__name__)
 
-MIN_LIFETIME: Final = 60.0  # seconds: `no-store` must not mean one fetch per sign-in
-MAX_LIFETIME: Final = 86400.0  # Okta says 44 days at times; a key pulled in an emergency must not live on that long
+MIN_LIFETIME: Final = 60.0  # seconds: `no-store` must not cause one fetch per sign-in
+MAX_LIFETIME: Final = 86400.0  # Okta sometimes says 44 days; a revoked key must not be accepted that long
 DEFAULT_LIFETIME: Final = 3600.0
-# At most one fetch in this many seconds is caused by tokens with unknown kids, forged ones by the thousand included.
+# Tokens with unknown kids, forged ones included, cause at most one fetch in this many seconds.
 UNKNOWN_KID_COOL_DOWN: Final = 10.0
 
 
@@ -46,16 +48,16 @@ class KeySetCache:
         self.document = CachedDocument("JWKS document", load, clock=clock)
 
     async def get(self, kid: str | None = None) -> KeySet:
-        """The keys; with a `kid` that they lack, fetched anew if the cool-down allows it.
+        """The keys; for an unknown `kid` they are refetched if the cool-down allows it.
 
-        Raises ProviderUnavailable when there are no keys at all, or when the kid is unknown and the fetch that could
-        have brought it failed: nobody knows then whether the token is forged.
+        Raises ProviderUnavailable when there are no keys, or when the kid is unknown and the refetch failed, because
+        the token then cannot be called invalid.
         """
         cold = self.document.value is None
         keys = await self.document.get()
         if kid is None or keys.has(kid) or cold:
             return keys
-        if self.document.loading:  # it may bring the key, and costs nothing more
+        if self.document.loading:  # it may bring the key, at no extra cost
             await self.document.reload()
             keys = await self.document.get()
         if not keys.has(kid) and self._may_refetch():
@@ -80,7 +82,7 @@ def _warn_of_private_keys(count: int) -> None:
 
 
 def lifetime(headers: Mapping[str, str]) -> float:
-    """Seconds that a JWKS answer is fresh: Cache-Control max-age less Age (RFC 9111), within our own bounds."""
+    """Seconds that a JWKS response is fresh: Cache-Control max-age less Age (RFC 9111), within our own limits."""
     directives = [part.strip().lower() for part in headers.get("cache-control", "").split(",")]
     if "no-store" in directives or "no-cache" in directives:
         return MIN_LIFETIME

@@ -1,5 +1,5 @@
-"""The data plane: from an authenticated request to the upstream API and back, streamed.
+"""The API proxy: forwards an authorized request to the upstream API and streams the response.
 
-Owns: the route table, header hygiene in both directions, HTTP and WebSocket forwarding.
-Does not own: who the caller is or which token is attached; both arrive as arguments.
+Owns the route table, header filtering in both directions, HTTP and WebSocket forwarding. Does not own authentication or
+token selection; both are arguments.
 """

@@ -1,4 +1,4 @@
-"""DPoP on the way to an upstream (RFC 9449 section 7): a proof for each request, and the nonce that it must carry."""
+"""DPoP for upstream requests (RFC 9449 section 7): one proof per request, with the upstream's nonce."""
 
 from collections.abc import Callable
 from typing import Final, TypeAlias
@@ -8,25 +8,25 @@ from bff.oidc.dpop_nonces import DpopNonces
 from bff.proxy.headers import Header
 from bff.proxy.routes import Route
 
-# Method, URL, access token and nonce of one request; answers its proof. Whoever has the session has its key.
+# Creates the proof for method, URL, access token and nonce of one request. Only the session has the key.
 MakeProof: TypeAlias = Callable[[str, str, str, str | None], str]
 
 NONCE: Final = b"dpop-nonce"
 
 
 class DpopProofs:
-    """One for each proxy: it remembers the nonces of upstreams."""
+    """One per proxy: stores the nonces of upstreams."""
 
     def __init__(self) -> None:
         self._nonces = DpopNonces()
 
     def proof(self, make_proof: MakeProof, route: Route, method: str, target: bytes, token: str) -> bytes:
-        """For one request; a repetition of it needs another one."""
+        """For one request; a retry needs a new one."""
         path, origin = target.partition(b"?")[0].decode("ascii"), _origin(route)
         return make_proof(method, origin + path, token, self._nonces.of(origin)).encode("ascii")
 
     def requires_nonce(self, route: Route, status: int, headers: list[Header]) -> bool:
-        """Remembers the nonce of an answer; True if the request was refused for the lack of it."""
+        """Stores the nonce of a response; True if the request was rejected for lack of it."""
         nonce = next((value for name, value in headers if name == NONCE), None)
         if nonce is None or not self._nonces.remember(_origin(route), nonce.decode("latin-1")):
             return False

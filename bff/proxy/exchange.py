@@ -1,6 +1,6 @@
-"""One request and its answer on one connection, and the reasons to give up: the clock, the client, the session's end.
+"""One request and response on one connection, and the reasons to abort it: timeout, client disconnect, session end.
 
-All of them act on the connection (`fail`), never by cancelling a task: every wait hangs on the connection.
+Each of them calls `fail` on the connection instead of cancelling a task, because every wait depends on the connection.
 """
 
 import asyncio
@@ -15,18 +15,18 @@ from bff.proxy.response_parser import ResponseHead
 from bff.proxy.routes import Route
 from bff.session.stream_end import StreamEnd
 
-WATCH_AFTER: Final = 0.1  # seconds after which a client that is still waiting is watched for hanging up
-LONG_LIVED_AFTER: Final = 1.0  # seconds after which an exchange is no longer short: the session's end cuts it
+WATCH_AFTER: Final = 0.1  # seconds after which a waiting client is monitored for disconnects
+LONG_LIVED_AFTER: Final = 1.0  # seconds after which an exchange counts as long-lived: the session's end closes it
 SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 Disconnect: TypeAlias = Callable[[StreamEnd], None]
-# Told of an exchange that lasts: whom to call when its session ends, and whether it is an event stream. Answers what
-# takes it off again.
+# Called for a long-lived exchange with its disconnect function and whether it is an event stream. Returns the function
+# that unregisters it.
 OnLongLived: TypeAlias = Callable[[Disconnect, bool], Callable[[], None]]
 
 
 class Interrupted(Exception):
-    """We ended it ourselves, for this reason."""
+    """The BFF closed it, for this reason."""
 
     def __init__(self, end: StreamEnd) -> None:
         super().__init__(type(end).__name__)
@@ -66,7 +66,7 @@ class Exchange:
         return await connection.head()
 
     def response_started(self, head: ResponseHead) -> None:
-        """The answer begins. An event stream is known for one at once, everything else by its lasting."""
+        """The response begins. An event stream counts as long-lived at once, every other response after a delay."""
         if self._on_long_lived is None:
             return
         for name, value in head.headers:
@@ -109,12 +109,12 @@ class Exchange:
         if short_for > 0:
             soon = min(soon, short_for)
         elif self._safe or connection.head_received:
-            # A request that may change something is not cut off before its answer: nobody would know what it did.
+            # An unsafe request is not aborted before its response: its effect would be unknown.
             self._register_long_lived(stream=False)
         self._timer = self._loop.call_later(min(soon, self._route.read_timeout), self._look)
 
     async def _watch_client(self) -> None:
-        """Once the body is read, all that can come is the news that the client hung up."""
+        """Once the body is read, the only remaining message is the client's disconnect."""
         while (await self._body.receive())["type"] != "http.disconnect":
             pass
         if not self.connection.finished:

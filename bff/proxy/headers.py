@@ -1,4 +1,4 @@
-"""Header hygiene: what of the client's headers an upstream may see, and what of the upstream's a browser may see."""
+"""Header filtering: which client headers an upstream receives, and which upstream headers a browser receives."""
 
 import logging
 import re
@@ -29,10 +29,10 @@ def cookies_for_upstream(headers: Iterable[tuple[bytes, bytes]], allowed: Collec
 
 
 def cookie_for_browser(set_cookie: bytes, allowed: Collection[bytes], *, secure: bool) -> bytes | None:
-    """A Set-Cookie for this host alone, None if its name is not listed.
+    """A Set-Cookie limited to this host; None if its name is not listed.
 
-    A Domain would carry it to sibling hosts, and let it shadow theirs. A cookie without a name (`=x` or `x`) is never
-    listed: browsers send its value first in line, where it can look like another cookie.
+    A Domain attribute would send it to sibling hosts and let it shadow theirs. A cookie without a name (`=x` or `x`) is
+    never allowed: browsers send its value first, where it can look like another cookie.
     """
     pair, *attributes = set_cookie.split(b";")
     name, equals, _ = pair.partition(b"=")
@@ -47,7 +47,7 @@ def cookie_for_browser(set_cookie: bytes, allowed: Collection[bytes], *, secure:
 
 Header: TypeAlias = tuple[bytes, bytes]
 
-# What of an upstream's headers is looked at before a browser gets it.
+# Upstream headers that need processing before they are forwarded.
 _EXAMINED: Final = frozenset(
     {b"cache-control", b"cross-origin-resource-policy", b"content-length", b"location", b"content-location"}
 )
@@ -63,7 +63,7 @@ _FORWARDED, _DROPPED = (
 
 @dataclass(frozen=True, slots=True)
 class PublicOrigin:
-    """Where browsers find us, from the settings and never from a request. `host` carries the port, if any."""
+    """The public origin, from the settings and never from a request. `host` includes the port, if any."""
 
     scheme: str
     host: str
@@ -76,12 +76,12 @@ class PublicOrigin:
 
 @lru_cache(maxsize=256)
 def _plain(name: bytes) -> bool:
-    """Whether a header of an upstream goes to the browser as it is."""
+    """Whether an upstream header is forwarded unmodified."""
     return not is_dropped(name) and name not in _EXAMINED and not is_for_shared_caches(name)
 
 
 def _named_by_connection(headers: Sequence[Header]) -> frozenset[bytes]:
-    """The fields that the sender's own Connection header makes hop-by-hop (RFC 9110 section 7.6.1)."""
+    """The fields that the sender's Connection header declares hop-by-hop (RFC 9110 section 7.6.1)."""
     values = [value for name, value in headers if name == b"connection"]
     return _options(b",".join(values)) if values else _NOTHING
 
@@ -101,15 +101,12 @@ def request_headers(
     trace: Sequence[Header],
     proof: bytes | None = None,
 ) -> list[Header]:
-    """What the upstream gets.
+    """The headers for the upstream.
 
-    Names arrive in lower case (ASGI). `trace`: `bff.telemetry.tracing.upstream_headers`. With a
-    `proof` the token goes as one that is bound to a key.
-
-    Of the client's headers those go up that `request_header_names` or the route lists; the others are counted.
-
-    Ours are added after the client's were judged, so that a Connection header can't name them away. The framing
-    (Content-Length, Transfer-Encoding) is the connection's to write.
+    Names are in lower case (ASGI). `trace`: `bff.telemetry.tracing.upstream_headers`. With a `proof` the token is sent
+    with the DPoP scheme. Client headers are forwarded if `request_header_names` or the route lists them; the others are
+    counted. Our headers are added after filtering, so that a Connection header cannot remove them. The connection
+    writes Content-Length and Transfer-Encoding.
     """
     named = _named_by_connection(headers)
     listed = route.allow_request_headers
@@ -123,7 +120,7 @@ def request_headers(
                 kept.append(header)
         elif decided is _DROPPED:
             dropped += 1
-            logger.debug("a header of the browser does not go up", extra={"header": name.decode("latin-1")})
+            logger.debug("a request header was not forwarded", extra={"header": name.decode("latin-1")})
     if dropped:
         metrics.REQUEST_HEADERS_DROPPED.labels(route.prefix).inc(dropped)
     ours: list[Header] = [
@@ -190,7 +187,7 @@ def response_headers(
     if authenticated:
         stored_by = authenticated_cache_control(stored_by, allow_shared=route.allow_shared_cache)
         if not resource_policy:
-            # Another site must not even get the bytes into its process, as an image or a script (Spectre).
+            # Other sites must not load the response as an image or script (Spectre).
             kept.append((b"cross-origin-resource-policy", b"same-origin"))
     if stored_by is not None:
         kept.append((b"cache-control", stored_by))
@@ -198,10 +195,10 @@ def response_headers(
 
 
 def public_location(value: bytes, *, route: Route, origin: PublicOrigin) -> bytes | None:
-    """A Location as the browser may know it; None where it would name an internal place.
+    """A Location for the browser; None where it would reveal an internal address.
 
-    A path of the upstream becomes the public path. Another https site passes (a signed download URL is a usual answer).
-    Plain http and every other scheme are dropped: a page on https could not follow them, and they name the inside.
+    A path of the upstream is mapped to the public path. Another https site passes (signed download URLs are common).
+    Plain http and other schemes are dropped: an https page could not follow them, and they name internal hosts.
     """
     try:
         text = value.decode("ascii")
@@ -221,7 +218,7 @@ def public_location(value: bytes, *, route: Route, origin: PublicOrigin) -> byte
             return None
         text = text[text.index(parts.netloc) + len(parts.netloc) :] or "/"
     if not text.startswith("/"):
-        # A relative reference is resolved against the public URL; an empty one means this same resource.
+        # A relative reference is resolved against the public URL; an empty one refers to the same resource.
         return text.encode("ascii")
     public = route.public_path(text)
     return None if public is None else public.encode("ascii")

@@ -1,7 +1,7 @@
-"""HTTP to an upstream and back, streamed both ways, with the access token on the way up and none on the way down.
+"""HTTP to an upstream and back, streamed in both directions, with the access token towards the upstream only.
 
-Memory for a stream is bounded on both sides: the upstream is not read while the client does not take, and the client is
-not read while the upstream does not take. There is no task for a request without a body that is answered at once.
+Memory per stream is bounded: reading from one side pauses while the other does not accept data. A request without a
+body that is answered at once needs no extra task.
 """
 
 import ssl
@@ -25,14 +25,15 @@ from bff.proxy.routes import Route, Upstream
 from bff.session.stream_end import ServerStopping, SessionEnded, StreamEnd
 from bff.telemetry import metrics, tracing
 
-# Asks for another token than the one an upstream refused; answers the same one if there is no other.
+# Requests a newer token than the rejected one; returns the same one if there is none.
 Renew: TypeAlias = Callable[[str], Awaitable[str]]
 
 
 class ResponseAborted(Exception):
-    """An answer that had begun can't go on. The server must end the client's connection: it is no success.
+    """A response that had begun cannot be completed.
 
-    `end` says why we ended it ourselves; None where the upstream died.
+    The server must close the client's connection, so that it is not taken for a success. `end` says why the BFF closed
+    it; None if the upstream failed.
     """
 
     def __init__(self, end: StreamEnd | None) -> None:
@@ -41,7 +42,7 @@ class ResponseAborted(Exception):
 
 
 class HttpProxy:
-    """One for the application."""
+    """One per application."""
 
     def __init__(self, origin: PublicOrigin, trusted_proxies: TrustedProxies | None = None) -> None:
         self._origin, self._trusted = origin, trusted_proxies or TrustedProxies()
@@ -61,14 +62,13 @@ class HttpProxy:
         make_proof: MakeProof | None = None,
         on_long_lived: OnLongLived | None = None,
     ) -> None:
-        """Forwards one request. A 401 is met with one renewal, and one replay if nothing can have happened by it.
+        """Forwards one request.
 
-        With `make_proof` the token is one bound to a key (RFC 9449); an upstream that wants a nonce in the proof gets
-        it, in one more replay under the same rule.
-
-        Before the answer begins it raises InvalidRequest, RequestTooLarge, UpstreamUnreachable, UpstreamTimeout,
-        StepUpRequired, SignInRequired when the session ended meanwhile, and whatever `renew` raises; after that,
-        ResponseAborted. `on_long_lived` hears of an exchange that is not over soon.
+        A 401 is followed by one refresh, and by one replay if the request is safe or was not processed. With
+        `make_proof` the token is DPoP-bound (RFC 9449); an upstream that requires a nonce gets it in one more replay
+        under the same rule. Before the response begins it raises InvalidRequest, RequestTooLarge, UpstreamUnreachable,
+        UpstreamTimeout, StepUpRequired, SignInRequired if the session ended meanwhile, and the errors of `renew`; after
+        that, ResponseAborted. `on_long_lived` is called for a long-lived exchange.
         """
         status = 0
         try:
@@ -121,7 +121,8 @@ class HttpProxy:
                     try:
                         head = await exchange.begin(scope["method"], target, headers)
                     except ConnectionLost as broke:
-                        # It rested too long: the upstream closed it just as we used it, and has seen nothing of this.
+                        # An idle connection that the upstream closed as it was reused; the upstream has not seen the
+                        # request.
                         if connection.used and not broke.response_begun and replayable and not fresh:
                             fresh = True
                             continue
@@ -167,7 +168,7 @@ class HttpProxy:
                 if isinstance(interrupted.end, ServerStopping) and not any(
                     name == b"content-length" for name, _ in headers
                 ):
-                    # An end like any other: the browser opens its EventSource again, without an error.
+                    # A normal end: the browser's EventSource reconnects without an error.
                     await send({"type": "http.response.body", "body": b"", "more_body": False})
                     return
                 raise ResponseAborted(interrupted.end) from None
@@ -183,7 +184,7 @@ class HttpProxy:
         return counter
 
     def _pool(self, route: Route) -> UpstreamPool:
-        # Two routes with two client certificates must not share a connection to one upstream.
+        # Routes with different client certificates must not share connections to one upstream.
         name = (route.upstream, route.connect_timeout, route.tls)
         pool = self._pools.get(name)
         if pool is None:
@@ -197,7 +198,9 @@ class HttpProxy:
 
 
 def require_step_up(headers: list[Header]) -> None:
-    """Raises StepUpRequired if an upstream's 401 asks for another authentication (RFC 9470): a renewal can't help."""
+    """Raises StepUpRequired if an upstream's 401 requires another authentication (RFC 9470), which a refresh cannot
+    provide.
+    """
     challenge = read_step_up(value for name, value in headers if name == b"www-authenticate")
     if challenge is not None:
         raise StepUpRequired(acr_values=challenge.acr_values, max_age=challenge.max_age)

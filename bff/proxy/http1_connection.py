@@ -18,16 +18,17 @@ from bff.errors import InvalidRequest
 from bff.proxy.headers import Header
 from bff.proxy.response_parser import ResponseHead, ResponseParser
 
-BUFFERED: Final = 65536  # bytes of an answer that wait for a slow client before the upstream is made to wait
-# Methods whose content has a meaning (RFC 9110 section 9.3). Servers skip the content of other requests or take it for
-# the next request.
+# bytes of a response that are buffered for a slow client before reading from the upstream pauses
+BUFFERED: Final = 65536
+# Methods whose content has a meaning (RFC 9110 section 9.3). Servers may skip the content of other requests or take it
+# for the next request.
 _CONTENT_IS_READ: Final = (b"POST", b"PUT", b"PATCH")
 
 
 class ConnectionLost(Exception):
-    """The upstream closed, reset, or said something that is not HTTP.
+    """The upstream closed or reset the connection, or sent invalid HTTP.
 
-    `response_begun` is False if not one byte had come.
+    `response_begun` is False if no byte had been received.
     """
 
     def __init__(self, why: str, *, response_begun: bool) -> None:
@@ -36,7 +37,10 @@ class ConnectionLost(Exception):
 
 
 class UpstreamConnection(ResponseParser, asyncio.Protocol):
-    """Made by `UpstreamPool`. A wait ends when the answer moves on, the connection breaks, or somebody calls `fail`."""
+    """Created by `UpstreamPool`.
+
+    A wait ends when the response progresses, the connection fails, or `fail` is called.
+    """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__()
@@ -49,9 +53,9 @@ class UpstreamConnection(ResponseParser, asyncio.Protocol):
         self._write_paused = self._read_paused = False
         self._active = False
         self.closed = False
-        self.used = False  # it has carried an exchange before: the upstream may be closing it as we speak
+        self.used = False  # it has carried an exchange before, so the upstream may be closing it now
         self.idle_since = 0.0
-        # When the wait for the upstream began that is going on now; None while it is not the upstream we wait for.
+        # Start of the current wait for the upstream; None while waiting for something else.
         self.waiting_since: float | None = None
         self._forget_exchange()
 
@@ -59,16 +63,17 @@ class UpstreamConnection(ResponseParser, asyncio.Protocol):
         self._response_begun = self._chunked = self._sent = self._has_body = self._once = False
         self._buffered = 0
 
-    # --- the exchange, as the proxy drives it
+    # --- the exchange, as the proxy uses it ---
 
     def send_head(self, method: bytes, target: bytes, headers: Sequence[Header], *, length: int | None) -> None:
-        """Begins an exchange. `length` is the body's in bytes; None means chunked, and -1 that there is no body.
+        """Starts an exchange.
 
-        Where the upstream might leave a body unread, or send one that nothing should follow (HEAD), it is told to close
-        the connection after its answer. Raises InvalidRequest if a byte of it could end a line early.
+        `length` is the body's in bytes; None means chunked, -1 no body. If the upstream might leave a body unread, or
+        send one where none is allowed (HEAD), it is asked to close the connection after its response. Raises
+        InvalidRequest if a byte could end a header line early.
         """
         has_body = length is None or length > 0
-        # A chunked body: an upstream that does not know the coding reads the chunks as requests.
+        # A chunked body: an upstream that does not support the coding reads the chunks as requests.
         once = method == b"HEAD" or length is None or (has_body and method not in _CONTENT_IS_READ)
         lines = [method + b" " + target + b" HTTP/1.1"]
         lines += [b": ".join(field) for field in headers]
@@ -92,14 +97,14 @@ class UpstreamConnection(ResponseParser, asyncio.Protocol):
         if self._sent:
             self._write_batch.write(self._transport, head + b"\r\n\r\n")
         else:
-            self._write_batch.flush()  # the body goes past it
+            self._write_batch.flush()  # the body is written directly
             self._transport.write(head + b"\r\n\r\n")
 
     def send_body(self, chunk: bytes) -> None:
         if chunk:
             self._write(b"%x\r\n%b\r\n" % (len(chunk), chunk) if self._chunked else chunk)
             if self.waiting_since is not None:
-                self.waiting_since = self._loop.time()  # the upstream's time to answer runs from the last byte
+                self.waiting_since = self._loop.time()  # the upstream's response timeout runs from the last byte
 
     def end_body(self) -> None:
         if self._chunked:
@@ -107,7 +112,7 @@ class UpstreamConnection(ResponseParser, asyncio.Protocol):
         self._sent = True
 
     async def drain(self) -> None:
-        """Waits while the upstream takes no more. Raises what broke the exchange."""
+        """Waits while the upstream applies back-pressure. Raises the error that broke the exchange."""
         while self._write_paused and self._failure is None and not self.closed:
             self._writable = self._loop.create_future()
             await self._writable
@@ -115,13 +120,13 @@ class UpstreamConnection(ResponseParser, asyncio.Protocol):
             raise self._failure
 
     async def head(self) -> ResponseHead:
-        """The final response head; 1xx are passed over. Raises what broke the exchange."""
+        """The final response head; 1xx responses are skipped. Raises the error that broke the exchange."""
         while self._head is None:
             await self._wait()
         return self._head
 
     async def read(self) -> bytes:
-        """What has come of the body since the last call, b"" at its end. Raises what broke the exchange."""
+        """The body received since the last call, b"" at its end. Raises the error that broke the exchange."""
         while not self._chunks:
             if self._complete:
                 return b""
@@ -140,12 +145,12 @@ class UpstreamConnection(ResponseParser, asyncio.Protocol):
 
     @property
     def finishing(self) -> bool:
-        """The whole answer has come: `read` gives the rest of it without a wait."""
+        """The whole response has arrived: `read` returns the rest without waiting."""
         return self._complete
 
     @property
     def finished(self) -> bool:
-        """The whole answer has come and been read."""
+        """The whole response has arrived and been read."""
         return self._complete and not self._chunks
 
     @property
@@ -154,9 +159,9 @@ class UpstreamConnection(ResponseParser, asyncio.Protocol):
 
     @property
     def quiet(self) -> bool:
-        """Nothing has come, unread so far: neither the end of the connection nor bytes that nobody asked for.
+        """Whether nothing unread has arrived: neither the end of the connection nor unsolicited bytes.
 
-        The event loop may know of them only in its next turn, and by then they would be taken for an answer.
+        The event loop may report them only in its next turn, when they would be taken for a response.
         """
         if self.closed or self._transport is None or self._transport.is_closing():
             return False
@@ -166,7 +171,7 @@ class UpstreamConnection(ResponseParser, asyncio.Protocol):
         return not self._incoming.poll(0)
 
     def fail(self, error: Exception) -> None:
-        """Ends the exchange with this error, and the connection with it. The first error stays."""
+        """Fails the exchange with this error, and closes the connection. The first error is kept."""
         if self._failure is None:
             self._failure = error
         self.abort()
@@ -178,7 +183,7 @@ class UpstreamConnection(ResponseParser, asyncio.Protocol):
             self._transport.abort()
 
     def rest(self) -> None:
-        """Between two exchanges: whatever the upstream says now is unasked for and closes the connection."""
+        """Between two exchanges: any data from the upstream is unsolicited and closes the connection."""
         self._active, self.used, self.idle_since = False, True, self._loop.time()
 
     def _write(self, data: bytes) -> None:
@@ -223,7 +228,7 @@ class UpstreamConnection(ResponseParser, asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         if not self._active or self._complete:
-            # Nobody asked for it. An answer that was whole before stands, the connection does not.
+            # Unsolicited data. A complete response before it is valid; the connection is not reused.
             self._keep_alive = False
             self.abort()
             return

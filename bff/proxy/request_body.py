@@ -1,4 +1,4 @@
-"""The client's body as ASGI messages, counted: one reader, and the news that the client hung up."""
+"""The client's body as ASGI messages, counted, with disconnect detection: the only reader of `receive`."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -16,14 +16,14 @@ _NO_BODY: Final = -1
 
 
 class ClientDisconnected(Exception):
-    """The client hung up: nobody is left to answer."""
+    """The client disconnected, so no response can be sent."""
 
 
 class RequestBody:
-    """The only reader of `receive` until it is at its end."""
+    """The only reader of `receive` until the end of the body."""
 
     def __init__(self, scope: Scope, receive: Receive, *, limit: int | None) -> None:
-        """Raises RequestTooLarge if the announced length is over the limit (bytes): not one byte is read then."""
+        """Raises RequestTooLarge if the announced length exceeds the limit (bytes), before reading anything."""
         self.receive, self._limit = receive, limit
         self.declared: int | None = None
         chunked = False
@@ -34,16 +34,16 @@ class RequestBody:
                 chunked = True
         self.present = chunked or bool(self.declared)
         self.ended = not self.present
-        self.awaited = False  # it is the client we wait for
+        self.awaited = False  # whether we are waiting for the client
         self.first = b""
         self._received = 0
-        # -1: say nothing of a length where the method expects none (RFC 9110 section 8.6).
+        # -1: send no length where the method expects no body (RFC 9110 section 8.6).
         self.length: int | None = 0 if scope["method"] in _BODY_EXPECTED else _NO_BODY
         if limit is not None and self.declared is not None and self.declared > limit:
             raise RequestTooLarge
 
     async def begin(self, *, within: float) -> None:
-        """Takes the first piece, so that a body that came whole is sent whole and needs no task."""
+        """Reads the first chunk, so that a body that is already complete is sent in one piece without a task."""
         if not self.present:
             return
         try:
@@ -54,7 +54,7 @@ class RequestBody:
         self.length = len(self.first) if self.ended else self.declared
 
     async def next(self) -> bytes:
-        """Raises ClientDisconnected, or RequestTooLarge as soon as the limit is passed."""
+        """Raises ClientDisconnected, or RequestTooLarge as soon as the limit is exceeded."""
         self.awaited = True
         message = await self.receive()
         self.awaited = False

@@ -12,9 +12,9 @@ import httptools
 
 from bff.proxy.headers import Header
 
-HEAD_LIMIT: Final = 65536  # bytes of status line and headers, with those of the 1xx responses before them
+HEAD_LIMIT: Final = 65536  # bytes of status line and headers, including the 1xx responses before them
 INFORMATIONAL_LIMIT: Final = 16  # 1xx responses before the final one
-# Bytes of a chunked body that carry nothing (sizes, chunk extensions, trailers), beyond what its data excuses.
+# Bytes of a chunked body that carry no data (sizes, chunk extensions, trailers), beyond what its data justifies.
 CHUNK_OVERHEAD_LIMIT: Final = 16384
 _OVERHEAD_OF_A_CHUNK: Final = 16  # bytes: a size, two line ends, and a short extension
 
@@ -23,7 +23,7 @@ _FRAMING: Final = frozenset({b"content-length", b"transfer-encoding"})
 
 
 class ResponseHead(NamedTuple):
-    """The final status and the headers, names in lower case, values as they came."""
+    """The final status and the headers: lower-case names, unmodified values."""
 
     status: int
     headers: list[Header]
@@ -59,14 +59,14 @@ class ResponseParser(ABC):
         if self._head is None:
             self._head_bytes += len(data)
         elif self._answer_chunked:
-            self._overhead += len(data)  # `on_body` takes off what was data
+            self._overhead += len(data)  # `on_body` subtracts the data
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
             return "switched protocols unasked"
         except httptools.HttpParserError:
             return "not HTTP/1.1"
-        # llhttp says nothing of a header or a chunk before it is whole, and collects meanwhile.
+        # llhttp reports a header or a chunk only when it is complete, and buffers meanwhile.
         if self._head is None and self._head_bytes > HEAD_LIMIT:
             return "response head too large"
         if self._overhead > CHUNK_OVERHEAD_LIMIT:
@@ -81,7 +81,7 @@ class ResponseParser(ABC):
         self._headers = []
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if self._head is None:  # a trailer is dropped: merged, it would be a header (RFC 9110 section 6.5.1)
+        if self._head is None:  # trailers are dropped: merged, they would be headers (RFC 9110 section 6.5.1)
             self._headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
@@ -99,14 +99,14 @@ class ResponseParser(ABC):
         if b"transfer-encoding" in fields:
             codings = [value.strip().lower() for name, value in self._headers if name == b"transfer-encoding"]
             if codings != [b"chunked"]:
-                raise ValueError("a transfer coding that nobody asked for")  # RFC 9112 section 7: no TE was sent
+                raise ValueError("an unrequested transfer coding")  # RFC 9112 section 7: no TE was sent
             self._answer_chunked = True
             keep_alive = keep_alive and self._parser.get_http_version() == "1.1"  # RFC 9112 section 6.1
         else:
             self._to_the_end = b"content-length" not in fields
         bodiless = self._to_head or status in _BODILESS
-        # What has no body by definition has no end either: an upstream that sends one all the same may send it at any
-        # time, whatever its headers say.
+        # A response that has no body by definition has no framed end either: an upstream that sends one all the same
+        # may send it at any time, whatever its headers say.
         self._keep_alive = keep_alive and not bodiless and self._request_was_read(status)
         self._head = ResponseHead(status, self._headers)
         self._complete = bodiless
@@ -124,7 +124,7 @@ class ResponseParser(ABC):
 
     def on_body(self, body: bytes) -> None:
         if self._complete:
-            raise ValueError("a body where there is none")
+            raise ValueError("a body where none is allowed")
         if self._answer_chunked:
             self._overhead = max(0, self._overhead - len(body) - len(body) - _OVERHEAD_OF_A_CHUNK)
         self._chunks.append(body)

@@ -1,7 +1,7 @@
-"""The route table: which upstream answers a path, and the exact request target that upstream is asked for.
+"""The route table: which upstream serves a path, and the exact request target to request from it.
 
-The authority is the operator's alone: a connection goes to the host and port configured here, and what the client sent
-only ever lands in the path and the query of an origin-form target (RFC 9112 section 3.2.1) under the base path.
+The authority comes from the settings alone: what the client sent appears only in path and query of an origin-form
+target (RFC 9112 section 3.2.1) below the base path.
 """
 
 import re
@@ -20,7 +20,7 @@ OnTokenExpiry: TypeAlias = Literal["keep", "close"]
 
 DEFAULT_METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 
-# No dot at the end of a segment: to a file system that drops those it would be another prefix.
+# No dot at the end of a segment: a file system that strips it would see another prefix.
 _PREFIX: Final = re.compile(r"(?:/[A-Za-z0-9_~-](?:[A-Za-z0-9._~-]*[A-Za-z0-9_~-])?)+|/")
 _BASE_PATH: Final = re.compile(r"(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*")
 _HOST: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\]")
@@ -28,7 +28,7 @@ _HOST: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?|\[[0-9A-F
 
 @dataclass(frozen=True, slots=True)
 class Upstream:
-    """Where an API lives. `base_path` has no trailing slash: `https://api.example/v1/` has the base path `/v1`."""
+    """The address of an API. `base_path` has no trailing slash: `https://api.example/v1/` has the base path `/v1`."""
 
     scheme: Literal["http", "https"]
     host: str
@@ -37,21 +37,25 @@ class Upstream:
 
     @property
     def authority(self) -> str:
-        """The Host that the upstream is asked by: the port only where it is not the scheme's own (RFC 9110 7.2)."""
+        """The Host header for the upstream: with the port only if it is not the scheme's default (RFC 9110 section
+        7.2).
+        """
         return self.host if self.port == (443 if self.scheme == "https" else 80) else f"{self.host}:{self.port}"
 
     @property
     def address(self) -> str:
-        """The host as a resolver wants it: an IPv6 address without its brackets."""
+        """The host for the resolver: an IPv6 address without brackets."""
         return self.host.strip("[]")
 
     @classmethod
     def parse(cls, url: str) -> "Upstream":
-        """Raises ValueError unless `url` is http(s), a host, perhaps a port and a plain path, and nothing else."""
+        """Raises ValueError unless `url` is http(s) with a host, an optional port and a plain
+        path, and nothing else.
+        """
         parts = urlsplit(url)
         authority = re.fullmatch(rf"({_HOST.pattern})(?::(\d{{1,5}}))?", parts.netloc)
         if parts.scheme not in ("http", "https") or authority is None:
-            raise ValueError("an upstream is http:// or https://, a host, and perhaps a port")
+            raise ValueError("an upstream is http:// or https:// with a host and an optional port")
         if parts.query or parts.fragment or "?" in url or "#" in url:
             raise ValueError("an upstream has no query and no fragment")
         base_path = parts.path.rstrip("/")
@@ -66,20 +70,20 @@ class Upstream:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One line of the table. Times are seconds; `timeout` runs to the first byte, `read_timeout` between two.
+    """One route. Times are in seconds; `timeout` runs until the first byte, `read_timeout` between two reads.
 
-    `add_headers` are the operator's constants, perhaps secrets; names of headers are in lower case. `on_token_expiry`
-    says what becomes of an open stream when the access token it began with has run out.
+    `add_headers` are constants of the operator, possibly secret; header names are in lower case. `on_token_expiry` says
+    what happens to an open stream when its access token expires.
     """
 
     prefix: str
     upstream: Upstream
     methods: tuple[str, ...] = DEFAULT_METHODS
     strip_prefix: bool = False
-    ignore_case: bool = False  # the upstream takes /API and /api for the same path
+    ignore_case: bool = False  # the upstream treats /API and /api as the same path
     token: TokenKind = "user"
     csrf: CsrfRule = "header"
-    background: bool = False  # polled: a request on it is no sign of life
+    background: bool = False  # polled by the SPA: its requests are no user activity
     timeout: float = 30.0
     read_timeout: float = 60.0
     connect_timeout: float = 5.0
@@ -93,34 +97,34 @@ class Route:
     websocket: bool = False
     message_limit: int = 1 << 20  # bytes of one WebSocket message
     on_token_expiry: OnTokenExpiry = "keep"
-    tls: ssl.SSLContext | None = field(default=None, repr=False)  # None: the system's trust, no client certificate
+    tls: ssl.SSLContext | None = field(default=None, repr=False)  # None: the system trust store, no client certificate
     _own: bytes = field(init=False, repr=False, compare=False)
     _base: bytes = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if not _PREFIX.fullmatch(self.prefix):
             raise ValueError("a prefix is made of plain segments, starts with /, and no segment ends with a dot")
-        # b"" for the prefix `/`: every path starts with it and goes on with a slash.
+        # b"" for the prefix `/`, which matches every path.
         object.__setattr__(self, "_own", self.prefix.rstrip("/").encode("ascii"))
         object.__setattr__(self, "_base", self.upstream.base_path.encode("ascii"))
 
     @property
     def carries_credentials(self) -> bool:
-        """Whether a request goes up with something of the person's that a page of another site could make use of."""
+        """Whether the forwarded request carries the user's authority, which a page of another site could abuse."""
         return self.token != "none" or bool(self.allow_cookies)
 
     def covers(self, raw_path: bytes) -> bool:
-        """True on a boundary between segments: `/api` covers `/api` and `/api/x`, not `/apix`."""
+        """Matches on a segment boundary: `/api` covers `/api` and `/api/x`, not `/apix`."""
         own = self._own
         if self.ignore_case:
             return raw_path[: len(own)].lower() == own.lower() and raw_path[len(own) : len(own) + 1] in (b"", b"/")
         return raw_path.startswith(own) and raw_path[len(own) : len(own) + 1] in (b"", b"/")
 
     def target(self, raw_path: bytes, query: bytes) -> bytes:
-        """The request target for the upstream, byte for byte the client's but for the prefix.
+        """The request target for the upstream: the client's, byte for byte, except for the prefix.
 
-        Raises InvalidRequest if it would leave the base path or could be read as an authority. The guard refuses such
-        paths long before; this is the last look before the bytes leave.
+        Raises InvalidRequest if it would leave the base path or could be parsed as an authority. The request guard
+        refuses such paths before; this is the last check before sending.
         """
         path = self._base + (raw_path[len(self._own) :] if self.strip_prefix else raw_path)
         if not path:
@@ -137,7 +141,7 @@ class Route:
         return path + b"?" + query if query else path
 
     def public_path(self, upstream_path: str) -> str | None:
-        """The path that the browser knows for a path of the upstream; None if it lies outside this route."""
+        """The public path of an upstream path; None if it lies outside this route."""
         base = self.upstream.base_path
         if upstream_path != base and not upstream_path.startswith(base + "/"):
             return None
@@ -147,18 +151,18 @@ class Route:
         return public if self.covers(head) and not public.startswith("//") else None
 
 
-# Visible ASCII: what the target of a request line may be made of, whatever else is wrong with it.
+# Visible ASCII: the characters allowed in a request target.
 _PLAIN: Final = re.compile(rb"[\x21-\x7e]*")
 
 
 def _has_dot_segment(path: bytes) -> bool:
-    """True if a segment of the path is `.` or `..`, also with parameters after a semicolon."""
+    """True if a segment of the path is `.` or `..`, with or without semicolon parameters."""
     return any(segment.partition(b";")[0] in (b".", b"..") for segment in path.split(b"/"))
 
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """What `bff routes explain GET /api/items` prints. `target` has no host: that is `route.upstream`."""
+    """What `bff routes explain GET /api/items` prints. `target` has no host, which is `route.upstream`."""
 
     route: Route | None
     method_allowed: bool
@@ -166,7 +170,7 @@ class Explanation:
 
 
 class RouteTable:
-    """The longest prefix wins. Raises ValueError when two routes claim the same prefix."""
+    """The longest prefix wins. Raises ValueError when two routes have the same prefix."""
 
     __slots__ = ("_nested", "routes")
 
@@ -179,10 +183,10 @@ class RouteTable:
         folded = [route.prefix.lower() for route in self.routes]
         for route in self.routes:
             if route.ignore_case and folded.count(route.prefix.lower()) > 1:
-                raise ValueError("two routes have the same prefix but for letter case, which one of them ignores")
+                raise ValueError("two routes have the same prefix except for letter case, which one of them ignores")
 
     def _below(self, outer: Route) -> tuple[Route, ...]:
-        """The routes nested in one, longest prefix first, as its upstream would find them."""
+        """The routes nested in one, longest prefix first, as its upstream would match them."""
         nested = []
         for inner in self.routes:
             if len(inner._own) > len(outer._own):
@@ -194,10 +198,10 @@ class RouteTable:
         return tuple(nested)
 
     def match(self, raw_path: bytes) -> Route | None:
-        """The route of a path as it arrived, undecoded: an encoded prefix is no prefix.
+        """The route of a raw path: an encoded prefix does not match.
 
-        Raises InvalidRequest if an upstream could read the path as one of another route, whose rules would then be
-        skipped: `/api/%61dmin`, `/api//admin`, `/api/admin;x` where `/api/admin` is a route inside `/api`.
+        Raises InvalidRequest if an upstream could read the path as one of another route, whose rules would be bypassed:
+        `/api/%61dmin`, `/api//admin`, `/api/admin;x` where `/api/admin` is a route inside `/api`.
         """
         for route in self.routes:
             if route.covers(raw_path):
@@ -207,15 +211,15 @@ class RouteTable:
         return None
 
     def bypassed_route(self, raw_path: bytes) -> Route | None:
-        """The route whose rules a path would get around by its spelling, which is why `match` refuses it."""
+        """The route whose rules a path would bypass by its spelling, which is why `match` refuses it."""
         outer = next((route for route in self.routes if route.covers(raw_path)), None)
         return None if outer is None else self._bypassed_in(outer, raw_path)
 
     def _bypassed_in(self, route: Route, raw_path: bytes) -> Route | None:
-        """The nested route that the upstream of `route` might find in a path which is not spelled like it.
+        """The nested route that the upstream of `route` might match for a path that is spelled differently.
 
-        What is nested in the route that covers the path is all that matters: its own prefix is plain in every reading.
-        Raises InvalidRequest for a path that has no one reading at all.
+        Only routes nested in the covering route matter: its own prefix is plain in every reading. Raises InvalidRequest
+        for an ambiguous path.
         """
         if is_plain(raw_path):
             if not route.ignore_case:

@@ -1,7 +1,6 @@
-"""WebSockets to an upstream and back (RFC 6455): the handshake carries the access token, then messages pass both ways.
-
-Each leg is a connection of its own: masking, pings and fragments end here. Nothing is compressed: a secret next to text
-that somebody else chose would show in the length.
+"""WebSockets to an upstream and back (RFC 6455): the handshake carries the access token, then messages are relayed in
+both directions. Each side has its own connection: masking, pings and fragments are not forwarded. Compression is off,
+because compressing secrets next to attacker-chosen text leaks them through the length.
 """
 
 import asyncio
@@ -30,8 +29,8 @@ from bff.proxy.websocket_bounds import BoundedProtocol
 from bff.proxy.websocket_relay import CLOSE_TIMEOUT, Relay
 from bff.telemetry import metrics, tracing
 
-PING_INTERVAL: Final = 20.0  # seconds; an upstream that does not answer one in the same time is gone
-MAX_QUEUED_MESSAGES: Final = 2  # of an upstream, before it is made to wait for the browser
+PING_INTERVAL: Final = 20.0  # seconds between pings, and until an upstream without a pong counts as lost
+MAX_QUEUED_MESSAGES: Final = 2  # messages of an upstream that are buffered before reading pauses
 
 _SUBPROTOCOL: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 
@@ -55,7 +54,7 @@ class _UpstreamSocket(ClientConnection):
 
 @dataclass(frozen=True, slots=True)
 class HandshakeRefused:
-    """The upstream's own refusal, as the browser may see it."""
+    """The upstream's own refusal, filtered for the browser."""
 
     status: int
     headers: list[Header]
@@ -63,7 +62,7 @@ class HandshakeRefused:
 
 
 class WebSocketProxy:
-    """One for the application."""
+    """One per application."""
 
     def __init__(self, origin: PublicOrigin, trusted_proxies: TrustedProxies | None = None) -> None:
         self._origin, self._trusted = origin, trusted_proxies or TrustedProxies()
@@ -85,7 +84,7 @@ class WebSocketProxy:
         """Opens the upstream's WebSocket, then the browser's, and returns when both are closed.
 
         Before the browser's is open it raises InvalidRequest, UpstreamUnreachable, UpstreamTimeout, StepUpRequired, and
-        whatever `renew` raises. An upstream's own refusal (4xx, 5xx) is passed on as an HTTP answer.
+        the errors of `refresh`. An upstream's own refusal (4xx, 5xx) is forwarded as an HTTP response.
         """
         status = 101
         try:
@@ -133,13 +132,16 @@ class WebSocketProxy:
                         if token != before:
                             continue
                 if not 400 <= response.status_code < 600:
-                    raise UpstreamUnreachable("The API does not speak WebSocket here.") from None
+                    raise UpstreamUnreachable("The API does not support WebSockets here.") from None
                 return self._refusal(response, headers, route, authenticated=token is not None)
 
     async def _handshake(
         self, route: Route, scope: Scope, token: str | None, make_proof: MakeProof | None
     ) -> ClientConnection:
-        """Raises InvalidStatus for an answer that is not 101. A redirect is never followed: the token stays here."""
+        """Raises InvalidStatus for a status other than 101.
+
+        Redirects are not followed, because they would carry the token elsewhere.
+        """
         upstream, target = route.upstream, route.target(scope["raw_path"], scope["query_string"]).decode("ascii")
         path, _, query = target.partition("?")
         secure = upstream.scheme == "https"
@@ -158,7 +160,7 @@ class WebSocketProxy:
             trace=tracing.upstream_headers(),
             proof=proof,
         )
-        # The protocol writes Host itself, from the same configured upstream.
+        # The protocol writes Host itself, from the configured upstream.
         fields = [(name.decode("ascii"), value.decode("latin-1")) for name, value in headers if name != b"host"]
         loop = asyncio.get_running_loop()
         connection: ClientConnection | None = None
@@ -204,12 +206,12 @@ class WebSocketProxy:
         kept = response_headers(
             response.status_code, headers, route=route, origin=self._origin, authenticated=authenticated
         )
-        # The body came decoded from its framing; the server in front states its length anew.
+        # The body is already de-chunked; our server writes its length.
         kept = [(name, value) for name, value in kept if name != b"content-length"]
         return HandshakeRefused(response.status_code, kept, bytes(response.body or b""))
 
     def _accepted(self, connection: ClientConnection, route: Route) -> Sequence[Header]:
-        """Of the upstream's 101 only cookies that the route lists go on."""
+        """Of the upstream's 101 only listed cookies are forwarded."""
         if connection.response is None or not route.allow_cookies:
             return ()
         set_cookie_values = connection.response.headers.get_all("Set-Cookie")

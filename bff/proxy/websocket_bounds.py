@@ -1,7 +1,6 @@
-"""What a WebSocket peer can make us keep: pongs that it does not read, and the fragments of a message (RFC 6455).
-
-The library answers each ping, read or not, and bounds a message in bytes but not in fragments, of which an empty one
-costs memory too.
+"""Limits what a WebSocket peer can make us buffer: pongs that it does not read, and the fragments of a message (RFC
+6455). The library answers each ping, and limits a message in bytes but not in fragments, of which an empty one uses
+memory too.
 """
 
 from typing import Final
@@ -14,10 +13,10 @@ MAX_FRAGMENTS: Final = 4096  # of one message
 
 
 class BoundedProtocol(Protocol):
-    """Mixed into `ClientProtocol` and `ServerProtocol`, in front of them.
+    """Mixed into `ClientProtocol` and `ServerProtocol`, before them.
 
-    `writing_paused` is set by the connection while its peer takes nothing more. Then only the most recent ping is
-    remembered, and answered later (RFC 6455 section 5.5.3).
+    The connection sets `writing_paused` while its peer applies back-pressure. Then only the most recent ping is kept,
+    and answered later (RFC 6455 section 5.5.3).
     """
 
     writing_paused = False
@@ -25,7 +24,10 @@ class BoundedProtocol(Protocol):
     _fragments = 0
 
     def recv_frame(self, frame: Frame) -> None:
-        """Takes a frame. Raises PayloadTooBig, which `parse` answers with 1009, for a message in too many fragments."""
+        """Handles a frame.
+
+        Raises PayloadTooBig, which `parse` answers with 1009, for a message in too many fragments.
+        """
         if frame.opcode is Opcode.PING and self.writing_paused:
             self._unanswered = bytes(frame.data)
             return
@@ -45,5 +47,5 @@ class BoundedProtocol(Protocol):
             self.send_pong(data)
 
     def fail(self, code: CloseCode | int, reason: str = "") -> None:
-        """As the library does, with the documented reason in place of the sizes."""
+        """As the library does, with the documented reason instead of the sizes."""
         super().fail(code, "message too big" if code == CloseCode.MESSAGE_TOO_BIG else reason)

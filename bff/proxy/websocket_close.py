@@ -19,15 +19,15 @@ from bff.session.stream_end import AccessTokenExpired, ServerStopping, SessionEn
 SESSION_ENDED: Final = 4401
 ACCESS_TOKEN_EXPIRED: Final = 4408
 
-# What a server may say to a browser. 1014 (bad gateway) would be the word for a dead upstream, but Chromium takes it
-# for a protocol error; 1004, 1005, 1006 and 1015 never travel.
+# Codes that a server may send to a browser. 1014 (bad gateway) would fit a lost upstream, but Chromium treats it as a
+# protocol error; 1004, 1005, 1006 and 1015 are never sent.
 _KNOWN: Final = frozenset({1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013})
 _LOST: Final = 1011
 
 
 @dataclass(frozen=True, slots=True)
 class CloseFrame:
-    """`reason` is cut to the 123 bytes that a close frame has room for."""
+    """`reason` is cut to 123 bytes, the limit of a close frame."""
 
     code: int
     reason: str = ""
@@ -39,11 +39,11 @@ class CloseFrame:
 
 
 def for_browser(upstream: Protocol) -> CloseFrame:
-    """What the browser is told when the upstream's leg has closed."""
+    """The close frame for the browser after the upstream's connection closed."""
     received = upstream.close_rcvd
     if received is None:
         sent = upstream.close_sent
-        # We failed the connection ourselves: the upstream's message was too big, or it broke the protocol.
+        # We closed the connection: the upstream's message was too large, or it violated the protocol.
         return CloseFrame(1009, "message too big") if sent and sent.code == 1009 else CloseFrame(_LOST, "upstream lost")
     if received.code == 1005:  # a close frame without a code
         return CloseFrame(1000)
@@ -53,9 +53,11 @@ def for_browser(upstream: Protocol) -> CloseFrame:
 
 
 def for_upstream(code: int | None, reason: str | None) -> CloseFrame:
-    """What the upstream is told when the browser's leg has closed; `code` is None where the browser just vanished."""
+    """The close frame for the upstream after the browser's connection closed; `code` is None if it was lost without a
+    close frame.
+    """
     match code:
-        case None | 1006 | 1012:  # 1012: it is we who stop
+        case None | 1006 | 1012:  # 1012: the BFF is stopping
             return CloseFrame(1001)
         case 1005:
             return CloseFrame(1000)

@@ -1,7 +1,6 @@
-"""Messages between two open WebSockets: a pump for each direction, and whatever ends first ends both.
+"""Relays messages between two open WebSockets: one task per direction; when one ends, both are closed.
 
-A side that takes nothing more makes the other one wait: each pump holds one message, and reads the next when that is
-gone.
+Back-pressure: each task holds one message, and reads the next after sending it.
 """
 
 import asyncio
@@ -17,9 +16,9 @@ from bff.proxy.request_body import Receive, Scope, Send
 from bff.proxy.websocket_close import CloseFrame, close_frame_for, for_browser, for_upstream
 from bff.session.stream_end import StreamEnd
 
-CLOSE_TIMEOUT: Final = 2.0  # seconds that either side may take to answer a close frame, or to take one at all
+CLOSE_TIMEOUT: Final = 2.0  # seconds for either side to answer a close frame, or to accept one
 
-# What ended a relay: the close frames for the browser and for the upstream, None for a side that is closed already.
+# Why a relay ended: the close frames for the browser and for the upstream, None for a side that is already closed.
 _Endings: TypeAlias = tuple[CloseFrame | None, CloseFrame | None]
 
 
@@ -50,7 +49,7 @@ class Relay:
             else:
                 to_browser, to_upstream = next(pump for pump in pumps if pump.done()).result()
         except OSError:
-            pass  # the browser went before its WebSocket was open
+            pass  # the browser disconnected before its WebSocket was open
         finally:
             for pump in pumps:
                 pump.cancel()
@@ -61,7 +60,7 @@ class Relay:
         while True:
             message = await self._receive()
             if message["type"] == "websocket.disconnect":
-                # Without a reason the connection was lost; with one a close frame came, perhaps an empty one.
+                # Without a reason the connection was lost; with one a close frame was received, possibly an empty one.
                 return None, for_upstream(message.get("code") if "reason" in message else None, message.get("reason"))
             text = message.get("text")
             data = message["bytes"] if text is None else text.encode()
@@ -91,9 +90,9 @@ class Relay:
             async with asyncio.timeout(CLOSE_TIMEOUT / 2):
                 await self._send({"type": "websocket.close", "code": frame.code, "reason": frame.reason})
         except TimeoutError:
-            close_connection(self._scope, at_once=True)  # who takes nothing more can't take this either
+            close_connection(self._scope, at_once=True)  # a blocked connection cannot accept a close frame either
         except (OSError, RuntimeError):
-            return  # it is closed already
+            return  # it is already closed
 
     async def _close_upstream(self, frame: CloseFrame | None) -> None:
         try:
@@ -105,4 +104,4 @@ class Relay:
         except TimeoutError:
             return
         finally:
-            self._upstream.transport.abort()  # nothing is left to say on it, whatever ended the wait
+            self._upstream.transport.abort()  # nothing else will be sent, whatever ended the wait

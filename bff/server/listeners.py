@@ -1,4 +1,7 @@
-"""Where `bff serve` listens: TCP addresses and Unix sockets, bound at once so that a wrong one is told."""
+"""The listening sockets of `bff serve`:
+
+TCP addresses and Unix sockets, bound before the start so that a wrong address is reported at once.
+"""
 
 import contextlib
 import socket
@@ -20,12 +23,12 @@ class Bound:
 
 
 def bind(setting: str, address: Address) -> Bound:
-    """Raises ConfigurationError for an address that cannot be listened on; `setting` is the one to name."""
+    """Raises ConfigurationError, naming `setting`, for an address that cannot be bound."""
     return _unix(setting, address) if isinstance(address, Path) else Bound(_tcp(setting, address))
 
 
 def describe(bound: Bound | None) -> str:
-    """As the log tells it."""
+    """The address as log lines show it."""
     if bound is None:
         return "off"
     if bound.path is not None:
@@ -35,7 +38,7 @@ def describe(bound: Bound | None) -> str:
 
 
 def remove_socket_file(bound: Bound | None) -> None:
-    """Removes the file of a Unix socket, unless another process has put its own there meanwhile."""
+    """Removes the file of a Unix socket, unless another process has replaced it."""
     if bound is not None and bound.path is not None:
         with contextlib.suppress(OSError):
             if bound.path.stat().st_ino == bound.inode:
@@ -45,7 +48,7 @@ def remove_socket_file(bound: Bound | None) -> None:
 def _tcp(setting: str, address: tuple[str, int]) -> socket.socket:
     host, port = address
     try:
-        # create_server sets SO_REUSEADDR, and closes what it opened when binding fails.
+        # create_server sets SO_REUSEADDR, and closes the socket when binding fails.
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         both = host == "::" and socket.has_dualstack_ipv6()
         return socket.create_server(address, family=family, dualstack_ipv6=both)
@@ -60,7 +63,8 @@ def _unix(setting: str, path: Path) -> Bound:
         if _is_stale(path):
             path.unlink()
         bound.bind(str(path))
-        # Its owner and its group: the proxy runs in that group. Who may connect is who is trusted.
+        # Readable and writable by owner and group: the proxy runs in that group. Any process that can connect is
+        # trusted as a proxy.
         path.chmod(0o660)
         bound.listen(socket.SOMAXCONN)
     except OSError as error:
@@ -72,7 +76,7 @@ def _unix(setting: str, path: Path) -> Bound:
 
 
 def _is_stale(path: Path) -> bool:
-    """Whether a socket stands there that nobody listens on any more: its process was killed."""
+    """Whether the path is a stale socket: its process was killed and nothing listens on it."""
     with contextlib.suppress(FileNotFoundError):
         if stat.S_ISSOCK(path.stat().st_mode):
             with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:

@@ -1,8 +1,8 @@
 """Where a request ends on its connection (RFC 9112): decided here, once, from the bytes and the headers.
 
-Pure: no server, no socket. The server's protocol feeds the parser one head at a time, and what is body never reaches
-the parser: a second opinion on where the next request begins is what request smuggling lives on. Whatever could be read
-in two ways is refused, also where the RFC would let a server repair it.
+Pure: no server, no socket. The server's protocol feeds the parser one head at a time, and a body never reaches the
+parser: request smuggling exploits two different decisions about where the next request begins. Every ambiguous message
+is refused, even where the RFC lets a server repair it.
 """
 
 import re
@@ -15,20 +15,20 @@ from bff.errors import HeadersTooLarge, InvalidRequest, TargetTooLong
 Header: TypeAlias = tuple[bytes, bytes]
 
 # Bytes of a request line and the headers together, counted from the first byte of the connection or from the end of the
-# last request. The guard's limits for the target and for the headers are smaller, and answer more precisely.
+# last request. The request guard's limits for target and headers are smaller, and have more specific errors.
 HEAD_LIMIT: Final = 65536
-REQUEST_LINE_LIMIT: Final = 16384  # bytes; where no line ends before that, it is the target that is too long
+REQUEST_LINE_LIMIT: Final = 16384  # bytes; if no line ends before that, the target is too long
 CHUNK_LINE_LIMIT: Final = 256  # bytes of a chunk's size and its extensions
 EXTENSIONS_LIMIT: Final = 16384  # bytes of all extensions of one body
 TRAILERS_LIMIT: Final = 16384  # bytes of all trailers of one body; they are checked, and dropped
 
-EMPTY_LINES: Final = 100  # before a request line; one is what section 2.2 asks a server to pass over
+EMPTY_LINES: Final = 100  # before a request line; section 2.2 asks servers to ignore one
 
 _END: Final = b"\r\n\r\n"
-# A carriage return or a line feed that stands alone.
+# A bare carriage return or line feed.
 _ALONE: Final = re.compile(rb"(?<!\r)\n|\r(?=[^\n])")
 _TOKEN: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]")
-# RFC 9112 section 7.1. An extension may hold anything that is no control character; a size has sixteen digits at most.
+# RFC 9112 section 7.1. An extension may contain anything but control characters; a size has at most sixteen digits.
 _CHUNK_LINE: Final = re.compile(rb"([0-9A-Fa-f]{1,16})[ \t]*(;[\t\x20-\x7e\x80-\xff]*)?")
 _TRAILER: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t\x20-\x7e\x80-\xff]*")
 
@@ -36,7 +36,7 @@ _TRAILER: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t\x20-\x7e\x80-\xf
 class Upgrade(Enum):
     NONE = 0
     WEBSOCKET = 1
-    OTHER = 2  # another protocol, CONNECT, or an Upgrade that Connection does not name: answered, and nothing follows
+    OTHER = 2  # another protocol, CONNECT, or an Upgrade that Connection does not list: answered, and nothing follows
 
 
 def find_head(buffer: bytes | bytearray, scanned: int = 0) -> int:
@@ -53,7 +53,7 @@ def find_head(buffer: bytes | bytearray, scanned: int = 0) -> int:
     if len(buffer) >= HEAD_LIMIT:
         raise HeadersTooLarge
     if buffer and (_ALONE.search(buffer, max(0, scanned - 1)) or not _TOKEN.match(buffer)):
-        raise InvalidRequest("What was sent is no HTTP request.")
+        raise InvalidRequest("The request is not valid HTTP.")
     return 0
 
 
@@ -67,11 +67,11 @@ def check_head(head: bytes, target: bytes, headers: int) -> None:
     """
     end = head.find(b"\r\n")
     if not head.startswith((b" HTTP/1.1", b" HTTP/1.0"), end - 9) or head.count(b" ", 0, end) != 2:
-        raise InvalidRequest("The request line is not that of HTTP/1.1 or HTTP/1.0.")
+        raise InvalidRequest("The request line is not one of HTTP/1.1 or HTTP/1.0.")
     if head.count(b"\n") != headers + 2:
         raise InvalidRequest("The headers can be read in two ways.")
     if b"#" in target or not target.isascii():
-        raise InvalidRequest("The request target holds a character that belongs to no target.")
+        raise InvalidRequest("The request target contains an invalid character.")
 
 
 class LengthBody:
@@ -87,7 +87,7 @@ class LengthBody:
         return not self.remaining
 
     def take(self, buffer: bytearray) -> bytes:
-        """Takes what belongs to the body from the begin of `buffer`."""
+        """Takes the body's bytes from the start of `buffer`."""
         piece = bytes(memoryview(buffer)[: self.remaining])
         del buffer[: len(piece)]
         self.remaining -= len(piece)
@@ -99,15 +99,15 @@ class ChunkedBody:
 
     def __init__(self) -> None:
         self.ended = False
-        self._in_chunk = 0  # bytes that are still to come of the chunk
-        self._after_chunk = False  # CRLF is due
+        self._in_chunk = 0  # bytes left of the chunk
+        self._after_chunk = False  # CRLF is expected
         self._in_trailers = False
         self._extensions = self._trailers = 0  # bytes so far
 
     def take(self, buffer: bytearray) -> bytes:
-        """Takes what belongs to the body from the begin of `buffer`, and answers the content that was in it.
+        """Takes the body's bytes from the start of `buffer`, and returns their content.
 
-        Raises InvalidRequest where it is not chunked as the RFC says, HeadersTooLarge for trailers over the limit.
+        Raises InvalidRequest for invalid chunked encoding, HeadersTooLarge for trailers over the limit.
         """
         content = bytearray()
         while not self.ended:
@@ -123,10 +123,10 @@ class ChunkedBody:
             elif self._after_chunk:
                 if len(buffer) < 2:
                     if buffer and buffer != b"\r":
-                        raise InvalidRequest("A chunk of the body does not end where it says.")
+                        raise InvalidRequest("A chunk of the body does not end at its stated size.")
                     break
                 if not buffer.startswith(b"\r\n"):
-                    raise InvalidRequest("A chunk of the body does not end where it says.")
+                    raise InvalidRequest("A chunk of the body does not end at its stated size.")
                 del buffer[:2]
                 self._after_chunk = False
             else:
@@ -144,7 +144,7 @@ class ChunkedBody:
         end = buffer.find(b"\n", 0, limit)
         if end < 0:
             if len(buffer) >= limit:
-                raise HeadersTooLarge if self._in_trailers else InvalidRequest("The line of a chunk is too long.")
+                raise HeadersTooLarge if self._in_trailers else InvalidRequest("A chunk line is too long.")
             return None
         line = bytes(buffer[: end + 1])
         if not line.endswith(b"\r\n") or line.count(b"\r") > 1:
@@ -155,7 +155,7 @@ class ChunkedBody:
     def _chunk_line(self, line: bytes) -> None:
         match = _CHUNK_LINE.fullmatch(line)
         if match is None:
-            raise InvalidRequest("The size of a chunk cannot be read.")
+            raise InvalidRequest("The size of a chunk is invalid.")
         self._extensions += len(line) - len(match[1])
         if self._extensions > EXTENSIONS_LIMIT:
             raise InvalidRequest("The body has too many chunk extensions.")
@@ -177,11 +177,11 @@ Body: TypeAlias = LengthBody | ChunkedBody
 
 
 def decide_framing(method: str, version: str, headers: Sequence[Header]) -> tuple[Body | None, Upgrade]:
-    """What follows a head on its connection: a body or None, and whether another protocol is asked for.
+    """What follows a head on its connection: a body or None, and whether another protocol is requested.
 
-    Names are in lower case. Raises InvalidRequest where that could be read in two ways (RFC 9112 sections 3.2, 6.1 and
-    6.3, RFC 9110 section 7.8), and for any statement of a length beside `Upgrade` or CONNECT: what follows such a head
-    is either a body or another protocol, and two programs on the way may disagree.
+    Names are in lower case. Raises InvalidRequest for an ambiguous head (RFC 9112 sections 3.2, 6.1 and 6.3, RFC 9110
+    section 7.8), and for any length beside `Upgrade` or CONNECT: what follows such a head is either a body or another
+    protocol, and two intermediaries may disagree.
     """
     fields = dict(headers)
     once = len(fields) == len(headers) and b"host" in fields  # the shape of nearly all requests
@@ -200,9 +200,9 @@ def decide_framing(method: str, version: str, headers: Sequence[Header]) -> tupl
             body = _length_body(value)
         elif name == b"transfer-encoding":
             stated += 1
-            # HTTP/1.0 has no transfer codings: who sends one was in between two programs that disagree (section 6.1).
+            # HTTP/1.0 has no transfer codings: such a message passed two programs that disagree (section 6.1).
             if version == "1.0" or value.lower() != b"chunked":
-                raise InvalidRequest("The Transfer-Encoding is not chunked, or not of HTTP/1.1.")
+                raise InvalidRequest("The Transfer-Encoding is not chunked, or the version is not HTTP/1.1.")
             body = ChunkedBody()
         elif name == b"upgrade":
             protocols.append(value)
@@ -215,12 +215,12 @@ def decide_framing(method: str, version: str, headers: Sequence[Header]) -> tupl
     if not protocols and method != "CONNECT":
         return body, Upgrade.NONE
     if stated:
-        raise InvalidRequest("A request that asks for another protocol states the length of a body.")
+        raise InvalidRequest("A request for another protocol states the length of a body.")
     named = b"upgrade" in [option.strip(b" \t").lower() for option in connection.split(b",")]
     if not named or len(protocols) != 1 or protocols[0].lower() != b"websocket":
         return None, Upgrade.OTHER
     if method != "GET" or version != "1.1":
-        raise InvalidRequest("A WebSocket begins with GET and HTTP/1.1.")
+        raise InvalidRequest("A WebSocket handshake requires GET and HTTP/1.1.")
     return None, Upgrade.WEBSOCKET
 
 

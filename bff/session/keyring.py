@@ -1,11 +1,10 @@
-"""The key ring: AES-256-GCM with a purpose. The newest key writes, every key reads.
+"""The key ring: AES-256-GCM with one subkey per purpose.
 
-Wire form: version byte 1 | key id (4 bytes) | nonce (12 bytes) | ciphertext and tag. The key id says which key of the
-ring to try, so a value sealed under a key that was taken away (`unknown_key`) is told apart from garbage (`invalid`).
-Each purpose has a subkey of its own (HKDF-SHA256, RFC 5869), so nothing sealed for one place opens in another.
-
-Keys are rolled in three deploys, and replicas may stand one step apart: [old] -> [old, new] (every replica can read the
-new key) -> [new, old] (it writes) -> [new] (once nothing sealed under the old one matters).
+The newest key encrypts, every key decrypts. Format: version byte 1 | key id (4 bytes) | nonce (12 bytes) | ciphertext
+and tag. The key id selects the key, so a value sealed under a removed key (`unknown_key`) is distinguished from garbage
+(`invalid`). Subkeys are derived per purpose (HKDF-SHA256, RFC 5869), so a value sealed for one purpose cannot be opened
+for another. Keys are rotated in three deploys, and replicas may be one step apart: [old] -> [old, new] (every replica
+can decrypt with the new key) -> [new, old] (it encrypts) -> [new] (once nothing sealed under the old one is needed).
 """
 
 import hashlib
@@ -26,8 +25,8 @@ from bff.errors import BffError
 from bff.session.session import SessionId
 
 KEY_BYTES: Final = 32
-SEALED_LIMIT: Final = 1 << 20  # bytes; nothing we seal comes near it, so more is not worth decrypting
-USES_LIMIT: Final = 1 << 32  # random 96-bit nonces under one AES key, NIST SP 800-38D section 8.3
+SEALED_LIMIT: Final = 1 << 20  # bytes; sealed values are far smaller, so larger input is rejected before decryption
+USES_LIMIT: Final = 1 << 32  # the limit for random 96-bit nonces under one AES key, NIST SP 800-38D section 8.3
 
 _VERSION: Final = b"\x01"
 _HEADER: Final = 5
@@ -37,7 +36,9 @@ _BASE64URL: Final = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
 
 
 class KeyExhausted(BffError):
-    """A key sealed 2**32 values in this process: one more could repeat a nonce, which would open them all."""
+    """A key has sealed 2**32 values in this process: beyond that a nonce could repeat, which would break its
+    confidentiality.
+    """
 
     code = "key_exhausted"
     status = 503
@@ -46,7 +47,7 @@ class KeyExhausted(BffError):
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """What was sealed. `key_is_newest` is False when it ought to be sealed again under the newest key."""
+    """The plaintext. `key_is_newest` is False when the value should be sealed again under the newest key."""
 
     plaintext: bytes = field(repr=False)
     key_is_newest: bool
@@ -54,7 +55,10 @@ class Opened:
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """`unknown_key`: well-formed, but its key is not in this ring. `invalid`: garbage, tampered, or another purpose."""
+    """`unknown_key`: well-formed, but its key is not in this ring.
+
+    `invalid`: malformed, modified, or of another purpose.
+    """
 
     why: Literal["unknown_key", "invalid"]
 
@@ -74,7 +78,7 @@ def new_session_id() -> SessionId:
 
 
 def key_id(key: bytes) -> str:
-    """How a key is named in lists and logs: eight hex digits, the ones each sealed value carries."""
+    """The id of a key in lists and logs: eight hex digits, which each sealed value carries."""
     return hashlib.sha256(key).digest()[:4].hex()
 
 
@@ -84,9 +88,10 @@ def encode_base64url(data: bytes) -> str:
 
 
 def decode_base64url(text: str) -> bytes | None:
-    """The bytes, or None unless `text` is exactly what `encode_base64url` would have written.
+    """The bytes, or None unless `text` is the canonical encoding.
 
-    Python's decoder skips foreign characters and forgives trailing bits: several texts would name one value.
+    Python's decoder skips foreign characters and ignores trailing bits, so that several texts would decode to one
+    value.
     """
     if not _BASE64URL.fullmatch(text) or len(text) % 4 == 1:
         return None
@@ -95,7 +100,7 @@ def decode_base64url(text: str) -> bytes | None:
 
 
 class _Subkey:
-    """The AES key of one purpose, and how often it sealed."""
+    """The AES key of one purpose, and its number of uses."""
 
     __slots__ = ("aead", "uses")
 
@@ -139,7 +144,7 @@ class _Key:
 
 
 class KeyRing:
-    """Keys, newest first. Purposes are constants of the code, never input: each one is derived once and kept."""
+    """Keys, newest first. Purposes are constants of the code, never input: each subkey is derived once and cached."""
 
     __slots__ = ("_keys",)
 
@@ -152,9 +157,9 @@ class KeyRing:
         return cls(_checked(keys, ()))
 
     def replace_keys(self, keys: Sequence[bytes]) -> None:
-        """Takes over a new list in one assignment; who is sealing or opening meanwhile sees the old list or the new.
+        """Replaces the keys in one assignment; concurrent operations see either the old or the new list.
 
-        A key that stays keeps its count of uses. Raises ValueError as `from_keys` does, and then changes nothing.
+        A remaining key keeps its count of uses. Raises ValueError as `from_keys` does, without any change.
         """
         self._keys = _checked(keys, self._keys)
 
@@ -163,7 +168,7 @@ class KeyRing:
 
     @property
     def present(self) -> object:
-        """The same object as long as the same keys are in the ring, another one after each change."""
+        """The same object as long as the ring holds the same keys, a different one after each change."""
         return self._keys
 
     @property
@@ -173,13 +178,14 @@ class KeyRing:
 
     @property
     def uses(self) -> dict[str, int]:
-        """Per key id: how often its busiest purpose sealed in this process; never more than `USES_LIMIT`."""
+        """Per key id: uses of its busiest purpose in this process; at most `USES_LIMIT`."""
         return {key.id: key.uses for key in self._keys}
 
     def seal(self, purpose: str, plaintext: bytes, context: bytes = b"") -> bytes:
-        """Seals under the newest key. `context` is not kept: whoever opens must give the same one.
+        """Seals under the newest key.
 
-        Raises KeyExhausted, and ValueError when `plaintext` is larger than `SEALED_LIMIT` allows.
+        `context` is authenticated but not stored: `open` needs the same one. Raises KeyExhausted, and ValueError when
+        `plaintext` exceeds `SEALED_LIMIT`.
         """
         if len(plaintext) > SEALED_LIMIT - _HEADER - _NONCE - _TAG:
             raise ValueError("too large to seal")
@@ -192,7 +198,7 @@ class KeyRing:
         return key.header + nonce + subkey.aead.encrypt(nonce, plaintext, key.header + context)
 
     def open(self, purpose: str, sealed: bytes, context: bytes = b"") -> Opened | Unreadable:
-        """Opens what any key of the ring sealed for that purpose and context. Never raises for what it is given."""
+        """Opens a value sealed by any key of the ring for that purpose and context. Never raises."""
         if not _HEADER + _NONCE + _TAG <= len(sealed) <= SEALED_LIMIT or sealed[:1] != _VERSION:
             return _INVALID
         keys = self._keys
@@ -211,16 +217,17 @@ class KeyRing:
         return encode_base64url(self.seal(purpose, plaintext, context))
 
     def open_text(self, purpose: str, text: str, context: bytes = b"") -> Opened | Unreadable:
-        """`open`, from exactly the text that `seal_text` wrote: one value has one text."""
+        """`open`, from exactly the text that `seal_text` returned."""
         if len(text) > SEALED_LIMIT:
             return _INVALID
         sealed = decode_base64url(text)
         return _INVALID if sealed is None else self.open(purpose, sealed, context)
 
     def index_hashes(self, purpose: str, value: str) -> tuple[str, ...]:
-        """What a store indexes instead of `value`: HMAC-SHA256 under each key, base64url, newest key first.
+        """The keyed hashes that a store indexes instead of `value`:
 
-        Write under the first, look up under all: an entry written before a key was rolled is still found.
+        HMAC-SHA256 under each key, base64url, newest key first. Write under the first, look up under all, so that
+        entries from before a key rotation are found.
         """
         return tuple(
             encode_base64url(hmac.digest(key.derive(f"index:{purpose}"), value.encode(), "sha256"))
@@ -228,7 +235,7 @@ class KeyRing:
         )
 
     def signing_secrets(self, purpose: str = "state") -> tuple[bytes, ...]:
-        """Derived secrets for itsdangerous, which wants the newest last."""
+        """Derived secrets for itsdangerous, which expects the newest last."""
         return tuple(key.derive(f"sign:{purpose}") for key in reversed(self._keys))
 
 

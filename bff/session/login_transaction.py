@@ -1,14 +1,12 @@
-"""The sign-in under way: what the callback must know again, sealed in a cookie and in the `state` that names it.
+"""The login transaction: what the callback needs, sealed in a cookie and in the `state` that names it.
 
-The cookie `login-<slot>` holds what binds the answer to this browser: the secret behind nonce and PKCE verifier, when
-it began, and at which provider. `state` (RFC 6749 section 4.1.1) holds the transaction's id and, sealed with that id,
-what the person wanted: where to go, and what was asked of the provider. A callback needs both, of the same sign-in.
-
-There are `SLOTS` names for that cookie and its size is constant, so however many sign-ins a browser is made to begin,
-its cookies stay small. Two sign-ins that met in one slot cost the earlier one its cookie, not its destination: the
-callback sees that a newer one took the slot and begins again.
-
-Nothing is stored on the server: a sign-in may begin on one replica and end on another.
+The cookie `login-<slot>` holds what binds the response to this browser: the secret from which nonce and PKCE verifier
+are derived, the start time, and the provider. `state` (RFC 6749 section 4.1.1) holds the transaction's id and, sealed
+with that id, the intent: the return path, and the options of the authorization request. A callback needs both, of the
+same sign-in. There are `SLOTS` names for that cookie and its size is constant, so a browser's cookies stay small
+however many sign-ins it is made to start. When two sign-ins meet in one slot, the earlier one loses its cookie but not
+its return path: the callback detects the newer one and restarts. Nothing is stored on the server: a sign-in may start
+on one replica and end on another.
 """
 
 import hashlib
@@ -28,15 +26,14 @@ from bff.session.sign_in_intent import PLAIN_SIGN_IN, SignInIntent, read_intent,
 PURPOSE: Final = "login-transaction-2"
 INTENT_PURPOSE: Final = "sign-in-intent"
 SLOTS: Final = 16
-# Replicas' clocks may differ: a state dated a little ahead was signed by a neighbour, not by a forger.
+# Replicas' clocks may differ: a state dated slightly ahead comes from another replica.
 CLOCK_SKEW: Final = 300  # seconds
 
 _ID_BYTES: Final = 16
-# id | secret | started_at | provider | browser, which is all zero where it is not known
+# id | secret | started_at | provider | browser, which is all zero if unknown
 _COOKIE: Final = struct.Struct(">16s32sd12s32s")
 _UNKNOWN_BROWSER: Final = bytes(32)
-# id (16 bytes) [. sealed intent] . date . HMAC-SHA256: all of it in the alphabet that Okta allows for `state`,
-# [A-Za-z0-9,._-].
+# id (16 bytes) [. sealed intent] . date . HMAC-SHA256: in the alphabet that Okta allows for `state`, [A-Za-z0-9,._-].
 _STATE: Final = re.compile(
     r"([A-Za-z0-9_-]{22})(?:\.([A-Za-z0-9_-]{1,1900}))?\.([A-Za-z0-9_-]{1,11})\.([A-Za-z0-9_-]{43})", re.ASCII
 )
@@ -44,11 +41,11 @@ _STATE: Final = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class LoginTransaction:
-    """One sign-in under way. `started_at` is in seconds since the epoch.
+    """One sign-in in progress.
 
-    `provider` says which issuer was asked and where it was to answer (`provider_fingerprint`): settings may change
-    meanwhile. `browser` is the hash of the companion cookie, which an answer by form_post comes without; None where it
-    is not known yet.
+    `started_at` is in seconds since the epoch. `provider` identifies the issuer and redirect URI of the authorization
+    request (`provider_fingerprint`), because settings may change meanwhile. `browser` is the hash of the browser-id
+    cookie, which a form_post response does not carry; None if it is not known yet.
     """
 
     id: str
@@ -92,7 +89,7 @@ class StateOk:
 
 @dataclass(frozen=True, slots=True)
 class StateExpired:
-    """Ours, but too old: the sign-in may silently begin again."""
+    """Ours, but expired: the sign-in may be restarted automatically."""
 
     id: str
     intent: SignInIntent = PLAIN_SIGN_IN
@@ -100,19 +97,19 @@ class StateExpired:
 
 @dataclass(frozen=True, slots=True)
 class StateInvalid:
-    """Not signed by us, or not whole."""
+    """Not signed by us, or truncated."""
 
 
 StateResult: TypeAlias = StateOk | StateExpired | StateInvalid
 
 
 def provider_fingerprint(issuer: str, redirect_uri: str) -> str:
-    """Which provider was asked, and where it was to answer: 16 characters."""
+    """Identifies issuer and redirect URI: 16 characters."""
     return encode_base64url(hashlib.sha256(f"{issuer}\n{redirect_uri}".encode()).digest()[:12])
 
 
 def slot_of(transaction_id: str) -> int:
-    """Which of the `SLOTS` cookies a transaction is kept in: the first four bits of its id."""
+    """Which of the `SLOTS` cookies holds a transaction: the first four bits of its id."""
     decoded = decode_base64url(transaction_id)
     if decoded is None:
         raise ValueError("not the id of a sign-in")
@@ -149,9 +146,9 @@ def seal_transaction(transaction: LoginTransaction, ring: KeyRing) -> str:
 
 
 def open_transaction(text: str, slot: int, ring: KeyRing) -> LoginTransaction | Unreadable:
-    """What `seal_transaction` sealed for that slot, by any key of the ring. Its intent is in the `state`.
+    """Opens what `seal_transaction` sealed for that slot, with any key of the ring.
 
-    Whose sign-in it is must be compared by its id: a newer one may have taken the slot.
+    Its intent is in `state`. The caller must compare the id: a newer sign-in may have taken the slot.
     """
     match ring.open_text(PURPOSE, text, bytes([slot])):
         case Opened(plaintext):
@@ -179,7 +176,7 @@ def _bytes_of(text: str) -> bytes:
 
 
 class _ClockedSigner(TimestampSigner):
-    """itsdangerous reads the clock itself; this one is given the time."""
+    """itsdangerous reads the system clock; this subclass takes the time as an argument."""
 
     def __init__(self, ring: KeyRing, now: float) -> None:
         super().__init__(
@@ -196,10 +193,8 @@ class _ClockedSigner(TimestampSigner):
 
 
 def sign_state(transaction: LoginTransaction, ring: KeyRing) -> str:
-    """The `state` parameter: dated with the transaction's start, signed with the newest key.
-
-    73 characters where nothing was wanted but to sign in; at most 2048 for the longest address that
-    `bff.session.return_to` lets through.
+    """The `state` parameter: dated with the transaction's start, signed with the newest key. 73 characters for an
+    intent with defaults only; at most 2048 for the longest path that `bff.session.return_to` accepts.
     """
     written = write_intent(transaction.intent)
     value = transaction.id
@@ -209,10 +204,10 @@ def sign_state(transaction: LoginTransaction, ring: KeyRing) -> str:
 
 
 def read_state(state: str, ring: KeyRing, *, now: float, lifetime: float) -> StateResult:
-    """Whose `state` this is, and what it was for. `now` in seconds since the epoch, `lifetime` in seconds.
+    """The transaction id of a `state`, and its intent.
 
-    The text must be exactly the one that was signed: the library's decoder would forgive foreign characters and
-    trailing bits in the signature.
+    `now` in seconds since the epoch, `lifetime` in seconds. The text must be exactly the signed one: the library's
+    decoder would accept foreign characters and trailing bits in the signature.
     """
     parts = _STATE.fullmatch(state)
     if parts is None or any(part is not None and decode_base64url(part) is None for part in parts.groups()):
@@ -233,5 +228,5 @@ def read_state(state: str, ring: KeyRing, *, now: float, lifetime: float) -> Sta
 
 
 def with_intent(transaction: LoginTransaction, intent: SignInIntent) -> LoginTransaction:
-    """The transaction of the cookie, joined with what its `state` says."""
+    """The transaction of the cookie, combined with its `state`."""
     return replace(transaction, intent=intent)

@@ -1,20 +1,19 @@
-"""Where a browser may be sent after signing in: a plain path on our own origin, or the fallback.
+"""The return path after sign-in: a plain path on our own origin, or the fallback.
 
-The rule lists what is allowed; it doesn't guess what a browser makes of the rest. A path that our own guard would
-refuse, or that would be another room of ours (`/auth/...`, the callback), is nowhere to return to either.
+The rule is an allow-list. A path that the request guard would refuse, or one of the BFF's own endpoints (`/auth/...`,
+the callback), is not accepted either.
 """
 
 import re
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
-# characters; it travels sealed in `state`, for which 2048 are a prudent limit
+# characters; it is sealed into `state`, for which 2048 are a cautious limit
 LENGTH_LIMIT: Final = 1024
 
-# RFC 3986 pchar and "/": what a browser's own `location.pathname` is made of, percent signs only before two hex digits.
-# `|`, `[` and `]` are there because browsers leave them raw (WHATWG URL, path percent-encode set).
+# RFC 3986 pchar and "/": the characters of a browser's `location.pathname`, percent signs only before two hex digits.
 _PATH: Final = re.compile(r"/(?:[A-Za-z0-9/._~!$&'()*+,;=:@|\[\]-]|%[0-9A-Fa-f]{2})*", re.ASCII)
-# What may follow: printable ASCII without space, backslash, and the characters that end an attribute or a link.
+# Query and fragment: printable ASCII without space, backslash, and the characters that end an attribute or a link.
 _REST: Final = re.compile(r"(?:[?#][!#$%&'()*+,\-./0-9:;=?@A-Z\[\]^_`a-z{|}~]*)?", re.ASCII)
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
@@ -26,10 +25,10 @@ def safe_return_to(
     public_url: str,
     callback_path: str = "/authorization-code/callback",
 ) -> str:
-    """`value` if it is a plain path on our origin (query and fragment may follow), else `fallback`.
+    """`value` if it is a plain path on our origin (with optional query and fragment), else `fallback`.
 
-    An absolute URL whose origin is written exactly as `public_url` (a `target_link_uri`, OIDC Core section 4) is
-    reduced to what follows the origin and judged again. The result is ASCII and fits into a header as it is.
+    An absolute URL with exactly the origin of `public_url` (a `target_link_uri`, OIDC Core section 4) is reduced to
+    what follows the origin and validated again. The result is ASCII and safe in a header.
     """
     if value is None or len(value) > LENGTH_LIMIT:
         return fallback
@@ -45,7 +44,7 @@ def safe_return_to(
 
 
 def _is_plain(path: str, callback_path: str) -> bool:
-    """Judges the path as those who decode it will see it."""
+    """Validates the path as decoding servers will see it."""
     if "//" in path or re.search(r"%2f|%5c", path, re.IGNORECASE):
         return False
     try:
@@ -54,7 +53,7 @@ def _is_plain(path: str, callback_path: str) -> bool:
         return False
     if _CONTROL.search(decoded):
         return False
-    # "/..;x/" is a dot segment to servers that cut path parameters off.
+    # "/..;x/" is a dot segment to servers that strip path parameters.
     if any(segment.split(";")[0] in (".", "..") for segment in decoded.split("/")):
         return False
     folded = decoded.casefold() + "/"

@@ -1,8 +1,9 @@
-"""When a session's tokens are renewed, and what an answer does to the session: the whole state table.
+"""When a session's tokens are refreshed, and how a token response changes the session: the complete state table.
 
-Pure: no I/O, no clock, no randomness. `decide` says what a caller may do with a record, `apply_token_response` what an
-answer makes of the record as it stands *now*. The lease is a field of the record, so replace-if-version alone keeps it
-single. The laws these tables keep are asserted in `tests/session/explorer/` and `tests/simulation/`. Times are seconds.
+Pure: no I/O, no clock, no randomness. `decide` says what a caller may do with a record, `apply_token_response` how a
+response changes the *current* record. The lease is a field of the record, so compare-and-swap on the version suffices
+for single flight. docs/invariants.md lists the invariants of these tables; `tests/session/explorer/` and
+`tests/simulation/` assert them. Times are in seconds.
 """
 
 from dataclasses import dataclass, replace
@@ -33,7 +34,7 @@ class UseAccessToken:
 
 @dataclass(frozen=True, slots=True)
 class SendRefresh:
-    """Write `reserved` (if the version is still its own minus one), then present its refresh token."""
+    """Write `reserved` (if the stored version is one less), then send its refresh token."""
 
     reserved: Session
     after_grace: bool
@@ -64,7 +65,7 @@ class Renewed:
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """The session lives on with the refresh token it has. `resend`: the same holder may go again at once."""
+    """The session continues with its current refresh token. `resend`: the same holder may retry at once."""
 
     session: Session
     resend: bool = False
@@ -77,7 +78,7 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class Superseded:
-    """Another holder has taken over. `session`, if any, keeps what we were given as its alternate."""
+    """Another holder has taken over. `session`, if any, keeps our tokens as its concurrent successor."""
 
     session: Session | None = None
 
@@ -95,9 +96,10 @@ def decide(
     rejected_token: str | None = None,
     resend: bool = False,
 ) -> RefreshDecision:
-    """What may be done with this record. `rejected_token`: the fingerprint of a token that an upstream answered 401 to.
+    """What may be done with this record.
 
-    `resend` is set by a holder whose own send failed quickly (`Pending.resend`): it need not wait.
+    `rejected_token` is the fingerprint of an access token that an upstream answered with 401. `resend` is set by a
+    holder whose own request failed quickly (`Pending.resend`): it need not wait.
     """
     reason = limit_reached(session, now, policy, now if last_seen_at is None else last_seen_at)
     if reason is not None:
@@ -120,7 +122,7 @@ def decide(
     if inside_grace(attempt, now, policy, resend=resend):
         return _reserve(session, now, policy, attempt_id, forced=forced)
     if session.concurrent_successor is not None and session.concurrent_successor.rotation == session.rotation:
-        # A paused holder's answer came back after all: use its successor, send nothing late.
+        # A paused holder's response arrived after all: use that successor instead of a send after the grace period.
         return _reserve(_promote(session, now), now, policy, attempt_id, forced=forced)
     if valid:
         return UseAccessToken()
@@ -132,10 +134,10 @@ def decide(
 def apply_token_response(
     session: Session, reserved: Session, answer: TokenResult, now: float, policy: RefreshPolicy
 ) -> RefreshResult:
-    """What `answer`, to the request that `reserved` was sent with, makes of `session`, the record as it stands now."""
+    """Applies `answer`, the response to the request that `reserved` was sent with, to `session`, the current record."""
     ours = reserved.attempt
     if ours is None:
-        raise ValueError("an answer can only settle a reservation")
+        raise ValueError("a token response can only be applied to a reservation")
     attempt, sent = session.attempt, reserved.tokens.refresh_token
     if attempt is None or attempt.attempt_id != ours.attempt_id:
         return _apply_superseded(session, reserved, answer)
@@ -143,7 +145,7 @@ def apply_token_response(
         case Granted(response):
             return _apply_granted(session, attempt, sent, response, now, policy)
         case Denied(400, "invalid_grant") if session.tokens.refresh_token != sent:
-            # A successor was brought home meanwhile: what was refused is not what the session has now.
+            # The record has a newer token than the rejected one.
             session = replace(session, concurrent_successor=None)
             return Pending(_not_consumed(session, attempt, now, policy, wait=0.0), resend=True)
         case Denied(400, "invalid_grant"):
@@ -167,7 +169,9 @@ def apply_token_response(
 
 
 def _forced(session: Session, now: float, rejected_token: str | None) -> bool:
-    """Due now because an upstream refused the token: only the present one, only once, only if it is not brand new."""
+    """Due now because an upstream rejected the token: only for the current token, only once,
+    and only if it is not new.
+    """
     if rejected_token in (None, session.rejected_token) or now < session.tokens.received_at + REFUSED_TOKEN_AGE:
         return False
     return rejected_token == token_fingerprint(session.tokens.access_token)
@@ -181,7 +185,7 @@ def _reserve(
     attempt = RefreshAttempt(
         attempt_id=attempt_id,
         tries=before.tries + 1 if before else 1,
-        # Never moves while an outcome is unknown: the provider's grace began, at the earliest, with the first send.
+        # Unchanged while an outcome is unknown: the provider's grace period began with the first send at the earliest.
         first_sent_at=now if first_sent_at is None else first_sent_at,
         lease_until=now + policy.lease,
         previous_first_sent_at=first_sent_at,
@@ -194,9 +198,11 @@ def _reserve(
 
 
 def _promote(session: Session, now: float) -> Session:
-    """The alternate becomes the session's refresh token: never sent before, so its attempt starts afresh."""
+    """The concurrent successor becomes the session's refresh token: it has never been sent, so its attempt starts
+    afresh.
+    """
     if session.concurrent_successor is None or session.attempt is None:
-        raise ValueError("there is no alternate to promote")
+        raise ValueError("there is no concurrent successor to promote")
     fresh = replace(session.attempt, first_sent_at=None, previous_first_sent_at=None, lease_until=now, not_before=now)
     tokens = replace(session.tokens, refresh_token=session.concurrent_successor.refresh_token)
     promoted = replace(session, rotation=session.rotation + 1, tokens=tokens, concurrent_successor=None)
@@ -213,20 +219,21 @@ def _apply_granted(
 ) -> RefreshResult:
     successor = response.refresh_token or session.tokens.refresh_token
     sibling = session.concurrent_successor
-    # What a second holder was given in this same rotation is a sibling of ours, kept until the next one succeeds. The
-    # same token given twice is no second chance: once refused, it must not be tried again.
+    # The token of a second holder in the same rotation is a concurrent successor of ours, kept until the next refresh
+    # succeeds. An identical token is not kept: once rejected, it must not be tried again.
     if sibling is not None and (sibling.rotation != session.rotation or sibling.refresh_token == successor):
         sibling = None
     if sibling is not None and successor == sent:
-        # A replay that hands back the token it was sent would take us backwards: the sibling is newer.
+        # A replay that returns the token it was sent would be a step back: the concurrent successor is newer.
         successor, sibling = sibling.refresh_token, ConcurrentSuccessor(sent or "", session.rotation, attempt.tries)
-    # A replayed answer may carry a token as old as the first send, but no older than the grace that allowed the replay.
+    # A replayed response may carry a token as old as the first send, but no older than the grace period that allowed
+    # it.
     asked_at = attempt.lease_until - policy.lease
     if attempt.first_sent_at is not None:
         asked_at = max(attempt.first_sent_at, asked_at - policy.grace)
     tokens = new_tokens(response, session.key, asked_at, now, policy.before_expiry)
     if tokens is None:
-        # A replay may have handed back what it was sent: the grace of that token runs on.
+        # A replay may have returned the token it was sent, whose grace period continues.
         first = attempt.previous_first_sent_at if successor == sent else None
         waiting = replace(attempt, first_sent_at=first, previous_first_sent_at=first, denied_at=None, lease_until=now)
         waiting = replace(waiting, not_before=now + backoff(attempt.tries, session.key))
@@ -249,12 +256,11 @@ def _not_consumed(
     wait: float | None = None,
     denied_at: float | None = None,
 ) -> Session:
-    """The token was certainly not used by this send: an earlier unknown outcome, if any, is still the only one."""
+    """This send certainly did not use the token; an earlier unknown outcome, if any, remains unknown."""
     first, least = attempt.previous_first_sent_at, backoff(attempt.tries, session.key)
     pause = least if wait is None else max(0.0, wait)
     if first is not None:
-        # An earlier send may have rotated it: a wait that outlasts the grace would lose it, so ask once more in time.
-        # A provider that names a wait is given at least our own; where none is named the last moment is not missed.
+        # An earlier send may have rotated it: a wait beyond the grace period would lose it, so retry once more in time.
         in_time = resend_deadline(first, policy) - now
         pause = in_time if (MIN_BACKOFF if wait is None else least) <= in_time < pause else pause
     waiting = replace(attempt, first_sent_at=first, lease_until=now, not_before=now + pause)
@@ -268,11 +274,12 @@ def _apply_unknown(
 ) -> Pending:
     pause = backoff(attempt.tries, session.key)
     in_time = 0.0 if attempt.after_grace else resend_deadline(attempt.first_sent_at or now, policy) - now
-    # Many tries would outlast what is left of the grace.
+    # Many attempts would otherwise outlast the grace period.
     pause = in_time if MIN_BACKOFF <= in_time < pause else pause
     waiting = replace(attempt, lease_until=now, not_before=now + pause)
     if retry_after is not None and not inside_grace(waiting, now + pause, policy):
-        # The token may be rotated already: inside the grace waiting would lose it, only later sends can be spaced.
+        # The token may already be rotated: inside the grace period waiting would lose it, so only sends after it are
+        # spaced.
         waiting = replace(waiting, not_before=now + max(pause, retry_after))
     quick = now < attempt.lease_until - policy.lease + RESEND_MARGIN and attempt.tries < RESEND_TRIES
     resend = quick and not attempt.after_grace and inside_grace(waiting, now, policy, resend=True)
@@ -288,7 +295,7 @@ def _apply_superseded(session: Session, reserved: Session, answer: TokenResult) 
         return Superseded()
     ours = ConcurrentSuccessor(given, reserved.rotation, attempt.tries)
     if session.rotation == reserved.rotation + 1 and session.tokens.refresh_token == sent:
-        # The other holder's replay went backwards; ours is the successor.
+        # The other holder's replay returned the old token; ours is the successor.
         tokens = replace(session.tokens, refresh_token=given)
         back = ConcurrentSuccessor(sent or "", reserved.rotation, attempt.tries)
         return Superseded(replace(session, version=session.version + 1, tokens=tokens, concurrent_successor=back))

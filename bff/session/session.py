@@ -1,4 +1,4 @@
-"""The session: who signed in, the tokens kept for them, and when it ends. Times are seconds since the epoch."""
+"""The session: the signed-in user, the tokens kept for them, and its end. Times are seconds since the epoch."""
 
 import hashlib
 from base64 import urlsafe_b64encode
@@ -7,13 +7,12 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, NewType
 
-# Where a session is found: SHA-256 of the secret that the cookie carries, base64url without padding (43 characters).
-# Nothing on the server holds the secret itself, so a dump of the store opens no session.
+# The store key of a session: SHA-256 of the secret in the cookie, base64url without padding (43 characters).
 SessionKey = NewType("SessionKey", str)
 
 
 class EndReason(StrEnum):
-    """Why a session ended: a closed list, shown once by `/auth/session` and counted."""
+    """Why a session ended: a closed list, returned once by `/auth/session` and counted."""
 
     IDLE_TIMEOUT = "idle_timeout"
     ABSOLUTE_TIMEOUT = "absolute_timeout"
@@ -34,7 +33,7 @@ class EndReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SessionId:
-    """The secret that the cookie carries, sealed: 256 random bits. Never stored, never logged."""
+    """The 256-bit random secret that the cookie carries, sealed. Never stored, never logged."""
 
     secret: bytes = field(repr=False)
     key: SessionKey = field(init=False, compare=False)
@@ -45,13 +44,16 @@ class SessionId:
 
 
 def fingerprint(key: SessionKey) -> str:
-    """A name for a session in logs: eight hex digits that open nothing and find nothing."""
+    """Identifies a session in logs: eight hex digits that give no access and are no store key."""
     return hashlib.sha256(b"fingerprint:" + key.encode()).hexdigest()[:8]
 
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """Who signed in. `claims` is the allow-list that `/auth/session` shows; the key of a person is issuer + `sub`."""
+    """The signed-in user.
+
+    `claims` is the allow-list that `/auth/session` returns; a user is identified by issuer + `sub`.
+    """
 
     sub: str
     email: str | None = None
@@ -60,10 +62,10 @@ class User:
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """What the provider granted, with our own reading of its times.
+    """Granted tokens and their times.
 
-    `usable_until` is a little before the real expiry, counted from before the request was sent, so that no token
-    expires on its way to an upstream. `refresh_at` is when a renewal becomes due.
+    `usable_until` is slightly before the actual expiry, counted from before the request was sent, so that no token
+    expires on its way to an upstream. `refresh_at` is when a refresh becomes due.
     """
 
     access_token: str = field(repr=False)
@@ -77,10 +79,10 @@ class Tokens:
 
 @dataclass(frozen=True, slots=True)
 class RefreshAttempt:
-    """A refresh under way or of unknown outcome; the lease that makes it single is in here (`lease_until`).
+    """A refresh in progress or of unknown outcome, with the lease that ensures single flight (`lease_until`).
 
-    `first_sent_at` anchors the provider's grace window: the first time the present refresh token may have reached
-    the provider. None while it certainly has not. `previous_first_sent_at` is its value before this reservation.
+    `first_sent_at` anchors the provider's grace period: the first time the current refresh token may have reached the
+    provider. None while it certainly has not. `previous_first_sent_at` is its value before this reservation.
     """
 
     attempt_id: str
@@ -95,16 +97,18 @@ class RefreshAttempt:
 
 @dataclass(frozen=True, slots=True)
 class ConcurrentSuccessor:
-    """A successor that a second holder was given; tried once if the session's own refresh token is refused."""
+    """The token that a second holder received concurrently; tried once if the session's own
+    refresh token is rejected.
+    """
 
     refresh_token: str = field(repr=False)
-    rotation: int  # the session's rotation when it was asked for
-    tries: int  # of the attempt that was given it: the highest is the provider's latest word
+    rotation: int  # the session's rotation when it was requested
+    tries: int  # tries of the attempt that received it: the highest is the provider's latest response
 
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """One signed-in browser. `version` grows with every write, `rotation` only when the tokens change."""
+    """One signed-in browser. `version` increases with every write, `rotation` only when the tokens change."""
 
     key: SessionKey
     version: int
@@ -117,20 +121,21 @@ class Session:
     ends_at: float
     attempt: RefreshAttempt | None = None
     concurrent_successor: ConcurrentSuccessor | None = None
-    rejected_token: str | None = None  # fingerprint of the access token that an upstream's 401 already renewed once
+    # fingerprint of the access token whose rejection by an upstream has already caused a refresh
+    rejected_token: str | None = None
     sid: str | None = None
-    browser: str | None = None  # hash of the companion cookie
+    browser: str | None = None  # hash of the browser-id cookie
     auth_time: float | None = None
     acr: str | None = None
     nonce: str | None = field(default=None, repr=False)  # of the last full sign-in, a step-up included
-    sign_in_began_at: float | None = None  # when the browser was sent to the provider, by the store's clock
+    sign_in_began_at: float | None = None  # when the browser was redirected to the provider, by the store's clock
     client: str | None = None  # a coarse hint for its owner: "Firefox on Windows"
     address: str | None = None  # the network that it was signed in from: "203.0.113.0/24"
-    # The key that the tokens are bound to, and its thumbprint (RFC 9449); None where whoever holds them may use them.
+    # The key that the tokens are bound to, and its thumbprint (RFC 9449); None for bearer tokens.
     dpop_key: str | None = field(default=None, repr=False)
     dpop_jkt: str | None = None
-    # Fields that a newer version of this software wrote into the record: carried along, so that an older replica
-    # writing the session during a deploy doesn't drop them. The store's codec fills and empties this.
+    # Unknown fields, written by a newer version: kept, so that an older replica does not drop them during a deploy. The
+    # store's codec reads and writes them.
     extra: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     @property
@@ -139,15 +144,15 @@ class Session:
 
     @property
     def person(self) -> str:
-        """The same for all sessions of a person, and no name of theirs: eight hex digits."""
+        """The same for all sessions of a user, without naming them: eight hex digits."""
         return hashlib.sha256(f"person:{self.issuer}\n{self.user.sub}".encode()).hexdigest()[:8]
 
     def replaces(self, other: "Session") -> bool:
-        """Whether the same person signed in again, in the same browser."""
+        """Whether the same user signed in again, in the same browser."""
         same_person = (self.issuer, self.user.sub) == (other.issuer, other.user.sub)
         later = self.key != other.key and self.signed_in_at >= other.signed_in_at
         return same_person and later and self.browser is not None and self.browser == other.browser
 
     def sign_in_began_by(self, at: float) -> bool:
-        """Whether an order of `at` to sign this person out means this session: its sign-in had begun by then."""
+        """Whether a logout request of time `at` covers this session: its sign-in had started by then."""
         return (self.signed_in_at if self.sign_in_began_at is None else self.sign_in_began_at) <= at

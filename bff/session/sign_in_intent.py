@@ -12,9 +12,9 @@ LONGEST: Final = 1380  # bytes as they are written; sealed they are 1890 charact
 
 @dataclass(frozen=True, slots=True)
 class SignInIntent:
-    """What a sign-in is for. `max_age` is in seconds.
+    """The purpose of a sign-in.
 
-    `restarts` counts the silent new beginnings that led here, so that they can be ended.
+    `max_age` is in seconds. `restarts` counts the automatic restarts, which are limited.
     """
 
     return_to: str = "/"
@@ -26,7 +26,7 @@ class SignInIntent:
 
     @property
     def options(self) -> SignInOptions:
-        """What was asked of the provider, to validate the answer by, or to ask again."""
+        """The options of the authorization request, for validation of the response and for a retry."""
         return SignInOptions(self.prompt, self.max_age, self.acr_values, idp=self.idp)
 
 
@@ -34,14 +34,17 @@ PLAIN_SIGN_IN: Final = SignInIntent()
 
 
 def write_intent(intent: SignInIntent) -> bytes:
-    """JSON of what differs from the defaults; nothing where nothing does."""
+    """JSON of the values that differ from the defaults; empty if none does."""
     default = asdict(PLAIN_SIGN_IN)
     record = {name: value for name, value in asdict(intent).items() if value != default[name]}
     return json.dumps(record, separators=(",", ":")).encode("ascii") if record else b""
 
 
 def read_intent(plaintext: bytes) -> SignInIntent | None:
-    """None for what is not one. Fields that a newer build added are passed over: both builds may be live."""
+    """None for an invalid intent.
+
+    Unknown fields of a newer version are ignored: both versions may run during a deploy.
+    """
     try:
         record = json.loads(plaintext)
     except ValueError:

@@ -1,7 +1,7 @@
-"""What the rest of the house may ask of a session store. SQLite and Redis answer; one contract suite holds both.
+"""The port to the session store.
 
-Every method raises `bff.errors.StoreUnavailable` when the store cannot answer in time; nothing else leaves the room.
-A write whose outcome is unknown is retried by the store itself, idempotently, before it gives up.
+SQLite and Redis implement it; one contract suite tests both. Every method raises `bff.errors.StoreUnavailable` when the
+store does not respond in time, and nothing else. The store retries a write of unknown outcome itself, idempotently.
 """
 
 from collections.abc import AsyncIterator, Sequence
@@ -11,16 +11,17 @@ from typing import Final, Literal, NamedTuple, Protocol, TypeAlias
 from bff.session.revocation import RevocationQueue
 from bff.session.session import EndReason, Session, SessionKey
 
-VALUE_LIMIT: Final = 32 * 1024  # bytes of one value that is left to be taken once
+VALUE_LIMIT: Final = 32 * 1024  # bytes of one one-time value
 
 IndexName: TypeAlias = Literal["sub", "sid", "email", "browser"]
 
 
 class StoredSession(NamedTuple):
-    """A record as it stands. `now` is the store's own clock, the only one that leases and expiries are judged by.
+    """A stored record.
 
-    `older_key`: it was sealed under a key that is not the newest any more, so the next write seals it anew.
-    `key_removed`: there is a record, and no key of this ring opens it; `session` is None then.
+    `now` is the store's clock, the only clock for leases and expiries. `older_key`: the record is sealed under an older
+    key, so the next write re-encrypts it. `key_removed`: the record exists, but no key of this ring opens it; `session`
+    is then None.
     """
 
     now: float
@@ -32,7 +33,7 @@ class StoredSession(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Replaced:
-    """`done` is False when the version had moved or the record is gone: the caller reads again and decides again."""
+    """`done` is False when the version had changed or the record is gone: the caller reads and decides again."""
 
     now: float
     done: bool
@@ -53,56 +54,64 @@ class SessionStore(Protocol):
         ...
 
     async def get(self, key: SessionKey) -> StoredSession:
-        """The record, or `session=None`. A record that cannot be opened or is past `ends_at` by a day is no record."""
+        """The record, or `session=None`.
+
+        A record that cannot be opened, or ended more than a day ago, counts as missing.
+        """
         ...
 
     async def replace(self, session: Session, expected_version: int) -> Replaced:
-        """Writes `session` if the stored version is `expected_version`. Never creates: what is deleted stays so."""
+        """Writes `session` if the stored version is `expected_version`.
+
+        Never creates: a deleted record stays deleted.
+        """
         ...
 
     async def touch(self, key: SessionKey, last_seen_at: float) -> None:
-        """Moves last-seen forward (never back), without a new version. A missing record stays missing."""
+        """Moves last_seen_at forward (never back), without a new version. A missing record stays missing."""
         ...
 
     async def delete(self, key: SessionKey, reason: EndReason, expected_version: int | None = None) -> Session | None:
-        """Deletes the record and leaves an end marker for `take_end_reason`, in one step. Returns what was deleted.
+        """Deletes the record and stores its end reason for `take_end_reason`, atomically.
 
-        With `expected_version` only that version is deleted: whoever decided on an older one must decide again.
+        Returns the deleted session. With `expected_version` only that version is deleted: a decision on an older
+        version must be repeated.
         """
         ...
 
     async def put_end_reason(self, name: str, reason: EndReason) -> None:
-        """Leaves an end marker under another name (a browser's hash), kept for a day."""
+        """Stores an end reason under another name (a browser's hash), for a day."""
         ...
 
     async def take_end_reason(self, name: str) -> EndReason | None:
-        """Reads and removes the end marker left under a session key or a browser's hash."""
+        """Reads and removes the end reason stored under a session key or a browser's hash."""
         ...
 
     async def get_end_reason(self, name: str) -> EndReason | None:
-        """What `take_end_reason` would answer, without taking it."""
+        """What `take_end_reason` would return, without removing it."""
         ...
 
     async def find(self, index: IndexName, value: str) -> Sequence[Session]:
-        """All live records with that value in that index; index entries without a record are cleaned on the way."""
+        """All live records with that value in that index; index entries without a record are removed on the way."""
         ...
 
     def all(self) -> AsyncIterator[StoredSession]:
-        """Every record, those that no key opens too (without a session), for operators: it reads the whole store.
+        """Every record, also those that no key opens (without a session), for operators: reads the whole store.
 
-        What is created or deleted meanwhile may be missing, or be there still.
+        Records created or deleted meanwhile may or may not be included.
         """
         ...
 
     async def put_marker(self, name: str, at: float, until: float) -> None:
-        """Leaves a tombstone: something of that name happened at `at`. The latest `at` of several is kept.
+        """Stores a marker: an event of that name happened at `at`.
 
-        It is read without being consumed, and forgotten after `until`. Both are seconds since the epoch.
+        The latest `at` is kept. Reading does not consume it, and it expires after `until`. Both are seconds since the
+        epoch.
         """
         ...
 
     async def get_marker(self, name: str) -> float | None:
-        """The latest `at` of that name, None when there is none that is still kept."""
+        """The latest `at` of that name, None if there is no unexpired marker."""
         ...
 
     async def claim_once(self, name: str, until: float) -> bool:
@@ -110,18 +119,18 @@ class SessionStore(Protocol):
         ...
 
     async def leave_value(self, name: str, value: bytes, until: float) -> None:
-        """Keeps `value`, sealed, for the first `take_value` of that name before `until` (seconds since the epoch).
+        """Stores `value`, sealed, for the first `take_value` of that name before `until` (seconds since the epoch).
 
-        The name is kept as a hash only, and is to be used once. `value` is at most `VALUE_LIMIT` bytes (ValueError).
+        Only a hash of the name is stored, and a name is used once. `value` is at most `VALUE_LIMIT` bytes (ValueError).
         """
         ...
 
     async def take_value(self, name: str) -> bytes | None:
-        """Reads and removes what was left under that name: one caller has it, every other one has None."""
+        """Reads and removes the value of that name: one caller gets it, every other one None."""
         ...
 
     async def purge_expired(self) -> int:
-        """Removes what nobody can use any more; returns how many records went. A no-op where records expire."""
+        """Removes expired data; returns the number of records removed. A no-op where records expire by themselves."""
         ...
 
     async def ping(self) -> None:
@@ -129,7 +138,7 @@ class SessionStore(Protocol):
         ...
 
     async def eviction_policy(self) -> str | None:
-        """How records are thrown away when memory is short: "noeviction" if never, None if that cannot be read."""
+        """How records are evicted when memory runs out: "noeviction" if never, None if unknown."""
         ...
 
     async def close(self) -> None: ...

@@ -1,4 +1,4 @@
-"""Why an open stream is cut short: the word between those who watch sessions and those who hold streams."""
+"""Why an open stream is closed: the types shared by session watchers and stream owners."""
 
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -8,19 +8,19 @@ from bff.session.session import EndReason
 
 @dataclass(frozen=True, slots=True)
 class SessionEnded:
-    """`reason` is None where another replica ended it: `/auth/session` knows."""
+    """`reason` is None where another replica ended it: `/auth/session` has the reason."""
 
     reason: EndReason | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class AccessTokenExpired:
-    """The session lives; the stream is to be opened again, with the token of then."""
+    """The session is alive; the client should reopen the stream, with a current token."""
 
 
 @dataclass(frozen=True, slots=True)
 class ServerStopping:
-    """This process ends; the stream is to be opened again, and reaches another replica or the next process."""
+    """This process is stopping; the client should reopen the stream at another replica or the next process."""
 
 
 StreamEnd: TypeAlias = SessionEnded | AccessTokenExpired | ServerStopping

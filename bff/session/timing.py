@@ -1,4 +1,4 @@
-"""The timings of a refresh: policy, limits, lives of tokens, grace and back-off. Pure; times are seconds."""
+"""Refresh timing: policy, limits, token lifetimes, grace period and back-off. Pure; times are in seconds."""
 
 import hashlib
 from dataclasses import dataclass
@@ -6,22 +6,24 @@ from dataclasses import dataclass
 from bff.oidc.token import TokenResponse
 from bff.session.session import EndReason, RefreshAttempt, Session, SessionKey, Tokens
 
-# An upstream's 401 is believed only about a token of this age: a younger one was refused for another reason.
+# An upstream's 401 triggers a refresh only for a token of at least this age: a newer one was rejected for another
+# reason.
 REFUSED_TOKEN_AGE = 30.0
-# A quick failure (reset, 5xx) is sent again at once while this much of the grace is left, at most so many times.
+# After a quick failure (reset, 5xx) the request is resent at once if this much of the grace period is left, at most
+# this often.
 RESEND_MARGIN = 2.0
 RESEND_TRIES = 3
-# access_denied must be seen again this much later before it ends a session: a policy edit is not a sign-out.
+# access_denied must occur again this much later before it ends a session: a policy change must not sign users out.
 CONFIRM_DENIED_AFTER = 60.0
 MAX_BACKOFF = 30.0
-MIN_BACKOFF = 0.75  # seconds between two sends: what backoff begins with
+MIN_BACKOFF = 0.75  # seconds between two sends: the initial back-off
 DEFAULT_LIFETIME = 300.0  # expires_in is only RECOMMENDED (RFC 6749 section 5.1)
 MAX_LIFETIME = 365 * 86400.0
 
 
 @dataclass(frozen=True, slots=True)
 class RefreshPolicy:
-    """Timings in seconds. `timeout < lease` is a law; `grace` is any of Okta's 0-60."""
+    """Timings in seconds. `timeout < lease` is required; `grace` is any of Okta's 0-60."""
 
     before_expiry: float = 60.0
     timeout: float = 8.0
@@ -29,11 +31,11 @@ class RefreshPolicy:
     grace: float = 30.0
     after_grace: bool = True
     idle_timeout: float = 3600.0
-    max_session_lifetime: float = MAX_LIFETIME  # of a session, counted from its sign-in
+    max_session_lifetime: float = MAX_LIFETIME  # maximum session lifetime, from sign-in
 
 
 def end_of_session(signed_in_at: float, max_session_lifetime: float, session_expiry: float | None) -> float:
-    """When a session ends at the latest: by our own limit, or by the provider's ceiling (`session_expiry`)."""
+    """When a session ends at the latest: by our own limit, or by the provider's (`session_expiry`)."""
     ends_at = signed_in_at + max_session_lifetime
     return ends_at if session_expiry is None else min(ends_at, session_expiry)
 
@@ -47,7 +49,7 @@ def limit_reached(session: Session, now: float, policy: RefreshPolicy, last_seen
 
 
 def inside_grace(attempt: RefreshAttempt, now: float, policy: RefreshPolicy, *, resend: bool = False) -> bool:
-    """Whether the token of this attempt may be presented (again) without being the provider's reuse event."""
+    """Whether the attempt's token may be sent (again) without counting as reuse at the provider."""
     if attempt.first_sent_at is None:
         return True
     if resend:
@@ -56,18 +58,21 @@ def inside_grace(attempt: RefreshAttempt, now: float, policy: RefreshPolicy, *, 
 
 
 def resend_deadline(first_sent_at: float, policy: RefreshPolicy) -> float:
-    """When the token may be sent for the last time inside the grace, with a margin for the reservation."""
+    """The last time at which the token may be sent inside the grace period, with a margin for the reservation."""
     return first_sent_at + policy.grace - policy.timeout - RESEND_MARGIN
 
 
 def may_send(attempt: RefreshAttempt, now: float, policy: RefreshPolicy) -> bool:
-    """Whether an answer would still arrive under the lease. Asked after the reservation is durable, and again as the
-    bytes leave. Strictly less: at equality two holders could be in flight."""
+    """Whether a response would still arrive within the lease.
+
+    Checked after the reservation is durable, and again before sending. Strictly less: at equality two holders could
+    send.
+    """
     if now + policy.timeout >= attempt.lease_until:
         return False
     if attempt.after_grace or attempt.previous_first_sent_at is None:
         return True
-    # The grace is asked again too, by the rule that reserved: a slow write must not turn a resend into reuse.
+    # The grace period is checked again by the rule of the reservation: a slow write must not turn a resend into reuse.
     resend = not inside_grace(attempt, attempt.lease_until - policy.lease, policy)
     return inside_grace(attempt, now, policy, resend=resend)
 
@@ -75,10 +80,10 @@ def may_send(attempt: RefreshAttempt, now: float, policy: RefreshPolicy) -> bool
 def new_tokens(
     response: TokenResponse, key: SessionKey, asked_at: float, now: float, before_expiry: float
 ) -> Tokens | None:
-    """Tokens as granted, or None if the access token is missing or dead on arrival.
+    """Tokens as granted, or None if the access token is missing or already expired.
 
-    The life is counted from `asked_at`: the provider cannot have issued the token earlier, so we never believe in one
-    that has expired. Ten per cent of it, at most 5 s, is kept back for the way to the upstream.
+    The lifetime is counted from `asked_at`: the provider cannot have issued the token earlier, so an expired one is
+    never considered valid. Ten per cent of it, at most 5 s, is reserved for the way to the upstream.
     """
     lifetime = DEFAULT_LIFETIME if response.expires_in is None else min(float(response.expires_in), MAX_LIFETIME)
     if response.access_token is None or lifetime <= 0:
@@ -97,16 +102,16 @@ def new_tokens(
 
 
 def token_fingerprint(access_token: str) -> str:
-    """Names an access token in a record or between rooms without saying it."""
+    """Identifies an access token in a record or between packages without containing it."""
     return hashlib.sha256(b"access-token:" + access_token.encode()).hexdigest()[:16]
 
 
 def backoff(tries: int, key: SessionKey) -> float:
-    """1, 2, 4 ... 30 s, spread by a quarter so that a thousand sessions do not come back in one instant."""
+    """1, 2, 4 ... 30 s, with up to 25 % jitter so that a thousand sessions do not retry at the same instant."""
     return min(MAX_BACKOFF, 2.0 ** min(tries - 1, 10)) * (0.75 + _jitter(key, str(tries)) / 4)
 
 
 def _jitter(key: SessionKey, purpose: str) -> float:
-    """A fraction in [0, 1) that is always the same for this session and purpose."""
+    """A fraction in [0, 1), constant for this session and purpose."""
     digest = hashlib.sha256(f"{purpose}:{key}".encode()).digest()
     return int.from_bytes(digest[:6], "big") / 2**48

@@ -1,5 +1,5 @@
-"""Where session records are kept: SQLite for one machine, Redis for many replicas.
+"""Session stores: SQLite for one machine, Redis for many replicas.
 
-Owns: opening a store by its URL, the codec of the sealed record, the atomic writes, expiry, and the indexes.
-Does not own: what a record means or when it changes. Both stores pass one contract suite (`tests/storage/contract.py`).
+Owns opening a store by its URL, the codec of the sealed record, atomic writes, expiry, and indexes. Does not own the
+meaning of a record or when it changes. Both stores pass one contract suite (`tests/storage/contract.py`).
 """

@@ -1,8 +1,8 @@
 """The sealed record: a Session as JSON with a schema version, encrypted and bound to its key.
 
-An older and a newer version of this software read each other's records during a deploy, under one rule: within one
-schema number fields are only ever added, and optional. What a record holds beyond the fields known here travels in
-`Session.extra` and is written back. A record of another schema number is no record for us; it is never deleted for it.
+Older and newer versions of this software read each other's records during a deploy: within one schema number fields are
+only added, and optional. Unknown fields are kept in `Session.extra` and written back. A record of another schema number
+counts as missing, and is not deleted.
 """
 
 import hashlib
@@ -18,7 +18,7 @@ from bff.session.session import Session, SessionKey
 from bff.session.store import StoredSession
 
 SCHEMA: Final = 1
-RECORD_LIMIT: Final = 64 * 1024  # bytes, sealed; the largest Okta tokens leave most of it free
+RECORD_LIMIT: Final = 64 * 1024  # bytes, sealed; the largest Okta tokens use a small part of it
 PURPOSE: Final = "session-record"
 _ENVELOPE: Final = 64  # bytes that sealing adds at most
 
@@ -26,7 +26,7 @@ _T = TypeVar("_T")
 
 
 class RecordTooLarge(StoreUnavailable):
-    """The session would need more than `RECORD_LIMIT` bytes: tokens or claims of an absurd size."""
+    """The session would need more than `RECORD_LIMIT` bytes: unusually large tokens or claims."""
 
     code = "record_too_large"
     status = 502
@@ -35,14 +35,14 @@ class RecordTooLarge(StoreUnavailable):
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """A record ready to be stored. `write_id` names its content: the same write sent twice is known by it."""
+    """A record ready to be stored. `write_id` identifies its content, so that a repeated write is recognised."""
 
     record: bytes
     write_id: str
 
 
 def encode(ring: KeyRing, session: Session) -> Encoded:
-    """Raises RecordTooLarge, and ValueError for what JSON cannot say (NaN)."""
+    """Raises RecordTooLarge, and ValueError for values that JSON cannot represent (NaN)."""
     known = _to_json(session, session.extra)
     plaintext = json.dumps({"schema": SCHEMA} | known, separators=(",", ":"), allow_nan=False).encode()
     if len(plaintext) > RECORD_LIMIT - _ENVELOPE:
@@ -51,7 +51,7 @@ def encode(ring: KeyRing, session: Session) -> Encoded:
 
 
 def read(ring: KeyRing, key: SessionKey, version: int, record: bytes, now: float, last_seen_at: float) -> StoredSession:
-    """The record as the port tells it: the session, or that there is none, or that its key is gone. Never raises."""
+    """The record as the port returns it: the session, missing, or key removed. Never raises."""
     if len(record) > RECORD_LIMIT:
         return StoredSession(now, None)
     match ring.open(PURPOSE, record, key.encode()):
@@ -63,7 +63,7 @@ def read(ring: KeyRing, key: SessionKey, version: int, record: bytes, now: float
 
 
 def decode(ring: KeyRing, key: SessionKey, version: int, record: bytes) -> Session | None:
-    """The session that was sealed under `key` as `version`; None for anything else, whatever it is. Never raises."""
+    """The session that was sealed under `key` as `version`; None for anything else. Never raises."""
     return read(ring, key, version, record, 0.0, 0.0).session
 
 
@@ -92,7 +92,7 @@ _known_fields: Final[dict[type[Any], tuple[_Field, ...]]] = {}
 
 
 def _fields_of(record_type: type[Any]) -> tuple[_Field, ...]:
-    """Read off the dataclass itself, so that a field added to a word is stored without anyone remembering to."""
+    """Derived from the dataclass itself, so that a new field is stored automatically."""
     if record_type in _known_fields:
         return _known_fields[record_type]
     hints = get_type_hints(record_type)
@@ -123,7 +123,7 @@ def _to_json(value: Any, extra: Mapping[str, Any]) -> dict[str, Any]:
     for field_ in _fields_of(type(value)):
         content = getattr(value, field_.name)
         if field_.nested is not None and content is not None:
-            # What a newer version kept inside a part goes back into that part, as long as the part exists.
+            # Unknown fields of a nested object are written back as long as the object exists.
             inner = extra.get(field_.name, {})
             content = _to_json(content, inner if isinstance(inner, Mapping) else {})
         known[field_.name] = content
@@ -131,7 +131,7 @@ def _to_json(value: Any, extra: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _from_json(record_type: type[_T], raw: dict[str, Any]) -> tuple[_T, dict[str, Any]]:
-    """Takes the known fields out of `raw`; the rest is extra. Raises TypeError or LookupError for a foreign shape."""
+    """Takes the known fields from `raw`; the rest is extra. Raises TypeError or LookupError for an invalid shape."""
     known: dict[str, Any] = {}
     extra: dict[str, Any] = {}
     for field_ in _fields_of(record_type):

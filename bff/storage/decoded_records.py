@@ -1,7 +1,7 @@
-"""What records of late were opened to, by their very bytes: the store is asked for every request all the same.
+"""A cache of decrypted records, keyed by their encrypted bytes: the store is still read for every request.
 
-Opening and reading a record costs more than fetching it. A record that comes back byte for byte as it came before holds
-the same session, as long as the same keys are in the ring; one that was deleted or written anew is never found here.
+Decrypting and parsing a record costs more than fetching it. Identical bytes under the same key ring are the same
+session; a deleted or rewritten record is never found here.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from bff.session.session import SessionKey
 from bff.session.store import StoredSession
 from bff.storage import codec
 
-BYTES_KEPT: Final = 16 << 20  # of sealed records, together; some ten thousand sessions of Okta's size
+BYTES_KEPT: Final = 16 << 20  # bytes of sealed records in total; about ten thousand sessions of Okta's size
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class DecodedRecords:
         return stored
 
     def forget(self, key: SessionKey) -> None:
-        """Lets go of what is known of a session: there is no record of it any more."""
+        """Removes a session that has no record any more."""
         decoded = self._decoded.pop(key, None)
         if decoded is not None:
             self._size -= len(decoded.record)

@@ -1,7 +1,7 @@
-"""By what a session is found again, and under which names things are kept.
+"""Index fields and stored names.
 
-Values that say who somebody is (sub, e-mail, sid, browser) are kept as keyed hashes only: written under the newest key
-of the ring, looked up under all of them. Every name that reaches a store has a fixed alphabet and length.
+Personal values (sub, e-mail, sid, browser) are stored as keyed hashes only: written under the newest key of the ring,
+looked up under all keys. Every stored name has a fixed alphabet and length.
 """
 
 import hashlib
@@ -17,19 +17,19 @@ _SESSION_KEY: Final = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)
 
 
 def is_session_key(name: str) -> bool:
-    """Whether `name` can be the key of a session at all: nothing else is ever looked up."""
+    """Whether `name` is a well-formed session key; nothing else is looked up."""
     return _SESSION_KEY.fullmatch(name) is not None
 
 
 def end_marker_name(name: str) -> str:
-    """The stored name of an end marker: a session's key as it is, anything else as a hash of the same shape."""
+    """The stored name of an end reason: a session key as it is, anything else hashed to the same shape."""
     if is_session_key(name):
         return name
     return encode_base64url(hashlib.sha256(b"end:" + _bytes(name)).digest())
 
 
 def end_reason(text: str) -> EndReason | None:
-    """A reason that a newer version left, and that is unknown here, is no reason."""
+    """An unknown reason, left by a newer version, counts as none."""
     try:
         return EndReason(text)
     except ValueError:
@@ -37,24 +37,25 @@ def end_reason(text: str) -> EndReason | None:
 
 
 def claim_names(ring: KeyRing, name: str) -> tuple[str, ...]:
-    """The stored names of a claim, in one order for every ring.
+    """The stored names of a claim, in the same order for every ring.
 
-    A name may hold an e-mail address, so it is hashed under the ring's keys. While keys are rolled, replicas share at
-    least one key: who claims all names in this order, and stops at the first that is taken, wins once among them all.
+    A name may contain an e-mail address, so it is hashed under the ring's keys. During a key rotation replicas share at
+    least one key: a caller claims all names in this order and stops at the first that is taken, so only one caller
+    wins.
     """
     return tuple(sorted(ring.index_hashes("claim", _text(name))))
 
 
 def marker_names(ring: KeyRing, name: str) -> tuple[str, ...]:
-    """The stored names of a tombstone: written and read under every key of the ring.
+    """The stored names of a marker: written and read under every key of the ring.
 
-    Replicas one step of a roll apart share a key, so neither misses what the other has left.
+    Replicas one rotation step apart share a key, so each sees the other's markers.
     """
     return ring.index_hashes("mark", _text(name))
 
 
 def value_name(name: str) -> str:
-    """The stored name of a value that is taken once. Its own name is random, so a plain hash tells nothing."""
+    """The stored name of a one-time value. Its own name is random, so a plain hash reveals nothing."""
     return encode_base64url(hashlib.sha256(b"value:" + _bytes(name)).digest())
 
 
@@ -82,7 +83,7 @@ def entries(ring: KeyRing, session: Session) -> tuple[tuple[IndexName, str], ...
 
 
 def has_value(session: Session, index: IndexName, value: str) -> bool:
-    """Whether the session really carries that value: an index entry may be older than the record it points to."""
+    """Whether the session still has that value: an index entry may be older than its record."""
     own = indexed_value(session, index)
     return own is not None and _same(index, own) == _same(index, value)
 
@@ -96,5 +97,5 @@ def _bytes(value: str) -> bytes:
 
 
 def _text(value: str) -> str:
-    """A lone surrogate, which JSON may carry, has no UTF-8; it must not become an error at sign-in."""
+    """A lone surrogate, which JSON may contain, cannot be encoded as UTF-8; it must not fail a sign-in."""
     return value.encode("utf-8", "backslashreplace").decode()

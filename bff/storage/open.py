@@ -1,4 +1,4 @@
-"""Opens the store that a URL names. The only function other rooms need."""
+"""Opens the store of a URL: the entry point of this package."""
 
 from pathlib import Path
 from typing import Any, Final
@@ -12,10 +12,10 @@ REDIS_SCHEMES: Final = ("redis", "rediss", "redis+sentinel", "rediss+sentinel", 
 
 
 def open_store(url: str, ring: KeyRing, **options: Any) -> SessionStore:
-    """`sqlite:///relative.db`, `sqlite:////absolute.db`, or a Redis URL (see `bff.storage.redis.url`).
+    """`sqlite:///relative.db`, `sqlite:////absolute.db`, or a Redis URL (see `bff.storage.redis.store.store.url`).
 
-    `options` go to the store itself: `SqliteStore(clock=)`, `RedisStore(wait_replicas=)`. A Redis store connects when
-    it is first used. Raises ConfigurationError for a URL that names no store, StoreUnavailable for a sick database.
+    `options` are passed to the store: `SqliteStore(clock=)`, `RedisStore(wait_replicas=)`. A Redis store connects on
+    first use. Raises ConfigurationError for an unsupported URL, StoreUnavailable for a corrupt database.
     """
     scheme, separator, rest = url.partition("://")
     if separator and scheme == "sqlite":
@@ -24,11 +24,11 @@ def open_store(url: str, ring: KeyRing, **options: Any) -> SessionStore:
             raise _misconfigured("a SQLite URL is sqlite:/// and a path, without options.")
         return SqliteStore(Path(path), ring, **options)
     if separator and scheme in REDIS_SCHEMES:
-        from bff.storage.redis.store import RedisStore  # only those who use Redis pay for importing its client
+        from bff.storage.redis.store import RedisStore  # imported here so that only Redis users load its client
 
         return RedisStore.from_url(url, ring, **options)
-    # The URL itself isn't repeated: it may carry a password.
-    raise _misconfigured("the URL has no scheme we know.")
+    # The URL is not repeated: it may contain a password.
+    raise _misconfigured("the URL has no supported scheme.")
 
 
 def _misconfigured(problem: str) -> ConfigurationError:

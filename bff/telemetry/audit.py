@@ -1,8 +1,8 @@
-"""The audit trail: one log line for each decision about who may go on, in words that never change. See docs/audit.md.
+"""The audit trail: one log line for each authentication or authorization decision, with stable event names.
 
-A leaf, as `bff.telemetry.metrics` is: any room may tell. The lines go to the logger `bff.audit`, whatever the log level
-is. What anybody can cause without limit is a warning, and those are held back when they come too often
-(`bff.telemetry.logging`).
+See docs/audit.md. A leaf, as `bff.telemetry.metrics` is: every package may record events. The lines go to the logger
+`bff.telemetry.audit` regardless of the log level. Events that any client can cause without limit are warnings, which
+`bff.telemetry.logging` rate-limits.
 """
 
 import logging
@@ -20,7 +20,7 @@ EndedBy: TypeAlias = Literal["person", "provider", "operator", "limit"]
 
 
 class AuditEvent(StrEnum):
-    """What is told: a closed list. A name stays what it is, or programs that watch for it fall silent."""
+    """The closed list of audit events. The names are stable, because log pipelines match on them."""
 
     SIGNED_IN = "signed_in"
     SIGN_IN_REFUSED = "sign_in_refused"
@@ -38,7 +38,7 @@ class AuditEvent(StrEnum):
     CLIENT_CREDENTIALS_CHANGED = "client_credentials_changed"
 
 
-# What nobody outside can cause as often as they like.
+# Events that an anonymous client cannot trigger at will.
 _RARE: Final = frozenset(
     {
         AuditEvent.SIGNED_IN,
@@ -73,12 +73,15 @@ _subject_as: SubjectAs = "fingerprint"
 
 
 def set_client_address(client_address: Callable[[], str]) -> None:
-    """From now on this task, and those that it begins, work for a request from there. Worked out when it is told."""
+    """Binds the client address to this task and the tasks it starts.
+
+    The address is resolved only when an event is recorded.
+    """
     _CLIENT.set(client_address)
 
 
 def set_subject_format(how: SubjectAs) -> None:
-    """Whether the lines of this process name a person by `sub`, or by the fingerprint that `bff sessions` shows."""
+    """Sets whether the lines of this process name a user by `sub` or by the fingerprint that `bff sessions` shows."""
     global _subject_as
     _subject_as = how
 
@@ -86,7 +89,7 @@ def set_subject_format(how: SubjectAs) -> None:
 def record(
     event: AuditEvent, reason: str, *, session: Session | None = None, **facts: str | int | bool | float | None
 ) -> None:
-    """`reason` is a word of ours out of a closed list, where there is one. No fact holds a secret."""
+    """`reason` comes from a closed list where there is one. No field holds a secret."""
     fields: dict[str, object] = {"event": event.value, "reason": reason}
     if session is not None:
         fields["session"] = session.fingerprint

@@ -1,8 +1,8 @@
-"""Writes log lines from a thread of its own, so that a reader that stalls never stops the event loop.
+"""Writes log lines from a separate thread, so that a stalled reader never blocks the event loop.
 
-A pipe that is full makes write(2) wait for whoever reads it: a log driver, a terminal, `| less`. Here only the writer
-thread waits. Callers put their lines into a queue that is bounded by bytes; what does not fit is dropped and counted
-(`bff_log_records_dropped_total`), and one line says how many were when the pipe takes lines again.
+When a pipe is full, write(2) blocks until its reader continues: a log driver, a terminal, `| less`. Here only the
+writer thread waits. Callers put lines into a queue bounded by bytes; lines that do not fit are dropped and counted
+(`bff_log_records_dropped_total`), and one line reports their number when the pipe accepts data again.
 """
 
 import io
@@ -19,13 +19,14 @@ from typing import Final, Literal, TypeAlias
 from bff.telemetry.metrics import LOG_RECORDS_DROPPED
 from bff.telemetry.redaction import LIMIT, escape, redact
 
-QUEUED_AT_MOST: Final = 4 * 1024 * 1024  # bytes that wait for the reader, the queue's own overhead included
+QUEUED_AT_MOST: Final = 4 * 1024 * 1024  # bytes that wait for the reader, including the queue's own overhead
 OVERHEAD: Final = 200  # bytes that one entry of the queue costs besides its text
 FLUSH_WITHIN: Final = 3.0  # seconds at exit
 
 _WAKE_UP: Final = "wake up"
 _END: Final = "end"
-# A line with the number of records dropped before it; an event to set when all before it is written; one of the words.
+# A line with the number of records dropped before it; an event to set when everything before it is written; or one of
+# the commands.
 _Entry: TypeAlias = tuple[int, bytes] | threading.Event | Literal["wake up", "end"]
 
 
@@ -34,11 +35,11 @@ def _plain_summary(count: int) -> str:
 
 
 class LogWriter:
-    """A text stream for `logging.StreamHandler` whose `write` never blocks. Each call is one record, whole lines.
+    """A text stream for `logging.StreamHandler` whose `write` never blocks.
 
-    The lock is held for a few instructions and never during a system call. It is reentrant, so that a signal handler
-    may log, and it is replaced in a forked child, which begins with an empty queue and a thread of its own: what the
-    parent had queued is the parent's to write.
+    Each call is one record of whole lines. The lock is held for a few instructions and never during a system call. It
+    is reentrant, so that a signal handler may log, and it is replaced in a forked child, which starts with an empty
+    queue and its own thread: the parent writes what it had queued.
     """
 
     def __init__(
@@ -49,8 +50,10 @@ class LogWriter:
         flush_within: float = FLUSH_WITHIN,
         summary: Callable[[int], str] = _plain_summary,
     ) -> None:
-        """`limit` in bytes; `flush_within` in seconds, for which `close` waits at most. `summary` makes the line that
-        says how many records were dropped."""
+        """`limit` in bytes; `flush_within` in seconds, for which `close` waits at most.
+
+        `summary` formats the line that reports dropped records.
+        """
         self._descriptor, self._limit = descriptor, limit
         self._flush_within, self._summary = flush_within, summary
         self._closed = self._torn = False
@@ -61,13 +64,13 @@ class LogWriter:
         self._lock = threading.RLock()
         self._queue: SimpleQueue[_Entry] = SimpleQueue()
         self._thread: threading.Thread | None = None
-        # Bytes and records. Each figure is changed by one side only: the first two by callers, under the lock, the
+        # Bytes and records. Each counter has one writer: the first two are changed by callers, under the lock, the
         # others by the writer thread.
         self._accepted = self._dropped = 0
         self._settled = self._reported = self._failed = 0
 
     def write(self, text: str) -> int:
-        """Queues `text`, or counts it as dropped where too much waits already."""
+        """Queues `text`, or counts it as dropped if the queue is full."""
         line = text.encode("utf-8", "backslashreplace")
         with self._lock:
             if self._closed or not self._running():
@@ -77,7 +80,7 @@ class LogWriter:
                 self._dropped += 1
                 LOG_RECORDS_DROPPED.add(1)
                 if self._queue.empty():
-                    self._queue.put(_WAKE_UP)  # the writer may have looked for drops just before this one
+                    self._queue.put(_WAKE_UP)  # the writer may have checked for drops just before this one
             else:
                 self._accepted += len(line) + OVERHEAD
                 self._queue.put((self._dropped, line))
@@ -88,10 +91,10 @@ class LogWriter:
         return self._descriptor
 
     def flush(self) -> None:
-        """Nothing: `logging.StreamHandler` calls it after every record, and waiting is what must not happen."""
+        """Does nothing: `logging.StreamHandler` calls it after every record, and it must not block."""
 
     def drain(self, within: float) -> bool:
-        """Waits up to `within` seconds until all that was queued before is written; whether it is."""
+        """Waits up to `within` seconds until everything queued before is written; returns whether it is."""
         with self._lock:
             if self._closed or self._thread is None:
                 return True
@@ -100,9 +103,9 @@ class LogWriter:
         return written.wait(within)
 
     def close(self) -> None:
-        """Drains for `flush_within` seconds at most, and ends the thread.
+        """Drains for at most `flush_within` seconds, and ends the thread.
 
-        What is written afterwards goes out at once, where that needs no waiting.
+        Later lines are written at once, if that does not block.
         """
         ends_at = time.monotonic() + self._flush_within
         self.drain(self._flush_within)
@@ -113,18 +116,18 @@ class LogWriter:
             self._thread.join(max(0.0, ends_at - time.monotonic()))
 
     def _running(self) -> bool:
-        """Starts the thread at the first line, and in a forked child; False where no thread can be started."""
+        """Starts the thread at the first line, and in a forked child; False if no thread can be started."""
         if self._thread is None:
             thread = threading.Thread(target=self._run, args=(self._queue,), name="log writer", daemon=True)
             try:
                 thread.start()
-            except RuntimeError:  # the interpreter is ending, or the machine has no room for a thread
+            except RuntimeError:  # the interpreter is shutting down, or the machine cannot start another thread
                 return False
             self._thread = thread
         return True
 
     def _run(self, queue: SimpleQueue[_Entry]) -> None:
-        # Signals are for the thread that runs the event loop.
+        # Signals are handled by the thread of the event loop.
         signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         while True:
             match queue.get():
@@ -145,17 +148,17 @@ class LogWriter:
                 self._report(self._dropped)
 
     def _report(self, dropped: int) -> None:
-        """Writes the summary in the place of the records that are missing: behind what came before them."""
+        """Writes the summary in place of the missing records, after the lines that preceded them."""
         if (count := dropped - self._reported + self._failed) and self._write(self._summary(count).encode()):
             self._reported, self._failed = dropped, 0
 
     def _write(self, line: bytes) -> bool:
-        """Waits as long as the reader does. False where the line could not be written: no reader, a full disk."""
+        """Blocks as long as the reader does. False if the line could not be written: no reader, a full disk."""
         rest = whole = memoryview(b"\n" + line if self._torn else line)
         while rest:
             try:
                 rest = rest[os.write(self._descriptor, rest) :]
-            except BlockingIOError:  # somebody else who has this pipe too made it non-blocking
+            except BlockingIOError:  # another process that shares this pipe made it non-blocking
                 writable = select.poll()
                 writable.register(self._descriptor, select.POLLOUT)
                 writable.poll()
@@ -166,7 +169,7 @@ class LogWriter:
         return True
 
     def _write_at_once(self, line: bytes) -> bool:
-        """Writes without the thread. A pipe that says it is writable takes PIPE_BUF bytes without blocking."""
+        """Writes without the thread. A pipe that is reported writable accepts PIPE_BUF bytes without blocking."""
         writable = select.poll()
         writable.register(self._descriptor, select.POLLOUT)
         try:
@@ -180,9 +183,9 @@ class LogWriter:
 
 
 class RedirectedStream(io.TextIOBase):
-    """What takes the place of `sys.stdout` and `sys.stderr`: others' output, by whole lines, redacted, to the writer.
+    """Replaces `sys.stdout` and `sys.stderr`: third-party output, by whole lines, redacted, to the writer.
 
-    The interpreter prints tracebacks there (of a crash, of a thread, of a finalizer), and that must not block either.
+    The interpreter prints tracebacks there (of a crash, a thread, a finalizer), which must not block either.
     """
 
     encoding = "utf-8"
@@ -206,7 +209,7 @@ class RedirectedStream(io.TextIOBase):
         return len(text)
 
     def flush(self) -> None:
-        """Passes on what has come of a line that has no end yet. The interpreter calls it at exit."""
+        """Writes an incomplete line. The interpreter calls it at exit."""
         if self._line:
             line, self._line = self._line, ""
             self._pass_on(line)

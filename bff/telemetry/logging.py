@@ -1,7 +1,7 @@
-"""The log: one line for each event, as JSON or as text, in UTC, without secrets and without floods.
+"""Logging: one line per event, as JSON or text, in UTC, redacted and rate-limited.
 
-Owns the one handler, its formats, and the levels of other people's loggers. Rooms log through the standard library and
-give facts as fields: `logger.info("signed in", extra={"session": session.fingerprint})`.
+Owns the single handler, its formats, and the levels of third-party loggers. Other packages use the standard library and
+pass fields: `logger.info("signed in", extra={"session": session.fingerprint})`.
 """
 
 import json
@@ -17,7 +17,7 @@ from bff.telemetry import tracing
 from bff.telemetry.log_writer import FLUSH_WITHIN, LogWriter, RedirectedStream
 from bff.telemetry.redaction import escape, redact, redact_field
 
-# At DEBUG these print headers, bodies or whole commands. They stay here whatever the root's level is.
+# At DEBUG these print headers, bodies or whole commands, so their levels are fixed, whatever the root level is.
 PINNED: Final[Mapping[str, int]] = {
     "httpx": logging.WARNING,
     "httpcore": logging.WARNING,
@@ -26,15 +26,16 @@ PINNED: Final[Mapping[str, int]] = {
     "websockets": logging.WARNING,
     "urllib3": logging.WARNING,
     "opentelemetry": logging.WARNING,
-    "opentelemetry.util.re": logging.CRITICAL + 1,  # it would print a malformed OTEL_EXPORTER_OTLP_HEADERS, a key
+    # would print a malformed OTEL_EXPORTER_OTLP_HEADERS, which contains a key
+    "opentelemetry.util.re": logging.CRITICAL + 1,
     "asyncio": logging.WARNING,
     "multipart": logging.WARNING,
     "python_multipart": logging.WARNING,
     "uvicorn": logging.INFO,
     "uvicorn.error": logging.INFO,
     "uvicorn.asgi": logging.WARNING,
-    "uvicorn.websocket": logging.WARNING,  # it would print the query of every handshake
-    "uvicorn.access": logging.CRITICAL + 1,  # it would print the callback's query
+    "uvicorn.websocket": logging.WARNING,  # would print the query of every handshake
+    "uvicorn.access": logging.CRITICAL + 1,  # would print the callback's query
 }
 LogFormat: TypeAlias = Literal["json", "text"]
 
@@ -43,9 +44,9 @@ _OURS: Final = frozenset({"time", "level", "logger", "message", "exception"})
 
 
 def fields(record: logging.LogRecord) -> dict[str, Any]:
-    """What was given as `extra`, each value safe to show: numbers and truth values as they are, the rest as text.
+    """The `extra` fields, each safe to show: numbers and booleans as they are, the rest as text.
 
-    Before it the ids of the trace and the request that the line belongs to; work that nobody asked for has none.
+    They are preceded by the trace and correlation ids; work without a request has none.
     """
     trace = tracing.current()
     ids = {"trace_id": trace.trace_id, "correlation_id": trace.correlation_id} if trace is not None else {}
@@ -83,7 +84,9 @@ class JsonFormatter(logging.Formatter):
 
 
 class TextFormatter(logging.Formatter):
-    """For people: the same facts in one line; the lines of an exception are set in, so none can pass for a record."""
+    """For humans: the same fields in one line; lines of an exception are indented, so that
+    none can imitate a record.
+    """
 
     def format(self, record: logging.LogRecord) -> str:
         pairs = "".join(f" {name}={value}" for name, value in fields(record).items())
@@ -97,7 +100,7 @@ class TextFormatter(logging.Formatter):
 
 @dataclass(slots=True)
 class _Window:
-    """How often one message came in the present window."""
+    """How often one message occurred in the current window."""
 
     ends_at: float
     level: int
@@ -106,7 +109,7 @@ class _Window:
 
 
 class LogStream(Protocol):
-    """Where the handler writes whole lines: a text file, or a `LogWriter`."""
+    """The handler's output for whole lines: a text file, or a `LogWriter`."""
 
     def write(self, text: str, /) -> int: ...
 
@@ -114,13 +117,13 @@ class LogStream(Protocol):
 
 
 class BoundedHandler(logging.StreamHandler[LogStream]):
-    """At most `burst` lines of one warning in `window` seconds, then one line that says how many more there were.
+    """Passes at most `burst` lines of one warning per `window` seconds, then logs how many were suppressed.
 
-    One warning is one message template of one logger: whatever a client puts into its fields, it can't fill the disk.
-    INFO passes untouched, since those lines are the audit trail and happen only after a success.
+    A warning is identified by logger and message template: clients cannot fill the disk by varying its fields. INFO is
+    never suppressed: those lines are the audit trail, and occur only after a success.
     """
 
-    KINDS: Final = 512  # templates are constants of the code; more than this are counted as one
+    KINDS: Final = 512  # templates are constants; beyond this number they share one window
 
     def __init__(
         self, stream: LogStream, *, burst: int = 50, window: float = 10.0, clock: Callable[[], float] = time.monotonic
@@ -148,13 +151,15 @@ class BoundedHandler(logging.StreamHandler[LogStream]):
         return True
 
     def _log_suppressed(self, now: float) -> None:
-        """Closes the windows that are over; each that held something back leaves one line."""
+        """Closes expired windows; each that suppressed lines logs one summary."""
         over = [key for key, window in self._windows.items() if window.ends_at <= now]
         for key in over:
             window = self._windows.pop(key)
             if window.held_back:
                 facts = {"held_back": window.held_back, "like": key[1], "within_seconds": self._window}
-                summary = logging.LogRecord(key[0], window.level, "", 0, "more lines of the same kind", None, None)
+                summary = logging.LogRecord(
+                    key[0], window.level, "", 0, ("further lines of this kind were suppressed"), None, None
+                )
                 vars(summary).update(facts)
                 super().emit(summary)
 
@@ -169,7 +174,7 @@ class BoundedHandler(logging.StreamHandler[LogStream]):
         super().close()
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the standard library's name
-        """The standard library would print the message and its arguments; what can't be written might be a secret."""
+        """The standard library would print the message and its arguments, which may contain a secret."""
         error_type = sys.exc_info()[0]
         sys.stderr.write(
             f"a log line of {record.name} could not be written: {error_type.__name__ if error_type else 'unknown'}\n"
@@ -181,10 +186,10 @@ def _formatter(log_format: LogFormat) -> logging.Formatter:
 
 
 def stderr_without_blocking(log_format: LogFormat, flush_within: float = FLUSH_WITHIN) -> LogWriter:
-    """A stream for `configure_logging` that writes to standard error from a thread of its own, for `bff serve`.
+    """A stream for `configure_logging` that writes to standard error from a separate thread, for `bff serve`.
 
-    From now on all that Python code prints goes the same way, whoever prints it: what is meant for standard output too.
-    At exit the handler waits for at most `flush_within` seconds until all is written.
+    From now on all output of Python code takes the same way, including standard output. At exit the handler waits for
+    at most `flush_within` seconds until everything is written.
     """
     formatter = _formatter(log_format)
 
@@ -206,7 +211,7 @@ def configure_logging(
     log_format: LogFormat,
     stream: LogStream | None = None,
 ) -> None:
-    """Makes the root logger ours (stderr unless a stream is given) and pins the loggers of PINNED."""
+    """Makes this the only handler of the root logger (stderr by default), and sets the fixed levels of PINNED."""
     handler = BoundedHandler(stream or sys.stderr)
     handler.setFormatter(_formatter(log_format))
     root = logging.getLogger()
@@ -220,6 +225,6 @@ def configure_logging(
         logger.setLevel(max(pinned, root.level))
         logger.handlers.clear()
         logger.propagate = True
-    # The audit trail has no level that an operator could lose it by.
+    # The audit trail has a fixed level, so that no setting can disable it.
     logging.getLogger("bff.audit").setLevel(logging.INFO)
     logging.captureWarnings(capture=True)

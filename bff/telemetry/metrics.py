@@ -1,7 +1,7 @@
-"""Counters by name: what docs/metrics.md lists, and nothing that could name a person, a session or a token.
+"""Metrics as docs/metrics.md lists them; no label can identify a user, a session or a token.
 
-A leaf: any room may count. Every label has a short, closed list of values (the routes are the operator's own list), so
-that the number of series stays small however many people sign in.
+A leaf: every package may count. Every label has a short, closed list of values (routes come from the settings), so that
+the number of series stays bounded.
 """
 
 import threading
@@ -15,52 +15,52 @@ from prometheus_client.registry import Collector
 from bff import __version__
 from bff.session.session import EndReason
 
-# Our own registry: a test or an application that embeds us keeps its own numbers apart.
+# A registry of our own: tests and embedding applications keep their metrics separate.
 REGISTRY: Final = CollectorRegistry()
 
 INFO: Final = Gauge(
     "bff_info",
-    "Always 1; the version that this process runs.",
+    "Always 1; the running version is in the label.",
     ["version"],
     registry=REGISTRY,
 )
 INFO.labels(version=__version__).set(1)
 REFRESH: Final = Counter(
     "bff_refresh",
-    "Refreshes by outcome; docs/metrics.md tells what each one means.",
+    "Refresh token requests by outcome; see docs/metrics.md.",
     ["outcome", "reason"],
     registry=REGISTRY,
 )
 REFRESH_CALLERS_COALESCED: Final = Counter(
     "bff_refresh_callers_coalesced",
-    "Callers that shared a refresh already under way in this process instead of starting one.",
+    "Callers that joined a refresh already running in this process.",
     registry=REGISTRY,
 )
 REFRESH_SECONDS: Final = Histogram(
     "bff_refresh_seconds",
-    "Seconds from the reservation of a refresh to its settled outcome.",
+    "Seconds from the reservation of a refresh to its recorded outcome.",
     buckets=(0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 2.0, 4.0, 6.0, 8.0, 10.0),
     registry=REGISTRY,
 )
 REFRESH_WAITS: Final = Counter(
     "bff_refresh_waits",
-    "Callers that waited for a refresh held by this process (local) or by another replica (replica).",
+    "Callers that waited for a refresh of this process (local) or of another replica (replica).",
     ["where"],
     registry=REGISTRY,
 )
 REFRESH_REASSERTED: Final = Counter(
     "bff_refresh_reasserted",
-    "Renewed tokens written again because the store came back without them.",
+    "Refreshed tokens written again because the store had lost them.",
     registry=REGISTRY,
 )
 STORE_CONFLICTS: Final = Counter(
     "bff_store_conflicts",
-    "Writes refused because the record had moved on; each is read again and decided again.",
+    "Writes rejected because the record had changed; each is read and decided again.",
     registry=REGISTRY,
 )
 STORE_ERRORS: Final = Counter(
     "bff_store_errors",
-    "Operations that the session store did not answer in time.",
+    "Operations that the session store did not complete in time.",
     registry=REGISTRY,
 )
 SIGN_IN: Final = Counter(
@@ -71,41 +71,41 @@ SIGN_IN: Final = Counter(
 )
 SESSION_ENDED: Final = Counter(
     "bff_session_ended",
-    "Sessions that ended, by the reason that /auth/session tells.",
+    "Sessions ended, by the reason that /auth/session returns.",
     ["reason"],
     registry=REGISTRY,
 )
 PROXY_REQUESTS: Final = Counter(
     "bff_proxy_requests",
-    "Requests forwarded, by route prefix and class of the status answered (1xx is a WebSocket opened).",
+    "Requests forwarded, by route prefix and status class (1xx is an opened WebSocket).",
     ["route", "status_class"],
     registry=REGISTRY,
 )
 REQUEST_HEADERS_DROPPED: Final = Counter(
     "bff_request_headers_dropped",
-    "Headers of browsers that did not go up to the upstream, because neither we nor their route lists them.",
+    "Request headers that were not forwarded to the upstream, because neither the BFF's nor the route's list has them.",
     ["route"],
     registry=REGISTRY,
 )
 OPEN_STREAMS: Final = Gauge(
     "bff_open_streams",
-    "Event streams, WebSockets and other answers that last, open now for sessions in this process.",
+    "Event streams, WebSockets and other long-lived responses currently open in this process.",
     registry=REGISTRY,
 )
 STREAMS_CLOSED: Final = Counter(
     "bff_streams_closed",
-    "Open streams that were ended before their own end.",
+    "Open streams closed by the BFF.",
     ["reason"],
     registry=REGISTRY,
 )
 CSRF_REFUSED: Final = Counter(
     "bff_csrf_refused",
-    "Requests refused because they did not prove that they come from this application.",
+    "Requests refused by CSRF protection.",
     registry=REGISTRY,
 )
 RATE_LIMITED: Final = Counter(
     "bff_rate_limited",
-    "Requests to sign in or out refused with 429, by endpoint and by the rate that was used up.",
+    "Sign-in and sign-out requests refused with 429, by endpoint and by the exhausted rate.",
     ["endpoint", "rate"],
     registry=REGISTRY,
 )
@@ -124,7 +124,7 @@ JWKS_FETCHES: Final = Counter(
 
 
 class DroppedRecords(Collector):
-    """A counter whose lock is reentrant, since a signal handler may log: the library's own would wait for itself."""
+    """A counter with a reentrant lock, since a signal handler may log: the library's own would deadlock."""
 
     def __init__(self) -> None:
         self._lock, self._count = threading.RLock(), 0
@@ -134,7 +134,7 @@ class DroppedRecords(Collector):
             self._count += count
 
     def collect(self) -> Iterator[CounterMetricFamily]:
-        meaning = "Log records that were not written, because nobody read the pipe or the disk was full."
+        meaning = "Log records that were not written, because the pipe was not read or the disk was full."
         yield CounterMetricFamily("bff_log_records_dropped", meaning, value=self._count)
 
 
@@ -157,7 +157,7 @@ JWKS_PRIVATE_KEYS: Final = Counter(
     registry=REGISTRY,
 )
 
-# Series that an alert looks at begin at nought: of one that begins at one Prometheus sees no increase.
+# Series used in alerts start at zero: Prometheus sees no increase for a series that first appears with the value one.
 for _outcome in ("renewed", "replayed_in_grace", "after_grace", "postponed", "superseded", "revoked_orphan"):
     REFRESH.labels(outcome=_outcome, reason="")
 REFRESH.labels(outcome="denied", reason="invalid_client")

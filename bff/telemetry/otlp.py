@@ -1,7 +1,7 @@
-"""Spans by OpenTelemetry, sent over OTLP/HTTP: the one file that imports it, and imported only where BFF_TRACING asks.
+"""Spans through OpenTelemetry over OTLP/HTTP: the only file that imports its SDK, loaded only if BFF_TRACING is set.
 
-Everything about the exporter is configured by OpenTelemetry's own variables (OTEL_EXPORTER_OTLP_ENDPOINT and its kin).
-What leaves the process is what `bff.telemetry.tracing` is given: no event, no message of an exception, no URL.
+OpenTelemetry's own variables configure the exporter (OTEL_EXPORTER_OTLP_ENDPOINT and others). Only what
+`bff.telemetry.tracing` records is exported: no events, exception messages or URLs.
 """
 
 import os
@@ -31,24 +31,22 @@ from bff.telemetry.tracing import SAMPLED, Kind, TraceContext
 
 _KINDS: Final = {"server": SpanKind.SERVER, "client": SpanKind.CLIENT, "internal": SpanKind.INTERNAL}
 _PROTOCOLS: Final = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
-STOP_TIMEOUT: Final = 3.0  # seconds that the last spans may take; a collector that is away holds up no restart
+# seconds to export the last spans at shutdown, so that an unavailable collector does not delay a restart
+STOP_TIMEOUT: Final = 3.0
 
 
 class OtlpTracer:
-    """Implements `bff.telemetry.tracing.Tracer`.
-
-    Spans are sent in batches by a thread of the SDK's; nobody waits for them.
-    """
+    """Implements `bff.telemetry.tracing.Tracer`. A thread of the SDK exports spans in batches; callers do not wait."""
 
     def __init__(self) -> None:
-        """Raises ConfigurationError for a protocol that is not spoken here."""
+        """Raises ConfigurationError for an unsupported protocol."""
         for name in _PROTOCOLS:
             if os.environ.get(name, "http/protobuf") != "http/protobuf":
-                raise ConfigurationError(name, "is not http/protobuf.", "Remove it: traces go over OTLP/HTTP.")
+                raise ConfigurationError(name, "is not http/protobuf.", "Remove it: traces are sent over OTLP/HTTP.")
         if os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
             raise ConfigurationError("OTEL_SDK_DISABLED", "is true, and BFF_TRACING is otlp.", "Set BFF_TRACING=off.")
         self._processor = BatchSpanProcessor(OTLPSpanExporter())
-        # The sampler is the SDK's: OTEL_TRACES_SAMPLER, by default whatever the caller sampled and every new trace.
+        # The SDK's sampler: OTEL_TRACES_SAMPLER, by default the caller's decision and every new trace.
         self._provider = TracerProvider(resource=_resource(), shutdown_on_exit=False)
         self._provider.add_span_processor(self._processor)
         self._tracer = self._provider.get_tracer("bff", __version__)
@@ -66,8 +64,8 @@ class OtlpTracer:
         return OtlpSpan(span, parent.baggage if parent is not None else b"")
 
     def stop(self) -> None:
-        """Sends what is left, for at most STOP_TIMEOUT seconds."""
-        # The processor would wait for half a minute, and has no other way to be told.
+        """Exports the remaining spans, for at most STOP_TIMEOUT seconds."""
+        # The processor would wait up to 30 seconds, and has no other timeout.
         stopping = threading.Thread(target=self._processor.shutdown, name="last spans", daemon=True)
         stopping.start()
         stopping.join(STOP_TIMEOUT)
@@ -98,7 +96,7 @@ class OtlpSpan:
 
 
 def _resource() -> Resource:
-    """Who sends the spans: what OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES say, and else our own name."""
+    """The resource of the spans: OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES, by default our own name."""
     resource = Resource.create({SERVICE_VERSION: __version__})
     if str(resource.attributes.get(SERVICE_NAME, "")).startswith("unknown_service"):
         resource = resource.merge(Resource({SERVICE_NAME: "okta-bff"}))

@@ -1,7 +1,7 @@
-"""What a log line must not hold: tokens, codes, cookies, passwords; and characters that act on a terminal.
+"""Redaction of log lines: removes tokens, codes, cookies and passwords, and escapes control characters.
 
-The second line of defence. The first: nobody hands a secret to a logger. This one is for foreign messages and for
-the day somebody does. It takes out too much rather than too little.
+A second line of defence; the first is that no code logs a secret. It covers third-party messages and mistakes, and
+removes too much rather than too little.
 """
 
 import re
@@ -9,15 +9,15 @@ from collections.abc import Callable
 from typing import Final, TypeAlias
 
 REDACTED: Final = "[redacted]"
-LIMIT: Final = 8192  # characters of one value; what is longer is cut, so that one line stays one line
+LIMIT: Final = 8192  # characters of one value; longer values are cut
 
-# Names that say what stands behind them, with `=` or `:` and any quoting between. Longest alternatives first.
+# Names of secrets, followed by `=` or `:` and optional quotes. Longest alternatives first.
 _NAMED: Final = (
     r"(?:refresh|access|id|logout|session|device|ssws|api|csrf)[_-]?tokens?|id_token_hint|client_secret(?:_next)?"
     r"|client_assertion|client_private_key|private_key|code_verifier|session_keys?|secret|passw(?:or)?d|passphrase"
     r"|authorization|proxy-authorization|assertion|dpop|login_hint"
 )
-# Names that also mean harmless things: only `name=value` with a value too long for a status or a word.
+# Ambiguous names: redacted only as `name=value` with a value too long for a status or a word.
 _SHORT: Final = r"code|state|nonce|sid|token|ticket|session|browser|login-[\w-]+"
 _START: Final = r"(?:\b|(?<=%[0-9A-F]{2}))"  # also after an escape: %3Fcode%3D...
 _ASSIGN: Final = r"""\\?["']?\s*(?:=|:|%3D)\s*\\?["']?"""
@@ -31,7 +31,7 @@ _PATTERNS: Final[tuple[tuple[re.Pattern[str], Replacement], ...]] = (
         rf"\1{REDACTED}",
     ),
     (re.compile(r"((?:__(?:Host|Secure|Http)-)[\w-]*)=[^;\s\"']*"), rf"\1={REDACTED}"),
-    # JOSE in compact form (RFC 7515 section 3.1): what a JSON object looks like in base64url, and all that follows.
+    # A compact JWS or JWE (RFC 7515 section 3.1): a base64url-encoded JSON object and what follows.
     (re.compile(r"\beyJ[\w-]{6,}(?:\.[\w-]*)*"), "[jwt]"),
     (re.compile(r"(?i)\b(bearer|basic|dpop|ssws)(\s+|%20)[\w.~+/=%-]{8,}"), rf"\1 {REDACTED}"),
     (
@@ -39,14 +39,14 @@ _PATTERNS: Final[tuple[tuple[re.Pattern[str], Replacement], ...]] = (
         rf"\1{REDACTED}",
     ),
     (re.compile(rf"(?i){_START}((?:{_SHORT})(?:=|%3D)){_VALUE}{{8,}}"), rf"\1{REDACTED}"),
-    # user:password@ before a host; a store's URL may hold a password with slashes that nobody escaped.
+    # user:password@ before a host; the password in a store URL may contain unescaped slashes.
     (re.compile(r"""(?i)\b(rediss?(?:\+\w+)?://)[^\s"'<>]*@"""), rf"\1{REDACTED}@"),
     (re.compile(r"""(?i)\b([a-z][a-z0-9+.-]*://)[^\s"'<>/?#@]*(?:@[^\s"'<>/?#@]*)*@"""), rf"\1{REDACTED}@"),
-    # 40 characters and more of base64url, mixed as only random ones are: opaque tokens, codes, sealed values, keys.
+    # 40 or more characters of base64url of high variety: opaque tokens, codes, sealed values, keys.
     (re.compile(r"(?<![\w-])(?=[\w-]*[A-Z])(?=[\w-]*[a-z])[\w-]{40,}"), REDACTED),
 )
 _SECRET_FIELD: Final = re.compile(rf"(?i)(?:{_NAMED}|code|nonce|state|(?:set-)?cookies?|headers)")
-_PLAIN_WORD: Final = re.compile(r"[a-z0-9_]{1,40}")  # an error code or a word of our own, never a token
+_PLAIN_WORD: Final = re.compile(r"[a-z0-9_]{1,40}")  # an error code or one of our own constants, never a token
 
 
 def redact(text: str) -> str:
@@ -59,15 +59,21 @@ def redact(text: str) -> str:
 
 
 def redact_field(name: str, value: str) -> str:
-    """The value of a named field. A field named like a secret shows nothing, unless it is a plain lower-case word."""
+    """The value of a named field.
+
+    A field with a secret's name is redacted, unless the value is a plain lower-case word.
+    """
     if _SECRET_FIELD.fullmatch(name) and not _PLAIN_WORD.fullmatch(value):
         return REDACTED
     return redact(value)
 
 
 def escape(text: str) -> str:
-    """Writes out every character that a terminal or a viewer would act on instead of showing: C0 and C1 controls, ANSI
-    escapes, line separators, bidirectional marks (U+202E and its kin), zero-width characters, lone surrogates."""
+    """Escapes every character that a terminal or viewer would interpret:
+
+    C0 and C1 controls, ANSI escapes, line separators, bidirectional marks (U+202E and similar), zero-width characters,
+    lone surrogates.
+    """
     if text.isprintable():
         return text
     return "".join(char if char.isprintable() else _escaped(char) for char in text)

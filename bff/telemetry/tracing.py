@@ -1,8 +1,8 @@
-"""Traces: which one the present request belongs to (W3C Trace Context), and spans for whoever records them.
+"""Tracing: the trace of the current request (W3C Trace Context), and spans.
 
-A leaf, as `bff.telemetry.metrics` is: any room may open a span. Nobody records one unless `set_tracer` was called with
-a tracer (`bff.telemetry.otlp`, where BFF_TRACING asks for it); without it a span costs one comparison. A span holds no
-URL, path, header or message of an error, only words of this code and of the settings.
+A leaf, as `bff.telemetry.metrics` is: every package may open a span. Spans are recorded only if `set_tracer` was called
+with a tracer (`bff.telemetry.otlp`, if BFF_TRACING is set); otherwise a span costs one comparison. A span contains no
+URL, path, header or error message, only constants and names from the settings.
 """
 
 import os
@@ -17,11 +17,11 @@ Kind: TypeAlias = Literal["server", "client", "internal"]
 
 SAMPLED: Final = 0x01
 
-# Version 00 and, as section 3.2.4 of the recommendation asks, what later versions must begin with.
+# Version 00 and, per section 3.2.4 of the recommendation, the prefix of later versions.
 _TRACEPARENT: Final = re.compile(rb"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
 _STATE_KEY: Final = re.compile(rb"[a-z0-9][a-z0-9_*/@-]{0,255}")
 _STATE_VALUE: Final = re.compile(rb"[\x20-\x2b\x2d-\x3c\x3e-\x7e]{1,256}")
-_STATE_LIMIT: Final = 512  # bytes that everybody has to carry (section 3.3.1.5); a longer one is dropped whole
+_STATE_LIMIT: Final = 512  # bytes that must be propagated (section 3.3.1.5); a longer value is dropped as a whole
 _STATE_MEMBERS: Final = 32
 _BAGGAGE_LIMIT: Final = 8192  # bytes (W3C Baggage, section 3.3.2)
 
@@ -29,7 +29,7 @@ _BAGGAGE_LIMIT: Final = 8192  # bytes (W3C Baggage, section 3.3.2)
 class TraceContext(NamedTuple):
     """Ids in lower-case hex: 32 digits for the trace, 16 for the span and for the request.
 
-    `correlation_id` is the id of the span that stands for the whole request: what an error's reference shows.
+    `correlation_id` is the id of the server span: the reference of an error.
     """
 
     trace_id: str
@@ -40,7 +40,7 @@ class TraceContext(NamedTuple):
     baggage: bytes = b""
 
     def headers(self) -> list[Header]:
-        """What an upstream is told: this trace, with our span as the parent of its own."""
+        """The headers for an upstream: this trace, with our span as parent."""
         parent = f"00-{self.trace_id}-{self.span_id}-{self.flags:02x}".encode("ascii")
         fields: list[Header] = [(b"traceparent", parent)]
         if self.state:
@@ -50,31 +50,31 @@ class TraceContext(NamedTuple):
         return fields
 
     def child(self) -> "TraceContext":
-        """A request of ours in the trace of a caller that we believe."""
+        """A request of ours in the trace of a trusted caller."""
         span_id = os.urandom(8).hex()
         return self._replace(span_id=span_id, correlation_id=span_id)
 
 
 _CURRENT: Final[ContextVar[TraceContext | None]] = ContextVar("trace", default=None)
 _DRAWN: Final = 128
-_ids: Final[list[str]] = []  # of traces to come; no secret is among them
+_ids: Final[list[str]] = []  # random bytes for future ids; none of them is secret
 
 
 def current() -> TraceContext | None:
-    """The trace of the request that this task works for; None for what nobody asked for."""
+    """The trace of the current task's request; None for work without a request."""
     return _CURRENT.get()
 
 
 def begin(received: TraceContext | None = None) -> TraceContext:
-    """A request begins, in the trace that it came with or in a new one.
+    """Starts a request, in the received trace or in a new one.
 
-    A new trace is marked as sampled: an upstream that follows its parent would otherwise never record anything.
+    A new trace is marked as sampled: otherwise upstreams that follow the parent would never record it.
     """
     if received is not None:
         context = received.child()
     else:
         if not _ids:
-            # Many at once: a system call for each request would cost as much as all the rest of this.
+            # In batches: a system call per request would dominate the cost.
             drawn = os.urandom(_DRAWN * 24).hex()  # 192 bits each, so neither id is ever all zeros
             _ids.extend(drawn[at : at + 48] for at in range(0, len(drawn), 48))
         ids = _ids.pop()
@@ -84,7 +84,7 @@ def begin(received: TraceContext | None = None) -> TraceContext:
 
 
 def correlation_id() -> str:
-    """The id by which people and the log name this request: 16 hex digits."""
+    """The id of this request for users and logs: 16 hex digits."""
     return (_CURRENT.get() or begin()).correlation_id
 
 
@@ -93,9 +93,9 @@ def upstream_headers() -> list[Header]:
 
 
 def extract(headers: Sequence[Header]) -> TraceContext | None:
-    """The context that a request came with (names in lower case), or None where there is none that is well formed.
+    """The context of a request (names in lower case), or None if there is no well-formed one.
 
-    A malformed `tracestate` is dropped alone (section 3.3.1.5): the trace itself goes on.
+    A malformed `tracestate` is dropped alone (section 3.3.1.5): the trace continues.
     """
     values = [value for name, value in headers if name == b"traceparent"]
     if len(values) != 1 or (match := _TRACEPARENT.fullmatch(values[0])) is None:
@@ -106,7 +106,7 @@ def extract(headers: Sequence[Header]) -> TraceContext | None:
     if not trace_id.strip(b"0") or not span_id.strip(b"0"):
         return None
     ids = trace_id.decode("ascii"), span_id.decode("ascii")
-    # Of a later version only this one flag is known to mean the same.
+    # Of a later version only this flag is known to have the same meaning.
     return TraceContext(*ids, ids[1], int(flags, 16) & SAMPLED, _state(headers), _baggage(headers))
 
 
@@ -135,11 +135,11 @@ def _baggage(headers: Sequence[Header]) -> bytes:
 
 
 class Span(Protocol):
-    """One piece of work, being recorded."""
+    """One operation that is being recorded."""
 
     @property
     def context(self) -> TraceContext:
-        """The context that holds while this span is open."""
+        """The context while this span is open."""
         ...
 
     def set(self, attribute: str, value: str | int | bool) -> None:
@@ -147,14 +147,14 @@ class Span(Protocol):
         ...
 
     def fail(self, error_type: str) -> None:
-        """It went wrong; `kind` is an error code or the name of a class, never a message."""
+        """Marks the span as failed; `kind` is an error code or a class name, never a message."""
         ...
 
     def end(self) -> None: ...
 
 
 class Tracer(Protocol):
-    """Where spans go. `parent` is None for the first span of a trace, and for a request that continues none."""
+    """Receives spans. `parent` is None for the first span of a trace, and for a request that continues none."""
 
     def start(self, name: str, kind: Kind, parent: TraceContext | None) -> Span: ...
 
@@ -164,7 +164,7 @@ _SERVER: Final[ContextVar[Span | None]] = ContextVar("server span", default=None
 
 
 def set_tracer(tracer: Tracer | None) -> None:
-    """From now on spans go there; None: nowhere."""
+    """Sets the tracer of the process; None: spans are not recorded."""
     global _tracer
     _tracer = tracer
 
@@ -174,7 +174,7 @@ def recording() -> bool:
 
 
 class _NoopSpan:
-    """The span and the block of nobody who listens. One for all."""
+    """The no-op span and context manager, shared."""
 
     __slots__ = ()
 
@@ -192,7 +192,7 @@ _NOOP: Final = _NoopSpan()
 
 
 class _RecordedSpan:
-    """The block in which a span is open, and its context the current one."""
+    """Opens a span and makes its context current."""
 
     __slots__ = ("_kind", "_name", "_parent", "_span", "_tokens", "_tracer")
 
@@ -222,16 +222,16 @@ class _RecordedSpan:
 
 
 def span(name: str, kind: Kind) -> _RecordedSpan | _NoopSpan:
-    """A `with` block of the present trace. What leaves it as an exception makes it a failed span, without a message."""
+    """A context manager for a span of the current trace. An exception marks the span as failed, without a message."""
     return _NOOP if _tracer is None else _RecordedSpan(_tracer, name, kind, _CURRENT.get())
 
 
 def server_span(name: str, incoming: TraceContext | None) -> _RecordedSpan | _NoopSpan:
-    """The span of a whole request, in the trace that it came with or in a new one."""
+    """The server span of a request, in the received trace or in a new one."""
     return _NOOP if _tracer is None else _RecordedSpan(_tracer, name, "server", incoming)
 
 
 def set_route(route: str) -> None:
-    """The present request belongs to this route: a prefix or a template, never a path that a client wrote."""
+    """Sets the route of the current request: a prefix or a template, never the client's path."""
     if _tracer is not None and (server := _SERVER.get()) is not None:
         server.set("http.route", route)

@@ -1,5 +1,5 @@
-"""HTTP and WebSocket in: each file names its own routes.
+"""HTTP and WebSocket in: one file for each route.
 
-Owns: the guard in front of everything, cookies on the wire, CSRF, problem JSON, error pages, one file for each route.
-Does not own: decisions about tokens or sessions (`bff.flows`), or which rooms stand behind it (`bff.app`).
+Owns the middleware, cookies, CSRF, problem JSON and error pages. Does not own decisions about tokens or sessions
+(`bff.flows`), or how components are composed (`bff.app`).
 """

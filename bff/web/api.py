@@ -1,6 +1,7 @@
-"""`/api/**`: route, method, CSRF, token, forward, in this order. Plain ASGI, in front of the framework.
+"""`/api/**`: route, method, CSRF, token and forwarding, in this order.
 
-A request without a session gets 401 `sign_in_required` as problem JSON, never a redirect: a fetch could not follow it.
+Plain ASGI, in front of the framework. A request without a session gets 401 `sign_in_required` as problem JSON, never a
+redirect, which a fetch could not follow.
 """
 
 import logging
@@ -34,55 +35,60 @@ from bff.web.middleware.request_guard import send_error
 
 logger = logging.getLogger(__name__)
 
-# In the scope: the route of the path, for whoever has looked it up already.
+# Scope key: the route that matches the path.
 ROUTE: Final = "bff.route"
-# Set in the scope of a request on a route that is polled in the background.
+# Scope key: set for a request on a route with `background`.
 BACKGROUND: Final = "bff.background"
 
 
 def is_background(scope: Scope) -> bool:
-    """Whether nobody need sit in front of this request (`X-Background: 1`, or its route says so).
+    """Whether the request is made without user activity (`X-Background: 1`, or its route has `background`).
 
-    It is answered like any other, and extends no idle timeout. Claiming it falsely only shortens one's own session.
+    It is handled like any other and does not extend the idle timeout. A false claim only shortens the client's own
+    session.
     """
     return BACKGROUND in scope or (b"x-background", b"1") in scope["headers"]
 
 
 class Access(Protocol):
-    """The right to call an API on behalf of whoever sent a request."""
+    """Access to an API on behalf of the session that a request belongs to."""
 
     @property
     def access_token(self) -> str: ...
 
     @property
     def scopes(self) -> Collection[str]:
-        """What the access token may be used for."""
+        """The scopes of the access token."""
         ...
 
     @property
     def make_proof(self) -> MakeProof | None:
-        """Makes the DPoP proof of a request, where the access token is bound to a key."""
+        """Creates the DPoP proof of a request, if the access token is DPoP-bound."""
         ...
 
     def register(self, interrupt: Disconnect, *, with_token: bool) -> Callable[[], None]:
-        """Has a stream cut at the session's end, `with_token` at its access token's too; returns the way off."""
+        """Registers a stream to be closed when the session ends, and with `with_token` when its access token expires.
+
+        Returns the function that unregisters it.
+        """
         ...
 
     async def renewed(self, refused_token: str) -> str:
-        """A newer token than the one an upstream refused, or the same where there is none.
+        """A newer access token than the one an upstream rejected, or the same one if there is none.
 
-        Raises like `GetCredentials`.
+        Raises SignInRequired, ProviderUnavailable, StoreUnavailable.
         """
         ...
 
 
-Unregister: TypeAlias = Callable[[], None]  # a name: annotations of an inner function are evaluated for each request
+# a module-level name: annotations of an inner function are evaluated for each request
+Unregister: TypeAlias = Callable[[], None]
 # Raises SignInRequired, ProviderUnavailable, StoreUnavailable, InvalidRequest.
 GetCredentials: TypeAlias = Callable[[Scope], Awaitable[Access]]
 
 
 class ApiEndpoint:
-    """The data plane's door. A path that no route covers goes to `otherwise`, or is answered with 404."""
+    """Handles API requests. A path without a route goes to `otherwise`, or gets 404."""
 
     def __init__(
         self,
@@ -96,7 +102,7 @@ class ApiEndpoint:
         acr_values: Collection[str] = (),
         long_lived: LongLivedStreams | None = None,
     ) -> None:
-        """`acr_values` are those that a step-up may ask the provider for."""
+        """`acr_values` lists the values that a step-up may request from the provider."""
         self._long_lived = long_lived or LongLivedStreams()
         self._routes, self._proxy, self._sockets, self._access = routes, proxy, sockets, access
         self._public_origin, self._allowed_origins, self._acr_values = public_origin, allowed_origins, acr_values
@@ -116,7 +122,7 @@ class ApiEndpoint:
                 await self._forward(scope, receive, send_and_record, lambda: begun)
         except ResponseAborted as broke:
             if broke.end is None:
-                logger.warning("an answer of an upstream broke off", extra={"path": scope["path"]})
+                logger.warning("an upstream response ended early", extra={"path": scope["path"]})
             if not close_connection(scope, at_once=broke.end is not None):
                 raise
         except BffError as error:
@@ -133,9 +139,10 @@ class ApiEndpoint:
         if route is None:
             raise RouteNotFound
         if scope["method"] not in route.methods:
-            # A CORS preflight ends here too: no Access-Control-Allow-* is ever answered, and no upstream is asked.
+            # The CORS preflight of an origin that is not allowed ends here and reaches no upstream; preflights of
+            # allowed origins are answered by the CORS middleware.
             raise MethodNotAllowed(allow=route.methods)
-        if route.carries_credentials:  # or there is nothing that another site could ride on
+        if route.carries_credentials:  # nor cookies, so the request carries no authority
             check_csrf(
                 scope["method"],
                 scope["headers"],
@@ -148,7 +155,7 @@ class ApiEndpoint:
         def interrupt(disconnect: Disconnect, end: StreamEnd) -> None:
             disconnect(end)
             if begun():
-                # A client that reads nothing holds us up in `send`; its connection is all that can be ended.
+                # A client that does not read blocks `send`; closing its connection is the only way to end the stream.
                 close_connection(scope, at_once=True)
 
         await self._proxy.forward(
@@ -165,7 +172,9 @@ class ApiEndpoint:
     def _on_long_lived(
         self, route: Route, access: Access | None, interrupt: Callable[[Disconnect, StreamEnd], None]
     ) -> Callable[[Disconnect, bool], Unregister]:
-        """Whoever may have to end a stream early hears of it: its session, and this process when it stops."""
+        """Registers a long-lived exchange with its session and with this process, either of
+        which may close it early.
+        """
 
         def register_long_lived(disconnect: Disconnect, stream: bool) -> Unregister:
             registrations = []
@@ -205,10 +214,12 @@ class ApiEndpoint:
         return access
 
     def _with_sign_in_url(self, error: StepUpRequired) -> StepUpRequired:
-        """The way to the sign-in that the API asks for, as far as the settings let a link ask for it."""
+        """The sign-in URL for the step-up, if the settings allow a link to request it."""
         offered = tuple(value for value in error.acr_values if value in self._acr_values)
         if error.acr_values and not offered:
-            logger.warning("an API asks for an acr that BFF_ACR_VALUES does not list", extra={"acr": error.acr_values})
+            logger.warning(
+                ("an API requests an acr value that BFF_ACR_VALUES does not list"), extra={"acr": error.acr_values}
+            )
             return StepUpRequired(acr_values=error.acr_values, max_age=error.max_age)
         asked = {"acr_values": " ".join(offered)} if offered else {}
         if error.max_age is not None:
@@ -224,7 +235,7 @@ class ApiEndpoint:
             scope["headers"], public_origin=self._public_origin, allowed_origins=self._allowed_origins
         )
         if not route.websocket:
-            raise MethodNotAllowed("This route does not take WebSockets.", allow=route.methods)
+            raise MethodNotAllowed("This route does not allow WebSockets.", allow=route.methods)
         access = await self._access_for(route, scope)
         await self._sockets.forward(
             route,

@@ -1,14 +1,13 @@
-"""Cookies on the wire: read from the raw header bytes, written with every attribute spelled out.
+"""Cookies on the wire: parsed from the raw header bytes, written with every attribute spelled out.
 
-Four kinds of cookies are ours. `session` holds a sealed id (Strict). `login-<slot>`, one for each sign-in under way,
-holds the sealed transaction (Lax, because the provider sends the browser back across sites); there are 16 such names,
-so whoever makes a browser begin a thousand sign-ins fills 16 small cookies. `browser` is random and authorises nothing
-(Lax); login and callback find this browser's session by it, as the Strict cookie is not sent there. `attempts` counts
-the sign-ins of the last minute (Lax). All of them together stay below `ALL_COOKIES_BYTES`.
-
-A framework's cookie parser would not do: it trims more than RFC 6265 does (a name after a NEL or NBSP byte becomes
-ours), it unquotes, and of two cookies it silently believes the last. Here the name is compared byte for byte, and a
-request that carries one of our names twice is refused by whoever asked for it.
+There are four kinds of cookies. `session` holds the sealed session id (Strict). `login-<slot>`, one for each sign-in in
+progress, holds the sealed transaction (Lax, because the provider redirects across sites); there are 16 such names, so a
+page that makes a browser start a thousand sign-ins fills 16 small cookies. `browser` is a random browser id without
+authority (Lax); login and callback use it to find this browser's session, because the Strict cookie is not sent there.
+`attempts` counts the sign-ins of the last minute (Lax). All of them together stay below `ALL_COOKIES_BYTES`. A
+framework's cookie parser is not used: it trims more than RFC 6265 does (a name after a NEL or NBSP byte becomes ours),
+unquotes values, and takes the last of two cookies with one name. Here names are compared byte for byte, and a request
+that carries one of our names twice is refused.
 """
 
 import re
@@ -19,8 +18,8 @@ from typing import Final, TypeAlias
 Header: TypeAlias = tuple[bytes, bytes]
 
 VALUE_LIMIT: Final = 4096  # bytes; browsers keep no larger cookie (RFC 6265bis section 5.7)
-# What all of ours may take of one Cookie line, names and separators included. Servers refuse a line of more than 8 KiB
-# (nginx as it is shipped: 400), and the application behind us has cookies of its own.
+# The share of one Cookie line that all BFF cookies may use, names and separators included. Servers reject a line of
+# more than 8 KiB (nginx by default: 400), and the application behind us has its own cookies.
 ALL_COOKIES_BYTES: Final = 4096
 BROWSER_ID_LIFETIME: Final = 400 * 86400  # seconds; the longest that browsers honour
 
@@ -35,12 +34,12 @@ class Cookie:
 
 @dataclass(frozen=True, slots=True)
 class Absent:
-    """Not sent, or with a value that we never wrote (another alphabet, empty, too long)."""
+    """Not sent, or with a value that the BFF never writes (another alphabet, empty, too long)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Repeated:
-    """Sent twice: somebody planted one of them. Becomes a 400, since believing either could be believing them."""
+    """Sent twice, so one of them may be injected. Becomes a 400, because either could be the injected one."""
 
 
 CookieResult: TypeAlias = Cookie | Absent | Repeated
@@ -61,7 +60,7 @@ def _is_ours(value: bytes) -> bool:
 
 
 def read_cookies(headers: Iterable[Header], name: str) -> CookieResult:
-    """The one cookie of that exact name. Nothing is unquoted or decoded."""
+    """The single cookie of exactly that name. Nothing is unquoted or decoded."""
     wanted = name.encode("ascii")
     values = [value for cookie_name, value in _pairs(headers) if cookie_name == wanted]
     match values:
@@ -74,16 +73,16 @@ def read_cookies(headers: Iterable[Header], name: str) -> CookieResult:
 
 
 def slot_suffix(slot: int) -> str:
-    """What follows `login-` in the name of a slot's cookie: one hex digit."""
+    """The suffix of `login-` in the name of a slot's cookie: one hex digit."""
     return f"{slot:x}"
 
 
 @dataclass(frozen=True, slots=True)
 class CookieNames:
-    """What our cookies are called.
+    """The names of the cookies.
 
-    `__Host-Http-` makes the browser itself insist on Secure, HttpOnly, Path=/ and no Domain. `secure=False` is for a
-    public URL of http on the loopback, and only there: Safari refuses Secure cookies from it.
+    `__Host-Http-` makes the browser enforce Secure, HttpOnly, Path=/ and no Domain. `secure=False` is only for an http
+    public URL on the loopback interface, where Safari rejects Secure cookies.
     """
 
     secure: bool = True
@@ -109,7 +108,7 @@ class CookieNames:
         return f"{self._prefix}sign-out"
 
     def login(self, suffix: str) -> str:
-        """Raises ValueError for what could not be part of a cookie's name."""
+        """Raises ValueError for a value that cannot be part of a cookie's name."""
         if not _LOGIN_SUFFIX.fullmatch(suffix):
             raise ValueError("not the name of a login cookie")
         return f"{self.login_prefix}{suffix}"
@@ -119,7 +118,7 @@ class CookieNames:
         return f"{self._prefix}login-"
 
     def set_session(self, value: str) -> Header:
-        """No Max-Age: it goes when the browser goes, and until then the server's own limits decide, not its clock."""
+        """No Max-Age: the cookie ends with the browser session, and the server enforces the session's limits."""
         return self._set(self.session, value, "Strict")
 
     def clear_session(self) -> Header:
@@ -143,16 +142,20 @@ class CookieNames:
         return self._set(self.sign_out, "", "Strict", max_age=0)
 
     def set_login(self, suffix: str, value: str, *, lifetime: int, form_post: bool = False) -> Header:
-        """`lifetime` in seconds. In form_post mode the provider's answer is a cross-site POST, which Lax would miss."""
+        """`lifetime` in seconds.
+
+        In form_post mode the response is a cross-site POST, on which Lax cookies are not sent.
+        """
         return self._set(self.login(suffix), value, "None" if form_post else "Lax", max_age=lifetime)
 
     def clear_login(self, suffix: str, *, form_post: bool = False) -> Header:
         return self._set(self.login(suffix), "", "None" if form_post else "Lax", max_age=0)
 
     def clear_sign_ins(self, headers: Iterable[Header]) -> list[Header]:
-        """Deletes every login cookie that the request carries, whoever wrote it, and the count of attempts.
+        """Deletes every login cookie of the request, including foreign ones, and the attempt counter.
 
-        The session cookie and its companion stay: they are small, and without them somebody would be signed out.
+        The session and browser-id cookies stay: they are small, and deleting the session cookie would sign the user
+        out.
         """
         carried = {name.decode("latin-1") for name, _ in _pairs(headers)}
         prefix = self.login_prefix
@@ -161,7 +164,7 @@ class CookieNames:
         return [self._set(name, "", "Lax", max_age=0) for name in sorted(ours)]
 
     def _set(self, name: str, value: str, same_site: str, max_age: int | None = None) -> Header:
-        """Raises ValueError for a value that we could not read back."""
+        """Raises ValueError for a value that `read_cookies` would not accept."""
         if value and not _is_ours(value.encode()):
             raise ValueError(f"not a value for the cookie {name}")
         parts = [f"{name}={value}", "Path=/", "HttpOnly", f"SameSite={same_site}"]
@@ -173,8 +176,9 @@ class CookieNames:
 
 
 def login_cookies(headers: Iterable[Header], names: CookieNames) -> dict[str, str | None]:
-    """Every login cookie of the request by what follows the prefix in its name; None for a value that came twice or
-    that cannot be ours."""
+    """The login cookies of the request by the suffix of their name; None for a value that
+    occurs twice or is malformed.
+    """
     prefix = names.login_prefix
     cookies: dict[str, str | None] = {}
     for raw_name, raw_value in _pairs(headers):

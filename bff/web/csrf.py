@@ -33,7 +33,7 @@ _CSRF_HEADERS: Final = frozenset({b"origin", b"sec-fetch-site", b"sec-fetch-mode
 
 
 def _csrf_headers(headers: Sequence[Header]) -> dict[bytes, bytes]:
-    """The one value of each witness that came. Raises CsrfRequired when one came twice."""
+    """The value of each signal that is present. Raises CsrfRequired when one occurs twice."""
     fields: dict[bytes, bytes] = {}
     for name, value in headers:
         name = name.lower()
@@ -45,12 +45,15 @@ def _csrf_headers(headers: Sequence[Header]) -> dict[bytes, bytes]:
 
 
 def _known_origin(origin: bytes | None, public_origin: str, allowed_origins: Collection[str]) -> bytes | None:
-    """The Origin header, byte for byte ours or an allowed one; None when absent. `null` is nobody's origin."""
+    """The Origin header if it is ours or an allowed one, compared byte for byte; None when absent.
+
+    `null` is never accepted.
+    """
     if origin is None:
         return None
     known = {public_origin.encode("ascii"), *(allowed.encode("ascii") for allowed in allowed_origins)} - {b"null"}
     if origin not in known:
-        raise CsrfRequired("The Origin is not one of this application's.")
+        raise CsrfRequired("The Origin is not an origin of this application.")
     return origin
 
 
@@ -62,9 +65,9 @@ def check_csrf(
     allowed_origins: Collection[str] = (),
     rule: CsrfRule = "header",
 ) -> None:
-    """Returns when the request comes from our own page, raises CsrfRequired when that is not proven.
+    """Returns if the request comes from our own page, raises CsrfRequired otherwise.
 
-    `method` is the one on the request line; nothing overrides it. `headers` are those that came before the body.
+    `method` is the one on the request line; there is no method override. `headers` are those received before the body.
     """
     fields = _csrf_headers(headers)
     origin = _known_origin(fields.get(b"origin"), public_origin, allowed_origins)
@@ -95,17 +98,20 @@ def check_csrf(
 def check_websocket_origin(
     headers: Sequence[Header], *, public_origin: str, allowed_origins: Collection[str] = ()
 ) -> None:
-    """Raises CsrfRequired unless exactly one Origin came and is ours or an allowed one.
+    """Raises CsrfRequired unless there is exactly one Origin and it is ours or an allowed one.
 
-    A handshake can carry no custom header and is not held back by CORS: the Origin is all there is (RFC 6455
-    section 10.2). A client that sends none is no browser, and has no cookie of ours to use.
+    A handshake cannot carry a custom header and is not subject to CORS, so the Origin is the only signal (RFC 6455
+    section 10.2). A client that sends none is not a browser and has no cookie of ours.
     """
     if _known_origin(_csrf_headers(headers).get(b"origin"), public_origin, allowed_origins) is None:
         raise CsrfRequired("A WebSocket handshake needs an Origin.")
 
 
 def require_json(headers: Sequence[Header], *, body_present: bool) -> None:
-    """Raises UnsupportedMediaType unless the body is JSON. A form or text/plain could be sent across sites unasked."""
+    """Raises UnsupportedMediaType unless the body is JSON.
+
+    A cross-site page could send a form or text/plain without a preflight.
+    """
     sent = [value for name, value in headers if name.lower() == b"content-type"]
     media_types = [value.partition(b";")[0].strip(b" \t").lower() for value in sent]
     if media_types != [b"application/json"] and (media_types or body_present):

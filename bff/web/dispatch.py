@@ -1,6 +1,6 @@
-"""The framework's part of the house: our own endpoints, and which door a request takes.
+"""Dispatches each request to the BFF's endpoints, the API proxy or the SPA.
 
-FastAPI serves what is asked once in a session; what is asked with every click is plain ASGI in front of it.
+FastAPI serves the endpoints that a session uses rarely; the hot paths are plain ASGI in front of it.
 """
 
 import logging
@@ -24,10 +24,10 @@ from bff.web.spa import SinglePageApp
 
 logger = logging.getLogger(__name__)
 
-SPA_ROUTE: Final = "/{path:path}"  # in traces
+SPA_ROUTE: Final = "/{path:path}"  # for traces
 
-# FastAPI's own spans hold the query of a request, for the callback the code, as soon as anybody in the process sets a
-# tracer provider or FASTAPI_OTEL_AUTO_CONFIGURE. Ours are in `bff.telemetry.tracing`.
+# FastAPI's own spans contain the query of a request, for the callback the code, as soon as the process has a tracer
+# provider or FASTAPI_OTEL_AUTO_CONFIGURE. Our spans are in `bff.telemetry.tracing`.
 NO_TELEMETRY: Final[TelemetryConfig] = {
     "tracing": False,
     "metrics": False,
@@ -38,7 +38,7 @@ NO_TELEMETRY: Final[TelemetryConfig] = {
 
 
 class Dispatcher:
-    """`plain` answers its paths and all below them, then come our own endpoints, the data plane, and the SPA."""
+    """`plain` handles its paths and everything below them; then come our own endpoints, the API proxy and the SPA."""
 
     def __init__(
         self,
@@ -63,7 +63,7 @@ class Dispatcher:
     async def _traced(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
         await app(scope, receive, send)
         if app is self._auth_app and (route := getattr(scope.get("route"), "path", None)) is not None:
-            tracing.set_route(route)  # FastAPI leaves in the scope which of its routes it was
+            tracing.set_route(route)  # FastAPI stores the matched route in the scope
 
     def _select(self, scope: Scope) -> ASGIApp:
         path = scope["raw_path"]
@@ -75,7 +75,7 @@ class Dispatcher:
         try:
             route = self._forwarded(path)
         except InvalidRequest:
-            return self._api  # it looks again, and refuses as the data plane does
+            return self._api  # it matches again, and refuses as the API proxy does
         if route is None:
             return self._auth_app
         scope[ROUTE] = route
@@ -83,9 +83,9 @@ class Dispatcher:
 
 
 def build_auth_app(landing_path: str) -> FastAPI:
-    """FastAPI for our own endpoints only; it documents nothing to the public and its errors are ours.
+    """The FastAPI application for our own endpoints: no public OpenAPI document, and our own error responses.
 
-    An endpoint has one address: FastAPI's redirect from `/auth/login/` would name the host that the client sent.
+    An endpoint has one address: FastAPI's redirect from `/auth/login/` would use the client's Host header.
     """
     auth_app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False, telemetry=NO_TELEMETRY)
 
@@ -119,9 +119,10 @@ def _allowed(auth_app: FastAPI, scope: Scope) -> tuple[str, ...]:
 
 
 def serve_spa(auth_app: FastAPI, directory: Path | None) -> None:
-    """Everything that nobody else answers is the SPA's, where we serve it.
+    """Serves the SPA for every path without another handler.
 
-    It is no route: one that takes every path would also take our own endpoints' for the methods that they do not know.
+    It is not a route: a route for every path would also match our own endpoints' paths with methods that they do not
+    support.
     """
     if directory is None:
         return

@@ -1,6 +1,6 @@
-"""The page a person sees when a navigation fails: what happened, what to do next, and what to tell whoever is asked.
+"""The error page for a failed navigation: what happened, what to do next, and the details for support.
 
-No script, no image, nothing from elsewhere. Every word is ours or escaped; how it looks is `bff.web.error_page`.
+No script, no image, no external resource. All text is constant or escaped; `bff.web.error_page` owns the style sheet.
 """
 
 import hashlib
@@ -40,7 +40,7 @@ dd { margin: 0 0 .5rem; font-family: ui-monospace, monospace; }
 
 @dataclass(frozen=True, slots=True)
 class PageStyle:
-    """`content_security_policy` allows `css`, byte for byte, and nothing else."""
+    """`content_security_policy` allows exactly `css` and nothing else."""
 
     css: str
     content_security_policy: bytes
@@ -61,9 +61,9 @@ def current_style() -> PageStyle:
 
 
 def set_stylesheet(own: str | None) -> None:
-    """From now on the pages of this process look like this: our style, then `own`; None: ours alone."""
+    """Sets the style of the pages: the built-in style sheet, then `own`; None: the built-in one alone."""
     global _current
-    # A browser hashes what it parsed, and it parses CR LF and CR as LF.
+    # Browsers hash the style after newline normalisation: CR LF and CR become LF.
     _current = _PLAIN if own is None else PageStyle.of(_STYLE + own.replace("\r\n", "\n").replace("\r", "\n"))
 
 
@@ -77,10 +77,12 @@ class _Advice(NamedTuple):
 
 
 _ADVICE: Final[dict[str, _Advice]] = {
-    "sign_in_required": _Advice("You are not signed in, or your session has ended.", "Sign in to go on.", "sign in"),
+    "sign_in_required": _Advice("You are not signed in, or your session has ended.", "Sign in to continue.", "sign in"),
     "sign_in_state_invalid": _Advice(
-        "The answer to a sign-in arrived, but this browser did not begin that sign-in, or it has already been used. "
-        "An old bookmark or the back button can cause this.",
+        (
+            "The response to a sign-in arrived, but this browser did not start that sign-in, or the response has "
+            "already been used. An old bookmark or the back button can cause this."
+        ),
         "Start again from here. If you were signed in before, you still are.",
         "sign in",
     ),
@@ -88,18 +90,20 @@ _ADVICE: Final[dict[str, _Advice]] = {
         "The sign-in was open for too long before it was completed.", "Start again from here.", "sign in"
     ),
     "sign_in_refused": _Advice(
-        "The identity provider did not let this sign-in through.",
+        "The identity provider refused this sign-in.",
         "Try again. If it happens once more, give your administrator the details below.",
         "sign in",
     ),
     "sign_in_loop": _Advice(
-        "This browser was sent to sign in many times within a minute, so it was stopped here, not sent in circles.",
+        "This browser was redirected to sign-in many times within a minute, so the redirects were stopped.",
         "Wait a minute, then try again. If it happens once more, give your administrator the details below.",
         "sign in",
     ),
     "rate_limited": _Advice(
-        "Too many people, or too many requests from your network, are signing in or out at the moment. "
-        "Sessions that are open stay open.",
+        (
+            "There are too many sign-in or sign-out requests at the moment, in total or from your network. Existing "
+            "sessions are not affected."
+        ),
         "Wait a moment, then try again.",
         "sign in",
     ),
@@ -109,32 +113,36 @@ _ADVICE: Final[dict[str, _Advice]] = {
         "sign in",
     ),
     "sign_in_failed": _Advice(
-        "The identity provider's answer could not be verified, so nobody was signed in.",
+        "The identity provider's response could not be verified, so you were not signed in.",
         "Try again. If it happens once more, give your administrator the details below.",
         "sign in",
     ),
     "provider_unavailable": _Advice(
-        "The identity provider does not answer at the moment. Sessions that are open stay open.",
+        "The identity provider is unavailable at the moment. Existing sessions are not affected.",
         "Wait a moment, then try again.",
         "sign in",
     ),
     "store_unavailable": _Advice(
-        "The service cannot look up sessions at the moment. Sessions that are open stay open.",
+        "The service cannot look up sessions at the moment. Existing sessions are not affected.",
         "Wait a moment, then try again.",
         "sign in",
     ),
     "headers_too_large": _Advice(
-        "The browser sent more cookies or headers than the service reads. Cookies of sign-ins that were under way have "
-        "been deleted; you have not been signed out.",
+        (
+            "The browser sent more cookies or headers than the service accepts. Cookies of sign-ins in progress have "
+            "been deleted; you have not been signed out."
+        ),
         "Try again. If it happens once more, delete this site's cookies in your browser.",
         "home",
     ),
-    "route_not_found": _Advice("This address leads nowhere.", "Check the address, or go to the start page.", "home"),
+    "route_not_found": _Advice(
+        ("There is no page at this address."), "Check the address, or go to the start page.", "home"
+    ),
     "csrf_required": _Advice(
-        "This address is meant for the application itself, not for opening directly.", "Go to the start page.", "home"
+        "This address is for the application itself and cannot be opened directly.", "Go to the start page.", "home"
     ),
     "navigation_required": _Advice(
-        "Sign-in begins when you open a page, not in the background.", "Sign in from here.", "sign in"
+        "Sign-in requires a page navigation and cannot run in the background.", "Sign in from here.", "sign in"
     ),
 }
 _ANYTHING_ELSE: Final = _Advice(
@@ -179,15 +187,17 @@ def render_error_page(
     style: str,
     options: SignInOptions = PLAIN,
 ) -> str:
-    """`return_to` and `landing_path` are paths on our origin; the first goes into the link that tries again. `style` is
-    put in as it is."""
+    """`return_to` and `landing_path` are paths on our origin; `return_to` goes into the retry link.
+
+    `style` is inserted as is.
+    """
     advice = _ADVICE.get(error.code, _ANYTHING_ELSE)
     ways = [(landing_path, "Go to the start page")]
     if advice.way == "sign in":
         ways.insert(0, (_retry_url(return_to, options), "Try again"))
         if options.acr_values or options.max_age is not None:
-            # Who was asked to prove more is signed in still, and may do without.
-            ways.insert(1, (return_to, "Go back without it"))
+            # After a failed step-up the user is still signed in and may continue without it.
+            ways.insert(1, (return_to, "Go back without signing in again"))
     return _PAGE.format(
         title=escape(error.title),
         style=style,
@@ -200,7 +210,9 @@ def render_error_page(
 
 
 def _retry_url(return_to: str, options: SignInOptions) -> str:
-    """The same sign-in once more. A silent one would show nothing again, and a name is not for an address."""
+    """The same sign-in again, without prompt=none (it would show nothing again) and without login_hint (personal data
+    in a URL).
+    """
     asked = {name: value for name, value in options.parameters().items() if name != "login_hint" and value != "none"}
     return f"/auth/login?return_to={quote(return_to, safe='/')}" + "".join(
         f"&{urlencode({name: value})}" for name, value in asked.items()

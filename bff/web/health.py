@@ -1,7 +1,6 @@
-"""The management port: /livez, /readyz and /metrics, on an address that the public does not reach.
-
-/livez says that the process turns; it asks nobody, so a store that is away gets no replica killed. /readyz asks what
-the composition root hands over, and says no only for a check without which nothing useful can be served.
+"""The management port: /livez, /readyz and /metrics, on an address that the public cannot reach. /livez checks no
+dependencies, so a store outage does not restart the pod. /readyz runs the checks that the composition root passes in,
+and fails only for a dependency without which nothing useful can be served.
 """
 
 import asyncio
@@ -17,24 +16,26 @@ from bff.telemetry.metrics import REGISTRY
 
 logger = logging.getLogger(__name__)
 
-READY_TIMEOUT: Final = 2.0  # seconds; a probe that hangs tells less than one that fails
+READY_TIMEOUT: Final = 2.0  # seconds; a check that hangs counts as failed
 
-# While the provider is away, everybody who is signed in goes on working; and while keys are rolled, replicas disagree
-# about the newest. Told, but no reason to be taken out.
+# Reported, but not decisive: without the provider, existing sessions keep working; during a key rotation replicas
+# disagree about the newest key.
 INFORMATIONAL: Final = frozenset({"provider", "key_ring_in_sync"})
 
 Checks: TypeAlias = Callable[[], Awaitable[Mapping[str, bool]]]
 
 
 class ManagementApp:
-    """ASGI. `ready` names each check and whether it holds; one that raises or hangs counts as not ready."""
+    """ASGI. `ready` returns each check and whether it passes; a callable that raises or times
+    out counts as not ready.
+    """
 
     def __init__(self, ready: Checks) -> None:
         self._ready = ready
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
-            # No lifespan of its own (the server is told so), and a WebSocket handshake is refused.
+            # It has no lifespan of its own, and refuses a WebSocket handshake.
             if scope["type"] == "websocket":
                 await send({"type": "websocket.close", "code": 1000})
             return

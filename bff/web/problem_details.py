@@ -1,6 +1,7 @@
-"""Errors on the wire: RFC 9457 problem JSON for a fetch, a readable page for a navigation. The only place that decides.
+"""Error responses:
 
-No answer made here sets or clears a cookie: an error ends no session. (The guard adds what a 431 deletes.)
+RFC 9457 problem JSON for a fetch, a readable page for a navigation. The only place that decides. No error response sets
+or clears the session cookie: an error ends no session. (The request guard adds the cookies that a 431 deletes.)
 """
 
 import json
@@ -19,7 +20,10 @@ _TYPE: Final = "urn:okta-bff:problem:"
 
 
 def problem_response(error: BffError, *, correlation_id: str) -> Answer:
-    """Status, headers and body. A SPA branches on `code`, a person quotes `correlation_id`, nobody parses `detail`."""
+    """Status, headers and body.
+
+    A SPA branches on `code`, a user quotes `correlation_id`; `detail` is not meant to be parsed.
+    """
     problem: dict[str, Any] = {
         "type": _TYPE + error.code,
         "title": error.title,
@@ -48,7 +52,7 @@ def page_response(
     landing_path: str = "/",
     options: SignInOptions = PLAIN,
 ) -> Answer:
-    """Status, headers and body of the page. `return_to` is a path that `safe_return_to` let through."""
+    """Status, headers and body of the page. `return_to` is a path that `safe_return_to` accepted."""
     style = error_page.current_style()
     body = render_error_page(
         error,
@@ -61,7 +65,7 @@ def page_response(
     headers = [
         (b"content-type", b"text/html; charset=utf-8"),
         (b"content-security-policy", style.content_security_policy),
-        # The page's own URL may carry a code and a state.
+        # The page's own URL may contain a code and a state.
         (b"referrer-policy", b"no-referrer"),
         (b"x-frame-options", b"DENY"),
         *_headers(error, body),
@@ -78,7 +82,7 @@ def error_response(
     landing_path: str = "/",
     options: SignInOptions = PLAIN,
 ) -> Answer:
-    """The page if these request headers are a navigation's, problem JSON if not. To HEAD send the headers alone."""
+    """The page if the request headers are a navigation's, problem JSON otherwise. For HEAD send the headers alone."""
     if wants_page(headers):
         return page_response(
             error,
@@ -98,7 +102,7 @@ def _headers(error: BffError, body: bytes) -> list[Header]:
         (b"cross-origin-resource-policy", b"same-origin"),
     ]
     if error.status == 401:
-        # RFC 9110 section 15.5.2 wants a challenge; no browser opens a dialogue for this scheme.
+        # RFC 9110 section 15.5.2 requires a challenge; no browser shows a dialog for this scheme.
         headers.append((b"www-authenticate", b'Cookie realm="session"'))
     if error.retry_after is not None:
         headers.append((b"retry-after", str(error.retry_after).encode("ascii")))
@@ -108,7 +112,7 @@ def _headers(error: BffError, body: bytes) -> list[Header]:
 
 
 def wants_page(headers: Sequence[Header]) -> bool:
-    """True for a navigation. The browser's own word (Sec-Fetch-*) counts first, then what a fetch would have said."""
+    """True for a navigation. Sec-Fetch-* decides first, then the headers that a fetch would send."""
     fields = {name.lower(): value for name, value in headers}
     mode, destination = fields.get(b"sec-fetch-mode"), fields.get(b"sec-fetch-dest")
     if mode == b"navigate" or destination == b"document":
@@ -128,7 +132,7 @@ def wants_page(headers: Sequence[Header]) -> bool:
 
 
 def _quality(parameters: Sequence[str]) -> float:
-    """The weight of a media range (RFC 9110 section 12.4.2); 0 for one that cannot be read."""
+    """The weight of a media range (RFC 9110 section 12.4.2); 0 if it is malformed."""
     for parameter in parameters:
         name, _, value = parameter.partition("=")
         if name.strip() == "q":

@@ -1,4 +1,4 @@
-"""The bodies that our own endpoints read: whole, small, and of one kind."""
+"""Request bodies of our own endpoints: read whole, bounded in size and time, of one media type."""
 
 import asyncio
 from typing import Any
@@ -14,10 +14,10 @@ BODY_TIMEOUT = 20.0  # seconds
 
 
 async def read_body(request: Request, limit: int) -> bytes:
-    """At most `limit` bytes, in `BODY_TIMEOUT` seconds.
+    """At most `limit` bytes, within `BODY_TIMEOUT` seconds.
 
-    Raises RequestTooLarge, before reading where the length was told, and InvalidRequest for one that does not arrive
-    whole.
+    Raises RequestTooLarge, before reading if Content-Length says so, and InvalidRequest for a body that does not arrive
+    completely.
     """
     length = request.headers.get("content-length", "")
     if length.isdecimal() and int(length) > limit:
@@ -31,8 +31,8 @@ async def read_body(request: Request, limit: int) -> bytes:
                     raise RequestTooLarge
     except TimeoutError:
         raise InvalidRequest("The request body did not arrive.") from None
-    except ClientDisconnect:  # unhandled it would be logged as a defect of ours
-        raise InvalidRequest("The client hung up.") from None
+    except ClientDisconnect:  # unhandled it would be logged as an internal error
+        raise InvalidRequest("The client disconnected.") from None
     return bytes(body)
 
 
@@ -60,9 +60,9 @@ def parse_fields(encoded: bytes) -> dict[str, str]:
 
 
 async def read_json(request: Request, limit: int = JSON_LIMIT) -> dict[str, Any]:
-    """A JSON object; an empty body is an empty one. Raises RequestTooLarge, InvalidRequest.
+    """A JSON object; an empty body counts as `{}`.
 
-    Whether the content type is JSON is `require_json`'s to judge, with the CSRF rule.
+    Raises RequestTooLarge, InvalidRequest. `require_json` checks the content type, together with the CSRF rule.
     """
     body = await read_body(request, limit)
     if not body:

@@ -1,4 +1,4 @@
-"""Answers of our own endpoints: never cached, never a referrer, cookies spelled out as raw headers."""
+"""Responses of the BFF's own endpoints: never cached, no referrer, cookies as raw headers."""
 
 import json
 import logging
@@ -36,8 +36,8 @@ PRIVATE: tuple[Header, ...] = (
     (b"referrer-policy", b"no-referrer"),
     (b"x-content-type-options", b"nosniff"),
 )
-# Nobody else's page may load it, not even as an image: what it holds would be in that page's process (Spectre). It does
-# not concern a fetch with CORS, nor a navigation.
+# Other sites must not load it, not even as an image, because its bytes would be in that page's process (Spectre). This
+# does not affect fetches with CORS or navigations.
 SAME_ORIGIN: Header = (b"cross-origin-resource-policy", b"same-origin")
 
 
@@ -55,7 +55,7 @@ def json_response(content: Mapping[str, Any], cookies: Iterable[Header] = (), ex
 
 
 def see_other(location: str, cookies: Iterable[Header] = ()) -> Response:
-    """303: whatever the method was, the next request is a GET without a body (RFC 9700 section 4.12)."""
+    """303: the next request is a GET without a body, whatever the method was (RFC 9700 section 4.12)."""
     where = ((b"location", location.encode("ascii")), (b"content-length", b"0"))
     return answer(303, (*where, *PRIVATE, *cookies))
 
@@ -68,7 +68,7 @@ def respond_with_error(
     return_to: str | None = None,
     options: SignInOptions = PLAIN,
 ) -> Response:
-    """`options` are what the sign-in had asked for, so that the page's link asks for the same."""
+    """`options` are the options of the sign-in that failed, so that the page's retry link repeats them."""
     record_error(error)
     status, headers, body = error_response(
         error,
@@ -82,21 +82,22 @@ def respond_with_error(
 
 
 def record_error(error: BffError) -> None:
-    """The line that a person's reference leads to: `bff.telemetry.logging` adds it.
+    """Logs the line that a user's reference leads to; `bff.telemetry.logging` adds the correlation id.
 
-    Not the path: it may hold a code.
+    Never logs the path, which may hold a code.
     """
     for error_type, event in _DECISIONS.items():
         if isinstance(error, error_type):
             audit.record(event, error.code, status=error.status, why=error.detail)
             return
-    # Everybody who is not signed in causes these, and every scanner: they would drown the rest.
+    # Unauthenticated clients and scanners cause these in large numbers.
     everyday = isinstance(error, SignInRequired | RouteNotFound | MethodNotAllowed)
     fields = {"error": error.code, "status": error.status, "why": error.detail}
-    logger.log(logging.DEBUG if everyday else logging.WARNING, "answered with an error", extra=fields)
+    logger.log(logging.DEBUG if everyday else logging.WARNING, "request failed", extra=fields)
 
 
-# Errors that are decisions of ours, told where every error passes. What the provider refused is told by the flow.
+# Audit events for refusals of our own are recorded here, where every error passes. Provider refusals are recorded by
+# the flow.
 _DECISIONS: Final[Mapping[type[BffError], AuditEvent]] = {
     SignInStateInvalid: AuditEvent.SIGN_IN_REFUSED,
     SignInExpired: AuditEvent.SIGN_IN_REFUSED,

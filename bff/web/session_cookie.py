@@ -1,4 +1,4 @@
-"""Whose request is this: the session cookie opened, and the companion cookie hashed."""
+"""The session of a request: opens the session cookie and hashes the browser-id cookie."""
 
 import hashlib
 import secrets
@@ -14,15 +14,16 @@ from bff.web.cookies import Absent, Cookie, CookieNames, CookieResult, Header, R
 PURPOSE: Final = "session-cookie"
 _ID_BYTES: Final = 32
 _BROWSER_ID_BYTES: Final = 32
-MAX_OPENED: Final = 10_000  # Cookie headers; some 5 MiB, 15 at most
+MAX_OPENED: Final = 10_000  # cached Cookie headers; about 5 MiB, 15 at most
 MAX_COOKIE_BYTES: Final = 1024  # bytes
 
 
 @dataclass(frozen=True, slots=True)
 class SignedIn:
-    """A cookie that we sealed. Whether the session still lives is the store's to say.
+    """A cookie that the BFF sealed.
 
-    `reseal`: an older key sealed it, so the next answer that may set cookies ought to set it again.
+    Whether the session still exists is up to the store. `reseal`: an older key sealed it, so the next response that may
+    set cookies should set it again.
     """
 
     session_id: SessionId
@@ -31,20 +32,20 @@ class SignedIn:
 
 @dataclass(frozen=True, slots=True)
 class Anonymous:
-    """No session cookie, or one that nobody could have got from us."""
+    """No session cookie, or one that the BFF did not issue."""
 
 
 @dataclass(frozen=True, slots=True)
 class KeyRemoved:
-    """Sealed under a key that this ring does not hold: a 401 with the reason `key_removed`, and the cookie is *kept*.
+    """Sealed under a key that is not in this ring: a 401 with the reason `key_removed`, and the cookie is *kept*.
 
-    The ring of the next replica may hold the key still (a roll half done), so the cookie is nobody's to clear.
+    Another replica may still have the key in the middle of a key rotation, so the cookie must not be cleared.
     """
 
 
 @dataclass(frozen=True, slots=True)
 class DuplicateCookie:
-    """The session cookie came twice: a 400."""
+    """The session cookie occurs twice: a 400."""
 
 
 CurrentSession: TypeAlias = SignedIn | Anonymous | KeyRemoved | DuplicateCookie
@@ -81,9 +82,9 @@ def _opened(cookie: CookieResult, ring: KeyRing) -> CurrentSession:
 
 
 class SessionCookieCache:
-    """`read_session_id` for the paths of every click: a cookie that was opened before is known again by its text.
+    """`read_session_id` for the hot path: caches opened cookies by the text of the Cookie header.
 
-    It says whose request this is, as it always said; whether that session lives is asked of the store each time.
+    Only the session id is cached; the store is still read for each request.
     """
 
     def __init__(self, ring: KeyRing, names: CookieNames) -> None:
@@ -109,7 +110,7 @@ class SessionCookieCache:
 
 
 def require_session_id(headers: Iterable[Header], ring: KeyRing, names: CookieNames) -> SignedIn:
-    """The session that the cookie names. Raises SignInRequired, or InvalidRequest for a cookie that came twice."""
+    """The session id of the cookie. Raises SignInRequired, or InvalidRequest for a duplicate cookie."""
     match read_session_id(headers, ring, names):
         case SignedIn() as signed_in:
             return signed_in
@@ -124,19 +125,19 @@ def require_session_id(headers: Iterable[Header], ring: KeyRing, names: CookieNa
 
 
 def new_browser_id() -> str:
-    """A value for the companion cookie: 256 random bits, base64url."""
+    """A value for the browser-id cookie: 256 random bits, base64url."""
     return encode_base64url(secrets.token_bytes(_BROWSER_ID_BYTES))
 
 
 def hash_browser_id(value: str) -> str:
-    """What a session record remembers of the companion cookie: SHA-256 of its text, base64url."""
+    """The value that a session record keeps of the browser-id cookie: SHA-256 of its text, base64url."""
     return encode_base64url(hashlib.sha256(value.encode("ascii")).digest())
 
 
 def browser_id_hash(headers: Iterable[Header], names: CookieNames) -> str | None:
-    """The hash of this request's companion cookie; None when there is none of ours, or more than one.
+    """The hash of this request's browser-id cookie; None when there is none, or more than one.
 
-    It authorises nothing, so a doubtful one is treated as a browser that we have not seen before.
+    The cookie has no authority, so an ambiguous one is treated as a new browser.
     """
     match read_cookies(headers, names.browser):
         case Cookie(value):

@@ -1,4 +1,4 @@
-"""The single-page app from a directory (`BFF_SPA_DIR`): its files, and `index.html` for each page of its router."""
+"""Serves the single-page app from a directory (`BFF_SPA_DIR`): its files, and `index.html` for client-side routes."""
 
 import os
 from pathlib import Path
@@ -8,7 +8,7 @@ from starlette.responses import FileResponse, Response
 
 from bff.errors import MethodNotAllowed, RouteNotFound
 
-# The app may use what it ships and talk to us; nobody may frame it. `unsafe-inline` is for styles only, which the
+# The SPA may load its own files and call this origin, and may not be framed. `unsafe-inline` is for styles only, which
 # common build tools write into the page.
 CONTENT_SECURITY_POLICY = (
     "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: https:; font-src 'self' data:; "
@@ -30,7 +30,7 @@ class SinglePageApp:
         Raises RouteNotFound for a missing file that a page asked for, MethodNotAllowed for anything but GET and HEAD.
         """
         if f"{request.url.path}/".startswith("/auth/"):
-            raise RouteNotFound  # ours: a page here would hide from a script that it misspelt an endpoint
+            raise RouteNotFound  # reserved: a page here would hide misspelt endpoint names from scripts
         if request.method not in ("GET", "HEAD"):
             raise MethodNotAllowed(allow=("GET", "HEAD"))
         file = self._file(request.url.path)
@@ -39,7 +39,7 @@ class SinglePageApp:
                 raise RouteNotFound
             file = self._index
         page = file == self._index
-        # index.html names the build's files and must be asked for every time; the rest is revalidated by its ETag.
+        # index.html names the build's files and must be revalidated every time; other files are revalidated by ETag.
         headers = {
             "cache-control": "no-cache" if page else "public, max-age=0, must-revalidate",
             "content-security-policy": CONTENT_SECURITY_POLICY,
@@ -50,7 +50,7 @@ class SinglePageApp:
         return FileResponse(file, headers=headers)
 
     def _file(self, path: str) -> Path | None:
-        """The file at that path, inside the directory after every link is followed, no dot files."""
+        """The file at that path, inside the directory after resolving symbolic links; no dot files."""
         parts = [part for part in path.split("/") if part]
         if not parts:
             return self._index

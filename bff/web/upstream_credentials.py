@@ -1,4 +1,6 @@
-"""Whose access token a request gets: the session cookie opened, the session's token renewed when it is due."""
+"""The upstream's access token for a request: opens the session cookie and refreshes the
+session's token when it is due.
+"""
 
 import secrets
 import time
@@ -22,11 +24,9 @@ from bff.web.session_cookie import Anonymous, DuplicateCookie, KeyRemoved, Sessi
 
 
 class SessionCredentials:
-    """`GetCredentials` as the application has it.
-
-    The session cookie opened, the session's token renewed when it is due.
-
-    `scopes` are those that sign-ins ask for: a provider that grants just these need not say so (RFC 6749 section 5.1).
+    """Implements the API proxy's `GetCredentials`: opens the session cookie and refreshes the session's token when it
+    is due. `scopes` are the scopes that sign-ins request: a provider that grants exactly these may omit `scope` (RFC
+    6749 section 5.1).
     """
 
     def __init__(
@@ -91,7 +91,7 @@ class _LiveCredentials:
         )
 
     async def renewed(self, refused_token: str) -> str:
-        # Whether this request is a sign of life has been told already.
+        # This request has already been counted as activity.
         rejected_token = token_fingerprint(refused_token)
         self._session = await self._flow.session_with_fresh_token(
             self._key, rejected_token=rejected_token, passive=True

@@ -1,5 +1,5 @@
 """The sample API that the demo calls through the BFF.
 
-Owns: an echo, server-sent events and a WebSocket, each showing what arrived.
-Does not own: anything about sessions or cookies; it sees an access token and nothing else.
+Owns an echo, server-sent events and a WebSocket, each showing what arrived. Does not own sessions or cookies; it sees
+only an access token.
 """

@@ -1,7 +1,7 @@
-"""Which access tokens this API takes: signed RS256 by a key of the issuer, for this audience, not expired.
+"""Access token validation:
 
-A token bound to a key (RFC 9449) is taken with a proof only. Written with `cryptography` alone, so that it judges the
-BFF's tokens with code of its own.
+RS256 by a key of the issuer, for this audience, not expired. A DPoP-bound token (RFC 9449) requires a proof. Uses
+`cryptography` alone, so that it validates the BFF's tokens with independent code.
 """
 
 import base64
@@ -20,13 +20,13 @@ from cryptography.hazmat.primitives.hashes import SHA256
 
 from demo.simulator.dpop import ProofRefused, Proofs
 
-LEEWAY = 5  # seconds, for the way and for clocks
-ASK_AGAIN_AFTER = 2  # seconds until a key that the issuer did not know is asked for again
+LEEWAY = 5  # seconds of clock skew
+ASK_AGAIN_AFTER = 2  # seconds before a key that the issuer did not know is fetched again
 
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """`error` None: no token came (RFC 6750 section 3.1 then wants a challenge without an error code)."""
+    """`error` None: there was no token (RFC 6750 section 3.1 then requires a challenge without an error code)."""
 
     error: str | None
     description: str
@@ -54,7 +54,7 @@ class AccessTokens:
         dpop_nonce: Callable[[], str | None] = lambda: None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """`dpop_nonce` is the nonce that proofs must carry at present, None where they need none."""
+        """`dpop_nonce` is the nonce that proofs must carry, None if none is required."""
         self._issuer, self._audience, self._client = issuer, audience, client
         self._dpop_nonce, self._clock, self._proofs = dpop_nonce, clock, Proofs()
         self._keys: dict[str, RSAPublicKey] = {}
@@ -63,7 +63,7 @@ class AccessTokens:
     async def verify(
         self, authorization: str | None, proofs: Sequence[str] = (), *, method: str = "GET", url: str = ""
     ) -> Mapping[str, Any] | Refused:
-        """The claims of a good token; `proofs` are the DPoP headers of the request. Raises KeysUnavailable."""
+        """The claims of a valid token; `proofs` are the DPoP headers of the request. Raises KeysUnavailable."""
         if authorization is None:
             return Refused(None, "no access token")
         scheme, _, token = authorization.partition(" ")
@@ -92,7 +92,7 @@ class AccessTokens:
     def _bound(
         self, claims: Mapping[str, Any], scheme: str, token: str, proofs: Sequence[str], method: str, url: str
     ) -> Refused | None:
-        """What is wrong with the use of a token that is bound to a key (RFC 9449 section 7.1)."""
+        """What is wrong with the use of a DPoP-bound token (RFC 9449 section 7.1)."""
         confirmation = claims.get("cnf")
         jkt = confirmation.get("jkt") if isinstance(confirmation, dict) else None
         if jkt is None and scheme == "bearer":
@@ -145,5 +145,5 @@ def _public_key(jwk: Mapping[str, str]) -> RSAPublicKey:
 
 
 def fingerprint(value: str) -> str:
-    """Eight hexadecimal digits that name a token without telling it."""
+    """Eight hexadecimal digits that identify a token without revealing it."""
     return hashlib.sha256(value.encode()).hexdigest()[:8]

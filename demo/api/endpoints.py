@@ -1,4 +1,4 @@
-"""What the sample API offers: an echo, orders, server-sent events, bytes, delays, statuses and a WebSocket."""
+"""The sample API's endpoints: an echo, orders, server-sent events, bytes, delays, statuses and a WebSocket."""
 
 import asyncio
 import json
@@ -18,7 +18,7 @@ METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
 
 async def echo(request: Request) -> Response:
-    """What arrived, with secrets named by a fingerprint. The body is counted as it streams in, never kept."""
+    """Echoes the request, with secrets replaced by fingerprints. The body is counted while it streams, not stored."""
     length = 0
     async for part in request.stream():
         length += len(part)
@@ -59,7 +59,7 @@ async def orders(request: Request) -> Response:
 
 
 async def clock(request: Request) -> Response:
-    """Server-sent events, one a second, for ever or `?count=` times. `Last-Event-ID` goes on counting."""
+    """Server-sent events, one a second, without end or `?count=` times. `Last-Event-ID` continues the count."""
     count = request.query_params.get("count")
     last = request.headers.get("last-event-id", "0")
     first = int(last) + 1 if last.isdigit() else 1

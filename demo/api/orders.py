@@ -1,4 +1,4 @@
-"""Sample data, pleasant to look at."""
+"""Sample data."""
 
 from dataclasses import asdict, dataclass
 from typing import Any

@@ -1,4 +1,4 @@
-"""A running sample API: every route asks for an access token of the issuer first."""
+"""A running sample API: every route requires an access token of the issuer."""
 
 import time
 from collections import deque
@@ -20,7 +20,7 @@ from demo.simulator.listener import Listener
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiConfig:
-    """`port` 0 means any free port. `dpop_nonce`: what DPoP proofs must carry; None where they need no nonce."""
+    """`port` 0 means any free port. `dpop_nonce`: the nonce that DPoP proofs must carry; None if none is required."""
 
     issuer: str
     audience: str = "api://default"
@@ -32,7 +32,7 @@ class ApiConfig:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A request that arrived: `jti` and `sub` of its token, or why the token was refused."""
+    """A received request: `jti` and `sub` of its token, or why the token was rejected."""
 
     method: str
     path: str
@@ -45,11 +45,13 @@ class Seen:
 class RunningApi:
     base_url: str
     seen: deque[Seen]
-    settings: dict[str, str | None]  # `dpop_nonce`, which may be changed while it runs
+    settings: dict[str, str | None]  # `dpop_nonce`, changeable at run time
 
 
 class TokenCheck:
-    """Lets a request in, with its claims, or answers it: 401 with a challenge, 503 while the keys can't be read."""
+    """Authenticates a request: passes its claims on, or responds 401 with a challenge, 503 while the keys are
+    unavailable.
+    """
 
     def __init__(self, tokens: AccessTokens, seen: deque[Seen], settings: dict[str, str | None]) -> None:
         self._tokens, self._seen, self._settings = tokens, seen, settings

@@ -1,6 +1,5 @@
-"""A simulated Okta: an OpenID provider that behaves, and misbehaves, as Okta does.
+"""A simulated Okta: an OpenID Provider with Okta's behaviour and failures.
 
-Owns: org and custom authorization servers, a sign-in page, tokens with rotation, grace and reuse detection, faults on
-command.
-Does not own: anything of the product; it shares no code with it, so a mistake there cannot hide here.
+Owns org and custom authorization servers, a sign-in page, tokens with rotation, grace period and reuse detection, and
+injectable faults. Shares no code with the product, so that a common mistake cannot go unnoticed.
 """

@@ -1,4 +1,4 @@
-"""`python -m demo.simulator`: a simulated Okta for a demo, with its control API beside it."""
+"""`python -m demo.simulator`: a simulated Okta for the demo, with its control API."""
 
 import argparse
 import asyncio
@@ -26,7 +26,7 @@ def read_arguments(arguments: list[str] | None = None) -> SimulatorConfig:
     parser.add_argument("--rotation", choices=["rotate", "persistent"], default=policy.mode)
     parser.add_argument("--grace", type=int, choices=range(61), default=int(policy.grace), metavar="0-60")
     parser.add_argument("--replay", choices=[replay.value for replay in Replay], default=policy.replay.value)
-    parser.add_argument("--empty-org", action="store_true", help="no app yet: `bff okta apply` makes it")
+    parser.add_argument("--empty-org", action="store_true", help="start without an app: `bff okta apply` creates it")
     chosen = parser.parse_args(arguments)
     from_environment = os.environ.get("SIMULATOR_CLIENT_SECRET")
     secrets = chosen.client_secret or ([from_environment] if from_environment else list(defaults.client_secrets))

@@ -1,6 +1,6 @@
-"""The org's app integrations, as the Apps API shows them, and the OAuth clients that they are.
+"""The org's app integrations, as the Apps API shows them, and their OAuth clients.
 
-Sign-in and token endpoints know clients only; whatever is changed here is a client's from then on.
+The sign-in and token endpoints use only the clients; a change of an app applies to its client.
 """
 
 import copy
@@ -23,7 +23,7 @@ def timestamp(now: float) -> str:
 
 
 def new_id(prefix: str) -> str:
-    """Okta's ids are 20 characters, the first three of which tell the kind."""
+    """Okta's ids have 20 characters, of which the first three indicate the kind."""
     alphabet = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
     return prefix + "".join(secrets.choice(alphabet) for _ in range(20 - len(prefix)))
 
@@ -49,7 +49,7 @@ class Secret:
 
 @dataclass(slots=True)
 class AppIntegration:
-    """`groups` are ids; an app of which nobody spoke yet (`everybody`) is the simulator's own, open to all people."""
+    """`groups` are ids; an app created at the start (`everybody`) is open to all users."""
 
     id: str
     kept: Json
@@ -83,7 +83,7 @@ class AppIntegration:
         }
 
     def live_secrets(self) -> list[Secret]:
-        """A test may have changed the client's secrets behind our back: the client is right."""
+        """A test may have changed the client's secrets directly; the client's list decides."""
         for value in self.client.secrets:
             if not any(secret.value == value for secret in self.secrets):
                 self.secrets.append(Secret(new_id("ocs"), value, self.created))
@@ -92,7 +92,7 @@ class AppIntegration:
         return [secret for secret in self.secrets if secret.active]
 
     def set_live(self, secret: Secret, *, active: bool) -> None:
-        """Raises ApiRefused: the only active secret stays."""
+        """Raises ApiRefused: the only active secret cannot be deactivated."""
         others = [other for other in self.live_secrets() if other is not secret]
         if not active and not others:
             raise invalid("status", "The only active client secret cannot be deactivated")
@@ -129,7 +129,7 @@ class AppIntegration:
 
 
 class AppIntegrations:
-    """`clients` is the org's own table: an active app is in it, an inactive one is not."""
+    """`clients` is the org's client table: it contains active apps only."""
 
     def __init__(self, clients: dict[str, Client]) -> None:
         self._clients = clients
@@ -145,7 +145,7 @@ class AppIntegrations:
         return next((app for app in self._apps.values() if app.client.client_id == client_id), None)
 
     def adopt(self, client: Client, now: float, *, rotates: bool, leeway: int) -> None:
-        """The client that the simulator was started with becomes an app that the API shows."""
+        """Exposes the client that the simulator was started with as an app."""
         keys = [dict(jwk) for jwk in client.jwks]
         sent = {
             "name": "oidc_client",

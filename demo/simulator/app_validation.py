@@ -1,4 +1,4 @@
-"""What Okta's Apps API accepts as an OpenID Connect app, and what it means by a property that is left out."""
+"""Validation and defaults of an OpenID Connect app, as in Okta's Apps API."""
 
 import copy
 from collections.abc import Iterator, Mapping
@@ -26,10 +26,10 @@ READ_ONLY = ("id", "orn", "status", "created", "lastUpdated", "features", "unive
 
 
 def accepted(sent: Any, before: Json | None = None) -> Json:
-    """The app as it is kept: checked, without what is read-only, with defaults. Raises ApiRefused.
+    """The app as it is stored: validated, without read-only properties, with defaults.
 
-    `before` is what a PUT replaces: everything, but the type, which never changes, and `refresh_token`, which stays as
-    it was where it is left out.
+    Raises ApiRefused. `before` is the app that a PUT replaces: everything, except the type, which never changes, and
+    `refresh_token`, which is kept if it is omitted.
     """
     if not isinstance(sent, dict):
         raise invalid("app")

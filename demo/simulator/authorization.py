@@ -1,6 +1,6 @@
-"""The authorization endpoint: checks the request, finds or asks for a person, sends the browser back.
+"""The authorization endpoint: validates the request, signs a user in, redirects the browser.
 
-Everything but a bad client or redirect_uri is answered at the redirect_uri; those two stay here, on a 400 page.
+Errors are returned to the redirect_uri, except for an invalid client or redirect_uri, which get a 400 page.
 """
 
 import re
@@ -24,7 +24,7 @@ from demo.simulator.pushed_requests import LIFETIME, PushedRequest
 STATE = re.compile(r"[A-Za-z0-9,._-]+")
 CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}")
 PROMPTS = frozenset({"none", "login", "consent", "login consent", "consent login"})
-# What each level of assurance asks for; None cannot be met here. Unknown values are ignored, as at Okta.
+# The factors that each acr value requires; None cannot be met. Unknown values are ignored, as at Okta.
 FACTORS: dict[str, int | None] = {
     "urn:okta:loa:1fa:any": ONE_FACTOR,
     "urn:okta:loa:1fa:pwd": ONE_FACTOR,
@@ -37,7 +37,7 @@ SESSION_COOKIE = "sid"
 
 
 class AuthorizationError(Exception):
-    """An answer for the redirect_uri: `error` and `description` are what the client reads there."""
+    """An error for the redirect_uri: `error` and `description` are the response parameters."""
 
     def __init__(self, error: str, description: str) -> None:
         super().__init__(error)
@@ -58,7 +58,7 @@ async def authorize(org: Org, server: AuthorizationServer, request: Request) -> 
         pushed = org.pushed.take(parameters["request_uri"], org.now())
         if pushed is None or pushed.client_id != client.client_id or pushed.endpoints != server.endpoints:
             return _stay("invalid_request_uri", "The 'request_uri' is unknown, used or expired.")
-        parameters = pushed.parameters  # what stands beside it in the URL counts for nothing (RFC 9126 section 4)
+        parameters = pushed.parameters  # other parameters in the URL are ignored (RFC 9126 section 4)
     if parameters.get("redirect_uri") not in client.redirect_uris:
         org.violation("unregistered_redirect_uri", f"{client.client_id} asked for an unregistered redirect_uri")
         return _stay(
@@ -104,7 +104,7 @@ def _not_taken(error: str, description: str) -> Response:
 
 
 def _check(org: Org, pkce_required: bool, parameters: Mapping[str, str]) -> int:
-    """How many factors the request asks for. Raises AuthorizationError."""
+    """How many factors the request requires. Raises AuthorizationError."""
     if not STATE.fullmatch(parameters.get("state", "")):
         raise AuthorizationError("invalid_state", "The 'state' parameter is missing or has illegal characters.")
     if parameters.get("response_type") != "code":
@@ -152,7 +152,7 @@ def _ask(
     factors: int,
     session: BrowserSession | None,
 ) -> Response:
-    """The sign-in page. Raises AuthorizationError where the request forbids to show one."""
+    """The sign-in page. Raises AuthorizationError if the request forbids it."""
     if parameters.get("prompt") == "none":
         raise AuthorizationError("login_required", "The client specified not to prompt, but the user is not signed in.")
     handle = org.sessions.wait_for_person(SignInUnderWay(server.endpoints, dict(parameters), factors, org.now()))
@@ -161,7 +161,7 @@ def _ask(
 
 
 async def sign_in(org: Org, request: Request) -> Response:
-    """The sign-in page's form. A wrong password shows the page again."""
+    """Handles the sign-in form. A wrong password shows the page again."""
     try:
         form = parse_form(await request.body())
     except RequestRefused:
@@ -197,7 +197,7 @@ async def sign_in(org: Org, request: Request) -> Response:
 
 
 def _grant(org: Org, server: AuthorizationServer, parameters: Mapping[str, str], session: BrowserSession) -> Response:
-    """A code at the redirect_uri. Raises AuthorizationError where the person may not use the application."""
+    """A code for the redirect_uri. Raises AuthorizationError if the user may not use the application."""
     if not org.may_use(parameters["client_id"], session.sub):
         raise AuthorizationError("access_denied", "User is not assigned to the client application.")
     asked = [value for value in parameters.get("acr_values", "").split() if value in FACTORS]
@@ -205,7 +205,7 @@ def _grant(org: Org, server: AuthorizationServer, parameters: Mapping[str, str],
     scope = frozenset(parameters["scope"].split())
     client = org.clients.get(parameters["client_id"])
     if client is not None and "refresh_token" not in client.grant_types:
-        scope -= {"offline_access"}  # what Okta does here is not documented: a person still gets in
+        scope -= {"offline_access"}  # Okta's behaviour is not documented here: a user still gets in
     grant = SignIn(
         sub=session.sub,
         client_id=parameters["client_id"],
@@ -230,7 +230,7 @@ def _grant(org: Org, server: AuthorizationServer, parameters: Mapping[str, str],
 
 
 def send_back(parameters: Mapping[str, str], answer: Mapping[str, str]) -> Response:
-    """The authorization response in the response mode asked for; `state` is echoed unless it is illegal."""
+    """The authorization response in the requested response mode; `state` is echoed unless it is invalid."""
     state = parameters.get("state", "")
     full = {**answer, **({"state": state} if STATE.fullmatch(state) else {})}
     redirect_uri = parameters["redirect_uri"]

@@ -1,4 +1,4 @@
-"""Authorization codes: good for 300 seconds and for one exchange, as at Okta."""
+"""Authorization codes: valid for 300 seconds and single-use, as at Okta."""
 
 import secrets
 from dataclasses import dataclass, field
@@ -28,7 +28,7 @@ class AuthorizationCodes:
         return code
 
     def peek(self, code: str, now: float) -> CodeGrant | None:
-        """The grant of an unspent code that has not expired."""
+        """The grant of an unused code that has not expired."""
         grant = self._grants.get(code)
         return grant if grant is not None and now < grant.issued_at + LIFETIME else None
 

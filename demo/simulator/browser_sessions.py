@@ -1,4 +1,4 @@
-"""The org's own browser sessions (the `sid` cookie), and sign-ins under way."""
+"""The org's own browser sessions (the `sid` cookie), and sign-ins in progress."""
 
 import secrets
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ ONE_FACTOR, TWO_FACTORS = 1, 2
 
 @dataclass(slots=True)
 class BrowserSession:
-    """`handle` is the cookie's value; `sid` is what ID tokens call the session. `factors`: 1 password, 2 and a code."""
+    """`handle` is the cookie's value; `sid` is the claim in ID tokens. `factors`: 1 password, 2 password and code."""
 
     handle: str = field(repr=False)
     sid: str
@@ -21,7 +21,7 @@ class BrowserSession:
 
 @dataclass(frozen=True, slots=True)
 class SignInUnderWay:
-    """An authorization request that waits for a person. `factors` is how many the request asks for."""
+    """An authorization request that waits for a user. `factors` is how many the request requires."""
 
     endpoints: str
     parameters: Mapping[str, str]

@@ -1,4 +1,4 @@
-"""The claims of ID tokens, access tokens and userinfo, as Okta shapes them."""
+"""The claims of ID tokens, access tokens and userinfo, in Okta's format."""
 
 import base64
 import hashlib
@@ -10,7 +10,7 @@ from demo.simulator.people import Person
 
 ORG_ID = "00osimulatedorg00001"
 ID_TOKEN_LIFETIME = 3600  # seconds
-# The org server's ID token is thin in the code flow: of the scope claims only these; the rest is at userinfo.
+# The org server's ID token is thin in the code flow: it has only these of the scope claims; the rest is at userinfo.
 THIN = frozenset({"name", "preferred_username", "email"})
 
 
@@ -34,7 +34,7 @@ def scope_claims(person: Person, scope: frozenset[str]) -> dict[str, Any]:
 
 
 def access_token(org: Org, issued: Issued) -> str:
-    """A JWT: from a custom server signed with a published key, from the org server with one that nobody may check."""
+    """A JWT: a custom server's is signed with a published key, the org server's with an unpublished one."""
     sign_in, is_org = issued.sign_in, issued.sign_in.issuer == org.base_url
     person, now = org.people[sign_in.sub], int(org.now())
     claims = {

@@ -1,4 +1,4 @@
-"""Who is calling: the four ways of client authentication, judged as Okta judges them (RFC 6749 2.3, RFC 7523)."""
+"""Client authentication with four methods, checked as Okta does (RFC 6749 section 2.3, RFC 7523)."""
 
 import base64
 import binascii
@@ -26,7 +26,7 @@ HASHES: dict[str, type[hashes.HashAlgorithm]] = {"256": hashes.SHA256, "384": ha
 
 
 def authenticate(org: Org, authorization: str | None, form: Mapping[str, str], endpoint_url: str) -> Client:
-    """The client, authenticated. `endpoint_url` is the audience an assertion must name. Raises RequestRefused."""
+    """The authenticated client. `endpoint_url` is the audience that an assertion must have. Raises RequestRefused."""
     in_basic = authorization is not None and authorization.lower().startswith("basic ")
     ways = [in_basic, "client_secret" in form, "client_assertion" in form]
     if sum(ways) > 1:
@@ -48,7 +48,7 @@ def _basic(authorization: str) -> tuple[str, str]:
     except (binascii.Error, UnicodeDecodeError):
         raise RequestRefused(okta_errors.MISSING_CREDENTIALS) from None
     client_id, _, secret = text.partition(":")
-    return unquote_plus(client_id), unquote_plus(secret)  # both are form-encoded first, RFC 6749 2.3.1
+    return unquote_plus(client_id), unquote_plus(secret)  # both are form-encoded first, RFC 6749 section 2.3.1
 
 
 def _client(org: Org, client_id: str, method: str) -> Client:

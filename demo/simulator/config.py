@@ -1,4 +1,4 @@
-"""What a simulated Okta is told before it starts: its client, its people, its rotation policy."""
+"""Configuration of a simulated Okta: its client, its users, its rotation policy."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ SECRET_METHODS = frozenset({"client_secret_basic", "client_secret_post", "client
 
 @dataclass(slots=True)
 class Client:
-    """An app integration. Okta lets a client have two live secrets, and keys instead of them for private_key_jwt."""
+    """An app integration. Okta allows a client two active secrets, or keys for private_key_jwt."""
 
     client_id: str
     secrets: tuple[str, ...] = field(default=(), repr=False)
@@ -23,8 +23,8 @@ class Client:
     pkce_required: bool = True
     grant_types: frozenset[str] = frozenset({"authorization_code", "refresh_token"})
     dpop_bound: bool = False  # every token request must carry a DPoP proof
-    rotation: tuple[Literal["persistent", "rotate"], float] | None = None  # mode, grace; None: as the org's policy says
-    granted_scopes: frozenset[str] = frozenset()  # of a service app: what it may ask for of the Management API
+    rotation: tuple[Literal["persistent", "rotate"], float] | None = None  # mode, grace; None: the org's policy
+    granted_scopes: frozenset[str] = frozenset()  # of a service app: the Management API scopes it may request
     has_admin_role: bool = False
 
 
@@ -32,7 +32,7 @@ class Client:
 class SimulatorConfig:
     """`port` and `control_port` 0 mean any free port; `control_port` None means no control API over HTTP.
 
-    `public_url` is the base URL the browser sees (no slash at the end); by default the one listened on.
+    `public_url` is the base URL for the browser (without a trailing slash); by default the listening address.
     """
 
     host: str = "127.0.0.1"
@@ -50,10 +50,11 @@ class SimulatorConfig:
     rotation: RotationPolicy = field(default_factory=RotationPolicy)
     people: tuple[Person, ...] = PEOPLE
     dpop_bound: bool = False  # the app's flag dpop_bound_access_tokens
-    pushed_requests: bool = False  # RFC 9126; Okta has it for some orgs only
+    pushed_requests: bool = False  # RFC 9126; a feature of some orgs only
     pushed_status: Literal[200, 201] = 200  # Okta's documents say 200, the RFC says 201
-    empty_org: bool = False  # no app at the start: one comes by the Management API
-    api_token: str | None = field(default=None, repr=False)  # for the Management API; without it nobody has one
+    empty_org: bool = False  # no app at the start: one is created through the Management API
+    # for the Management API; without it no request is authorized
+    api_token: str | None = field(default=None, repr=False)
     service_apps: tuple[Client, ...] = ()
 
     def client(self) -> Client:

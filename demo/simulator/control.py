@@ -1,6 +1,6 @@
-"""The hand on the simulated org: what it does next, what goes wrong, and what it has seen.
+"""Controls the simulated org: injects faults, changes settings, and reports what happened.
 
-A test holds this object; the control API says the same over HTTP.
+Tests use this object; the control API exposes it over HTTP.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ CLIENT_FIELDS = frozenset(
 
 
 class UnknownSetting(ValueError):
-    """The name or the value of a setting, a fault or a person is not known."""
+    """Unknown name or value of a setting, a fault or a user."""
 
 
 class Control:
@@ -41,7 +41,7 @@ class Control:
         self._timer: asyncio.Task[None] | None = None
         self.orders = SignOutOrders(org)
 
-    # --- what it has seen --------------------------------------------------------------------------------------------
+    # --- observations ---
 
     @property
     def violations(self) -> list[Event]:
@@ -92,7 +92,7 @@ class Control:
             "assigned": not self._org.families.is_unassigned(person.sub),
         }
 
-    # --- what goes wrong ---------------------------------------------------------------------------------------------
+    # --- faults ---
 
     def fault(
         self,
@@ -104,7 +104,7 @@ class Control:
         grant: str | None = None,
         **options: Any,
     ) -> Fault:
-        """Queue a fault for `times` requests or for `seconds`; for one request where neither is said.
+        """Queues a fault for `times` requests or for `seconds`; for one request by default.
 
         `options` are those of `Fault`: delay, status, retry_after, reset_in, set. Raises UnknownSetting.
         """
@@ -122,7 +122,7 @@ class Control:
         self._org.faults.clear()
 
     async def down(self, seconds: float | None = None, how: Literal["refuse", "stall", "error"] = "refuse") -> None:
-        """Go away, for `seconds` or until `up`. Raises UnknownSetting."""
+        """Takes the provider down, for `seconds` or until `up`. Raises UnknownSetting."""
         if how not in ("refuse", "stall", "error"):
             raise UnknownSetting(f"how: {how}")
         await self.up()
@@ -164,13 +164,13 @@ class Control:
             self._timer.cancel()
             await asyncio.gather(self._timer, return_exceptions=True)
 
-    # --- what it is told to be ---------------------------------------------------------------------------------------
+    # --- settings ---
 
     def settings(self, **changes: Any) -> None:
-        """Change what the provider is from now on. Raises UnknownSetting, and then nothing has changed.
+        """Changes settings of the running provider, atomically.
 
-        Names are the fields of RotationPolicy (`behaviour` means `replay`), those of Client (`secrets`, ...), and
-        `policy_exists`, `expect_late`, `id_token_claims`, `dpop_nonce`, `keys_max_age`.
+        Raises UnknownSetting. Names are the fields of RotationPolicy (`behaviour` means `replay`), those of Client
+        (`secrets`, ...), and `policy_exists`, `expect_late`, `id_token_claims`, `dpop_nonce`, `keys_max_age`.
         """
         if "behaviour" in changes:
             changes["replay"] = changes.pop("behaviour")
@@ -201,7 +201,7 @@ class Control:
 
     @property
     def management(self) -> ManagementState:
-        """The Management API's state: token, licence, maintenance, rate limit, and the requests it has seen."""
+        """The Management API's state: token, licence, maintenance mode, rate limit, and received requests."""
         return self._org.management
 
     @property
@@ -209,7 +209,7 @@ class Control:
         return self._org.apps
 
     def register(self, *, redirect_uri: str | None = None, post_logout_redirect_uri: str | None = None) -> None:
-        """Add a return address to the client, for servers whose port is known only once they run."""
+        """Adds a redirect URI to the client, for servers whose port is known only after the start."""
         if redirect_uri is not None:
             self.client.redirect_uris += (redirect_uri,)
         if post_logout_redirect_uri is not None:
@@ -221,10 +221,10 @@ class Control:
         return kid
 
     def advance(self, seconds: float) -> None:
-        """Move the provider's clock. Tokens issued afterwards carry the moved time."""
+        """Advances the provider's clock, for tokens issued afterwards."""
         self._org.clock_offset += seconds
 
-    # --- people ------------------------------------------------------------------------------------------------------
+    # --- users ---
 
     def person(self, login_or_sub: str) -> Person:
         """Raises UnknownSetting."""
@@ -244,7 +244,7 @@ class Control:
         self._org.record("assigned", f"{person.login} is assigned to the application", sub=person.sub)
 
     def revoke_user(self, login_or_sub: str) -> int:
-        """Clear the person's sessions and tokens, as an administrator does. How many sign-ins ended."""
+        """Clears the user's sessions and tokens, as an administrator does. Returns how many sign-ins ended."""
         person = self.person(login_or_sub)
         ended = self._org.families.revoke_user(person.sub)
         self._org.sessions.end_all_of(person.sub)
@@ -254,7 +254,7 @@ class Control:
     def sign_in(
         self, login_or_sub: str, *, scope: str = "openid profile email offline_access", nonce: str | None = None
     ) -> dict[str, Any]:
-        """A token answer without a browser and without a code, from the custom server. For tests only."""
+        """A token response without a browser and without a code, from the custom server. For tests only."""
         person, org = self.person(login_or_sub), self._org
         grant = SignIn(
             sub=person.sub,
@@ -267,7 +267,7 @@ class Control:
         return token_endpoint.token_answer(org, org.families.sign_in(grant, org.now()), nonce)
 
     def sign(self, claims: Mapping[str, Any], **header: Any) -> str:
-        """Any JWT, signed with the current key: logout tokens, revocation tokens. `kid=None` leaves the kid out."""
+        """Signs any JWT with the current key: logout tokens, revocation tokens. `kid=None` omits the kid."""
         return self._org.keys.current.sign(claims, header)
 
 

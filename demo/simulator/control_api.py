@@ -120,5 +120,5 @@ async def _body(request: Request) -> dict[str, Any]:
 
 def _json(content: dict[str, Any], status: int = 200) -> Response:
     if content.get("down_until") == math.inf:
-        content["down_until"] = None  # away until told otherwise; JSON has no infinity
+        content["down_until"] = None  # no end time; JSON has no infinity
     return JSONResponse(content, status, {"Cache-Control": "no-store"})

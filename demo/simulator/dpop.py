@@ -1,4 +1,4 @@
-"""DPoP proofs as a server judges them (RFC 9449 section 4.3), ES256 only. The sample API judges with this too."""
+"""Server-side validation of DPoP proofs (RFC 9449 section 4.3), ES256 only. Also used by the sample API."""
 
 import hashlib
 import json
@@ -13,12 +13,12 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from demo.simulator.signing_keys import b64url, b64url_decode
 
 OLDEST = 300  # seconds, as at Okta
-AHEAD = 60  # seconds that a client's clock may be fast
+AHEAD = 60  # seconds of clock skew allowed
 ALGORITHMS = ["ES256"]
 
 
 class ProofRefused(Exception):
-    """`wants_nonce`: nothing else is wrong with it (`use_dpop_nonce`)."""
+    """`wants_nonce`: only the nonce is missing (`use_dpop_nonce`)."""
 
     def __init__(self, why: str, *, wants_nonce: bool = False) -> None:
         super().__init__(why)
@@ -26,7 +26,7 @@ class ProofRefused(Exception):
 
 
 class Proofs:
-    """Remembers every proof it took: none is good twice."""
+    """Keeps every accepted proof: each is single-use."""
 
     def __init__(self) -> None:
         self._seen: set[tuple[str, str]] = set()
@@ -41,9 +41,9 @@ class Proofs:
         nonce: str | None = None,
         access_token: str | None = None,
     ) -> str:
-        """The thumbprint of the key that the request was proven with. Raises ProofRefused.
+        """The thumbprint of the proof's key.
 
-        `nonce` None: none is wanted. `access_token` is the one that came with the request.
+        Raises ProofRefused. `nonce` None: none is required. `access_token` is the one of the request.
         """
         if len(proofs) != 1:
             raise ProofRefused("there is not exactly one proof")

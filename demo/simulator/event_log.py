@@ -1,4 +1,4 @@
-"""What happened, in order. No event holds a token, a code or a secret: at most a fingerprint."""
+"""The event log, in order. No event contains a token, a code or a secret: at most a fingerprint."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,7 +17,7 @@ class Event:
 
 
 class EventLog:
-    """Keeps the latest `keep` events; numbers never repeat."""
+    """Keeps the latest `keep` events; numbers are unique."""
 
     def __init__(self, keep: int = 5000) -> None:
         self._events: list[Event] = []
@@ -38,7 +38,7 @@ class EventLog:
         return event
 
     def violation(self, at: float, rule: str, text: str, **facts: Any) -> None:
-        """Something no correct client does. A test asserts that there is none."""
+        """Records behaviour of no correct client. Tests assert that there is none."""
         self.violations.append(self.record(at, "violation", text, rule=rule, **facts))
 
     def after(self, n: int) -> list[Event]:

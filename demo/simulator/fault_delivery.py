@@ -1,7 +1,7 @@
-"""Meets each request with the fault that waits for it: in place of processing, or on the way back.
+"""Applies the pending fault to each request: instead of processing, or after it.
 
-An ASGI layer around the endpoints, so no endpoint knows of faults. What happens after processing happens to a whole,
-captured answer: the tokens in it have been rotated, and the caller may never see them.
+ASGI middleware around the endpoints, which know nothing of faults. Faults after processing apply to a complete,
+captured response: its tokens have been rotated, and the caller may never see them.
 """
 
 import asyncio
@@ -67,7 +67,7 @@ class FaultDelivery:
                 await receive.until_disconnected()
                 return
             case Instead.SLOW:
-                # A caller that hangs up does not stop a server that has the whole request.
+                # A disconnect does not stop a server that has the whole request.
                 await asyncio.sleep(fault.delay)
                 await self._app(scope, receive, send)
                 return
@@ -167,7 +167,7 @@ async def _whole_body(receive: Receive) -> bytes | None:
 
 
 class _Replay:
-    """An ASGI `receive` that tells a body again, then whatever the connection says."""
+    """An ASGI `receive` that replays a body, then continues with the connection's messages."""
 
     def __init__(self, body: bytes, receive: Receive) -> None:
         self._body: bytes | None = body

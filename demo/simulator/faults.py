@@ -1,4 +1,4 @@
-"""Faults on command: what may go wrong, for how often or how long, and at which endpoint."""
+"""Injectable faults: what fails, how often or how long, and at which endpoint."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -7,10 +7,10 @@ from typing import Any, TypeAlias
 
 
 class Instead(StrEnum):
-    """Nothing is processed."""
+    """The request is not processed."""
 
     RESET = "reset"  # the connection is reset in place of an answer
-    STALL = "stall"  # no answer until the caller hangs up
+    STALL = "stall"  # no response until the client disconnects
     SERVER_ERROR = "server_error"  # 5xx (`status`, by default 500)
     RATE_LIMITED = "rate_limited"  # 429 E0000047; `retry_after` seconds | "date" | "garbage", `reset_in` seconds
     USER_RATE_LIMITED = "user_rate_limited"  # 429 with error=invalid_grant
@@ -31,7 +31,7 @@ class Afterwards(StrEnum):
     TRUNCATE = "truncate"  # closed after half of the answer
     BROKEN_BODY = "broken_body"  # 200, complete, and not JSON
     SERVER_ERROR_AFTER = "server_error_after"  # 5xx (`status`)
-    STALL_AFTER = "stall_after"  # no answer until the caller hangs up
+    STALL_AFTER = "stall_after"  # no response until the client disconnects
     SLOW_ANSWER = "slow_answer"  # answered after `delay` seconds
     EDIT_ANSWER = "edit_answer"  # members of `set` are put into the JSON answer; None takes one out
 
@@ -73,7 +73,7 @@ class Fault:
 
 
 class Faults:
-    """A queue: the oldest fault that concerns a request is the one it meets."""
+    """A queue: each request takes the oldest matching fault."""
 
     def __init__(self) -> None:
         self._faults: list[Fault] = []

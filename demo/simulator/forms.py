@@ -1,4 +1,4 @@
-"""Reading a form body strictly: no parameter twice (RFC 6749 section 3.2), and UTF-8 only."""
+"""Strict form parsing: no duplicate parameter (RFC 6749 section 3.2), and UTF-8 only."""
 
 from collections.abc import Mapping
 from urllib.parse import parse_qsl

@@ -1,4 +1,4 @@
-"""The words of the token families: the policy, the answers, and what can be told about a family.
+"""The types of the token families: the policy, the results, and the public view of a family.
 
 Times are seconds since the epoch, lifetimes are seconds.
 """
@@ -10,18 +10,18 @@ from typing import Literal, TypeAlias
 
 
 class Replay(StrEnum):
-    """What the previous refresh token gets when it is presented again inside the grace period. Okta does not say."""
+    """The response to a replay of the previous refresh token inside the grace period. Okta does not document it."""
 
     SAME_SUCCESSOR = "same_successor"
     SIBLING = "sibling"  # a further successor; the first one is revoked
     CLOSED_BY_SUCCESSOR = "closed_by_successor"  # the same successor, until that one has been used: then it is reuse
-    OLD_TOKEN = "old_token"  # the old token is handed back, and is current again beside its successor
-    OLD_TOKEN_STALE = "old_token_stale"  # the old token is handed back, and dies with its grace all the same
+    OLD_TOKEN = "old_token"  # the old token is returned, and is current again beside its successor
+    OLD_TOKEN_STALE = "old_token_stale"  # the old token is returned, and still expires with its grace period
 
 
 @dataclass(frozen=True, slots=True)
 class RotationPolicy:
-    """How the provider treats refresh tokens. Times are in seconds; None means no limit."""
+    """The provider's treatment of refresh tokens. Times are in seconds; None means no limit."""
 
     mode: Literal["persistent", "rotate"] = "rotate"
     grace: float = 30
@@ -31,13 +31,13 @@ class RotationPolicy:
     access_token_lifetime: int = 3600
     refresh_token_lifetime: float | None = None  # absolute: inherited from the first token, as at Okta
     refresh_token_idle: float | None = None
-    answer_refresh_token: bool = True  # False: nothing rotates and no answer names a refresh token
+    answer_refresh_token: bool = True  # False: tokens do not rotate, and responses contain no refresh token
     answer_id_token: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class SignIn:
-    """What a person and a client agreed on when the family began."""
+    """The parameters of the grant that began the family."""
 
     sub: str
     client_id: str
@@ -63,7 +63,10 @@ class Refusal(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Issued:
-    """A successful answer. `access_token` is the access token's id (`jti`); who signs tokens builds one around it."""
+    """A successful response.
+
+    `access_token` is the access token's id (`jti`), around which the signer builds a token.
+    """
 
     family_id: str
     sign_in: SignIn
@@ -73,8 +76,8 @@ class Issued:
     refresh_token: str | None = field(repr=False)
     id_token: bool = True
     rotated: bool = False
-    resend: bool = False  # the token presented had been exchanged before, and its grace was still running
-    older_than_previous: bool = False  # a resend of a token whose successor had itself been exchanged already
+    resend: bool = False  # the token had been exchanged before, inside its grace period
+    older_than_previous: bool = False  # a resend of a token whose successor has already been exchanged
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +91,7 @@ RefreshOutcome: TypeAlias = Issued | Refused
 
 @dataclass(frozen=True, slots=True)
 class ReuseAlarm:
-    """A rotated token was presented when it no longer had a grace. `fingerprint` names the token without telling it."""
+    """A rotated token was presented after its grace period. `fingerprint` identifies the token without revealing it."""
 
     at: float
     family_id: str
@@ -108,7 +111,7 @@ class AccessToken:
 
 @dataclass(frozen=True, slots=True)
 class FamilyView:
-    """What can be told of a family: no token in it."""
+    """The public view of a family: it contains no token."""
 
     id: str
     sub: str
@@ -123,5 +126,5 @@ class FamilyView:
 
 
 def fingerprint(value: str) -> str:
-    """Eight hexadecimal digits that name a secret without telling it."""
+    """Eight hexadecimal digits that identify a secret without revealing it."""
     return hashlib.sha256(value.encode()).hexdigest()[:8]

@@ -1,6 +1,6 @@
-"""What the provider remembers of a grant: refresh tokens, the lineage they descend in, the family that falls together.
+"""The provider's records of a grant: refresh tokens, their lineage, and the family that is revoked together.
 
-These records hold tokens, so they have no repr; what may be told of them is a `FamilyView`.
+These records contain tokens, so they have no repr; `FamilyView` is the public view.
 """
 
 from dataclasses import dataclass, field
@@ -28,7 +28,10 @@ class RefreshToken:
 
 @dataclass(slots=True, eq=False, repr=False)
 class Lineage:
-    """The tokens that descend from one sign-in. A family has one, or many where it is shared per user and client."""
+    """The tokens that descend from one sign-in.
+
+    A family has one lineage, or several if it is shared per user and client.
+    """
 
     sign_in: SignIn
     family: "Family"

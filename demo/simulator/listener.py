@@ -1,7 +1,7 @@
-"""A listening socket in the running event loop that can refuse connections for a while and come back on its port.
+"""A listening socket in the running event loop that can refuse connections for a while and return to its port.
 
-While it refuses, the port stays bound but not listening: the kernel answers every connection attempt with a reset, and
-no other process can take the port.
+While it refuses, the port stays bound but not listening: the kernel resets every connection attempt, and no other
+process can take the port.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ class Listener:
 
     def __init__(self, app: ASGIApp, *, host: str, port: int = 0, websockets: bool = False) -> None:
         self.host, self.port = host, port
-        application: Any = app  # uvicorn's and Starlette's words for the same interface do not match
+        application: Any = app  # uvicorn and Starlette type the same interface differently
         self._config = uvicorn.Config(
             application,
             http="httptools",
@@ -56,7 +56,7 @@ class Listener:
         self._listening = await loop.create_server(self._protocol, sock=held, backlog=2048)
 
     async def refuse(self) -> None:
-        """Close the listening socket and every connection. Work already under way goes on; its answers are lost."""
+        """Closes the listening socket and every connection. Running requests continue; their responses are lost."""
         if self._listening is None:
             return
         listening, self._listening = self._listening, None
@@ -85,7 +85,7 @@ class Listener:
             connection.transport.abort()
 
     def close_connection(self, client: tuple[str, int] | None, *, reset: bool) -> None:
-        """End the connection of one client: at once with a TCP reset, or in good order after what was written."""
+        """Closes the connection of one client: at once with a TCP reset, or after pending data."""
         for connection in list(self._server.server_state.connections):
             if getattr(connection, "client", None) != client:
                 continue
@@ -93,7 +93,7 @@ class Listener:
                 connection.transport.close()
                 continue
             handle = connection.transport.get_extra_info("socket")
-            # A second descriptor of the same socket, as event loops hide setsockopt; linger 0 makes close a reset.
+            # A duplicate descriptor, because event loops hide setsockopt; linger 0 makes close a reset.
             with socket.socket(fileno=os.dup(handle.fileno())) as same:
                 same.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             connection.transport.abort()
@@ -118,7 +118,7 @@ class Listener:
                 bound.bind((self.host, self.port))
             except OSError:
                 bound.close()
-                # The socket we closed a moment ago may not be gone yet; anybody else's will not go away.
+                # The closed socket may still exist for a moment; another process's would not disappear.
                 if attempt == 199 or self._ticker is None:
                     raise
                 await asyncio.sleep(0.005)

@@ -1,4 +1,4 @@
-"""RP-initiated logout: ends the browser's session at the provider, and no token."""
+"""RP-Initiated Logout: ends the browser's session at the provider, and no token."""
 
 from urllib.parse import urlencode
 
@@ -20,7 +20,7 @@ async def logout(org: Org, server: AuthorizationServer, request: Request) -> Res
     except RequestRefused:
         return _stay("invalid_request", "A parameter is repeated or unreadable.")
     hint = parameters.get("id_token_hint", "")
-    claims = org.keys.verified(hint) if hint.count(".") == 2 else None  # an expired one will do
+    claims = org.keys.verified(hint) if hint.count(".") == 2 else None  # an expired one is accepted
     if claims is None or claims.get("iss") != server.issuer:
         return _stay("invalid_request", "The 'id_token_hint' parameter is missing or invalid.")
     client = org.clients.get(str(claims.get("aud")))

@@ -1,4 +1,4 @@
-"""Okta's Management API, as much of it as a command needs that provisions an app: its routes."""
+"""The routes of Okta's Management API that provisioning needs."""
 
 from starlette.routing import Route
 

@@ -1,4 +1,4 @@
-"""The Apps API: apps and their lifecycle, their secrets, the groups and people assigned to them."""
+"""The Apps API: apps and their lifecycle, their secrets, assigned groups and users."""
 
 import re
 
@@ -128,7 +128,7 @@ async def one_group_of_app(org: Org, request: Request) -> Response:
 
 
 async def users_of_app(org: Org, request: Request) -> Response:
-    """Those of assigned groups count as assigned, as at Okta."""
+    """Members of assigned groups count as assigned, as at Okta."""
     app = _app(org, request)
     members: list[Json] = [
         {"id": person.sub, "scope": "GROUP", "status": "ACTIVE"}

@@ -1,4 +1,4 @@
-"""Refusals of the Management API, in Okta's own error body. Only `errorCode` is stable; the texts are ours."""
+"""Errors of the Management API, in Okta's format. Only `errorCode` is stable; the texts are ours."""
 
 import secrets
 from collections.abc import Mapping
@@ -7,7 +7,7 @@ from starlette.responses import JSONResponse
 
 
 class ApiRefused(Exception):
-    """Carries a refusal out of a check."""
+    """Raised by a check; carries the error response."""
 
     def __init__(
         self,

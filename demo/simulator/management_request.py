@@ -1,4 +1,4 @@
-"""What every call of the Management API goes through: who asks, what they may, how often, and pages of a list."""
+"""Common processing of Management API calls: authentication, authorization, rate limits, pagination."""
 
 import base64
 import hmac
@@ -20,7 +20,7 @@ SMALLEST_PAGE = 1
 
 
 def guarded(org: Org, handler: Handler, what: str) -> Callable[[Request], Awaitable[Response]]:
-    """`what` is the family of scopes: okta.<what>.read for GET, okta.<what>.manage for the rest."""
+    """`what` is the scope family: okta.<what>.read for GET, okta.<what>.manage otherwise."""
 
     async def answer(request: Request) -> Response:
         state = org.management
@@ -66,7 +66,7 @@ def _authorize(org: Org, request: Request, what: str) -> None:
 
 
 async def _remember(org: Org, request: Request) -> None:
-    """Every request as it came, so that tests can hold it against Okta's description."""
+    """Every received request, for comparison with Okta's OpenAPI description."""
     raw = await request.body()
     try:
         body = json.loads(raw) if raw else None
@@ -90,7 +90,7 @@ async def body_of(request: Request) -> Json:
 
 
 def page(org: Org, request: Request, members: Sequence[Json], *, default: int, most: int) -> Response:
-    """One page and, in `Link`, where the next one is: `after` is opaque, so it tells nothing that could be guessed."""
+    """One page, and the next one in `Link`: `after` is opaque and not guessable."""
     try:
         limit = int(request.query_params.get("limit", default))
         start = int(_opened(request.query_params.get("after")))

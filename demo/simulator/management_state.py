@@ -1,6 +1,6 @@
-"""What the Management API shows besides apps: groups, Trusted Origins, the custom server, its policies, and who asks.
+"""Management API state besides apps: groups, Trusted Origins, the custom server, its policies, credentials.
 
-Tests change it directly: a licence that is missing, a token that has ended, an org in maintenance, a low rate limit.
+Tests change it directly: a missing licence, an expired token, maintenance mode, a low rate limit.
 """
 
 from collections.abc import Iterable, Mapping
@@ -74,7 +74,7 @@ class ManagementState:
         return {group_id for group_id, group in self.groups.items() if group["profile"]["name"] in person.groups}
 
     def default_policy(self) -> Policy:
-        """The policy that most orgs have, and a new one has not."""
+        """The policy that most orgs have and a new org lacks."""
         body = {
             "id": "00pdefaultpolicy0001",
             "type": "OAUTH_AUTHORIZATION_POLICY",
@@ -99,7 +99,7 @@ class ManagementState:
         return Policy(body, [rule])
 
     def take(self, bucket: str, now: float) -> tuple[bool, Mapping[str, str]]:
-        """One request out of the bucket's window: whether there was room, and the three headers that say so."""
+        """Takes one request from the bucket's window: whether it was allowed, and the three rate-limit headers."""
         current = self._buckets.get(bucket)
         if current is None or now >= current.until:
             current = self._buckets[bucket] = Bucket(now + WINDOW, self.rate_limit)

@@ -49,13 +49,13 @@ def openid_configuration(org: Org, server: AuthorizationServer) -> dict[str, Any
 
 
 def discovery(org: Org, server: AuthorizationServer, client_id: str | None) -> Response:
-    """With a `client_id` Okta answers in the words of that client's issuer mode, and with 400 where it knows none."""
+    """With a `client_id` Okta returns the issuer of that client's issuer mode, and 400 for an unknown client."""
     if client_id is not None and client_id not in org.clients:
         return okta_errors.UNKNOWN_METADATA_CLIENT.response()
     return JSONResponse(openid_configuration(org, server), headers={"Cache-Control": "max-age=86400, must-revalidate"})
 
 
 def keys(org: Org) -> Response:
-    """In no particular order, cacheable for long: a client that meets an unknown `kid` has to ask again."""
+    """In no particular order, cacheable for long: a client that meets an unknown `kid` has to refetch."""
     headers = {"Cache-Control": f"max-age={org.keys.max_age}, must-revalidate"}
     return JSONResponse({"keys": [key.jwk() for key in org.keys.published()]}, headers=headers)

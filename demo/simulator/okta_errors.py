@@ -1,6 +1,7 @@
-"""Okta's own error bodies: OAuth style for OAuth failures, management style for routing and rate limits.
+"""Okta's error formats:
 
-Statuses and codes are those of Okta's published catalogue; texts are close to it and no client may depend on them.
+OAuth format for OAuth errors, management format for routing and rate limits. Statuses and codes are those of Okta's
+published catalogue; texts are similar, and clients must not depend on them.
 """
 
 import secrets
@@ -14,7 +15,7 @@ NO_STORE = {"Cache-Control": "no-cache, no-store", "Pragma": "no-cache"}
 
 @dataclass(frozen=True, slots=True)
 class OktaError:
-    """`internal` is what Okta's System Log shows as the reason; it is not on the wire."""
+    """`internal` is the reason in Okta's System Log; it is not in the response."""
 
     status: int
     error: str
@@ -27,7 +28,7 @@ class OktaError:
 
 
 class RequestRefused(Exception):
-    """Carries an `OktaError` out of a check."""
+    """Raised by a check; carries an `OktaError`."""
 
     def __init__(self, error: OktaError) -> None:
         super().__init__(error.internal)

@@ -1,4 +1,4 @@
-"""The org: everything the endpoints share. Its clock is the host's, plus what a test has moved it by."""
+"""The org: state shared by the endpoints. Its clock is the host's, plus an offset set by tests."""
 
 import secrets
 import time
@@ -21,13 +21,13 @@ from demo.simulator.pushed_requests import PushedRequests
 from demo.simulator.signing_keys import SigningKeys
 from demo.simulator.token_families import TokenFamilies
 
-# What must never stand in a URL. `id_token_hint` and `code` may: the specifications put them there.
+# Parameters that must never be in a URL. `id_token_hint` and `code` are allowed by the specifications.
 SECRET_PARAMETERS = ("client_secret", "client_assertion", "refresh_token", "access_token", "code_verifier", "password")
 
 
 @dataclass(frozen=True, slots=True)
 class AuthorizationServer:
-    """The org server issues as the base URL, a custom one as base/oauth2/{id}."""
+    """The org server's issuer is the base URL, a custom one's is base/oauth2/{id}."""
 
     issuer: str
     endpoints: str  # path under which authorize, token, keys and the others live
@@ -59,7 +59,8 @@ class Org:
         self.token_requests = 0
         self.refresh_requests = 0
         self.policy_exists = True  # False: a new org, whose custom server has no access policy yet
-        self.expect_late = False  # the client is known to resend late; alarms are then marked as expected
+        # whether the client is known to resend after the grace period; alarms are then marked as expected
+        self.expect_late = False
         self.id_token_claims: dict[str, Any] = {}  # overrides; None leaves a claim out
         self.clock_offset = 0.0
         if not config.empty_org:
@@ -77,7 +78,7 @@ class Org:
         if endpoints == "/oauth2/v1":
             return AuthorizationServer(self.base_url, endpoints, is_org=True)
         custom = self.management.server
-        # An administrator may give the server the issuer of a custom domain: documents and tokens name it from then on.
+        # An administrator may set the server's issuer to a custom domain: metadata and tokens use it from then on.
         custom_issuer = custom.get("issuer") if custom["issuerMode"] == "CUSTOM_URL" else None
         issuer = custom_issuer or f"{self.base_url}{endpoints.removesuffix('/v1')}"
         return AuthorizationServer(issuer, endpoints, is_org=False)
@@ -104,11 +105,11 @@ class Org:
         self.events.violation(self.now(), rule, text, **facts)
 
     def watch_url(self, request: Request) -> None:
-        """Records secrets in the query: they end up in logs, histories and Referer headers."""
+        """Records secrets in the query, which end up in logs, histories and Referer headers."""
         for name in SECRET_PARAMETERS:
             if name in request.query_params:
                 self.violation("secret_in_url", f"{name} in the query of {request.url.path}")
 
     def name_of(self, sub: str) -> str:
         person = self.people.get(sub)
-        return person.login if person else f"somebody ({fingerprint(sub)})"
+        return person.login if person else f"an unknown user ({fingerprint(sub)})"

@@ -1,4 +1,4 @@
-"""The people of the simulated org. Their password is public: nothing here guards anything."""
+"""The users of the simulated org. Their password is public."""
 
 from dataclasses import dataclass
 

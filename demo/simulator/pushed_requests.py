@@ -1,4 +1,4 @@
-"""Authorization requests that a client has pushed (RFC 9126): each has a name, for an hour and for one sign-in."""
+"""Pushed authorization requests (RFC 9126): each has a reference, valid for an hour and single-use."""
 
 import secrets
 from collections.abc import Mapping
@@ -21,12 +21,12 @@ class PushedRequests:
         self._requests: dict[str, PushedRequest] = {}
 
     def keep(self, request: PushedRequest) -> str:
-        """The `request_uri` that names it."""
+        """Stores the request and returns its `request_uri`."""
         name = PREFIX + secrets.token_urlsafe(24)
         self._requests[name] = request
         return name
 
     def take(self, request_uri: str, now: float) -> PushedRequest | None:
-        """Once only, and not when it has expired."""
+        """Single-use; None when it has expired."""
         request = self._requests.pop(request_uri, None)
         return request if request is not None and now < request.pushed_at + LIFETIME else None

@@ -1,4 +1,4 @@
-"""A running simulated Okta: the endpoints, the faults around them, and the control beside them."""
+"""A running simulated Okta: the endpoints, fault injection, and the control API."""
 
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable

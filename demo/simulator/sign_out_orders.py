@@ -1,6 +1,6 @@
-"""What the org tells applications when somebody is to be signed out: logout tokens, and Okta's Universal Logout.
+"""Logout requests to applications: logout tokens, and Okta's Universal Logout.
 
-Okta itself sends no back-channel logout tokens; other providers do, and the shape is OpenID's.
+Okta itself sends no back-channel logout tokens; other providers do, in OpenID's format.
 """
 
 import secrets
@@ -29,7 +29,7 @@ class SignOutOrders:
         header: dict[str, Any] | None = None,
         **changes: Any,
     ) -> str:
-        """A logout token of the custom server. A claim changed to None is left out."""
+        """A logout token of the custom server. A claim set to None is omitted."""
         now = int(self._org.now())
         claims = {
             "iss": issuer or f"{self._org.base_url}/oauth2/default",
@@ -81,7 +81,7 @@ class SignOutOrders:
         return answer.status_code
 
     def sids_of(self, sub: str) -> list[str]:
-        """The sessions that a person has at the provider, the newest last."""
+        """The user's sessions at the provider, newest last."""
         return [session.sid for session in self._org.sessions.all_of(sub)]
 
 

@@ -1,7 +1,7 @@
-"""RS256 signatures and the published key set (RFC 7515, RFC 7517), with rotation as Okta does it.
+"""RS256 signatures and the published key set (RFC 7515, RFC 7517), with Okta's key rotation.
 
-Okta publishes the next key weeks before it is used, so the set holds two or three keys. An emergency rotation signs
-with a key nobody has seen.
+Okta publishes the next key weeks before it is used, so the set has two or three keys. An emergency rotation signs with
+an unpublished key.
 """
 
 import base64
@@ -53,14 +53,14 @@ class SigningKey:
         return {**self.jwk_members, "alg": "RS256", "use": "sig", "kid": self.kid}
 
     def sign(self, claims: Mapping[str, Any], header: Mapping[str, Any] | None = None) -> str:
-        """A compact JWS. A member of `header` that is None is left out, so a JWT without `kid` can be made."""
+        """A compact JWS. A `header` member set to None is omitted, so that a JWT without `kid` can be created."""
         full = {"kid": self.kid, "alg": "RS256", **(header or {})}
         head = {name: value for name, value in full.items() if value is not None}
         signed = ".".join(b64url(json.dumps(part, separators=(",", ":")).encode()) for part in (head, claims))
         return f"{signed}.{b64url(self.private.sign(signed.encode(), padding.PKCS1v15(), SHA256()))}"
 
     def verified(self, token: str) -> dict[str, Any] | None:
-        """The claims, if this key signed the token; expiry is not judged."""
+        """The claims, if this key signed the token; expiry is not checked."""
         try:
             signed, _, signature = token.rpartition(".")
             self.private.public_key().verify(b64url_decode(signature), signed.encode(), padding.PKCS1v15(), SHA256())
@@ -70,7 +70,7 @@ class SigningKey:
         return claims if isinstance(claims, dict) else None
 
 
-# Keys are slow to make. The first ones are made once per process; rotation always makes fresh ones.
+# Key generation is slow. The first keys are generated once per process; rotation always generates new ones.
 _FIRST_KEYS: list[SigningKey] = []
 
 
@@ -89,7 +89,10 @@ class SigningKeys:
         self.max_age = MAX_AGE
 
     def rotate(self, *, emergency: bool = False, forget_previous: bool = False) -> str:
-        """The new `kid`. `emergency`: a key that was never announced; `forget_previous`: the old one is unpublished."""
+        """Returns the new `kid`.
+
+        `emergency`: a key that was not published before; `forget_previous`: the old one is unpublished.
+        """
         self.previous = None if forget_previous else self.current
         if emergency:
             self.current = SigningKey.generate()
@@ -98,7 +101,7 @@ class SigningKeys:
         return self.current.kid
 
     def published(self) -> list[SigningKey]:
-        # The signer is not first: the order of the set carries no meaning at Okta.
+        # The signing key is not first: at Okta the order of the set has no meaning.
         return [key for key in (self.next, self.previous, self.current) if key is not None]
 
     def verified(self, token: str) -> dict[str, Any] | None:

@@ -43,20 +43,23 @@ async def token(org: Org, server: AuthorizationServer, request: Request) -> Resp
 
 
 def _watch(org: Org, request: Request) -> None:
-    """What a server-side client must not send here. Raises RequestRefused where Okta refuses it too."""
+    """Records what a server-side client must not send. Raises RequestRefused where Okta rejects it too."""
     org.watch_url(request)
     if request.query_params:
         raise RequestRefused(okta_errors.IN_QUERY)
     if "cookie" in request.headers:
         org.violation("cookie_at_token_endpoint", "a token request carried a Cookie header")
     if "origin" in request.headers:
-        # Okta takes a request with Origin for one of a browser and judges it by other rules.
+        # Okta treats a token request with Origin as a browser's and applies other rules.
         org.violation("origin_at_token_endpoint", "a token request carried an Origin header")
         raise RequestRefused(okta_errors.BROWSER_REQUEST)
 
 
 def _proven_key(org: Org, client: Client, request: Request) -> str:
-    """The DPoP key's thumbprint (RFC 9449 section 5), empty without one; consumes nothing. Raises RequestRefused."""
+    """The DPoP key's thumbprint (RFC 9449 section 5), empty without a proof; consumes nothing.
+
+    Raises RequestRefused.
+    """
     sent = request.headers.getlist("dpop")
     if not sent:
         if client.dpop_bound:
@@ -84,7 +87,7 @@ def _exchange_code(
         raise RequestRefused(okta_errors.MISMATCHED_CLIENT)
     if grant.sign_in.issuer != server.issuer:
         raise RequestRefused(okta_errors.MISMATCHED_SERVER)
-    org.codes.spend(code)  # from here on the code is consumed, whatever becomes of the request
+    org.codes.spend(code)  # from here on the code is consumed, whatever the result is
     if form.get("redirect_uri") != grant.redirect_uri:
         raise RequestRefused(okta_errors.MISMATCHED_REDIRECT_URI)
     _check_verifier(org, grant.code_challenge, form.get("code_verifier"))
@@ -187,7 +190,7 @@ def _required(form: Mapping[str, str], name: str) -> str:
 
 
 def token_answer(org: Org, issued: Issued, nonce: str | None) -> dict[str, Any]:
-    """RFC 6749 section 5.1. The order of scopes is not the order asked for, as at Okta."""
+    """RFC 6749 section 5.1. The order of scopes differs from the request's, as at Okta."""
     access = claims.access_token(org, issued)
     answer: dict[str, Any] = {
         "token_type": "DPoP" if issued.sign_in.jkt else "Bearer",

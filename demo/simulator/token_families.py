@@ -1,7 +1,7 @@
-"""Families of refresh tokens: rotation, grace, replay and reuse, as one small state machine.
+"""Families of refresh tokens: rotation, grace period, replay and reuse, as one small state machine.
 
-Pure: no I/O, no clock, no framework. `now` is an argument, in seconds since the epoch, and every answer is a value, so
-the HTTP simulator and an in-memory simulation on a simulated clock can both drive it.
+Pure: no I/O, no clock, no framework. `now` is an argument, in seconds since the epoch, and results are values, so that
+both the HTTP simulator and an in-memory simulation can use it.
 """
 
 import secrets
@@ -30,12 +30,12 @@ def _random_value(kind: str) -> str:
 
 
 class TokenFamilies:
-    """Every refresh token ever issued, and what becomes of it. `policy` may be replaced at any time."""
+    """Every refresh token issued, and its state. `policy` may be replaced at any time."""
 
     def __init__(
         self, policy: RotationPolicy | None = None, *, new_value: Callable[[str], str] = _random_value
     ) -> None:
-        """`new_value(prefix)` makes a new, never repeated token or id; a simulation passes a counter."""
+        """`new_value(prefix)` returns a new unique token or id; a simulation passes a counter."""
         self.policy = policy or RotationPolicy()
         self.rotation_of: dict[str, tuple[Literal["persistent", "rotate"], float] | None] = {}  # by client: mode, grace
         self.alarms: list[ReuseAlarm] = []
@@ -54,7 +54,7 @@ class TokenFamilies:
         lineage = Lineage(sign_in, self._family_for(sign_in, now), now)
         lineage.family.lineages.append(lineage)
         token = self._mint(lineage, now) if "offline_access" in sign_in.scope else None
-        # The first answer always names the refresh token: a client that never got one could not do without.
+        # The first response always contains the refresh token, which the client could not obtain otherwise.
         return self._issue(lineage, sign_in.scope, now, token)
 
     def refresh(
@@ -97,8 +97,9 @@ class TokenFamilies:
                 return Refused(Refusal.REVOKED, family.id)
 
     def revoke_refresh_token(self, refresh_token: str, client_id: str) -> bool:
-        """RFC 7009. The current token takes its lineage and access tokens along; a token already rotated takes nothing
-        along, so that a client which revokes the wrong one of the two is seen to leave a live token behind."""
+        """RFC 7009. The current token is revoked with its lineage and access tokens; an already rotated one alone, so
+        that a client which revokes the wrong one visibly leaves a valid token behind.
+        """
         token = self._tokens.get(refresh_token)
         if token is None or token.lineage.sign_in.client_id != client_id:
             return False
@@ -124,12 +125,12 @@ class TokenFamilies:
         return entry[0] if now < entry[0].expires_at else None
 
     def sign_in_of(self, refresh_token: str) -> SignIn | None:
-        """Who a refresh token was given for, whatever has become of it."""
+        """The grant that a refresh token was issued for, whatever its state is."""
         token = self._tokens.get(refresh_token)
         return None if token is None else token.lineage.sign_in
 
     def live_sign_in(self, refresh_token: str, now: float) -> SignIn | None:
-        """Who a refresh token stands for, if a first use of it would succeed now. For introspection (RFC 7662)."""
+        """The grant of a refresh token, if a first use of it would succeed now. For introspection (RFC 7662)."""
         token = self._tokens.get(refresh_token)
         if token is None or token.status is not Status.LIVE or token.lineage.revoked or self._expired(token, now):
             return None
@@ -238,7 +239,7 @@ class TokenFamilies:
         return family
 
     def _policy_of(self, lineage: Lineage) -> RotationPolicy:
-        """An app may have a rotation and a grace of its own."""
+        """An app may override rotation and grace period."""
         own = self.rotation_of.get(lineage.sign_in.client_id)
         return self.policy if own is None else replace(self.policy, mode=own[0], grace=own[1])
 

@@ -19,7 +19,7 @@ def _access_token(org: Org, token: str) -> AccessToken | None:
 
 
 def _proven(org: Org, request: Request, access: AccessToken, token: str) -> bool:
-    """Whether a token bound to a key came with a proof by that key. No nonce is wanted here."""
+    """Whether a DPoP-bound token came with a proof by its key. No nonce is required here."""
     sent, url = request.headers.getlist("dpop"), f"{org.base_url}{request.url.path}"
     try:
         proven_by = org.proofs.verify(sent, method=request.method, url=url, now=org.now(), access_token=token)
@@ -29,7 +29,7 @@ def _proven(org: Org, request: Request, access: AccessToken, token: str) -> bool
 
 
 async def revoke(org: Org, request: Request) -> Response:
-    """200 for unknown tokens too. A refresh token takes its access tokens along, an access token goes alone."""
+    """200 for unknown tokens too. A refresh token is revoked with its access tokens, an access token alone."""
     org.watch_url(request)
     try:
         form = await read_form(request)

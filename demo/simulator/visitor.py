@@ -1,4 +1,4 @@
-"""A person at a browser, for tests: opens the authorization URL, fills in the sign-in page, is sent back."""
+"""A user with a browser, for tests: opens the authorization URL, submits the sign-in form, and returns the redirect."""
 
 import html
 import re
@@ -19,10 +19,10 @@ async def sign_in(
     password: str = PASSWORD,
     code: str = "123456",
 ) -> httpx.Response:
-    """The answer that sends the browser back to the application; it is not followed.
+    """The response that redirects the browser to the application; it is not followed.
 
-    `browser` keeps the provider's cookie and must not follow redirects. Where the provider still knows the person, or
-    refuses the request, its answer to the authorization request is returned at once.
+    `browser` keeps the provider's cookie and must not follow redirects. If the provider still has a session, or refuses
+    the request, its response to the authorization request is returned at once.
     """
     page = await browser.get(authorization_url)
     transaction = TRANSACTION.search(page.text)

@@ -80,17 +80,17 @@ def test_a_request_that_is_not_forwarded_is_told_why(tmp_path: Path, method: str
 def test_the_fate_of_each_header_is_told_with_the_setting_that_would_change_it(tmp_path: Path) -> None:
     listed = [{**ROUTES[0], "allow_request_headers": ["x-tenant-id"]}, *ROUTES[1:]]
     sent = {
-        "Accept: text/plain": "goes up",
-        "X-Tenant-Id: canary-value": "goes up (allow_request_headers)",
-        "X-Team: 1": 'dropped; to let it up, add "x-team" to allow_request_headers of /api',
-        "Origin: https://a.example": 'ends here; to let it up, add "origin" to allow_request_headers of /api',
-        "X_Team: 1": "ends here: no route may let it up",
-        "X-User-Sub: root": "ends here: no route may let it up",
-        "Authorization: Bearer canary-value": "ends here: no route may let it up",
+        "Accept: text/plain": "forwarded",
+        "X-Tenant-Id: canary-value": "forwarded (allow_request_headers)",
+        "X-Team: 1": 'dropped; to forward it, add "x-team" to allow_request_headers of /api',
+        "Origin: https://a.example": 'ends here; to forward it, add "origin" to allow_request_headers of /api',
+        "X_Team: 1": "dropped: no route may forward it",
+        "X-User-Sub: root": "dropped: no route may forward it",
+        "Authorization: Bearer canary-value": "dropped: no route may forward it",
         "x-key: theirs": "replaced by add_headers",
-        "Prefer: a": "ends here: the Connection header names it",
-        "Connection: close, prefer": "ends here: no route may let it up",
-        "Cookie: a=b": "ends here, but for cookies that allow_cookies lists",
+        "Prefer: a": "dropped: the Connection header lists it",
+        "Connection: close, prefer": "dropped: no route may forward it",
+        "Cookie: a=b": "dropped, except for cookies that allow_cookies lists",
     }
     options = [word for line in sent for word in ("-H", line)]
     done = bff(

@@ -128,16 +128,16 @@ def test_rewrapping_leaves_nothing_under_the_old_key(store: Store) -> None:
     store.keep(*(somebody() for _ in range(5)), keys=(OLD_KEY,))
     store.keep(somebody(), keys=(KEY, OLD_KEY))
     done = store.bff("keys", "rewrap", session_keys=f"{KEY} {OLD_KEY}")
-    assert done.stdout == "5 records sealed anew, 1 were sealed under the newest key already\n", done.stderr
+    assert done.stdout == "5 records sealed anew, 1 already under the newest key\n", done.stderr
     assert all(reading.session for reading in store.readings(KEY))
     again = store.bff("keys", "rewrap", session_keys=f"{KEY} {OLD_KEY}")
-    assert again.stdout == "0 records sealed anew, 6 were sealed under the newest key already\n"
+    assert again.stdout == "0 records sealed anew, 6 already under the newest key\n"
 
 
 def test_records_of_a_removed_key_are_counted_and_kept(store: Store) -> None:
     store.keep(somebody(), keys=(OLD_KEY,))
-    assert "1 records are sealed under keys that are not in the ring" in store.bff("keys", "rewrap").stdout
-    assert store.bff("sessions", "list").stdout == "0 sessions, 1 sealed under a key that is not in the ring\n"
+    assert "1 records are encrypted under keys that are not in the ring" in store.bff("keys", "rewrap").stdout
+    assert store.bff("sessions", "list").stdout == "0 sessions, 1 encrypted under a key that is not in the ring\n"
     assert len([reading for reading in store.readings(OLD_KEY) if reading.session]) == 1
 
 

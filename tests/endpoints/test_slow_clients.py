@@ -150,6 +150,6 @@ async def test_a_client_that_hangs_up_in_its_body_is_no_defect_of_ours(
         await writer.drain()
         writer.close()
         async with asyncio.timeout(PATIENCE):
-            while not any(getattr(record, "why", None) == "The client hung up." for record in caplog.records):
+            while not any(getattr(record, "why", None) == "The client disconnected." for record in caplog.records):
                 await asyncio.sleep(0.01)
     assert [record for record in caplog.records if record.levelname in ("ERROR", "CRITICAL")] == []

@@ -289,7 +289,7 @@ async def test_an_answer_without_a_refresh_token_keeps_the_old_one(tmp_path: Pat
 
 
 def set_aside(caplog: pytest.LogCaptureFixture) -> list[str]:
-    return [vars(one)["why"] for one in caplog.records if one.getMessage() == "a refreshed ID token was set aside"]
+    return [vars(one)["why"] for one in caplog.records if one.getMessage() == "a refreshed ID token was ignored"]
 
 
 @pytest.mark.parametrize("claim", ["nonce", "auth_time"])

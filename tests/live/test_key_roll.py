@@ -88,11 +88,11 @@ async def test_a_rolling_change_of_keys_under_load(
                 await asyncio.sleep(0.1)
 
         async def step(number: int, *keys: bytes) -> None:
-            before = fleet.replicas[number].process.log.read_text().count("the settings were read again")
+            before = fleet.replicas[number].process.log.read_text().count("the settings were reloaded")
             files.write(number, *keys)
             if how == "SIGHUP":
                 fleet.replicas[number].process.signal(signal.SIGHUP)
-            await told(fleet.replicas[number], "the settings were read again", before + 1)
+            await told(fleet.replicas[number], "the settings were reloaded", before + 1)
 
         async with asyncio.TaskGroup() as load:
             for number, browser in enumerate(browsers):
@@ -185,7 +185,7 @@ async def test_the_client_secret_is_changed_without_a_failed_sign_in_or_refresh(
             await asyncio.sleep(1.2)
             await fleet.okta.post("/settings", secrets=[CLIENT_SECRET, second])  # two are live at the provider
             secret.write_text(second)
-            await told(fleet.replicas[0], "the settings were read again", 1)
+            await told(fleet.replicas[0], "the settings were reloaded", 1)
             # What was sent with the old secret has been answered when everybody has been renewed twice since.
             renewed = (await fleet.okta.state())["refresh_requests"] + 2 * len(browsers)
             async with asyncio.timeout(60):

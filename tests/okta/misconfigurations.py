@@ -128,7 +128,7 @@ PLANTED: dict[str, tuple[Plant, str, str, bool]] = {
     "no-refresh-token-grant": (in_client(grant_types=["authorization_code"]), "grant_types", "Grant type", True),
     "implicit-grant": (implicit, "grant_types", "Grant type", True),
     "pkce-not-required": (in_credentials(pkce_required=False), "pkce_required", "Require PKCE", True),
-    "pinned-keys": (in_credentials(autoKeyRotation=False), "key_rotation", "only by the API", True),
+    "pinned-keys": (in_credentials(autoKeyRotation=False), "key_rotation", "API only", True),
     "other-client-authentication": (
         in_credentials(token_endpoint_auth_method="client_secret_post"),
         "token_endpoint_auth_method",

@@ -110,7 +110,7 @@ def test_a_cause_cannot_act_on_the_terminal_nor_tell_a_secret() -> None:
 @pytest.mark.parametrize("body", [{"errorCauses": "no list"}, {"errorCauses": [7]}, {}])
 def test_a_validation_without_causes_that_can_be_read_is_told_all_the_same(body: dict[str, Any]) -> None:
     told = refusal("POST /x", 400, {}, {"errorCode": "E0000001", **body}, service_app=False)
-    assert "no cause was given" in told.problem
+    assert "no cause given" in told.problem
 
 
 async def test_an_org_that_cannot_be_reached_is_told(operator: Operator) -> None:

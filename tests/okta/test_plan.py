@@ -45,7 +45,7 @@ async def test_the_readable_difference_says_what_is_there_what_is_wanted_and_how
     place = lines.index("~ refresh_token_leeway")
     assert lines[place + 1 : place + 3] == ["- 0", "+ 30"]
     assert "Terraform leaves it at 0" in lines[place + 3]
-    assert "`bff okta apply` sets it; by hand: Applications > this app" in lines[place + 4]
+    assert "`bff okta apply` sets it; manually: Applications > this app" in lines[place + 4]
     assert lines[-1] == "1 difference."
 
 

@@ -113,7 +113,7 @@ def test_a_wrong_route_names_its_place_and_key(change: dict[str, Any], key: str)
 
 def test_an_unknown_key_gets_a_guess() -> None:
     told = problems(with_routes({**ROUTE, "strip_prefx": True}))
-    assert told == {"BFF_ROUTES[0].strip_prefx": "is no setting. Did you mean strip_prefix?"}
+    assert told == {"BFF_ROUTES[0].strip_prefx": "is not a setting. Did you mean strip_prefix?"}
 
 
 @pytest.mark.parametrize("upstream", ["http://localhost:9000", "http://127.0.0.1:9000", "http://[::1]:9000"])

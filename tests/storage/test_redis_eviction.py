@@ -17,7 +17,7 @@ from tests.settings.world import with_changes
 
 pytestmark = pytest.mark.usefixtures("patience")
 
-EVICTING = "the store evicts sessions when its memory is short"
+EVICTING = "the store evicts sessions when memory runs out"
 
 
 @pytest.mark.parametrize("policy", ["allkeys-lru", "allkeys-lfu", "allkeys-random", "volatile-lru", "volatile-ttl"])
@@ -57,7 +57,7 @@ async def test_what_cannot_be_read_is_a_warning(
 ) -> None:
     own_server.ask("ACL", "SETUSER", "default", "-config", "-info")
     await EvictionWatch(store, allowed=False).check()
-    assert [record.message for record in caplog.records] == ["the store does not say whether it evicts sessions"]
+    assert [record.message for record in caplog.records] == ["the store does not report whether it evicts sessions"]
 
 
 async def test_a_store_that_is_away_is_no_reason_not_to_start(
@@ -65,7 +65,7 @@ async def test_a_store_that_is_away_is_no_reason_not_to_start(
 ) -> None:
     own_server.stop()
     await EvictionWatch(store, allowed=False).check()
-    assert "the store does not answer yet" in [record.message for record in caplog.records]
+    assert "the store is not reachable yet" in [record.message for record in caplog.records]
 
 
 async def test_one_server_of_a_cluster_is_enough(tmp_path: Path, ring: KeyRing) -> None:

@@ -106,7 +106,7 @@ async def test_a_failure_is_told_by_its_code_and_the_reference_is_the_span(recei
     assert (above.failed, above.attributes["error.type"]) == (True, "502")
     assert (below.failed, below.attributes["error.type"]) == (True, "upstream_unreachable")
     lines = [json.loads(each) for each in stream.getvalue().splitlines()]
-    (line,) = [each for each in lines if each["message"] == "answered with an error"]
+    (line,) = [each for each in lines if each["message"] == "request failed"]
     assert (line["trace_id"], line["correlation_id"]) == (above.trace_id, above.span_id)
 
 

@@ -155,7 +155,7 @@ async def test_the_log_and_the_error_name_the_same_trace_and_request(log: io.Str
     async with raw_upstream(ok()) as upstream:
         with bff(route(upstream), users=users, trusted=("127.0.0.1",)) as port:
             refused = [await fetch(port, "/api/x", f"traceparent: {PARENT}", user=None) for _ in range(2)]
-    found = [line for line in lines(log) if line["message"] == "answered with an error"]
+    found = [line for line in lines(log) if line["message"] == "request failed"]
     assert [(line["trace_id"], line["correlation_id"]) for line in found] == [(TRACE, reference(a)) for a in refused]
     assert reference(refused[0]) != reference(refused[1])
 
@@ -170,7 +170,7 @@ async def test_the_reference_is_the_span_that_an_upstream_saw(log: io.StringIO) 
 async def test_a_refusal_of_the_guard_has_a_reference_too(log: io.StringIO) -> None:
     with bff() as port:
         answer = await fetch(port, "/api/%2e%2e/x")
-    (line,) = [line for line in lines(log) if line["message"] == "answered with an error"]
+    (line,) = [line for line in lines(log) if line["message"] == "request failed"]
     assert (answer.status, line["correlation_id"]) == (400, reference(answer))
 
 

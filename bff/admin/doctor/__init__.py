@@ -1,6 +1,6 @@
-"""`bff doctor`: looks at everything a sign-in needs while it is live, and says what the operator does next.
+"""`bff doctor`: checks every system that a sign-in needs, and says what to do next.
 
-Owns: the checks, each a small function that ends in a Finding, and the report. Used by the command line only.
-Does not own: how the provider or a store is spoken to (`bff.provider`, `bff.storage`), nor what an app integration
-should be (`bff.admin.okta`). Nothing here writes: no session, no key, no file, no token that could be used.
+Owns the checks, each a function that returns a CheckResult, and the report. Used by the command line only. Does not own
+the provider and store clients (`bff.provider`, `bff.storage`) or the desired app integration (`bff.admin.okta`). Checks
+write nothing: no session, key or file, and no usable token.
 """

@@ -1,7 +1,7 @@
-"""The app integration at Okta: rotation, the access policy, and all that `bff okta plan` compares.
+"""The app integration at Okta: rotation, the access policy, and all differences of `bff okta plan`.
 
-With credentials for the Management API this is the plan, in the words of a doctor. Without them only a little can be
-seen from outside, and each check says what to look at by hand.
+With Management API credentials these checks reuse the plan. Without them little is observable from outside, and each
+check names what to verify manually.
 """
 
 from collections.abc import Sequence
@@ -15,18 +15,18 @@ from bff.admin.okta.provision import Plan
 from bff.config.settings import Settings
 from bff.oidc.token import Denied, TokenResult
 
-# Not as wanted, and yet people sign in, stay signed in, and no token goes astray.
+# Differences that break neither sign-in nor the two promises.
 _HARMLESS: Final = frozenset(
     {"label", "client_uri", "trusted_origin", "participate_slo"}
     | {"frontchannel_logout_uri", "frontchannel_logout_session_required"}
 )
 _ROTATION: Final = ("refresh_token_rotation", "refresh_token_leeway")
-_TOKEN: Final = "set BFF_OKTA_API_TOKEN_FILE (docs/okta.md) and run this again"
+_TOKEN: Final = "set BFF_OKTA_API_TOKEN_FILE (docs/okta.md) and run this command again"
 _POLICIES: Final = "Security > API > Authorization Servers > this server > Access Policies"
 
 
 def with_plan(planned: Plan, settings: Settings, answers: Sequence[TokenResult]) -> list[CheckResult]:
-    """`answers` are those of the token endpoint."""
+    """`answers` are the token endpoint's responses, one per secret or key."""
     differences, app = planned.findings.differences, planned.view.app
     policy = [difference for difference in differences if difference.part == "access_policy"]
     rotation = [difference for difference in differences if difference.name in _ROTATION]
@@ -43,7 +43,7 @@ def with_plan(planned: Plan, settings: Settings, answers: Sequence[TokenResult])
 
 
 def _difference(name: str, difference: Difference) -> CheckResult:
-    observed = f"{difference.why} It is {_value(difference.actual)}, wanted is {_value(difference.expected)}."
+    observed = f"{difference.why} Actual: {_value(difference.actual)}. Expected: {_value(difference.expected)}."
     return (
         warn(name, observed, _sentence(difference.fix))
         if _is_harmless(difference)
@@ -52,7 +52,7 @@ def _difference(name: str, difference: Difference) -> CheckResult:
 
 
 def _is_harmless(difference: Difference) -> bool:
-    """A grace of Okta's that is longer than ours leaves us time; a shorter one takes a repeat for theft."""
+    """An Okta grace period longer than BFF_REFRESH_GRACE is safe; a shorter one makes Okta treat a resend as reuse."""
     longer = (
         difference.name == "refresh_token_leeway"
         and isinstance(difference.actual, int)
@@ -90,12 +90,12 @@ def _rotation(planned: Plan, settings: Settings, differing: Sequence[Difference]
 
 
 def _no_refresh() -> CheckResult:
-    fix = "Add offline_access to BFF_SCOPES, unless people are meant to sign in again every hour."
-    return warn("rotation", "BFF_SCOPES leave out offline_access: there are no refresh tokens.", fix)
+    fix = "Add offline_access to BFF_SCOPES, unless users are meant to sign in again whenever the access token expires."
+    return warn("rotation", "BFF_SCOPES does not include offline_access: there are no refresh tokens.", fix)
 
 
 def without_api(settings: Settings, answers: Sequence[TokenResult]) -> list[CheckResult]:
-    """What is known without the Management API."""
+    """The checks that need no Management API."""
     if "offline_access" not in settings.scopes:
         rotation = _no_refresh()
     else:
@@ -103,17 +103,17 @@ def without_api(settings: Settings, answers: Sequence[TokenResult]) -> list[Chec
             "Applications > this app > General > Refresh Token: Rotate token after every use, grace period "
             f"{settings.refresh_grace} seconds (BFF_REFRESH_GRACE; Terraform leaves it at 0); or {_TOKEN}."
         )
-        rotation = skipped("rotation", "no credentials for Okta's Management API at hand", manual)
+        rotation = skipped("rotation", "no Management API credentials are configured", manual)
     rest = (
-        f"By hand: Sign-out redirect URI {settings.post_logout_redirect_uri}, Initiate login URI "
+        f"Verify manually: Sign-out redirect URI {settings.post_logout_redirect_uri}, Initiate login URI "
         f"{settings.public_url}/auth/login, groups under Assignments, Require PKCE; or {_TOKEN}."
     )
-    app = skipped("okta", "no credentials for Okta's Management API at hand", rest)
+    app = skipped("okta", "no Management API credentials are configured", rest)
     return [policy_without_api(settings, answers), rotation, app]
 
 
 def policy_without_api(settings: Settings, answers: Sequence[TokenResult]) -> CheckResult:
-    """Okta looks at the policy before it looks at a token in some cases only: silence proves nothing."""
+    """Okta evaluates the policy before the token only in some cases, so the absence of access_denied proves nothing."""
     known = _policy(settings, answers)
     if known.status == "fail" or not _custom_server(settings):
         return known
@@ -121,7 +121,7 @@ def policy_without_api(settings: Settings, answers: Sequence[TokenResult]) -> Ch
         f"{_POLICIES}: there must be a policy for this client, with a rule that has Authorization Code. A missing one "
         f"shows at a sign-in, as access_denied (no_matching_policy). Or {_TOKEN}."
     )
-    return skipped("access_policy", "the policy cannot be looked at from here", fix)
+    return skipped("access_policy", "the policy cannot be checked from here", fix)
 
 
 def _policy(settings: Settings, answers: Sequence[TokenResult]) -> CheckResult:
@@ -133,7 +133,7 @@ def _policy(settings: Settings, answers: Sequence[TokenResult]) -> CheckResult:
         )
         fix = f"{_POLICIES} > Add Policy for this client, Add Rule with Authorization Code; `bff okta apply` does it."
         return fail("access_policy", observed, fix)
-    return ok("access_policy", "a policy and a rule let this client's people sign in")
+    return ok("access_policy", "a policy and a rule allow this client's users to sign in")
 
 
 def _custom_server(settings: Settings) -> bool:

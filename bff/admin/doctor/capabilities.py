@@ -1,4 +1,6 @@
-"""What the provider offers, against what the settings ask for: signing algorithms and keys, PKCE, pushed requests."""
+"""The provider's capabilities compared with the settings: signing algorithms and keys, PKCE, pushed authorization
+requests.
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -46,23 +48,23 @@ def _private(url: str, count: int) -> CheckResult:
 
 
 def pkce(fields: Mapping[str, Any]) -> CheckResult:
-    """A provider that lists methods without S256 has been refused with its document."""
+    """A provider that lists methods without S256 was rejected with its metadata."""
     if fields.get("code_challenge_methods_supported") is None:
         fix = "Okta says S256; for another provider read in its documents that it checks S256 (RFC 7636)."
-        return warn("pkce", "The provider does not say whether it checks PKCE.", fix)
+        return warn("pkce", "The provider does not state whether it supports PKCE.", fix)
     return ok("pkce", "S256")
 
 
 def pushed_requests(settings: Settings, metadata: ProviderMetadata) -> CheckResult:
-    """What is decided without asking; whether a push is taken, `bff.admin.doctor.redirect_uri` sees."""
+    """Compares settings and metadata only; `bff.admin.doctor.redirect_uri` checks that a push is accepted."""
     offered = metadata.pushed_authorization_request_endpoint is not None
     required = metadata.require_pushed_authorization_requests
     if settings.par == "required" and not offered:
         fix = "Set BFF_PAR to auto, or have the feature switched on in the org (Okta has it on Identity Engine)."
-        return fail("par", "BFF_PAR is required, and the provider has no endpoint for pushed requests.", fix)
+        return fail("par", "BFF_PAR is required, and the provider has no pushed authorization request endpoint.", fix)
     if settings.par == "never" and required:
-        fix = "Set BFF_PAR to auto: this provider takes no authorization request from a browser."
-        return fail("par", "BFF_PAR is never, and the provider requires pushed requests.", fix)
+        fix = "Set BFF_PAR to auto: this provider requires pushed authorization requests."
+        return fail("par", "BFF_PAR is never, and the provider requires pushed authorization requests.", fix)
     if settings.par == "never":
-        return ok("par", "not used, as BFF_PAR says")
-    return ok("par", "offered and used" if offered else "not offered: requests go by the browser")
+        return ok("par", "not used, because BFF_PAR is never")
+    return ok("par", "offered and used" if offered else "not offered: the browser carries the whole request")

@@ -1,4 +1,4 @@
-"""What one check found: whether it holds, what was seen, and what the operator does next."""
+"""The result of one check: its status, what was observed, and how to fix it."""
 
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, TypeAlias
@@ -8,7 +8,7 @@ Status: TypeAlias = Literal["ok", "warn", "fail", "skipped"]
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """`name` is stable. Neither text holds a secret; `fix` is empty only where there is nothing to do."""
+    """`name` is stable. No text holds a secret; `fix` is empty only when there is nothing to do."""
 
     name: str
     status: Status
@@ -24,12 +24,12 @@ def ok(name: str, observed: str) -> CheckResult:
 
 
 def warn(name: str, observed: str, fix: str) -> CheckResult:
-    """Allowed, and yet likely not what was meant, or not to be seen from here."""
+    """Allowed, but probably not intended, or not observable from here."""
     return CheckResult(name, "warn", observed, fix)
 
 
 def fail(name: str, observed: str, fix: str) -> CheckResult:
-    """People cannot sign in, or one of the two promises does not hold."""
+    """Users cannot sign in, or one of the two promises does not hold."""
     return CheckResult(name, "fail", observed, fix)
 
 

@@ -1,7 +1,7 @@
-"""Does the provider believe that we are the client? Asked with a refresh that cannot succeed, for every secret we hold.
+"""Checks client authentication for every configured secret or key, with a refresh request that cannot succeed.
 
-The refresh token does not exist, so nobody's session is touched: `invalid_client` says that we are not believed, any
-other refusal that we were. What the refusal says besides is worth a line of its own.
+The refresh token does not exist, so no session is affected: `invalid_client` means that authentication failed, any
+other error that it succeeded. Other errors may point to a wrong grant type or DPoP setting, which is reported as well.
 """
 
 import time
@@ -18,7 +18,7 @@ from bff.oidc.token import Denied, NoAnswer, TokenResult
 
 @dataclass(frozen=True, slots=True)
 class CredentialsCheck:
-    """`accepted` is None where no answer told. `answers` are those to every secret or key, in their order."""
+    """`accepted` is None when no response decided it. `answers` are the responses for every secret or key, in order."""
 
     findings: tuple[CheckResult, ...]
     accepted: bool | None
@@ -26,7 +26,7 @@ class CredentialsCheck:
 
 
 async def check_credentials(settings: Settings, metadata: ProviderMetadata) -> CredentialsCheck:
-    """Raises ConfigurationError where a key or a CA file cannot be used."""
+    """Raises ConfigurationError when a key or CA file is unusable."""
     proof = from_settings.client_auth(settings)
     answers = tuple([await _ask_as(settings, proof, candidate) for candidate in proof.candidates])
     verdicts = [classify(answer) for answer in answers]
@@ -61,12 +61,12 @@ def _verdict(
     if verdict == "accepted":
         return ok(name, f"the token endpoint accepts {called} ({settings.client_auth})")
     if verdict == "unknown":
-        why = answer.why if isinstance(answer, NoAnswer) else getattr(answer, "error", "it asks to come back later")
-        fix = "Run this again; where it stays, look at the way out (BFF_PROVIDER_PROXY) and at status.okta.com."
+        why = answer.why if isinstance(answer, NoAnswer) else getattr(answer, "error", "rate limited")
+        fix = "Run this command again; if it persists, check BFF_PROVIDER_PROXY and status.okta.com."
         return fail(name, f"The token endpoint did not say whether it accepts {called} ({why}).", fix)
     observed = f"The token endpoint refuses {called} of client {settings.client_id} (invalid_client)."
     if others_work:
-        fix = "The other secret works. Take this one away; `bff okta rotate-secret` makes a new second one."
+        fix = "The other secret is accepted. Remove this one; `bff okta rotate-secret` creates a new second one."
         return warn(name, observed, fix)
     if name == "client_private_key":
         fix = (
@@ -86,14 +86,23 @@ def _verdict(
 
 
 def _other_refusals(settings: Settings, answers: tuple[TokenResult, ...]) -> list[CheckResult]:
-    """A client that was believed may still not be allowed to refresh, or have to send more than we do."""
+    """An authenticated client may still lack the refresh token grant, or be required to send DPoP proofs."""
     errors = {answer.error for answer in answers if isinstance(answer, Denied)}
     results = []
     if errors & {"unauthorized_client", "unsupported_grant_type"} and "offline_access" in settings.scopes:
         fix = "Applications > this app > General > Grant type: tick Refresh Token (`bff okta apply` does)."
-        results.append(fail("grant_types", "The app may not use refresh tokens: nobody stays signed in.", fix))
-    # Asked without a proof: an app that wants one says so, and is right where BFF_DPOP is on.
+        results.append(
+            fail(
+                "grant_types",
+                ("The app integration may not use refresh tokens: sessions end with their access token."),
+                fix,
+            )
+        )
+    # The check sends no DPoP proof, so an app that requires one answers with an error, which is expected with BFF_DPOP
+    # on.
     if errors & {"use_dpop_nonce", "invalid_dpop_proof"} and settings.dpop == "off":
         fix = "Applications > this app > General > Proof of possession: off (`bff okta apply` does it)."
-        results.append(fail("proof_of_possession", "The app asks for DPoP proofs, which are not sent.", fix))
+        results.append(
+            fail("proof_of_possession", ("The app integration requires DPoP proofs, and BFF_DPOP is off."), fix)
+        )
     return results

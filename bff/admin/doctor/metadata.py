@@ -1,6 +1,6 @@
-"""The discovery document, the issuer that it names, and how far our clock is from the provider's.
+"""The discovery document, its issuer, and the clock skew between this machine and the provider.
 
-The running BFF only refuses a document that does not fit; here it is read a little further, to say what to do.
+The running BFF only rejects an invalid document; this check also suggests the fix.
 """
 
 from collections.abc import Callable, Mapping
@@ -23,16 +23,14 @@ from bff.oidc.token import NoAnswer
 from bff.provider.http import HttpClient, HttpResponse
 
 WELL_KNOWN: Final = "/.well-known/openid-configuration"
-CLOCK_WARNING: Final = 10.0  # seconds of difference that are worth a word; `Date` counts whole ones
+CLOCK_WARNING: Final = 10.0  # seconds of skew that are reported; `Date` has a resolution of one second
 _SERVERS: Final = "Security > API > Authorization Servers"
-_WAY: Final = (
-    "Check BFF_ISSUER, the name server and the firewall; BFF_PROVIDER_PROXY if there is a proxy on the way out"
-)
+_WAY: Final = "Check BFF_ISSUER, DNS and the firewall; and BFF_PROVIDER_PROXY if there is an outbound proxy"
 
 
 @dataclass(frozen=True, slots=True)
 class Discovered:
-    """`metadata` is None where the document cannot be used; `fields` are those of the document as it came."""
+    """`metadata` is None when the document is unusable; `fields` is the document as received."""
 
     findings: tuple[CheckResult, ...]
     metadata: ProviderMetadata | None = None
@@ -59,7 +57,10 @@ async def discover(http: HttpClient, settings: Settings, clock: Callable[[], flo
     try:
         metadata = parse_metadata(answer.body, settings.issuer)
     except MetadataRefused as refused:
-        fix = "Is this an OpenID provider with the code flow? A proxy on the way may also have changed the document."
+        fix = (
+            "Is this an OpenID Provider with the authorization code flow? An outbound proxy may also have changed the "
+            "document."
+        )
         return Discovered((fail("metadata", str(refused), fix), time))
     read = ok("metadata", f"{url}: {_kind(settings.issuer)}")
     findings = (read, _endpoints(metadata), await _issuer_for_client(http, settings, url), time)
@@ -87,9 +88,9 @@ def _no_document(answer: HttpResponse, url: str, issuer: str) -> CheckResult:
     if answer.status == 404:
         fix = f"The org has no such authorization server: take the issuer from {_SERVERS}, or use the org's address."
     elif 300 <= answer.status < 400:
-        fix = "BFF_ISSUER must be the address itself, not one that leads there: scheme, host and path of the issuer."
+        fix = "BFF_ISSUER must be the issuer itself, not an address that redirects to it."
     elif answer.status >= 500 or answer.status == 429:
-        fix = "The provider is not well at the moment (status.okta.com); run this again."
+        fix = "The provider has an outage (see status.okta.com); run this command again later."
     else:
         fix = f"{_WAY}; is {urlsplit(issuer).netloc} the Okta domain, without -admin?"
     return fail("metadata", observed, fix)
@@ -118,9 +119,9 @@ def _path(url: str) -> str:
 
 
 async def _issuer_for_client(http: HttpClient, settings: Settings, url: str) -> CheckResult:
-    """Okta tells what this client's ID tokens will name: an app has an issuer mode of its own.
+    """Okta's metadata for a client_id names the issuer of that app's ID tokens: an app has its own issuer mode.
 
-    Providers that do not know the parameter pass over it, and answer as before.
+    Other providers ignore the parameter.
     """
     asked = f"{url}?client_id={quote(settings.client_id, safe='')}"
     answer = await http.send("GET", asked, within=settings.provider_timeout, limit=MAX_METADATA_BYTES)
@@ -138,8 +139,11 @@ async def _issuer_for_client(http: HttpClient, settings: Settings, url: str) -> 
         )
         return fail("issuer", observed, fix)
     if isinstance(answer, HttpResponse) and answer.status == 400:
-        fix = "Fix BFF_CLIENT_ID (General > Client Credentials), or BFF_ISSUER: is it the right org? Is the app active?"
-        return fail("issuer", f"The provider knows no client {settings.client_id}.", fix)
+        fix = (
+            "Fix BFF_CLIENT_ID (General > Client Credentials) or BFF_ISSUER: is it the right org, and is the app "
+            "active?"
+        )
+        return fail("issuer", f"The provider does not know the client {settings.client_id}.", fix)
     return ok("issuer", settings.issuer)
 
 
@@ -151,11 +155,14 @@ def _kind(issuer: str) -> str:
 
 
 def _clock(answer: HttpResponse, now: float, allowed: int) -> CheckResult:
-    """`Date` is of the moment the answer was made; a cache on the way adds its `Age` (RFC 9111 section 5.1)."""
+    """`Date` is when the response was generated; a cache adds its `Age` (RFC 9111 section 5.1)."""
     try:
         theirs = parsedate_to_datetime(answer.headers["date"]).timestamp() + float(answer.headers.get("age", "0"))
     except (KeyError, ValueError, TypeError):
-        why, fix = "The provider's answers carry no date.", "Compare this machine's clock by hand (`timedatectl`)."
+        why, fix = (
+            ("The provider's responses have no Date header."),
+            "Compare this machine's clock manually (`timedatectl`).",
+        )
         return skipped("clock", why, fix)
     ahead = now - theirs
     observed = f"This machine's clock is {abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} the provider's"

@@ -1,4 +1,7 @@
-"""What is around us: the upstreams behind, and the proxy in front. Nothing but a connection, or one anonymous GET."""
+"""The network around the BFF: the upstreams, and the proxy in front.
+
+Each check opens a connection, or sends one anonymous GET.
+"""
 
 import asyncio
 import json
@@ -18,13 +21,15 @@ MAX_RESPONSE_BYTES: Final = 65536  # bytes
 
 
 async def upstreams(settings: Settings) -> list[CheckResult]:
-    """Connects as the data plane does (TCP, and TLS with the route's files), and hangs up: no byte of HTTP is sent."""
+    """Connects as the API proxy does (TCP, and TLS with the route's files) and closes the
+    connection: no HTTP is sent.
+    """
     try:
         routes = from_settings.route_table(settings).routes
     except ConfigurationError as error:
         return [fail("upstreams", f"{error.setting} {error.problem}", error.fix)]
     if not routes:
-        fix = "Add BFF_ROUTES, or [[routes]] in bff.toml, for what the SPA asks under /api."
+        fix = "Add BFF_ROUTES, or [[routes]] in bff.toml, for the SPA's API calls."
         return [warn("upstreams", "There are no routes: nothing is forwarded.", fix)]
     return list(await asyncio.gather(*(_connect(route) for route in routes)))
 
@@ -44,17 +49,17 @@ async def _connect(route: Route) -> CheckResult:
     except ssl.SSLError:
         fix = "Is it https at all, at this port? Does it ask for a client certificate (client_cert_file)?"
         return fail(name, f"{shown} does not speak TLS with us.", fix)
-    except (OSError, UnicodeError) as error:  # a time that ran out is an OSError, a host that is no name a UnicodeError
+    except (OSError, UnicodeError) as error:  # a timeout is an OSError, an invalid host name a UnicodeError
         reason = error.strerror if isinstance(error, OSError) else None
         why = "no answer in time" if isinstance(error, TimeoutError) else reason or type(error).__name__
         fix = "Is the API running, and reachable from this machine? Fix the route's upstream, or the network."
         return fail(name, f"{shown} cannot be connected to ({why}).", fix)
-    writer.transport.abort()  # nothing is left to say, so nothing to say goodbye with
-    return ok(name, f"{shown} takes connections")
+    writer.transport.abort()  # nothing was sent, so there is no orderly TLS shutdown to wait for
+    return ok(name, f"{shown} accepts connections")
 
 
 async def public_url(settings: Settings) -> CheckResult:
-    """Asks `/auth/session` by the public URL, as a browser without cookies would: is it us who answer there?"""
+    """Requests `/auth/session` at the public URL without cookies, and checks that this BFF answers."""
     url, name = f"{settings.public_url}/auth/session", "public_url"
     http = HttpClient()
     try:
@@ -69,10 +74,10 @@ async def public_url(settings: Settings) -> CheckResult:
             f"Let the proxy send /auth/ and {settings.callback_path} of {settings.public_url} to this BFF, unchanged, "
             "before anything that serves the SPA for every path."
         )
-        return fail(name, f"{url} answers {answer.status}, and it is not this BFF that answers.", fix)
+        return fail(name, f"{url} answers {answer.status}, and not from this BFF.", fix)
     if "no-store" not in answer.headers.get("cache-control", ""):
-        fix = "Let the proxy pass on Cache-Control, and keep /auth/ and /api out of its caches."
-        return fail(name, f"{url} comes without our Cache-Control: no-store.", fix)
+        fix = "Configure the proxy to pass Cache-Control on, and to exclude /auth/ and /api from its caches."
+        return fail(name, f"{url} answers without Cache-Control: no-store.", fix)
     return ok(name, f"{url} is answered by a BFF")
 
 

@@ -1,9 +1,7 @@
-"""Would the provider send a browser back to us? A dry authorization request, whose redirect is read and not followed.
-
-`prompt=none` shows nothing to anybody and begins nothing: without a session at the provider it ends at once, at our
-redirect URI, with `login_required`. What is wrong with the client or the URI itself stays on a page of the provider's
-(RFC 6749 section 4.1.2.1). One request of an operator does no harm to Okta's limit for clients (60 a minute); a running
-BFF never asks from here.
+"""Checks that the provider would redirect to our redirect URI: an authorization request with `prompt=none`, whose
+redirect is read and not followed. Without a provider session it ends at our redirect URI with `login_required`; no
+session or page is created. An unknown client or redirect URI is shown on the provider's own error page (RFC 6749
+section 4.1.2.1). One request does not matter to Okta's limit per client (60 a minute); a running BFF never sends it.
 """
 
 import secrets
@@ -29,15 +27,17 @@ from bff.oidc.pushed_authorization import NotPushed, Pushed, pushed_parameters
 from bff.oidc.token import NoAnswer
 from bff.provider.http import HttpClient, HttpResponse
 
-MAX_PAGE: Final = 1 << 20  # bytes of a page that nobody reads
+MAX_PAGE: Final = 1 << 20  # bytes read of the provider's page
 _CONSOLE: Final = "Applications > this app > General > Sign-in redirect URIs"
-# Said to a browser that nobody is signed in with: all is well with the request itself.
+# Expected without a provider session: the request itself is valid.
 _NOBODY: Final = frozenset(
     {"login_required", "interaction_required", "consent_required", "account_selection_required", "mfa_required"}
 )
 _FIXES: Final = {
-    "access_denied": "An access policy or a network zone says no: look at Access Policies of the authorization server "
-    "and at the app's sign-on policy.",
+    "access_denied": (
+        "An access policy or a network zone denies the request: check Access Policies of the authorization server and "
+        "the app's sign-on policy."
+    ),
     "invalid_scope": "BFF_SCOPES holds a scope that this authorization server does not know: Security > API > "
     "Authorization Servers > this server > Scopes.",
     "unauthorized_client": "Applications > this app > General > Grant type: tick Authorization Code.",
@@ -48,8 +48,10 @@ _FIXES: Final = {
 async def dry_request(
     http: HttpClient, settings: Settings, metadata: ProviderMetadata, *, accepted: bool | None
 ) -> list[CheckResult]:
-    """The findings `par` and `redirect_uri`. `accepted`: the token endpoint accepts our credentials, so that the client
-    is known; None where it did not tell. Raises ConfigurationError."""
+    """Returns the results `par` and `redirect_uri`.
+
+    `accepted`: whether the token endpoint accepts our credentials; None if unknown. Raises ConfigurationError.
+    """
     parameters = authorization_parameters(
         client_id=settings.client_id,
         redirect_uri=settings.redirect_uri,
@@ -72,7 +74,7 @@ async def dry_request(
 async def _pushed(
     settings: Settings, metadata: ProviderMetadata, parameters: dict[str, str]
 ) -> tuple[dict[str, str], CheckResult | None]:
-    """What the browser would carry, and what is wrong with pushing it."""
+    """The parameters the browser would carry, and what is wrong with the pushed request."""
     provider = from_settings.provider(settings, time.time)
     try:
         answer = await provider.push(parameters)
@@ -84,20 +86,20 @@ async def _pushed(
         case NotPushed(why):
             must = settings.par == "required" or metadata.require_pushed_authorization_requests
             fix = "Is the client's authentication accepted, and the redirect URI registered? Else set BFF_PAR to never."
-            observed = f"The provider does not take a pushed request ({why})."
+            observed = f"The provider rejects the pushed authorization request ({why})."
             return parameters, fail("par", observed, fix) if must else warn("par", observed, fix)
 
 
 def _redirect_result(settings: Settings, answer: HttpResponse | NoAnswer, accepted: bool | None) -> CheckResult:
     if isinstance(answer, NoAnswer):
-        fix = "Browsers must reach the authorization endpoint; from here it is asked for this check alone."
+        fix = "Browsers must reach the authorization endpoint; this check calls it from the server."
         return warn("redirect_uri", f"The authorization endpoint could not be asked ({answer.why}).", fix)
     location = answer.headers.get("location", "")
     if 300 <= answer.status < 400 and location:
         return _sent_on(settings, location)
     if 400 <= answer.status < 500 and answer.status != 429:
         return _stayed_at_provider(settings, answer.status, accepted)
-    observed = f"The authorization endpoint answers {answer.status} to a request that shows nothing."
+    observed = f"The authorization endpoint answers {answer.status} to a request with prompt=none."
     return warn(
         "redirect_uri", observed, f"Run this again, or sign in once; {_CONSOLE} must hold {settings.redirect_uri}."
     )
@@ -115,18 +117,18 @@ def _sent_on(settings: Settings, location: str) -> CheckResult:
             fix = _FIXES.get(
                 error, "`bff okta plan` compares the app with the settings; docs/okta.md lists the fields."
             )
-            return fail("redirect_uri", f"The provider accepts the URI, and refuses the request ({error}).", fix)
+            return fail(
+                "redirect_uri", (f"The provider accepts the redirect URI and rejects the request ({error})."), fix
+            )
         case Code():
             return ok("redirect_uri", f"{settings.redirect_uri} is accepted")
         case _:
             fix = "A proxy between here and the provider may have changed the answer."
-            return fail("redirect_uri", "The provider's answer at the redirect URI cannot be read.", fix)
+            return fail("redirect_uri", "The provider's response at the redirect URI cannot be parsed.", fix)
 
 
 def _stayed_at_provider(settings: Settings, status: int, accepted: bool | None) -> CheckResult:
-    observed = (
-        f"The provider keeps the browser on an error page ({status}) instead of sending it to {settings.redirect_uri}."
-    )
+    observed = f"The provider shows an error page ({status}) instead of redirecting to {settings.redirect_uri}."
     register = f"{_CONSOLE}: add exactly {settings.redirect_uri} (`bff okta apply` does it)"
     if accepted:
         return fail("redirect_uri", observed, f"{register}.")

@@ -1,6 +1,6 @@
-"""A Redis store: reachable, writable, and would it keep what it was given? TIME, ROLE, INFO and CONFIG GET, no write.
+"""A Redis store: reachable, writable and durable? Reads TIME, ROLE, INFO and CONFIG GET; writes nothing.
 
-Managed services forbid CONFIG; INFO says enough. Where a user may ask neither, it is said what to look at.
+Managed services forbid CONFIG; INFO suffices. If a user may run neither, the check says what to verify manually.
 """
 
 import asyncio
@@ -15,9 +15,9 @@ from bff.admin.doctor.check_result import CheckResult, fail, ok, warn
 from bff.storage.redis.topology import Command, exchange, servers_of
 from bff.storage.redis.url import RedisTarget
 
-ANSWER_TIMEOUT: Final = 5.0  # seconds for all of it
+ANSWER_TIMEOUT: Final = 5.0  # seconds for all commands
 _QUESTIONS: Final[tuple[Command, ...]] = (
-    ("TIME",),  # what the store itself asks; PING is not among its rights
+    ("TIME",),  # a command that the store itself uses; PING is not in the documented ACL
     ("ROLE",),
     ("INFO", "memory"),
     ("INFO", "persistence"),
@@ -27,14 +27,15 @@ _QUESTIONS: Final[tuple[Command, ...]] = (
     ("CONFIG", "GET", "appendfsync"),
     ("CONFIG", "GET", "save"),
 )
-_MANUALLY: Final = (
-    "Look at it by hand, in the service's console: maxmemory-policy noeviction, appendonly yes, a replica or more"
-)
+_MANUALLY: Final = "Verify in the service's console: maxmemory-policy noeviction, appendonly yes, at least one replica"
 
 
 @dataclass(frozen=True, slots=True)
 class RedisFacts:
-    """What one server said; None where it did not. `role` is "master" or another, `replicas` how many follow it."""
+    """What one server reports; None where it did not answer.
+
+    `role` is "master" or another, `replicas` the number of its replicas.
+    """
 
     role: str | None = None
     replicas: int | None = None
@@ -48,9 +49,9 @@ async def run_checks(target: RedisTarget) -> list[CheckResult]:
             replies = [await exchange(pool, _QUESTIONS) for pool in await _pools(servers)]
     except (AuthenticationError, NoPermissionError):
         fix = "Fix user and password in BFF_STORE (BFF_STORE_FILE), or the server's ACL."
-        return [fail("store", f"{_place(target)} does not let us in.", fix)]
+        return [fail("store", f"{_place(target)} rejects the credentials.", fix)]
     except (RedisError, OSError, UnicodeError) as error:
-        fix = "Is Redis running and reachable from here? Host, port, TLS (rediss://) and ca_file stand in BFF_STORE."
+        fix = "Is Redis running and reachable from here? Check host, port, TLS (rediss://) and ca_file in BFF_STORE."
         return [fail("store", f"{_place(target)} cannot be reached ({type(error).__name__}).", fix)]
     finally:
         await servers.close()
@@ -67,7 +68,7 @@ async def _pools(servers: Any) -> list[ConnectionPool]:
 
 
 def _code(error: Exception) -> str:
-    """Redis begins an error with a code in capitals; the rest may quote what was sent."""
+    """Redis begins an error with an upper-case code; the rest may quote the command."""
     word = str(error).partition(" ")[0]
     return word if word.isupper() and len(word) < 20 else type(error).__name__
 
@@ -78,7 +79,7 @@ def _place(target: RedisTarget) -> str:
 
 
 def read_facts(replies: list[Any]) -> RedisFacts:
-    """The replies to `_QUESTIONS`. An error among them (a command that is forbidden) is an answer that is not there."""
+    """The replies to `_QUESTIONS`. An error among them (a forbidden command) counts as unknown."""
     role = replies[1] if isinstance(replies[1], list) and replies[1] else None
     settings: dict[str, str] = {}
     for reply in replies[2:]:
@@ -105,53 +106,54 @@ def reachable(place: str, facts: list[RedisFacts]) -> CheckResult:
 
 
 def eviction(facts: list[RedisFacts]) -> CheckResult:
-    """An evicted record is somebody signed out by accident."""
+    """An evicted record is a session that ends by accident."""
     name = "store_eviction"
     policies = {server.settings.get("maxmemory-policy") for server in facts}
     if None in policies:
-        return warn(
-            name, "Redis does not tell us its maxmemory-policy (INFO and CONFIG are forbidden).", f"{_MANUALLY}."
-        )
+        return warn(name, "Redis does not report maxmemory-policy (INFO and CONFIG are forbidden).", f"{_MANUALLY}.")
     wrong = sorted(str(policy) for policy in policies - {"noeviction"})
     if not wrong:
         return ok(name, "maxmemory-policy noeviction")
-    fix = "CONFIG SET maxmemory-policy noeviction, and the same in redis.conf; let nobody else fill this Redis."
+    fix = "CONFIG SET maxmemory-policy noeviction, and the same in redis.conf; do not share this Redis with other data."
     observed = f"maxmemory-policy is {wrong[0]}"
     if any(server.settings.get("maxmemory", "0") != "0" for server in facts):
-        return fail(
-            name, f"{observed}: when memory is short Redis throws sessions away, and people are signed out.", fix
-        )
-    # What `bff serve` refuses too: a limit that is set later would be nobody's error.
-    return fail(name, f"{observed}; only since no maxmemory is set, nothing is thrown away today.", fix)
+        return fail(name, f"{observed}: when memory runs out Redis evicts sessions, and users are signed out.", fix)
+    # `bff serve` rejects it too: otherwise a limit set later would cause evictions without an error.
+    return fail(name, f"{observed}; nothing is evicted at present, only because no maxmemory is set.", fix)
 
 
 def persistence(facts: list[RedisFacts]) -> CheckResult:
-    """A record that comes back older than it was holds a refresh token that is used up."""
+    """A record restored from an old state holds a refresh token that has already been rotated."""
     name = "store_persistence"
     if any("appendonly" not in server.settings for server in facts):
-        return warn(name, "Redis does not tell us how it persists (INFO and CONFIG are forbidden).", f"{_MANUALLY}.")
+        return warn(
+            name, ("Redis does not report its persistence settings (INFO and CONFIG are forbidden)."), f"{_MANUALLY}."
+        )
     broken = [server for server in facts if server.settings.get("aof-last-write-status", "ok") != "ok"]
     if broken:
-        fix = "Look at Redis's log and its disk: what is written now is lost at the next restart."
+        fix = "Check the Redis log and disk: what is written now is lost at the next restart."
         return fail(name, "Redis could not write its append-only file.", fix)
     fix = "CONFIG SET appendonly yes, and the same in redis.conf, with appendfsync everysec or always."
     for server in facts:
         if server.settings["appendonly"] != "yes":
             return _without_append_only(server, fix)
-    fsync = sorted({server.settings.get("appendfsync", "not told") for server in facts})
+    fsync = sorted({server.settings.get("appendfsync", "unknown") for server in facts})
     if "no" in fsync:
         fix = "CONFIG SET appendfsync everysec (or always), and the same in redis.conf."
-        return warn(name, "appendfsync is no: a crash of the machine loses up to half a minute of writes.", fix)
+        return warn(name, "appendfsync is no: a crash of the machine loses up to 30 seconds of writes.", fix)
     return ok(name, f"appendonly yes, appendfsync {', '.join(fsync)}")
 
 
 def _without_append_only(server: RedisFacts, fix: str) -> CheckResult:
     name = "store_persistence"
     if server.settings.get("save"):
-        observed = "Only snapshots (save), no append-only file: a restart brings back refresh tokens that are used up."
+        observed = (
+            "Only snapshots (save), no append-only file: a restart restores refresh tokens that have already been "
+            "rotated."
+        )
         return warn(name, observed, fix)
     if server.replicas:
-        return warn(name, "Nothing is written to disk; a replica is all that outlives this Redis.", fix)
+        return warn(name, "Nothing is written to disk; the data survives only in a replica.", fix)
     if "save" not in server.settings:
-        return warn(name, "There is no append-only file, and Redis does not tell us of snapshots.", fix)
-    return fail(name, "Nothing is written to disk, and there is no replica: a restart signs everybody out.", fix)
+        return warn(name, "There is no append-only file, and Redis does not report its snapshot settings.", fix)
+    return fail(name, "Nothing is written to disk, and there is no replica: a restart signs every user out.", fix)

@@ -1,4 +1,4 @@
-"""What `bff doctor` prints: lines to read, and the same as JSON."""
+"""The output of `bff doctor`, as text and as JSON."""
 
 from collections.abc import Sequence
 from typing import Any, Final
@@ -9,7 +9,7 @@ _MARKS: Final[dict[Status, str]] = {"ok": "ok", "warn": "WARN", "fail": "FAIL", 
 
 
 def healthy(findings: Sequence[CheckResult]) -> bool:
-    """Warnings and checks that could not be made are allowed."""
+    """Warnings and skipped checks count as healthy."""
     return all(result.status != "fail" for result in findings)
 
 
@@ -25,8 +25,8 @@ def lines(findings: Sequence[CheckResult]) -> list[str]:
 
 def _summary(findings: Sequence[CheckResult]) -> str:
     counted = {status: sum(result.status == status for result in findings) for status in _MARKS}
-    verdict = "All is well" if healthy(findings) else "Not well"
-    words = {"ok": "ok", "warn": "to look at", "fail": "failed", "skipped": "skipped"}
+    verdict = "Healthy" if healthy(findings) else "Unhealthy"
+    words = {"ok": "ok", "warn": "to check", "fail": "failed", "skipped": "skipped"}
     return f"{verdict}: {', '.join(f'{count} {words[status]}' for status, count in counted.items())}."
 
 

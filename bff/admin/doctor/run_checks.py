@@ -1,6 +1,6 @@
-"""All checks, in the order in which a person would look: ourselves, the provider, the app at Okta, what is around us.
+"""All checks, in diagnostic order: settings, provider, app integration, network.
 
-A check whose ground is missing is not made: without metadata there is no token endpoint to ask.
+A check whose precondition failed is skipped: without metadata there is no token endpoint to call.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ from bff.provider.http import HttpClient
 async def run_checks(
     settings: Settings, okta: OktaSettings | None, *, clock: Callable[[], float] = time.time
 ) -> list[CheckResult]:
-    """`okta` None: no credentials for the Management API. `clock` is in seconds since the epoch. Never writes."""
+    """`okta` None: no Management API credentials. `clock` is in seconds since the epoch. Writes nothing."""
     results = [settings_checks.key_ring(settings), settings_checks.cookies(settings), *await store.run_checks(settings)]
     at_provider, answers = await _provider(settings, clock)
     results += [*at_provider, *await _app(settings, okta, answers)]
@@ -44,7 +44,7 @@ async def _provider(
         discovered = await discover(http, settings, clock)
         metadata = discovered.metadata
         if metadata is None:
-            why, fix = "the provider's metadata cannot be used", "Fix what is said above, then run this again."
+            why, fix = "the provider's metadata cannot be used", "Fix the error above, then run this command again."
             names = ("keys", "pkce", "par", "client_credentials", "redirect_uri")
             return [*discovered.findings, *(skipped(name, why, fix) for name in names)], ()
         results = [*discovered.findings, await capabilities.keys(http, settings, metadata)]

@@ -1,4 +1,4 @@
-"""What can be seen in the settings alone: the key ring, the cookies' sizes, and whom we trust in front of us."""
+"""Checks of the settings alone: the key ring, cookie sizes, and trusted proxies."""
 
 import time
 from typing import Final
@@ -13,7 +13,7 @@ from bff.web.auth import loop_guard
 from bff.web.cookies import ALL_COOKIES_BYTES, VALUE_LIMIT, CookieNames, slot_suffix
 from bff.web.session_cookie import new_browser_id, seal_session_cookie
 
-COOKIE_LINE: Final = 8192  # bytes of one header line that nginx takes as it is shipped, and most others at least
+COOKIE_LINE: Final = 8192  # bytes; the header line limit of nginx by default, and of most proxies at least
 MANY_KEYS: Final = 4
 
 
@@ -23,12 +23,12 @@ def key_ring(settings: Settings) -> CheckResult:
     observed += f", only opening: {', '.join(older)}" if older else ""
     if len(older) >= MANY_KEYS:
         fix = "`bff keys rewrap` seals all records under the newest; then the oldest can go (docs/sessions.md)."
-        return warn("key_ring", f"{observed}. Every one of them opens sessions.", fix)
+        return warn("key_ring", f"{observed}. Every one of them decrypts sessions.", fix)
     return ok("key_ring", f"{observed}; how old a key is is not recorded")
 
 
 def cookies(settings: Settings) -> CheckResult:
-    """Sealed as they will be; nobody is given these. Their sizes depend on no setting."""
+    """Seals sample cookies, which are never sent to a browser. Their sizes depend on no setting."""
     ring, names = KeyRing.from_keys(settings.session_key_ring), CookieNames(secure=settings.cookies_secure)
     transaction = begin(
         now=time.time(), provider=provider_fingerprint(settings.issuer, settings.redirect_uri), intent=SignInIntent()
@@ -43,14 +43,14 @@ def cookies(settings: Settings) -> CheckResult:
     login = len(names.login(slot_suffix(transaction.slot))) + 1 + len(seal_transaction(transaction, ring)) + 2
     most = usual + SLOTS * login
     observed = (
-        f"session {session} bytes, all of ours {usual}, {most} at most with sign-ins under way "
-        f"(limits: {VALUE_LIMIT} a cookie, {ALL_COOKIES_BYTES} for all of ours, {COOKIE_LINE} a header line)"
+        f"session {session} bytes, all BFF cookies {usual}, at most {most} with sign-ins in progress (limits: "
+        f"{VALUE_LIMIT} per cookie, {ALL_COOKIES_BYTES} in total, {COOKIE_LINE} per header line)"
     )
     return ok("cookies", observed)
 
 
 def trusted_proxies(settings: Settings) -> CheckResult:
-    """With https in the public URL somebody in front of us ends TLS: only if we believe him do we know who asks."""
+    """With an https public URL a proxy terminates TLS; the client address is known only if that proxy is trusted."""
     if not settings.public_url.startswith("https:"):
         return ok("trusted_proxies", "none expected: the public URL is http on this machine")
     if not settings.trusted_proxies:
@@ -58,10 +58,10 @@ def trusted_proxies(settings: Settings) -> CheckResult:
         guess = "127.0.0.1 ::1" if near else "the address or network of the proxy, like 10.0.0.0/8"
         if not isinstance(settings.listen_address, tuple):
             guess = "unix"
-        observed = "BFF_TRUSTED_PROXIES is empty, and a proxy ends TLS in front of us: every client has its address."
+        observed = "BFF_TRUSTED_PROXIES is empty, and a proxy terminates TLS: every client appears with its address."
         fix = f"Set BFF_TRUSTED_PROXIES to {guess}; the proxy must set X-Forwarded-For, not pass it on."
         return warn("trusted_proxies", observed, fix)
     if {"0.0.0.0/0", "::/0"} & set(settings.trusted_proxies):
-        fix = "Name the proxy's own address or network: any client can claim any address now."
-        return warn("trusted_proxies", "BFF_TRUSTED_PROXIES trusts everybody.", fix)
+        fix = "Name the proxy's own address or network: with this value any client can spoof its address."
+        return warn("trusted_proxies", "BFF_TRUSTED_PROXIES trusts every address.", fix)
     return ok("trusted_proxies", ", ".join(settings.trusted_proxies))

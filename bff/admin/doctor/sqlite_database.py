@@ -1,7 +1,7 @@
-"""A SQLite store on the disk: whether it can be written, is ours, and outlives a restart. The file is only read.
+"""A SQLite store on disk: writable, ours, and durable across restarts.
 
-The facts stand in the database's own header (sqlite.org/fileformat.html, section 1.3), so that not even a lock is
-taken; opening a WAL database for reading could leave files of ours beside it.
+The file is only read. The facts are in the database header (sqlite.org/fileformat.html section 1.3), so the check takes
+no lock; opening a WAL database could leave -wal and -shm files of this user beside it.
 """
 
 import os
@@ -20,10 +20,10 @@ _WAL: Final = b"\x02\x02"  # file format write and read version
 
 def run_checks(path: Path) -> CheckResult:
     try:
-        return _check(path.absolute())  # a relative one is told as what it means from here
-    except OSError as error:  # a directory on the way that this account may not even enter
-        fix = "Run this as the account of `bff serve`, and give it the directory and the file."
-        return fail("store", f"{path} cannot be looked at by this account ({error.strerror}).", fix)
+        return _check(path.absolute())  # shown as an absolute path
+    except OSError as error:  # a parent directory that this account may not enter
+        fix = "Run this as the account of `bff serve`, and give that account access to the directory and the file."
+        return fail("store", f"{path} is not accessible to this account ({error.strerror}).", fix)
 
 
 def _check(path: Path) -> CheckResult:
@@ -39,9 +39,14 @@ def _check(path: Path) -> CheckResult:
         return wrong
     observed = f"SQLite at {path}, {mode}, synchronous=FULL on every connection, one process"
     if filesystem is not None and passes_away(filesystem):
-        fix = "Mount a volume or a disk there (BFF_STORE names the file), or use Redis: else each deploy signs all out."
+        fix = (
+            "Mount a volume or a disk there (BFF_STORE names the file), or use Redis: otherwise each deploy signs "
+            "every user out."
+        )
         return warn(
-            "store", f"{observed}; it is on {filesystem}, gone with the container or the machine's memory.", fix
+            "store",
+            (f"{observed}; it is on {filesystem}, which is lost with the container or the machine's memory."),
+            fix,
         )
     return _space(path) or ok("store", observed)
 
@@ -51,10 +56,10 @@ def _rights(path: Path) -> CheckResult | None:
     if not path.exists():
         there = next(parent for parent in path.parents if parent.exists())
         if not os.access(there, os.W_OK | os.X_OK):
-            return fail("store", f"{path} is not there, and {there} cannot be written by this account.", fix)
+            return fail("store", f"{path} does not exist, and this account cannot write to {there}.", fix)
         return None
     if not path.is_file():
-        return fail("store", f"{path} is no file.", "Let BFF_STORE name a file: sqlite:////var/lib/bff/bff.db.")
+        return fail("store", f"{path} is not a file.", "Let BFF_STORE name a file: sqlite:////var/lib/bff/bff.db.")
     if not os.access(path, os.R_OK | os.W_OK) or not os.access(path.parent, os.W_OK | os.X_OK):
         return fail("store", f"{path} or its directory cannot be written by this account.", fix)
     if stat.S_IMODE(path.stat().st_mode) & 0o077:
@@ -68,15 +73,15 @@ def _header(path: Path) -> CheckResult | None:
     if not header:
         return None
     if len(header) < 100 or not header.startswith(_MAGIC):
-        return fail("store", f"{path} is no SQLite database.", "Name another file in BFF_STORE.")
+        return fail("store", f"{path} is not a SQLite database.", "Name another file in BFF_STORE.")
     version, application = (int.from_bytes(header[at : at + 4], "big", signed=True) for at in (60, 68))
     if application != APPLICATION:
         return fail("store", f"{path} is another program's database.", "Name another file in BFF_STORE.")
     if version != SCHEMA:
-        observed = f"{path} has schema {version}, this version knows {SCHEMA}."
+        observed = f"{path} has schema {version}, this version supports {SCHEMA}."
         return fail("store", observed, "Run the version that wrote it, or name another file.")
     if header[18:20] != _WAL:
-        fix = "`bff serve` switches it on at its start; another program must have switched it off. Is it a copy?"
+        fix = "`bff serve` enables it at its start; another program must have disabled it. Is it a copy?"
         return fail("store", f"{path} is not in WAL mode.", fix)
     return None
 
@@ -87,5 +92,5 @@ def _space(path: Path) -> CheckResult | None:
     free = statistics.f_bavail * statistics.f_frsize
     if free >= LOW_SPACE:
         return None
-    fix = "Make room: on a full disk nobody signs in, and refreshes wait."
+    fix = "Free some space: with a full disk sign-ins fail and refreshes wait."
     return warn("store", f"{there} has {free // (1024 * 1024)} MiB left.", fix)

@@ -1,4 +1,4 @@
-"""The session store: is it there, can it be written, and does it keep what it was given?"""
+"""The session store: reachable, writable and durable?"""
 
 import asyncio
 from pathlib import Path

@@ -1,7 +1,7 @@
-"""The custom authorization server: its issuer, and an access policy that lets this client's people sign in.
+"""The custom authorization server: its issuer, and an access policy for this client.
 
-A new org's `default` server has no policy, and then every sign-in fails with `no_matching_policy`. The org's own server
-has fixed policies, and there is nothing to do.
+A new org's `default` server has no policy, so every sign-in fails with `no_matching_policy`. The org authorization
+server has fixed policies that cannot be changed.
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ _WHERE = "Security > API > Authorization Servers"
 
 @dataclass(frozen=True, slots=True)
 class Policies:
-    """`server` None with an empty `closed` means that there is no such server; `closed` says why nothing was seen."""
+    """`server` None with an empty `closed`: there is no such server; `closed` says why it could not be read."""
 
     server: Json | None = None
     policies: tuple[tuple[Json, tuple[Json, ...]], ...] = ()
@@ -27,7 +27,10 @@ class Policies:
 
 
 def read(api: ManagementApi, desired: Desired) -> Policies | None:
-    """None for the org's own server. Credentials that may not look are no error: the plan says so. May raise."""
+    """None for the org authorization server.
+
+    Missing read permission is not an error: the plan reports it. May raise.
+    """
     server_id = desired.authorization_server_id
     if server_id is None:
         return None
@@ -51,7 +54,7 @@ def compare(present: Policies | None, client_id: str | None, desired: Desired) -
     if present is None:
         return Findings()
     if present.closed:
-        return Findings(notes=(f"The access policy could not be looked at: {present.closed}",))
+        return Findings(notes=(f"The access policy could not be read: {present.closed}",))
     if present.server is None:
         why = f"The org has no authorization server {desired.authorization_server_id}."
         fix = f"Take the issuer from {_WHERE} into BFF_ISSUER, or use the org's own address."
@@ -64,11 +67,11 @@ def compare(present: Policies | None, client_id: str | None, desired: Desired) -
 def _of_server(server: Json, desired: Desired) -> list[Difference]:
     differences = []
     if server.get("status", "ACTIVE") != "ACTIVE":
-        why, fix = "An inactive server gives no tokens.", f"{_WHERE} > this server > Active."
+        why, fix = "An inactive authorization server issues no tokens.", f"{_WHERE} > this server > Active."
         differences.append(Difference("server", "server_status", server.get("status"), "ACTIVE", why, fix, "manual"))
-    # A dynamic issuer follows the address that was asked; any other is the one in its tokens.
+    # A dynamic issuer follows the requested host; any other is the fixed one in its tokens.
     if server.get("issuerMode") != "DYNAMIC" and server.get("issuer") not in (None, desired.issuer):
-        why = "Tokens name the server's issuer, and any other than BFF_ISSUER is refused."
+        why = "Tokens carry the server's issuer, and any other than BFF_ISSUER is rejected."
         fix = f"Set BFF_ISSUER to {server['issuer']}, or change it: {_WHERE} > this server > Settings."
         differences.append(Difference("server", "issuer", server["issuer"], desired.issuer, why, fix, "manual"))
     return differences
@@ -77,12 +80,12 @@ def _of_server(server: Json, desired: Desired) -> list[Difference]:
 def _of_policies(present: Policies, client_id: str | None, desired: Desired) -> list[Difference]:
     if any(_lets_in(policy, rules, client_id, desired) for policy, rules in present.policies):
         return []
-    why = "No access policy and rule let this client's people sign in: Okta answers no_matching_policy."
+    why = "No access policy and rule allow this client: Okta answers no_matching_policy."
     manually = f"{_WHERE} > this server > Access Policies > Add Policy, then Add Rule with Authorization Code"
     expected = "a policy for this client with a rule for authorization_code"
     names = [str(policy.get("name")) for policy, _ in present.policies] or None
     if desired.access_policy:
-        fix = f"`bff okta apply` adds one for this client alone; by hand: {manually}."
+        fix = f"`bff okta apply` adds one for this client alone; manually: {manually}."
         return [Difference("access_policy", "access_policy", names, expected, why, fix)]
     return [Difference("access_policy", "access_policy", names, expected, why, f"{manually}.", "manual")]
 
@@ -107,10 +110,10 @@ def _included(conditional: Json, name: str) -> set[str]:
 
 
 def apply(api: ManagementApi, client_id: str, present: Policies | None, desired: Desired) -> None:
-    """A policy for this client alone, and a rule that lets everybody in who is assigned to the app. May raise."""
+    """A policy for this client alone, and a rule that allows every assigned user. May raise."""
     path = f"/api/v1/authorizationServers/{desired.authorization_server_id}/policies"
     there = present.policies if present else ()
-    # One that only lacks its rule: a run was broken off between the two, or somebody took the rule away.
+    # A policy without its rule: an earlier run was interrupted, or the rule was removed.
     ours = next(
         (
             candidate
@@ -125,7 +128,7 @@ def apply(api: ManagementApi, client_id: str, present: Policies | None, desired:
         {
             "type": "OAUTH_AUTHORIZATION_POLICY",
             "name": _free(f"BFF {client_id}", [candidate for candidate, _ in there]),
-            "description": "Made by `bff okta apply`.",
+            "description": "Created by `bff okta apply`.",
             "status": "ACTIVE",
             "priority": 1,
             "conditions": {"clients": {"include": [client_id]}},
@@ -142,7 +145,7 @@ def apply(api: ManagementApi, client_id: str, present: Policies | None, desired:
                 "people": {"groups": {"include": ["EVERYONE"]}},
                 "scopes": {"include": ["*"]},
             },
-            # Okta's own defaults: an hour, no absolute end, seven days without use.
+            # Okta's own defaults: one hour, no absolute lifetime, seven days without use.
             "actions": {
                 "token": {
                     "accessTokenLifetimeMinutes": 60,
@@ -159,6 +162,6 @@ def _active(resource: Json) -> bool:
 
 
 def _free(name: str, taken: Sequence[Json]) -> str:
-    """Okta refuses a second policy or rule of one name."""
+    """Okta rejects a second policy or rule with the same name."""
     names = {candidate.get("name") for candidate in taken}
     return next(candidate for candidate in (name, *(f"{name} ({n})" for n in range(2, 1000))) if candidate not in names)

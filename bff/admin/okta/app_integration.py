@@ -1,6 +1,7 @@
-"""The app integration as a value: an app as Okta writes it goes in, differences and a changed copy come out.
+"""The app integration as a value: compares an Okta app object with the desired state, and returns a changed copy.
 
-Pure. Okta's PUT replaces the whole app, so what is not in `bff.admin.okta.app_properties` is carried over as it is.
+Pure. Okta's PUT replaces the whole app, so properties that are not in `bff.admin.okta.app_properties` are copied
+unchanged.
 """
 
 import copy
@@ -12,13 +13,14 @@ from bff.admin.okta.desired import Desired
 from bff.admin.okta.difference import Difference, Findings
 
 Json: TypeAlias = dict[str, Any]
-# What we look for before we change an app without asking; people see it in the app's notes for administrators.
+# The marker of apps that this command created, which may be changed without asking; visible in the app's notes for
+# administrators.
 MARK: Final = "Managed by `bff okta apply`."
 _NOTES: Final = ("settings", "notes", "admin")
 
 
 def new_app(desired: Desired) -> Json:
-    """What `POST /api/v1/apps` is sent."""
+    """The body of `POST /api/v1/apps`."""
     start: Json = {
         "name": "oidc_client",
         "label": desired.label,
@@ -34,8 +36,8 @@ def new_app(desired: Desired) -> Json:
 
 def compare(app: Json, desired: Desired) -> Findings:
     if app.get("name") != "oidc_client":
-        fix = "Take BFF_CLIENT_ID away, so that `bff okta apply` makes an app of its own."
-        why = "This is no OpenID Connect app integration."
+        fix = "Remove BFF_CLIENT_ID, so that `bff okta apply` creates an app."
+        why = "This is not an OpenID Connect app integration."
         return Findings((Difference("app", "sign_on_mode", app.get("name"), "oidc_client", why, fix, "manual"),))
     differences = []
     for wanted_property in properties(desired):
@@ -46,7 +48,7 @@ def compare(app: Json, desired: Desired) -> Findings:
             fix = (
                 wanted_property.console
                 if wanted_property.by == "manual"
-                else f"`bff okta apply` sets it; by hand: {wanted_property.console}."
+                else f"`bff okta apply` sets it; manually: {wanted_property.console}."
             )
             differences.append(
                 Difference("app", wanted_property.name, actual, expected, wanted_property.why, fix, wanted_property.by)
@@ -55,7 +57,7 @@ def compare(app: Json, desired: Desired) -> Findings:
 
 
 def changed(app: Json, desired: Desired) -> Json:
-    """A copy with every property as wanted, marked as ours, and all else as it was."""
+    """A copy with every managed property as desired, marked as ours; everything else unchanged."""
     copied = copy.deepcopy(app)
     for wanted_property in properties(desired):
         if wanted_property.by == "apply":
@@ -86,19 +88,19 @@ def _notes(app: Json, desired: Desired) -> Iterator[str]:
         ("post_logout_redirect_uris", desired.post_logout_redirect_uris),
     ):
         if others := [uri for uri in _get(app, (*CLIENT, name)) or [] if uri not in ours and not desired.prune]:
-            yield f"{name} also holds {', '.join(others)}: kept. `--prune` takes away what is not ours."
+            yield f"{name} also contains {', '.join(others)}: kept. `--prune` removes unknown values."
     if _get(app, (*CLIENT, "network", "connection")) == "ZONE":
         yield (
-            "Token requests are limited to network zones: the addresses that this BFF goes out from must be in them, "
-            "or refreshes fail with disallowed_network_zone."
+            "Token requests are limited to network zones: the BFF's outbound addresses must be in them, or "
+            "refreshes fail with disallowed_network_zone."
         )
     if desired.public_key is not None and _get(app, (*CLIENT, "jwks_uri")):
-        yield "The app has a jwks_uri: Okta reads the client's keys there, and the key must be published at it."
+        yield "The app has a jwks_uri: Okta reads the client's keys there, so the key must be published at it."
     logout = _get(app, ("universalLogout", "status"))
     if logout != "ENABLED":
         yield (
-            "Universal Logout is off. The API cannot switch it on: Applications > this app > Authentication > Logout > "
-            f"Okta system or admin initiates logout; endpoint {desired.client_uri}/auth/global-token-revocation."
+            f"Universal Logout is off. The API cannot enable it: Applications > this app > Authentication > Logout "
+            f"> Okta system or admin initiates logout; endpoint {desired.client_uri}/auth/global-token-revocation."
         )
 
 

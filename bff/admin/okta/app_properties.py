@@ -1,6 +1,6 @@
-"""Every property of the app integration that is ours: the value we want, why, and where it is in the Admin Console.
+"""Every managed property of the app integration: the desired value, the reason, and its place in the Admin Console.
 
-What is not in here is somebody else's and stays as it is.
+Other properties stay unchanged.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -12,18 +12,16 @@ from bff.admin.okta.desired import Desired
 
 CLIENT: Final = ("settings", "oauthClient")
 CREDENTIALS: Final = ("credentials", "oauthClient")
-# RFC 9700 sections 2.1.2 and 2.4: these hand tokens or passwords to where they do not belong.
+# RFC 9700 sections 2.1.2 and 2.4: these expose tokens or passwords.
 _UNSAFE_GRANTS: Final = frozenset({"implicit", "password"})
 _CONSOLE: Final = "Applications > this app > General"
 
 
 @dataclass(frozen=True, slots=True)
 class Property:
-    """`requested_claims` turns what is there into what should be there.
+    """`wanted` maps the actual value to the desired one; `default` is what Okta assumes for an absent property.
 
-    `default` is what Okta means by an absent property.
-
-    None as a wanted value means that the property must be absent.
+    A desired value of None means that the property must be absent.
     """
 
     name: str
@@ -44,7 +42,7 @@ def _one_of(preferred: str, *accepted: str) -> Callable[[Any], Any]:
 
 
 def _all_of(values: tuple[str, ...], *, prune: bool) -> Callable[[Any], Any]:
-    """Ours, after what is there already; with `prune` nothing but ours, and their order does not matter."""
+    """Ours, after the existing ones; with `prune` only ours, in any order."""
 
     def wanted(actual: Any) -> Any:
         there = [value for value in actual or [] if not prune or value in values]
@@ -54,7 +52,7 @@ def _all_of(values: tuple[str, ...], *, prune: bool) -> Callable[[Any], Any]:
 
 
 def _grants(values: tuple[str, ...]) -> Callable[[Any], Any]:
-    """Ours and what somebody else needs, but for the unsafe ones."""
+    """Ours and existing ones, without the insecure ones."""
 
     def wanted(actual: Any) -> Any:
         kept = [value for value in actual or [] if value not in _UNSAFE_GRANTS]
@@ -64,7 +62,7 @@ def _grants(values: tuple[str, ...]) -> Callable[[Any], Any]:
 
 
 def _key(jwk: Mapping[str, str]) -> Callable[[Any], Any]:
-    """Our public key among those registered; a key of another kid or material is somebody else's, or our last one."""
+    """Adds our public key to the registered ones; keys with another kid or material are kept."""
 
     def wanted(actual: Any) -> Any:
         keys = list(actual or [])
@@ -83,12 +81,12 @@ def _properties(desired: Desired) -> Iterator[Property]:
         "application_type",
         (*CLIENT, "application_type"),
         _exactly("web"),
-        "Only a web application authenticates as a confidential client; the type is chosen when an app is created.",
-        "create another app of the type Web Application: take BFF_CLIENT_ID away and run `bff okta apply`",
+        "Only a web application is a confidential client; the type is fixed when the app is created.",
+        "create another app of the type Web Application: remove BFF_CLIENT_ID and run `bff okta apply`",
         by="manual",
     )
     if desired.label_is_set:
-        why = "BFF_OKTA_LABEL says so."
+        why = "BFF_OKTA_LABEL sets it."
         yield Property("label", ("label",), _exactly(desired.label), why, f"{_CONSOLE} > App integration name")
     yield from _addresses(desired)
     yield from _grants_and_tokens(desired)
@@ -100,29 +98,31 @@ def _addresses(desired: Desired) -> Iterator[Property]:
         "redirect_uris",
         (*CLIENT, "redirect_uris"),
         _all_of(desired.redirect_uris, prune=desired.prune),
-        "Okta sends the browser back to registered addresses only, compared character by character.",
+        "Okta redirects only to registered addresses, compared exactly.",
         f"{_CONSOLE} > Sign-in redirect URIs",
     )
     yield Property(
         "post_logout_redirect_uris",
         (*CLIENT, "post_logout_redirect_uris"),
         _all_of(desired.post_logout_redirect_uris, prune=desired.prune),
-        "Without it a sign-out ends on an error page of Okta's.",
+        "Without it a sign-out ends on an Okta error page.",
         f"{_CONSOLE} > Sign-out redirect URIs",
     )
     yield Property(
         "initiate_login_uri",
         (*CLIENT, "initiate_login_uri"),
         _exactly(desired.initiate_login_uri),
-        "Okta's dashboard, activation mails and password resets bring people back there.",
+        "Okta's dashboard, activation mails and password resets start a sign-in there.",
         f"{_CONSOLE} > Initiate login URI",
     )
     yield Property(
         "idp_initiated_login",
         (*CLIENT, "idp_initiated_login", "mode"),
         _exactly("SPEC"),
-        "SPEC sends the browser to our login address; OKTA would send tokens that nobody asked for, and DISABLED hides "
-        "the app from the dashboard.",
+        (
+            "SPEC redirects the browser to our login endpoint; OKTA would send unrequested tokens, and DISABLED hides "
+            "the app from the dashboard."
+        ),
         f"{_CONSOLE} > Login initiated by: Either Okta or App, Login flow: Redirect to app",
         default="DISABLED",
     )
@@ -130,14 +130,14 @@ def _addresses(desired: Desired) -> Iterator[Property]:
         "client_uri",
         (*CLIENT, "client_uri"),
         _exactly(desired.client_uri),
-        "The app's own address, shown to people where consent is asked.",
-        "only by the API",
+        "The app's home page, shown on consent pages.",
+        "API only",
     )
     yield Property(
         "wildcard_redirect",
         (*CLIENT, "wildcard_redirect"),
         _exactly("DISABLED"),
-        "A wildcard lets whoever gets hold of a forgotten subdomain receive codes.",
+        "With a wildcard, an attacker who controls any subdomain receives codes.",
         f"{_CONSOLE} > Sign-in redirect URIs: Allow wildcard, off",
         default="DISABLED",
     )
@@ -151,7 +151,7 @@ def _addresses(desired: Desired) -> Iterator[Property]:
         default="ORG_URL",
     )
     if desired.frontchannel_logout_uri is not None:
-        console, why = f"{_CONSOLE} > Logout", "BFF_OKTA_FRONTCHANNEL_LOGOUT asks for front-channel Single Logout."
+        console, why = f"{_CONSOLE} > Logout", "BFF_OKTA_FRONTCHANNEL_LOGOUT enables front-channel Single Logout."
         for name, value in (
             ("participate_slo", True),
             ("frontchannel_logout_uri", desired.frontchannel_logout_uri),
@@ -166,15 +166,17 @@ def _grants_and_tokens(desired: Desired) -> Iterator[Property]:
         "grant_types",
         (*CLIENT, "grant_types"),
         _grants(("authorization_code", "refresh_token") if refreshing else ("authorization_code",)),
-        "The code flow signs people in, refresh tokens keep them signed in; implicit and password hand out tokens and "
-        "passwords where they do not belong (RFC 9700).",
+        (
+            "The code flow signs users in, refresh tokens keep them signed in; implicit and password expose tokens and "
+            "passwords (RFC 9700)."
+        ),
         f"{_CONSOLE} > Grant type",
     )
     yield Property(
         "response_types",
         (*CLIENT, "response_types"),
         _exactly(["code"]),
-        "Only a code may come back through the browser, never a token.",
+        "Only a code may be returned through the browser, never a token.",
         "set by the grant types",
     )
     if refreshing:
@@ -183,8 +185,10 @@ def _grants_and_tokens(desired: Desired) -> Iterator[Property]:
             "refresh_token_rotation",
             (*CLIENT, "refresh_token", "rotation_type"),
             _exactly("ROTATE"),
-            "A token that never changes can be used by a thief without anybody noticing; web applications start with "
-            "rotation off.",
+            (
+                "A stolen refresh token that never rotates can be used undetected; Okta's web applications start with "
+                "rotation off."
+            ),
             f"{console}: Rotate token after every use",
             default="STATIC",
         )
@@ -192,8 +196,10 @@ def _grants_and_tokens(desired: Desired) -> Iterator[Property]:
             "refresh_token_leeway",
             (*CLIENT, "refresh_token", "leeway"),
             _exactly(desired.grace),
-            "BFF_REFRESH_GRACE must not be longer than Okta's grace period, or a repeat after a lost answer is taken "
-            "for theft; Terraform leaves it at 0.",
+            (
+                "BFF_REFRESH_GRACE must not exceed Okta's grace period, or a resend after a lost response is treated "
+                "as reuse; Terraform leaves it at 0."
+            ),
             f"{console}: Grace period for token rotation, in seconds",
             default=30,
         )
@@ -201,8 +207,10 @@ def _grants_and_tokens(desired: Desired) -> Iterator[Property]:
         "dpop_bound_access_tokens",
         (*CLIENT, "dpop_bound_access_tokens"),
         _exactly(desired.dpop),
-        "With BFF_DPOP on, tokens are bound to a key of each session; with it off the BFF sends no DPoP proofs, and "
-        "every token request would be refused.",
+        (
+            "With BFF_DPOP on, tokens are bound to a key of each session; with it off the BFF sends no DPoP proofs, "
+            "and every token request would be rejected."
+        ),
         f"{_CONSOLE} > Proof of possession: {'on' if desired.dpop else 'off'}",
         default=False,
     )
@@ -210,7 +218,7 @@ def _grants_and_tokens(desired: Desired) -> Iterator[Property]:
         "id_token_encryption",
         (*CLIENT, "id_token_encrypted_response_alg"),
         _exactly(None),
-        "The BFF cannot read encrypted ID tokens: every sign-in would fail.",
+        "The BFF cannot decrypt ID tokens: every sign-in would fail.",
         f"{_CONSOLE} > ID token encryption: none",
     )
 
@@ -220,7 +228,7 @@ def _client_authentication(desired: Desired) -> Iterator[Property]:
         "token_endpoint_auth_method",
         (*CREDENTIALS, "token_endpoint_auth_method"),
         _exactly(desired.client_auth),
-        "BFF_CLIENT_AUTH says so, and Okta accepts no other method than the one registered."
+        "BFF_CLIENT_AUTH sets it; Okta accepts only the registered method."
         + ("" if desired.uses_secret else " Okta deletes the client secrets when it changes to private_key_jwt."),
         f"{_CONSOLE} > Client Credentials > Client authentication",
         default="client_secret_basic",
@@ -229,7 +237,7 @@ def _client_authentication(desired: Desired) -> Iterator[Property]:
         "pkce_required",
         (*CREDENTIALS, "pkce_required"),
         _exactly(True),
-        "Okta then refuses a code that was planted without PKCE (RFC 9700 section 2.1.1).",
+        "With it Okta rejects injected codes without PKCE (RFC 9700 section 2.1.1).",
         f"{_CONSOLE} > Client Credentials > Require PKCE as additional verification",
         default=False,
     )
@@ -237,8 +245,8 @@ def _client_authentication(desired: Desired) -> Iterator[Property]:
         "key_rotation",
         (*CREDENTIALS, "autoKeyRotation"),
         _exactly(True),
-        "The signing key is pinned: it is published apart, never rotates, and ID tokens cannot be verified.",
-        "only by the API",
+        "The signing key is pinned: it is published separately and never rotates, so ID tokens cannot be verified.",
+        "API only",
         default=True,
     )
     if desired.public_key is not None:

@@ -1,4 +1,4 @@
-"""Who may use the app: the groups assigned to it. Okta answers `access_denied` to everybody else."""
+"""The groups assigned to the app. Okta answers `access_denied` to everybody else."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +12,7 @@ _WHERE = "Applications > this app > Assignments"
 
 @dataclass(frozen=True, slots=True)
 class Assignments:
-    """`ids` of the groups that the settings name, None for one that does not exist; `assigned` are the app's."""
+    """`ids` of the configured groups, None for one that does not exist; `assigned` are the app's."""
 
     ids: dict[str, str | None]
     assigned: frozenset[str] = frozenset()
@@ -26,13 +26,13 @@ def read(api: ManagementApi, app: dict[str, Any] | None, desired: Desired) -> As
         return Assignments(ids)
     path = f"/api/v1/apps/{app['id']}"
     assigned = frozenset(str(member["id"]) for member in api.pages(f"{path}/groups"))
-    # Somebody may be assigned in person, or everybody by the org's broker mode.
+    # Users may be assigned individually, or all of them by the org's broker mode.
     anybody = bool(assigned) or bool(app.get("settings", {}).get("implicitAssignment"))
     return Assignments(ids, assigned, anybody or next(api.pages(f"{path}/users"), None) is not None)
 
 
 def _group_id(api: ManagementApi, name: str) -> str | None:
-    """`q` finds what begins with the name; only the group of exactly this name is meant."""
+    """`q` matches prefixes; only the group with exactly this name counts."""
     for group in api.pages("/api/v1/groups", q=name):
         if group.get("profile", {}).get("name") == name:
             return str(group["id"])
@@ -44,17 +44,17 @@ def compare(present: Assignments, desired: Desired) -> Findings:
     for name, group_id in present.ids.items():
         if group_id is None:
             why, fix = (
-                "The org has no group of this name.",
-                "Make it under Directory > Groups, or fix BFF_OKTA_GROUPS.",
+                "The org has no group with this name.",
+                "Create it under Directory > Groups, or fix BFF_OKTA_GROUPS.",
             )
             differences.append(Difference("groups", "group_unknown", None, name, why, fix, "manual"))
         elif group_id not in present.assigned:
-            why = "Its members are answered access_denied (user_not_assigned)."
-            fix = f"`bff okta apply` assigns it; by hand: {_WHERE} > Assign to Groups."
+            why = "Its members get access_denied (user_not_assigned)."
+            fix = f"`bff okta apply` assigns it; manually: {_WHERE} > Assign to Groups."
             differences.append(Difference("groups", "group_not_assigned", None, name, why, fix))
     if not desired.groups and not present.anybody:
-        why = "Nobody is assigned to the app: every sign-in is answered access_denied (user_not_assigned)."
-        fix = f"Name groups in BFF_OKTA_GROUPS (Everyone is one); by hand: {_WHERE}."
+        why = "No group is assigned to the app: every sign-in gets access_denied (user_not_assigned)."
+        fix = f"Name groups in BFF_OKTA_GROUPS (Everyone is one); manually: {_WHERE}."
         differences.append(Difference("groups", "nobody_assigned", None, "at least one group", why, fix, "manual"))
     return Findings(tuple(differences))
 

@@ -11,12 +11,12 @@ from bff.admin.okta.management_api import unreachable
 from bff.oidc.client_auth import client_authentication
 from bff.telemetry.redaction import escape
 
-TOKEN_PATH = "/oauth2/v1/token"  # only the org server gives tokens for the Management API
+TOKEN_PATH = "/oauth2/v1/token"  # only the org authorization server issues tokens for the Management API
 RENEW_BEFORE_EXPIRY = 60  # seconds
 
 
 class ServiceApp:
-    """`scopes` are asked for together with `optional` ones, which are left out where Okta refuses them."""
+    """`scopes` are requested together with `optional` ones, which are dropped if Okta rejects them."""
 
     is_service_app = True
 
@@ -30,7 +30,7 @@ class ServiceApp:
         optional: tuple[str, ...] = (),
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """Raises ValueError where the key cannot be used; it repeats no part of it."""
+        """Raises ValueError for an unusable key; the message contains no part of it."""
         self._proof = client_authentication("private_key_jwt", client_id, private_key=private_key, key_id=key_id)
         self._scopes, self._optional, self._clock = scopes, optional, clock
         self._token, self._until = "", 0.0
@@ -50,7 +50,7 @@ class ServiceApp:
         token = answer.get("access_token")
         if not isinstance(token, str) or str(answer.get("token_type", "")).lower() != "bearer":
             fix = "Set BFF_OKTA_ORG_URL to the org's address; is DPoP required of the service app?"
-            raise OktaManagementError("The org's token endpoint gave no bearer token.", fix, okta_status=status)
+            raise OktaManagementError("The org's token endpoint returned no bearer token.", fix, okta_status=status)
         lifetime = answer.get("expires_in")
         return token, float(lifetime) if isinstance(lifetime, int) else 300.0
 
@@ -86,5 +86,5 @@ class ServiceApp:
             case _:
                 fix = "Set BFF_OKTA_ORG_URL to the org's address; run again if Okta was away."
         shown_error = escape(error[:40]) or f"status {status}"
-        problem = f"The org authorization server gives the service app no token ({shown_error})."
+        problem = f"The org authorization server issues no token to the service app ({shown_error})."
         return OktaManagementError(problem, fix, okta_status=status)

@@ -1,4 +1,4 @@
-"""The public half of the client's key, as a JWK that Okta is given (RFC 7517, RFC 7518 section 6)."""
+"""The public half of the client's key, as a JWK for Okta (RFC 7517, RFC 7518 section 6)."""
 
 import hashlib
 import json
@@ -12,12 +12,12 @@ from bff.oidc.client_auth import Candidate, client_authentication
 from bff.session.keyring import encode_base64url
 
 _CURVES: Final = {"secp256r1": "P-256", "secp384r1": "P-384", "secp521r1": "P-521"}
-# What makes a key this key and no other.
+# The members that identify the key (RFC 7638).
 IDENTITY: Final = ("kty", "n", "e", "crv", "x", "y")
 
 
 def public_key(settings: Settings) -> Mapping[str, str] | None:
-    """The public half of the client's key as a JWK (RFC 7517); its thumbprint is the kid where none is set."""
+    """The public half of the client's key as a JWK (RFC 7517); the kid defaults to its thumbprint."""
     if settings.client_auth != "private_key_jwt" or settings.client_private_key is None:
         return None
     proof = client_authentication(
@@ -32,7 +32,7 @@ def public_key(settings: Settings) -> Mapping[str, str] | None:
 
 
 def _members(candidate: Candidate) -> dict[str, str]:
-    """kty and the numbers of the public key (RFC 7518 section 6)."""
+    """kty and the parameters of the public key (RFC 7518 section 6)."""
     key = candidate.key
     assert not isinstance(key, str)
     if isinstance(key, rsa.RSAPrivateKey):

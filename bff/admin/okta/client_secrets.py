@@ -1,6 +1,6 @@
-"""The client's secrets at Okta: at most two, both live, so that one can be replaced without a failed sign-in.
+"""The client's secrets at Okta: at most two, both active, so that one can be replaced without a failed sign-in.
 
-make the second -> prove that it works -> deploy it -> retire the first. Okta refuses to retire the only active one.
+Create the second -> verify it -> deploy it -> deactivate the first. Okta refuses to deactivate the only active one.
 """
 
 import asyncio
@@ -17,9 +17,9 @@ from bff.oidc.token import Denied, Granted, NoAnswer, Postponed, TokenResult
 from bff.provider.client import HttpProvider
 
 MAX_SECRETS: Final = 2
-# No refresh token looks like this: the call cannot succeed, and tells nothing but whether the client is believed.
+# No refresh token looks like this: the request cannot succeed, and only tests client authentication.
 NO_TOKEN: Final = "bff-checks-its-client-credentials"
-TRIES: Final = 5  # a secret just made may take a moment to be known everywhere
+TRIES: Final = 5  # a new secret may take a moment to become active everywhere
 RETRY_PAUSE: Final = 2.0  # seconds
 ANSWER_TIMEOUT: Final = 10.0  # seconds
 
@@ -45,7 +45,7 @@ def read(api: ManagementApi, app_id: str) -> tuple[ClientSecret, ...]:
 
 
 def create(api: ManagementApi, app_id: str) -> ClientSecret:
-    """Okta chooses the value. Raises OktaManagementError."""
+    """Okta generates the value. Raises OktaManagementError."""
     return _secret(api.post(_path(app_id), {"status": "ACTIVE"}))
 
 
@@ -59,9 +59,8 @@ def delete(api: ManagementApi, app_id: str, secret: ClientSecret) -> None:
 
 
 def classify(answer: TokenResult) -> Verdict:
-    """What an answer to a refresh that cannot succeed says about the client's credentials.
-
-    invalid_client is said before the grant is looked at, every other refusal after the client was believed.
+    """What the response to a refresh that cannot succeed says about the client's credentials. invalid_client is
+    returned before the grant is checked, every other error after client authentication.
     """
     match answer:
         case Denied(error="invalid_client"):
@@ -85,7 +84,7 @@ def verify(
     ca_file: Path | None,
     sleep: Callable[[float], None],
 ) -> Verdict:
-    """Asks the token endpoint, as the running BFF would, with this secret alone."""
+    """Calls the token endpoint, as the running BFF would, with this secret alone."""
     verdict: Verdict = "unknown"
     for attempt in range(TRIES):
         if attempt:
@@ -108,12 +107,15 @@ async def _ask(desired: Desired, client_id: str, secret: str, proxy: str | None,
 def not_verified(verdict: Verdict) -> OktaManagementError:
     if verdict == "refused":
         return OktaManagementError(
-            "The token endpoint refuses the new secret; nothing was written, the old secret goes on working.",
-            "Is BFF_CLIENT_AUTH the method registered in Okta? `bff okta plan` tells. Then run this again.",
+            "The token endpoint rejects the new secret; nothing was written, the old secret stays valid.",
+            "Is BFF_CLIENT_AUTH the method registered in Okta? `bff okta plan` shows it. Then run this command again.",
         )
     return OktaManagementError(
-        "The token endpoint gave no answer that proves the new secret; nothing was written, the old one goes on.",
-        "Is BFF_ISSUER reachable from here? Run the command again: it takes up the secret that was made.",
+        (
+            "The token endpoint gave no response that verifies the new secret; nothing was written, the old one stays "
+            "valid."
+        ),
+        "Is BFF_ISSUER reachable from here? Run the command again: it continues with the secret that was created.",
     )
 
 

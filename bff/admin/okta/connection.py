@@ -1,4 +1,4 @@
-"""The way to an org's Management API, as the settings describe it; also for whoever only wants to know what differs."""
+"""The Management API client as the settings configure it, and the differences for callers that only need those."""
 
 import ssl
 from collections.abc import Callable, Iterator
@@ -15,7 +15,7 @@ from bff.errors import ConfigurationError
 
 
 def differences(settings: Settings, okta: OktaSettings) -> provision.Plan:
-    """What `bff okta plan` tells. It blocks while it asks. Raises OktaManagementError and ConfigurationError."""
+    """The differences that `bff okta plan` reports. Blocking. Raises OktaManagementError and ConfigurationError."""
     wanted = desired(settings, okta)
     with management_api(settings, okta, wanted) as api:
         return provision.plan(api, wanted)
@@ -25,7 +25,10 @@ def differences(settings: Settings, okta: OktaSettings) -> provision.Plan:
 def management_api(
     settings: Settings, okta: OktaSettings, wanted: Desired, *, log: Callable[[str], None] = lambda _: None
 ) -> Iterator[ManagementApi]:
-    """Raises ConfigurationError where a key or a CA file cannot be used. `record` hears of waits for a rate limit."""
+    """Raises ConfigurationError when a key or CA file is unusable.
+
+    `progress` is called for each wait for a rate limit.
+    """
     credentials = _credentials(okta, wanted)
     try:
         http = http_client(proxy=settings.provider_proxy, ca_file=settings.provider_ca_file)
@@ -40,7 +43,7 @@ def _credentials(okta: OktaSettings, wanted: Desired) -> Credentials:
         return ApiToken(okta.api_token.get_secret_value())
     assert okta.service_client_id is not None
     assert okta.service_private_key is not None
-    # Only what is used is asked for, so that no more has to be granted.
+    # Scopes follow the requested features, so that no more has to be granted than is used.
     scopes = ["okta.apps.manage", "okta.groups.read"]
     scopes += ["okta.trustedOrigins.manage"] if okta.trusted_origins else []
     try:

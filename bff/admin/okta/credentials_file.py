@@ -1,6 +1,6 @@
-"""Where the client's id and secret are written: a file of the secret alone, or an env file. Always of mode 0600.
+"""Where the client's id and secret are written: a file with the secret alone, or an env file, with mode 0600.
 
-A file is replaced whole (written beside, then renamed), so that no reader finds half a secret.
+A file is replaced atomically (temporary file and rename), so that no reader sees a partial secret.
 """
 
 import os
@@ -21,7 +21,7 @@ LARGEST: Final = 64 * 1024  # bytes
 
 @dataclass(frozen=True, slots=True)
 class ClientCredentials:
-    """None where it is not known, or not used (no secret with private_key_jwt)."""
+    """None if unknown, or not used (no secret with private_key_jwt)."""
 
     client_id: str | None = None
     client_secret: str | None = field(default=None, repr=False)
@@ -33,7 +33,7 @@ class CredentialsFile:
     kind: Literal["env", "secret"]
 
     def read(self) -> ClientCredentials:
-        """What an earlier run wrote; nothing where there is no such file. Raises ConfigurationError."""
+        """What an earlier run wrote; empty if there is no file. Raises ConfigurationError."""
         try:
             with self.path.open("rb") as file:
                 text = file.read(LARGEST).decode()
@@ -47,7 +47,10 @@ class CredentialsFile:
         return ClientCredentials(values.get(CLIENT_ID) or None, values.get(CLIENT_SECRET) or None)
 
     def prepare(self) -> None:
-        """Proves that it can be written, before something is made whose secret would be lost. Raises."""
+        """Checks that the file is writable before a secret is created that would otherwise be lost.
+
+        Raises ConfigurationError.
+        """
         try:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             with tempfile.NamedTemporaryFile(dir=self.path.parent, prefix=f".{self.path.name}."):
@@ -56,7 +59,10 @@ class CredentialsFile:
             raise self._wrong("cannot be written", error) from None
 
     def write(self, credentials: ClientCredentials) -> bool:
-        """False where the file held exactly this, with the right mode. Other lines of an env file are kept. Raises."""
+        """False if the file already has this content and mode.
+
+        Other lines of an env file are kept. Raises ConfigurationError.
+        """
         try:
             old = self.path.read_text("utf-8")
             mode = stat.S_IMODE(self.path.stat().st_mode)
@@ -68,7 +74,7 @@ class CredentialsFile:
         if new == old and mode == 0o600:
             return False
         try:
-            # mkstemp gives 0600 from the first byte on, whatever the umask.
+            # mkstemp creates the file with mode 0600 whatever the umask is.
             handle, name = tempfile.mkstemp(dir=self.path.parent, prefix=f".{self.path.name}.")
             try:
                 with os.fdopen(handle, "w", encoding="utf-8") as file:
@@ -92,11 +98,11 @@ class CredentialsFile:
 
     def _wrong(self, problem: str, error: Exception) -> ConfigurationError:
         why = error.strerror if isinstance(error, OSError) and error.strerror else "it is not text"
-        return ConfigurationError(str(self.path), f"{problem}: {why}.", "Name another: --env-file or --secret-file.")
+        return ConfigurationError(str(self.path), f"{problem}: {why}.", "Choose another: --env-file or --secret-file.")
 
 
 def _assignments(text: str) -> list[tuple[str, str]]:
-    """NAME=value lines, as shells, systemd and containers read them."""
+    """NAME=value lines, as shells, systemd and container engines read them."""
     matches = re.findall(r"^[ \t]*(?:export[ \t]+)?([A-Za-z_][A-Za-z0-9_]*)=(.*)$", text, re.MULTILINE)
     return [(name, _unquoted(value)) for name, value in matches]
 

@@ -1,4 +1,4 @@
-"""What the org is to hold for this BFF, read from the BFF's own settings and from those of the command."""
+"""The desired state of the org for this BFF, from its settings and those of the command."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ NOT_YET: Final = "not-created-yet"
 
 
 def placeholders() -> dict[str, str]:
-    """For settings that the command needs no real value of, or that only `apply` will bring about."""
+    """Placeholders for settings that this command does not use, or that only `apply` will create."""
     return {
         "client_id": NOT_YET,
         "client_secret": f"{NOT_YET}-{encode_base64url(new_key())}",
@@ -27,9 +27,10 @@ def placeholders() -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class Desired:
-    """`client_id` and `client_secrets` are those at hand, if any. `grace` is in seconds, None without refresh tokens.
+    """`client_id` and `client_secrets` are the known ones, if any.
 
-    `frontchannel_logout_uri` None means: leave it as it is. With `prune`, addresses that are not ours are taken away.
+    `grace` is in seconds, None without refresh tokens. `frontchannel_logout_uri` None: leave it unchanged. With
+    `prune`, unknown addresses are removed.
     """
 
     org_url: str
@@ -55,7 +56,9 @@ class Desired:
 
     @property
     def authorization_server_id(self) -> str | None:
-        """The custom authorization server's id; None for the org's own, which has no policies to set."""
+        """The custom authorization server's id; None for the org authorization server, which has no configurable
+        policies.
+        """
         path = urlsplit(self.issuer).path
         return path.removeprefix("/oauth2/") if path.startswith("/oauth2/") else None
 
@@ -76,7 +79,7 @@ def desired(
     client_secret: str | None = None,
     prune: bool = False,
 ) -> Desired:
-    """`client_id` and `client_secret` are from the file that an earlier `apply` wrote: settings go before them."""
+    """`client_id` and `client_secret` come from the file of an earlier `apply`; settings take precedence."""
     configured = settings.client_id if settings.client_id != NOT_YET else client_id
     held = (settings.client_secret, settings.client_secret_next)
     secrets = tuple(

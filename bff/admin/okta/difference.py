@@ -1,4 +1,4 @@
-"""One thing in the org that is not as the settings want it: what, why it matters, and who fixes it how."""
+"""One difference between the org and the settings: what differs, why it matters, and how it is fixed."""
 
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, TypeAlias
@@ -8,9 +8,10 @@ Part: TypeAlias = Literal["app", "status", "groups", "trusted_origins", "access_
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """`name` is stable. `has` and `wants` are values as Okta writes them, never a secret.
+    """`name` is stable.
 
-    `by` is "apply" where `bff okta apply` fixes it, "manual" where only a person can; `fix` says how, in either case.
+    `actual` and `expected` are values in Okta's format, never a secret. `by` is "apply" if `bff okta apply` fixes it,
+    "manual" if only a person can; `fix` says how in both cases.
     """
 
     part: Part
@@ -27,7 +28,7 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """Differences count for the exit code; notes do not."""
+    """Differences determine the exit code; notes do not."""
 
     differences: tuple[Difference, ...] = ()
     notes: tuple[str, ...] = field(default=())
@@ -36,7 +37,7 @@ class Findings:
         return Findings(self.differences + other.differences, self.notes + other.notes)
 
     def of(self, part: Part) -> tuple[Difference, ...]:
-        """Those of one part that `apply` can fix."""
+        """The differences of one part that `apply` can fix."""
         return tuple(
             difference for difference in self.differences if difference.part == part and difference.by == "apply"
         )

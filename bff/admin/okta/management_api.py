@@ -1,6 +1,7 @@
-"""Okta's Management API over HTTP: JSON in and out, pages followed, rate limits waited for, refusals as plain words.
+"""The client of Okta's Management API:
 
-Not the place for what an app should be: that is `bff.admin.okta.app_integration` and its neighbours.
+JSON, pagination, rate limits, and errors as problem and fix. Does not own what an app should look like:
+`bff.admin.okta.app_integration` and its siblings do.
 """
 
 import re
@@ -19,10 +20,10 @@ from bff import __version__
 from bff.admin.okta.api_error import OktaManagementError, refusal
 
 TIMEOUT: Final = 30.0  # seconds for one request
-RETRIES: Final = 2  # of a request that met the rate limit
-MAX_WAIT: Final = 120.0  # seconds; Okta's windows are a minute
+RETRIES: Final = 2  # attempts after a rate limit
+MAX_WAIT: Final = 120.0  # seconds; Okta's rate-limit windows are a minute
 MAX_PAGES: Final = 200
-# The largest page that Okta gives (okta.md and the OpenAPI description agree).
+# Okta's largest page size, in okta.md and its OpenAPI description.
 PAGE: Final = 200
 _NEXT: Final = re.compile(r'<([^>]*)>\s*;[^,]*\brel="next"')
 
@@ -30,7 +31,7 @@ Json = dict[str, Any]
 
 
 class Credentials(Protocol):
-    """Who is asking: an API token, or a service app that fetches an access token."""
+    """Authenticates requests: an API token, or a service app with an access token."""
 
     @property
     def is_service_app(self) -> bool: ...
@@ -41,7 +42,7 @@ class Credentials(Protocol):
 
 
 class ApiToken:
-    """An SSWS token: it has the rights of the administrator who made it."""
+    """An SSWS token, with the permissions of the administrator who created it."""
 
     is_service_app = False
 
@@ -53,7 +54,7 @@ class ApiToken:
 
 
 def http_client(*, proxy: str | None = None, ca_file: Path | None = None) -> httpx.Client:
-    """Like the running BFF's way to the provider: nothing from the environment, no redirects."""
+    """Configured like the running BFF's provider client: no environment variables, no redirects."""
     return httpx.Client(
         trust_env=False,
         follow_redirects=False,
@@ -65,7 +66,7 @@ def http_client(*, proxy: str | None = None, ca_file: Path | None = None) -> htt
 
 
 class ManagementApi:
-    """`sleep` and `record` are for the rate limit: how to wait, in seconds, and whom to tell about it."""
+    """`sleep` (seconds) and `progress` (text) are called while waiting for the rate limit."""
 
     def __init__(
         self,
@@ -81,11 +82,11 @@ class ManagementApi:
         self._sleep, self._log = sleep, log
 
     def get(self, path: str) -> Json:
-        """Raises OktaManagementError, as all of these do."""
+        """Raises OktaManagementError, as all methods do."""
         return _object(self._ask("GET", path))
 
     def find(self, path: str) -> Json | None:
-        """The thing, or None where there is none."""
+        """The object, or None if it does not exist."""
         try:
             return self.get(path)
         except OktaManagementError as error:
@@ -94,8 +95,11 @@ class ManagementApi:
             raise
 
     def pages(self, path: str, *, limit: int | None = PAGE, **query: str) -> Iterator[Json]:
-        """Every member of a list, page after page. Only the path and query of a `Link` are followed, never its host:
-        the credentials go nowhere else. `limit` None is for lists that Okta gives whole."""
+        """All members of a list, across pages.
+
+        Only path and query of a `Link` are used, never its host, so the credentials go nowhere else. `limit` None is
+        for lists without pagination.
+        """
         if limit is not None:
             query["limit"] = str(limit)
         answer = self._ask("GET", f"{path}?{urlencode(query)}" if query else path)
@@ -107,7 +111,7 @@ class ManagementApi:
                 return
             target = urlsplit(next_link[1])
             answer = self._ask("GET", f"{target.path}?{target.query}")
-        raise OktaManagementError("A list in Okta has no end.", "Please report this.")
+        raise OktaManagementError("Okta's pagination does not end.", "Please report this.")
 
     def post(self, path: str, body: Json | None = None) -> Json:
         answer = self._ask("POST", path, body)
@@ -128,7 +132,7 @@ class ManagementApi:
                 break
             self._log(f"Okta's rate limit: waiting {wait:.0f} s.")
             self._sleep(wait)
-            # Nothing was done, so a repeat does nothing twice; Okta's own SDKs name the request that they repeat.
+            # Nothing was executed, so a retry is safe; as Okta's SDKs do, the headers name the retried request.
             headers |= {
                 "x-okta-retry-count": str(retry),
                 "x-okta-retry-for": answer.headers.get("x-okta-request-id", ""),
@@ -142,7 +146,7 @@ class ManagementApi:
     def _send(self, method: str, path: str, body: Json | None, headers: Mapping[str, str]) -> httpx.Response:
         try:
             if body is None:
-                # Okta answers 411 to a POST or PUT that has neither a body nor a Content-Length.
+                # Okta answers 411 to a POST or PUT without body and Content-Length.
                 content = b"" if method in ("POST", "PUT") else None
                 return self._http.request(method, self.org_url + path, headers=headers, content=content)
             return self._http.request(method, self.org_url + path, headers=headers, json=body)
@@ -151,14 +155,14 @@ class ManagementApi:
 
 
 def unreachable(org_url: str, error: Exception) -> OktaManagementError:
-    fix = "Check the address, BFF_PROVIDER_PROXY and BFF_PROVIDER_CA_FILE; run again, nothing is done twice."
+    fix = "Check the address, BFF_PROVIDER_PROXY and BFF_PROVIDER_CA_FILE; run again, nothing is repeated that is done."
     return OktaManagementError(f"{org_url} cannot be reached ({type(error).__name__}).", fix)
 
 
 def rate_limit_wait(headers: Mapping[str, str], now: float) -> float:
-    """Seconds until the window ends, by Okta's own clock (`Date`), so that a clock of ours that is wrong does no harm.
+    """Seconds until the window ends, measured by Okta's own clock (`Date`), so that clock skew has no effect.
 
-    Okta's guides ask for this instead of an exponential back-off; one second is added for the fraction.
+    Okta's guides recommend this over exponential back-off; one second is added for rounding.
     """
     try:
         reset = float(headers["x-rate-limit-reset"])
@@ -193,4 +197,4 @@ def _object(answer: Any) -> Json:
 def _not_okta(answer: Any) -> OktaManagementError:
     status = answer.status_code if isinstance(answer, httpx.Response) else None
     fix = "Set BFF_OKTA_ORG_URL to the org's address, like https://example.okta.com; a proxy may also have answered."
-    return OktaManagementError("This is not how Okta's Management API answers.", fix, okta_status=status)
+    return OktaManagementError("The response is not from Okta's Management API.", fix, okta_status=status)

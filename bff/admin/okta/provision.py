@@ -1,6 +1,7 @@
-"""Looks at the org, plans what differs, and makes it so. Each part of the org has a file of its own; here is the order.
+"""Reads the org, plans the differences, and applies them.
 
-Everything can be run again: what is right is left alone, and a run that broke off is taken up where it stopped.
+Each part of the org has its own file; this file has the order. Every step is idempotent, and an interrupted run is
+continued by the next.
 """
 
 from collections.abc import Callable
@@ -20,7 +21,7 @@ Json: TypeAlias = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class OrgView:
-    """What was found. `app` None means that there is none yet."""
+    """The state of the org. `app` None: it does not exist yet."""
 
     app: Json | None
     secrets: tuple[ClientSecret, ...]
@@ -35,7 +36,7 @@ class OrgView:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """`findings.differences` empty means: the org is as the settings want it."""
+    """Empty `findings.differences`: the org matches the settings."""
 
     desired: Desired
     view: OrgView
@@ -43,7 +44,7 @@ class Plan:
 
     @property
     def is_ours(self) -> bool:
-        """An app that we made, or that does not exist yet: it may be changed without asking."""
+        """Created by this command, or not existing yet: it may be changed without asking."""
         return self.view.app is None or app_integration.is_marked(self.view.app)
 
     @property
@@ -54,7 +55,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """`changed` names what was fixed; `written` the file that now holds the credentials, if it was changed."""
+    """`changed` names what was fixed; `written` is the file with the credentials, if it changed."""
 
     client_id: str
     created: bool
@@ -77,9 +78,9 @@ def read_org(api: ManagementApi, desired: Desired) -> OrgView:
 
 
 def find_app(api: ManagementApi, desired: Desired) -> Json | None:
-    """By the client id if one is at hand, by its exact label otherwise. Raises OktaManagementError."""
+    """By client id if known, otherwise by exact label. Raises OktaManagementError."""
     if desired.client_id is not None:
-        # The id of an app is its client id, unless somebody chose one when it was created.
+        # An app's id is its client id, unless a client id was chosen at creation.
         app = api.find(f"/api/v1/apps/{desired.client_id}")
         if app is not None:
             return app
@@ -87,7 +88,7 @@ def find_app(api: ManagementApi, desired: Desired) -> Json | None:
             if app_integration.client_id_of(candidate) == desired.client_id:
                 return candidate
         problem = f"The org {desired.org_url} has no app integration with the client id {desired.client_id}."
-        fix = "Fix BFF_CLIENT_ID or BFF_OKTA_ORG_URL; take BFF_CLIENT_ID away to have `bff okta apply` make one."
+        fix = "Fix BFF_CLIENT_ID or BFF_OKTA_ORG_URL; remove BFF_CLIENT_ID to let `bff okta apply` create an app."
         raise OktaManagementError(problem, fix)
     same = [
         candidate for candidate in api.pages("/api/v1/apps", q=desired.label) if candidate.get("label") == desired.label
@@ -115,8 +116,8 @@ def plan(api: ManagementApi, desired: Desired) -> Plan:
 
 
 def _no_app(desired: Desired) -> Findings:
-    why = "There is no app integration of this name, and no BFF_CLIENT_ID at hand."
-    fix = "`bff okta apply` makes it; by hand: docs/okta.md, line by line."
+    why = "There is no app integration with this name, and BFF_CLIENT_ID is not set."
+    fix = "`bff okta apply` creates it; manually: docs/okta.md describes each step."
     return Findings((Difference("app", "app", None, desired.label, why, fix),))
 
 
@@ -124,8 +125,8 @@ def _status(app: Json) -> Findings:
     if app.get("status", "ACTIVE") == "ACTIVE":
         return Findings()
     why, fix = (
-        "Nobody can sign in to an inactive app.",
-        "`bff okta apply` activates it; by hand: Activate on its page.",
+        "An inactive app cannot be used for sign-in.",
+        "`bff okta apply` activates it; manually: Activate on its page.",
     )
     return Findings((Difference("status", "app_status", app.get("status"), "ACTIVE", why, fix),))
 
@@ -139,8 +140,8 @@ def _credentials(view: OrgView, desired: Desired) -> Findings:
     active = {secret.value for secret in view.secrets if secret.active}
     if desired.uses_secret and not active & set(desired.client_secrets):
         actual = "another secret" if desired.client_secrets else None
-        why = "Every token request would be refused with invalid_client."
-        fix = "`bff okta apply` writes an active secret into its file; `bff okta rotate-secret` makes a new one."
+        why = "Every token request would fail with invalid_client."
+        fix = "`bff okta apply` writes an active secret into its file; `bff okta rotate-secret` creates a new one."
         differences.append(Difference("credentials", "client_secret", actual, "an active secret of the app", why, fix))
     notes = [
         f"The secret {secret.id} is inactive: `bff okta rotate-secret --retire` deletes it."
@@ -151,9 +152,10 @@ def _credentials(view: OrgView, desired: Desired) -> Findings:
 
 
 def apply(api: ManagementApi, planned: Plan, *, target: CredentialsFile | None, log: Callable[[str], None]) -> Applied:
-    """Makes everything so that can be. `target` None keeps the secret in the answer alone, for the terminal.
+    """Applies everything possible.
 
-    Raises OktaManagementError and ConfigurationError; what was done until then stays done.
+    `target` None keeps the secret in the result only, for the terminal. Raises OktaManagementError and
+    ConfigurationError; completed steps stay.
     """
     desired, view, findings = planned.desired, planned.view, planned.findings
     created = view.app is None
@@ -161,7 +163,7 @@ def apply(api: ManagementApi, planned: Plan, *, target: CredentialsFile | None, 
         target.prepare()
     if view.app is None:
         app = api.post("/api/v1/apps?activate=true", app_integration.new_app(desired))
-        log(f"Made the app integration {desired.label!r}.")
+        log(f"Created the app integration {desired.label!r}.")
     else:
         app = view.app
         if findings.of("app"):
@@ -171,7 +173,7 @@ def apply(api: ManagementApi, planned: Plan, *, target: CredentialsFile | None, 
             api.post(f"/api/v1/apps/{app['id']}/lifecycle/activate")
             log("Activated the app.")
     client_id = app_integration.client_id_of(app)
-    # Written before anything that may still fail: nobody has to look for the secret afterwards.
+    # Written before later steps can fail, so that the secret is not lost.
     credentials, written = _write_credentials(api, app, planned, created=created, target=target)
     if findings.of("groups"):
         assignments.apply(api, str(app["id"]), view.groups)
@@ -190,7 +192,7 @@ def apply(api: ManagementApi, planned: Plan, *, target: CredentialsFile | None, 
 def _write_credentials(
     api: ManagementApi, app: Json, planned: Plan, *, created: bool, target: CredentialsFile | None
 ) -> tuple[ClientCredentials, str | None]:
-    """The client's id and a secret that works: the one at hand if Okta knows it, else the app's newest active one."""
+    """The client's id and a valid secret: the configured one if Okta has it, otherwise the app's newest active one."""
     desired, client_id = planned.desired, app_integration.client_id_of(app)
     credentials = ClientCredentials(client_id)
     if desired.uses_secret:

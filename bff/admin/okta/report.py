@@ -1,5 +1,4 @@
-"""What the commands print: a difference that can be read, and the same as JSON. No secret passes through here but the
-one that `--show-secret` asks for."""
+"""The output of the commands, as text and as JSON. No secret appears in it but the one that `--show-secret` prints."""
 
 import json
 from typing import Any
@@ -10,7 +9,7 @@ from bff.admin.okta.credentials_file import CredentialsFile
 from bff.admin.okta.difference import Difference
 from bff.admin.okta.provision import Applied, OrgView, Plan
 
-# Of Okta's app, what `show` tells; the rest (links, visibility, templates) is the org's own affair.
+# The app properties that `show` prints; others (links, visibility, templates) are managed by the org.
 _SHOWN = (
     *("application_type", "redirect_uris", "post_logout_redirect_uris", "initiate_login_uri", "idp_initiated_login"),
     *("client_uri", "grant_types", "response_types", "refresh_token", "issuer_mode", "wildcard_redirect"),
@@ -21,7 +20,7 @@ _SHOWN = (
 def plan_lines(planned: Plan) -> list[str]:
     desired, findings = planned.desired, planned.findings
     app = planned.view.app
-    named = f"{app.get('label')} ({app.get('id')})" if app is not None else f"{desired.label} (not there yet)"
+    named = f"{app.get('label')} ({app.get('id')})" if app is not None else f"{desired.label} (does not exist yet)"
     lines = [f"Org {desired.org_url}, app integration {named}"]
     for difference in findings.differences:
         lines += _difference(difference)
@@ -29,7 +28,7 @@ def plan_lines(planned: Plan) -> list[str]:
     manual = sum(difference.by == "manual" for difference in findings.differences)
     if not findings.differences:
         return [*lines, "Nothing differs."]
-    left = f", {manual} of them for a person to do" if manual else ""
+    left = f", {manual} of them manual" if manual else ""
     noun = "difference" if len(findings.differences) == 1 else "differences"
     return [*lines, f"{len(findings.differences)} {noun}{left}."]
 
@@ -65,7 +64,7 @@ def plan_json(planned: Plan) -> dict[str, Any]:
 def applied_lines(planned: Plan, applied: Applied, target: CredentialsFile | None, secret: str | None) -> list[str]:
     lines = []
     if applied.created or applied.changed:
-        lines.append(f"The app integration is as the settings want it. Client ID: {applied.client_id}")
+        lines.append(f"The app integration matches the settings. Client ID: {applied.client_id}")
     else:
         lines.append(f"Nothing to change. Client ID: {applied.client_id}")
     if applied.written is not None and target is not None:
@@ -75,7 +74,7 @@ def applied_lines(planned: Plan, applied: Applied, target: CredentialsFile | Non
     if secret is not None:
         lines.append(f"The client secret: {secret}")
     if applied.left:
-        lines.append("Left for a person to do:")
+        lines.append("Manual steps left:")
         for difference in applied.left:
             lines += _difference(difference)
     return [*lines, *(f"  note: {note}" for note in planned.findings.notes)]

@@ -1,6 +1,5 @@
-"""A new client secret without a failed sign-in: made, proved at the token endpoint, written; the old one retired later.
-
-Between the two steps both secrets work, so the BFF is restarted with the new one whenever it suits.
+"""Replaces the client secret without a failed sign-in: create, verify at the token endpoint, write; deactivate the old
+one later. Both secrets are valid in between, so the BFF can be restarted at any time.
 """
 
 from collections.abc import Callable
@@ -18,7 +17,7 @@ from bff.admin.okta.management_api import ManagementApi
 
 @dataclass(frozen=True, slots=True)
 class Rotation:
-    """`made` is False where an earlier run had made the second secret; `written` is None with `--show-secret`."""
+    """`made` is False if an earlier run created the second secret; `written` is None with `--show-secret`."""
 
     new: str
     made: bool
@@ -28,11 +27,16 @@ class Rotation:
 
     def lines(self, shown: str | None) -> list[str]:
         lines = [
-            f"{'Made' if self.made else 'Took up'} the secret {self.new}, and the token endpoint accepts it.",
+            (
+                f"{('Created' if self.made else 'Continued with')} the secret {self.new}, and the token endpoint "
+                f"accepts it."
+            ),
             f"Written to {self.written} (mode 0600)." if self.written else "",
             f"The new secret: {shown}" if shown else "",
-            "Deploy it: a secret file is read again by itself or at SIGHUP, an env file at a restart. Sessions are "
-            "kept, and until then the old one goes on working.",
+            (
+                "Deploy it: a secret file is reloaded automatically or on SIGHUP, an env file on restart. Sessions "
+                "continue, and the old secret stays valid until then."
+            ),
             f"Then `bff okta rotate-secret --retire` deactivates {', '.join(self.old)}." if self.old else "",
         ]
         return [line for line in lines if line]
@@ -55,15 +59,15 @@ class Retired:
     deleted: tuple[str, ...]
 
     def lines(self) -> list[str]:
-        lines = [f"The secret {self.kept} stays, and the token endpoint accepts it."]
+        lines = [f"The secret {self.kept} stays active, and the token endpoint accepts it."]
         if self.deactivated:
             lines.append(
-                f"Deactivated {', '.join(self.deactivated)}. If something still needs it, Okta's console activates it "
-                "again; `bff okta rotate-secret --retire`, once more, deletes it."
+                f"Deactivated {', '.join(self.deactivated)}. If something still uses it, reactivate it in the Okta "
+                f"console; running `bff okta rotate-secret --retire` again deletes it."
             )
         if self.deleted:
             lines.append(f"Deleted {', '.join(self.deleted)}.")
-        return lines if len(lines) > 1 else [*lines, "There was no other to retire."]
+        return lines if len(lines) > 1 else [*lines, "There was no old secret to deactivate."]
 
     def as_json(self) -> dict[str, Any]:
         return {"kept": self.kept, "deactivated": list(self.deactivated), "deleted": list(self.deleted)}
@@ -72,9 +76,10 @@ class Retired:
 def rotate(
     api: ManagementApi, app: dict[str, Any], *, target: CredentialsFile | None, check: Callable[[str], Verdict]
 ) -> Rotation:
-    """Nothing is written before the new secret is proved. Raises OktaManagementError and ConfigurationError.
+    """Writes nothing before the new secret is verified.
 
-    A run that broke off is taken up: where two secrets are active, the newer one is the new one.
+    Raises OktaManagementError and ConfigurationError. An interrupted run is continued: of two active secrets the newer
+    one is the new one.
     """
     if target is not None:
         target.prepare()
@@ -82,7 +87,8 @@ def rotate(
     active = [secret for secret in held if secret.active]
     made = len(active) < MAX_SECRETS
     if made:
-        for dead in held if len(held) >= MAX_SECRETS else ():  # make room: Okta keeps two at most
+        # Okta allows two secrets, so an inactive one is deleted first
+        for dead in held if len(held) >= MAX_SECRETS else ():
             if not dead.active:
                 client_secrets.delete(api, app["id"], dead)
         active.append(client_secrets.create(api, app["id"]))
@@ -98,10 +104,9 @@ def rotate(
 def retire_old(
     api: ManagementApi, app: dict[str, Any], desired: Desired, *, check: Callable[[str], Verdict]
 ) -> Retired:
-    """Deactivates every active secret but the newest; deletes those that were inactive already.
+    """Deactivates every active secret but the newest; deletes those that were already inactive.
 
-    Raises OktaManagementError where the settings do not hold the newest one: what still runs with the old one would
-    be refused from then on.
+    Raises OktaManagementError if the settings do not hold the newest one: processes with the old one would be rejected.
     """
     held = client_secrets.read(api, app["id"])
     active = [secret for secret in held if secret.active]
@@ -110,9 +115,11 @@ def retire_old(
     new = active[-1]
     if new.value not in desired.client_secrets:
         problem = (
-            f"The settings do not hold the newest secret ({new.id}): what runs with an older one would be refused."
+            f"The settings do not hold the newest secret ({new.id}): processes with an older one would be rejected."
         )
-        raise OktaManagementError(problem, "Deploy the new secret first; then run this with the settings of the BFF.")
+        raise OktaManagementError(
+            problem, ("Deploy the new secret first; then run this command with the settings of the BFF.")
+        )
     if (verdict := check(new.value)) != "accepted":
         raise not_verified(verdict)
     for secret in active[:-1]:

@@ -1,4 +1,4 @@
-"""What only `bff okta` is told: BFF_OKTA_* and the [okta] table of bff.toml. A running BFF reads none of it."""
+"""The settings of `bff okta` alone: BFF_OKTA_* and the [okta] table of bff.toml. A running BFF does not read them."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -27,12 +27,12 @@ SECRETS = frozenset({"api_token", "service_private_key"})
 
 
 def _names(value: Any) -> Any:
-    """Names of groups may contain blanks, so only commas separate them."""
+    """Group names may contain spaces, so only commas separate them."""
     return tuple(name.strip() for name in value.split(",") if name.strip()) if isinstance(value, str) else value
 
 
 def _org_url(value: str) -> str:
-    validators.issuer(value)  # also refuses the -admin domain and placeholders
+    validators.issuer(value)  # also rejects the -admin domain and placeholders
     return validators.origin(value)
 
 
@@ -49,14 +49,14 @@ class OktaSettings(BaseModel):
 
     model_config = FROZEN
 
-    # --- where, and who is asking
+    # --- the org and the credentials ---
     org_url: Annotated[str, AfterValidator(_org_url)] | None = None
     service_client_id: Annotated[str, AfterValidator(validators.filled)] | None = None
     service_key_id: str | None = None
     service_private_key: SecretStr | None = None
     api_token: Annotated[SecretStr, AfterValidator(validators.client_secret)] | None = None
 
-    # --- what the app integration is to be
+    # --- the app integration ---
     label: Name | None = None
     groups: Annotated[tuple[Name, ...], BeforeValidator(_names)] = ()
     development_urls: Origins = ()
@@ -77,7 +77,7 @@ class OktaSettings(BaseModel):
     @classmethod
     def _one_way_in(cls, token: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
         if token is not None and info.data.get("service_client_id") is not None:
-            raise validators.invalid("and service_client_id are both set.", "Keep one of the two ways to authenticate.")
+            raise validators.invalid("and service_client_id are both set.", "Keep one of the two.")
         if token is None and "service_client_id" in info.data and info.data["service_client_id"] is None:
             fix = (
                 "Set BFF_OKTA_API_TOKEN_FILE to a file with a token of Security > API > Tokens, or "
@@ -107,7 +107,7 @@ def load_okta_settings(environ: Mapping[str, str], toml_path: Path | None = None
 
 
 def has_credentials(environ: Mapping[str, str], toml_path: Path | None = None) -> bool:
-    """Whether anything says who is asking, right or wrong: whoever can do without the Management API then needs it."""
+    """Whether any Management API credentials are configured, valid or not; otherwise optional checks skip the API."""
     known = frozenset({"api_token", "service_client_id", "service_private_key"})
     others = frozenset(OktaSettings.model_fields) - known
     gathered = gather(environ, toml_path, known=known | others, secret=SECRETS, lists=LISTS, table=TABLE)

@@ -1,6 +1,6 @@
-"""Trusted Origins: pages that may call Okta with Okta's own cookie (CORS), and to which Okta sends people (REDIRECT).
+"""Trusted Origins: origins that may call Okta with its session cookie (CORS), or that Okta redirects to (REDIRECT).
 
-A SPA behind the BFF calls the BFF only and needs none: there is one only where the settings name it.
+A SPA behind the BFF calls only the BFF and needs none, so one is created only if the settings name it.
 """
 
 from typing import Any, Final, TypeAlias
@@ -14,7 +14,7 @@ SCOPES: Final = ("CORS", "REDIRECT")
 
 
 def read(api: ManagementApi, desired: Desired) -> tuple[Json, ...]:
-    """Nothing is asked of Okta where no origin is wanted: the credentials may lack the scope. May raise."""
+    """Sends no request if no origin is configured: the credentials may lack the scope. May raise."""
     return tuple(api.pages("/api/v1/trustedOrigins")) if desired.trusted_origins else ()
 
 
@@ -27,8 +27,8 @@ def compare(there: tuple[Json, ...], desired: Desired) -> Findings:
         if missing or not active:
             actual = None if held is None else {"scopes": _scopes(held), "status": held.get("status")}
             expected = {"origin": origin, "scopes": [*_scopes(held), *missing], "status": "ACTIVE"}
-            why = "BFF_OKTA_TRUSTED_ORIGINS names it."
-            fix = "`bff okta apply` sets it; by hand: Security > API > Trusted Origins."
+            why = "BFF_OKTA_TRUSTED_ORIGINS lists it."
+            fix = "`bff okta apply` sets it; manually: Security > API > Trusted Origins."
             differences.append(Difference("trusted_origins", "trusted_origin", actual, expected, why, fix))
     return Findings(tuple(differences))
 

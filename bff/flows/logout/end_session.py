@@ -47,9 +47,12 @@ class EndSession:
         audit.record(AuditEvent.SESSION_ENDED, reason.value, session=session, by=ENDED_BY[reason])
         await self.revocations.session_ended(session)
         if session.browser is not None:
-            # The cookie may be gone from this browser; its companion still lets /auth/session say why.
+            # The session cookie may be gone from this browser; with its browser-id cookie /auth/session can still
+            # return the reason.
             try:
                 await self._store.put_end_reason(session.browser, reason)
             except StoreUnavailable:
-                logger.warning("why a session ended could not be kept", extra={"session": session.fingerprint})
+                logger.warning(
+                    ("the reason why a session ended could not be stored"), extra={"session": session.fingerprint}
+                )
         return session

@@ -1,4 +1,4 @@
-"""The end of many sessions at once: those of a person, of a session at the provider, or everybody's."""
+"""Ends many sessions at once: those of a user, of a provider session, or all of them."""
 
 import asyncio
 from collections.abc import Coroutine, Iterable
@@ -10,15 +10,16 @@ from bff.flows.logout.markers import LogoutMarkers, MarkerKind
 from bff.session.session import EndReason, Session
 from bff.session.store import IndexName, SessionStore
 
-BATCH: Final = 50  # sessions ended at the same time, where all are
+BATCH: Final = 50  # sessions ended concurrently when all are ended
 
 T = TypeVar("T")
 
 
 class EndSessions:
-    """Whoever asks may hang up: what was begun is finished. Raises StoreUnavailable when it could not be.
+    """Not cancelled with the caller.
 
-    Then it is to be asked for again: the tombstones stand, and what has ended is passed over.
+    Raises StoreUnavailable when some sessions could not be ended; the caller should repeat the request: the logout
+    markers stay, and ended sessions are skipped.
     """
 
     def __init__(
@@ -35,10 +36,10 @@ class EndSessions:
     async def of_person(
         self, index: IndexName, value: str, reason: EndReason, *, at: float | None = None
     ) -> tuple[Session, ...]:
-        """All sessions of a `sub` or an `email`. Returns those that this call ended.
+        """Ends all sessions of a `sub` or an `email`.
 
-        `at` is when the order was given, in seconds since the epoch, if it may come late: a sign-in that began after
-        that is another one, and stays.
+        Returns those that this call ended. `at` is when the logout was requested, in seconds since the epoch, if it may
+        be delivered late: a sign-in that started after that stays.
         """
         kind: MarkerKind = "email" if index == "email" else "sub"
         return await self._shielded(self._of(index, kind, value, reason, at))
@@ -52,20 +53,20 @@ class EndSessions:
         at: float | None = None,
         mark_if_unknown: bool = True,
     ) -> tuple[Session, ...]:
-        """The sessions that began with this session of the provider; with `sub`, only that person's.
+        """Ends the sessions that belong to this provider session; with `sub`, only that user's.
 
-        With `sub`, that person's sessions that carry no `sid` at all end too, if they began by `at` (as `of_person`):
-        the one that is meant may be among them (decision 0013).
-        `mark_if_unknown=False` leaves no tombstone where there is no session: for a request that anybody could make.
+        With `sub`, that user's sessions without any `sid` end too, if they started by `at`: the session meant may be
+        among them (decision 12). `mark_if_unknown=False` writes no logout marker where there is no session: for
+        requests that anybody can send.
         """
         return await self._shielded(self._of_sid(sid, reason, sub, at, mark_if_unknown=mark_if_unknown))
 
     async def of_everyone(self, reason: EndReason) -> int:
-        """Every session of the store. Returns how many."""
+        """Ends every session of the store. Returns how many."""
         return await self._shielded(self._of_everyone(reason))
 
     async def these(self, sessions: Iterable[Session], reason: EndReason) -> tuple[Session, ...]:
-        """Exactly these. A sign-in under way is not refused."""
+        """Ends exactly these sessions. Writes no logout marker, so a sign-in in progress is not refused."""
         return await self._shielded(self._end_all(sessions, reason))
 
     async def _of(
@@ -109,7 +110,7 @@ class EndSessions:
         return ended + len(await self._end_all(batch, reason))
 
     async def _end_all(self, sessions: Iterable[Session], reason: EndReason) -> tuple[Session, ...]:
-        """All are tried, whatever becomes of the first ones; then the failure is told."""
+        """Attempts all of them before it raises the first failure."""
         mine = [session for session in sessions if session.issuer == self._issuer]
         ends = (self._end_session.end(session.key, reason) for session in mine)
         outcomes = await asyncio.gather(*ends, return_exceptions=True)

@@ -1,7 +1,6 @@
-"""Tombstones: who was signed out just now, so that a sign-in under way can't bring the session to life again.
-
-A logout leaves the tombstone first and then ends what it finds; a sign-in stores its session first and then looks for
-tombstones. Whichever comes second sees the other. All times are the store's.
+"""Logout markers: which users were signed out recently, so that a sign-in in progress cannot create a session after the
+sign-out. A logout writes its marker first and then ends the sessions it finds; a sign-in stores its session first and
+then reads the markers. Whichever comes second sees the other. All times are the store's.
 """
 
 from collections.abc import Sequence
@@ -11,15 +10,15 @@ from typing import Final, Literal, TypeAlias
 from bff.session.session import Session
 from bff.session.store import SessionStore
 
-SLACK: Final = 600.0  # seconds that a tombstone outlasts the longest sign-in
+SLACK: Final = 600.0  # seconds that a logout marker outlasts the longest sign-in
 
-# `sub without sid`: the sessions of a person that carry no `sid`, so that none can be told apart from the one ended.
+# `sub without sid`: the user's sessions without a `sid`, which cannot be distinguished from the ended one.
 MarkerKind: TypeAlias = Literal["sub", "sub without sid", "sid", "email", "everyone"]
 
 
 @dataclass(frozen=True, slots=True)
 class LogoutMarkers:
-    """`login_lifetime` is how long a sign-in may be under way, in seconds."""
+    """`login_lifetime` is the maximum duration of a sign-in, in seconds."""
 
     store: SessionStore
     login_lifetime: float
@@ -30,10 +29,10 @@ class LogoutMarkers:
         await self.store.put_marker(_name(kind, value), at, until)
 
     async def covers(self, session: Session) -> bool:
-        """Whether this session was signed out while its sign-in was under way. Raises StoreUnavailable.
+        """Whether this session's user was signed out during its sign-in.
 
-        A person may sign in again after a logout, so only sign-ins that began before it are refused. A session of the
-        provider that has ended (`sid`) does not come back, whenever the sign-in began.
+        Raises StoreUnavailable. A user may sign in again after a logout, so only sign-ins that started before it are
+        refused. An ended provider session (`sid`) stays ended, whenever the sign-in started.
         """
         if session.sid is not None and await self.store.get_marker(_name("sid", session.sid)) is not None:
             return True
@@ -52,5 +51,5 @@ def _names(session: Session) -> Sequence[str]:
 
 
 def _name(kind: MarkerKind, value: str) -> str:
-    """E-mail addresses are compared without case, as the index does."""
+    """E-mail addresses are compared case-insensitively, as in the index."""
     return f"ended {kind} {value.casefold() if kind == 'email' else value}"

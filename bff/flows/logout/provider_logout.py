@@ -1,7 +1,8 @@
-"""What the provider orders: OpenID Back-Channel Logout, and Okta's Universal Logout. Both end sessions, then count.
+"""Logout requests from the provider:
 
-A token is marked as used once everything it names is gone: whoever asks again after a failure is heard, and a repeat
-does no harm. No order ends a sign-in that began after it was given.
+OpenID Back-Channel Logout, Front-Channel Logout and Okta's Universal Logout. A token counts as used only after every
+named session is gone, so the provider's retry after a failure is accepted, and a repeat is harmless. No request ends a
+sign-in that started after it was issued.
 """
 
 from collections.abc import Callable
@@ -27,15 +28,15 @@ from bff.session.store import SessionStore
 from bff.telemetry import audit
 from bff.telemetry.audit import AuditEvent
 
-USED_TOKEN_LIFETIME: Final = 86400.0  # seconds that a used token is remembered
+USED_TOKEN_LIFETIME: Final = 86400.0  # seconds that the jti of a used token is kept
 
 
 @dataclass(frozen=True, slots=True)
 class LogoutRules:
-    """`issuers`: those that orders may come from, the token issuer first, then the org's base URL if it is another.
+    """`issuers`: accepted issuers, the token issuer first, then the org's base URL if it differs.
 
-    `revocation_endpoint` is the URL that Okta has been given for Universal Logout. `skew` is in seconds. `by_email`:
-    sessions are kept with an e-mail address, so that somebody can be found by it.
+    `revocation_endpoint` is the URL registered at Okta for Universal Logout. `skew` is in seconds. `by_email`: sessions
+    are indexed by e-mail address, so that a user can be found by it.
     """
 
     client_id: str
@@ -47,7 +48,7 @@ class LogoutRules:
 
 
 class ProviderLogoutFlow:
-    """`providers`: whose keys may sign, the token issuer's first. `clock` is the wall clock."""
+    """`providers`: their keys may sign, the token issuer's first. `clock` is the wall clock."""
 
     def __init__(
         self,
@@ -62,9 +63,9 @@ class ProviderLogoutFlow:
         self._rules, self._clock = rules, clock
 
     async def back_channel(self, compact: str) -> None:
-        """Ends what a logout token names (Back-Channel Logout section 2.7); a token used before changes nothing.
+        """Ends the sessions that a logout token names (Back-Channel Logout section 2.7); a used token changes nothing.
 
-        Raises LogoutTokenRefused, ProviderUnavailable (its keys can't be had), StoreUnavailable.
+        Raises LogoutTokenRefused, ProviderUnavailable (no keys), StoreUnavailable.
         """
         token = await self._logout_token(compact)
         used = f"logout token {token.jti}"
@@ -86,27 +87,27 @@ class ProviderLogoutFlow:
                 session_id, EndReason.FRONT_CHANNEL, mark_if_unknown=False
             )
             if ended:
-                # Anybody can name an address and a sid; only one that ended something is the provider's.
+                # Anybody can send an iss and a sid; only a request that ended something is recorded as the provider's.
                 _record(EndReason.FRONT_CHANNEL, ended)
 
     async def authorize_revocation(self, compact: str) -> RevocationToken:
-        """Judges the bearer token of a Universal Logout request, before its body is read.
+        """Validates the bearer token of a Universal Logout request, before its body is read.
 
-        Raises RevocationRefused (a token used before, too), ProviderUnavailable, StoreUnavailable.
+        Raises RevocationRefused (also for a used token), ProviderUnavailable, StoreUnavailable.
         """
         token = await self._revocation_token(compact)
         if await self._store.get_marker(f"revocation token {token.jti}") is not None:
-            raise RevocationRefused("jti: it was used before")
+            raise RevocationRefused("jti: used before")
         return token
 
     async def universal_logout(self, token: RevocationToken, subject: Subject) -> None:
         """Ends all sessions of a person. Raises UserUnknown, SignOutImpossible, StoreUnavailable."""
-        # As far as its clock may be behind ours, or a session of this minute would count as younger than the order.
+        # Allows for clock skew; otherwise a session that started just before would count as newer than the request.
         at = None if token.iat is None else token.iat + SKEW
         match subject:
             case EmailSubject(email):
                 if not self._rules.by_email:
-                    raise SignOutImpossible("Sessions are kept without an e-mail address.")
+                    raise SignOutImpossible("Sessions are stored without an e-mail address.")
                 ended = await self._end_sessions.of_person("email", email, EndReason.UNIVERSAL_LOGOUT, at=at)
             case IssuerSubject(iss, sub):
                 if iss.removesuffix("/") not in self._rules.issuers:
@@ -143,7 +144,7 @@ class ProviderLogoutFlow:
             return validate(await provider.keys(unknown.kid))
 
     async def _revocation_token(self, compact: str) -> RevocationToken:
-        """Okta signs with the keys of one of its servers, and its documents leave open of which."""
+        """Okta signs with the keys of one of its authorization servers; its documentation does not say which."""
         refusal: RevocationRefused | ProviderUnavailable | None = None
         for provider in self._providers:
             try:
@@ -152,7 +153,8 @@ class ProviderLogoutFlow:
                 except RevocationKeyUnknown as unknown:
                     return self._validate(compact, await provider.keys(unknown.kid))
             except (RevocationRefused, ProviderUnavailable) as error:
-                # Keys that could not be had outweigh a refusal: nobody knows then whether the token is forged.
+                # Unavailable keys take precedence over a refusal, because the token cannot be called invalid without
+                # them.
                 refusal = error if refusal is None or isinstance(error, ProviderUnavailable) else refusal
         raise refusal or RevocationRefused
 

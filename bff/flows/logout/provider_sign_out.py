@@ -1,8 +1,9 @@
-"""The browser's way to the provider's sign-out, without its address ever being readable by a script.
+"""Sends the browser to the provider's logout without making that URL readable to a script.
 
-OpenID Connect RP-Initiated Logout puts an ID token into that address (`id_token_hint`). A page that is told it holds a
-token. So the page is given an address of our own: good once, for a minute, in the browser that signed out. The real one
-waits in the store, sealed, where every replica finds it, and the browser meets it in a `Location` header alone.
+OpenID Connect RP-Initiated Logout puts an ID token into the URL (`id_token_hint`), and a page that receives the URL
+holds a token. So the page receives a URL of our own: single-use, valid for a minute, in the browser that signed out.
+The real URL is kept in the store, sealed, where every replica finds it, and the browser receives it only in a
+`Location` header.
 """
 
 import asyncio
@@ -20,16 +21,16 @@ from bff.session.store import SessionStore
 logger = logging.getLogger(__name__)
 
 GOOD_FOR: Final = 60  # seconds from the sign-out to the navigation
-METADATA_TIMEOUT: Final = 0.5  # seconds: a sign-out never waits for a provider that is away
+METADATA_TIMEOUT: Final = 0.5  # seconds: a sign-out does not wait for an unavailable provider
 
 SignOutHint: TypeAlias = Literal["required", "optional", "never"]
 
 
 @dataclass(frozen=True, slots=True)
 class SignOutRules:
-    """`hint`: whether the provider must be sent an ID token (`required`), may be (`optional`), or is to be sent none.
+    """`hint`: whether the provider requires an ID token (`required`), accepts one (`optional`), or gets none.
 
-    `post_logout_redirect_uri` is where the provider sends the browser afterwards.
+    `post_logout_redirect_uri` is where the provider redirects the browser afterwards.
     """
 
     client_id: str
@@ -39,8 +40,9 @@ class SignOutRules:
 
 @dataclass(frozen=True, slots=True)
 class SignOutTicket:
-    """`ticket` goes into the URL that the page is told, `browser` into an HttpOnly cookie: one is nothing without
-    the other."""
+    """`ticket` goes into the URL that the page receives, `browser` into an HttpOnly cookie: neither is of use without
+    the other.
+    """
 
     ticket: str = field(repr=False)
     browser: str = field(repr=False)
@@ -51,9 +53,9 @@ class ProviderSignOut:
         self._store, self._provider, self._rules = store, provider, rules
 
     async def prepare(self, session: Session | None) -> SignOutTicket | None:
-        """Keeps the provider's address for a session that has just ended; None if there is none to go to. Never raises.
+        """Stores the provider's logout URL for a session that has just ended; None if there is none.
 
-        The session is over whatever happens here: what fails leaves the person signed in at the provider only.
+        Never raises. The session has ended in any case: after a failure the user only stays signed in at the provider.
         """
         url = await self._end_session_url(session)
         if url is None:
@@ -63,12 +65,12 @@ class ProviderSignOut:
             until = await self._store.now() + GOOD_FOR
             await self._store.leave_value(_name(ticket), url.encode("ascii"), until)
         except (StoreUnavailable, ValueError) as error:
-            logger.warning("the provider's sign-out could not be prepared", extra={"error": type(error).__name__})
+            logger.warning("the provider's logout could not be prepared", extra={"error": type(error).__name__})
             return None
         return ticket
 
     async def take(self, ticket: SignOutTicket) -> str | None:
-        """The provider's address, for the first who asks with both halves in time; None afterwards, and for a guess.
+        """The provider's URL, for the first request with both halves in time; None afterwards, and for a guess.
 
         Raises StoreUnavailable.
         """

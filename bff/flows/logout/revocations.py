@@ -195,4 +195,4 @@ class Revocations:
 def _log_abandoned(revocation: Revocation, outcome: str, why: str) -> None:
     metrics.REVOCATIONS.labels(outcome=outcome).inc()
     fields = {"session": revocation.session, "why": why, "kind": revocation.hint, "attempts": revocation.attempts}
-    logger.warning("a token could not be revoked; it stays good until the provider expires it", extra=fields)
+    logger.warning("a refresh token could not be revoked; it stays valid until the provider expires it", extra=fields)

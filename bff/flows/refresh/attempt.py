@@ -1,4 +1,7 @@
-"""One presentation of a refresh token: reserve, send, record. The order is the promise: what is written before what."""
+"""One refresh token request: reserve, send, record.
+
+The order is what makes it safe: each write precedes the step that depends on it.
+"""
 
 import asyncio
 import logging
@@ -34,16 +37,16 @@ from bff.telemetry.audit import AuditEvent
 
 logger = logging.getLogger(__name__)
 
-VERIFY_TIMEOUT = 1.0  # seconds: an ID token is looked at before the write, but the write does not wait for the provider
+VERIFY_TIMEOUT = 1.0  # seconds to validate an ID token before the write, which does not wait for the provider
 MAX_WRITE_PAUSE = 1.0
-KEEP_GRANTED_FOR = 900.0  # seconds that new tokens wait for a store that is away
+KEEP_GRANTED_FOR = 900.0  # seconds to keep retrying the write of new tokens while the store is unavailable
 
 
 @dataclass(frozen=True, slots=True)
 class StoreClock:
-    """The store's time, carried forward by this process's monotonic clock: the only time a lease is judged by.
+    """The store's time, advanced by this process's monotonic clock; leases are compared with this clock only.
 
-    `asked_at` is from before the store was asked: a reply read late (a slow network, a process that was stopped) makes
+    `asked_at` is from before the store was queried: a reply that is read late (a slow network, a paused process) makes
     this clock run ahead of the store's. If it ran behind, a lease would look longer than it is.
     """
 
@@ -74,8 +77,11 @@ class RefreshAttempts:
     async def attempt(
         self, key: SessionKey, *, rejected_token: str | None, resend: bool, slots: asyncio.Semaphore
     ) -> RefreshResult | None:
-        """None when there was nothing to do after all. Raises StoreUnavailable if the reservation can't be written, and
-        ProviderUnavailable while the provider throttles us: then nothing was reserved or sent."""
+        """None when no refresh was needed.
+
+        Raises StoreUnavailable if the reservation cannot be written, and ProviderUnavailable while the provider
+        throttles the client; then nothing was reserved or sent.
+        """
         with tracing.span("refresh", "internal") as span:
             sent = await self._reserve_and_send(key, rejected_token, resend=resend, slots=slots)
             if sent is None:
@@ -91,11 +97,11 @@ class RefreshAttempts:
     async def _reserve_and_send(
         self, key: SessionKey, rejected_token: str | None, *, resend: bool, slots: asyncio.Semaphore
     ) -> tuple[Session, StoreClock, TokenResult, float] | None:
-        """The reservation, its clock, the answer and the seconds it took."""
+        """The reservation, its clock, the response and its duration in seconds."""
         turn = False
         while True:
-            # The slot is taken before the reservation is written: a lease never runs while its holder queues. It is
-            # given back before the outcome is written: a store that is away must not keep others from asking.
+            # The slot is taken before the reservation is written, so that a lease never runs while its holder queues.
+            # It is released before the outcome is written, so that a store outage does not block others.
             async with slots:
                 reservation = await self._reserve(key, rejected_token, resend=resend, turn=turn)
                 if reservation is None:
@@ -105,14 +111,14 @@ class RefreshAttempts:
                     began = self._monotonic()
                     answer = await self._send(reserved, clock)
                     return reserved, clock, answer, self._monotonic() - began
-            # Without a slot: whoever has many sessions queues behind themselves, and nobody else does.
+            # Waits without a slot: a user with many sessions delays only their own.
             await asyncio.sleep(reservation)
             turn = True
 
     async def _reserve(
         self, key: SessionKey, rejected_token: str | None, *, resend: bool, turn: bool
     ) -> tuple[Session, StoreClock] | float | None:
-        """The record as reserved, None when there is nothing to do, or the seconds until it is this person's `turn`."""
+        """The reserved record, None when no refresh is needed, or the seconds until this user's turn."""
         while True:
             stored = await self._store.get(key)
             if stored.session is None:
@@ -131,7 +137,7 @@ class RefreshAttempts:
             if (wait := self._throttle_delay(decision.reserved, turn=turn)) > 0:
                 return wait
             turn = True
-            # Write before send: the attempt is durable before the provider hears of it, or a crash would forget it.
+            # Write before send: the attempt is durable before the request leaves, so a crash cannot lose it.
             asked_at = self._monotonic()
             replaced = await self._store.replace(decision.reserved, stored.session.version)
             if replaced.done:
@@ -139,10 +145,13 @@ class RefreshAttempts:
             metrics.STORE_CONFLICTS.inc()
 
     def _throttle_delay(self, reserved: Session, *, turn: bool) -> float:
-        """Seconds that the provider's limits ask for. Raises ProviderUnavailable while it throttles us all."""
+        """The wait that the provider's limits require, in seconds.
+
+        Raises ProviderUnavailable while it throttles the client.
+        """
         attempt = reserved.attempt
         if attempt is not None and attempt.previous_first_sent_at is not None:
-            return 0.0  # an answer that got lost is asked for again whatever the limits say: the grace is running
+            return 0.0  # a resend after a lost response ignores the limits: the grace period is running
         if (left := self._calls.blocked_for()) > 0:
             raise ProviderUnavailable(retry_after=math.ceil(left))
         return 0.0 if turn else self._calls.reserve_turn(reserved.user.sub)
@@ -156,7 +165,7 @@ class RefreshAttempts:
             return may_send(attempt, clock.now(), self._policy)
 
         if not covered():
-            return NoAnswer(may_have_been_sent=False, why="the reservation took too long to be written")
+            return NoAnswer(may_have_been_sent=False, why="writing the reservation took too long")
         try:
             return await self._provider.refresh(
                 refresh_token,
@@ -164,15 +173,15 @@ class RefreshAttempts:
                 may_send=covered,
                 dpop_key=reserved.dpop_key,
             )
-        except Exception as error:  # the port promises a value; a defect behind it must not lose the attempt
-            logger.exception("the provider adapter raised", extra={"error": type(error).__name__})
+        except Exception as error:  # the port must return a value; an unexpected error must not lose the attempt
+            logger.exception("the provider client raised an exception", extra={"error": type(error).__name__})
             return NoAnswer(may_have_been_sent=True, why=type(error).__name__)
 
     async def _store_outcome(self, reserved: Session, answer: TokenResult, clock: StoreClock) -> RefreshResult:
-        """Writes the outcome against the record as it stands now. Nobody is handed a token that is not durable."""
+        """Writes the outcome to the current record. No caller gets a token before it is durable."""
         verdict = await self._validate_id_token(reserved, answer, clock.now())
-        # The only copy of a rotated token is in our hands. Without it the session is lost as soon as the grace is over,
-        # however long the store is away; any other outcome can be found out again.
+        # A rotated token exists only in this process. Unwritten, the session is lost after the grace period, so the
+        # write is retried however long the store is unavailable; any other outcome can be determined again.
         keep_trying_until = clock.now() + (KEEP_GRANTED_FOR if isinstance(answer, Granted) else self._policy.lease)
         pause = 0.05
         while True:
@@ -182,7 +191,7 @@ class RefreshAttempts:
                     return result
                 metrics.STORE_CONFLICTS.inc()
             except StoreUnavailable as error:
-                # A store that answers with another code will never take this record (it is too large).
+                # A permanent store error: the record is too large.
                 if clock.now() >= keep_trying_until or error.code != StoreUnavailable.code:
                     logger.error("a refresh outcome could not be stored", extra={"session": reserved.fingerprint})
                     raise
@@ -192,17 +201,17 @@ class RefreshAttempts:
     async def _write(
         self, reserved: Session, answer: TokenResult, verdict: "SameUser | WrongUser | Unverified"
     ) -> RefreshResult | None:
-        """One read, one decision, one conditional write; None when the record moved in between."""
+        """One read, one decision, one conditional write; None when the record changed in between."""
         key = reserved.key
         stored = await self._store.get(key)
         session = stored.session
         if session is None:
-            # Nothing makes a deleted session live again; what arrived for it belongs to nobody.
+            # A deleted session is never recreated; tokens that arrive for it are revoked.
             self._revoke(answer)
             return Superseded()
         lost = session.attempt is None or session.version < reserved.version
         if lost and session.rotation == reserved.rotation:
-            # A store that failed over lost our reservation and nobody took its place: the answer is still ours.
+            # A store failover lost our reservation and no other replica took over: the response still applies.
             session = replace(session, attempt=reserved.attempt)
         result = apply_token_response(session, reserved, answer, stored.now, self._policy)
         if isinstance(result, Renewed):
@@ -260,7 +269,7 @@ class RefreshAttempts:
 
 
 def _with_user(renewed: Session, before: Session, verdict: SameUser | Unverified, max_lifetime: float) -> Session:
-    """Claims change with the tokens, in one write. An ID token we could not check replaces nothing."""
+    """Claims change in the same write as the tokens. An ID token that failed validation replaces nothing."""
     if isinstance(verdict, SameUser):
         user = User(before.user.sub, verdict.email or before.user.email, {**before.user.claims, **verdict.claims})
         if verdict.session_expiry is None:
@@ -271,7 +280,7 @@ def _with_user(renewed: Session, before: Session, verdict: SameUser | Unverified
 
 
 def _outcome(reserved: Session, answer: TokenResult, result: RefreshResult) -> tuple[str, str]:
-    """The label pair of `bff_refresh_total`; the reason is from the provider's closed vocabulary or empty."""
+    """The labels of `bff_refresh_total`; the reason comes from a closed list or is empty."""
     attempt = reserved.attempt
     match result, answer:
         case Renewed(), _ if attempt is not None and attempt.after_grace:

@@ -1,7 +1,7 @@
-"""The provider's limits, kept before it has to enforce them: calls for one person, and none while it throttles us.
+"""Respects the provider's limits: requests per user, and none while the provider throttles the client.
 
-Okta refreshes for a person at most four times a second, and answers 429 for the whole client when a bucket is empty
-(`okta.md` 9). A 429 consumes nothing, but a thousand sessions that each find it out alone keep the bucket empty.
+Okta refreshes at most four times a second per user, and answers 429 for the whole client when a rate-limit bucket is
+empty. A 429 consumes no token, but a thousand sessions that each retry keep the bucket empty.
 """
 
 from collections import deque
@@ -9,8 +9,8 @@ from collections.abc import Callable
 
 PER_PERSON = 4  # calls
 WINDOW = 1.0  # seconds
-MAX_HOLD = 60.0  # seconds: Okta's buckets are refilled every minute
-MAX_PEOPLE = 10_000  # people with a call in the last second; more than that is what the cap on calls is for
+MAX_HOLD = 60.0  # seconds; Okta refills its buckets every minute
+MAX_PEOPLE = 10_000  # users with a request in the last second; beyond that the cap on concurrent requests applies
 
 
 class TokenRequestLimits:
@@ -20,17 +20,19 @@ class TokenRequestLimits:
         self._of_person: dict[str, deque[float]] = {}
 
     def block(self, seconds: float | None) -> None:
-        """The provider answered 429 for the client: nobody asks again for that long (a second, if it did not say)."""
+        """The provider answered 429 for the client: holds all requests for that long (one second if it did not say)."""
         wait = 1.0 if seconds is None else min(max(seconds, 0.0), MAX_HOLD)
         self._blocked_until = max(self._blocked_until, self._monotonic() + wait)
 
     def blocked_for(self) -> float:
-        """Seconds until the provider may be asked again; 0 when it may be now."""
+        """Seconds until the provider may be called again; 0 if it may be called now."""
         return max(0.0, self._blocked_until - self._monotonic())
 
     def reserve_turn(self, sub: str) -> float:
-        """Seconds until this person's next call may go, 0 when it may now. The turn is taken: whoever asks next is
-        given a later one, so that nobody is overtaken while they wait."""
+        """Seconds until this user's next request may be sent, 0 if now.
+
+        The turn is reserved: later callers get later turns, in order.
+        """
         now = self._monotonic()
         turns = self._of_person.get(sub)
         if turns is None:

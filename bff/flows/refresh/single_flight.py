@@ -1,4 +1,6 @@
-"""The access token for a request: read the record, decide, and when it is due let one task renew it for all callers."""
+"""The access token for a request: reads the record, decides, and when a refresh is due lets one task refresh it for all
+callers.
+"""
 
 import asyncio
 import contextlib
@@ -33,23 +35,28 @@ from bff.telemetry import metrics
 
 logger = logging.getLogger(__name__)
 
-CALLER_DEADLINE = 10.0  # seconds a request may wait for a renewal before it is told to come back
-MAX_REFRESHES_PER_CALLER = 3  # a caller that saw so many renewals fail is answered, whatever its deadline
-RETRY_INTERVAL = 1.0  # seconds between reservations while the store fails and the grace of a lost answer runs
-CONFIRM_AFTER = 3.0  # seconds: by then a store that fails over has failed
-TOUCH_INTERVAL = 60.0  # seconds between two writes of last-seen
+CALLER_DEADLINE = 10.0  # seconds that a request waits for a refresh before it gets 503
+MAX_REFRESHES_PER_CALLER = 3  # a caller that has seen this many failed refreshes gets an error, whatever its deadline
+# seconds between reservations while the store is failing and the grace period of a lost response runs
+RETRY_INTERVAL = 1.0
+CONFIRM_AFTER = 3.0  # seconds; by then a store failover has happened
+TOUCH_INTERVAL = 60.0  # seconds between two writes of last_seen_at
 
 
 @dataclass(frozen=True, slots=True)
 class _Result:
-    """What this process last wrote for a session, to be asserted again if the store comes back older than that."""
+    """The last result that this process wrote for a session, to be written again if a failover
+    of the store loses it.
+    """
 
     session: Session
     until: float
 
 
 class RefreshTokenFlow:
-    """Law 8: whoever asks has an answer by its deadline. Law 5: one token request in flight for each session."""
+    """Keeps the invariants *answered by deadline* and *single flight*: every caller gets a result by its deadline, and
+    each session has one token request in flight.
+    """
 
     def __init__(
         self,
@@ -87,7 +94,7 @@ class RefreshTokenFlow:
             if session is None:
                 reason = await self.end_reason(key, stored)
                 raise SignInRequired(reason=reason.value if reason else None)
-            # A reply may be read long after the store gave it, by a process that was stopped meanwhile.
+            # A paused process may read a reply long after the store sent it.
             now, age, last_seen_at = stored.now, self._monotonic() - asked_at, stored.last_seen_at
             match decide(session, now, self._policy, "", last_seen_at=last_seen_at, rejected_token=rejected_token):
                 case UseAccessToken():
@@ -108,30 +115,30 @@ class RefreshTokenFlow:
                     await self._await_other(key, session.version, until - now, deadline)
                 case RetryLater(at):
                     if (under_way := self._refresh_tasks.get(key)) is not None and not under_way.done():
-                        # Its holder goes again by itself, inside the grace: the token may be a moment away.
+                        # The holder retries by itself inside the grace period, so the token may arrive soon.
                         refreshes_awaited += 1
                         await self._wait(key, under_way, deadline, last=refreshes_awaited > MAX_REFRESHES_PER_CALLER)
                         continue
                     raise ProviderUnavailable(retry_after=max(1, math.ceil(at - now)))
                 case SignInAgain(reason):
-                    # Whoever moved the record in between may have saved the session: it is judged again.
+                    # A concurrent write may have refreshed the session, so it is decided again.
                     if await self._end_session.end(key, reason, expected_version=session.version) is not None:
                         raise SignInRequired(reason=reason.value)
                 case decision:
                     assert_never(decision)
 
     async def run_early_refreshes(self) -> None:
-        """Renews active sessions as they fall due, until it is cancelled: a task of the application's lifespan."""
+        """Refreshes active sessions as they become due, until cancelled: a task of the application's lifespan."""
         await self._early.run()
 
     async def peek(self, key: SessionKey) -> StoredSession:
-        """The record as it stands, for showing; renews nothing. Raises StoreUnavailable."""
+        """The current record, for display; refreshes nothing. Raises StoreUnavailable."""
         stored = await self._store.get(key)
         self._reseal(stored)
         return stored._replace(session=await self._reassert(stored))
 
     async def end_reason(self, key: SessionKey, stored: StoredSession) -> EndReason | None:
-        """Why there is no session to this reading, if that is known. `/auth/session` still tells it afterwards."""
+        """Why there is no session for this read, if known. The reason remains available to `/auth/session`."""
         if stored.key_removed:
             return EndReason.KEY_REMOVED
         try:
@@ -140,7 +147,10 @@ class RefreshTokenFlow:
             return None
 
     def _join_or_start(self, key: SessionKey, rejected_token: str | None) -> asyncio.Task[None]:
-        """The refresh of this session that is under way here, or a new one. No await between look-up and start."""
+        """The running refresh task of this session in this process, or a new one.
+
+        There is no await between look-up and start.
+        """
         refresh_task = self._refresh_tasks.get(key)
         if refresh_task is not None and not refresh_task.done():
             return refresh_task
@@ -154,7 +164,7 @@ class RefreshTokenFlow:
         if left <= 0 or last:
             raise ProviderUnavailable(retry_after=1)
         metrics.REFRESH_CALLERS_COALESCED.inc()
-        # `wait` never cancels what it waits for: a caller that hangs up leaves the refresh alone.
+        # `asyncio.wait` does not cancel the task: a caller that disconnects leaves the refresh running.
         either = [refresh_task, self._end_watch.beside(refresh_task, key)]
         done, _ = await asyncio.wait(either, timeout=left, return_when=asyncio.FIRST_COMPLETED)
         if not done:
@@ -164,7 +174,7 @@ class RefreshTokenFlow:
         if refresh_task.cancelled():
             raise StoreUnavailable(retry_after=1)
         match refresh_task.exception():
-            # An error of its own for each caller: the flight's is never told again to those who come later.
+            # Each caller gets its own exception; the task's exception is not shared with later callers.
             case StoreUnavailable():
                 raise StoreUnavailable(retry_after=1)
             case ProviderUnavailable(retry_after=seconds):
@@ -183,14 +193,14 @@ class RefreshTokenFlow:
         await self._watch.wait_for_change(key, version, within=min(left, max(0.05, lease_left)))
 
     async def _refresh_until_settled(self, key: SessionKey, refused: str | None) -> None:
-        """Sends until there is an outcome, or the grace is over, or the token is certainly not consumed."""
+        """Sends until there is an outcome, the grace period is over, or the token is certainly unused."""
         resend, write_failed, grace_ends = False, False, 0.0
         try:
             while True:
                 try:
                     result = await self._attempts.attempt(key, rejected_token=refused, resend=resend, slots=self._slots)
                 except StoreUnavailable:
-                    # Whether that reservation was written is unknown, and an earlier answer is lost: try on.
+                    # Whether the reservation was written is unknown, and an earlier response was lost: retry.
                     if self._monotonic() >= grace_ends:
                         raise
                     result, write_failed = None, True
@@ -219,7 +229,7 @@ class RefreshTokenFlow:
         self._join_or_start(key, None)
 
     def _pause_inside_grace(self, session: Session) -> float | None:
-        """Seconds until this holder goes again by itself. An answer that got lost must not wait for the next caller."""
+        """Seconds until this holder retries by itself. A lost response must not wait for the next request."""
         attempt = session.attempt
         if (
             attempt is None
@@ -231,19 +241,19 @@ class RefreshTokenFlow:
 
     def _remember(self, session: Session) -> None:
         now = self._monotonic()
-        # Oldest first, and all are kept equally long: no renewal has to look at those of all other sessions.
+        # Oldest first, all with the same retention, so expiring them needs no scan.
         self._results.pop(session.key, None)
         while self._results and (oldest := next(iter(self._results.items())))[1].until <= now:
             del self._results[oldest[0]]
         self._results[session.key] = _Result(session, now + max(self._policy.grace, self._policy.lease))
 
     def _confirm_soon(self, key: SessionKey) -> None:
-        """A timer, not a task: a process that stops waits for nothing that has not begun."""
+        """A timer, not a task: shutdown does not wait for it."""
         loop = asyncio.get_running_loop()
         loop.call_later(CONFIRM_AFTER, lambda: self._tasks.start(self._confirm(key), "confirm"))
 
     async def _confirm(self, key: SessionKey) -> None:
-        """Looks once more at what was written: a failover that lost it must not wait for a request that comes here."""
+        """Reads the record once more: a failover that lost the write is repaired without waiting for a request."""
         result = self._results.get(key)
         if result is None or result.until <= self._monotonic():
             return
@@ -253,7 +263,7 @@ class RefreshTokenFlow:
             self._confirm_soon(key)
 
     async def _reassert(self, stored: StoredSession) -> Session | None:
-        """A store that failed over may have lost our last write: what we were granted is still ours to write again."""
+        """Writes a granted result again if a failover of the store lost it."""
         session = stored.session
         if session is None:
             return None
@@ -267,7 +277,7 @@ class RefreshTokenFlow:
         if replaced.done:
             metrics.REFRESH_REASSERTED.inc()
             logger.warning(
-                "the store had lost a renewed token; it was written again", extra={"session": ours.fingerprint}
+                "the store had lost refreshed tokens; they were written again", extra={"session": ours.fingerprint}
             )
             return ours
         return (await self._store.get(session.key)).session
@@ -296,5 +306,5 @@ class RefreshTokenFlow:
             self._sealing.discard(session.key)
 
     async def _touch(self, key: SessionKey, now: float) -> None:
-        with contextlib.suppress(StoreUnavailable):  # the next request says it again
+        with contextlib.suppress(StoreUnavailable):  # the next request writes it again
             await self._store.touch(key, now)

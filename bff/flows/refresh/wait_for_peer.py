@@ -1,4 +1,4 @@
-"""Waiting for another replica to move a record, without a polling storm: one poll for all who wait for one session."""
+"""Waits for another replica to change a record: one poll per session, shared by all waiters."""
 
 import asyncio
 from collections.abc import Callable
@@ -8,7 +8,7 @@ from bff.flows.background import BackgroundTasks
 from bff.session.session import SessionKey
 from bff.session.store import SessionStore
 
-POLL_INTERVAL = 0.1  # seconds: ten reads a second for a group of waiters, half of what is allowed
+POLL_INTERVAL = 0.1  # seconds; ten reads a second per session
 
 
 class RecordWatcher:
@@ -17,7 +17,7 @@ class RecordWatcher:
         self._groups: dict[SessionKey, tuple[int, asyncio.Task[None]]] = {}
 
     async def wait_for_change(self, key: SessionKey, version: int, within: float) -> None:
-        """Returns when the record is no longer at `version`, or after `within` seconds; the caller reads again."""
+        """Returns when the record is no longer at `version`, or after `within` seconds; the caller reads it again."""
         known = self._groups.get(key)
         if known is None or known[0] != version or known[1].done():
             task = self._tasks.start(self._poll(key, version, within), f"watch {version}")

@@ -1,14 +1,13 @@
-"""The server's side of HTTP/1.1 on uvicorn's private classes, which `response_cycle` and `websocket_protocol` know too.
+"""The HTTP/1.1 server protocol on uvicorn's private classes, which `response_cycle` and `websocket_protocol` use too.
 
-Written against uvicorn 0.54 (`HttpToolsProtocol`, `RequestResponseCycle`, `WebSocketsSansIOProtocol`), httptools 0.9.
-uvicorn feeds every byte to the parser and lets it decide where a request ends. Then the body of a request with
-`Upgrade: <anything but websocket>` is parsed as the next request; heads and trailers have no bound; trailers become
-headers; requests are parsed before the one in front of them is answered. Here the parser gets one whole head at a time
-and nothing else, and `bff.server.request_framing` decides what follows it.
-
-Replaced: `data_received`, the parser's callbacks, `send_400_response`. Relied on: the fields that `__init__` and
-`on_message_begin` set, `connection_made`, `connection_lost`, `_start_asgi_task`, `on_response_complete`, `shutdown`,
-`handle_websocket_upgrade`, and the flow control. Serve with `http=HttpProtocol, ws=WebSocketProtocol`.
+Written for uvicorn 0.54 (`HttpToolsProtocol`, `RequestResponseCycle`, `WebSocketsSansIOProtocol`), httptools 0.9.
+uvicorn feeds every byte to the parser, which decides where a request ends. Then the body of a request with `Upgrade:
+<anything but websocket>` is parsed as the next request; heads and trailers are unbounded; trailers become headers;
+requests are parsed before the previous one is answered. Here the parser receives one complete head at a time, and
+`bff.endpoints.request_framing` decides what follows it. Replaced: `data_received`, the parser's callbacks,
+`send_400_response`. Relied on: the fields that `__init__` and `on_message_begin` set, `connection_made`,
+`connection_lost`, `_start_asgi_task`, `on_response_complete`, `shutdown`, `handle_websocket_upgrade`, and the flow
+control. Serve with `http=HttpProtocol, ws=WebSocketProtocol`.
 """
 
 import asyncio
@@ -29,23 +28,23 @@ from bff.server.request_framing import Body, LengthBody, Upgrade
 from bff.server.uvicorn_0_54.response_writer import Flow, ResponseCycle, close_connection, refusal
 from bff.web.responses import record_error
 
-# Seconds that a client may take to send the head of a request. uvicorn waits for ever, and a thousand clients that send
-# a byte now and then would hold a thousand sockets.
+# Seconds that a client may take to send a request head. uvicorn has no limit, and a thousand clients that send one byte
+# now and then would hold a thousand sockets.
 HEAD_TIMEOUT: Final = 20.0
-# A connection that we end while the client may still be sending is shut down for writing only, for so many seconds and
-# bytes. Closed at once it would be reset, and the answer could be lost on its way (RFC 9112 section 9.6).
+# A connection that we close while the client may still be sending is shut down for writing only, for so many seconds
+# and bytes. An immediate close would reset it, and the response could be lost (RFC 9112 section 9.6).
 LINGER_WITHIN: Final = 5.0
 LINGER_BYTES: Final = 4 * 1024 * 1024
 
 
 class HttpProtocol(HttpToolsProtocol):
     head_timeout, linger_within = HEAD_TIMEOUT, LINGER_WITHIN
-    _timer: asyncio.TimerHandle | None = None  # of a head that is awaited, or of the end of a connection
+    _timer: asyncio.TimerHandle | None = None  # for an expected head, or for the end of a connection
     _head_parsed = _keep_alive = False  # what the parser says of a head
-    _body: Body | None = None  # what is still to come of the body of the request under way
+    _body: Body | None = None  # the rest of the current request's body
     _over = _lingers = _websocket = False  # over: what still comes is not looked at
     _scanned = _empty_lines = _ignored = 0
-    # The parser sees no body; without a method of these names it does not ask.
+    # The parser sees no body; without a method of these names it does not expect one.
     on_body = on_message_complete = None  # type: ignore[assignment]
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -59,7 +58,7 @@ class HttpProtocol(HttpToolsProtocol):
         self._cancel_timer()
         super().connection_lost(exc)
 
-    # --- reading: one head, its body, the answer; then the next
+    # --- reading: one head, its body, the response; then the next ---
 
     def data_received(self, data: bytes) -> None:
         self._unset_keepalive_if_required()
@@ -102,7 +101,7 @@ class HttpProtocol(HttpToolsProtocol):
                 if self._body is not None:
                     break
             elif self._answering():
-                # Pipelined: nothing is looked at before the answer in front of it is out.
+                # Pipelined data is not parsed before the response to the previous request is complete.
                 if len(unread) > HIGH_WATER_LIMIT:
                     self.flow.pause_reading()
                     self.flow.held = True
@@ -136,7 +135,7 @@ class HttpProtocol(HttpToolsProtocol):
         return cycle is not None and not cycle.response_complete
 
     def _begin(self, head: bytes) -> None:
-        """A whole head came. Raises the BffError with which it is refused."""
+        """Handles a complete head. Raises the BffError with which it is refused."""
         if self._timer is not None:
             self._cancel_timer()
         self._scanned = self._empty_lines = 0
@@ -144,11 +143,11 @@ class HttpProtocol(HttpToolsProtocol):
         try:
             self.parser.feed_data(head)
         except httptools.HttpParserUpgrade:
-            pass  # what the parser makes of it does not matter; the headers do
+            pass  # only the headers matter, not what the parser makes of it
         except httptools.HttpParserError:
-            raise InvalidRequest("What was sent is no HTTP request.") from None
+            raise InvalidRequest("The request is not valid HTTP.") from None
         if not self._head_parsed:
-            raise InvalidRequest("What was sent is no HTTP request.")
+            raise InvalidRequest("The request is not valid HTTP.")
         request_framing.check_head(head, self.url, len(self.headers))
         method, version = self.parser.get_method().decode("ascii"), self.parser.get_http_version()
         self._body, upgrade = request_framing.decide_framing(method, version, self.headers)
@@ -172,7 +171,7 @@ class HttpProtocol(HttpToolsProtocol):
             self.parser = httptools.HttpRequestParser(self)  # the old one waits for chunks, which it will not get
 
     def on_headers_complete(self) -> None:
-        """The parser's callback, of which nothing may be asked later: it forgets."""
+        """The parser's callback: its results are read once, then discarded."""
         self._head_parsed, self._keep_alive = True, self.parser.should_keep_alive()
 
     def _answer(self, version: str, *, last: bool) -> None:
@@ -186,14 +185,15 @@ class HttpProtocol(HttpToolsProtocol):
             access_log=self.access_log,
             default_headers=self.server_state.default_headers,
             message_event=asyncio.Event(),
-            # For HTTP/1.0, and without a body, the expectation means nothing (RFC 9110 section 10.1.1).
+            # For HTTP/1.0, and without a body, the expectation has no meaning (RFC 9110 section 10.1.1).
             expect_100_continue=self.expect_100_continue and version != "1.0" and self._body is not None,
             keep_alive=self._keep_alive and version != "1.0" and not last,
             on_response=self.on_response_complete,
         )
         cycle.write_batch, cycle.upgrade_ignored = self._write_batch, last
         self.cycle = cycle
-        # Weak: the cycle holds the scope, and a ring of the two would outlive every request until a collection.
+        # A weak reference: the cycle holds the scope, and a reference cycle would keep every request until a garbage
+        # collection.
         self.scope[CLOSE_CONNECTION] = partial(close_connection, ref(cycle))  # type: ignore[typeddict-unknown-key]
         self._start_asgi_task(cycle, self.app)
 
@@ -240,17 +240,17 @@ class HttpProtocol(HttpToolsProtocol):
         if self._over or self.transport.is_closing():
             return
         if self._body is not None:
-            self._await_head()  # an answer came before the end of the body: the rest has to come as soon as a head has
+            self._await_head()  # the response preceded the end of the body: the rest has the same time limit as a head
             return
         try:
             self._read()
         except BffError as error:
             self._refuse(error)
 
-    # --- what is written or closed without a task of its own must not overtake an answer that waits in the outbox
+    # --- direct writes and closes must not overtake a response that waits in the write batch ---
 
     def _refuse(self, error: BffError) -> None:
-        """Answers without the application, where an answer can still be given, and ends the connection."""
+        """Responds without the application, if a response is still possible, and closes the connection."""
         cycle: RequestResponseCycle | None = self.cycle
         self._over = True
         self._write_batch.flush()
@@ -261,13 +261,13 @@ class HttpProtocol(HttpToolsProtocol):
             cycle.disconnected = True
             cycle.message_event.set()
             if cycle.response_started:
-                self.transport.close()  # in the middle of an answer nothing else can be said
+                self.transport.close()  # in the middle of a response nothing else can be sent
                 return
         self.transport.write(refusal(error, self.server_state.default_headers))
         self.linger()
 
     def linger(self) -> None:
-        """Ends the connection once the client has read what was written, or at least had the time to."""
+        """Closes the connection once the client has read the data, or after a time limit."""
         self._over = self._lingers = True
         self._unread.clear()
         self._cancel_timer()

@@ -1,8 +1,6 @@
-"""How the head of an answer is written: as uvicorn does, but with one look at all headers, and together with the first
-piece of the body if that is there at once.
-
-It is on the path of every click, and the only part of uvicorn that was worth writing again: a sixth of the processor
-time of a forwarded request went into it. Whatever is out of the ordinary goes uvicorn's own way.
+"""Writes response heads: as uvicorn does, but with one pass over the headers, and in one write with the first body
+chunk if that is available at once. It is on the hot path, and the only part of uvicorn worth replacing: it took a sixth
+of the processor time of a forwarded request. Every unusual case is delegated to uvicorn.
 """
 
 import asyncio
@@ -23,25 +21,22 @@ from bff.errors import BffError
 from bff.telemetry import tracing
 from bff.web.problem_details import problem_response
 
-# What no name and no value may hold (RFC 9110 section 5): a line break would begin a header, or an answer, of its own.
+# Characters forbidden in names and values (RFC 9110 section 5): a line break would inject a header or a response.
 _NOT_IN_NAMES: Final = bytes(range(0x21)) + b'"(),/:;<=>?@[\\]{}' + bytes(range(0x7F, 0x100))
 _NOT_IN_VALUES: Final = bytes(byte for byte in range(0x20) if byte != 0x09) + b"\x7f"
 
-_SMALL: Final = 16384  # bytes of body that are worth copying behind the head
+_SMALL: Final = 16384  # bytes of body that are copied behind the head into one write
 
 
 def refusal(error: BffError, default_headers: list[tuple[bytes, bytes]]) -> bytes:
-    """The whole answer to what never reaches the application; the connection ends behind it."""
+    """The complete response to a request that never reaches the application; closes the connection afterwards."""
     status, headers, body = problem_response(error, correlation_id=tracing.begin().correlation_id)
     fields = [*default_headers, *headers, (b"connection", b"close")]
     return b"".join([STATUS_LINE[status], *(b"%b: %b\r\n" % field for field in fields), b"\r\n", body])
 
 
 class Flow(FlowControl):
-    """`blocked_for`.
-
-    Reading stays paused, whatever a request wants to read, until what came too early can be looked at.
-    """
+    """`held`: reading stays paused, whatever a request wants to read, until premature data can be processed."""
 
     held = False
 
@@ -51,7 +46,7 @@ class Flow(FlowControl):
 
 
 class _HeadFirst:
-    """The transport, for one piece of a body: the head goes out in front of it, and in any case."""
+    """A transport for one body chunk, which writes the head in front of it."""
 
     def __init__(self, transport: asyncio.Transport, head: bytes) -> None:
         self._transport, self._head = transport, head
@@ -76,7 +71,7 @@ class _HeadFirst:
 
 
 class _Lingering:
-    """The transport, for the end of an answer whose client may still be sending: `linger` in the place of `close`."""
+    """The transport for a response whose client may still be sending: `linger` instead of `close`."""
 
     def __init__(self, transport: asyncio.Transport, linger: Callable[[], None]) -> None:
         self._transport, self.close = transport, linger
@@ -87,15 +82,14 @@ class _Lingering:
 
 class ResponseCycle(RequestResponseCycle):
     write_batch: WriteBatch
-    upgrade_ignored = False  # another protocol was asked for: whatever follows the head is not looked at
-    _head = b""  # written, and not sent yet
-    _until_close = False  # the answer ends where the connection does (HTTP/1.0)
+    upgrade_ignored = False  # another protocol was requested: data after the head is discarded
+    _head = b""  # prepared, not yet written
+    _until_close = False  # the response ends with the connection (HTTP/1.0)
 
     async def send(self, message: ASGISendEvent) -> None:
         if message["type"] == "http.response.start":
             if self.waiting_for_100_continue and self.more_body:
-                # The client may send the body all the same, or the next request in its place: who knows
-                # (RFC 9110 section 10.1.1)?
+                # The client may send the body all the same, or the next request instead (RFC 9110 section 10.1.1).
                 self.keep_alive = False
             if not self._write_head(message["status"], message.get("headers", ())):
                 self._before_slow_head(message)
@@ -122,17 +116,17 @@ class ResponseCycle(RequestResponseCycle):
 
     @property
     def broken_off_looks_whole(self) -> bool:
-        """Whether the end of the connection is all that tells the client that the answer is complete."""
+        """Whether only the end of the connection marks the end of the response."""
         return self._until_close and self.response_started
 
     def _before_slow_head(self, message: Any) -> None:
-        """HTTP/1.0 knows no chunks: without a length its answer ends with the connection (RFC 9112 section 6.3)."""
+        """HTTP/1.0 has no chunks: a response without a length ends with the connection (RFC 9112 section 6.3)."""
         if self.response_started or self.scope["http_version"] != "1.0":
             return
         names = [name.lower() for name, _ in message.get("headers", ())]
         if b"content-length" not in names and self.scope["method"] != "HEAD" and message["status"] not in (204, 304):
             self._until_close = True
-            self.chunked_encoding = False  # uvicorn takes the framing for decided, and writes none
+            self.chunked_encoding = False  # uvicorn assumes that the framing is decided, and writes none
 
     async def _send_until_close(self, message: Any) -> None:
         if message["type"] != "http.response.body" or self.response_complete:
@@ -150,7 +144,7 @@ class ResponseCycle(RequestResponseCycle):
             self.on_response()
 
     def _write_whole(self, body: bytes) -> bool:
-        """Writes head and body in one piece and is done, or answers False where that is not all there is to it."""
+        """Writes head and body in one call and finishes the response; False if that is not possible."""
         if self.chunked_encoding or len(body) != self.expected_content_length or len(body) > _SMALL:
             return False
         if self.flow.write_paused or self.disconnected or not self.keep_alive or self.scope["method"] == "HEAD":
@@ -166,12 +160,12 @@ class ResponseCycle(RequestResponseCycle):
         return head
 
     def _send_head(self) -> None:
-        """The body lets us wait: the browser learns at once that there is an answer."""
+        """The body is not available yet: sends the head, so that the browser learns of the response at once."""
         if self._head and not self.transport.is_closing():
             self.transport.write(self._take_head())
 
     def _write_head(self, status: int, own: object) -> bool:
-        """Writes it, or answers False if this is for uvicorn's own code to judge."""
+        """Prepares the head; False if uvicorn's own code must handle the response."""
         if self.response_started or self.flow.write_paused or self.disconnected or not self.keep_alive:
             return False
         headers: list[tuple[bytes, bytes]] = [*self.default_headers, *own]  # type: ignore[misc]
@@ -201,25 +195,25 @@ class ResponseCycle(RequestResponseCycle):
 
 
 def close_connection(weakly: "ref[ResponseCycle]", at_once: bool) -> None:
-    """Ends the connection of a request that is not over yet; see `bff.asgi.extensions`."""
+    """Closes the connection of an unfinished request; see `bff.asgi.extensions`."""
     cycle = weakly()
     if cycle is None:
-        return  # the request is over
+        return  # the request is finished
     if cycle.broken_off_looks_whole:
         _reset(cycle.transport)
     elif at_once:
         cycle.transport.abort()
     else:
         cycle.transport.close()
-    # Or uvicorn would log an unfinished answer as the application's defect.
+    # Otherwise uvicorn logs an incomplete response as an application error.
     cycle.disconnected = True
 
 
 def _reset(transport: asyncio.Transport) -> None:
-    """Ends a TCP connection by a reset: an error for its reader, and no end of an answer."""
+    """Resets a TCP connection, so that its reader gets an error instead of the end of a response."""
     handle = transport.get_extra_info("socket")
     if handle is not None and handle.family in (socket.AF_INET, socket.AF_INET6):
-        # A second descriptor of the same socket, as event loops hide setsockopt.
+        # A duplicate descriptor, because event loops hide setsockopt.
         with socket.socket(fileno=os.dup(handle.fileno())) as same:
             same.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     transport.abort()

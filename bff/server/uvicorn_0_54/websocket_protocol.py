@@ -1,9 +1,9 @@
-"""The server's side of a WebSocket, on a private class of uvicorn 0.54: what no application can do for itself.
+"""The WebSocket server protocol, on a private class of uvicorn 0.54: what an application cannot do itself.
 
-Nothing in ASGI ends a connection without an answer. The class logs the query of every handshake, leaves a handshake
-that its library does not take without an answer, and reads frames before the handshake is answered. It keeps pongs for
-a client that reads nothing, bounds messages by one number for all routes, and resets the connection of a client whose
-frames it refuses, close frame and all.
+ASGI has no way to close a connection without a response. The class logs the query of every handshake, leaves a
+handshake that its library rejects without a response, and reads frames before the handshake is answered. It accumulates
+pongs for a client that does not read, limits messages by one number for all routes, and resets the connection of a
+client whose frames it rejects, including the close frame.
 """
 
 import logging
@@ -23,8 +23,9 @@ from bff.server.uvicorn_0_54.response_writer import refusal
 from bff.session.stream_end import ServerStopping
 from bff.web.responses import record_error
 
-_EARLY_BYTES: Final = 65536  # from a client that does not wait for the answer to its handshake
-# Of a client whose frames were refused, and that still sends: it is to read the close frame before the connection ends.
+_EARLY_BYTES: Final = 65536  # from a client that does not wait for the handshake response
+# For a client whose frames were rejected and that still sends: it must be able to read the close frame before the
+# connection closes.
 _DISCARDED_BYTES: Final = 16 * 1024 * 1024
 
 
@@ -35,12 +36,11 @@ class _Frames(BoundedProtocol, ServerProtocol):
 class WebSocketProtocol(WebSocketsSansIOProtocol):
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
-        # Its own lines name path and query of each handshake; `bff.telemetry.logging` keeps what is below a warning
-        # away.
+        # uvicorn logs path and query of each handshake at INFO; `bff.telemetry.logging` drops what is below a warning.
         self.logger = logging.getLogger("uvicorn.websocket")
-        self.conn: _Frames = _Frames(max_size=self.config.ws_max_size, logger=self.logger)  # nothing is compressed
+        self.conn: _Frames = _Frames(max_size=self.config.ws_max_size, logger=self.logger)  # compression is off
         self._discarded = 0
-        self._early = b""  # what came before the handshake was answered: no byte of it is looked at until then
+        self._early = b""  # data that arrived before the handshake was answered, not parsed until then
 
     def data_received(self, data: bytes) -> None:
         if self.handshake_initiated and not self.handshake_complete:
@@ -58,8 +58,10 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             self._refuse_handshake()
 
     def _refuse_handshake(self) -> None:
-        """uvicorn has no answer for a head that its WebSocket library does not take, and would not close either."""
-        error = InvalidRequest("The WebSocket's handshake is malformed.")
+        """uvicorn sends no response to a head that its WebSocket library rejects, and would not close the connection
+        either.
+        """
+        error = InvalidRequest("The WebSocket handshake is malformed.")
         record_error(error)
         self.close_sent = self.handshake_complete = True
         self.transport.write(refusal(error, self.default_headers))
@@ -74,7 +76,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     async def send(self, message: ASGISendEvent) -> None:
         await super().send(message)
         if message["type"] == "websocket.http.response.body" and not message.get("more_body", False):
-            self.handshake_complete = True  # or uvicorn would log every refusal as the application's defect
+            self.handshake_complete = True  # otherwise uvicorn logs every refusal as an application error
         elif message["type"] == "websocket.accept" and self._early and not self.transport.is_closing():
             early, self._early = self._early, b""
             self.data_received(early)
@@ -91,7 +93,9 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         super().resume_writing()
 
     def handle_parser_exception(self) -> None:
-        """Sends the close frame and ends our half. uvicorn would close at once: a reset would overtake the frame."""
+        """Sends the close frame and shuts down our side. uvicorn would close at once, and the reset would overtake the
+        frame.
+        """
         close = self.conn.close_sent
         if close is None or self.close_sent or self.transport.is_closing():
             self.transport.close()
@@ -110,10 +114,10 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         self.conn.max_message_size = limit
 
     def shutdown(self) -> None:
-        """Closes as the relay does when it comes to it in time: uvicorn would give no reason.
+        """Closes as the relay does; uvicorn would send no reason.
 
-        Who closed first, and reads our answer slowly, is still connected: another frame would raise, and no other
-        connection would be shut down.
+        A client that has started the closing handshake and reads slowly is still connected: another frame would raise,
+        and no other connection would be closed.
         """
         if self.handshake_complete and not self.close_sent:
             if self.conn.state is State.OPEN:

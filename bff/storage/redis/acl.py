@@ -7,4 +7,4 @@ ACL: Final = (
     "+time +eval +evalsha +exists +get +set +hget +hgetall +hmget +hset +hdel +hlen +hstrlen"
     " +del +rename +pttl +pexpire +pexpireat +scan +wait +role +info +zadd +zcard +zrangebyscore +zrem"
 )
-ACL_CLUSTER: Final = "+cluster|slots +asking"  # besides, in a Cluster
+ACL_CLUSTER: Final = "+cluster|slots +asking"  # additionally for a Cluster

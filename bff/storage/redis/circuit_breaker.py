@@ -1,25 +1,25 @@
-"""When to stop asking a server that does not answer: failures in a row open the circuit, one probe at a time tests it.
+"""A circuit breaker: consecutive failures open it, and one probe at a time tests the server.
 
-While it is open a caller hears "unavailable" at once instead of after a timeout, and the server is not hammered.
+While it is open callers get "unavailable" at once instead of after a timeout, and the server gets no load.
 """
 
 from dataclasses import dataclass
 from typing import Final
 
-FAILURES: Final = 3  # in a row; one slow answer is no outage
+FAILURES: Final = 3  # consecutive; one slow reply is not an outage
 PAUSE: Final = 0.5  # seconds between probes, so that recovery is noticed soon and without a restart
 
 
 @dataclass(slots=True)
 class CircuitBreaker:
-    """`now` is any clock that only goes forward, in seconds."""
+    """`now` is any monotonic clock, in seconds."""
 
     failures: int = 0
     next_probe: float = 0.0
     probing: bool = False
 
     def admits(self, now: float) -> bool:
-        """Whether to try. Who is let through while the circuit is open is the probe, and must report how it went."""
+        """Whether to try. A caller admitted while the circuit is open is the probe, and must report the result."""
         if self.failures < FAILURES:
             return True
         if self.probing or now < self.next_probe:

@@ -1,7 +1,7 @@
-"""How a command reaches Redis and its reply comes back: deadlines, retries, redirects, acknowledgement by replicas.
+"""Sends commands to Redis: deadlines, retries, redirects, acknowledgement by replicas.
 
-Every command runs in a task of its own. A caller that is cancelled leaves it alone, so a write is never cut in half and
-no connection goes back to the pool with somebody else's reply in it. All commands given here may be repeated.
+Every command runs in its own task. Cancelling a caller does not cancel it, so that no write is interrupted and no
+connection returns to the pool with an unread reply. All commands are idempotent.
 """
 
 import asyncio
@@ -34,8 +34,8 @@ from bff.telemetry import metrics
 
 OPERATION_TIMEOUT: Final = 2.0  # seconds, all attempts together
 ACKNOWLEDGE_TIMEOUT_MS: Final = 500  # ms that WAIT waits for replicas
-SCANNED: Final = 500  # names looked at for one reply
-ROLE_KEPT: Final = 5.0  # seconds that the number of replicas is believed
+SCANNED: Final = 500  # names per SCAN reply
+ROLE_KEPT: Final = 5.0  # seconds that the number of replicas is cached
 _DELAYS: Final = (0.02, 0.1, 0.3)  # seconds between attempts
 
 _T = TypeVar("_T")
@@ -45,12 +45,12 @@ _NOT_IN_CHARGE: Final = (ReadOnlyError, ClusterDownError, MasterDownError, TryAg
 
 
 class _NotAcknowledged(Exception):
-    """No replica has the write. It may be repeated, and must not be relied on."""
+    """No replica has acknowledged the write. It may be repeated, and must not be relied on."""
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A command, or a script with its keys and arguments. `key` says which server; a `write` waits for replicas."""
+    """A command, or a script with its keys and arguments. `key` selects the server; a `write` waits for replicas."""
 
     key: str
     script: Script | None
@@ -86,7 +86,7 @@ class RedisLink:
         self._reads: dict[str, list[_Read]] = {}
 
     async def run(self, call: Call) -> Any:
-        """The reply. Raises StoreUnavailable, and ResponseError for what Redis says about this one command."""
+        """The reply. Raises StoreUnavailable, and ResponseError for an error of this command."""
         try:
             return await asyncio.shield(self._start(self._within_limits(call.key, lambda: self._attempt(call))))
         except StoreUnavailable:
@@ -101,7 +101,7 @@ class RedisLink:
             raise refused(error) from None
 
     async def read(self, call: Call) -> Any:
-        """As `run`, for what changes nothing: reads of one turn of the event loop travel together."""
+        """As `run`, for reads: the reads of one turn of the event loop are pipelined."""
         loop = asyncio.get_running_loop()
         server, waiting = self._servers.name_for(call.key), _Read(call, loop.create_future())
         together = self._reads.setdefault(server, [])
@@ -115,7 +115,7 @@ class RedisLink:
             raise
 
     async def scan(self, pattern: str) -> AsyncIterator[list[bytes]]:
-        """The names that match, in batches, from every server that keeps any. Raises StoreUnavailable."""
+        """The matching names, in batches, from every server with keys. Raises StoreUnavailable."""
         for pool in await self._within_limits("", self._servers.pools):
             cursor = 0
             while True:
@@ -129,7 +129,7 @@ class RedisLink:
                     break
 
     async def ask_each(self, commands: Sequence[Command]) -> list[list[Any]]:
-        """The replies of every server that keeps any key; an error reply is among them. Raises StoreUnavailable."""
+        """The replies of every server with keys; error replies are included. Raises StoreUnavailable."""
 
         async def ask() -> list[list[Any]]:
             pools = await self._within_limits("", self._servers.pools)
@@ -138,7 +138,7 @@ class RedisLink:
         return await asyncio.shield(self._start(ask()))
 
     async def close(self) -> None:
-        """Lets what is under way finish, then closes the connections."""
+        """Waits for running commands, then closes the connections."""
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._servers.close()
 
@@ -151,7 +151,7 @@ class RedisLink:
     def _finished(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
         if not task.cancelled():
-            task.exception()  # seen, even if the caller has gone
+            task.exception()  # retrieved even if the caller has gone, so that asyncio does not log it
 
     async def _read_together(self, reads: list[_Read]) -> None:
         first = reads[0].call.key
@@ -161,7 +161,7 @@ class RedisLink:
             replies = [StoreUnavailable(error.detail, retry_after=error.retry_after) for _ in reads]
         for read, reply in zip(reads, replies, strict=True):
             if isinstance(reply, (NoScriptError, AskError, *_NOT_IN_CHARGE)):
-                self._start(self._read_alone(read))  # the server asks for something that only this one needs
+                self._start(self._read_alone(read))  # the server requires something specific to this read
             else:
                 read.resolve(reply)
 
@@ -175,11 +175,11 @@ class RedisLink:
         return await exchange(await self._servers.pool_for(key), [read.call.command() for read in reads])
 
     async def _within_limits(self, key: str, attempt: Callable[[], Awaitable[_T]]) -> _T:
-        """One operation: not while the circuit is open, within its time, and again if that may help."""
+        """One operation: rejected while the circuit is open, limited in time, retried if that may help."""
         clock = asyncio.get_running_loop().time
         breaker = self._breakers[self._servers.name_for(key)]
         if not breaker.admits(clock()):
-            raise StoreUnavailable("Redis does not answer; it's asked again in a moment.", retry_after=1)
+            raise StoreUnavailable("Redis does not respond; it is tried again in a moment.", retry_after=1)
         answered = False
         try:
             async with asyncio.timeout(OPERATION_TIMEOUT), self._slots:
@@ -210,7 +210,8 @@ class RedisLink:
             except (*_AWAY, *_NOT_IN_CHARGE) as error:
                 await self._servers.recover(error)
             except _NotAcknowledged:
-                # Who is a replica is asked again and the same write sent again, once: it may have gone for good.
+                # The replicas are determined again and the same write is sent once more: a replica may have gone for
+                # good.
                 unacknowledged += 1
                 if unacknowledged > 1:
                     raise
@@ -221,7 +222,7 @@ class RedisLink:
         pool = await self._servers.pool_for(call.key)
         prelude: list[Command] = []
         load = False
-        for _ in range(5):  # redirects may follow each other while slots move
+        for _ in range(5):  # redirects may be chained while slots migrate
             acknowledgements = await self._acknowledgements(pool) if call.write else 0
             wait: list[Command] = [("WAIT", acknowledgements, ACKNOWLEDGE_TIMEOUT_MS)] if acknowledgements else []
             replies = await exchange(pool, [*prelude, call.command(load=load), *wait])
@@ -243,7 +244,7 @@ class RedisLink:
         raise ClusterDownError("redirected too often")
 
     async def _acknowledgements(self, pool: ConnectionPool) -> int:
-        """How many replicas must have a write: what is set, else one where there are any (`ROLE`)."""
+        """How many replicas must acknowledge a write: as configured, otherwise one if there are any (`ROLE`)."""
         if self._wait_replicas is not None:
             return self._wait_replicas
         now = asyncio.get_running_loop().time()
@@ -256,13 +257,13 @@ class RedisLink:
 
 
 def _unavailable(error: Exception) -> StoreUnavailable:
-    """Names the kind of failure only: a message may hold an address or what was sent."""
+    """Names only the error class: a message may contain an address or the command."""
     error_name = type(error).__name__.removesuffix("Error")
-    return StoreUnavailable(f"Redis can't be used just now ({error_name}).", retry_after=1)
+    return StoreUnavailable(f"Redis is unavailable ({error_name}).", retry_after=1)
 
 
 def refused(error: ResponseError) -> StoreUnavailable:
-    """Only the kind is told, by redis-py's name or the reply's first word: the rest may quote what was sent."""
+    """Only the error's class or first word is shown: the rest may quote the command."""
     metrics.STORE_ERRORS.inc()
     kind = type(error).__name__.removesuffix("Error")
     if kind == "Response":

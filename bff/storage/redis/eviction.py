@@ -1,4 +1,4 @@
-"""What a Redis says of its eviction policy. `INFO` tells it where managed services forbid `CONFIG`."""
+"""Redis's eviction policy. `INFO` reports it where managed services forbid `CONFIG`."""
 
 import re
 from collections.abc import Sequence
@@ -11,14 +11,14 @@ QUESTIONS: Final[tuple[Command, ...]] = (("INFO", "memory"), ("CONFIG", "GET", "
 
 
 def policy_of(servers: Sequence[Sequence[Any]]) -> str | None:
-    """From each server's replies to QUESTIONS: one that evicts, None where one does not say, or NEVER."""
+    """From each server's replies to QUESTIONS: a policy that evicts, None if a server does not report it, or NEVER."""
     policies = [_policy(*replies) for replies in servers]
     evicting = [policy for policy in policies if policy not in (NEVER, None)]
     return evicting[0] if evicting else None if None in policies else NEVER
 
 
 def _policy(info: Any, config: Any) -> str | None:
-    """An error among the replies is an answer that is not there."""
+    """An error among the replies counts as unknown."""
     if isinstance(info, bytes) and (match := re.search(rb"^maxmemory_policy:([a-z-]+)", info, re.MULTILINE)):
         return match[1].decode()
     if isinstance(config, list) and len(config) == 2 and isinstance(config[1], bytes):

@@ -1,4 +1,4 @@
-"""One-time values in Redis: the calls that leave and take one, and what a reply holds."""
+"""One-time values in Redis: the commands that store and take one, and the parsing of a reply."""
 
 from secrets import token_urlsafe
 from typing import Final
@@ -8,7 +8,7 @@ from bff.storage import index, one_time_value
 from bff.storage.redis import scripts
 from bff.storage.redis.client import Call
 
-TAKEN_KEPT: Final = 30_000  # ms in which a taker whose answer was lost may ask again
+TAKEN_KEPT: Final = 30_000  # ms in which a caller whose reply was lost may ask again
 
 
 class OneTimeValues:
@@ -26,5 +26,5 @@ class OneTimeValues:
         return Call(key, scripts.TAKE_VALUE, keys=(key,), args=(token_urlsafe(12), TAKEN_KEPT))
 
     def taken(self, name: str, reply: bytes) -> bytes | None:
-        """The value, None when no key of the ring opens it. Raises TypeError for a reply that is none."""
+        """The value, None if no key of the ring opens it. Raises TypeError for an invalid reply."""
         return one_time_value.unseal(self._ring, index.value_name(name), bytes(reply))

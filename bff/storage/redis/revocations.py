@@ -33,7 +33,7 @@ class RedisRevocations:
                 else:
                     claimed.append(revocation)
         except (TypeError, ValueError, AttributeError):
-            raise StoreUnavailable("Redis gave an answer that can't be read.", retry_after=1) from None
+            raise StoreUnavailable("Redis returned an unexpected reply.", retry_after=1) from None
         return claimed
 
     async def finish(self, revocation_id: str) -> None:

@@ -14,7 +14,7 @@ class Script:
     sha: str
 
     def command(self, keys: tuple[str, ...], args: tuple[str | bytes | int | float, ...], *, load: bool) -> Command:
-        """By its digest; with `load` by its text, for a server that doesn't know it yet."""
+        """EVALSHA by digest; with `load` EVAL by text, for a server that does not have the script."""
         name: tuple[str | bytes, ...] = ("EVAL", self.source) if load else ("EVALSHA", self.sha)
         return (*name, len(keys), *keys, *args)
 

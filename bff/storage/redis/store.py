@@ -1,8 +1,8 @@
-"""The store for many replicas: Redis 6.2 or newer, as one server, with Sentinel, or as a Cluster.
+"""The store for many replicas:
 
-A record and what belongs to it share a slot by their hash tag; each write is one Lua script that may be repeated, known
-again by an id. Index entries live in other slots: added before the record and removed after it, so an entry may point
-to nothing for a while, but no record is without its entries.
+Redis 6.2 or newer, as one server, with Sentinel, or as a Cluster. A record and its related keys share a slot by their
+hash tag; each write is one Lua script, idempotent by a write id. Index entries are in other slots: added before the
+record and removed after it, so an entry may briefly point to nothing, but no record lacks its entries.
 """
 
 import asyncio
@@ -29,15 +29,15 @@ from bff.storage.redis.revocations import RedisRevocations
 from bff.storage.redis.topology import servers_of
 from bff.storage.redis.url import parse_redis_url
 
-RETENTION_AFTER_END: Final = 86_400.0  # seconds a record and its end marker stay, to tell why a session ended
-DELETED_COPY_LIFETIME: Final = 30_000  # ms in which a write that takes something away may be repeated
-ENTRY_GRACE: Final = 60_000  # ms after which an index entry without a record is nobody's sign-in under way
+RETENTION_AFTER_END: Final = 86_400.0  # seconds that a record and its end reason stay after the end
+DELETED_COPY_LIFETIME: Final = 30_000  # ms in which a repeated destructive write is recognised
+ENTRY_GRACE: Final = 60_000  # ms after which an index entry without a record cannot belong to a sign-in in progress
 
 _T = TypeVar("_T")
 
 
 class RedisStore:
-    """A SessionStore (bff/session/store.py). Connects when it's first used."""
+    """A SessionStore (bff/session/store.py). Connects on first use."""
 
     def __init__(self, link: RedisLink, ring: KeyRing, prefix: str) -> None:
         self._link, self._ring, self._prefix = link, ring, prefix
@@ -46,9 +46,9 @@ class RedisStore:
 
     @classmethod
     def from_url(cls, url: str, ring: KeyRing, *, wait_replicas: int | None = None) -> "RedisStore":
-        """`wait_replicas`: how many must have a write before it counts; None: one where there are any.
+        """`wait_replicas`: how many replicas must acknowledge a write; None: one if there are any.
 
-        Raises ConfigurationError for a URL that can't be read.
+        Raises ConfigurationError for an invalid URL.
         """
         target = parse_redis_url(url)
         return cls(RedisLink(servers_of(target), wait_replicas), ring, target.prefix)
@@ -64,7 +64,7 @@ class RedisStore:
         await self._add_entries(session, entries)
         args = (session.version, encoded.write_id, encoded.record, _digest(session, entries), _expiry(session))
         if await self._on_record(scripts.CREATE, session.key, *args) != 1:
-            raise StoreUnavailable("There is a session with this key already.")
+            raise StoreUnavailable("A session with this key already exists.")
 
     async def get(self, key: SessionKey) -> StoredSession:
         if not index.is_session_key(key):
@@ -75,7 +75,7 @@ class RedisStore:
                 Call(name, scripts.GET, keys=(name,), args=(codec.RECORD_LIMIT,), write=False)
             )
         except ResponseError as error:
-            if str(error).startswith("WRONGTYPE"):  # something that is no record of ours lies at that key
+            if str(error).startswith("WRONGTYPE"):  # the value at that key is not a record of ours
                 return StoredSession(await self.now(), None)
             raise refused(error) from None
         return _parsed(lambda answer: self._stored(key, answer), reply)
@@ -96,7 +96,7 @@ class RedisStore:
     async def touch(self, key: SessionKey, last_seen_at: float) -> None:
         if index.is_session_key(key):
             name = self._record(key)
-            # Losing this to a failover moves an idle timeout by a minute: it need not wait for a replica.
+            # A failover that loses this moves an idle timeout by a minute, so it does not wait for a replica.
             await self._run(Call(name, scripts.TOUCH, keys=(name,), args=(repr(last_seen_at),), write=False))
 
     async def delete(self, key: SessionKey, reason: EndReason, expected_version: int | None = None) -> Session | None:
@@ -127,7 +127,7 @@ class RedisStore:
     async def get_end_reason(self, name: str) -> EndReason | None:
         marker = self._end_marker(name)
         reply = await self._run(Call(marker, None, args=("HMGET", marker, "reason", "taker"), write=False))
-        # A marker that was taken stays a while, for a taker that has to ask again.
+        # A consumed end reason is kept a while, for a caller that has to retry.
         return _parsed(
             lambda answer: index.end_reason(answer[0].decode()) if answer[0] and not answer[1] else None, reply
         )
@@ -138,7 +138,7 @@ class RedisStore:
         async for names in self._link.scan(re.sub(r"([*?\[\]^\\])", r"\\\1", self._prefix) + "{*}"):
             keys = [match[1] for name in names if (match := named.fullmatch(name.decode("latin-1")))]
             fresh = [SessionKey(key) for key in dict.fromkeys(keys) if key not in seen]
-            seen.update(fresh)  # a name may come twice while the keyspace is being rehashed
+            seen.update(fresh)  # SCAN may return a name twice
             for stored in await asyncio.gather(*(self.get(key) for key in fresh)):
                 if stored.session is not None or stored.key_removed:
                     yield stored
@@ -190,7 +190,7 @@ class RedisStore:
         return 0  # Redis expires by itself
 
     async def ping(self) -> None:
-        """A write on some server. Of a Cluster one server that answers is enough: the others fail alone."""
+        """Writes to some server. For a Cluster one responding server suffices: the others fail separately."""
         for attempt in range(3):
             name = f"{self._prefix}pulse:{token_urlsafe(4)}"
             try:
@@ -207,7 +207,7 @@ class RedisStore:
     async def close(self) -> None:
         await self._link.close()
 
-    # --- names: the braces keep what belongs to one session in one slot ----------------------------------------------
+    # --- names: the braces keep the keys of one session in one slot ---
 
     def _record(self, key: str) -> str:
         return f"{self._prefix}{{{key}}}"
@@ -236,7 +236,7 @@ class RedisStore:
         await asyncio.gather(*(self._run(Call(name, scripts.INDEX_ADD, keys=(name,), args=args)) for name in names))
 
     async def _remove_entries(self, session: Session) -> None:
-        """Best effort: what stays behind is ignored and dropped by `find`."""
+        """Best effort: remaining entries are ignored and removed by `find`."""
         values = ((name, index.indexed_value(session, name)) for name in index.INDEX_NAMES)
         names = [
             self._entries(name, hashed)
@@ -265,12 +265,12 @@ def _time(answer: Any) -> float:
 
 
 def _expiry(session: Session) -> int:
-    """In ms since the epoch. Clipped: Redis refuses a time that its 64 bits can't hold."""
+    """In ms since the epoch. Clamped to the 64-bit range of Redis."""
     return int(min(session.ends_at + RETENTION_AFTER_END, 1e12) * 1000)
 
 
 def _digest(session: Session, entries: tuple[tuple[IndexName, str], ...]) -> str:
-    """Changes when the index entries would: then they are written again, before the record."""
+    """Changes with the index entries, which are then written again before the record."""
     text = "\n".join((str(_expiry(session)), *(f"{name} {hashed}" for name, hashed in entries)))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -279,4 +279,4 @@ def _parsed(parse: Callable[[Any], _T], reply: Any) -> _T:
     try:
         return parse(reply)
     except (TypeError, ValueError, LookupError, AttributeError):
-        raise StoreUnavailable("Redis gave an answer that can't be read.", retry_after=1) from None
+        raise StoreUnavailable("Redis returned an unexpected reply.", retry_after=1) from None

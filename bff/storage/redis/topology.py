@@ -1,7 +1,6 @@
-"""Which Redis server keeps a key, and the connections to it: one server, a Sentinel service, or a Cluster.
-
-redis-py makes the connections and speaks the protocol. It never retries here: `client.py` does, and knows what may be
-repeated. The Cluster's map is our own, because a write and its WAIT need one connection.
+"""Which Redis server holds a key, and its connections: one server, a Sentinel service, or a Cluster. redis-py opens
+connections and implements the protocol. It never retries; `client.py` does, for idempotent commands. The Cluster slot
+map is our own, because a write and its WAIT need the same connection.
 """
 
 import asyncio
@@ -18,17 +17,17 @@ from redis.exceptions import AskError, ClusterDownError, ReadOnlyError, RedisErr
 from bff.storage.redis.url import RedisTarget
 
 CONNECT_TIMEOUT: Final = 1.0  # seconds
-ANSWER_TIMEOUT: Final = 1.0  # seconds for one reply: a second attempt still fits into an operation
-CONNECTIONS: Final = 64  # to one server; `client.py` never asks for more
+ANSWER_TIMEOUT: Final = 1.0  # seconds for one reply: leaves time for a second attempt within an operation
+CONNECTIONS: Final = 64  # connections to one server; `client.py` never needs more
 
 Command: TypeAlias = tuple[str | bytes | int | float, ...]
 Address: TypeAlias = tuple[str, int]
 
 
 async def exchange(pool: ConnectionPool, commands: Sequence[Command]) -> list[Any]:
-    """Sends the commands on one connection and reads one reply for each; an error reply is among the replies.
+    """Sends the commands on one connection and reads one reply for each; error replies are among the replies.
 
-    A connection whose replies were not all read, for whatever reason, is closed: nobody must be given another's reply.
+    A connection with unread replies is closed, so that no caller receives another's reply.
     """
     connection = await pool.get_connection()  # type: ignore[no-untyped-call]
     whole = False
@@ -50,28 +49,28 @@ async def exchange(pool: ConnectionPool, commands: Sequence[Command]) -> list[An
 
 class Servers(Protocol):
     def name_for(self, key: str) -> str:
-        """A name for the server that keeps `key`: what fails together is given up together."""
+        """Identifies the server of `key` for its circuit breaker."""
         ...
 
     async def pool_for(self, key: str) -> ConnectionPool: ...
 
     async def pools(self) -> Sequence[ConnectionPool]:
-        """One for each server that keeps any key."""
+        """One for each server that holds keys."""
         ...
 
     def redirected(self, error: AskError, moved: bool) -> ConnectionPool:
-        """The server that a MOVED or ASK reply points to. Raises it again where there is no Cluster."""
+        """The server of a MOVED or ASK reply. Raises it again if there is no Cluster."""
         ...
 
     async def recover(self, error: Exception) -> None:
-        """After a failure: whoever was in charge may not be any more."""
+        """After a failure: the master may have changed."""
         ...
 
     async def close(self) -> None: ...
 
 
 class OneServer:
-    """A server at a fixed address, or the one that Sentinel says is the master: redis-py's pool asks it."""
+    """A server at a fixed address, or the master according to Sentinel, which redis-py's pool queries."""
 
     def __init__(self, pool: ConnectionPool, sentinel: Sentinel | None = None) -> None:
         self._pool, self._sentinel = pool, sentinel
@@ -90,7 +89,7 @@ class OneServer:
 
     async def recover(self, error: Exception) -> None:
         if isinstance(error, ReadOnlyError):
-            # What is idle leads to a server that was demoted; a new connection asks DNS or Sentinel again.
+            # Idle connections may lead to a demoted server; a new connection resolves DNS or Sentinel again.
             await self._pool.disconnect(inuse_connections=False)
 
     async def close(self) -> None:
@@ -100,7 +99,7 @@ class OneServer:
 
 
 class Cluster:
-    RELOAD: Final = 0.2  # seconds at least between two looks at the map, however many replies say MOVED
+    RELOAD: Final = 0.2  # minimum seconds between two reloads of the slot map, however many MOVED replies arrive
 
     def __init__(self, seeds: Sequence[Address], options: dict[str, Any]) -> None:
         self._seeds, self._options = tuple(seeds), options
@@ -115,7 +114,7 @@ class Cluster:
 
     async def pool_for(self, key: str) -> ConnectionPool:
         slot = key_slot(key.encode())
-        # While one operation looks at the map the others go by the old one: it is right for most of them.
+        # While one operation reloads the map the others use the old one, which is right for most slots.
         if self._stale and not (self._loading.locked() and slot in self._slots):
             async with self._loading:
                 await self._load_if_due()
@@ -126,7 +125,7 @@ class Cluster:
         return self._pool(address)
 
     async def pools(self) -> Sequence[ConnectionPool]:
-        await self.pool_for("")  # brings the map
+        await self.pool_for("")  # loads the map
         return [self._pool(address) for address in dict.fromkeys(self._slots.values())]
 
     def redirected(self, error: AskError, moved: bool) -> ConnectionPool:
@@ -175,8 +174,8 @@ class Cluster:
 
 
 def servers_of(target: RedisTarget) -> OneServer | Cluster:
-    """Connects to nothing yet."""
-    # RESP 2 and no driver info: fewer commands on connecting, so fewer that an ACL must allow.
+    """Opens no connection yet."""
+    # RESP 2 and no driver info: fewer commands on connecting, so a smaller ACL.
     common: dict[str, Any] = {
         "socket_connect_timeout": CONNECT_TIMEOUT,
         "socket_timeout": ANSWER_TIMEOUT,

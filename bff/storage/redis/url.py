@@ -35,7 +35,7 @@ class RedisTarget:
 
 
 def parse_redis_url(url: str) -> RedisTarget:
-    """Raises ConfigurationError, which never repeats the URL: it may carry a password."""
+    """Raises ConfigurationError, which never repeats the URL: it may contain a password."""
     try:
         parts = urlsplit(url)
         scheme, _, kind = parts.scheme.partition("+")

@@ -1,4 +1,4 @@
-"""The database file: its rights, its pragmas, its schema. Opened here, read and written in `store.py`."""
+"""The database file: permissions, pragmas, schema. `sqlite.py` reads and writes it."""
 
 import os
 import sqlite3
@@ -10,16 +10,16 @@ from bff.errors import ConfigurationError
 from bff.storage.sqlite.filesystem import network_filesystem
 from bff.storage.sqlite.group_commit import unavailable
 
-# `user_version` of schema.sql. Within one number tables are only ever added: an older version finds all of its own.
+# `user_version` of schema.sql. Within one number tables are only added: an older version finds all of its own.
 SCHEMA: Final = 1
 APPLICATION: Final = 1111901729  # `application_id`: "BFF!"
-BUSY_TIMEOUT: Final = 2.0  # seconds a writer waits for another process
+BUSY_TIMEOUT: Final = 2.0  # seconds that a writer waits for another process
 
 _SETTING: Final = "BFF_STORE"
 
 
 def prepare(path: Path) -> None:
-    """Creates the file and its schema, or makes sure of them. Raises ConfigurationError or StoreUnavailable."""
+    """Creates or verifies the file and its schema. Raises ConfigurationError or StoreUnavailable."""
     _prepare_file(path)
     try:
         writer = connect(path, BUSY_TIMEOUT)
@@ -29,7 +29,7 @@ def prepare(path: Path) -> None:
             writer.close()
     except sqlite3.Error as error:
         if getattr(error, "sqlite_errorcode", None) in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
-            raise _misconfigured("the file is not a sound SQLite database.", "Name another file.") from None
+            raise _misconfigured("the file is not a valid SQLite database.", "Choose another file.") from None
         raise unavailable(error) from None
 
 
@@ -46,7 +46,7 @@ def _prepare_file(path: Path) -> None:
         )
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # Before SQLite opens it: the -wal and -shm files take over the mode of the database.
+        # Before SQLite opens it: the -wal and -shm files inherit the mode of the database.
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             if os.fstat(descriptor).st_mode & 0o077:
@@ -70,7 +70,7 @@ def connect(path: Path, timeout: float) -> sqlite3.Connection:
 
 
 def _create_schema(connection: sqlite3.Connection) -> None:
-    """Two processes may start at once: the one that waits for the lock finds the schema there."""
+    """Two processes may start at once: the one that waits for the lock finds the schema."""
     connection.execute("PRAGMA journal_mode = WAL").fetchall()
     connection.execute("BEGIN IMMEDIATE")
     (application,), (version,) = (
@@ -78,9 +78,9 @@ def _create_schema(connection: sqlite3.Connection) -> None:
     )
     fresh = (application, version) == (0, 0) and not connection.execute("SELECT 1 FROM sqlite_master").fetchall()
     if not fresh and application != APPLICATION:
-        raise _misconfigured("the file is another program's database.", "Name another file.")
+        raise _misconfigured("the file is another program's database.", "Choose another file.")
     if not fresh and version != SCHEMA:
-        raise _misconfigured(f"the database has schema {version}, this version knows {SCHEMA}.", "Use another file.")
+        raise _misconfigured(f"the database has schema {version}, this version supports {SCHEMA}.", "Use another file.")
     for statement in (files("bff.storage.sqlite") / "schema.sql").read_text().split(";\n"):
-        connection.execute(statement)  # each one only if its table is not there yet
+        connection.execute(statement)  # each one only if its table does not exist yet
     connection.execute("COMMIT")

@@ -1,5 +1,8 @@
-"""What filesystem a file lies on: SQLite's locks and shared memory fail over a network (sqlite.org/wal.html), and some
-filesystems are gone with the container or the memory that they live in."""
+"""The filesystem type of a file:
+
+SQLite's locks and shared memory fail over a network (sqlite.org/wal.html), and some filesystems do not survive the
+container or a reboot.
+"""
 
 import os
 import re
@@ -17,9 +20,9 @@ _PASSING: Final = frozenset({"overlay", "aufs", "tmpfs", "ramfs"})
 
 
 def network_filesystem(path: Path, mountinfo: str | None = None) -> str | None:
-    """The type of the network filesystem that `path` would be on, or None. `mountinfo` is read from /proc if not given.
+    """The type of the network filesystem that `path` would be on, or None.
 
-    Where there is no /proc (not Linux) nothing is known, and None is returned.
+    `mountinfo` is read from /proc by default. Without /proc (not Linux) it returns None.
     """
     filesystem = filesystem_type(path, mountinfo)
     return filesystem if filesystem is not None and is_network(filesystem) else None
@@ -30,12 +33,12 @@ def is_network(filesystem: str) -> bool:
 
 
 def passes_away(filesystem: str) -> bool:
-    """Whether what is written there outlives neither the container nor the machine's next start."""
+    """Whether the filesystem is lost with the container or at a reboot."""
     return filesystem in _PASSING
 
 
 def filesystem_type(path: Path, mountinfo: str | None = None) -> str | None:
-    """The type of the filesystem that `path` would be on, as mount tells it; None where nothing is known."""
+    """The type of the filesystem that `path` would be on; None if unknown."""
     if mountinfo is None:
         try:
             mountinfo = Path("/proc/self/mountinfo").read_text()
@@ -49,7 +52,7 @@ def filesystem_type(path: Path, mountinfo: str | None = None) -> str | None:
         if not separator or len(columns) < 5:
             continue
         point = re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), columns[4])
-        # Of two mounts on one point the later one hides the earlier.
+        # Of two mounts on one point the later one is visible.
         if len(point) >= len(best) and (wanted == point or wanted.startswith(point.rstrip("/") + "/")):
             best, filesystem = point, described[0]
     return filesystem or None

@@ -1,7 +1,7 @@
-"""All writes of one SQLite database, on one thread: what waits is written together, and synced to the disk once.
+"""Group commit: all writes of one SQLite database on one thread, written and synced together.
 
-Each operation runs in a savepoint of its own, so one that fails takes nothing else with it. Nobody hears of a success
-before the COMMIT that made it durable. A caller that is cancelled takes nothing back: its operation runs all the same.
+Each operation has its own savepoint, so a failure does not affect the others. A result is returned only after COMMIT
+made it durable. Cancelling a caller does not cancel its operation.
 """
 
 import asyncio
@@ -16,15 +16,16 @@ from typing import Any, Final, TypeVar
 from bff.errors import StoreUnavailable
 from bff.telemetry import metrics
 
-ANSWER_TIMEOUT: Final = 5.0  # seconds; more than the 2 s a lock is waited for, less than any refresh lease
-BATCH: Final = 128  # operations per COMMIT; more would make the first one wait for the last
-WAITING: Final = 4096  # operations; beyond that the disk is not keeping up, and saying so is kinder than a queue
+ANSWER_TIMEOUT: Final = 5.0  # seconds; more than the 2 s of the busy timeout, less than any refresh lease
+BATCH: Final = 128  # operations per COMMIT; more would delay the first one
+# operations; beyond that the disk is too slow, and callers get an error instead of a longer queue
+WAITING: Final = 4096
 
 _T = TypeVar("_T")
 
 
 def unavailable(error: sqlite3.Error) -> StoreUnavailable:
-    """The error's symbolic name is all that is told: its text may quote a statement."""
+    """Only the error's symbolic name is shown: its text may quote a statement."""
     name = getattr(error, "sqlite_errorname", None) or type(error).__name__
     return StoreUnavailable(f"The session database answered {name}.", retry_after=1)
 
@@ -39,7 +40,7 @@ class _Operation:
     error: BaseException | None = field(default=None)
 
     def resolve(self) -> None:
-        """On the loop. A caller that has gone away has cancelled the future: there is nobody to tell."""
+        """Runs on the event loop. A cancelled caller has cancelled the future, so there is nothing to set."""
         if self.answer.done():
             return
         if self.error is not None:
@@ -50,7 +51,7 @@ class _Operation:
 
 class GroupCommit:
     def __init__(self, connect: Callable[[], sqlite3.Connection], name: str) -> None:
-        """`connect` is called on the thread, and again after it failed. It returns a connection in autocommit mode."""
+        """`connect` is called on the thread, and again after a failure. It returns a connection in autocommit mode."""
         self._connect = connect
         self._queue: queue.SimpleQueue[_Operation | None] = queue.SimpleQueue()
         self._closed = False
@@ -58,10 +59,9 @@ class GroupCommit:
         self._thread.start()
 
     async def run(self, operation: Callable[[sqlite3.Connection], _T]) -> _T:
-        """Runs `operation` inside a transaction and returns its result once that is on the disk.
+        """Runs `operation` inside a transaction and returns its result once it is durable.
 
-        Raises StoreUnavailable for every error of the database, and when there is no answer in `ANSWER_TIMEOUT`
-        seconds.
+        Raises StoreUnavailable for every database error, and when there is no result within `TIMEOUT` seconds.
         """
         try:
             return await self._run(operation)
@@ -82,11 +82,12 @@ class GroupCommit:
                 result: _T = await waiting.answer
                 return result
         except TimeoutError:
-            waiting.abandoned = True  # if it has not begun, it never will: the caller was told that it failed
+            # an operation that has not started is skipped, because its caller has already received an error
+            waiting.abandoned = True
             raise StoreUnavailable("The session database did not answer in time.", retry_after=1) from None
 
     async def close(self) -> None:
-        """Writes what waits, then ends the thread."""
+        """Writes pending operations, then ends the thread."""
         if not self._closed:
             self._closed = True
             self._queue.put(None)
@@ -135,7 +136,7 @@ def _write(connection: sqlite3.Connection, batch: list[_Operation]) -> None:
             operation.result = operation.run(connection)
         except Exception as error:
             if not connection.in_transaction:
-                raise  # a full disk or an I/O error has rolled back all of it, so none of the batch happened
+                raise  # a full disk or an I/O error rolled back the whole transaction, so nothing of the batch happened
             connection.execute("ROLLBACK TO operation")
             operation.error = unavailable(error) if isinstance(error, sqlite3.Error) else error
         connection.execute("RELEASE operation")
@@ -155,7 +156,7 @@ def _close(connection: sqlite3.Connection | None) -> None:
 def _answer(batch: list[_Operation]) -> None:
     for loop in {operation.loop for operation in batch}:
         mine = [operation for operation in batch if operation.loop is loop]
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits there any more
+        with contextlib.suppress(RuntimeError):  # the loop is closed: no caller is waiting
             loop.call_soon_threadsafe(_resolve_all, mine)
 
 

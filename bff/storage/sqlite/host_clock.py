@@ -1,7 +1,7 @@
-"""The clock of a store that lives on this host: the wall clock at start, advanced by a clock that nobody sets.
+"""The clock of a local store: the wall clock at start, advanced by a monotonic clock.
 
-It never steps back while the process lives, so a corrected wall clock neither stretches a lease nor ends a session. On
-Linux it counts the time a machine was suspended (CLOCK_BOOTTIME); elsewhere it's the monotonic clock.
+It never steps back while the process lives, so a corrected wall clock neither extends a lease nor ends a session. On
+Linux it includes suspend time (CLOCK_BOOTTIME); elsewhere it is the monotonic clock.
 """
 
 import time
@@ -21,5 +21,5 @@ _start: Final = time.time() - _since_start()
 
 
 def host_now() -> float:
-    """Seconds since the epoch, never less than before: every store of the process shares one origin."""
+    """Seconds since the epoch, monotonic; all stores of the process share one origin."""
     return _start + _since_start()

@@ -1,7 +1,8 @@
-"""The store for one machine: a SQLite database in WAL mode. One process per database file is the supported shape.
+"""The store for one machine: a SQLite database in WAL mode.
 
-Writes go through one thread and are on the disk before anyone hears of them (`synchronous=FULL`). Reads run on the
-event loop, where they take microseconds; a WAL reader hardly ever waits, and when it would, the thread reads.
+One process per database file is supported. Writes run on one thread and are durable (`synchronous=FULL`) before a
+caller gets the result. Reads run on the event loop, where they take microseconds; a WAL reader rarely waits, and if it
+would, the read moves to the thread.
 """
 
 import json
@@ -24,8 +25,8 @@ from bff.storage.sqlite.host_clock import host_now
 from bff.storage.sqlite.revocations import SqliteRevocations
 from bff.telemetry import metrics
 
-RETENTION_AFTER_END: Final = 86_400.0  # seconds a record and its end marker stay, to tell why a session ended
-PURGE_STEP: Final = 500  # records per transaction: a big purge must not hold up a sign-in
+RETENTION_AFTER_END: Final = 86_400.0  # seconds that a record and its end reason stay after the end
+PURGE_STEP: Final = 500  # records per transaction, so that a large purge does not delay sign-ins
 PAGE: Final = 200  # records read at a time, when all are read
 
 
@@ -33,7 +34,7 @@ class SqliteStore:
     """A SessionStore (bff/session/store.py) in one file, created with mode 0600 in a directory of mode 0700."""
 
     def __init__(self, path: Path, ring: KeyRing, *, clock: Callable[[], float] = host_now) -> None:
-        """Opens or creates the database. Raises ConfigurationError for a path that can't work, or StoreUnavailable."""
+        """Opens or creates the database. Raises ConfigurationError for an unusable path, or StoreUnavailable."""
         self._path, self._ring, self._clock = path, ring, clock
         prepare(path)
         try:
@@ -64,7 +65,7 @@ class SqliteStore:
             return bool(done) or _write_id(connection, session.key) == encoded.write_id
 
         if not await self._writes.run(write):
-            raise StoreUnavailable("There is a session with this key already.")
+            raise StoreUnavailable("A session with this key already exists.")
 
     async def get(self, key: SessionKey) -> StoredSession:
         now = self._clock()
@@ -133,7 +134,7 @@ class SqliteStore:
 
     async def take_end_reason(self, name: str) -> EndReason | None:
         stored, now = index.end_marker_name(name), self._clock()
-        # Most names have no marker; a read that finds none spares the disk a write.
+        # Most names have no end reason; checking with a read avoids a write.
         if not await self._read("SELECT 1 FROM end_marker WHERE name = ?", (stored,)):
             return None
         rows = await self._writes.run(
@@ -216,7 +217,7 @@ class SqliteStore:
 
     async def take_value(self, name: str) -> bytes | None:
         stored, now = index.value_name(name), self._clock()
-        # Most names that are asked for have no value (a reload, a guess); a read that finds none spares a write.
+        # Most requested names have no value (a reload, a guess); checking with a read avoids a write.
         if not await self._read("SELECT 1 FROM one_time_value WHERE name = ?", (stored,)):
             return None
         statement = "DELETE FROM one_time_value WHERE name = ? RETURNING until, value"
@@ -241,7 +242,7 @@ class SqliteStore:
         await self._read("SELECT at FROM pulse", ())
 
     async def eviction_policy(self) -> str | None:
-        return "noeviction"  # a full disk refuses writes and keeps what is there
+        return "noeviction"  # a full disk rejects writes and keeps existing data
 
     async def close(self) -> None:
         await self._writes.close()
@@ -249,7 +250,7 @@ class SqliteStore:
 
     async def _read(self, statement: str, values: tuple[Any, ...]) -> list[Any]:
         try:
-            # fetchall runs the statement to its end: a cursor left open would hold on to an old snapshot.
+            # fetchall finishes the statement: an open cursor would keep an old snapshot.
             return self._reader.execute(statement, values).fetchall()
         except sqlite3.OperationalError as error:
             if getattr(error, "sqlite_errorcode", 0) & 0xFF not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):

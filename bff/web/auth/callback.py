@@ -1,6 +1,5 @@
-"""The sign-in redirect URI (`/authorization-code/callback`): judges the provider's answer and opens the session.
-
-A bad answer costs nobody a session: no cookie but the transaction's own is touched before the sign-in has succeeded.
+"""The sign-in redirect URI (`/authorization-code/callback`): validates the authorization response and creates the
+session. A failed response changes no cookie but the login transaction's own, so it never ends an existing session.
 """
 
 import logging
@@ -45,7 +44,7 @@ from bff.web.session_cookie import browser_id_hash, hash_browser_id, new_browser
 
 logger = logging.getLogger(__name__)
 
-RESTARTS = 2  # silent new beginnings of one sign-in
+RESTARTS = 2  # automatic restarts of one sign-in
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +58,7 @@ class Callback:
     clock: Callable[[], float] = time.time
 
     async def answer(self, request: Request) -> Response:
-        """Raises BffError; every one becomes a page that says what to do next."""
+        """Raises BffError; every one is shown as an error page with the next step."""
         headers = request.scope["headers"]
         require_navigation(headers)
         posted = request.method == "POST"
@@ -67,7 +66,7 @@ class Callback:
         match read_authorization_response(response):
             case NoParameters(iss):
                 require_our_provider(iss, self.start.rules.issuer)
-                # Okta's self-registration guide has admins point the Initiate login URI here.
+                # Okta's self-registration guide sets the Initiate login URI to this address.
                 return self.start.to_get({}) if posted else await self.start.initiate(request, {})
             case Malformed(reason):
                 raise InvalidRequest(f"The answer of the provider is malformed: {reason}.")
@@ -96,7 +95,7 @@ class Callback:
         if kept is None or kept.id != transaction_id:
             again = kept is not None and isinstance(provider_answer, Code)
             if kept is not None and not again and intent.options.silent:
-                return self._redirect_to(request, intent.return_to, [])  # the answer to a check that shows nothing
+                return self._redirect_to(request, intent.return_to, [])  # the response to a silent check (prompt=none)
             return await self._resume_or_fail(request, transaction_id, kept, intent, SignInStateInvalid(), again=again)
         transaction = with_intent(kept, intent)
 
@@ -134,7 +133,7 @@ class Callback:
     async def _restart(
         self, request: Request, intent: SignInIntent, browser: str | None, cookies: list[Header]
     ) -> Response:
-        """Begins afresh without a word; not for ever."""
+        """Restarts the sign-in automatically, a bounded number of times."""
         if intent.restarts < RESTARTS:
             response = await self.start.redirect(
                 request,
@@ -156,7 +155,10 @@ class Callback:
         return response
 
     def _browser(self, request: Request, transaction: LoginTransaction | None) -> str | None:
-        """The hash of this browser's companion. Another site's form comes without it; then the transaction knows."""
+        """The hash of this browser's browser-id cookie.
+
+        A cross-site form_post arrives without the cookie; then the transaction holds the hash.
+        """
         browser = browser_id_hash(request.scope["headers"], self.names)
         if browser is None and transaction is not None and request.method == "POST":
             return transaction.browser
@@ -167,9 +169,8 @@ class Callback:
         return self.names.clear_login(suffix, form_post=self.start.rules.form_post)
 
     def _redirect_to(self, request: Request, return_to: str, cookies: list[Header]) -> Response:
-        """After a form of the provider's page the Strict cookie is not sent: the landing page makes it one step ours.
-
-        After its redirect a browser may hold it back just the same, but most pages there need no cookie to be shown.
+        """The Strict cookie is not sent after a cross-site form POST, so the landing page adds one same-site
+        navigation. After a redirect a browser may withhold it as well, but most pages render without it.
         """
         if request.method == "POST":
             return see_other(f"{LANDING}?to={quote(return_to, safe='/')}", cookies)
@@ -181,7 +182,7 @@ class Callback:
         return Client(client_hint(headers), coarse_network(address))
 
     def _kept(self, headers: list[Header], transaction_id: str) -> LoginTransaction | None:
-        """The sign-in that the cookie of this one's slot holds: this one, or a newer one that took the slot."""
+        """The sign-in in the cookie of this one's slot: this one, or a newer one that took the slot."""
         slot = slot_of(transaction_id)
         match read_cookies(headers, self.names.login(slot_suffix(slot))):
             case Cookie(value):
@@ -200,10 +201,9 @@ class Callback:
         *,
         again: bool = False,
     ) -> Response:
-        """A reload, the back button or a second tab: whoever is signed in already is sent on, not shown an error.
-
-        `kept` is what the cookie of this sign-in's slot holds. One of a newer sign-in is left alone; with `again`, the
-        one that lost its cookie to it begins afresh.
+        """Handles a reload, the back button or a second tab: a browser that is already signed in is redirected instead
+        of shown an error. `kept` is the content of the cookie in this sign-in's slot. A newer sign-in's cookie is left
+        alone; with `again`, the sign-in that lost its cookie to it restarts.
         """
         own = kept is None or kept.id == transaction_id
         spent = [self._spent(transaction_id)] if own else []
@@ -221,7 +221,9 @@ class Callback:
 
 
 def callback_router(path: str, callback: Callback) -> APIRouter:
-    """GET in form_post mode too: sign-ins under way when the mode was changed come back that way, and Okta's tile."""
+    """GET is accepted in form_post mode too: sign-ins started before the mode was changed return by GET, and so does
+    Okta's dashboard tile.
+    """
     router = APIRouter()
 
     @router.api_route(path, methods=["GET", "POST"] if callback.start.rules.form_post else ["GET"])

@@ -1,6 +1,6 @@
-"""What a person is told of their own browsers: a coarse name and a coarse place, enough to recognise one's own.
+"""What users are shown about their own browsers: a coarse browser name and network, enough to recognise them.
 
-Nothing here identifies a browser: a family, an operating system, and the network that an address lies in.
+Nothing here identifies a browser: a family, an operating system, and the network of the address.
 """
 
 from collections.abc import Iterable
@@ -9,7 +9,7 @@ from typing import Final
 
 from bff.web.cookies import Header
 
-# The first word that a User-Agent holds decides: the later ones stand in the earlier ones' texts too.
+# The first match decides: the later tokens also occur in the earlier browsers' User-Agent.
 _BROWSERS: Final = (
     (b"Edg", "Edge"),
     (b"OPR/", "Opera"),
@@ -29,11 +29,11 @@ _SYSTEMS: Final = (
     (b"CrOS", "ChromeOS"),
     (b"Linux", "Linux"),
 )
-USER_AGENT_LIMIT: Final = 1024  # bytes that are looked at
+USER_AGENT_LIMIT: Final = 1024  # bytes of User-Agent that are parsed
 
 
 def client_hint(headers: Iterable[Header]) -> str | None:
-    """Like "Firefox on Windows"; None where the User-Agent tells neither."""
+    """For example "Firefox on Windows"; None when the User-Agent is not recognised."""
     agent = next((value for name, value in headers if name == b"user-agent"), b"")[:USER_AGENT_LIMIT]
     browser = next((product for word, product in _BROWSERS if word in agent), None)
     system = next((product for word, product in _SYSTEMS if word in agent), None)
@@ -43,12 +43,12 @@ def client_hint(headers: Iterable[Header]) -> str | None:
 
 
 def coarse_network(address: str) -> str | None:
-    """The /24 (IPv4) or /48 (IPv6) that an address lies in; None for what is no address."""
+    """The /24 (IPv4) or /48 (IPv6) network of an address; None for anything that is not an address."""
     try:
         parsed = ip_address(address)
     except ValueError:
         return None
     if parsed.version == 6 and parsed.ipv4_mapped is not None:
         parsed = parsed.ipv4_mapped
-    # `packed` leaves out the name of an interface that a link-local address may carry.
+    # `packed` drops the zone of a link-local address.
     return str(ip_network((parsed.packed, 24 if parsed.version == 4 else 48), strict=False))

@@ -1,19 +1,15 @@
-"""`/auth/verify`: a reverse proxy asks before it lets a request through. Plain ASGI, on two doors.
+"""`/auth/verify`: forward authentication for a reverse proxy.
 
-On the forward-auth port (`BFF_FORWARD_AUTH_LISTEN`), which only proxies reach, a 200 carries the access token. On the
-public port it carries the identity headers alone, since a proxy passes `/auth/` on to us and a script could ask there:
-no browser ever reads a token.
-
-Whose request is judged? nginx says `X-Original-Method` and `X-Original-URI`, Caddy and Traefik `X-Forwarded-Method` and
-`X-Forwarded-Uri`; both are believed from a trusted proxy only. Envoy asks with the method itself and the path behind
-ours (`/auth/verify/the/path`). Where nobody says the method it counts as an unsafe one.
-
-401 says where to sign in (`X-Sign-In-URL`, for proxies that write their own answer); with `?sign_in=redirect` a
-navigation is sent there. Envoy, whose query is the original request's, says it by `X-Sign-In: redirect`.
-
-nginx passes none of our words on: it asks a second time, with `?explain=refusal`, and sends the browser that answer.
-There is no 200 then, which would look like the answer of a request that was never made: what would be let through by
-now is a 503 `retry_required`.
+Plain ASGI, on two ports. On the forward-auth port (`BFF_FORWARD_AUTH_LISTEN`), which only proxies reach, a 200 carries
+the access token. On the public port it carries only the identity headers, because the proxy also forwards `/auth/` and
+a script could call it: the browser never receives a token. Original request: nginx sends `X-Original-Method` and
+`X-Original-URI`, Caddy and Traefik `X-Forwarded-Method` and `X-Forwarded-Uri`; both are accepted from a trusted proxy
+only. Envoy repeats the method and appends the path (`/auth/verify/the/path`). An unknown method counts as unsafe. A 401
+carries the sign-in URL in `X-Sign-In-URL`, for proxies that write their own response; with `?sign_in=redirect` a
+navigation is redirected there. Envoy, whose query is the original request's, uses `X-Sign-In: redirect` instead. nginx
+discards the response of auth_request: it repeats the request with `?explain=refusal` and sends that response to the
+browser. With this parameter there is no 200, which would look like the response of a request that was never made: a
+request that would be allowed now gets 503 `retry_required`.
 """
 
 import logging
@@ -45,7 +41,7 @@ from bff.web.session_cookie import Anonymous, DuplicateCookie, KeyRemoved, Sessi
 logger = logging.getLogger(__name__)
 
 VERIFY: Final = b"/auth/verify"
-UNKNOWN_METHOD: Final = "UNKNOWN"  # judged like POST
+UNKNOWN_METHOD: Final = "UNKNOWN"  # treated like POST
 
 _METHODS: Final = (b"x-original-method", b"x-forwarded-method")
 _URIS: Final = (b"x-original-uri", b"x-original-url", b"x-forwarded-uri")
@@ -54,7 +50,7 @@ _VALUE_LIMIT: Final = 4096  # bytes of one identity header
 
 @dataclass(frozen=True, slots=True)
 class ForwardAuthRules:
-    """`identity`: the headers of a 200, each with the claim that it holds."""
+    """`identity`: the headers of a 200, each with the claim it carries."""
 
     public_url: str
     allowed_origins: Collection[str]
@@ -65,14 +61,14 @@ class ForwardAuthRules:
 
 @dataclass(frozen=True, slots=True)
 class _Original:
-    """The request that the proxy asks about. `uri` is path and query, None where nobody said it."""
+    """The request that the proxy asks about. `uri` is path and query, None if the proxy did not send it."""
 
     method: str
     uri: str | None
 
 
 class ForwardAuth:
-    """`with_token`: this is the door that only proxies reach."""
+    """`with_token`: this instance serves the forward-auth port, which only proxies reach."""
 
     def __init__(
         self,
@@ -102,7 +98,7 @@ class ForwardAuth:
             await self._refuse(error, scope, original, send)
             return
         token = [(b"authorization", b"Bearer " + session.tokens.access_token.encode("ascii"))]
-        # A token bound to a key is of no use without a proof for each request, which only we can make.
+        # A DPoP-bound token is useless without a proof for each request, which only the BFF can create.
         allowed = self._with_token and session.dpop_key is None and self._trusted.trusts(_peer(scope))
         headers = [(b"content-length", b"0"), *PRIVATE, *self._identity(session), *(token if allowed else ())]
         await _answer(scope, send, 200, headers, b"")
@@ -127,7 +123,7 @@ class ForwardAuth:
                 raise InvalidRequest("The session cookie came twice.")
 
     def _original(self, scope: Scope) -> _Original:
-        """Raises InvalidRequest where the proxy's words contradict one another: a client's may be among them."""
+        """Raises InvalidRequest if the proxy's headers contradict one another: one of them may come from the client."""
         headers, path = scope["headers"], scope["raw_path"]
         method = scope.get("method", "GET")
         behind = path.removeprefix(VERIFY)
@@ -140,13 +136,15 @@ class ForwardAuth:
             return _Original(UNKNOWN_METHOD, None)
         original_method, uri = _single_value(headers, _METHODS), _single_value(headers, _URIS)
         if method not in ("GET", "HEAD") and original_method != method:
-            raise InvalidRequest("The original method is not the one that the proxy asked with.")
+            raise InvalidRequest("The original method differs from the method of the proxy's request.")
         if uri is not None and (refusal := _unreadable(uri)) is not None:
             raise refusal
         return _Original(original_method or UNKNOWN_METHOD, uri)
 
     def _identity(self, session: Session) -> list[Header]:
-        """Each header every time, an empty one too: the proxy puts ours in the place of what a client sent."""
+        """Every identity header in every response, empty ones included, so that the proxy
+        replaces what a client sent.
+        """
         claims: Mapping[str, Any] = {**session.user.claims, "sub": session.user.sub}
         return [(name.lower().encode("ascii"), _field_value(claims.get(claim))) for name, claim in self._rules.identity]
 
@@ -171,14 +169,16 @@ class ForwardAuth:
             fields = [*fields, (b"x-sign-in-url", where)]
             navigation = (b"sec-fetch-mode", b"navigate") in headers and original.method == "GET"
             if navigation and b"sign_in=redirect" in _options(scope):
-                # Absolute: Traefik would complete a path with our own inner address.
+                # Absolute: Traefik would resolve a path against the BFF's internal address.
                 location = rules.public_url.encode("ascii") + where
                 fields = [(b"location", location), (b"content-length", b"0"), *PRIVATE]
                 status, body = 303, b""
         await _answer(scope, send, status, fields, body)
 
     def _sign_in_url(self, headers: Sequence[Header], back: str) -> bytes:
-        """Who comes from elsewhere may be signed in all the same: the Strict cookie is not sent on the first step."""
+        """A cross-site navigation may be signed in although the Strict cookie was not sent, so it goes to the landing
+        page first.
+        """
         page, parameter = "/auth/login", "return_to"
         if is_cross_site_navigation(headers):
             page, parameter = LANDING, "to"
@@ -186,7 +186,7 @@ class ForwardAuth:
 
 
 def _options(scope: Scope) -> Collection[bytes]:
-    """How the proxy wants its answer: the query, where that is not the original request's own."""
+    """Options that the proxy sets: the query, unless it is the original request's own."""
     if scope["raw_path"] == VERIFY:
         return [bytes(option) for option in scope["query_string"].split(b"&")]
     return (b"sign_in=redirect",) if (b"x-sign-in", b"redirect") in scope["headers"] else ()
@@ -200,21 +200,21 @@ def _peer(scope: Scope) -> str | None:
 def _single_value(headers: Sequence[Header], names: Sequence[bytes]) -> str | None:
     values = {value.decode("latin-1") for name, value in headers if name in names}
     if len(values) > 1:
-        raise InvalidRequest("What the original request was is said in two ways.")
+        raise InvalidRequest("The original request is described in two ways.")
     return values.pop() if values else None
 
 
 def _unreadable(uri: str) -> InvalidRequest | None:
-    """What the guard would say of the original path, whose proxy may look at it less closely.
+    """What the request guard would report for the original path, which the proxy may have checked less strictly.
 
-    Slashes at the beginning are merged by the proxies; `return_to` has a rule of its own for them.
+    Proxies merge leading slashes; `return_to` has its own rule for them.
     """
     path = uri.partition("?")[0]
     return check_path(b"/" + path.lstrip("/").encode("latin-1")) if path.startswith("/") else None
 
 
 def _field_value(claim: Any) -> bytes:
-    """A claim as a header: a list's items with commas between; UTF-8, percent-encoded but for visible ASCII."""
+    """A claim as a header value: list items separated by commas; UTF-8, percent-encoded except for visible ASCII."""
     match claim:
         case None:
             text = ""
@@ -225,7 +225,7 @@ def _field_value(claim: Any) -> bytes:
         case list() | tuple():
             text = ",".join(_encoded(str(item), ",") for item in claim if isinstance(item, str | int | float))
         case _:
-            text = ""  # an object has no one form as a header
+            text = ""  # an object has no canonical header form
     return text.encode("ascii") if len(text) <= _VALUE_LIMIT else b""
 
 
@@ -237,7 +237,7 @@ def _encoded(text: str, also: str) -> str:
 
 async def _answer(scope: Scope, send: Send, status: int, headers: Sequence[Header], body: bytes) -> None:
     if scope["type"] == "websocket":
-        # A proxy that leaves the handshake's own headers in: the answer is the same.
+        # A proxy may leave the WebSocket handshake headers in; the response is the same.
         await send({"type": "websocket.http.response.start", "status": status, "headers": list(headers)})
         await send({"type": "websocket.http.response.body", "body": body})
         return

@@ -1,8 +1,8 @@
-"""`GET /auth/landing?to=`: one step on our own site for whoever comes from another one.
+"""`GET /auth/landing?to=`: one same-site navigation for browsers that arrive from another site.
 
-A browser doesn't send the Strict session cookie when it follows a link of another site, nor at the end of the redirects
-that come back from the provider. A page behind forward-auth would see nobody, and ask for a sign-in that has just been
-made. So it sends the browser here; this page opens the same address again, now from our own site and with the cookie.
+A browser does not send the Strict session cookie on a navigation started by another site, nor after the redirects from
+the provider. A page behind forward-auth would see no session and start the sign-in again. This page navigates to the
+same address from our own site, with the cookie.
 """
 
 from collections.abc import Callable
@@ -20,7 +20,7 @@ LANDING: Final = "/auth/landing"
 
 
 def landing_router(rules: LoginRules, forwarded: Callable[[bytes], bool]) -> APIRouter:
-    """`forwarded` says whether a path is one of the data plane's: nobody is led into an API from outside."""
+    """`forwarded` says whether a path belongs to an API route: the landing page never navigates into an API."""
     router = APIRouter()
 
     def where(request: Request) -> str:

@@ -1,4 +1,4 @@
-"""`GET|POST /auth/login`: begins a sign-in. It is also Okta's *Initiate login URI* (OIDC Core section 4)."""
+"""`GET|POST /auth/login`: starts a sign-in. It is also Okta's *Initiate login URI* (OIDC Core section 4)."""
 
 import logging
 import secrets
@@ -44,17 +44,14 @@ logger = logging.getLogger(__name__)
 
 LOGIN: Final = "/auth/login"
 FORM_LIMIT: Final = 8192  # bytes
-# `sealed_hint` is what we write ourselves into an address of ours.
+# `sealed_hint` is our own, from a redirect to this endpoint.
 KNOWN: Final = PARAMETERS | {"return_to", "iss", "target_link_uri", "sealed_hint"}
 SLOT_SUFFIXES: Final = frozenset(slot_suffix(slot) for slot in range(SLOTS))
 
 
 @dataclass(frozen=True, slots=True)
 class LoginRules:
-    """`login_lifetime` is in seconds.
-
-    `acr_values`, `allowed_prompts` and `allowed_idps` are what a link may ask for.
-    """
+    """`login_lifetime` is in seconds. `acr_values`, `prompts` and `idps` are the values that a link may request."""
 
     issuer: str
     public_url: str
@@ -68,7 +65,9 @@ class LoginRules:
 
 
 class SignInStart:
-    """Sends a browser to the provider; shared with the callback, which begins afresh when it is called bare."""
+    """Redirects a browser to the provider; shared with the callback, which starts a sign-in when it is called without
+    parameters.
+    """
 
     def __init__(
         self,
@@ -79,7 +78,8 @@ class SignInStart:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._requests, self._ring, self._names, self.rules, self._clock = requests, ring, names, rules, clock
-        # Ten tabs that are restored at once all come without login cookies. Taken in turn, their slots differ.
+        # Ten tabs that are restored at once all arrive without login cookies. Slots are assigned in turn, so theirs
+        # differ.
         self._turn = count(secrets.randbelow(SLOTS))
 
     async def redirect(
@@ -91,10 +91,11 @@ class SignInStart:
         restarts: int = 0,
         browser: str | None = None,
     ) -> Response:
-        """Raises NavigationRequired for a fetch, a frame or a prefetch: those must not leave login state behind.
+        """Raises NavigationRequired for a fetch, a frame or a prefetch, which must not leave login state behind.
 
-        While the provider is away the answer is a page whose link still leads to where the person wanted to go; a
-        silent check goes on there at once. `browser` is this browser's hash where the request could not bring it.
+        While the provider is unavailable the response is an error page whose link keeps the return path; a silent check
+        (`prompt=none`) returns there at once. `browser` is this browser's hash where the request could not carry the
+        cookie.
         """
         headers: Sequence[Header] = request.scope["headers"]
         require_navigation(headers)
@@ -132,21 +133,25 @@ class SignInStart:
         cookies.append(
             self._names.set_login(slot_suffix(transaction.slot), sealed, lifetime=lifetime, form_post=form_post)
         )
-        # An earlier version gave each sign-in a name of its own.
+        # An earlier version used one cookie name per sign-in.
         cookies += [self._names.clear_login(suffix) for suffix in carried if suffix not in SLOT_SUFFIXES]
         return see_other(begun.url, cookies)
 
     async def initiate(self, request: Request, parameters: Mapping[str, str]) -> Response:
-        """`GET /auth/login`. Third-party initiated or not, the flow is our own and fresh: nothing of the request is
-        believed but where to go afterwards, by the strict rule, and whom the provider should ask for."""
+        """`GET /auth/login`.
+
+        A third-party-initiated sign-in starts a new flow of our own: only the validated return path and the allowed
+        options of the request are used.
+        """
         require_our_provider(parameters.get("iss"), self.rules.issuer)
         hint = open_login_hint(parameters.get("sealed_hint", ""), self._ring, self._clock())
         options = self._options({"login_hint": hint, **parameters} if hint else parameters)
         return await self.redirect(request, _wanted(parameters), options)
 
     def to_get(self, parameters: Mapping[str, str]) -> Response:
-        """`POST /auth/login`, which is another site's form: it comes without our Lax cookies, so neither the limit of
-        sign-ins nor the loop guard would see the former ones. The GET that follows brings them."""
+        """`POST /auth/login`, a form of another site: it arrives without our Lax cookies, so neither the rate limit nor
+        the loop guard would see earlier sign-ins. The GET that follows carries them.
+        """
         require_our_provider(parameters.get("iss"), self.rules.issuer)
         asked = self._options(parameters).parameters()
         if (hint := asked.pop("login_hint", None)) is not None:
@@ -171,10 +176,11 @@ class SignInStart:
     def _browser(
         self, request: Request, browser: str | None, attempts: SignInAttempts
     ) -> tuple[str | None, list[Header]]:
-        """Which browser this is, and the cookies that it keeps from now on."""
+        """Which browser this is, and the cookies to set."""
         browser = browser_id_hash(request.scope["headers"], self._names) or browser
         if browser is not None:
-            # A form of the provider's page comes without our Lax cookies: what they count must not be overwritten.
+            # A form POST from the provider's page arrives without our Lax cookies: their counters must not be
+            # overwritten.
             return browser, [] if request.method == "POST" else [attempts.count_attempt()]
         if request.method == "POST":
             return None, []
@@ -182,13 +188,13 @@ class SignInStart:
         return hash_browser_id(value), [attempts.count_attempt(), self._names.set_browser_id(value)]
 
     def _free_slot(self, carried: Mapping[str, str | None]) -> int:
-        """The next slot whose cookie this browser does not have or does not need; else the one of the oldest."""
+        """The next slot whose cookie this browser does not have or no longer needs; otherwise the oldest one's."""
         first = next(self._turn)
         slots = [(first + offset) % SLOTS for offset in range(SLOTS)]
         return min(slots, key=lambda slot: self._started_at(slot, carried.get(slot_suffix(slot))))
 
     def _started_at(self, slot: int, value: str | None) -> float:
-        """When the sign-in in that slot began; 0 where there is none that could still be finished."""
+        """When the sign-in in that slot started; 0 if there is none that could still be completed."""
         opened = open_transaction(value, slot, self._ring) if value else None
         if not isinstance(opened, LoginTransaction):
             return 0.0
@@ -196,16 +202,16 @@ class SignInStart:
 
 
 def require_navigation(headers: Sequence[Header]) -> None:
-    """Only a page that a person opens signs in. A client that sends no Sec-Fetch-* is taken for a person's."""
+    """Only a page navigation may start a sign-in. A client without Sec-Fetch-* headers is assumed to be navigating."""
     fields = {name: value for name, value in headers if name.startswith((b"sec-", b"purpose", b"x-csrf"))}
     mode, destination = fields.get(b"sec-fetch-mode"), fields.get(b"sec-fetch-dest")
     prefetch = b"prefetch" in fields.get(b"sec-purpose", b"") or fields.get(b"purpose") == b"prefetch"
     if prefetch or b"x-csrf" in fields or mode not in (None, b"navigate") or destination not in (None, b"document"):
-        raise NavigationRequired("Send the browser to this address; do not fetch, frame or prefetch it.")
+        raise NavigationRequired("Navigate to this address; do not fetch, frame or prefetch it.")
 
 
 def require_our_provider(iss: str | None, issuer: str) -> None:
-    """Raises InvalidRequest for an `iss` of another provider; without one nobody else is meant.
+    """Raises InvalidRequest for an `iss` of another provider; a missing one is accepted.
 
     Okta sends its org URL as `iss` even when the app's issuer is a custom authorization server of that host.
     """
@@ -243,7 +249,7 @@ async def read_form(request: Request) -> bytes:
 
 
 def _parameters(encoded: bytes) -> dict[str, str]:
-    """The parameters we know, each once. OAuth parameters that a client sends are ignored: none overrides ours."""
+    """The known parameters, each at most once. Other OAuth parameters are ignored, so a client cannot override ours."""
     try:
         pairs = parse_qsl(encoded.decode("ascii"), keep_blank_values=True, max_num_fields=50, errors="strict")
     except ValueError:

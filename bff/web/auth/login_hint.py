@@ -1,7 +1,7 @@
-"""`login_hint` on its way from a form, or from another site's link, to the provider: sealed wherever we write it.
+"""Carries `login_hint` from a form, or from another site's link, to the provider, sealed wherever the BFF writes it.
 
-It is somebody's e-mail address. A redirect of ours has to carry it in its query, and queries are written down by every
-proxy on the way; so it travels sealed, and what was written down opens for a minute only.
+It is a user's e-mail address. Our redirect has to carry it in the query, and proxies log queries; so it is sealed, and
+a logged value can be opened for one minute only.
 """
 
 import struct
@@ -20,7 +20,7 @@ def seal_login_hint(hint: str, ring: KeyRing, now: float) -> str:
 
 
 def open_login_hint(sealed: str, ring: KeyRing, now: float) -> str | None:
-    """None for one that is too old or not ours: the person types the name instead."""
+    """None for one that has expired or is not ours: the user types the name instead."""
     opened = ring.open_text(PURPOSE, sealed)
     if not isinstance(opened, Opened) or len(opened.plaintext) <= 8:
         return None

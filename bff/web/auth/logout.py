@@ -1,6 +1,6 @@
-"""`POST /auth/logout`: the record goes first, then the cookie, then the provider (OIDC RP-Initiated Logout).
-
-`GET /auth/logout/provider?ticket=` is the address that the page is told: it sends the browser on to the provider.
+"""`POST /auth/logout`: deletes the record, then the cookie, then prepares the provider's logout URL (OIDC RP-Initiated
+Logout). `GET /auth/logout/provider?ticket=` is the URL that the page receives: it redirects the browser to the
+provider.
 """
 
 from collections.abc import Iterable, Mapping
@@ -36,14 +36,13 @@ class LogoutEndpoint:
     signed_out_path: str
 
     async def answer(self, request: Request) -> Response:
-        """Idempotent: without a session it answers the same, with no URL. Raises CsrfRequired, StoreUnavailable.
+        """Idempotent: without a session it responds the same, without a URL.
 
-        `end_session_url` is where the SPA sends the browser to end its session at the provider too: an address of our
-        own, good once, for `GOOD_FOR` seconds, in this browser. It holds no token. A body of `{"local": true}` ends the
-        session here alone: there is no URL, and the next sign-in may ask for no password.
-
-        When the store is away the answer is 503 and the cookie stays: a record that lives on with nobody to end it
-        would be worse than asking the person to try again.
+        Raises CsrfRequired, StoreUnavailable. `end_session_url` is where the SPA navigates to end the session at the
+        provider too: a URL of our own, single-use, valid for `GOOD_FOR` seconds, in this browser. It contains no token.
+        A body of `{"local": true}` ends only the local session: there is no URL, and the next sign-in may need no
+        password. If the store is unavailable the response is 503 and the cookie stays, because clearing it would leave
+        a live record that the user can no longer end.
         """
         headers = request.scope["headers"]
         check_csrf("POST", headers, public_origin=self.public_url, allowed_origins=self.allowed_origins)
@@ -61,23 +60,23 @@ class LogoutEndpoint:
             url = f"{self.public_url}{AT_PROVIDER}?ticket={prepared.ticket}"
             sealed = self.ring.seal_text(PURPOSE, prepared.browser.encode("ascii"))
             cookies.append(self.names.set_sign_out(sealed, lifetime=GOOD_FOR))
-        # Only our own cached pages: clearing "cookies" would take those of sibling applications along.
+        # Only this origin's cache and storage: "cookies" would also delete those of sibling applications.
         clear = ((b"clear-site-data", b'"cache"'),)
         return json_response({"end_session_url": url}, cookies, clear)
 
     async def go_on(self, request: Request) -> Response:
-        """303 to the provider, once; to `signed_out_path` for an address that was used, has expired or is not ours.
+        """303 to the provider, once; to `signed_out_path` for a URL that was used, has expired or is not ours.
 
-        Raises NavigationRequired for a fetch, a frame or a prefetch, which must not use it up, and StoreUnavailable.
+        Raises NavigationRequired for a fetch, a frame or a prefetch, which must not consume it, and StoreUnavailable.
         """
         headers = request.scope["headers"]
         require_navigation(headers)
         ticket = parse_fields(request.scope["query_string"]).get("ticket", "")
         browser = self._browser(headers)
-        # Only who holds a cookie that we sealed costs the store a read, so there is no rate to limit here.
+        # Only a client with a cookie that we sealed causes a read of the store, so no rate limit is needed.
         url = await self.at_provider.take(SignOutTicket(ticket, browser)) if browser and ticket else None
         if url is None:
-            # The cookie stays: it may belong to another sign-out of this browser, whose address is still good.
+            # The cookie stays: it may belong to another sign-out of this browser whose URL is still valid.
             return see_other(self.signed_out_path)
         return see_other(url, [self.names.clear_sign_out()])
 

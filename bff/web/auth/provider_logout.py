@@ -1,7 +1,7 @@
-"""Where the provider signs people out: back-channel, front-channel, and Okta's Universal Logout.
+"""Logout requests from the provider: back-channel, front-channel, and Okta's Universal Logout.
 
-Nobody is asked for a cookie here, nor for proof of an origin: a signature orders, or (front-channel) the `sid` that no
-stranger knows, and each may be repeated.
+These endpoints need neither a cookie nor a CSRF header: a signature authorises the request, or (front-channel) the
+`sid`, which a third party does not know. Each request may be repeated.
 """
 
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from bff.web.responses import PRIVATE, answer
 FORM_LIMIT = MAX_COMPACT_LENGTH + 1024  # bytes
 FRONT_CHANNEL_LIMIT = 4096  # bytes
 
-# Loaded in a hidden frame of the provider's page: nothing in it, and nothing that could be framed for another purpose.
+# Loaded in a hidden frame of the provider's page: empty, and useless to any other framing page.
 _EMPTY_PAGE = b"<!doctype html><title>Signed out</title>"
 _PAGE_HEADERS = (
     (b"content-type", b"text/html; charset=utf-8"),
@@ -33,9 +33,8 @@ class ProviderLogout:
     logout_tokens: ProviderLogoutFlow
 
     async def back_channel(self, request: Request) -> Response:
-        """200 when nothing of it lives any more (Back-Channel Logout section 2.8), 400 for what is not believed.
-
-        503 when the store or the keys are away: the provider is to ask again, and nothing counts as done.
+        """200 when no named session exists any more (Back-Channel Logout section 2.8), 400 for an invalid token. 503
+        when the store or the keys are unavailable: the provider retries, and the token does not count as used.
         """
         fields = await read_form_fields(request, FORM_LIMIT)
         if "logout_token" not in fields:
@@ -44,7 +43,7 @@ class ProviderLogout:
         return answer(200, [(b"content-length", b"0"), *PRIVATE])
 
     async def front_channel(self, request: Request) -> Response:
-        """An empty page, whatever was found. Okta's documents show both a GET and a POST (`okta.md` 7.4)."""
+        """An empty page, whatever was found. Okta's documentation shows both GET and POST."""
         encoded = request.scope["query_string"]
         if request.method == "POST" and media_type(request) == "application/x-www-form-urlencoded":
             encoded = await read_body(request, FRONT_CHANNEL_LIMIT) or encoded
@@ -53,9 +52,9 @@ class ProviderLogout:
         return answer(200, _PAGE_HEADERS, b"" if request.method == "HEAD" else _EMPTY_PAGE)
 
     async def universal(self, request: Request) -> Response:
-        """204 done, 400 malformed, 401 not authorized, 404 nobody of that description, 422 cannot be found that way.
+        """204 done, 400 malformed, 401 not authorized, 404 unknown user, 422 subject format not supported.
 
-        The token is judged before the body is read. 503 when the store or the keys are away.
+        The token is validated before the body is read. 503 when the store or the keys are unavailable.
         """
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer" or len(request.headers.getlist("authorization")) != 1:

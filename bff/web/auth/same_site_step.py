@@ -1,4 +1,4 @@
-"""One step on our own site for a browser that another site sent: only then does it send the Strict cookie."""
+"""A same-site navigation for a browser that arrives from another site: only then does it send the Strict cookie."""
 
 from collections.abc import Sequence
 from html import escape
@@ -9,7 +9,7 @@ from fastapi import Response
 from bff.web.cookies import Header
 from bff.web.responses import answer
 
-# Without a script: it works where none may run, and nothing else may be loaded. The link is for who sees the page.
+# No script: works where scripts are blocked, and nothing else needs loading. The link is a fallback.
 _PAGE: Final = """<!doctype html>
 <html lang="en">
 <head>
@@ -32,7 +32,7 @@ _HEADERS: Final = (
 
 
 def is_cross_site_navigation(headers: Sequence[Header]) -> bool:
-    """Whether this is a navigation on which the Strict cookie may have been held back."""
+    """Whether this is a navigation on which the browser may have withheld the Strict cookie."""
     fields = dict(headers)
     return fields.get(b"sec-fetch-mode") == b"navigate" and fields.get(b"sec-fetch-site") in (
         b"cross-site",
@@ -41,6 +41,6 @@ def is_cross_site_navigation(headers: Sequence[Header]) -> bool:
 
 
 def same_site_step(to: str) -> Response:
-    """A page that opens `to`, an ASCII path on our origin, from our own site."""
+    """A page that navigates to `to`, an ASCII path on our origin, from our own site."""
     body = _PAGE.format(to=escape(to)).encode("ascii")
     return answer(200, [(b"content-length", str(len(body)).encode("ascii")), *_HEADERS], body)

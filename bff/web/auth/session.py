@@ -1,6 +1,6 @@
-"""`GET /auth/session`: who is signed in, until when, and why the last session ended. It never extends a session.
+"""`GET /auth/session`: the signed-in user, the session's end, and why the last session ended.
 
-`POST /auth/session/extend` does nothing else: "I am still here", from a person who is asked before the idle timeout.
+It never extends a session. `POST /auth/session/extend` extends the idle timeout, for a user who confirms a prompt.
 """
 
 import logging
@@ -33,7 +33,7 @@ from bff.web.session_cookie import (
 
 logger = logging.getLogger(__name__)
 
-MAX_COUNTED = 10_000  # sessions whose key was removed, each counted once by a process
+MAX_COUNTED = 10_000  # sessions with a removed key, each counted once per process
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class SessionEndpoint:
     _counted_removed_keys: set[str] = field(default_factory=set)
 
     async def answer(self, request: Request) -> Response:
-        """200 in every case but a planted second cookie (400) and a store that is away (503)."""
+        """Always 200, except for a duplicate cookie (400) and an unavailable store (503)."""
         headers = request.scope["headers"]
         match read_session_id(headers, self.ring, self.names):
             case SignedIn(session_id, reseal):
@@ -68,7 +68,7 @@ class SessionEndpoint:
             return self._key_removed(session_id.key)
         if session is None:
             reason = await self._last_end(request, session_id)
-            # Without a known end the cookie stays: a store that lost the record may find it again.
+            # Without a known end reason the cookie stays: a store that lost the record may recover it.
             return _signed_out(reason, [] if reason is None else [self.names.clear_session()])
         reason = limit_reached(session, stored.now, self.policy, stored.last_seen_at)
         if reason is not None:
@@ -78,7 +78,7 @@ class SessionEndpoint:
         return self._live_session(session, stored, session_id, reseal=reseal)
 
     async def extend(self, request: Request) -> Response:
-        """Moves the idle timeout, and tells the session as `answer` does. Raises CsrfRequired, SignInRequired."""
+        """Extends the idle timeout, and responds as `answer` does. Raises CsrfRequired, SignInRequired."""
         headers = request.scope["headers"]
         check_csrf("POST", headers, public_origin=self.public_url, allowed_origins=self.allowed_origins)
         cookie = require_session_id(headers, self.ring, self.names)
@@ -115,21 +115,23 @@ class SessionEndpoint:
         )
 
     def _from_our_page(self, headers: Mapping[str, str]) -> bool:
-        """The companion cookie is Lax: it comes with links of other sites, and with images of sister hosts."""
+        """Whether a script of ours sent it: the browser-id cookie is Lax and also comes with links from other sites and
+        images of sibling hosts.
+        """
         if headers.get("sec-fetch-mode") == "navigate" or "sec-purpose" in headers:
             return False
         same_origin = headers.get("sec-fetch-site", "same-origin") == "same-origin"
         return same_origin or headers.get("origin") in self.allowed_origins
 
     def _key_removed(self, name: str) -> Response:
-        """The cookie and the record stay: the next replica's ring may hold the key still, or this one's again."""
+        """Cookie and record stay: another replica may still have the key, and this one may get it back."""
         if name not in self._counted_removed_keys and len(self._counted_removed_keys) < MAX_COUNTED:
             self._counted_removed_keys.add(name)
             metrics.SESSION_ENDED.labels(reason=EndReason.KEY_REMOVED.value).inc()
         return _signed_out(EndReason.KEY_REMOVED)
 
     async def _last_end(self, request: Request, session_id: SessionId | None) -> EndReason | None:
-        """Told once, and only to a script of ours: nobody else may use it up."""
+        """Returned once, and only to our own script: no other request may consume it."""
         if request.method != "GET" or not self._from_our_page(request.headers):
             return None
         browser = browser_id_hash(request.scope["headers"], self.names)

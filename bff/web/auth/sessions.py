@@ -1,4 +1,4 @@
-"""`/auth/sessions`: a person's own sessions, this browser's and the others, and how to end them."""
+"""`/auth/sessions`: lists the user's own sessions, on this and other browsers, and ends them."""
 
 import hashlib
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from bff.web.request_body import read_json
 from bff.web.responses import json_response
 from bff.web.session_cookie import require_session_id
 
-MAX_SHOWN = 100  # sessions of one person; more are no list for people
+MAX_SHOWN = 100  # sessions listed at most
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +43,10 @@ class SessionsEndpoint:
         return json_response({"sessions": [_describe(stored, mine) for stored in alive[:MAX_SHOWN]]})
 
     async def end(self, request: Request) -> Response:
-        """`{"id": ...}` ends one, `{"others": true}` all but this browser's. An id that is not there is no error.
+        """`{"id": ...}` ends one session, `{"others": true}` all but this browser's.
 
-        Raises SignInRequired, CsrfRequired, UnsupportedMediaType, InvalidRequest, StoreUnavailable.
+        An unknown id is not an error. Raises SignInRequired, CsrfRequired, UnsupportedMediaType, InvalidRequest,
+        StoreUnavailable.
         """
         self._check_origin(request)
         require_json(request.scope["headers"], body_present=True)
@@ -100,14 +101,17 @@ class SessionsEndpoint:
 
 
 def handle(key: SessionKey) -> str:
-    """Names a session to its owner. It opens nothing, finds nothing in a store, and is another name than in logs."""
+    """Identifies a session to its owner.
+
+    It gives no access, is no store key, and differs from the fingerprint in logs.
+    """
     return hashlib.sha256(b"handle:" + key.encode()).hexdigest()[:20]
 
 
 def _describe(stored: StoredSession, mine: Session) -> dict[str, Any]:
     session = stored.session
     if session is None:
-        raise ValueError("a session that lives has a record")
+        raise ValueError("a live session has a record")
     return {
         "id": handle(session.key),
         "current": session.key == mine.key,

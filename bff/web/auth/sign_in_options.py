@@ -1,4 +1,4 @@
-"""What a link to `/auth/login` may ask of the provider: what the settings list, and no more."""
+"""Options of a link to `/auth/login`: only values that the settings allow are passed to the provider."""
 
 from collections.abc import Collection, Mapping
 from typing import Final
@@ -18,30 +18,30 @@ def options_from(
     acr_values: Collection[str],
     allowed_idps: Collection[str],
 ) -> SignInOptions:
-    """Raises InvalidRequest. A link is anybody's: it can ask for more care, never for what is not offered here."""
+    """Raises InvalidRequest. Anybody can craft a link, so it may only request values that the operator allows."""
     prompt = _listed("prompt", parameters, allowed_prompts)
     max_age = _max_age(parameters.get("max_age"))
     if "none" in prompt and (len(prompt) > 1 or max_age == 0):
-        raise InvalidRequest("The parameter prompt says none and something else.")
+        raise InvalidRequest("The parameter prompt combines none with another value.")
     idp = _listed("idp", parameters, allowed_idps)
     if len(idp) > 1:
-        raise InvalidRequest("The parameter idp names more than one.")
+        raise InvalidRequest("The parameter idp has more than one value.")
     hint = parameters.get("login_hint", "")
     return SignInOptions(
         prompt=" ".join(prompt) or None,
         max_age=max_age,
         acr_values=_listed("acr_values", parameters, acr_values),
-        # Of no use to the provider as it is: the person types the name instead.
+        # An invalid hint is dropped: the user types the name instead.
         login_hint=hint if 0 < len(hint) <= HINT_LIMIT and hint.isprintable() else None,
         idp=idp[0] if idp else None,
     )
 
 
 def _listed(name: str, parameters: Mapping[str, str], offered: Collection[str]) -> tuple[str, ...]:
-    """The words of a parameter, each once and every one of them offered."""
+    """The values of a parameter, without duplicates; each must be allowed."""
     words = tuple(dict.fromkeys(parameters.get(name, "").split()))
     if not set(words) <= set(offered):
-        raise InvalidRequest(f"The parameter {name} holds a value that is not offered here.")
+        raise InvalidRequest(f"The parameter {name} has a value that is not allowed here.")
     return words
 
 

@@ -1,8 +1,8 @@
-"""CORS for the origins that the settings list, with credentials; for everybody else there is none (Fetch, section 3.2).
+"""CORS with credentials for `allowed_origins`; every other origin gets no CORS headers (Fetch section 3.2).
 
-A preflight is answered here and reaches neither a session nor an upstream. What an upstream says of CORS is dropped
-(`bff.proxy.headers`): it does not know who this site trusts. The session cookie is SameSite=Strict, so an origin of
-another *site* may call, but is nobody: listing an origin helps its sister hosts, like admin.example.com.
+Preflights are answered here and reach neither a session nor an upstream. CORS headers of an upstream are dropped
+(`bff.proxy.headers`). The session cookie is SameSite=Strict, so a cross-*site* origin may call but has no session:
+listing an origin helps same-site hosts, such as admin.example.com.
 """
 
 import re
@@ -20,14 +20,14 @@ REQUESTED_LIMIT: Final = 1024  # bytes of Access-Control-Request-Headers
 
 # What a script of another origin may read beyond the safelisted headers.
 EXPOSED: Final = b"content-disposition, etag, link, location, retry-after, x-request-id"
-# Our own endpoints that a script calls. Sign-in is a navigation, and what the provider calls is no browser's business.
+# Our own endpoints that scripts call. Sign-in is a navigation, and the provider's endpoints are not called by browsers.
 _OWN: Final = ("/auth/session", "/auth/sessions", "/auth/logout")
 _OWN_METHODS: Final = ("GET", "HEAD", "POST", "DELETE")
 _HEADER_NAMES: Final = re.compile(rb"[A-Za-z0-9!#$%&'*+.^_`|~, \t-]*")
 
 
 class CorsMiddleware:
-    """Plain ASGI between the guard and everything else. Wire it only where there are allowed origins."""
+    """ASGI middleware between the request guard and everything else; installed only if there are allowed origins."""
 
     def __init__(self, app: ASGIApp, routes: RouteTable, allowed_origins: Collection[str]) -> None:
         self._app, self._routes = app, routes
@@ -48,7 +48,7 @@ class CorsMiddleware:
         await self._app(scope, receive, _with_grant(origin, send))
 
     def _methods(self, path: bytes) -> Collection[str] | None:
-        """What may be asked of that path across origins; None if nothing may."""
+        """The methods allowed across origins on that path; None if there are none."""
         text = path.decode("latin-1")
         if any(text == own or text.startswith(own + "/") for own in _OWN):
             return _OWN_METHODS
@@ -57,7 +57,7 @@ class CorsMiddleware:
         try:
             route = self._routes.match(path)
         except InvalidRequest:
-            return None  # refused further in, and nobody else's page has to read why
+            return None  # refused later; other sites' pages need not read why
         return None if route is None else route.methods
 
 
@@ -74,14 +74,16 @@ async def _preflight(origin: bytes, methods: Collection[str], requested: bytes, 
         (b"cache-control", b"no-store"),
     ]
     if requested and len(requested) <= REQUESTED_LIMIT and _HEADER_NAMES.fullmatch(requested):
-        # With credentials a wildcard means nothing, and the origin is trusted: what it asks for is what it may send.
+        # With credentials the wildcard has no effect, so the requested headers are echoed; the origin is trusted.
         headers.append((b"access-control-allow-headers", requested))
     await send({"type": "http.response.start", "status": 204, "headers": headers})
     await send({"type": "http.response.body", "body": b""})
 
 
 def _with_grant(origin: bytes | None, send: Send) -> Send:
-    """`Vary` on every answer, so that no cache hands one origin's answer to another; the rest for an allowed one."""
+    """Adds `Vary: Origin` to every response, so that no cache serves one origin's response to another, and the grant
+    for an allowed origin.
+    """
 
     async def send_with_grant(message: Message) -> None:
         if message["type"] == "http.response.start":

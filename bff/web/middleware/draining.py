@@ -1,7 +1,7 @@
-"""The last seconds of a process: proxies are told to leave, and streams that never end are ended.
+"""Shutdown: responses ask proxies to close their connections, and streams without an end are closed.
 
-From `begin` on every answer says `Connection: close`, so that no proxy puts the connection back among those it uses
-again. `end_streams` comes when nobody new is let in: whoever reconnects then reaches another replica.
+From `begin` on every response carries `Connection: close`, so that no proxy reuses the connection. `end_streams` runs
+once no new connection is accepted, so that clients reconnect to another replica.
 """
 
 from collections.abc import Awaitable, Callable
@@ -14,19 +14,19 @@ from bff.telemetry import metrics
 
 
 class LongLivedStreams:
-    """Event streams and WebSockets that are open now, whoever they belong to."""
+    """Event streams and WebSockets that are open in this process, of all sessions."""
 
     def __init__(self) -> None:
         self._open: set[_Stream] = set()
 
     def register(self, close: Disconnect) -> Callable[[], None]:
-        """Returns what takes it off again."""
+        """Registers a stream. Returns the function that unregisters it."""
         stream = _Stream(close)
         self._open.add(stream)
         return lambda: self._open.discard(stream)
 
     def end(self) -> int:
-        """Ends them all, each in its own way; returns how many."""
+        """Closes all of them, and returns how many."""
         ended = tuple(self._open)
         self._open.clear()
         for stream in ended:
@@ -43,7 +43,7 @@ class _Stream:
 
 
 class Draining:
-    """Plain ASGI around everything."""
+    """ASGI middleware around everything."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

@@ -1,16 +1,14 @@
-"""Floods of sign-ins: `/auth/login`, the callback, `/auth/logout`, the provider's calls, each with rates of its own.
+"""Rate limits of sign-in and sign-out:
 
-Each door has a rate for everybody and one for each client, so a flood at one door costs the others nothing: whoever
-got past the login address also gets through the callback. The counts are this process's alone.
-
-Whoever is signed in signs out: with a cookie that we sealed, the session itself is the client at `/auth/logout`, and
-the rate for everybody does not hold there. The provider's calls get ten times as much: they come in a burst from few
-addresses when an administrator signs many people out, and one that is lost leaves somebody signed in. Of those that are
-signed only the ones whose signature holds count against the rate for everybody: or a flood of forged ones from many
-addresses would keep the true ones out. Front-channel calls carry no signature, so they have rates of their own.
-
-An IPv6 client is counted twice: by its /64, which one customer has to themselves (RFC 6177), and at a higher rate by
-its /48, of which a tunnel broker or a hoster gives 65,536 networks of that size to anybody who asks.
+`/auth/login`, the callback, `/auth/logout` and the provider's endpoints. Each endpoint has a total rate and a rate per
+client, so a flood at one endpoint does not block the others: a browser that got past the login endpoint also gets
+through the callback. The counts are per process. A signed-in user can always sign out: with a valid session cookie the
+session itself is the client at `/auth/logout`, and the total rate does not apply. The provider's endpoints have ten
+times the rate: requests arrive in a burst from few addresses when an administrator signs many users out, and a lost one
+leaves a user signed in. Signed requests count against the total rate only if their signature is valid: otherwise a
+flood of forged ones from many addresses would block the genuine ones. Front-channel requests are not signed, so they
+have rates of their own. An IPv6 client is counted twice: by its /64, which one customer holds alone (RFC 6177), and at
+a higher rate by its /48, of which tunnel brokers and hosting providers give 65,536 such networks to any customer.
 """
 
 import hashlib
@@ -36,41 +34,40 @@ from bff.web.cookies import CookieNames
 from bff.web.responses import respond_with_error
 from bff.web.session_cookie import SignedIn, read_session_id
 
-# How many requests a minute: for everybody together, and for each client, in memory that no flood makes grow.
-#
-# Pure: `now` is an argument, in seconds of any clock that never goes back. The rule is GCRA (the "generic cell rate
-# algorithm", a leaky bucket that needs one number): a minute's worth may come at once, then one after another. What is
-# refused is not counted, so whoever goes on asking gets the rate that is allowed and no less.
+# Rate limits per minute, in total and per client, in memory of constant size. Pure: `now` is an argument, in seconds of
+# a monotonic clock. The algorithm is GCRA (the generic cell rate algorithm, a leaky bucket with one number): a burst of
+# a minute's worth, then the steady rate. A refused request is not counted, so a client that keeps asking gets exactly
+# the allowed rate.
 
 MINUTE: Final = 60.0
-_ROUNDING: Final = 1e-6  # seconds; thousands of small additions must not cost the last request of a minute
+_ROUNDING: Final = 1e-6  # seconds; absorbs the rounding errors of thousands of additions
 
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """`paid_until` is the one number: the time until which what was let through has used the rate up."""
+    """`paid_until` is the theoretical arrival time: the time up to which accepted requests have used the rate."""
 
     per_minute: int
 
     def wait(self, paid_until: float, now: float) -> float:
-        """Seconds until one more request fits; 0 if it fits now."""
+        """Seconds until the next request is allowed; 0 if it is allowed now."""
         ahead = max(paid_until, now) + MINUTE / self.per_minute - now - MINUTE
         return ahead if ahead > _ROUNDING else 0.0
 
     def after(self, paid_until: float, now: float) -> float:
-        """`paid_until` once one more request was let through."""
+        """`paid_until` after one more accepted request."""
         return max(paid_until, now) + MINUTE / self.per_minute
 
 
 class TotalRate:
-    """One rate for whoever asks. A rate of 0 limits nothing."""
+    """One rate for all clients. A rate of 0 means no limit."""
 
     def __init__(self, per_minute: int) -> None:
         self._rate = Rate(per_minute) if per_minute else None
         self._paid_until = 0.0
 
     def wait(self, now: float) -> float:
-        """Seconds until one more request fits; 0 if it fits now."""
+        """Seconds until the next request is allowed; 0 if it is allowed now."""
         return self._rate.wait(self._paid_until, now) if self._rate else 0.0
 
     def count(self, now: float) -> None:
@@ -79,13 +76,13 @@ class TotalRate:
 
 
 class ClientRate:
-    """One rate for each client, in a table that never grows and never forgets one client for another.
+    """One rate per client, in a table of constant size (a count-min sketch of GCRA cells).
 
-    A client has one cell in each row, found by a hash that nobody outside can foretell, and the emptiest of its cells
-    counts (a count-min sketch). So a client is never let through more often than its rate, whatever others do; and it
-    is refused for the sake of others only if all its cells are full by chance. A full cell takes a minute's worth of
-    requests that were let through: with a rate for all of F times the rate of a client at most 2 F cells of a row are
-    full at any time. With the defaults that is 100 of 8192, and the chance of an honest client is 1 in 40 million.
+    A client has one cell in each row, chosen by a keyed hash that outsiders cannot predict, and its emptiest cell
+    decides. So a client never exceeds its rate, whatever others do; it is refused because of others only if all its
+    cells happen to be full. A cell fills with a minute's worth of accepted requests: with a total rate of F times the
+    rate per client at most 2 F cells of a row are full at a time. With the defaults that is 100 of 8192, a chance of 1
+    in 40 million for an honest client.
     """
 
     ROWS: Final = 4
@@ -97,7 +94,7 @@ class ClientRate:
         self._paid_until = array("d", bytes(8 * self.ROWS * self.CELLS))
 
     def wait(self, client: bytes, now: float) -> float:
-        """Seconds until one more request of this client fits; 0 if it fits now."""
+        """Seconds until this client's next request is allowed; 0 if it is allowed now."""
         if self._rate is None:
             return 0.0
         return self._rate.wait(min(self._paid_until[cell] for cell in self._cells(client)), now)
@@ -108,7 +105,7 @@ class ClientRate:
         cells = self._cells(client)
         paid_until = self._rate.after(min(self._paid_until[cell] for cell in cells), now)
         for cell in cells:
-            # A cell that others have filled further stays as full: it is theirs too.
+            # A cell that other clients have filled further keeps its value: it is shared.
             self._paid_until[cell] = max(self._paid_until[cell], paid_until)
 
     def _cells(self, client: bytes) -> list[int]:
@@ -123,8 +120,8 @@ Endpoint: TypeAlias = Literal["sign_in", "callback", "sign_out", "provider", "fr
 
 LOGIN: Final = "/auth/login"
 PROVIDER_FACTOR: Final = 10
-SITE_FACTOR: Final = 5  # what all clients of one /48 may send together, by what one client may
-_SIGNATURE_HELD: Final = frozenset({200, 204, 404, 422})  # what a signed call is answered with once it is believed
+SITE_FACTOR: Final = 5  # total of all clients of one /48, in multiples of one client's rate
+_SIGNATURE_HELD: Final = frozenset({200, 204, 404, 422})  # the responses to a signed request with a valid signature
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +136,7 @@ class LimitRules:
 
 
 class RateLimitMiddleware:
-    """Plain ASGI around our own endpoints. `clock` is in seconds and never goes back."""
+    """ASGI middleware around our own endpoints. `clock` is monotonic, in seconds."""
 
     def __init__(
         self,
@@ -169,7 +166,7 @@ class RateLimitMiddleware:
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        # Decoded, as the router reads it: /auth/%6Cogin is the same door.
+        # Decoded, as the router reads it: /auth/%6Cogin is the same endpoint.
         endpoint = self._endpoints.get(scope["path"]) if scope["type"] == "http" else None
         refusal = None if endpoint is None else self._check(endpoint, scope)
         if refusal is None:
@@ -181,7 +178,7 @@ class RateLimitMiddleware:
         await answer(scope, receive, send)
 
     def _check(self, endpoint: Endpoint, scope: Scope) -> RateLimited | None:
-        """Counts the request if it is let through, at both rates or at neither."""
+        """Counts the request if both rates allow it; otherwise counts it in neither."""
         now = self._clock()
         for_all, per_client = self._for_all[endpoint], self._per_client[endpoint]
         session = self._session(scope) if endpoint == "sign_out" else None
@@ -194,7 +191,7 @@ class RateLimitMiddleware:
             wait, rate = for_all.wait(now), "all"
         if wait:
             metrics.RATE_LIMITED.labels(endpoint=endpoint, rate=rate).inc()
-            return RateLimited(f"The rate of {endpoint} for {rate} is used up.", retry_after=ceil(wait))
+            return RateLimited(f"The rate limit of {endpoint} for {rate} is exhausted.", retry_after=ceil(wait))
         if client:
             per_client.count(client, now)
         if site:
@@ -204,7 +201,7 @@ class RateLimitMiddleware:
         return None
 
     def _counting(self, endpoint: Endpoint, send: Send) -> Send:
-        """Counts a signed call for everybody's rate when it turns out to be the provider's."""
+        """Counts a signed request against the total rate once it proves to be the provider's."""
 
         async def counted(message: Message) -> None:
             if message["type"] == "http.response.start" and message["status"] in _SIGNATURE_HELD:
@@ -214,7 +211,7 @@ class RateLimitMiddleware:
         return counted
 
     def _session(self, scope: Scope) -> bytes | None:
-        """The session that the cookie names, if we sealed it. Nobody has more of those than they signed in for."""
+        """The session of the cookie, if the BFF sealed it. A client has only as many of those as it signed in for."""
         match read_session_id(scope["headers"], self._ring, self._names):
             case SignedIn(session_id):
                 return session_id.key.encode()
@@ -222,7 +219,7 @@ class RateLimitMiddleware:
                 return None
 
     def _client(self, scope: Scope) -> tuple[bytes | None, bytes | None]:
-        """The client and the site it belongs to: an IPv4 address and none, or the /64 and the /48 of an IPv6 one."""
+        """The client and its site: an IPv4 address and none, or the /64 and the /48 of an IPv6 address."""
         peer = scope.get("client")
         known = self._trusted_proxies.known_client(peer[0] if peer else None, scope["headers"])
         if known is None:
@@ -233,7 +230,7 @@ class RateLimitMiddleware:
         return address.packed[:8], address.packed[:6] if address.version == 6 else None
 
     def _return_to(self, scope: Scope) -> str | None:
-        """Where the page's link leads to after the sign-in that could not begin."""
+        """The return path for the page's retry link."""
         if scope["path"] != LOGIN:
             return None
         try:

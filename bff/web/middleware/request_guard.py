@@ -1,11 +1,10 @@
-"""The guard in front of everything: a request that two programs could read differently is read by nobody.
+"""The request guard: refuses every request that two implementations could parse differently.
 
-It judges the bytes as they came (`raw_path`, before any decoding). A chunked body may bring trailers, and uvicorn takes
-those for headers: `HttpProtocol` keeps them apart; under a server that does not say so a chunked body is refused.
-
-One documented choice: a path carries no encoded dot, slash, backslash, control character or semicolon-parameter trick
-at all, however often it is encoded. Where one program decodes before it splits and the next one after, such a path is
-two paths. Which other spellings are two paths depends on the routes: `bff.proxy.routes.RouteTable.match`.
+It checks the raw bytes (`raw_path`, before decoding). A chunked body may carry trailers, which uvicorn appends to the
+headers: `HttpProtocol` keeps them apart; under a server without that guarantee a chunked body is refused. One
+deliberate choice: a path contains no encoded dot, slash, backslash, control character or semicolon parameter before a
+dot segment, however often it is encoded. A server that decodes before it splits and one that decodes after would see
+two different paths. Which other spellings are ambiguous depends on the routes: `bff.proxy.routes.RouteTable.match`.
 """
 
 import re
@@ -30,20 +29,21 @@ METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 Refusal: TypeAlias = InvalidRequest | MethodNotAllowed | TargetTooLong | HeadersTooLarge
 
-# A path that needs no second look. Everything else goes through `check_path`.
+# The fast path. Everything else goes through `_check_path`.
 _PLAIN_PATH: Final = re.compile(rb"(?:/[A-Za-z0-9_~-][A-Za-z0-9._~:@-]*)*/?")
 _VISIBLE: Final = re.compile(rb"[\x21-\x7e]*")
 _BAD_PERCENT: Final = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _HOST: Final = re.compile(rb"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
 _LENGTH: Final = re.compile(rb"[0-9]{1,18}")
 _LOOKED_AT: Final = frozenset({b"host", b"content-length", b"transfer-encoding", b""})
-# What names and values are made of: deleted from all of them together, nothing may be left (RFC 9110 section 5).
+# Allowed characters of names and values: after deleting them from all headers together, nothing may be left (RFC 9110
+# section 5).
 _IN_NAMES: Final = b"abcdefghijklmnopqrstuvwxyz0123456789!#$%&'*+.^_`|~-"
 _IN_VALUES: Final = b"\t" + bytes(range(0x20, 0x7F)) + bytes(range(0x80, 0x100))
 
 
 def check_request(method: str, raw_path: bytes, query: bytes, headers: Sequence[Header]) -> Refusal | None:
-    """What is wrong with a request, or None. Header names are in lower case (ASGI)."""
+    """The reason to refuse the request, or None. Header names are in lower case (ASGI)."""
     if method not in METHODS:
         return MethodNotAllowed(allow=METHODS)
     if len(raw_path) + len(query) > TARGET_LIMIT:
@@ -52,7 +52,7 @@ def check_request(method: str, raw_path: bytes, query: bytes, headers: Sequence[
 
 
 def check_path(path: bytes) -> InvalidRequest | None:
-    """What is wrong with a path, or None."""
+    """Why a path is refused, or None."""
     if _PLAIN_PATH.fullmatch(path) and path:
         return None
     if not path.startswith(b"/") or path.startswith(b"//"):
@@ -67,16 +67,17 @@ def check_path(path: bytes) -> InvalidRequest | None:
         text = fully_decoded(path)
     except InvalidRequest as refusal:
         return refusal
-    # Compatibility forms too (a fullwidth dot, a two-dot leader): a server that folds them would see a dot segment.
+    # Compatibility forms too (a fullwidth dot, a two-dot leader): a server that normalises them would see a dot
+    # segment.
     for segment in text.split("/"):
-        # Some servers cut parameters off before they resolve dots: `..;x` is `..` to them. Spaces are cut by others.
+        # Some servers strip parameters before they resolve dots: `..;x` is `..` to them. Others strip spaces.
         if segment.partition(";")[0].strip() in (".", ".."):
             return InvalidRequest("The path holds a dot segment.")
     return None
 
 
 def _check_query(query: bytes) -> Refusal | None:
-    # Forwarded byte for byte, so encoded bytes are the upstream's to judge; raw ones must not end a line.
+    # Forwarded byte for byte, so encoded bytes are up to the upstream; raw ones must not end a line.
     if not _VISIBLE.fullmatch(query) or b"#" in query:
         return InvalidRequest("The query holds a byte that belongs to no query.")
     return None
@@ -114,13 +115,12 @@ def _check_headers(headers: Sequence[Header]) -> Refusal | None:
 
 
 class RequestGuard:
-    """Plain ASGI around the whole application; the lifespan passes through."""
+    """ASGI middleware around the whole application; the lifespan passes through."""
 
     def __init__(self, app: ASGIApp, *, landing_path: str | None = None, names: CookieNames | None = None) -> None:
-        """A navigation is refused with a page that leads to `landing_path`; without one all get problem JSON.
-
-        With `names`, headers that are too large cost the browser the cookies of its sign-ins under way: it could not
-        get rid of them itself, and every page would be refused until they expire.
+        """A refused navigation gets an error page that links to `landing_path`; without one every client gets problem
+        JSON. With `names`, a request with too large headers deletes the browser's login cookies: otherwise every page
+        would be refused until they expire.
         """
         self._app, self._landing_path, self._names = app, landing_path, names
 
@@ -134,7 +134,7 @@ class RequestGuard:
             scope.get("method", "GET"), scope["raw_path"], scope["query_string"], headers
         )
         if scope["http_version"] not in ("1.0", "1.1", "2", "3"):
-            refusal = InvalidRequest("This version of HTTP is not spoken here.")
+            refusal = InvalidRequest("This version of HTTP is not supported.")
         elif not headers_final and any(name == b"transfer-encoding" for name, _ in headers):
             refusal = refusal or LengthRequired()
         if refusal is None:
@@ -142,7 +142,7 @@ class RequestGuard:
             return
         cleared = self._names.clear_sign_ins(headers) if self._names and isinstance(refusal, HeadersTooLarge) else []
         if cleared:
-            refusal = HeadersTooLarge("The cookies of sign-ins under way were deleted; sessions were not. Try again.")
+            refusal = HeadersTooLarge("The cookies of sign-ins in progress were deleted; sessions were not. Try again.")
         await send_error(refusal, scope, send, close=True, landing_path=self._landing_path, cookies=cleared)
 
 
@@ -155,9 +155,8 @@ async def send_error(
     landing_path: str | None = None,
     cookies: Sequence[Header] = (),
 ) -> None:
-    """Answers with problem JSON, a WebSocket handshake too; a navigation with a page if there is a `landing_path`.
-
-    `close` where the framing itself may be in doubt.
+    """Responds with problem JSON, to a WebSocket handshake too; to a navigation with an error page if there is a
+    `landing_path`. `close` ends the connection, for requests whose framing is in doubt.
     """
     record_error(error)
     reference = tracing.correlation_id()
@@ -177,5 +176,5 @@ async def send_error(
         await send({"type": "websocket.http.response.body", "body": body})
         return
     await send({"type": "http.response.start", "status": status, "headers": headers})
-    # No body for HEAD (RFC 9110 section 9.3.2); its length was told all the same.
+    # No body for HEAD (RFC 9110 section 9.3.2), with the same Content-Length.
     await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})

@@ -1,8 +1,8 @@
-"""The outermost room of a request: which trace it belongs to, and its span where spans are recorded.
+"""The outermost middleware: determines the trace of a request, and records its server span.
 
-A trace is continued from trusted hops only. Anybody else's `traceparent` would let a stranger write into the traces of
-our upstreams, join requests of different people into one, and have everything recorded at our expense; `tracestate` and
-`baggage` would carry their text past us. Theirs are dropped and a new trace begins (W3C Trace Context, section 4.3).
+A trace is continued from trusted proxies only. With another client's `traceparent` a stranger could write into the
+traces of our upstreams, join requests of different users, and force sampling at our expense; `tracestate` and `baggage`
+would carry its text to upstreams. Such headers are dropped and a new trace begins (W3C Trace Context section 4.3).
 """
 
 from collections.abc import Awaitable, Collection
@@ -18,7 +18,7 @@ from bff.telemetry import audit, tracing
 
 
 class AuditContext:
-    """Plain ASGI around everything that decides."""
+    """ASGI middleware around everything that makes decisions."""
 
     def __init__(self, app: ASGIApp, trusted_proxies: TrustedProxies) -> None:
         self._app, self._trusted = app, trusted_proxies
@@ -29,12 +29,15 @@ class AuditContext:
         return self._app(scope, receive, send)
 
 
-# Anything else that a client calls a method is no name for a span.
+# Any other method becomes `_OTHER` in span names.
 METHODS: Final[Collection[str]] = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
 class TraceMiddleware:
-    """Plain ASGI around everything; the lifespan passes through. A coroutine function: uvicorn tells ASGI 3 by that."""
+    """ASGI middleware around everything; the lifespan passes through.
+
+    `__call__` is a coroutine function, by which uvicorn recognises ASGI 3.
+    """
 
     def __init__(self, app: ASGIApp, trusted_proxies: TrustedProxies) -> None:
         self._app, self._trusted = app, trusted_proxies
