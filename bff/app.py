@@ -35,7 +35,7 @@ from bff.proxy.http import HttpProxy
 from bff.proxy.websocket import WebSocketProxy
 from bff.session.keyring import KeyRing
 from bff.storage.open import open_store
-from bff.telemetry import audit
+from bff.telemetry.application import ApplicationTelemetry, open_tracer
 from bff.web import error_page
 from bff.web.api import ApiEndpoint
 from bff.web.auth.callback import Callback, callback_router
@@ -76,7 +76,7 @@ class Application:
         """
         self._reload = None if sources is None else SettingsReload(settings, sources, self._take_over)
         self._settings, self._clock = settings, clock
-        audit.set_subject_format(settings.audit_subject)
+        self._telemetry = ApplicationTelemetry(settings.audit_subject, open_tracer(settings.tracing))
         error_page.set_stylesheet(from_settings.page_style(settings))
         self._tasks = BackgroundTasks()
         self._ring = KeyRing.from_keys(settings.session_key_ring)
@@ -171,7 +171,7 @@ class Application:
             long_lived=self._long_lived,
         )
         verify = partial(ForwardAuth, refresh, ring, names, proxies, from_settings.forward_auth_rules(settings))
-        self.forward_auth = TraceMiddleware(RequestGuard(verify(with_token=True)), proxies)
+        self.forward_auth = TraceMiddleware(RequestGuard(verify(with_token=True)), proxies, self._telemetry)
         plain = {VERIFY: verify(with_token=False)}
         limited = RateLimitMiddleware(auth_app, from_settings.limit_rules(settings), proxies, ring, names)
         inside: ASGIApp = AuditContext(
@@ -179,7 +179,8 @@ class Application:
         )
         if settings.allowed_origins:
             inside = CorsMiddleware(inside, self._routes, settings.allowed_origins)
-        return TraceMiddleware(RequestGuard(inside, landing_path=settings.landing_path, names=names), proxies)
+        guarded = RequestGuard(inside, landing_path=settings.landing_path, names=names)
+        return TraceMiddleware(guarded, proxies, self._telemetry)
 
     def begin_to_stop(self) -> None:
         """Reports not ready from now on and answers with `Connection: close`, so that proxies use another replica."""
@@ -195,14 +196,17 @@ class Application:
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
+        self._telemetry.bind()  # the background tasks inherit it
         try:
             await self._start()
         except BffError as error:
+            await self._stop_tracer()
             await send({"type": "lifespan.startup.failed", "message": str(error)})
             return
         await send({"type": "lifespan.startup.complete"})
         await receive()
         await self._stop()
+        await self._stop_tracer()
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _start(self) -> None:
@@ -249,6 +253,10 @@ class Application:
             await provider.close()
         await self._store.close()
 
+    async def _stop_tracer(self) -> None:
+        if self._telemetry.tracer is not None:
+            await asyncio.to_thread(self._telemetry.tracer.stop)
+
     async def _purge(self) -> None:
         while True:
             await asyncio.sleep(PURGE_INTERVAL)
@@ -258,6 +266,7 @@ class Application:
                 logger.warning("expired records could not be purged", extra={"error": error.code})
 
     async def _checks(self) -> dict[str, bool]:
+        self._telemetry.bind()
         checks = {"serving": not self._asgi.begun, "store": True, "provider": True}
         try:
             await self._store.ping()

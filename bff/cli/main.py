@@ -8,8 +8,7 @@ new` prints a secret, the key that it creates. `bff okta` has its own exit codes
 import argparse
 import os
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 from bff import __version__
@@ -91,27 +90,7 @@ def _serve(parsed: argparse.Namespace) -> int:
     from bff.telemetry.logging import configure_logging, stderr_without_blocking
 
     configure_logging(settings.log_level, settings.log_format, stderr_without_blocking(settings.log_format))
-    with _spans(settings):
-        return run(build_app(settings, sources=Sources(os.environ.copy(), parsed.config)), settings)
-
-
-@contextmanager
-def _spans(settings: Settings) -> Iterator[None]:
-    """Records spans while open, if BFF_TRACING is set. Raises ConfigurationError."""
-    if settings.tracing == "off":
-        yield
-        return
-    # Imported only when tracing is on.
-    from bff.telemetry import tracing
-    from bff.telemetry.otlp import OtlpTracer
-
-    tracer = OtlpTracer()
-    tracing.set_tracer(tracer)
-    try:
-        yield
-    finally:
-        tracing.set_tracer(None)
-        tracer.stop()
+    return run(build_app(settings, sources=Sources(os.environ.copy(), parsed.config)), settings)
 
 
 def _check(parsed: argparse.Namespace) -> int:

@@ -28,6 +28,7 @@ from bff.session.session import EndReason, Session
 from bff.session.store import SessionStore, StoredSession
 from bff.storage.open import open_store
 from bff.telemetry import audit
+from bff.telemetry.application import ApplicationTelemetry
 from bff.telemetry.audit import AuditEvent
 from bff.telemetry.logging import configure_logging
 from bff.telemetry.redaction import escape
@@ -109,7 +110,7 @@ async def _admin_context(settings: Settings) -> AsyncIterator[AdminContext]:
     provider, tasks = from_settings.provider(settings, time.time), BackgroundTasks()
     end_session = EndSession(store, Revocations(store, provider, tasks, settings.issuer), tasks)
     logout_markers = LogoutMarkers(store, settings.login_lifetime)
-    audit.set_subject_format(settings.audit_subject)
+    ApplicationTelemetry(settings.audit_subject).bind()
     try:
         yield AdminContext(settings, store, EndSessions(store, end_session, logout_markers, tasks, settings.issuer))
     finally:

@@ -1,8 +1,7 @@
 """The audit trail: one log line for each authentication or authorization decision, with stable event names.
 
-See docs/audit.md. A leaf, as `bff.telemetry.metrics` is: every package may record events. The lines go to the logger
-`bff.telemetry.audit` regardless of the log level. Events that any client can cause without limit are warnings, which
-`bff.telemetry.logging` rate-limits.
+See docs/audit.md. Every package may record events. The lines go to the logger `bff.audit` regardless of the log level.
+Events that any client can cause without limit are warnings, which `bff.telemetry.logging` rate-limits.
 """
 
 import logging
@@ -69,7 +68,7 @@ ENDED_BY: Final[Mapping[EndReason, EndedBy]] = {
 }
 
 _CLIENT: Final[ContextVar[Callable[[], str] | None]] = ContextVar("client address", default=None)
-_subject_as: SubjectAs = "fingerprint"
+_SUBJECT_FORMAT: Final[ContextVar[SubjectAs]] = ContextVar("audit subject format", default="fingerprint")
 
 
 def set_client_address(client_address: Callable[[], str]) -> None:
@@ -80,10 +79,12 @@ def set_client_address(client_address: Callable[[], str]) -> None:
     _CLIENT.set(client_address)
 
 
-def set_subject_format(how: SubjectAs) -> None:
-    """Sets whether the lines of this process name a user by `sub` or by the fingerprint that `bff sessions` shows."""
-    global _subject_as
-    _subject_as = how
+def set_subject_format(subject_format: SubjectAs) -> None:
+    """Binds to this task and the tasks it starts whether lines name a user by `sub` or by fingerprint.
+
+    The fingerprint is the one that `bff sessions` shows.
+    """
+    _SUBJECT_FORMAT.set(subject_format)
 
 
 def record(
@@ -93,7 +94,7 @@ def record(
     fields: dict[str, object] = {"event": event.value, "reason": reason}
     if session is not None:
         fields["session"] = session.fingerprint
-        fields["subject"] = session.user.sub if _subject_as == "sub" else session.person
+        fields["subject"] = session.user.sub if _SUBJECT_FORMAT.get() == "sub" else session.person
     if (client := _CLIENT.get()) is not None:
         fields["client"] = client()
     level = logging.INFO if event in _RARE else logging.WARNING

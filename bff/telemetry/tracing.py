@@ -1,8 +1,8 @@
 """Tracing: the trace of the current request (W3C Trace Context), and spans.
 
-A leaf, as `bff.telemetry.metrics` is: every package may open a span. Spans are recorded only if `set_tracer` was called
-with a tracer (`bff.telemetry.otlp`, if BFF_TRACING is set); otherwise a span costs one comparison. A span contains no
-URL, path, header or error message, only constants and names from the settings.
+Every package may open a span. Spans are recorded only in tasks to which a tracer is bound (`bff.telemetry.otlp`, if
+BFF_TRACING is set); otherwise a span costs one lookup of a context variable. A span contains no URL, path, header or
+error message, only constants and names from the settings.
 """
 
 import os
@@ -147,7 +147,7 @@ class Span(Protocol):
         ...
 
     def fail(self, error_type: str) -> None:
-        """Marks the span as failed; `kind` is an error code or a class name, never a message."""
+        """Marks the span as failed; `error_type` is an error code or a class name, never a message."""
         ...
 
     def end(self) -> None: ...
@@ -158,19 +158,23 @@ class Tracer(Protocol):
 
     def start(self, name: str, kind: Kind, parent: TraceContext | None) -> Span: ...
 
+    def stop(self) -> None:
+        """Exports the remaining spans; blocks for a bounded time."""
+        ...
 
-_tracer: Tracer | None = None
+
+_TRACER: Final[ContextVar[Tracer | None]] = ContextVar("tracer", default=None)
 _SERVER: Final[ContextVar[Span | None]] = ContextVar("server span", default=None)
 
 
 def set_tracer(tracer: Tracer | None) -> None:
-    """Sets the tracer of the process; None: spans are not recorded."""
-    global _tracer
-    _tracer = tracer
+    """Binds the tracer to this task and the tasks it starts; None: their spans are not recorded."""
+    _TRACER.set(tracer)
 
 
 def recording() -> bool:
-    return _tracer is not None
+    """Whether a tracer is bound to this task."""
+    return _TRACER.get() is not None
 
 
 class _NoopSpan:
@@ -223,15 +227,17 @@ class _RecordedSpan:
 
 def span(name: str, kind: Kind) -> _RecordedSpan | _NoopSpan:
     """A context manager for a span of the current trace. An exception marks the span as failed, without a message."""
-    return _NOOP if _tracer is None else _RecordedSpan(_tracer, name, kind, _CURRENT.get())
+    tracer = _TRACER.get()
+    return _NOOP if tracer is None else _RecordedSpan(tracer, name, kind, _CURRENT.get())
 
 
 def server_span(name: str, incoming: TraceContext | None) -> _RecordedSpan | _NoopSpan:
     """The server span of a request, in the received trace or in a new one."""
-    return _NOOP if _tracer is None else _RecordedSpan(_tracer, name, "server", incoming)
+    tracer = _TRACER.get()
+    return _NOOP if tracer is None else _RecordedSpan(tracer, name, "server", incoming)
 
 
 def set_route(route: str) -> None:
     """Sets the route of the current request: a prefix or a template, never the client's path."""
-    if _tracer is not None and (server := _SERVER.get()) is not None:
+    if (server := _SERVER.get()) is not None:
         server.set("http.route", route)

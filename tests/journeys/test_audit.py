@@ -13,7 +13,6 @@ import pytest
 from bff.app import build_app
 from bff.config.reload import Sources
 from bff.session.keyring import encode_base64url, new_key
-from bff.telemetry import audit
 from bff.telemetry.audit import AuditEvent
 from bff.telemetry.logging import JsonFormatter
 from demo.simulator.grants import RotationPolicy
@@ -54,7 +53,6 @@ def trail() -> Iterator[Trail]:
     logger.setLevel(logging.INFO)
     logger.addHandler(trail)
     yield trail
-    audit.set_subject_format("fingerprint")  # one for the whole process, and the next test is in it
     logger.removeHandler(trail)
     logger.setLevel(before)
 

@@ -20,6 +20,7 @@ from bff.proxy.routes import Route, RouteTable, Upstream
 from bff.proxy.websocket import WebSocketProxy
 from bff.server.uvicorn_0_54.http_protocol import HttpProtocol
 from bff.session.stream_end import StreamEnd
+from bff.telemetry.application import ApplicationTelemetry
 from bff.web.api import Access, ApiEndpoint
 from bff.web.middleware.request_guard import RequestGuard
 from bff.web.middleware.trace import TraceMiddleware
@@ -232,14 +233,19 @@ def serve(app: Any, *, close: Callable[[], None] = lambda: None, http: Any = Htt
 
 @contextmanager
 def bff(
-    *routes: Route, users: Users | None = None, acr_values: tuple[str, ...] = (), trusted: tuple[str, ...] = ()
+    *routes: Route,
+    users: Users | None = None,
+    acr_values: tuple[str, ...] = (),
+    trusted: tuple[str, ...] = (),
+    telemetry: ApplicationTelemetry | None = None,
 ) -> Iterator[int]:
     """Guard and API endpoint in front of real upstreams; `trusted` proxies may stand in front of them."""
     proxy = HttpProxy(PublicOrigin.parse(PUBLIC))
     who = users or Users(alice=TokenOfUser("token-of-alice"))
     sockets = WebSocketProxy(PublicOrigin.parse(PUBLIC))
     api = ApiEndpoint(RouteTable(routes), proxy, sockets, who, public_origin=PUBLIC, acr_values=acr_values)
-    with serve(TraceMiddleware(RequestGuard(api), TrustedProxies(trusted)), close=proxy.close) as port:
+    traced = TraceMiddleware(RequestGuard(api), TrustedProxies(trusted), telemetry or ApplicationTelemetry())
+    with serve(traced, close=proxy.close) as port:
         yield port
 
 

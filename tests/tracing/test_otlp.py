@@ -11,6 +11,7 @@ import pytest
 
 from bff.errors import ConfigurationError
 from bff.telemetry import otlp, tracing
+from bff.telemetry.application import ApplicationTelemetry
 from bff.telemetry.logging import configure_logging
 from bff.telemetry.otlp import OtlpTracer
 from tests.journeys.canaries import Canaries
@@ -41,12 +42,12 @@ def received(monkeypatch: pytest.MonkeyPatch) -> Iterator[Collector]:
 
 
 @contextmanager
-def recording() -> Iterator[None]:
+def recording() -> Iterator[ApplicationTelemetry]:
     """What is recorded inside has arrived when it ends, or the tracer has given it up."""
     tracer = OtlpTracer()
     tracing.set_tracer(tracer)
     try:
-        yield
+        yield ApplicationTelemetry(tracer=tracer)
     finally:
         tracing.set_tracer(None)
         tracer.stop()
@@ -57,9 +58,9 @@ def named(spans: list[Received], name: str) -> list[Received]:
 
 
 async def test_a_request_is_a_server_span_with_the_upstreams_request_below_it(received: Collector) -> None:
-    with recording():
+    with recording() as telemetry:
         async with raw_upstream(ok()) as upstream:
-            with bff(route(upstream)) as port:
+            with bff(route(upstream), telemetry=telemetry) as port:
                 await fetch(port, "/api/orders/4711?token=canary")
     above, below = named(received.spans, "GET"), named(received.spans, "GET /api")
     assert [(span.kind, span.parent_id) for span in above] == [("server", "")]
@@ -75,9 +76,9 @@ async def test_a_request_is_a_server_span_with_the_upstreams_request_below_it(re
 
 
 async def test_a_trusted_hops_trace_goes_on_in_the_spans(received: Collector) -> None:
-    with recording():
+    with recording() as telemetry:
         async with raw_upstream(ok()) as upstream:
-            with bff(route(upstream), trusted=("127.0.0.1",)) as port:
+            with bff(route(upstream), trusted=("127.0.0.1",), telemetry=telemetry) as port:
                 await fetch(port, "/api/x", f"traceparent: {PARENT}", "tracestate: a=1", "baggage: tenant=7")
     (above,) = named(received.spans, "GET")
     assert (above.trace_id, above.parent_id) == (TRACE, SPAN)
@@ -86,9 +87,9 @@ async def test_a_trusted_hops_trace_goes_on_in_the_spans(received: Collector) ->
 
 
 async def test_what_the_caller_did_not_sample_is_not_recorded_and_still_carried(received: Collector) -> None:
-    with recording():
+    with recording() as telemetry:
         async with raw_upstream(ok()) as upstream:
-            with bff(route(upstream), trusted=("127.0.0.1",)) as port:
+            with bff(route(upstream), trusted=("127.0.0.1",), telemetry=telemetry) as port:
                 await fetch(port, "/api/x", f"traceparent: {PARENT[:-2]}00")
     assert received.spans == []
     assert upstream.heard[0].all("traceparent")[0].endswith("-00")
@@ -96,10 +97,10 @@ async def test_what_the_caller_did_not_sample_is_not_recorded_and_still_carried(
 
 
 async def test_a_failure_is_told_by_its_code_and_the_reference_is_the_span(received: Collector) -> None:
-    with taken_root_logger() as stream, recording():
+    with taken_root_logger() as stream, recording() as telemetry:
         configure_logging("debug", "json", stream)
         async with raw_upstream(says(b"canary of an upstream\r\n\r\n")) as upstream:
-            with bff(route(upstream)) as port:
+            with bff(route(upstream), telemetry=telemetry) as port:
                 answer = await fetch(port, "/api/x")
     (above,), (below,) = named(received.spans, "GET"), named(received.spans, "GET /api")
     assert json.loads(answer.body)["correlation_id"] == above.span_id
@@ -111,30 +112,29 @@ async def test_a_failure_is_told_by_its_code_and_the_reference_is_the_span(recei
 
 
 async def test_a_refusal_is_no_failure_of_ours(received: Collector) -> None:
-    with recording(), bff(users=Users()) as port:
+    with recording() as telemetry, bff(users=Users(), telemetry=telemetry) as port:
         await fetch(port, "/api/x", user=None)
     (span,) = received.spans
     assert (span.failed, span.attributes["http.response.status_code"]) == (False, 404)
 
 
 async def test_a_whole_journey_is_told_without_a_secret_a_url_or_a_message(tmp_path: Path, received: Collector) -> None:
-    with recording():
-        async with small_world(tmp_path, rotation=SHORT) as world:
-            browser = world.browser()
-            canaries = Canaries(world.environ)
-            await journey(world, canaries, browser, world.public_url)
-            for kind in ("lose_answer", "server_error", None):
-                world.advance(301)
-                if kind:
-                    world.okta.control.fault(kind, grant="refresh_token")
-                await browser.fetch("/api/renewed?secret=the-canary-of-a-query")
-                await world.settled()
-                await canaries.gather(browser)
-            world.advance(61)
-            await browser.fetch("/api/renewed")
-            answer = await browser.sign_out()
-            await canaries.gather(browser)
+    async with small_world(tmp_path, rotation=SHORT, tracing="otlp") as world:
+        browser = world.browser()
+        canaries = Canaries(world.environ)
+        await journey(world, canaries, browser, world.public_url)
+        for kind in ("lose_answer", "server_error", None):
+            world.advance(301)
+            if kind:
+                world.okta.control.fault(kind, grant="refresh_token")
+            await browser.fetch("/api/renewed?secret=the-canary-of-a-query")
             await world.settled()
+            await canaries.gather(browser)
+        world.advance(61)
+        await browser.fetch("/api/renewed")
+        answer = await browser.sign_out()
+        await canaries.gather(browser)
+        await world.settled()
     assert answer is not None
     spans, sent = received.spans, b"".join(received.raw).decode("latin-1")
     names = {span.name for span in spans}
@@ -152,13 +152,12 @@ async def test_a_whole_journey_is_told_without_a_secret_a_url_or_a_message(tmp_p
 
 
 async def test_a_refresh_that_a_request_caused_stands_in_its_trace(tmp_path: Path, received: Collector) -> None:
-    with recording():
-        async with small_world(tmp_path, rotation=SHORT) as world:
-            browser = world.browser()
-            await browser.sign_in()
-            world.advance(301)
-            await browser.fetch("/api/x")
-            await world.settled()
+    async with small_world(tmp_path, rotation=SHORT, tracing="otlp") as world:
+        browser = world.browser()
+        await browser.sign_in()
+        world.advance(301)
+        await browser.fetch("/api/x")
+        await world.settled()
     spans = {span.span_id: span for span in received.spans}
     (asked,) = named(list(spans.values()), "provider refresh")
     refresh = spans[asked.parent_id]

@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bff.proxy.client_address import TrustedProxies
 from bff.telemetry import audit, tracing
+from bff.telemetry.application import ApplicationTelemetry
 
 # Whose request this is, for the audit trail: a line that is written later in its work names the client's address.
 
@@ -39,17 +40,18 @@ class TraceMiddleware:
     `__call__` is a coroutine function, by which uvicorn recognises ASGI 3.
     """
 
-    def __init__(self, app: ASGIApp, trusted_proxies: TrustedProxies) -> None:
-        self._app, self._trusted = app, trusted_proxies
+    def __init__(self, app: ASGIApp, trusted_proxies: TrustedProxies, telemetry: ApplicationTelemetry) -> None:
+        self._app, self._trusted, self._telemetry = app, trusted_proxies, telemetry
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
+        self._telemetry.bind()
         client = scope.get("client")
         trusted = self._trusted.trusts(client[0] if client else None)
         incoming = tracing.extract(scope["headers"]) if trusted else None
-        if not tracing.recording():
+        if self._telemetry.tracer is None:
             tracing.begin(incoming)
             await self._app(scope, receive, send)
             return

@@ -1,0 +1,52 @@
+"""Two applications in one process, with different settings: neither influences what the other records."""
+
+import logging
+from pathlib import Path
+
+import pytest
+
+from bff.telemetry import otlp
+from bff.telemetry.audit import AuditEvent
+from tests.journeys.test_audit import Trail
+from tests.journeys.test_provider_logout import signed_in, sub_of
+from tests.journeys.world import small_world
+from tests.tracing.collector import collector
+
+
+@pytest.mark.parametrize("started_last", ["sub", "fingerprint"])
+async def test_each_application_names_users_and_records_spans_as_its_own_settings_say(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, started_last: str
+) -> None:
+    monkeypatch.setattr(otlp, "STOP_TIMEOUT", 60.0)  # a busy machine may need more than three seconds
+    trail, logger = Trail(), logging.getLogger("bff.audit")
+    logger.addHandler(trail)
+    monkeypatch.setattr(logger, "level", logging.INFO)
+    settings = {"sub": {"audit_subject": "sub", "tracing": "otlp"}, "fingerprint": {}}
+    first = next(name for name in settings if name != started_last)
+    subjects, spans = {}, {}
+    try:
+        with collector() as collected:
+            monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collected.url)
+            for name in settings:
+                (tmp_path / name).mkdir()
+            async with (
+                small_world(tmp_path / first, **settings[first]) as one,
+                small_world(tmp_path / started_last, **settings[started_last]) as other,
+            ):
+                worlds = {first: one, started_last: other}
+                for name, world in worlds.items():
+                    trail.lines.clear()
+                    browser = await signed_in(world)
+                    await browser.sign_out()
+                    await world.settled()
+                    subjects[name] = {line["subject"] for line in trail.lines}
+                    assert [line["event"] for line in trail.lines] == [AuditEvent.SIGNED_IN, AuditEvent.SESSION_ENDED]
+                expected = sub_of(worlds["sub"])
+            spans = {span.name for span in collected.spans}
+            sign_ins = [span for span in collected.spans if span.name == "provider code"]
+    finally:
+        logger.removeHandler(trail)
+    assert subjects["sub"] == {expected}
+    assert expected not in subjects["fingerprint"]
+    assert "provider revocation" in spans
+    assert len(sign_ins) == 1
