@@ -9,6 +9,7 @@ from functools import partial
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bff import from_settings
+from bff.asgi.write_batching import WriteBatch
 from bff.config.reload import SettingsReload, Sources
 from bff.config.settings import Settings
 from bff.errors import BffError, ProviderUnavailable
@@ -32,6 +33,7 @@ from bff.oidc.metadata import MetadataRefused, endpoints_elsewhere
 from bff.proxy.client_address import TrustedProxies
 from bff.proxy.headers import PublicOrigin
 from bff.proxy.http import HttpProxy
+from bff.proxy.pool import UpstreamPools
 from bff.proxy.websocket import WebSocketProxy
 from bff.session.keyring import KeyRing
 from bff.storage.open import open_store
@@ -89,7 +91,9 @@ class Application:
         self._org_provider = from_settings.org_provider(settings, clock)
         self._routes = from_settings.route_table(settings)
         origin, trusted = PublicOrigin.parse(settings.public_url), TrustedProxies(settings.trusted_proxies)
-        self._proxy, self._sockets = HttpProxy(origin, trusted), WebSocketProxy(origin, trusted)
+        self.write_batch = WriteBatch()
+        self._proxy = HttpProxy(origin, trusted, UpstreamPools(self.write_batch))
+        self._sockets = WebSocketProxy(origin, trusted)
         self._names = CookieNames(secure=settings.cookies_secure)
         self._policy = from_settings.policy(settings)
         self.management: ASGIApp = ManagementApp(self._checks)

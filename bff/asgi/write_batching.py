@@ -7,12 +7,10 @@ transport.
 """
 
 import asyncio
-from typing import Final
-from weakref import WeakKeyDictionary
 
 
 class WriteBatch:
-    """One per event loop; created by `write_batch`."""
+    """One per application, for its connections to clients and to upstreams, which share one event loop."""
 
     def __init__(self) -> None:
         self._pending: list[tuple[asyncio.Transport, bytes]] = []
@@ -36,14 +34,3 @@ class WriteBatch:
         for transport, data in pending:
             if not transport.is_closing():
                 transport.write(data)
-
-
-_BATCHES: Final[WeakKeyDictionary[asyncio.AbstractEventLoop, WriteBatch]] = WeakKeyDictionary()
-
-
-def write_batch(loop: asyncio.AbstractEventLoop) -> WriteBatch:
-    """The write batch of this event loop."""
-    batch = _BATCHES.get(loop)
-    if batch is None:
-        batch = _BATCHES[loop] = WriteBatch()
-    return batch

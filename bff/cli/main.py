@@ -85,8 +85,8 @@ def _serve(parsed: argparse.Namespace) -> int:
     settings = _settings(parsed)
     # Imported here so that `bff check` and `bff keys` start without loading the web framework and the stores.
     from bff.app import build_app
-    from bff.cli.serve import run
     from bff.config.reload import Sources
+    from bff.server.run import run
     from bff.telemetry.logging import configure_logging, stderr_without_blocking
 
     configure_logging(settings.log_level, settings.log_format, stderr_without_blocking(settings.log_format))

@@ -4,7 +4,6 @@ Memory per stream is bounded: reading from one side pauses while the other does 
 body that is answered at once needs no extra task.
 """
 
-import ssl
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
@@ -18,10 +17,10 @@ from bff.proxy.dpop import DpopProofs, MakeProof
 from bff.proxy.exchange import SAFE, Exchange, Interrupted, OnLongLived
 from bff.proxy.headers import Header, PublicOrigin, request_headers, response_headers
 from bff.proxy.http1_connection import ConnectionLost
-from bff.proxy.pool import UpstreamPool
+from bff.proxy.pool import UpstreamPools
 from bff.proxy.request_body import ClientDisconnected, Message, Receive, RequestBody, Scope, Send
 from bff.proxy.response_parser import ResponseHead
-from bff.proxy.routes import Route, Upstream
+from bff.proxy.routes import Route
 from bff.session.stream_end import ServerStopping, SessionEnded, StreamEnd
 from bff.telemetry import metrics, tracing
 
@@ -44,11 +43,16 @@ class ResponseAborted(Exception):
 class HttpProxy:
     """One per application."""
 
-    def __init__(self, origin: PublicOrigin, trusted_proxies: TrustedProxies | None = None) -> None:
+    def __init__(
+        self,
+        origin: PublicOrigin,
+        trusted_proxies: TrustedProxies | None = None,
+        pools: UpstreamPools | None = None,
+    ) -> None:
         self._origin, self._trusted = origin, trusted_proxies or TrustedProxies()
+        self._pools = pools or UpstreamPools()
         self._counters: dict[tuple[str, int], Counter] = {}
         self._proofs = DpopProofs()
-        self._pools: dict[tuple[Upstream, float, ssl.SSLContext | None], UpstreamPool] = {}
 
     async def forward(
         self,
@@ -98,7 +102,7 @@ class HttpProxy:
         await body.begin(within=route.read_timeout)
         peer = scope["client"][0] if scope.get("client") else None
         client_address = self._trusted.client_address(peer, scope["headers"])
-        pool = self._pool(route)
+        pool = self._pools.of(route)
         replayable = scope["method"] in SAFE and not body.present
         fresh = nonce_retried = False
         while True:
@@ -183,18 +187,8 @@ class HttpProxy:
             counter = self._counters[prefix, status_class] = metrics.PROXY_REQUESTS.labels(prefix, f"{status_class}xx")
         return counter
 
-    def _pool(self, route: Route) -> UpstreamPool:
-        # Routes with different client certificates must not share connections to one upstream.
-        name = (route.upstream, route.connect_timeout, route.tls)
-        pool = self._pools.get(name)
-        if pool is None:
-            pool = UpstreamPool(route.upstream, connect_timeout=route.connect_timeout, tls=route.tls)
-            self._pools[name] = pool
-        return pool
-
     def close(self) -> None:
-        for pool in self._pools.values():
-            pool.close()
+        self._pools.close()
 
 
 def require_step_up(headers: list[Header]) -> None:

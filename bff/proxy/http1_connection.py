@@ -13,7 +13,7 @@ import select
 from collections.abc import Sequence
 from typing import Final, cast
 
-from bff.asgi.write_batching import write_batch
+from bff.asgi.write_batching import WriteBatch
 from bff.errors import InvalidRequest
 from bff.proxy.headers import Header
 from bff.proxy.response_parser import ResponseHead, ResponseParser
@@ -42,9 +42,9 @@ class UpstreamConnection(ResponseParser, asyncio.Protocol):
     A wait ends when the response progresses, the connection fails, or `fail` is called.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, write_batch: WriteBatch) -> None:
         super().__init__()
-        self._loop, self._write_batch = loop, write_batch(loop)
+        self._loop, self._write_batch = loop, write_batch
         self._transport: asyncio.Transport | None = None
         self._incoming: select.poll | None = None
         self._failure: Exception | None = None

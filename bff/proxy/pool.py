@@ -1,12 +1,14 @@
-"""Idle connections to one upstream. No cookies, redirects or proxy variables."""
+"""Connections to upstreams that are kept between requests. No cookies, redirects or proxy variables."""
 
 import asyncio
 import ssl
+from functools import partial
 from typing import Final
 
+from bff.asgi.write_batching import WriteBatch
 from bff.errors import UpstreamTimeout, UpstreamUnreachable
 from bff.proxy.http1_connection import UpstreamConnection
-from bff.proxy.routes import Upstream
+from bff.proxy.routes import Route, Upstream
 
 # Seconds that a connection may idle. Common servers close theirs after five: ours closes first, so that no request is
 # sent on a closing connection.
@@ -17,17 +19,18 @@ MAX_IDLE: Final = 128
 class UpstreamPool:
     """One per upstream, so that a stalled upstream takes no connection from another."""
 
-    def __init__(self, upstream: Upstream, *, connect_timeout: float, tls: ssl.SSLContext | None = None) -> None:
-        """`connect_timeout` is in seconds and covers DNS, TCP and TLS. `tls` replaces the system trust store."""
-        self._upstream, self._connect_timeout = upstream, connect_timeout
-        self._tls = (tls or ssl.create_default_context()) if upstream.scheme == "https" else None
+    def __init__(self, route: Route, write_batch: WriteBatch, *, idle_life: float = IDLE_LIFE) -> None:
+        """For the upstream, the connect timeout and the client certificate of `route`; `idle_life` is in seconds."""
+        self._upstream, self._connect_timeout = route.upstream, route.connect_timeout
+        self._tls = (route.tls or ssl.create_default_context()) if route.upstream.scheme == "https" else None
+        self._write_batch, self._idle_life = write_batch, idle_life
         self._idle: list[UpstreamConnection] = []
         self._busy: set[UpstreamConnection] = set()
 
     async def acquire(self, *, fresh: bool = False) -> UpstreamConnection:
         """The most recently used idle connection, or a new one. Raises UpstreamUnreachable or UpstreamTimeout."""
         loop = asyncio.get_running_loop()
-        oldest = loop.time() - IDLE_LIFE
+        oldest = loop.time() - self._idle_life
         while self._idle:
             connection = self._idle.pop()
             if not fresh and connection.idle_since >= oldest and connection.quiet:
@@ -37,7 +40,10 @@ class UpstreamPool:
         try:
             async with asyncio.timeout(self._connect_timeout):
                 _, connection = await loop.create_connection(
-                    lambda: UpstreamConnection(loop), self._upstream.address, self._upstream.port, ssl=self._tls
+                    partial(UpstreamConnection, loop, self._write_batch),
+                    self._upstream.address,
+                    self._upstream.port,
+                    ssl=self._tls,
                 )
         except TimeoutError:
             raise UpstreamTimeout("The API did not accept a connection in time.") from None
@@ -63,3 +69,24 @@ class UpstreamPool:
         for connection in (*self._idle, *self._busy):
             connection.abort()
         self._idle.clear()
+
+
+class UpstreamPools:
+    """The pools of all routes. Routes with the same upstream, connect timeout and client certificate share one."""
+
+    def __init__(self, write_batch: WriteBatch | None = None, *, idle_life: float = IDLE_LIFE) -> None:
+        """`write_batch` is the one that the connections to clients use; `idle_life` is in seconds."""
+        self._write_batch, self._idle_life = write_batch or WriteBatch(), idle_life
+        self._pools: dict[tuple[Upstream, float, ssl.SSLContext | None], UpstreamPool] = {}
+
+    def of(self, route: Route) -> UpstreamPool:
+        # Routes with different client certificates must not share connections to one upstream.
+        key = (route.upstream, route.connect_timeout, route.tls)
+        pool = self._pools.get(key)
+        if pool is None:
+            pool = self._pools[key] = UpstreamPool(route, self._write_batch, idle_life=self._idle_life)
+        return pool
+
+    def close(self) -> None:
+        for pool in self._pools.values():
+            pool.close()

@@ -1,4 +1,4 @@
-"""A process that serves a tiny application with `bff.cli.serve.run`, for the tests of the two ports.
+"""A process that serves a tiny application with `bff.server.run.run`, for the tests of the two ports.
 
 Run as `python -m tests.cli.served PUBLIC MANAGEMENT`. /slow announces itself and answers when the file named in the
 environment exists; /fail-start in SERVED_FAIL makes the lifespan fail.
@@ -11,8 +11,9 @@ from pathlib import Path
 
 from starlette.types import Receive, Scope, Send
 
-from bff.cli.serve import run
+from bff.asgi.write_batching import WriteBatch
 from bff.config.settings import load_settings
+from bff.server.run import run
 from bff.telemetry.logging import configure_logging, stderr_without_blocking
 from bff.web.health import ManagementApp
 from tests.settings.world import with_changes
@@ -23,6 +24,7 @@ class Tiny:
         self.folder = Path(os.environ["SERVED_FOLDER"])
         self.management = ManagementApp(self.checks)
         self.forward_auth = self.management
+        self.write_batch = WriteBatch()
         self.stopping = False
 
     def reload(self) -> None:

@@ -13,8 +13,8 @@ import pytest
 import redis
 import yaml
 
-from bff.cli.serve import DRAIN, KEEP_ALIVE
 from bff.config.settings import SECRETS, Settings, load_settings
+from bff.server.uvicorn_0_54.server import DRAIN, KEEP_ALIVE
 from bff.session.keyring import KeyRing, new_key
 from bff.storage.open import open_store
 from bff.storage.redis.acl import ACL

@@ -11,10 +11,10 @@ import pytest
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.server import ServerState
 
-from bff.asgi.write_batching import write_batch
-from bff.cli.serve import server_config
+from bff.asgi.write_batching import WriteBatch
 from bff.server.uvicorn_0_54.http_protocol import HttpProtocol
 from bff.server.uvicorn_0_54.response_writer import ResponseCycle
+from bff.server.uvicorn_0_54.server import uvicorn_config
 from tests.journeys.world import listening, serving
 
 Header = tuple[bytes, bytes]
@@ -214,13 +214,14 @@ async def answered_and_not_sent() -> tuple[HttpProtocol, Told]:
     """A connection whose answer is complete, in the turn in which it became so; another one was answered before it."""
 
     async def second_in_its_turn(scope: Scope, receive: Receive, send: Send) -> None:
-        write_batch(asyncio.get_running_loop()).write(Told(), b"another answer")
+        write_batch.write(Told(), b"another answer")
         await answering(LENGTH_5, b"hello")(scope, receive, send)
 
-    config = server_config(second_in_its_turn, lifespan="off")
+    write_batch = WriteBatch()
+    config = uvicorn_config(second_in_its_turn, lifespan="off")
     config.load()
     transport = Told()
-    protocol = HttpProtocol(config, ServerState(), app_state={})
+    protocol = HttpProtocol(config, ServerState(), app_state={}, write_batch=write_batch)
     protocol.connection_made(transport)
     protocol.data_received(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
     while not protocol.cycle.response_complete:

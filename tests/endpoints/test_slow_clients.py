@@ -5,6 +5,7 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -13,7 +14,7 @@ from websockets.asyncio.client import connect
 from websockets.typing import Origin
 
 from bff.proxy.routes import Upstream
-from bff.server.uvicorn_0_54.http_protocol import HEAD_TIMEOUT, HttpProtocol
+from bff.server.uvicorn_0_54.http_protocol import Timeouts
 from bff.web import request_body
 from tests.journeys.world import small_world
 from tests.proxy.test_websocket import socket_upstream, to
@@ -22,22 +23,17 @@ from tests.proxy.wire import OURS, PATIENCE, PUBLIC, ask, bff_beside, ok, raw_up
 REQUEST = f"GET /api/x HTTP/1.1\r\nHost: a\r\n{OURS}Cookie: user=alice\r\n\r\n".encode()
 
 
-@pytest.fixture(autouse=True)
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same server with less patience, so that a test need not wait for 20 seconds."""
-    assert HEAD_TIMEOUT == 20
-    monkeypatch.setattr(HttpProtocol, "head_timeout", 0.3)
-
-
-@pytest.fixture
-def less_impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A head that is sent at once has to come in time even where this process is held up a little: 1.5 seconds."""
-    monkeypatch.setattr(HttpProtocol, "head_timeout", 1.5)
+# The same server with less patience, so that a test need not wait for 20 seconds.
+IMPATIENT = Timeouts(head=0.3)
+# A head that is sent at once has to come in time even where this process is held up a little.
+LESS_IMPATIENT = Timeouts(head=1.5)
 
 
 @asynccontextmanager
-async def connection() -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter, Any]]:
-    async with raw_upstream(ok()) as upstream, bff_beside(route(upstream)) as port:
+async def connection(
+    timeouts: Any = IMPATIENT,
+) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter, Any]]:
+    async with raw_upstream(ok()) as upstream, bff_beside(route(upstream), timeouts=timeouts) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         try:
             yield reader, writer, upstream
@@ -61,6 +57,10 @@ async def trickle(writer: asyncio.StreamWriter, reader: asyncio.StreamReader, te
             return b""
 
 
+def test_a_head_may_take_twenty_seconds_where_nothing_else_is_said() -> None:
+    assert Timeouts().head == 20
+
+
 @pytest.mark.parametrize(
     "text", [b"", b"\r\n", b"GET /api/x HTTP/1.1\r\nHost: a\r\nX-Slow: ", b"GET /" + b"a" * 50], ids=repr
 )
@@ -74,33 +74,31 @@ async def test_a_head_that_never_comes_whole_ends_with_its_connection_PX_072(tex
 
 
 @pytest.mark.parametrize("text", [b"\r\n", b"GET /api/y HTTP/1.1\r\nX-Slow: "], ids=repr)
-async def test_nor_does_one_after_a_good_request_PX_072(text: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(HttpProtocol, "head_timeout", PATIENCE)  # the good one comes when it can
-    async with connection() as (reader, writer, upstream):
+async def test_nor_does_one_after_a_good_request_PX_072(text: bytes) -> None:
+    timeouts = SimpleNamespace(head=PATIENCE, linger=5.0)  # the good one comes when it can
+    async with connection(timeouts) as (reader, writer, upstream):
         writer.write(REQUEST)
         assert (await read_answer(reader)).status == 200
-        monkeypatch.setattr(HttpProtocol, "head_timeout", 0.3)
+        timeouts.head = 0.3
         assert await trickle(writer, reader, text) == b""
     assert len(upstream.heard) == 1
 
 
-@pytest.mark.usefixtures("less_impatient")
 async def test_a_connection_that_rests_between_two_requests_is_kept() -> None:
-    async with connection() as (reader, writer, _):
+    async with connection(LESS_IMPATIENT) as (reader, writer, _):
         for rest in (1.8, 0.0):
             writer.write(REQUEST)
             assert (await read_answer(reader)).status == 200
             await asyncio.sleep(rest)
 
 
-@pytest.mark.usefixtures("less_impatient")
 async def test_a_slow_answer_and_a_slow_body_have_limits_of_their_own() -> None:
     async def slowly(heard: Any, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         await asyncio.sleep(1.8)
         writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%b" % (len(heard.body), heard.body))
         return True
 
-    async with raw_upstream(slowly) as upstream, bff_beside(route(upstream)) as port:
+    async with raw_upstream(slowly) as upstream, bff_beside(route(upstream), timeouts=LESS_IMPATIENT) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         head = re.sub(rb"^GET", b"PUT", REQUEST)[:-2] + b"Content-Length: 3\r\n\r\n"
         writer.write(head)
@@ -112,9 +110,8 @@ async def test_a_slow_answer_and_a_slow_body_have_limits_of_their_own() -> None:
     assert (answer.status, answer.body) == (200, b"abc")
 
 
-@pytest.mark.usefixtures("less_impatient")
 async def test_a_websocket_is_no_slow_head() -> None:
-    async with socket_upstream() as url, bff_beside(to(url)) as port:
+    async with socket_upstream() as url, bff_beside(to(url), timeouts=LESS_IMPATIENT) as port:
         assert Upstream.parse(url)
         cookies = {"Cookie": "user=alice"}
         async with connect(

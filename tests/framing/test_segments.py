@@ -9,12 +9,13 @@ from collections.abc import Iterable
 from itertools import pairwise
 from typing import Any
 
+import httptools
 import pytest
 from starlette.types import Receive, Scope, Send
 from uvicorn.server import ServerState
 
-from bff.cli.serve import server_config
 from bff.server.uvicorn_0_54.http_protocol import HttpProtocol
+from bff.server.uvicorn_0_54.server import uvicorn_config
 from tests.framing.shapes import COMPLETE, EVERY, LAST, SELECTED, Shape, websocket
 
 
@@ -61,7 +62,7 @@ class Recorder:
 
     def __init__(self) -> None:
         self.taken: Taken = []
-        self.config = server_config(self, lifespan="off")
+        self.config = uvicorn_config(self, lifespan="off")
         self.config.load()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -191,7 +192,7 @@ async def test_a_client_that_sends_requests_without_waiting_is_not_read_beyond_a
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
         await send({"type": "http.response.body", "body": b""})
 
-    config = server_config(slow, lifespan="off")
+    config = uvicorn_config(slow, lifespan="off")
     config.load()
     wire, state = Wire(), ServerState()
     protocol = HttpProtocol(config, state, app_state={})
@@ -207,4 +208,30 @@ async def test_a_client_that_sends_requests_without_waiting_is_not_read_beyond_a
         while len(taken) < count:
             await asyncio.sleep(0)
     assert not wire.paused
+    protocol.connection_lost(None)
+
+
+async def test_a_body_that_the_parser_refuses_is_a_400_and_ends_the_connection() -> None:
+    """The parser only counts a body of a known length. If it loses its place, the client learns of it nevertheless."""
+    taken: list[str] = []
+
+    async def reading(scope: Scope, receive: Receive, send: Send) -> None:
+        taken.append((await receive())["type"])
+
+    config = uvicorn_config(reading, lifespan="off")
+    config.load()
+    wire = Wire()
+    protocol = HttpProtocol(config, ServerState(), app_state={})
+    protocol.connection_made(wire)
+    protocol.data_received(b"POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 20\r\n\r\n")
+    protocol.parser = httptools.HttpRequestParser(protocol)  # which expects a head, as after a defect of its own
+    protocol.data_received(b"\0\0\0")
+    assert wire.written.startswith(b"HTTP/1.1 400 ")
+    assert b"application/problem+json" in wire.written
+    assert wire.closed
+    protocol.data_received(LAST)
+    for _ in range(6):
+        await asyncio.sleep(0)
+    assert taken == ["http.disconnect"]
+    assert wire.written.count(b"HTTP/1.1 ") == 1
     protocol.connection_lost(None)

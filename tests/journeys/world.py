@@ -14,8 +14,8 @@ import uvicorn
 from starlette.types import Receive, Scope, Send
 
 from bff.app import Application, build_app
-from bff.cli.serve import server_config
 from bff.config.settings import load_settings
+from bff.server.uvicorn_0_54.server import uvicorn_config
 from bff.session.keyring import encode_base64url, new_key
 from demo.simulator.grants import RotationPolicy
 from demo.simulator.server import RunningSimulator, SimulatorConfig, running_simulator
@@ -211,7 +211,7 @@ class Server(uvicorn.Server):
 @asynccontextmanager
 async def serving(app: Any, bound: socket.socket, *, lifespan: str = "off") -> AsyncIterator[None]:
     """The shipped server around `app`, in this loop, on a socket that is bound already."""
-    config = server_config(app, lifespan=lifespan)
+    config = uvicorn_config(app, write_batch=getattr(app, "write_batch", None), lifespan=lifespan)
     config.timeout_graceful_shutdown = 2
     server = Server(config)
     task = asyncio.create_task(server._serve([bound]))

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from bff.cli.serve import DRAIN
+from bff.server.uvicorn_0_54.server import DRAIN
 from tests.journeys.http_browser import Browser
 from tests.journeys.streams import EndlessUpstream, Page, closing_of, echoed
 from tests.journeys.world import listening, serving

@@ -6,7 +6,8 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from bff.proxy import pool
+from bff.asgi.write_batching import WriteBatch
+from bff.proxy.pool import UpstreamPool
 from tests.proxy.wire import (
     OURS,
     PATIENCE,
@@ -27,12 +28,6 @@ SMUGGLED = b"GET /api/smuggled HTTP/1.1\r\nhost: api.example\r\nx-user-sub: admi
 PREFIX = b"GET /api/smuggled HTTP/1.1\r\nx-ignored: "  # what comes next on the connection is the rest of it
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 VICTIMS = 20
-
-
-@pytest.fixture(autouse=True)
-def rests_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A connection that rests is used again, however long a test is held up between two requests."""
-    monkeypatch.setattr(pool, "IDLE_LIFE", PATIENCE)
 
 
 def users() -> Users:
@@ -216,10 +211,8 @@ async def test_a_connection_on_which_bytes_already_wait_is_not_used_again() -> N
 
     answered = asyncio.Event()
     async with raw_upstream(late) as upstream:
-        loop, connection_pool = (
-            asyncio.get_running_loop(),
-            pool.UpstreamPool(route(upstream).upstream, connect_timeout=PATIENCE),
-        )
+        loop = asyncio.get_running_loop()
+        connection_pool = UpstreamPool(route(upstream), WriteBatch(), idle_life=PATIENCE)
         connection = await connection_pool.acquire()
         connection.send_head(b"GET", b"/api/attack", [(b"host", b"api.example")], length=-1)
         await connection.head()

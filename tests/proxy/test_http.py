@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from bff.proxy import pool
 from bff.proxy.routes import Route, Upstream
 from tests.proxy.wire import (
     OURS,
@@ -35,12 +34,6 @@ SIZES = pytest.mark.parametrize(
     "size",
     [pytest.param(64 * MIB, id="64-MiB"), pytest.param(1024 * MIB, id="1-GiB", marks=pytest.mark.long)],
 )
-
-
-@pytest.fixture(autouse=True)
-def rests_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A connection that rests is used again, however long a test is held up between two requests."""
-    monkeypatch.setattr(pool, "IDLE_LIFE", PATIENCE)
 
 
 def resident() -> int:

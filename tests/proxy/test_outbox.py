@@ -1,11 +1,9 @@
 """What one turn of the event loop writes leaves together: in order, and to nobody who has gone."""
 
 import asyncio
-import gc
-import weakref
 from typing import Any
 
-from bff.asgi.write_batching import WriteBatch, write_batch
+from bff.asgi.write_batching import WriteBatch
 from bff.proxy.http1_connection import UpstreamConnection
 
 
@@ -31,7 +29,7 @@ class Line(asyncio.Transport):
 
 async def test_the_first_leaves_at_once_and_the_rest_at_the_end_of_the_turn_in_order() -> None:
     told: list[str] = []
-    mine, one, two = write_batch(asyncio.get_running_loop()), Line("one", told), Line("two", told)
+    mine, one, two = WriteBatch(), Line("one", told), Line("two", told)
     mine.write(one, b"first")
     asyncio.get_running_loop().call_soon(told.append, "the next turn")
     mine.write(two, b"second")
@@ -45,7 +43,7 @@ async def test_the_first_leaves_at_once_and_the_rest_at_the_end_of_the_turn_in_o
 
 async def test_a_transport_that_closed_meanwhile_gets_nothing_and_holds_up_nobody() -> None:
     told: list[str] = []
-    mine, gone, there = write_batch(asyncio.get_running_loop()), Line("gone", told), Line("there", told)
+    mine, gone, there = WriteBatch(), Line("gone", told), Line("there", told)
     for line in (there, gone, there):
         mine.write(line, b"x")
     gone.close()
@@ -55,7 +53,7 @@ async def test_a_transport_that_closed_meanwhile_gets_nothing_and_holds_up_nobod
 
 async def test_who_cannot_wait_flushes_and_nothing_is_written_twice() -> None:
     told: list[str] = []
-    mine, line = write_batch(asyncio.get_running_loop()), Line("line", told)
+    mine, line = WriteBatch(), Line("line", told)
     mine.write(line, b"first")
     mine.write(line, b"second")
     mine.flush()
@@ -66,28 +64,13 @@ async def test_who_cannot_wait_flushes_and_nothing_is_written_twice() -> None:
     assert told[3:] == ["line fourth"]
 
 
-def test_every_loop_has_its_own_and_none_is_kept_alive_by_it() -> None:
-    async def mine() -> WriteBatch:
-        loop = asyncio.get_running_loop()
-        for data in (b"at once", b"left behind by a loop that stopped"):
-            write_batch(loop).write(Line("line", []), data)
-        assert write_batch(loop) is write_batch(loop)
-        loops.append(weakref.ref(loop))
-        return write_batch(loop)
-
-    loops: list[weakref.ref[asyncio.AbstractEventLoop]] = []
-    assert asyncio.run(mine()) is not asyncio.run(mine())
-    gc.collect()
-    assert [loop() for loop in loops] == [None, None]
-
-
 async def test_an_upload_does_not_overtake_a_head_that_waits_for_the_same_upstream() -> None:
     """An upstream that answers what it was not asked yet makes its connection free before the request has left."""
     told: list[str] = []
-    loop = asyncio.get_running_loop()
-    connection = UpstreamConnection(loop)
+    write_batch = WriteBatch()
+    connection = UpstreamConnection(asyncio.get_running_loop(), write_batch)
     connection.connection_made(Line("upstream", told))
-    write_batch(loop).write(Line("somebody else", []), b"first in this turn")
+    write_batch.write(Line("somebody else", []), b"first in this turn")
     connection.send_head(b"GET", b"/a", [], length=-1)
     assert told == []
     connection.data_received(b"HTTP/1.1 204 No Content\r\n\r\n")
@@ -101,10 +84,11 @@ async def test_an_upload_does_not_overtake_a_head_that_waits_for_the_same_upstre
 
 async def test_a_head_that_waits_for_a_connection_that_broke_is_dropped() -> None:
     told: list[str] = []
-    loop = asyncio.get_running_loop()
-    connection, line = UpstreamConnection(loop), Line("upstream", told)
+    write_batch = WriteBatch()
+    connection = UpstreamConnection(asyncio.get_running_loop(), write_batch)
+    line = Line("upstream", told)
     connection.connection_made(line)
-    write_batch(loop).write(Line("somebody else", []), b"first in this turn")
+    write_batch.write(Line("somebody else", []), b"first in this turn")
     connection.send_head(b"GET", b"/a", [], length=-1)
     connection.abort()
     await asyncio.sleep(0)

@@ -18,8 +18,8 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.http11 import Request, Response
 from websockets.typing import Origin
 
-from bff.cli.serve import server_config
 from bff.proxy.routes import Route, Upstream
+from bff.server.uvicorn_0_54.server import uvicorn_config
 from bff.server.uvicorn_0_54.websocket_protocol import WebSocketProtocol
 from bff.session.session import EndReason
 from bff.session.stream_end import AccessTokenExpired, SessionEnded, StreamEnd
@@ -311,7 +311,7 @@ async def test_a_server_that_stops_says_nothing_to_a_browser_whose_close_was_ans
         await send({"type": "websocket.accept"})
         await receive()
 
-    config = server_config(app, lifespan="off")
+    config = uvicorn_config(app, lifespan="off")
     config.load()
     state, transport = ServerState(), Slow()
     protocol = WebSocketProtocol(config, state, app_state={})

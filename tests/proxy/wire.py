@@ -10,15 +10,16 @@ from typing import Any
 
 import uvicorn
 
-from bff.cli.serve import server_config
 from bff.errors import SignInRequired
 from bff.proxy.client_address import TrustedProxies
 from bff.proxy.dpop import MakeProof
 from bff.proxy.headers import PublicOrigin
 from bff.proxy.http import HttpProxy
+from bff.proxy.pool import UpstreamPools
 from bff.proxy.routes import Route, RouteTable, Upstream
 from bff.proxy.websocket import WebSocketProxy
-from bff.server.uvicorn_0_54.http_protocol import HttpProtocol
+from bff.server.uvicorn_0_54.http_protocol import Timeouts
+from bff.server.uvicorn_0_54.server import uvicorn_config
 from bff.session.stream_end import StreamEnd
 from bff.telemetry.application import ApplicationTelemetry
 from bff.web.api import Access, ApiEndpoint
@@ -193,8 +194,13 @@ class Users:
 
 
 @contextmanager
-def serve(app: Any, *, close: Callable[[], None] = lambda: None, http: Any = HttpProtocol) -> Iterator[int]:
-    """The server with the flags it ships with, on a port of its own; `close` runs in its loop at the end."""
+def serve(
+    app: Any, *, close: Callable[[], None] = lambda: None, http: Any = None, timeouts: Timeouts | None = None
+) -> Iterator[int]:
+    """The server with the flags it ships with, on a port of its own; `close` runs in its loop at the end.
+
+    `http` replaces our protocol by one of uvicorn's own.
+    """
 
     async def with_lifespan(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "lifespan":
@@ -208,8 +214,8 @@ def serve(app: Any, *, close: Callable[[], None] = lambda: None, http: Any = Htt
         await send({"type": "lifespan.shutdown.complete"})
 
     listening = socket.create_server(("127.0.0.1", 0))
-    config = server_config(with_lifespan, lifespan="on", loop="uvloop")
-    config.http, config.timeout_graceful_shutdown = http, 1
+    config = uvicorn_config(with_lifespan, timeouts=timeouts, lifespan="on", loop="uvloop")
+    config.http, config.timeout_graceful_shutdown = http or config.http, 1
     server = uvicorn.Server(config)
     ready = threading.Event()
     startup = server.startup
@@ -238,21 +244,27 @@ def bff(
     acr_values: tuple[str, ...] = (),
     trusted: tuple[str, ...] = (),
     telemetry: ApplicationTelemetry | None = None,
+    timeouts: Timeouts | None = None,
 ) -> Iterator[int]:
-    """Guard and API endpoint in front of real upstreams; `trusted` proxies may stand in front of them."""
-    proxy = HttpProxy(PublicOrigin.parse(PUBLIC))
+    """Guard and API endpoint in front of real upstreams; `trusted` proxies may stand in front of them.
+
+    An idle connection to an upstream is used again however long a test is held up between two requests.
+    """
+    proxy = HttpProxy(PublicOrigin.parse(PUBLIC), pools=UpstreamPools(idle_life=PATIENCE))
     who = users or Users(alice=TokenOfUser("token-of-alice"))
     sockets = WebSocketProxy(PublicOrigin.parse(PUBLIC))
     api = ApiEndpoint(RouteTable(routes), proxy, sockets, who, public_origin=PUBLIC, acr_values=acr_values)
     traced = TraceMiddleware(RequestGuard(api), TrustedProxies(trusted), telemetry or ApplicationTelemetry())
-    with serve(traced, close=proxy.close) as port:
+    with serve(traced, close=proxy.close, timeouts=timeouts) as port:
         yield port
 
 
 @asynccontextmanager
-async def bff_beside(*routes: Route, users: Users | None = None) -> AsyncIterator[int]:
+async def bff_beside(
+    *routes: Route, users: Users | None = None, timeouts: Timeouts | None = None
+) -> AsyncIterator[int]:
     """As `bff`, and this loop goes on while it stops: an upstream of this loop can still say goodbye."""
-    running = bff(*routes, users=users)
+    running = bff(*routes, users=users, timeouts=timeouts)
     port = running.__enter__()
     try:
         yield port

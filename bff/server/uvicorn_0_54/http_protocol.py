@@ -1,18 +1,19 @@
-"""The HTTP/1.1 server protocol on uvicorn's private classes, which `response_cycle` and `websocket_protocol` use too.
+"""The HTTP/1.1 server protocol on uvicorn's private classes, which `response_writer` and `websocket_protocol` use too.
 
 Written for uvicorn 0.54 (`HttpToolsProtocol`, `RequestResponseCycle`, `WebSocketsSansIOProtocol`), httptools 0.9.
 uvicorn feeds every byte to the parser, which decides where a request ends. Then the body of a request with `Upgrade:
 <anything but websocket>` is parsed as the next request; heads and trailers are unbounded; trailers become headers;
 requests are parsed before the previous one is answered. Here the parser receives one complete head at a time, and
-`bff.endpoints.request_framing` decides what follows it. Replaced: `data_received`, the parser's callbacks,
+`bff.server.request_framing` decides what follows it. Replaced: `data_received`, the parser's callbacks,
 `send_400_response`. Relied on: the fields that `__init__` and `on_message_begin` set, `connection_made`,
 `connection_lost`, `_start_asgi_task`, `on_response_complete`, `shutdown`, `handle_websocket_upgrade`, and the flow
 control. Serve with `http=HttpProtocol, ws=WebSocketProtocol`.
 """
 
 import asyncio
+from dataclasses import dataclass
 from functools import partial
-from typing import Final
+from typing import Any, Final
 from urllib.parse import unquote
 from weakref import ref
 
@@ -21,24 +22,31 @@ from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from bff.asgi.extensions import CLOSE_CONNECTION, HEADERS_FINAL
-from bff.asgi.write_batching import write_batch
+from bff.asgi.write_batching import WriteBatch
 from bff.errors import BffError, InvalidRequest
 from bff.server import request_framing
 from bff.server.request_framing import Body, LengthBody, Upgrade
 from bff.server.uvicorn_0_54.response_writer import Flow, ResponseCycle, close_connection, refusal
 from bff.web.responses import record_error
 
-# Seconds that a client may take to send a request head. uvicorn has no limit, and a thousand clients that send one byte
-# now and then would hold a thousand sockets.
-HEAD_TIMEOUT: Final = 20.0
-# A connection that we close while the client may still be sending is shut down for writing only, for so many seconds
-# and bytes. An immediate close would reset it, and the response could be lost (RFC 9112 section 9.6).
-LINGER_WITHIN: Final = 5.0
+# A connection that we close while the client may still be sending is shut down for writing only, for so many bytes and
+# for `Timeouts.linger`. An immediate close would reset it, and the response could be lost (RFC 9112 section 9.6).
 LINGER_BYTES: Final = 4 * 1024 * 1024
 
 
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """How long a connection waits for its client, in seconds.
+
+    `head`: for a complete request head. uvicorn has no limit, and a thousand clients that send one byte now and then
+    would hold a thousand sockets. `linger`: for the client to close a connection that is shut down for writing.
+    """
+
+    head: float = 20.0
+    linger: float = 5.0
+
+
 class HttpProtocol(HttpToolsProtocol):
-    head_timeout, linger_within = HEAD_TIMEOUT, LINGER_WITHIN
     _timer: asyncio.TimerHandle | None = None  # for an expected head, or for the end of a connection
     _head_parsed = _keep_alive = False  # what the parser says of a head
     _body: Body | None = None  # the rest of the current request's body
@@ -47,10 +55,20 @@ class HttpProtocol(HttpToolsProtocol):
     # The parser sees no body; without a method of these names it does not expect one.
     on_body = on_message_complete = None  # type: ignore[assignment]
 
+    def __init__(
+        self,
+        *arguments: Any,
+        write_batch: WriteBatch | None = None,
+        timeouts: Timeouts | None = None,
+        **named: Any,
+    ) -> None:
+        """`write_batch`: shared by all connections of an application, so that responses of one turn leave together."""
+        super().__init__(*arguments, **named)
+        self._write_batch, self._timeouts = write_batch or WriteBatch(), timeouts or Timeouts()
+
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self.flow: Flow = Flow(transport)
-        self._write_batch = write_batch(self.loop)
         self._unread = bytearray()
         self._await_head()
 
@@ -200,7 +218,10 @@ class HttpProtocol(HttpToolsProtocol):
     def _deliver(self, body: Body, content: bytes) -> None:
         cycle = self.cycle
         if isinstance(body, LengthBody):
-            self.parser.feed_data(content)  # which counts, and has nothing else to do
+            try:
+                self.parser.feed_data(content)  # it only counts the bytes, to expect the next head after them
+            except httptools.HttpParserError:
+                raise InvalidRequest("The request body is not valid HTTP.") from None
         if content and not cycle.response_complete:
             cycle.body += content
             if len(cycle.body) > HIGH_WATER_LIMIT:
@@ -278,7 +299,7 @@ class HttpProtocol(HttpToolsProtocol):
         self.flow.held = False
         self.flow.resume_reading()
         self.transport.write_eof()
-        self._timer = self.loop.call_later(self.linger_within, self.transport.abort)
+        self._timer = self.loop.call_later(self._timeouts.linger, self.transport.abort)
 
     def shutdown(self) -> None:
         self._write_batch.flush()
@@ -289,7 +310,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     def _await_head(self) -> None:
         if not self.transport.is_closing():
-            self._timer = self.loop.call_later(self.head_timeout, self.transport.abort)
+            self._timer = self.loop.call_later(self._timeouts.head, self.transport.abort)
 
     def _cancel_timer(self) -> None:
         if self._timer is not None:

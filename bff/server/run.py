@@ -1,33 +1,24 @@
-"""`bff serve`: the public, management and forward-auth listeners as uvicorn servers in one
-event loop and one process.
+"""`bff serve`: a uvicorn server for each of the listeners (public, management, forward-auth), in one event loop and one
+process.
 """
 
 import asyncio
-import contextlib
 import gc
 import logging
 import resource
 import signal
-import socket
-from collections.abc import Callable, Generator, Sequence
-from typing import Any, Final, Protocol
+from collections.abc import Sequence
+from typing import Protocol
 
-import uvicorn
 import uvloop
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from bff.config.routes import MAX_MESSAGE
+from bff.asgi.write_batching import WriteBatch
 from bff.config.settings import Settings
 from bff.server.listeners import Bound, bind, describe, remove_socket_file
-from bff.server.uvicorn_0_54.http_protocol import HttpProtocol
-from bff.server.uvicorn_0_54.websocket_protocol import WebSocketProtocol
+from bff.server.uvicorn_0_54.server import Server, uvicorn_config
 
 logger = logging.getLogger(__name__)
-
-# Longer than the keep-alive of nginx (60 s), Caddy and Traefik towards an upstream: the proxy must close an idle
-# connection first, or it sends a request on a closing connection and answers 502.
-KEEP_ALIVE: Final = 75  # seconds
-DRAIN: Final = 15  # seconds for responses in progress after SIGTERM; streams without an end are closed then
 
 
 class Application(Protocol):
@@ -39,6 +30,11 @@ class Application(Protocol):
     @property
     def forward_auth(self) -> ASGIApp: ...
 
+    @property
+    def write_batch(self) -> WriteBatch:
+        """The batch of the connections to upstreams; those of clients write with it too."""
+        ...
+
     def begin_to_stop(self) -> None: ...
 
     def end_streams(self) -> None: ...
@@ -48,47 +44,6 @@ class Application(Protocol):
         ...
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None: ...
-
-
-class _Server(uvicorn.Server):
-    """`on_closed` is called once no new connection is accepted, before waiting for requests in progress."""
-
-    def __init__(self, config: uvicorn.Config, on_closed: Callable[[], None] = lambda: None) -> None:
-        super().__init__(config)
-        self._on_closed = on_closed
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        for listener in (*self.servers, *(sockets or ())):
-            listener.close()
-        self._on_closed()
-        await super().shutdown(sockets)
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Generator[None, None, None]:
-        """`_serve` handles the signals for all servers; uvicorn would re-raise them at the end
-        and exit with code 143.
-        """
-        yield
-
-
-def server_config(app: Any, **more: Any) -> uvicorn.Config:
-    return uvicorn.Config(
-        app,
-        http=HttpProtocol,
-        ws=WebSocketProtocol,
-        ws_max_size=MAX_MESSAGE,
-        # per-message deflate stays off: compressing a secret next to attacker-chosen text leaks it through the length
-        ws_per_message_deflate=False,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        date_header=True,
-        # The request guard handles X-Forwarded-* by trusted_proxies; uvicorn would rewrite the scope before it.
-        proxy_headers=False,
-        timeout_keep_alive=KEEP_ALIVE,
-        timeout_graceful_shutdown=DRAIN,
-        **more,
-    )
 
 
 def run(app: Application, settings: Settings) -> int:
@@ -123,18 +78,18 @@ async def _serve(app: Application, bound: Sequence[Bound | None], drain_delay: f
     public, management, forward_auth = bound
     if public is None:
         raise ValueError("the public address is not optional")
-    server = _Server(server_config(app, lifespan="on"), on_closed=app.end_streams)
+    server = Server(uvicorn_config(app, write_batch=app.write_batch, lifespan="on"), on_closed=app.end_streams)
     loop = asyncio.get_running_loop()
-    leaving = asyncio.Event()
-    stopping = loop.create_task(_leave(app, server, leaving, drain_delay))
+    stop_requested = asyncio.Event()
+    draining = loop.create_task(_drain(app, server, stop_requested, drain_delay))
 
-    def leave(number: int) -> None:
-        if leaving.is_set():
+    def request_stop(number: int) -> None:
+        if stop_requested.is_set():
             server.handle_exit(number, None)  # a second signal skips the delay, and SIGINT skips waiting for requests
-        leaving.set()
+        stop_requested.set()
 
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, leave, number)
+        loop.add_signal_handler(number, request_stop, number)
     loop.add_signal_handler(signal.SIGHUP, app.reload)
     addresses = {
         "address": describe(public),
@@ -143,7 +98,7 @@ async def _serve(app: Application, bound: Sequence[Bound | None], drain_delay: f
     }
     logger.info("listening", extra=addresses)
     inside = [
-        (_Server(server_config(inner, lifespan="off")), listener.socket)
+        (Server(uvicorn_config(inner, write_batch=app.write_batch, lifespan="off")), listener.socket)
         for inner, listener in ((app.management, management), (app.forward_auth, forward_auth))
         if listener is not None
     ]
@@ -151,7 +106,7 @@ async def _serve(app: Application, bound: Sequence[Bound | None], drain_delay: f
     try:
         await server.serve(sockets=[public.socket])
     finally:
-        stopping.cancel()
+        draining.cancel()
         # The management and forward-auth ports keep answering until the last public request ends.
         for inner_server, _ in inside:
             inner_server.should_exit = True
@@ -159,9 +114,9 @@ async def _serve(app: Application, bound: Sequence[Bound | None], drain_delay: f
     return 0
 
 
-async def _leave(app: Application, server: uvicorn.Server, leaving: asyncio.Event, delay: float) -> None:
+async def _drain(app: Application, server: Server, stop_requested: asyncio.Event, delay: float) -> None:
     """SIGTERM: report not ready, wait `drain_delay`, then stop accepting connections."""
-    await leaving.wait()
+    await stop_requested.wait()
     app.begin_to_stop()
     logger.info("stopping", extra={"in_seconds": delay})
     await asyncio.sleep(delay)
