@@ -56,6 +56,7 @@ from bff.web.middleware.draining import Draining, LongLivedStreams
 from bff.web.middleware.rate_limit import RateLimitMiddleware
 from bff.web.middleware.request_guard import RequestGuard
 from bff.web.middleware.trace import AuditContext, TraceMiddleware
+from bff.web.origin_policy import OriginPolicy
 from bff.web.upstream_credentials import SessionCredentials
 
 logger = logging.getLogger(__name__)
@@ -147,13 +148,15 @@ class Application:
         proxies = TrustedProxies(settings.trusted_proxies)
         callback = Callback(sign_in, start, self._store, ring, names, proxies, self._clock)
         auth_app.include_router(callback_router(settings.callback_path, callback))
-        origins = settings.public_url, settings.allowed_origins
-        session = SessionEndpoint(refresh, end_session, self._store, ring, names, policy, *origins)
+        origins = OriginPolicy(settings.public_url, settings.allowed_origins)
+        session = SessionEndpoint(refresh, end_session, self._store, ring, names, policy, origins)
         auth_app.include_router(session_router(session))
         at_provider = ProviderSignOut(self._store, self._provider, from_settings.sign_out_rules(settings))
-        logout = LogoutEndpoint(end_session, at_provider, ring, names, *origins, settings.signed_out_path)
+        logout = LogoutEndpoint(
+            end_session, at_provider, ring, names, settings.public_url, origins, settings.signed_out_path
+        )
         auth_app.include_router(logout_router(logout))
-        listed = SessionsEndpoint(refresh, end_sessions, self._store, ring, names, policy, *origins)
+        listed = SessionsEndpoint(refresh, end_sessions, self._store, ring, names, policy, origins)
         auth_app.include_router(sessions_router(listed))
         provider_logout = ProviderLogoutFlow(
             self._store,
@@ -169,20 +172,21 @@ class Application:
             self._proxy,
             self._sockets,
             SessionCredentials(refresh, self._streams, ring, names, scopes=settings.scopes, clock=self._clock),
-            public_origin=settings.public_url,
-            allowed_origins=settings.allowed_origins,
+            origins=origins,
             acr_values=settings.acr_values,
             long_lived=self._long_lived,
         )
-        verify = partial(ForwardAuth, refresh, ring, names, proxies, from_settings.forward_auth_rules(settings))
+        verify = partial(
+            ForwardAuth, refresh, ring, names, proxies, origins, from_settings.forward_auth_rules(settings)
+        )
         self.forward_auth = TraceMiddleware(RequestGuard(verify(with_token=True)), proxies, self._telemetry)
         plain = {VERIFY: verify(with_token=False)}
         limited = RateLimitMiddleware(auth_app, from_settings.limit_rules(settings), proxies, ring, names)
         inside: ASGIApp = AuditContext(
             Dispatcher(limited, api, self._routes.match, settings.callback_path, plain), proxies
         )
-        if settings.allowed_origins:
-            inside = CorsMiddleware(inside, self._routes, settings.allowed_origins)
+        if origins.allows_other_origins:
+            inside = CorsMiddleware(inside, self._routes, origins)
         guarded = RequestGuard(inside, landing_path=settings.landing_path, names=names)
         return TraceMiddleware(guarded, proxies, self._telemetry)
 

@@ -221,7 +221,6 @@ def limit_rules(settings: Settings) -> LimitRules:
 def forward_auth_rules(settings: Settings) -> ForwardAuthRules:
     return ForwardAuthRules(
         public_url=settings.public_url,
-        allowed_origins=settings.allowed_origins,
         landing_path=settings.landing_path,
         callback_path=settings.callback_path,
         identity=settings.identity_headers,

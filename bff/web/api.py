@@ -29,9 +29,9 @@ from bff.proxy.routes import Route, RouteTable
 from bff.proxy.websocket import WebSocketProxy
 from bff.session.stream_end import StreamEnd
 from bff.telemetry import metrics, tracing
-from bff.web.csrf import check_csrf, check_websocket_origin
 from bff.web.middleware.draining import LongLivedStreams
 from bff.web.middleware.request_guard import send_error
+from bff.web.origin_policy import OriginPolicy
 
 logger = logging.getLogger(__name__)
 
@@ -97,15 +97,14 @@ class ApiEndpoint:
         sockets: WebSocketProxy,
         access: GetCredentials,
         *,
-        public_origin: str,
-        allowed_origins: Collection[str] = (),
+        origins: OriginPolicy,
         acr_values: Collection[str] = (),
         long_lived: LongLivedStreams | None = None,
     ) -> None:
         """`acr_values` lists the values that a step-up may request from the provider."""
         self._long_lived = long_lived or LongLivedStreams()
         self._routes, self._proxy, self._sockets, self._access = routes, proxy, sockets, access
-        self._public_origin, self._allowed_origins, self._acr_values = public_origin, allowed_origins, acr_values
+        self._origins, self._acr_values = origins, acr_values
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         begun = False
@@ -143,13 +142,7 @@ class ApiEndpoint:
             # allowed origins are answered by the CORS middleware.
             raise MethodNotAllowed(allow=route.methods)
         if route.carries_credentials:  # nor cookies, so the request carries no authority
-            check_csrf(
-                scope["method"],
-                scope["headers"],
-                public_origin=self._public_origin,
-                allowed_origins=self._allowed_origins,
-                rule=route.csrf,
-            )
+            self._origins.check_csrf(scope["method"], scope["headers"], route.csrf)
         access = await self._access_for(route, scope)
 
         def interrupt(disconnect: Disconnect, end: StreamEnd) -> None:
@@ -231,9 +224,7 @@ class ApiEndpoint:
         route = scope.get(ROUTE) or self._routes.match(scope["raw_path"])
         if route is None:
             raise RouteNotFound
-        check_websocket_origin(
-            scope["headers"], public_origin=self._public_origin, allowed_origins=self._allowed_origins
-        )
+        self._origins.check_websocket(scope["headers"])
         if not route.websocket:
             raise MethodNotAllowed("This route does not allow WebSockets.", allow=route.methods)
         access = await self._access_for(route, scope)

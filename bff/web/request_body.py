@@ -1,6 +1,7 @@
 """Request bodies of our own endpoints: read whole, bounded in size and time, of one media type."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -8,6 +9,7 @@ from starlette.requests import ClientDisconnect, Request
 
 from bff.errors import InvalidRequest, RequestTooLarge, UnsupportedMediaType
 from bff.oidc.strict_json import JsonRefused, read_object
+from bff.web.cookies import Header
 
 JSON_LIMIT = 4096  # bytes
 BODY_TIMEOUT = 20.0  # seconds
@@ -59,10 +61,21 @@ def parse_fields(encoded: bytes) -> dict[str, str]:
     return fields
 
 
+def require_json(headers: Sequence[Header], *, body_present: bool) -> None:
+    """Raises UnsupportedMediaType unless the body is JSON.
+
+    A cross-site page could send a form or text/plain without a preflight.
+    """
+    sent = [value for name, value in headers if name.lower() == b"content-type"]
+    media_types = [value.partition(b";")[0].strip(b" \t").lower() for value in sent]
+    if media_types != [b"application/json"] and (media_types or body_present):
+        raise UnsupportedMediaType("Send application/json.")
+
+
 async def read_json(request: Request, limit: int = JSON_LIMIT) -> dict[str, Any]:
     """A JSON object; an empty body counts as `{}`.
 
-    Raises RequestTooLarge, InvalidRequest. `require_json` checks the content type, together with the CSRF rule.
+    Raises RequestTooLarge, InvalidRequest. `require_json` checks the content type.
     """
     body = await read_body(request, limit)
     if not body:

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from bff.errors import CsrfRequired, SignInRequired, UnsupportedMediaType
-from bff.web.csrf import CsrfRule, check_csrf, check_websocket_origin, require_json
+from bff.web.origin_policy import CsrfRule, OriginPolicy
+from bff.web.request_body import require_json
 
 OURS = "https://app.example"
 LISTED = "https://admin.app.example"
@@ -29,7 +30,7 @@ def let_through(
     method: str, *headers: tuple[bytes, bytes], rule: CsrfRule = "header", listed: tuple[str, ...] = ()
 ) -> bool:
     try:
-        check_csrf(method, headers, public_origin=OURS, allowed_origins=listed, rule=rule)
+        OriginPolicy(OURS, listed).check_csrf(method, headers, rule)
     except CsrfRequired:
         return False
     return True
@@ -37,7 +38,7 @@ def let_through(
 
 def test_a_refusal_is_never_taken_for_a_missing_session() -> None:
     with pytest.raises(CsrfRequired) as refused:
-        check_csrf("POST", [], public_origin=OURS)
+        OriginPolicy(OURS).check_csrf("POST", [])
     assert (refused.value.status, refused.value.code) == (403, "csrf_required")
     assert (SignInRequired.status, SignInRequired.code) == (401, "sign_in_required")
 
@@ -188,8 +189,8 @@ def test_forward_auth_lets_navigations_through_wherever_the_link_was() -> None:
 
 
 def test_a_handshake_passes_with_exactly_our_origin_or_a_listed_one() -> None:
-    check_websocket_origin([origin(OURS)], public_origin=OURS)
-    check_websocket_origin([origin(LISTED)], public_origin=OURS, allowed_origins=[LISTED])
+    OriginPolicy(OURS).check_websocket([origin(OURS)])
+    OriginPolicy(OURS, [LISTED]).check_websocket([origin(LISTED)])
 
 
 @pytest.mark.parametrize(
@@ -205,7 +206,7 @@ def test_a_handshake_passes_with_exactly_our_origin_or_a_listed_one() -> None:
 )
 def test_any_other_handshake_is_refused(case: str, headers: list[tuple[bytes, bytes]]) -> None:
     with pytest.raises(CsrfRequired):
-        check_websocket_origin(headers, public_origin=OURS, allowed_origins=[LISTED])
+        OriginPolicy(OURS, [LISTED]).check_websocket(headers)
 
 
 # --- the content type of our own endpoints ---------------------------------------------------------------------------

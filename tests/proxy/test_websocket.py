@@ -444,10 +444,9 @@ async def test_a_handshake_elsewhere_is_refused(path: str, status: int, code: st
 
 
 async def test_an_allowed_origin_may_open_one_where_it_is_listed() -> None:
-    from bff.web.csrf import check_websocket_origin
+    from bff.web.origin_policy import OriginPolicy
 
-    headers = [(b"origin", b"https://admin.example")]
-    check_websocket_origin(headers, public_origin=PUBLIC, allowed_origins=["https://admin.example"])
+    OriginPolicy(PUBLIC, ["https://admin.example"]).check_websocket([(b"origin", b"https://admin.example")])
 
 
 async def test_an_upstreams_own_refusal_is_passed_on_without_what_is_inside() -> None:

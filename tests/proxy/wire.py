@@ -25,6 +25,7 @@ from bff.telemetry.application import ApplicationTelemetry
 from bff.web.api import Access, ApiEndpoint
 from bff.web.middleware.request_guard import RequestGuard
 from bff.web.middleware.trace import TraceMiddleware
+from bff.web.origin_policy import OriginPolicy
 
 PUBLIC = "https://app.example"
 OURS = "sec-fetch-site: same-origin\r\nx-csrf: 1\r\n"  # what our own page's fetch says
@@ -253,7 +254,7 @@ def bff(
     proxy = HttpProxy(PublicOrigin.parse(PUBLIC), pools=UpstreamPools(idle_life=PATIENCE))
     who = users or Users(alice=TokenOfUser("token-of-alice"))
     sockets = WebSocketProxy(PublicOrigin.parse(PUBLIC))
-    api = ApiEndpoint(RouteTable(routes), proxy, sockets, who, public_origin=PUBLIC, acr_values=acr_values)
+    api = ApiEndpoint(RouteTable(routes), proxy, sockets, who, origins=OriginPolicy(PUBLIC), acr_values=acr_values)
     traced = TraceMiddleware(RequestGuard(api), TrustedProxies(trusted), telemetry or ApplicationTelemetry())
     with serve(traced, close=proxy.close, timeouts=timeouts) as port:
         yield port

@@ -32,8 +32,8 @@ from bff.web.api import is_background
 from bff.web.auth.landing import LANDING
 from bff.web.auth.same_site_step import is_cross_site_navigation
 from bff.web.cookies import CookieNames, Header
-from bff.web.csrf import check_csrf
 from bff.web.middleware.request_guard import check_path
+from bff.web.origin_policy import OriginPolicy
 from bff.web.problem_details import error_response
 from bff.web.responses import PRIVATE, record_error
 from bff.web.session_cookie import Anonymous, DuplicateCookie, KeyRemoved, SessionCookieCache, SignedIn
@@ -53,7 +53,6 @@ class ForwardAuthRules:
     """`identity`: the headers of a 200, each with the claim it carries."""
 
     public_url: str
-    allowed_origins: Collection[str]
     landing_path: str
     callback_path: str
     identity: Sequence[tuple[str, str]]
@@ -76,11 +75,12 @@ class ForwardAuth:
         ring: KeyRing,
         names: CookieNames,
         trusted_proxies: TrustedProxies,
+        origins: OriginPolicy,
         rules: ForwardAuthRules,
         *,
         with_token: bool,
     ) -> None:
-        self._flow, self._trusted, self._rules = flow, trusted_proxies, rules
+        self._flow, self._trusted, self._origins, self._rules = flow, trusted_proxies, origins, rules
         self._cookies = SessionCookieCache(ring, names)
         self._with_token = with_token
 
@@ -105,13 +105,7 @@ class ForwardAuth:
 
     async def _authorize(self, scope: Scope, original: _Original) -> Session:
         """Raises CsrfRequired, SignInRequired, InvalidRequest, ProviderUnavailable, StoreUnavailable."""
-        check_csrf(
-            original.method,
-            scope["headers"],
-            public_origin=self._rules.public_url,
-            allowed_origins=self._rules.allowed_origins,
-            rule="navigation",
-        )
+        self._origins.check_csrf(original.method, scope["headers"], "navigation")
         match self._cookies.read(scope["headers"]):
             case SignedIn(session_id):
                 return await self._flow.session_with_fresh_token(session_id.key, passive=is_background(scope))
@@ -221,18 +215,25 @@ def _field_value(claim: Any) -> bytes:
         case bool():
             text = "true" if claim else "false"
         case str() | int() | float():
-            text = _encoded(str(claim), "")
+            text = _encoded(str(claim), _VISIBLE)
         case list() | tuple():
-            text = ",".join(_encoded(str(item), ",") for item in claim if isinstance(item, str | int | float))
+            text = ",".join(
+                _encoded(str(item), _VISIBLE_IN_LIST) for item in claim if isinstance(item, str | int | float)
+            )
         case _:
             text = ""  # an object has no canonical header form
     return text.encode("ascii") if len(text) <= _VALUE_LIMIT else b""
 
 
-def _encoded(text: str, also: str) -> str:
-    visible = "".join(char for char in map(chr, range(0x21, 0x7F)) if char not in "%" + also)
-    inner = text.strip(" ") == text and "  " not in text
-    return quote(text, safe=visible + (" " if inner else ""))
+# Characters that need no percent-encoding: visible ASCII without the percent sign; in a list, without the separator.
+_VISIBLE: Final = "".join(map(chr, range(0x21, 0x7F))).replace("%", "")
+_VISIBLE_IN_LIST: Final = _VISIBLE.replace(",", "")
+
+
+def _encoded(text: str, visible: str) -> str:
+    """Percent-encodes all but `visible` characters and single inner spaces, which no header parser trims or folds."""
+    inner_spaces = text.strip(" ") == text and "  " not in text
+    return quote(text, safe=visible + " " if inner_spaces else visible)
 
 
 async def _answer(scope: Scope, send: Send, status: int, headers: Sequence[Header], body: bytes) -> None:

@@ -16,8 +16,8 @@ from bff.session.keyring import KeyRing, Opened
 from bff.session.session import EndReason
 from bff.web.auth.login import require_navigation
 from bff.web.cookies import Cookie, CookieNames, Header, read_cookies
-from bff.web.csrf import check_csrf, require_json
-from bff.web.request_body import parse_fields, read_json
+from bff.web.origin_policy import OriginPolicy
+from bff.web.request_body import parse_fields, read_json, require_json
 from bff.web.responses import json_response, see_other
 from bff.web.session_cookie import SignedIn, read_session_id
 
@@ -32,7 +32,7 @@ class LogoutEndpoint:
     ring: KeyRing
     names: CookieNames
     public_url: str
-    allowed_origins: tuple[str, ...]
+    origins: OriginPolicy
     signed_out_path: str
 
     async def answer(self, request: Request) -> Response:
@@ -45,7 +45,7 @@ class LogoutEndpoint:
         a live record that the user can no longer end.
         """
         headers = request.scope["headers"]
-        check_csrf("POST", headers, public_origin=self.public_url, allowed_origins=self.allowed_origins)
+        self.origins.check_csrf("POST", headers)
         has_body = request.headers.get("content-length", "0") != "0" or "transfer-encoding" in request.headers
         require_json(headers, body_present=has_body)
         local = _local(await read_json(request))

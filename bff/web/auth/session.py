@@ -4,7 +4,6 @@ It never extends a session. `POST /auth/session/extend` extends the idle timeout
 """
 
 import logging
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from fastapi import APIRouter, Request, Response
@@ -18,7 +17,7 @@ from bff.session.store import SessionStore, StoredSession
 from bff.session.timing import RefreshPolicy, limit_reached
 from bff.telemetry import metrics
 from bff.web.cookies import CookieNames, Header
-from bff.web.csrf import check_csrf
+from bff.web.origin_policy import OriginPolicy
 from bff.web.responses import json_response
 from bff.web.session_cookie import (
     Anonymous,
@@ -44,8 +43,7 @@ class SessionEndpoint:
     ring: KeyRing
     names: CookieNames
     policy: RefreshPolicy
-    public_url: str
-    allowed_origins: tuple[str, ...]
+    origins: OriginPolicy
     _counted_removed_keys: set[str] = field(default_factory=set)
 
     async def answer(self, request: Request) -> Response:
@@ -80,7 +78,7 @@ class SessionEndpoint:
     async def extend(self, request: Request) -> Response:
         """Extends the idle timeout, and responds as `answer` does. Raises CsrfRequired, SignInRequired."""
         headers = request.scope["headers"]
-        check_csrf("POST", headers, public_origin=self.public_url, allowed_origins=self.allowed_origins)
+        self.origins.check_csrf("POST", headers)
         cookie = require_session_id(headers, self.ring, self.names)
         stored = await self.refresh.peek(cookie.session_id.key)
         session = stored.session
@@ -114,15 +112,6 @@ class SessionEndpoint:
             cookies,
         )
 
-    def _from_our_page(self, headers: Mapping[str, str]) -> bool:
-        """Whether a script of ours sent it: the browser-id cookie is Lax and also comes with links from other sites and
-        images of sibling hosts.
-        """
-        if headers.get("sec-fetch-mode") == "navigate" or "sec-purpose" in headers:
-            return False
-        same_origin = headers.get("sec-fetch-site", "same-origin") == "same-origin"
-        return same_origin or headers.get("origin") in self.allowed_origins
-
     def _key_removed(self, name: str) -> Response:
         """Cookie and record stay: another replica may still have the key, and this one may get it back."""
         if name not in self._counted_removed_keys and len(self._counted_removed_keys) < MAX_COUNTED:
@@ -132,7 +121,7 @@ class SessionEndpoint:
 
     async def _last_end(self, request: Request, session_id: SessionId | None) -> EndReason | None:
         """Returned once, and only to our own script: no other request may consume it."""
-        if request.method != "GET" or not self._from_our_page(request.headers):
+        if request.method != "GET" or not self.origins.is_script_request(request.headers):
             return None
         browser = browser_id_hash(request.scope["headers"], self.names)
         by_browser = await self.store.take_end_reason(browser) if browser is not None else None

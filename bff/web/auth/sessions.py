@@ -14,8 +14,8 @@ from bff.session.session import EndReason, Session, SessionKey
 from bff.session.store import SessionStore, StoredSession
 from bff.session.timing import RefreshPolicy, limit_reached
 from bff.web.cookies import CookieNames
-from bff.web.csrf import check_csrf, require_json
-from bff.web.request_body import read_json
+from bff.web.origin_policy import OriginPolicy
+from bff.web.request_body import read_json, require_json
 from bff.web.responses import json_response
 from bff.web.session_cookie import require_session_id
 
@@ -30,8 +30,7 @@ class SessionsEndpoint:
     ring: KeyRing
     names: CookieNames
     policy: RefreshPolicy
-    public_url: str
-    allowed_origins: tuple[str, ...]
+    origins: OriginPolicy
 
     async def listed(self, request: Request) -> Response:
         """Newest first. Raises SignInRequired, CsrfRequired, StoreUnavailable. It extends no session."""
@@ -72,12 +71,7 @@ class SessionsEndpoint:
         return json_response({"ended": len(ended)}, [self.names.clear_session()] if here else [])
 
     def _check_origin(self, request: Request) -> None:
-        check_csrf(
-            request.method,
-            request.scope["headers"],
-            public_origin=self.public_url,
-            allowed_origins=self.allowed_origins,
-        )
+        self.origins.check_csrf(request.method, request.scope["headers"])
 
     async def _session(self, request: Request) -> Session:
         session_id = require_session_id(request.scope["headers"], self.ring, self.names).session_id

@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from bff.errors import InvalidRequest
 from bff.proxy.routes import RouteTable
 from bff.web.cookies import Header
+from bff.web.origin_policy import OriginPolicy
 
 PREFLIGHT_KEPT: Final = 600  # seconds; Chromium keeps none longer than two hours
 REQUESTED_LIMIT: Final = 1024  # bytes of Access-Control-Request-Headers
@@ -29,17 +30,15 @@ _HEADER_NAMES: Final = re.compile(rb"[A-Za-z0-9!#$%&'*+.^_`|~, \t-]*")
 class CorsMiddleware:
     """ASGI middleware between the request guard and everything else; installed only if there are allowed origins."""
 
-    def __init__(self, app: ASGIApp, routes: RouteTable, allowed_origins: Collection[str]) -> None:
-        self._app, self._routes = app, routes
-        self._allowed = frozenset(origin.encode("ascii") for origin in allowed_origins)
+    def __init__(self, app: ASGIApp, routes: RouteTable, origins: OriginPolicy) -> None:
+        self._app, self._routes, self._origins = app, routes, origins
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         methods = self._methods(scope["raw_path"]) if scope["type"] == "http" else None
         if methods is None:
             await self._app(scope, receive, send)
             return
-        origins = [value for name, value in scope["headers"] if name == b"origin"]
-        origin = origins[0] if len(origins) == 1 and origins[0] in self._allowed else None
+        origin = self._origins.cors_origin(scope["headers"])
         if origin is not None and scope["method"] == "OPTIONS":
             requested = {name: value for name, value in scope["headers"] if name.startswith(b"access-control-request-")}
             if b"access-control-request-method" in requested:
