@@ -27,10 +27,10 @@ def test_an_ordinary_configuration_is_not_remarked_on() -> None:
         ({"refresh_grace": "0"}, "refresh_grace is 0"),
         ({"refresh_grace": "18"}, "not shorter than refresh_grace"),
         ({"refresh_after_grace": "false"}, "refresh_after_grace is off"),
-        ({"public_url": "http://localhost:8080"}, "without Secure"),
+        ({"public_url": "http://localhost:8080"}, "neither Secure"),
         ({"idle_timeout": "86400", "absolute_timeout": "86400"}, "24 hours"),
-        ({"trusted_proxies": ""}, "not for each client"),
-        ({"trusted_proxies": "0.0.0.0/0"}, "trusts everybody"),
+        ({"trusted_proxies": ""}, "only limited in total"),
+        ({"trusted_proxies": "0.0.0.0/0"}, "trusts every address"),
         ({"routes": "[]"}, "no routes"),
         ({"routes": PLAIN}, "over http"),
         ({"management_listen": "off"}, "no /livez"),
@@ -44,7 +44,7 @@ def test_what_may_not_be_meant_is_remarked_once(changes: dict[str, str], remark:
 
 @pytest.mark.parametrize("changes", [{"public_url": "http://localhost:8080"}, {"sign_in_rate_per_client": "0"}])
 def test_nobody_is_told_to_name_proxies_that_there_are_not(changes: dict[str, str]) -> None:
-    assert not any("not for each client" in remark for remark in remarked(trusted_proxies="", **changes))
+    assert not any("only limited in total" in remark for remark in remarked(trusted_proxies="", **changes))
 
 
 def test_the_grace_is_remarked_on_exactly_where_the_law_would_be() -> None:

@@ -184,7 +184,7 @@ def test_no_route_lets_a_browser_say_what_forward_auth_says(name: str) -> None:
     environ = with_routes({**ROUTE, "allow_request_headers": [name]})
     assert load_settings(environ).routes[0].allow_request_headers == ("x-team-name",)
     told = problems({**environ, "BFF_FORWARD_AUTH_HEADERS": "X-Who=sub X-TEAM-Name=groups"})
-    assert "BFF_FORWARD_AUTH_HEADERS say who is signed in" in told["BFF_ROUTES"]
+    assert "BFF_FORWARD_AUTH_HEADERS uses as an identity header" in told["BFF_ROUTES"]
 
 
 def test_who_is_signed_in_is_not_said_by_a_header_that_browsers_send() -> None:
