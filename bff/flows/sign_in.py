@@ -19,7 +19,7 @@ from bff.flows.establish_session import EstablishSession
 from bff.flows.id_tokens import IdTokenValidator, email_of, session_expiry_of
 from bff.flows.logout.end_session import EndSession
 from bff.oidc.authorization import AuthorizationError, Code, check_issuer
-from bff.oidc.dpop import dpop_thumbprint, new_dpop_key
+from bff.oidc.dpop import new_dpop_key
 from bff.oidc.error_codes import known_error
 from bff.oidc.id_token import IdTokenClaims, IdTokenRefused
 from bff.oidc.provider import OpenIDProvider
@@ -204,7 +204,6 @@ class AuthorizationCodeFlow:
             auth_time=id_token.auth_time,
             acr=id_token.acr,
             dpop_key=dpop_key,
-            dpop_jkt=None if dpop_key is None else dpop_thumbprint(dpop_key),
         )
 
     def _revoke_tokens(self, response: TokenResponse) -> None:

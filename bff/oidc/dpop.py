@@ -59,12 +59,6 @@ def dpop_proof(
     return f"{signed}.{_encode(r.to_bytes(_OCTETS) + s.to_bytes(_OCTETS))}"  # RFC 7518 section 3.4
 
 
-def dpop_thumbprint(key: str) -> str:
-    """The `jkt` that tokens bound to this key carry: the SHA-256 thumbprint of its public half (RFC 7638)."""
-    # The members in lexicographic order without white space, as RFC 7638 requires.
-    return _encode(hashlib.sha256(_json(_public_jwk(_private_key(key)))).digest())
-
-
 def read_nonce(value: str | None) -> str | None:
     """A DPoP-Nonce header value that is valid in a proof; None for anything else."""
     return value if value is not None and _NONCE.fullmatch(value) else None

@@ -83,7 +83,7 @@ def validate_logout_token(
     """
     try:
         claims = verify(compact, keys, algorithms=algorithms, types=TYPES).claims
-        validate_audience(claims, client_id, ())
+        validate_audience(claims, client_id)
     except JwsKeyUnknown as unknown:
         raise LogoutKeyUnknown(unknown.kid) from None
     except (JwsRefused, IdTokenRefused) as refused:

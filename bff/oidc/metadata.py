@@ -46,8 +46,6 @@ class ProviderMetadata:
     token_endpoint_auth_methods_supported: tuple[str, ...] = ("client_secret_basic",)
     id_token_signing_alg_values_supported: tuple[str, ...] = ("RS256",)
     dpop_signing_alg_values_supported: tuple[str, ...] = ()
-    response_modes_supported: tuple[str, ...] = ("query", "fragment")
-    scopes_supported: tuple[str, ...] = ()
 
 
 def parse_metadata(document: bytes, issuer: str) -> ProviderMetadata:
@@ -84,8 +82,6 @@ def parse_metadata(document: bytes, issuer: str) -> ProviderMetadata:
         ),
         id_token_signing_alg_values_supported=_words(fields, "id_token_signing_alg_values_supported") or ("RS256",),
         dpop_signing_alg_values_supported=_words(fields, "dpop_signing_alg_values_supported") or (),
-        response_modes_supported=_words(fields, "response_modes_supported") or ("query", "fragment"),
-        scopes_supported=_words(fields, "scopes_supported") or (),
     )
 
 

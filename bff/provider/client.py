@@ -76,11 +76,6 @@ class HttpProvider:
         """Switches to other secrets or another key; requests in progress keep the ones they started with."""
         self._client_auth, self._accepted = client_auth, 0
 
-    @property
-    def problem(self) -> ProviderUnavailable | None:
-        """Why the last fetch of metadata or keys failed, for readiness and `doctor`; None when all is well."""
-        return self._metadata.problem or self._keys.document.problem
-
     async def metadata(self) -> ProviderMetadata:
         return await self._metadata.get()
 

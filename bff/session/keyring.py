@@ -138,10 +138,6 @@ class _Key:
             subkey = self._subkeys[purpose] = _Subkey(self.derive(f"seal:{purpose}"))
         return subkey
 
-    @property
-    def uses(self) -> int:
-        return max((subkey.uses for subkey in self._subkeys.values()), default=0)
-
 
 class KeyRing:
     """Keys, newest first. Purposes are constants of the code, never input: each subkey is derived once and cached."""
@@ -175,11 +171,6 @@ class KeyRing:
     def key_ids(self) -> tuple[str, ...]:
         """Eight hex digits each, newest first."""
         return tuple(key.id for key in self._keys)
-
-    @property
-    def uses(self) -> dict[str, int]:
-        """Per key id: uses of its busiest purpose in this process; at most `USES_LIMIT`."""
-        return {key.id: key.uses for key in self._keys}
 
     def seal(self, purpose: str, plaintext: bytes, context: bytes = b"") -> bytes:
         """Seals under the newest key.

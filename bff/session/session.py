@@ -131,9 +131,8 @@ class Session:
     sign_in_began_at: float | None = None  # when the browser was redirected to the provider, by the store's clock
     client: str | None = None  # a coarse hint for its owner: "Firefox on Windows"
     address: str | None = None  # the network that it was signed in from: "203.0.113.0/24"
-    # The key that the tokens are bound to, and its thumbprint (RFC 9449); None for bearer tokens.
+    # The key that the tokens are bound to (RFC 9449); None for bearer tokens.
     dpop_key: str | None = field(default=None, repr=False)
-    dpop_jkt: str | None = None
     # Unknown fields, written by a newer version: kept, so that an older replica does not drop them during a deploy. The
     # store's codec reads and writes them.
     extra: Mapping[str, Any] = field(default_factory=dict, repr=False)

@@ -12,10 +12,10 @@ REDIS_SCHEMES: Final = ("redis", "rediss", "redis+sentinel", "rediss+sentinel", 
 
 
 def open_store(url: str, ring: KeyRing, **options: Any) -> SessionStore:
-    """`sqlite:///relative.db`, `sqlite:////absolute.db`, or a Redis URL (see `bff.storage.redis.store.store.url`).
+    """Opens `sqlite:///relative.db`, `sqlite:////absolute.db`, or a Redis URL (see `bff.storage.redis.url`).
 
-    `options` are passed to the store: `SqliteStore(clock=)`, `RedisStore(wait_replicas=)`. A Redis store connects on
-    first use. Raises ConfigurationError for an unsupported URL, StoreUnavailable for a corrupt database.
+    `options` are passed to the store: `SqliteStore(clock=)`. A Redis store connects on first use. Raises
+    ConfigurationError for an unsupported URL, StoreUnavailable for a corrupt database.
     """
     scheme, separator, rest = url.partition("://")
     if separator and scheme == "sqlite":

@@ -127,9 +127,6 @@ class CookieNames:
     def set_browser_id(self, value: str) -> Header:
         return self._set(self.browser, value, "Lax", max_age=BROWSER_ID_LIFETIME)
 
-    def clear_browser_id(self) -> Header:
-        return self._set(self.browser, "", "Lax", max_age=0)
-
     def set_attempts(self, value: str, *, lifetime: int) -> Header:
         """`lifetime` in seconds."""
         return self._set(self.attempts, value, "Lax", max_age=lifetime)

@@ -17,9 +17,9 @@ from bff.config.settings import SECRETS, Settings, load_settings
 from bff.server.uvicorn_0_54.server import DRAIN, KEEP_ALIVE
 from bff.session.keyring import KeyRing, new_key
 from bff.storage.open import open_store
-from bff.storage.redis.acl import ACL
 from bff.web.health import ManagementApp
 from deploy.make_secrets import BFF, READERS, REDIS, RIGHTS, main
+from tests.redis_rights import ACL
 from tests.redis_servers import RedisServer, one_server, until
 from tests.storage.example_session import a_session
 

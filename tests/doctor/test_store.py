@@ -17,9 +17,9 @@ from bff.config.settings import load_settings
 from bff.session.keyring import KeyRing, new_key
 from bff.storage.open import open_store
 from bff.storage.redis import topology as redis_topology
-from bff.storage.redis.acl import ACL
 from bff.storage.sqlite.database import prepare
 from bff.storage.sqlite.filesystem import filesystem_type, passes_away
+from tests.redis_rights import ACL
 from tests.redis_servers import RedisServer, cluster, one_server, watched
 from tests.settings.world import with_changes
 

@@ -163,7 +163,6 @@ def test_without_https_the_cookies_drop_prefix_and_secure() -> None:
 
 def test_clearing_repeats_the_attributes_or_the_prefix_would_make_the_browser_ignore_it() -> None:
     assert NAMES.clear_session()[1] == b"__Host-Http-session=; Path=/; HttpOnly; SameSite=Strict; Secure; Max-Age=0"
-    assert NAMES.clear_browser_id()[1] == b"__Host-Http-browser=; Path=/; HttpOnly; SameSite=Lax; Secure; Max-Age=0"
     assert NAMES.clear_sign_out()[1] == b"__Host-Http-sign-out=; Path=/; HttpOnly; SameSite=Strict; Secure; Max-Age=0"
     assert NAMES.clear_login("a")[1] == b"__Host-Http-login-a=; Path=/; HttpOnly; SameSite=Lax; Secure; Max-Age=0"
     assert NAMES.clear_login("a", form_post=True)[1].count(b"SameSite=None; Secure") == 1

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from bff.oidc.client_auth import ASSERTION_TYPE, ClientAuthentication, Credentials, client_authentication
-from bff.oidc.pkce import new_verifier, s256_challenge
+from bff.oidc.pkce import s256_challenge
 from tests.oidc.minting import EC_KEY, EC_KEY_384, NOW, RSA_KEY, WEAK_RSA_KEY, b64_number, jwk
 
 ENDPOINT = "https://example.okta.com/oauth2/v1/token"
@@ -152,5 +152,3 @@ def test_secrets_and_keys_are_not_in_a_repr() -> None:
 def test_the_challenge_is_the_one_of_rfc_7636_appendix_b() -> None:
     verifier = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"
     assert s256_challenge(verifier) == "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
-    assert len(new_verifier()) == 43
-    assert new_verifier() != new_verifier()

@@ -6,11 +6,10 @@ import json
 from typing import Any
 
 import pytest
-from jose import jwk as jose_jwk
 from jose import jws as jose_jws
 
 from bff.oidc.challenge import asks_for_nonce
-from bff.oidc.dpop import dpop_proof, dpop_thumbprint, new_dpop_key, read_nonce
+from bff.oidc.dpop import dpop_proof, new_dpop_key, read_nonce
 from bff.oidc.dpop_nonces import DpopNonces
 
 URL = "https://api.example/v1/orders"
@@ -48,16 +47,6 @@ def test_the_url_is_named_without_query_and_fragment(more: str) -> None:
 def test_signatures_are_64_octets_whatever_the_numbers_in_them() -> None:
     lengths = {len(proof(jti=str(n)).rpartition(".")[2]) for n in range(300)}
     assert lengths == {86}, "a small r or s has leading zeros"
-
-
-def test_the_thumbprint_is_that_of_the_key_in_the_proof() -> None:
-    """RFC 7638 section 3.1, written out."""
-    jwk = read(proof())[0]["jwk"]
-    text = f'{{"crv":"P-256","kty":"EC","x":"{jwk["x"]}","y":"{jwk["y"]}"}}'
-    assert (
-        dpop_thumbprint(KEY) == base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).rstrip(b"=").decode()
-    )
-    assert jose_jwk.construct(jwk, "ES256")
 
 
 def test_each_key_is_another_one() -> None:

@@ -91,11 +91,10 @@ def test_a_version_from_the_future_is_no_value_and_no_crash(case: str) -> None:
 
 
 @pytest.mark.parametrize("case", ["CK-006"])
-def test_no_nonce_comes_twice_and_uses_are_counted(case: str) -> None:
+def test_no_nonce_comes_twice(case: str) -> None:
     ring = KeyRing.from_keys([NEW, OLD])
     nonces = {ring.seal("record", b"the same session")[5:17] for _ in range(100_000)}
     assert len(nonces) == 100_000
-    assert ring.uses == {key_id(NEW): 100_000, key_id(OLD): 0}
 
 
 @pytest.mark.parametrize("case", ["CK-006"])

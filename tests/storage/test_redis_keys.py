@@ -11,7 +11,7 @@ from bff.session.session import EndReason, Session
 from bff.session.store import SessionStore
 from bff.storage import index
 from bff.storage.open import open_store
-from bff.storage.redis.acl import ACL, ACL_CLUSTER
+from tests.redis_rights import ACL, ACL_CLUSTER
 from tests.redis_servers import RedisServer
 from tests.storage.example_session import a_session, case, next_version
 

@@ -77,8 +77,8 @@ class _Read:
 
 
 class RedisLink:
-    def __init__(self, servers: Servers, wait_replicas: int | None) -> None:
-        self._servers, self._wait_replicas = servers, wait_replicas
+    def __init__(self, servers: Servers) -> None:
+        self._servers = servers
         self._breakers: dict[str, CircuitBreaker] = defaultdict(CircuitBreaker)
         self._replicas: dict[ConnectionPool, tuple[float, int]] = {}
         self._slots = asyncio.Semaphore(CONNECTIONS)
@@ -244,9 +244,7 @@ class RedisLink:
         raise ClusterDownError("redirected too often")
 
     async def _acknowledgements(self, pool: ConnectionPool) -> int:
-        """How many replicas must acknowledge a write: as configured, otherwise one if there are any (`ROLE`)."""
-        if self._wait_replicas is not None:
-            return self._wait_replicas
+        """How many replicas must acknowledge a write: one if there are any (`ROLE`)."""
         now = asyncio.get_running_loop().time()
         fresh_until, replicas = self._replicas.get(pool, (0.0, 0))
         if now >= fresh_until:

@@ -45,13 +45,10 @@ class RedisStore:
         self.revocations: RevocationQueue = RedisRevocations(link, ring, prefix)
 
     @classmethod
-    def from_url(cls, url: str, ring: KeyRing, *, wait_replicas: int | None = None) -> "RedisStore":
-        """`wait_replicas`: how many replicas must acknowledge a write; None: one if there are any.
-
-        Raises ConfigurationError for an invalid URL.
-        """
+    def from_url(cls, url: str, ring: KeyRing) -> "RedisStore":
+        """Raises ConfigurationError for an invalid URL."""
         target = parse_redis_url(url)
-        return cls(RedisLink(servers_of(target), wait_replicas), ring, target.prefix)
+        return cls(RedisLink(servers_of(target)), ring, target.prefix)
 
     async def now(self) -> float:
         call = Call(self._prefix, None, args=("TIME",), write=False)

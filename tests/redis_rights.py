@@ -1,4 +1,4 @@
-"""The rights that a Redis user needs (`ACL SETUSER bff on >password ~bff:* ...`)."""
+"""The rights that a Redis user needs (`ACL SETUSER bff on >password ~bff:* ...`), as docs/operations.md lists them."""
 
 from typing import Final
 
