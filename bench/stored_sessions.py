@@ -8,7 +8,7 @@ from bench.world import CLIENT_ID, World
 from bff.session.keyring import KeyRing, decode_base64url, new_session_id
 from bff.session.session import Session, Tokens, User
 from bff.storage.open import open_store
-from bff.web.session_cookie import seal_session_cookie
+from bff.web.session_cookies import seal_session_cookie
 
 SESSIONS, BUSY, AT_ONCE = 100_000, 1_000, 500
 TOKEN = "x" * 900  # bytes; what Okta's access and ID tokens have

@@ -57,6 +57,7 @@ from bff.web.middleware.rate_limit import RateLimitMiddleware
 from bff.web.middleware.request_guard import RequestGuard
 from bff.web.middleware.trace import AuditContext, TraceMiddleware
 from bff.web.origin_policy import OriginPolicy
+from bff.web.session_cookies import SessionCookies
 from bff.web.upstream_credentials import SessionCredentials
 
 logger = logging.getLogger(__name__)
@@ -130,6 +131,7 @@ class Application:
         self._refresh = refresh = RefreshTokenFlow(
             self._store, attempts, end_session, self._tasks, policy, concurrency=settings.refresh_concurrency
         )
+        cookies = SessionCookies(ring, names)
         sign_in_rules = from_settings.sign_in_rules(settings)
         sign_in = AuthorizationCodeFlow(
             self._store,
@@ -146,17 +148,17 @@ class Application:
         auth_app.include_router(login_router(start))
         auth_app.include_router(landing_router(start.rules, self._routes.carries_credentials))
         proxies = TrustedProxies(settings.trusted_proxies)
-        callback = Callback(sign_in, start, self._store, ring, names, proxies, self._clock)
+        callback = Callback(sign_in, start, self._store, cookies, ring, names, proxies, self._clock)
         auth_app.include_router(callback_router(settings.callback_path, callback))
         origins = OriginPolicy(settings.public_url, settings.allowed_origins)
-        session = SessionEndpoint(refresh, end_session, self._store, ring, names, policy, origins)
+        session = SessionEndpoint(refresh, end_session, self._store, cookies, names, policy, origins)
         auth_app.include_router(session_router(session))
         at_provider = ProviderSignOut(self._store, self._provider, from_settings.sign_out_rules(settings))
         logout = LogoutEndpoint(
-            end_session, at_provider, ring, names, settings.public_url, origins, settings.signed_out_path
+            end_session, at_provider, cookies, ring, names, settings.public_url, origins, settings.signed_out_path
         )
         auth_app.include_router(logout_router(logout))
-        listed = SessionsEndpoint(refresh, end_sessions, self._store, ring, names, policy, origins)
+        listed = SessionsEndpoint(refresh, end_sessions, self._store, cookies, policy, origins)
         auth_app.include_router(sessions_router(listed))
         provider_logout = ProviderLogoutFlow(
             self._store,
@@ -171,17 +173,15 @@ class Application:
             self._routes,
             self._proxy,
             self._sockets,
-            SessionCredentials(refresh, self._streams, ring, names, scopes=settings.scopes, clock=self._clock),
+            SessionCredentials(refresh, self._streams, cookies, scopes=settings.scopes, clock=self._clock),
             origins=origins,
             acr_values=settings.acr_values,
             long_lived=self._long_lived,
         )
-        verify = partial(
-            ForwardAuth, refresh, ring, names, proxies, origins, from_settings.forward_auth_rules(settings)
-        )
+        verify = partial(ForwardAuth, refresh, cookies, proxies, origins, from_settings.forward_auth_rules(settings))
         self.forward_auth = TraceMiddleware(RequestGuard(verify(with_token=True)), proxies, self._telemetry)
         plain = {VERIFY: verify(with_token=False)}
-        limited = RateLimitMiddleware(auth_app, from_settings.limit_rules(settings), proxies, ring, names)
+        limited = RateLimitMiddleware(auth_app, from_settings.limit_rules(settings), proxies, cookies)
         inside: ASGIApp = AuditContext(
             Dispatcher(limited, api, self._routes.match, settings.callback_path, plain), proxies
         )

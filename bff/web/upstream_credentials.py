@@ -9,18 +9,15 @@ from functools import partial
 
 from starlette.types import Scope
 
-from bff.errors import InvalidRequest, SignInRequired
 from bff.flows.refresh.single_flight import RefreshTokenFlow
 from bff.flows.streams import OpenStreams
 from bff.oidc.dpop import dpop_proof
 from bff.proxy.dpop import MakeProof
 from bff.proxy.exchange import Disconnect
-from bff.session.keyring import KeyRing
-from bff.session.session import EndReason, Session, SessionKey
+from bff.session.session import Session, SessionKey
 from bff.session.timing import token_fingerprint
 from bff.web.api import Access, is_background
-from bff.web.cookies import CookieNames
-from bff.web.session_cookie import Anonymous, DuplicateCookie, KeyRemoved, SessionCookieCache, SignedIn
+from bff.web.session_cookies import SessionCookies
 
 
 class SessionCredentials:
@@ -33,27 +30,18 @@ class SessionCredentials:
         self,
         flow: RefreshTokenFlow,
         streams: OpenStreams,
-        ring: KeyRing,
-        names: CookieNames,
+        cookies: SessionCookies,
         *,
         scopes: Collection[str],
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._flow, self._streams, self._cookies = flow, streams, SessionCookieCache(ring, names)
+        self._flow, self._streams, self._cookies = flow, streams, cookies
         self._scopes, self._clock = frozenset(scopes), clock
 
     async def __call__(self, scope: Scope) -> Access:
-        match self._cookies.read(scope["headers"]):
-            case SignedIn(session_id):
-                key, passive = session_id.key, is_background(scope)
-                session = await self._flow.session_with_fresh_token(key, passive=passive)
-                return _LiveCredentials(self._flow, self._streams, key, session, self._scopes, self._clock)
-            case Anonymous():
-                raise SignInRequired
-            case KeyRemoved():
-                raise SignInRequired(reason=EndReason.KEY_REMOVED.value)
-            case DuplicateCookie():
-                raise InvalidRequest("The session cookie came twice.")
+        key = self._cookies.require(scope["headers"]).session_id.key
+        session = await self._flow.session_with_fresh_token(key, passive=is_background(scope))
+        return _LiveCredentials(self._flow, self._streams, key, session, self._scopes, self._clock)
 
 
 class _LiveCredentials:

@@ -12,6 +12,7 @@ from bff.session.keyring import KeyRing, decode_base64url, encode_base64url, new
 from bff.session.login_transaction import SLOTS, begin, seal_transaction
 from bff.session.sign_in_intent import SignInIntent
 from bff.web.auth import loop_guard
+from bff.web.browser_id import browser_id_hash, hash_browser_id, new_browser_id
 from bff.web.cookies import (
     ALL_COOKIES_BYTES,
     VALUE_LIMIT,
@@ -23,16 +24,13 @@ from bff.web.cookies import (
     read_cookies,
     slot_suffix,
 )
-from bff.web.session_cookie import (
+from bff.web.session_cookies import (
     Anonymous,
+    CurrentSession,
     DuplicateCookie,
     KeyRemoved,
-    SessionCookieCache,
+    SessionCookies,
     SignedIn,
-    browser_id_hash,
-    hash_browser_id,
-    new_browser_id,
-    read_session_id,
     seal_session_cookie,
 )
 
@@ -44,6 +42,10 @@ TESTS = Path(__file__).parents[1]
 
 def cookie(line: bytes) -> list[tuple[bytes, bytes]]:
     return [(b"host", b"app.example"), (b"cookie", line)]
+
+
+def session_of(headers: list[tuple[bytes, bytes]], ring: KeyRing = RING, names: CookieNames = NAMES) -> CurrentSession:
+    return SessionCookies(ring, names).read(headers)
 
 
 def read(line: bytes) -> object:
@@ -126,7 +128,7 @@ def test_a_value_longer_than_any_browser_keeps_is_not_ours() -> None:
 @given(st.lists(st.binary(max_size=60), max_size=4))
 def test_no_bytes_make_reading_raise(lines: list[bytes]) -> None:
     headers = [(b"cookie", line) for line in lines]
-    assert isinstance(read_session_id(headers, RING, NAMES), Anonymous)
+    assert isinstance(session_of(headers), Anonymous)
     assert browser_id_hash(headers, NAMES) is None
     login_cookies(headers, NAMES)
 
@@ -197,7 +199,7 @@ def session_line(value: str) -> list[tuple[bytes, bytes]]:
 def test_the_session_cookie_gives_back_the_session_id() -> None:
     session_id = new_session_id()
     value = seal_session_cookie(session_id, RING)
-    assert read_session_id(session_line(value), RING, NAMES) == SignedIn(session_id, reseal=False)
+    assert session_of(session_line(value)) == SignedIn(session_id, reseal=False)
     assert session_id.secret not in (decode_base64url(value) or b"")
 
 
@@ -205,19 +207,19 @@ def test_under_an_older_key_it_still_does_and_asks_to_be_sealed_again() -> None:
     session_id = new_session_id()
     value = seal_session_cookie(session_id, KeyRing.from_keys([OLD]))
     rolled = KeyRing.from_keys([NEW, OLD])
-    assert read_session_id(session_line(value), rolled, NAMES) == SignedIn(session_id, reseal=True)
+    assert session_of(session_line(value), rolled) == SignedIn(session_id, reseal=True)
 
 
 def test_a_removed_key_is_said_to_be_one() -> None:
     value = seal_session_cookie(new_session_id(), KeyRing.from_keys([OLD]))
-    assert read_session_id(session_line(value), RING, NAMES) == KeyRemoved()
+    assert session_of(session_line(value)) == KeyRemoved()
 
 
 def test_without_a_cookie_nobody_is_signed_in_and_with_two_the_request_is_refused() -> None:
     line = session_line(seal_session_cookie(new_session_id(), RING))
-    assert read_session_id([], RING, NAMES) == Anonymous()
-    assert read_session_id([*line, *line], RING, NAMES) == DuplicateCookie()
-    assert read_session_id(line, RING, CookieNames(secure=False)) == Anonymous()
+    assert session_of([]) == Anonymous()
+    assert session_of([*line, *line]) == DuplicateCookie()
+    assert session_of(line, RING, CookieNames(secure=False)) == Anonymous()
 
 
 @pytest.mark.parametrize("case", ["CK-005"])
@@ -229,14 +231,14 @@ def test_a_value_sealed_for_another_purpose_is_no_session(case: str) -> None:
         RING.seal_text("session-cookie", b"x" * 31),
         new_browser_id(),
     ):
-        assert read_session_id(session_line(value), RING, NAMES) == Anonymous()
+        assert session_of(session_line(value)) == Anonymous()
 
 
 @pytest.mark.parametrize("case", ["CK-010"])
 def test_a_cookie_of_a_future_version_is_no_session(case: str) -> None:
     sealed = decode_base64url(seal_session_cookie(new_session_id(), RING))
     assert sealed is not None
-    assert read_session_id(session_line(encode_base64url(b"\x02" + sealed[1:])), RING, NAMES) == Anonymous()
+    assert session_of(session_line(encode_base64url(b"\x02" + sealed[1:]))) == Anonymous()
 
 
 @pytest.mark.parametrize("case", ["CK-032", "CK-033"])
@@ -248,7 +250,7 @@ def test_there_are_no_chunks_to_count_or_to_mix(case: str) -> None:
         f"__Host-Http-session_chunks=99999999; __Host-Http-session.0={one}",
         f"__Host-Http-session={one[:40]}{other[40:]}",
     ):
-        assert read_session_id(cookie(line.encode()), RING, NAMES) == Anonymous()
+        assert session_of(cookie(line.encode())) == Anonymous()
 
 
 # --- the companion cookie --------------------------------------------------------------------------------------------
@@ -308,7 +310,7 @@ def test_every_cookie_case_is_shown_here_or_says_where() -> None:
 
 
 def test_a_cookie_that_was_opened_before_is_the_same_session_and_no_other_is() -> None:
-    cookies = SessionCookieCache(RING, NAMES)
+    cookies = SessionCookies(RING, NAMES)
     first, second = new_session_id(), new_session_id()
     values = [seal_session_cookie(each, RING) for each in (first, second)]
     for _ in range(2):
@@ -324,7 +326,7 @@ def test_a_cookie_that_was_opened_before_is_the_same_session_and_no_other_is() -
 def test_a_cookie_that_was_opened_before_is_judged_by_the_keys_of_now() -> None:
     old, new = new_key(), new_key()
     ring, session_id = KeyRing.from_keys([old]), new_session_id()
-    cookies, line = SessionCookieCache(ring, NAMES), session_line(seal_session_cookie(session_id, ring))
+    cookies, line = SessionCookies(ring, NAMES), session_line(seal_session_cookie(session_id, ring))
     assert cookies.read(line) == SignedIn(session_id, reseal=False)
     ring.replace_keys([new, old])
     assert cookies.read(line) == SignedIn(session_id, reseal=True)
@@ -334,9 +336,8 @@ def test_a_cookie_that_was_opened_before_is_judged_by_the_keys_of_now() -> None:
     assert cookies.read(line) == SignedIn(session_id, reseal=False)
 
 
-def test_only_so_many_opened_cookies_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bff.web.session_cookie.MAX_OPENED", 2)
-    cookies = SessionCookieCache(RING, NAMES)
+def test_only_so_many_opened_cookies_are_kept() -> None:
+    cookies = SessionCookies(RING, NAMES, max_opened=2)
     for session_id in (new_session_id() for _ in range(5)):
         assert cookies.read(session_line(seal_session_cookie(session_id, RING))) == SignedIn(session_id, reseal=False)
     assert len(cookies._opened) == 2

@@ -10,8 +10,9 @@ from bff.session.keyring import KeyRing, new_session_id
 from bff.session.login_transaction import SLOTS, begin, provider_fingerprint, seal_transaction
 from bff.session.sign_in_intent import SignInIntent
 from bff.web.auth import loop_guard
+from bff.web.browser_id import new_browser_id
 from bff.web.cookies import ALL_COOKIES_BYTES, VALUE_LIMIT, CookieNames, slot_suffix
-from bff.web.session_cookie import new_browser_id, seal_session_cookie
+from bff.web.session_cookies import seal_session_cookie
 
 COOKIE_LINE: Final = 8192  # bytes; the header line limit of nginx by default, and of most proxies at least
 MANY_KEYS: Final = 4

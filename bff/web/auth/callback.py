@@ -38,9 +38,10 @@ from bff.session.store import SessionStore
 from bff.web.auth.client_hint import client_hint, coarse_network
 from bff.web.auth.landing import LANDING
 from bff.web.auth.login import SignInStart, read_form, require_navigation, require_our_provider
+from bff.web.browser_id import browser_id_hash, hash_browser_id, new_browser_id
 from bff.web.cookies import Cookie, CookieNames, Header, read_cookies, slot_suffix
 from bff.web.responses import respond_with_error, see_other
-from bff.web.session_cookie import browser_id_hash, hash_browser_id, new_browser_id, seal_session_cookie
+from bff.web.session_cookies import SessionCookies
 
 logger = logging.getLogger(__name__)
 
@@ -52,6 +53,7 @@ class Callback:
     flow: AuthorizationCodeFlow
     start: SignInStart
     store: SessionStore
+    cookies: SessionCookies
     ring: KeyRing
     names: CookieNames
     trusted_proxies: TrustedProxies
@@ -119,7 +121,7 @@ class Callback:
             return response
         match outcome:
             case SignedIn(session_id, _, return_to):
-                session_cookie = self.names.set_session(seal_session_cookie(session_id, self.ring))
+                session_cookie = self.cookies.seal(session_id)
                 return self._redirect_to(request, return_to, [session_cookie, *browser_cookies, spent])
             case NotSignedIn(return_to):
                 return self._redirect_to(request, return_to, [spent])

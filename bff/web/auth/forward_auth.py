@@ -24,19 +24,18 @@ from starlette.types import Receive, Scope, Send
 from bff.errors import BffError, CsrfRequired, InvalidRequest, RetryRequired, RouteNotFound, SignInRequired
 from bff.flows.refresh.single_flight import RefreshTokenFlow
 from bff.proxy.client_address import TrustedProxies
-from bff.session.keyring import KeyRing
 from bff.session.return_to import safe_return_to
-from bff.session.session import EndReason, Session
+from bff.session.session import Session
 from bff.telemetry import audit, metrics, tracing
 from bff.web.api import is_background
 from bff.web.auth.landing import LANDING
 from bff.web.auth.same_site_step import is_cross_site_navigation
-from bff.web.cookies import CookieNames, Header
+from bff.web.cookies import Header
 from bff.web.middleware.request_guard import check_path
 from bff.web.origin_policy import OriginPolicy
 from bff.web.problem_details import error_response
 from bff.web.responses import PRIVATE, record_error
-from bff.web.session_cookie import Anonymous, DuplicateCookie, KeyRemoved, SessionCookieCache, SignedIn
+from bff.web.session_cookies import SessionCookies
 
 logger = logging.getLogger(__name__)
 
@@ -72,8 +71,7 @@ class ForwardAuth:
     def __init__(
         self,
         flow: RefreshTokenFlow,
-        ring: KeyRing,
-        names: CookieNames,
+        cookies: SessionCookies,
         trusted_proxies: TrustedProxies,
         origins: OriginPolicy,
         rules: ForwardAuthRules,
@@ -81,8 +79,7 @@ class ForwardAuth:
         with_token: bool,
     ) -> None:
         self._flow, self._trusted, self._origins, self._rules = flow, trusted_proxies, origins, rules
-        self._cookies = SessionCookieCache(ring, names)
-        self._with_token = with_token
+        self._cookies, self._with_token = cookies, with_token
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         audit.set_client_address(partial(self._trusted.client_address, _peer(scope), scope["headers"]))
@@ -106,15 +103,8 @@ class ForwardAuth:
     async def _authorize(self, scope: Scope, original: _Original) -> Session:
         """Raises CsrfRequired, SignInRequired, InvalidRequest, ProviderUnavailable, StoreUnavailable."""
         self._origins.check_csrf(original.method, scope["headers"], "navigation")
-        match self._cookies.read(scope["headers"]):
-            case SignedIn(session_id):
-                return await self._flow.session_with_fresh_token(session_id.key, passive=is_background(scope))
-            case Anonymous():
-                raise SignInRequired
-            case KeyRemoved():
-                raise SignInRequired(reason=EndReason.KEY_REMOVED.value)
-            case DuplicateCookie():
-                raise InvalidRequest("The session cookie came twice.")
+        key = self._cookies.require(scope["headers"]).session_id.key
+        return await self._flow.session_with_fresh_token(key, passive=is_background(scope))
 
     def _original(self, scope: Scope) -> _Original:
         """Raises InvalidRequest if the proxy's headers contradict one another: one of them may come from the client."""

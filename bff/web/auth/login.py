@@ -35,10 +35,10 @@ from bff.web.auth.login_hint import open_login_hint, seal_login_hint
 from bff.web.auth.loop_guard import SignInAttempts
 from bff.web.auth.same_site_step import is_cross_site_navigation
 from bff.web.auth.sign_in_options import PARAMETERS, options_from
+from bff.web.browser_id import browser_id_hash, hash_browser_id, new_browser_id
 from bff.web.cookies import CookieNames, Header, login_cookies, slot_suffix
 from bff.web.request_body import read_body
 from bff.web.responses import respond_with_error, see_other
-from bff.web.session_cookie import browser_id_hash, hash_browser_id, new_browser_id
 
 logger = logging.getLogger(__name__)
 

@@ -19,7 +19,7 @@ from bff.web.cookies import Cookie, CookieNames, Header, read_cookies
 from bff.web.origin_policy import OriginPolicy
 from bff.web.request_body import parse_fields, read_json, require_json
 from bff.web.responses import json_response, see_other
-from bff.web.session_cookie import SignedIn, read_session_id
+from bff.web.session_cookies import SessionCookies, SignedIn
 
 AT_PROVIDER: Final = "/auth/logout/provider"
 PURPOSE: Final = "sign-out-cookie"
@@ -29,6 +29,7 @@ PURPOSE: Final = "sign-out-cookie"
 class LogoutEndpoint:
     end_session: EndSession
     at_provider: ProviderSignOut
+    cookies: SessionCookies
     ring: KeyRing
     names: CookieNames
     public_url: str
@@ -50,12 +51,12 @@ class LogoutEndpoint:
         require_json(headers, body_present=has_body)
         local = _local(await read_json(request))
         ended = None
-        match read_session_id(headers, self.ring, self.names):
+        match self.cookies.read(headers):
             case SignedIn(session_id):
                 ended = await self.end_session.end(session_id.key, EndReason.SIGNED_OUT)
             case _:
                 pass
-        url, cookies = None, [self.names.clear_session()]
+        url, cookies = None, [self.cookies.clear()]
         if not local and (prepared := await self.at_provider.prepare(ended)) is not None:
             url = f"{self.public_url}{AT_PROVIDER}?ticket={prepared.ticket}"
             sealed = self.ring.seal_text(PURPOSE, prepared.browser.encode("ascii"))

@@ -11,24 +11,15 @@ from fastapi import APIRouter, Request, Response
 from bff.errors import InvalidRequest, SignInRequired
 from bff.flows.logout.end_session import EndSession
 from bff.flows.refresh.single_flight import RefreshTokenFlow
-from bff.session.keyring import KeyRing
 from bff.session.session import EndReason, Session, SessionId
 from bff.session.store import SessionStore, StoredSession
 from bff.session.timing import RefreshPolicy, limit_reached
 from bff.telemetry import metrics
+from bff.web.browser_id import browser_id_hash
 from bff.web.cookies import CookieNames, Header
 from bff.web.origin_policy import OriginPolicy
 from bff.web.responses import json_response
-from bff.web.session_cookie import (
-    Anonymous,
-    DuplicateCookie,
-    KeyRemoved,
-    SignedIn,
-    browser_id_hash,
-    read_session_id,
-    require_session_id,
-    seal_session_cookie,
-)
+from bff.web.session_cookies import Anonymous, DuplicateCookie, KeyRemoved, SessionCookies, SignedIn
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +31,7 @@ class SessionEndpoint:
     refresh: RefreshTokenFlow
     end_session: EndSession
     store: SessionStore
-    ring: KeyRing
+    cookies: SessionCookies
     names: CookieNames
     policy: RefreshPolicy
     origins: OriginPolicy
@@ -49,7 +40,7 @@ class SessionEndpoint:
     async def answer(self, request: Request) -> Response:
         """Always 200, except for a duplicate cookie (400) and an unavailable store (503)."""
         headers = request.scope["headers"]
-        match read_session_id(headers, self.ring, self.names):
+        match self.cookies.read(headers):
             case SignedIn(session_id, reseal):
                 return await self._signed_in(request, session_id, reseal=reseal)
             case KeyRemoved():
@@ -67,19 +58,19 @@ class SessionEndpoint:
         if session is None:
             reason = await self._last_end(request, session_id)
             # Without a known end reason the cookie stays: a store that lost the record may recover it.
-            return _signed_out(reason, [] if reason is None else [self.names.clear_session()])
+            return _signed_out(reason, [] if reason is None else [self.cookies.clear()])
         reason = limit_reached(session, stored.now, self.policy, stored.last_seen_at)
         if reason is not None:
             await self.end_session.end(session.key, reason, expected_version=session.version)
             known_reason = await self._last_end(request, session_id)
-            return _signed_out(known_reason or reason, [self.names.clear_session()])
+            return _signed_out(known_reason or reason, [self.cookies.clear()])
         return self._live_session(session, stored, session_id, reseal=reseal)
 
     async def extend(self, request: Request) -> Response:
         """Extends the idle timeout, and responds as `answer` does. Raises CsrfRequired, SignInRequired."""
         headers = request.scope["headers"]
         self.origins.check_csrf("POST", headers)
-        cookie = require_session_id(headers, self.ring, self.names)
+        cookie = self.cookies.require(headers)
         stored = await self.refresh.peek(cookie.session_id.key)
         session = stored.session
         if session is None:
@@ -97,7 +88,7 @@ class SessionEndpoint:
     def _live_session(
         self, session: Session, stored: StoredSession, session_id: SessionId, *, reseal: bool
     ) -> Response:
-        cookies = [self.names.set_session(seal_session_cookie(session_id, self.ring))] if reseal else []
+        cookies = [self.cookies.seal(session_id)] if reseal else []
         return json_response(
             {
                 "authenticated": True,

@@ -9,15 +9,13 @@ from fastapi import APIRouter, Request, Response
 from bff.errors import InvalidRequest, SignInRequired
 from bff.flows.logout.end_sessions import EndSessions
 from bff.flows.refresh.single_flight import RefreshTokenFlow
-from bff.session.keyring import KeyRing
 from bff.session.session import EndReason, Session, SessionKey
 from bff.session.store import SessionStore, StoredSession
 from bff.session.timing import RefreshPolicy, limit_reached
-from bff.web.cookies import CookieNames
 from bff.web.origin_policy import OriginPolicy
 from bff.web.request_body import read_json, require_json
 from bff.web.responses import json_response
-from bff.web.session_cookie import require_session_id
+from bff.web.session_cookies import SessionCookies
 
 MAX_SHOWN = 100  # sessions listed at most
 
@@ -27,8 +25,7 @@ class SessionsEndpoint:
     refresh: RefreshTokenFlow
     end_sessions: EndSessions
     store: SessionStore
-    ring: KeyRing
-    names: CookieNames
+    cookies: SessionCookies
     policy: RefreshPolicy
     origins: OriginPolicy
 
@@ -68,13 +65,13 @@ class SessionsEndpoint:
             *await self.end_sessions.these(elsewhere, EndReason.SIGNED_OUT_ELSEWHERE),
             *await self.end_sessions.these(here, EndReason.SIGNED_OUT),
         ]
-        return json_response({"ended": len(ended)}, [self.names.clear_session()] if here else [])
+        return json_response({"ended": len(ended)}, [self.cookies.clear()] if here else [])
 
     def _check_origin(self, request: Request) -> None:
         self.origins.check_csrf(request.method, request.scope["headers"])
 
     async def _session(self, request: Request) -> Session:
-        session_id = require_session_id(request.scope["headers"], self.ring, self.names).session_id
+        session_id = self.cookies.require(request.scope["headers"]).session_id
         stored = await self.refresh.peek(session_id.key)
         session = stored.session
         if session is None:

@@ -27,12 +27,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bff.errors import RateLimited
 from bff.proxy.client_address import TrustedProxies
-from bff.session.keyring import KeyRing
 from bff.session.return_to import safe_return_to
 from bff.telemetry import metrics
-from bff.web.cookies import CookieNames
 from bff.web.responses import respond_with_error
-from bff.web.session_cookie import SignedIn, read_session_id
+from bff.web.session_cookies import SessionCookies, SignedIn
 
 # Rate limits per minute, in total and per client, in memory of constant size. Pure: `now` is an argument, in seconds of
 # a monotonic clock. The algorithm is GCRA (the generic cell rate algorithm, a leaky bucket with one number): a burst of
@@ -143,12 +141,11 @@ class RateLimitMiddleware:
         app: ASGIApp,
         rules: LimitRules,
         trusted_proxies: TrustedProxies,
-        ring: KeyRing,
-        names: CookieNames,
+        cookies: SessionCookies,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._app, self._rules, self._trusted_proxies = app, rules, trusted_proxies
-        self._ring, self._names, self._clock = ring, names, clock
+        self._cookies, self._clock = cookies, clock
         self._endpoints: dict[str, Endpoint] = {
             LOGIN: "sign_in",
             rules.callback_path: "callback",
@@ -212,7 +209,7 @@ class RateLimitMiddleware:
 
     def _session(self, scope: Scope) -> bytes | None:
         """The session of the cookie, if the BFF sealed it. A client has only as many of those as it signed in for."""
-        match read_session_id(scope["headers"], self._ring, self._names):
+        match self._cookies.read(scope["headers"]):
             case SignedIn(session_id):
                 return session_id.key.encode()
             case _:
