@@ -154,7 +154,7 @@ async def _list(context: AdminContext, parsed: argparse.Namespace) -> AsyncItera
             f"{session.fingerprint}  user {session.person}  signed in {_time(session.signed_in_at)}  last seen "
             f"{_time(stored.last_seen_at)}  {session.client or '-'}  {session.address or '-'}"
         )
-    yield f"{alive} sessions" + (f", {sealed} sealed under a key that is not in the ring" if sealed else "")
+    yield f"{alive} sessions" + (f", {sealed} encrypted under a key that is not in the ring" if sealed else "")
 
 
 async def _show(context: AdminContext, parsed: argparse.Namespace) -> AsyncIterator[str]:

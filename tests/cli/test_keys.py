@@ -22,7 +22,7 @@ def test_a_new_key_is_accepted_and_never_the_same(tmp_path: Path) -> None:
 def test_the_list_shows_ids_newest_first_and_no_key(tmp_path: Path) -> None:
     done = bff("keys", "list", environ=with_changes(session_keys=f"{KEY},{OLD_KEY}"), cwd=tmp_path)
     assert done.returncode == 0
-    assert done.stdout == f"{key_id(KEY)}  newest: seals and opens\n{key_id(OLD_KEY)}  opens only\n"
+    assert done.stdout == f"{key_id(KEY)}  newest: encrypts and decrypts\n{key_id(OLD_KEY)}  decrypts only\n"
 
 
 def test_a_list_of_wrong_keys_is_a_wrong_configuration(tmp_path: Path) -> None:

@@ -43,9 +43,9 @@ def test_the_list_shows_every_route_the_longest_prefix_first(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("method", "path", "told"),
     [
-        ("GET", "/api/x?a=1", ["/api", "GET https://api.internal/v1/x?a=1", "user: a session is needed", "x-key"]),
+        ("GET", "/api/x?a=1", ["/api", "GET https://api.internal/v1/x?a=1", "user: requires a session", "x-key"]),
         ("POST", "/api/orders/7", ["/api/orders", "POST https://orders.internal/api/orders/7", "email", "1048576"]),
-        ("GET", "/open", ["/open", "GET https://open.internal/open", "none: no session is looked at"]),
+        ("GET", "/open", ["/open", "GET https://open.internal/open", "none: ignores the session"]),
     ],
 )
 def test_a_request_is_explained(tmp_path: Path, method: str, path: str, told: list[str]) -> None:
@@ -64,11 +64,11 @@ def test_a_request_is_explained(tmp_path: Path, method: str, path: str, told: li
         ("DELETE", "/api/orders", "405 method_not_allowed: /api/orders forwards GET, POST"),
         ("TRACE", "/api", "405 method_not_allowed"),
         ("GET", "/api/%2e%2e/x", "400 invalid_request"),
-        ("DELETE", "/api//orders", "could be read as one of /api/orders"),
+        ("DELETE", "/api//orders", "could match the path to /api/orders"),
         ("DELETE", "/api/%6frders/1", "400 invalid_request"),
         ("GET", "/api/\N{LATIN SMALL LETTER E WITH ACUTE}", "400 invalid_request"),
-        ("GET", "/auth/session", "answers this itself"),
-        ("GET", "/authorization-code/callback", "answers this itself"),
+        ("GET", "/auth/session", "handles this path itself"),
+        ("GET", "/authorization-code/callback", "handles this path itself"),
     ],
 )
 def test_a_request_that_is_not_forwarded_is_told_why(tmp_path: Path, method: str, path: str, why: str) -> None:
@@ -83,7 +83,7 @@ def test_the_fate_of_each_header_is_told_with_the_setting_that_would_change_it(t
         "Accept: text/plain": "forwarded",
         "X-Tenant-Id: canary-value": "forwarded (allow_request_headers)",
         "X-Team: 1": 'dropped; to forward it, add "x-team" to allow_request_headers of /api',
-        "Origin: https://a.example": 'ends here; to forward it, add "origin" to allow_request_headers of /api',
+        "Origin: https://a.example": 'not forwarded; to forward it, add "origin" to allow_request_headers of /api',
         "X_Team: 1": "dropped: no route may forward it",
         "X-User-Sub: root": "dropped: no route may forward it",
         "Authorization: Bearer canary-value": "dropped: no route may forward it",

@@ -128,10 +128,10 @@ def test_rewrapping_leaves_nothing_under_the_old_key(store: Store) -> None:
     store.keep(*(somebody() for _ in range(5)), keys=(OLD_KEY,))
     store.keep(somebody(), keys=(KEY, OLD_KEY))
     done = store.bff("keys", "rewrap", session_keys=f"{KEY} {OLD_KEY}")
-    assert done.stdout == "5 records sealed anew, 1 already under the newest key\n", done.stderr
+    assert done.stdout == "5 records re-encrypted, 1 already under the newest key\n", done.stderr
     assert all(reading.session for reading in store.readings(KEY))
     again = store.bff("keys", "rewrap", session_keys=f"{KEY} {OLD_KEY}")
-    assert again.stdout == "0 records sealed anew, 6 already under the newest key\n"
+    assert again.stdout == "0 records re-encrypted, 6 already under the newest key\n"
 
 
 def test_records_of_a_removed_key_are_counted_and_kept(store: Store) -> None:
@@ -145,4 +145,4 @@ def test_a_store_that_is_away_is_told_by_the_exit_code(store: Store) -> None:
     environ = with_changes(store="redis://127.0.0.1:1")
     done = bff("sessions", "list", environ=environ, cwd=store.folder)
     assert (done.returncode, done.stdout) == (3, "")
-    assert "does not answer" in done.stderr
+    assert "Redis is unavailable" in done.stderr

@@ -134,7 +134,7 @@ async def test_credentials_for_the_management_api_that_do_not_work_are_named(ope
     seen = await operator.doctor("--json")
     assert seen.code == 1
     assert seen.findings["okta"]["status"] == "fail"
-    assert "make a new one" in seen.findings["okta"]["fix"]
+    assert "create one under Security > API > Tokens" in seen.findings["okta"]["fix"]
 
 
 async def test_a_policy_that_these_credentials_may_not_look_at_is_not_called_well(operator: Operator) -> None:
@@ -149,7 +149,7 @@ async def test_a_client_that_okta_does_not_know_is_named(operator: Operator) -> 
     await operator.apply()
     seen = await operator.doctor("--json", without=[TOKEN], BFF_CLIENT_ID="0oaofanotherorg00001")
     assert seen.code == 1
-    assert "knows no client 0oaofanotherorg00001" in seen.findings["issuer"]["observed"]
+    assert "does not know the client 0oaofanotherorg00001" in seen.findings["issuer"]["observed"]
 
 
 async def test_it_changes_nothing_at_okta_and_nobody_is_signed_in_by_it(operator: Operator) -> None:

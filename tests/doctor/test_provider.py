@@ -43,7 +43,7 @@ async def well(operator: Operator) -> dict[str, str]:
     [
         ("https://example-admin.okta.com", "Use the Okta domain without -admin: https://example.okta.com."),
         ("https://example.okta.com/", "Write https://example.okta.com:"),
-        ("https://{yourOktaDomain}/oauth2/default", "Put your own Okta domain in"),
+        ("https://{yourOktaDomain}/oauth2/default", "Use your own Okta domain"),
     ],
     ids=["admin-domain", "slash-at-the-end", "placeholder"],
 )
@@ -208,7 +208,7 @@ async def test_every_configured_secret_is_tried(operator: Operator) -> None:
     swapped = both | {"BFF_CLIENT_SECRET": both["BFF_CLIENT_SECRET_NEXT"]}
     found = await findings(swapped | {"BFF_CLIENT_SECRET_NEXT": environ["BFF_CLIENT_SECRET"]})
     assert (found["client_secret"].status, found["client_secret_next"].status) == ("warn", "ok")
-    assert "The other secret works" in found["client_secret"].fix
+    assert "The other secret is accepted" in found["client_secret"].fix
     text = json.dumps([one.as_json() for one in found.values()])
     assert environ["BFF_CLIENT_SECRET"] not in text
     assert both["BFF_CLIENT_SECRET_NEXT"] not in text
@@ -239,7 +239,7 @@ async def test_a_token_endpoint_that_says_nothing_is_not_called_a_wrong_secret(o
 async def test_a_scope_that_the_server_does_not_know_is_told_apart_from_the_uri(operator: Operator) -> None:
     found = await findings(await well(operator) | {"BFF_SCOPES": "openid orders offline_access"})
     assert found["redirect_uri"].status == "fail"
-    assert "accepts the URI, and refuses the request (invalid_scope)" in found["redirect_uri"].observed
+    assert "accepts the redirect URI and rejects the request (invalid_scope)" in found["redirect_uri"].observed
     assert "BFF_SCOPES" in found["redirect_uri"].fix
 
 

@@ -20,7 +20,7 @@ def test_the_report_can_be_read() -> None:
         "ok    pkce          S256",
         "FAIL  redirect_uri  It is kept.",
         "                    -> Register it.",
-        "Not well: 1 ok, 0 to look at, 1 failed, 0 skipped.",
+        "Unhealthy: 1 ok, 0 to check, 1 failed, 0 skipped.",
     ]
     assert as_json(told) == {
         "healthy": False,
@@ -36,7 +36,7 @@ async def test_a_person_reads_the_same(operator: Operator) -> None:
     seen = await operator.doctor()
     assert seen.code == 0
     assert "ok    redirect_uri" in seen.stdout
-    assert seen.stdout.splitlines()[-1].startswith("All is well: ")
+    assert seen.stdout.splitlines()[-1].startswith("Healthy: ")
 
 
 def test_as_a_process_with_a_provider_and_a_store_that_are_away_it_ends_with_1_and_one_report(tmp_path: Path) -> None:

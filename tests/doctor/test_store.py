@@ -116,8 +116,8 @@ def _ours(path: Path, statement: str) -> None:
     ("make", "status", "seen"),
     [
         (another_programs, "fail", "another program's database"),
-        (no_database, "fail", "no SQLite database"),
-        (a_directory, "fail", "is no file"),
+        (no_database, "fail", "not a SQLite database"),
+        (a_directory, "fail", "is not a file"),
         (without_wal, "fail", "not in WAL mode"),
         (of_another_schema, "fail", "has schema 99"),
         (readable_by_all, "warn", "can be read by other accounts"),
@@ -274,6 +274,6 @@ async def test_a_redis_that_does_not_let_us_in_or_is_not_there(tmp_path: Path) -
         assert found.keys() == {"store"}
         assert found["store"].status == "fail"
         assert "canary" not in found["store"].observed + found["store"].fix
-    assert "does not let us in" in wrong["store"].observed
-    assert "does not let us in" in none["store"].observed
+    assert "rejects the credentials" in wrong["store"].observed
+    assert "rejects the credentials" in none["store"].observed
     assert "cannot be reached" in gone["store"].observed

@@ -131,7 +131,7 @@ async def cached(_: object) -> JSONResponse:
 
 
 @pytest.mark.parametrize(
-    ("answer", "word"), [(spa_for_every_path, "not this BFF"), (cached, "Cache-Control")], ids=["spa", "cache"]
+    ("answer", "word"), [(spa_for_every_path, "this BFF did not send"), (cached, "Cache-Control")], ids=["spa", "cache"]
 )
 async def test_somebody_else_behind_the_public_url_is_named(answer: object, word: str) -> None:
     app = Starlette(routes=[Route("/{path:path}", answer)])  # type: ignore[arg-type]
@@ -185,7 +185,7 @@ def test_many_keys_are_worth_a_word() -> None:
 def test_our_cookies_fit_into_a_browser_and_into_a_proxys_header_line() -> None:
     found = settings_checks.cookies(settings())
     assert found.status == "ok"
-    assert "8192 a header line" in found.observed
+    assert "8192 per header line" in found.observed
 
 
 def test_no_address_makes_our_cookies_larger() -> None:

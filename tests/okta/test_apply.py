@@ -204,7 +204,7 @@ async def test_a_run_that_breaks_off_is_taken_up_where_it_stopped(operator: Oper
     okta.fault("server_error", endpoint="rules", times=2)  # the read of the rules is not reached; the POST fails
     broken = await operator.okta_command("apply")
     assert broken.code == 1
-    assert "not done twice" in broken.stderr
+    assert "completed steps are not repeated" in broken.stderr
     okta.clear_faults()
     assert (await operator.okta_command("apply")).code == 0
     assert len(list(okta.apps)) == 1

@@ -19,7 +19,7 @@ async def test_from_an_empty_org_by_a_doctor_who_finds_nothing_to_a_person_who_i
             operator.environ |= {"BFF_PUBLIC_URL": public_url}
             planned = await operator.okta_process("plan")
             assert planned.code == 2
-            assert "not there yet" in planned.stdout
+            assert "does not exist yet" in planned.stdout
 
             applied = await operator.okta_process("apply")
             assert applied.code == 0, applied.stdout + applied.stderr

@@ -42,7 +42,7 @@ def unlicensed(state: ManagementState) -> None:
 @pytest.mark.parametrize(
     ("trouble", "words", "fix"),
     [
-        pytest.param(ended, "does not accept the credentials", "30 days without use", id="E0000011-token-ended"),
+        pytest.param(ended, "rejects the credentials", "30 days without use", id="E0000011-token-ended"),
         pytest.param(maintenance, "in maintenance", "later", id="E0000010-read-only"),
     ],
 )
@@ -71,22 +71,22 @@ async def test_without_the_licence_the_plan_says_what_it_could_not_look_at(opera
     ("status", "code", "words", "fix"),
     [
         (400, "E0000001", "redirect_uris: required", "setting"),
-        (400, "E0000003", "cannot read", "report"),
-        (401, "E0000004", "does not accept the credentials", "BFF_OKTA_API_TOKEN_FILE"),
-        (401, "E0000011", "does not accept the credentials", "30 days"),
-        (403, "E0000006", "not allowed", "application administrator"),
-        (404, "E0000007", "no such thing", "BFF_OKTA_ORG_URL"),
-        (500, "E0000009", "error of its own", "again"),
+        (400, "E0000003", "cannot parse", "report"),
+        (401, "E0000004", "rejects the credentials", "BFF_OKTA_API_TOKEN_FILE"),
+        (401, "E0000011", "rejects the credentials", "30 days"),
+        (403, "E0000006", "lack permission", "application administrator"),
+        (404, "E0000007", "no such object", "BFF_OKTA_ORG_URL"),
+        (500, "E0000009", "internal error", "again"),
         (503, "E0000010", "maintenance", "later"),
         (401, "E0000015", "no licence", "API Access Management"),
-        (405, "E0000022", "no such operation", "BFF_OKTA_ORG_URL"),
-        (403, "E0000038", "present state", "Admin Console"),
+        (405, "E0000022", "does not support this operation", "BFF_OKTA_ORG_URL"),
+        (403, "E0000038", "current state", "Admin Console"),
         (429, "E0000047", "rate limit", "minute"),
-        (418, "", "not how Okta's Management API answers", "BFF_OKTA_ORG_URL"),
-        (401, "", "does not accept the credentials", "30 days"),
-        (403, "", "not allowed", "administrator"),
+        (418, "", "not from Okta's Management API", "BFF_OKTA_ORG_URL"),
+        (401, "", "rejects the credentials", "30 days"),
+        (403, "", "lack permission", "administrator"),
         (429, "", "rate limit", "minute"),
-        (502, "", "error of its own", "again"),
+        (502, "", "internal error", "again"),
     ],
 )
 def test_every_refusal_has_words_and_a_fix(status: int, code: str, words: str, fix: str) -> None:
@@ -124,7 +124,7 @@ async def test_a_page_of_somebody_else_is_not_taken_for_okta(operator: Operator)
     operator.okta.control.fault("html", endpoint="apps")
     done = await operator.okta_command("plan")
     assert done.code == 1
-    assert "not how Okta's Management API answers" in done.stderr
+    assert "not from Okta's Management API" in done.stderr
     assert "BFF_OKTA_ORG_URL" in done.stderr
 
 
@@ -234,7 +234,7 @@ def test_a_list_without_an_end_ends() -> None:
     seen: list[httpx.Request] = []
     more = {"link": '<https://x.okta.com/api/v1/apps?after=1>; rel="next"'}
     http = answering([httpx.Response(200, json=[{"id": "1"}], headers=more) for _ in range(500)], seen)
-    with pytest.raises(OktaManagementError, match="no end"):
+    with pytest.raises(OktaManagementError, match="does not end"):
         list(ManagementApi("https://x.okta.com", ApiToken("t" * 20), http).pages("/api/v1/apps"))
     assert len(seen) <= 202
 
@@ -242,6 +242,6 @@ def test_a_list_without_an_end_ends() -> None:
 def test_a_redirect_is_not_followed() -> None:
     seen: list[httpx.Request] = []
     http = answering([httpx.Response(302, headers={"location": "https://evil.example.com/"})], seen)
-    with pytest.raises(OktaManagementError, match="not how Okta"):
+    with pytest.raises(OktaManagementError, match="not from Okta"):
         ManagementApi("https://x.okta.com", ApiToken("t" * 20), http).get("/api/v1/apps/1")
     assert len(seen) == 1

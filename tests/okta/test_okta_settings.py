@@ -21,7 +21,7 @@ from tests.okta.org import API_TOKEN, Operator
         ({"BFF_OKTA_GROUP": "Everyone"}, "BFF_OKTA_GROUP", "BFF_OKTA_GROUPS"),
         ({"BFF_OKTA_TRUSTED_ORIGINS": "*"}, "BFF_OKTA_TRUSTED_ORIGINS[0]", "exactly"),
         ({"BFF_OKTA_DEVELOPMENT_URLS": "http://localhost:3000/"}, "BFF_OKTA_DEVELOPMENT_URLS[0]", "without anything"),
-        ({"BFF_PUBLIC_URL": ""}, "BFF_PUBLIC_URL", "address that people type"),
+        ({"BFF_PUBLIC_URL": ""}, "BFF_PUBLIC_URL", "https://app.example.com"),
         ({"BFF_PROVIDER_CA_FILE": __file__}, "BFF_PROVIDER_CA_FILE", "PEM"),
     ],
 )

@@ -66,7 +66,7 @@ async def test_a_run_that_broke_off_is_taken_up_and_no_third_secret_is_asked_for
     operator.okta.control.fault("server_error", times=50)
     broken = await operator.okta_command("rotate-secret")
     assert broken.code == 1
-    assert "takes up the secret that was made" in broken.stderr
+    assert "continues with the secret that was created" in broken.stderr
     assert operator.held()["BFF_CLIENT_SECRET"] == app.secrets[0].value  # not written: not proved
     operator.okta.control.clear_faults()
     again = await operator.okta_command("rotate-secret", "--json")
@@ -89,7 +89,7 @@ async def test_a_new_secret_that_the_token_endpoint_refuses_is_not_written(opera
     operator.okta.control.fault("invalid_client", times=50)
     refused = await operator.okta_command("rotate-secret")
     assert refused.code == 1
-    assert "the old secret goes on working" in refused.stderr
+    assert "the old secret stays valid" in refused.stderr
     assert operator.env_file.read_text() == old
 
 
@@ -115,7 +115,7 @@ async def test_the_only_secret_is_never_retired(operator: Operator) -> None:
     app = await app_of(operator)
     kept = await operator.okta_command("rotate-secret", "--retire")
     assert kept.code == 0
-    assert "no other to retire" in kept.stdout
+    assert "no old secret to deactivate" in kept.stdout
     assert [secret.active for secret in app.secrets] == [True]
 
 

@@ -57,7 +57,7 @@ async def test_without_the_scope_for_servers_the_rest_is_done_and_the_policy_is_
         as_service_app(operator, key_file)
         applied = await operator.okta_command("apply")
         assert applied.code == 0
-        assert "access policy could not be looked at" in applied.stdout
+        assert "access policy could not be read" in applied.stdout
         assert len(list(operator.okta.control.apps)) == 1
 
 
@@ -65,7 +65,7 @@ async def test_without_the_scope_for_servers_the_rest_is_done_and_the_policy_is_
     ("changes", "words", "fix"),
     [
         pytest.param({"granted_scopes": frozenset()}, "invalid_scope", "Okta API Scopes", id="no-scope-granted"),
-        pytest.param({"has_admin_role": False}, "not allowed", "Admin roles", id="no-admin-role"),
+        pytest.param({"has_admin_role": False}, "lack permission", "Admin roles", id="no-admin-role"),
         pytest.param({"jwks": ()}, "invalid_client", "Public keys", id="key-not-registered"),
         pytest.param(
             {"grant_types": frozenset({"authorization_code"})}, "unauthorized_client", "API Services", id="a-web-app"

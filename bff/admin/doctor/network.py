@@ -74,7 +74,7 @@ async def public_url(settings: Settings) -> CheckResult:
             f"Let the proxy send /auth/ and {settings.callback_path} of {settings.public_url} to this BFF, unchanged, "
             "before anything that serves the SPA for every path."
         )
-        return fail(name, f"{url} answers {answer.status}, and not from this BFF.", fix)
+        return fail(name, f"{url} answers {answer.status}, and this BFF did not send that response.", fix)
     if "no-store" not in answer.headers.get("cache-control", ""):
         fix = "Configure the proxy to pass Cache-Control on, and to exclude /auth/ and /api from its caches."
         return fail(name, f"{url} answers without Cache-Control: no-store.", fix)

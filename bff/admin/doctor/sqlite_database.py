@@ -56,7 +56,7 @@ def _rights(path: Path) -> CheckResult | None:
     if not path.exists():
         there = next(parent for parent in path.parents if parent.exists())
         if not os.access(there, os.W_OK | os.X_OK):
-            return fail("store", f"{path} does not exist, and this account cannot write to {there}.", fix)
+            return fail("store", f"{path} does not exist, and {there} cannot be written by this account.", fix)
         return None
     if not path.is_file():
         return fail("store", f"{path} is not a file.", "Let BFF_STORE name a file: sqlite:////var/lib/bff/bff.db.")

@@ -41,7 +41,8 @@ def refusal(what: str, status: int, headers: Mapping[str, str], body: Any, *, se
     code = str(fields.get("errorCode", ""))[:20]
     problem, fix = _words(status, code, fields, headers, service_app)
     shown = f"{status} {escape(code)}".strip()
-    return OktaManagementError(f"{problem} ({what} answered {shown})", fix, okta_status=status, okta_code=code)
+    problem = f"{problem.removesuffix('.')} ({what} answered {shown})."
+    return OktaManagementError(problem, fix, okta_status=status, okta_code=code)
 
 
 def _words(
@@ -62,7 +63,7 @@ def _words(
         case "E0000007":
             return "Okta has no such object.", "Compare client id, issuer and BFF_OKTA_ORG_URL: is it the right org?"
         case "E0000009":
-            return "Okta had an internal error.", "Run the command again; it repeats nothing that is done."
+            return "Okta had an internal error.", "Run the command again; completed steps are not repeated."
         case "E0000010":
             return (
                 "The org is read-only: Okta is in maintenance.",
@@ -70,7 +71,7 @@ def _words(
             )
         case "E0000015":
             fix = (
-                "Custom authorization servers need the API Access Management licence: order it, or set BFF_ISSUER "
+                "Custom authorization servers need the API Access Management licence: buy it, or set BFF_ISSUER "
                 "to the org's own address, without /oauth2/..., which suffices for sign-in."
             )
             return "The org has no licence for this feature.", fix
@@ -95,7 +96,7 @@ def _unnamed(status: int, headers: Mapping[str, str], service_app: bool) -> tupl
         case 429:
             return "Okta's rate limit was exceeded, even after waiting.", "Run the command again in a minute."
         case _ if status >= 500:
-            return "Okta had an internal error.", "Run the command again; it repeats nothing that is done."
+            return "Okta had an internal error.", "Run the command again; completed steps are not repeated."
         case _:
             fix = "Set BFF_OKTA_ORG_URL to the org's address, like https://example.okta.com, without -admin."
             return "The response is not from Okta's Management API.", fix

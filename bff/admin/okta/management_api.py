@@ -155,7 +155,7 @@ class ManagementApi:
 
 
 def unreachable(org_url: str, error: Exception) -> OktaManagementError:
-    fix = "Check the address, BFF_PROVIDER_PROXY and BFF_PROVIDER_CA_FILE; run again, nothing is repeated that is done."
+    fix = "Check the address, BFF_PROVIDER_PROXY and BFF_PROVIDER_CA_FILE. Completed steps are not repeated."
     return OktaManagementError(f"{org_url} cannot be reached ({type(error).__name__}).", fix)
 
 
