@@ -510,8 +510,8 @@ class SessionStoreContract:
     async def test_the_queue_of_revocations_is_bounded(
         self, store_factory: StoreFactory, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        for where in ("sqlite_revocations", "redis_revocations"):
-            monkeypatch.setattr(f"bff.storage.{where}.WAITING_LIMIT", 3)
+        for where in ("sqlite", "redis"):
+            monkeypatch.setattr(f"bff.storage.{where}.revocations.WAITING_LIMIT", 3)
         store = store_factory()
         until = await store.now() + 600
         added = [await store.revocations.add(a_revocation(until, n)) for n in range(5)]

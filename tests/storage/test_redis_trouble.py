@@ -58,9 +58,9 @@ async def test_a_server_that_stands_still_is_given_up_and_found_again(
     calls = (store.get(session.key), store.ping(), store.now(), store.replace(next_version(session), 1))
     answers = await asyncio.gather(*calls, return_exceptions=True)
     assert [type(each) for each in answers] == [StoreUnavailable] * 4
-    # The circuit is open: most of a crowd hears so at once, and one of them is the probe.
+    # The circuit is open: most of the callers are refused at once, and one of them is the probe.
     crowd = await asyncio.gather(*(store.now() for _ in range(50)), return_exceptions=True)
-    assert sum("asked again in a moment" in str(each) for each in crowd) >= 49
+    assert sum("tried again in a moment" in str(each) for each in crowd) >= 49
     own_server.thaw()
     replaced = await eventually(lambda: store.replace(next_version(session), 1))
     assert getattr(replaced, "done", False)
