@@ -25,7 +25,7 @@ from bff.flows.logout.markers import LogoutMarkers
 from bff.flows.logout.revocations import REVOKE_TIMEOUT, Revocations
 from bff.session.keyring import KeyRing
 from bff.session.session import EndReason, Session
-from bff.session.store import SessionStore, StoredSession
+from bff.session.store import Found, KeyRemoved, SessionStore, StoredSession
 from bff.storage.open import open_store
 from bff.telemetry import audit
 from bff.telemetry.application import ApplicationTelemetry
@@ -131,25 +131,28 @@ async def _chosen(context: AdminContext, parsed: argparse.Namespace) -> list[Sto
         sessions = list(await store.find("email", parsed.email))
     elif parsed.sid is not None:
         sessions = list(await store.find("sid", parsed.sid))
+    stored_sessions: list[StoredSession]
     if sessions is None:
         stored_sessions = [
-            stored async for stored in store.all() if parsed.id is None or _is(stored.session, parsed.id)
+            stored async for stored in store.all() if parsed.id is None or _has_fingerprint(stored, parsed.id)
         ]
     else:
         stored_sessions = [await store.get(session.key) for session in sessions]
     return sorted(
-        stored_sessions, key=lambda stored: stored.session.signed_in_at if stored.session else 0.0, reverse=True
+        stored_sessions,
+        key=lambda stored: stored.session.signed_in_at if isinstance(stored, Found) else 0.0,
+        reverse=True,
     )
 
 
 async def _list(context: AdminContext, parsed: argparse.Namespace) -> AsyncIterator[str]:
     alive = sealed = 0
     for stored in await _chosen(context, parsed):
-        session = stored.session
-        if session is None:
-            sealed += stored.key_removed
+        if not isinstance(stored, Found):
+            sealed += isinstance(stored, KeyRemoved)
             continue
         alive += 1
+        session = stored.session
         yield (
             f"{session.fingerprint}  user {session.person}  signed in {_time(session.signed_in_at)}  last seen "
             f"{_time(stored.last_seen_at)}  {session.client or '-'}  {session.address or '-'}"
@@ -159,9 +162,9 @@ async def _list(context: AdminContext, parsed: argparse.Namespace) -> AsyncItera
 
 async def _show(context: AdminContext, parsed: argparse.Namespace) -> AsyncIterator[str]:
     for stored in await _chosen(context, parsed):
-        session = stored.session
-        if session is None:
+        if not isinstance(stored, Found):
             continue
+        session = stored.session
         attempt = session.attempt
         idle_ends_at = min(stored.last_seen_at + context.settings.idle_timeout, session.ends_at)
         yield f"session {session.fingerprint}"
@@ -195,8 +198,8 @@ async def _end(context: AdminContext, parsed: argparse.Namespace) -> AsyncIterat
     elif parsed.all:
         by, count = "all", await ends.of_everyone(reason)
     else:
-        sessions = [stored.session for stored in await _chosen(context, parsed)]
-        by, count = "id", len(await ends.these([session for session in sessions if session is not None], reason))
+        sessions = [stored.session for stored in await _chosen(context, parsed) if isinstance(stored, Found)]
+        by, count = "id", len(await ends.these(sessions, reason))
     audit.record(
         AuditEvent.SESSIONS_ENDED_BY_OPERATOR, "operator", selected_by=by, ended=count, why=parsed.reason or ""
     )
@@ -209,11 +212,12 @@ async def _rewrap(context: AdminContext, _: argparse.Namespace) -> AsyncIterator
     Sessions stay usable; a concurrent write re-encrypts the record as well.
     """
     rewrapped = newest = unreadable = left = 0
-    async for stored in context.store.all():
+    async for listed in context.store.all():
+        stored: StoredSession = listed
         for _attempt in range(TRIES):
-            session = stored.session
-            if session is None or not stored.older_key:
+            if not isinstance(stored, Found) or not stored.older_key:
                 break
+            session = stored.session
             written = await context.store.replace(replace(session, version=session.version + 1), session.version)
             if written.done:
                 rewrapped += 1
@@ -222,8 +226,8 @@ async def _rewrap(context: AdminContext, _: argparse.Namespace) -> AsyncIterator
         else:
             left += 1
             continue
-        newest += stored.session is not None and not stored.older_key
-        unreadable += stored.key_removed
+        newest += isinstance(stored, Found) and not stored.older_key
+        unreadable += isinstance(stored, KeyRemoved)
     yield f"{rewrapped} records re-encrypted, {newest} already under the newest key"
     if unreadable:
         yield (
@@ -234,8 +238,8 @@ async def _rewrap(context: AdminContext, _: argparse.Namespace) -> AsyncIterator
         yield f"{left} records changed too often: run this command again"
 
 
-def _is(session: Session | None, fingerprint: str) -> bool:
-    return session is not None and session.fingerprint == fingerprint
+def _has_fingerprint(stored: StoredSession, fingerprint: str) -> bool:
+    return isinstance(stored, Found) and stored.session.fingerprint == fingerprint
 
 
 def _time(at: float) -> str:

@@ -10,11 +10,11 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TypeAlias, assert_never
 
 from bff.errors import StoreUnavailable
 from bff.session.session import EndReason, Session, SessionKey, fingerprint
-from bff.session.store import SessionStore, StoredSession
+from bff.session.store import Found, KeyRemoved, Missing, SessionRecords, StoredSession
 from bff.session.stream_end import AccessTokenExpired, SessionEnded, StreamEnd
 from bff.session.timing import RefreshPolicy, limit_reached
 from bff.telemetry import metrics
@@ -36,7 +36,7 @@ class _Stream:
 
 class OpenStreams:
     def __init__(
-        self, store: SessionStore, policy: RefreshPolicy, monotonic: Callable[[], float] = time.monotonic
+        self, store: SessionRecords, policy: RefreshPolicy, monotonic: Callable[[], float] = time.monotonic
     ) -> None:
         self._store, self._policy, self._monotonic = store, policy, monotonic
         self._streams: dict[SessionKey, set[_Stream]] = {}
@@ -101,14 +101,21 @@ class OpenStreams:
                 raise stored
 
     async def _check(self, key: SessionKey, stored: StoredSession, end_session: EndsSession) -> None:
-        session = stored.session
-        if session is None:
-            successor = None if stored.key_removed else await self._successor(key)
-            if successor is not None:
-                self.hand_over(key, successor)
-            else:
-                self.session_ended(key, EndReason.KEY_REMOVED if stored.key_removed else None)
-            return
+        match stored:
+            case KeyRemoved():
+                self.session_ended(key, EndReason.KEY_REMOVED)
+            case Missing():
+                if (successor := await self._successor(key)) is not None:
+                    self.hand_over(key, successor)
+                else:
+                    self.session_ended(key, None)
+            case Found():
+                await self._check_limits(stored, end_session)
+            case _:
+                assert_never(stored)
+
+    async def _check_limits(self, stored: Found, end_session: EndsSession) -> None:
+        session, key = stored.session, stored.session.key
         reason = limit_reached(session, stored.now, self._policy, stored.last_seen_at)
         if reason is not None:
             # The end is reported through `session_ended`; a record that changed meanwhile is checked again in a second.

@@ -1,12 +1,13 @@
-"""The port to the session store.
+"""The ports to the session store: sessions, end reasons, markers, one-time values and the revocation queue.
 
-SQLite and Redis implement it; one contract suite tests both. Every method raises `bff.errors.StoreUnavailable` when the
-store does not respond in time, and nothing else. The store retries a write of unknown outcome itself, idempotently.
+One object implements them all: SQLite and Redis do, and one contract suite tests both. A component names the port that
+it needs. Every method raises `bff.errors.StoreUnavailable` when the store does not respond in time, and nothing else.
+The store retries a write of unknown outcome itself, idempotently.
 """
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal, NamedTuple, Protocol, TypeAlias
+from typing import Final, Literal, Protocol, TypeAlias
 
 from bff.session.revocation import RevocationQueue
 from bff.session.session import EndReason, Session, SessionKey
@@ -16,19 +17,34 @@ VALUE_LIMIT: Final = 32 * 1024  # bytes of one one-time value
 IndexName: TypeAlias = Literal["sub", "sid", "email", "browser"]
 
 
-class StoredSession(NamedTuple):
-    """A stored record.
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The record, read when the store's clock showed `now`: the only clock for leases and expiries.
 
-    `now` is the store's clock, the only clock for leases and expiries. `older_key`: the record is sealed under an older
-    key, so the next write re-encrypts it. `key_removed`: the record exists, but no key of this ring opens it; `session`
-    is then None.
+    `older_key`: it is sealed under an older key, so the next write re-encrypts it.
     """
 
     now: float
-    session: Session | None
-    last_seen_at: float = 0.0
+    session: Session
+    last_seen_at: float
     older_key: bool = False
-    key_removed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """There is no record, or none that can be read."""
+
+    now: float
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRemoved:
+    """There is a record, but no key of this ring opens it."""
+
+    now: float
+
+
+StoredSession: TypeAlias = Found | Missing | KeyRemoved
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +55,7 @@ class Replaced:
     done: bool
 
 
-class SessionStore(Protocol):
-    @property
-    def revocations(self) -> RevocationQueue:
-        """Tokens of sessions that have ended, waiting to be revoked."""
-        ...
-
+class SessionRecords(Protocol):
     async def now(self) -> float:
         """The store's clock, in seconds since the epoch."""
         ...
@@ -54,9 +65,9 @@ class SessionStore(Protocol):
         ...
 
     async def get(self, key: SessionKey) -> StoredSession:
-        """The record, or `session=None`.
+        """The record of that key.
 
-        A record that cannot be opened, or ended more than a day ago, counts as missing.
+        A record that cannot be parsed, or ended more than a day ago, counts as missing.
         """
         ...
 
@@ -79,8 +90,23 @@ class SessionStore(Protocol):
         """
         ...
 
+    async def find(self, index: IndexName, value: str) -> Sequence[Session]:
+        """All live records with that value in that index; index entries without a record are removed on the way."""
+        ...
+
+    def all(self) -> AsyncIterator[Found | KeyRemoved]:
+        """Every record, also those that no key opens, for operators: reads the whole store.
+
+        Records created or deleted meanwhile may or may not be included.
+        """
+        ...
+
+
+class EndReasons(Protocol):
+    """Why sessions ended, each kept for a day and returned once. `SessionRecords.delete` stores them too."""
+
     async def put_end_reason(self, name: str, reason: EndReason) -> None:
-        """Stores an end reason under another name (a browser's hash), for a day."""
+        """Stores an end reason under another name (a browser's hash)."""
         ...
 
     async def take_end_reason(self, name: str) -> EndReason | None:
@@ -91,16 +117,9 @@ class SessionStore(Protocol):
         """What `take_end_reason` would return, without removing it."""
         ...
 
-    async def find(self, index: IndexName, value: str) -> Sequence[Session]:
-        """All live records with that value in that index; index entries without a record are removed on the way."""
-        ...
 
-    def all(self) -> AsyncIterator[StoredSession]:
-        """Every record, also those that no key opens (without a session), for operators: reads the whole store.
-
-        Records created or deleted meanwhile may or may not be included.
-        """
-        ...
+class Markers(Protocol):
+    """Facts that every replica has to know until they expire: logout markers, and values that count once."""
 
     async def put_marker(self, name: str, at: float, until: float) -> None:
         """Stores a marker: an event of that name happened at `at`.
@@ -118,6 +137,8 @@ class SessionStore(Protocol):
         """True for the first caller of that name until `until`, False for every other one."""
         ...
 
+
+class OneTimeValues(Protocol):
     async def leave_value(self, name: str, value: bytes, until: float) -> None:
         """Stores `value`, sealed, for the first `take_value` of that name before `until` (seconds since the epoch).
 
@@ -129,6 +150,8 @@ class SessionStore(Protocol):
         """Reads and removes the value of that name: one caller gets it, every other one None."""
         ...
 
+
+class StoreMaintenance(Protocol):
     async def purge_expired(self) -> int:
         """Removes expired data; returns the number of records removed. A no-op where records expire by themselves."""
         ...
@@ -142,3 +165,12 @@ class SessionStore(Protocol):
         ...
 
     async def close(self) -> None: ...
+
+
+class SessionStore(SessionRecords, EndReasons, Markers, OneTimeValues, StoreMaintenance, Protocol):
+    """All of it, as the adapters implement it and the composition root opens it."""
+
+    @property
+    def revocations(self) -> RevocationQueue:
+        """Tokens of sessions that have ended, waiting to be revoked."""
+        ...

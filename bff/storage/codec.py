@@ -15,7 +15,7 @@ from typing import Any, Final, TypeVar, get_args, get_origin, get_type_hints
 from bff.errors import StoreUnavailable
 from bff.session.keyring import KeyRing, Opened, Unreadable
 from bff.session.session import Session, SessionKey
-from bff.session.store import StoredSession
+from bff.session.store import Found, KeyRemoved, Missing, StoredSession
 
 SCHEMA: Final = 1
 RECORD_LIMIT: Final = 64 * 1024  # bytes, sealed; the largest Okta tokens use a small part of it
@@ -51,20 +51,23 @@ def encode(ring: KeyRing, session: Session) -> Encoded:
 
 
 def read(ring: KeyRing, key: SessionKey, version: int, record: bytes, now: float, last_seen_at: float) -> StoredSession:
-    """The record as the port returns it: the session, missing, or key removed. Never raises."""
+    """The record as the port returns it. Never raises."""
     if len(record) > RECORD_LIMIT:
-        return StoredSession(now, None)
+        return Missing(now)
     match ring.open(PURPOSE, record, key.encode()):
         case Opened(plaintext, key_is_newest):
             session = _session(plaintext, key, version)
-            return StoredSession(now, session, last_seen_at, older_key=session is not None and not key_is_newest)
-        case Unreadable(why):
-            return StoredSession(now, None, key_removed=why == "unknown_key")
+            return Missing(now) if session is None else Found(now, session, last_seen_at, not key_is_newest)
+        case Unreadable("unknown_key"):
+            return KeyRemoved(now)
+        case Unreadable():
+            return Missing(now)
 
 
 def decode(ring: KeyRing, key: SessionKey, version: int, record: bytes) -> Session | None:
     """The session that was sealed under `key` as `version`; None for anything else. Never raises."""
-    return read(ring, key, version, record, 0.0, 0.0).session
+    stored = read(ring, key, version, record, 0.0, 0.0)
+    return stored.session if isinstance(stored, Found) else None
 
 
 def _session(plaintext: bytes, key: SessionKey, version: int) -> Session | None:

@@ -9,7 +9,7 @@ from typing import Final
 
 from bff.session.keyring import KeyRing
 from bff.session.session import SessionKey
-from bff.session.store import StoredSession
+from bff.session.store import Found, StoredSession
 from bff.storage import codec
 
 BYTES_KEPT: Final = 16 << 20  # bytes of sealed records in total; about ten thousand sessions of Okta's size
@@ -20,7 +20,7 @@ class _Decoded:
     version: int
     record: bytes
     keys: object
-    stored: StoredSession
+    stored: Found
 
 
 class DecodedRecords:
@@ -39,16 +39,16 @@ class DecodedRecords:
             and decoded.keys is self._ring.present
         ):
             stored = decoded.stored
-            return StoredSession(now, stored.session, last_seen_at, stored.older_key)
+            return Found(now, stored.session, last_seen_at, stored.older_key)
         keys = self._ring.present
-        stored = codec.read(self._ring, key, version, record, now, last_seen_at)
+        read = codec.read(self._ring, key, version, record, now, last_seen_at)
         self.forget(key)
-        if stored.session is not None:
-            self._decoded[key] = _Decoded(version, record, keys, stored)
+        if isinstance(read, Found):
+            self._decoded[key] = _Decoded(version, record, keys, read)
             self._size += len(record)
             while self._size > self._limit:
                 self.forget(next(iter(self._decoded)))
-        return stored
+        return read
 
     def forget(self, key: SessionKey) -> None:
         """Removes a session that has no record any more."""

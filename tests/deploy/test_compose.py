@@ -21,7 +21,7 @@ from bff.web.health import ManagementApp
 from deploy.make_secrets import BFF, READERS, REDIS, RIGHTS, main
 from tests.redis_rights import ACL
 from tests.redis_servers import RedisServer, one_server, until
-from tests.storage.example_session import a_session
+from tests.storage.example_session import a_session, session_of
 
 ROOT = Path(__file__).resolve().parents[2]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text("utf-8"))
@@ -289,7 +289,7 @@ async def keeps_sessions(url: str, server: RedisServer) -> None:
     await asyncio.to_thread(server.stop)
     await asyncio.to_thread(server.start)
     store = open_store(url, ring)
-    assert (await store.get(session.key)).session == session
+    assert session_of(await store.get(session.key)) == session
     assert list(await store.find("sub", session.user.sub)) == [session]
     await store.close()
 

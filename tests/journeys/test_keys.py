@@ -8,6 +8,7 @@ from bff.session.session import Session
 from bff.storage.open import open_store
 from tests.journeys.http_browser import Browser
 from tests.journeys.world import World, small_world
+from tests.storage.example_session import is_under_older_key
 
 
 async def record_of(world: World) -> Session:
@@ -16,7 +17,7 @@ async def record_of(world: World) -> Session:
 
 
 async def is_newest(world: World, session: Session) -> bool:
-    return not (await world.bff._store.get(session.key)).older_key
+    return not is_under_older_key(await world.bff._store.get(session.key))
 
 
 async def calls(browser: Browser) -> tuple[int, str | None]:

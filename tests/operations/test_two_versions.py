@@ -13,7 +13,7 @@ from bff.session.session import EndReason, Session
 from bff.storage import codec
 from bff.storage.open import open_store
 from tests.journeys.attack_cases import case
-from tests.storage.example_session import a_session, next_version
+from tests.storage.example_session import a_session, next_version, session_of
 
 # What the first release's records did not have.
 LATER = ("sign_in_began_at", "client", "address")
@@ -66,7 +66,7 @@ async def test_a_database_of_the_older_version_is_opened_and_left_usable_for_it(
     connection.close()
     store = open_store(f"sqlite:///{path}", ring)
     now = await store.now()
-    assert (await store.get(session.key)).session == session
+    assert session_of(await store.get(session.key)) == session
     await store.put_marker("sub", now, now + 60)
     assert await store.get_marker("sub") == pytest.approx(now)
     await store.close()

@@ -15,7 +15,7 @@ from bff.errors import StoreUnavailable
 from bff.session.keyring import KeyRing
 from bff.session.revocation import Revocation, RevocationQueue
 from bff.session.session import EndReason, Session, SessionKey
-from bff.session.store import IndexName, Replaced, StoredSession
+from bff.session.store import Found, IndexName, KeyRemoved, Missing, Replaced, StoredSession
 from bff.storage import codec
 from bff.storage.decoded_records import DecodedRecords
 from tests.simulation.database import Database
@@ -46,9 +46,9 @@ class SimulatedStore:
         now, row = await self._ask(lambda: self._database.get(key), write=False)
         if row is None:
             self._decoded.forget(key)
-            return StoredSession(now, None)
+            return Missing(now)
         reading = self._decoded.read(key, row.version, row.record, now, row.last_seen_at)
-        if reading.session is None:
+        if not isinstance(reading, Found):
             self._laws.broken("codec", f"{self._process.name} cannot read a record", key)
         return reading
 
@@ -89,7 +89,7 @@ class SimulatedStore:
     async def get_end_reason(self, name: str) -> EndReason | None:
         return await self._ask(lambda: self._database.ends.get(name), write=False)
 
-    def all(self) -> AsyncIterator[StoredSession]:
+    def all(self) -> AsyncIterator[Found | KeyRemoved]:
         raise NotImplementedError("no flow of this simulation lists sessions")
 
     async def put_marker(self, name: str, at: float, until: float) -> None:

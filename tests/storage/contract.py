@@ -12,8 +12,8 @@ from bff.errors import StoreUnavailable
 from bff.session.keyring import KeyRing, new_key, new_session_id
 from bff.session.revocation import Revocation
 from bff.session.session import EndReason, SessionKey, Tokens, User
-from bff.session.store import VALUE_LIMIT, IndexName, SessionStore
-from tests.storage.example_session import a_session, case, next_version
+from bff.session.store import VALUE_LIMIT, Found, IndexName, KeyRemoved, Missing, SessionStore
+from tests.storage.example_session import a_session, case, is_under_older_key, next_version, session_of
 
 StoreFactory = Callable[..., SessionStore]
 Dump = Callable[[], Awaitable[bytes]]
@@ -49,6 +49,7 @@ class SessionStoreContract:
         await here.create(session)
         for store in (here, there):
             reading = await store.get(session.key)
+            assert isinstance(reading, Found)
             assert reading.session == session
             assert reading.now >= before
             assert before <= reading.last_seen_at <= reading.now
@@ -60,7 +61,7 @@ class SessionStoreContract:
         )
         bare = replace(bare, user=User("00u"), tokens=Tokens("at", 1, 2, 3), auth_time=None, acr=None)
         await store.create(bare)
-        assert (await store.get(bare.key)).session == bare
+        assert session_of(await store.get(bare.key)) == bare
 
     async def test_a_key_is_taken_once_but_the_same_create_may_be_repeated(self, store_factory: StoreFactory) -> None:
         store = store_factory()
@@ -69,13 +70,13 @@ class SessionStoreContract:
         await store.create(session)
         with pytest.raises(StoreUnavailable):
             await store.create(replace(session, user=User("somebody else")))
-        assert (await store.get(session.key)).session == session
+        assert session_of(await store.get(session.key)) == session
 
     @case("ST-021")
     async def test_a_key_of_foreign_shape_is_no_key(self, store_factory: StoreFactory, attack: str) -> None:
         store = store_factory()
         for strange in map(SessionKey, STRANGE_KEYS):
-            assert (await store.get(strange)).session is None
+            assert session_of(await store.get(strange)) is None
             assert await store.delete(strange, EndReason.OPERATOR) is None
             await store.touch(strange, 1.0)
             with pytest.raises(ValueError, match="key"):
@@ -98,7 +99,7 @@ class SessionStoreContract:
     async def test_an_unknown_key_reads_as_no_session(self, store_factory: StoreFactory) -> None:
         store = store_factory()
         key = new_session_id().key
-        assert (await store.get(key)).session is None
+        assert session_of(await store.get(key)) is None
         assert await store.delete(key, EndReason.OPERATOR) is None
         assert await store.take_end_reason(key) is None
 
@@ -112,9 +113,9 @@ class SessionStoreContract:
         theirs = next_version(session, acr="theirs")
         assert (await here.replace(mine, 1)).done
         assert not (await there.replace(theirs, 1)).done
-        assert (await there.get(session.key)).session == mine
+        assert session_of(await there.get(session.key)) == mine
         assert (await there.replace(replace(theirs, version=3), 2)).done
-        assert (await here.get(session.key)).session == replace(theirs, version=3)
+        assert session_of(await here.get(session.key)) == replace(theirs, version=3)
 
     async def test_of_many_writers_of_one_version_one_wins(self, store_factory: StoreFactory) -> None:
         stores = store_factory(), store_factory()
@@ -124,7 +125,7 @@ class SessionStoreContract:
         answers = await asyncio.gather(*(stores[n % 2].replace(write, 1) for n, write in enumerate(writes)))
         winners = [write for write, answer in zip(writes, answers, strict=True) if answer.done]
         assert len(winners) == 1
-        assert (await stores[1].get(session.key)).session == winners[0]
+        assert session_of(await stores[1].get(session.key)) == winners[0]
 
     async def test_the_same_write_repeated_after_a_lost_answer_is_done(self, store_factory: StoreFactory) -> None:
         here, there = store_factory(), store_factory()
@@ -133,7 +134,7 @@ class SessionStoreContract:
         write = next_version(session, rotation=2)
         assert (await here.replace(write, 1)).done
         assert (await there.replace(write, 1)).done
-        assert (await here.get(session.key)).session == write
+        assert session_of(await here.get(session.key)) == write
 
     async def test_a_deleted_session_stays_deleted(self, store_factory: StoreFactory) -> None:
         here, there = store_factory(), store_factory()
@@ -142,7 +143,7 @@ class SessionStoreContract:
         await there.delete(session.key, EndReason.SIGNED_OUT)
         assert not (await here.replace(next_version(session), 1)).done
         await here.touch(session.key, await here.now() + 100)
-        assert (await here.get(session.key)).session is None
+        assert session_of(await here.get(session.key)) is None
         assert list(await here.find("sub", session.user.sub)) == []
 
     async def test_delete_answers_what_it_deleted_and_marks_why(self, store_factory: StoreFactory) -> None:
@@ -164,7 +165,7 @@ class SessionStoreContract:
         moved = next_version(session, rotation=2)
         await store.replace(moved, 1)
         assert await store.delete(session.key, EndReason.REFRESH_TOKEN_INVALID, expected_version=1) is None
-        assert (await store.get(session.key)).session == moved
+        assert session_of(await store.get(session.key)) == moved
         assert await store.take_end_reason(session.key) is None
         assert await store.delete(session.key, EndReason.REFRESH_TOKEN_INVALID, expected_version=2) == moved
 
@@ -191,10 +192,13 @@ class SessionStoreContract:
         await store.touch(session.key, later)
         await store.touch(session.key, later - 30)
         reading = await store.get(session.key)
+        assert isinstance(reading, Found)
         assert reading.last_seen_at == pytest.approx(later, abs=0.001)
         assert reading.session == session
         assert (await store.replace(next_version(session), 1)).done
-        assert (await store.get(session.key)).last_seen_at == pytest.approx(later, abs=0.001)
+        again = await store.get(session.key)
+        assert isinstance(again, Found)
+        assert again.last_seen_at == pytest.approx(later, abs=0.001)
 
     @pytest.mark.parametrize("index", ["sub", "sid", "email", "browser"])
     async def test_a_session_is_found_by_each_index(self, store_factory: StoreFactory, index: IndexName) -> None:
@@ -260,12 +264,12 @@ class SessionStoreContract:
         store = store_factory()
         session = a_session(await store.now(), user=User("00u", claims={"groups": ["g" * 50] * 900}))
         await store.create(session)
-        assert (await store.get(session.key)).session == session
+        assert session_of(await store.get(session.key)) == session
         absurd = next_version(session, user=User("00u", claims={"groups": ["g" * 50] * 1300}))
         with pytest.raises(StoreUnavailable, match="bytes") as refusal:
             await store.replace(absurd, 1)
         assert refusal.value.code == "record_too_large"
-        assert (await store.get(session.key)).session == session
+        assert session_of(await store.get(session.key)) == session
 
     async def test_an_ended_session_is_readable_for_a_day_but_not_found(self, store_factory: StoreFactory) -> None:
         store = store_factory()
@@ -273,12 +277,12 @@ class SessionStoreContract:
         ended, forgotten = a_session(now, ends_at=now - 60), a_session(now, ends_at=now - A_DAY - 60)
         await store.create(ended)
         await store.create(forgotten)
-        assert (await store.get(ended.key)).session == ended
-        assert (await store.get(forgotten.key)).session is None
+        assert session_of(await store.get(ended.key)) == ended
+        assert session_of(await store.get(forgotten.key)) is None
         assert list(await store.find("sub", ended.user.sub)) == []
         await store.purge_expired()
-        assert (await store.get(ended.key)).session == ended
-        assert (await store.get(forgotten.key)).session is None
+        assert session_of(await store.get(ended.key)) == ended
+        assert session_of(await store.get(forgotten.key)) is None
         assert await store.purge_expired() == 0
 
     async def test_keys_are_rolled_without_losing_a_session(self, store_factory: StoreFactory) -> None:
@@ -288,12 +292,12 @@ class SessionStoreContract:
         session = a_session(await first.now())
         await first.create(session)
         name, until = f"jti {uuid4()}", await first.now() + 60
-        assert (await third.get(session.key)).session == session
+        assert session_of(await third.get(session.key)) == session
         assert list(await third.find("sub", session.user.sub)) == [session]
         rolled = next_version(session, rotation=2)
         assert (await third.replace(rolled, 1)).done
         for store in (second, third):
-            assert (await store.get(session.key)).session == rolled
+            assert session_of(await store.get(session.key)) == rolled
             assert list(await store.find("sub", session.user.sub)) == [rolled]
         assert await first.claim_once(name, until)
         answers = [await store.claim_once(name, until) for store in (second, third)]
@@ -305,10 +309,10 @@ class SessionStoreContract:
         here, stranger = store_factory(), store_factory(ring=KeyRing.from_keys([new_key()]))
         session = a_session(await here.now())
         await here.create(session)
-        assert (await stranger.get(session.key)).session is None
+        assert session_of(await stranger.get(session.key)) is None
         assert list(await stranger.find("sub", session.user.sub)) == []
         await stranger.purge_expired()
-        assert (await here.get(session.key)).session == session
+        assert session_of(await here.get(session.key)) == session
         assert list(await here.find("sub", session.user.sub)) == [session]
 
     async def test_a_cancelled_caller_loses_no_write_and_halves_none(self, store_factory: StoreFactory) -> None:
@@ -322,7 +326,7 @@ class SessionStoreContract:
         await asyncio.gather(*creations, return_exceptions=True)
         for session in sessions:
             await store.create(session)  # the same write again: done already, or done now
-            assert (await store.get(session.key)).session == session
+            assert session_of(await store.get(session.key)) == session
             assert list(await store.find("sub", session.user.sub)) == [session]
 
     async def test_a_dump_of_the_store_says_nothing_of_anybody(self, store_factory: StoreFactory, dump: Dump) -> None:
@@ -400,28 +404,29 @@ class SessionStoreContract:
         await stores[1].put_end_reason("browser", EndReason.IDLE_TIMEOUT)
         await stores[1].put_marker("sub", now, now + 60)
         readings = [reading async for reading in stores[1].all()]
-        listed = {reading.session.key: reading for reading in readings if reading.session}
+        listed = {reading.session.key: reading for reading in readings if isinstance(reading, Found)}
         assert listed.keys() == {session.key for session in (*under_old, under_new)}
         assert len(readings) == 231
-        assert all(reading.last_seen_at >= now for reading in readings)
+        assert all(reading.last_seen_at >= now for reading in listed.values())
         assert {key for key, reading in listed.items() if reading.older_key} == {session.key for session in under_old}
         blind = [reading async for reading in stores[2].all()]
-        assert [reading.session for reading in blind if reading.session] == [under_new]
-        assert sum(reading.key_removed for reading in blind) == 230
+        assert [reading.session for reading in blind if isinstance(reading, Found)] == [under_new]
+        assert sum(isinstance(reading, KeyRemoved) for reading in blind) == 230
 
     async def test_a_reading_tells_under_which_key_its_record_is_sealed(self, store_factory: StoreFactory) -> None:
         old, new = new_key(), new_key()
         before, after, last = (store_factory(ring=KeyRing.from_keys(keys)) for keys in ([old], [new, old], [new]))
         session = a_session(await before.now())
         await before.create(session)
-        assert not (await before.get(session.key)).older_key
-        assert (await after.get(session.key)).older_key
-        assert (await last.get(session.key)).key_removed
+        assert not is_under_older_key(await before.get(session.key))
+        assert is_under_older_key(await after.get(session.key))
+        assert isinstance(await last.get(session.key), KeyRemoved)
         assert (await after.replace(next_version(session), 1)).done
         for store in (after, last):
             reading = await store.get(session.key)
+            assert isinstance(reading, Found)
             assert (reading.session, reading.older_key) == (next_version(session), False)
-        assert not (await after.get(new_session_id().key)).key_removed
+        assert isinstance(await after.get(new_session_id().key), Missing)
 
     async def test_a_value_is_taken_once_by_whichever_replica(self, store_factory: StoreFactory) -> None:
         stores = store_factory(), store_factory()

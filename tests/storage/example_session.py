@@ -13,6 +13,7 @@ import pytest
 from bff.errors import StoreUnavailable
 from bff.session.keyring import new_session_id
 from bff.session.session import ConcurrentSuccessor, RefreshAttempt, Session, Tokens, User
+from bff.session.store import Found, StoredSession
 
 CASES: Final = json.loads((Path(__file__).parents[1] / "attack_cases" / "store.json").read_text())["cases"]
 
@@ -51,6 +52,16 @@ def a_session(now: float = 0.0, **changes: Any) -> Session:
 
 def next_version(session: Session, **changes: Any) -> Session:
     return replace(session, version=session.version + 1, **changes)
+
+
+def session_of(stored: StoredSession) -> Session | None:
+    """The session of a record that was found."""
+    return stored.session if isinstance(stored, Found) else None
+
+
+def is_under_older_key(stored: StoredSession) -> bool:
+    assert isinstance(stored, Found)
+    return stored.older_key
 
 
 async def eventually(attempt: Callable[[], object]) -> object:

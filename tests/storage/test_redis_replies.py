@@ -13,7 +13,7 @@ from bff.session.session import EndReason
 from bff.storage.open import open_store
 from bff.storage.redis.topology import exchange
 from tests.redis_servers import RedisServer
-from tests.storage.example_session import a_session, case, next_version
+from tests.storage.example_session import a_session, case, next_version, session_of
 from tests.storage.lossy_proxy import LossyProxy
 
 pytestmark = pytest.mark.usefixtures("patience")
@@ -69,7 +69,7 @@ async def test_a_cancelled_caller_is_never_answered_to_another(
             case 2:
                 await store.touch(session.key, now + chance.random())
             case _:
-                read = (await store.get(session.key)).session
+                read = session_of(await store.get(session.key))
                 assert read is not None
                 assert (read.user, read.tokens) == (session.user, session.tokens)
 
@@ -123,7 +123,7 @@ async def test_a_write_whose_reply_is_lost_is_done_once_and_answered(
     lossy.lose_next_reply_to(b":by-sid:")
     await store.create(other)
     lossy.lose_next_reply_to(other.key.encode())
-    assert (await store.get(other.key)).session == other
+    assert session_of(await store.get(other.key)) == other
     assert lossy.lost == 7
     await store.close()
     await replica.close()

@@ -11,7 +11,7 @@ from bff.session.store import SessionStore
 from bff.storage import index
 from bff.telemetry.metrics import REGISTRY
 from tests.redis_servers import RedisServer
-from tests.storage.example_session import a_session, case, eventually, next_version
+from tests.storage.example_session import a_session, case, eventually, next_version, session_of
 
 
 @case("ST-011")
@@ -27,7 +27,7 @@ async def test_a_full_server_refuses_writes_and_keeps_what_it_has(
         assert refusal.value.retry_after == 1
     with pytest.raises(StoreUnavailable):
         await store.ping()
-    assert (await store.get(session.key)).session == session
+    assert session_of(await store.get(session.key)) == session
     own_server.ask("CONFIG", "SET", "maxmemory", 0)
     assert (await store.replace(next_version(session), 1)).done
 
@@ -42,7 +42,7 @@ async def test_a_demoted_server_refuses_writes_until_it_is_promoted(
     own_server.ask("REPLICAOF", "127.0.0.1", 1)
     with pytest.raises(StoreUnavailable, match="ReadOnly"):
         await store.replace(next_version(session), 1)
-    assert (await store.get(session.key)).session == session
+    assert session_of(await store.get(session.key)) == session
     own_server.ask("REPLICAOF", "NO", "ONE")
     replaced = await eventually(lambda: store.replace(next_version(session), 1))
     assert getattr(replaced, "done", False)
@@ -64,7 +64,7 @@ async def test_a_server_that_stands_still_is_given_up_and_found_again(
     own_server.thaw()
     replaced = await eventually(lambda: store.replace(next_version(session), 1))
     assert getattr(replaced, "done", False)
-    assert (await store.get(session.key)).session == next_version(session)
+    assert session_of(await store.get(session.key)) == next_version(session)
 
 
 async def test_a_server_that_was_away_is_found_again(own_server: RedisServer, store: SessionStore) -> None:
@@ -76,7 +76,7 @@ async def test_a_server_that_was_away_is_found_again(own_server: RedisServer, st
         assert refusal.value.retry_after == 1
     own_server.start()
     await eventually(store.ping)
-    assert (await store.get(a_session().key)).session is None
+    assert session_of(await store.get(a_session().key)) is None
 
 
 async def test_a_script_that_the_server_forgot_is_sent_again(own_server: RedisServer, store: SessionStore) -> None:
@@ -84,7 +84,7 @@ async def test_a_script_that_the_server_forgot_is_sent_again(own_server: RedisSe
     await store.create(session)
     own_server.ask("SCRIPT", "FLUSH")
     readings = await asyncio.gather(*(store.get(session.key) for _ in range(5)))
-    assert [reading.session for reading in readings] == [session] * 5
+    assert [session_of(reading) for reading in readings] == [session] * 5
     own_server.ask("SCRIPT", "FLUSH")
     assert (await store.replace(next_version(session), 1)).done
 
@@ -101,7 +101,7 @@ async def test_what_was_evicted_is_gone_and_nothing_else_goes_wrong(
         keys = own_server.ask("KEYS", "bff:*")
         for key in chance.sample(keys, chance.randint(1, len(keys))):
             own_server.ask("DEL", key)
-        kept = (await store.get(session.key)).session
+        kept = session_of(await store.get(session.key))
         assert kept in (session, None)
         assert (await store.replace(next_version(session), 1)).done is (kept is not None)
         for name in index.INDEX_NAMES:
@@ -121,15 +121,15 @@ async def test_poison_in_the_server_is_no_session(own_server: RedisServer, store
     stolen = own_server.ask("HGET", f"bff:{{{other.key}}}", "r")
     for poison in ("\x80\x04.", "x" * 1_000_000, stolen, ""):
         own_server.ask("HSET", record, "r", poison)
-        assert (await store.get(session.key)).session is None
+        assert session_of(await store.get(session.key)) is None
         assert list(await store.find("sub", session.user.sub)) == []
     own_server.ask("HSET", record, "v", "not a number")
     with pytest.raises(StoreUnavailable):
         await store.get(session.key)
     own_server.ask("DEL", record)
     own_server.ask("SET", record, "a string")
-    assert (await store.get(session.key)).session is None
-    assert (await store.get(other.key)).session == other
+    assert session_of(await store.get(session.key)) is None
+    assert session_of(await store.get(other.key)) == other
 
 
 async def test_what_the_server_does_not_answer_is_counted(own_server: RedisServer, store: SessionStore) -> None:

@@ -19,7 +19,7 @@ from bff.session.session import EndReason, SessionKey
 from bff.storage.sqlite.group_commit import GroupCommit
 from bff.storage.sqlite.store import RETENTION_AFTER_END, SqliteStore
 from bff.telemetry.metrics import REGISTRY
-from tests.storage.example_session import a_session, case, next_version
+from tests.storage.example_session import a_session, case, next_version, session_of
 
 pytestmark = pytest.mark.usefixtures("patience")
 
@@ -99,7 +99,7 @@ async def test_another_process_that_locks_the_file_stops_writes_but_not_reads(
     other.execute("BEGIN IMMEDIATE")
     write = asyncio.ensure_future(store.replace(next_version(session), 1))
     while not write.done():
-        assert (await store.get(session.key)).session == session
+        assert session_of(await store.get(session.key)) == session
         await asyncio.sleep(0.05)
     with pytest.raises(StoreUnavailable, match="SQLITE_BUSY") as refusal:
         await write
@@ -140,7 +140,7 @@ async def test_what_is_over_is_purged_and_nothing_else(tmp_path: Path) -> None:
     assert await store.claim_once("jti", now + 30)
     now += 10 + RETENTION_AFTER_END
     assert await store.purge_expired() == 3
-    assert (await store.get(alive.key)).session == alive
+    assert session_of(await store.get(alive.key)) == alive
     assert await store.take_end_reason("browser") is None
     assert await store.claim_once("jti", now + 30)
     await store.close()
@@ -161,11 +161,11 @@ async def test_a_poisoned_row_is_no_session(tmp_path: Path, store: SqliteStore, 
     poison = [b"\x80\x04.", b"x" * 1_000_000, connection.execute("SELECT record FROM session").fetchall()[1][0]]
     for record in poison:
         connection.execute("UPDATE session SET record = ? WHERE key = ?", (record, session.key))
-        assert (await store.get(session.key)).session is None
+        assert session_of(await store.get(session.key)) is None
         assert list(await store.find("sub", session.user.sub)) == []
     connection.close()
     assert await store.delete(session.key, EndReason.OPERATOR) is None
-    assert (await store.get(other.key)).session == other
+    assert session_of(await store.get(other.key)) == other
 
 
 WRITER = """
@@ -200,7 +200,7 @@ async def test_what_was_acknowledged_survives_a_kill(tmp_path: Path) -> None:
         acknowledged += [line.strip() for line in process.stdout if line.endswith("\n")]
     store = SqliteStore(path, RING)
     for key in acknowledged:
-        assert (await store.get(SessionKey(key))).session is not None
+        assert session_of(await store.get(SessionKey(key))) is not None
     await store.close()
 
 
@@ -209,7 +209,7 @@ import asyncio, json, resource, sys
 from pathlib import Path
 from bff.errors import StoreUnavailable
 from tests.storage.test_sqlite import RING
-from tests.storage.example_session import a_session, next_version
+from tests.storage.example_session import a_session, next_version, session_of
 from bff.storage.sqlite.store import SqliteStore
 
 async def main() -> None:
@@ -233,8 +233,8 @@ async def main() -> None:
             await store.ping()
     except StoreUnavailable:
         pinged = False
-    readable = [(await store.get(each.key)).session == each for each in kept]
-    refused = (await store.get(session.key)).session is None
+    readable = [session_of(await store.get(each.key)) == each for each in kept]
+    refused = session_of(await store.get(session.key)) is None
     resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     await store.create(session)
     await store.ping()

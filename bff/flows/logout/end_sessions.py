@@ -8,7 +8,7 @@ from bff.flows.background import BackgroundTasks
 from bff.flows.logout.end_session import EndSession
 from bff.flows.logout.markers import LogoutMarkers, MarkerKind
 from bff.session.session import EndReason, Session
-from bff.session.store import IndexName, SessionStore
+from bff.session.store import Found, IndexName, SessionStore
 
 BATCH: Final = 50  # sessions ended concurrently when all are ended
 
@@ -102,7 +102,7 @@ class EndSessions:
         ended = 0
         batch: list[Session] = []
         async for stored in self._store.all():
-            if stored.session is not None and stored.session.sign_in_began_by(at):
+            if isinstance(stored, Found) and stored.session.sign_in_began_by(at):
                 batch.append(stored.session)
             if len(batch) >= BATCH:
                 ended += len(await self._end_all(batch, reason))

@@ -8,7 +8,7 @@ from typing import Any, Final
 from bff.errors import StoreUnavailable
 from bff.flows.background import BackgroundTasks
 from bff.session.session import SessionKey
-from bff.session.store import SessionStore
+from bff.session.store import Found, SessionStore
 
 POLL_INTERVAL: Final = 0.5  # seconds between two looks for an end that another replica has made
 
@@ -60,7 +60,7 @@ class EndWatch:
                 if ended.done():
                     return
                 try:
-                    if (await self._store.get(key)).session is None:
+                    if not isinstance(await self._store.get(key), Found):
                         return
                 except StoreUnavailable:
                     continue

@@ -30,7 +30,7 @@ from bff.session.rotation import (
     decide,
 )
 from bff.session.session import EndReason, Session, SessionKey, User
-from bff.session.store import SessionStore
+from bff.session.store import Found, SessionRecords
 from bff.session.timing import RefreshPolicy, end_of_session, may_send
 from bff.telemetry import audit, metrics, tracing
 from bff.telemetry.audit import AuditEvent
@@ -61,7 +61,7 @@ class StoreClock:
 class RefreshAttempts:
     def __init__(
         self,
-        store: SessionStore,
+        store: SessionRecords,
         provider: OpenIDProvider,
         id_tokens: IdTokenValidator,
         end_session: EndSession,
@@ -121,7 +121,7 @@ class RefreshAttempts:
         """The reserved record, None when no refresh is needed, or the seconds until this user's turn."""
         while True:
             stored = await self._store.get(key)
-            if stored.session is None:
+            if not isinstance(stored, Found):
                 return None
             decision = decide(
                 stored.session,
@@ -204,11 +204,11 @@ class RefreshAttempts:
         """One read, one decision, one conditional write; None when the record changed in between."""
         key = reserved.key
         stored = await self._store.get(key)
-        session = stored.session
-        if session is None:
+        if not isinstance(stored, Found):
             # A deleted session is never recreated; tokens that arrive for it are revoked.
             self._revoke(answer)
             return Superseded()
+        session = stored.session
         lost = session.attempt is None or session.version < reserved.version
         if lost and session.rotation == reserved.rotation:
             # A store failover lost our reservation and no other replica took over: the response still applies.

@@ -29,7 +29,7 @@ from bff.session.rotation import (
     decide,
 )
 from bff.session.session import EndReason, Session, SessionKey
-from bff.session.store import SessionStore, StoredSession
+from bff.session.store import Found, KeyRemoved, Missing, SessionStore, StoredSession
 from bff.session.timing import RefreshPolicy, inside_grace, token_fingerprint
 from bff.telemetry import metrics
 
@@ -89,11 +89,11 @@ class RefreshTokenFlow:
         deadline, refreshes_awaited = self._monotonic() + CALLER_DEADLINE, 0
         while True:
             asked_at = self._monotonic()
-            stored = await self._store.get(key)
-            session = await self._reassert(stored)
-            if session is None:
+            stored = await self._reassert(await self._store.get(key))
+            if not isinstance(stored, Found):
                 reason = await self.end_reason(key, stored)
                 raise SignInRequired(reason=reason.value if reason else None)
+            session = stored.session
             # A paused process may read a reply long after the store sent it.
             now, age, last_seen_at = stored.now, self._monotonic() - asked_at, stored.last_seen_at
             match decide(session, now, self._policy, "", last_seen_at=last_seen_at, rejected_token=rejected_token):
@@ -134,12 +134,13 @@ class RefreshTokenFlow:
     async def peek(self, key: SessionKey) -> StoredSession:
         """The current record, for display; refreshes nothing. Raises StoreUnavailable."""
         stored = await self._store.get(key)
-        self._reseal(stored)
-        return stored._replace(session=await self._reassert(stored))
+        if isinstance(stored, Found):
+            self._reseal(stored)
+        return await self._reassert(stored)
 
-    async def end_reason(self, key: SessionKey, stored: StoredSession) -> EndReason | None:
+    async def end_reason(self, key: SessionKey, stored: Missing | KeyRemoved) -> EndReason | None:
         """Why there is no session for this read, if known. The reason remains available to `/auth/session`."""
-        if stored.key_removed:
+        if isinstance(stored, KeyRemoved):
             return EndReason.KEY_REMOVED
         try:
             return await self._store.get_end_reason(key)
@@ -262,16 +263,16 @@ class RefreshTokenFlow:
         except StoreUnavailable:
             self._confirm_soon(key)
 
-    async def _reassert(self, stored: StoredSession) -> Session | None:
-        """Writes a granted result again if a failover of the store lost it."""
+    async def _reassert(self, stored: StoredSession) -> StoredSession:
+        """Writes a granted result again if a failover of the store lost it. Returns the record as it then is."""
+        if not isinstance(stored, Found):
+            return stored
         session = stored.session
-        if session is None:
-            return None
         result = self._results.get(session.key)
         if result is None or session.rotation >= result.session.rotation or result.until <= self._monotonic():
-            return session
+            return stored
         if session.signed_in_at != result.session.signed_in_at:
-            return session
+            return stored
         ours = replace(result.session, version=session.version + 1)
         replaced = await self._store.replace(ours, session.version)
         if replaced.done:
@@ -279,22 +280,22 @@ class RefreshTokenFlow:
             logger.warning(
                 "the store had lost refreshed tokens; they were written again", extra={"session": ours.fingerprint}
             )
-            return ours
-        return (await self._store.get(session.key)).session
+            return Found(stored.now, ours, stored.last_seen_at)
+        return await self._store.get(session.key)
 
-    def _note_activity(self, stored: StoredSession, *, passive: bool) -> None:
+    def _note_activity(self, stored: Found, *, passive: bool) -> None:
         session = stored.session
         self._reseal(stored)
-        if session is None or passive:
+        if passive:
             return
         if session.attempt is None and session.tokens.refresh_token is not None:
             self._early.active(session.key, session.tokens.refresh_at - stored.now)
         if stored.now - stored.last_seen_at >= min(TOUCH_INTERVAL, self._policy.idle_timeout / 10):
             self._tasks.start(self._touch(session.key, stored.now), "touch")
 
-    def _reseal(self, stored: StoredSession) -> None:
+    def _reseal(self, stored: Found) -> None:
         session = stored.session
-        if stored.older_key and session is not None and session.key not in self._sealing:
+        if stored.older_key and session.key not in self._sealing:
             self._sealing.add(session.key)
             self._tasks.start(self._rewrite(session), "seal anew")
 

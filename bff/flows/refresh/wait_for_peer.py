@@ -6,13 +6,13 @@ from collections.abc import Callable
 from bff.errors import StoreUnavailable
 from bff.flows.background import BackgroundTasks
 from bff.session.session import SessionKey
-from bff.session.store import SessionStore
+from bff.session.store import Found, SessionRecords
 
 POLL_INTERVAL = 0.1  # seconds; ten reads a second per session
 
 
 class RecordWatcher:
-    def __init__(self, store: SessionStore, tasks: BackgroundTasks, monotonic: Callable[[], float]) -> None:
+    def __init__(self, store: SessionRecords, tasks: BackgroundTasks, monotonic: Callable[[], float]) -> None:
         self._store, self._tasks, self._monotonic = store, tasks, monotonic
         self._groups: dict[SessionKey, tuple[int, asyncio.Task[None]]] = {}
 
@@ -35,7 +35,7 @@ class RecordWatcher:
                     stored = await self._store.get(key)
                 except StoreUnavailable:
                     continue
-                if stored.session is None or stored.session.version != version:
+                if not isinstance(stored, Found) or stored.session.version != version:
                     return
         finally:
             if (known := self._groups.get(key)) and known[0] == version:

@@ -19,7 +19,7 @@ from bff.errors import StoreUnavailable
 from bff.session.keyring import KeyRing
 from bff.session.revocation import RevocationQueue
 from bff.session.session import EndReason, Session, SessionKey
-from bff.session.store import IndexName, Replaced, StoredSession
+from bff.session.store import Found, IndexName, KeyRemoved, Missing, Replaced, StoredSession
 from bff.storage import codec, index
 from bff.storage.decoded_records import DecodedRecords
 from bff.storage.redis import eviction, scripts
@@ -65,7 +65,7 @@ class RedisStore:
 
     async def get(self, key: SessionKey) -> StoredSession:
         if not index.is_session_key(key):
-            return StoredSession(await self.now(), None)
+            return Missing(await self.now())
         name = self._record(key)
         try:
             reply = await self._link.read(
@@ -73,7 +73,7 @@ class RedisStore:
             )
         except ResponseError as error:
             if str(error).startswith("WRONGTYPE"):  # the value at that key is not a record of ours
-                return StoredSession(await self.now(), None)
+                return Missing(await self.now())
             raise refused(error) from None
         return _parsed(lambda answer: self._stored(key, answer), reply)
 
@@ -129,7 +129,7 @@ class RedisStore:
             lambda answer: index.end_reason(answer[0].decode()) if answer[0] and not answer[1] else None, reply
         )
 
-    async def all(self) -> AsyncIterator[StoredSession]:
+    async def all(self) -> AsyncIterator[Found | KeyRemoved]:
         seen: set[str] = set()
         named = re.compile(re.escape(self._prefix) + r"\{([A-Za-z0-9_-]{43})\}", re.ASCII)
         async for names in self._link.scan(re.sub(r"([*?\[\]^\\])", r"\\\1", self._prefix) + "{*}"):
@@ -137,7 +137,7 @@ class RedisStore:
             fresh = [SessionKey(key) for key in dict.fromkeys(keys) if key not in seen]
             seen.update(fresh)  # SCAN may return a name twice
             for stored in await asyncio.gather(*(self.get(key) for key in fresh)):
-                if stored.session is not None or stored.key_removed:
+                if not isinstance(stored, Missing):
                     yield stored
 
     async def find(self, index_name: IndexName, value: str) -> Sequence[Session]:
@@ -150,7 +150,7 @@ class RedisStore:
             stored_sessions = await asyncio.gather(*(self.get(key) for key in keys))
             stale: list[bytes] = []
             for (key, seen), stored in zip(keys.items(), stored_sessions, strict=True):
-                if stored.session is None or not index.has_value(stored.session, index_name, value):
+                if not isinstance(stored, Found) or not index.has_value(stored.session, index_name, value):
                     stale += seen
                 elif stored.session.ends_at > stored.now:
                     sessions[key] = stored.session
@@ -248,7 +248,7 @@ class RedisStore:
         now, (version, record, last_seen_at) = _time(answer), answer[2:]
         if version is None or record is None:
             self._decoded.forget(key)
-            return StoredSession(now, None)
+            return Missing(now)
         return self._decoded.read(key, int(version), record, now, float(last_seen_at or 0))
 
 

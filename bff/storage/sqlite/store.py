@@ -16,7 +16,7 @@ from bff.errors import StoreUnavailable
 from bff.session.keyring import KeyRing
 from bff.session.revocation import RevocationQueue
 from bff.session.session import EndReason, Session, SessionKey
-from bff.session.store import IndexName, Replaced, StoredSession
+from bff.session.store import Found, IndexName, KeyRemoved, Missing, Replaced, StoredSession
 from bff.storage import codec, index, one_time_value
 from bff.storage.decoded_records import DecodedRecords
 from bff.storage.sqlite.database import BUSY_TIMEOUT, connect, prepare
@@ -70,7 +70,7 @@ class SqliteStore:
     async def get(self, key: SessionKey) -> StoredSession:
         now = self._clock()
         if not index.is_session_key(key):
-            return StoredSession(now, None)
+            return Missing(now)
         rows = await self._read(
             "SELECT version, record, last_seen_at FROM session WHERE key = ? AND ends_at > ?",
             (key, now - RETENTION_AFTER_END),
@@ -78,7 +78,7 @@ class SqliteStore:
         for version, record, last_seen_at in rows:
             return self._decoded.read(key, version, record, now, last_seen_at)
         self._decoded.forget(key)
-        return StoredSession(now, None)
+        return Missing(now)
 
     async def replace(self, session: Session, expected_version: int) -> Replaced:
         _require_key(session)
@@ -150,7 +150,7 @@ class SqliteStore:
         )
         return index.end_reason(rows[0][0]) if rows else None
 
-    async def all(self) -> AsyncIterator[StoredSession]:
+    async def all(self) -> AsyncIterator[Found | KeyRemoved]:
         after = ""
         while True:
             rows = await self._read(
@@ -159,7 +159,9 @@ class SqliteStore:
                 (after, self._clock() - RETENTION_AFTER_END, PAGE),
             )
             for key, version, record, last_seen_at in rows:
-                yield codec.read(self._ring, SessionKey(key), version, record, self._clock(), last_seen_at)
+                stored = codec.read(self._ring, SessionKey(key), version, record, self._clock(), last_seen_at)
+                if not isinstance(stored, Missing):
+                    yield stored
             if len(rows) < PAGE:
                 return
             after = rows[-1][0]

@@ -4,15 +4,16 @@ It never extends a session. `POST /auth/session/extend` extends the idle timeout
 """
 
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from fastapi import APIRouter, Request, Response
 
 from bff.errors import InvalidRequest, SignInRequired
 from bff.flows.logout.end_session import EndSession
 from bff.flows.refresh.single_flight import RefreshTokenFlow
-from bff.session.session import EndReason, Session, SessionId
-from bff.session.store import SessionStore, StoredSession
+from bff.session.session import EndReason, SessionId
+from bff.session.store import Found, SessionStore
+from bff.session.store import KeyRemoved as RecordKeyRemoved
 from bff.session.timing import RefreshPolicy, limit_reached
 from bff.telemetry import metrics
 from bff.web.browser_id import browser_id_hash
@@ -52,19 +53,19 @@ class SessionEndpoint:
 
     async def _signed_in(self, request: Request, session_id: SessionId, *, reseal: bool) -> Response:
         stored = await self.refresh.peek(session_id.key)
-        session = stored.session
-        if stored.key_removed:
+        if isinstance(stored, RecordKeyRemoved):
             return self._key_removed(session_id.key)
-        if session is None:
+        if not isinstance(stored, Found):
             reason = await self._last_end(request, session_id)
             # Without a known end reason the cookie stays: a store that lost the record may recover it.
             return _signed_out(reason, [] if reason is None else [self.cookies.clear()])
+        session = stored.session
         reason = limit_reached(session, stored.now, self.policy, stored.last_seen_at)
         if reason is not None:
             await self.end_session.end(session.key, reason, expected_version=session.version)
             known_reason = await self._last_end(request, session_id)
             return _signed_out(known_reason or reason, [self.cookies.clear()])
-        return self._live_session(session, stored, session_id, reseal=reseal)
+        return self._live_session(stored, session_id, reseal=reseal)
 
     async def extend(self, request: Request) -> Response:
         """Extends the idle timeout, and responds as `answer` does. Raises CsrfRequired, SignInRequired."""
@@ -72,22 +73,19 @@ class SessionEndpoint:
         self.origins.check_csrf("POST", headers)
         cookie = self.cookies.require(headers)
         stored = await self.refresh.peek(cookie.session_id.key)
-        session = stored.session
-        if session is None:
+        if not isinstance(stored, Found):
             ended = await self.refresh.end_reason(cookie.session_id.key, stored)
             raise SignInRequired(reason=ended.value if ended else None)
+        session = stored.session
         reason = limit_reached(session, stored.now, self.policy, stored.last_seen_at)
         if reason is not None:
             await self.end_session.end(session.key, reason, expected_version=session.version)
             raise SignInRequired(reason=reason.value)
         await self.store.touch(session.key, stored.now)
-        return self._live_session(
-            session, stored._replace(last_seen_at=stored.now), cookie.session_id, reseal=cookie.reseal
-        )
+        return self._live_session(replace(stored, last_seen_at=stored.now), cookie.session_id, reseal=cookie.reseal)
 
-    def _live_session(
-        self, session: Session, stored: StoredSession, session_id: SessionId, *, reseal: bool
-    ) -> Response:
+    def _live_session(self, stored: Found, session_id: SessionId, *, reseal: bool) -> Response:
+        session = stored.session
         cookies = [self.cookies.seal(session_id)] if reseal else []
         return json_response(
             {

@@ -10,7 +10,7 @@ from bff.errors import InvalidRequest, SignInRequired
 from bff.flows.logout.end_sessions import EndSessions
 from bff.flows.refresh.single_flight import RefreshTokenFlow
 from bff.session.session import EndReason, Session, SessionKey
-from bff.session.store import SessionStore, StoredSession
+from bff.session.store import Found, SessionStore
 from bff.session.timing import RefreshPolicy, limit_reached
 from bff.web.origin_policy import OriginPolicy
 from bff.web.request_body import read_json, require_json
@@ -34,8 +34,8 @@ class SessionsEndpoint:
         self._check_origin(request)
         mine = await self._session(request)
         stored_sessions = [await self.store.get(session.key) for session in await self._of(mine)]
-        alive = [stored for stored in stored_sessions if self._is_live(stored)]
-        alive.sort(key=lambda stored: stored.session.signed_in_at if stored.session else 0.0, reverse=True)
+        alive = [stored for stored in stored_sessions if isinstance(stored, Found) and self._is_live(stored)]
+        alive.sort(key=lambda stored: stored.session.signed_in_at, reverse=True)
         return json_response({"sessions": [_describe(stored, mine) for stored in alive[:MAX_SHOWN]]})
 
     async def end(self, request: Request) -> Response:
@@ -73,22 +73,20 @@ class SessionsEndpoint:
     async def _session(self, request: Request) -> Session:
         session_id = self.cookies.require(request.scope["headers"]).session_id
         stored = await self.refresh.peek(session_id.key)
-        session = stored.session
-        if session is None:
-            reason = await self.refresh.end_reason(session_id.key, stored)
-        else:
-            reason = limit_reached(session, stored.now, self.policy, stored.last_seen_at)
-        if session is None or reason is not None:
-            raise SignInRequired(reason=reason.value if reason else None)
-        return session
+        if not isinstance(stored, Found):
+            ended = await self.refresh.end_reason(session_id.key, stored)
+            raise SignInRequired(reason=ended.value if ended else None)
+        reason = limit_reached(stored.session, stored.now, self.policy, stored.last_seen_at)
+        if reason is not None:
+            raise SignInRequired(reason=reason.value)
+        return stored.session
 
     async def _of(self, mine: Session) -> list[Session]:
         sessions = await self.store.find("sub", mine.user.sub)
         return [session for session in sessions if (session.issuer, session.client_id) == (mine.issuer, mine.client_id)]
 
-    def _is_live(self, stored: StoredSession) -> bool:
-        session = stored.session
-        return session is not None and limit_reached(session, stored.now, self.policy, stored.last_seen_at) is None
+    def _is_live(self, stored: Found) -> bool:
+        return limit_reached(stored.session, stored.now, self.policy, stored.last_seen_at) is None
 
 
 def handle(key: SessionKey) -> str:
@@ -99,10 +97,8 @@ def handle(key: SessionKey) -> str:
     return hashlib.sha256(b"handle:" + key.encode()).hexdigest()[:20]
 
 
-def _describe(stored: StoredSession, mine: Session) -> dict[str, Any]:
+def _describe(stored: Found, mine: Session) -> dict[str, Any]:
     session = stored.session
-    if session is None:
-        raise ValueError("a live session has a record")
     return {
         "id": handle(session.key),
         "current": session.key == mine.key,
