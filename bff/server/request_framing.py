@@ -21,6 +21,9 @@ REQUEST_LINE_LIMIT: Final = 16384  # bytes; if no line ends before that, the tar
 CHUNK_LINE_LIMIT: Final = 256  # bytes of a chunk's size and its extensions
 EXTENSIONS_LIMIT: Final = 16384  # bytes of all extensions of one body
 TRAILERS_LIMIT: Final = 16384  # bytes of all trailers of one body; they are checked, and dropped
+# Chunks that are parsed without a pause. One read may hold 40,000 chunks of one byte, and all other connections of the
+# process would wait for them.
+CHUNKS_AT_ONCE: Final = 256
 
 EMPTY_LINES: Final = 100  # before a request line; section 2.2 asks servers to ignore one
 
@@ -78,6 +81,7 @@ class LengthBody:
     """A body of a known length in bytes (RFC 9112 section 6.2)."""
 
     __slots__ = ("remaining",)
+    unfinished = False  # never: a body of a known length is taken in one step
 
     def __init__(self, length: int) -> None:
         self.remaining = length
@@ -98,7 +102,7 @@ class ChunkedBody:
     """A chunked body (RFC 9112 section 7.1). Extensions and trailers are bounded, checked and dropped."""
 
     def __init__(self) -> None:
-        self.ended = False
+        self.ended = self.unfinished = False
         self._in_chunk = 0  # bytes left of the chunk
         self._after_chunk = False  # CRLF is expected
         self._in_trailers = False
@@ -107,9 +111,11 @@ class ChunkedBody:
     def take(self, buffer: bytearray) -> bytes:
         """Takes the body's bytes from the start of `buffer`, and returns their content.
 
+        Takes at most `CHUNKS_AT_ONCE` chunks; `unfinished` then says that `buffer` may hold more of them.
         Raises InvalidRequest for invalid chunked encoding, HeadersTooLarge for trailers over the limit.
         """
         content = bytearray()
+        lines, self.unfinished = 0, False
         while not self.ended:
             if self._in_chunk:
                 if not buffer:
@@ -129,10 +135,14 @@ class ChunkedBody:
                     raise InvalidRequest("A chunk of the body does not end at its stated size.")
                 del buffer[:2]
                 self._after_chunk = False
+            elif lines == CHUNKS_AT_ONCE:
+                self.unfinished = bool(buffer)
+                break
             else:
                 line = self._line(buffer)
                 if line is None:
                     break
+                lines += 1
                 if self._in_trailers:
                     self._trailer(line)
                 else:

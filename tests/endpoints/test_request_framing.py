@@ -9,6 +9,8 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.typing import Origin
 
+from bff.errors import InvalidRequest
+from bff.server.request_framing import CHUNKS_AT_ONCE, ChunkedBody, check_head
 from tests.proxy.test_websocket import socket_upstream, to
 from tests.proxy.wire import OURS, PATIENCE, PUBLIC, RawUpstream, bff_beside, ok, raw_upstream, read_answer, route
 
@@ -341,3 +343,79 @@ async def test_an_empty_line_in_front_of_a_request_is_passed_over() -> None:
             assert [(await asyncio.wait_for(read_answer(reader), PATIENCE)).status for _ in range(2)] == [200, 200]
             writer.close()
     assert [heard.target for heard in upstream.heard] == ["/api/next"] * 4
+
+
+# --- many small chunks
+
+
+def test_so_many_chunks_are_parsed_at_once() -> None:
+    body, buffer = ChunkedBody(), bytearray(b"1\r\nx\r\n" * (CHUNKS_AT_ONCE + 1) + b"0\r\n\r\n")
+    assert body.take(buffer) == b"x" * CHUNKS_AT_ONCE
+    assert body.unfinished
+    assert buffer == b"1\r\nx\r\n0\r\n\r\n"
+    assert body.take(buffer) == b"x"
+    assert (body.ended, body.unfinished, buffer) == (True, False, b"")
+
+
+def test_a_body_whose_rest_has_not_come_is_not_unfinished() -> None:
+    body, buffer = ChunkedBody(), bytearray(b"1\r\nx\r\n" * CHUNKS_AT_ONCE)
+    assert body.take(buffer) == b"x" * CHUNKS_AT_ONCE
+    assert (body.ended, body.unfinished, buffer) == (False, False, b"")
+
+
+async def test_a_body_of_many_small_chunks_arrives_whole_and_the_next_request_after_it() -> None:
+    count = 40 * CHUNKS_AT_ONCE + 7
+    async with world() as (port, upstream):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write((request("POST", CHUNKED) + "1\r\nx\r\n" * count + "0\r\n\r\n" + NEXT).encode())
+        assert [(await asyncio.wait_for(read_answer(reader), PATIENCE)).status for _ in range(2)] == [200, 200]
+        writer.close()
+    assert [heard.body for heard in upstream.heard] == [b"x" * count, b""]
+
+
+async def test_other_connections_have_their_turn_while_one_sends_small_chunks() -> None:
+    """Counted in turns of the event loop and not in seconds: each turn parses a bounded number of chunks."""
+    count = 200 * CHUNKS_AT_ONCE
+    async with world() as (port, upstream):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        most = turns = 0
+        take = ChunkedBody.take
+
+        def counted(body: ChunkedBody, buffer: bytearray) -> bytes:
+            nonlocal most, turns
+            content = take(body, buffer)
+            turns, most = turns + 1, max(most, len(content))
+            return content
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(ChunkedBody, "take", counted)
+            writer.write((request("POST", CHUNKED) + "1\r\nx\r\n" * count + "0\r\n\r\n").encode())
+            assert (await asyncio.wait_for(read_answer(reader), PATIENCE)).status == 200
+        writer.close()
+    assert upstream.heard[0].body == b"x" * count
+    assert most <= CHUNKS_AT_ONCE + 1  # and one that an earlier segment began
+    assert turns >= 200
+
+
+# --- the head as the parser read it and as we cut it off
+
+
+@pytest.mark.parametrize(
+    ("head", "target", "headers"),
+    [
+        (b"GET /api/x HTTP/1.1\r\nHost: a\nX-A: b\r\n\r\n", b"/api/x", 1),
+        (b"GET /api/x HTTP/1.1\r\nHost: a\r\nX-A: b\r\n\r\n", b"/api/x", 1),
+        (b"GET /api/x HTTP/1.1\r\nHost: a\r\n\r\n", b"/api/x", 2),
+        (b"GET /api/x#y HTTP/1.1\r\nHost: a\r\n\r\n", b"/api/x#y", 1),
+        (b"GET /api/\xff HTTP/1.1\r\nHost: a\r\n\r\n", b"/api/\xff", 1),
+        (b"GET /api/x y HTTP/1.1\r\nHost: a\r\n\r\n", b"/api/x y", 1),
+        (b"GET /api/x HTTP/2.0\r\nHost: a\r\n\r\n", b"/api/x", 1),
+    ],
+)
+def test_a_head_that_can_be_read_in_two_ways_is_refused(head: bytes, target: bytes, headers: int) -> None:
+    with pytest.raises(InvalidRequest):
+        check_head(head, target, headers)
+
+
+def test_a_head_that_can_be_read_in_one_way_passes() -> None:
+    check_head(b"GET /api/x HTTP/1.1\r\nHost: a\r\n\r\n", b"/api/x", 1)

@@ -14,7 +14,7 @@ from websockets.asyncio.client import connect
 from websockets.typing import Origin
 
 from bff.proxy.routes import Upstream
-from bff.server.uvicorn_0_54.http_protocol import Timeouts
+from bff.server.uvicorn_0_54.timeouts import Timeouts
 from bff.web import request_body
 from tests.journeys.world import small_world
 from tests.proxy.test_websocket import socket_upstream, to

@@ -18,8 +18,8 @@ from bff.proxy.http import HttpProxy
 from bff.proxy.pool import UpstreamPools
 from bff.proxy.routes import Route, RouteTable, Upstream
 from bff.proxy.websocket import WebSocketProxy
-from bff.server.uvicorn_0_54.http_protocol import Timeouts
 from bff.server.uvicorn_0_54.server import uvicorn_config
+from bff.server.uvicorn_0_54.timeouts import Timeouts
 from bff.session.stream_end import StreamEnd
 from bff.telemetry.application import ApplicationTelemetry
 from bff.web.api import Access, ApiEndpoint

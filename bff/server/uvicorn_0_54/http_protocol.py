@@ -11,82 +11,42 @@ control. Serve with `http=HttpProtocol, ws=WebSocketProtocol`.
 """
 
 import asyncio
-from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final
 from urllib.parse import unquote
 from weakref import ref
 
 import httptools
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from bff.asgi.extensions import CLOSE_CONNECTION, HEADERS_FINAL
-from bff.asgi.write_batching import WriteBatch
 from bff.errors import BffError, InvalidRequest
 from bff.server import request_framing
 from bff.server.request_framing import Body, LengthBody, Upgrade
-from bff.server.uvicorn_0_54.response_writer import Flow, ResponseCycle, close_connection, refusal
-from bff.web.responses import record_error
-
-# A connection that we close while the client may still be sending is shut down for writing only, for so many bytes and
-# for `Timeouts.linger`. An immediate close would reset it, and the response could be lost (RFC 9112 section 9.6).
-LINGER_BYTES: Final = 4 * 1024 * 1024
+from bff.server.uvicorn_0_54.closing import ClosingConnection
+from bff.server.uvicorn_0_54.response_writer import ResponseCycle, close_connection
 
 
-@dataclass(frozen=True, slots=True)
-class Timeouts:
-    """How long a connection waits for its client, in seconds.
-
-    `head`: for a complete request head. uvicorn has no limit, and a thousand clients that send one byte now and then
-    would hold a thousand sockets. `linger`: for the client to close a connection that is shut down for writing.
-    """
-
-    head: float = 20.0
-    linger: float = 5.0
-
-
-class HttpProtocol(HttpToolsProtocol):
-    _timer: asyncio.TimerHandle | None = None  # for an expected head, or for the end of a connection
+class HttpProtocol(ClosingConnection):
     _head_parsed = _keep_alive = False  # what the parser says of a head
     _body: Body | None = None  # the rest of the current request's body
-    _over = _lingers = _websocket = False  # over: what still comes is not looked at
-    _scanned = _empty_lines = _ignored = 0
+    _websocket = False
+    _gives_way = False  # other connections have their turn, before more of what has come is parsed
+    _scanned = _empty_lines = 0
     # The parser sees no body; without a method of these names it does not expect one.
     on_body = on_message_complete = None  # type: ignore[assignment]
-
-    def __init__(
-        self,
-        *arguments: Any,
-        write_batch: WriteBatch | None = None,
-        timeouts: Timeouts | None = None,
-        **named: Any,
-    ) -> None:
-        """`write_batch`: shared by all connections of an application, so that responses of one turn leave together."""
-        super().__init__(*arguments, **named)
-        self._write_batch, self._timeouts = write_batch or WriteBatch(), timeouts or Timeouts()
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
-        self.flow: Flow = Flow(transport)
-        self._unread = bytearray()
-        self._await_head()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._cancel_timer()
-        super().connection_lost(exc)
 
     # --- reading: one head, its body, the response; then the next ---
 
     def data_received(self, data: bytes) -> None:
         self._unset_keepalive_if_required()
         if self._over:
-            self._ignored += len(data)
-            if self._ignored > LINGER_BYTES:
-                self.transport.abort()
+            self._ignore(data)
             return
         try:
-            if self._unread or not self._takes_whole(data):
+            if self._gives_way:
+                self._unread += data
+            elif self._unread or not self._takes_whole(data):
                 self._unread += data
                 self._read()
         except BffError as error:
@@ -117,12 +77,13 @@ class HttpProtocol(HttpToolsProtocol):
             if self._body is not None:
                 self._deliver(self._body, self._body.take(unread))
                 if self._body is not None:
+                    if self._body.unfinished:
+                        self._give_way()
                     break
             elif self._answering():
                 # Pipelined data is not parsed before the response to the previous request is complete.
                 if len(unread) > HIGH_WATER_LIMIT:
-                    self.flow.pause_reading()
-                    self.flow.held = True
+                    self.flow.hold()
                 return
             elif unread.startswith(b"\r\n"):
                 self._empty_lines += 1
@@ -140,6 +101,22 @@ class HttpProtocol(HttpToolsProtocol):
             self._drop()
         elif (unread or self._empty_lines) and self._timer is None and not self._answering():
             self._await_head()
+
+    def _give_way(self) -> None:
+        """Continues with a body of many small chunks in the next turn of the event loop."""
+        self._gives_way = True
+        self.flow.hold()
+        self.loop.call_soon(self._continue)
+
+    def _continue(self) -> None:
+        self._gives_way = self.flow.held = False
+        if not self._over and not self.transport.is_closing():
+            try:
+                self._read()
+            except BffError as error:
+                self._refuse(error)
+        if not self._gives_way and (self._body is None or len(self.cycle.body) <= HIGH_WATER_LIMIT):
+            self.flow.resume_reading()
 
     def _drop(self) -> None:
         """What came behind the last head: of a WebSocket it is the WebSocket's."""
@@ -267,52 +244,3 @@ class HttpProtocol(HttpToolsProtocol):
             self._read()
         except BffError as error:
             self._refuse(error)
-
-    # --- direct writes and closes must not overtake a response that waits in the write batch ---
-
-    def _refuse(self, error: BffError) -> None:
-        """Responds without the application, if a response is still possible, and closes the connection."""
-        cycle: RequestResponseCycle | None = self.cycle
-        self._over = True
-        self._write_batch.flush()
-        if self.transport.is_closing():
-            return
-        record_error(error)
-        if cycle is not None and not cycle.response_complete:
-            cycle.disconnected = True
-            cycle.message_event.set()
-            if cycle.response_started:
-                self.transport.close()  # in the middle of a response nothing else can be sent
-                return
-        self.transport.write(refusal(error, self.server_state.default_headers))
-        self.linger()
-
-    def linger(self) -> None:
-        """Closes the connection once the client has read the data, or after a time limit."""
-        self._over = self._lingers = True
-        self._unread.clear()
-        self._cancel_timer()
-        self._unset_keepalive_if_required()
-        if self.transport.is_closing() or not self.transport.can_write_eof():
-            self.transport.close()
-            return
-        self.flow.held = False
-        self.flow.resume_reading()
-        self.transport.write_eof()
-        self._timer = self.loop.call_later(self._timeouts.linger, self.transport.abort)
-
-    def shutdown(self) -> None:
-        self._write_batch.flush()
-        if self._lingers:
-            self.transport.close()
-        else:
-            super().shutdown()
-
-    def _await_head(self) -> None:
-        if not self.transport.is_closing():
-            self._timer = self.loop.call_later(self._timeouts.head, self.transport.abort)
-
-    def _cancel_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None

@@ -40,6 +40,10 @@ class Flow(FlowControl):
 
     held = False
 
+    def hold(self) -> None:
+        self.pause_reading()
+        self.held = True
+
     def resume_reading(self) -> None:
         if not self.held:
             super().resume_reading()

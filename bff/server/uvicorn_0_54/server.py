@@ -10,7 +10,8 @@ import uvicorn
 
 from bff.asgi.write_batching import WriteBatch
 from bff.config.routes import MAX_MESSAGE
-from bff.server.uvicorn_0_54.http_protocol import HttpProtocol, Timeouts
+from bff.server.uvicorn_0_54.http_protocol import HttpProtocol
+from bff.server.uvicorn_0_54.timeouts import Timeouts
 from bff.server.uvicorn_0_54.websocket_protocol import WebSocketProtocol
 
 # Longer than the keep-alive of nginx (60 s), Caddy and Traefik towards an upstream: the proxy must close an idle
