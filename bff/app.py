@@ -39,7 +39,7 @@ from bff.session.keyring import KeyRing
 from bff.storage.open import open_store
 from bff.telemetry.application import ApplicationTelemetry, open_tracer
 from bff.web import error_page
-from bff.web.api import ApiEndpoint
+from bff.web.api import ApiEndpoint, Upstreams
 from bff.web.auth.callback import Callback, callback_router
 from bff.web.auth.forward_auth import VERIFY, ForwardAuth
 from bff.web.auth.landing import landing_router
@@ -52,7 +52,7 @@ from bff.web.cookies import CookieNames
 from bff.web.dispatch import Dispatcher, build_auth_app, serve_spa
 from bff.web.health import ManagementApp
 from bff.web.middleware.cors import CorsMiddleware
-from bff.web.middleware.draining import Draining, LongLivedStreams
+from bff.web.middleware.draining import Draining
 from bff.web.middleware.rate_limit import RateLimitMiddleware
 from bff.web.middleware.request_guard import RequestGuard
 from bff.web.middleware.trace import AuditContext, TraceMiddleware
@@ -99,7 +99,6 @@ class Application:
         self._names = CookieNames(secure=settings.cookies_secure)
         self._policy = from_settings.policy(settings)
         self.management: ASGIApp = ManagementApp(self._checks)
-        self._long_lived = LongLivedStreams()
         self._asgi = Draining(self._wire())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -170,13 +169,11 @@ class Application:
         auth_app.include_router(provider_logout_router(ProviderLogout(provider_logout)))
         serve_spa(auth_app, settings.spa_dir)
         api = ApiEndpoint(
-            self._routes,
-            self._proxy,
-            self._sockets,
+            Upstreams(self._routes, self._proxy, self._sockets),
             SessionCredentials(refresh, self._streams, cookies, scopes=settings.scopes, clock=self._clock),
             origins=origins,
+            streams=self._streams,
             acr_values=settings.acr_values,
-            long_lived=self._long_lived,
         )
         verify = partial(ForwardAuth, refresh, cookies, proxies, origins, from_settings.forward_auth_rules(settings))
         self.forward_auth = TraceMiddleware(RequestGuard(verify(with_token=True)), proxies, self._telemetry)
@@ -199,8 +196,7 @@ class Application:
 
         Call it once no new connection is accepted.
         """
-        if ended := self._long_lived.end():
-            logger.info("open streams were closed for shutdown", extra={"count": ended})
+        self._streams.close_for_shutdown()
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()

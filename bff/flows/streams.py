@@ -1,8 +1,11 @@
-"""Open event streams and WebSockets are closed with their session: at once in the process that ends it, and within a
-second or two on every other replica, which polls the records of sessions with open streams. When the same user replaces
-a session in the same browser by signing in again, its streams pass to the new session: any site can send a browser here
-to sign in, and must not close open streams that way. A store outage closes nothing: a stream stays open until the store
-reports the end of its session. An open stream is no activity: the idle timeout ends it as well.
+"""The registry of open streams: event streams, WebSockets and other long-lived responses. Three things close them: the
+end of their session, the expiry of their access token, and the stop of this process.
+
+The end of a session closes its streams at once in the process that ends it, and within a second or two on every other
+replica, which polls the records of sessions with open streams. When the same user replaces a session in the same
+browser by signing in again, its streams pass to the new session: any site can send a browser here to sign in, and must
+not close open streams that way. A store outage closes nothing: a stream stays open until the store reports the end of
+its session. An open stream is no activity: the idle timeout ends it as well.
 """
 
 import asyncio
@@ -15,7 +18,7 @@ from typing import TypeAlias, assert_never
 from bff.errors import StoreUnavailable
 from bff.session.session import EndReason, Session, SessionKey, fingerprint
 from bff.session.store import Found, KeyRemoved, Missing, SessionRecords, StoredSession
-from bff.session.stream_end import AccessTokenExpired, SessionEnded, StreamEnd
+from bff.session.stream_end import AccessTokenExpired, ServerStopping, SessionEnded, StreamEnd
 from bff.session.timing import RefreshPolicy, limit_reached
 from bff.telemetry import metrics
 
@@ -29,31 +32,47 @@ EndsSession: TypeAlias = Callable[[SessionKey, EndReason, int | None], Awaitable
 
 @dataclass(eq=False, slots=True)
 class _Stream:
-    key: SessionKey
+    key: SessionKey | None  # None: of a request without a session
     close: Callable[[StreamEnd], None]
+    endless: bool
     token_until: float | None
 
 
 class OpenStreams:
+    """One per application."""
+
     def __init__(
-        self, store: SessionRecords, policy: RefreshPolicy, monotonic: Callable[[], float] = time.monotonic
+        self,
+        store: SessionRecords,
+        policy: RefreshPolicy,
+        *,
+        poll_interval: float = POLL_INTERVAL,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._store, self._policy, self._monotonic = store, policy, monotonic
-        self._streams: dict[SessionKey, set[_Stream]] = {}
+        """`poll_interval` is in seconds."""
+        self._store, self._policy, self._poll_interval, self._monotonic = store, policy, poll_interval, monotonic
+        self._streams: dict[SessionKey | None, set[_Stream]] = {}
         self._sessions: dict[SessionKey, Session] = {}  # of those keys, as last read
 
     def register(
-        self, session: Session, close: Callable[[StreamEnd], None], *, token_until: float | None = None
+        self,
+        session: Session | None,
+        close: Callable[[StreamEnd], None],
+        *,
+        endless: bool,
+        token_until: float | None = None,
     ) -> Callable[[], None]:
-        """Registers a stream of that session; `close` is called at most once.
+        """Registers a stream of that session, or of none; `close` is called at most once.
 
-        Returns the function that unregisters it. `token_until` (seconds since the epoch, store clock) is when its
-        access token expires, None if the stream may outlive it.
+        `endless`: an event stream or a WebSocket, which is closed when the server stops. `token_until` (seconds since
+        the epoch, store clock) is when its access token expires, None if the stream may outlive it. Returns the
+        function that unregisters the stream.
         """
-        stream = _Stream(session.key, close, token_until)
-        self._streams.setdefault(session.key, set()).add(stream)
-        self._sessions[session.key] = session
-        metrics.OPEN_STREAMS.inc()
+        stream = _Stream(None if session is None else session.key, close, endless, token_until)
+        self._streams.setdefault(stream.key, set()).add(stream)
+        if session is not None:
+            self._sessions[session.key] = session
+            metrics.OPEN_STREAMS.inc()
         return lambda: self._unregister(stream)
 
     def hand_over(self, old: SessionKey, session: Session) -> None:
@@ -71,23 +90,35 @@ class OpenStreams:
         streams = self._streams.get(key)
         if streams:
             logger.info(
-                ("streams were closed with their session"), extra={"session": fingerprint(key), "count": len(streams)}
+                "streams were closed with their session", extra={"session": fingerprint(key), "count": len(streams)}
             )
             for stream in tuple(streams):
                 self._close(stream, SessionEnded(reason), "session_ended")
 
+    def close_for_shutdown(self) -> None:
+        """Closes event streams and WebSockets, which would outlast the drain. Their clients connect to another replica.
+
+        Call it once no new connection is accepted.
+        """
+        endless = [stream for streams in self._streams.values() for stream in streams if stream.endless]
+        for stream in endless:
+            self._close(stream, ServerStopping(), "stopping")
+        if endless:
+            logger.info("open streams were closed for shutdown", extra={"count": len(endless)})
+
     async def watch(self, end_session: EndsSession) -> None:
-        """Checks the sessions with open streams once a second, until cancelled: a task of the lifespan."""
+        """Checks the sessions with open streams once per poll interval, until cancelled: a task of the lifespan."""
+        interval = self._poll_interval
         while True:
             begun = self._monotonic()
-            keys = list(self._streams)
+            keys = [key for key in self._streams if key is not None]
             for first in range(0, len(keys), BATCH_SIZE):
                 try:
                     await self._check_sessions(keys[first : first + BATCH_SIZE], end_session)
                 except Exception:
                     # An unexpected error for one session must not stop the checks of the others.
                     logger.exception("open streams could not be checked")
-            await asyncio.sleep(max(POLL_INTERVAL / 10, begun + POLL_INTERVAL - self._monotonic()))
+            await asyncio.sleep(max(interval / 10, begun + interval - self._monotonic()))
 
     async def _check_sessions(self, keys: list[SessionKey], end_session: EndsSession) -> None:
         stored_sessions = await asyncio.gather(*(self._store.get(key) for key in keys), return_exceptions=True)
@@ -143,7 +174,9 @@ class OpenStreams:
         streams = self._streams.get(key)
         if streams is not None and stream in streams:
             streams.discard(stream)
-            metrics.OPEN_STREAMS.dec()
+            if key is not None:
+                metrics.OPEN_STREAMS.dec()
             if not streams:
                 del self._streams[key]
-                self._sessions.pop(key, None)
+                if key is not None:
+                    self._sessions.pop(key, None)

@@ -1,15 +1,12 @@
 """DPoP for upstream requests (RFC 9449 section 7): one proof per request, with the upstream's nonce."""
 
-from collections.abc import Callable
-from typing import Final, TypeAlias
+from typing import Final
 
 from bff.oidc.challenge import asks_for_nonce
 from bff.oidc.dpop_nonces import DpopNonces
+from bff.proxy.credentials import UpstreamCredentials
 from bff.proxy.headers import Header
 from bff.proxy.routes import Route
-
-# Creates the proof for method, URL, access token and nonce of one request. Only the session has the key.
-MakeProof: TypeAlias = Callable[[str, str, str, str | None], str]
 
 NONCE: Final = b"dpop-nonce"
 
@@ -20,10 +17,12 @@ class DpopProofs:
     def __init__(self) -> None:
         self._nonces = DpopNonces()
 
-    def proof(self, make_proof: MakeProof, route: Route, method: str, target: bytes, token: str) -> bytes:
-        """For one request; a retry needs a new one."""
+    def proof(self, credentials: UpstreamCredentials | None, route: Route, method: str, target: bytes) -> bytes | None:
+        """For one request, or None if its access token is not DPoP-bound. A retry needs a new one."""
+        if credentials is None or not credentials.dpop_bound:
+            return None
         path, origin = target.partition(b"?")[0].decode("ascii"), _origin(route)
-        return make_proof(method, origin + path, token, self._nonces.of(origin)).encode("ascii")
+        return credentials.dpop_proof(method, origin + path, self._nonces.of(origin)).encode("ascii")
 
     def requires_nonce(self, route: Route, status: int, headers: list[Header]) -> bool:
         """Stores the nonce of a response; True if the request was rejected for lack of it."""

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Final, TypeAlias
 
 from bff.errors import BffError, InvalidRequest, UpstreamTimeout
+from bff.proxy.credentials import CloseStream, Unregister
 from bff.proxy.headers import Header
 from bff.proxy.http1_connection import ConnectionLost, UpstreamConnection
 from bff.proxy.request_body import ClientDisconnected, RequestBody
@@ -19,10 +20,9 @@ WATCH_AFTER: Final = 0.1  # seconds after which a waiting client is monitored fo
 LONG_LIVED_AFTER: Final = 1.0  # seconds after which an exchange counts as long-lived: the session's end closes it
 SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
-Disconnect: TypeAlias = Callable[[StreamEnd], None]
-# Called for a long-lived exchange with its disconnect function and whether it is an event stream. Returns the function
-# that unregisters it.
-OnLongLived: TypeAlias = Callable[[Disconnect, bool], Callable[[], None]]
+# Called for a long-lived exchange with the function that closes it, and whether it is endless (an event stream or a
+# WebSocket). Returns the function that unregisters it.
+OnLongLived: TypeAlias = Callable[[CloseStream, bool], Unregister]
 
 
 class Interrupted(Exception):
@@ -45,7 +45,7 @@ class Exchange:
         self._timer: asyncio.TimerHandle | None = None
         self._upload: asyncio.Task[None] | None = None
         self._watcher: asyncio.Task[None] | None = None
-        self._release: Callable[[], None] | None = None
+        self._unregister: Unregister | None = None
 
     async def begin(self, method: str, target: bytes, headers: list[Header]) -> ResponseHead:
         """Raises what broke the exchange.
@@ -71,16 +71,16 @@ class Exchange:
             return
         for name, value in head.headers:
             if name == b"content-type" and value.startswith(b"text/event-stream"):
-                self._register_long_lived(stream=True)
+                self._register_long_lived(endless=True)
                 return
         if self._loop.time() - self._begun_at >= LONG_LIVED_AFTER:
-            self._register_long_lived(stream=False)
+            self._register_long_lived(endless=False)
 
-    def _register_long_lived(self, *, stream: bool) -> None:
-        if self._on_long_lived is not None and (self._release is None or stream):
-            if self._release is not None:
-                self._release()
-            self._release = self._on_long_lived(lambda end: self.connection.fail(Interrupted(end)), stream)
+    def _register_long_lived(self, *, endless: bool) -> None:
+        if self._on_long_lived is not None and (self._unregister is None or endless):
+            if self._unregister is not None:
+                self._unregister()
+            self._unregister = self._on_long_lived(lambda end: self.connection.fail(Interrupted(end)), endless)
 
     async def _send_body(self) -> None:
         try:
@@ -110,7 +110,7 @@ class Exchange:
             soon = min(soon, short_for)
         elif self._safe or connection.head_received:
             # An unsafe request is not aborted before its response: its effect would be unknown.
-            self._register_long_lived(stream=False)
+            self._register_long_lived(endless=False)
         self._timer = self._loop.call_later(min(soon, self._route.read_timeout), self._look)
 
     async def _watch_client(self) -> None:
@@ -123,8 +123,8 @@ class Exchange:
     def end(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        if self._release is not None:
-            self._release()
+        if self._unregister is not None:
+            self._unregister()
         for task in (self._upload, self._watcher):
             if task is not None:
                 task.cancel()

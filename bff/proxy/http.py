@@ -4,16 +4,14 @@ Memory per stream is bounded: reading from one side pauses while the other does 
 body that is answered at once needs no extra task.
 """
 
-from collections.abc import Awaitable, Callable
-from typing import TypeAlias
-
 from prometheus_client import Counter
 
 from bff.asgi.extensions import BODY_FOLLOWS
 from bff.errors import BffError, SignInRequired, StepUpRequired, UpstreamUnreachable
 from bff.oidc.challenge import read_step_up
 from bff.proxy.client_address import TrustedProxies
-from bff.proxy.dpop import DpopProofs, MakeProof
+from bff.proxy.credentials import UpstreamCredentials
+from bff.proxy.dpop import DpopProofs
 from bff.proxy.exchange import SAFE, Exchange, Interrupted, OnLongLived
 from bff.proxy.headers import Header, PublicOrigin, request_headers, response_headers
 from bff.proxy.http1_connection import ConnectionLost
@@ -23,9 +21,6 @@ from bff.proxy.response_parser import ResponseHead
 from bff.proxy.routes import Route
 from bff.session.stream_end import ServerStopping, SessionEnded, StreamEnd
 from bff.telemetry import metrics, tracing
-
-# Requests a newer token than the rejected one; returns the same one if there is none.
-Renew: TypeAlias = Callable[[str], Awaitable[str]]
 
 
 class ResponseAborted(Exception):
@@ -61,22 +56,20 @@ class HttpProxy:
         receive: Receive,
         send: Send,
         *,
-        token: str | None,
-        renew: Renew | None = None,
-        make_proof: MakeProof | None = None,
+        credentials: UpstreamCredentials | None = None,
         on_long_lived: OnLongLived | None = None,
     ) -> None:
-        """Forwards one request.
+        """Forwards one request, with the access token of `credentials` if given.
 
-        A 401 is followed by one refresh, and by one replay if the request is safe or was not processed. With
-        `make_proof` the token is DPoP-bound (RFC 9449); an upstream that requires a nonce gets it in one more replay
-        under the same rule. Before the response begins it raises InvalidRequest, RequestTooLarge, UpstreamUnreachable,
-        UpstreamTimeout, StepUpRequired, SignInRequired if the session ended meanwhile, and the errors of `renew`; after
-        that, ResponseAborted. `on_long_lived` is called for a long-lived exchange.
+        A 401 is followed by one renewal of the token, and by one replay if the request is safe and has no body. An
+        upstream that requires a DPoP nonce (RFC 9449) gets it in one more replay under the same rule. Before the
+        response begins it raises InvalidRequest, RequestTooLarge, UpstreamUnreachable, UpstreamTimeout, StepUpRequired,
+        SignInRequired if the session ended meanwhile, and the errors of `renew`; after that, ResponseAborted.
+        `on_long_lived` is called for a long-lived exchange.
         """
         status = 0
         try:
-            status = await self._forward(route, scope, receive, send, token, renew, make_proof, on_long_lived)
+            status = await self._forward(route, scope, receive, send, credentials, on_long_lived)
         except BffError as error:
             status = error.status
             raise
@@ -92,9 +85,7 @@ class HttpProxy:
         scope: Scope,
         receive: Receive,
         send: Send,
-        token: str | None,
-        renew: Renew | None,
-        make_proof: MakeProof | None,
+        credentials: UpstreamCredentials | None,
         on_long_lived: OnLongLived | None,
     ) -> int:
         target = route.target(scope["raw_path"], scope["query_string"])
@@ -104,18 +95,16 @@ class HttpProxy:
         client_address = self._trusted.client_address(peer, scope["headers"])
         pool = self._pools.of(route)
         replayable = scope["method"] in SAFE and not body.present
-        fresh = nonce_retried = False
+        fresh = nonce_retried = renewed = False
         while True:
-            proof = None
-            if make_proof is not None and token is not None:
-                proof = self._proofs.proof(make_proof, route, scope["method"], target, token)
+            proof = self._proofs.proof(credentials, route, scope["method"], target)
             with tracing.span(f"{scope['method']} {route.prefix}", "client") as span:
                 headers = request_headers(
                     scope["headers"],
                     route=route,
                     origin=self._origin,
                     client_address=client_address,
-                    token=token,
+                    token=credentials.access_token if credentials is not None else None,
                     trace=tracing.upstream_headers(),
                     proof=proof,
                 )
@@ -135,25 +124,24 @@ class HttpProxy:
                         raise SignInRequired(reason=_reason(interrupted.end)) from None
                     span.set("http.response.status_code", head.status)
                     requires_nonce = proof is not None and self._proofs.requires_nonce(route, head.status, head.headers)
-                    if head.status == 401 and token is not None:
+                    if head.status == 401 and credentials is not None:
                         require_step_up(head.headers)
                         if requires_nonce and not nonce_retried:
                             nonce_retried = True
                             if replayable:
                                 continue
-                        elif renew is not None:
-                            refused, token = token, await renew(token)
-                            renew = None
-                            if token != refused and replayable:
+                        elif not renewed:
+                            renewed = True
+                            if await credentials.renew() and replayable:
                                 continue
-                    await self._answer(exchange, head, route, scope["method"], send, authenticated=token is not None)
+                    await self._answer(exchange, head, route, send, authenticated=credentials is not None)
                     return head.status
                 finally:
                     exchange.end()
                     pool.release(connection)
 
     async def _answer(
-        self, exchange: Exchange, head: ResponseHead, route: Route, method: str, send: Send, *, authenticated: bool
+        self, exchange: Exchange, head: ResponseHead, route: Route, send: Send, *, authenticated: bool
     ) -> None:
         headers = response_headers(
             head.status, head.headers, route=route, origin=self._origin, authenticated=authenticated

@@ -19,10 +19,11 @@ from websockets.uri import WebSocketURI
 
 from bff.errors import BffError, InvalidRequest, UpstreamTimeout, UpstreamUnreachable
 from bff.proxy.client_address import TrustedProxies
-from bff.proxy.dpop import DpopProofs, MakeProof
+from bff.proxy.credentials import UpstreamCredentials
+from bff.proxy.dpop import DpopProofs
 from bff.proxy.exchange import OnLongLived
 from bff.proxy.headers import Header, PublicOrigin, request_headers, response_headers
-from bff.proxy.http import Renew, require_step_up
+from bff.proxy.http import require_step_up
 from bff.proxy.request_body import Receive, Scope, Send
 from bff.proxy.routes import Route
 from bff.proxy.websocket_bounds import BoundedProtocol
@@ -76,19 +77,17 @@ class WebSocketProxy:
         receive: Receive,
         send: Send,
         *,
-        token: str | None,
-        renew: Renew | None = None,
-        make_proof: MakeProof | None = None,
+        credentials: UpstreamCredentials | None = None,
         on_long_lived: OnLongLived | None = None,
     ) -> None:
         """Opens the upstream's WebSocket, then the browser's, and returns when both are closed.
 
         Before the browser's is open it raises InvalidRequest, UpstreamUnreachable, UpstreamTimeout, StepUpRequired, and
-        the errors of `refresh`. An upstream's own refusal (4xx, 5xx) is forwarded as an HTTP response.
+        the errors of `renew`. An upstream's own refusal (4xx, 5xx) is forwarded as an HTTP response.
         """
         status = 101
         try:
-            opened = await self._open(route, scope, token, renew, make_proof)
+            opened = await self._open(route, scope, credentials)
             if isinstance(opened, HandshakeRefused):
                 status = opened.status
                 await _refuse(opened, send)
@@ -107,37 +106,34 @@ class WebSocketProxy:
                 release()
 
     async def _open(
-        self, route: Route, scope: Scope, token: str | None, renew: Renew | None, make_proof: MakeProof | None
+        self, route: Route, scope: Scope, credentials: UpstreamCredentials | None
     ) -> ClientConnection | HandshakeRefused:
-        nonce_retried = False
+        nonce_retried = renewed = False
         while True:
             try:
                 with tracing.span(f"GET {route.prefix}", "client"):
-                    return await self._handshake(route, scope, token, make_proof)
+                    return await self._handshake(route, scope, credentials)
             except InvalidStatus as refused:
                 response = refused.response
                 fields = response.headers.raw_items()
                 headers = [(name.lower().encode("ascii"), value.encode("latin-1")) for name, value in fields]
-                requires_nonce = make_proof is not None and self._proofs.requires_nonce(
-                    route, response.status_code, headers
-                )
-                if response.status_code == 401 and token is not None:
+                status = response.status_code
+                dpop_bound = credentials is not None and credentials.dpop_bound
+                requires_nonce = dpop_bound and self._proofs.requires_nonce(route, status, headers)
+                if status == 401 and credentials is not None:
                     require_step_up(headers)
                     if requires_nonce and not nonce_retried:
                         nonce_retried = True
                         continue
-                    if renew is not None:
-                        before, token = token, await renew(token)
-                        renew = None
-                        if token != before:
+                    if not renewed:
+                        renewed = True
+                        if await credentials.renew():
                             continue
-                if not 400 <= response.status_code < 600:
+                if not 400 <= status < 600:
                     raise UpstreamUnreachable("The API does not support WebSockets here.") from None
-                return self._refusal(response, headers, route, authenticated=token is not None)
+                return self._refusal(response, headers, route, authenticated=credentials is not None)
 
-    async def _handshake(
-        self, route: Route, scope: Scope, token: str | None, make_proof: MakeProof | None
-    ) -> ClientConnection:
+    async def _handshake(self, route: Route, scope: Scope, credentials: UpstreamCredentials | None) -> ClientConnection:
         """Raises InvalidStatus for a status other than 101.
 
         Redirects are not followed, because they would carry the token elsewhere.
@@ -148,15 +144,14 @@ class WebSocketProxy:
         uri = WebSocketURI(secure, upstream.address, upstream.port, path, query)
         protocol = _Frames(uri, subprotocols=_subprotocols(scope), max_size=route.message_limit)
         peer = scope["client"][0] if scope.get("client") else None
-        proof = None
-        if make_proof is not None and token is not None:  # the handshake is a GET of the http or https URL
-            proof = self._proofs.proof(make_proof, route, "GET", target.encode("ascii"), token)
+        # The handshake is a GET of the http or https URL.
+        proof = self._proofs.proof(credentials, route, "GET", target.encode("ascii"))
         headers = request_headers(
             scope["headers"],
             route=route,
             origin=self._origin,
             client_address=self._trusted.client_address(peer, scope["headers"]),
-            token=token,
+            token=credentials.access_token if credentials is not None else None,
             trace=tracing.upstream_headers(),
             proof=proof,
         )

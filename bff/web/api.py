@@ -6,8 +6,9 @@ redirect, which a fetch could not follow.
 
 import logging
 from collections.abc import Awaitable, Callable, Collection
+from dataclasses import dataclass
 from functools import partial
-from typing import Final, Protocol, TypeAlias, assert_never
+from typing import Final, TypeAlias, assert_never
 from urllib.parse import quote, urlencode
 
 from starlette.types import Message, Receive, Scope, Send
@@ -22,14 +23,14 @@ from bff.errors import (
     SignInRequired,
     StepUpRequired,
 )
-from bff.proxy.dpop import MakeProof
-from bff.proxy.exchange import Disconnect
+from bff.flows.streams import OpenStreams
+from bff.proxy.credentials import CloseStream, Unregister, UpstreamCredentials
+from bff.proxy.exchange import OnLongLived
 from bff.proxy.http import HttpProxy, ResponseAborted
 from bff.proxy.routes import Route, RouteTable
 from bff.proxy.websocket import WebSocketProxy
-from bff.session.stream_end import StreamEnd
+from bff.session.stream_end import ServerStopping, StreamEnd
 from bff.telemetry import metrics, tracing
-from bff.web.middleware.draining import LongLivedStreams
 from bff.web.middleware.request_guard import send_error
 from bff.web.origin_policy import OriginPolicy
 
@@ -50,61 +51,34 @@ def is_background(scope: Scope) -> bool:
     return BACKGROUND in scope or (b"x-background", b"1") in scope["headers"]
 
 
-class Access(Protocol):
-    """Access to an API on behalf of the session that a request belongs to."""
-
-    @property
-    def access_token(self) -> str: ...
-
-    @property
-    def scopes(self) -> Collection[str]:
-        """The scopes of the access token."""
-        ...
-
-    @property
-    def make_proof(self) -> MakeProof | None:
-        """Creates the DPoP proof of a request, if the access token is DPoP-bound."""
-        ...
-
-    def register(self, interrupt: Disconnect, *, with_token: bool) -> Callable[[], None]:
-        """Registers a stream to be closed when the session ends, and with `with_token` when its access token expires.
-
-        Returns the function that unregisters it.
-        """
-        ...
-
-    async def renewed(self, refused_token: str) -> str:
-        """A newer access token than the one an upstream rejected, or the same one if there is none.
-
-        Raises SignInRequired, ProviderUnavailable, StoreUnavailable.
-        """
-        ...
-
-
-# a module-level name: annotations of an inner function are evaluated for each request
-Unregister: TypeAlias = Callable[[], None]
 # Raises SignInRequired, ProviderUnavailable, StoreUnavailable, InvalidRequest.
-GetCredentials: TypeAlias = Callable[[Scope], Awaitable[Access]]
+GetCredentials: TypeAlias = Callable[[Scope], Awaitable[UpstreamCredentials]]
+
+
+@dataclass(frozen=True, slots=True)
+class Upstreams:
+    """The upstreams of an application: which one serves a path, and how a request gets there."""
+
+    routes: RouteTable
+    http: HttpProxy
+    websocket: WebSocketProxy
 
 
 class ApiEndpoint:
-    """Handles API requests. A path without a route goes to `otherwise`, or gets 404."""
+    """Handles API requests; a path without a route gets 404."""
 
     def __init__(
         self,
-        routes: RouteTable,
-        proxy: HttpProxy,
-        sockets: WebSocketProxy,
-        access: GetCredentials,
+        upstreams: Upstreams,
+        get_credentials: GetCredentials,
         *,
         origins: OriginPolicy,
+        streams: OpenStreams,
         acr_values: Collection[str] = (),
-        long_lived: LongLivedStreams | None = None,
     ) -> None:
         """`acr_values` lists the values that a step-up may request from the provider."""
-        self._long_lived = long_lived or LongLivedStreams()
-        self._routes, self._proxy, self._sockets, self._access = routes, proxy, sockets, access
-        self._origins, self._acr_values = origins, acr_values
+        self._upstreams, self._get_credentials = upstreams, get_credentials
+        self._origins, self._streams, self._acr_values = origins, streams, acr_values
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         begun = False
@@ -134,7 +108,7 @@ class ApiEndpoint:
             await send_error(error, scope, send)
 
     async def _forward(self, scope: Scope, receive: Receive, send: Send, begun: Callable[[], bool]) -> None:
-        route = scope.get(ROUTE) or self._routes.match(scope["raw_path"])
+        route = scope.get(ROUTE) or self._upstreams.routes.match(scope["raw_path"])
         if route is None:
             raise RouteNotFound
         if scope["method"] not in route.methods:
@@ -143,68 +117,60 @@ class ApiEndpoint:
             raise MethodNotAllowed(allow=route.methods)
         if route.carries_credentials:  # nor cookies, so the request carries no authority
             self._origins.check_csrf(scope["method"], scope["headers"], route.csrf)
-        access = await self._access_for(route, scope)
+        credentials = await self._credentials_for(route, scope)
 
-        def interrupt(disconnect: Disconnect, end: StreamEnd) -> None:
-            disconnect(end)
-            if begun():
+        def close_exchange(close: CloseStream, end: StreamEnd) -> None:
+            close(end)
+            if begun() and not isinstance(end, ServerStopping):
                 # A client that does not read blocks `send`; closing its connection is the only way to end the stream.
                 close_connection(scope, at_once=True)
 
-        await self._proxy.forward(
+        await self._upstreams.http.forward(
             route,
             scope,
             receive,
             send,
-            token=access.access_token if access is not None else None,
-            renew=access.renewed if access is not None else None,
-            make_proof=access.make_proof if access is not None else None,
-            on_long_lived=self._on_long_lived(route, access, interrupt),
+            credentials=credentials,
+            on_long_lived=self._on_long_lived(route, credentials, close_exchange),
         )
 
     def _on_long_lived(
-        self, route: Route, access: Access | None, interrupt: Callable[[Disconnect, StreamEnd], None]
-    ) -> Callable[[Disconnect, bool], Unregister]:
-        """Registers a long-lived exchange with its session and with this process, either of
-        which may close it early.
-        """
+        self,
+        route: Route,
+        credentials: UpstreamCredentials | None,
+        close_exchange: Callable[[CloseStream, StreamEnd], None],
+    ) -> OnLongLived:
+        """Registers a long-lived exchange of one request with the open streams, which may close it early."""
 
-        def register_long_lived(disconnect: Disconnect, stream: bool) -> Unregister:
-            registrations = []
-            if stream:
-                registrations.append(self._long_lived.register(disconnect))
-            if access is not None:
-                with_token = stream and route.on_token_expiry == "close"
-                registrations.append(access.register(partial(interrupt, disconnect), with_token=with_token))
+        def register(close: CloseStream, endless: bool) -> Unregister:
+            close_it = partial(close_exchange, close)
+            if credentials is not None:
+                with_token = endless and route.on_token_expiry == "close"
+                return credentials.register_stream(close_it, endless=endless, with_token=with_token)
+            return self._streams.register(None, close_it, endless=endless)
 
-            def unregister_all() -> None:
-                for unregister in registrations:
-                    unregister()
+        return register
 
-            return unregister_all
-
-        return register_long_lived
-
-    async def _access_for(self, route: Route, scope: Scope) -> Access | None:
+    async def _credentials_for(self, route: Route, scope: Scope) -> UpstreamCredentials | None:
         tracing.set_route(route.prefix)
-        access: Access | None
+        credentials: UpstreamCredentials
         if route.background:
             scope = {**scope, BACKGROUND: True}
         match route.token:
             case "none":
                 return None
             case "user":
-                access = await self._access(scope)
+                credentials = await self._get_credentials(scope)
             case "user_or_none":
                 try:
-                    access = await self._access(scope)
+                    credentials = await self._get_credentials(scope)
                 except SignInRequired:
                     return None
             case token_kind:
                 assert_never(token_kind)
-        if route.scopes and not route.scopes <= set(access.scopes):
+        if route.scopes and not route.scopes <= set(credentials.scopes):
             raise InsufficientScope
-        return access
+        return credentials
 
     def _with_sign_in_url(self, error: StepUpRequired) -> StepUpRequired:
         """The sign-in URL for the step-up, if the settings allow a link to request it."""
@@ -221,20 +187,18 @@ class ApiEndpoint:
         return StepUpRequired(acr_values=error.acr_values, max_age=error.max_age, sign_in_url=f"/auth/login?{query}")
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
-        route = scope.get(ROUTE) or self._routes.match(scope["raw_path"])
+        route = scope.get(ROUTE) or self._upstreams.routes.match(scope["raw_path"])
         if route is None:
             raise RouteNotFound
         self._origins.check_websocket(scope["headers"])
         if not route.websocket:
             raise MethodNotAllowed("This route does not allow WebSockets.", allow=route.methods)
-        access = await self._access_for(route, scope)
-        await self._sockets.forward(
+        credentials = await self._credentials_for(route, scope)
+        await self._upstreams.websocket.forward(
             route,
             scope,
             receive,
             send,
-            token=access.access_token if access is not None else None,
-            renew=access.renewed if access is not None else None,
-            make_proof=access.make_proof if access is not None else None,
-            on_long_lived=self._on_long_lived(route, access, lambda disconnect, end: disconnect(end)),
+            credentials=credentials,
+            on_long_lived=self._on_long_lived(route, credentials, lambda close, end: close(end)),
         )

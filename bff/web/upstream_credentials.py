@@ -1,30 +1,23 @@
-"""The upstream's access token for a request: opens the session cookie and refreshes the
-session's token when it is due.
-"""
+"""The upstream credentials of a request: opens the session cookie, and refreshes the access token when it is due."""
 
 import secrets
 import time
 from collections.abc import Callable, Collection
-from functools import partial
 
 from starlette.types import Scope
 
 from bff.flows.refresh.single_flight import RefreshTokenFlow
 from bff.flows.streams import OpenStreams
 from bff.oidc.dpop import dpop_proof
-from bff.proxy.dpop import MakeProof
-from bff.proxy.exchange import Disconnect
-from bff.session.session import Session, SessionKey
+from bff.proxy.credentials import CloseStream, Unregister, UpstreamCredentials
+from bff.session.session import Session
 from bff.session.timing import token_fingerprint
-from bff.web.api import Access, is_background
+from bff.web.api import is_background
 from bff.web.session_cookies import SessionCookies
 
 
 class SessionCredentials:
-    """Implements the API proxy's `GetCredentials`: opens the session cookie and refreshes the session's token when it
-    is due. `scopes` are the scopes that sign-ins request: a provider that grants exactly these may omit `scope` (RFC
-    6749 section 5.1).
-    """
+    """Implements `GetCredentials` of the API endpoint. One per application."""
 
     def __init__(
         self,
@@ -35,29 +28,47 @@ class SessionCredentials:
         scopes: Collection[str],
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._flow, self._streams, self._cookies = flow, streams, cookies
-        self._scopes, self._clock = frozenset(scopes), clock
+        """`scopes` are those that sign-ins request: a provider that grants exactly these may omit `scope` (RFC 6749
+        section 5.1). `clock`: seconds since the epoch, for DPoP proofs.
+        """
+        self._flow, self._cookies, self._clock = flow, cookies, clock
+        self.streams, self.requested_scopes = streams, frozenset(scopes)
 
-    async def __call__(self, scope: Scope) -> Access:
+    async def __call__(self, scope: Scope) -> UpstreamCredentials:
         key = self._cookies.require(scope["headers"]).session_id.key
         session = await self._flow.session_with_fresh_token(key, passive=is_background(scope))
-        return _LiveCredentials(self._flow, self._streams, key, session, self._scopes, self._clock)
+        return _RequestCredentials(self, session)
+
+    async def renew(self, session: Session) -> Session:
+        """The session with a newer access token than this one's, which an upstream rejected, or with the same one.
+
+        It is no activity: the request of the session has been counted already.
+        """
+        rejected_token = token_fingerprint(session.tokens.access_token)
+        return await self._flow.session_with_fresh_token(session.key, rejected_token=rejected_token, passive=True)
+
+    def dpop_proof(self, session: Session, method: str, url: str, nonce: str | None) -> str:
+        """Raises ValueError for a session without a DPoP key."""
+        if session.dpop_key is None:
+            raise ValueError("the access token of this session is not DPoP-bound")
+        return dpop_proof(
+            session.dpop_key,
+            method=method,
+            url=url,
+            now=self._clock(),
+            jti=secrets.token_urlsafe(16),
+            access_token=session.tokens.access_token,
+            nonce=nonce,
+        )
 
 
-class _LiveCredentials:
-    __slots__ = ("_asked_scopes", "_clock", "_flow", "_key", "_session", "_streams")
+class _RequestCredentials:
+    """Those of one request; `session` as it was read or refreshed for it."""
 
-    def __init__(
-        self,
-        flow: RefreshTokenFlow,
-        streams: OpenStreams,
-        key: SessionKey,
-        session: Session,
-        asked_scopes: frozenset[str],
-        clock: Callable[[], float],
-    ) -> None:
-        self._flow, self._streams, self._key, self._session = flow, streams, key, session
-        self._asked_scopes, self._clock = asked_scopes, clock
+    __slots__ = ("_session", "_source")
+
+    def __init__(self, source: SessionCredentials, session: Session) -> None:
+        self._source, self._session = source, session
 
     @property
     def access_token(self) -> str:
@@ -65,27 +76,20 @@ class _LiveCredentials:
 
     @property
     def scopes(self) -> Collection[str]:
-        return self._session.tokens.scope.split() or self._asked_scopes
+        return self._session.tokens.scope.split() or self._source.requested_scopes
 
     @property
-    def make_proof(self) -> MakeProof | None:
-        key = self._session.dpop_key
-        return None if key is None else partial(self._make_proof, key)
+    def dpop_bound(self) -> bool:
+        return self._session.dpop_key is not None
 
-    def _make_proof(self, key: str, method: str, url: str, access_token: str, nonce: str | None) -> str:
-        jti = secrets.token_urlsafe(16)
-        return dpop_proof(
-            key, method=method, url=url, now=self._clock(), jti=jti, access_token=access_token, nonce=nonce
-        )
+    def dpop_proof(self, method: str, url: str, nonce: str | None) -> str:
+        return self._source.dpop_proof(self._session, method, url, nonce)
 
-    async def renewed(self, refused_token: str) -> str:
-        # This request has already been counted as activity.
-        rejected_token = token_fingerprint(refused_token)
-        self._session = await self._flow.session_with_fresh_token(
-            self._key, rejected_token=rejected_token, passive=True
-        )
-        return self._session.tokens.access_token
+    async def renew(self) -> bool:
+        rejected = self.access_token
+        self._session = await self._source.renew(self._session)
+        return self.access_token != rejected
 
-    def register(self, interrupt: Disconnect, *, with_token: bool) -> Callable[[], None]:
+    def register_stream(self, close: CloseStream, *, endless: bool, with_token: bool) -> Unregister:
         token_until = self._session.tokens.usable_until if with_token else None
-        return self._streams.register(self._session, interrupt, token_until=token_until)
+        return self._source.streams.register(self._session, close, endless=endless, token_until=token_until)

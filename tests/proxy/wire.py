@@ -6,13 +6,14 @@ import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import uvicorn
 
 from bff.errors import SignInRequired
+from bff.flows.streams import OpenStreams
 from bff.proxy.client_address import TrustedProxies
-from bff.proxy.dpop import MakeProof
+from bff.proxy.credentials import UpstreamCredentials
 from bff.proxy.headers import PublicOrigin
 from bff.proxy.http import HttpProxy
 from bff.proxy.pool import UpstreamPools
@@ -20,9 +21,11 @@ from bff.proxy.routes import Route, RouteTable, Upstream
 from bff.proxy.websocket import WebSocketProxy
 from bff.server.uvicorn_0_54.server import uvicorn_config
 from bff.server.uvicorn_0_54.timeouts import Timeouts
+from bff.session.store import SessionRecords
 from bff.session.stream_end import StreamEnd
+from bff.session.timing import RefreshPolicy
 from bff.telemetry.application import ApplicationTelemetry
-from bff.web.api import Access, ApiEndpoint
+from bff.web.api import ApiEndpoint, Upstreams
 from bff.web.middleware.request_guard import RequestGuard
 from bff.web.middleware.trace import TraceMiddleware
 from bff.web.origin_policy import OriginPolicy
@@ -151,7 +154,9 @@ class TokenOfUser:
     # The streams open with this token, by their `cut`: the server's loop, and whether they are to end with the token.
     streams: dict[Callable[[StreamEnd], None], tuple[asyncio.AbstractEventLoop, bool]] = field(default_factory=dict)
 
-    def register(self, cut: Callable[[StreamEnd], None], *, with_token: bool) -> Callable[[], None]:
+    def register_stream(
+        self, cut: Callable[[StreamEnd], None], *, endless: bool, with_token: bool
+    ) -> Callable[[], None]:
         self.streams[cut] = (asyncio.get_running_loop(), with_token)
 
         def closed() -> None:
@@ -169,13 +174,26 @@ class TokenOfUser:
         for cut, (loop, _) in list(self.streams.items()):
             loop.call_soon_threadsafe(cut, end)
 
-    @property
-    def make_proof(self) -> MakeProof | None:
-        return None
-
     async def renewed(self, refused_token: str) -> str:
         self.refused.append(refused_token)
         return self.after_refusal or self.access_token
+
+
+class CredentialsOfRequest:
+    """Those that one request gets of a user."""
+
+    dpop_bound = False
+
+    def __init__(self, user: TokenOfUser) -> None:
+        self.access_token, self.scopes, self.register_stream = user.access_token, user.scopes, user.register_stream
+        self._user = user
+
+    def dpop_proof(self, method: str, url: str, nonce: str | None) -> str:
+        raise NotImplementedError
+
+    async def renew(self) -> bool:
+        before, self.access_token = self.access_token, await self._user.renewed(self.access_token)
+        return self.access_token != before
 
 
 class Users:
@@ -185,13 +203,13 @@ class Users:
         self.tokens = tokens
         self.asked = 0
 
-    async def __call__(self, scope: Any) -> Access:
+    async def __call__(self, scope: Any) -> UpstreamCredentials:
         self.asked += 1
         cookie = dict(scope["headers"]).get(b"cookie", b"").decode()
         name = cookie.removeprefix("user=").partition(";")[0]
         if name not in self.tokens:
             raise SignInRequired
-        return self.tokens[name]
+        return CredentialsOfRequest(self.tokens[name])
 
 
 @contextmanager
@@ -253,8 +271,9 @@ def bff(
     """
     proxy = HttpProxy(PublicOrigin.parse(PUBLIC), pools=UpstreamPools(idle_life=PATIENCE))
     who = users or Users(alice=TokenOfUser("token-of-alice"))
-    sockets = WebSocketProxy(PublicOrigin.parse(PUBLIC))
-    api = ApiEndpoint(RouteTable(routes), proxy, sockets, who, origins=OriginPolicy(PUBLIC), acr_values=acr_values)
+    upstreams = Upstreams(RouteTable(routes), proxy, WebSocketProxy(PublicOrigin.parse(PUBLIC)))
+    streams = OpenStreams(cast("SessionRecords", None), RefreshPolicy())  # no sessions here, so no store is read
+    api = ApiEndpoint(upstreams, who, origins=OriginPolicy(PUBLIC), streams=streams, acr_values=acr_values)
     traced = TraceMiddleware(RequestGuard(api), TrustedProxies(trusted), telemetry or ApplicationTelemetry())
     with serve(traced, close=proxy.close, timeouts=timeouts) as port:
         yield port

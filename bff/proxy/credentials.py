@@ -1,0 +1,49 @@
+"""The credentials of one request to an upstream: the port through which the proxies use a session."""
+
+from collections.abc import Callable, Collection
+from typing import Protocol, TypeAlias
+
+from bff.session.stream_end import StreamEnd
+
+# Closes a long-lived exchange for this reason.
+CloseStream: TypeAlias = Callable[[StreamEnd], None]
+Unregister: TypeAlias = Callable[[], None]
+
+
+class UpstreamCredentials(Protocol):
+    """What a session lends to one request: its access token, DPoP proofs for it, and its renewal.
+
+    Belongs to a single request, because `renew` replaces the token.
+    """
+
+    @property
+    def access_token(self) -> str: ...
+
+    @property
+    def scopes(self) -> Collection[str]:
+        """The scopes of the access token."""
+        ...
+
+    @property
+    def dpop_bound(self) -> bool:
+        """Whether the access token is bound to a key of the session (RFC 9449), so that every use needs a proof."""
+        ...
+
+    def dpop_proof(self, method: str, url: str, nonce: str | None) -> str:
+        """The proof for one use of the access token; call it only if `dpop_bound`."""
+        ...
+
+    async def renew(self) -> bool:
+        """Replaces an access token that an upstream rejected; False if there is no newer one.
+
+        Raises SignInRequired, ProviderUnavailable, StoreUnavailable.
+        """
+        ...
+
+    def register_stream(self, close: CloseStream, *, endless: bool, with_token: bool) -> Unregister:
+        """Registers a long-lived exchange, which `close` ends together with the session.
+
+        `endless`: an event stream or a WebSocket, which also ends when the server stops. `with_token`: it ends when the
+        access token expires, too. Returns the function that unregisters it.
+        """
+        ...
