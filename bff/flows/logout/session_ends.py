@@ -41,8 +41,11 @@ class SessionEnds:
 class EndWatch:
     """One look-out for a session's end, for all who wait for one refresh of it."""
 
-    def __init__(self, store: SessionStore, tasks: BackgroundTasks, ends: SessionEnds) -> None:
-        self._store, self._tasks, self._ends = store, tasks, ends
+    def __init__(
+        self, store: SessionStore, tasks: BackgroundTasks, ends: SessionEnds, *, poll_interval: float = POLL_INTERVAL
+    ) -> None:
+        """`poll_interval` is in seconds: how soon an end that another replica made is seen."""
+        self._store, self._tasks, self._ends, self._poll_interval = store, tasks, ends, poll_interval
         self._watching: dict[asyncio.Task[Any], asyncio.Task[None]] = {}
 
     def beside(self, refresh: asyncio.Task[Any], key: SessionKey) -> asyncio.Task[None]:
@@ -56,7 +59,7 @@ class EndWatch:
     async def _deleted(self, key: SessionKey) -> None:
         with self._ends.watch(key) as ended:
             while True:
-                await asyncio.wait([ended], timeout=POLL_INTERVAL)
+                await asyncio.wait([ended], timeout=self._poll_interval)
                 if ended.done():
                     return
                 try:
