@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bff.errors import ConfigurationError
-from bff.server.uvicorn_0_54.required_versions import REQUIRED, check_versions
+from bff.server.required_versions import REQUIRED, check_versions
 from tests.settings.world import with_changes
 
 ROOT = Path(__file__).parents[2]

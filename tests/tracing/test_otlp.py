@@ -223,7 +223,7 @@ def run(program: str, **environ: str) -> subprocess.CompletedProcess[str]:
 def test_off_loads_nothing_of_it() -> None:
     """FastAPI brings OpenTelemetry's interface along; what records and sends is not there."""
     loaded = "[m for m in sys.modules if m.startswith(('opentelemetry.sdk', 'opentelemetry.exporter', 'google'))]"
-    assert run(f"import sys, bff.app, bff.cli.main, bff.server.run; print({loaded})").stdout == "[]\n"
+    assert run(f"import sys, bff.app, bff.cli.main, bff.server.run, bff.server.serve; print({loaded})").stdout == "[]\n"
 
 
 FRAMEWORK = """

@@ -35,7 +35,7 @@ class Server(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
-        """`bff.server.run` handles the signals for all servers; uvicorn would re-raise them at the end and exit with
+        """`bff.server.serve` handles the signals for all servers; uvicorn would re-raise them at the end and exit with
         code 143.
         """
         yield
