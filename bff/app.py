@@ -15,6 +15,7 @@ from bff.config.settings import Settings
 from bff.errors import BffError, ProviderUnavailable
 from bff.flows.authorization_request import AuthorizationRequests
 from bff.flows.background import BackgroundTasks
+from bff.flows.build_session import BuildSession
 from bff.flows.establish_session import EstablishSession
 from bff.flows.eviction_watch import EvictionWatch
 from bff.flows.id_tokens import IdTokenValidator
@@ -135,11 +136,9 @@ class Application:
         sign_in = AuthorizationCodeFlow(
             self._store,
             self._provider,
-            id_tokens,
-            end_session,
+            BuildSession(self._store, self._provider, id_tokens, sign_in_rules, clock=self._clock),
             EstablishSession(self._store, end_session, logout_markers, self._streams),
             sign_in_rules,
-            clock=self._clock,
         )
         requests = AuthorizationRequests(self._store, self._provider, ring, sign_in_rules, clock=self._clock)
         start = SignInStart(requests, ring, names, from_settings.login_rules(settings), self._clock)

@@ -16,6 +16,7 @@ from bff.oidc.client_auth import ClientAuthentication, client_authentication
 from bff.oidc.dpop import ALGORITHM
 from bff.oidc.metadata import ProviderMetadata
 from bff.provider.client import HttpProvider
+from bff.provider.connections import ProviderTransport
 from bff.proxy.routes import Route, RouteTable, TokenKind, Upstream
 from bff.session.timing import RefreshPolicy
 from bff.web.auth.forward_auth import ForwardAuthRules
@@ -41,15 +42,13 @@ def client_auth(settings: Settings) -> ClientAuthentication:
 
 def provider(settings: Settings, clock: Callable[[], float], issuer: str | None = None) -> HttpProvider:
     """`issuer` overrides the configured one, within the same org."""
-    return HttpProvider(
-        issuer or settings.issuer,
-        client_auth(settings),
+    transport = ProviderTransport(
         timeout=settings.provider_timeout,
         proxy=settings.provider_proxy,
         ca_file=settings.provider_ca_file,
         refreshes=settings.refresh_concurrency,
-        clock=clock,
     )
+    return HttpProvider(issuer or settings.issuer, client_auth(settings), transport=transport, clock=clock)
 
 
 def org_provider(settings: Settings, clock: Callable[[], float]) -> tuple[HttpProvider, ...]:

@@ -6,6 +6,7 @@ from bff.errors import StoreUnavailable
 from bff.flows.logout.end_session import EndSession
 from bff.flows.logout.markers import LogoutMarkers
 from bff.flows.streams import OpenStreams
+from bff.oidc.token import TokenResponse
 from bff.session.session import EndReason, Session
 from bff.session.store import SessionStore
 from bff.telemetry import audit, metrics
@@ -43,6 +44,10 @@ class EstablishSession:
             await self._replace(old)
         await self._forget_ends(session)
         return True
+
+    def discard(self, response: TokenResponse) -> None:
+        """Revokes the tokens of a sign-in that led to no session, in the background."""
+        self._end_session.revocations.discarded(response)
 
     def _superseded(self, session: Session) -> bool:
         metrics.SIGN_IN.labels(outcome="signed_out_meanwhile").inc()

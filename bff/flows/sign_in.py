@@ -1,10 +1,8 @@
 """Sign-in with the authorization code flow and PKCE (RFC 6749 section 4.1, RFC 7636, OIDC Core section 3.1)."""
 
 import logging
-import time
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, assert_never
+from typing import assert_never
 
 from bff.errors import (
     BffError,
@@ -15,27 +13,21 @@ from bff.errors import (
     SignInStateInvalid,
 )
 from bff.flows.authorization_request import SignInRules
+from bff.flows.build_session import BuildSession
 from bff.flows.establish_session import EstablishSession
-from bff.flows.id_tokens import IdTokenValidator, email_of, session_expiry_of
-from bff.flows.logout.end_session import EndSession
 from bff.oidc.authorization import AuthorizationError, Code, check_issuer
 from bff.oidc.dpop import new_dpop_key
 from bff.oidc.error_codes import known_error
-from bff.oidc.id_token import IdTokenClaims, IdTokenRefused
 from bff.oidc.provider import OpenIDProvider
 from bff.oidc.token import Denied, Granted, NoAnswer, Postponed, TokenResponse
-from bff.session.keyring import new_session_id
 from bff.session.login_transaction import LoginTransaction, provider_fingerprint
-from bff.session.session import Session, SessionId, User
+from bff.session.session import Session, SessionId
 from bff.session.store import SessionStore
-from bff.session.timing import end_of_session, new_tokens
 from bff.telemetry import audit, metrics
 from bff.telemetry.audit import AuditEvent
 
 logger = logging.getLogger(__name__)
 
-# Okta's thin ID token carries only these in the code flow; if the settings need more, UserInfo has it.
-THIN_CLAIMS = frozenset({"sub", "email", "name", "preferred_username"})
 # Error codes that mean "temporarily unavailable", not "denied" (RFC 6749 section 4.1.2.1).
 PROVIDER_AWAY = frozenset({"server_error", "temporarily_unavailable"})
 # Denied by the user or a policy; every other code is an error in the request or in the app's settings.
@@ -89,15 +81,12 @@ class AuthorizationCodeFlow:
         self,
         store: SessionStore,
         provider: OpenIDProvider,
-        id_tokens: IdTokenValidator,
-        end_session: EndSession,
+        build: BuildSession,
         establish: EstablishSession,
         rules: SignInRules,
-        *,
-        clock: Callable[[], float] = time.time,
     ) -> None:
-        self._store, self._provider, self._id_tokens, self._end_session = store, provider, id_tokens, end_session
-        self._establish, self._rules, self._clock = establish, rules, clock
+        self._store, self._provider, self._build, self._establish = store, provider, build, establish
+        self._rules = rules
 
     async def finish(
         self, answer: Code | AuthorizationError, transaction: LoginTransaction, *, browser: str, client: Client
@@ -127,15 +116,15 @@ class AuthorizationCodeFlow:
             case _:
                 assert_never(answer)
         try:
-            session_id, session = await self._session(response, transaction, dpop_key, asked_at=asked_at)
+            session_id, session = await self._build.build(response, transaction, dpop_key, asked_at=asked_at)
             session = replace(session, browser=browser, client=client.hint, address=client.address)
             if await self._establish.establish(session):
                 return SignedIn(session_id, session, transaction.return_to)
         except BaseException:
             # These tokens are discarded: revoke them at the provider.
-            self._revoke_tokens(response)
+            self._establish.discard(response)
             raise
-        self._revoke_tokens(response)
+        self._establish.discard(response)
         return SignedOutMeanwhile(transaction.return_to)
 
     async def _exchange(self, code: str, transaction: LoginTransaction, dpop_key: str | None) -> TokenResponse:
@@ -162,82 +151,11 @@ class AuthorizationCodeFlow:
             case _:
                 assert_never(answer)
 
-    async def _session(
-        self, response: TokenResponse, transaction: LoginTransaction, dpop_key: str | None, *, asked_at: float
-    ) -> tuple[SessionId, Session]:
-        if response.id_token is None or response.access_token is None:
-            raise self._failed(response.problem or "the token response lacks an ID token or an access token")
-        try:
-            id_token = await self._id_tokens.at_sign_in(
-                response.id_token,
-                nonce=transaction.nonce,
-                access_token=response.access_token,
-                now=self._clock(),
-                max_age=transaction.options.max_age,
-                acr_values=transaction.options.acr_values,
-            )
-        except IdTokenRefused as refused:
-            raise self._failed(f"ID token rejected: {refused.detail}") from None
-        claims = await self._all_claims(id_token, response.access_token, dpop_key)
-
-        session_id = new_session_id()
-        now = await self._store.now()
-        tokens = new_tokens(response, session_id.key, asked_at, now, self._rules.before_expiry)
-        if tokens is None:
-            raise self._failed("the access token had expired when it was received")
-        ends_at = end_of_session(now, self._rules.max_session_lifetime, session_expiry_of(id_token.claims))
-        if ends_at <= now:
-            raise self._failed("the provider's session_expiry has passed")
-        return session_id, Session(
-            key=session_id.key,
-            version=1,
-            rotation=0,
-            issuer=self._rules.issuer,
-            client_id=self._rules.client_id,
-            user=User(id_token.sub, email_of(claims), self._id_tokens.visible_claims(claims)),
-            tokens=tokens,
-            signed_in_at=now,
-            ends_at=ends_at,
-            sid=id_token.sid,
-            sign_in_began_at=transaction.started_at,
-            nonce=transaction.nonce,
-            auth_time=id_token.auth_time,
-            acr=id_token.acr,
-            dpop_key=dpop_key,
-        )
-
-    def _revoke_tokens(self, response: TokenResponse) -> None:
-        self._end_session.revocations.discarded(response)
-
-    async def _all_claims(self, id_token: IdTokenClaims, access_token: str, dpop_key: str | None) -> Mapping[str, Any]:
-        """The ID token's claims, completed from UserInfo if the ID token is thin.
-
-        Raises SignInFailed if `sub` differs.
-        """
-        missing = self._id_tokens.requested_claims() - THIN_CLAIMS - id_token.claims.keys()
-        metadata = await self._provider.metadata()
-        if not missing or metadata.userinfo_endpoint is None:
-            return id_token.claims
-        try:
-            userinfo = await self._provider.userinfo(access_token, dpop_key=dpop_key)
-        except ProviderUnavailable:
-            logger.warning("the UserInfo endpoint is unavailable; the session shows only the ID token's claims")
-            return id_token.claims
-        # OIDC Core section 5.3.2: without this comparison another user's claims could be substituted.
-        if userinfo.get("sub") != id_token.sub:
-            raise self._failed("UserInfo is about another subject")
-        return {**userinfo, **id_token.claims}
-
     def _refusal(self, answer: AuthorizationError) -> Exception:
         refusal, outcome = _classify(answer)
         _record_refusal(refusal.code, "authorization endpoint", answer.error)
         metrics.SIGN_IN.labels(outcome=outcome).inc()
         return refusal
-
-    def _failed(self, why: str) -> SignInFailed:
-        audit.record(AuditEvent.SIGN_IN_REFUSED, SignInFailed.code, why=why)
-        metrics.SIGN_IN.labels(outcome="failed").inc()
-        return SignInFailed()
 
 
 def _classify(answer: AuthorizationError) -> tuple[BffError, str]:

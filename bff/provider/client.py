@@ -5,7 +5,6 @@ import logging
 import secrets
 import time
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any, Final, Literal
 
 from bff.errors import ProviderUnavailable
@@ -32,7 +31,7 @@ from bff.oidc.token import (
     refresh_form,
     revocation_form,
 )
-from bff.provider.connections import ProviderConnections, Purpose
+from bff.provider.connections import ProviderConnections, ProviderTransport, Purpose
 from bff.provider.discovery import discovery
 from bff.provider.http import HttpResponse, Outcome
 from bff.provider.key_set import KeySetCache
@@ -49,8 +48,7 @@ _OUTCOMES: Final = {"Granted": "granted", "Denied": "denied", "Postponed": "post
 class HttpProvider:
     """Implements `bff.oidc.provider.OpenIDProvider`.
 
-    `timeout` is in seconds and limits every exchange as a whole. `refreshes` is the maximum number of concurrent
-    refreshes. `clock` is the wall clock, for assertions and HTTP dates; `monotonic` is for the age of documents.
+    `clock` is the wall clock, for assertions and HTTP dates; `monotonic` is for the age of documents.
     """
 
     def __init__(
@@ -58,17 +56,15 @@ class HttpProvider:
         issuer: str,
         client_auth: ClientAuthentication,
         *,
-        timeout: float = 8.0,
-        proxy: str | None = None,
-        ca_file: Path | None = None,
-        refreshes: int = 20,
+        transport: ProviderTransport | None = None,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._client_auth, self._timeout, self._clock = client_auth, timeout, clock
+        transport = transport or ProviderTransport()
+        self._client_auth, self._timeout, self._clock = client_auth, transport.timeout, clock
         self._accepted = 0  # index of the secret that the provider accepted last
         self._nonces = DpopNonces()
-        self._connections = ProviderConnections(proxy=proxy, ca_file=ca_file, refreshes=refreshes)
+        self._connections = ProviderConnections(transport)
         self._metadata = discovery(self._fetch_document, issuer, clock=monotonic)
         self._keys = KeySetCache(self._fetch_document, self._metadata, clock=monotonic)
 

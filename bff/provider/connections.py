@@ -4,6 +4,7 @@ A refresh keeps a user signed in, so it must not queue behind sign-ins, which an
 urgent, so it must not take a connection from either.
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
@@ -17,17 +18,30 @@ DOCUMENTS: Final = 4  # metadata and keys: each is fetched once for all callers
 SPARE: Final = 10  # connections beyond the running refreshes: a cancelled one may still be closing
 
 
+@dataclass(frozen=True, slots=True)
+class ProviderTransport:
+    """How the provider is reached.
+
+    `timeout` limits every exchange as a whole, in seconds. `refreshes` is the maximum number of concurrent refreshes.
+    """
+
+    timeout: float = 8.0
+    proxy: str | None = None
+    ca_file: Path | None = None
+    refreshes: int = 20
+
+
 class ProviderConnections:
-    def __init__(self, *, proxy: str | None = None, ca_file: Path | None = None, refreshes: int = 20) -> None:
-        """`refreshes`: the maximum number of concurrent refreshes."""
+    def __init__(self, transport: ProviderTransport) -> None:
         sizes: dict[Purpose, int] = {
-            "refresh": refreshes + SPARE,
+            "refresh": transport.refreshes + SPARE,
             "sign_in": SIGN_INS,
             "revocation": REVOCATIONS,
             "documents": DOCUMENTS,
         }
         self._pools = {
-            purpose: HttpClient(proxy=proxy, ca_file=ca_file, connections=size) for purpose, size in sizes.items()
+            purpose: HttpClient(proxy=transport.proxy, ca_file=transport.ca_file, connections=size)
+            for purpose, size in sizes.items()
         }
 
     def of(self, purpose: Purpose) -> HttpClient:

@@ -15,6 +15,7 @@ from bff.admin.okta.management_api import ManagementApi
 from bff.oidc.client_auth import client_authentication
 from bff.oidc.token import Denied, Granted, NoAnswer, Postponed, TokenResult
 from bff.provider.client import HttpProvider
+from bff.provider.connections import ProviderTransport
 
 MAX_SECRETS: Final = 2
 # No refresh token looks like this: the request cannot succeed, and only tests client authentication.
@@ -97,7 +98,8 @@ def verify(
 
 async def _ask(desired: Desired, client_id: str, secret: str, proxy: str | None, ca_file: Path | None) -> TokenResult:
     proof = client_authentication(desired.client_auth, client_id, secrets=[secret])
-    provider = HttpProvider(desired.issuer, proof, timeout=ANSWER_TIMEOUT, proxy=proxy, ca_file=ca_file)
+    transport = ProviderTransport(timeout=ANSWER_TIMEOUT, proxy=proxy, ca_file=ca_file)
+    provider = HttpProvider(desired.issuer, proof, transport=transport)
     try:
         return await provider.refresh(NO_TOKEN, timeout=ANSWER_TIMEOUT)
     finally:
