@@ -48,12 +48,14 @@ check: $(VENV)/.dev ## lint, formatting, types and layers
 
 # One command writes all locks; `--universal` makes them valid for every platform and Python from 3.11.
 # The second adds the dependencies of `okta-bff[otel]` to the first, in the same versions, by `--constraints`.
-COMPILE := $(RUN)/uv pip compile $(UPGRADE) --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header pyproject.toml
+# The last one is for building the wheel, and a part of the third.
+COMPILE := $(RUN)/uv pip compile $(UPGRADE) --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header
 lock: $(VENV)/.dev ## write the lock files
 	$(RUN)/pip install --quiet uv
-	$(COMPILE) -o requirements.lock
-	$(COMPILE) --constraints requirements.lock --extra otel -o requirements-otel.lock
-	$(COMPILE) --constraints requirements-otel.lock --extra otel --group dev -o requirements-dev.lock
+	$(COMPILE) pyproject.toml -o requirements.lock
+	$(COMPILE) pyproject.toml --constraints requirements.lock --extra otel -o requirements-otel.lock
+	$(COMPILE) pyproject.toml --constraints requirements-otel.lock --extra otel --group dev -o requirements-dev.lock
+	$(COMPILE) --constraints requirements-dev.lock --group pyproject.toml:build -o requirements-build.lock
 
 # The content of the image as CycloneDX JSON: every package of the lock with its hashes.
 # Takes `LOCK=requirements-otel.lock` too.

@@ -1,6 +1,9 @@
 """What a release says of itself comes from one place."""
 
 import re
+import subprocess
+import sys
+import zipfile
 from pathlib import Path
 
 from bff import __version__
@@ -24,6 +27,20 @@ def test_an_image_says_what_it_is() -> None:
     labels = set(re.findall(r"org\.opencontainers\.image\.(\w+)=", dockerfile))
     assert labels >= {"title", "description", "licenses", "version", "revision"}
     assert "${VERSION}" in dockerfile
+
+
+def test_the_wheel_holds_every_module_its_types_and_its_licence_and_nothing_else(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    (wheel,) = tmp_path.glob("okta_bff-*-py3-none-any.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        names = {name for name in archive.namelist() if ".dist-info/" not in name}
+        described = [name.partition(".dist-info/")[2] for name in archive.namelist() if ".dist-info/" in name]
+    tracked = subprocess.run(["git", "ls-files", "bff"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert names == set(tracked.split())
+    assert "bff/py.typed" in names
+    assert {"entry_points.txt", "licenses/LICENSE"} <= set(described)
 
 
 def test_no_test_waits_for_a_vulnerability_service() -> None:

@@ -16,6 +16,10 @@ NEEDED = (
     "Dockerfile",
     "docker-compose.yml",
     ".dockerignore",
+    "pyproject.toml",
+    "README.md",
+    "LICENSE",
+    "requirements-build.lock",
     "requirements.lock",
     "requirements-otel.lock",
 )

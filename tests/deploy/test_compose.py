@@ -304,10 +304,15 @@ def test_images_are_pinned_by_tag_and_what_is_copied_exists() -> None:
         (base,) = re.findall(r"^ARG PYTHON=(.+)$", text, re.MULTILINE)
         assert re.fullmatch(r"python:3\.\d+\.\d+-slim(@sha256:[0-9a-f]{64})?", base)
         assert set(re.findall(r"^FROM (\S+)", text, re.MULTILINE)) == {"${PYTHON}"}
-        assert "--require-hashes --only-binary :all: -r requirements.lock" in text
+        installs = re.findall(r"/pip install (.*)", text)
+        assert "--require-hashes --only-binary :all: -r requirements.lock" in "\n".join(installs)
+        for install in installs:
+            assert re.search(r"--require-hashes --only-binary :all: -r |--no-index --no-deps /wheels/", install)
         for name, default in re.findall(r"^ARG (\w+)=(\S+)", text, re.MULTILINE):
             text = text.replace(f"${{{name}}}", default)
-        copied = re.findall(r"^COPY (?!--from)(\S+)", text, re.MULTILINE)
+        copied = [
+            source for line in re.findall(r"^COPY (?!--from)(.+) \S+$", text, re.MULTILINE) for source in line.split()
+        ]
         named = re.findall(r"\brequirements[\w-]*\.lock\b", text)
         for source in {*copied, *named}:
             assert (ROOT / source).exists(), path.name
@@ -316,6 +321,17 @@ def test_images_are_pinned_by_tag_and_what_is_copied_exists() -> None:
         for volume in service.get("volumes", ()):
             if volume.startswith("./"):
                 assert (ROOT / volume.split(":")[0]).exists()
+
+
+def test_the_image_has_the_wheel_and_neither_the_source_tree_nor_what_builds_it() -> None:
+    wheel, install, last = re.split(r"^FROM ", DOCKERFILE, flags=re.MULTILINE)[1:]
+    assert "COPY bff ./bff\n" in wheel
+    assert "pip wheel --no-index --no-deps --no-build-isolation " in wheel, "nothing is downloaded past the lock"
+    assert re.findall(r"^COPY .+", install, re.MULTILINE) == [
+        "COPY ${LOCK} ./requirements.lock",
+        "COPY --from=wheel /wheels /wheels",
+    ]
+    assert re.findall(r"^COPY .+", last, re.MULTILINE) == ["COPY --from=install /opt/bff /opt/bff"]
 
 
 async def test_the_image_runs_as_a_user_of_its_own_and_its_health_is_a_path_that_exists() -> None:
