@@ -39,7 +39,6 @@ from bff.proxy.websocket import WebSocketProxy
 from bff.session.keyring import KeyRing
 from bff.storage.open import open_store
 from bff.telemetry.application import ApplicationTelemetry, open_tracer
-from bff.web import error_page
 from bff.web.api import ApiEndpoint, Upstreams
 from bff.web.auth.callback import Callback, callback_router
 from bff.web.auth.forward_auth import VERIFY, ForwardAuth
@@ -51,6 +50,8 @@ from bff.web.auth.session import SessionEndpoint, session_router
 from bff.web.auth.sessions import SessionsEndpoint, sessions_router
 from bff.web.cookies import CookieNames
 from bff.web.dispatch import Dispatcher, build_auth_app, serve_spa
+from bff.web.error_page import ErrorPages
+from bff.web.error_responder import ErrorResponder
 from bff.web.health import ManagementApp
 from bff.web.middleware.cors import CorsMiddleware
 from bff.web.middleware.draining import Draining
@@ -82,7 +83,6 @@ class Application:
         self._reload = None if sources is None else SettingsReload(settings, sources, self._take_over)
         self._settings, self._clock = settings, clock
         self._telemetry = ApplicationTelemetry(settings.audit_subject, open_tracer(settings.tracing))
-        error_page.set_stylesheet(from_settings.page_style(settings))
         self._tasks = BackgroundTasks()
         self._ring = KeyRing.from_keys(settings.session_key_ring)
         own_clock = {"clock": clock} if clock is not time.time and settings.store.startswith("sqlite:") else {}
@@ -132,6 +132,8 @@ class Application:
             self._store, attempts, end_session, self._tasks, policy, concurrency=settings.refresh_concurrency
         )
         cookies = SessionCookies(ring, names)
+        errors = ErrorResponder(ErrorPages(settings.landing_path, from_settings.page_style(settings)))
+        problems = ErrorResponder()  # without pages
         sign_in_rules = from_settings.sign_in_rules(settings)
         sign_in = AuthorizationCodeFlow(
             self._store,
@@ -141,8 +143,8 @@ class Application:
             sign_in_rules,
         )
         requests = AuthorizationRequests(self._store, self._provider, ring, sign_in_rules, clock=self._clock)
-        start = SignInStart(requests, ring, names, from_settings.login_rules(settings), self._clock)
-        auth_app = build_auth_app(settings.landing_path)
+        start = SignInStart(requests, ring, names, errors, from_settings.login_rules(settings), self._clock)
+        auth_app = build_auth_app(errors)
         auth_app.include_router(login_router(start))
         auth_app.include_router(landing_router(start.rules, self._routes.carries_credentials))
         proxies = TrustedProxies(settings.trusted_proxies)
@@ -171,19 +173,22 @@ class Application:
             Upstreams(self._routes, self._proxy, self._sockets),
             SessionCredentials(refresh, self._streams, cookies, scopes=settings.scopes, clock=self._clock),
             origins=origins,
+            errors=problems,
             streams=self._streams,
             acr_values=settings.acr_values,
         )
-        verify = partial(ForwardAuth, refresh, cookies, proxies, origins, from_settings.forward_auth_rules(settings))
-        self.forward_auth = TraceMiddleware(RequestGuard(verify(with_token=True)), proxies, self._telemetry)
+        verify = partial(
+            ForwardAuth, refresh, cookies, proxies, origins, errors, from_settings.forward_auth_rules(settings)
+        )
+        self.forward_auth = TraceMiddleware(RequestGuard(verify(with_token=True), problems), proxies, self._telemetry)
         plain = {VERIFY: verify(with_token=False)}
-        limited = RateLimitMiddleware(auth_app, from_settings.limit_rules(settings), proxies, cookies)
+        limited = RateLimitMiddleware(auth_app, from_settings.limit_rules(settings), proxies, cookies, errors)
         inside: ASGIApp = AuditContext(
             Dispatcher(limited, api, self._routes.match, settings.callback_path, plain), proxies
         )
         if origins.allows_other_origins:
             inside = CorsMiddleware(inside, self._routes, origins)
-        guarded = RequestGuard(inside, landing_path=settings.landing_path, names=names)
+        guarded = RequestGuard(inside, errors, names=names)
         return TraceMiddleware(guarded, proxies, self._telemetry)
 
     def begin_to_stop(self) -> None:

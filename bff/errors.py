@@ -1,6 +1,7 @@
-"""All errors that a caller can receive, as one tree; each leaf has a stable code, an HTTP status and a title that is
-safe to show. `detail` is our own text, never copied from a provider, an upstream or a client. `bff.web.problem_details`
-turns these into RFC 9457 problem JSON, or into a readable page for a navigation.
+"""All errors that a caller can receive, as one tree; each leaf has a stable code and a title that is safe to show.
+
+`detail` is our own text, never copied from a provider, an upstream or a client. Nothing here is about HTTP:
+`bff.web.error_status` maps each code to a status, and `bff.web.error_responder` turns an error into a response.
 """
 
 from typing import ClassVar
@@ -10,7 +11,6 @@ class BffError(Exception):
     """The root of all errors that a caller can receive."""
 
     code: ClassVar[str] = "internal_error"
-    status: ClassVar[int] = 500
     title: ClassVar[str] = "Something went wrong on our side"
 
     def __init__(self, detail: str | None = None, *, retry_after: int | None = None) -> None:
@@ -25,7 +25,6 @@ class BffError(Exception):
 
 class InvalidRequest(BffError):
     code = "invalid_request"
-    status = 400
     title = "The request is malformed"
 
 
@@ -33,7 +32,6 @@ class SignInRequired(BffError):
     """No live session. `reason` is why the last one ended, from the closed list `bff.session.session.EndReason`."""
 
     code = "sign_in_required"
-    status = 401
     title = "Sign-in is required"
 
     def __init__(self, detail: str | None = None, *, reason: str | None = None) -> None:
@@ -49,7 +47,6 @@ class StepUpRequired(BffError):
     """
 
     code = "step_up_required"
-    status = 401
     title = "The API requires a stronger or more recent sign-in"
 
     def __init__(
@@ -66,7 +63,6 @@ class StepUpRequired(BffError):
 
 class InsufficientScope(BffError):
     code = "insufficient_scope"
-    status = 403
     title = "The access token lacks a scope that this route requires"
 
 
@@ -74,37 +70,31 @@ class RevocationRefused(BffError):
     """The bearer token of a Universal Logout request is invalid. `detail` contains no text of the token."""
 
     code = "revocation_refused"
-    status = 401
     title = "The sign-out request is not authorized"
 
 
 class CsrfRequired(BffError):
     code = "csrf_required"
-    status = 403
     title = "The request was not proven to come from this application"
 
 
 class NavigationRequired(BffError):
     code = "navigation_required"
-    status = 403
     title = "Sign-in requires a navigation, not a fetch or a prefetch"
 
 
 class RouteNotFound(BffError):
     code = "route_not_found"
-    status = 404
     title = "Not found"
 
 
 class UserUnknown(BffError):
     code = "user_unknown"
-    status = 404
     title = "No session of that user exists here"
 
 
 class MethodNotAllowed(BffError):
     code = "method_not_allowed"
-    status = 405
     title = "This method is not allowed here"
 
     def __init__(self, detail: str | None = None, *, allow: tuple[str, ...] = ()) -> None:
@@ -114,37 +104,31 @@ class MethodNotAllowed(BffError):
 
 class LengthRequired(BffError):
     code = "length_required"
-    status = 411
     title = "A Content-Length is required here"
 
 
 class RequestTooLarge(BffError):
     code = "request_too_large"
-    status = 413
     title = "The request is too large"
 
 
 class TargetTooLong(BffError):
     code = "target_too_long"
-    status = 414
     title = "The request target is too long"
 
 
 class UnsupportedMediaType(BffError):
     code = "unsupported_media_type"
-    status = 415
     title = "This content type is not accepted here"
 
 
 class SignOutImpossible(BffError):
     code = "sign_out_impossible"
-    status = 422
     title = "The request identifies users in a way that is not supported here"
 
 
 class HeadersTooLarge(BffError):
     code = "headers_too_large"
-    status = 431
     title = "The request headers are too large"
 
 
@@ -153,25 +137,21 @@ class HeadersTooLarge(BffError):
 
 class SignInStateInvalid(BffError):
     code = "sign_in_state_invalid"
-    status = 400
     title = "This sign-in was not started in this browser"
 
 
 class SignInExpired(BffError):
     code = "sign_in_expired"
-    status = 400
     title = "This sign-in took too long"
 
 
 class SignInRefused(BffError):
     code = "sign_in_refused"
-    status = 403
     title = "The identity provider refused the sign-in"
 
 
 class NotAssigned(BffError):
     code = "not_assigned"
-    status = 403
     title = "You have no access to this application"
 
 
@@ -181,7 +161,6 @@ class SignInLoop(BffError):
     """
 
     code = "sign_in_loop"
-    status = 429
     title = "Sign-in is looping"
 
 
@@ -192,7 +171,6 @@ class RateLimited(BffError):
     """
 
     code = "rate_limited"
-    status = 429
     title = "Too many sign-in or sign-out requests"
 
 
@@ -202,7 +180,6 @@ class SignInFailed(BffError):
     """
 
     code = "sign_in_failed"
-    status = 502
     title = "The sign-in could not be completed"
 
 
@@ -211,25 +188,21 @@ class SignInFailed(BffError):
 
 class ProviderUnavailable(BffError):
     code = "provider_unavailable"
-    status = 503
     title = "The identity provider is temporarily unavailable"
 
 
 class StoreUnavailable(BffError):
     code = "store_unavailable"
-    status = 503
     title = "The session store is temporarily unavailable"
 
 
 class UpstreamUnreachable(BffError):
     code = "upstream_unreachable"
-    status = 502
     title = "The API could not be reached"
 
 
 class UpstreamTimeout(BffError):
     code = "upstream_timeout"
-    status = 504
     title = "The API did not answer in time"
 
 
@@ -240,7 +213,6 @@ class RetryRequired(BffError):
     """
 
     code = "retry_required"
-    status = 503
     title = "The request was held back and would be allowed now"
 
 
@@ -251,7 +223,6 @@ class ConfigurationError(BffError):
     """The process refuses to start; names the setting, the problem and the fix."""
 
     code = "configuration_error"
-    status = 500
     title = "The configuration is wrong"
 
     def __init__(self, setting: str, problem: str, fix: str) -> None:

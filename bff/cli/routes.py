@@ -76,6 +76,7 @@ def _explain(settings: Settings, method: str, path: str, sent: Sequence[str]) ->
     # Imported here: the other commands do not need the web framework.
     from bff.errors import BffError
     from bff.from_settings import route_table
+    from bff.web.error_status import status_of
     from bff.web.middleware.request_guard import check_request
 
     raw_path, _, query = path.partition("?")
@@ -83,7 +84,7 @@ def _explain(settings: Settings, method: str, path: str, sent: Sequence[str]) ->
     host = [] if any(name == b"host" for name, _ in headers) else [(b"host", b"app.example")]
     refusal = check_request(method, raw_path.encode("utf-8"), query.encode("utf-8"), [*host, *headers])
     if refusal is not None:
-        return _refused(refusal.code, refusal.status, refusal.detail or refusal.title)
+        return _refused(refusal.code, status_of(refusal), refusal.detail or refusal.title)
     if raw_path == "/auth" or raw_path.startswith("/auth/") or raw_path == settings.callback_path:
         print("The BFF handles this path itself.")
         return NOT_FORWARDED
@@ -93,7 +94,7 @@ def _explain(settings: Settings, method: str, path: str, sent: Sequence[str]) ->
     except BffError as error:
         if (meant := table.bypassed_route(raw_path.encode("ascii"))) is not None:
             print(escape(f"another server could match the path to {meant.prefix}, bypassing that route's rules"))
-        return _refused(error.code, error.status, error.detail or error.title)
+        return _refused(error.code, status_of(error), error.detail or error.title)
     route = explained.route
     if route is None:
         return _refused("route_not_found", 404, "no route matches this path")

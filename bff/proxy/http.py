@@ -70,9 +70,6 @@ class HttpProxy:
         status = 0
         try:
             status = await self._forward(route, scope, receive, send, credentials, on_long_lived)
-        except BffError as error:
-            status = error.status
-            raise
         except ClientDisconnected:
             return
         finally:

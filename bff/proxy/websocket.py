@@ -17,7 +17,7 @@ from websockets.http11 import Response
 from websockets.typing import Subprotocol
 from websockets.uri import WebSocketURI
 
-from bff.errors import BffError, InvalidRequest, UpstreamTimeout, UpstreamUnreachable
+from bff.errors import InvalidRequest, UpstreamTimeout, UpstreamUnreachable
 from bff.proxy.client_address import TrustedProxies
 from bff.proxy.credentials import UpstreamCredentials
 from bff.proxy.dpop import DpopProofs
@@ -85,18 +85,12 @@ class WebSocketProxy:
         Before the browser's is open it raises InvalidRequest, UpstreamUnreachable, UpstreamTimeout, StepUpRequired, and
         the errors of `renew`. An upstream's own refusal (4xx, 5xx) is forwarded as an HTTP response.
         """
-        status = 101
-        try:
-            opened = await self._open(route, scope, credentials)
-            if isinstance(opened, HandshakeRefused):
-                status = opened.status
-                await _refuse(opened, send)
-                return
-        except BffError as error:
-            status = error.status
-            raise
-        finally:
-            metrics.PROXY_REQUESTS.labels(route.prefix, f"{status // 100}xx").inc()
+        opened = await self._open(route, scope, credentials)
+        status = opened.status if isinstance(opened, HandshakeRefused) else 101
+        metrics.PROXY_REQUESTS.labels(route.prefix, f"{status // 100}xx").inc()
+        if isinstance(opened, HandshakeRefused):
+            await _refuse(opened, send)
+            return
         relay = Relay(opened, scope, receive, send, limit=route.message_limit)
         release = on_long_lived(relay.interrupt, True) if on_long_lived is not None else None
         try:

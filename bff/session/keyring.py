@@ -41,7 +41,6 @@ class KeyExhausted(BffError):
     """
 
     code = "key_exhausted"
-    status = 503
     title = "The service needs a new session key"
 
 

@@ -29,7 +29,6 @@ class RecordTooLarge(StoreUnavailable):
     """The session would need more than `RECORD_LIMIT` bytes: unusually large tokens or claims."""
 
     code = "record_too_large"
-    status = 502
     title = "The identity provider sent more than a session can hold"
 
 

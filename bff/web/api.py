@@ -16,7 +16,6 @@ from starlette.types import Message, Receive, Scope, Send
 from bff.asgi.extensions import close_connection
 from bff.errors import (
     BffError,
-    CsrfRequired,
     InsufficientScope,
     MethodNotAllowed,
     RouteNotFound,
@@ -31,7 +30,8 @@ from bff.proxy.routes import Route, RouteTable
 from bff.proxy.websocket import WebSocketProxy
 from bff.session.stream_end import ServerStopping, StreamEnd
 from bff.telemetry import metrics, tracing
-from bff.web.middleware.request_guard import send_error
+from bff.web.error_responder import ErrorResponder
+from bff.web.error_status import status_of
 from bff.web.origin_policy import OriginPolicy
 
 logger = logging.getLogger(__name__)
@@ -74,11 +74,12 @@ class ApiEndpoint:
         *,
         origins: OriginPolicy,
         streams: OpenStreams,
+        errors: ErrorResponder,
         acr_values: Collection[str] = (),
     ) -> None:
         """`acr_values` lists the values that a step-up may request from the provider."""
         self._upstreams, self._get_credentials = upstreams, get_credentials
-        self._origins, self._streams, self._acr_values = origins, streams, acr_values
+        self._origins, self._streams, self._errors, self._acr_values = origins, streams, errors, acr_values
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         begun = False
@@ -101,11 +102,9 @@ class ApiEndpoint:
         except BffError as error:
             if begun:
                 raise
-            if isinstance(error, CsrfRequired):
-                metrics.CSRF_REFUSED.inc()
-            elif isinstance(error, StepUpRequired):
+            if isinstance(error, StepUpRequired):
                 error = self._with_sign_in_url(error)
-            await send_error(error, scope, send)
+            await self._errors.send(error, scope, send)
 
     async def _forward(self, scope: Scope, receive: Receive, send: Send, begun: Callable[[], bool]) -> None:
         route = scope.get(ROUTE) or self._upstreams.routes.match(scope["raw_path"])
@@ -125,14 +124,18 @@ class ApiEndpoint:
                 # A client that does not read blocks `send`; closing its connection is the only way to end the stream.
                 close_connection(scope, at_once=True)
 
-        await self._upstreams.http.forward(
-            route,
-            scope,
-            receive,
-            send,
-            credentials=credentials,
-            on_long_lived=self._on_long_lived(route, credentials, close_exchange),
-        )
+        try:
+            await self._upstreams.http.forward(
+                route,
+                scope,
+                receive,
+                send,
+                credentials=credentials,
+                on_long_lived=self._on_long_lived(route, credentials, close_exchange),
+            )
+        except BffError as error:
+            _count_failure(route, error)
+            raise
 
     def _on_long_lived(
         self,
@@ -194,11 +197,20 @@ class ApiEndpoint:
         if not route.websocket:
             raise MethodNotAllowed("This route does not allow WebSockets.", allow=route.methods)
         credentials = await self._credentials_for(route, scope)
-        await self._upstreams.websocket.forward(
-            route,
-            scope,
-            receive,
-            send,
-            credentials=credentials,
-            on_long_lived=self._on_long_lived(route, credentials, lambda close, end: close(end)),
-        )
+        try:
+            await self._upstreams.websocket.forward(
+                route,
+                scope,
+                receive,
+                send,
+                credentials=credentials,
+                on_long_lived=self._on_long_lived(route, credentials, lambda close, end: close(end)),
+            )
+        except BffError as error:
+            _count_failure(route, error)
+            raise
+
+
+def _count_failure(route: Route, error: BffError) -> None:
+    """Counts a request that got no response from its upstream; the proxies count the others."""
+    metrics.PROXY_REQUESTS.labels(route.prefix, f"{status_of(error) // 100}xx").inc()

@@ -18,8 +18,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from bff.errors import BffError, InvalidRequest, MethodNotAllowed, RouteNotFound
 from bff.telemetry import tracing
 from bff.web.api import ROUTE
+from bff.web.error_responder import ErrorResponder
 from bff.web.middleware.request_guard import METHODS
-from bff.web.responses import respond_with_error
 from bff.web.spa import SinglePageApp
 
 logger = logging.getLogger(__name__)
@@ -82,7 +82,7 @@ class Dispatcher:
         return self._api
 
 
-def build_auth_app(landing_path: str) -> FastAPI:
+def build_auth_app(errors: ErrorResponder) -> FastAPI:
     """The FastAPI application for our own endpoints: no public OpenAPI document, and our own error responses.
 
     An endpoint has one address: FastAPI's redirect from `/auth/login/` would use the client's Host header.
@@ -91,7 +91,7 @@ def build_auth_app(landing_path: str) -> FastAPI:
 
     @auth_app.exception_handler(BffError)
     async def handle_bff_error(request: Request, error: BffError) -> Response:
-        return respond_with_error(error, request, landing_path=landing_path)
+        return errors.respond(error, request)
 
     @auth_app.exception_handler(HTTPException)
     async def handle_http_exception(request: Request, error: HTTPException) -> Response:
@@ -99,12 +99,12 @@ def build_auth_app(landing_path: str) -> FastAPI:
         error_to_send: BffError = (
             MethodNotAllowed(allow=_allowed(auth_app, request.scope)) if refused else RouteNotFound()
         )
-        return respond_with_error(error_to_send, request, landing_path=landing_path)
+        return errors.respond(error_to_send, request)
 
     @auth_app.exception_handler(Exception)
     async def handle_unexpected(request: Request, error: Exception) -> Response:
         logger.error("unexpected error", exc_info=error)
-        return respond_with_error(BffError(), request, landing_path=landing_path)
+        return errors.respond(BffError(), request)
 
     return auth_app
 

@@ -1,6 +1,6 @@
 """The error page for a failed navigation: what happened, what to do next, and the details for support.
 
-No script, no image, no external resource. All text is constant or escaped; `bff.web.error_page` owns the style sheet.
+No script, no image, no external resource. All text is constant or escaped.
 """
 
 import hashlib
@@ -12,10 +12,11 @@ from urllib.parse import quote, urlencode
 
 from bff.errors import BffError
 from bff.oidc.authorization import PLAIN, SignInOptions
+from bff.web.error_status import status_of
+from bff.web.problem_details import ErrorResponse, error_headers
 
-# How our own pages look: the style sheet that is ours, and the operator's behind it, allowed by their hash alone.
-#
-# The policy lets nothing be loaded, so a style sheet cannot tell anybody who met which page.
+# The built-in style sheet. The operator's own follows it, and the Content-Security-Policy allows the two by their hash.
+# The policy allows nothing to be loaded, so a style sheet cannot report to a third party who saw which page.
 
 _STYLE: Final = """
 :root {
@@ -50,21 +51,6 @@ class PageStyle:
         digest = b64encode(hashlib.sha256(css.encode()).digest()).decode()
         policy = f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'; "
         return cls(css, f"{policy}frame-ancestors 'none'".encode("ascii"))
-
-
-_PLAIN: Final = PageStyle.of(_STYLE)
-_current = _PLAIN
-
-
-def current_style() -> PageStyle:
-    return _current
-
-
-def set_stylesheet(own: str | None) -> None:
-    """Sets the style of the pages: the built-in style sheet, then `own`; None: the built-in one alone."""
-    global _current
-    # Browsers hash the style after newline normalisation: CR LF and CR become LF.
-    _current = _PLAIN if own is None else PageStyle.of(_STYLE + own.replace("\r\n", "\n").replace("\r", "\n"))
 
 
 _Way: TypeAlias = Literal["sign in", "home"]
@@ -178,35 +164,47 @@ _PAGE: Final = """<!doctype html>
 """
 
 
-def render_error_page(
-    error: BffError,
-    *,
-    correlation_id: str,
-    return_to: str,
-    landing_path: str,
-    style: str,
-    options: SignInOptions = PLAIN,
-) -> str:
-    """`return_to` and `landing_path` are paths on our origin; `return_to` goes into the retry link.
+class ErrorPages:
+    """The error pages of one application."""
 
-    `style` is inserted as is.
-    """
-    advice = _ADVICE.get(error.code, _ANYTHING_ELSE)
-    ways = [(landing_path, "Go to the start page")]
-    if advice.way == "sign in":
-        ways.insert(0, (_retry_url(return_to, options), "Try again"))
-        if options.acr_values or options.max_age is not None:
-            # After a failed step-up the user is still signed in and may continue without it.
-            ways.insert(1, (return_to, "Go back without signing in again"))
-    return _PAGE.format(
-        title=escape(error.title),
-        style=style,
-        what_happened=escape(advice.what_happened),
-        what_next=escape(advice.what_next),
-        ways="\n".join(f'<li><a href="{escape(href)}">{text}</a></li>' for href, text in ways),
-        code=escape(error.code),
-        correlation_id=escape(correlation_id),
-    )
+    def __init__(self, landing_path: str = "/", stylesheet: str | None = None) -> None:
+        """`landing_path` is where the pages link to as the start page; `stylesheet` follows the built-in one."""
+        self._landing_path = landing_path
+        # Browsers hash the style after newline normalisation: CR LF and CR become LF.
+        self._style = PageStyle.of(_STYLE + (stylesheet or "").replace("\r\n", "\n").replace("\r", "\n"))
+
+    def render(
+        self, error: BffError, *, correlation_id: str, return_to: str | None = None, options: SignInOptions = PLAIN
+    ) -> ErrorResponse:
+        """`return_to` is a path on our origin for the retry link, by default the landing path.
+
+        `options` are those of the sign-in that failed.
+        """
+        advice, back = _ADVICE.get(error.code, _ANYTHING_ELSE), return_to or self._landing_path
+        links = [(self._landing_path, "Go to the start page")]
+        if advice.way == "sign in":
+            links.insert(0, (_retry_url(back, options), "Try again"))
+            if options.acr_values or options.max_age is not None:
+                # After a failed step-up the user is still signed in and may continue without it.
+                links.insert(1, (back, "Go back without signing in again"))
+        page = _PAGE.format(
+            title=escape(error.title),
+            style=self._style.css,
+            what_happened=escape(advice.what_happened),
+            what_next=escape(advice.what_next),
+            ways="\n".join(f'<li><a href="{escape(href)}">{text}</a></li>' for href, text in links),
+            code=escape(error.code),
+            correlation_id=escape(correlation_id),
+        ).encode()
+        headers = [
+            (b"content-type", b"text/html; charset=utf-8"),
+            (b"content-security-policy", self._style.content_security_policy),
+            # The page's own URL may contain a code and a state.
+            (b"referrer-policy", b"no-referrer"),
+            (b"x-frame-options", b"DENY"),
+            *error_headers(error, page),
+        ]
+        return ErrorResponse(status_of(error), headers, page)
 
 
 def _retry_url(return_to: str, options: SignInOptions) -> str:

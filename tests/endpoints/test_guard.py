@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from bff.errors import HeadersTooLarge, InvalidRequest, MethodNotAllowed, TargetTooLong
+from bff.web.error_page import ErrorPages
+from bff.web.error_responder import ErrorResponder
 from bff.web.middleware.request_guard import RequestGuard, check_request
 from tests.proxy.wire import ask, read_answer, serve
 
@@ -188,7 +190,7 @@ async def test_trailers_are_no_headers_PX_049() -> None:
         "POST /api/x HTTP/1.1\r\nhost: a\r\ncookie: mine\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n"
         "Cookie: evil\r\nAuthorization: Bearer evil\r\nX-Forwarded-User: root\r\nX-CSRF: 1\r\n\r\n"
     )
-    with serve(echo, http="httptools") as bare, serve(RequestGuard(echo)) as guarded:
+    with serve(echo, http="httptools") as bare, serve(RequestGuard(echo, ErrorResponder())) as guarded:
         without, with_guard = await ask(bare, raw), await ask(guarded, raw)
     assert "x-csrf" in json.loads(without.body)["names"]  # what the server does by itself, before anybody can look
     told = json.loads(with_guard.body)
@@ -197,7 +199,7 @@ async def test_trailers_are_no_headers_PX_049() -> None:
 
 
 async def test_under_a_server_that_mixes_trailers_in_a_chunked_body_is_refused_PX_049() -> None:
-    with serve(RequestGuard(echo), http="httptools") as port:
+    with serve(RequestGuard(echo, ErrorResponder()), http="httptools") as port:
         chunked = await ask(port, "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n0\r\nx: y\r\n\r\n")
         plain = await ask(port, "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 1\r\n\r\nx")
     assert (chunked.status, json.loads(chunked.body)["code"], plain.status) == (411, "length_required", 200)
@@ -245,7 +247,7 @@ async def test_under_a_server_that_mixes_trailers_in_a_chunked_body_is_refused_P
     ],
 )
 async def test_a_request_that_is_refused_on_the_wire(raw: str, statuses: set[int]) -> None:
-    with serve(RequestGuard(echo)) as port:
+    with serve(RequestGuard(echo, ErrorResponder())) as port:
         answer = await ask(port, raw)
     assert answer.status in statuses
     assert answer.one("connection") == "close"
@@ -253,13 +255,13 @@ async def test_a_request_that_is_refused_on_the_wire(raw: str, statuses: set[int
 
 @pytest.mark.parametrize("target", ["http://evil.test/api/x", "http://app.example/api/x", "HTTPS://evil.test/", "*"])
 async def test_an_absolute_target_is_refused_PX_021(target: str) -> None:
-    with serve(RequestGuard(echo)) as port:
+    with serve(RequestGuard(echo, ErrorResponder())) as port:
         answer = await ask(port, f"OPTIONS {target} HTTP/1.1\r\nhost: app.example\r\n\r\n")
     assert answer.status == 400
 
 
 async def test_a_refusal_is_problem_json_and_to_head_without_a_body() -> None:
-    with serve(RequestGuard(echo)) as port:
+    with serve(RequestGuard(echo, ErrorResponder())) as port:
         got = await ask(port, "GET /api/..;/x HTTP/1.1\r\nhost: a\r\n\r\n")
         head = await ask(port, "HEAD /api/..;/x HTTP/1.1\r\nhost: a\r\n\r\n", to_head=True)
     assert got.one("content-type") == "application/problem+json"
@@ -269,7 +271,7 @@ async def test_a_refusal_is_problem_json_and_to_head_without_a_body() -> None:
 
 async def test_a_body_that_came_with_a_get_is_no_next_request_PX_050() -> None:
     inner = "GET /inner HTTP/1.1\r\nhost: a\r\n\r\n"
-    with serve(RequestGuard(echo)) as port:
+    with serve(RequestGuard(echo, ErrorResponder())) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         head = f"GET /outer HTTP/1.1\r\nhost: a\r\ncontent-length: {len(inner)}\r\n\r\n{inner}"
         writer.write(f"{head}GET /next HTTP/1.1\r\nhost: a\r\n\r\n".encode())
@@ -279,7 +281,7 @@ async def test_a_body_that_came_with_a_get_is_no_next_request_PX_050() -> None:
 
 
 async def test_pipelined_requests_are_answered_in_order_PX_056() -> None:
-    with serve(RequestGuard(echo)) as port:
+    with serve(RequestGuard(echo, ErrorResponder())) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write("".join(f"GET /{number} HTTP/1.1\r\nhost: a\r\n\r\n" for number in range(100)).encode())
         paths = [json.loads((await asyncio.wait_for(read_answer(reader), 60)).body)["path"] for _ in range(100)]
@@ -289,7 +291,7 @@ async def test_pipelined_requests_are_answered_in_order_PX_056() -> None:
 
 @pytest.mark.parametrize("path", ["/api/..%2fx", "/api/..;/x"])
 async def test_a_websocket_handshake_is_judged_alike(path: str) -> None:
-    with serve(RequestGuard(echo)) as port:
+    with serve(RequestGuard(echo, ErrorResponder())) as port:
         answer = await ask(
             port,
             f"GET {path} HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: websocket\r\n"
@@ -301,7 +303,10 @@ async def test_a_websocket_handshake_is_judged_alike(path: str) -> None:
 async def test_a_person_whose_address_is_refused_reads_a_page_and_a_program_problem_json() -> None:
     target = "GET /orders/%2e%2e/secret?code=CANARY-code HTTP/1.1\r\nhost: a\r\n"
     navigating = "sec-fetch-mode: navigate\r\naccept: text/html\r\n\r\n"
-    with serve(RequestGuard(echo, landing_path="/start")) as port, serve(RequestGuard(echo)) as without_pages:
+    with (
+        serve(RequestGuard(echo, ErrorResponder(ErrorPages("/start")))) as port,
+        serve(RequestGuard(echo, ErrorResponder())) as without_pages,
+    ):
         page = await ask(port, target + navigating)
         told = await ask(port, target + "\r\n")
         inside = await ask(without_pages, target + navigating)

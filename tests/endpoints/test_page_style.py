@@ -2,28 +2,20 @@
 
 import re
 from base64 import b64encode
-from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
 from bff.errors import SignInFailed
-from bff.web import error_page
-from bff.web.problem_details import page_response
+from bff.web.error_page import ErrorPages
 from tests.journeys.world import small_world
 from tests.settings.world import problems, with_changes
 
 
-@pytest.fixture(autouse=True)
-def plain_afterwards() -> Iterator[None]:
-    yield
-    error_page.set_stylesheet(None)
-
-
-def page() -> tuple[str, str]:
+def page(own: str | None) -> tuple[str, str]:
     """The style sheet as a browser hashes it, and the policy."""
-    _, headers, body = page_response(SignInFailed(), correlation_id="c-1", return_to="/")
+    _, headers, body = ErrorPages(stylesheet=own).render(SignInFailed(), correlation_id="c-1")
     found = re.search(r"<style>(.*)</style>", body.decode(), re.DOTALL)
     assert found is not None
     return found[1], dict(headers)[b"content-security-policy"].decode()
@@ -31,8 +23,7 @@ def page() -> tuple[str, str]:
 
 @pytest.mark.parametrize("own", [None, ":root { --link: #b00020; }", "a { color: red }\r\nb { }\r", "/* {braces} é */"])
 def test_the_policy_allows_exactly_the_style_that_is_on_the_page(own: str | None) -> None:
-    error_page.set_stylesheet(own)
-    css, policy = page()
+    css, policy = page(own)
     assert f"style-src 'sha256-{b64encode(sha256(css.encode()).digest()).decode()}';" in policy
     assert policy.startswith("default-src 'none'; ")
     assert "\r" not in css

@@ -22,7 +22,11 @@ from bff.errors import (
     SignInStateInvalid,
     StoreUnavailable,
 )
-from bff.web.problem_details import error_response, page_response, problem_response, wants_page
+from bff.telemetry import tracing
+from bff.web.error_page import ErrorPages
+from bff.web.error_responder import ErrorResponder, wants_page
+from bff.web.error_status import STATUS, status_of
+from bff.web.problem_details import ErrorResponse, render_problem
 
 NAVIGATION = [(b"sec-fetch-mode", b"navigate"), (b"sec-fetch-dest", b"document"), (b"accept", b"text/html,*/*;q=0.8")]
 FETCH = [(b"sec-fetch-mode", b"cors"), (b"sec-fetch-dest", b"empty"), (b"accept", b"*/*"), (b"x-csrf", b"1")]
@@ -42,6 +46,10 @@ ANSWERED = [
     for error in every_error()
     if error.code != "configuration_error" and not error.__module__.startswith(OURS_ALONE)
 ]
+
+
+def respond(error: BffError, headers: list[tuple[bytes, bytes]]) -> ErrorResponse:
+    return ErrorResponder(ErrorPages()).render(error, headers)
 
 
 class Page(HTMLParser):
@@ -76,7 +84,7 @@ class Page(HTMLParser):
 
 def test_a_problem_says_what_a_program_needs_to_know() -> None:
     error = SignInRequired("The session has ended.", reason="idle_timeout")
-    status, headers, body = problem_response(error, correlation_id="c-1")
+    status, headers, body = render_problem(error, correlation_id="c-1")
     assert status == 401
     assert json.loads(body) == {
         "type": "urn:okta-bff:problem:sign_in_required",
@@ -98,19 +106,19 @@ def test_a_problem_says_what_a_program_needs_to_know() -> None:
 
 
 def test_retry_after_and_allow_are_headers_too() -> None:
-    status, headers, body = problem_response(StoreUnavailable(retry_after=3), correlation_id="c-1")
+    status, headers, body = render_problem(StoreUnavailable(retry_after=3), correlation_id="c-1")
     assert (status, dict(headers)[b"retry-after"], json.loads(body)["retry_after"]) == (503, b"3", 3)
-    status, headers, _ = problem_response(MethodNotAllowed(allow=("GET", "HEAD")), correlation_id="c-1")
+    status, headers, _ = render_problem(MethodNotAllowed(allow=("GET", "HEAD")), correlation_id="c-1")
     assert (status, dict(headers)[b"allow"]) == (405, b"GET, HEAD")
 
 
 @pytest.mark.parametrize("error", ANSWERED, ids=lambda error: error.code)
 def test_every_error_has_one_code_and_one_status_in_both_forms(error: type[BffError]) -> None:
     for request in (NAVIGATION, FETCH):
-        status, headers, body = error_response(error(), request, correlation_id="c-1")
-        assert status == error.status
+        status, headers, body = respond(error(), request)
+        assert status == status_of(error())
         assert error.code.encode() in body
-        assert b"c-1" in body
+        assert tracing.correlation_id().encode() in body
         fields = dict(headers)
         assert fields[b"cache-control"] == b"no-store"
         assert fields[b"content-length"] == str(len(body)).encode()
@@ -118,6 +126,15 @@ def test_every_error_has_one_code_and_one_status_in_both_forms(error: type[BffEr
         assert b"set-cookie" not in fields
         assert b"clear-site-data" not in fields
         assert b"access-control-allow-origin" not in fields
+
+
+def test_the_table_has_a_status_for_every_code_that_a_client_can_receive_and_no_other() -> None:
+    assert set(STATUS) == {error.code for error in ANSWERED}
+
+
+def test_only_the_table_has_a_status() -> None:
+    for error in every_error():
+        assert not [name for name in vars(error) if "status" in name], error.__name__
 
 
 def test_no_two_errors_share_a_code() -> None:
@@ -159,7 +176,7 @@ CHROME = b"text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;
 )
 def test_a_navigation_gets_a_page_and_a_fetch_gets_json(headers: list[tuple[bytes, bytes]], page: bool) -> None:
     assert wants_page(headers) is page
-    _, answer, _ = error_response(InvalidRequest(), headers, correlation_id="c-1")
+    _, answer, _ = respond(InvalidRequest(), headers)
     assert dict(answer)[b"content-type"].startswith(b"text/html" if page else b"application/problem+json")
 
 
@@ -168,7 +185,7 @@ def test_a_navigation_gets_a_page_and_a_fetch_gets_json(headers: list[tuple[byte
 
 @pytest.mark.parametrize("error", ANSWERED, ids=lambda error: error.code)
 def test_the_page_says_what_happened_and_where_to_go(error: type[BffError]) -> None:
-    _, _, body = page_response(error(), correlation_id="c-1", return_to="/orders", landing_path="/home")
+    _, _, body = ErrorPages("/home").render(error(), correlation_id="c-1", return_to="/orders")
     page = Page(body.decode())
     assert ("html", {"lang": "en"}) in page.tags
     assert page.text["title"] == page.text["h1"] == error.title
@@ -183,19 +200,19 @@ def test_the_page_says_what_happened_and_where_to_go(error: type[BffError]) -> N
 @pytest.mark.parametrize("error", [SignInExpired, SignInStateInvalid, ProviderUnavailable, NotAssigned, SignInRequired])
 def test_trying_again_leads_back_to_where_the_person_was_going(error: type[BffError]) -> None:
     going = "/orders/17?tab=a&x=%20b'\"#row"
-    _, _, body = page_response(error(), correlation_id="c-1", return_to=going)
+    _, _, body = ErrorPages().render(error(), correlation_id="c-1", return_to=going)
     again = urlsplit(Page(body.decode()).links[0])
     assert again.path == "/auth/login"
     assert parse_qs(again.query) == {"return_to": [going]}
 
 
 def test_an_error_that_signing_in_would_not_fix_does_not_offer_it() -> None:
-    _, _, body = page_response(RouteNotFound(), correlation_id="c-1", return_to="/x")
+    _, _, body = ErrorPages().render(RouteNotFound(), correlation_id="c-1", return_to="/x")
     assert Page(body.decode()).links == ["/"]
 
 
 def test_the_page_runs_nothing_and_loads_nothing() -> None:
-    _, headers, body = page_response(SignInExpired(), correlation_id="c-1", return_to="/")
+    _, headers, body = ErrorPages().render(SignInExpired(), correlation_id="c-1", return_to="/")
     html = body.decode()
     policy = dict(headers)[b"content-security-policy"].decode()
     style = re.search(r"<style>(.*?)</style>", html, re.DOTALL)
@@ -216,8 +233,8 @@ def test_nothing_from_outside_reaches_the_page_unescaped() -> None:
         title = "<b>title & \"'"
 
     bad = '"><script>alert(1)</script>'
-    _, _, body = page_response(Odd(bad), correlation_id=bad, return_to=bad, landing_path=bad)
-    _, _, again = page_response(SignInExpired(bad), correlation_id=bad, return_to=bad, landing_path=bad)
+    _, _, body = ErrorPages(bad).render(Odd(bad), correlation_id=bad, return_to=bad)
+    _, _, again = ErrorPages(bad).render(SignInExpired(bad), correlation_id=bad, return_to=bad)
     for html in (body, again):
         assert b"<script" not in html
         assert b"<b>" not in html

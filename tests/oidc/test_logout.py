@@ -119,7 +119,7 @@ def test_a_logout_token_names_a_session_or_a_person(changes: dict[str, Any], sub
 def test_a_bad_logout_token_is_a_bad_request(compact: str) -> None:
     with pytest.raises(LogoutTokenRefused) as caught:
         validate(compact)
-    assert caught.value.status == 400
+    assert caught.value.code == "invalid_request"
     assert not isinstance(caught.value, LogoutKeyUnknown)
 
 

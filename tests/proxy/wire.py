@@ -26,6 +26,7 @@ from bff.session.stream_end import StreamEnd
 from bff.session.timing import RefreshPolicy
 from bff.telemetry.application import ApplicationTelemetry
 from bff.web.api import ApiEndpoint, Upstreams
+from bff.web.error_responder import ErrorResponder
 from bff.web.middleware.request_guard import RequestGuard
 from bff.web.middleware.trace import TraceMiddleware
 from bff.web.origin_policy import OriginPolicy
@@ -271,10 +272,14 @@ def bff(
     """
     proxy = HttpProxy(PublicOrigin.parse(PUBLIC), pools=UpstreamPools(idle_life=PATIENCE))
     who = users or Users(alice=TokenOfUser("token-of-alice"))
-    upstreams = Upstreams(RouteTable(routes), proxy, WebSocketProxy(PublicOrigin.parse(PUBLIC)))
+    upstreams, errors = (
+        Upstreams(RouteTable(routes), proxy, WebSocketProxy(PublicOrigin.parse(PUBLIC))),
+        ErrorResponder(),
+    )
     streams = OpenStreams(cast("SessionRecords", None), RefreshPolicy())  # no sessions here, so no store is read
-    api = ApiEndpoint(upstreams, who, origins=OriginPolicy(PUBLIC), streams=streams, acr_values=acr_values)
-    traced = TraceMiddleware(RequestGuard(api), TrustedProxies(trusted), telemetry or ApplicationTelemetry())
+    origins = OriginPolicy(PUBLIC)
+    api = ApiEndpoint(upstreams, who, origins=origins, streams=streams, errors=errors, acr_values=acr_values)
+    traced = TraceMiddleware(RequestGuard(api, errors), TrustedProxies(trusted), telemetry or ApplicationTelemetry())
     with serve(traced, close=proxy.close, timeouts=timeouts) as port:
         yield port
 

@@ -233,13 +233,15 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from bff.web.dispatch import build_auth_app
+from bff.web.error_responder import ErrorResponder
 
 exported, provider = InMemorySpanExporter(), TracerProvider()
 provider.add_span_processor(SimpleSpanProcessor(exported))
 trace.set_tracer_provider(provider)
 
 async def ask():
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(build_auth_app("/")), base_url="http://a") as client:
+    transport = httpx.ASGITransport(build_auth_app(ErrorResponder()))
+    async with httpx.AsyncClient(transport=transport, base_url="http://a") as client:
         return (await client.get("/authorization-code/callback?code=canary")).status_code
 
 print(asyncio.run(ask()), exported.get_finished_spans())

@@ -17,7 +17,6 @@ class OktaManagementError(BffError):
     """`okta_code` is Okta's errorCode, or empty. `problem` and `fix` are safe to show."""
 
     code: ClassVar[str] = "okta_management_error"
-    status: ClassVar[int] = 502
     title: ClassVar[str] = "Okta's Management API request failed"
 
     def __init__(self, problem: str, fix: str, *, okta_status: int | None = None, okta_code: str = "") -> None:

@@ -7,9 +7,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 from bff.asgi.write_batching import WriteBatch
 from bff.errors import BffError
-from bff.server.uvicorn_0_54.response_writer import Flow, refusal
+from bff.server.uvicorn_0_54.response_writer import ERRORS, Flow, refusal
 from bff.server.uvicorn_0_54.timeouts import Timeouts
-from bff.web.responses import record_error
 
 # A connection that we close while the client may still be sending is shut down for writing only, for so many bytes and
 # for `Timeouts.linger`. An immediate close would reset it, and the response could be lost (RFC 9112 section 9.6).
@@ -59,7 +58,7 @@ class ClosingConnection(HttpToolsProtocol):
         self._write_batch.flush()
         if self.transport.is_closing():
             return
-        record_error(error)
+        ERRORS.record(error)
         if cycle is not None and not cycle.response_complete:
             cycle.disconnected = True
             cycle.message_event.set()

@@ -19,7 +19,7 @@ from bff.asgi.extensions import BODY_FOLLOWS
 from bff.asgi.write_batching import WriteBatch
 from bff.errors import BffError
 from bff.telemetry import tracing
-from bff.web.problem_details import problem_response
+from bff.web.error_responder import ErrorResponder
 
 # Characters forbidden in names and values (RFC 9110 section 5): a line break would inject a header or a response.
 _NOT_IN_NAMES: Final = bytes(range(0x21)) + b'"(),/:;<=>?@[\\]{}' + bytes(range(0x7F, 0x100))
@@ -28,9 +28,13 @@ _NOT_IN_VALUES: Final = bytes(byte for byte in range(0x20) if byte != 0x09) + b"
 _SMALL: Final = 16384  # bytes of body that are copied behind the head into one write
 
 
+ERRORS: Final = ErrorResponder()  # no application is involved: problem JSON to every client
+
+
 def refusal(error: BffError, default_headers: list[tuple[bytes, bytes]]) -> bytes:
     """The complete response to a request that never reaches the application; closes the connection afterwards."""
-    status, headers, body = problem_response(error, correlation_id=tracing.begin().correlation_id)
+    tracing.begin()
+    status, headers, body = ERRORS.render(error, [])
     fields = [*default_headers, *headers, (b"connection", b"close")]
     return b"".join([STATUS_LINE[status], *(b"%b: %b\r\n" % field for field in fields), b"\r\n", body])
 

@@ -19,9 +19,8 @@ from bff.asgi.extensions import CLOSE_CONNECTION, LIMIT_MESSAGES
 from bff.errors import InvalidRequest
 from bff.proxy.websocket_bounds import BoundedProtocol
 from bff.proxy.websocket_close import close_frame_for
-from bff.server.uvicorn_0_54.response_writer import refusal
+from bff.server.uvicorn_0_54.response_writer import ERRORS, refusal
 from bff.session.stream_end import ServerStopping
-from bff.web.responses import record_error
 
 _EARLY_BYTES: Final = 65536  # from a client that does not wait for the handshake response
 # For a client whose frames were rejected and that still sends: it must be able to read the close frame before the
@@ -62,7 +61,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         either.
         """
         error = InvalidRequest("The WebSocket handshake is malformed.")
-        record_error(error)
+        ERRORS.record(error)
         self.close_sent = self.handshake_complete = True
         self.transport.write(refusal(error, self.default_headers))
         self.transport.close()

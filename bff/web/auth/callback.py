@@ -40,7 +40,7 @@ from bff.web.auth.landing import LANDING
 from bff.web.auth.login import SignInStart, read_form, require_navigation, require_our_provider
 from bff.web.browser_id import browser_id_hash, hash_browser_id, new_browser_id
 from bff.web.cookies import Cookie, CookieNames, Header, read_cookies, slot_suffix
-from bff.web.responses import respond_with_error, see_other
+from bff.web.responses import see_other
 from bff.web.session_cookies import SessionCookies
 
 logger = logging.getLogger(__name__)
@@ -112,9 +112,8 @@ class Callback:
                 provider_answer, transaction, browser=browser, client=self._client(request)
             )
         except BffError as error:
-            landing = self.start.rules.landing_path
-            response = respond_with_error(
-                error, request, landing_path=landing, return_to=transaction.return_to, options=transaction.options
+            response = self.start.errors.respond(
+                error, request, return_to=transaction.return_to, options=transaction.options
             )
             if not isinstance(error, StoreUnavailable):
                 response.raw_headers.append(spent)
@@ -145,13 +144,8 @@ class Callback:
                 browser=browser,
             )
         else:
-            landing = self.start.rules.landing_path
-            response = respond_with_error(
-                SignInRefused(),
-                request,
-                landing_path=landing,
-                return_to=intent.return_to,
-                options=intent.options,
+            response = self.start.errors.respond(
+                SignInRefused(), request, return_to=intent.return_to, options=intent.options
             )
         response.raw_headers.extend(cookies)
         return response
@@ -210,14 +204,11 @@ class Callback:
         own = kept is None or kept.id == transaction_id
         spent = [self._spent(transaction_id)] if own else []
         browser = self._browser(request, kept)
-        landing = self.start.rules.landing_path
         if browser is not None and await self.store.find("browser", browser):
             return self._redirect_to(request, intent.return_to, spent)
         if again:
             return await self._restart(request, intent, browser, spent)
-        response = respond_with_error(
-            otherwise, request, landing_path=landing, return_to=intent.return_to, options=intent.options
-        )
+        response = self.start.errors.respond(otherwise, request, return_to=intent.return_to, options=intent.options)
         response.raw_headers.extend(spent)
         return response
 

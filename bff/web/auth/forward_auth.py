@@ -21,20 +21,20 @@ from urllib.parse import quote
 
 from starlette.types import Receive, Scope, Send
 
-from bff.errors import BffError, CsrfRequired, InvalidRequest, RetryRequired, RouteNotFound, SignInRequired
+from bff.errors import BffError, InvalidRequest, RetryRequired, RouteNotFound, SignInRequired
 from bff.flows.refresh.single_flight import RefreshTokenFlow
 from bff.proxy.client_address import TrustedProxies
 from bff.session.return_to import safe_return_to
 from bff.session.session import Session
-from bff.telemetry import audit, metrics, tracing
+from bff.telemetry import audit
 from bff.web.api import is_background
 from bff.web.auth.landing import LANDING
 from bff.web.auth.same_site_step import is_cross_site_navigation
 from bff.web.cookies import Header
+from bff.web.error_responder import ErrorResponder
 from bff.web.middleware.request_guard import check_path
 from bff.web.origin_policy import OriginPolicy
-from bff.web.problem_details import error_response
-from bff.web.responses import PRIVATE, record_error
+from bff.web.responses import PRIVATE, send_response
 from bff.web.session_cookies import SessionCookies
 
 logger = logging.getLogger(__name__)
@@ -74,12 +74,13 @@ class ForwardAuth:
         cookies: SessionCookies,
         trusted_proxies: TrustedProxies,
         origins: OriginPolicy,
+        errors: ErrorResponder,
         rules: ForwardAuthRules,
         *,
         with_token: bool,
     ) -> None:
         self._flow, self._trusted, self._origins, self._rules = flow, trusted_proxies, origins, rules
-        self._cookies, self._with_token = cookies, with_token
+        self._cookies, self._errors, self._with_token = cookies, errors, with_token
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         audit.set_client_address(partial(self._trusted.client_address, _peer(scope), scope["headers"]))
@@ -90,15 +91,13 @@ class ForwardAuth:
             if b"explain=refusal" in _options(scope):
                 raise RetryRequired(retry_after=1)
         except BffError as error:
-            if isinstance(error, CsrfRequired):
-                metrics.CSRF_REFUSED.inc()
             await self._refuse(error, scope, original, send)
             return
         token = [(b"authorization", b"Bearer " + session.tokens.access_token.encode("ascii"))]
         # A DPoP-bound token is useless without a proof for each request, which only the BFF can create.
         allowed = self._with_token and session.dpop_key is None and self._trusted.trusts(_peer(scope))
         headers = [(b"content-length", b"0"), *PRIVATE, *self._identity(session), *(token if allowed else ())]
-        await _answer(scope, send, 200, headers, b"")
+        await send_response(scope, send, 200, headers, b"")
 
     async def _authorize(self, scope: Scope, original: _Original) -> Session:
         """Raises CsrfRequired, SignInRequired, InvalidRequest, ProviderUnavailable, StoreUnavailable."""
@@ -133,7 +132,7 @@ class ForwardAuth:
         return [(name.lower().encode("ascii"), _field_value(claims.get(claim))) for name, claim in self._rules.identity]
 
     async def _refuse(self, error: BffError, scope: Scope, original: _Original, send: Send) -> None:
-        record_error(error)
+        self._errors.record(error)
         rules, headers = self._rules, scope["headers"]
         back = safe_return_to(
             original.uri,
@@ -141,13 +140,7 @@ class ForwardAuth:
             public_url=rules.public_url,
             callback_path=rules.callback_path,
         )
-        status, fields, body = error_response(
-            error,
-            headers,
-            correlation_id=tracing.correlation_id(),
-            return_to=back,
-            landing_path=rules.landing_path,
-        )
+        status, fields, body = self._errors.render(error, headers, return_to=back)
         if isinstance(error, SignInRequired):
             where = self._sign_in_url(headers, back)
             fields = [*fields, (b"x-sign-in-url", where)]
@@ -157,7 +150,7 @@ class ForwardAuth:
                 location = rules.public_url.encode("ascii") + where
                 fields = [(b"location", location), (b"content-length", b"0"), *PRIVATE]
                 status, body = 303, b""
-        await _answer(scope, send, status, fields, body)
+        await send_response(scope, send, status, fields, body)
 
     def _sign_in_url(self, headers: Sequence[Header], back: str) -> bytes:
         """A cross-site navigation may be signed in although the Strict cookie was not sent, so it goes to the landing
@@ -224,13 +217,3 @@ def _encoded(text: str, visible: str) -> str:
     """Percent-encodes all but `visible` characters and single inner spaces, which no header parser trims or folds."""
     inner_spaces = text.strip(" ") == text and "  " not in text
     return quote(text, safe=visible + " " if inner_spaces else visible)
-
-
-async def _answer(scope: Scope, send: Send, status: int, headers: Sequence[Header], body: bytes) -> None:
-    if scope["type"] == "websocket":
-        # A proxy may leave the WebSocket handshake headers in; the response is the same.
-        await send({"type": "websocket.http.response.start", "status": status, "headers": list(headers)})
-        await send({"type": "websocket.http.response.body", "body": body})
-        return
-    await send({"type": "http.response.start", "status": status, "headers": list(headers)})
-    await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})

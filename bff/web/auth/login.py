@@ -37,8 +37,9 @@ from bff.web.auth.same_site_step import is_cross_site_navigation
 from bff.web.auth.sign_in_options import PARAMETERS, options_from
 from bff.web.browser_id import browser_id_hash, hash_browser_id, new_browser_id
 from bff.web.cookies import CookieNames, Header, login_cookies, slot_suffix
+from bff.web.error_responder import ErrorResponder
 from bff.web.request_body import read_body
-from bff.web.responses import respond_with_error, see_other
+from bff.web.responses import see_other
 
 logger = logging.getLogger(__name__)
 
@@ -74,10 +75,12 @@ class SignInStart:
         requests: AuthorizationRequests,
         ring: KeyRing,
         names: CookieNames,
+        errors: ErrorResponder,
         rules: LoginRules,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._requests, self._ring, self._names, self.rules, self._clock = requests, ring, names, rules, clock
+        self._requests, self._ring, self._names, self._clock = requests, ring, names, clock
+        self.errors, self.rules = errors, rules
         # Ten tabs that are restored at once all arrive without login cookies. Slots are assigned in turn, so theirs
         # differ.
         self._turn = count(secrets.randbelow(SLOTS))
@@ -106,7 +109,7 @@ class SignInStart:
         if attempts.wait is not None:
             metrics.SIGN_IN.labels(outcome="loop").inc()
             loop = SignInLoop(retry_after=attempts.wait)
-            return respond_with_error(loop, request, landing_path=rules.landing_path, return_to=back, options=options)
+            return self.errors.respond(loop, request, return_to=back, options=options)
         browser, cookies = self._browser(request, browser, attempts)
         intent = SignInIntent(
             return_to=back,
@@ -126,7 +129,7 @@ class SignInStart:
         except (ProviderUnavailable, SignInFailed) as error:
             if options.silent:
                 return see_other(back, cookies)
-            return respond_with_error(error, request, landing_path=rules.landing_path, return_to=back, options=options)
+            return self.errors.respond(error, request, return_to=back, options=options)
         transaction = begun.transaction
         sealed = seal_transaction(transaction, self._ring)
         lifetime, form_post = rules.login_lifetime, rules.form_post

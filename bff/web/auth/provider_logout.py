@@ -13,7 +13,7 @@ from bff.flows.logout.provider_logout import ProviderLogoutFlow
 from bff.oidc.global_token_revocation import MAX_BODY_BYTES, read_subject
 from bff.oidc.jws import MAX_COMPACT_LENGTH
 from bff.web.request_body import media_type, parse_fields, read_body, read_form_fields
-from bff.web.responses import PRIVATE, answer
+from bff.web.responses import PRIVATE, raw_response
 
 FORM_LIMIT = MAX_COMPACT_LENGTH + 1024  # bytes
 FRONT_CHANNEL_LIMIT = 4096  # bytes
@@ -40,7 +40,7 @@ class ProviderLogout:
         if "logout_token" not in fields:
             raise InvalidRequest("The parameter logout_token is missing.")
         await self.logout_tokens.back_channel(fields["logout_token"])
-        return answer(200, [(b"content-length", b"0"), *PRIVATE])
+        return raw_response(200, [(b"content-length", b"0"), *PRIVATE])
 
     async def front_channel(self, request: Request) -> Response:
         """An empty page, whatever was found. Okta's documentation shows both GET and POST."""
@@ -49,7 +49,7 @@ class ProviderLogout:
             encoded = await read_body(request, FRONT_CHANNEL_LIMIT) or encoded
         fields = parse_fields(encoded)
         await self.logout_tokens.front_channel(fields.get("iss"), fields.get("sid"))
-        return answer(200, _PAGE_HEADERS, b"" if request.method == "HEAD" else _EMPTY_PAGE)
+        return raw_response(200, _PAGE_HEADERS, b"" if request.method == "HEAD" else _EMPTY_PAGE)
 
     async def universal(self, request: Request) -> Response:
         """204 done, 400 malformed, 401 not authorized, 404 unknown user, 422 subject format not supported.
@@ -63,7 +63,7 @@ class ProviderLogout:
         if media_type(request) != "application/json":
             raise UnsupportedMediaType("Send application/json.")
         await self.logout_tokens.universal_logout(authorized, read_subject(await read_body(request, MAX_BODY_BYTES)))
-        return answer(204, PRIVATE)
+        return raw_response(204, PRIVATE)
 
 
 def provider_logout_router(endpoint: ProviderLogout) -> APIRouter:

@@ -7,7 +7,7 @@ from typing import Final
 from fastapi import Response
 
 from bff.web.cookies import Header
-from bff.web.responses import answer
+from bff.web.responses import raw_response
 
 # No script: works where scripts are blocked, and nothing else needs loading. The link is a fallback.
 _PAGE: Final = """<!doctype html>
@@ -43,4 +43,4 @@ def is_cross_site_navigation(headers: Sequence[Header]) -> bool:
 def same_site_step(to: str) -> Response:
     """A page that navigates to `to`, an ASCII path on our origin, from our own site."""
     body = _PAGE.format(to=escape(to)).encode("ascii")
-    return answer(200, [(b"content-length", str(len(body)).encode("ascii")), *_HEADERS], body)
+    return raw_response(200, [(b"content-length", str(len(body)).encode("ascii")), *_HEADERS], body)

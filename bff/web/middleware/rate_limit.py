@@ -29,7 +29,7 @@ from bff.errors import RateLimited
 from bff.proxy.client_address import TrustedProxies
 from bff.session.return_to import safe_return_to
 from bff.telemetry import metrics
-from bff.web.responses import respond_with_error
+from bff.web.error_responder import ErrorResponder
 from bff.web.session_cookies import SessionCookies, SignedIn
 
 # Rate limits per minute, in total and per client, in memory of constant size. Pure: `now` is an argument, in seconds of
@@ -142,10 +142,11 @@ class RateLimitMiddleware:
         rules: LimitRules,
         trusted_proxies: TrustedProxies,
         cookies: SessionCookies,
+        errors: ErrorResponder,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._app, self._rules, self._trusted_proxies = app, rules, trusted_proxies
-        self._cookies, self._clock = cookies, clock
+        self._cookies, self._errors, self._clock = cookies, errors, clock
         self._endpoints: dict[str, Endpoint] = {
             LOGIN: "sign_in",
             rules.callback_path: "callback",
@@ -169,10 +170,8 @@ class RateLimitMiddleware:
         if refusal is None:
             await self._app(scope, receive, self._counting(endpoint, send) if endpoint == "provider" else send)
             return
-        request = Request(scope)
-        back = self._return_to(scope)
-        answer = respond_with_error(refusal, request, landing_path=self._rules.landing_path, return_to=back)
-        await answer(scope, receive, send)
+        response = self._errors.respond(refusal, Request(scope), return_to=self._return_to(scope))
+        await response(scope, receive, send)
 
     def _check(self, endpoint: Endpoint, scope: Scope) -> RateLimited | None:
         """Counts the request if both rates allow it; otherwise counts it in neither."""

@@ -16,10 +16,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from bff.asgi.extensions import HEADERS_FINAL
 from bff.errors import BffError, HeadersTooLarge, InvalidRequest, LengthRequired, MethodNotAllowed, TargetTooLong
 from bff.proxy.path_normalization import fully_decoded
-from bff.telemetry import tracing
 from bff.web.cookies import CookieNames, Header
-from bff.web.problem_details import error_response, problem_response
-from bff.web.responses import record_error
+from bff.web.error_responder import ErrorResponder
 
 TARGET_LIMIT: Final = 8192  # bytes of path and query
 HEADERS_LIMIT: Final = 32768  # bytes of all names and values
@@ -117,12 +115,11 @@ def _check_headers(headers: Sequence[Header]) -> Refusal | None:
 class RequestGuard:
     """ASGI middleware around the whole application; the lifespan passes through."""
 
-    def __init__(self, app: ASGIApp, *, landing_path: str | None = None, names: CookieNames | None = None) -> None:
-        """A refused navigation gets an error page that links to `landing_path`; without one every client gets problem
-        JSON. With `names`, a request with too large headers deletes the browser's login cookies: otherwise every page
+    def __init__(self, app: ASGIApp, errors: ErrorResponder, *, names: CookieNames | None = None) -> None:
+        """With `names`, a request with too large headers deletes the browser's login cookies: otherwise every page
         would be refused until they expire.
         """
-        self._app, self._landing_path, self._names = app, landing_path, names
+        self._app, self._errors, self._names = app, errors, names
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
@@ -143,38 +140,4 @@ class RequestGuard:
         cleared = self._names.clear_sign_ins(headers) if self._names and isinstance(refusal, HeadersTooLarge) else []
         if cleared:
             refusal = HeadersTooLarge("The cookies of sign-ins in progress were deleted; sessions were not. Try again.")
-        await send_error(refusal, scope, send, close=True, landing_path=self._landing_path, cookies=cleared)
-
-
-async def send_error(
-    error: BffError,
-    scope: Scope,
-    send: Send,
-    *,
-    close: bool = False,
-    landing_path: str | None = None,
-    cookies: Sequence[Header] = (),
-) -> None:
-    """Responds with problem JSON, to a WebSocket handshake too; to a navigation with an error page if there is a
-    `landing_path`. `close` ends the connection, for requests whose framing is in doubt.
-    """
-    record_error(error)
-    reference = tracing.correlation_id()
-    if landing_path is None or scope["type"] == "websocket":
-        status, headers, body = problem_response(error, correlation_id=reference)
-    else:
-        asked = scope["headers"]
-        status, headers, body = error_response(error, asked, correlation_id=reference, landing_path=landing_path)
-    headers = [*headers, *cookies]
-    if close:
-        headers = [*headers, (b"connection", b"close")]
-    if scope["type"] == "websocket":
-        if "websocket.http.response" not in scope.get("extensions", {}):
-            await send({"type": "websocket.close", "code": 1008})
-            return
-        await send({"type": "websocket.http.response.start", "status": status, "headers": headers})
-        await send({"type": "websocket.http.response.body", "body": body})
-        return
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    # No body for HEAD (RFC 9110 section 9.3.2), with the same Content-Length.
-    await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
+        await self._errors.send(refusal, scope, send, close=True, cookies=cleared)
