@@ -10,7 +10,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bff import from_settings
 from bff.asgi.write_batching import WriteBatch
-from bff.config.reload import SettingsReload, Sources
+from bff.config.reload import CREDENTIALS, SettingsReload, Sources
 from bff.config.settings import Settings
 from bff.errors import BffError, ProviderUnavailable
 from bff.flows.authorization_request import AuthorizationRequests
@@ -38,7 +38,9 @@ from bff.proxy.pool import UpstreamPools
 from bff.proxy.websocket import WebSocketProxy
 from bff.session.keyring import KeyRing
 from bff.storage.open import open_store
+from bff.telemetry import audit
 from bff.telemetry.application import ApplicationTelemetry, open_tracer
+from bff.telemetry.audit import AuditEvent
 from bff.web.api import ApiEndpoint, Upstreams
 from bff.web.auth.callback import Callback, callback_router
 from bff.web.auth.forward_auth import VERIFY, ForwardAuth
@@ -82,22 +84,27 @@ class Application:
         """
         self._reload = None if sources is None else SettingsReload(settings, sources, self._take_over)
         self._settings, self._clock = settings, clock
-        self._telemetry = ApplicationTelemetry(settings.audit_subject, open_tracer(settings.tracing))
+        self._telemetry = ApplicationTelemetry(
+            settings.telemetry.audit_subject, open_tracer(settings.telemetry.tracing)
+        )
         self._tasks = BackgroundTasks()
-        self._ring = KeyRing.from_keys(settings.session_key_ring)
-        own_clock = {"clock": clock} if clock is not time.time and settings.store.startswith("sqlite:") else {}
-        self._store = open_store(settings.store, self._ring, **own_clock)
+        self._ring = KeyRing.from_keys(settings.session.key_ring)
+        own_clock = {"clock": clock} if clock is not time.time and settings.store.is_sqlite else {}
+        self._store = open_store(settings.store.url, self._ring, **own_clock)
         # A SQLite database has one process, so there is no other replica to compare keys with.
-        self._key_ring_sync = None if settings.store.startswith("sqlite:") else KeyRingSync(self._store, self._ring)
-        self._eviction = EvictionWatch(self._store, allowed=settings.allow_evicting_store)
+        self._key_ring_sync = None if settings.store.is_sqlite else KeyRingSync(self._store, self._ring)
+        self._eviction = EvictionWatch(self._store, allowed=settings.store.allow_evicting)
         self._provider = from_settings.provider(settings, clock)
         self._org_provider = from_settings.org_provider(settings, clock)
         self._routes = from_settings.route_table(settings)
-        origin, trusted = PublicOrigin.parse(settings.public_url), TrustedProxies(settings.trusted_proxies)
+        origin, trusted = (
+            PublicOrigin.parse(settings.browser.public_url),
+            TrustedProxies(settings.server.trusted_proxies),
+        )
         self.write_batch = WriteBatch()
         self._proxy = HttpProxy(origin, trusted, UpstreamPools(self.write_batch))
         self._sockets = WebSocketProxy(origin, trusted)
-        self._names = CookieNames(secure=settings.cookies_secure)
+        self._names = CookieNames(secure=settings.browser.cookies_secure)
         self._policy = from_settings.policy(settings)
         self.management: ASGIApp = ManagementApp(self._checks)
         self._asgi = Draining(self._wire())
@@ -113,26 +120,30 @@ class Application:
         if self._reload is not None:
             self._reload.reload()
 
-    def _take_over(self, settings: Settings) -> None:
+    def _take_over(self, settings: Settings, changed: frozenset[str]) -> None:
         client_auth = from_settings.client_auth(settings)
-        self._ring.replace_keys(settings.session_key_ring)
+        self._ring.replace_keys(settings.session.key_ring)
         for provider in (self._provider, *self._org_provider):
             provider.replace_client_auth(client_auth)
+        if "session_keys" in changed:
+            audit.record(AuditEvent.KEY_RING_CHANGED, "reload", key_ids=" ".join(self._ring.key_ids))
+        if credentials := sorted(changed & CREDENTIALS):
+            audit.record(AuditEvent.CLIENT_CREDENTIALS_CHANGED, "reload", changed=" ".join(credentials))
 
     def _wire(self) -> ASGIApp:
         settings, names, ring, policy = self._settings, self._names, self._ring, self._policy
         self._streams = OpenStreams(self._store, policy)
-        self._revocations = Revocations(self._store, self._provider, self._tasks, settings.issuer)
+        self._revocations = Revocations(self._store, self._provider, self._tasks, settings.provider.issuer)
         self._end_session = end_session = EndSession(self._store, self._revocations, self._tasks, streams=self._streams)
-        logout_markers = LogoutMarkers(self._store, settings.login_lifetime)
-        end_sessions = EndSessions(self._store, end_session, logout_markers, self._tasks, settings.issuer)
+        logout_markers = LogoutMarkers(self._store, settings.sign_in.login_lifetime)
+        end_sessions = EndSessions(self._store, end_session, logout_markers, self._tasks, settings.provider.issuer)
         id_tokens = IdTokenValidator(self._provider, from_settings.id_token_rules(settings))
         attempts = RefreshAttempts(self._store, self._provider, id_tokens, end_session, policy)
         self._refresh = refresh = RefreshTokenFlow(
-            self._store, attempts, end_session, self._tasks, policy, concurrency=settings.refresh_concurrency
+            self._store, attempts, end_session, self._tasks, policy, concurrency=settings.refresh.concurrency
         )
         cookies = SessionCookies(ring, names)
-        errors = ErrorResponder(ErrorPages(settings.landing_path, from_settings.page_style(settings)))
+        errors = ErrorResponder(ErrorPages(settings.browser.landing_path, settings.browser.page_style()))
         problems = ErrorResponder()  # without pages
         sign_in_rules = from_settings.sign_in_rules(settings)
         sign_in = AuthorizationCodeFlow(
@@ -147,15 +158,22 @@ class Application:
         auth_app = build_auth_app(errors)
         auth_app.include_router(login_router(start))
         auth_app.include_router(landing_router(start.rules, self._routes.carries_credentials))
-        proxies = TrustedProxies(settings.trusted_proxies)
+        proxies = TrustedProxies(settings.server.trusted_proxies)
         callback = Callback(sign_in, start, self._store, cookies, ring, names, proxies, self._clock)
-        auth_app.include_router(callback_router(settings.callback_path, callback))
-        origins = OriginPolicy(settings.public_url, settings.allowed_origins)
+        auth_app.include_router(callback_router(settings.browser.callback_path, callback))
+        origins = OriginPolicy(settings.browser.public_url, settings.browser.allowed_origins)
         session = SessionEndpoint(refresh, end_session, self._store, cookies, names, policy, origins)
         auth_app.include_router(session_router(session))
         at_provider = ProviderSignOut(self._store, self._provider, from_settings.sign_out_rules(settings))
         logout = LogoutEndpoint(
-            end_session, at_provider, cookies, ring, names, settings.public_url, origins, settings.signed_out_path
+            end_session,
+            at_provider,
+            cookies,
+            ring,
+            names,
+            settings.browser.public_url,
+            origins,
+            settings.browser.signed_out_path,
         )
         auth_app.include_router(logout_router(logout))
         listed = SessionsEndpoint(refresh, end_sessions, self._store, cookies, policy, origins)
@@ -168,14 +186,14 @@ class Application:
             clock=self._clock,
         )
         auth_app.include_router(provider_logout_router(ProviderLogout(provider_logout)))
-        serve_spa(auth_app, settings.spa_dir)
+        serve_spa(auth_app, settings.spa.dir)
         api = ApiEndpoint(
             Upstreams(self._routes, self._proxy, self._sockets),
-            SessionCredentials(refresh, self._streams, cookies, scopes=settings.scopes, clock=self._clock),
+            SessionCredentials(refresh, self._streams, cookies, scopes=settings.provider.scopes, clock=self._clock),
             origins=origins,
             errors=problems,
             streams=self._streams,
-            acr_values=settings.acr_values,
+            acr_values=settings.sign_in.acr_values,
         )
         verify = partial(
             ForwardAuth, refresh, cookies, proxies, origins, errors, from_settings.forward_auth_rules(settings)
@@ -184,7 +202,7 @@ class Application:
         plain = {VERIFY: verify(with_token=False)}
         limited = RateLimitMiddleware(auth_app, from_settings.limit_rules(settings), proxies, cookies, errors)
         inside: ASGIApp = AuditContext(
-            Dispatcher(limited, api, self._routes.match, settings.callback_path, plain), proxies
+            Dispatcher(limited, api, self._routes.match, settings.browser.callback_path, plain), proxies
         )
         if origins.allows_other_origins:
             inside = CorsMiddleware(inside, self._routes, origins)

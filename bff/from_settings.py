@@ -3,7 +3,6 @@
 import ssl
 from collections.abc import Callable
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from bff.config.routes import RouteSettings
 from bff.config.settings import Settings
@@ -26,14 +25,16 @@ from bff.web.middleware.rate_limit import LimitRules
 
 def client_auth(settings: Settings) -> ClientAuthentication:
     """Raises ConfigurationError."""
-    held = (settings.client_secret, settings.client_secret_next)
+    held = (settings.provider.client_secret, settings.provider.client_secret_next)
     try:
         return client_authentication(
-            settings.client_auth,
-            settings.client_id,
+            settings.provider.client_auth,
+            settings.provider.client_id,
             secrets=[secret.get_secret_value() for secret in held if secret is not None],
-            private_key=settings.client_private_key.get_secret_value() if settings.client_private_key else None,
-            key_id=settings.client_key_id,
+            private_key=settings.provider.client_private_key.get_secret_value()
+            if settings.provider.client_private_key
+            else None,
+            key_id=settings.provider.client_key_id,
         )
     except ValueError as error:
         fix = "See docs/settings.md for what each method needs."
@@ -43,23 +44,23 @@ def client_auth(settings: Settings) -> ClientAuthentication:
 def provider(settings: Settings, clock: Callable[[], float], issuer: str | None = None) -> HttpProvider:
     """`issuer` overrides the configured one, within the same org."""
     transport = ProviderTransport(
-        timeout=settings.provider_timeout,
-        proxy=settings.provider_proxy,
-        ca_file=settings.provider_ca_file,
-        refreshes=settings.refresh_concurrency,
+        timeout=settings.provider.timeout,
+        proxy=settings.provider.proxy,
+        ca_file=settings.provider.ca_file,
+        refreshes=settings.refresh.concurrency,
     )
-    return HttpProvider(issuer or settings.issuer, client_auth(settings), transport=transport, clock=clock)
+    return HttpProvider(issuer or settings.provider.issuer, client_auth(settings), transport=transport, clock=clock)
 
 
 def org_provider(settings: Settings, clock: Callable[[], float]) -> tuple[HttpProvider, ...]:
     """The org authorization server, if the issuer is a custom one: its keys may sign Universal Logout requests."""
-    org = org_url(settings.issuer)
-    return () if org == settings.issuer else (provider(settings, clock, org),)
+    org = settings.provider.org_url
+    return () if org == settings.provider.issuer else (provider(settings, clock, org),)
 
 
 def validate_metadata(settings: Settings, metadata: ProviderMetadata) -> None:
     """Raises ConfigurationError where a setting requires more than the provider supports."""
-    if settings.dpop == "on" and ALGORITHM not in metadata.dpop_signing_alg_values_supported:
+    if settings.provider.uses_dpop and ALGORITHM not in metadata.dpop_signing_alg_values_supported:
         problem = f"is on, and the provider does not support DPoP proofs signed with {ALGORITHM}."
         raise ConfigurationError("BFF_DPOP", problem, "Set it to off, or use a provider that supports RFC 9449.")
 
@@ -96,10 +97,10 @@ def route_table(settings: Settings) -> RouteTable:
         )
         for route in settings.routes
     ]
-    if settings.spa_upstream is not None:
+    if settings.spa.upstream is not None:
         no_token: TokenKind = "none"
         # Development servers reload the page over a WebSocket.
-        spa = Upstream.parse(settings.spa_upstream)
+        spa = Upstream.parse(settings.spa.upstream)
         routes.append(Route("/", spa, methods=("GET", "HEAD"), token=no_token, websocket=True))
     return RouteTable(routes)
 
@@ -129,104 +130,87 @@ def _upstream_tls(
 
 def policy(settings: Settings) -> RefreshPolicy:
     return RefreshPolicy(
-        before_expiry=settings.refresh_before_expiry,
-        timeout=settings.refresh_timeout,
-        lease=settings.refresh_lease,
-        grace=settings.refresh_grace,
-        after_grace=settings.refresh_after_grace,
-        idle_timeout=settings.idle_timeout,
-        max_session_lifetime=max_session_lifetime(settings),
+        before_expiry=settings.refresh.before_expiry,
+        timeout=settings.refresh.timeout,
+        lease=settings.refresh.lease,
+        grace=settings.refresh.grace,
+        after_grace=settings.refresh.after_grace,
+        idle_timeout=settings.session.idle_timeout,
+        max_session_lifetime=settings.session.max_lifetime,
     )
-
-
-def max_session_lifetime(settings: Settings) -> float:
-    """The maximum session lifetime in seconds: without a refresh token a session ends with its access token."""
-    return min(settings.absolute_timeout, settings.refresh_token_lifetime or settings.absolute_timeout)
-
-
-def org_url(issuer: str) -> str:
-    """The base URL of the Okta org of an issuer."""
-    parts = urlsplit(issuer)
-    return f"{parts.scheme}://{parts.netloc}"
 
 
 def logout_rules(settings: Settings) -> LogoutRules:
     return LogoutRules(
-        client_id=settings.client_id,
-        issuers=tuple(dict.fromkeys((settings.issuer, org_url(settings.issuer)))),
-        algorithms=settings.id_token_algorithms,
-        skew=settings.clock_skew,
-        revocation_endpoint=f"{settings.public_url}/auth/global-token-revocation",
-        by_email="email" in settings.scopes,
+        client_id=settings.provider.client_id,
+        issuers=settings.provider.logout_issuers,
+        algorithms=settings.provider.id_token_algorithms,
+        skew=settings.provider.clock_skew,
+        revocation_endpoint=settings.browser.revocation_endpoint,
+        by_email="email" in settings.provider.scopes,
     )
 
 
 def sign_out_rules(settings: Settings) -> SignOutRules:
     return SignOutRules(
-        client_id=settings.client_id,
-        post_logout_redirect_uri=settings.post_logout_redirect_uri,
-        hint=settings.sign_out_hint,
+        client_id=settings.provider.client_id,
+        post_logout_redirect_uri=settings.browser.post_logout_redirect_uri,
+        hint=settings.provider.sign_out_hint,
     )
 
 
 def id_token_rules(settings: Settings) -> IdTokenRules:
     return IdTokenRules(
-        issuer=settings.issuer,
-        client_id=settings.client_id,
-        algorithms=settings.id_token_algorithms,
-        skew=settings.clock_skew,
-        shown_claims=settings.user_claims,
+        issuer=settings.provider.issuer,
+        client_id=settings.provider.client_id,
+        algorithms=settings.provider.id_token_algorithms,
+        skew=settings.provider.clock_skew,
+        shown_claims=settings.session.user_claims,
     )
 
 
 def sign_in_rules(settings: Settings) -> SignInRules:
     return SignInRules(
-        client_id=settings.client_id,
-        issuer=settings.issuer,
-        redirect_uri=settings.redirect_uri,
-        scopes=settings.scopes,
-        max_session_lifetime=max_session_lifetime(settings),
-        before_expiry=settings.refresh_before_expiry,
-        response_mode=settings.response_mode,
-        push=settings.par,
-        dpop=settings.dpop == "on",
+        client_id=settings.provider.client_id,
+        issuer=settings.provider.issuer,
+        redirect_uri=settings.browser.redirect_uri,
+        scopes=settings.provider.scopes,
+        max_session_lifetime=settings.session.max_lifetime,
+        before_expiry=settings.refresh.before_expiry,
+        response_mode=settings.sign_in.response_mode,
+        push=settings.sign_in.par,
+        dpop=settings.provider.uses_dpop,
     )
 
 
 def login_rules(settings: Settings) -> LoginRules:
     return LoginRules(
-        issuer=settings.issuer,
-        public_url=settings.public_url,
-        callback_path=settings.callback_path,
-        landing_path=settings.landing_path,
-        login_lifetime=settings.login_lifetime,
-        acr_values=settings.acr_values,
-        allowed_prompts=settings.allowed_prompts,
-        allowed_idps=settings.allowed_idps,
-        form_post=settings.response_mode == "form_post",
+        issuer=settings.provider.issuer,
+        public_url=settings.browser.public_url,
+        callback_path=settings.browser.callback_path,
+        landing_path=settings.browser.landing_path,
+        login_lifetime=settings.sign_in.login_lifetime,
+        acr_values=settings.sign_in.acr_values,
+        allowed_prompts=settings.sign_in.allowed_prompts,
+        allowed_idps=settings.sign_in.allowed_idps,
+        form_post=settings.sign_in.by_form_post,
     )
 
 
 def limit_rules(settings: Settings) -> LimitRules:
     return LimitRules(
-        per_client=settings.sign_in_rate_per_client,
-        for_all=settings.sign_in_rate,
-        public_url=settings.public_url,
-        callback_path=settings.callback_path,
-        landing_path=settings.landing_path,
+        per_client=settings.sign_in.rate_per_client,
+        for_all=settings.sign_in.rate,
+        public_url=settings.browser.public_url,
+        callback_path=settings.browser.callback_path,
+        landing_path=settings.browser.landing_path,
     )
 
 
 def forward_auth_rules(settings: Settings) -> ForwardAuthRules:
     return ForwardAuthRules(
-        public_url=settings.public_url,
-        landing_path=settings.landing_path,
-        callback_path=settings.callback_path,
-        identity=settings.identity_headers,
+        public_url=settings.browser.public_url,
+        landing_path=settings.browser.landing_path,
+        callback_path=settings.browser.callback_path,
+        identity=settings.forward_auth.identity,
     )
-
-
-def page_style(settings: Settings) -> str | None:
-    """The style sheet of the error pages, with the operator's own."""
-    path = settings.page_style_file
-    return None if path is None else path.read_text("utf-8")

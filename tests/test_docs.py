@@ -20,7 +20,9 @@ from bff.app import build_app
 from bff.cli import main as cli_main
 from bff.cli import okta as cli_okta
 from bff.cli import sessions as cli_sessions
-from bff.config.routes import ENDPOINTS, RouteSettings
+from bff.config.browser import ENDPOINTS
+from bff.config.routes import RouteSettings
+from bff.config.section import leaves
 from bff.config.settings import SECRETS, Settings, load_settings
 from bff.config.validators import EXAMPLE_KEY
 from bff.errors import BffError
@@ -57,10 +59,10 @@ def as_written(default: object) -> str:
     return "none" if default is None else f"`{default}`"
 
 
-@pytest.mark.parametrize("name", Settings.model_fields)
+@pytest.mark.parametrize("name", leaves(Settings))
 def test_every_setting_is_in_the_table_with_its_default(name: str) -> None:
     default, meaning, example = rows(SETTINGS)[f"BFF_{name.upper()}"]
-    field = Settings.model_fields[name]
+    field = leaves(Settings)[name].field
     if field.default is PydanticUndefined or name == "client_secret":
         assert default.startswith("required")
     else:
@@ -96,7 +98,7 @@ def test_every_key_of_a_route_is_in_the_table_with_its_default(name: str) -> Non
 
 
 def test_no_setting_is_invented() -> None:
-    known = {f"BFF_{name.upper()}" for name in Settings.model_fields}
+    known = {f"BFF_{name.upper()}" for name in leaves(Settings)}
     known |= {f"BFF_{name.upper()}_FILE" for name in SECRETS} | {"BFF_CONFIG", "BFF_", "BFF_X", "BFF_X_FILE"}
     known |= {f"BFF_OKTA_{name.upper()}" for name in OktaSettings.model_fields}
     known |= {f"BFF_OKTA_{name.upper()}_FILE" for name in OKTA_SECRETS} | {"BFF_OKTA_"}

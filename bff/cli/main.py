@@ -89,7 +89,11 @@ def _serve(parsed: argparse.Namespace) -> int:
     from bff.server.run import run
     from bff.telemetry.logging import configure_logging, stderr_without_blocking
 
-    configure_logging(settings.log_level, settings.log_format, stderr_without_blocking(settings.log_format))
+    configure_logging(
+        settings.telemetry.log_level,
+        settings.telemetry.log_format,
+        stderr_without_blocking(settings.telemetry.log_format),
+    )
     return run(build_app(settings, sources=Sources(os.environ.copy(), parsed.config)), settings)
 
 
@@ -98,8 +102,8 @@ def _check(parsed: argparse.Namespace) -> int:
     from bff.config.advice import notes
 
     print("The settings are valid.")
-    print(f"Register in Okta as sign-in redirect URI:  {settings.redirect_uri}")
-    print(f"Register in Okta as sign-out redirect URI: {settings.post_logout_redirect_uri}")
+    print(f"Register in Okta as sign-in redirect URI:  {settings.browser.redirect_uri}")
+    print(f"Register in Okta as sign-out redirect URI: {settings.browser.post_logout_redirect_uri}")
     for note in notes(settings):
         print(escape(f"Note: {note}"))
     return OK
@@ -122,7 +126,7 @@ def _keys_list(parsed: argparse.Namespace) -> int:
     settings = _settings(parsed)
     from bff.session.keyring import key_id
 
-    for place, key in enumerate(settings.session_key_ring):
+    for place, key in enumerate(settings.session.key_ring):
         print(f"{key_id(key)}  {('newest: encrypts and decrypts' if place == 0 else 'decrypts only')}")
     return OK
 

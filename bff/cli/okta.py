@@ -24,7 +24,7 @@ from bff.admin.okta.desired import Desired, desired, placeholders
 from bff.admin.okta.rotate_secret import retire_old, rotate
 from bff.admin.okta.settings import load_okta_settings
 from bff.config.settings import Settings, load_settings
-from bff.config.sources import gather
+from bff.config.sources import secret_file
 from bff.telemetry.redaction import escape
 
 SAME, ERROR, DIFFERS = 0, 1, 2
@@ -128,13 +128,8 @@ def _target(parsed: argparse.Namespace) -> CredentialsFile:
         return CredentialsFile(parsed.env_file, "env")
     if parsed.secret_file is not None:
         return CredentialsFile(parsed.secret_file, "secret")
-    name = "client_secret_file"
-    secret_file = gather(os.environ, parsed.config, known={name}, secret=frozenset(), lists=frozenset()).values.get(
-        name
-    )
-    return (
-        CredentialsFile(Path(str(secret_file)), "secret") if secret_file else CredentialsFile(DEFAULT_ENV_FILE, "env")
-    )
+    named = secret_file(os.environ, parsed.config, "client_secret")
+    return CredentialsFile(named, "secret") if named else CredentialsFile(DEFAULT_ENV_FILE, "env")
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -203,8 +198,8 @@ def _rotate_secret(command: _Command, parsed: argparse.Namespace) -> int:
             wanted,
             client_id_of(app),
             secret,
-            proxy=settings.provider_proxy,
-            ca_file=settings.provider_ca_file,
+            proxy=settings.provider.proxy,
+            ca_file=settings.provider.ca_file,
             sleep=time.sleep,
         )
 

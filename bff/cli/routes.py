@@ -50,8 +50,8 @@ def _list(settings: Settings) -> int:
     width = max((len(route.prefix) for route in routes), default=0)
     for route in routes:
         print(escape(f"{route.prefix:{width}}  {_goes_to(route)}  {_facts(route)}"))
-    if settings.spa_upstream is not None:
-        print(f"everything else goes to {settings.spa_upstream}, without a token (spa_upstream)")
+    if settings.spa.upstream is not None:
+        print(f"everything else goes to {settings.spa.upstream}, without a token (spa_upstream)")
     elif not routes:
         print("There are no routes.")
     return FORWARDED
@@ -85,7 +85,7 @@ def _explain(settings: Settings, method: str, path: str, sent: Sequence[str]) ->
     refusal = check_request(method, raw_path.encode("utf-8"), query.encode("utf-8"), [*host, *headers])
     if refusal is not None:
         return _refused(refusal.code, status_of(refusal), refusal.detail or refusal.title)
-    if raw_path == "/auth" or raw_path.startswith("/auth/") or raw_path == settings.callback_path:
+    if raw_path == "/auth" or raw_path.startswith("/auth/") or raw_path == settings.browser.callback_path:
         print("The BFF handles this path itself.")
         return NOT_FORWARDED
     table = route_table(settings)
@@ -158,7 +158,7 @@ def _disposition(settings: Settings, route: Route, name: bytes, hop_by_hop: bool
         return "forwarded (allow_request_headers)"
     if decided is Disposition.FORWARDED:
         return "forwarded"
-    identity = [header for header, _ in settings.identity_headers]
+    identity = [header for header, _ in settings.forward_auth.identity]
     if name == b"cookie":
         return "dropped, except for cookies that allow_cookies lists"
     if not may_be_allowed(name) or conflicting_name([name.decode("ascii")], identity) is not None:

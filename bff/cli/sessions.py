@@ -89,7 +89,7 @@ Work: TypeAlias = Callable[[AdminContext, argparse.Namespace], AsyncIterator[str
 
 
 def _run_work(work: Work, settings: Settings, parsed: argparse.Namespace) -> int:
-    configure_logging(settings.log_level, settings.log_format)
+    configure_logging(settings.telemetry.log_level, settings.telemetry.log_format)
 
     async def lines() -> None:
         async with _admin_context(settings) as context:
@@ -106,13 +106,15 @@ def _run_work(work: Work, settings: Settings, parsed: argparse.Namespace) -> int
 
 @asynccontextmanager
 async def _admin_context(settings: Settings) -> AsyncIterator[AdminContext]:
-    store = open_store(settings.store, KeyRing.from_keys(settings.session_key_ring))
+    store = open_store(settings.store.url, KeyRing.from_keys(settings.session.key_ring))
     provider, tasks = from_settings.provider(settings, time.time), BackgroundTasks()
-    end_session = EndSession(store, Revocations(store, provider, tasks, settings.issuer), tasks)
-    logout_markers = LogoutMarkers(store, settings.login_lifetime)
-    ApplicationTelemetry(settings.audit_subject).bind()
+    end_session = EndSession(store, Revocations(store, provider, tasks, settings.provider.issuer), tasks)
+    logout_markers = LogoutMarkers(store, settings.sign_in.login_lifetime)
+    ApplicationTelemetry(settings.telemetry.audit_subject).bind()
     try:
-        yield AdminContext(settings, store, EndSessions(store, end_session, logout_markers, tasks, settings.issuer))
+        yield AdminContext(
+            settings, store, EndSessions(store, end_session, logout_markers, tasks, settings.provider.issuer)
+        )
     finally:
         # The refresh tokens of ended sessions are still revoked at the provider.
         if late := await tasks.drain(2 * REVOKE_TIMEOUT):
@@ -166,7 +168,7 @@ async def _show(context: AdminContext, parsed: argparse.Namespace) -> AsyncItera
             continue
         session = stored.session
         attempt = session.attempt
-        idle_ends_at = min(stored.last_seen_at + context.settings.idle_timeout, session.ends_at)
+        idle_ends_at = min(stored.last_seen_at + context.settings.session.idle_timeout, session.ends_at)
         yield f"session {session.fingerprint}"
         for name, value in (
             ("person", session.person),

@@ -11,24 +11,24 @@ def notes(settings: Settings) -> list[str]:
 
 def _refresh(settings: Settings) -> list[str]:
     remarks = []
-    if "offline_access" not in settings.scopes:
+    if "offline_access" not in settings.provider.scopes:
         remarks.append(
             "scopes do not include offline_access: there is no refresh token, and users sign in again whenever "
             "their access token expires."
         )
-    if settings.refresh_grace == 0:
+    if settings.refresh.grace == 0:
         remarks.append(
             f"refresh_grace is 0: after a lost response, the provider may treat a resend as reuse. Every resend is "
             f"then after the grace period, and refresh_after_grace is "
-            f"{('on' if settings.refresh_after_grace else 'off')}."
+            f"{('on' if settings.refresh.after_grace else 'off')}."
         )
-    elif settings.refresh_lease + settings.refresh_timeout >= settings.refresh_grace:
+    elif settings.refresh.lease + settings.refresh.timeout >= settings.refresh.grace:
         remarks.append(
-            f"refresh_lease + refresh_timeout ({settings.refresh_lease + settings.refresh_timeout:g} s) is not "
-            f"shorter than refresh_grace ({settings.refresh_grace} s): only a quick failure is resent inside the "
+            f"refresh_lease + refresh_timeout ({settings.refresh.lease + settings.refresh.timeout:g} s) is not "
+            f"shorter than refresh_grace ({settings.refresh.grace} s): only a quick failure is resent inside the "
             f"grace period, a refresh that times out is resent after it."
         )
-    if not settings.refresh_after_grace:
+    if not settings.refresh.after_grace:
         remarks.append(
             "refresh_after_grace is off: a refresh whose response was lost and whose grace period is over requires "
             "a new sign-in, although its token might still be valid."
@@ -38,21 +38,22 @@ def _refresh(settings: Settings) -> list[str]:
 
 def _browser(settings: Settings) -> list[str]:
     remarks = []
-    if not settings.cookies_secure:
+    if not settings.browser.cookies_secure:
         remarks.append(
             "public_url is http on this machine: cookies have neither Secure nor the __Host- prefix. For "
             "development only."
         )
-    if settings.idle_timeout > 12 * 3600:
+    if settings.session.idle_timeout > 12 * 3600:
         remarks.append(
-            f"idle_timeout is {settings.idle_timeout / 3600:g} hours: an unattended browser stays signed in that long."
+            f"idle_timeout is {settings.session.idle_timeout / 3600:g} hours: an unattended browser stays signed in "
+            "that long."
         )
-    if settings.cookies_secure and not settings.trusted_proxies and settings.sign_in_rate_per_client:
+    if settings.browser.cookies_secure and not settings.server.trusted_proxies and settings.sign_in.rate_per_client:
         remarks.append(
             "trusted_proxies is empty, and public_url is https, which requires a proxy: every client appears with "
             "the proxy's address, so sign-ins are only limited in total. List the proxies."
         )
-    if "0.0.0.0/0" in settings.trusted_proxies or "::/0" in settings.trusted_proxies:
+    if "0.0.0.0/0" in settings.server.trusted_proxies or "::/0" in settings.server.trusted_proxies:
         remarks.append("trusted_proxies trusts every address: any client can spoof its address in X-Forwarded-For.")
     return remarks
 
@@ -66,8 +67,8 @@ def _data_plane(settings: Settings) -> list[str]:
         for route in settings.routes
         if route.allow_http and route.upstream.startswith("http:") and route.token != "none"
     ]
-    if settings.management_address is None:
+    if settings.server.management_address is None:
         remarks.append("management_listen is off: there is no /livez, /readyz or /metrics.")
-    elif isinstance(settings.management_address, tuple) and settings.management_address[0] in EVERYWHERE:
+    elif isinstance(settings.server.management_address, tuple) and settings.server.management_address[0] in EVERYWHERE:
         remarks.append("management_listen accepts connections from everywhere: do not expose that port to the public.")
     return remarks

@@ -12,18 +12,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeAlias
 
+from bff.config.section import leaves
 from bff.config.settings import SECRETS, Settings, load_settings
 from bff.config.sources import named_files
 from bff.errors import ConfigurationError
-from bff.session.keyring import KeyRing
-from bff.telemetry import audit
-from bff.telemetry.audit import AuditEvent
 
 logger = logging.getLogger(__name__)
 
 POLL_INTERVAL: Final = 2.0  # seconds
-RELOADED: Final = frozenset({"session_keys", "client_secret", "client_secret_next", "client_private_key"})
+CREDENTIALS: Final = frozenset({"client_secret", "client_secret_next", "client_private_key"})
+RELOADED: Final = CREDENTIALS | {"session_keys"}
 
+# Switches to the new settings atomically; the names are those that changed and take effect without a restart. Raises
+# ConfigurationError without any change.
+Apply: TypeAlias = Callable[[Settings, frozenset[str]], None]
 Stamp: TypeAlias = tuple[tuple[str, int, int, int], ...]
 
 
@@ -47,9 +49,9 @@ class Sources:
 
 
 class SettingsReload:
-    """`apply` switches to new settings atomically; it raises ConfigurationError without any change."""
+    """Reads the settings again when a file has changed, or on request, and applies what may change."""
 
-    def __init__(self, settings: Settings, sources: Sources, apply: Callable[[Settings], None]) -> None:
+    def __init__(self, settings: Settings, sources: Sources, apply: Apply) -> None:
         self._settings, self._sources, self._apply = settings, sources, apply
         self._stamp = sources.stamp()
 
@@ -65,20 +67,19 @@ class SettingsReload:
         """Reloads everything, as SIGHUP requests. False if there was a problem; then nothing changes."""
         try:
             settings = self._sources.load()
-            self._apply(settings)
+            changed = [
+                name
+                for name, leaf in leaves(Settings).items()
+                if leaf.value_in(settings) != leaf.value_in(self._settings)
+            ]
+            applied = [name for name in changed if name in RELOADED]
+            self._apply(settings, frozenset(applied))
         except ConfigurationError as wrong:
             logger.error("the settings were not reloaded", extra={"setting": wrong.setting, "problem": wrong.problem})
             return False
-        before, self._settings = self._settings, settings
-        changed = [name for name in Settings.model_fields if getattr(settings, name) != getattr(before, name)]
-        taken = [name for name in changed if name in RELOADED]
-        if "session_keys" in taken:
-            ids = KeyRing.from_keys(settings.session_key_ring).key_ids
-            audit.record(AuditEvent.KEY_RING_CHANGED, "reload", key_ids=" ".join(ids))
-        if credentials := [name for name in taken if name != "session_keys"]:
-            audit.record(AuditEvent.CLIENT_CREDENTIALS_CHANGED, "reload", changed=" ".join(credentials))
-        logger.info("the settings were reloaded", extra={"changed": " ".join(taken) or "nothing"})
-        if len(taken) < len(changed):
+        self._settings = settings
+        logger.info("the settings were reloaded", extra={"changed": " ".join(applied) or "nothing"})
+        if len(applied) < len(changed):
             waiting = " ".join(name for name in changed if name not in RELOADED)
             logger.warning("changed settings need a restart", extra={"settings": waiting})
         return True

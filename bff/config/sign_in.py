@@ -1,51 +1,38 @@
-"""Sign-in settings: options that a link may request, the response mode, rate limits."""
+"""Sign-in: what a link may request, how the request reaches the provider, how often one may start."""
 
-import re
-from typing import Annotated, Final, Literal, TypeAlias
-from urllib.parse import urlsplit
+from typing import Annotated, Literal, TypeAlias
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, field_validator
+from pydantic import BaseModel, BeforeValidator, Field, field_validator
 
 from bff.config import validators
-from bff.config.routes import FROZEN
+from bff.config.field_types import Number, Scopes, WholeSeconds
+from bff.config.section import FROZEN
 
-Tokens: TypeAlias = Annotated[
-    tuple[Annotated[str, AfterValidator(validators.scope)], ...], BeforeValidator(validators.words)
-]
 # Per minute; 0 means no limit.
-Requests: TypeAlias = Annotated[int, BeforeValidator(validators.number), Field(ge=0, le=10_000_000)]
+Requests: TypeAlias = Annotated[int, Number, Field(ge=0, le=10_000_000)]
 Prompt: TypeAlias = Literal["none", "login", "consent", "select_account"]
-Algorithm: TypeAlias = Literal["RS256", "RS384", "RS512", "ES256", "ES384", "ES512"]
-
-SIGN_IN_LISTS: Final = frozenset({"acr_values", "allowed_prompts", "allowed_idps"})
-
-
-_OKTA_HOST: Final = re.compile(r"\.(okta|oktapreview|okta-emea|okta-gov|trex-govcloud)\.com$|\.okta\.mil$")
-
-
-def is_okta(url: str) -> bool:
-    """Whether a URL is on one of Okta's own domains.
-
-    An org's custom domain cannot be distinguished from any other host.
-    """
-    return _OKTA_HOST.search(f".{urlsplit(url).hostname or ''}") is not None
 
 
 class SignInSettings(BaseModel):
-    """The settings of the authorization request."""
+    """`rate` and `rate_per_client` are requests a minute. `login_lifetime` is in seconds."""
 
     model_config = FROZEN
 
-    acr_values: Tokens = ()
+    acr_values: Scopes = ()
     allowed_prompts: Annotated[tuple[Prompt, ...], BeforeValidator(validators.words)] = ("none", "login")
-    allowed_idps: Tokens = ()
+    allowed_idps: Scopes = ()
     response_mode: Literal["query", "form_post"] = "query"
     par: Literal["auto", "required", "never"] = "auto"
-    sign_in_rate_per_client: Requests = 600
-    sign_in_rate: Requests = 30_000
-    dpop: Literal["off", "on"] = "off"
+    login_lifetime: Annotated[WholeSeconds, Field(ge=60, le=3600)] = 600
+    rate_per_client: Requests = Field(600, validation_alias="sign_in_rate_per_client")
+    rate: Requests = Field(30_000, validation_alias="sign_in_rate")
 
     @field_validator("allowed_prompts", "allowed_idps", "acr_values")
     @classmethod
-    def _each_once(cls, values: tuple[str, ...]) -> tuple[str, ...]:
+    def _without_repeats(cls, values: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(dict.fromkeys(values))
+
+    @property
+    def by_form_post(self) -> bool:
+        """Whether the authorization response arrives as a form, which another site's page submits."""
+        return self.response_mode == "form_post"

@@ -6,12 +6,13 @@ Owns precedence (environment over file), `*_FILE`, and spelling suggestions. Doe
 
 import json
 import tomllib
-from collections.abc import Mapping, Set
+from collections.abc import Collection, Mapping, Set
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from bff.config.section import Leaf
 from bff.config.validators import NEW_KEY
 from bff.errors import ConfigurationError
 
@@ -57,19 +58,18 @@ class Gathered:
 def gather(
     environ: Mapping[str, str],
     toml_path: Path | None,
+    leaves: Mapping[str, Leaf],
     *,
-    known: Set[str],
-    secret: Set[str],
-    lists: Set[str],
     table: str | None = None,
 ) -> Gathered:
     """Reads every source once.
 
-    `known`, `secret` and `lists` are field names; only `secret` ones have a `*_FILE`. With `table`, only that table of
-    the file and only variables with its prefix are read.
+    `leaves` are the settings by public name; only secret ones have a `*_FILE`. With `table`, only that table of the
+    file and only variables with its prefix are read.
     """
     gathered = Gathered()
-    allowed = known | {name + FILE_SUFFIX for name in secret}
+    secret = {name for name, leaf in leaves.items() if leaf.is_secret}
+    allowed = leaves.keys() | {name + FILE_SUFFIX for name in secret}
     path, file_values = _toml(environ, toml_path, gathered.problems)
     inside, file_values = _inside(file_values, table, path, gathered.problems)
     prefix = PREFIX if table is None else f"{PREFIX}{table.upper()}_"
@@ -85,9 +85,11 @@ def gather(
             gathered.problems.append(
                 unknown(source.pop(key)[0], key, allowed, prefix if source is from_environ else "")
             )
-    for key in [key for key, (_, text) in from_environ.items() if text == "" and key not in lists]:
+    for key in [
+        key for key, (_, text) in from_environ.items() if text == "" and not (key in leaves and leaves[key].is_list)
+    ]:
         del from_environ[key]  # an empty variable counts as unset, except for a list, where it means an empty list
-    for name in sorted(known):
+    for name in sorted(leaves):
         forms = {name, name + FILE_SUFFIX} if name in secret else {name}
         source = from_environ if forms & from_environ.keys() else from_file
         spellings = {form: source[form] for form in sorted(forms & source.keys())}
@@ -101,7 +103,14 @@ def gather(
     return gathered
 
 
-def named_files(environ: Mapping[str, str], toml_path: Path | None, secret: Set[str]) -> tuple[Path, ...]:
+def secret_file(environ: Mapping[str, str], toml_path: Path | None, name: str) -> Path | None:
+    """The file that `BFF_<NAME>_FILE` or bff.toml names for a secret. Never raises; validates nothing."""
+    form = name + FILE_SUFFIX
+    named = environ.get(PREFIX + form.upper()) or _toml(environ, toml_path, [])[1].get(form)
+    return Path(str(named)) if named else None
+
+
+def named_files(environ: Mapping[str, str], toml_path: Path | None, secret: Collection[str]) -> tuple[Path, ...]:
     """bff.toml, and the files that `BFF_<NAME>_FILE` or bff.toml name for secrets. Never raises; validates nothing."""
     path, document = _toml(environ, toml_path, [])
     forms = {name + FILE_SUFFIX for name in secret}

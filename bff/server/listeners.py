@@ -9,7 +9,7 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
-from bff.config.server import Address
+from bff.config.field_types import Address
 from bff.errors import ConfigurationError
 
 

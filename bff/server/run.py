@@ -32,14 +32,14 @@ def run(app: "Application", settings: Settings) -> int:
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)
     addresses = {
-        "BFF_LISTEN": settings.listen_address,
-        "BFF_MANAGEMENT_LISTEN": settings.management_address,
-        "BFF_FORWARD_AUTH_LISTEN": settings.forward_auth_address,
+        "BFF_LISTEN": settings.server.listen_address,
+        "BFF_MANAGEMENT_LISTEN": settings.server.management_address,
+        "BFF_FORWARD_AUTH_LISTEN": settings.forward_auth.address,
     }
     bound = [None if address is None else bind(setting, address) for setting, address in addresses.items()]
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         try:
-            return runner.run(serve(app, bound, settings.drain_delay))
+            return runner.run(serve(app, bound, settings.server.drain_delay))
         except SystemExit as stopped:  # uvicorn's sign that the lifespan failed; the reason has been logged
             return stopped.code if isinstance(stopped.code, int) and stopped.code else 3
         finally:

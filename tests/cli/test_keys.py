@@ -16,7 +16,7 @@ def key_id(key: str) -> str:
 def test_a_new_key_is_accepted_and_never_the_same(tmp_path: Path) -> None:
     first, second = (bff("keys", "new", cwd=tmp_path).stdout.strip() for _ in range(2))
     assert first != second
-    assert len(load_settings(with_changes(session_keys=f"{first} {second}")).session_key_ring) == 2
+    assert len(load_settings(with_changes(session_keys=f"{first} {second}")).session.key_ring) == 2
 
 
 def test_the_list_shows_ids_newest_first_and_no_key(tmp_path: Path) -> None:

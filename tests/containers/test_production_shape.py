@@ -47,7 +47,8 @@ def test_it_starts_while_okta_is_away_and_runs_nothing_of_the_demo(compose: Comp
 
 
 def test_settings_of_the_env_file_reach_the_replicas(compose: Compose) -> None:
-    read = "import os; from bff.config.settings import load_settings; print(load_settings(os.environ).idle_timeout)"
+    imports = "import os; from bff.config.settings import load_settings"
+    read = f"{imports}; print(load_settings(os.environ).session.idle_timeout)"
     assert compose.inside("bff-1", "python", "-c", read).stdout.strip() == "1234"
 
 

@@ -13,6 +13,7 @@ import pytest
 import redis
 import yaml
 
+from bff.config.section import leaves
 from bff.config.settings import SECRETS, Settings, load_settings
 from bff.server.uvicorn_0_54.server import DRAIN, KEEP_ALIVE
 from bff.session.keyring import KeyRing, new_key
@@ -81,7 +82,7 @@ def secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def test_every_setting_that_is_named_exists() -> None:
-    known = {f"BFF_{name.upper()}" for name in Settings.model_fields} | {f"BFF_{name.upper()}_FILE" for name in SECRETS}
+    known = {f"BFF_{name.upper()}" for name in leaves(Settings)} | {f"BFF_{name.upper()}_FILE" for name in SECRETS}
     for text in (*DOCKERFILES.values(), (ROOT / "docker-compose.yml").read_text("utf-8"), "\n".join(EXAMPLE)):
         assert set(re.findall(r"\bBFF_[A-Z_]+", text)) <= known
     variables = set(re.findall(r"\$\{(\w+)", (ROOT / "docker-compose.yml").read_text("utf-8")))
@@ -92,8 +93,8 @@ def test_every_setting_that_is_named_exists() -> None:
 @pytest.mark.parametrize("env", [{}, EXAMPLE], ids=["the demo", "the example .env"])
 def test_the_replicas_would_start_with_it(env: dict[str, str], secrets: Path) -> None:
     read = settings(env, secrets)
-    assert read.store.startswith("redis://")
-    assert (read.listen, read.management_listen) == ("0.0.0.0:8080", "0.0.0.0:9090")
+    assert read.store.url.startswith("redis://")
+    assert (read.server.listen, read.server.management_listen) == ("0.0.0.0:8080", "0.0.0.0:9090")
     assert read.routes
 
 
@@ -107,7 +108,7 @@ def test_the_example_says_all_that_a_deployment_must_say_itself_and_passes_every
 
 @pytest.mark.parametrize("env", [{}, EXAMPLE], ids=["the demo", "the example .env"])
 def test_the_proxy_is_believed_and_no_other_container(env: dict[str, str], secrets: Path) -> None:
-    trusted = [ip_network(network) for network in settings(env, secrets).trusted_proxies]
+    trusted = [ip_network(network) for network in settings(env, secrets).server.trusted_proxies]
     assert any(ip_address(address("proxy")) in network for network in trusted)
     (inside,) = COMPOSE["networks"]["inside"]["ipam"]["config"]
     others = [*map(address, REPLICAS), *map(str, ip_network(inside["ip_range"]).hosts())]
@@ -131,12 +132,14 @@ def test_times_of_nginx_of_the_bff_and_of_the_engine_fit(secrets: Path) -> None:
     idle = seconds(re.findall(r"upstream bff \{.*?keepalive_timeout (\w+);", NGINX, re.DOTALL)[0])
     assert idle < KEEP_ALIVE, "the one that closes an idle connection first must be nginx"
     read = settings({}, secrets)
-    assert idle < read.drain_delay, (
+    assert idle < read.server.drain_delay, (
         "connections that nginx keeps would close under a request that cannot be asked again"
     )
     for name in REPLICAS:
         grace = seconds(SERVICES[name]["stop_grace_period"])
-        assert grace > read.drain_delay + DRAIN + read.refresh_timeout, "it would be killed while it ends in order"
+        assert grace > read.server.drain_delay + DRAIN + read.refresh.timeout, (
+            "it would be killed while it ends in order"
+        )
 
 
 def test_requests_are_asked_again_at_the_other_replica_only_where_that_is_harmless() -> None:

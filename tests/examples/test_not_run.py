@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from bff.config.section import leaves
 from bff.config.settings import Settings
 from tests.examples.in_front import EXAMPLES, settings_of
 
@@ -129,7 +130,7 @@ def test_envoy_copies_the_headers_of_the_settings_and_asks_with_what_is_judged()
 
 @MODES
 def test_every_setting_of_an_example_exists(mode: Any) -> None:
-    known = {f"BFF_{name.upper()}" for name in Settings.model_fields}
+    known = {f"BFF_{name.upper()}" for name in leaves(Settings)}
     assert {name.removesuffix("_FILE") for name in settings_of(mode)} <= known
 
 

@@ -114,7 +114,9 @@ def test_claims_of_a_stranger_are_written_out(stream: io.StringIO, log_format: L
 def test_settings_in_a_line_show_no_secret(stream: io.StringIO, log_format: Literal["json", "text"]) -> None:
     configure_logging("info", log_format, stream)
     settings = load_settings({**RIGHT, "BFF_STORE": "redis://:canary@redis.internal"})
-    logging.getLogger("bff").info("%r", settings, extra={"settings": settings, "secret": settings.client_secret})
+    logging.getLogger("bff").info(
+        "%r", settings, extra={"settings": settings, "secret": settings.provider.client_secret}
+    )
     assert CLIENT_SECRET not in stream.getvalue()
     assert RIGHT["BFF_SESSION_KEYS"] not in stream.getvalue()
     assert "canary" not in stream.getvalue()

@@ -21,8 +21,8 @@ def provider(*algorithms: str) -> ProviderMetadata:
 
 
 def test_it_is_off_unless_somebody_turns_it_on() -> None:
-    assert load_settings(RIGHT).dpop == "off"
-    assert load_settings(with_changes(dpop="on")).dpop == "on"
+    assert load_settings(RIGHT).provider.dpop == "off"
+    assert load_settings(with_changes(dpop="on")).provider.dpop == "on"
     assert "BFF_DPOP" in problems(with_changes(dpop="perhaps"))
 
 
@@ -31,7 +31,7 @@ def test_a_proxy_is_not_told_tokens_that_it_cannot_use() -> None:
     told = problems(with_changes(dpop="on", **beside))
     assert "BFF_DPOP" in told["BFF_FORWARD_AUTH_LISTEN"] or "dpop" in told["BFF_FORWARD_AUTH_LISTEN"]
     assert "off" in told["BFF_FORWARD_AUTH_LISTEN"], "and how to fix it"
-    assert load_settings(with_changes(dpop="off", **beside)).forward_auth_listen == "127.0.0.1:8081"
+    assert load_settings(with_changes(dpop="off", **beside)).forward_auth.listen == "127.0.0.1:8081"
 
 
 @pytest.mark.parametrize("algorithms", [(), ("RS256",), ("ES384", "RS512")])

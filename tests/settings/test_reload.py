@@ -25,11 +25,11 @@ class House:
         environ = with_changes(session_keys=None, client_secret=None, **{**files, **changes})
         self.sources = Sources(environ, folder / "bff.toml" if (folder / "bff.toml").exists() else None)
         self.settings = self.sources.load()
-        self.ring = KeyRing.from_keys(self.settings.session_key_ring)
+        self.ring = KeyRing.from_keys(self.settings.session.key_ring)
         self.reload = SettingsReload(self.settings, self.sources, self._apply)
 
-    def _apply(self, settings: Settings) -> None:
-        self.ring.replace_keys(settings.session_key_ring)
+    def _apply(self, settings: Settings, changed: frozenset[str]) -> None:
+        self.ring.replace_keys(settings.session.key_ring)
         self.settings = settings
 
 
@@ -94,8 +94,8 @@ def test_a_wrong_file_keeps_the_old_keys_and_tells_no_secret(
 def test_a_client_secret_is_read_again(house: House) -> None:
     house.secret.write_text("the-second-client-secret-0123456789abcde")
     assert house.reload.reload() is True
-    assert house.settings.client_secret is not None
-    assert house.settings.client_secret.get_secret_value() == "the-second-client-secret-0123456789abcde"
+    assert house.settings.provider.client_secret is not None
+    assert house.settings.provider.client_secret.get_secret_value() == "the-second-client-secret-0123456789abcde"
 
 
 def test_what_needs_a_restart_is_told_by_name(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -26,13 +26,13 @@ def pem(key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey) -> str:
 
 def test_the_smallest_configuration_is_enough() -> None:
     settings = load_settings(RIGHT)
-    assert settings.redirect_uri == "https://app.example.com/authorization-code/callback"
-    assert settings.post_logout_redirect_uri == "https://app.example.com/"
-    assert settings.scopes == ("openid", "profile", "email", "offline_access")
-    assert settings.listen_address == ("127.0.0.1", 8080)
-    assert settings.management_address == ("127.0.0.1", 9090)
-    assert settings.cookies_secure
-    assert [len(key) for key in settings.session_key_ring] == [32]
+    assert settings.browser.redirect_uri == "https://app.example.com/authorization-code/callback"
+    assert settings.browser.post_logout_redirect_uri == "https://app.example.com/"
+    assert settings.provider.scopes == ("openid", "profile", "email", "offline_access")
+    assert settings.server.listen_address == ("127.0.0.1", 8080)
+    assert settings.server.management_address == ("127.0.0.1", 9090)
+    assert settings.browser.cookies_secure
+    assert [len(key) for key in settings.session.key_ring] == [32]
 
 
 def test_the_store_room_opens_what_the_settings_let_in() -> None:
@@ -42,7 +42,7 @@ def test_the_store_room_opens_what_the_settings_let_in() -> None:
 def test_settings_do_not_change_after_start() -> None:
     settings = load_settings(RIGHT)
     with pytest.raises(ValidationError):
-        settings.idle_timeout = 5
+        settings.session.idle_timeout = 5
 
 
 def test_no_secret_shows_in_any_form_of_the_settings() -> None:
@@ -125,7 +125,7 @@ def test_the_fix_of_the_admin_address_is_the_right_address() -> None:
     ],
 )
 def test_an_issuer_is_kept_as_it_is_written(issuer: str) -> None:
-    assert load_settings(with_changes(issuer=issuer)).issuer == issuer
+    assert load_settings(with_changes(issuer=issuer)).provider.issuer == issuer
 
 
 WEAK_KEYS = {
@@ -164,7 +164,7 @@ def test_the_example_key_is_one_that_only_its_fame_rules_out() -> None:
 @pytest.mark.parametrize("separator", [",", " ", "\n", ", ", "\r\n"])
 def test_a_ring_of_keys_keeps_its_order(separator: str) -> None:
     settings = load_settings(with_changes(session_keys=separator.join([KEY, OLD_KEY])))
-    assert [key.get_secret_value() for key in settings.session_keys] == [KEY, OLD_KEY]
+    assert [key.get_secret_value() for key in settings.session.keys] == [KEY, OLD_KEY]
 
 
 REFUSED = [
@@ -267,11 +267,15 @@ def test_right_values_are_read_as_what_they_mean(tmp_path: Path) -> None:
             scopes="openid openid groups",
         )
     )
-    assert settings.allowed_origins == ("https://admin.example.com", "http://localhost:5173")
-    assert settings.trusted_proxies == ("10.0.0.0/8", "2001:db8::1/128")
-    assert (settings.listen_address, settings.management_address) == (("::1", 0), None)
-    assert (settings.spa_dir, settings.refresh_after_grace, settings.log_level) == (tmp_path, False, "warning")
-    assert settings.scopes == ("openid", "groups")
+    assert settings.browser.allowed_origins == ("https://admin.example.com", "http://localhost:5173")
+    assert settings.server.trusted_proxies == ("10.0.0.0/8", "2001:db8::1/128")
+    assert (settings.server.listen_address, settings.server.management_address) == (("::1", 0), None)
+    assert (settings.spa.dir, settings.refresh.after_grace, settings.telemetry.log_level) == (
+        tmp_path,
+        False,
+        "warning",
+    )
+    assert settings.provider.scopes == ("openid", "groups")
 
 
 @pytest.mark.parametrize(
@@ -286,7 +290,7 @@ def test_right_values_are_read_as_what_they_mean(tmp_path: Path) -> None:
     ],
 )
 def test_cookies_are_secure_except_for_http_on_this_machine(public_url: str, secure: bool) -> None:
-    assert load_settings(with_changes(public_url=public_url)).cookies_secure is secure
+    assert load_settings(with_changes(public_url=public_url)).browser.cookies_secure is secure
 
 
 @pytest.mark.parametrize(
@@ -301,7 +305,10 @@ def test_cookies_are_secure_except_for_http_on_this_machine(public_url: str, sec
     ],
 )
 def test_http_on_this_machine_listens_on_this_machine_unless_it_is_permitted(changes: dict[str, str]) -> None:
-    assert load_settings(with_changes(**{"public_url": "http://localhost:8080", **changes})).listen == changes["listen"]
+    assert (
+        load_settings(with_changes(**{"public_url": "http://localhost:8080", **changes})).server.listen
+        == changes["listen"]
+    )
 
 
 # --- laws between two settings
@@ -344,7 +351,7 @@ def test_a_law_is_told_together_with_other_problems() -> None:
 
 @pytest.mark.parametrize("grace", range(0, 61, 5))
 def test_every_grace_that_okta_allows_is_allowed(grace: int) -> None:
-    assert load_settings(with_changes(refresh_grace=str(grace))).refresh_grace == grace
+    assert load_settings(with_changes(refresh_grace=str(grace))).refresh.grace == grace
 
 
 GOOD_KEYS = [pem(rsa.generate_private_key(65537, 2048)), pem(ec.generate_private_key(ec.SECP256R1()))]
@@ -353,7 +360,7 @@ GOOD_KEYS = [pem(rsa.generate_private_key(65537, 2048)), pem(ec.generate_private
 @pytest.mark.parametrize("key", [*GOOD_KEYS, json.dumps({"kty": "EC", "crv": "P-256", "x": "x", "y": "y", "d": "d"})])
 def test_private_key_jwt_takes_a_key_instead_of_a_secret(key: str) -> None:
     environ = with_changes(client_auth="private_key_jwt", client_private_key=key, client_secret=None)
-    assert load_settings(environ).client_secret is None
+    assert load_settings(environ).provider.client_secret is None
 
 
 @pytest.mark.parametrize(
@@ -385,7 +392,7 @@ def test_the_spa_is_served_by_one(tmp_path: Path) -> None:
 
 
 def test_the_client_secret_is_read_as_it_is() -> None:
-    secret = load_settings(RIGHT).client_secret
+    secret = load_settings(RIGHT).provider.client_secret
     assert secret is not None
     assert secret.get_secret_value() == CLIENT_SECRET
 
@@ -395,9 +402,11 @@ def test_okta_is_always_sent_an_id_token_at_sign_out(host: str) -> None:
     for hint in ("optional", "never"):
         with pytest.raises(ConfigurationError, match="BFF_SIGN_OUT_HINT"):
             load_settings(with_changes(issuer=f"https://{host}/oauth2/default", sign_out_hint=hint))
-    assert load_settings(with_changes(issuer=f"https://{host}")).sign_out_hint == "required"
+    assert load_settings(with_changes(issuer=f"https://{host}")).provider.sign_out_hint == "required"
 
 
 @pytest.mark.parametrize("host", ["id.example.com", "okta.com.example.org", "notokta.com"])
 def test_another_provider_may_do_without_an_id_token_at_sign_out(host: str) -> None:
-    assert load_settings(with_changes(issuer=f"https://{host}", sign_out_hint="never")).sign_out_hint == "never"
+    assert (
+        load_settings(with_changes(issuer=f"https://{host}", sign_out_hint="never")).provider.sign_out_hint == "never"
+    )

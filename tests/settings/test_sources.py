@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from bff.config.section import leaves
 from bff.config.settings import SECRETS, Settings, load_settings
 from tests.settings.world import CLIENT_SECRET, KEY, OLD_KEY, RIGHT, problems, with_changes
 
@@ -32,28 +33,32 @@ def toml(tmp_path: Path) -> Path:
 
 def test_a_file_alone_is_enough(toml: Path) -> None:
     settings = load_settings({}, toml)
-    assert (settings.client_id, settings.idle_timeout, len(settings.session_keys)) == ("from-the-file", 1800, 2)
-    assert settings.client_secret is not None
-    assert settings.client_secret.get_secret_value() == CLIENT_SECRET
+    assert (settings.provider.client_id, settings.session.idle_timeout, len(settings.session.keys)) == (
+        "from-the-file",
+        1800,
+        2,
+    )
+    assert settings.provider.client_secret is not None
+    assert settings.provider.client_secret.get_secret_value() == CLIENT_SECRET
     assert settings.routes[0].methods == ("GET",)
 
 
 def test_the_environment_wins_over_the_file(toml: Path) -> None:
     environ = {"BFF_CLIENT_ID": "from-the-environment", "BFF_CLIENT_SECRET": "another-client-secret"}
     settings = load_settings(environ, toml)
-    assert settings.client_id == "from-the-environment"
-    assert settings.client_secret is not None
-    assert settings.client_secret.get_secret_value() == "another-client-secret"
-    assert settings.idle_timeout == 1800
+    assert settings.provider.client_id == "from-the-environment"
+    assert settings.provider.client_secret is not None
+    assert settings.provider.client_secret.get_secret_value() == "another-client-secret"
+    assert settings.session.idle_timeout == 1800
 
 
 def test_bff_config_names_the_file(toml: Path) -> None:
-    assert load_settings({"BFF_CONFIG": str(toml)}).client_id == "from-the-file"
+    assert load_settings({"BFF_CONFIG": str(toml)}).provider.client_id == "from-the-file"
 
 
 def test_the_file_beside_us_is_read_if_it_is_there(toml: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(toml.parent)
-    assert load_settings({}).client_id == "from-the-file"
+    assert load_settings({}).provider.client_id == "from-the-file"
     toml.unlink()
     assert "BFF_CLIENT_ID" in problems({})
 
@@ -116,9 +121,9 @@ def test_other_programs_variables_are_none_of_our_business() -> None:
 def test_an_empty_variable_is_not_set_but_an_empty_list_is_empty(toml: Path) -> None:
     toml.write_text("allowed_origins = ['https://a.example']\n" + toml.read_text())
     settings = load_settings({"BFF_IDLE_TIMEOUT": "", "BFF_CLIENT_ID": ""}, toml)
-    assert (settings.idle_timeout, settings.client_id) == (1800, "from-the-file")
-    assert settings.allowed_origins == ("https://a.example",)
-    assert load_settings({"BFF_ALLOWED_ORIGINS": ""}, toml).allowed_origins == ()
+    assert (settings.session.idle_timeout, settings.provider.client_id) == (1800, "from-the-file")
+    assert settings.browser.allowed_origins == ("https://a.example",)
+    assert load_settings({"BFF_ALLOWED_ORIGINS": ""}, toml).browser.allowed_origins == ()
 
 
 def test_true_is_no_number(toml: Path) -> None:
@@ -128,7 +133,7 @@ def test_true_is_no_number(toml: Path) -> None:
 
 @pytest.mark.parametrize("name", sorted(SECRETS))
 def test_every_secret_can_come_from_a_file(tmp_path: Path, name: str) -> None:
-    assert name in Settings.model_fields
+    leaf = leaves(Settings)[name]
     values = {"session_keys": f"{KEY}\n{OLD_KEY}\n", "store": "redis://:pw@redis.internal\n"}
     values["provider_proxy"] = "http://user:pw@proxy.internal:3128"
     path = tmp_path / "secret"
@@ -137,8 +142,8 @@ def test_every_secret_can_come_from_a_file(tmp_path: Path, name: str) -> None:
     if name == "client_private_key":
         assert list(problems(environ)) == ["BFF_CLIENT_PRIVATE_KEY_FILE"]
     else:
-        shown = str(getattr(load_settings(environ), name))
-        assert shown not in {"", "None", str(Settings.model_fields[name].default)}
+        shown = str(leaf.value_in(load_settings(environ)))
+        assert shown not in {"", "None", str(leaf.field.default)}
 
 
 @pytest.mark.parametrize("content", [b"", b" \n", b"\xff\xff", b"x" * 70_000, None])

@@ -80,12 +80,12 @@ def _sentence(text: str) -> str:
 def _rotation(planned: Plan, settings: Settings, differing: Sequence[Difference]) -> list[CheckResult]:
     if planned.view.app is None:
         return []
-    if "offline_access" not in settings.scopes:
+    if "offline_access" not in settings.provider.scopes:
         return [_no_refresh()]
     if differing:
         return [_difference(difference.name, difference) for difference in differing]
     held = planned.view.app.get(CLIENT[0], {}).get(CLIENT[1], {}).get("refresh_token") or {}
-    grace = held.get("leeway", settings.refresh_grace)
+    grace = held.get("leeway", settings.refresh.grace)
     return [ok("rotation", f"after every use, grace period {grace} s, as BFF_REFRESH_GRACE says")]
 
 
@@ -96,17 +96,17 @@ def _no_refresh() -> CheckResult:
 
 def without_api(settings: Settings, answers: Sequence[TokenResult]) -> list[CheckResult]:
     """The checks that need no Management API."""
-    if "offline_access" not in settings.scopes:
+    if "offline_access" not in settings.provider.scopes:
         rotation = _no_refresh()
     else:
         manual = (
             "Applications > this app > General > Refresh Token: Rotate token after every use, grace period "
-            f"{settings.refresh_grace} seconds (BFF_REFRESH_GRACE; Terraform leaves it at 0); or {_TOKEN}."
+            f"{settings.refresh.grace} seconds (BFF_REFRESH_GRACE; Terraform leaves it at 0); or {_TOKEN}."
         )
         rotation = skipped("rotation", "no Management API credentials are configured", manual)
     rest = (
-        f"Verify manually: Sign-out redirect URI {settings.post_logout_redirect_uri}, Initiate login URI "
-        f"{settings.public_url}/auth/login, groups under Assignments, Require PKCE; or {_TOKEN}."
+        f"Verify manually: Sign-out redirect URI {settings.browser.post_logout_redirect_uri}, Initiate login URI "
+        f"{settings.browser.public_url}/auth/login, groups under Assignments, Require PKCE; or {_TOKEN}."
     )
     app = skipped("okta", "no Management API credentials are configured", rest)
     return [policy_without_api(settings, answers), rotation, app]
@@ -137,4 +137,4 @@ def _policy(settings: Settings, answers: Sequence[TokenResult]) -> CheckResult:
 
 
 def _custom_server(settings: Settings) -> bool:
-    return urlsplit(settings.issuer).path.startswith("/oauth2/")
+    return urlsplit(settings.provider.issuer).path.startswith("/oauth2/")

@@ -16,7 +16,7 @@ from bff.provider.http import HttpClient
 
 async def keys(http: HttpClient, settings: Settings, metadata: ProviderMetadata) -> CheckResult:
     url = metadata.jwks_uri
-    answer = await http.send("GET", url, within=settings.provider_timeout, limit=MAX_JWKS_BYTES)
+    answer = await http.send("GET", url, within=settings.provider.timeout, limit=MAX_JWKS_BYTES)
     if isinstance(answer, NoAnswer):
         return unreachable("keys", url, answer.why)
     if answer.status != 200:
@@ -31,7 +31,7 @@ async def keys(http: HttpClient, settings: Settings, metadata: ProviderMetadata)
         return fail("keys", f"{url}: {refused}", fix)
     if key_set.private:
         return _private(url, key_set.private)
-    wanted = settings.id_token_algorithms
+    wanted = settings.provider.id_token_algorithms
     usable = [alg for alg in wanted if any(alg in key.algorithms for key in key_set.keys)]
     said = metadata.id_token_signing_alg_values_supported
     if not usable or not set(wanted) & set(said):
@@ -59,12 +59,12 @@ def pushed_requests(settings: Settings, metadata: ProviderMetadata) -> CheckResu
     """Compares settings and metadata only; `bff.admin.doctor.redirect_uri` checks that a push is accepted."""
     offered = metadata.pushed_authorization_request_endpoint is not None
     required = metadata.require_pushed_authorization_requests
-    if settings.par == "required" and not offered:
+    if settings.sign_in.par == "required" and not offered:
         fix = "Set BFF_PAR to auto, or have the feature switched on in the org (Okta has it on Identity Engine)."
         return fail("par", "BFF_PAR is required, and the provider has no pushed authorization request endpoint.", fix)
-    if settings.par == "never" and required:
+    if settings.sign_in.par == "never" and required:
         fix = "Set BFF_PAR to auto: this provider requires pushed authorization requests."
         return fail("par", "BFF_PAR is never, and the provider requires pushed authorization requests.", fix)
-    if settings.par == "never":
+    if settings.sign_in.par == "never":
         return ok("par", "not used, because BFF_PAR is never")
     return ok("par", "offered and used" if offered else "not offered: the browser carries the whole request")

@@ -42,7 +42,7 @@ async def _ask_as(settings: Settings, proof: ClientAuthentication, candidate: Ca
     provider = from_settings.provider(settings, time.time)
     provider.replace_client_auth(replace(proof, candidates=(candidate,)))
     try:
-        return await provider.refresh(NO_TOKEN, timeout=settings.provider_timeout)
+        return await provider.refresh(NO_TOKEN, timeout=settings.provider.timeout)
     finally:
         await provider.close()
 
@@ -50,7 +50,10 @@ async def _ask_as(settings: Settings, proof: ClientAuthentication, candidate: Ca
 def _names(settings: Settings, proof: ClientAuthentication) -> list[str]:
     if proof.method == "private_key_jwt":
         return ["client_private_key"]
-    held = {"client_secret": settings.client_secret, "client_secret_next": settings.client_secret_next}
+    held = {
+        "client_secret": settings.provider.client_secret,
+        "client_secret_next": settings.provider.client_secret_next,
+    }
     return [name for name, secret in held.items() if secret is not None]
 
 
@@ -59,12 +62,12 @@ def _verdict(
 ) -> CheckResult:
     called = f"BFF_{name.upper()}"
     if verdict == "accepted":
-        return ok(name, f"the token endpoint accepts {called} ({settings.client_auth})")
+        return ok(name, f"the token endpoint accepts {called} ({settings.provider.client_auth})")
     if verdict == "unknown":
         why = answer.why if isinstance(answer, NoAnswer) else getattr(answer, "error", "rate limited")
         fix = "Run this command again; if it persists, check BFF_PROVIDER_PROXY and status.okta.com."
         return fail(name, f"The token endpoint did not say whether it accepts {called} ({why}).", fix)
-    observed = f"The token endpoint refuses {called} of client {settings.client_id} (invalid_client)."
+    observed = f"The token endpoint refuses {called} of client {settings.provider.client_id} (invalid_client)."
     if others_work:
         fix = "The other secret is accepted. Remove this one; `bff okta rotate-secret` creates a new second one."
         return warn(name, observed, fix)
@@ -77,10 +80,11 @@ def _verdict(
     methods = metadata.token_endpoint_auth_methods_supported
     fix = (
         "Applications > this app > General > Client Credentials: is it this client ID, is the secret active, is the "
-        f"client authentication the method of BFF_CLIENT_AUTH ({settings.client_auth}), and is the app active? "
+        f"client authentication the method of BFF_CLIENT_AUTH ({settings.provider.client_auth}), and is the app "
+        "active? "
         "`bff okta apply` writes an active secret."
     )
-    if settings.client_auth not in methods:
+    if settings.provider.client_auth not in methods:
         fix = f"The provider offers {' '.join(methods)[:200]}: set BFF_CLIENT_AUTH to one of them. {fix}"
     return fail(name, observed, fix)
 
@@ -89,7 +93,7 @@ def _other_refusals(settings: Settings, answers: tuple[TokenResult, ...]) -> lis
     """An authenticated client may still lack the refresh token grant, or be required to send DPoP proofs."""
     errors = {answer.error for answer in answers if isinstance(answer, Denied)}
     results = []
-    if errors & {"unauthorized_client", "unsupported_grant_type"} and "offline_access" in settings.scopes:
+    if errors & {"unauthorized_client", "unsupported_grant_type"} and "offline_access" in settings.provider.scopes:
         fix = "Applications > this app > General > Grant type: tick Refresh Token (`bff okta apply` does)."
         results.append(
             fail(
@@ -100,7 +104,7 @@ def _other_refusals(settings: Settings, answers: tuple[TokenResult, ...]) -> lis
         )
     # The check sends no DPoP proof, so an app that requires one answers with an error, which is expected with BFF_DPOP
     # on.
-    if errors & {"use_dpop_nonce", "invalid_dpop_proof"} and settings.dpop == "off":
+    if errors & {"use_dpop_nonce", "invalid_dpop_proof"} and settings.provider.dpop == "off":
         fix = "Applications > this app > General > Proof of possession: off (`bff okta apply` does it)."
         results.append(
             fail("proof_of_possession", ("The app integration requires DPoP proofs, and BFF_DPOP is off."), fix)

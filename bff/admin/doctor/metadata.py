@@ -39,30 +39,30 @@ class Discovered:
 
 async def discover(http: HttpClient, settings: Settings, clock: Callable[[], float]) -> Discovered:
     """`clock` is in seconds since the epoch."""
-    url = settings.issuer + WELL_KNOWN
+    url = settings.provider.issuer + WELL_KNOWN
     before = clock()
-    answer = await http.send("GET", url, within=settings.provider_timeout, limit=MAX_METADATA_BYTES)
+    answer = await http.send("GET", url, within=settings.provider.timeout, limit=MAX_METADATA_BYTES)
     now = (before + clock()) / 2
     if isinstance(answer, NoAnswer):
         return Discovered((unreachable("metadata", url, answer.why),))
-    time = _clock(answer, now, settings.clock_skew)
+    time = _clock(answer, now, settings.provider.clock_skew)
     try:
         fields = read_object(answer.body, max_bytes=MAX_METADATA_BYTES) if answer.status == 200 else {}
     except JsonRefused:
         fields = {}
     if not isinstance(named := fields.get("issuer"), str):
-        return Discovered((_no_document(answer, url, settings.issuer), time))
-    if named != settings.issuer:
-        return Discovered((_another_issuer(settings.issuer, named), time))
+        return Discovered((_no_document(answer, url, settings.provider.issuer), time))
+    if named != settings.provider.issuer:
+        return Discovered((_another_issuer(settings.provider.issuer, named), time))
     try:
-        metadata = parse_metadata(answer.body, settings.issuer)
+        metadata = parse_metadata(answer.body, settings.provider.issuer)
     except MetadataRefused as refused:
         fix = (
             "Is this an OpenID Provider with the authorization code flow? An outbound proxy may also have changed the "
             "document."
         )
         return Discovered((fail("metadata", str(refused), fix), time))
-    read = ok("metadata", f"{url}: {_kind(settings.issuer)}")
+    read = ok("metadata", f"{url}: {_kind(settings.provider.issuer)}")
     findings = (read, _endpoints(metadata), await _issuer_for_client(http, settings, url), time)
     return Discovered(findings, metadata, fields)
 
@@ -123,16 +123,16 @@ async def _issuer_for_client(http: HttpClient, settings: Settings, url: str) -> 
 
     Other providers ignore the parameter.
     """
-    asked = f"{url}?client_id={quote(settings.client_id, safe='')}"
-    answer = await http.send("GET", asked, within=settings.provider_timeout, limit=MAX_METADATA_BYTES)
+    asked = f"{url}?client_id={quote(settings.provider.client_id, safe='')}"
+    answer = await http.send("GET", asked, within=settings.provider.timeout, limit=MAX_METADATA_BYTES)
     named = None
     if isinstance(answer, HttpResponse) and answer.status == 200:
         try:
             named = read_object(answer.body, max_bytes=MAX_METADATA_BYTES).get("issuer")
         except JsonRefused:
             named = None
-    if isinstance(named, str) and named != settings.issuer:
-        observed = f"For this app the provider signs as {named[:300]}, and BFF_ISSUER is {settings.issuer}."
+    if isinstance(named, str) and named != settings.provider.issuer:
+        observed = f"For this app the provider signs as {named[:300]}, and BFF_ISSUER is {settings.provider.issuer}."
         fix = (
             "Applications > this app > Sign On > OpenID Connect ID Token > Issuer: the one of BFF_ISSUER, or Dynamic; "
             f"or set BFF_ISSUER to {named[:300]}."
@@ -143,8 +143,8 @@ async def _issuer_for_client(http: HttpClient, settings: Settings, url: str) -> 
             "Fix BFF_CLIENT_ID (General > Client Credentials) or BFF_ISSUER: is it the right org, and is the app "
             "active?"
         )
-        return fail("issuer", f"The provider does not know the client {settings.client_id}.", fix)
-    return ok("issuer", settings.issuer)
+        return fail("issuer", f"The provider does not know the client {settings.provider.client_id}.", fix)
+    return ok("issuer", settings.provider.issuer)
 
 
 def _kind(issuer: str) -> str:

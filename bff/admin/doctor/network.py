@@ -60,7 +60,7 @@ async def _connect(route: Route) -> CheckResult:
 
 async def public_url(settings: Settings) -> CheckResult:
     """Requests `/auth/session` at the public URL without cookies, and checks that this BFF answers."""
-    url, name = f"{settings.public_url}/auth/session", "public_url"
+    url, name = f"{settings.browser.public_url}/auth/session", "public_url"
     http = HttpClient()
     try:
         answer = await http.send("GET", url, within=ANSWER_TIMEOUT, limit=MAX_RESPONSE_BYTES)
@@ -68,11 +68,11 @@ async def public_url(settings: Settings) -> CheckResult:
         await http.close()
     if isinstance(answer, NoAnswer):
         fix = "Run this again once `bff serve` is up behind its proxy, from where the public URL can be reached."
-        return skipped(name, f"{settings.public_url} does not answer from here ({answer.why})", fix)
+        return skipped(name, f"{settings.browser.public_url} does not answer from here ({answer.why})", fix)
     if not _is_a_session(answer.body) or answer.status != 200:
         fix = (
-            f"Let the proxy send /auth/ and {settings.callback_path} of {settings.public_url} to this BFF, unchanged, "
-            "before anything that serves the SPA for every path."
+            f"Let the proxy send /auth/ and {settings.browser.callback_path} of {settings.browser.public_url} to this "
+            "BFF, unchanged, before anything that serves the SPA for every path."
         )
         return fail(name, f"{url} answers {answer.status}, and this BFF did not send that response.", fix)
     if "no-store" not in answer.headers.get("cache-control", ""):

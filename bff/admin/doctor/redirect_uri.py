@@ -53,9 +53,9 @@ async def dry_request(
     `accepted`: whether the token endpoint accepts our credentials; None if unknown. Raises ConfigurationError.
     """
     parameters = authorization_parameters(
-        client_id=settings.client_id,
-        redirect_uri=settings.redirect_uri,
-        scopes=settings.scopes,
+        client_id=settings.provider.client_id,
+        redirect_uri=settings.browser.redirect_uri,
+        scopes=settings.provider.scopes,
         state=secrets.token_urlsafe(32),
         nonce=secrets.token_urlsafe(32),
         code_challenge=s256_challenge(secrets.token_urlsafe(32)),
@@ -63,11 +63,11 @@ async def dry_request(
     )
     par = pushed_requests(settings, metadata)
     offered = metadata.pushed_authorization_request_endpoint is not None
-    if par.status == "ok" and offered and settings.par != "never" and accepted is not False:
+    if par.status == "ok" and offered and settings.sign_in.par != "never" and accepted is not False:
         parameters, refused = await _pushed(settings, metadata, parameters)
         par = refused or par
     url = authorization_url(metadata, parameters)
-    answer = await http.send("GET", url, within=settings.provider_timeout, limit=MAX_PAGE)
+    answer = await http.send("GET", url, within=settings.provider.timeout, limit=MAX_PAGE)
     return [par, _redirect_result(settings, answer, accepted)]
 
 
@@ -82,9 +82,9 @@ async def _pushed(
         await provider.close()
     match answer:
         case Pushed(request_uri):
-            return pushed_parameters(settings.client_id, request_uri), None
+            return pushed_parameters(settings.provider.client_id, request_uri), None
         case NotPushed(why):
-            must = settings.par == "required" or metadata.require_pushed_authorization_requests
+            must = settings.sign_in.par == "required" or metadata.require_pushed_authorization_requests
             fix = "Is the client's authentication accepted, and the redirect URI registered? Else set BFF_PAR to never."
             observed = f"The provider rejects the pushed authorization request ({why})."
             return parameters, fail("par", observed, fix) if must else warn("par", observed, fix)
@@ -101,18 +101,22 @@ def _redirect_result(settings: Settings, answer: HttpResponse | NoAnswer, accept
         return _stayed_at_provider(settings, answer.status, accepted)
     observed = f"The authorization endpoint answers {answer.status} to a request with prompt=none."
     return warn(
-        "redirect_uri", observed, f"Run this again, or sign in once; {_CONSOLE} must hold {settings.redirect_uri}."
+        "redirect_uri",
+        observed,
+        f"Run this again, or sign in once; {_CONSOLE} must hold {settings.browser.redirect_uri}.",
     )
 
 
 def _sent_on(settings: Settings, location: str) -> CheckResult:
     target, _, query = location.partition("?")
-    if target != settings.redirect_uri:
+    if target != settings.browser.redirect_uri:
         observed = f"The provider sends the browser to {urlsplit(location).netloc or 'a page of its own'} first."
-        return warn("redirect_uri", observed, f"Sign in once to be sure; {_CONSOLE} must hold {settings.redirect_uri}.")
+        return warn(
+            "redirect_uri", observed, f"Sign in once to be sure; {_CONSOLE} must hold {settings.browser.redirect_uri}."
+        )
     match read_authorization_response(query):
         case AuthorizationError(error) if error in _NOBODY:
-            return ok("redirect_uri", f"{settings.redirect_uri} is accepted")
+            return ok("redirect_uri", f"{settings.browser.redirect_uri} is accepted")
         case AuthorizationError(error):
             fix = _FIXES.get(
                 error, "`bff okta plan` compares the app with the settings; docs/okta.md lists the fields."
@@ -121,15 +125,15 @@ def _sent_on(settings: Settings, location: str) -> CheckResult:
                 "redirect_uri", (f"The provider accepts the redirect URI and rejects the request ({error})."), fix
             )
         case Code():
-            return ok("redirect_uri", f"{settings.redirect_uri} is accepted")
+            return ok("redirect_uri", f"{settings.browser.redirect_uri} is accepted")
         case _:
             fix = "A proxy between here and the provider may have changed the answer."
             return fail("redirect_uri", "The provider's response at the redirect URI cannot be parsed.", fix)
 
 
 def _stayed_at_provider(settings: Settings, status: int, accepted: bool | None) -> CheckResult:
-    observed = f"The provider shows an error page ({status}) instead of redirecting to {settings.redirect_uri}."
-    register = f"{_CONSOLE}: add exactly {settings.redirect_uri} (`bff okta apply` does it)"
+    observed = f"The provider shows an error page ({status}) instead of redirecting to {settings.browser.redirect_uri}."
+    register = f"{_CONSOLE}: add exactly {settings.browser.redirect_uri} (`bff okta apply` does it)"
     if accepted:
         return fail("redirect_uri", observed, f"{register}.")
     return fail("redirect_uri", observed, f"{register}; or the client ID is unknown, or the app not active.")

@@ -19,7 +19,7 @@ MANY_KEYS: Final = 4
 
 
 def key_ring(settings: Settings) -> CheckResult:
-    newest, *older = KeyRing.from_keys(settings.session_key_ring).key_ids
+    newest, *older = KeyRing.from_keys(settings.session.key_ring).key_ids
     observed = f"{1 + len(older)} in the ring, newest {newest}"
     observed += f", only opening: {', '.join(older)}" if older else ""
     if len(older) >= MANY_KEYS:
@@ -30,9 +30,11 @@ def key_ring(settings: Settings) -> CheckResult:
 
 def cookies(settings: Settings) -> CheckResult:
     """Seals sample cookies, which are never sent to a browser. Their sizes depend on no setting."""
-    ring, names = KeyRing.from_keys(settings.session_key_ring), CookieNames(secure=settings.cookies_secure)
+    ring, names = KeyRing.from_keys(settings.session.key_ring), CookieNames(secure=settings.browser.cookies_secure)
     transaction = begin(
-        now=time.time(), provider=provider_fingerprint(settings.issuer, settings.redirect_uri), intent=SignInIntent()
+        now=time.time(),
+        provider=provider_fingerprint(settings.provider.issuer, settings.browser.redirect_uri),
+        intent=SignInIntent(),
     )
     pairs = {
         names.session: seal_session_cookie(new_session_id(), ring),
@@ -52,17 +54,17 @@ def cookies(settings: Settings) -> CheckResult:
 
 def trusted_proxies(settings: Settings) -> CheckResult:
     """With an https public URL a proxy terminates TLS; the client address is known only if that proxy is trusted."""
-    if not settings.public_url.startswith("https:"):
+    if not settings.browser.public_url.startswith("https:"):
         return ok("trusted_proxies", "none expected: the public URL is http on this machine")
-    if not settings.trusted_proxies:
-        near = isinstance(settings.listen_address, tuple) and is_loopback(settings.listen_address[0])
+    if not settings.server.trusted_proxies:
+        near = isinstance(settings.server.listen_address, tuple) and is_loopback(settings.server.listen_address[0])
         guess = "127.0.0.1 ::1" if near else "the address or network of the proxy, like 10.0.0.0/8"
-        if not isinstance(settings.listen_address, tuple):
+        if not isinstance(settings.server.listen_address, tuple):
             guess = "unix"
         observed = "BFF_TRUSTED_PROXIES is empty, and a proxy terminates TLS: every client appears with its address."
         fix = f"Set BFF_TRUSTED_PROXIES to {guess}; the proxy must set X-Forwarded-For, not pass it on."
         return warn("trusted_proxies", observed, fix)
-    if {"0.0.0.0/0", "::/0"} & set(settings.trusted_proxies):
+    if {"0.0.0.0/0", "::/0"} & set(settings.server.trusted_proxies):
         fix = "Name the proxy's own address or network: with this value any client can spoof its address."
         return warn("trusted_proxies", "BFF_TRUSTED_PROXIES trusts every address.", fix)
-    return ok("trusted_proxies", ", ".join(settings.trusted_proxies))
+    return ok("trusted_proxies", ", ".join(settings.server.trusted_proxies))

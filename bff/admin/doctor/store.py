@@ -11,11 +11,11 @@ from bff.storage.redis.url import parse_redis_url
 
 
 async def run_checks(settings: Settings) -> list[CheckResult]:
-    scheme, _, rest = settings.store.partition("://")
+    scheme, _, rest = settings.store.url.partition("://")
     if scheme == "sqlite":
         return [await asyncio.to_thread(sqlite_database.run_checks, Path(rest.removeprefix("/")))]
     try:
-        target = parse_redis_url(settings.store)
+        target = parse_redis_url(settings.store.url)
     except ConfigurationError as error:
         return [fail("store", f"{error.setting}: {error.problem}", error.fix)]
     return await redis_server.run_checks(target)

@@ -18,13 +18,13 @@ IDENTITY: Final = ("kty", "n", "e", "crv", "x", "y")
 
 def public_key(settings: Settings) -> Mapping[str, str] | None:
     """The public half of the client's key as a JWK (RFC 7517); the kid defaults to its thumbprint."""
-    if settings.client_auth != "private_key_jwt" or settings.client_private_key is None:
+    if settings.provider.client_auth != "private_key_jwt" or settings.provider.client_private_key is None:
         return None
     proof = client_authentication(
         "private_key_jwt",
-        settings.client_id,
-        private_key=settings.client_private_key.get_secret_value(),
-        key_id=settings.client_key_id,
+        settings.provider.client_id,
+        private_key=settings.provider.client_private_key.get_secret_value(),
+        key_id=settings.provider.client_key_id,
     )
     candidate = proof.candidates[0]
     members = _members(candidate)

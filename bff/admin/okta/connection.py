@@ -31,9 +31,9 @@ def management_api(
     """
     credentials = _credentials(okta, wanted)
     try:
-        http = http_client(proxy=settings.provider_proxy, ca_file=settings.provider_ca_file)
+        http = http_client(proxy=settings.provider.proxy, ca_file=settings.provider.ca_file)
     except (OSError, ssl.SSLError):
-        raise _no_ca_file(settings.provider_ca_file) from None
+        raise _no_ca_file(settings.provider.ca_file) from None
     with http:
         yield ManagementApi(wanted.org_url, credentials, http, log=log)
 

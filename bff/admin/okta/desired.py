@@ -80,33 +80,35 @@ def desired(
     prune: bool = False,
 ) -> Desired:
     """`client_id` and `client_secret` come from the file of an earlier `apply`; settings take precedence."""
-    configured = settings.client_id if settings.client_id != NOT_YET else client_id
-    held = (settings.client_secret, settings.client_secret_next)
+    configured = settings.provider.client_id if settings.provider.client_id != NOT_YET else client_id
+    held = (settings.provider.client_secret, settings.provider.client_secret_next)
     secrets = tuple(
         value for secret in held if secret is not None and not (value := secret.get_secret_value()).startswith(NOT_YET)
     )
-    addresses = (settings.public_url, *okta.development_urls)
-    issuer = urlsplit(settings.issuer)
+    addresses = (settings.browser.public_url, *okta.development_urls)
+    issuer = urlsplit(settings.provider.issuer)
     return Desired(
         org_url=okta.org_url or f"{issuer.scheme}://{issuer.netloc}",
-        issuer=settings.issuer,
-        label=okta.label or f"BFF {urlsplit(settings.public_url).netloc}",
+        issuer=settings.provider.issuer,
+        label=okta.label or f"BFF {urlsplit(settings.browser.public_url).netloc}",
         label_is_set=okta.label is not None,
         client_id=configured,
         client_secrets=secrets or ((client_secret,) if client_secret else ()),
-        client_auth=settings.client_auth,
+        client_auth=settings.provider.client_auth,
         public_key=public_key(settings),
-        client_uri=settings.public_url,
-        redirect_uris=_distinct(address + settings.callback_path for address in addresses),
-        post_logout_redirect_uris=_distinct(address + settings.signed_out_path for address in addresses),
-        initiate_login_uri=settings.public_url + INITIATE_LOGIN_PATH,
-        frontchannel_logout_uri=settings.public_url + FRONTCHANNEL_LOGOUT_PATH if okta.frontchannel_logout else None,
-        scopes=settings.scopes,
-        grace=settings.refresh_grace if "offline_access" in settings.scopes else None,
+        client_uri=settings.browser.public_url,
+        redirect_uris=_distinct(address + settings.browser.callback_path for address in addresses),
+        post_logout_redirect_uris=_distinct(address + settings.browser.signed_out_path for address in addresses),
+        initiate_login_uri=settings.browser.public_url + INITIATE_LOGIN_PATH,
+        frontchannel_logout_uri=settings.browser.public_url + FRONTCHANNEL_LOGOUT_PATH
+        if okta.frontchannel_logout
+        else None,
+        scopes=settings.provider.scopes,
+        grace=settings.refresh.grace if "offline_access" in settings.provider.scopes else None,
         groups=okta.groups,
         trusted_origins=okta.trusted_origins,
         access_policy=okta.access_policy,
-        dpop=settings.dpop == "on",
+        dpop=settings.provider.dpop == "on",
         prune=prune,
     )
 

@@ -1,0 +1,171 @@
+"""Builds a model of settings from its sources, or reports everything that is wrong with them at once.
+
+pydantic applies a rule over several settings only where the whole model could be built, so one invalid value would hide
+every other finding. Therefore a failed validation is repeated: each invalid value is replaced by its default or by the
+example of its declaration, and the rules that involve it are left out (`section.Exempt`).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
+
+from bff.config.section import CONTRADICTION, Exempt, item_model, leaves, public_name, section_model
+from bff.config.sources import MISSING, PREFIX, ConfigurationErrors, Gathered, gather, unknown
+from bff.errors import ConfigurationError
+
+Model = TypeVar("Model", bound=BaseModel)
+Place = tuple[str | int, ...]
+
+_DOCUMENTS: Final = {None: "docs/settings.md", "okta": "docs/okta.md"}
+
+
+def load(
+    model: type[Model],
+    environ: Mapping[str, str],
+    toml_path: Path | None = None,
+    *,
+    table: str | None = None,
+    placeholders: Mapping[str, str] | None = None,
+) -> Model:
+    """Reads all sources: those of the root of bff.toml and BFF_*, or those of a table of it and BFF_<TABLE>_*.
+
+    Raises ConfigurationErrors, a ConfigurationError that lists every problem, and no secret. `placeholders` replace
+    missing or unreadable values.
+    """
+    gathered = gather(environ, toml_path, leaves(model), table=table)
+    gathered.fill_placeholders(placeholders or {})
+    values = _nested(model, gathered.values)
+    unreadable = gathered.names.keys() - gathered.values.keys()
+    if not gathered.problems:
+        try:
+            return model.model_validate(values)
+        except ValidationError:
+            pass  # the examination finds the same and more
+    examination = _Examination(broken=set(unreadable), document=_DOCUMENTS[table])
+    examination.examine(model, values)
+    prefix = PREFIX if table is None else f"{PREFIX}{table.upper()}_"
+    raise ConfigurationErrors(
+        (*gathered.problems, *(problem.as_error(gathered, prefix) for problem in examination.problems))
+    )
+
+
+def _nested(model: type[BaseModel], values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values by section; a section without values is there as well, so that what it lacks is reported by name."""
+    nested: dict[str, Any] = {}
+    for attribute, declared in model.model_fields.items():
+        section, name = section_model(declared), public_name(attribute, declared)
+        if section is not None:
+            nested[attribute] = _nested(section, values)
+        elif name in values:
+            nested[name] = values[name]
+    return nested
+
+
+@dataclass(frozen=True, slots=True)
+class _Problem:
+    """`place` begins with the public name of a setting; the rest leads to an item or a key inside of it."""
+
+    place: Place
+    problem: str
+    fix: str
+    allowed: frozenset[str] | None = None  # for an unknown key: the known ones
+
+    def as_error(self, gathered: Gathered, prefix: str) -> ConfigurationError:
+        name, *inside = self.place
+        head, blank, source = gathered.names.get(str(name), f"{prefix}{str(name).upper()}").partition(" ")
+        inner = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in inside)
+        called = head + inner + blank + source
+        if self.allowed is not None:
+            return unknown(called, str(self.place[-1]), self.allowed)
+        return ConfigurationError(called, self.problem, self.fix)
+
+
+@dataclass(slots=True)
+class _Examination:
+    """`broken` are the public names without a usable value."""
+
+    broken: set[str]
+    document: str
+    problems: list[_Problem] = field(default_factory=list)
+
+    def examine(self, model: type[Model], values: Mapping[str, Any], place: Place = ()) -> Model:
+        """Records every problem, and builds the model with substitutes for what is invalid."""
+        values = dict(values)
+        for attribute, declared in model.model_fields.items():
+            if (section := section_model(declared)) is not None:
+                values[attribute] = self.examine(section, values.get(attribute, {}), place)
+            elif (item := item_model(declared)) is not None and isinstance(values.get(attribute), list):
+                items = (
+                    self._examine_item(item, value, (*place, attribute, index))
+                    for index, value in enumerate(values[attribute])
+                )
+                values[attribute] = [built for built in items if built is not None]
+        declared_by_name = {public_name(name, declared): declared for name, declared in model.model_fields.items()}
+        for name in self.broken & declared_by_name.keys():
+            _substitute(values, name, declared_by_name[name])
+        rules: set[str] = set()
+        while True:
+            try:
+                return model.model_validate(values, context=Exempt(model, frozenset(self.broken), frozenset(rules)))
+            except ValidationError as error:
+                for detail in error.errors(include_input=False, include_url=False):
+                    if detail["type"] == CONTRADICTION:
+                        self._record((*place, detail["ctx"]["name"]), detail)
+                        rules.add(detail["ctx"]["rule"])
+                        continue
+                    name = str(detail["loc"][0])
+                    declared_here = declared_by_name.get(name)
+                    self._record((*place, *detail["loc"]), detail, declared_here, frozenset(declared_by_name))
+                    self.broken.add(name)
+                    _substitute(values, name, declared_here)
+
+    def _examine_item(self, model: type[BaseModel], value: Any, place: Place) -> Any:
+        """An item has its own broken names. One without a usable required value is left out: None."""
+        if not isinstance(value, dict):
+            return value
+        of_the_whole, self.broken = self.broken, set()
+        built = self.examine(model, value, place)
+        broken, self.broken = self.broken, of_the_whole
+        return (
+            None
+            if any(model.model_fields[name].is_required() for name in broken & model.model_fields.keys())
+            else built
+        )
+
+    def _record(
+        self,
+        place: Place,
+        detail: ErrorDetails,
+        declared: FieldInfo | None = None,
+        known: frozenset[str] = frozenset(),
+    ) -> None:
+        context = detail.get("ctx", {})
+        document = f"See {self.document}."
+        match detail["type"]:
+            case "setting" | "contradiction":
+                self.problems.append(_Problem(place, context["problem"], context["fix"]))
+            case "missing":
+                fix = MISSING.get(str(place[0])) or f"Add it; {self.document} has an example."
+                self.problems.append(_Problem(place, "is missing.", fix))
+            case "extra_forbidden":
+                self.problems.append(_Problem(place, "", "", known))
+            case "tuple_type":
+                self.problems.append(_Problem(place, "is not a list.", document))
+            case "literal_error":
+                self.problems.append(_Problem(place, f"should be {context['expected']}.", "Choose one of these."))
+            case _:
+                default = None if declared is None else declared.default
+                fix = f"The default is {default}." if isinstance(default, int | float) else document
+                self.problems.append(_Problem(place, f"{detail['msg'].replace('Input should', 'should')}.", fix))
+
+
+def _substitute(values: dict[str, Any], name: str, declared: FieldInfo | None) -> None:
+    """The default of a setting, or the example of its declaration where there is no default."""
+    values.pop(name, None)
+    if declared is not None and declared.is_required():
+        values[name] = (declared.examples or [])[0]

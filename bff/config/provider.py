@@ -1,0 +1,107 @@
+"""The OpenID provider, and this client of it."""
+
+import re
+from typing import Annotated, Final, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, SecretStr, field_validator
+
+from bff.config import validators
+from bff.config.field_types import Algorithm, File, Number, Seconds, Secret, Words
+from bff.config.section import FROZEN, over
+from bff.config.validators import invalid
+
+_OKTA_HOST: Final = re.compile(r"\.(okta|oktapreview|okta-emea|okta-gov|trex-govcloud)\.com$|\.okta\.mil$")
+
+
+def is_okta(url: str) -> bool:
+    """Whether a URL is on one of Okta's own domains.
+
+    An org's custom domain cannot be distinguished from any other host.
+    """
+    return _OKTA_HOST.search(f".{urlsplit(url).hostname or ''}") is not None
+
+
+class ProviderSettings(BaseModel):
+    """Times are in seconds."""
+
+    model_config = FROZEN
+
+    issuer: Annotated[str, AfterValidator(validators.issuer)] = Field(examples=["https://example.okta.com"])
+    client_id: Annotated[str, AfterValidator(validators.filled)] = Field(examples=["placeholder"])
+    client_auth: Literal["client_secret_basic", "client_secret_post", "client_secret_jwt", "private_key_jwt"] = (
+        "client_secret_basic"
+    )
+    client_secret: Secret | None = None
+    client_secret_next: Secret | None = None
+    client_private_key: SecretStr | None = None
+    client_key_id: str | None = None
+    dpop: Literal["off", "on"] = "off"
+    scopes: Words = ("openid", "profile", "email", "offline_access")
+    id_token_algorithms: Annotated[tuple[Algorithm, ...], BeforeValidator(validators.words)] = ("RS256",)
+    clock_skew: Annotated[int, Number, Field(ge=0, le=300)] = 60
+    proxy: Annotated[str, AfterValidator(validators.proxy)] | None = Field(
+        None,
+        validation_alias="provider_proxy",
+        repr=False,  # it may contain a password
+    )
+    ca_file: File | None = Field(None, validation_alias="provider_ca_file")
+    timeout: Annotated[Seconds, Field(le=60)] = Field(8.0, validation_alias="provider_timeout")
+    sign_out_hint: Literal["required", "optional", "never"] = "required"
+
+    @field_validator("client_private_key")
+    @classmethod
+    def _readable_key(cls, key: SecretStr | None) -> SecretStr | None:
+        return validators.private_key(key) if key else None
+
+    @field_validator("scopes")
+    @classmethod
+    def _openid_scope(cls, scopes: tuple[str, ...]) -> tuple[str, ...]:
+        if "openid" not in scopes:
+            raise invalid("must include openid.", "Add openid.")
+        return tuple(dict.fromkeys(validators.scope(scope) for scope in scopes))
+
+    @field_validator("id_token_algorithms")
+    @classmethod
+    def _some_algorithm(cls, algorithms: tuple[Algorithm, ...]) -> tuple[Algorithm, ...]:
+        if not algorithms:
+            raise invalid("is empty.", "Name at least one; Okta signs with RS256.")
+        return algorithms
+
+    @over("client_secret", "client_auth")
+    def _secret_for_method(self) -> None:
+        method, secret = self.client_auth, self.client_secret
+        if method != "private_key_jwt" and secret is None:
+            fix = "Set BFF_CLIENT_SECRET_FILE to a file that holds it, or BFF_CLIENT_SECRET."
+            raise invalid(f"is missing, and client_auth is {method}.", fix)
+        if method == "client_secret_jwt" and secret and len(secret.get_secret_value()) < 32:
+            raise invalid("is shorter than the 32 characters client_secret_jwt needs.", "Make a longer one in Okta.")
+
+    @over("client_private_key", "client_auth")
+    def _key_for_method(self) -> None:
+        method, key = self.client_auth, self.client_private_key
+        if method == "private_key_jwt" and key is None:
+            fix = "Set BFF_CLIENT_PRIVATE_KEY_FILE to a file with the key as PEM or JWK."
+            raise invalid("is missing, and client_auth is private_key_jwt.", fix)
+        if method != "private_key_jwt" and key is not None:
+            raise invalid(f"is set, and client_auth is {method}.", "Remove it, or set client_auth = private_key_jwt.")
+
+    @over("sign_out_hint", "issuer")
+    def _hint_at_okta(self) -> None:
+        if self.sign_out_hint != "required" and is_okta(self.issuer):
+            raise invalid(f"is {self.sign_out_hint}, and Okta requires an ID token for logout.", "Remove it.")
+
+    @property
+    def org_url(self) -> str:
+        """The base URL of the Okta org of the issuer; of another provider, the issuer's origin."""
+        parts = urlsplit(self.issuer)
+        return f"{parts.scheme}://{parts.netloc}"
+
+    @property
+    def logout_issuers(self) -> tuple[str, ...]:
+        """The issuers that logout requests may name: the token issuer first, then its org if that differs."""
+        return tuple(dict.fromkeys((self.issuer, self.org_url)))
+
+    @property
+    def uses_dpop(self) -> bool:
+        return self.dpop == "on"

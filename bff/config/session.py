@@ -1,0 +1,81 @@
+"""Sessions: their keys, limits and claims, and where they are stored."""
+
+from base64 import urlsafe_b64encode
+from hashlib import sha256
+from typing import Annotated, Final, TypeAlias
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, SecretStr, field_validator
+
+from bff.config import validators
+from bff.config.field_types import WholeSeconds, Words
+from bff.config.section import FROZEN, over
+from bff.config.validators import invalid
+
+SessionKey: TypeAlias = Annotated[SecretStr, AfterValidator(validators.session_key)]
+_PLACEHOLDER_KEY: Final = urlsafe_b64encode(sha256(b"placeholder").digest()).rstrip(b"=").decode()
+
+
+class SessionSettings(BaseModel):
+    """Times are in seconds."""
+
+    model_config = FROZEN
+
+    keys: Annotated[tuple[SessionKey, ...], BeforeValidator(validators.words)] = Field(
+        validation_alias="session_keys", examples=[_PLACEHOLDER_KEY]
+    )
+    idle_timeout: WholeSeconds = 3600
+    absolute_timeout: WholeSeconds = 43200
+    refresh_token_lifetime: WholeSeconds | None = None
+    user_claims: Words = (
+        *("sub", "name", "given_name", "family_name", "preferred_username"),
+        *("email", "picture", "locale", "zoneinfo", "groups"),
+    )
+
+    @field_validator("keys")
+    @classmethod
+    def _different_keys(cls, keys: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+        if not keys:
+            raise invalid("is empty.", validators.NEW_KEY)
+        if len({validators.key_bytes(key) for key in keys}) < len(keys):
+            raise invalid("contains one key twice.", "Keep each key once, the newest first.")
+        return keys
+
+    @field_validator("user_claims")
+    @classmethod
+    def _claims_with_sub(cls, claims: tuple[str, ...]) -> tuple[str, ...]:
+        if "sub" not in claims:
+            raise invalid("must include sub, which identifies the user to the SPA.", "Add sub.")
+        return tuple(dict.fromkeys(claims))
+
+    @over("absolute_timeout", "idle_timeout")
+    def _idle_within_absolute(self) -> None:
+        if self.idle_timeout > self.absolute_timeout:
+            raise invalid("is shorter than idle_timeout.", "Make idle_timeout the shorter one.")
+
+    @property
+    def key_ring(self) -> tuple[bytes, ...]:
+        """The session keys as 32 bytes each, newest first."""
+        return tuple(key for text in self.keys if (key := validators.key_bytes(text)) is not None)
+
+    @property
+    def max_lifetime(self) -> int:
+        """The longest time that a session lasts: without a refresh token it ends with its access token."""
+        return min(self.absolute_timeout, self.refresh_token_lifetime or self.absolute_timeout)
+
+
+class StoreSettings(BaseModel):
+    """Where session records are kept."""
+
+    model_config = FROZEN
+
+    url: Annotated[str, AfterValidator(validators.store)] = Field(
+        "sqlite:///var/bff.db",
+        validation_alias="store",
+        repr=False,  # it may contain a password
+    )
+    allow_evicting: bool = Field(False, validation_alias="allow_evicting_store")
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether the store is a file of this process, which no other replica shares."""
+        return self.url.startswith("sqlite:")
