@@ -31,7 +31,7 @@ _BASE64URL = re.compile(r"[A-Za-z0-9_-]*")
 
 
 class KeySetRefused(ProviderUnavailable):
-    """The JWKS document holds no key that we could use. `private`: as in KeySet."""
+    """The JWKS document contains no usable signing key. `private`: as in KeySet."""
 
     code: ClassVar[str] = "provider_keys_invalid"
     title: ClassVar[str] = "The identity provider's signing keys cannot be used"
@@ -64,8 +64,10 @@ class SigningKey:
 
 @dataclass(frozen=True, slots=True)
 class KeySet:
-    """`private` is how many members of the document held a secret part: they are left out, and nothing of them is
-    kept, since whoever reads the document could sign with them."""
+    """`private` counts the members of the document that contained a private or symmetric key.
+
+    They are not used, and nothing of them is kept: every reader of the document could sign with them.
+    """
 
     keys: tuple[SigningKey, ...]
     private: int = 0

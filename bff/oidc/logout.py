@@ -20,7 +20,7 @@ MAX_AGE: Final = 600.0  # of a token without exp, which providers of an early dr
 
 
 class LogoutTokenRefused(InvalidRequest):
-    """The logout token is invalid: 400, and no session changes (Back-Channel Logout section 2.8)."""
+    """The logout token is invalid, and no session changes (Back-Channel Logout section 2.8)."""
 
 
 class LogoutKeyUnknown(LogoutTokenRefused):
@@ -49,9 +49,10 @@ def end_session_url(
     state: str | None,
     client_id: str,
 ) -> str | None:
-    """The URL that ends the browser's session at the provider (RP-Initiated Logout section 2); None if the provider has
-    none. The protocol puts the ID token into this URL: it gives no access to APIs, but it is a token, so no script may
-    read the URL. The provider accepts an expired one; whether it accepts a missing one varies.
+    """The URL that ends the browser's session at the provider (RP-Initiated Logout section 2).
+
+    None if the provider has none. The protocol puts the ID token into this URL: it gives no access to APIs, but it is a
+    token, so no script may read the URL. The provider accepts an expired one; whether it accepts a missing one varies.
     """
     if metadata.end_session_endpoint is None:
         return None

@@ -88,8 +88,7 @@ def parse_metadata(document: bytes, issuer: str) -> ProviderMetadata:
 def endpoints_elsewhere(metadata: ProviderMetadata) -> dict[str, str]:
     """The endpoints that are on another host than the issuer, each with that host.
 
-    OIDC Discovery allows it and some providers do it. Where it is a surprise, somebody else may have written the
-    document.
+    OIDC Discovery allows it and some providers do it. Where it is unexpected, the document may be forged.
     """
     ours = urlsplit(metadata.issuer).hostname
     urls = {name: getattr(metadata, name) for name in _ENDPOINTS}

@@ -197,7 +197,7 @@ class RedirectedStream(io.TextIOBase):
         return True
 
     def fileno(self) -> int:
-        """For who hands its output to a child process."""
+        """The descriptor, for code that passes its output to a child process."""
         return self._writer.descriptor
 
     def write(self, text: str) -> int:

@@ -158,7 +158,7 @@ class BoundedHandler(logging.StreamHandler[LogStream]):
             if window.held_back:
                 facts = {"held_back": window.held_back, "like": key[1], "within_seconds": self._window}
                 summary = logging.LogRecord(
-                    key[0], window.level, "", 0, ("further lines of this kind were suppressed"), None, None
+                    key[0], window.level, "", 0, "further lines of this kind were suppressed", None, None
                 )
                 vars(summary).update(facts)
                 super().emit(summary)

@@ -210,7 +210,7 @@ async def test_a_flood_is_told(tmp_path: Path, trail: Trail) -> None:
             for _ in range(2):
                 await client.get("/auth/login", headers=headers)
         limited = trail.only(AuditEvent.RATE_LIMITED)
-        assert (limited["client"], limited["why"]) == (HONEST, "The rate of sign_in for client is used up.")
+        assert (limited["client"], limited["why"]) == (HONEST, "The rate limit of sign_in for client is exhausted.")
 
 
 async def test_the_operators_end_is_told_with_the_operators_reason(world: World, browser: Browser) -> None:

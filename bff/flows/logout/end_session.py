@@ -1,4 +1,4 @@
-"""The end of a session: the record goes first, then its tokens are kept to be revoked, whoever waits hears of it."""
+"""Ends one session: deletes its record, closes its streams, and queues its tokens for revocation."""
 
 import asyncio
 import logging
@@ -32,7 +32,8 @@ class EndSession:
     async def end(self, key: SessionKey, reason: EndReason, expected_version: int | None = None) -> Session | None:
         """Ends a session now and revokes its tokens in the background. Returns what was ended, if anything.
 
-        Whoever waits for it may hang up: until its tokens are kept to be revoked, nobody else knows them.
+        Not cancelled with the caller: between the deletion of the record and the entry in the revocation queue only
+        this task holds the tokens.
         """
         return await asyncio.shield(self._tasks.start(self._end(key, reason, expected_version), "end session"))
 
@@ -52,7 +53,6 @@ class EndSession:
             try:
                 await self._store.put_end_reason(session.browser, reason)
             except StoreUnavailable:
-                logger.warning(
-                    ("the reason why a session ended could not be stored"), extra={"session": session.fingerprint}
-                )
+                fields = {"session": session.fingerprint}
+                logger.warning("the reason why a session ended could not be stored", extra=fields)
         return session

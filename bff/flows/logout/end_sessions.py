@@ -16,9 +16,9 @@ T = TypeVar("T")
 
 
 class EndSessions:
-    """Not cancelled with the caller.
+    """No method is cancelled with its caller.
 
-    Raises StoreUnavailable when some sessions could not be ended; the caller should repeat the request: the logout
+    Each raises StoreUnavailable when some sessions could not be ended; the caller should repeat the request: the logout
     markers stay, and ended sessions are skipped.
     """
 
@@ -56,13 +56,13 @@ class EndSessions:
         """Ends the sessions that belong to this provider session; with `sub`, only that user's.
 
         With `sub`, that user's sessions without any `sid` end too, if they started by `at`: the session meant may be
-        among them (decision 12). `mark_if_unknown=False` writes no logout marker where there is no session: for
-        requests that anybody can send.
+        among them (docs/decisions/0012-logout-token-with-sid-and-sub.md). `mark_if_unknown=False` writes no logout
+        marker where there is no session: for requests that any client can send.
         """
         return await self._shielded(self._of_sid(sid, reason, sub, at, mark_if_unknown=mark_if_unknown))
 
     async def of_everyone(self, reason: EndReason) -> int:
-        """Ends every session of the store. Returns how many."""
+        """Ends every session in the store. Returns their number."""
         return await self._shielded(self._of_everyone(reason))
 
     async def these(self, sessions: Iterable[Session], reason: EndReason) -> tuple[Session, ...]:
@@ -110,7 +110,7 @@ class EndSessions:
         return ended + len(await self._end_all(batch, reason))
 
     async def _end_all(self, sessions: Iterable[Session], reason: EndReason) -> tuple[Session, ...]:
-        """Attempts all of them before it raises the first failure."""
+        """Attempts all of them, then raises the first failure, if any."""
         mine = [session for session in sessions if session.issuer == self._issuer]
         ends = (self._end_session.end(session.key, reason) for session in mine)
         outcomes = await asyncio.gather(*ends, return_exceptions=True)

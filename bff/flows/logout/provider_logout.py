@@ -1,6 +1,6 @@
-"""Logout requests from the provider:
+"""Logout requests from the provider: OpenID Back-Channel Logout, Front-Channel Logout and Okta's Universal Logout.
 
-OpenID Back-Channel Logout, Front-Channel Logout and Okta's Universal Logout. A token counts as used only after every
+A token counts as used only after every
 named session is gone, so the provider's retry after a failure is accepted, and a repeat is harmless. No request ends a
 sign-in that started after it was issued.
 """
@@ -101,7 +101,7 @@ class ProviderLogoutFlow:
         return token
 
     async def universal_logout(self, token: RevocationToken, subject: Subject) -> None:
-        """Ends all sessions of a person. Raises UserUnknown, SignOutImpossible, StoreUnavailable."""
+        """Ends all sessions of a user. Raises UserUnknown, SignOutImpossible, StoreUnavailable."""
         # Allows for clock skew; otherwise a session that started just before would count as newer than the request.
         at = None if token.iat is None else token.iat + SKEW
         match subject:

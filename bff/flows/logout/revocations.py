@@ -1,7 +1,7 @@
-"""Revokes tokens that nobody holds any more: in the background, again when it fails, and by another process if need be.
+"""Revokes the tokens of ended sessions in the background, with retries, and across restarts and replicas.
 
-What is to be revoked is kept in the store first. Whoever has a hand free takes what is due, for as long as one attempt
-may last; what fails is due again later, until it is too late to matter.
+A token is first put into a queue in the store. Any process claims due entries, under a lease that covers one attempt; a
+failed attempt is postponed with a back-off, until the token has expired or the attempts are exhausted.
 """
 
 import asyncio
@@ -23,17 +23,17 @@ from bff.telemetry import metrics
 
 logger = logging.getLogger(__name__)
 
-REVOKE_TIMEOUT: Final = 8.0  # seconds of one attempt; nobody waits for it
-LEASE: Final = 2 * REVOKE_TIMEOUT  # seconds for which one process has a revocation to itself
-AT_A_TIME: Final = 8  # attempts of one process: as many as there are connections for them
-UNKEPT_LIMIT: Final = 100  # attempts without a place in the queue: more would be a queue in memory
-POLL_INTERVAL: Final = 15.0  # seconds between two looks for what others left, or what is due again
-MAX_HOLD: Final = 60.0  # seconds for which a provider that throttles us is not asked
+REVOKE_TIMEOUT: Final = 8.0  # seconds of one attempt; no request waits for it
+LEASE: Final = 2 * REVOKE_TIMEOUT  # seconds for which a claimed entry belongs to one process
+AT_A_TIME: Final = 8  # concurrent attempts of one process: as many as it has connections for revocations
+UNKEPT_LIMIT: Final = 100  # concurrent attempts that the queue did not accept; bounds the memory
+POLL_INTERVAL: Final = 15.0  # seconds between two searches for due entries of any process
+MAX_HOLD: Final = 60.0  # seconds; the longest pause after the provider has asked for one
 
 
 @dataclass(frozen=True, slots=True)
 class _Token:
-    """`until` is in seconds since the epoch: afterwards there is no use in trying any more."""
+    """`until` is in seconds since the epoch; after that a revocation has no effect any more."""
 
     value: str = field(repr=False)
     hint: TokenTypeHint
@@ -49,11 +49,12 @@ class Revocations:
         self._unkept = 0
 
     async def session_ended(self, session: Session) -> None:
-        """Keeps the tokens of a session that has ended, to be revoked. Never raises.
+        """Queues the tokens of an ended session for revocation. Never raises.
 
-        The access tokens die with their refresh token (`okta.md` 3.4); without one the access token is revoked itself.
+        Revoking a refresh token revokes its access tokens (RFC 7009 section 2.1); a session without a refresh token has
+        its access token revoked.
         """
-        # By the times of the record, not of a clock: after its deletion the process must not wait for anything first.
+        # Computed from the record, not from the store's clock: after the deletion nothing may delay the queueing.
         until = max(session.ends_at, session.tokens.received_at + KEPT_FOR)
         concurrent_successor = session.concurrent_successor.refresh_token if session.concurrent_successor else None
         tokens = [
@@ -66,18 +67,18 @@ class Revocations:
         await self._keep(tokens, session.fingerprint)
 
     def discarded(self, response: TokenResponse, session: str = "") -> None:
-        """The same for tokens that never came into a session. `session` is a fingerprint."""
-        until = time.time() + KEPT_FOR  # when to give up: the host's clock will do, and nothing is waited for
+        """Queues tokens that never became part of a session, in the background. `session` is a fingerprint."""
+        until = time.time() + KEPT_FOR  # only limits the retries, so the host's clock is precise enough
         if response.refresh_token:
             token = _Token(response.refresh_token, "refresh_token", until)
         elif response.access_token:
             token = _Token(response.access_token, "access_token", until)
         else:
             return
-        self._tasks.start(self._keep([token], session), "keep a revocation")
+        self._tasks.start(self._keep([token], session), "queue a revocation")
 
     async def run(self) -> None:
-        """Takes up what waits, until it is cancelled: a task of the application's lifespan."""
+        """Looks for due entries periodically, until cancelled: a task of the application's lifespan."""
         while True:
             self.work_soon()
             await asyncio.sleep(POLL_INTERVAL)
@@ -94,13 +95,13 @@ class Revocations:
             if kept:
                 self.work_soon()
             elif self._unkept < UNKEPT_LIMIT:
-                logger.warning("a revocation could not be kept, and is tried once", extra={"session": session})
+                logger.warning("a revocation could not be queued, and is attempted once", extra={"session": session})
                 self._tasks.start(self._attempt_unkept(revocation), "revoke")
             else:
-                _log_abandoned(revocation, "unkept", "too many wait")
+                _log_abandoned(revocation, "unkept", "too many are waiting")
 
     def work_soon(self) -> None:
-        """Begins to revoke what is due, if that is not under way already."""
+        """Starts the worker, or wakes it up if it is running."""
         self._added.set()
         if self._worker is None or self._worker.done():
             self._worker = self._tasks.start(self._work(), "revocations")
@@ -127,10 +128,10 @@ class Revocations:
         try:
             return await self._store.revocations.claim(count, LEASE)
         except StoreUnavailable:
-            return ()  # the next look finds what is due then
+            return ()  # the next search finds them
 
     async def _until_one_is_over(self, running: set[asyncio.Task[None]]) -> set[asyncio.Task[None]]:
-        """Also when something was added meanwhile. Returns those that are still under way."""
+        """Returns the tasks still running, as soon as one has completed or an entry was added."""
         added = asyncio.ensure_future(self._added.wait())
         waiting: set[asyncio.Future[Any]] = {*running, added}
         try:
@@ -142,8 +143,8 @@ class Revocations:
     async def _attempt(self, revocation: Revocation) -> None:
         queue = self._store.revocations
         try:
-            if revocation.issuer != self._issuer:  # a token is shown to nobody but to who gave it
-                _log_abandoned(revocation, "given_up", "it is of another issuer")
+            if revocation.issuer != self._issuer:  # a token is sent only to its own issuer
+                _log_abandoned(revocation, "given_up", "it is from another issuer")
                 await queue.finish(revocation.id)
                 return
             match await self._provider.revoke(revocation.token, revocation.hint, within=REVOKE_TIMEOUT):
@@ -160,13 +161,13 @@ class Revocations:
                     self._hold(retry_after)
                     metrics.REVOCATIONS.labels(outcome="postponed").inc()
                     fields = {"session": revocation.session, "why": why, "attempts": revocation.attempts}
-                    logger.info("a revocation failed and is tried again later", extra=fields)
+                    logger.info("a revocation failed, and will be repeated", extra=fields)
                     await queue.postpone(revocation.id, backoff(revocation.attempts, retry_after))
         except StoreUnavailable:
-            return  # it is due again when the lease is over; to be revoked twice does a token no harm
+            return  # due again when the lease expires; revoking a token twice is harmless
 
     async def _attempt_unkept(self, revocation: Revocation) -> None:
-        """Once, and into the queue after all if that fails: the store may be back by then."""
+        """Attempts a revocation once; if that fails, tries to queue it again, since the store may be back."""
         self._unkept += 1
         try:
             answer = await self._provider.revoke(revocation.token, revocation.hint, within=REVOKE_TIMEOUT)

@@ -15,11 +15,9 @@ from bff.proxy.client_address import TrustedProxies
 from bff.telemetry import audit, tracing
 from bff.telemetry.application import ApplicationTelemetry
 
-# Whose request this is, for the audit trail: a line that is written later in its work names the client's address.
-
 
 class AuditContext:
-    """ASGI middleware around everything that makes decisions."""
+    """ASGI middleware that binds the client's address to the request, for the lines of the audit trail."""
 
     def __init__(self, app: ASGIApp, trusted_proxies: TrustedProxies) -> None:
         self._app, self._trusted = app, trusted_proxies
