@@ -1,5 +1,5 @@
 """Three extensions of ASGI: closing a client's connection without a response, announcing that a body follows at once,
-and limiting the size of a WebSocket message. Our server protocols (`bff.endpoints.http_protocol`) put the first and the
+and limiting the size of a WebSocket message. Our server protocols (`bff.server`) put the first and the
 last into the scope. Under another server the caller has to raise, and that server closes the connection with an error
 in its log. The second is a hint that other servers ignore. Without the last, a message is measured once it is complete.
 """

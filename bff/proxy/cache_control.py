@@ -1,21 +1,21 @@
-"""What Cache-Control says of shared caches, and what it says to the browser in the end (RFC 9111 section 5.2.2)."""
+"""Cache-Control of responses to authenticated requests (RFC 9111 section 5.2.2)."""
 
 import re
 from functools import lru_cache
 from typing import Final
 
 _DIRECTIVE: Final = re.compile(rb'\s*([!#$%&\'*+.^_`|~0-9A-Za-z-]+)(?:=([^\s,"]*|"(?:[^"\\]|\\.)*"))?\s*(?:,|\Z)')
-_LONGEST: Final = 1024  # bytes; whoever says more says nothing that is worth keeping
+_LONGEST: Final = 1024  # bytes; a longer value is replaced by no-store
 _EMPTY: Final = re.compile(rb"[\s,]*")
 _FOR_ALL: Final = frozenset({b"public", b"s-maxage"})
 
 
 def authenticated_cache_control(value: bytes | None, *, allow_shared: bool) -> bytes:
-    """Cache-Control for the answer to a request with a session.
+    """Cache-Control for the response to a request with a session.
 
-    An upstream may say only `max-age`, since no shared cache keeps the answer to a request with Authorization (RFC 9111
-    section 3.5). The browser's request carries a cookie instead, so `private` has to be said for it. `public` and
-    `s-maxage` are taken off unless the route allows shared caches. Nothing, or what can't be read, is `no-store`.
+    An upstream may send `max-age` alone, because shared caches do not store a response to a request with Authorization
+    (RFC 9111 section 3.5). The browser's request carries a cookie instead, so `private` is added. `public` and
+    `s-maxage` are removed unless the route allows shared caches. A missing or malformed value becomes `no-store`.
     """
     if value is None or len(value) > _LONGEST:
         return b"no-store"
@@ -27,7 +27,7 @@ def _authenticated(value: bytes, allow_shared: bool) -> bytes:
     directives = _read(value)
     if not directives:
         return b"no-store"
-    # With an argument (`private="set-cookie"`) it is said of single fields, and the rest may be stored.
+    # With an argument (`private="set-cookie"`) the directive covers single fields, and the rest may be stored.
     kept_private = any(text.lower() in (b"private", b"no-store") for _, text in directives)
     for_all = any(name in _FOR_ALL for name, _ in directives)
     if for_all and not allow_shared:

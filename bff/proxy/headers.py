@@ -146,8 +146,10 @@ def request_headers(
 def response_headers(
     status: int, headers: Sequence[Header], *, route: Route, origin: PublicOrigin, authenticated: bool
 ) -> list[Header]:
-    """What the browser gets. `authenticated` answers are stored by nobody unless the upstream says so, and by no shared
-    cache unless the route allows it too.
+    """The headers for the browser.
+
+    An `authenticated` response is stored by no cache unless the upstream allows it, and by no shared cache unless the
+    route allows it too.
     """
     named = _named_by_connection(headers)
     allowed = route.allow_response_headers

@@ -1,7 +1,7 @@
 """HTTP to an upstream and back, streamed in both directions, with the access token towards the upstream only.
 
 Memory per stream is bounded: reading from one side pauses while the other does not accept data. A request without a
-body that is answered at once needs no extra task.
+body needs no extra task if its response arrives at once.
 """
 
 from prometheus_client import Counter
@@ -31,7 +31,7 @@ class ResponseAborted(Exception):
     """
 
     def __init__(self, end: StreamEnd | None) -> None:
-        super().__init__("cut short" if end else "the upstream's answer broke off")
+        super().__init__("closed early" if end else "the upstream's response ended early")
         self.end = end
 
 

@@ -1,11 +1,12 @@
 """One HTTP/1.1 connection to an upstream: bytes out, bytes in, one exchange at a time, nothing decoded on the way.
 
-Why not a client library: here a request target and a header must leave byte for byte as they came, a header in Latin-1
-must arrive, and giving up must close the socket at once. decision 0005 has what was measured.
-Responses are parsed by `ResponseParser`.
+No client library is used: a request target and a header must be sent byte for byte as received, a Latin-1 header must
+be accepted, and an abort must close the socket at once. Decision 5 has the measurements. `ResponseParser` parses the
+responses.
 
-A connection is used again only where the end of the answer is framed and the request body was certainly read. Otherwise
-bytes that an upstream sends late, or a body that it takes for a request, would become the answer to somebody else.
+A connection is reused only if the end of the response is framed and the upstream has certainly read the request body.
+Otherwise bytes that the upstream sends late, or its response to a body that it parses as a request, would be taken for
+the response to another user's request.
 """
 
 import asyncio
@@ -239,14 +240,14 @@ class UpstreamConnection(ResponseParser, asyncio.Protocol):
             self._break(problem)
 
     def _break(self, why: str) -> None:
-        if not self._complete:  # a whole answer stands, whatever follows it
+        if not self._complete:  # a complete response is valid, whatever follows it
             self.fail(ConnectionLost(why, response_begun=True))
 
     # --- ResponseParser
 
     def _request_was_read(self, status: int) -> bool:
-        """An answer that comes before the body has left, and a refusal or a redirect, may have been given without
-        reading the body.
+        """False for a response that precedes the end of the body, and for an error or a redirect: the upstream may have
+        sent those without reading the body.
         """
         if self._once:
             return False

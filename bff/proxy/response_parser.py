@@ -1,7 +1,7 @@
-"""The responses of an upstream, as llhttp (httptools) reads them in its strict mode, which refuses smuggling shapes.
+"""Parses the responses of an upstream with llhttp (httptools) in strict mode, which rejects ambiguous framing.
 
-What it does not do is count: it collects a head, a trailer or a chunk extension for as long as one comes. Everything
-that is no content is bounded in bytes here. Trailers are dropped.
+llhttp does not limit a head, a trailer or a chunk extension. Here everything but content is limited in bytes. Trailers
+are dropped.
 """
 
 from abc import ABC, abstractmethod
@@ -30,7 +30,7 @@ class ResponseHead(NamedTuple):
 
 
 class ResponseParser(ABC):
-    """One response after the other; what is common to both directions of a connection is `UpstreamConnection`'s."""
+    """Parses one response after the other; `UpstreamConnection` adds the sending direction and the waiting."""
 
     def __init__(self) -> None:
         self._begin_response(to_head=False)
@@ -48,14 +48,14 @@ class ResponseParser(ABC):
 
     @abstractmethod
     def _wake(self) -> None:
-        """The response moved on."""
+        """Called when the response has progressed."""
 
     @abstractmethod
     def _request_was_read(self, status: int) -> bool:
         """Whether the upstream can be trusted to take the next bytes for a new request."""
 
     def _feed(self, data: bytes) -> str | None:
-        """Takes bytes of the response. Answers what is wrong with them, if anything."""
+        """Parses received bytes, and returns what is wrong with them, if anything."""
         if self._head is None:
             self._head_bytes += len(data)
         elif self._answer_chunked:
@@ -63,7 +63,7 @@ class ResponseParser(ABC):
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
-            return "switched protocols unasked"
+            return "switched protocols without a request to"
         except httptools.HttpParserError:
             return "not HTTP/1.1"
         # llhttp reports a header or a chunk only when it is complete, and buffers meanwhile.
@@ -73,11 +73,11 @@ class ResponseParser(ABC):
             return "chunk extensions or trailers too large"
         return None
 
-    # --- llhttp. An exception ends the parsing: `_feed` sees it as an HttpParserError.
+    # --- callbacks of llhttp. An exception ends the parsing, and `_feed` gets an HttpParserError. ---
 
     def on_message_begin(self) -> None:
         if self._complete:
-            raise ValueError("bytes after the answer")
+            raise ValueError("bytes after the response")
         self._headers = []
 
     def on_header(self, name: bytes, value: bytes) -> None:

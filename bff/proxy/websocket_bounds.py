@@ -1,6 +1,6 @@
 """Limits what a WebSocket peer can make us buffer: pongs that it does not read, and the fragments of a message (RFC
-6455). The library answers each ping, and limits a message in bytes but not in fragments, of which an empty one uses
-memory too.
+6455). The library sends a pong for each ping, and limits a message in bytes but not in fragments, of which an empty one
+uses memory too.
 """
 
 from typing import Final
@@ -16,7 +16,7 @@ class BoundedProtocol(Protocol):
     """Mixed into `ClientProtocol` and `ServerProtocol`, before them.
 
     The connection sets `writing_paused` while its peer applies back-pressure. Then only the most recent ping is kept,
-    and answered later (RFC 6455 section 5.5.3).
+    and its pong is sent later (RFC 6455 section 5.5.3).
     """
 
     writing_paused = False
@@ -26,7 +26,7 @@ class BoundedProtocol(Protocol):
     def recv_frame(self, frame: Frame) -> None:
         """Handles a frame.
 
-        Raises PayloadTooBig, which `parse` answers with 1009, for a message in too many fragments.
+        Raises PayloadTooBig, for which `parse` closes with 1009, for a message in too many fragments.
         """
         if frame.opcode is Opcode.PING and self.writing_paused:
             self._unanswered = bytes(frame.data)

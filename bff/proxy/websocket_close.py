@@ -1,12 +1,12 @@
-"""WebSocket close codes (RFC 6455 section 7.4), from one leg to the other, and the ones that are ours.
+"""WebSocket close codes (RFC 6455 section 7.4): mapped from one connection to the other, and those that the BFF sends.
 
-| code | reason | says |
-|------|--------|------|
-| 4401 | the end reason, or `session_ended` | the session has ended: ask /auth/session why, do not reconnect |
-| 4408 | `access_token_expired` | the session lives: open the WebSocket again |
-| 1012 | `restarting` | this process ends: open the WebSocket again |
-| 1009 | `message too big` | a message was over the route's `message_limit` |
-| 1011 | `upstream lost` | the upstream died, or broke the protocol |
+| code | reason | meaning |
+|------|--------|---------|
+| 4401 | the end reason, or `session_ended` | the session has ended, /auth/session has the reason: do not reconnect |
+| 4408 | `access_token_expired` | the session is still valid: open the WebSocket again |
+| 1012 | `restarting` | this process stops: open the WebSocket again |
+| 1009 | `message too big` | a message exceeded the route's `message_limit` |
+| 1011 | `upstream lost` | the upstream's connection was lost, or it violated the protocol |
 """
 
 from dataclasses import dataclass

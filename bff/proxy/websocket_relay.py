@@ -16,7 +16,7 @@ from bff.proxy.request_body import Receive, Scope, Send
 from bff.proxy.websocket_close import CloseFrame, close_frame_for, for_browser, for_upstream
 from bff.session.stream_end import StreamEnd
 
-CLOSE_TIMEOUT: Final = 2.0  # seconds for either side to answer a close frame, or to accept one
+CLOSE_TIMEOUT: Final = 2.0  # seconds for either side to respond to a close frame, or to accept one
 
 # Why a relay ended: the close frames for the browser and for the upstream, None for a side that is already closed.
 _Endings: TypeAlias = tuple[CloseFrame | None, CloseFrame | None]

@@ -1,6 +1,5 @@
-"""The listening sockets of `bff serve`:
-
-TCP addresses and Unix sockets, bound before the start so that a wrong address is reported at once.
+"""The listening sockets of `bff serve`: TCP addresses and Unix sockets, bound before the start so that a wrong address
+is reported at once.
 """
 
 import contextlib

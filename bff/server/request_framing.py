@@ -1,8 +1,8 @@
-"""Where a request ends on its connection (RFC 9112): decided here, once, from the bytes and the headers.
+"""Request framing (RFC 9112): decides from the bytes and the headers where a request ends on its connection.
 
-Pure: no server, no socket. The server's protocol feeds the parser one head at a time, and a body never reaches the
-parser: request smuggling exploits two different decisions about where the next request begins. Every ambiguous message
-is refused, even where the RFC lets a server repair it.
+Pure: no server, no socket. The server's protocol feeds the parser one head at a time, and the parser does not decide
+where a body ends: request smuggling exploits two different decisions about where the next request begins. Every
+ambiguous message is refused, even where the RFC lets a server repair it.
 """
 
 import re
@@ -39,14 +39,14 @@ _TRAILER: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t\x20-\x7e\x80-\xf
 class Upgrade(Enum):
     NONE = 0
     WEBSOCKET = 1
-    OTHER = 2  # another protocol, CONNECT, or an Upgrade that Connection does not list: answered, and nothing follows
+    OTHER = 2  # another protocol, CONNECT, or an Upgrade that Connection does not list: the last request
 
 
 def find_head(buffer: bytes | bytearray, scanned: int = 0) -> int:
-    """The length of the head at the begin of `buffer`, its empty line included, or 0 where more has to come.
+    """The length in bytes of the head at the start of `buffer`, its empty line included; 0 if the head is incomplete.
 
-    `scanned` bytes were looked at before. Raises TargetTooLong, HeadersTooLarge for a head over `HEAD_LIMIT`, and
-    InvalidRequest where it can never become one.
+    The first `scanned` bytes were searched before. Raises TargetTooLong, HeadersTooLarge for a head over `HEAD_LIMIT`,
+    and InvalidRequest if the bytes cannot become a valid head.
     """
     head_end = buffer.find(_END, max(0, scanned - 3), HEAD_LIMIT)
     if head_end >= 0:
@@ -61,18 +61,18 @@ def find_head(buffer: bytes | bytearray, scanned: int = 0) -> int:
 
 
 def check_head(head: bytes, target: bytes, headers: int) -> None:
-    """Raises InvalidRequest unless the parser read the head as it was cut off by us, and as every other program would.
+    """Raises InvalidRequest unless the parser read exactly this head, and every other implementation would read it so.
 
-    `target` and the number of `headers` are what it found. Three words with one space between them, the last one
-    HTTP/1.0 or HTTP/1.1 (RFC 9112 section 3); a line feed for each line, so none was folded, none ended at anything but
-    CRLF (the parser takes no line feed and no carriage return alone), and the empty line was the last. A fragment is no
-    part of a target (section 3.2).
+    `target` and the number of `headers` are the parser's results. The request line has three parts, separated by one
+    space each, and ends with HTTP/1.0 or HTTP/1.1 (RFC 9112 section 3). There is one line feed per line, so no line was
+    folded and the empty line was the last; the parser rejects a line feed or carriage return alone. A target contains
+    no fragment (section 3.2).
     """
     end = head.find(b"\r\n")
     if not head.startswith((b" HTTP/1.1", b" HTTP/1.0"), end - 9) or head.count(b" ", 0, end) != 2:
         raise InvalidRequest("The request line is not one of HTTP/1.1 or HTTP/1.0.")
     if head.count(b"\n") != headers + 2:
-        raise InvalidRequest("The headers can be read in two ways.")
+        raise InvalidRequest("The headers can be parsed in two ways.")
     if b"#" in target or not target.isascii():
         raise InvalidRequest("The request target contains an invalid character.")
 

@@ -111,8 +111,8 @@ class ApiEndpoint:
         if route is None:
             raise RouteNotFound
         if scope["method"] not in route.methods:
-            # The CORS preflight of an origin that is not allowed ends here and reaches no upstream; preflights of
-            # allowed origins are answered by the CORS middleware.
+            # The CORS preflight of an origin that is not allowed ends here and reaches no upstream; the CORS middleware
+            # responds to those of allowed origins.
             raise MethodNotAllowed(allow=route.methods)
         if route.carries_credentials:  # nor cookies, so the request carries no authority
             self._origins.check_csrf(scope["method"], scope["headers"], route.csrf)
@@ -180,13 +180,13 @@ class ApiEndpoint:
         offered = tuple(value for value in error.acr_values if value in self._acr_values)
         if error.acr_values and not offered:
             logger.warning(
-                ("an API requests an acr value that BFF_ACR_VALUES does not list"), extra={"acr": error.acr_values}
+                "an API requests an acr value that BFF_ACR_VALUES does not list", extra={"acr": error.acr_values}
             )
             return StepUpRequired(acr_values=error.acr_values, max_age=error.max_age)
-        asked = {"acr_values": " ".join(offered)} if offered else {}
+        parameters = {"acr_values": " ".join(offered)} if offered else {}
         if error.max_age is not None:
-            asked["max_age"] = str(error.max_age)
-        query = urlencode({**asked, "return_to": ""}, quote_via=quote)
+            parameters["max_age"] = str(error.max_age)
+        query = urlencode({**parameters, "return_to": ""}, quote_via=quote)
         return StepUpRequired(acr_values=error.acr_values, max_age=error.max_age, sign_in_url=f"/auth/login?{query}")
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -13,7 +13,6 @@ from uvicorn.server import ServerState
 
 from bff.asgi.write_batching import WriteBatch
 from bff.server.uvicorn_0_54.http_protocol import HttpProtocol
-from bff.server.uvicorn_0_54.response_writer import ResponseCycle
 from bff.server.uvicorn_0_54.server import uvicorn_config
 from tests.journeys.world import listening, serving
 
@@ -31,9 +30,9 @@ def answering(headers: Sequence[Header], *pieces: bytes, status: int = 200) -> A
 
 
 @asynccontextmanager
-async def asking(app: ASGIApp) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+async def asking(app: ASGIApp, http: Any = None) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
     with listening() as bound:
-        async with serving(app, bound):
+        async with serving(app, bound, http=http):
             reader, writer = await asyncio.open_connection(*bound.getsockname())
             try:
                 yield reader, writer
@@ -41,30 +40,23 @@ async def asking(app: ASGIApp) -> AsyncIterator[tuple[asyncio.StreamReader, asyn
                 writer.close()
 
 
-async def answer(app: ASGIApp, method: str = "GET") -> tuple[bytes, bytes]:
-    """Head and body as they came, to a client that wants no second answer."""
-    async with asyncio.timeout(10), asking(app) as (reader, writer):
-        writer.write(f"{method} / HTTP/1.1\r\nHost: a\r\n\r\n{method} /again HTTP/1.0\r\nHost: a\r\n\r\n".encode())
-        both = await reader.read()
-        assert both.count(b"HTTP/1.1 ") == 2, "each of the two requests has its answer"
-        head, _, rest = both.partition(b"\r\n\r\n")
-        return head, rest.partition(b"HTTP/1.1 ")[0]
-
-
 class Written(list[bytes]):
     """What went to the transport, write by write."""
 
 
+def watched_by(written: Written) -> type[HttpProtocol]:
+    """The shipped protocol on a transport that remembers each write."""
+
+    class WatchedProtocol(HttpProtocol):
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+            super().connection_made(_Watched(transport, written))  # type: ignore[arg-type]
+
+    return WatchedProtocol
+
+
 @pytest.fixture
-def written(monkeypatch: pytest.MonkeyPatch) -> Written:
-    told, began = Written(), ResponseCycle._write_head
-
-    def began_watched(cycle: ResponseCycle, status: int, own: object) -> bool:
-        cycle.transport = _Watched(cycle.transport, told)  # type: ignore[assignment]
-        return began(cycle, status, own)
-
-    monkeypatch.setattr(ResponseCycle, "_write_head", began_watched)
-    return told
+def written() -> Written:
+    return Written()
 
 
 class _Watched:
@@ -79,8 +71,19 @@ class _Watched:
         return getattr(self._transport, name)
 
 
+async def answer(app: ASGIApp, method: str = "GET", *, written: Written | None = None) -> tuple[bytes, bytes]:
+    """Head and body as they came, to a client that wants no second answer. `written` gets the writes of the server."""
+    http = None if written is None else watched_by(written)
+    async with asyncio.timeout(60), asking(app, http) as (reader, writer):
+        writer.write(f"{method} / HTTP/1.1\r\nHost: a\r\n\r\n{method} /again HTTP/1.0\r\nHost: a\r\n\r\n".encode())
+        both = await reader.read()
+        assert both.count(b"HTTP/1.1 ") == 2, "each of the two requests has its answer"
+        head, _, rest = both.partition(b"\r\n\r\n")
+        return head, rest.partition(b"HTTP/1.1 ")[0]
+
+
 async def test_head_and_body_that_are_there_together_leave_together(written: Written) -> None:
-    head, body = await answer(answering(LENGTH_5, b"hello"))
+    head, body = await answer(answering(LENGTH_5, b"hello"), written=written)
     assert head.startswith(b"HTTP/1.1 200 OK\r\n")
     assert b"\r\ncontent-length: 5" in head
     assert body == b"hello"
@@ -89,7 +92,7 @@ async def test_head_and_body_that_are_there_together_leave_together(written: Wri
 
 async def test_a_large_piece_is_not_copied_behind_the_head(written: Written) -> None:
     large = b"x" * 100_000
-    _, body = await answer(answering([(b"content-length", b"100000")], large))
+    _, body = await answer(answering([(b"content-length", b"100000")], large), written=written)
     assert body == large
     assert written[0].endswith(b"\r\n\r\n")
     assert written[1] == large
@@ -181,7 +184,7 @@ async def test_requests_sent_in_one_go_are_answered_in_their_order() -> None:
             assert await reader.readexactly(length) == b"/%d" % number
 
 
-# --- an answer that waits in the outbox
+# --- a response that waits in the write batch
 
 
 class Told(asyncio.Transport):

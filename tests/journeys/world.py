@@ -209,10 +209,10 @@ class Server(uvicorn.Server):
 
 
 @asynccontextmanager
-async def serving(app: Any, bound: socket.socket, *, lifespan: str = "off") -> AsyncIterator[None]:
-    """The shipped server around `app`, in this loop, on a socket that is bound already."""
+async def serving(app: Any, bound: socket.socket, *, lifespan: str = "off", http: Any = None) -> AsyncIterator[None]:
+    """The shipped server around `app`, in this loop, on a socket that is bound already. `http`: another protocol."""
     config = uvicorn_config(app, write_batch=getattr(app, "write_batch", None), lifespan=lifespan)
-    config.timeout_graceful_shutdown = 2
+    config.timeout_graceful_shutdown, config.http = 2, http or config.http
     server = Server(config)
     task = asyncio.create_task(server._serve([bound]))
     try:

@@ -1,4 +1,4 @@
-"""How an HTTP/1.1 connection ends: refused, shut down for writing first, or after a time limit."""
+"""Ends an HTTP/1.1 connection: with an error response, by shutting it down for writing first, or after a time limit."""
 
 import asyncio
 from typing import Any, Final
@@ -22,7 +22,7 @@ class ClosingConnection(HttpToolsProtocol):
     """
 
     _timer: asyncio.TimerHandle | None = None  # for an expected head, or for the end of a connection
-    _over = _lingers = False  # over: what still comes is not looked at
+    _over = _lingers = False  # over: further data is discarded
     _ignored = 0
 
     def __init__(

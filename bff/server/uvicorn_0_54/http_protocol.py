@@ -1,10 +1,10 @@
 """The HTTP/1.1 server protocol on uvicorn's private classes, which `response_writer` and `websocket_protocol` use too.
 
 Written for uvicorn 0.54 (`HttpToolsProtocol`, `RequestResponseCycle`, `WebSocketsSansIOProtocol`), httptools 0.9.
-uvicorn feeds every byte to the parser, which decides where a request ends. Then the body of a request with `Upgrade:
-<anything but websocket>` is parsed as the next request; heads and trailers are unbounded; trailers become headers;
-requests are parsed before the previous one is answered. Here the parser receives one complete head at a time, and
-`bff.server.request_framing` decides what follows it. Replaced: `data_received`, the parser's callbacks,
+uvicorn feeds every byte to the parser, which decides where a request ends. As a result the body of a request with
+`Upgrade: <anything but websocket>` is parsed as the next request, heads and trailers are unbounded, trailers become
+headers, and a request is parsed before the response to the previous one. Here the parser receives one complete head at
+a time, and `bff.server.request_framing` decides what follows it. Replaced: `data_received`, the parser's callbacks,
 `send_400_response`. Relied on: the fields that `__init__` and `on_message_begin` set, `connection_made`,
 `connection_lost`, `_start_asgi_task`, `on_response_complete`, `shutdown`, `handle_websocket_upgrade`, and the flow
 control. Serve with `http=HttpProtocol, ws=WebSocketProtocol`.
@@ -28,12 +28,12 @@ from bff.server.uvicorn_0_54.response_writer import ResponseCycle, close_connect
 
 
 class HttpProtocol(ClosingConnection):
-    _head_parsed = _keep_alive = False  # what the parser says of a head
+    _head_parsed = _keep_alive = False  # the parser's results for a head
     _body: Body | None = None  # the rest of the current request's body
     _websocket = False
-    _gives_way = False  # other connections have their turn, before more of what has come is parsed
+    _gives_way = False  # received data waits until other connections had their turn
     _scanned = _empty_lines = 0
-    # The parser sees no body; without a method of these names it does not expect one.
+    # No callbacks for the body: the content is taken from the connection, not from the parser.
     on_body = on_message_complete = None  # type: ignore[assignment]
 
     # --- reading: one head, its body, the response; then the next ---
@@ -53,7 +53,7 @@ class HttpProtocol(ClosingConnection):
             self._refuse(error)
 
     def _takes_whole(self, data: bytes) -> bool:
-        """Takes a segment without keeping it, where it is a head with all or none of its body, or a piece of a body."""
+        """Handles a segment without buffering it if it is a head with all or none of its body, or a piece of a body."""
         if self._body is None:
             if self._answering() or data.startswith(b"\r") or not (end := request_framing.find_head(data)):
                 return False
@@ -119,7 +119,7 @@ class HttpProtocol(ClosingConnection):
             self.flow.resume_reading()
 
     def _drop(self) -> None:
-        """What came behind the last head: of a WebSocket it is the WebSocket's."""
+        """Discards what follows the last head; after a handshake it belongs to the WebSocket."""
         early = bytes(self._unread)
         self._unread.clear()
         if early and self._websocket:
@@ -234,7 +234,7 @@ class HttpProtocol(ClosingConnection):
         self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
 
     def _go_on(self) -> None:
-        """The answer is out, and more has come already, is to come of its request, or nothing is to come at all."""
+        """After a response: handles data that has arrived already, or waits for the rest of the request's body."""
         if self._over or self.transport.is_closing():
             return
         if self._body is not None:

@@ -15,7 +15,7 @@ from bff.server.uvicorn_0_54.timeouts import Timeouts
 from bff.server.uvicorn_0_54.websocket_protocol import WebSocketProtocol
 
 # Longer than the keep-alive of nginx (60 s), Caddy and Traefik towards an upstream: the proxy must close an idle
-# connection first, or it sends a request on a closing connection and answers 502.
+# connection first, or it sends a request on a closing connection and responds with 502.
 KEEP_ALIVE: Final = 75  # seconds
 DRAIN: Final = 15  # seconds for responses in progress after SIGTERM; streams without an end are closed then
 
@@ -52,7 +52,7 @@ def uvicorn_config(
     http = partial(HttpProtocol, write_batch=write_batch or WriteBatch(), timeouts=timeouts or Timeouts())
     return uvicorn.Config(
         app,
-        http=http,  # type: ignore[arg-type]  # uvicorn calls it to make a protocol, and asks nothing else of it
+        http=http,  # type: ignore[arg-type]  # uvicorn only calls it, to create a protocol
         ws=WebSocketProtocol,
         ws_max_size=MAX_MESSAGE,
         # per-message deflate stays off: compressing a secret next to attacker-chosen text leaks it through the length

@@ -1,9 +1,9 @@
-"""The WebSocket server protocol, on a private class of uvicorn 0.54: what an application cannot do itself.
+"""The WebSocket server protocol, on a private class of uvicorn 0.54: adds what an application cannot do itself.
 
-ASGI has no way to close a connection without a response. The class logs the query of every handshake, leaves a
-handshake that its library rejects without a response, and reads frames before the handshake is answered. It accumulates
-pongs for a client that does not read, limits messages by one number for all routes, and resets the connection of a
-client whose frames it rejects, including the close frame.
+ASGI has no way to close a connection without a response. uvicorn's class logs the query of every handshake, sends no
+response to a handshake that its library rejects, and reads frames before it has responded to a handshake. It
+accumulates pongs for a client that does not read, limits messages by one number for all routes, and resets the
+connection of a client whose frames it rejects, including the close frame.
 """
 
 import logging
@@ -39,7 +39,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         self.logger = logging.getLogger("uvicorn.websocket")
         self.conn: _Frames = _Frames(max_size=self.config.ws_max_size, logger=self.logger)  # compression is off
         self._discarded = 0
-        self._early = b""  # data that arrived before the handshake was answered, not parsed until then
+        self._early = b""  # data that arrived before the response to the handshake, not parsed until then
 
     def data_received(self, data: bytes) -> None:
         if self.handshake_initiated and not self.handshake_complete:
