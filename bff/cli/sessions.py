@@ -192,9 +192,9 @@ async def _show(context: AdminContext, parsed: argparse.Namespace) -> AsyncItera
 async def _end(context: AdminContext, parsed: argparse.Namespace) -> AsyncIterator[str]:
     ends, reason = context.end_sessions, EndReason.OPERATOR
     if parsed.sub is not None:
-        by, count = "sub", len(await ends.of_person("sub", parsed.sub, reason))
+        by, count = "sub", len(await ends.of_user("sub", parsed.sub, reason))
     elif parsed.email is not None:
-        by, count = "email", len(await ends.of_person("email", parsed.email, reason))
+        by, count = "email", len(await ends.of_user("email", parsed.email, reason))
     elif parsed.sid is not None:
         by, count = "sid", len(await ends.of_provider_session(parsed.sid, reason))
     elif parsed.all:

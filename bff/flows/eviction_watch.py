@@ -14,11 +14,11 @@ from bff.session.store import SessionStore
 logger = logging.getLogger(__name__)
 
 NEVER: Final = "noeviction"
-CHECKED_EVERY: Final = 300.0  # seconds
+CHECK_INTERVAL: Final = 300.0  # seconds
 
 
 class EvictionWatch:
-    def __init__(self, store: SessionStore, *, allowed: bool, every: float = CHECKED_EVERY) -> None:
+    def __init__(self, store: SessionStore, *, allowed: bool, every: float = CHECK_INTERVAL) -> None:
         """`allowed` is BFF_ALLOW_EVICTING_STORE; `every` is in seconds."""
         self._store, self._allowed, self._every = store, allowed, every
 

@@ -29,7 +29,7 @@ from bff.telemetry.audit import AuditEvent
 logger = logging.getLogger(__name__)
 
 # Error codes that mean "temporarily unavailable", not "denied" (RFC 6749 section 4.1.2.1).
-PROVIDER_AWAY = frozenset({"server_error", "temporarily_unavailable"})
+TEMPORARY_ERRORS = frozenset({"server_error", "temporarily_unavailable"})
 # Denied by the user or a policy; every other code is an error in the request or in the app's settings.
 REFUSALS = frozenset(
     {"access_denied", "login_required", "consent_required", "interaction_required", "account_selection_required"}
@@ -104,7 +104,7 @@ class AuthorizationCodeFlow:
         if not await self._store.claim_once(f"login:{transaction.id}", until):
             return AlreadyUsed(transaction.return_to)
         match answer:
-            case AuthorizationError(error) if transaction.options.silent and error in REFUSALS | PROVIDER_AWAY:
+            case AuthorizationError(error) if transaction.options.silent and error in REFUSALS | TEMPORARY_ERRORS:
                 metrics.SIGN_IN.labels(outcome="not_signed_in").inc()
                 return NotSignedIn(transaction.return_to)
             case AuthorizationError():
@@ -160,7 +160,7 @@ class AuthorizationCodeFlow:
 
 def _classify(answer: AuthorizationError) -> tuple[BffError, str]:
     """The error shown to the user, and the outcome for the metric."""
-    if answer.error in PROVIDER_AWAY:
+    if answer.error in TEMPORARY_ERRORS:
         return ProviderUnavailable(retry_after=5), "provider_unavailable"
     if answer.error == "access_denied" and "not assigned" in answer.description:
         return NotAssigned(), "refused"

@@ -133,7 +133,7 @@ def parse_token_response(
     another type than `token_type` is unusable: `DPoP` if the request carried a proof. Never raises.
     """
     if status == 429:
-        return Postponed(retry_after(headers, now, rate_limited=True), client_wide=not _is_about_one_person(body))
+        return Postponed(retry_after(headers, now, rate_limited=True), client_wide=not _is_user_limit(body))
     if status >= 500 or status == 408:
         return NoAnswer(True, f"status {status}", retry_after(headers, now))
     if status >= 400:
@@ -149,7 +149,7 @@ def parse_token_response(
     return _granted(fields, token_type)
 
 
-def _is_about_one_person(body: bytes) -> bool:
+def _is_user_limit(body: bytes) -> bool:
     """Okta reports a user's own limit with `invalid_grant`; any other 429 is the client's or the org's."""
     try:
         return error_code(read_object(body, max_bytes=MAX_RESPONSE_BYTES)) == "invalid_grant"

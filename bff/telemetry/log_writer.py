@@ -19,9 +19,9 @@ from typing import Final, Literal, TypeAlias
 from bff.telemetry.metrics import LOG_RECORDS_DROPPED
 from bff.telemetry.redaction import LIMIT, escape, redact
 
-QUEUED_AT_MOST: Final = 4 * 1024 * 1024  # bytes that wait for the reader, including the queue's own overhead
+MAX_QUEUED_BYTES: Final = 4 * 1024 * 1024  # bytes that wait for the reader, including the queue's own overhead
 OVERHEAD: Final = 200  # bytes that one entry of the queue costs besides its text
-FLUSH_WITHIN: Final = 3.0  # seconds at exit
+FLUSH_TIMEOUT: Final = 3.0  # seconds at exit
 
 _WAKE_UP: Final = "wake up"
 _END: Final = "end"
@@ -46,8 +46,8 @@ class LogWriter:
         self,
         descriptor: int,
         *,
-        limit: int = QUEUED_AT_MOST,
-        flush_within: float = FLUSH_WITHIN,
+        limit: int = MAX_QUEUED_BYTES,
+        flush_within: float = FLUSH_TIMEOUT,
         summary: Callable[[int], str] = _plain_summary,
     ) -> None:
         """`limit` in bytes; `flush_within` in seconds, for which `close` waits at most.

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import Any, Final, Literal, Protocol, TextIO, TypeAlias, cast
 
 from bff.telemetry import tracing
-from bff.telemetry.log_writer import FLUSH_WITHIN, LogWriter, RedirectedStream
+from bff.telemetry.log_writer import FLUSH_TIMEOUT, LogWriter, RedirectedStream
 from bff.telemetry.redaction import escape, redact, redact_field
 
 # At DEBUG these print headers, bodies or whole commands, so their levels are fixed, whatever the root level is.
@@ -185,7 +185,7 @@ def _formatter(log_format: LogFormat) -> logging.Formatter:
     return JsonFormatter() if log_format == "json" else TextFormatter()
 
 
-def stderr_without_blocking(log_format: LogFormat, flush_within: float = FLUSH_WITHIN) -> LogWriter:
+def stderr_without_blocking(log_format: LogFormat, flush_within: float = FLUSH_TIMEOUT) -> LogWriter:
     """A stream for `configure_logging` that writes to standard error from a separate thread, for `bff serve`.
 
     From now on all output of Python code takes the same way, including standard output. At exit the handler waits for

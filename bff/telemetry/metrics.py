@@ -163,7 +163,7 @@ for _outcome in ("renewed", "replayed_in_grace", "after_grace", "postponed", "su
 REFRESH.labels(outcome="denied", reason="invalid_client")
 for _outcome in ("signed_in", "refused", "failed", "provider_unavailable", "loop"):
     SIGN_IN.labels(outcome=_outcome)
-for _outcome in ("revoked", "postponed", "refused", "given_up", "unkept"):
+for _outcome in ("revoked", "postponed", "refused", "given_up", "not_queued"):
     REVOCATIONS.labels(outcome=_outcome)
 for _reason in EndReason:
     SESSION_ENDED.labels(reason=_reason.value)

@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import pytest
 
-from bff.flows.logout.provider_sign_out import GOOD_FOR, ProviderSignOut, SignOutRules
+from bff.flows.logout.provider_sign_out import TICKET_LIFETIME, ProviderSignOut, SignOutRules
 from demo.simulator.server import RunningSimulator
 from tests.journeys.http_browser import FETCH, NAVIGATION, Browser
 from tests.journeys.world import World, small_world
@@ -111,7 +111,7 @@ async def test_an_address_that_has_expired_leads_to_the_signed_out_page(tmp_path
         await browser.sign_in()
         url = await end_session_url(browser)
         kept = browser.cookie("bff-sign-out") or ""
-        world.advance(GOOD_FOR + 1)
+        world.advance(TICKET_LIFETIME + 1)
         browser.plant("bff-sign-out", kept)
         assert is_goodbye(await browser.navigate(url, follow=False))
 

@@ -1,4 +1,4 @@
-"""A pipe that nobody reads, as a stalled log driver leaves it."""
+"""A pipe whose reader has stopped, as a stalled log driver leaves it."""
 
 import contextlib
 import fcntl

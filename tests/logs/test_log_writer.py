@@ -1,4 +1,4 @@
-"""A log that nobody reads: no caller waits, what does not fit is dropped and counted, and nothing else is lost."""
+"""A log pipe whose reader has stopped: callers do not wait, excess lines are dropped and counted, none else is lost."""
 
 import os
 import re
@@ -31,7 +31,7 @@ def without_waiting(call: Callable[[], Any]) -> None:
 
 
 def reading(reader: int) -> tuple[threading.Thread, list[str]]:
-    """Somebody who reads the pipe to its end, from now on."""
+    """Starts a thread that reads the pipe to its end."""
     seen: list[str] = []
     thread = threading.Thread(target=lambda: seen.append(read_all(reader)), daemon=True)
     thread.start()
@@ -54,7 +54,7 @@ def test_nobody_waits_for_the_reader_and_one_line_says_what_is_missing() -> None
         os.close(end)
         thread.join(PATIENCE)
     kept = "".join(lines[: 1000 - missing])
-    assert seen == [f"{kept}{missing} log records dropped\nit flows again\n"], "in order, and told once"
+    assert seen == [f"{kept}{missing} log records dropped\nit flows again\n"], "in order, and reported once"
 
 
 def test_what_was_dropped_is_told_although_nothing_follows() -> None:
@@ -81,7 +81,7 @@ def test_a_reader_that_has_gone_is_no_error_and_is_counted() -> None:
 
 
 def test_a_line_that_was_cut_by_an_error_does_not_run_into_the_next(tmp_path: Path) -> None:
-    """A file that may not grow, as on a full disk; then there is room again."""
+    """A file that may not grow, as on a full disk; later it may again."""
     program = """
 import os, resource, signal, sys
 from bff.telemetry.log_writer import LogWriter

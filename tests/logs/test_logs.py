@@ -73,9 +73,9 @@ def test_the_time_is_utc_with_its_offset_wherever_the_host_stands(zone: str, log
         text=True,
         check=True,
     )
-    told = json.loads(done.stderr)["time"] if log_format == "json" else done.stderr.split()[0]
-    assert told.endswith("+00:00")
-    assert abs(datetime.now(UTC) - datetime.fromisoformat(told)) < timedelta(minutes=1)
+    output = json.loads(done.stderr)["time"] if log_format == "json" else done.stderr.split()[0]
+    assert output.endswith("+00:00")
+    assert abs(datetime.now(UTC) - datetime.fromisoformat(output)) < timedelta(minutes=1)
 
 
 def test_text_keeps_an_exception_from_passing_for_a_record(stream: io.StringIO) -> None:
@@ -127,9 +127,9 @@ def test_a_line_that_cannot_be_made_is_not_printed_in_another_way(
 ) -> None:
     configure_logging("info", "json", stream)
     logging.getLogger("bff").info("two %s %s", "canary")
-    told = capsys.readouterr().err
-    assert "could not be written: TypeError" in told
-    assert "canary" not in told + stream.getvalue()
+    output = capsys.readouterr().err
+    assert "could not be written: TypeError" in output
+    assert "canary" not in output + stream.getvalue()
 
 
 def test_warnings_of_python_come_as_lines(stream: io.StringIO) -> None:
@@ -263,8 +263,8 @@ def test_other_warnings_and_the_audit_trail_pass_meanwhile(
         logger.warning("flood")
         logger.info("signed in")
     logger.warning("another")
-    told = [line["message"] for line in lines(stream)]
-    assert (told.count("flood"), told.count("signed in"), told.count("another")) == (5, 100, 1)
+    output = [line["message"] for line in lines(stream)]
+    assert (output.count("flood"), output.count("signed in"), output.count("another")) == (5, 100, 1)
 
 
 def test_what_was_held_back_is_told_at_the_end(

@@ -1,4 +1,4 @@
-"""What a line must not hold, whoever wrote it; and what must stay readable."""
+"""What a log line must not contain, of any logger; and what must stay readable."""
 
 import base64
 import secrets

@@ -21,8 +21,8 @@ def cases(group: str) -> list[str]:
 def claimed() -> set[str]:
     """The ids that stand in a test's id (`id="IT-001 ..."`) or among its cases (`parametrize("case", ["IT-049"])`)."""
     found: set[str] = set()
-    for room in ("oidc", "provider"):
-        for file in (TESTS / room).glob("test_*.py"):
+    for package in ("oidc", "provider"):
+        for file in (TESTS / package).glob("test_*.py"):
             if file.name != Path(__file__).name:
                 text = file.read_text()
                 found.update(re.findall(r'id=f?"((?:IT|JK)-[0-9]{3})', text))

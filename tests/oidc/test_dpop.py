@@ -1,4 +1,4 @@
-"""DPoP proofs (RFC 9449): judged here with code that is not ours but for the key's own bytes."""
+"""DPoP proofs (RFC 9449), verified with an independent library."""
 
 import base64
 import hashlib

@@ -1,4 +1,4 @@
-"""Key sets as providers publish them, and as nobody should."""
+"""Key sets as providers publish them, and malformed or dangerous ones."""
 
 import json
 from typing import Any

@@ -21,7 +21,7 @@ def kept(**changes: Any) -> bytes:
     [
         pytest.param(201, kept(), Pushed(NAME, 60), id="as the RFC says"),
         pytest.param(200, kept(), Pushed(NAME, 60), id="as Okta says"),
-        pytest.param(201, kept(more="x"), Pushed(NAME, 60), id="members that nobody knows"),
+        pytest.param(201, kept(more="x"), Pushed(NAME, 60), id="unknown members"),
         pytest.param(201, kept(expires_in=59.9), Pushed(NAME, 59), id="a fraction of a second"),
         pytest.param(201, kept(request_uri="https://idp.example/r?a=1&b=%20"), None, id="a URL of the provider's"),
     ],

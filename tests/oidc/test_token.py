@@ -48,12 +48,12 @@ def error(code: Any, **more: Any) -> bytes:
     return json.dumps({"error": code, **more}).encode()
 
 
-def judge(status: int, body: bytes, **headers: str) -> TokenResult:
+def parse(status: int, body: bytes, **headers: str) -> TokenResult:
     return parse_token_response(status, {name.replace("_", "-"): value for name, value in headers.items()}, body, NOW)
 
 
 def granted(body: bytes) -> Any:
-    answer = judge(200, body)
+    answer = parse(200, body)
     assert isinstance(answer, Granted), answer
     return answer.tokens
 
@@ -83,7 +83,7 @@ def test_a_full_answer_is_granted() -> None:
         (429, b"<html>", Postponed(client_wide=True)),
         (400, error("temporarily_unavailable"), Postponed()),
         (401, error("temporarily_unavailable"), Denied(401, "temporarily_unavailable")),
-        # nobody knows what happened
+        # the outcome is unknown
         (500, error("invalid_grant"), NoAnswer(True, "status 500")),
         (502, b"<html>", NoAnswer(True, "status 502")),
         (503, error("temporarily_unavailable"), NoAnswer(True, "status 503")),
@@ -109,7 +109,7 @@ def test_a_full_answer_is_granted() -> None:
     ids=lambda value: repr(value)[:40],
 )
 def test_a_refusal_is_what_its_status_says_first(status: int, body: bytes, expected: TokenResult) -> None:
-    assert judge(status, body) == expected
+    assert parse(status, body) == expected
 
 
 @pytest.mark.parametrize(
@@ -132,7 +132,7 @@ def test_a_refusal_is_what_its_status_says_first(status: int, body: bytes, expec
     ],
 )
 def test_a_200_that_brings_nothing_usable_leaves_the_outcome_unknown(body: bytes) -> None:
-    answer = judge(200, body)
+    answer = parse(200, body)
     assert isinstance(answer, NoAnswer)
     assert answer.may_have_been_sent
 
@@ -223,14 +223,14 @@ def test_expires_in_is_seconds_or_nothing(value: Any, seconds: int | None) -> No
     ids=repr,
 )
 def test_a_throttled_answer_says_when_to_come_back(headers: dict[str, str], seconds: float | None) -> None:
-    assert judge(429, error("invalid_grant"), **headers) == Postponed(seconds)  # RF-038
+    assert parse(429, error("invalid_grant"), **headers) == Postponed(seconds)  # RF-038
 
 
 def test_the_rate_limit_headers_of_other_answers_are_no_request_to_wait() -> None:
     headers = {"x_rate_limit_reset": str(int(NOW) + 20)}
-    assert judge(503, b"", **headers) == NoAnswer(True, "status 503", None)
-    assert judge(503, b"", retry_after="7", **headers) == NoAnswer(True, "status 503", 7.0)
-    assert judge(400, error("temporarily_unavailable"), retry_after="7", **headers) == Postponed(7.0)
+    assert parse(503, b"", **headers) == NoAnswer(True, "status 503", None)
+    assert parse(503, b"", retry_after="7", **headers) == NoAnswer(True, "status 503", 7.0)
+    assert parse(400, error("temporarily_unavailable"), retry_after="7", **headers) == Postponed(7.0)
 
 
 @given(

@@ -1,4 +1,4 @@
-"""A provider on a real loopback socket that answers, stalls, lies and breaks off as a test tells it to."""
+"""A provider on a real loopback socket that answers, stalls, sends wrong data or disconnects as a test configures."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""Spans as a collector gets them over HTTP: one trace for a request, and no secret, URL or message in any of it."""
+"""Spans as a collector receives them over HTTP: one trace per request, and no secret, URL or message in any span."""
 
 import json
 import subprocess
@@ -21,7 +21,7 @@ from tests.logs.root_logger import taken_root_logger
 from tests.proxy.wire import Users, bff, fetch, ok, raw_upstream, route, says
 from tests.settings.world import with_changes
 from tests.tracing.collector import Collector, Received, collector
-from tests.tracing.test_trace_context import PARENT, SPAN, TRACE, told
+from tests.tracing.test_trace_context import PARENT, SPAN, TRACE, sent_trace
 
 NAMES = {
     "http.request.method",
@@ -43,7 +43,7 @@ def received(monkeypatch: pytest.MonkeyPatch) -> Iterator[Collector]:
 
 @contextmanager
 def recording() -> Iterator[ApplicationTelemetry]:
-    """What is recorded inside has arrived when it ends, or the tracer has given it up."""
+    """On exit the recorded spans have arrived at the collector, or the tracer has stopped waiting."""
     tracer = OtlpTracer()
     tracing.set_tracer(tracer)
     try:
@@ -67,7 +67,7 @@ async def test_a_request_is_a_server_span_with_the_upstreams_request_below_it(re
     assert [(span.kind, span.parent_id, span.trace_id) for span in below] == [
         ("client", above[0].span_id, above[0].trace_id)
     ]
-    assert told(upstream.heard[0].all("traceparent")) == (below[0].trace_id, below[0].span_id)
+    assert sent_trace(upstream.heard[0].all("traceparent")) == (below[0].trace_id, below[0].span_id)
     assert above[0].attributes == {
         "http.request.method": "GET",
         "http.response.status_code": 200,
@@ -75,7 +75,7 @@ async def test_a_request_is_a_server_span_with_the_upstreams_request_below_it(re
     }
 
 
-async def test_a_trusted_hops_trace_goes_on_in_the_spans(received: Collector) -> None:
+async def test_the_trace_of_a_trusted_proxy_is_continued_in_the_spans(received: Collector) -> None:
     with recording() as telemetry:
         async with raw_upstream(ok()) as upstream:
             with bff(route(upstream), trusted=("127.0.0.1",), telemetry=telemetry) as port:
@@ -86,17 +86,17 @@ async def test_a_trusted_hops_trace_goes_on_in_the_spans(received: Collector) ->
     assert upstream.heard[0].all("baggage") == ["tenant=7"]
 
 
-async def test_what_the_caller_did_not_sample_is_not_recorded_and_still_carried(received: Collector) -> None:
+async def test_an_unsampled_trace_is_not_recorded_and_still_propagated(received: Collector) -> None:
     with recording() as telemetry:
         async with raw_upstream(ok()) as upstream:
             with bff(route(upstream), trusted=("127.0.0.1",), telemetry=telemetry) as port:
                 await fetch(port, "/api/x", f"traceparent: {PARENT[:-2]}00")
     assert received.spans == []
     assert upstream.heard[0].all("traceparent")[0].endswith("-00")
-    assert told(upstream.heard[0].all("traceparent"))[0] == TRACE
+    assert sent_trace(upstream.heard[0].all("traceparent"))[0] == TRACE
 
 
-async def test_a_failure_is_told_by_its_code_and_the_reference_is_the_span(received: Collector) -> None:
+async def test_a_failure_is_recorded_by_its_code_and_the_reference_is_the_span(received: Collector) -> None:
     with taken_root_logger() as stream, recording() as telemetry:
         configure_logging("debug", "json", stream)
         async with raw_upstream(says(b"canary of an upstream\r\n\r\n")) as upstream:
@@ -111,14 +111,14 @@ async def test_a_failure_is_told_by_its_code_and_the_reference_is_the_span(recei
     assert (line["trace_id"], line["correlation_id"]) == (above.trace_id, above.span_id)
 
 
-async def test_a_refusal_is_no_failure_of_ours(received: Collector) -> None:
+async def test_a_refused_request_is_not_a_failed_span(received: Collector) -> None:
     with recording() as telemetry, bff(users=Users(), telemetry=telemetry) as port:
         await fetch(port, "/api/x", user=None)
     (span,) = received.spans
     assert (span.failed, span.attributes["http.response.status_code"]) == (False, 404)
 
 
-async def test_a_whole_journey_is_told_without_a_secret_a_url_or_a_message(tmp_path: Path, received: Collector) -> None:
+async def test_the_spans_of_a_journey_contain_no_secret_url_or_message(tmp_path: Path, received: Collector) -> None:
     async with small_world(tmp_path, rotation=SHORT, tracing="otlp") as world:
         browser = world.browser()
         canaries = Canaries(world.environ)
@@ -151,7 +151,9 @@ async def test_a_whole_journey_is_told_without_a_secret_a_url_or_a_message(tmp_p
         assert text not in str(spans)
 
 
-async def test_a_refresh_that_a_request_caused_stands_in_its_trace(tmp_path: Path, received: Collector) -> None:
+async def test_a_refresh_belongs_to_the_trace_of_the_request_that_caused_it(
+    tmp_path: Path, received: Collector
+) -> None:
     async with small_world(tmp_path, rotation=SHORT, tracing="otlp") as world:
         browser = world.browser()
         await browser.sign_in()
@@ -165,7 +167,7 @@ async def test_a_refresh_that_a_request_caused_stands_in_its_trace(tmp_path: Pat
     assert (refresh.name, request.kind, request.attributes["http.route"]) == ("refresh", "server", "/api")
 
 
-async def test_the_standard_variables_say_where_with_what_and_as_whom(
+async def test_the_standard_variables_configure_the_exporter(
     received: Collector, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "x-api-key=of-the-vendor")
@@ -178,20 +180,20 @@ async def test_the_standard_variables_say_where_with_what_and_as_whom(
     assert received.resource["service.name"] == "shop-bff"
 
 
-def test_without_a_name_it_is_ours(received: Collector) -> None:
+def test_the_default_service_name(received: Collector) -> None:
     with recording(), tracing.span("work", "internal"):
         pass
     assert received.resource["service.name"] == "okta-bff"
 
 
-def test_a_collector_that_answers_nobody_does_not_hold_up_the_end(
+def test_an_unresponsive_collector_does_not_delay_shutdown(
     received: Collector, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(otlp, "STOP_TIMEOUT", 0.2)
     received.answers.clear()
     with recording(), tracing.span("work", "internal"):
         pass
-    assert received.asked.wait(60)  # the last spans leave by a thread of their own, which nobody waits for
+    assert received.asked.wait(60)  # the last spans are sent by a separate thread
     assert not received.answers.is_set()
 
 
@@ -205,14 +207,14 @@ def test_a_malformed_key_of_the_vendor_is_not_logged(received: Collector, monkey
 
 
 @pytest.mark.parametrize(("name", "value"), [("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"), ("OTEL_SDK_DISABLED", "true")])
-def test_what_contradicts_it_is_told(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_contradicting_variables_are_refused(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(name, value)
-    with pytest.raises(ConfigurationError) as told_by:
+    with pytest.raises(ConfigurationError) as refused:
         OtlpTracer()
-    assert told_by.value.setting == name
+    assert refused.value.setting == name
 
 
-# --- on and off, as the operator has it
+# --- on and off
 
 
 def run(program: str, **environ: str) -> subprocess.CompletedProcess[str]:
@@ -220,8 +222,8 @@ def run(program: str, **environ: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-c", program], env=environ, capture_output=True, text=True, check=False)
 
 
-def test_off_loads_nothing_of_it() -> None:
-    """FastAPI brings OpenTelemetry's interface along; what records and sends is not there."""
+def test_off_does_not_load_the_sdk() -> None:
+    """FastAPI depends on the API package; the SDK and the exporter are not loaded."""
     loaded = "[m for m in sys.modules if m.startswith(('opentelemetry.sdk', 'opentelemetry.exporter', 'google'))]"
     assert run(f"import sys, bff.app, bff.cli.main, bff.server.run, bff.server.serve; print({loaded})").stdout == "[]\n"
 
@@ -248,8 +250,8 @@ print(asyncio.run(ask()), exported.get_finished_spans())
 """
 
 
-def test_the_frameworks_own_spans_stay_off_whoever_listens() -> None:
-    """They would hold the callback's query."""
+def test_the_frameworks_own_spans_stay_off() -> None:
+    """They would contain the callback's query."""
     assert run(FRAMEWORK, FASTAPI_OTEL_AUTO_CONFIGURE="true").stdout == "404 ()\n"
 
 

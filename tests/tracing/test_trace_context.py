@@ -1,4 +1,4 @@
-"""W3C Trace Context: what is read, what is believed, what an upstream and the log are told. Over real sockets."""
+"""W3C Trace Context: parsing, which callers are trusted, what upstreams and the log receive. Over real sockets."""
 
 import io
 import json
@@ -22,7 +22,7 @@ def read(*values: str, **others: str) -> tracing.TraceContext | None:
     return tracing.extract([*fields, *((name.encode(), value.encode()) for name, value in others.items())])
 
 
-def told(upstream_heard: list[str]) -> tuple[str, str]:
+def sent_trace(upstream_heard: list[str]) -> tuple[str, str]:
     """Trace and span of the one traceparent that an upstream heard."""
     (parent,) = upstream_heard
     match = TRACEPARENT.fullmatch(parent)
@@ -77,29 +77,29 @@ def test_a_malformed_tracestate_is_dropped_and_the_trace_goes_on(state: str) -> 
     assert (context.trace_id, context.state) == (TRACE, b"")
 
 
-def test_a_tracestate_longer_than_everybody_must_carry_is_dropped() -> None:
+def test_a_tracestate_longer_than_512_bytes_is_dropped() -> None:
     assert read(PARENT, tracestate=",".join(f"k{n}={'v' * 60}" for n in range(9))) == read(PARENT)
 
 
-async def test_a_stranger_continues_no_trace_and_says_nothing_to_an_upstream() -> None:
+async def test_the_trace_headers_of_an_untrusted_client_are_dropped() -> None:
     sent = (f"traceparent: {PARENT}", "tracestate: vendor=canary", "baggage: user=canary")
     async with raw_upstream(ok()) as upstream:
         with bff(route(upstream)) as port:
             await fetch(port, "/api/x", *sent)
             await fetch(port, "/api/x", *sent)
-    first, second = (told(heard.all("traceparent")) for heard in upstream.heard)
+    first, second = (sent_trace(heard.all("traceparent")) for heard in upstream.heard)
     assert TRACE not in (first[0], second[0])
     assert first[0] != second[0]
     assert [heard.all("tracestate") + heard.all("baggage") for heard in upstream.heard] == [[], []]
 
 
-async def test_a_trusted_hops_trace_is_continued_with_a_span_of_ours() -> None:
+async def test_the_trace_of_a_trusted_proxy_is_continued_with_our_span() -> None:
     async with raw_upstream(ok()) as upstream:
         with bff(route(upstream), trusted=("127.0.0.1",)) as port:
             sent = (f"traceparent: {PARENT[:-2]}00", "tracestate: a=1", "tracestate: b=2", "baggage: tenant=7")
             await fetch(port, "/api/x", *sent)
     (heard,) = upstream.heard
-    trace_id, span_id = told(heard.all("traceparent"))
+    trace_id, span_id = sent_trace(heard.all("traceparent"))
     assert trace_id == TRACE
     assert span_id != SPAN
     assert heard.all("traceparent")[0].endswith("-00")
@@ -107,30 +107,30 @@ async def test_a_trusted_hops_trace_is_continued_with_a_span_of_ours() -> None:
 
 
 @pytest.mark.parametrize("sent", [(), ("traceparent: 00-nonsense", "tracestate: a=1", "baggage: tenant=7")])
-async def test_a_trusted_hop_that_says_nothing_readable_gets_a_new_trace(sent: tuple[str, ...]) -> None:
+async def test_a_trusted_proxy_without_a_valid_traceparent_gets_a_new_trace(sent: tuple[str, ...]) -> None:
     async with raw_upstream(ok()) as upstream:
         with bff(route(upstream), trusted=("127.0.0.1",)) as port:
             answer = await fetch(port, "/api/x", *sent)
     (heard,) = upstream.heard
-    assert (answer.status, len(told(heard.all("traceparent"))[0])) == (200, 32)
+    assert (answer.status, len(sent_trace(heard.all("traceparent"))[0])) == (200, 32)
     assert heard.all("traceparent")[0].endswith("-01")
     assert heard.all("tracestate") == heard.all("baggage") == []
 
 
-async def test_a_connection_header_does_not_take_our_trace_away() -> None:
+async def test_a_connection_header_does_not_remove_our_trace() -> None:
     async with raw_upstream(ok()) as upstream:
         with bff(route(upstream)) as port:
             await fetch(port, "/api/x", "connection: traceparent")
-    told(upstream.heard[0].all("traceparent"))
+    sent_trace(upstream.heard[0].all("traceparent"))
 
 
-async def test_a_websocket_carries_the_trace_up_as_well() -> None:
+async def test_a_websocket_handshake_carries_the_trace_to_the_upstream() -> None:
     async with raw_upstream(says(b"HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n")) as upstream:
         with bff(route(upstream, websocket=True), trusted=("127.0.0.1",)) as port:
             handshake = ("connection: Upgrade", "upgrade: websocket", "sec-websocket-version: 13")
             key = "sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ=="
             await fetch(port, "/api/x", *handshake, key, "origin: https://app.example", f"traceparent: {PARENT}")
-    trace_id, span_id = told(upstream.heard[0].all("traceparent"))
+    trace_id, span_id = sent_trace(upstream.heard[0].all("traceparent"))
     assert trace_id == TRACE
     assert span_id != SPAN
 
@@ -164,7 +164,7 @@ async def test_the_reference_is_the_span_that_an_upstream_saw(log: io.StringIO) 
     async with raw_upstream(says(b"nonsense\r\n\r\n")) as upstream:
         with bff(route(upstream)) as port:
             answer = await fetch(port, "/api/x")
-    assert (answer.status, reference(answer)) == (502, told(upstream.heard[0].all("traceparent"))[1])
+    assert (answer.status, reference(answer)) == (502, sent_trace(upstream.heard[0].all("traceparent"))[1])
 
 
 async def test_a_refusal_of_the_guard_has_a_reference_too(log: io.StringIO) -> None:
@@ -174,7 +174,7 @@ async def test_a_refusal_of_the_guard_has_a_reference_too(log: io.StringIO) -> N
     assert (answer.status, line["correlation_id"]) == (400, reference(answer))
 
 
-def test_what_nobody_asked_for_belongs_to_no_trace(log: io.StringIO) -> None:
+def test_work_without_a_request_belongs_to_no_trace(log: io.StringIO) -> None:
     logging.getLogger("bff.test").warning("on its own", extra={"error": ProviderUnavailable.code})
     (line,) = [line for line in lines(log) if line["message"] == "on its own"]
     assert "trace_id" not in line

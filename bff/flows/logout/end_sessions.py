@@ -33,7 +33,7 @@ class EndSessions:
         self._store, self._end_session, self._logout_markers = store, end_session, logout_markers
         self._tasks, self._issuer = tasks, issuer
 
-    async def of_person(
+    async def of_user(
         self, index: IndexName, value: str, reason: EndReason, *, at: float | None = None
     ) -> tuple[Session, ...]:
         """Ends all sessions of a `sub` or an `email`.

@@ -75,7 +75,7 @@ class ProviderLogoutFlow:
         if token.sid is not None:
             ended = await self._end_sessions.of_provider_session(token.sid, reason, sub=token.sub, at=at)
         else:
-            ended = await self._end_sessions.of_person("sub", str(token.sub), reason, at=at)
+            ended = await self._end_sessions.of_user("sub", str(token.sub), reason, at=at)
         await self._mark_used(used)
         _record(EndReason.BACK_CHANNEL, ended)
 
@@ -108,11 +108,11 @@ class ProviderLogoutFlow:
             case EmailSubject(email):
                 if not self._rules.by_email:
                     raise SignOutImpossible("Sessions are stored without an e-mail address.")
-                ended = await self._end_sessions.of_person("email", email, EndReason.UNIVERSAL_LOGOUT, at=at)
+                ended = await self._end_sessions.of_user("email", email, EndReason.UNIVERSAL_LOGOUT, at=at)
             case IssuerSubject(iss, sub):
                 if iss.removesuffix("/") not in self._rules.issuers:
                     raise UserUnknown
-                ended = await self._end_sessions.of_person("sub", sub, EndReason.UNIVERSAL_LOGOUT, at=at)
+                ended = await self._end_sessions.of_user("sub", sub, EndReason.UNIVERSAL_LOGOUT, at=at)
             case _:
                 assert_never(subject)
         await self._mark_used(f"revocation token {token.jti}")

@@ -20,7 +20,7 @@ from bff.session.store import SessionStore
 
 logger = logging.getLogger(__name__)
 
-GOOD_FOR: Final = 60  # seconds from the sign-out to the navigation
+TICKET_LIFETIME: Final = 60  # seconds from the sign-out to the navigation
 METADATA_TIMEOUT: Final = 0.5  # seconds: a sign-out does not wait for an unavailable provider
 
 SignOutHint: TypeAlias = Literal["required", "optional", "never"]
@@ -62,7 +62,7 @@ class ProviderSignOut:
             return None
         ticket = SignOutTicket(secrets.token_urlsafe(32), secrets.token_urlsafe(32))
         try:
-            until = await self._store.now() + GOOD_FOR
+            until = await self._store.now() + TICKET_LIFETIME
             await self._store.leave_value(_name(ticket), url.encode("ascii"), until)
         except (StoreUnavailable, ValueError) as error:
             logger.warning("the provider's logout could not be prepared", extra={"error": type(error).__name__})

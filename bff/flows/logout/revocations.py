@@ -25,8 +25,8 @@ logger = logging.getLogger(__name__)
 
 REVOKE_TIMEOUT: Final = 8.0  # seconds of one attempt; no request waits for it
 LEASE: Final = 2 * REVOKE_TIMEOUT  # seconds for which a claimed entry belongs to one process
-AT_A_TIME: Final = 8  # concurrent attempts of one process: as many as it has connections for revocations
-UNKEPT_LIMIT: Final = 100  # concurrent attempts that the queue did not accept; bounds the memory
+CONCURRENT_ATTEMPTS: Final = 8  # concurrent attempts of one process: as many as it has connections for revocations
+MAX_UNQUEUED_ATTEMPTS: Final = 100  # concurrent attempts that the queue did not accept; bounds the memory
 POLL_INTERVAL: Final = 15.0  # seconds between two searches for due entries of any process
 MAX_HOLD: Final = 60.0  # seconds; the longest pause after the provider has asked for one
 
@@ -46,7 +46,7 @@ class Revocations:
         self._worker: asyncio.Task[None] | None = None
         self._added = asyncio.Event()
         self._held_until = 0.0  # of the loop's clock
-        self._unkept = 0
+        self._unqueued_attempts = 0
 
     async def session_ended(self, session: Session) -> None:
         """Queues the tokens of an ended session for revocation. Never raises.
@@ -64,7 +64,7 @@ class Revocations:
         ]
         if not tokens:
             tokens = [_Token(session.tokens.access_token, "access_token", session.tokens.usable_until)]
-        await self._keep(tokens, session.fingerprint)
+        await self._enqueue(tokens, session.fingerprint)
 
     def discarded(self, response: TokenResponse, session: str = "") -> None:
         """Queues tokens that never became part of a session, in the background. `session` is a fingerprint."""
@@ -75,7 +75,7 @@ class Revocations:
             token = _Token(response.access_token, "access_token", until)
         else:
             return
-        self._tasks.start(self._keep([token], session), "queue a revocation")
+        self._tasks.start(self._enqueue([token], session), "queue a revocation")
 
     async def run(self) -> None:
         """Looks for due entries periodically, until cancelled: a task of the application's lifespan."""
@@ -83,22 +83,22 @@ class Revocations:
             self.work_soon()
             await asyncio.sleep(POLL_INTERVAL)
 
-    async def _keep(self, tokens: Sequence[_Token], session: str) -> None:
+    async def _enqueue(self, tokens: Sequence[_Token], session: str) -> None:
         for token in tokens:
             revocation = Revocation(
                 secrets.token_urlsafe(16), token.value, token.hint, self._issuer, session, token.until
             )
             try:
-                kept = await self._store.revocations.add(revocation)
+                queued = await self._store.revocations.add(revocation)
             except StoreUnavailable:
-                kept = False
-            if kept:
+                queued = False
+            if queued:
                 self.work_soon()
-            elif self._unkept < UNKEPT_LIMIT:
+            elif self._unqueued_attempts < MAX_UNQUEUED_ATTEMPTS:
                 logger.warning("a revocation could not be queued, and is attempted once", extra={"session": session})
-                self._tasks.start(self._attempt_unkept(revocation), "revoke")
+                self._tasks.start(self._attempt_without_queue(revocation), "revoke")
             else:
-                _log_abandoned(revocation, "unkept", "too many are waiting")
+                _log_abandoned(revocation, "not_queued", "too many are waiting")
 
     def work_soon(self) -> None:
         """Starts the worker, or wakes it up if it is running."""
@@ -111,7 +111,7 @@ class Revocations:
         running: set[asyncio.Task[None]] = set()
         while True:
             self._added.clear()
-            for revocation in await self._claim(AT_A_TIME - len(running)):
+            for revocation in await self._claim(CONCURRENT_ATTEMPTS - len(running)):
                 running.add(self._tasks.start(self._attempt(revocation), "revoke"))
             if running:
                 running = await self._until_one_is_over(running)
@@ -166,21 +166,21 @@ class Revocations:
         except StoreUnavailable:
             return  # due again when the lease expires; revoking a token twice is harmless
 
-    async def _attempt_unkept(self, revocation: Revocation) -> None:
+    async def _attempt_without_queue(self, revocation: Revocation) -> None:
         """Attempts a revocation once; if that fails, tries to queue it again, since the store may be back."""
-        self._unkept += 1
+        self._unqueued_attempts += 1
         try:
             answer = await self._provider.revoke(revocation.token, revocation.hint, within=REVOKE_TIMEOUT)
         finally:
-            self._unkept -= 1
+            self._unqueued_attempts -= 1
         match answer:
             case Revoked():
                 metrics.REVOCATIONS.labels(outcome="revoked").inc()
             case NotRevoked(why, final=final):
-                if final or not await self._kept_after_all(revocation):
-                    _log_abandoned(revocation, "refused" if final else "unkept", why)
+                if final or not await self._queued_after_all(revocation):
+                    _log_abandoned(revocation, "refused" if final else "not_queued", why)
 
-    async def _kept_after_all(self, revocation: Revocation) -> bool:
+    async def _queued_after_all(self, revocation: Revocation) -> bool:
         try:
             until = max(revocation.until, await self._store.now() + KEPT_FOR)
             return await self._store.revocations.add(replace(revocation, until=until))

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Request, Response
 
 from bff.errors import InvalidRequest
 from bff.flows.logout.end_session import EndSession
-from bff.flows.logout.provider_sign_out import GOOD_FOR, ProviderSignOut, SignOutTicket
+from bff.flows.logout.provider_sign_out import TICKET_LIFETIME, ProviderSignOut, SignOutTicket
 from bff.session.keyring import KeyRing, Opened
 from bff.session.session import EndReason
 from bff.web.auth.login import require_navigation
@@ -40,10 +40,10 @@ class LogoutEndpoint:
         """Idempotent: without a session it responds the same, without a URL.
 
         Raises CsrfRequired, StoreUnavailable. `end_session_url` is where the SPA navigates to end the session at the
-        provider too: a URL of our own, single-use, valid for `GOOD_FOR` seconds, in this browser. It contains no token.
-        A body of `{"local": true}` ends only the local session: there is no URL, and the next sign-in may need no
-        password. If the store is unavailable the response is 503 and the cookie stays, because clearing it would leave
-        a live record that the user can no longer end.
+        provider too: a URL of our own, single-use, valid for `TICKET_LIFETIME` seconds, in this browser. It contains no
+        token. A body of `{"local": true}` ends only the local session: there is no URL, and the next sign-in may need
+        no password. If the store is unavailable the response is 503 and the cookie stays, because clearing it would
+        leave a live record that the user can no longer end.
         """
         headers = request.scope["headers"]
         self.origins.check_csrf("POST", headers)
@@ -60,7 +60,7 @@ class LogoutEndpoint:
         if not local and (prepared := await self.at_provider.prepare(ended)) is not None:
             url = f"{self.public_url}{AT_PROVIDER}?ticket={prepared.ticket}"
             sealed = self.ring.seal_text(PURPOSE, prepared.browser.encode("ascii"))
-            cookies.append(self.names.set_sign_out(sealed, lifetime=GOOD_FOR))
+            cookies.append(self.names.set_sign_out(sealed, lifetime=TICKET_LIFETIME))
         # Only this origin's cache and storage: "cookies" would also delete those of sibling applications.
         clear = ((b"clear-site-data", b'"cache"'),)
         return json_response({"end_session_url": url}, cookies, clear)
