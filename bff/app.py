@@ -4,7 +4,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
-from functools import partial
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -43,13 +42,17 @@ from bff.telemetry.application import ApplicationTelemetry, open_tracer
 from bff.telemetry.audit import AuditEvent
 from bff.web.api import ApiEndpoint, Upstreams
 from bff.web.auth.callback import Callback, callback_router
+from bff.web.auth.current_session import CurrentSessions
 from bff.web.auth.forward_auth import VERIFY, ForwardAuth
 from bff.web.auth.landing import landing_router
 from bff.web.auth.login import SignInStart, login_router
+from bff.web.auth.login_hint import LoginHints
 from bff.web.auth.logout import LogoutEndpoint, logout_router
+from bff.web.auth.pending_sign_ins import PendingSignIns
 from bff.web.auth.provider_logout import ProviderLogout, provider_logout_router
 from bff.web.auth.session import SessionEndpoint, session_router
 from bff.web.auth.sessions import SessionsEndpoint, sessions_router
+from bff.web.auth.sign_out_cookie import SignOutCookie
 from bff.web.cookies import CookieNames
 from bff.web.dispatch import Dispatcher, build_auth_app, serve_spa
 from bff.web.error_page import ErrorPages
@@ -57,10 +60,11 @@ from bff.web.error_responder import ErrorResponder
 from bff.web.health import ManagementApp
 from bff.web.middleware.cors import CorsMiddleware
 from bff.web.middleware.draining import Draining
-from bff.web.middleware.rate_limit import RateLimitMiddleware
+from bff.web.middleware.rate_limit import RateLimitMiddleware, RateLimits
 from bff.web.middleware.request_guard import RequestGuard
 from bff.web.middleware.trace import AuditContext, TraceMiddleware
 from bff.web.origin_policy import OriginPolicy
+from bff.web.request_authentication import RequestAuthentication
 from bff.web.session_cookies import SessionCookies
 from bff.web.upstream_credentials import SessionCredentials
 
@@ -154,29 +158,26 @@ class Application:
             sign_in_rules,
         )
         requests = AuthorizationRequests(self._store, self._provider, ring, sign_in_rules, clock=self._clock)
-        start = SignInStart(requests, ring, names, errors, from_settings.login_rules(settings), self._clock)
+        login_rules = from_settings.login_rules(settings)
+        pending = PendingSignIns(
+            ring, names, self._clock, lifetime=login_rules.login_lifetime, form_post=login_rules.form_post
+        )
+        start = SignInStart(requests, pending, LoginHints(ring, self._clock), errors, login_rules)
         auth_app = build_auth_app(errors)
         auth_app.include_router(login_router(start))
         auth_app.include_router(landing_router(start.rules, self._routes.carries_credentials))
         proxies = TrustedProxies(settings.server.trusted_proxies)
-        callback = Callback(sign_in, start, self._store, cookies, ring, names, proxies, self._clock)
+        callback = Callback(sign_in, start, self._store, cookies, proxies)
         auth_app.include_router(callback_router(settings.browser.callback_path, callback))
         origins = OriginPolicy(settings.browser.public_url, settings.browser.allowed_origins)
-        session = SessionEndpoint(refresh, end_session, self._store, cookies, names, policy, origins)
+        authentication = RequestAuthentication(origins, cookies)
+        sessions = CurrentSessions(self._store, refresh, end_session, policy)
+        session = SessionEndpoint(sessions, authentication, names)
         auth_app.include_router(session_router(session))
         at_provider = ProviderSignOut(self._store, self._provider, from_settings.sign_out_rules(settings))
-        logout = LogoutEndpoint(
-            end_session,
-            at_provider,
-            cookies,
-            ring,
-            names,
-            settings.browser.public_url,
-            origins,
-            settings.browser.signed_out_path,
-        )
+        logout = LogoutEndpoint(end_session, at_provider, authentication, SignOutCookie(ring, names), settings.browser)
         auth_app.include_router(logout_router(logout))
-        listed = SessionsEndpoint(refresh, end_sessions, self._store, cookies, policy, origins)
+        listed = SessionsEndpoint(sessions, end_sessions, authentication)
         auth_app.include_router(sessions_router(listed))
         provider_logout = ProviderLogoutFlow(
             self._store,
@@ -188,19 +189,18 @@ class Application:
         auth_app.include_router(provider_logout_router(ProviderLogout(provider_logout)))
         serve_spa(auth_app, settings.spa.dir)
         api = ApiEndpoint(
-            Upstreams(self._routes, self._proxy, self._sockets),
+            Upstreams(self._routes, self._proxy, self._sockets, self._streams),
             SessionCredentials(refresh, self._streams, cookies, scopes=settings.provider.scopes, clock=self._clock),
             origins=origins,
             errors=problems,
-            streams=self._streams,
             acr_values=settings.sign_in.acr_values,
         )
-        verify = partial(
-            ForwardAuth, refresh, cookies, proxies, origins, errors, from_settings.forward_auth_rules(settings)
-        )
-        self.forward_auth = TraceMiddleware(RequestGuard(verify(with_token=True), problems), proxies, self._telemetry)
-        plain = {VERIFY: verify(with_token=False)}
-        limited = RateLimitMiddleware(auth_app, from_settings.limit_rules(settings), proxies, cookies, errors)
+        verify = ForwardAuth(refresh, authentication, proxies, errors, from_settings.forward_auth_rules(settings))
+        on_private_port = RequestGuard(verify.on_private_port, problems)
+        self.forward_auth = TraceMiddleware(on_private_port, proxies, self._telemetry)
+        plain = {VERIFY: verify.on_public_port}
+        limits = RateLimits(from_settings.limit_rules(settings))
+        limited = RateLimitMiddleware(auth_app, limits, proxies, cookies, errors)
         inside: ASGIApp = AuditContext(
             Dispatcher(limited, api, self._routes.match, settings.browser.callback_path, plain), proxies
         )

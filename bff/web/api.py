@@ -57,11 +57,12 @@ GetCredentials: TypeAlias = Callable[[Scope], Awaitable[UpstreamCredentials]]
 
 @dataclass(frozen=True, slots=True)
 class Upstreams:
-    """The upstreams of an application: which one serves a path, and how a request gets there."""
+    """Which upstream serves a path, how a request gets there, and which of its streams are open."""
 
     routes: RouteTable
     http: HttpProxy
     websocket: WebSocketProxy
+    streams: OpenStreams
 
 
 class ApiEndpoint:
@@ -73,13 +74,12 @@ class ApiEndpoint:
         get_credentials: GetCredentials,
         *,
         origins: OriginPolicy,
-        streams: OpenStreams,
         errors: ErrorResponder,
         acr_values: Collection[str] = (),
     ) -> None:
         """`acr_values` lists the values that a step-up may request from the provider."""
         self._upstreams, self._get_credentials = upstreams, get_credentials
-        self._origins, self._streams, self._errors, self._acr_values = origins, streams, errors, acr_values
+        self._origins, self._errors, self._acr_values = origins, errors, acr_values
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         begun = False
@@ -150,7 +150,7 @@ class ApiEndpoint:
             if credentials is not None:
                 with_token = endless and route.on_token_expiry == "close"
                 return credentials.register_stream(close_it, endless=endless, with_token=with_token)
-            return self._streams.register(None, close_it, endless=endless)
+            return self._upstreams.streams.register(None, close_it, endless=endless)
 
         return register
 

@@ -222,7 +222,7 @@ async def test_headers_that_are_too_large_cost_the_sign_ins_under_way_and_no_ses
     assert all("Max-Age=0" in each for each in refused.headers.get_list("set-cookie"))
     problem = await browser.http.get(f"{world.public_url}/api/x", headers={"cookie": line})
     assert problem.json()["code"] == "headers_too_large"
-    assert "sign-ins under way were deleted" in problem.json()["detail"]
+    assert "sign-ins in progress were deleted" in problem.json()["detail"]
     assert problem.headers.get_list("set-cookie") == refused.headers.get_list("set-cookie")
     assert cookie_of(browser) in line
     nothing = await browser.http.get(f"{world.public_url}/api/x", headers={"x": "y" * 40000})

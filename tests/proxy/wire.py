@@ -272,13 +272,10 @@ def bff(
     """
     proxy = HttpProxy(PublicOrigin.parse(PUBLIC), pools=UpstreamPools(idle_life=PATIENCE))
     who = users or Users(alice=TokenOfUser("token-of-alice"))
-    upstreams, errors = (
-        Upstreams(RouteTable(routes), proxy, WebSocketProxy(PublicOrigin.parse(PUBLIC))),
-        ErrorResponder(),
-    )
     streams = OpenStreams(cast("SessionRecords", None), RefreshPolicy())  # no sessions here, so no store is read
-    origins = OriginPolicy(PUBLIC)
-    api = ApiEndpoint(upstreams, who, origins=origins, streams=streams, errors=errors, acr_values=acr_values)
+    upstreams = Upstreams(RouteTable(routes), proxy, WebSocketProxy(PublicOrigin.parse(PUBLIC)), streams)
+    origins, errors = OriginPolicy(PUBLIC), ErrorResponder()
+    api = ApiEndpoint(upstreams, who, origins=origins, errors=errors, acr_values=acr_values)
     traced = TraceMiddleware(RequestGuard(api, errors), TrustedProxies(trusted), telemetry or ApplicationTelemetry())
     with serve(traced, close=proxy.close, timeouts=timeouts) as port:
         yield port

@@ -3,8 +3,6 @@ session. A failed response changes no cookie but the login transaction's own, so
 """
 
 import logging
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import assert_never
 from urllib.parse import quote
@@ -22,24 +20,13 @@ from bff.errors import (
 from bff.flows.sign_in import AlreadyUsed, AuthorizationCodeFlow, Client, NotSignedIn, SignedIn, SignedOutMeanwhile
 from bff.oidc.authorization import AuthorizationError, Code, Malformed, NoParameters, read_authorization_response
 from bff.proxy.client_address import TrustedProxies
-from bff.session.keyring import KeyRing
-from bff.session.login_transaction import (
-    LoginTransaction,
-    StateExpired,
-    StateInvalid,
-    StateOk,
-    open_transaction,
-    read_state,
-    slot_of,
-    with_intent,
-)
+from bff.session.login_transaction import LoginTransaction, StateExpired, StateInvalid, StateOk, with_intent
 from bff.session.sign_in_intent import SignInIntent
 from bff.session.store import SessionStore
 from bff.web.auth.client_hint import client_hint, coarse_network
 from bff.web.auth.landing import LANDING
 from bff.web.auth.login import SignInStart, read_form, require_navigation, require_our_provider
-from bff.web.browser_id import browser_id_hash, hash_browser_id, new_browser_id
-from bff.web.cookies import Cookie, CookieNames, Header, read_cookies, slot_suffix
+from bff.web.cookies import Header
 from bff.web.responses import see_other
 from bff.web.session_cookies import SessionCookies
 
@@ -54,10 +41,7 @@ class Callback:
     start: SignInStart
     store: SessionStore
     cookies: SessionCookies
-    ring: KeyRing
-    names: CookieNames
     trusted_proxies: TrustedProxies
-    clock: Callable[[], float] = time.time
 
     async def answer(self, request: Request) -> Response:
         """Raises BffError; every one is shown as an error page with the next step."""
@@ -78,12 +62,11 @@ class Callback:
                 return await self._finish(request, provider_answer)
 
     async def _finish(self, request: Request, provider_answer: Code | AuthorizationError) -> Response:
-        lifetime = self.start.rules.login_lifetime
-        match read_state(provider_answer.state or "", self.ring, now=self.clock(), lifetime=lifetime):
+        match self.start.pending.read_state(provider_answer.state or ""):
             case StateInvalid():
                 raise SignInStateInvalid
             case StateExpired(transaction_id, intent):
-                kept = self._kept(request.scope["headers"], transaction_id)
+                kept = self.start.pending.find(request.scope["headers"], transaction_id)
                 return await self._resume_or_fail(request, transaction_id, kept, intent, SignInExpired())
             case StateOk(transaction_id, intent):
                 return await self._redeem(request, provider_answer, transaction_id, intent)
@@ -93,7 +76,7 @@ class Callback:
     async def _redeem(
         self, request: Request, provider_answer: Code | AuthorizationError, transaction_id: str, intent: SignInIntent
     ) -> Response:
-        kept = self._kept(request.scope["headers"], transaction_id)
+        kept = self.start.pending.find(request.scope["headers"], transaction_id)
         if kept is None or kept.id != transaction_id:
             again = kept is not None and isinstance(provider_answer, Code)
             if kept is not None and not again and intent.options.silent:
@@ -104,9 +87,9 @@ class Callback:
         browser_cookies: list[Header] = []
         browser = self._browser(request, transaction)
         if browser is None:
-            value = new_browser_id()
-            browser, browser_cookies = hash_browser_id(value), [self.names.set_browser_id(value)]
-        spent = self._spent(transaction_id)
+            browser, cookie = self.start.pending.new_browser()
+            browser_cookies = [cookie]
+        spent = self.start.pending.clear(transaction_id)
         try:
             outcome = await self.flow.finish(
                 provider_answer, transaction, browser=browser, client=self._client(request)
@@ -155,14 +138,10 @@ class Callback:
 
         A cross-site form_post arrives without the cookie; then the transaction holds the hash.
         """
-        browser = browser_id_hash(request.scope["headers"], self.names)
+        browser = self.start.pending.browser(request.scope["headers"])
         if browser is None and transaction is not None and request.method == "POST":
             return transaction.browser
         return browser
-
-    def _spent(self, transaction_id: str) -> Header:
-        suffix = slot_suffix(slot_of(transaction_id))
-        return self.names.clear_login(suffix, form_post=self.start.rules.form_post)
 
     def _redirect_to(self, request: Request, return_to: str, cookies: list[Header]) -> Response:
         """The Strict cookie is not sent after a cross-site form POST, so the landing page adds one same-site
@@ -176,16 +155,6 @@ class Callback:
         headers, peer = request.scope["headers"], request.scope.get("client")
         address = self.trusted_proxies.client_address(peer[0] if peer else None, headers)
         return Client(client_hint(headers), coarse_network(address))
-
-    def _kept(self, headers: list[Header], transaction_id: str) -> LoginTransaction | None:
-        """The sign-in in the cookie of this one's slot: this one, or a newer one that took the slot."""
-        slot = slot_of(transaction_id)
-        match read_cookies(headers, self.names.login(slot_suffix(slot))):
-            case Cookie(value):
-                opened = open_transaction(value, slot, self.ring)
-                return opened if isinstance(opened, LoginTransaction) else None
-            case _:
-                return None
 
     async def _resume_or_fail(
         self,
@@ -202,7 +171,7 @@ class Callback:
         alone; with `again`, the sign-in that lost its cookie to it restarts.
         """
         own = kept is None or kept.id == transaction_id
-        spent = [self._spent(transaction_id)] if own else []
+        spent = [self.start.pending.clear(transaction_id)] if own else []
         browser = self._browser(request, kept)
         if browser is not None and await self.store.find("browser", browser):
             return self._redirect_to(request, intent.return_to, spent)

@@ -33,9 +33,8 @@ from bff.web.auth.same_site_step import is_cross_site_navigation
 from bff.web.cookies import Header
 from bff.web.error_responder import ErrorResponder
 from bff.web.middleware.request_guard import check_path
-from bff.web.origin_policy import OriginPolicy
+from bff.web.request_authentication import RequestAuthentication
 from bff.web.responses import PRIVATE, send_response
-from bff.web.session_cookies import SessionCookies
 
 logger = logging.getLogger(__name__)
 
@@ -66,23 +65,28 @@ class _Original:
 
 
 class ForwardAuth:
-    """`with_token`: this instance serves the forward-auth port, which only proxies reach."""
+    """One object for both ports: `on_public_port` and `on_private_port` are ASGI applications."""
 
     def __init__(
         self,
         flow: RefreshTokenFlow,
-        cookies: SessionCookies,
+        authentication: RequestAuthentication,
         trusted_proxies: TrustedProxies,
-        origins: OriginPolicy,
         errors: ErrorResponder,
         rules: ForwardAuthRules,
-        *,
-        with_token: bool,
     ) -> None:
-        self._flow, self._trusted, self._origins, self._rules = flow, trusted_proxies, origins, rules
-        self._cookies, self._errors, self._with_token = cookies, errors, with_token
+        self._flow, self._authentication, self._trusted = flow, authentication, trusted_proxies
+        self._errors, self._rules = errors, rules
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def on_public_port(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """A 200 carries the identity headers alone."""
+        await self._answer(scope, send, with_token=False)
+
+    async def on_private_port(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """A 200 also carries the access token: only trusted proxies reach this port."""
+        await self._answer(scope, send, with_token=True)
+
+    async def _answer(self, scope: Scope, send: Send, *, with_token: bool) -> None:
         audit.set_client_address(partial(self._trusted.client_address, _peer(scope), scope["headers"]))
         original = _Original(UNKNOWN_METHOD, None)
         try:
@@ -95,14 +99,13 @@ class ForwardAuth:
             return
         token = [(b"authorization", b"Bearer " + session.tokens.access_token.encode("ascii"))]
         # A DPoP-bound token is useless without a proof for each request, which only the BFF can create.
-        allowed = self._with_token and session.dpop_key is None and self._trusted.trusts(_peer(scope))
+        allowed = with_token and session.dpop_key is None and self._trusted.trusts(_peer(scope))
         headers = [(b"content-length", b"0"), *PRIVATE, *self._identity(session), *(token if allowed else ())]
         await send_response(scope, send, 200, headers, b"")
 
     async def _authorize(self, scope: Scope, original: _Original) -> Session:
         """Raises CsrfRequired, SignInRequired, InvalidRequest, ProviderUnavailable, StoreUnavailable."""
-        self._origins.check_csrf(original.method, scope["headers"], "navigation")
-        key = self._cookies.require(scope["headers"]).session_id.key
+        key = self._authentication.require(original.method, scope["headers"], "navigation").session_id.key
         return await self._flow.session_with_fresh_token(key, passive=is_background(scope))
 
     def _original(self, scope: Scope) -> _Original:

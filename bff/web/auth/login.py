@@ -1,11 +1,8 @@
 """`GET|POST /auth/login`: starts a sign-in. It is also Okta's *Initiate login URI* (OIDC Core section 4)."""
 
 import logging
-import secrets
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import count
 from typing import Final
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -21,22 +18,14 @@ from bff.errors import (
 )
 from bff.flows.authorization_request import AuthorizationRequests
 from bff.oidc.authorization import PLAIN, SignInOptions
-from bff.session.keyring import KeyRing
-from bff.session.login_transaction import (
-    SLOTS,
-    LoginTransaction,
-    open_transaction,
-    seal_transaction,
-)
 from bff.session.return_to import safe_return_to
 from bff.session.sign_in_intent import SignInIntent, fits_into_state
 from bff.telemetry import metrics
-from bff.web.auth.login_hint import open_login_hint, seal_login_hint
+from bff.web.auth.login_hint import LoginHints
 from bff.web.auth.loop_guard import SignInAttempts
-from bff.web.auth.same_site_step import is_cross_site_navigation
+from bff.web.auth.pending_sign_ins import PendingSignIns
 from bff.web.auth.sign_in_options import PARAMETERS, options_from
-from bff.web.browser_id import browser_id_hash, hash_browser_id, new_browser_id
-from bff.web.cookies import CookieNames, Header, login_cookies, slot_suffix
+from bff.web.cookies import Header
 from bff.web.error_responder import ErrorResponder
 from bff.web.request_body import read_body
 from bff.web.responses import see_other
@@ -47,7 +36,6 @@ LOGIN: Final = "/auth/login"
 FORM_LIMIT: Final = 8192  # bytes
 # `sealed_hint` is our own, from a redirect to this endpoint.
 KNOWN: Final = PARAMETERS | {"return_to", "iss", "target_link_uri", "sealed_hint"}
-SLOT_SUFFIXES: Final = frozenset(slot_suffix(slot) for slot in range(SLOTS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,17 +61,13 @@ class SignInStart:
     def __init__(
         self,
         requests: AuthorizationRequests,
-        ring: KeyRing,
-        names: CookieNames,
+        pending: PendingSignIns,
+        hints: LoginHints,
         errors: ErrorResponder,
         rules: LoginRules,
-        clock: Callable[[], float] = time.time,
     ) -> None:
-        self._requests, self._ring, self._names, self._clock = requests, ring, names, clock
-        self.errors, self.rules = errors, rules
-        # Ten tabs that are restored at once all arrive without login cookies. Slots are assigned in turn, so theirs
-        # differ.
-        self._turn = count(secrets.randbelow(SLOTS))
+        self._requests, self._hints = requests, hints
+        self.pending, self.errors, self.rules = pending, errors, rules
 
     async def redirect(
         self,
@@ -104,8 +88,7 @@ class SignInStart:
         require_navigation(headers)
         rules = self.rules
         back = self._safe_return_to(return_to)
-        cross_site = is_cross_site_navigation(headers)
-        attempts = SignInAttempts(headers, self._ring, self._names, self._clock(), cross_site=cross_site)
+        attempts = self.pending.attempts(headers)
         if attempts.wait is not None:
             metrics.SIGN_IN.labels(outcome="loop").inc()
             loop = SignInLoop(retry_after=attempts.wait)
@@ -121,24 +104,14 @@ class SignInStart:
         )
         if not fits_into_state(intent):
             intent = replace(intent, return_to=rules.landing_path)
-        carried = login_cookies(headers, self._names)
+        slot = self.pending.free_slot(headers)
         try:
-            begun = await self._requests.begin(
-                intent=intent, options=options, browser=browser, slot=self._free_slot(carried)
-            )
+            begun = await self._requests.begin(intent=intent, options=options, browser=browser, slot=slot)
         except (ProviderUnavailable, SignInFailed) as error:
             if options.silent:
                 return see_other(back, cookies)
             return self.errors.respond(error, request, return_to=back, options=options)
-        transaction = begun.transaction
-        sealed = seal_transaction(transaction, self._ring)
-        lifetime, form_post = rules.login_lifetime, rules.form_post
-        cookies.append(
-            self._names.set_login(slot_suffix(transaction.slot), sealed, lifetime=lifetime, form_post=form_post)
-        )
-        # An earlier version used one cookie name per sign-in.
-        cookies += [self._names.clear_login(suffix) for suffix in carried if suffix not in SLOT_SUFFIXES]
-        return see_other(begun.url, cookies)
+        return see_other(begun.url, [*cookies, *self.pending.set_cookies(headers, begun.transaction)])
 
     async def initiate(self, request: Request, parameters: Mapping[str, str]) -> Response:
         """`GET /auth/login`.
@@ -147,7 +120,7 @@ class SignInStart:
         options of the request are used.
         """
         require_our_provider(parameters.get("iss"), self.rules.issuer)
-        hint = open_login_hint(parameters.get("sealed_hint", ""), self._ring, self._clock())
+        hint = self._hints.open(parameters.get("sealed_hint", ""))
         options = self._options({"login_hint": hint, **parameters} if hint else parameters)
         return await self.redirect(request, _wanted(parameters), options)
 
@@ -158,7 +131,7 @@ class SignInStart:
         require_our_provider(parameters.get("iss"), self.rules.issuer)
         asked = self._options(parameters).parameters()
         if (hint := asked.pop("login_hint", None)) is not None:
-            asked["sealed_hint"] = seal_login_hint(hint, self._ring, self._clock())
+            asked["sealed_hint"] = self._hints.seal(hint)
         return see_other(f"{LOGIN}?{urlencode({**asked, 'return_to': self._safe_return_to(_wanted(parameters))})}")
 
     def _options(self, parameters: Mapping[str, str]) -> SignInOptions:
@@ -180,28 +153,15 @@ class SignInStart:
         self, request: Request, browser: str | None, attempts: SignInAttempts
     ) -> tuple[str | None, list[Header]]:
         """Which browser this is, and the cookies to set."""
-        browser = browser_id_hash(request.scope["headers"], self._names) or browser
+        browser = self.pending.browser(request.scope["headers"]) or browser
         if browser is not None:
             # A form POST from the provider's page arrives without our Lax cookies: their counters must not be
             # overwritten.
             return browser, [] if request.method == "POST" else [attempts.count_attempt()]
         if request.method == "POST":
             return None, []
-        value = new_browser_id()
-        return hash_browser_id(value), [attempts.count_attempt(), self._names.set_browser_id(value)]
-
-    def _free_slot(self, carried: Mapping[str, str | None]) -> int:
-        """The next slot whose cookie this browser does not have or no longer needs; otherwise the oldest one's."""
-        first = next(self._turn)
-        slots = [(first + offset) % SLOTS for offset in range(SLOTS)]
-        return min(slots, key=lambda slot: self._started_at(slot, carried.get(slot_suffix(slot))))
-
-    def _started_at(self, slot: int, value: str | None) -> float:
-        """When the sign-in in that slot started; 0 if there is none that could still be completed."""
-        opened = open_transaction(value, slot, self._ring) if value else None
-        if not isinstance(opened, LoginTransaction):
-            return 0.0
-        return opened.started_at if opened.started_at + self.rules.login_lifetime >= self._clock() else 0.0
+        new, cookie = self.pending.new_browser()
+        return new, [attempts.count_attempt(), cookie]
 
 
 def require_navigation(headers: Sequence[Header]) -> None:

@@ -3,38 +3,34 @@ Logout). `GET /auth/logout/provider?ticket=` is the URL that the page receives: 
 provider.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from fastapi import APIRouter, Request, Response
 
+from bff.config.browser import BrowserSettings
 from bff.errors import InvalidRequest
 from bff.flows.logout.end_session import EndSession
 from bff.flows.logout.provider_sign_out import TICKET_LIFETIME, ProviderSignOut, SignOutTicket
-from bff.session.keyring import KeyRing, Opened
 from bff.session.session import EndReason
 from bff.web.auth.login import require_navigation
-from bff.web.cookies import Cookie, CookieNames, Header, read_cookies
-from bff.web.origin_policy import OriginPolicy
+from bff.web.auth.sign_out_cookie import SignOutCookie
+from bff.web.request_authentication import RequestAuthentication
 from bff.web.request_body import parse_fields, read_json, require_json
 from bff.web.responses import json_response, see_other
-from bff.web.session_cookies import SessionCookies, SignedIn
+from bff.web.session_cookies import SignedIn
 
 AT_PROVIDER: Final = "/auth/logout/provider"
-PURPOSE: Final = "sign-out-cookie"
 
 
 @dataclass(frozen=True, slots=True)
 class LogoutEndpoint:
     end_session: EndSession
     at_provider: ProviderSignOut
-    cookies: SessionCookies
-    ring: KeyRing
-    names: CookieNames
-    public_url: str
-    origins: OriginPolicy
-    signed_out_path: str
+    authentication: RequestAuthentication
+    sign_out_cookie: SignOutCookie
+    browser: BrowserSettings
 
     async def answer(self, request: Request) -> Response:
         """Idempotent: without a session it responds the same, without a URL.
@@ -46,21 +42,20 @@ class LogoutEndpoint:
         leave a live record that the user can no longer end.
         """
         headers = request.scope["headers"]
-        self.origins.check_csrf("POST", headers)
+        self.authentication.origins.check_csrf("POST", headers)
         has_body = request.headers.get("content-length", "0") != "0" or "transfer-encoding" in request.headers
         require_json(headers, body_present=has_body)
         local = _local(await read_json(request))
         ended = None
-        match self.cookies.read(headers):
+        match self.authentication.cookies.read(headers):
             case SignedIn(session_id):
                 ended = await self.end_session.end(session_id.key, EndReason.SIGNED_OUT)
             case _:
                 pass
-        url, cookies = None, [self.cookies.clear()]
+        url, cookies = None, [self.authentication.cookies.clear()]
         if not local and (prepared := await self.at_provider.prepare(ended)) is not None:
-            url = f"{self.public_url}{AT_PROVIDER}?ticket={prepared.ticket}"
-            sealed = self.ring.seal_text(PURPOSE, prepared.browser.encode("ascii"))
-            cookies.append(self.names.set_sign_out(sealed, lifetime=TICKET_LIFETIME))
+            url = f"{self.browser.public_url}{AT_PROVIDER}?ticket={prepared.ticket}"
+            cookies.append(self.sign_out_cookie.seal(prepared.browser, lifetime=TICKET_LIFETIME))
         # Only this origin's cache and storage: "cookies" would also delete those of sibling applications.
         clear = ((b"clear-site-data", b'"cache"'),)
         return json_response({"end_session_url": url}, cookies, clear)
@@ -73,21 +68,13 @@ class LogoutEndpoint:
         headers = request.scope["headers"]
         require_navigation(headers)
         ticket = parse_fields(request.scope["query_string"]).get("ticket", "")
-        browser = self._browser(headers)
+        browser = self.sign_out_cookie.read(headers)
         # Only a client with a cookie that we sealed causes a read of the store, so no rate limit is needed.
         url = await self.at_provider.take(SignOutTicket(ticket, browser)) if browser and ticket else None
         if url is None:
             # The cookie stays: it may belong to another sign-out of this browser whose URL is still valid.
-            return see_other(self.signed_out_path)
-        return see_other(url, [self.names.clear_sign_out()])
-
-    def _browser(self, headers: Iterable[Header]) -> str | None:
-        match read_cookies(headers, self.names.sign_out):
-            case Cookie(value):
-                opened = self.ring.open_text(PURPOSE, value)
-                return opened.plaintext.decode("ascii") if isinstance(opened, Opened) else None
-            case _:
-                return None
+            return see_other(self.browser.signed_out_path)
+        return see_other(url, [self.sign_out_cookie.clear()])
 
 
 def _local(body: Mapping[str, Any]) -> bool:

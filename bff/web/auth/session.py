@@ -8,19 +8,17 @@ from dataclasses import dataclass, field, replace
 
 from fastapi import APIRouter, Request, Response
 
-from bff.errors import InvalidRequest, SignInRequired
-from bff.flows.logout.end_session import EndSession
-from bff.flows.refresh.single_flight import RefreshTokenFlow
+from bff.errors import InvalidRequest
 from bff.session.session import EndReason, SessionId
-from bff.session.store import Found, SessionStore
+from bff.session.store import Found
 from bff.session.store import KeyRemoved as RecordKeyRemoved
-from bff.session.timing import RefreshPolicy, limit_reached
 from bff.telemetry import metrics
+from bff.web.auth.current_session import CurrentSessions
 from bff.web.browser_id import browser_id_hash
 from bff.web.cookies import CookieNames, Header
-from bff.web.origin_policy import OriginPolicy
+from bff.web.request_authentication import RequestAuthentication
 from bff.web.responses import json_response
-from bff.web.session_cookies import Anonymous, DuplicateCookie, KeyRemoved, SessionCookies, SignedIn
+from bff.web.session_cookies import Anonymous, DuplicateCookie, KeyRemoved, SignedIn
 
 logger = logging.getLogger(__name__)
 
@@ -29,19 +27,15 @@ MAX_COUNTED = 10_000  # sessions with a removed key, each counted once per proce
 
 @dataclass(frozen=True, slots=True)
 class SessionEndpoint:
-    refresh: RefreshTokenFlow
-    end_session: EndSession
-    store: SessionStore
-    cookies: SessionCookies
+    sessions: CurrentSessions
+    authentication: RequestAuthentication
     names: CookieNames
-    policy: RefreshPolicy
-    origins: OriginPolicy
     _counted_removed_keys: set[str] = field(default_factory=set)
 
     async def answer(self, request: Request) -> Response:
         """Always 200, except for a duplicate cookie (400) and an unavailable store (503)."""
         headers = request.scope["headers"]
-        match self.cookies.read(headers):
+        match self.authentication.cookies.read(headers):
             case SignedIn(session_id, reseal):
                 return await self._signed_in(request, session_id, reseal=reseal)
             case KeyRemoved():
@@ -52,48 +46,37 @@ class SessionEndpoint:
                 return _signed_out(await self._last_end(request, None))
 
     async def _signed_in(self, request: Request, session_id: SessionId, *, reseal: bool) -> Response:
-        stored = await self.refresh.peek(session_id.key)
+        stored = await self.sessions.read(session_id.key)
         if isinstance(stored, RecordKeyRemoved):
             return self._key_removed(session_id.key)
         if not isinstance(stored, Found):
             reason = await self._last_end(request, session_id)
             # Without a known end reason the cookie stays: a store that lost the record may recover it.
-            return _signed_out(reason, [] if reason is None else [self.cookies.clear()])
-        session = stored.session
-        reason = limit_reached(session, stored.now, self.policy, stored.last_seen_at)
+            return _signed_out(reason, [] if reason is None else [self.authentication.cookies.clear()])
+        reason = await self.sessions.end_if_over(stored)
         if reason is not None:
-            await self.end_session.end(session.key, reason, expected_version=session.version)
             known_reason = await self._last_end(request, session_id)
-            return _signed_out(known_reason or reason, [self.cookies.clear()])
+            return _signed_out(known_reason or reason, [self.authentication.cookies.clear()])
         return self._live_session(stored, session_id, reseal=reseal)
 
     async def extend(self, request: Request) -> Response:
         """Extends the idle timeout, and responds as `answer` does. Raises CsrfRequired, SignInRequired."""
         headers = request.scope["headers"]
-        self.origins.check_csrf("POST", headers)
-        cookie = self.cookies.require(headers)
-        stored = await self.refresh.peek(cookie.session_id.key)
-        if not isinstance(stored, Found):
-            ended = await self.refresh.end_reason(cookie.session_id.key, stored)
-            raise SignInRequired(reason=ended.value if ended else None)
-        session = stored.session
-        reason = limit_reached(session, stored.now, self.policy, stored.last_seen_at)
-        if reason is not None:
-            await self.end_session.end(session.key, reason, expected_version=session.version)
-            raise SignInRequired(reason=reason.value)
-        await self.store.touch(session.key, stored.now)
+        cookie = self.authentication.require("POST", headers)
+        stored = await self.sessions.require(cookie.session_id.key)
+        await self.sessions.store.touch(stored.session.key, stored.now)
         return self._live_session(replace(stored, last_seen_at=stored.now), cookie.session_id, reseal=cookie.reseal)
 
     def _live_session(self, stored: Found, session_id: SessionId, *, reseal: bool) -> Response:
         session = stored.session
-        cookies = [self.cookies.seal(session_id)] if reseal else []
+        cookies = [self.authentication.cookies.seal(session_id)] if reseal else []
         return json_response(
             {
                 "authenticated": True,
                 "user": dict(session.user.claims),
                 "session": {
                     "signed_in_at": int(session.signed_in_at),
-                    "idle_ends_at": int(min(stored.last_seen_at + self.policy.idle_timeout, session.ends_at)),
+                    "idle_ends_at": int(self.sessions.idle_ends_at(stored)),
                     "ends_at": int(session.ends_at),
                     "now": int(stored.now),
                 },
@@ -110,11 +93,11 @@ class SessionEndpoint:
 
     async def _last_end(self, request: Request, session_id: SessionId | None) -> EndReason | None:
         """Returned once, and only to our own script: no other request may consume it."""
-        if request.method != "GET" or not self.origins.is_script_request(request.headers):
+        if request.method != "GET" or not self.authentication.origins.is_script_request(request.headers):
             return None
         browser = browser_id_hash(request.scope["headers"], self.names)
-        by_browser = await self.store.take_end_reason(browser) if browser is not None else None
-        by_session = await self.store.take_end_reason(session_id.key) if session_id is not None else None
+        by_browser = await self.sessions.store.take_end_reason(browser) if browser is not None else None
+        by_session = await self.sessions.store.take_end_reason(session_id.key) if session_id is not None else None
         return by_session or by_browser
 
 

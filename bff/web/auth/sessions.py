@@ -6,35 +6,34 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from bff.errors import InvalidRequest, SignInRequired
+from bff.errors import InvalidRequest
 from bff.flows.logout.end_sessions import EndSessions
-from bff.flows.refresh.single_flight import RefreshTokenFlow
 from bff.session.session import EndReason, Session, SessionKey
-from bff.session.store import Found, SessionStore
-from bff.session.timing import RefreshPolicy, limit_reached
-from bff.web.origin_policy import OriginPolicy
+from bff.session.store import Found
+from bff.web.auth.current_session import CurrentSessions
+from bff.web.request_authentication import RequestAuthentication
 from bff.web.request_body import read_json, require_json
 from bff.web.responses import json_response
-from bff.web.session_cookies import SessionCookies
 
 MAX_SHOWN = 100  # sessions listed at most
 
 
 @dataclass(frozen=True, slots=True)
 class SessionsEndpoint:
-    refresh: RefreshTokenFlow
+    sessions: CurrentSessions
     end_sessions: EndSessions
-    store: SessionStore
-    cookies: SessionCookies
-    policy: RefreshPolicy
-    origins: OriginPolicy
+    authentication: RequestAuthentication
 
     async def listed(self, request: Request) -> Response:
         """Newest first. Raises SignInRequired, CsrfRequired, StoreUnavailable. It extends no session."""
         self._check_origin(request)
         mine = await self._session(request)
-        stored_sessions = [await self.store.get(session.key) for session in await self._of(mine)]
-        alive = [stored for stored in stored_sessions if isinstance(stored, Found) and self._is_live(stored)]
+        stored_sessions = [await self.sessions.store.get(session.key) for session in await self._of(mine)]
+        alive = [
+            stored
+            for stored in stored_sessions
+            if isinstance(stored, Found) and not self.sessions.limit_reached(stored)
+        ]
         alive.sort(key=lambda stored: stored.session.signed_in_at, reverse=True)
         return json_response({"sessions": [_describe(stored, mine) for stored in alive[:MAX_SHOWN]]})
 
@@ -65,28 +64,18 @@ class SessionsEndpoint:
             *await self.end_sessions.these(elsewhere, EndReason.SIGNED_OUT_ELSEWHERE),
             *await self.end_sessions.these(here, EndReason.SIGNED_OUT),
         ]
-        return json_response({"ended": len(ended)}, [self.cookies.clear()] if here else [])
+        return json_response({"ended": len(ended)}, [self.authentication.cookies.clear()] if here else [])
 
     def _check_origin(self, request: Request) -> None:
-        self.origins.check_csrf(request.method, request.scope["headers"])
+        self.authentication.origins.check_csrf(request.method, request.scope["headers"])
 
     async def _session(self, request: Request) -> Session:
-        session_id = self.cookies.require(request.scope["headers"]).session_id
-        stored = await self.refresh.peek(session_id.key)
-        if not isinstance(stored, Found):
-            ended = await self.refresh.end_reason(session_id.key, stored)
-            raise SignInRequired(reason=ended.value if ended else None)
-        reason = limit_reached(stored.session, stored.now, self.policy, stored.last_seen_at)
-        if reason is not None:
-            raise SignInRequired(reason=reason.value)
-        return stored.session
+        session_id = self.authentication.cookies.require(request.scope["headers"]).session_id
+        return (await self.sessions.require(session_id.key)).session
 
     async def _of(self, mine: Session) -> list[Session]:
-        sessions = await self.store.find("sub", mine.user.sub)
+        sessions = await self.sessions.store.find("sub", mine.user.sub)
         return [session for session in sessions if (session.issuer, session.client_id) == (mine.issuer, mine.client_id)]
-
-    def _is_live(self, stored: Found) -> bool:
-        return limit_reached(stored.session, stored.now, self.policy, stored.last_seen_at) is None
 
 
 def handle(key: SessionKey) -> str:

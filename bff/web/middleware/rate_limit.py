@@ -15,7 +15,7 @@ import hashlib
 import secrets
 import time
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
 from math import ceil
@@ -133,21 +133,12 @@ class LimitRules:
     landing_path: str
 
 
-class RateLimitMiddleware:
-    """ASGI middleware around our own endpoints. `clock` is monotonic, in seconds."""
+class RateLimits:
+    """The counts of all endpoints. `clock` is monotonic, in seconds."""
 
-    def __init__(
-        self,
-        app: ASGIApp,
-        rules: LimitRules,
-        trusted_proxies: TrustedProxies,
-        cookies: SessionCookies,
-        errors: ErrorResponder,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._app, self._rules, self._trusted_proxies = app, rules, trusted_proxies
-        self._cookies, self._errors, self._clock = cookies, errors, clock
-        self._endpoints: dict[str, Endpoint] = {
+    def __init__(self, rules: LimitRules, clock: Callable[[], float] = time.monotonic) -> None:
+        self.rules, self._clock = rules, clock
+        self.endpoints: Mapping[str, Endpoint] = {
             LOGIN: "sign_in",
             rules.callback_path: "callback",
             "/auth/logout": "sign_out",
@@ -156,30 +147,21 @@ class RateLimitMiddleware:
             "/auth/global-token-revocation": "provider",
         }
         by_provider = ("provider", "front_channel")
-        factors = {endpoint: PROVIDER_FACTOR if endpoint in by_provider else 1 for endpoint in self._endpoints.values()}
+        factors = {endpoint: PROVIDER_FACTOR if endpoint in by_provider else 1 for endpoint in self.endpoints.values()}
         self._for_all = {endpoint: TotalRate(rules.for_all * factor) for endpoint, factor in factors.items()}
         self._per_client = {endpoint: ClientRate(rules.per_client * factor) for endpoint, factor in factors.items()}
         self._per_site = {
             endpoint: ClientRate(rules.per_client * factor * SITE_FACTOR) for endpoint, factor in factors.items()
         }
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        # Decoded, as the router reads it: /auth/%6Cogin is the same endpoint.
-        endpoint = self._endpoints.get(scope["path"]) if scope["type"] == "http" else None
-        refusal = None if endpoint is None else self._check(endpoint, scope)
-        if refusal is None:
-            await self._app(scope, receive, self._counting(endpoint, send) if endpoint == "provider" else send)
-            return
-        response = self._errors.respond(refusal, Request(scope), return_to=self._return_to(scope))
-        await response(scope, receive, send)
-
-    def _check(self, endpoint: Endpoint, scope: Scope) -> RateLimited | None:
-        """Counts the request if both rates allow it; otherwise counts it in neither."""
+    def check(
+        self, endpoint: Endpoint, *, session: bytes | None, client: bytes | None, site: bytes | None
+    ) -> RateLimited | None:
+        """Counts the request if every rate allows it; otherwise counts it in none."""
         now = self._clock()
-        for_all, per_client = self._for_all[endpoint], self._per_client[endpoint]
-        session = self._session(scope) if endpoint == "sign_out" else None
-        client, site = (session, None) if session else self._client(scope)
-        per_site = self._per_site[endpoint]
+        for_all, per_client, per_site = self._for_all[endpoint], self._per_client[endpoint], self._per_site[endpoint]
+        if session is not None:
+            client, site = session, None
         wait, rate = (per_client.wait(client, now), "client") if client else (0.0, "client")
         if not wait and site:
             wait, rate = per_site.wait(site, now), "network"
@@ -196,12 +178,46 @@ class RateLimitMiddleware:
             for_all.count(now)
         return None
 
+    def count_signed(self, endpoint: Endpoint) -> None:
+        """Counts a request against the total rate of its endpoint once its signature has been validated."""
+        self._for_all[endpoint].count(self._clock())
+
+
+class RateLimitMiddleware:
+    """ASGI middleware around our own endpoints."""
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        limits: RateLimits,
+        trusted_proxies: TrustedProxies,
+        cookies: SessionCookies,
+        errors: ErrorResponder,
+    ) -> None:
+        self._app, self._limits, self._trusted_proxies = app, limits, trusted_proxies
+        self._cookies, self._errors = cookies, errors
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        # Decoded, as the router reads it: /auth/%6Cogin is the same endpoint.
+        endpoint = self._limits.endpoints.get(scope["path"]) if scope["type"] == "http" else None
+        refusal = None if endpoint is None else self._check(endpoint, scope)
+        if refusal is None:
+            await self._app(scope, receive, self._counting(endpoint, send) if endpoint == "provider" else send)
+            return
+        response = self._errors.respond(refusal, Request(scope), return_to=self._return_to(scope))
+        await response(scope, receive, send)
+
+    def _check(self, endpoint: Endpoint, scope: Scope) -> RateLimited | None:
+        session = self._session(scope) if endpoint == "sign_out" else None
+        client, site = (None, None) if session else self._client(scope)
+        return self._limits.check(endpoint, session=session, client=client, site=site)
+
     def _counting(self, endpoint: Endpoint, send: Send) -> Send:
         """Counts a signed request against the total rate once it proves to be the provider's."""
 
         async def counted(message: Message) -> None:
             if message["type"] == "http.response.start" and message["status"] in _SIGNATURE_HELD:
-                self._for_all[endpoint].count(self._clock())
+                self._limits.count_signed(endpoint)
             await send(message)
 
         return counted
@@ -234,7 +250,7 @@ class RateLimitMiddleware:
         except ValueError:
             return None
         wanted = query.get("return_to") or query.get("target_link_uri") or [None]
-        rules = self._rules
+        rules = self._limits.rules
         return safe_return_to(
             wanted[0], fallback=rules.landing_path, public_url=rules.public_url, callback_path=rules.callback_path
         )
