@@ -1,9 +1,9 @@
 """Write batching: data written during one turn of the event loop is sent together, the first piece at once, the rest at
 the end of the turn. Writing to a sleeping peer wakes it, which costs more than the write itself if the peer is on
 another core, most of all in a virtual machine. When several pieces are written in succession, the first wakes the peer
-and the rest find it awake; a single piece is not delayed. Decision 13 has the measurements. Use it only for the last
-write on a transport for now: direct writes overtake it. Call `flush` before a direct write or before closing a
-transport.
+and the rest find it awake; a single piece is not delayed (measurements: docs/decisions/0013-write-batching.md). Use it
+only for the last write on a transport for now: direct writes overtake it. Call `flush` before a direct write or before
+closing a transport.
 """
 
 import asyncio

@@ -1,8 +1,8 @@
 """One HTTP/1.1 connection to an upstream: bytes out, bytes in, one exchange at a time, nothing decoded on the way.
 
 No client library is used: a request target and a header must be sent byte for byte as received, a Latin-1 header must
-be accepted, and an abort must close the socket at once. Decision 5 has the measurements. `ResponseParser` parses the
-responses.
+be accepted, and an abort must close the socket at once (docs/decisions/0005-own-http1-client-for-upstreams.md has the
+measurements). `ResponseParser` parses the responses.
 
 A connection is reused only if the end of the response is framed and the upstream has certainly read the request body.
 Otherwise bytes that the upstream sends late, or its response to a body that it parses as a request, would be taken for
