@@ -239,8 +239,8 @@ def check(ports: Ports, environ: Mapping[str, str], directory: Path) -> None:
     requests = [
         ("/", page, 200, "the app's page"),
         ("/app.js", call, 200, "the app's script"),
-        ("/auth/session", call, 200, "who is signed in"),
-        ("/auth/login", page, 303, "the way to the sign-in page"),
+        ("/auth/session", call, 200, "the session endpoint"),
+        ("/auth/login", page, 303, "the redirect to the sign-in page"),
         ("/api/orders", call, 401, "the API without a session"),
         ("/api/orders", {"Host": page["Host"]}, 403, "the API without the CSRF header"),
         ("/simulator/state", call, 200, "the simulator's state"),

@@ -209,6 +209,7 @@ async def test_a_confirmed_refusal_ends_the_session_and_says_so_once(short: Worl
     short.advance(EXPIRED)
     refused = await browser.fetch("/api/x")
     assert (refused.status_code, refused.json()["code"]) == (401, "sign_in_required")
+    await short.settled()  # the reason is stored for the session and for the browser, one after the other
     assert await browser.session() == {"authenticated": False, "reason": "refresh_token_invalid"}
     assert await browser.session() == {"authenticated": False, "reason": None}
     await browser.sign_in()

@@ -20,7 +20,8 @@ async def test_each_application_names_users_and_records_spans_as_its_own_setting
     monkeypatch.setattr(otlp, "STOP_TIMEOUT", 60.0)  # a busy machine may need more than three seconds
     trail, logger = Trail(), logging.getLogger("bff.audit")
     logger.addHandler(trail)
-    monkeypatch.setattr(logger, "level", logging.INFO)
+    before = logger.level
+    logger.setLevel(logging.INFO)  # not by setting the attribute: loggers cache which levels are enabled
     settings = {"sub": {"audit_subject": "sub", "tracing": "otlp"}, "fingerprint": {}}
     first = next(name for name in settings if name != started_last)
     subjects, spans = {}, {}
@@ -46,6 +47,7 @@ async def test_each_application_names_users_and_records_spans_as_its_own_setting
             sign_ins = [span for span in collected.spans if span.name == "provider code"]
     finally:
         logger.removeHandler(trail)
+        logger.setLevel(before)
     assert subjects["sub"] == {expected}
     assert expected not in subjects["fingerprint"]
     assert "provider revocation" in spans

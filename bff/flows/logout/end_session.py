@@ -41,18 +41,23 @@ class EndSession:
         session = await self._store.delete(key, reason, expected_version)
         if session is None:
             return None
-        self.ends.ended(key)
         if self._streams is not None:
             self._streams.session_ended(key, reason)
         metrics.SESSION_ENDED.labels(reason=reason.value).inc()
         audit.record(AuditEvent.SESSION_ENDED, reason.value, session=session, by=ENDED_BY[reason])
-        await self.revocations.session_ended(session)
-        if session.browser is not None:
-            # The session cookie may be gone from this browser; with its browser-id cookie /auth/session can still
-            # return the reason.
-            try:
-                await self._store.put_end_reason(session.browser, reason)
-            except StoreUnavailable:
-                fields = {"session": session.fingerprint}
-                logger.warning("the reason why a session ended could not be stored", extra=fields)
+        try:
+            await self.revocations.session_ended(session)
+            await self._store_reason_for_browser(session, reason)
+        finally:
+            # Last: a caller that is answered requests /auth/session, which takes the reason from both places.
+            self.ends.ended(key)
         return session
+
+    async def _store_reason_for_browser(self, session: Session, reason: EndReason) -> None:
+        """With its browser-id cookie a browser gets the reason from /auth/session without its session cookie too."""
+        if session.browser is None:
+            return
+        try:
+            await self._store.put_end_reason(session.browser, reason)
+        except StoreUnavailable:
+            logger.warning("the reason why a session ended could not be stored", extra={"session": session.fingerprint})
