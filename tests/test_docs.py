@@ -158,7 +158,7 @@ def test_every_error_code_is_in_the_table_with_its_status_and_none_is_invented()
 def test_every_error_says_when_and_what_to_do() -> None:
     for code, row in rows(ERRORS).items():
         assert len(row) == 3, code
-        assert re.match(r"(SPA|Person|Operator): ", row[2]), code
+        assert re.match(r"(SPA|User|Operator): ", row[2]), code
 
 
 def doors(door: object) -> Iterator[FastAPI]:
