@@ -1,6 +1,5 @@
 """The tables for people are complete and true: every setting, every metric, every error code, and nothing invented."""
 
-import argparse
 import importlib
 import pkgutil
 import re
@@ -9,6 +8,7 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
 from fastapi import FastAPI
 from pydantic_core import PydanticUndefined
@@ -17,9 +17,8 @@ import bff
 from bff.admin.okta.settings import SECRETS as OKTA_SECRETS
 from bff.admin.okta.settings import OktaSettings
 from bff.app import build_app
-from bff.cli import main as cli_main
-from bff.cli import okta as cli_okta
-from bff.cli import sessions as cli_sessions
+from bff.cli.command_tree import tree
+from bff.cli.exit_codes import TABLE as EXIT_CODES
 from bff.config.browser import ENDPOINTS
 from bff.config.routes import RouteSettings
 from bff.config.section import leaves
@@ -36,6 +35,7 @@ from tests.settings.world import with_changes
 DOCS = Path(bff.__file__).parents[1] / "docs"
 SETTINGS = (DOCS / "settings.md").read_text("utf-8")
 METRICS = (DOCS / "metrics.md").read_text("utf-8")
+COMMAND_LINE = (DOCS / "cli.md").read_text("utf-8")
 OKTA = (DOCS / "okta.md").read_text("utf-8")
 ERRORS = (DOCS / "errors.md").read_text("utf-8")
 README = (DOCS.parent / "README.md").read_text("utf-8")
@@ -199,28 +199,24 @@ def test_every_reason_is_in_the_table_and_none_is_invented() -> None:
     assert told - {"reason"} == {reason.value for reason in EndReason}
 
 
-def commands(parser: argparse.ArgumentParser) -> Iterator[tuple[str, set[str]]]:
+def commands(command: click.Command, path: str) -> Iterator[tuple[str, set[str]]]:
     """Every command that can be given, like `bff keys new`, with its options."""
-    below = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
-    for action in below:
-        for inner in action.choices.values():
-            yield from commands(inner)
-    if not below:
-        yield parser.prog, {option for action in parser._actions for option in action.option_strings}
+    ctx = click.Context(command, info_name=path)
+    if isinstance(command, click.Group):
+        for name in command.list_commands(ctx):
+            inner = command.get_command(ctx, name)
+            assert inner is not None
+            yield from commands(inner, f"{path} {name}")
+    if not isinstance(command, click.Group) or command.invoke_without_command:
+        yield path, {option for parameter in command.get_params(ctx) for option in parameter.opts}
 
 
-COMMANDS = {
-    name: options
-    for parser in (cli_main._parser(), cli_sessions._parser(), cli_okta._parser())
-    for name, options in commands(parser)
-}
-# `bff sessions` and `bff okta` read their own words; the parser above only knows that they are there.
-COMMANDS = {name: options for name, options in COMMANDS.items() if name not in ("bff sessions", "bff okta")}
+COMMANDS = dict(commands(tree, "bff"))
 
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_is_documented(command: str) -> None:
-    tables = SETTINGS.partition("## The command line")[2] + OKTA
+    tables = COMMAND_LINE + OKTA
     assert re.search(rf"`{re.escape(command)}\b", tables), command
 
 
@@ -235,6 +231,17 @@ def test_no_command_and_no_option_is_invented() -> None:
             assert command in COMMANDS or command in groups, (document.name, spelled)
             allowed = set().union(*(options for name, options in COMMANDS.items() if name.startswith(command)))
             assert {word.strip(",;.") for word in words if word.startswith("--")} <= allowed, (document.name, spelled)
+
+
+def test_the_table_of_exit_codes_is_that_of_the_program() -> None:
+    section = COMMAND_LINE.partition("## Exit codes")[2].partition("\n## ")[0]
+    listed = [tuple(line.strip("| ").split(" | ")) for line in section.splitlines() if re.match(r"\| \d", line)]
+    expected = []
+    for row in EXIT_CODES:
+        names = ", ".join(f"`bff {name}`" for name in row.commands.split(", ")).replace("`bff all`", "all")
+        names = names.replace("`bff all but ", "all but `bff ")
+        expected.append((str(row.code), names, row.meaning))
+    assert listed == expected
 
 
 def slugs(text: str) -> set[str]:

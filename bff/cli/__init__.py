@@ -1,5 +1,5 @@
 """The command line: one command tree, one file for each command.
 
-Owns: arguments, output and exit codes. The entry point is `bff.cli.main.main`.
-Does not own: what a command does; that is in `bff.app`, `bff.server` and `bff.admin`.
+Owns arguments, output (`output`) and exit codes (`exit_codes`). The entry point is `bff.cli.main.main`.
+Does not own what a command does: `bff.app`, `bff.server` and `bff.admin` do.
 """

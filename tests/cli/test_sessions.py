@@ -103,7 +103,7 @@ def test_the_sessions_of_one_are_ended_with_a_reason_and_no_other(store: Store, 
     store.keep(mine, another)
     values = {"sub": mine.user.sub, "email": str(mine.user.email).upper(), "sid": mine.sid, "id": mine.fingerprint}
     done = store.bff("sessions", "end", f"--{by}", str(values[by]), "--reason", "left the\ncompany")
-    assert (done.returncode, done.stdout) == (0, "1 sessions ended\n"), done.stderr
+    assert (done.returncode, done.stdout) == (0, "1 session ended\n"), done.stderr
     assert [session_of(reading) for reading in store.readings()] == [another]
     assert store.reason(mine) is EndReason.OPERATOR
     assert "left the\\ncompany" in done.stderr or "left the\\\\ncompany" in done.stderr
@@ -136,7 +136,7 @@ def test_rewrapping_leaves_nothing_under_the_old_key(store: Store) -> None:
 
 def test_records_of_a_removed_key_are_counted_and_kept(store: Store) -> None:
     store.keep(somebody(), keys=(OLD_KEY,))
-    assert "1 records are encrypted under keys that are not in the ring" in store.bff("keys", "rewrap").stdout
+    assert "1 record encrypted under a key that is not in the ring" in store.bff("keys", "rewrap").stdout
     assert store.bff("sessions", "list").stdout == "0 sessions, 1 encrypted under a key that is not in the ring\n"
     assert len([reading for reading in store.readings(OLD_KEY) if isinstance(reading, Found)]) == 1
 

@@ -94,9 +94,9 @@ async def test_a_provider_of_another_trust_is_told_from_one_that_is_away(operato
 @pytest.mark.parametrize(
     ("named", "fix"),
     [
-        ("{issuer}/", "the slash at the end counts"),
+        ("{issuer}/", "the trailing slash is significant"),
         ("https://login.example.com/oauth2/default", "a custom domain"),
-        ("https://elsewhere.example.com/realms/x", "if that is the provider which is meant"),
+        ("https://elsewhere.example.com/realms/x", "if that is the intended provider"),
     ],
     ids=["slash", "custom-domain", "another-provider"],
 )
@@ -229,7 +229,7 @@ async def test_a_token_endpoint_that_says_nothing_is_not_called_a_wrong_secret(o
     operator.okta.control.fault("server_error", times=10, status=503)
     found = await findings(environ)
     assert found["client_secret"].status == "fail"
-    assert "did not say" in found["client_secret"].observed
+    assert "does not show whether it accepts" in found["client_secret"].observed
     assert "BFF_PROVIDER_PROXY" in found["client_secret"].fix
 
 

@@ -58,7 +58,7 @@ async def test_an_upstream_that_is_away_is_named_and_the_others_are_asked() -> N
         told = routes({"upstream": f"http://127.0.0.1:{away}"}, {"upstream": f"http://127.0.0.1:{up}"})
         found = {one.name: one for one in await network.upstreams(settings(routes=told))}
     assert (found["upstream /api0"].status, found["upstream /api1"].status) == ("fail", "ok")
-    assert "cannot be connected to" in found["upstream /api0"].observed
+    assert "does not accept connections" in found["upstream /api0"].observed
 
 
 async def tls_upstream(folder: Path, ca: Authority | None, *, plain: bool = False) -> CheckResult:
@@ -101,7 +101,7 @@ async def test_an_upstream_with_its_ca_file_is_well(tmp_path: Path) -> None:
 async def test_an_upstream_that_speaks_no_tls_is_told_from_one_that_is_away(tmp_path: Path) -> None:
     found = await tls_upstream(tmp_path, None, plain=True)
     assert found.status == "fail"
-    assert "TLS" in found.observed or "cannot be connected" in found.observed
+    assert "TLS" in found.observed or "does not accept connections" in found.observed
 
 
 async def test_no_routes_are_worth_a_word() -> None:

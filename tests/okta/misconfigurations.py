@@ -161,7 +161,7 @@ PLANTED: dict[str, tuple[Plant, str, str, bool]] = {
         True,
     ),
     "no-group": (no_group, "group_not_assigned", "Assign to Groups", True),
-    "nobody-assigned": (nobody, "nobody_assigned", "BFF_OKTA_GROUPS", False),
+    "nobody-assigned": (nobody, "no_assignment", "BFF_OKTA_GROUPS", False),
     "unknown-group": (of_settings(BFF_OKTA_GROUPS="Everyone, Byers"), "group_unknown", "Directory > Groups", False),
     "inactive-app": (inactive_app, "app_status", "activates", True),
     "no-access-policy": (no_access_policy, "access_policy", "Add Policy", True),

@@ -78,7 +78,7 @@ async def test_an_app_that_somebody_else_made_is_not_changed_without_asking(oper
     await somebodys_app(operator)
     refused = await operator.okta_command("apply")
     assert refused.code == 1
-    assert "did not make the app integration 'Shop'" in refused.stderr
+    assert "did not create the app integration 'Shop'" in refused.stderr
     assert "--yes" in refused.stderr
     assert writes(operator) == []
     assert not operator.env_file.exists()
@@ -191,7 +191,7 @@ async def test_nothing_is_made_in_the_org_when_the_file_could_not_be_written(
     (tmp_path / "a-file").write_text("")
     done = await operator.okta_command("apply", "--env-file", str(tmp_path / "a-file" / "okta.env"))
     assert done.code == 1
-    assert "--secret-file" in done.stderr
+    assert "--env-file" in done.stderr
     assert writes(operator) == []
 
 
@@ -263,4 +263,4 @@ async def test_a_wrong_command_line_is_an_error_and_never_taken_for_a_difference
 ) -> None:
     done = await operator.okta_process(*arguments)
     assert (done.code, done.stdout) == (1, "")
-    assert "usage: bff okta" in done.stderr
+    assert "Usage: bff okta" in done.stderr

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bff.admin.okta.connection import differences
+from bff.admin.okta.connection import read_plan
 from bff.admin.okta.settings import load_okta_settings
 from bff.config.settings import load_settings
 from bff.session.keyring import encode_base64url, new_key
@@ -62,6 +62,6 @@ async def test_what_differs_can_be_asked_for_without_the_command_line(operator: 
     await operator.apply()
     environ = {**operator.environ, **operator.held()}
     settings = load_settings(environ, placeholders={"session_keys": encode_base64url(new_key())})
-    planned = await asyncio.to_thread(differences, settings, load_okta_settings(environ))
+    planned = await asyncio.to_thread(read_plan, settings, load_okta_settings(environ))
     assert planned.findings.differences == ()
     assert planned.view.client_id == operator.held()["BFF_CLIENT_ID"]

@@ -44,7 +44,7 @@ async def test_a_secret_is_replaced_without_a_moment_in_which_none_works(operato
     assert rotated.code == 0, rotated.stderr
     new = operator.held()["BFF_CLIENT_SECRET"]
     assert new != old
-    assert (rotated.json["made"], rotated.json["verified"]) == (True, True)
+    assert (rotated.json["created"], rotated.json["verified"]) == (True, True)
     assert [secret.active for secret in app.secrets] == [True, True]
     assert await accepted(operator, client_id, old)
     assert await accepted(operator, client_id, new)
@@ -70,7 +70,7 @@ async def test_a_run_that_broke_off_is_taken_up_and_no_third_secret_is_asked_for
     assert operator.held()["BFF_CLIENT_SECRET"] == app.secrets[0].value  # not written: not proved
     operator.okta.control.clear_faults()
     again = await operator.okta_command("rotate-secret", "--json")
-    assert (again.code, again.json["made"]) == (0, False)
+    assert (again.code, again.json["created"]) == (0, False)
     assert operator.held()["BFF_CLIENT_SECRET"] == app.secrets[1].value
 
 

@@ -33,13 +33,13 @@ def with_plan(planned: Plan, settings: Settings, answers: Sequence[TokenResult])
     rest = [difference for difference in differences if difference not in policy and difference not in rotation]
     results = [_difference(f"okta.{difference.name}", difference) for difference in rest]
     if not rest and app is not None:
-        results = [ok("okta", f"the app integration {app.get('label')!r} is as the settings want it")]
-    closed = planned.view.policies.closed if planned.view.policies else ""
-    seen_policy = [_difference("access_policy", difference) for difference in policy]
-    if not seen_policy:
-        seen_policy = [policy_without_api(settings, answers)] if closed else [_policy(settings, answers)]
+        results = [ok("okta", f"the app integration {app.get('label')!r} matches the settings")]
+    unreadable = planned.view.policies.unreadable if planned.view.policies else ""
+    policy_results = [_difference("access_policy", difference) for difference in policy]
+    if not policy_results:
+        policy_results = [policy_without_api(settings, answers)] if unreadable else [_policy(settings, answers)]
     notes = [ok("okta.note", note) for note in planned.findings.notes]
-    return [*seen_policy, *_rotation(planned, settings, rotation), *results, *notes]
+    return [*policy_results, *_rotation(planned, settings, rotation), *results, *notes]
 
 
 def _difference(name: str, difference: Difference) -> CheckResult:
@@ -84,9 +84,9 @@ def _rotation(planned: Plan, settings: Settings, differing: Sequence[Difference]
         return [_no_refresh()]
     if differing:
         return [_difference(difference.name, difference) for difference in differing]
-    held = planned.view.app.get(CLIENT[0], {}).get(CLIENT[1], {}).get("refresh_token") or {}
-    grace = held.get("leeway", settings.refresh.grace)
-    return [ok("rotation", f"after every use, grace period {grace} s, as BFF_REFRESH_GRACE says")]
+    refresh_token = planned.view.app.get(CLIENT[0], {}).get(CLIENT[1], {}).get("refresh_token") or {}
+    grace = refresh_token.get("leeway", settings.refresh.grace)
+    return [ok("rotation", f"after every use, grace period {grace} s (BFF_REFRESH_GRACE)")]
 
 
 def _no_refresh() -> CheckResult:
@@ -118,19 +118,17 @@ def policy_without_api(settings: Settings, answers: Sequence[TokenResult]) -> Ch
     if known.status == "fail" or not _custom_server(settings):
         return known
     fix = (
-        f"{_POLICIES}: there must be a policy for this client, with a rule that has Authorization Code. A missing one "
-        f"shows at a sign-in, as access_denied (no_matching_policy). Or {_TOKEN}."
+        f"{_POLICIES}: there must be a policy for this client, with a rule that has Authorization Code; without it "
+        f"sign-ins fail with access_denied (no_matching_policy). Or {_TOKEN}."
     )
     return skipped("access_policy", "the policy cannot be checked from here", fix)
 
 
 def _policy(settings: Settings, answers: Sequence[TokenResult]) -> CheckResult:
     if not _custom_server(settings):
-        return ok("access_policy", "none needed: the org's own server has fixed policies")
+        return ok("access_policy", "none needed: the org authorization server has fixed policies")
     if any(isinstance(answer, Denied) and answer.error == "access_denied" for answer in answers):
-        observed = (
-            "The token endpoint answers access_denied: no access policy lets this client in (no_matching_policy)."
-        )
+        observed = "The token endpoint answers access_denied: no access policy allows this client (no_matching_policy)."
         fix = f"{_POLICIES} > Add Policy for this client, Add Rule with Authorization Code; `bff okta apply` does it."
         return fail("access_policy", observed, fix)
     return ok("access_policy", "a policy and a rule allow this client's users to sign in")

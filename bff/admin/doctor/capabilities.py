@@ -20,7 +20,9 @@ async def keys(http: HttpClient, settings: Settings, metadata: ProviderMetadata)
     if isinstance(answer, NoAnswer):
         return unreachable("keys", url, answer.why)
     if answer.status != 200:
-        fix = "The provider's keys must be reachable, or no ID token can be verified: is a proxy in between?"
+        fix = (
+            "The provider's keys must be reachable, or no ID token can be verified: is an outbound proxy blocking them?"
+        )
         return fail("keys", f"{url} answers {answer.status}.", fix)
     try:
         key_set = parse_key_set(answer.body)
@@ -31,26 +33,28 @@ async def keys(http: HttpClient, settings: Settings, metadata: ProviderMetadata)
         return fail("keys", f"{url}: {refused}", fix)
     if key_set.private:
         return _private(url, key_set.private)
-    wanted = settings.provider.id_token_algorithms
-    usable = [alg for alg in wanted if any(alg in key.algorithms for key in key_set.keys)]
-    said = metadata.id_token_signing_alg_values_supported
-    if not usable or not set(wanted) & set(said):
-        observed = f"BFF_ID_TOKEN_ALGORITHMS is {' '.join(wanted)}, the provider signs with {' '.join(said)[:200]}"
+    accepted = settings.provider.id_token_algorithms
+    usable = [alg for alg in accepted if any(alg in key.algorithms for key in key_set.keys)]
+    offered = metadata.id_token_signing_alg_values_supported
+    if not usable or not set(accepted) & set(offered):
+        observed = f"BFF_ID_TOKEN_ALGORITHMS is {' '.join(accepted)}, the provider signs with {' '.join(offered)[:200]}"
         return fail(
             "keys", f"{observed}.", "Set BFF_ID_TOKEN_ALGORITHMS to what the provider signs with; Okta's is RS256."
         )
-    return ok("keys", f"{len(key_set.keys)} at {url}, good for {' '.join(usable)}")
+    return ok("keys", f"{len(key_set.keys)} at {url}, usable for {' '.join(usable)}")
 
 
 def _private(url: str, count: int) -> CheckResult:
-    fix = "Tell the provider: whoever reads the document can sign as the holder of such a key. We use none of them."
+    fix = (
+        "Report it to the provider: anyone who reads the document can sign with such a key. The BFF uses none of them."
+    )
     return fail("keys", f"{url} publishes {count} private or symmetric key(s).", fix)
 
 
 def pkce(fields: Mapping[str, Any]) -> CheckResult:
     """A provider that lists methods without S256 was rejected with its metadata."""
     if fields.get("code_challenge_methods_supported") is None:
-        fix = "Okta says S256; for another provider read in its documents that it checks S256 (RFC 7636)."
+        fix = "Okta lists S256; for another provider, check in its documentation that it verifies S256 (RFC 7636)."
         return warn("pkce", "The provider does not state whether it supports PKCE.", fix)
     return ok("pkce", "S256")
 
@@ -60,7 +64,7 @@ def pushed_requests(settings: Settings, metadata: ProviderMetadata) -> CheckResu
     offered = metadata.pushed_authorization_request_endpoint is not None
     required = metadata.require_pushed_authorization_requests
     if settings.sign_in.par == "required" and not offered:
-        fix = "Set BFF_PAR to auto, or have the feature switched on in the org (Okta has it on Identity Engine)."
+        fix = "Set BFF_PAR to auto, or have the feature enabled in the org (Okta has it on Identity Engine)."
         return fail("par", "BFF_PAR is required, and the provider has no pushed authorization request endpoint.", fix)
     if settings.sign_in.par == "never" and required:
         fix = "Set BFF_PAR to auto: this provider requires pushed authorization requests."

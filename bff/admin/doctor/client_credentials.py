@@ -28,7 +28,7 @@ class CredentialsCheck:
 async def check_credentials(settings: Settings, metadata: ProviderMetadata) -> CredentialsCheck:
     """Raises ConfigurationError when a key or CA file is unusable."""
     proof = from_settings.client_auth(settings)
-    answers = tuple([await _ask_as(settings, proof, candidate) for candidate in proof.candidates])
+    answers = tuple([await _refresh_as(settings, proof, candidate) for candidate in proof.candidates])
     verdicts = [classify(answer) for answer in answers]
     accepted = True if "accepted" in verdicts else False if set(verdicts) == {"refused"} else None
     findings = [
@@ -38,7 +38,7 @@ async def check_credentials(settings: Settings, metadata: ProviderMetadata) -> C
     return CredentialsCheck((*findings, *_other_refusals(settings, answers)), accepted, answers)
 
 
-async def _ask_as(settings: Settings, proof: ClientAuthentication, candidate: Candidate) -> TokenResult:
+async def _refresh_as(settings: Settings, proof: ClientAuthentication, candidate: Candidate) -> TokenResult:
     provider = from_settings.provider(settings, time.time)
     provider.replace_client_auth(replace(proof, candidates=(candidate,)))
     try:
@@ -50,11 +50,11 @@ async def _ask_as(settings: Settings, proof: ClientAuthentication, candidate: Ca
 def _names(settings: Settings, proof: ClientAuthentication) -> list[str]:
     if proof.method == "private_key_jwt":
         return ["client_private_key"]
-    held = {
+    secrets = {
         "client_secret": settings.provider.client_secret,
         "client_secret_next": settings.provider.client_secret_next,
     }
-    return [name for name, secret in held.items() if secret is not None]
+    return [name for name, secret in secrets.items() if secret is not None]
 
 
 def _verdict(
@@ -66,23 +66,22 @@ def _verdict(
     if verdict == "unknown":
         why = answer.why if isinstance(answer, NoAnswer) else getattr(answer, "error", "rate limited")
         fix = "Run this command again; if it persists, check BFF_PROVIDER_PROXY and status.okta.com."
-        return fail(name, f"The token endpoint did not say whether it accepts {called} ({why}).", fix)
-    observed = f"The token endpoint refuses {called} of client {settings.provider.client_id} (invalid_client)."
+        return fail(name, f"The response of the token endpoint does not show whether it accepts {called} ({why}).", fix)
+    observed = f"The token endpoint rejects {called} of client {settings.provider.client_id} (invalid_client)."
     if others_work:
         fix = "The other secret is accepted. Remove this one; `bff okta rotate-secret` creates a new second one."
         return warn(name, observed, fix)
     if name == "client_private_key":
         fix = (
             "Compare the public half and kid with General > Client Credentials > Public keys (`bff okta apply` "
-            "registers it), and set BFF_CLIENT_KEY_ID where the app has more than one key. Is the clock right?"
+            "registers it), and set BFF_CLIENT_KEY_ID if the app has more than one key. Is the clock right?"
         )
         return fail(name, observed, fix)
     methods = metadata.token_endpoint_auth_methods_supported
     fix = (
         "Applications > this app > General > Client Credentials: is it this client ID, is the secret active, is the "
         f"client authentication the method of BFF_CLIENT_AUTH ({settings.provider.client_auth}), and is the app "
-        "active? "
-        "`bff okta apply` writes an active secret."
+        "active? `bff okta apply` writes an active secret."
     )
     if settings.provider.client_auth not in methods:
         fix = f"The provider offers {' '.join(methods)[:200]}: set BFF_CLIENT_AUTH to one of them. {fix}"
@@ -94,11 +93,11 @@ def _other_refusals(settings: Settings, answers: tuple[TokenResult, ...]) -> lis
     errors = {answer.error for answer in answers if isinstance(answer, Denied)}
     results = []
     if errors & {"unauthorized_client", "unsupported_grant_type"} and "offline_access" in settings.provider.scopes:
-        fix = "Applications > this app > General > Grant type: tick Refresh Token (`bff okta apply` does)."
+        fix = "Applications > this app > General > Grant type: tick Refresh Token (`bff okta apply` does it)."
         results.append(
             fail(
                 "grant_types",
-                ("The app integration may not use refresh tokens: sessions end with their access token."),
+                "The app integration may not use refresh tokens: sessions end with their access token.",
                 fix,
             )
         )
@@ -107,6 +106,6 @@ def _other_refusals(settings: Settings, answers: tuple[TokenResult, ...]) -> lis
     if errors & {"use_dpop_nonce", "invalid_dpop_proof"} and settings.provider.dpop == "off":
         fix = "Applications > this app > General > Proof of possession: off (`bff okta apply` does it)."
         results.append(
-            fail("proof_of_possession", ("The app integration requires DPoP proofs, and BFF_DPOP is off."), fix)
+            fail("proof_of_possession", "The app integration requires DPoP proofs, and BFF_DPOP is off.", fix)
         )
     return results

@@ -72,7 +72,7 @@ def _endpoints(metadata: ProviderMetadata) -> CheckResult:
     if not elsewhere:
         return ok("endpoints", f"all at {urlsplit(metadata.issuer).hostname}")
     hosts = ", ".join(f"{name} at {host}" for name, host in elsewhere.items())
-    fix = "Compare with the provider's documentation: the client secret is sent there. Okta's are all at one."
+    fix = "Compare with the provider's documentation: the client secret is sent there. Okta's endpoints share one host."
     return warn("endpoints", f"On another host than the issuer: {hosts}.", fix)
 
 
@@ -84,7 +84,7 @@ def unreachable(name: str, url: str, why: str) -> CheckResult:
 
 
 def _no_document(answer: HttpResponse, url: str, issuer: str) -> CheckResult:
-    observed = f"{url} answers {answer.status}, and no discovery document."
+    observed = f"{url} answers {answer.status} without a discovery document."
     if answer.status == 404:
         fix = f"The org has no such authorization server: take the issuer from {_SERVERS}, or use the org's address."
     elif 300 <= answer.status < 400:
@@ -92,23 +92,23 @@ def _no_document(answer: HttpResponse, url: str, issuer: str) -> CheckResult:
     elif answer.status >= 500 or answer.status == 429:
         fix = "The provider has an outage (see status.okta.com); run this command again later."
     else:
-        fix = f"{_WAY}; is {urlsplit(issuer).netloc} the Okta domain, without -admin?"
+        fix = f"{_WAY}; is {urlsplit(issuer).netloc} the Okta domain without -admin?"
     return fail("metadata", observed, fix)
 
 
 def _another_issuer(configured: str, named: str) -> CheckResult:
     """Compared character by character (OIDC Discovery section 4.3)."""
-    observed = f"The provider calls itself {named[:300]}, and BFF_ISSUER is {configured}."
+    observed = f"The provider names itself {named[:300]}, and BFF_ISSUER is {configured}."
     theirs, ours = named.rstrip("/"), configured.rstrip("/")
     if theirs == ours:
-        return fail("issuer", observed, f"Set BFF_ISSUER to exactly {named[:300]}: the slash at the end counts.")
+        return fail("issuer", observed, f"Set BFF_ISSUER to exactly {named[:300]}: the trailing slash is significant.")
     if _path(theirs) == _path(ours):
         fix = (
             f"Set BFF_ISSUER to {named[:300]} (a custom domain, or the org's own), or change the issuer: {_SERVERS} > "
-            "this server > Settings > Issuer. Sessions of the old issuer sign in once more."
+            "this server > Settings > Issuer. Users with sessions of the old issuer sign in again."
         )
         return fail("issuer", observed, fix)
-    return fail("issuer", observed, f"Set BFF_ISSUER to {named[:300]}, if that is the provider which is meant.")
+    return fail("issuer", observed, f"Set BFF_ISSUER to {named[:300]}, if that is the intended provider.")
 
 
 def _path(url: str) -> str:
@@ -132,7 +132,9 @@ async def _issuer_for_client(http: HttpClient, settings: Settings, url: str) -> 
         except JsonRefused:
             named = None
     if isinstance(named, str) and named != settings.provider.issuer:
-        observed = f"For this app the provider signs as {named[:300]}, and BFF_ISSUER is {settings.provider.issuer}."
+        observed = (
+            f"For this app the provider uses the issuer {named[:300]}, and BFF_ISSUER is {settings.provider.issuer}."
+        )
         fix = (
             "Applications > this app > Sign On > OpenID Connect ID Token > Issuer: the one of BFF_ISSUER, or Dynamic; "
             f"or set BFF_ISSUER to {named[:300]}."
@@ -159,16 +161,14 @@ def _clock(answer: HttpResponse, now: float, allowed: int) -> CheckResult:
     try:
         theirs = parsedate_to_datetime(answer.headers["date"]).timestamp() + float(answer.headers.get("age", "0"))
     except (KeyError, ValueError, TypeError):
-        why, fix = (
-            ("The provider's responses have no Date header."),
-            "Compare this machine's clock manually (`timedatectl`).",
-        )
+        why = "The provider's responses have no Date header."
+        fix = "Compare this machine's clock manually (`timedatectl`)."
         return skipped("clock", why, fix)
     ahead = now - theirs
     observed = f"This machine's clock is {abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} the provider's"
     fix = "Set the clock by NTP (`timedatectl set-ntp true`, chrony); in a virtual machine also after a suspend."
     if abs(ahead) > allowed:
-        return fail("clock", f"{observed}, more than BFF_CLOCK_SKEW ({allowed} s): ID tokens are refused.", fix)
+        return fail("clock", f"{observed}, more than BFF_CLOCK_SKEW ({allowed} s): ID tokens are rejected.", fix)
     if abs(ahead) > CLOCK_WARNING:
         return warn("clock", f"{observed}.", fix)
     return ok("clock", f"within {max(1.0, abs(ahead)):.0f} s of the provider's")

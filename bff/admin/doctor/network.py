@@ -37,25 +37,25 @@ async def upstreams(settings: Settings) -> list[CheckResult]:
 async def _connect(route: Route) -> CheckResult:
     name, upstream = f"upstream {route.prefix}", route.upstream
     tls = (route.tls or ssl.create_default_context()) if upstream.scheme == "https" else None
-    shown = f"{upstream.scheme}://{upstream.authority}"
+    address = f"{upstream.scheme}://{upstream.authority}"
     try:
         async with asyncio.timeout(route.connect_timeout):
             _, writer = await asyncio.open_connection(upstream.address, upstream.port, ssl=tls)
     except ssl.SSLCertVerificationError as error:
-        observed = f"{shown} has a certificate that is not trusted here ({error.verify_message})."
+        observed = f"{address} has a certificate that is not trusted here ({error.verify_message})."
         return fail(
             name, observed, "Set ca_file of the route to the CA that signed it, in PEM; the host name must be in it."
         )
     except ssl.SSLError:
-        fix = "Is it https at all, at this port? Does it ask for a client certificate (client_cert_file)?"
-        return fail(name, f"{shown} does not speak TLS with us.", fix)
+        fix = "Does this port serve https? Does the upstream require a client certificate (client_cert_file)?"
+        return fail(name, f"The TLS handshake with {address} fails.", fix)
     except (OSError, UnicodeError) as error:  # a timeout is an OSError, an invalid host name a UnicodeError
         reason = error.strerror if isinstance(error, OSError) else None
-        why = "no answer in time" if isinstance(error, TimeoutError) else reason or type(error).__name__
+        why = "timeout" if isinstance(error, TimeoutError) else reason or type(error).__name__
         fix = "Is the API running, and reachable from this machine? Fix the route's upstream, or the network."
-        return fail(name, f"{shown} cannot be connected to ({why}).", fix)
+        return fail(name, f"{address} does not accept connections ({why}).", fix)
     writer.transport.abort()  # nothing was sent, so there is no orderly TLS shutdown to wait for
-    return ok(name, f"{shown} accepts connections")
+    return ok(name, f"{address} accepts connections")
 
 
 async def public_url(settings: Settings) -> CheckResult:
@@ -71,14 +71,15 @@ async def public_url(settings: Settings) -> CheckResult:
         return skipped(name, f"{settings.browser.public_url} does not answer from here ({answer.why})", fix)
     if not _is_a_session(answer.body) or answer.status != 200:
         fix = (
-            f"Let the proxy send /auth/ and {settings.browser.callback_path} of {settings.browser.public_url} to this "
-            "BFF, unchanged, before anything that serves the SPA for every path."
+            f"Configure the proxy of {settings.browser.public_url} to forward /auth/ and "
+            f"{settings.browser.callback_path} unchanged to this BFF, ahead of any rule that serves the SPA for every "
+            "path."
         )
         return fail(name, f"{url} answers {answer.status}, and this BFF did not send that response.", fix)
     if "no-store" not in answer.headers.get("cache-control", ""):
         fix = "Configure the proxy to pass Cache-Control on, and to exclude /auth/ and /api from its caches."
         return fail(name, f"{url} answers without Cache-Control: no-store.", fix)
-    return ok(name, f"{url} is answered by a BFF")
+    return ok(name, f"the BFF answers at {url}")
 
 
 def _is_a_session(body: bytes) -> bool:

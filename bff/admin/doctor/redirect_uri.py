@@ -30,7 +30,7 @@ from bff.provider.http import HttpClient, HttpResponse
 MAX_PAGE: Final = 1 << 20  # bytes read of the provider's page
 _CONSOLE: Final = "Applications > this app > General > Sign-in redirect URIs"
 # Expected without a provider session: the request itself is valid.
-_NOBODY: Final = frozenset(
+_NO_SESSION: Final = frozenset(
     {"login_required", "interaction_required", "consent_required", "account_selection_required", "mfa_required"}
 )
 _FIXES: Final = {
@@ -38,14 +38,14 @@ _FIXES: Final = {
         "An access policy or a network zone denies the request: check Access Policies of the authorization server and "
         "the app's sign-on policy."
     ),
-    "invalid_scope": "BFF_SCOPES holds a scope that this authorization server does not know: Security > API > "
+    "invalid_scope": "BFF_SCOPES contains a scope that this authorization server does not have: Security > API > "
     "Authorization Servers > this server > Scopes.",
     "unauthorized_client": "Applications > this app > General > Grant type: tick Authorization Code.",
     "unsupported_response_type": "Applications > this app > General > Grant type: tick Authorization Code.",
 }
 
 
-async def dry_request(
+async def check_redirect_uri(
     http: HttpClient, settings: Settings, metadata: ProviderMetadata, *, accepted: bool | None
 ) -> list[CheckResult]:
     """Returns the results `par` and `redirect_uri`.
@@ -93,29 +93,29 @@ async def _pushed(
 def _redirect_result(settings: Settings, answer: HttpResponse | NoAnswer, accepted: bool | None) -> CheckResult:
     if isinstance(answer, NoAnswer):
         fix = "Browsers must reach the authorization endpoint; this check calls it from the server."
-        return warn("redirect_uri", f"The authorization endpoint could not be asked ({answer.why}).", fix)
+        return warn("redirect_uri", f"The authorization endpoint does not answer ({answer.why}).", fix)
     location = answer.headers.get("location", "")
     if 300 <= answer.status < 400 and location:
-        return _sent_on(settings, location)
+        return _redirected(settings, location)
     if 400 <= answer.status < 500 and answer.status != 429:
-        return _stayed_at_provider(settings, answer.status, accepted)
+        return _error_page(settings, answer.status, accepted)
     observed = f"The authorization endpoint answers {answer.status} to a request with prompt=none."
     return warn(
         "redirect_uri",
         observed,
-        f"Run this again, or sign in once; {_CONSOLE} must hold {settings.browser.redirect_uri}.",
+        f"Run this command again, or sign in once; {_CONSOLE} must list {settings.browser.redirect_uri}.",
     )
 
 
-def _sent_on(settings: Settings, location: str) -> CheckResult:
+def _redirected(settings: Settings, location: str) -> CheckResult:
     target, _, query = location.partition("?")
     if target != settings.browser.redirect_uri:
         observed = f"The provider sends the browser to {urlsplit(location).netloc or 'a page of its own'} first."
         return warn(
-            "redirect_uri", observed, f"Sign in once to be sure; {_CONSOLE} must hold {settings.browser.redirect_uri}."
+            "redirect_uri", observed, f"Sign in once to be sure; {_CONSOLE} must list {settings.browser.redirect_uri}."
         )
     match read_authorization_response(query):
-        case AuthorizationError(error) if error in _NOBODY:
+        case AuthorizationError(error) if error in _NO_SESSION:
             return ok("redirect_uri", f"{settings.browser.redirect_uri} is accepted")
         case AuthorizationError(error):
             fix = _FIXES.get(
@@ -127,13 +127,13 @@ def _sent_on(settings: Settings, location: str) -> CheckResult:
         case Code():
             return ok("redirect_uri", f"{settings.browser.redirect_uri} is accepted")
         case _:
-            fix = "A proxy between here and the provider may have changed the answer."
+            fix = "A proxy between here and the provider may have changed the response."
             return fail("redirect_uri", "The provider's response at the redirect URI cannot be parsed.", fix)
 
 
-def _stayed_at_provider(settings: Settings, status: int, accepted: bool | None) -> CheckResult:
+def _error_page(settings: Settings, status: int, accepted: bool | None) -> CheckResult:
     observed = f"The provider shows an error page ({status}) instead of redirecting to {settings.browser.redirect_uri}."
     register = f"{_CONSOLE}: add exactly {settings.browser.redirect_uri} (`bff okta apply` does it)"
     if accepted:
         return fail("redirect_uri", observed, f"{register}.")
-    return fail("redirect_uri", observed, f"{register}; or the client ID is unknown, or the app not active.")
+    return fail("redirect_uri", observed, f"{register}; or the client ID is unknown, or the app is inactive.")

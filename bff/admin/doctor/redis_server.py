@@ -16,7 +16,7 @@ from bff.storage.redis.topology import Command, exchange, servers_of
 from bff.storage.redis.url import RedisTarget
 
 ANSWER_TIMEOUT: Final = 5.0  # seconds for all commands
-_QUESTIONS: Final[tuple[Command, ...]] = (
+_COMMANDS: Final[tuple[Command, ...]] = (
     ("TIME",),  # a command that the store itself uses; PING is not in the documented ACL
     ("ROLE",),
     ("INFO", "memory"),
@@ -46,7 +46,7 @@ async def run_checks(target: RedisTarget) -> list[CheckResult]:
     servers = servers_of(target)
     try:
         async with asyncio.timeout(ANSWER_TIMEOUT):
-            replies = [await exchange(pool, _QUESTIONS) for pool in await _pools(servers)]
+            replies = [await exchange(pool, _COMMANDS) for pool in await _pools(servers)]
     except (AuthenticationError, NoPermissionError):
         fix = "Fix user and password in BFF_STORE (BFF_STORE_FILE), or the server's ACL."
         return [fail("store", f"{_place(target)} rejects the credentials.", fix)]
@@ -58,7 +58,7 @@ async def run_checks(target: RedisTarget) -> list[CheckResult]:
     for reply in replies:
         if isinstance(reply[0], Exception):
             fix = "Fix user and password in BFF_STORE (BFF_STORE_FILE), or wait until the server has loaded its data."
-            return [fail("store", f"{_place(target)} refuses commands ({_code(reply[0])}).", fix)]
+            return [fail("store", f"{_place(target)} rejects commands ({_code(reply[0])}).", fix)]
     facts = [read_facts(reply) for reply in replies]
     return [reachable(_place(target), facts), eviction(facts), persistence(facts)]
 
@@ -79,7 +79,7 @@ def _place(target: RedisTarget) -> str:
 
 
 def read_facts(replies: list[Any]) -> RedisFacts:
-    """The replies to `_QUESTIONS`. An error among them (a forbidden command) counts as unknown."""
+    """The replies to `_COMMANDS`. An error among them (a forbidden command) counts as unknown."""
     role = replies[1] if isinstance(replies[1], list) and replies[1] else None
     settings: dict[str, str] = {}
     for reply in replies[2:]:
@@ -98,8 +98,8 @@ def read_facts(replies: list[Any]) -> RedisFacts:
 
 def reachable(place: str, facts: list[RedisFacts]) -> CheckResult:
     if any(server.role not in (None, "master") for server in facts):
-        fix = "BFF_STORE must name the master; with redis+sentinel:// the master is found by itself."
-        return fail("store", f"{place} is a replica, which takes no writes.", fix)
+        fix = "BFF_STORE must name the master; with redis+sentinel:// the BFF finds the master."
+        return fail("store", f"{place} is a replica, which accepts no writes.", fix)
     known = [server.replicas for server in facts if server.replicas is not None]
     replicas = f", replicas: {', '.join(map(str, known))}" if known else ""
     return ok("store", f"{place}: {len(facts)} {'master' if len(facts) == 1 else 'masters'}{replicas}")
@@ -126,13 +126,12 @@ def persistence(facts: list[RedisFacts]) -> CheckResult:
     """A record restored from an old state holds a refresh token that has already been rotated."""
     name = "store_persistence"
     if any("appendonly" not in server.settings for server in facts):
-        return warn(
-            name, ("Redis does not report its persistence settings (INFO and CONFIG are forbidden)."), f"{_MANUALLY}."
-        )
+        observed = "Redis does not report its persistence settings (INFO and CONFIG are forbidden)."
+        return warn(name, observed, f"{_MANUALLY}.")
     broken = [server for server in facts if server.settings.get("aof-last-write-status", "ok") != "ok"]
     if broken:
         fix = "Check the Redis log and disk: what is written now is lost at the next restart."
-        return fail(name, "Redis could not write its append-only file.", fix)
+        return fail(name, "Redis could not write to its append-only file.", fix)
     fix = "CONFIG SET appendonly yes, and the same in redis.conf, with appendfsync everysec or always."
     for server in facts:
         if server.settings["appendonly"] != "yes":

@@ -13,7 +13,7 @@ from bff.admin.doctor import settings as settings_checks
 from bff.admin.doctor.check_result import CheckResult, fail, skipped
 from bff.admin.doctor.metadata import discover
 from bff.admin.okta.api_error import OktaManagementError
-from bff.admin.okta.connection import differences
+from bff.admin.okta.connection import read_plan
 from bff.admin.okta.settings import OktaSettings
 from bff.config.settings import Settings
 from bff.errors import ConfigurationError
@@ -54,7 +54,7 @@ async def _provider(
         except ConfigurationError as error:
             return [*results, fail("client_credentials", f"{error.setting} {error.problem}", error.fix)], ()
         results += credentials.findings
-        results += await redirect_uri.dry_request(http, settings, metadata, accepted=credentials.accepted)
+        results += await redirect_uri.check_redirect_uri(http, settings, metadata, accepted=credentials.accepted)
         return results, credentials.answers
     finally:
         await http.close()
@@ -64,7 +64,7 @@ async def _app(settings: Settings, okta: OktaSettings | None, answers: tuple[Tok
     if okta is None:
         return app_integration.without_api(settings, answers)
     try:
-        planned = await asyncio.to_thread(differences, settings, okta)
+        planned = await asyncio.to_thread(read_plan, settings, okta)
     except OktaManagementError as error:
         return [fail("okta", error.problem, error.fix)]
     except ConfigurationError as error:

@@ -21,11 +21,13 @@ MANY_KEYS: Final = 4
 def key_ring(settings: Settings) -> CheckResult:
     newest, *older = KeyRing.from_keys(settings.session.key_ring).key_ids
     observed = f"{1 + len(older)} in the ring, newest {newest}"
-    observed += f", only opening: {', '.join(older)}" if older else ""
+    observed += f", decrypting only: {', '.join(older)}" if older else ""
     if len(older) >= MANY_KEYS:
-        fix = "`bff keys rewrap` seals all records under the newest; then the oldest can go (docs/sessions.md)."
+        fix = (
+            "`bff keys rewrap` re-encrypts all records under the newest key; then remove the oldest (docs/sessions.md)."
+        )
         return warn("key_ring", f"{observed}. Every one of them decrypts sessions.", fix)
-    return ok("key_ring", f"{observed}; how old a key is is not recorded")
+    return ok("key_ring", f"{observed}; the age of a key is not recorded")
 
 
 def cookies(settings: Settings) -> CheckResult:
@@ -55,7 +57,7 @@ def cookies(settings: Settings) -> CheckResult:
 def trusted_proxies(settings: Settings) -> CheckResult:
     """With an https public URL a proxy terminates TLS; the client address is known only if that proxy is trusted."""
     if not settings.browser.public_url.startswith("https:"):
-        return ok("trusted_proxies", "none expected: the public URL is http on this machine")
+        return ok("trusted_proxies", "none needed: the public URL is http on this machine")
     if not settings.server.trusted_proxies:
         near = isinstance(settings.server.listen_address, tuple) and is_loopback(settings.server.listen_address[0])
         guess = "127.0.0.1 ::1" if near else "the address or network of the proxy, like 10.0.0.0/8"

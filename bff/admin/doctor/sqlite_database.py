@@ -31,12 +31,12 @@ def _check(path: Path) -> CheckResult:
     if filesystem is not None and is_network(filesystem):
         fix = "Put the file on a local disk, or use Redis."
         return fail("store", f"{path} is on a network filesystem ({filesystem}), where SQLite loses writes.", fix)
-    wrong = _rights(path)
-    if wrong is not None:
-        return wrong
+    problem = _permissions(path)
+    if problem is not None:
+        return problem
     mode = "a new file" if not path.exists() else "WAL"
-    if path.exists() and (wrong := _header(path)) is not None:
-        return wrong
+    if path.exists() and (problem := _header(path)) is not None:
+        return problem
     observed = f"SQLite at {path}, {mode}, synchronous=FULL on every connection, one process"
     if filesystem is not None and passes_away(filesystem):
         fix = (
@@ -45,21 +45,21 @@ def _check(path: Path) -> CheckResult:
         )
         return warn(
             "store",
-            (f"{observed}; it is on {filesystem}, which is lost with the container or the machine's memory."),
+            f"{observed}; it is on {filesystem}, which is lost with the container or the machine's memory.",
             fix,
         )
     return _space(path) or ok("store", observed)
 
 
-def _rights(path: Path) -> CheckResult | None:
+def _permissions(path: Path) -> CheckResult | None:
     fix = "Give the account of `bff serve` the directory and the file: SQLite writes its journal beside the file."
     if not path.exists():
-        there = next(parent for parent in path.parents if parent.exists())
-        if not os.access(there, os.W_OK | os.X_OK):
-            return fail("store", f"{path} does not exist, and {there} cannot be written by this account.", fix)
+        directory = next(parent for parent in path.parents if parent.exists())
+        if not os.access(directory, os.W_OK | os.X_OK):
+            return fail("store", f"{path} does not exist, and {directory} cannot be written by this account.", fix)
         return None
     if not path.is_file():
-        return fail("store", f"{path} is not a file.", "Let BFF_STORE name a file: sqlite:////var/lib/bff/bff.db.")
+        return fail("store", f"{path} is not a file.", "Set BFF_STORE to a file: sqlite:////var/lib/bff/bff.db.")
     if not os.access(path, os.R_OK | os.W_OK) or not os.access(path.parent, os.W_OK | os.X_OK):
         return fail("store", f"{path} or its directory cannot be written by this account.", fix)
     if stat.S_IMODE(path.stat().st_mode) & 0o077:
@@ -78,7 +78,7 @@ def _header(path: Path) -> CheckResult | None:
     if application != APPLICATION:
         return fail("store", f"{path} is another program's database.", "Name another file in BFF_STORE.")
     if version != SCHEMA:
-        observed = f"{path} has schema {version}, this version supports {SCHEMA}."
+        observed = f"{path} has schema {version}, and this version supports {SCHEMA}."
         return fail("store", observed, "Run the version that wrote it, or name another file.")
     if header[18:20] != _WAL:
         fix = "`bff serve` enables it at its start; another program must have disabled it. Is it a copy?"
@@ -87,10 +87,10 @@ def _header(path: Path) -> CheckResult | None:
 
 
 def _space(path: Path) -> CheckResult | None:
-    there = next(parent for parent in path.parents if parent.exists())
-    statistics = os.statvfs(there)
+    directory = next(parent for parent in path.parents if parent.exists())
+    statistics = os.statvfs(directory)
     free = statistics.f_bavail * statistics.f_frsize
     if free >= LOW_SPACE:
         return None
     fix = "Free some space: with a full disk sign-ins fail and refreshes wait."
-    return warn("store", f"{there} has {free // (1024 * 1024)} MiB left.", fix)
+    return warn("store", f"{directory} has {free // (1024 * 1024)} MiB left.", fix)

@@ -19,11 +19,11 @@ _WHERE = "Security > API > Authorization Servers"
 
 @dataclass(frozen=True, slots=True)
 class Policies:
-    """`server` None with an empty `closed`: there is no such server; `closed` says why it could not be read."""
+    """`server` None with an empty `unreadable`: there is no such server; `unreadable` says why it could not be read."""
 
     server: Json | None = None
     policies: tuple[tuple[Json, tuple[Json, ...]], ...] = ()
-    closed: str = ""
+    unreadable: str = ""
 
 
 def read(api: ManagementApi, desired: Desired) -> Policies | None:
@@ -45,7 +45,7 @@ def read(api: ManagementApi, desired: Desired) -> Policies | None:
         ]
     except OktaManagementError as error:
         if error.okta_status == 403 or error.okta_code == "E0000015":
-            return Policies(closed=f"{error.problem} {error.fix}")
+            return Policies(unreadable=f"{error.problem} {error.fix}")
         raise
     return Policies(server, tuple(policies))
 
@@ -53,11 +53,11 @@ def read(api: ManagementApi, desired: Desired) -> Policies | None:
 def compare(present: Policies | None, client_id: str | None, desired: Desired) -> Findings:
     if present is None:
         return Findings()
-    if present.closed:
-        return Findings(notes=(f"The access policy could not be read: {present.closed}",))
+    if present.unreadable:
+        return Findings(notes=(f"The access policy could not be read: {present.unreadable}",))
     if present.server is None:
         why = f"The org has no authorization server {desired.authorization_server_id}."
-        fix = f"Take the issuer from {_WHERE} into BFF_ISSUER, or use the org's own address."
+        fix = f"Set BFF_ISSUER to the issuer of a server at {_WHERE}, or use the org's own address."
         return Findings(
             (Difference("server", "authorization_server", None, desired.authorization_server_id, why, fix, "manual"),)
         )
@@ -70,27 +70,29 @@ def _of_server(server: Json, desired: Desired) -> list[Difference]:
         why, fix = "An inactive authorization server issues no tokens.", f"{_WHERE} > this server > Active."
         differences.append(Difference("server", "server_status", server.get("status"), "ACTIVE", why, fix, "manual"))
     # A dynamic issuer follows the requested host; any other is the fixed one in its tokens.
-    if server.get("issuerMode") != "DYNAMIC" and server.get("issuer") not in (None, desired.issuer):
+    if server.get("issuerMode") != "DYNAMIC" and server.get("issuer") not in (None, desired.settings.provider.issuer):
         why = "Tokens carry the server's issuer, and any other than BFF_ISSUER is rejected."
         fix = f"Set BFF_ISSUER to {server['issuer']}, or change it: {_WHERE} > this server > Settings."
-        differences.append(Difference("server", "issuer", server["issuer"], desired.issuer, why, fix, "manual"))
+        differences.append(
+            Difference("server", "issuer", server["issuer"], desired.settings.provider.issuer, why, fix, "manual")
+        )
     return differences
 
 
 def _of_policies(present: Policies, client_id: str | None, desired: Desired) -> list[Difference]:
-    if any(_lets_in(policy, rules, client_id, desired) for policy, rules in present.policies):
+    if any(_allows(policy, rules, client_id, desired) for policy, rules in present.policies):
         return []
     why = "No access policy and rule allow this client: Okta answers no_matching_policy."
     manually = f"{_WHERE} > this server > Access Policies > Add Policy, then Add Rule with Authorization Code"
     expected = "a policy for this client with a rule for authorization_code"
     names = [str(policy.get("name")) for policy, _ in present.policies] or None
-    if desired.access_policy:
+    if desired.okta.access_policy:
         fix = f"`bff okta apply` adds one for this client alone; manually: {manually}."
         return [Difference("access_policy", "access_policy", names, expected, why, fix)]
     return [Difference("access_policy", "access_policy", names, expected, why, f"{manually}.", "manual")]
 
 
-def _lets_in(policy: Json, rules: tuple[Json, ...], client_id: str | None, desired: Desired) -> bool:
+def _allows(policy: Json, rules: tuple[Json, ...], client_id: str | None, desired: Desired) -> bool:
     clients = _included(policy, "clients")
     if not _active(policy) or not {"ALL_CLIENTS", client_id} & clients:
         return False
@@ -99,7 +101,7 @@ def _lets_in(policy: Json, rules: tuple[Json, ...], client_id: str | None, desir
         if (
             _active(rule)
             and "authorization_code" in _included(rule, "grantTypes")
-            and ("*" in scopes or set(desired.scopes) <= scopes)
+            and ("*" in scopes or set(desired.settings.provider.scopes) <= scopes)
         ):
             return True
     return False
@@ -112,12 +114,12 @@ def _included(conditional: Json, name: str) -> set[str]:
 def apply(api: ManagementApi, client_id: str, present: Policies | None, desired: Desired) -> None:
     """A policy for this client alone, and a rule that allows every assigned user. May raise."""
     path = f"/api/v1/authorizationServers/{desired.authorization_server_id}/policies"
-    there = present.policies if present else ()
+    existing = present.policies if present else ()
     # A policy without its rule: an earlier run was interrupted, or the rule was removed.
     ours = next(
         (
             candidate
-            for candidate in there
+            for candidate in existing
             if _included(candidate[0], "clients") == {client_id} and _active(candidate[0])
         ),
         None,
@@ -127,7 +129,7 @@ def apply(api: ManagementApi, client_id: str, present: Policies | None, desired:
         path,
         {
             "type": "OAUTH_AUTHORIZATION_POLICY",
-            "name": _free(f"BFF {client_id}", [candidate for candidate, _ in there]),
+            "name": _free(f"BFF {client_id}", [candidate for candidate, _ in existing]),
             "description": "Created by `bff okta apply`.",
             "status": "ACTIVE",
             "priority": 1,

@@ -5,19 +5,17 @@ quoted, shortened and escaped: they name the property.
 """
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any
 
-from bff.errors import BffError
 from bff.telemetry.redaction import escape, redact
 
 MAX_CAUSE = 300  # characters
 
 
-class OktaManagementError(BffError):
-    """`okta_code` is Okta's errorCode, or empty. `problem` and `fix` are safe to show."""
-
-    code: ClassVar[str] = "okta_management_error"
-    title: ClassVar[str] = "Okta's Management API request failed"
+class OktaManagementError(Exception):
+    """`okta_status` is the status of Okta's response, if there was one, and `okta_code` its errorCode, or empty.
+    `problem` and `fix` are safe to show.
+    """
 
     def __init__(self, problem: str, fix: str, *, okta_status: int | None = None, okta_code: str = "") -> None:
         super().__init__(f"{problem} {fix}")
@@ -26,7 +24,7 @@ class OktaManagementError(BffError):
 
     def as_json(self) -> dict[str, Any]:
         return {
-            "code": self.code,
+            "code": "okta_management_error",
             "okta_code": self.okta_code,
             "status": self.okta_status,
             "problem": self.problem,

@@ -28,9 +28,9 @@ def new_app(desired: Desired) -> Json:
         "credentials": {"oauthClient": {}},
         "settings": {"oauthClient": {}},
     }
-    for wanted_property in properties(desired):
-        if (value := wanted_property.wanted(None)) is not None:
-            _set(start, wanted_property.path, value)
+    for managed in properties(desired):
+        if (value := managed.desired(None)) is not None:
+            _set(start, managed.path, value)
     return marked(start)
 
 
@@ -40,31 +40,27 @@ def compare(app: Json, desired: Desired) -> Findings:
         why = "This is not an OpenID Connect app integration."
         return Findings((Difference("app", "sign_on_mode", app.get("name"), "oidc_client", why, fix, "manual"),))
     differences = []
-    for wanted_property in properties(desired):
-        actual = _get(app, wanted_property.path)
-        actual = wanted_property.default if actual is None else actual
-        expected = wanted_property.wanted(actual)
+    for managed in properties(desired):
+        actual = _get(app, managed.path)
+        actual = managed.default if actual is None else actual
+        expected = managed.desired(actual)
         if actual != expected:
             fix = (
-                wanted_property.console
-                if wanted_property.by == "manual"
-                else f"`bff okta apply` sets it; manually: {wanted_property.console}."
+                managed.console if managed.by == "manual" else f"`bff okta apply` sets it; manually: {managed.console}."
             )
-            differences.append(
-                Difference("app", wanted_property.name, actual, expected, wanted_property.why, fix, wanted_property.by)
-            )
+            differences.append(Difference("app", managed.name, actual, expected, managed.why, fix, managed.by))
     return Findings(tuple(differences), tuple(_notes(app, desired)))
 
 
 def changed(app: Json, desired: Desired) -> Json:
     """A copy with every managed property as desired, marked as ours; everything else unchanged."""
     copied = copy.deepcopy(app)
-    for wanted_property in properties(desired):
-        if wanted_property.by == "apply":
-            actual = _get(copied, wanted_property.path)
-            expected = wanted_property.wanted(wanted_property.default if actual is None else actual)
-            if actual is not None or expected != wanted_property.default:
-                _set(copied, wanted_property.path, expected)
+    for managed in properties(desired):
+        if managed.by == "apply":
+            actual = _get(copied, managed.path)
+            expected = managed.desired(managed.default if actual is None else actual)
+            if actual is not None or expected != managed.default:
+                _set(copied, managed.path, expected)
     return marked(copied)
 
 
@@ -98,9 +94,10 @@ def _notes(app: Json, desired: Desired) -> Iterator[str]:
         yield "The app has a jwks_uri: Okta reads the client's keys there, so the key must be published at it."
     logout = _get(app, ("universalLogout", "status"))
     if logout != "ENABLED":
+        endpoint = f"{desired.settings.browser.public_url}/auth/global-token-revocation"
         yield (
-            f"Universal Logout is off. The API cannot enable it: Applications > this app > Authentication > Logout "
-            f"> Okta system or admin initiates logout; endpoint {desired.client_uri}/auth/global-token-revocation."
+            "Universal Logout is off. The API cannot enable it: Applications > this app > Authentication > Logout > "
+            f"Okta system or admin initiates logout; endpoint {endpoint}."
         )
 
 

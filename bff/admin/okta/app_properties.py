@@ -19,14 +19,14 @@ _CONSOLE: Final = "Applications > this app > General"
 
 @dataclass(frozen=True, slots=True)
 class Property:
-    """`wanted` maps the actual value to the desired one; `default` is what Okta assumes for an absent property.
+    """`desired` maps the actual value to the desired one; `default` is what Okta assumes for an absent property.
 
     A desired value of None means that the property must be absent.
     """
 
     name: str
     path: tuple[str, ...]
-    wanted: Callable[[Any], Any]
+    desired: Callable[[Any], Any]
     why: str
     console: str
     default: Any = None
@@ -44,32 +44,32 @@ def _one_of(preferred: str, *accepted: str) -> Callable[[Any], Any]:
 def _all_of(values: tuple[str, ...], *, prune: bool) -> Callable[[Any], Any]:
     """Ours, after the existing ones; with `prune` only ours, in any order."""
 
-    def wanted(actual: Any) -> Any:
-        there = [value for value in actual or [] if not prune or value in values]
-        return there + [value for value in values if value not in there]
+    def desired(actual: Any) -> Any:
+        kept = [value for value in actual or [] if not prune or value in values]
+        return kept + [value for value in values if value not in kept]
 
-    return wanted
+    return desired
 
 
 def _grants(values: tuple[str, ...]) -> Callable[[Any], Any]:
     """Ours and existing ones, without the insecure ones."""
 
-    def wanted(actual: Any) -> Any:
+    def desired(actual: Any) -> Any:
         kept = [value for value in actual or [] if value not in _UNSAFE_GRANTS]
         return kept + [value for value in values if value not in kept]
 
-    return wanted
+    return desired
 
 
 def _key(jwk: Mapping[str, str]) -> Callable[[Any], Any]:
     """Adds our public key to the registered ones; keys with another kid or material are kept."""
 
-    def wanted(actual: Any) -> Any:
+    def desired(actual: Any) -> Any:
         keys = list(actual or [])
         same = [key for key in keys if all(key.get(name) == jwk.get(name) for name in (*IDENTITY, "kid"))]
         return keys if same else [*keys, dict(jwk)]
 
-    return wanted
+    return desired
 
 
 def properties(desired: Desired) -> tuple[Property, ...]:
@@ -85,7 +85,7 @@ def _properties(desired: Desired) -> Iterator[Property]:
         "create another app of the type Web Application: remove BFF_CLIENT_ID and run `bff okta apply`",
         by="manual",
     )
-    if desired.label_is_set:
+    if desired.okta.label is not None:
         why = "BFF_OKTA_LABEL sets it."
         yield Property("label", ("label",), _exactly(desired.label), why, f"{_CONSOLE} > App integration name")
     yield from _addresses(desired)
@@ -120,7 +120,7 @@ def _addresses(desired: Desired) -> Iterator[Property]:
         (*CLIENT, "idp_initiated_login", "mode"),
         _exactly("SPEC"),
         (
-            "SPEC redirects the browser to our login endpoint; OKTA would send unrequested tokens, and DISABLED hides "
+            "SPEC redirects the browser to the login endpoint; OKTA would send unrequested tokens, and DISABLED hides "
             "the app from the dashboard."
         ),
         f"{_CONSOLE} > Login initiated by: Either Okta or App, Login flow: Redirect to app",
@@ -129,7 +129,7 @@ def _addresses(desired: Desired) -> Iterator[Property]:
     yield Property(
         "client_uri",
         (*CLIENT, "client_uri"),
-        _exactly(desired.client_uri),
+        _exactly(desired.settings.browser.public_url),
         "The app's home page, shown on consent pages.",
         "API only",
     )

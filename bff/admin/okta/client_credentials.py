@@ -8,7 +8,7 @@ import httpx
 
 from bff.admin.okta.api_error import OktaManagementError
 from bff.admin.okta.management_api import unreachable
-from bff.oidc.client_auth import client_authentication
+from bff.oidc.client_auth import ClientAuthentication
 from bff.telemetry.redaction import escape
 
 TOKEN_PATH = "/oauth2/v1/token"  # only the org authorization server issues tokens for the Management API
@@ -16,22 +16,21 @@ RENEW_BEFORE_EXPIRY = 60  # seconds
 
 
 class ServiceApp:
-    """`scopes` are requested together with `optional` ones, which are dropped if Okta rejects them."""
+    """`scopes` are requested together with `optional` ones, which are dropped if Okta rejects them. `clock` is in
+    seconds since the epoch.
+    """
 
     is_service_app = True
 
     def __init__(
         self,
-        client_id: str,
-        private_key: str,
-        key_id: str | None,
+        authentication: ClientAuthentication,
         *,
         scopes: tuple[str, ...],
         optional: tuple[str, ...] = (),
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """Raises ValueError for an unusable key; the message contains no part of it."""
-        self._proof = client_authentication("private_key_jwt", client_id, private_key=private_key, key_id=key_id)
+        self._authentication = authentication
         self._scopes, self._optional, self._clock = scopes, optional, clock
         self._token, self._until = "", 0.0
 
@@ -42,11 +41,11 @@ class ServiceApp:
         return f"Bearer {self._token}"
 
     def _fetch(self, http: httpx.Client, org_url: str) -> tuple[str, float]:
-        status, answer = self._ask(http, org_url, (*self._scopes, *self._optional))
+        status, answer = self._request(http, org_url, (*self._scopes, *self._optional))
         if answer.get("error") == "invalid_scope" and self._optional:
-            status, answer = self._ask(http, org_url, self._scopes)
+            status, answer = self._request(http, org_url, self._scopes)
         if status != 200:
-            raise self._refused(status, str(answer.get("error", "")))
+            raise self._error(status, str(answer.get("error", "")))
         token = answer.get("access_token")
         if not isinstance(token, str) or str(answer.get("token_type", "")).lower() != "bearer":
             fix = "Set BFF_OKTA_ORG_URL to the org's address; is DPoP required of the service app?"
@@ -54,10 +53,10 @@ class ServiceApp:
         lifetime = answer.get("expires_in")
         return token, float(lifetime) if isinstance(lifetime, int) else 300.0
 
-    def _ask(self, http: httpx.Client, org_url: str, scopes: tuple[str, ...]) -> tuple[int, dict[str, object]]:
+    def _request(self, http: httpx.Client, org_url: str, scopes: tuple[str, ...]) -> tuple[int, dict[str, object]]:
         endpoint = org_url + TOKEN_PATH
-        proof = self._proof.credentials(
-            self._proof.candidates[0], endpoint=endpoint, now=self._clock(), jti=secrets.token_urlsafe(16)
+        proof = self._authentication.credentials(
+            self._authentication.candidates[0], endpoint=endpoint, now=self._clock(), jti=secrets.token_urlsafe(16)
         )
         form = {"grant_type": "client_credentials", "scope": " ".join(scopes), **proof.form}
         try:
@@ -70,7 +69,7 @@ class ServiceApp:
             fields = {}
         return answer.status_code, fields if isinstance(fields, dict) else {}
 
-    def _refused(self, status: int, error: str) -> OktaManagementError:
+    def _error(self, status: int, error: str) -> OktaManagementError:
         match error:
             case "invalid_client":
                 fix = (
@@ -84,7 +83,7 @@ class ServiceApp:
             case "unauthorized_client" | "unsupported_grant_type":
                 fix = "The app must be an API Services app integration with the grant type Client Credentials."
             case _:
-                fix = "Set BFF_OKTA_ORG_URL to the org's address; run again if Okta was away."
+                fix = "Set BFF_OKTA_ORG_URL to the org's address; run this command again if Okta had an outage."
         shown_error = escape(error[:40]) or f"status {status}"
         problem = f"The org authorization server issues no token to the service app ({shown_error})."
         return OktaManagementError(problem, fix, okta_status=status)

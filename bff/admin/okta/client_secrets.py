@@ -6,7 +6,6 @@ Create the second -> verify it -> deploy it -> deactivate the first. Okta refuse
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias, assert_never
 
 from bff.admin.okta.api_error import OktaManagementError
@@ -55,7 +54,7 @@ def retire(api: ManagementApi, app_id: str, secret: ClientSecret) -> None:
 
 
 def delete(api: ManagementApi, app_id: str, secret: ClientSecret) -> None:
-    """Only of an inactive one. Raises OktaManagementError."""
+    """The secret must be inactive. Raises OktaManagementError."""
     api.delete(f"{_path(app_id)}/{secret.id}")
 
 
@@ -76,30 +75,23 @@ def classify(answer: TokenResult) -> Verdict:
             assert_never(answer)
 
 
-def verify(
-    desired: Desired,
-    client_id: str,
-    secret: str,
-    *,
-    proxy: str | None,
-    ca_file: Path | None,
-    sleep: Callable[[float], None],
-) -> Verdict:
-    """Calls the token endpoint, as the running BFF would, with this secret alone."""
+def verify(desired: Desired, client_id: str, secret: str, *, sleep: Callable[[float], None]) -> Verdict:
+    """Calls the token endpoint, as the running BFF would, with this secret alone. `sleep` takes seconds."""
     verdict: Verdict = "unknown"
     for attempt in range(TRIES):
         if attempt:
             sleep(RETRY_PAUSE)
-        verdict = classify(asyncio.run(_ask(desired, client_id, secret, proxy, ca_file)))
+        verdict = classify(asyncio.run(_refresh(desired, client_id, secret)))
         if verdict == "accepted":
             break
     return verdict
 
 
-async def _ask(desired: Desired, client_id: str, secret: str, proxy: str | None, ca_file: Path | None) -> TokenResult:
-    proof = client_authentication(desired.client_auth, client_id, secrets=[secret])
-    transport = ProviderTransport(timeout=ANSWER_TIMEOUT, proxy=proxy, ca_file=ca_file)
-    provider = HttpProvider(desired.issuer, proof, transport=transport)
+async def _refresh(desired: Desired, client_id: str, secret: str) -> TokenResult:
+    settings = desired.settings.provider
+    authentication = client_authentication(settings.client_auth, client_id, secrets=[secret])
+    transport = ProviderTransport(timeout=ANSWER_TIMEOUT, proxy=settings.proxy, ca_file=settings.ca_file)
+    provider = HttpProvider(settings.issuer, authentication, transport=transport)
     try:
         return await provider.refresh(NO_TOKEN, timeout=ANSWER_TIMEOUT)
     finally:
@@ -113,10 +105,8 @@ def not_verified(verdict: Verdict) -> OktaManagementError:
             "Is BFF_CLIENT_AUTH the method registered in Okta? `bff okta plan` shows it. Then run this command again.",
         )
     return OktaManagementError(
-        (
-            "The token endpoint gave no response that verifies the new secret; nothing was written, the old one stays "
-            "valid."
-        ),
+        "The token endpoint gave no response that verifies the new secret; nothing was written, the old secret stays "
+        "valid.",
         "Is BFF_ISSUER reachable from here? Run the command again: it continues with the secret that was created.",
     )
 

@@ -4,7 +4,6 @@ A file is replaced atomically (temporary file and rename), so that no reader see
 """
 
 import os
-import re
 import shlex
 import stat
 import tempfile
@@ -12,11 +11,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal
 
+from bff.config.env_file import MAX_BYTES, assignments
 from bff.errors import ConfigurationError
 
 CLIENT_ID: Final = "BFF_CLIENT_ID"
 CLIENT_SECRET: Final = "BFF_CLIENT_SECRET"
-LARGEST: Final = 64 * 1024  # bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +35,14 @@ class CredentialsFile:
         """What an earlier run wrote; empty if there is no file. Raises ConfigurationError."""
         try:
             with self.path.open("rb") as file:
-                text = file.read(LARGEST).decode()
+                text = file.read(MAX_BYTES).decode()
         except FileNotFoundError:
             return ClientCredentials()
         except (OSError, UnicodeDecodeError) as error:
             raise self._wrong("cannot be read", error) from None
         if self.kind == "secret":
             return ClientCredentials(client_secret=text.strip() or None)
-        values = dict(_assignments(text))
+        values = dict(assignments(text))
         return ClientCredentials(values.get(CLIENT_ID) or None, values.get(CLIENT_SECRET) or None)
 
     def prepare(self) -> None:
@@ -92,23 +91,10 @@ class CredentialsFile:
     def _text(self, old: str, credentials: ClientCredentials) -> str:
         if self.kind == "secret":
             return f"{credentials.client_secret}\n" if credentials.client_secret else old
-        wanted = {CLIENT_ID: credentials.client_id, CLIENT_SECRET: credentials.client_secret}
-        kept = [line for line in old.splitlines() if not any(wanted.get(name) for name, _ in _assignments(line))]
-        return "\n".join([*kept, *(f"{name}={shlex.quote(value)}" for name, value in wanted.items() if value)]) + "\n"
+        values = {CLIENT_ID: credentials.client_id, CLIENT_SECRET: credentials.client_secret}
+        kept = [line for line in old.splitlines() if not any(values.get(name) for name, _ in assignments(line))]
+        return "\n".join([*kept, *(f"{name}={shlex.quote(value)}" for name, value in values.items() if value)]) + "\n"
 
     def _wrong(self, problem: str, error: Exception) -> ConfigurationError:
-        why = error.strerror if isinstance(error, OSError) and error.strerror else "it is not text"
+        why = error.strerror if isinstance(error, OSError) and error.strerror else "it is not UTF-8 text"
         return ConfigurationError(str(self.path), f"{problem}: {why}.", "Choose another: --env-file or --secret-file.")
-
-
-def _assignments(text: str) -> list[tuple[str, str]]:
-    """NAME=value lines, as shells, systemd and container engines read them."""
-    matches = re.findall(r"^[ \t]*(?:export[ \t]+)?([A-Za-z_][A-Za-z0-9_]*)=(.*)$", text, re.MULTILINE)
-    return [(name, _unquoted(value)) for name, value in matches]
-
-
-def _unquoted(value: str) -> str:
-    try:
-        return next(iter(shlex.split(value)), "")
-    except ValueError:
-        return value

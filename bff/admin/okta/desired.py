@@ -1,11 +1,13 @@
-"""The desired state of the org for this BFF, from its settings and those of the command."""
+"""The desired state of the org for this BFF: what its settings, and those of the command, mean in Okta."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from functools import cached_property
+from typing import Final
 from urllib.parse import urlsplit
 
 from bff.admin.okta.client_key import public_key
+from bff.admin.okta.credentials_file import ClientCredentials
 from bff.admin.okta.settings import OktaSettings
 from bff.config.settings import Settings
 from bff.oidc.client_auth import Method
@@ -25,93 +27,94 @@ def placeholders() -> dict[str, str]:
     }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Desired:
-    """`client_id` and `client_secrets` are the known ones, if any.
-
-    `grace` is in seconds, None without refresh tokens. `frontchannel_logout_uri` None: leave it unchanged. With
-    `prune`, unknown addresses are removed.
+    """`known` are the credentials that an earlier `apply` wrote; those of the settings take precedence. With `prune`,
+    redirect URIs that the settings do not list are removed.
     """
 
-    org_url: str
-    issuer: str
-    label: str
-    label_is_set: bool
-    client_id: str | None
-    client_secrets: tuple[str, ...] = field(repr=False)
-    client_auth: Method
-    public_key: Mapping[str, str] | None
-    client_uri: str
-    redirect_uris: tuple[str, ...]
-    post_logout_redirect_uris: tuple[str, ...]
-    initiate_login_uri: str
-    frontchannel_logout_uri: str | None
-    scopes: tuple[str, ...]
-    grace: int | None
-    groups: tuple[str, ...]
-    trusted_origins: tuple[str, ...]
-    access_policy: bool
-    dpop: bool
+    settings: Settings = field(repr=False)
+    okta: OktaSettings = field(repr=False)
+    known: ClientCredentials = field(default_factory=ClientCredentials)
     prune: bool = False
+
+    @property
+    def org_url(self) -> str:
+        issuer = urlsplit(self.settings.provider.issuer)
+        return self.okta.org_url or f"{issuer.scheme}://{issuer.netloc}"
 
     @property
     def authorization_server_id(self) -> str | None:
         """The custom authorization server's id; None for the org authorization server, which has no configurable
         policies.
         """
-        path = urlsplit(self.issuer).path
+        path = urlsplit(self.settings.provider.issuer).path
         return path.removeprefix("/oauth2/") if path.startswith("/oauth2/") else None
 
     @property
     def on_custom_domain(self) -> bool:
-        return urlsplit(self.issuer).netloc != urlsplit(self.org_url).netloc
+        return urlsplit(self.settings.provider.issuer).netloc != urlsplit(self.org_url).netloc
+
+    @property
+    def label(self) -> str:
+        return self.okta.label or f"BFF {urlsplit(self.settings.browser.public_url).netloc}"
+
+    @property
+    def client_id(self) -> str | None:
+        """None if no app integration is known yet."""
+        return self.known.client_id if self.settings.provider.client_id == NOT_YET else self.settings.provider.client_id
+
+    @property
+    def client_secrets(self) -> tuple[str, ...]:
+        """The secrets that the BFF has, as far as they are known."""
+        configured = (self.settings.provider.client_secret, self.settings.provider.client_secret_next)
+        values = [secret.get_secret_value() for secret in configured if secret is not None]
+        secrets = tuple(value for value in values if not value.startswith(NOT_YET))
+        return secrets or ((self.known.client_secret,) if self.known.client_secret else ())
+
+    @property
+    def client_auth(self) -> Method:
+        return self.settings.provider.client_auth
 
     @property
     def uses_secret(self) -> bool:
         return self.client_auth != "private_key_jwt"
 
+    @cached_property
+    def public_key(self) -> Mapping[str, str] | None:
+        """The JWK to register; None if the client authenticates with a secret."""
+        return public_key(self.settings)
 
-def desired(
-    settings: Settings,
-    okta: OktaSettings,
-    *,
-    client_id: str | None = None,
-    client_secret: str | None = None,
-    prune: bool = False,
-) -> Desired:
-    """`client_id` and `client_secret` come from the file of an earlier `apply`; settings take precedence."""
-    configured = settings.provider.client_id if settings.provider.client_id != NOT_YET else client_id
-    held = (settings.provider.client_secret, settings.provider.client_secret_next)
-    secrets = tuple(
-        value for secret in held if secret is not None and not (value := secret.get_secret_value()).startswith(NOT_YET)
-    )
-    addresses = (settings.browser.public_url, *okta.development_urls)
-    issuer = urlsplit(settings.provider.issuer)
-    return Desired(
-        org_url=okta.org_url or f"{issuer.scheme}://{issuer.netloc}",
-        issuer=settings.provider.issuer,
-        label=okta.label or f"BFF {urlsplit(settings.browser.public_url).netloc}",
-        label_is_set=okta.label is not None,
-        client_id=configured,
-        client_secrets=secrets or ((client_secret,) if client_secret else ()),
-        client_auth=settings.provider.client_auth,
-        public_key=public_key(settings),
-        client_uri=settings.browser.public_url,
-        redirect_uris=_distinct(address + settings.browser.callback_path for address in addresses),
-        post_logout_redirect_uris=_distinct(address + settings.browser.signed_out_path for address in addresses),
-        initiate_login_uri=settings.browser.public_url + INITIATE_LOGIN_PATH,
-        frontchannel_logout_uri=settings.browser.public_url + FRONTCHANNEL_LOGOUT_PATH
-        if okta.frontchannel_logout
-        else None,
-        scopes=settings.provider.scopes,
-        grace=settings.refresh.grace if "offline_access" in settings.provider.scopes else None,
-        groups=okta.groups,
-        trusted_origins=okta.trusted_origins,
-        access_policy=okta.access_policy,
-        dpop=settings.provider.dpop == "on",
-        prune=prune,
-    )
+    @property
+    def redirect_uris(self) -> tuple[str, ...]:
+        return _distinct(address + self.settings.browser.callback_path for address in self._addresses)
+
+    @property
+    def post_logout_redirect_uris(self) -> tuple[str, ...]:
+        return _distinct(address + self.settings.browser.signed_out_path for address in self._addresses)
+
+    @property
+    def _addresses(self) -> tuple[str, ...]:
+        return (self.settings.browser.public_url, *self.okta.development_urls)
+
+    @property
+    def initiate_login_uri(self) -> str:
+        return self.settings.browser.public_url + INITIATE_LOGIN_PATH
+
+    @property
+    def frontchannel_logout_uri(self) -> str | None:
+        """None leaves the app's front-channel logout unchanged."""
+        return self.settings.browser.public_url + FRONTCHANNEL_LOGOUT_PATH if self.okta.frontchannel_logout else None
+
+    @property
+    def grace(self) -> int | None:
+        """The grace period of token rotation in seconds; None without refresh tokens."""
+        return self.settings.refresh.grace if "offline_access" in self.settings.provider.scopes else None
+
+    @property
+    def dpop(self) -> bool:
+        return self.settings.provider.dpop == "on"
 
 
-def _distinct(addresses: Any) -> tuple[str, ...]:
+def _distinct(addresses: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(addresses))

@@ -11,7 +11,7 @@ class Difference:
     """`name` is stable.
 
     `actual` and `expected` are values in Okta's format, never a secret. `by` is "apply" if `bff okta apply` fixes it,
-    "manual" if only a person can; `fix` says how in both cases.
+    "manual" if an administrator has to; `fix` says how in both cases.
     """
 
     part: Part

@@ -1,7 +1,6 @@
-"""The client of Okta's Management API:
+"""The client of Okta's Management API: JSON, pagination, rate limits, and errors as problem and fix.
 
-JSON, pagination, rate limits, and errors as problem and fix. Does not own what an app should look like:
-`bff.admin.okta.app_integration` and its siblings do.
+Does not own what an app should look like: `bff.admin.okta.app_integration` and its siblings do.
 """
 
 import re
@@ -66,7 +65,7 @@ def http_client(*, proxy: str | None = None, ca_file: Path | None = None) -> htt
 
 
 class ManagementApi:
-    """`sleep` (seconds) and `progress` (text) are called while waiting for the rate limit."""
+    """`sleep` (seconds) and `log` (text) are called for each wait for a rate limit."""
 
     def __init__(
         self,
@@ -83,7 +82,7 @@ class ManagementApi:
 
     def get(self, path: str) -> Json:
         """Raises OktaManagementError, as all methods do."""
-        return _object(self._ask("GET", path))
+        return _object(self._request("GET", path))
 
     def find(self, path: str) -> Json | None:
         """The object, or None if it does not exist."""
@@ -102,7 +101,7 @@ class ManagementApi:
         """
         if limit is not None:
             query["limit"] = str(limit)
-        answer = self._ask("GET", f"{path}?{urlencode(query)}" if query else path)
+        answer = self._request("GET", f"{path}?{urlencode(query)}" if query else path)
         for _ in range(MAX_PAGES):
             for member in _list(answer):
                 yield _object(member)
@@ -110,20 +109,20 @@ class ManagementApi:
             if next_link is None:
                 return
             target = urlsplit(next_link[1])
-            answer = self._ask("GET", f"{target.path}?{target.query}")
+            answer = self._request("GET", f"{target.path}?{target.query}")
         raise OktaManagementError("Okta's pagination does not end.", "Please report this.")
 
     def post(self, path: str, body: Json | None = None) -> Json:
-        answer = self._ask("POST", path, body)
+        answer = self._request("POST", path, body)
         return _object(answer) if answer.content else {}
 
     def put(self, path: str, body: Json | None = None) -> Json:
-        return _object(self._ask("PUT", path, body))
+        return _object(self._request("PUT", path, body))
 
     def delete(self, path: str) -> None:
-        self._ask("DELETE", path)
+        self._request("DELETE", path)
 
-    def _ask(self, method: str, path: str, body: Json | None = None) -> httpx.Response:
+    def _request(self, method: str, path: str, body: Json | None = None) -> httpx.Response:
         what = f"{method} {path.partition('?')[0]}"
         headers = {"authorization": self._credentials.authorization(self._http, self.org_url)}
         answer = self._send(method, path, body, headers)

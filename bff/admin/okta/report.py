@@ -96,7 +96,7 @@ def show_json(view: OrgView) -> dict[str, Any]:
     assert view.app is not None
     client, credentials = view.app.get(CLIENT[0], {}).get(CLIENT[1], {}), view.app.get(CREDENTIALS[0], {})
     oauth = credentials.get(CREDENTIALS[1], {})
-    shown = {
+    fields = {
         **(_app(view) or {}),
         **{name: client[name] for name in _SHOWN if name in client},
         "token_endpoint_auth_method": oauth.get("token_endpoint_auth_method"),
@@ -106,8 +106,8 @@ def show_json(view: OrgView) -> dict[str, Any]:
         "groups": sorted(view.groups.assigned),
     }
     if view.policies is not None:
-        shown["access_policies"] = [policy.get("name") for policy, _ in view.policies.policies]
-    return shown
+        fields["access_policies"] = [policy.get("name") for policy, _ in view.policies.policies]
+    return fields
 
 
 def show_lines(view: OrgView) -> list[str]:
@@ -127,5 +127,5 @@ def _app(view: OrgView) -> dict[str, Any] | None:
         "client_id": client_id_of(view.app),
         "label": view.app.get("label"),
         "status": view.app.get("status"),
-        "made_by_bff_okta": is_marked(view.app),
+        "managed_by_bff_okta": is_marked(view.app),
     }

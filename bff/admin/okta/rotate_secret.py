@@ -17,26 +17,22 @@ from bff.admin.okta.management_api import ManagementApi
 
 @dataclass(frozen=True, slots=True)
 class Rotation:
-    """`made` is False if an earlier run created the second secret; `written` is None with `--show-secret`."""
+    """`created` is False if an earlier run created the second secret; `written` is None with `--show-secret`."""
 
     new: str
-    made: bool
+    created: bool
     old: tuple[str, ...]
     written: str | None
     secret: str = field(repr=False)
 
     def lines(self, shown: str | None) -> list[str]:
+        action = "Created" if self.created else "Continued with"
         lines = [
-            (
-                f"{('Created' if self.made else 'Continued with')} the secret {self.new}, and the token endpoint "
-                f"accepts it."
-            ),
+            f"{action} the secret {self.new}, and the token endpoint accepts it.",
             f"Written to {self.written} (mode 0600)." if self.written else "",
             f"The new secret: {shown}" if shown else "",
-            (
-                "Deploy it: a secret file is reloaded automatically or on SIGHUP, an env file on restart. Sessions "
-                "continue, and the old secret stays valid until then."
-            ),
+            "Deploy it: a secret file is reloaded automatically or on SIGHUP, an env file on restart. Sessions "
+            "continue, and the old secret stays valid.",
             f"Then `bff okta rotate-secret --retire` deactivates {', '.join(self.old)}." if self.old else "",
         ]
         return [line for line in lines if line]
@@ -44,7 +40,7 @@ class Rotation:
     def as_json(self, shown: str | None) -> dict[str, Any]:
         content = {
             "new": self.new,
-            "made": self.made,
+            "created": self.created,
             "verified": True,
             "old": list(self.old),
             "written": self.written,
@@ -83,14 +79,14 @@ def rotate(
     """
     if target is not None:
         target.prepare()
-    held = client_secrets.read(api, app["id"])
-    active = [secret for secret in held if secret.active]
-    made = len(active) < MAX_SECRETS
-    if made:
+    secrets = client_secrets.read(api, app["id"])
+    active = [secret for secret in secrets if secret.active]
+    created = len(active) < MAX_SECRETS
+    if created:
         # Okta allows two secrets, so an inactive one is deleted first
-        for dead in held if len(held) >= MAX_SECRETS else ():
-            if not dead.active:
-                client_secrets.delete(api, app["id"], dead)
+        for secret in secrets if len(secrets) >= MAX_SECRETS else ():
+            if not secret.active:
+                client_secrets.delete(api, app["id"], secret)
         active.append(client_secrets.create(api, app["id"]))
     new = active[-1]
     if (verdict := check(new.value)) != "accepted":
@@ -98,7 +94,7 @@ def rotate(
     if target is not None:
         target.write(ClientCredentials(client_id_of(app), new.value))
     old = tuple(secret.id for secret in active[:-1])
-    return Rotation(new.id, made, old, str(target.path) if target is not None else None, new.value)
+    return Rotation(new.id, created, old, str(target.path) if target is not None else None, new.value)
 
 
 def retire_old(
@@ -108,8 +104,8 @@ def retire_old(
 
     Raises OktaManagementError if the settings do not hold the newest one: processes with the old one would be rejected.
     """
-    held = client_secrets.read(api, app["id"])
-    active = [secret for secret in held if secret.active]
+    secrets = client_secrets.read(api, app["id"])
+    active = [secret for secret in secrets if secret.active]
     if not active:
         raise OktaManagementError("The app has no active secret.", "Run `bff okta rotate-secret`.")
     new = active[-1]
@@ -117,17 +113,16 @@ def retire_old(
         problem = (
             f"The settings do not hold the newest secret ({new.id}): processes with an older one would be rejected."
         )
-        raise OktaManagementError(
-            problem, ("Deploy the new secret first; then run this command with the settings of the BFF.")
-        )
+        fix = "Deploy the new secret first; then run this command with the settings of the BFF."
+        raise OktaManagementError(problem, fix)
     if (verdict := check(new.value)) != "accepted":
         raise not_verified(verdict)
     for secret in active[:-1]:
         client_secrets.retire(api, app["id"], secret)
-    dead = [secret for secret in held if not secret.active]
-    for secret in dead:
+    inactive = [secret for secret in secrets if not secret.active]
+    for secret in inactive:
         client_secrets.delete(api, app["id"], secret)
-    return Retired(new.id, _ids(active[:-1]), _ids(dead))
+    return Retired(new.id, _ids(active[:-1]), _ids(inactive))
 
 
 def _ids(secrets: list[ClientSecret]) -> tuple[str, ...]:

@@ -15,41 +15,41 @@ SCOPES: Final = ("CORS", "REDIRECT")
 
 def read(api: ManagementApi, desired: Desired) -> tuple[Json, ...]:
     """Sends no request if no origin is configured: the credentials may lack the scope. May raise."""
-    return tuple(api.pages("/api/v1/trustedOrigins")) if desired.trusted_origins else ()
+    return tuple(api.pages("/api/v1/trustedOrigins")) if desired.okta.trusted_origins else ()
 
 
-def compare(there: tuple[Json, ...], desired: Desired) -> Findings:
+def compare(existing: tuple[Json, ...], desired: Desired) -> Findings:
     differences = []
-    for origin in desired.trusted_origins:
-        held = _held(there, origin)
-        missing = [scope for scope in SCOPES if scope not in _scopes(held)]
-        active = held is not None and held.get("status", "ACTIVE") == "ACTIVE"
+    for origin in desired.okta.trusted_origins:
+        present = _of(existing, origin)
+        missing = [scope for scope in SCOPES if scope not in _scopes(present)]
+        active = present is not None and present.get("status", "ACTIVE") == "ACTIVE"
         if missing or not active:
-            actual = None if held is None else {"scopes": _scopes(held), "status": held.get("status")}
-            expected = {"origin": origin, "scopes": [*_scopes(held), *missing], "status": "ACTIVE"}
+            actual = None if present is None else {"scopes": _scopes(present), "status": present.get("status")}
+            expected = {"origin": origin, "scopes": [*_scopes(present), *missing], "status": "ACTIVE"}
             why = "BFF_OKTA_TRUSTED_ORIGINS lists it."
             fix = "`bff okta apply` sets it; manually: Security > API > Trusted Origins."
             differences.append(Difference("trusted_origins", "trusted_origin", actual, expected, why, fix))
     return Findings(tuple(differences))
 
 
-def apply(api: ManagementApi, there: tuple[Json, ...], desired: Desired) -> None:
-    for origin in desired.trusted_origins:
-        held = _held(there, origin)
-        if held is None:
+def apply(api: ManagementApi, existing: tuple[Json, ...], desired: Desired) -> None:
+    for origin in desired.okta.trusted_origins:
+        present = _of(existing, origin)
+        if present is None:
             scopes = [{"type": scope} for scope in SCOPES]
             api.post("/api/v1/trustedOrigins", {"name": f"BFF {origin}", "origin": origin, "scopes": scopes})
             continue
-        path = f"/api/v1/trustedOrigins/{held['id']}"
-        if missing := [scope for scope in SCOPES if scope not in _scopes(held)]:
-            api.put(path, {**held, "scopes": [*held.get("scopes", []), *({"type": scope} for scope in missing)]})
-        if held.get("status", "ACTIVE") != "ACTIVE":
+        path = f"/api/v1/trustedOrigins/{present['id']}"
+        if missing := [scope for scope in SCOPES if scope not in _scopes(present)]:
+            api.put(path, {**present, "scopes": [*present.get("scopes", []), *({"type": scope} for scope in missing)]})
+        if present.get("status", "ACTIVE") != "ACTIVE":
             api.post(f"{path}/lifecycle/activate")
 
 
-def _held(there: tuple[Json, ...], origin: str) -> Json | None:
-    return next((origin_document for origin_document in there if origin_document.get("origin") == origin), None)
+def _of(existing: tuple[Json, ...], origin: str) -> Json | None:
+    return next((candidate for candidate in existing if candidate.get("origin") == origin), None)
 
 
-def _scopes(held: Json | None) -> list[str]:
-    return [str(scope.get("type")) for scope in (held or {}).get("scopes", [])]
+def _scopes(present: Json | None) -> list[str]:
+    return [str(scope.get("type")) for scope in (present or {}).get("scopes", [])]

@@ -1,0 +1,134 @@
+"""Explains how the BFF would handle one request: the route, what is validated, and what is forwarded. Sends nothing."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from bff.config.request_headers import Disposition, classify, conflicting_name, may_be_allowed
+from bff.config.settings import Settings
+from bff.errors import BffError
+from bff.from_settings import route_table
+from bff.proxy.routes import Route
+from bff.web.error_status import status_of
+from bff.web.middleware.request_guard import check_request
+
+TOKEN: Final = {
+    "user": "user: requires a session; forwards its access token",
+    "user_or_none": "user_or_none: forwards the access token if there is a session",
+    "none": "none: ignores the session; forwards no token",
+}
+CSRF: Final = {
+    "header": "X-CSRF: 1, from the application's own origin or an allowed one",
+    "fetch-metadata": "same-origin fetch metadata suffices for GET and HEAD; other methods need X-CSRF: 1",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """`forwarded`: whether the request would reach an upstream."""
+
+    forwarded: bool
+    lines: tuple[str, ...]
+
+
+def explain_request(settings: Settings, method: str, path: str, sent: Sequence[str]) -> Explanation:
+    """`path` may have a query. `sent` are headers as "Name: value". Raises ConfigurationError."""
+    raw_path, _, query = path.partition("?")
+    headers = [_header(line) for line in sent]
+    host = [] if any(name == b"host" for name, _ in headers) else [(b"host", b"app.example")]
+    refusal = check_request(method, raw_path.encode("utf-8"), query.encode("utf-8"), [*host, *headers])
+    if refusal is not None:
+        return _rejected(refusal)
+    if raw_path == "/auth" or raw_path.startswith("/auth/") or raw_path == settings.browser.callback_path:
+        return Explanation(False, ("The BFF handles this path itself.",))
+    table = route_table(settings)
+    try:
+        explained = table.explain(method, path)
+    except BffError as error:
+        bypassed = table.bypassed_route(raw_path.encode("ascii"))
+        if bypassed is None:
+            return _rejected(error)
+        why = f"another server could match the path to {bypassed.prefix}, bypassing that route's rules"
+        return Explanation(False, (why, *_rejected(error).lines))
+    route = explained.route
+    if route is None:
+        return _refused("route_not_found", 404, "no route matches this path")
+    if not explained.method_allowed:
+        return _refused("method_not_allowed", 405, f"{route.prefix} forwards {', '.join(route.methods)}")
+    upstream = f"{method} {route.upstream.scheme}://{route.upstream.authority}{explained.target}"
+    fields = _route(settings, route) | {"upstream": upstream} | _limits(route)
+    connection = {
+        option.strip().lower() for name, value in headers if name == b"connection" for option in value.split(b",")
+    }
+    lines = [f"{name:17} {text}" for name, text in fields.items()]
+    for name, _ in headers:
+        disposition = _disposition(settings, route, name, name in connection)
+        lines.append(f"{'header':17} {name.decode('latin-1')}: {disposition}")
+    return Explanation(True, tuple(lines))
+
+
+def _route(settings: Settings, route: Route) -> dict[str, str]:
+    configured = any(candidate.prefix == route.prefix for candidate in settings.routes)
+    return {
+        "route": route.prefix if configured else "/ (spa_upstream)",
+        "upstream": "",
+        "token": TOKEN[route.token],
+        "csrf": CSRF[route.csrf] if route.carries_credentials else "none: neither token nor cookie is forwarded",
+        "scopes": " ".join(sorted(route.scopes)) or "none required",
+    }
+
+
+def _limits(route: Route) -> dict[str, str]:
+    """The limits of the route, and what it adds, forwards and stores beyond the default."""
+    body = f"request body {route.request_limit} bytes" if route.request_limit else "request body without limit"
+    times = f"connect {route.connect_timeout:g} s, first byte {route.timeout:g} s, read {route.read_timeout:g} s"
+    return {
+        "limits": f"{times}, {body}",
+        "added headers": _names((name for name, _ in route.add_headers), "no headers"),
+        "request headers": _names(sorted(route.allow_request_headers), "only the default headers"),
+        "response headers": _names(sorted(route.allow_response_headers), "only the default headers"),
+        "cookies": _names(sorted(route.allow_cookies), "none forwarded"),
+        "caches": "shared caches may store what the upstream marks public"
+        if route.allow_shared_cache
+        else "shared caches store no response to a session",
+        "websocket": f"yes, messages up to {route.message_limit} bytes" if route.websocket else "no",
+        "streams": f"{route.on_token_expiry} when the access token expires; end with the session",
+    }
+
+
+def _names(names: Iterable[bytes], none: str) -> str:
+    return ", ".join(name.decode("ascii") for name in names) or none
+
+
+def _header(line: str) -> tuple[bytes, bytes]:
+    """The header as a server passes it: lower-case name, value without surrounding white space."""
+    name, _, value = line.encode("utf-8").partition(b":")
+    return name.lower(), value.strip(b" \t")
+
+
+def _disposition(settings: Settings, route: Route, name: bytes, hop_by_hop: bool) -> str:
+    """What happens to a header, and the setting that changes it."""
+    disposition = classify(name)
+    if name in dict(route.add_headers):
+        return "replaced by add_headers"
+    if hop_by_hop:
+        return "dropped: the Connection header lists it"
+    if name in route.allow_request_headers:
+        return "forwarded (allow_request_headers)"
+    if disposition is Disposition.FORWARDED:
+        return "forwarded"
+    identity = [header for header, _ in settings.forward_auth.identity]
+    if name == b"cookie":
+        return "dropped, except for cookies that allow_cookies lists"
+    if not may_be_allowed(name) or conflicting_name([name.decode("ascii")], identity) is not None:
+        return "dropped: no route may forward it"
+    why = "not forwarded" if disposition is Disposition.CONSUMED else "dropped"
+    return f'''{why}; to forward it, add "{name.decode("ascii")}" to allow_request_headers of {route.prefix}'''
+
+
+def _rejected(error: BffError) -> Explanation:
+    return _refused(error.code, status_of(error), error.detail or error.title)
+
+
+def _refused(code: str, status: int, why: str) -> Explanation:
+    return Explanation(False, (f"refused: {status} {code}: {why}",))

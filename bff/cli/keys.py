@@ -1,0 +1,52 @@
+"""`bff keys`: create, list and change session keys. Only `bff keys new` prints a key, the one that it creates."""
+
+from pathlib import Path
+
+import click
+
+from bff.cli import output
+from bff.cli.command_tree import CONTEXT
+from bff.cli.options import settings_from, settings_source
+from bff.session.keyring import encode_base64url, key_id, new_key
+
+
+@click.group(name="keys", context_settings=CONTEXT)
+def command() -> None:
+    """Create, list and change session keys.
+
+    To change the key: append a new one to BFF_SESSION_KEYS and deploy; move it to the front and deploy; run `bff keys
+    rewrap`; remove the old one. Sessions continue throughout.
+    """
+
+
+@command.command(name="new", short_help="Print a new session key.")
+def new() -> None:
+    """Print a new session key.
+
+    Append it to BFF_SESSION_KEYS first, and move it to the front in a later deploy: by then every replica can decrypt
+    with it.
+    """
+    output.line(encode_base64url(new_key()))
+
+
+@command.command(name="list", short_help="Print the ids of the configured keys.")
+@settings_source
+def list_keys(config: Path | None, env_file: Path | None) -> None:
+    """Print the ids of the configured keys, newest first, and never a key."""
+    newest, *older = settings_from(config, env_file).session.key_ring
+    output.table(
+        [
+            (key_id(newest), "newest: encrypts and decrypts"),
+            *((key_id(key), "decrypts only") for key in older),
+        ]
+    )
+
+
+@command.command(name="rewrap", short_help="Re-encrypt every record under the newest key.")
+@settings_source
+def rewrap(config: Path | None, env_file: Path | None) -> int:
+    """Re-encrypt every record of the session store under the newest key. Sessions stay usable meanwhile."""
+    from bff.admin.sessions import rewrap
+    from bff.cli.session_store import print_from_store  # not for the other commands: they open no store
+
+    return print_from_store(settings_from(config, env_file), rewrap)
