@@ -26,7 +26,10 @@ from bff.flows.logout.provider_logout import ProviderLogoutFlow
 from bff.flows.logout.provider_sign_out import ProviderSignOut
 from bff.flows.logout.revocations import Revocations
 from bff.flows.refresh.attempt import RefreshAttempts
-from bff.flows.refresh.single_flight import RefreshTokenFlow
+from bff.flows.refresh.flow import RefreshTokenFlow
+from bff.flows.refresh.outcome import RefreshOutcomes
+from bff.flows.refresh.reservation import Reservations
+from bff.flows.refresh.timing import RefreshTiming
 from bff.flows.sign_in import AuthorizationCodeFlow
 from bff.flows.streams import OpenStreams
 from bff.oidc.metadata import MetadataRefused, endpoints_elsewhere
@@ -142,10 +145,15 @@ class Application:
         logout_markers = LogoutMarkers(self._store, settings.sign_in.login_lifetime)
         end_sessions = EndSessions(self._store, end_session, logout_markers, self._tasks, settings.provider.issuer)
         id_tokens = IdTokenValidator(self._provider, from_settings.id_token_rules(settings))
-        attempts = RefreshAttempts(self._store, self._provider, id_tokens, end_session, policy)
-        self._refresh = refresh = RefreshTokenFlow(
-            self._store, attempts, end_session, self._tasks, policy, concurrency=settings.refresh.concurrency
+        timing = RefreshTiming(policy)
+        attempts = RefreshAttempts(
+            Reservations(self._store, timing),
+            self._provider,
+            RefreshOutcomes(self._store, id_tokens, end_session, timing),
+            timing,
+            concurrency=settings.refresh.concurrency,
         )
+        self._refresh = refresh = RefreshTokenFlow(self._store, attempts, end_session, self._tasks, timing)
         cookies = SessionCookies(ring, names)
         errors = ErrorResponder(ErrorPages(settings.browser.landing_path, settings.browser.page_style()))
         problems = ErrorResponder()  # without pages

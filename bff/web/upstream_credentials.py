@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection
 
 from starlette.types import Scope
 
-from bff.flows.refresh.single_flight import RefreshTokenFlow
+from bff.flows.refresh.flow import RefreshTokenFlow
 from bff.flows.streams import OpenStreams
 from bff.oidc.dpop import dpop_proof
 from bff.proxy.credentials import CloseStream, Unregister, UpstreamCredentials

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bff.flows.refresh import single_flight
+from bff.flows.refresh import flow
 from demo.simulator.grants import RotationPolicy
 from tests.journeys.attack_cases import case
 from tests.journeys.http_browser import Browser
@@ -93,7 +93,7 @@ async def test_an_unknown_outcome_is_asked_for_again_inside_the_grace(
 async def test_when_the_grace_is_over_one_late_send_settles_it(
     tmp_path: Path, attack: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(single_flight, "CALLER_DEADLINE", 1.0)  # seconds; nothing is gained by waiting ten
+    monkeypatch.setattr(flow, "CALLER_DEADLINE", 1.0)  # seconds; nothing is gained by waiting ten
     async with due(tmp_path) as (world, browser):
         world.okta.control.settings(expect_late=True)
         world.okta.control.fault("lose_answer", times=20)

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from bff.flows.refresh import single_flight
+from bff.flows.refresh import flow
 from bff.session.keyring import new_key
 from demo.simulator.grants import RotationPolicy
 from tests.journeys.attack_cases import case
@@ -170,7 +170,7 @@ async def test_a_renewal_that_ends_after_the_sign_out_brings_nothing_back(tmp_pa
 async def test_a_sign_out_answers_callers_that_wait_for_a_renewal_before_the_provider_does(
     tmp_path: Path, where: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(single_flight, "CALLER_DEADLINE", 600.0)
+    monkeypatch.setattr(flow, "CALLER_DEADLINE", 600.0)
     patient = {"refresh_timeout": "60", "refresh_lease": "120", "refresh_grace": "60"}
     async with small_world(tmp_path, rotation=RotationPolicy(access_token_lifetime=300), **patient) as world:
         browser = world.browser()
@@ -184,7 +184,7 @@ async def test_a_sign_out_answers_callers_that_wait_for_a_renewal_before_the_pro
             url = {"here": "/auth/logout", "at another replica": f"{replica}/auth/logout"}[where]
             assert (await browser.fetch(url, "POST")).status_code == 200
             answers = await asyncio.gather(*calls)
-        (refresh,) = world.bff._refresh._refresh_tasks.values()
+        (refresh,) = world.bff._refresh._flight._refresh_tasks.values()
         assert not refresh.done(), "the provider has not answered yet"
         told = [(answer.status_code, answer.json()["code"], answer.json()["reason"]) for answer in answers]
         assert told == [(401, "sign_in_required", "signed_out")] * 5

@@ -8,7 +8,7 @@ from pathlib import Path
 from bff.app import build_app
 from bff.config.settings import load_settings
 from bff.flows.background import BackgroundTasks
-from bff.flows.refresh.wait_for_peer import RecordWatcher
+from bff.flows.refresh.record_watcher import RecordWatcher
 from bff.session.keyring import KeyRing, new_key
 from bff.session.session import SessionKey
 from bff.session.store import StoredSession

@@ -16,7 +16,7 @@ from bff import from_settings
 from bff.app import Application, build_app
 from bff.asgi.extensions import HEADERS_FINAL
 from bff.config.settings import load_settings
-from bff.flows.refresh import single_flight
+from bff.flows.refresh import flow
 from bff.session.keyring import encode_base64url, new_key
 from tests.journeys.world import Upstream, listening, serving
 from tests.patience import be_patient
@@ -172,7 +172,7 @@ async def house(store: str, seed: int, monkeypatch: pytest.MonkeyPatch, *, slow:
     chance = Random(seed)
     provider = RacingProvider(chance, lifetime=3600, slow=slow)
     be_patient(monkeypatch)
-    monkeypatch.setattr(single_flight, "CALLER_DEADLINE", 60.0)
+    monkeypatch.setattr(flow, "CALLER_DEADLINE", 60.0)
     monkeypatch.setattr(from_settings, "provider", lambda *_, **__: provider)
     with listening() as api:
         route = {"prefix": "/api", "upstream": f"http://127.0.0.1:{api.getsockname()[1]}"}

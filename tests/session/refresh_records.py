@@ -1,14 +1,16 @@
 """A session in every state of its refresh, and answers to it, for the tables of `bff.session.rotation`."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
 
 from bff.oidc.token import Denied, Granted, NoAnswer, TokenResponse, TokenResult
-from bff.session.rotation import Pending, RefreshResult, Renewed, SendRefresh, apply_token_response, decide
+from bff.session.rotation import RefreshDecision, SendRefresh, decide
+from bff.session.rotation import reserve as reserve_for
 from bff.session.session import ConcurrentSuccessor, RefreshAttempt, Session, SessionKey, Tokens, User
 from bff.session.timing import RefreshPolicy
+from bff.session.token_response import Pending, RefreshResult, Renewed, apply_token_response
 
 NOW = 1_800_000_000.0
 POLICY = RefreshPolicy()  # early 60, timeout 8, lease 10, grace 30
@@ -68,11 +70,35 @@ def with_alternate(session: Session, refresh_token: str = "refresh-4b", **words:
     return replace(session, concurrent_successor=ConcurrentSuccessor(refresh_token, **concurrent_successor))
 
 
+def decision_on(
+    session: Session, now: float = NOW, policy: RefreshPolicy = POLICY, *, resend: bool = False, **words: Any
+) -> RefreshDecision:
+    """With `resend` for the holder of the record's own attempt, which failed quickly."""
+    held = session.attempt.attempt_id if resend and session.attempt else None
+    return decide(session, now, policy, resend_of=held, **words)
+
+
+@dataclass(frozen=True)
+class Sent:
+    after_grace: bool
+    reserved: Session
+
+    @property
+    def attempt(self) -> RefreshAttempt:
+        assert self.reserved.attempt is not None
+        return self.reserved.attempt
+
+
+def sent(session: Session, now: float = NOW, policy: RefreshPolicy = POLICY, **words: Any) -> Sent:
+    """What is reserved, where the decision is to send."""
+    decision = decision_on(session, now, policy, **words)
+    assert isinstance(decision, SendRefresh), decision
+    return Sent(decision.after_grace, reserve_for(session, decision, now, policy, "ours"))
+
+
 def reserve(session: Session, now: float = NOW, policy: RefreshPolicy = POLICY, **words: Any) -> Session:
     """The record as its holder has written it, just before the send."""
-    decision = decide(session, now, policy, "ours", **words)
-    assert isinstance(decision, SendRefresh), decision
-    return decision.reserved
+    return sent(session, now, policy, **words).reserved
 
 
 def granted(

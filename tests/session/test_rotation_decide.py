@@ -8,32 +8,26 @@ from hypothesis import strategies as st
 
 from bff.session.rotation import (
     AwaitRefresh,
-    RefreshDecision,
     RetryLater,
     SendRefresh,
     SignInAgain,
     UseAccessToken,
-    decide,
+    reserve,
 )
 from bff.session.session import EndReason, RefreshAttempt, Session
 from bff.session.timing import RefreshPolicy, may_send, token_fingerprint
-from tests.session.refresh_records import NOW, POLICY, case, due, expired, fresh, with_alternate, with_attempt
-
-
-def decision_on(session: Session, now: float = NOW, policy: RefreshPolicy = POLICY, **words: object) -> RefreshDecision:
-    return decide(session, now, policy, "ours", **words)  # type: ignore[arg-type]
-
-
-def sent(session: Session, now: float = NOW, policy: RefreshPolicy = POLICY, **words: object) -> SendRefresh:
-    decision = decision_on(session, now, policy, **words)
-    assert isinstance(decision, SendRefresh), decision
-    return decision
-
-
-def attempt_of(decision: SendRefresh) -> RefreshAttempt:
-    assert decision.reserved.attempt is not None
-    return decision.reserved.attempt
-
+from tests.session.refresh_records import (
+    NOW,
+    POLICY,
+    case,
+    decision_on,
+    due,
+    expired,
+    fresh,
+    sent,
+    with_alternate,
+    with_attempt,
+)
 
 # --- the session's own limits ----------------------------------------------------------------------------------------
 
@@ -191,10 +185,11 @@ policies = st.builds(RefreshPolicy, grace=st.floats(0, 60), after_grace=st.boole
 def test_whatever_the_record_a_caller_has_an_answer_that_keeps_the_laws(
     record: Session, policy: RefreshPolicy, resend: bool, rejected_token: str | None
 ) -> None:
-    match decide(record, NOW, policy, "ours", resend=resend, rejected_token=rejected_token):
+    match decision_on(record, NOW, policy, resend=resend, rejected_token=rejected_token):
         case UseAccessToken():
             assert record.tokens.usable_until > NOW  # law 9
-        case SendRefresh(reserved, after_grace):
+        case SendRefresh(after_grace) as decision:
+            reserved = reserve(record, decision, NOW, policy, "ours")
             attempt = reserved.attempt
             assert attempt is not None
             assert reserved.version == record.version + 1  # law 3

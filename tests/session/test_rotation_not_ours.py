@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bff.oidc.token import Denied, Granted, NoAnswer, Postponed, TokenResult
-from bff.session.rotation import Ended, Pending, Renewed, SendRefresh, Superseded, apply_token_response, decide
+from bff.session.rotation import SendRefresh
 from bff.session.session import ConcurrentSuccessor, EndReason, Session
+from bff.session.token_response import Ended, Pending, Renewed, Superseded, apply_token_response
 from tests.session.refresh_records import (
     NOT_ASSIGNED,
     NOW,
@@ -21,12 +22,14 @@ from tests.session.refresh_records import (
     UNSENT,
     answered,
     case,
+    decision_on,
     due,
     expired,
     fresh,
     granted,
     renewed,
     reserve,
+    sent,
     with_alternate,
     with_attempt,
 )
@@ -37,9 +40,9 @@ from tests.session.refresh_records import (
 def taken_over(answer: TokenResult | None = None, **tokens: str) -> tuple[Session, Session]:
     """The record, after others took over and (given an answer) were answered, and the first holder's reservation."""
     first = reserve(due())
-    second = decide(first, NOW + 10, POLICY, "theirs")
-    assert isinstance(second, SendRefresh)
-    record = second.reserved
+    record = sent(first, NOW + 10).reserved
+    assert record.attempt is not None
+    record = replace(record, attempt=replace(record.attempt, attempt_id="theirs"))
     if answer is not None:
         record = renewed(apply_token_response(record, record, answer, NOW + 11, POLICY))
     return record, first
@@ -225,7 +228,7 @@ def test_whatever_the_answer_the_laws_are_kept(
                 moved = session.tokens.refresh_token != record.tokens.refresh_token
                 assert session.rotation == record.rotation + moved
                 if resend:
-                    again = decide(session, NOW + after, policy, "ours-2", resend=True)
+                    again = decision_on(session, NOW + after, policy, resend=True)
                     assert isinstance(again, SendRefresh)
                     assert not again.after_grace
             case Ended(reason):  # law 6

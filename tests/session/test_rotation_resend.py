@@ -4,34 +4,21 @@ from dataclasses import replace
 
 import pytest
 
-from bff.session.rotation import (
-    RefreshDecision,
-    RetryLater,
-    SendRefresh,
-    SignInAgain,
-    UseAccessToken,
-    decide,
-)
+from bff.session.rotation import RetryLater, SendRefresh, SignInAgain, UseAccessToken, decide
 from bff.session.session import EndReason, RefreshAttempt, Session
-from bff.session.timing import RefreshPolicy
-from tests.session.refresh_records import NOW, POLICY, case, due, expired, with_alternate, with_attempt
+from tests.session.refresh_records import (
+    NOW,
+    POLICY,
+    case,
+    decision_on,
+    due,
+    expired,
+    sent,
+    with_alternate,
+    with_attempt,
+)
 
 GRACES = (0.0, 5.0, 8.0, 10.0, 18.0, 30.0, 60.0)
-
-
-def decision_on(session: Session, now: float = NOW, policy: RefreshPolicy = POLICY, **words: object) -> RefreshDecision:
-    return decide(session, now, policy, "ours", **words)  # type: ignore[arg-type]
-
-
-def sent(session: Session, now: float = NOW, policy: RefreshPolicy = POLICY, **words: object) -> SendRefresh:
-    decision = decision_on(session, now, policy, **words)
-    assert isinstance(decision, SendRefresh), decision
-    return decision
-
-
-def attempt_of(decision: SendRefresh) -> RefreshAttempt:
-    assert decision.reserved.attempt is not None
-    return decision.reserved.attempt
 
 
 # --- an attempt whose lease has lapsed -------------------------------------------------------------------------------
@@ -51,7 +38,7 @@ def test_inside_the_grace_the_same_token_is_sent_again_and_the_grace_is_counted_
     decision = sent(with_attempt(record, tries=2, first_sent_at=NOW - 15, denied_at=NOW - 40))
     assert decision.after_grace is False
     assert decision.reserved.tokens.refresh_token == record.tokens.refresh_token
-    assert attempt_of(decision) == RefreshAttempt(
+    assert decision.attempt == RefreshAttempt(
         attempt_id="ours",
         tries=3,
         first_sent_at=NOW - 15,
@@ -64,8 +51,8 @@ def test_inside_the_grace_the_same_token_is_sent_again_and_the_grace_is_counted_
 def test_a_token_that_never_left_is_sent_whenever_it_may_be() -> None:
     decision = sent(with_attempt(expired(), first_sent_at=None, lease_until=NOW - 9999))
     assert decision.after_grace is False
-    assert attempt_of(decision).first_sent_at == NOW
-    assert attempt_of(decision).previous_first_sent_at is None
+    assert decision.attempt.first_sent_at == NOW
+    assert decision.attempt.previous_first_sent_at is None
 
 
 @case("RF-026")
@@ -87,9 +74,9 @@ def test_outside_the_grace_a_good_access_token_is_used_first() -> None:
 def test_outside_the_grace_an_expired_token_is_renewed_late_and_marked_so(case: str) -> None:
     decision = sent(with_attempt(expired(), tries=4, first_sent_at=NOW - 23))
     assert decision.after_grace is True
-    assert attempt_of(decision).after_grace is True
-    assert attempt_of(decision).tries == 5
-    assert attempt_of(decision).first_sent_at == NOW - 23
+    assert decision.attempt.after_grace is True
+    assert decision.attempt.tries == 5
+    assert decision.attempt.first_sent_at == NOW - 23
 
 
 def test_late_sends_are_spaced() -> None:
@@ -112,6 +99,17 @@ def test_a_quick_resend_does_not_wait_for_not_before() -> None:
     record = with_attempt(due(), first_sent_at=NOW - 1, lease_until=NOW, not_before=NOW + 1)
     assert decision_on(record) == UseAccessToken()
     assert sent(record, resend=True).after_grace is False
+
+
+def test_a_quick_resend_ends_with_the_attempt_that_failed_quickly() -> None:
+    """Another holder was answered meanwhile: the pause that the provider asked of it holds for everybody."""
+    record = with_attempt(expired(), attempt_id="theirs", first_sent_at=NOW - 1, lease_until=NOW, not_before=NOW + 9)
+    assert decide(record, NOW, POLICY, resend_of="ours") == RetryLater(NOW + 9)
+    assert isinstance(decide(record, NOW, POLICY, resend_of="theirs"), SendRefresh)
+    short = replace(POLICY, grace=3.0)
+    record = with_attempt(due(), attempt_id="theirs", first_sent_at=NOW, lease_until=NOW)
+    assert decide(record, NOW, short, resend_of="ours") == UseAccessToken()
+    assert isinstance(decide(record, NOW, short, resend_of="theirs"), SendRefresh)
 
 
 @pytest.mark.parametrize("grace", [3.0, 5.0, 10.0, 30.0, 60.0])
@@ -139,7 +137,7 @@ def test_outside_the_grace_a_sleepers_successor_is_used_and_nothing_is_sent_late
 ) -> None:
     record = with_alternate(with_attempt(record, first_sent_at=NOW - 100, tries=3))
     decision = sent(record, policy=replace(POLICY, after_grace=after_grace))
-    reserved, attempt = decision.reserved, attempt_of(decision)
+    reserved, attempt = decision.reserved, decision.attempt
     assert (decision.after_grace, attempt.after_grace) == (False, False)
     assert (reserved.tokens.refresh_token, reserved.concurrent_successor) == ("refresh-4b", None)
     assert (reserved.rotation, reserved.version) == (record.rotation + 1, record.version + 1)

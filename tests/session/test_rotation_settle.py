@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from bff.oidc.token import Denied, Granted, Postponed, TokenResult
-from bff.session.rotation import Ended, Pending, Renewed, SendRefresh, Superseded, apply_token_response, decide
 from bff.session.session import EndReason
 from bff.session.timing import MAX_BACKOFF
+from bff.session.token_response import Ended, Pending, Renewed, Superseded, apply_token_response
 from tests.session.refresh_records import (
     NOT_ASSIGNED,
     NOW,
@@ -22,6 +22,7 @@ from tests.session.refresh_records import (
     granted,
     renewed,
     reserve,
+    sent,
     unknown,
     with_alternate,
     with_attempt,
@@ -108,8 +109,7 @@ def test_the_refresh_token_is_stored_even_if_the_access_token_beside_it_is_none(
     assert (attempt.first_sent_at, attempt.previous_first_sent_at) == (None, None)  # the new token was never sent
     assert attempt.lease_until == NOW + 1
     assert NOW + 1.75 <= attempt.not_before <= NOW + 2
-    again = decide(session, NOW + 5000, POLICY, "next")
-    assert isinstance(again, SendRefresh)
+    again = sent(session, NOW + 5000)
     assert not again.after_grace
 
 
@@ -147,8 +147,7 @@ def test_an_alternate_is_tried_once_before_a_refusal_counts(case: str) -> None:
     assert (session.tokens.refresh_token, session.concurrent_successor) == ("refresh-4b", None)
     assert (session.version, session.rotation) == (reserved.version + 1, reserved.rotation + 1)
     assert (attempt.first_sent_at, attempt.after_grace) == (None, False)
-    again = decide(session, NOW + 1, POLICY, "ours-2", resend=True)
-    assert isinstance(again, SendRefresh)
+    again = sent(session, NOW + 1, resend=True)
     assert again.reserved.tokens.refresh_token == "refresh-4b"
     assert apply_token_response(again.reserved, again.reserved, REFUSED, NOW + 2, POLICY) == Ended(
         EndReason.REFRESH_TOKEN_INVALID

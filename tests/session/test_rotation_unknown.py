@@ -5,8 +5,9 @@ from dataclasses import replace
 import pytest
 
 from bff.oidc.token import Denied, NoAnswer, Postponed, TokenResult
-from bff.session.rotation import SendRefresh, apply_token_response, decide
+from bff.session.rotation import RetryLater, SendRefresh, decide
 from bff.session.timing import RESEND_MARGIN, backoff, inside_grace
+from bff.session.token_response import apply_token_response
 from tests.session.refresh_records import (
     KEY,
     NOT_ASSIGNED,
@@ -19,6 +20,7 @@ from tests.session.refresh_records import (
     due,
     expired,
     reserve,
+    sent,
     unknown,
     with_attempt,
 )
@@ -48,7 +50,7 @@ def test_an_earlier_unknown_outcome_stays_unknown(answer: TokenResult) -> None:
 def test_a_429_is_waited_for_as_long_as_it_says(case: str, seconds: float) -> None:
     session, attempt = unknown(answered(reserve(expired()), Postponed(seconds)))
     assert attempt.not_before == NOW + 1 + seconds
-    assert isinstance(decide(session, attempt.not_before, POLICY, "next"), SendRefresh)
+    assert isinstance(decide(session, attempt.not_before, POLICY), SendRefresh)
 
 
 @pytest.mark.parametrize("answer", [UNSENT, Postponed(None), Denied(401, "invalid_client"), NOT_ASSIGNED, UNKNOWN])
@@ -57,7 +59,7 @@ def test_after_many_tries_an_earlier_unknown_outcome_is_asked_for_once_more_in_i
     session, attempt = unknown(answered(reserved, answer))
     assert backoff(attempt.tries, KEY) > 8, "or the back-off alone would have come in time"
     assert attempt.not_before == NOW - 12 + POLICY.grace - POLICY.timeout - RESEND_MARGIN
-    assert isinstance(decide(session, attempt.not_before, POLICY, "next"), SendRefresh)
+    assert isinstance(decide(session, attempt.not_before, POLICY), SendRefresh)
 
 
 def test_a_429_never_moves_the_clock_back() -> None:
@@ -71,7 +73,7 @@ def test_a_long_wait_does_not_outlast_the_grace_of_an_earlier_unknown_outcome(ca
     reserved = reserve(with_attempt(due(), first_sent_at=NOW - 5))
     session, attempt = unknown(answered(reserved, answer))
     assert inside_grace(attempt, attempt.not_before + 1, POLICY)
-    again = decide(session, attempt.not_before + 1, POLICY, "next")
+    again = decide(session, attempt.not_before + 1, POLICY)
     assert isinstance(again, SendRefresh)
     assert not again.after_grace
 
@@ -93,10 +95,8 @@ def test_a_quick_failure_is_sent_again_at_once_by_the_same_holder(case: str) -> 
     assert attempt.first_sent_at == NOW
     assert attempt.lease_until == NOW + 0.5
     assert attempt.not_before == NOW + 0.5 + backoff(1, KEY)
-    again = decide(session, NOW + 0.5, POLICY, "ours-2", resend=True)
-    assert isinstance(again, SendRefresh)
-    assert again.reserved.attempt is not None
-    assert (again.reserved.attempt.tries, again.reserved.attempt.first_sent_at) == (2, NOW)
+    again = sent(session, NOW + 0.5, resend=True)
+    assert (again.attempt.tries, again.attempt.first_sent_at) == (2, NOW)
 
 
 @case("RF-002")
@@ -120,7 +120,7 @@ def test_a_late_send_is_not_repeated_at_once() -> None:
     reserved = reserve(with_attempt(expired(), first_sent_at=NOW - 100))
     session, attempt = unknown(answered(reserved, UNKNOWN, after=0.1))
     assert attempt.after_grace
-    assert decide(session, NOW + 0.1, POLICY, "next") != SendRefresh(session, after_grace=True)
+    assert decide(session, NOW + 0.1, POLICY) == RetryLater(attempt.not_before)
 
 
 @case("RF-026")
@@ -157,7 +157,7 @@ def test_with_grace_0_an_unknown_outcome_spares_the_token_until_there_is_no_othe
     policy = replace(POLICY, grace=0)
     session, attempt = unknown(answered(reserve(due(), policy=policy), UNKNOWN, policy=policy))
     now = attempt.not_before
-    assert not isinstance(decide(session, now, policy, "next"), SendRefresh)  # the access token is good
-    after_grace = decide(session, due().tokens.usable_until, policy, "next")
+    assert not isinstance(decide(session, now, policy), SendRefresh)  # the access token is good
+    after_grace = decide(session, due().tokens.usable_until, policy)
     assert isinstance(after_grace, SendRefresh)
     assert after_grace.after_grace

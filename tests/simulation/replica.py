@@ -12,7 +12,10 @@ from bff.flows.id_tokens import IdTokenRules, IdTokenValidator
 from bff.flows.logout.end_session import EndSession
 from bff.flows.logout.revocations import Revocations
 from bff.flows.refresh.attempt import RefreshAttempts
-from bff.flows.refresh.single_flight import RefreshTokenFlow
+from bff.flows.refresh.flow import RefreshTokenFlow
+from bff.flows.refresh.outcome import RefreshOutcomes
+from bff.flows.refresh.reservation import Reservations
+from bff.flows.refresh.timing import RefreshTiming
 from bff.session.keyring import KeyRing
 from tests.simulation.database import Database
 from tests.simulation.laws import Laws
@@ -54,24 +57,15 @@ class Replica:
         self.revocations = Revocations(store, provider, self.tasks, ISSUER)
         self.end_session = EndSession(store, self.revocations, self.tasks)
         rules = IdTokenRules(ISSUER, CLIENT_ID, ("ES256",), skew=60, shown_claims=("name",))
+        timing = RefreshTiming(mix.policy, monotonic)
         attempts = RefreshAttempts(
-            store,
+            Reservations(store, timing, new_attempt_id=lambda: f"{name}-{next(numbers)}"),
             provider,
-            IdTokenValidator(provider, rules),
-            self.end_session,
-            mix.policy,
-            monotonic=monotonic,
-            new_attempt_id=lambda: f"{name}-{next(numbers)}",
-        )
-        self.flow = RefreshTokenFlow(
-            store,
-            attempts,
-            self.end_session,
-            self.tasks,
-            mix.policy,
+            RefreshOutcomes(store, IdTokenValidator(provider, rules), self.end_session, timing),
+            timing,
             concurrency=mix.concurrency,
-            monotonic=monotonic,
         )
+        self.flow = RefreshTokenFlow(store, attempts, self.end_session, self.tasks, timing)
         self._standing = [self.run(self.flow.run_early_refreshes()), self.run(self.revocations.run())]
 
     def run(self, work: Coroutine[Any, Any, Any]) -> "asyncio.Task[Any]":

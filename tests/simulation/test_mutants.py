@@ -14,11 +14,16 @@ import pytest
 
 from bff.flows.background import BackgroundTasks
 from bff.flows.logout.end_session import EndSession
+from bff.flows.refresh import attempt
 from bff.flows.refresh.attempt import RefreshAttempts
-from bff.flows.refresh.single_flight import RefreshTokenFlow
-from bff.flows.refresh.wait_for_peer import RecordWatcher
+from bff.flows.refresh.failover import FailoverRecovery
+from bff.flows.refresh.flow import RefreshTokenFlow
+from bff.flows.refresh.outcome import RefreshOutcomes
+from bff.flows.refresh.record_watcher import RecordWatcher
+from bff.flows.refresh.reservation import Reservations
+from bff.flows.refresh.single_flight import SingleFlight
 from bff.oidc import token
-from bff.session import rotation, timing
+from bff.session import rotation, timing, token_response
 from tests.simulation.world import World
 
 SEEDS = 600
@@ -43,13 +48,18 @@ FAILOVERS = {"each": {}, "every": {"failover": 45.0}, "sessions": 10, "replicas"
 MUTANTS = [
     mutant(
         "an access token is answered before it is stored",
-        (RefreshAttempts, "_write", DONE, "return result"),
-        (RefreshTokenFlow, "_reassert", "ours = replace(", "return result.session\n    ours = replace("),
+        (RefreshOutcomes, "_write", DONE, "return result"),
+        (
+            FailoverRecovery,
+            "reassert",
+            "ours = replace(",
+            "return Found(stored.now, result.session, stored.last_seen_at)\n    ours = replace(",
+        ),
     ),
     mutant(
         "a refused write counts as done",
         (
-            RefreshAttempts,
+            RefreshOutcomes,
             "_write",
             DONE,
             "await self._store.replace(written, session.version)\n            return result",
@@ -58,30 +68,30 @@ MUTANTS = [
     mutant(
         "a reservation is not written before its token is sent",
         (
-            RefreshAttempts,
-            "_reserve",
-            "replaced = await self._store.replace(decision.reserved, stored.session.version)",
+            Reservations,
+            "reserve",
+            "replaced = await self._store.replace(reserved, stored.session.version)",
             "replaced = type('Replaced', (), {'done': True, 'now': stored.now})",
         ),
     ),
     mutant(
         "a token that arrives for a deleted session is dropped",
-        (RefreshAttempts, "_write", "self._revoke(answer)\n        return Superseded()", "return Superseded()"),
+        (RefreshOutcomes, "_write", "self._revoke(answer)\n        return Superseded()", "return Superseded()"),
     ),
     mutant(
         "what a second holder was given is revoked",
-        (RefreshAttempts, "_write", NOT_OURS, NOT_OURS.replace("return", "self._revoke(answer)\n            return")),
+        (RefreshOutcomes, "_write", NOT_OURS, NOT_OURS.replace("return", "self._revoke(answer)\n            return")),
     ),
     mutant(
         "a finished flight is joined again, and its error told again",
         (
-            RefreshTokenFlow,
-            "_join_or_start",
-            "refresh_task is not None and not refresh_task.done()",
-            "refresh_task is not None",
+            SingleFlight,
+            "running",
+            "refresh_task is None or refresh_task.done()",
+            "refresh_task is None",
         ),
         (
-            RefreshTokenFlow,
+            SingleFlight,
             "_refresh_until_settled",
             "if self._refresh_tasks.get(key) is asyncio.current_task():",
             "if False:",
@@ -94,24 +104,24 @@ MUTANTS = [
     mutant(
         "a caller that hangs up takes the refresh along",
         (
-            RefreshTokenFlow,
-            "_wait",
-            "done, _ = await asyncio.wait(either, timeout=left, return_when=asyncio.FIRST_COMPLETED)",
-            "done = [refresh_task]\n    await asyncio.wait_for(refresh_task, left)",
+            SingleFlight,
+            "wait",
+            "done, _ = await asyncio.wait(either, timeout=within, return_when=asyncio.FIRST_COMPLETED)",
+            "done = [refresh_task]\n    await asyncio.wait_for(refresh_task, within)",
         ),
     ),
     mutant(
         "a caller waits for a refresh without a deadline",
-        (RefreshTokenFlow, "_wait", "timeout=left", "timeout=None"),
+        (SingleFlight, "wait", "timeout=within", "timeout=None"),
     ),
     mutant(
         "the slot is taken after the reservation",
-        (RefreshAttempts, "_reserve_and_send", "async with slots:", "if True:"),
+        (RefreshAttempts, "_reserve_and_send", "async with self._slots:", "if True:"),
         (
             RefreshAttempts,
             "_reserve_and_send",
-            "answer = await self._send(reserved, clock)",
-            "async with slots:\n                    answer = await self._send(reserved, clock)",
+            "answer = await self._send(reservation)",
+            "async with self._slots:\n                    answer = await self._send(reservation)",
         ),
     ),
     mutant(
@@ -124,7 +134,7 @@ MUTANTS = [
     ),
     mutant(
         "a takeover forgets when the token was first sent",
-        (rotation, "_reserve", "now if first_sent_at is None else first_sent_at", "now"),
+        (rotation, "reserve", "now if first_sent_at is None else first_sent_at", "now"),
     ),
     mutant(
         "nobody asks again whether the lease still covers the answer",
@@ -133,8 +143,8 @@ MUTANTS = [
     mutant(
         "a lease is judged from when the reply was read",
         (
-            RefreshAttempts,
-            "_reserve",
+            Reservations,
+            "reserve",
             "StoreClock(replaced.now, asked_at,",
             "StoreClock(replaced.now, self._monotonic(),",
         ),
@@ -142,7 +152,7 @@ MUTANTS = [
     mutant(
         "an answer settles whatever attempt the record holds",
         (
-            rotation,
+            token_response,
             "apply_token_response",
             "if attempt is None or attempt.attempt_id != ours.attempt_id:",
             "if attempt is None:",
@@ -157,7 +167,7 @@ MUTANTS = [
     mutant(
         "what a second holder was given is not kept",
         (
-            rotation,
+            token_response,
             "_apply_superseded",
             "ours = ConcurrentSuccessor(",
             "return Superseded()\n    ours = ConcurrentSuccessor(",
@@ -172,8 +182,8 @@ MUTANTS = [
     mutant(
         "a granted token is kept no longer than any other outcome",
         (
-            RefreshAttempts,
-            "_store_outcome",
+            RefreshOutcomes,
+            "store",
             "(KEEP_GRANTED_FOR if isinstance(answer, Granted) else self._policy.lease)",
             "self._policy.lease",
         ),
@@ -186,7 +196,7 @@ MUTANTS = [
     mutant(
         "a throttled invalid_grant ends the session",
         (token, "parse_token_response", "if status == 429:", "if False:"),
-        (rotation, "apply_token_response", 'Denied(400, "invalid_grant"):', 'Denied(_, "invalid_grant"):'),
+        (token_response, "apply_token_response", 'Denied(400, "invalid_grant"):', 'Denied(_, "invalid_grant"):'),
     ),
     mutant(
         "an expired access token is handed out while its renewal is under way",
@@ -248,11 +258,11 @@ MUTANTS = [
     ),
     mutant(
         "results are remembered for whoever asks",
-        (RefreshTokenFlow, "_reassert", "self._results.get(session.key)", "next(iter(self._results.values()), None)"),
+        (FailoverRecovery, "reassert", "self._results.get(session.key)", "next(iter(self._results.values()), None)"),
     ),
     mutant(
         "a lost answer is left alone when the next reservation cannot be written",
-        (RefreshTokenFlow, "_refresh_until_settled", "if self._monotonic() >= grace_ends:", "if True:"),
+        (SingleFlight, "_refresh_until_settled", "if self._monotonic() >= grace_ends:", "if True:"),
         behaviour="same successor",
         each={"error_after": 0.4, "store_write_fails": 0.3},
         every={},
@@ -261,18 +271,18 @@ MUTANTS = [
     ),
     mutant(
         "what a failover lost waits for the session's next request",
-        (RefreshTokenFlow, "_refresh_until_settled", "self._confirm_soon(key)", "pass"),
+        (FailoverRecovery, "renewed", "self._confirm_soon(session.key)", "pass"),
         **FAILOVERS,
     ),
     mutant(
         "an answer is not settled because a failover lost its reservation",
-        (RefreshAttempts, "_write", "session = replace(session, attempt=reserved.attempt)", "pass"),
+        (RefreshOutcomes, "_write", "session = replace(session, attempt=reserved.attempt)", "pass"),
         **FAILOVERS,
     ),
     mutant(
         "a token is written to the log",
         (
-            RefreshAttempts,
+            attempt,
             "_record_outcome",
             '"rotation": reserved.rotation,',
             '"rotation": reserved.tokens.access_token,',

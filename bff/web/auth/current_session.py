@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from bff.errors import SignInRequired
 from bff.flows.logout.end_session import EndSession
-from bff.flows.refresh.single_flight import RefreshTokenFlow
+from bff.flows.refresh.flow import RefreshTokenFlow
 from bff.session.session import EndReason, SessionKey
 from bff.session.store import Found, SessionStore, StoredSession
 from bff.session.timing import RefreshPolicy, limit_reached

@@ -22,7 +22,7 @@ from urllib.parse import quote
 from starlette.types import Receive, Scope, Send
 
 from bff.errors import BffError, InvalidRequest, RetryRequired, RouteNotFound, SignInRequired
-from bff.flows.refresh.single_flight import RefreshTokenFlow
+from bff.flows.refresh.flow import RefreshTokenFlow
 from bff.proxy.client_address import TrustedProxies
 from bff.session.return_to import safe_return_to
 from bff.session.session import Session

@@ -1,19 +1,23 @@
 """What is explored: the pure functions, and the promises of the flow around them. A mutant overrides one method."""
 
 from bff.oidc.token import TokenResult
-from bff.session import rotation, timing
-from bff.session.rotation import RefreshDecision, RefreshResult
+from bff.session import rotation, timing, token_response
+from bff.session.rotation import RefreshDecision, SendRefresh
 from bff.session.session import RefreshAttempt, Session
 from bff.session.timing import RefreshPolicy
+from bff.session.token_response import RefreshResult
 
 
 class Core:
     """The product as it is."""
 
-    def decide(
-        self, session: Session, now: int, policy: RefreshPolicy, attempt_id: str, *, resend: bool
-    ) -> RefreshDecision:
-        return rotation.decide(session, now, policy, attempt_id, resend=resend)
+    def decide(self, session: Session, now: int, policy: RefreshPolicy, *, resend_of: str | None) -> RefreshDecision:
+        return rotation.decide(session, now, policy, resend_of=resend_of)
+
+    def reserve(
+        self, session: Session, decision: SendRefresh, now: int, policy: RefreshPolicy, attempt_id: str
+    ) -> Session:
+        return rotation.reserve(session, decision, now, policy, attempt_id)
 
     def may_send(self, attempt: RefreshAttempt, now: int, policy: RefreshPolicy) -> bool:
         return timing.may_send(attempt, now, policy)
@@ -21,7 +25,7 @@ class Core:
     def apply_token_response(
         self, session: Session, reserved: Session, answer: TokenResult, now: int, policy: RefreshPolicy
     ) -> RefreshResult:
-        return rotation.apply_token_response(session, reserved, answer, now, policy)
+        return token_response.apply_token_response(session, reserved, answer, now, policy)
 
     # --- what the flow promises --------------------------------------------------------------------------------------
 

@@ -11,8 +11,8 @@ from math import ceil
 from typing import Any
 
 from bff.oidc.token import Granted, TokenResult
-from bff.session.rotation import RefreshResult
 from bff.session.session import RefreshAttempt, Session
+from bff.session.token_response import RefreshResult
 from tests.session.explorer.provider import LIFE
 from tests.session.explorer.world import Does, Replica, Request, Setting, World
 
@@ -33,7 +33,7 @@ def _is_spent(world: World, setting: Setting, replica: Replica) -> bool:
         return False
     core, given = setting.core, replica.answer
     if replica.does is Does.RESERVE:
-        return not replica.resend and (record is None or not core.may_write(record, replica.read))
+        return replica.resend_of is None and (record is None or not core.may_write(record, replica.read))
     if record is not None and record.attempt is not None and record.attempt.attempt_id == reserved.attempt.attempt_id:
         return False
     match replica.does:
@@ -130,7 +130,9 @@ class _Identity:
         record, core = self.world.record, self.setting.core
         if replica.does is Does.IDLE:
             return ()
-        known: tuple[object, ...] = (replica.does.value, replica.paused, replica.resend)
+        theirs = record.attempt if record else None
+        may_resend = theirs is not None and theirs.attempt_id == replica.resend_of
+        known: tuple[object, ...] = (replica.does.value, replica.paused, replica.resend_of is not None, may_resend)
         if replica.does is Does.REST:
             known += (self.ago(replica.until, 0),)
         if replica.request is not None:
@@ -139,7 +141,7 @@ class _Identity:
             known += self.of_answer(replica.answer)
         if record is None or replica.reserved is None:
             return known
-        ours, theirs = replica.reserved.attempt, record.attempt
+        ours = replica.reserved.attempt
         if replica.does is Does.RESERVE:
             fresh = core.may_write(record, replica.read)
             return (*known, self.of_session(replica.reserved) if fresh else "stale")

@@ -121,7 +121,7 @@ def law_8_every_caller_has_an_answer(before: World, step: Step, setting: Setting
     world = step.world
     if world.record is None:
         return None
-    decision = setting.core.decide(world.record, world.now, setting.policy, "law", resend=False)
+    decision = setting.core.decide(world.record, world.now, setting.policy, resend_of=None)
     match decision:
         case AwaitRefresh(until) if not world.now < until <= world.now + setting.policy.lease:
             return f"at {world.now} a caller is told to wait until {until}"

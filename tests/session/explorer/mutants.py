@@ -3,9 +3,10 @@
 from dataclasses import replace
 
 from bff.oidc.token import Denied, Granted, NoAnswer, Postponed, TokenResult
-from bff.session.rotation import Pending, RefreshDecision, RefreshResult, Renewed, SendRefresh, Superseded
+from bff.session.rotation import RefreshDecision, SendRefresh
 from bff.session.session import RefreshAttempt, Session
 from bff.session.timing import RefreshPolicy
+from bff.session.token_response import Pending, RefreshResult, Renewed, Superseded
 from tests.session.explorer.core import Core
 
 
@@ -31,11 +32,12 @@ class ForgetsTheGraceAsItSends(Core):
 
 
 class TakeoverResetsFirstSentAt(Core):
-    def decide(
-        self, session: Session, now: int, policy: RefreshPolicy, attempt_id: str, *, resend: bool
-    ) -> RefreshDecision:
-        decision = super().decide(session, now, policy, attempt_id, resend=resend)
-        return _with_attempt(decision, first_sent_at=float(now))
+    def reserve(
+        self, session: Session, decision: SendRefresh, now: int, policy: RefreshPolicy, attempt_id: str
+    ) -> Session:
+        reserved = super().reserve(session, decision, now, policy, attempt_id)
+        assert reserved.attempt is not None
+        return replace(reserved, attempt=replace(reserved.attempt, first_sent_at=float(now)))
 
 
 class DoesNotCompareAndSet(Core):
@@ -88,10 +90,9 @@ class ForgetsTheAlternate(Core):
 class DoesNotMarkLate(ForgetsTheGraceAsItSends):
     """(`may_send` would stop such a send: it is not marked, so the grace is asked again.)"""
 
-    def decide(
-        self, session: Session, now: int, policy: RefreshPolicy, attempt_id: str, *, resend: bool
-    ) -> RefreshDecision:
-        return _with_attempt(super().decide(session, now, policy, attempt_id, resend=resend), after_grace=False)
+    def decide(self, session: Session, now: int, policy: RefreshPolicy, *, resend_of: str | None) -> RefreshDecision:
+        decision = super().decide(session, now, policy, resend_of=resend_of)
+        return replace(decision, after_grace=False) if isinstance(decision, SendRefresh) else decision
 
 
 class ForgetsAnEarlierUnknown(Core):
@@ -130,12 +131,10 @@ class DropsTheOldRefreshToken(Core):
 
 
 class IgnoresTheLease(Core):
-    def decide(
-        self, session: Session, now: int, policy: RefreshPolicy, attempt_id: str, *, resend: bool
-    ) -> RefreshDecision:
+    def decide(self, session: Session, now: int, policy: RefreshPolicy, *, resend_of: str | None) -> RefreshDecision:
         if session.attempt is not None:
             session = replace(session, attempt=replace(session.attempt, lease_until=float(now)))
-        return super().decide(session, now, policy, attempt_id, resend=resend)
+        return super().decide(session, now, policy, resend_of=resend_of)
 
 
 class NeverGivesTheLeaseUp(Core):
@@ -173,11 +172,9 @@ class WritesTheSameVersion(Core):
 class EndsAtTheFirstUnknown(Core):
     """A lost answer past the first try is taken for a lost rotation."""
 
-    def decide(
-        self, session: Session, now: int, policy: RefreshPolicy, attempt_id: str, *, resend: bool
-    ) -> RefreshDecision:
+    def decide(self, session: Session, now: int, policy: RefreshPolicy, *, resend_of: str | None) -> RefreshDecision:
         policy = replace(policy, grace=0.0, after_grace=False)
-        return super().decide(session, now, policy, attempt_id, resend=resend)
+        return super().decide(session, now, policy, resend_of=resend_of)
 
 
 class PromotesBlindly(Core):
@@ -201,13 +198,6 @@ class JudgesByTheTokenOfTheRecord(Core):
         if session.attempt and reserved.attempt and session.attempt.attempt_id == reserved.attempt.attempt_id:
             reserved = replace(reserved, tokens=session.tokens)
         return super().apply_token_response(session, reserved, answer, now, policy)
-
-
-def _with_attempt(decision: RefreshDecision, **changes: float | bool) -> RefreshDecision:
-    if not isinstance(decision, SendRefresh) or decision.reserved.attempt is None:
-        return decision
-    attempt = replace(decision.reserved.attempt, **changes)  # type: ignore[arg-type]
-    return SendRefresh(replace(decision.reserved, attempt=attempt), attempt.after_grace)
 
 
 def _worse(answer: TokenResult) -> TokenResult:

@@ -4,18 +4,19 @@ from collections.abc import Iterator
 from math import ceil
 
 from bff.oidc.token import Granted, NoAnswer
-from bff.session.rotation import Ended, Pending, Renewed, SendRefresh, SignInAgain, Superseded
+from bff.session.rotation import SendRefresh, SignInAgain
 from bff.session.session import Session
 from bff.session.timing import RESEND_MARGIN, RefreshPolicy, inside_grace
+from bff.session.token_response import Ended, Pending, Renewed, Superseded
 from tests.session.explorer.world import NAMES, Does, Replica, Request, Setting, Step, World, moved, revoke_all_of, told
 
 
 def acts(world: World, setting: Setting, index: int, replica: Replica) -> Iterator[Step]:
     match replica.does:
         case Does.ASK:
-            yield from reads(world, setting, index, kind="replica", resend=replica.resend)
+            yield from reads(world, setting, index, kind="replica", resend_of=replica.resend_of)
         case Does.REST if world.now >= replica.until:
-            yield from reads(world, setting, index, kind="replica", resend=False)
+            yield from reads(world, setting, index, kind="replica")
         case Does.RESERVE:
             yield _reserves(world, setting, index, replica)
         case Does.SEND:
@@ -28,15 +29,19 @@ def acts(world: World, setting: Setting, index: int, replica: Replica) -> Iterat
             pass  # idle, resting, or waiting for the network
 
 
-def reads(world: World, setting: Setting, index: int, *, kind: str, resend: bool) -> Iterator[Step]:
+def reads(world: World, setting: Setting, index: int, *, kind: str, resend_of: str | None = None) -> Iterator[Step]:
     record, name = world.record, NAMES[index]
     if record is None:
         yield Step(kind, f"{name} finds no session", moved(world, index, Replica()))
         return
-    decision = setting.core.decide(record, world.now, setting.policy, f"{name}{record.version}", resend=resend)
+    decision = setting.core.decide(record, world.now, setting.policy, resend_of=resend_of)
     match decision:
-        case SendRefresh(reserved, after_grace):
-            replica = Replica(Does.RESERVE, read=record.version, reserved=reserved, resend=resend)
+        case SendRefresh(after_grace):
+            attempt_id = f"{name}{record.version}"
+            reserved = setting.core.reserve(record, decision, world.now, setting.policy, attempt_id)
+            if record.attempt is None or record.attempt.attempt_id != resend_of:
+                resend_of = None
+            replica = Replica(Does.RESERVE, read=record.version, reserved=reserved, resend_of=resend_of)
             how = " late" if after_grace else " again" if reserved.attempt and reserved.attempt.tries > 1 else ""
             story = f"{name} reads version {record.version} and decides to send {reserved.tokens.refresh_token}{how}"
             yield Step(kind, story, moved(world, index, replica))
@@ -51,7 +56,7 @@ def _reserves(world: World, setting: Setting, index: int, replica: Replica) -> S
     record, reserved, name = world.record, replica.reserved, NAMES[index]
     assert reserved is not None
     if record is None or not setting.core.may_write(record, replica.read):
-        again = Replica(Does.ASK, resend=replica.resend)
+        again = Replica(Does.ASK, resend_of=replica.resend_of)
         return Step("replica", f"{name}'s reservation is refused", moved(world, index, again))
     facts = []
     attempt, before = reserved.attempt, record.attempt
@@ -79,7 +84,7 @@ def _sends(world: World, setting: Setting, index: int, replica: Replica) -> Step
         after = replica._replace(does=Does.SETTLE, answer=NoAnswer(may_have_been_sent=False))
         return Step("replica", f"{name} is too late to send", moved(world, index, after), ("not sent",))
     # The one assumption about speed: a quick resend reaches the provider within the margin that was left for it.
-    hurried = replica.resend and reserved.attempt.previous_first_sent_at is not None
+    hurried = replica.resend_of is not None and reserved.attempt.previous_first_sent_at is not None
     within = RESEND_MARGIN if hurried else setting.policy.timeout
     token = reserved.tokens.refresh_token
     request = Request(token, world.now, world.now + int(within), reserved.attempt.after_grace)
@@ -151,7 +156,7 @@ def _goes_on(written: Session, policy: RefreshPolicy, *, resend: bool) -> Replic
     """The holder of an unknown outcome does not wait for the next caller while the grace runs."""
     attempt = written.attempt
     if resend:
-        return Replica(Does.ASK, resend=True)
+        return Replica(Does.ASK, resend_of=attempt.attempt_id if attempt else None)
     if attempt is None or attempt.first_sent_at is None or not inside_grace(attempt, attempt.not_before, policy):
         return Replica()
     return Replica(Does.REST, until=ceil(attempt.not_before))

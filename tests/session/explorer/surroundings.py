@@ -19,7 +19,7 @@ def steps(world: World, setting: Setting) -> Iterator[Step]:
     if world.record is not None:
         for index, replica in enumerate(world.replicas):
             if replica.does is Does.IDLE and not replica.paused:
-                yield from reads(world, setting, index, kind="caller", resend=False)
+                yield from reads(world, setting, index, kind="caller")
     if _time_may_pass(world, setting):
         yield _time_passes(world)
     yield from _faults(world, setting)

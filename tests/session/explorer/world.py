@@ -8,9 +8,9 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 from bff.oidc.token import Granted, TokenResult
-from bff.session.rotation import RefreshResult
 from bff.session.session import EndReason, Session, SessionKey, Tokens, User
 from bff.session.timing import RefreshPolicy
+from bff.session.token_response import RefreshResult
 from tests.session.explorer.core import Core
 from tests.session.explorer.provider import LIFE, Behaviour, Provider, Sighting
 
@@ -44,7 +44,7 @@ class Replica(NamedTuple):
     paused: bool = False
     read: int = 0  # the version of the record that it read last
     reserved: Session | None = None
-    resend: bool = False
+    resend_of: str | None = None  # the attempt that failed quickly, which its holder may send again at once
     request: Request | None = None
     answer: TokenResult | None = None
     result: RefreshResult | None = None

@@ -1,0 +1,149 @@
+"""The access token for a request: reads the record, decides, and when a refresh is due lets one task refresh it for all
+callers.
+"""
+
+import math
+from typing import assert_never
+
+from bff.errors import ProviderUnavailable, SignInRequired, StoreUnavailable
+from bff.flows.background import BackgroundTasks
+from bff.flows.logout.end_session import EndSession
+from bff.flows.logout.session_ends import EndWatch
+from bff.flows.refresh.attempt import RefreshAttempts
+from bff.flows.refresh.early import EarlyRefresh
+from bff.flows.refresh.failover import FailoverRecovery
+from bff.flows.refresh.record_upkeep import RecordUpkeep
+from bff.flows.refresh.record_watcher import RecordWatcher
+from bff.flows.refresh.single_flight import SingleFlight
+from bff.flows.refresh.timing import RefreshTiming
+from bff.session.rotation import AwaitRefresh, RetryLater, SendRefresh, SignInAgain, UseAccessToken, decide
+from bff.session.session import EndReason, Session, SessionKey
+from bff.session.store import Found, KeyRemoved, Missing, SessionStore, StoredSession
+from bff.session.timing import token_fingerprint
+from bff.telemetry import metrics
+
+CALLER_DEADLINE = 10.0  # seconds that a request waits for a refresh before it gets 503
+MAX_REFRESHES_PER_CALLER = 3  # a caller that has seen this many failed refreshes gets an error, whatever its deadline
+
+
+class RefreshTokenFlow:
+    """Keeps the invariants *answered by deadline* and *single flight*: every caller gets a result by its deadline, and
+    each session has one token request in flight.
+    """
+
+    def __init__(
+        self,
+        store: SessionStore,
+        attempts: RefreshAttempts,
+        end_session: EndSession,
+        tasks: BackgroundTasks,
+        timing: RefreshTiming,
+    ) -> None:
+        self._store, self._end_session = store, end_session
+        self._policy, self._monotonic = timing.policy, timing.monotonic
+        self._peers = RecordWatcher(store, tasks, timing.monotonic)
+        self._upkeep = RecordUpkeep(store, tasks, timing.policy)
+        self._recovery = FailoverRecovery(store, tasks, timing)
+        self._early = EarlyRefresh(self._start_early_refresh, timing.monotonic)
+        end_watch = EndWatch(store, tasks, end_session.ends)
+        self._flight = SingleFlight(attempts, tasks, end_watch, timing, self._renewed)
+
+    async def session_with_fresh_token(
+        self, key: SessionKey, *, rejected_token: str | None = None, passive: bool = False
+    ) -> Session:
+        """The live session with an access token that is good now.
+
+        With `rejected_token`, the fingerprint of a token that got a 401, the same one is returned if none is newer. A
+        `passive` call does not extend the idle timeout. Raises SignInRequired, ProviderUnavailable, StoreUnavailable.
+        """
+        deadline, refreshes_awaited = self._monotonic() + CALLER_DEADLINE, 0
+        while True:
+            asked_at = self._monotonic()
+            stored = await self._recovery.reassert(await self._store.get(key))
+            if not isinstance(stored, Found):
+                ended = await self.end_reason(key, stored)
+                raise SignInRequired(reason=ended.value if ended else None)
+            # A paused process may read a reply long after the store sent it.
+            session, now, age = stored.session, stored.now, self._monotonic() - asked_at
+            match decide(session, now, self._policy, last_seen_at=stored.last_seen_at, rejected_token=rejected_token):
+                case UseAccessToken():
+                    if now < session.tokens.usable_until <= now + age:
+                        continue
+                    self._note_activity(stored, passive=passive)
+                    return session
+                case SendRefresh():
+                    refresh_task = self._flight.join_or_start(key, rejected_token)
+                    usable = now + age < session.tokens.usable_until
+                    if usable and rejected_token != token_fingerprint(session.tokens.access_token):
+                        self._note_activity(stored, passive=passive)
+                        return session
+                    refreshes_awaited = _count_awaited(refreshes_awaited)
+                    await self._flight.wait(key, refresh_task, deadline - self._monotonic())
+                case AwaitRefresh(until):
+                    await self._await_holder(session, until - now, deadline - self._monotonic())
+                case RetryLater(at):
+                    if (under_way := self._flight.running(key)) is None:
+                        raise ProviderUnavailable(retry_after=max(1, math.ceil(at - now)))
+                    # The holder retries by itself inside the grace period, so the token may arrive soon.
+                    refreshes_awaited = _count_awaited(refreshes_awaited)
+                    await self._flight.wait(key, under_way, deadline - self._monotonic())
+                case SignInAgain(reason):
+                    # A concurrent write may have refreshed the session, so it is decided again.
+                    if await self._end_session.end(key, reason, expected_version=session.version) is not None:
+                        raise SignInRequired(reason=reason.value)
+                case decision:
+                    assert_never(decision)
+
+    async def run_early_refreshes(self) -> None:
+        """Refreshes active sessions as they become due, until cancelled: a task of the application's lifespan."""
+        await self._early.run()
+
+    async def peek(self, key: SessionKey) -> StoredSession:
+        """The current record, for display; refreshes nothing. Raises StoreUnavailable."""
+        stored = await self._store.get(key)
+        if isinstance(stored, Found):
+            self._upkeep.reseal(stored)
+        return await self._recovery.reassert(stored)
+
+    async def end_reason(self, key: SessionKey, stored: Missing | KeyRemoved) -> EndReason | None:
+        """Why there is no session for this read, if known. The reason remains available to `/auth/session`."""
+        if isinstance(stored, KeyRemoved):
+            return EndReason.KEY_REMOVED
+        try:
+            return await self._store.get_end_reason(key)
+        except StoreUnavailable:
+            return None
+
+    async def _await_holder(self, session: Session, lease_left: float, within: float) -> None:
+        """Waits for the holder of the lease, which may be this process or another replica."""
+        refresh_task = self._flight.running(session.key)
+        metrics.REFRESH_WAITS.labels(where="replica" if refresh_task is None else "local").inc()
+        if refresh_task is not None:
+            await self._flight.wait(session.key, refresh_task, within)
+            return
+        if within <= 0:
+            raise ProviderUnavailable(retry_after=1)
+        await self._peers.wait_for_change(session.key, session.version, within=min(within, max(0.05, lease_left)))
+
+    def _note_activity(self, stored: Found, *, passive: bool) -> None:
+        session = stored.session
+        self._upkeep.reseal(stored)
+        if passive:
+            return
+        if session.attempt is None and session.tokens.refresh_token is not None:
+            self._early.active(session.key, session.tokens.refresh_at - stored.now)
+        self._upkeep.touch(stored)
+
+    def _start_early_refresh(self, key: SessionKey) -> None:
+        self._flight.join_or_start(key)
+
+    def _renewed(self, session: Session) -> None:
+        self._recovery.renewed(session)
+        self._early.renewed(session.key, session.tokens.refresh_at - session.tokens.received_at)
+
+
+def _count_awaited(refreshes_awaited: int) -> int:
+    """Raises ProviderUnavailable for one refresh too many."""
+    if refreshes_awaited >= MAX_REFRESHES_PER_CALLER:
+        raise ProviderUnavailable(retry_after=1)
+    return refreshes_awaited + 1

@@ -1,0 +1,113 @@
+"""Writes the outcome of a refresh to the record: no caller gets a token before it is durable."""
+
+import asyncio
+import logging
+from dataclasses import replace
+from typing import TypeAlias, assert_never
+
+from bff.errors import StoreUnavailable
+from bff.flows.id_tokens import IdTokenValidator, SameUser, Unverified, WrongUser
+from bff.flows.logout.end_session import EndSession
+from bff.flows.refresh.reservation import Reserved
+from bff.flows.refresh.timing import RefreshTiming
+from bff.oidc.token import Granted, TokenResult
+from bff.session.session import EndReason, Session, User
+from bff.session.store import Found, SessionRecords
+from bff.session.timing import end_of_session
+from bff.session.token_response import Ended, Pending, RefreshResult, Renewed, Superseded, apply_token_response
+from bff.telemetry import metrics
+
+logger = logging.getLogger(__name__)
+
+VERIFY_TIMEOUT = 1.0  # seconds to validate an ID token before the write, which does not wait for the provider
+MAX_WRITE_PAUSE = 1.0
+KEEP_GRANTED_FOR = 900.0  # seconds to keep retrying the write of new tokens while the store is unavailable
+
+UserCheck: TypeAlias = SameUser | WrongUser | Unverified
+
+
+class RefreshOutcomes:
+    def __init__(
+        self, store: SessionRecords, id_tokens: IdTokenValidator, end_session: EndSession, timing: RefreshTiming
+    ) -> None:
+        self._store, self._id_tokens, self._end_session = store, id_tokens, end_session
+        self._policy = timing.policy
+
+    async def store(self, reservation: Reserved, answer: TokenResult) -> RefreshResult:
+        """Applies `answer` to the current record and writes it. Raises StoreUnavailable when it cannot be written."""
+        reserved, clock = reservation.session, reservation.clock
+        user_check = await self._check_user(reserved, answer, clock.now())
+        # A rotated token exists only in this process. Unwritten, the session is lost after the grace period, so the
+        # write is retried however long the store is unavailable; any other outcome can be determined again.
+        keep_trying_until = clock.now() + (KEEP_GRANTED_FOR if isinstance(answer, Granted) else self._policy.lease)
+        pause = 0.05
+        while True:
+            try:
+                result = await self._write(reserved, answer, user_check)
+                if result is not None:
+                    return result
+                metrics.STORE_CONFLICTS.inc()
+            except StoreUnavailable as error:
+                # A permanent store error: the record is too large.
+                if clock.now() >= keep_trying_until or error.code != StoreUnavailable.code:
+                    logger.error("a refresh outcome could not be stored", extra={"session": reserved.fingerprint})
+                    raise
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, MAX_WRITE_PAUSE)
+
+    async def _write(self, reserved: Session, answer: TokenResult, user_check: UserCheck) -> RefreshResult | None:
+        """One read, one decision, one conditional write; None when the record changed in between."""
+        key = reserved.key
+        stored = await self._store.get(key)
+        if not isinstance(stored, Found):
+            # A deleted session is never recreated; tokens that arrive for it are revoked.
+            self._revoke(answer)
+            return Superseded()
+        session = stored.session
+        lost = session.attempt is None or session.version < reserved.version
+        if lost and session.rotation == reserved.rotation:
+            # A store failover lost our reservation and no other replica took over: the response still applies.
+            session = replace(session, attempt=reserved.attempt)
+        result = apply_token_response(session, reserved, answer, stored.now, self._policy)
+        if isinstance(result, Renewed):
+            if isinstance(user_check, WrongUser):
+                result = Ended(EndReason.SUBJECT_CHANGED)
+            else:
+                result = Renewed(_with_user(result.session, session, user_check, self._policy.max_session_lifetime))
+        match result:
+            case Renewed(written) | Pending(written) | Superseded(Session() as written):
+                return result if (await self._store.replace(written, session.version)).done else None
+            case Superseded():
+                return result
+            case Ended(reason):
+                if await self._end_session.end(key, reason, expected_version=session.version) is None:
+                    return None
+                self._revoke(answer)
+                return result
+            case _:
+                assert_never(result)
+
+    async def _check_user(self, reserved: Session, answer: TokenResult, now: float) -> UserCheck:
+        if not isinstance(answer, Granted) or answer.tokens.id_token is None:
+            return Unverified()
+        try:
+            async with asyncio.timeout(VERIFY_TIMEOUT):
+                return await self._id_tokens.at_refresh(answer.tokens.id_token, reserved, now=now)
+        except TimeoutError:
+            return Unverified()
+
+    def _revoke(self, answer: TokenResult) -> None:
+        if isinstance(answer, Granted):
+            metrics.REFRESH.labels(outcome="revoked_orphan", reason="").inc()
+            self._end_session.revocations.discarded(answer.tokens)
+
+
+def _with_user(renewed: Session, before: Session, user_check: SameUser | Unverified, max_lifetime: float) -> Session:
+    """Claims change in the same write as the tokens. An ID token that failed validation replaces nothing."""
+    if isinstance(user_check, SameUser):
+        user = User(before.user.sub, user_check.email or before.user.email, {**before.user.claims, **user_check.claims})
+        if user_check.session_expiry is None:
+            return replace(renewed, user=user)
+        ends_at = end_of_session(before.signed_in_at, max_lifetime, user_check.session_expiry)
+        return replace(renewed, user=user, ends_at=ends_at)
+    return replace(renewed, tokens=replace(renewed.tokens, id_token=before.tokens.id_token))
