@@ -105,7 +105,7 @@ class _Window:
     ends_at: float
     level: int
     passed: int = 0
-    held_back: int = 0
+    suppressed: int = 0
 
 
 class LogStream(Protocol):
@@ -135,11 +135,11 @@ class BoundedHandler(logging.StreamHandler[LogStream]):
     def emit(self, record: logging.LogRecord) -> None:
         now = self._clock()
         self._log_suppressed(now)
-        if record.levelno >= logging.WARNING and self._hold_back(record, now):
+        if record.levelno >= logging.WARNING and self._suppress(record, now):
             return
         super().emit(record)
 
-    def _hold_back(self, record: logging.LogRecord, now: float) -> bool:
+    def _suppress(self, record: logging.LogRecord, now: float) -> bool:
         key = (record.name, str(record.msg))
         if key not in self._windows and len(self._windows) >= self.KINDS:
             key = ("bff.telemetry.logging", "other messages")
@@ -147,7 +147,7 @@ class BoundedHandler(logging.StreamHandler[LogStream]):
         if window.passed < self._burst:
             window.passed += 1
             return False
-        window.held_back += 1
+        window.suppressed += 1
         return True
 
     def _log_suppressed(self, now: float) -> None:
@@ -155,10 +155,10 @@ class BoundedHandler(logging.StreamHandler[LogStream]):
         over = [key for key, window in self._windows.items() if window.ends_at <= now]
         for key in over:
             window = self._windows.pop(key)
-            if window.held_back:
-                facts = {"held_back": window.held_back, "like": key[1], "within_seconds": self._window}
+            if window.suppressed:
+                facts = {"suppressed": window.suppressed, "template": key[1], "window_seconds": self._window}
                 summary = logging.LogRecord(
-                    key[0], window.level, "", 0, "further lines of this kind were suppressed", None, None
+                    key[0], window.level, "", 0, "further lines of this message were suppressed", None, None
                 )
                 vars(summary).update(facts)
                 super().emit(summary)

@@ -38,7 +38,7 @@ def reading(reader: int) -> tuple[threading.Thread, list[str]]:
     return thread, seen
 
 
-def test_nobody_waits_for_the_reader_and_one_line_says_what_is_missing() -> None:
+def test_callers_do_not_wait_and_one_line_reports_what_is_missing() -> None:
     before = dropped()
     with small_pipe() as (reader, end):
         writer = LogWriter(end, limit=4 * SMALLEST)
@@ -57,7 +57,7 @@ def test_nobody_waits_for_the_reader_and_one_line_says_what_is_missing() -> None
     assert seen == [f"{kept}{missing} log records dropped\nit flows again\n"], "in order, and reported once"
 
 
-def test_what_was_dropped_is_told_although_nothing_follows() -> None:
+def test_dropped_records_are_reported_even_if_nothing_follows() -> None:
     with small_pipe() as (reader, end):
         writer = LogWriter(end, limit=2 * SMALLEST)
         for _ in range(100):
@@ -151,7 +151,7 @@ def test_what_others_print_takes_the_same_way() -> None:
     assert done.stderr == "of a child\n"
 
 
-def test_a_process_ends_although_nobody_reads_its_log() -> None:
+def test_a_process_exits_although_its_log_is_not_read() -> None:
     """Everything that Python itself would print included: tracebacks of the main thread, of others, of finalizers."""
     program = """
 class Loud:

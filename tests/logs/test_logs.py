@@ -90,7 +90,7 @@ def test_text_keeps_an_exception_from_passing_for_a_record(stream: io.StringIO) 
     assert "canary" not in stream.getvalue()
 
 
-def test_an_exception_in_json_stays_in_its_line_and_tells_no_secret(stream: io.StringIO) -> None:
+def test_an_exception_in_json_stays_in_its_line_and_contains_no_secret(stream: io.StringIO) -> None:
     configure_logging("info", "json", stream)
     try:
         raise RuntimeError("redis://:canary@redis.internal \x1b[2J")
@@ -103,7 +103,7 @@ def test_an_exception_in_json_stays_in_its_line_and_tells_no_secret(stream: io.S
 
 
 @pytest.mark.parametrize("log_format", [pytest.param("json", id="LG-012-json"), pytest.param("text", id="LG-012-text")])
-def test_claims_of_a_stranger_are_written_out(stream: io.StringIO, log_format: Literal["json", "text"]) -> None:
+def test_claims_from_outside_are_escaped(stream: io.StringIO, log_format: Literal["json", "text"]) -> None:
     configure_logging("info", log_format, stream)
     logging.getLogger("bff").warning("sub %s", "\x1b[2J\u202e", extra={"email": "\x9b\u2066@x\r\nforged"})
     assert stream.getvalue().rstrip("\n").isprintable()
@@ -111,7 +111,7 @@ def test_claims_of_a_stranger_are_written_out(stream: io.StringIO, log_format: L
 
 
 @pytest.mark.parametrize("log_format", [pytest.param("json", id="LG-008-json"), pytest.param("text", id="LG-008-text")])
-def test_settings_in_a_line_show_no_secret(stream: io.StringIO, log_format: Literal["json", "text"]) -> None:
+def test_settings_in_a_line_contain_no_secret(stream: io.StringIO, log_format: Literal["json", "text"]) -> None:
     configure_logging("info", log_format, stream)
     settings = load_settings({**RIGHT, "BFF_STORE": "redis://:canary@redis.internal"})
     logging.getLogger("bff").info(
@@ -240,11 +240,11 @@ def test_invalid_cookies_without_end_leave_six_lines(
     clock.now += 10
     logger.info("anything")
     summary = lines(stream)[5]
-    assert (summary["held_back"], summary["like"]) == (times - 5, "a cookie could not be opened")
+    assert (summary["suppressed"], summary["template"]) == (times - 5, "a cookie could not be opened")
     assert (summary["level"], summary["logger"], len(lines(stream))) == ("warning", "bff.flood", 7)
 
 
-def test_after_the_window_it_is_told_again(
+def test_after_the_window_a_message_is_logged_again(
     bounded: tuple[logging.Logger, io.StringIO, BoundedHandler], clock: Clock
 ) -> None:
     logger, stream, _ = bounded
@@ -267,14 +267,14 @@ def test_other_warnings_and_the_audit_trail_pass_meanwhile(
     assert (output.count("flood"), output.count("signed in"), output.count("another")) == (5, 100, 1)
 
 
-def test_what_was_held_back_is_told_at_the_end(
+def test_what_was_suppressed_is_reported_at_the_end(
     bounded: tuple[logging.Logger, io.StringIO, BoundedHandler],
 ) -> None:
     logger, stream, handler = bounded
     for _ in range(9):
         logger.warning("flood")
     handler.close()
-    assert lines(stream)[-1]["held_back"] == 4
+    assert lines(stream)[-1]["suppressed"] == 4
 
 
 def test_messages_without_end_are_bounded_together(
@@ -288,7 +288,7 @@ def test_messages_without_end_are_bounded_together(
 
 def test_both_formats_make_one_line_of_a_summary() -> None:
     summary = logging.LogRecord("bff", logging.WARNING, "", 0, "more", None, None)
-    vars(summary).update(held_back=3, like="x\ny")
+    vars(summary).update(suppressed=3, template="x\ny")
     for formatter in (JsonFormatter(), TextFormatter()):
         assert formatter.format(summary).isprintable()
-        assert "held_back" in formatter.format(summary)
+        assert "suppressed" in formatter.format(summary)

@@ -164,7 +164,7 @@ def test_reading_never_raises(query: str | bytes) -> None:
         pytest.param(True, ISSUER + "/", False, id="AZ-026 a slash more"),
     ],
 )
-def test_the_issuer_of_a_response_is_judged(says_iss: bool, iss: str | None, believed: bool) -> None:
+def test_the_issuer_of_a_response_is_validated(says_iss: bool, iss: str | None, believed: bool) -> None:
     assert (check_issuer(provider(says_iss=says_iss), iss) is None) is believed
 
 

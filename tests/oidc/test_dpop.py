@@ -103,5 +103,5 @@ def test_the_latest_nonce_of_each_origin_is_remembered() -> None:
         ([], False),
     ],
 )
-def test_a_challenge_for_a_nonce_is_told_from_others(values: list[bytes], asked: bool) -> None:
+def test_a_challenge_for_a_nonce_is_recognised(values: list[bytes], asked: bool) -> None:
     assert asks_for_nonce(values) == asked

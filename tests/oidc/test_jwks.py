@@ -161,7 +161,7 @@ def test_base64url_has_one_spelling(text: str) -> None:
         decode_base64url(text)
 
 
-def test_a_member_may_have_fields_that_nobody_knows() -> None:
+def test_a_member_may_have_unknown_fields() -> None:
     member = {**jwk(RSA_KEY, x5t="abc"), "okta-version": 7}
     assert believed(mint(), parse_key_set(json.dumps({"keys": [member], "more": [1]}).encode()))
 

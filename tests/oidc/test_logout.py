@@ -42,7 +42,7 @@ def validate(compact: str) -> LogoutToken:
     )
 
 
-def test_the_provider_is_told_whose_session_ends_and_where_to_send_the_browser() -> None:
+def test_the_logout_url_names_the_session_and_the_return_address() -> None:
     url = end_session_url(
         PROVIDER,
         id_token_hint="a.b.c",
@@ -123,7 +123,7 @@ def test_a_bad_logout_token_is_a_bad_request(compact: str) -> None:
     assert not isinstance(caught.value, LogoutKeyUnknown)
 
 
-def test_an_unknown_key_is_told_apart() -> None:
+def test_an_unknown_key_has_its_own_error() -> None:
     with pytest.raises(LogoutKeyUnknown) as caught:
         validate(logout_token(header={**LOGOUT, "kid": "zzz"}))
     assert caught.value.kid == "zzz"

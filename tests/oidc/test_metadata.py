@@ -123,7 +123,7 @@ def test_http_is_for_an_issuer_on_this_machine_only(host: str) -> None:
         parse_metadata(json.dumps(local).encode(), issuer)
 
 
-def test_endpoints_on_another_host_are_told_each_with_its_host() -> None:
+def test_endpoints_on_another_host_are_listed_with_their_hosts() -> None:
     same = ProviderMetadata(
         "https://id.example", "https://id.example/a", "https://id.example:8443/t", "https://id.example/k"
     )

@@ -42,7 +42,7 @@ def test_a_request_that_was_taken_has_a_name(status: int, body: bytes, expected:
         pytest.param(413, b"", id="an empty body"),
     ],
 )
-def test_a_refusal_is_told_from_an_endpoint_that_is_away(status: int, body: bytes) -> None:
+def test_a_refusal_is_distinguished_from_an_unavailable_endpoint(status: int, body: bytes) -> None:
     answer = parse_push_response(status, body)
     assert isinstance(answer, NotPushed)
     assert answer.refused
@@ -81,7 +81,7 @@ def test_what_is_no_name_for_a_request_is_no_refusal_either(status: int, body: b
 
 
 @given(st.integers(100, 599), st.binary(max_size=200))
-def test_whatever_arrives_is_judged_and_nothing_is_raised(status: int, body: bytes) -> None:
+def test_any_response_is_parsed_and_nothing_is_raised(status: int, body: bytes) -> None:
     assert isinstance(parse_push_response(status, body), Pushed | NotPushed)
 
 

@@ -115,7 +115,7 @@ async def test_a_refresh_sends_the_token_in_the_body_and_nothing_in_the_url() ->
         ),
     ],
 )
-async def test_what_the_provider_says_is_judged_and_never_raised(behaviour: Behaviour, expected: TokenResult) -> None:
+async def test_any_response_is_parsed_and_never_raised(behaviour: Behaviour, expected: TokenResult) -> None:
     async with wire(token=behaviour) as world, provider_of(world) as provider:
         assert await refresh(provider) == expected
         assert world.count("/token") == 1

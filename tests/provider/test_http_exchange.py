@@ -62,7 +62,7 @@ async def test_cookies_of_an_answer_are_not_brought_back(http: HttpClient) -> No
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-async def test_a_redirect_is_an_answer_and_nobody_is_asked_in_its_place(http: HttpClient, status: int) -> None:
+async def test_a_redirect_is_returned_and_not_followed(http: HttpClient, status: int) -> None:
     async with wire() as other, wire(token=answer(status, b"", {"location": f"{other.issuer}/token"})) as provider:
         outcome = await post(http, provider)
         assert isinstance(outcome, HttpResponse)
