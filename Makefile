@@ -40,11 +40,12 @@ test-containers: $(VENV)/.dev ## build and run the images on a Docker engine
 	@scripts/need chromium
 	$(RUN)/pytest -m containers tests/containers
 
-check: $(VENV)/.dev ## lint, formatting, types and layers
+check: $(VENV)/.dev ## lint, formatting, types, layers and dead code
 	$(RUN)/ruff check .
 	$(RUN)/ruff format --check .
 	$(RUN)/mypy
 	$(RUN)/lint-imports
+	$(RUN)/vulture
 
 # One command writes all locks; `--universal` makes them valid for every platform and Python from 3.11.
 # The second adds the dependencies of `okta-bff[otel]` to the first, in the same versions, by `--constraints`.
