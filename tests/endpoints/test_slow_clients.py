@@ -1,7 +1,9 @@
-"""Clients that take their time: a head that never comes whole ends with its connection, whatever came before it."""
+"""Clients that take their time: a head that never comes whole ends with its connection, whatever came before it.
+
+What has no limit is in tests/framing/test_timeouts.py, where the clock stands still.
+"""
 
 import asyncio
-import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -10,23 +12,17 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from websockets.asyncio.client import connect
-from websockets.typing import Origin
 
-from bff.proxy.routes import Upstream
 from bff.server.uvicorn_0_54.timeouts import Timeouts
 from bff.web import request_body
 from tests.journeys.world import small_world
-from tests.proxy.test_websocket import socket_upstream, to
-from tests.proxy.wire import OURS, PATIENCE, PUBLIC, ask, bff_beside, ok, raw_upstream, read_answer, route
+from tests.proxy.wire import OURS, PATIENCE, ask, bff_beside, ok, raw_upstream, read_answer, route
 
 REQUEST = f"GET /api/x HTTP/1.1\r\nHost: a\r\n{OURS}Cookie: user=alice\r\n\r\n".encode()
 
 
 # The same server with less patience, so that a test need not wait for 20 seconds.
 IMPATIENT = Timeouts(head=0.3)
-# A head that is sent at once has to come in time even where this process is held up a little.
-LESS_IMPATIENT = Timeouts(head=1.5)
 
 
 @asynccontextmanager
@@ -57,10 +53,6 @@ async def trickle(writer: asyncio.StreamWriter, reader: asyncio.StreamReader, te
             return b""
 
 
-def test_a_head_may_take_twenty_seconds_where_nothing_else_is_said() -> None:
-    assert Timeouts().head == 20
-
-
 @pytest.mark.parametrize(
     "text", [b"", b"\r\n", b"GET /api/x HTTP/1.1\r\nHost: a\r\nX-Slow: ", b"GET /" + b"a" * 50], ids=repr
 )
@@ -82,45 +74,6 @@ async def test_nor_does_one_after_a_good_request_PX_072(text: bytes) -> None:
         timeouts.head = 0.3
         assert await trickle(writer, reader, text) == b""
     assert len(upstream.heard) == 1
-
-
-async def test_a_connection_that_rests_between_two_requests_is_kept() -> None:
-    async with connection(LESS_IMPATIENT) as (reader, writer, _):
-        for rest in (1.8, 0.0):
-            writer.write(REQUEST)
-            assert (await read_answer(reader)).status == 200
-            await asyncio.sleep(rest)
-
-
-async def test_a_slow_answer_and_a_slow_body_have_limits_of_their_own() -> None:
-    async def slowly(heard: Any, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
-        await asyncio.sleep(1.8)
-        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%b" % (len(heard.body), heard.body))
-        return True
-
-    async with raw_upstream(slowly) as upstream, bff_beside(route(upstream), timeouts=LESS_IMPATIENT) as port:
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        head = re.sub(rb"^GET", b"PUT", REQUEST)[:-2] + b"Content-Length: 3\r\n\r\n"
-        writer.write(head)
-        for byte in b"abc":
-            await asyncio.sleep(0.6)
-            writer.write(bytes([byte]))
-        answer = await asyncio.wait_for(read_answer(reader), PATIENCE)
-        writer.close()
-    assert (answer.status, answer.body) == (200, b"abc")
-
-
-async def test_a_websocket_is_no_slow_head() -> None:
-    async with socket_upstream() as url, bff_beside(to(url), timeouts=LESS_IMPATIENT) as port:
-        assert Upstream.parse(url)
-        cookies = {"Cookie": "user=alice"}
-        async with connect(
-            f"ws://127.0.0.1:{port}/api/x", origin=Origin(PUBLIC), additional_headers=cookies, proxy=None
-        ) as page:
-            for _ in range(3):
-                await asyncio.sleep(0.6)
-                await page.send("x")
-                assert await page.recv() == "x"
 
 
 @pytest.mark.parametrize("path", ["/auth/backchannel-logout"])

@@ -7,7 +7,6 @@ What real sockets and real proxies make of them is in `test_through_proxies`.
 import asyncio
 from collections.abc import Iterable
 from itertools import pairwise
-from typing import Any
 
 import httptools
 import pytest
@@ -16,43 +15,8 @@ from uvicorn.server import ServerState
 
 from bff.server.uvicorn_0_54.http_protocol import HttpProtocol
 from bff.server.uvicorn_0_54.server import uvicorn_config
+from tests.framing.client_connection import Wire
 from tests.framing.shapes import COMPLETE, EVERY, LAST, SELECTED, Shape, websocket
-
-
-class Wire(asyncio.Transport):
-    """A client's connection that remembers what was written and whether it was closed."""
-
-    def __init__(self) -> None:
-        super().__init__({"sockname": ("127.0.0.1", 1), "peername": ("127.0.0.1", 2), "socket": None})
-        self.written, self.closed, self.paused = b"", False, False
-
-    def write(self, data: Any) -> None:
-        self.written += bytes(data)
-
-    def can_write_eof(self) -> bool:
-        return False
-
-    def is_closing(self) -> bool:
-        return self.closed
-
-    def close(self) -> None:
-        self.closed = True
-
-    def abort(self) -> None:
-        self.closed = True
-
-    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
-        self.protocol = protocol
-
-    def get_protocol(self) -> asyncio.BaseProtocol:
-        return self.protocol
-
-    def pause_reading(self) -> None:
-        self.paused = True
-
-    def resume_reading(self) -> None:
-        self.paused = False
-
 
 Taken = list[tuple[str, str, bytes]]
 
