@@ -172,11 +172,11 @@ def doors(door: object) -> Iterator[FastAPI]:
 
 async def test_every_public_route_is_in_the_readme(tmp_path: Path) -> None:
     app = build_app(load_settings(with_changes(store=f"sqlite:///{tmp_path / 'bff.db'}")))
-    (own,) = doors(app._asgi)
+    (own,) = doors(app.public)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about operation ids, which nobody here uses
         paths = set(own.openapi()["paths"])
-    await app._store.close()
+    await app.stores.sessions.close()
     assert {"/auth/login", "/auth/session", "/auth/logout", "/authorization-code/callback"} <= paths
     told = set(re.findall(r"`(?:[A-Z|]+ )?(/[^`?\s]*)", README))
     assert paths - told == set()

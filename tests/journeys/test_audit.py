@@ -240,7 +240,7 @@ async def test_new_keys_and_secrets_are_told_by_name(tmp_path: Path, trail: Trai
     keys.write_text(f"{second} {first}")
     secret.write_text("another-client-secret-0123456789abcdefgh")
     app.reload()
-    await app._store.close()
+    await app.stores.sessions.close()
     changed = trail.only(AuditEvent.KEY_RING_CHANGED)
     assert len(changed["key_ids"].split()) == 2
     assert trail.only(AuditEvent.CLIENT_CREDENTIALS_CHANGED)["changed"] == "client_secret"

@@ -37,7 +37,7 @@ async def lead_to(world: World, api: RunningApi, **changes: str) -> None:
 
 async def stored(world: World) -> Session:
     """The only session there is."""
-    (session,) = await world.bff._store.find("sub", world.okta.control.person("alice@example.com").sub)
+    (session,) = await world.bff.stores.sessions.find("sub", world.okta.control.person("alice@example.com").sub)
     return session
 
 

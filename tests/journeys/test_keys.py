@@ -12,12 +12,12 @@ from tests.storage.example_session import is_under_older_key
 
 
 async def record_of(world: World) -> Session:
-    (session,) = await world.bff._store.find("sub", world.okta.control.person("alice@example.com").sub)
+    (session,) = await world.bff.stores.sessions.find("sub", world.okta.control.person("alice@example.com").sub)
     return session
 
 
 async def is_newest(world: World, session: Session) -> bool:
-    return not is_under_older_key(await world.bff._store.get(session.key))
+    return not is_under_older_key(await world.bff.stores.sessions.get(session.key))
 
 
 async def calls(browser: Browser) -> tuple[int, str | None]:

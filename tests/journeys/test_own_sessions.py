@@ -44,7 +44,7 @@ async def test_the_list_shows_this_browser_and_the_others_and_nothing_that_opens
     assert all(each["signed_in_at"] <= each["last_seen_at"] < each["ends_at"] for each in mine)
     assert mine[0].keys() == {"id", "current", "signed_in_at", "last_seen_at", "ends_at", "client", "address"}
     assert {each["id"] for each in mine} == {each["id"] for each in await listed(there)}
-    for session in await world.bff._store.find("sub", world.okta.control.person("alice@example.com").sub):
+    for session in await world.bff.stores.sessions.find("sub", world.okta.control.person("alice@example.com").sub):
         assert session.key not in str(mine)
         assert session.fingerprint not in str(mine), "what logs call a session is another name"
 

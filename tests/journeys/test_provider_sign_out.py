@@ -148,7 +148,7 @@ async def test_a_session_without_an_id_token_signs_out_at_the_provider_only_wher
     found = {}
     for hint in ("required", "optional", "never"):
         rules = SignOutRules("client", f"{world.public_url}/", hint)  # type: ignore[arg-type]
-        way = ProviderSignOut(world.bff._store, world.bff._provider, rules)
+        way = ProviderSignOut(world.bff.stores.sessions, world.bff.providers.main, rules)
         ticket = await way.prepare(bare)
         found[hint] = ticket is not None
         if ticket is not None:

@@ -17,11 +17,11 @@ def revoked(world: World) -> list[str | None]:
 
 
 async def waiting(world: World) -> int:
-    return await world.bff._store.revocations.waiting()
+    return await world.bff.stores.sessions.revocations.waiting()
 
 
 async def look_again(world: World) -> None:
-    world.bff._revocations.work_soon()
+    world.bff.flows.sessions.revocations.work_soon()
     await world.settled()
 
 
@@ -43,7 +43,7 @@ async def test_a_revocation_that_fails_is_tried_again_later_and_not_before(tmp_p
         await look_again(world)
         assert revoked(world) == [None], "it is not due yet"
         world.advance(120)
-        world.bff._revocations._held_until = 0.0  # a provider that throttles is left alone for a while
+        world.bff.flows.sessions.revocations._held_until = 0.0  # a provider that throttles is left alone for a while
         await look_again(world)
         assert (revoked(world), await waiting(world)) == (["revoked by the client"], 0)
         assert world.okta.control.violations == []
@@ -71,7 +71,9 @@ async def test_what_a_process_that_died_had_claimed_is_revoked_by_another_one(tm
         await world.settled()
         world.okta.control.clear_faults()
         world.advance(FIRST_WAIT + 1)
-        (claimed,) = await world.bff._store.revocations.claim(1, LEASE)  # and nothing more is heard of its holder
+        (claimed,) = await world.bff.stores.sessions.revocations.claim(
+            1, LEASE
+        )  # and nothing more is heard of its holder
         await look_again(world)
         assert revoked(world) == [None]
         world.advance(LEASE + 1)
@@ -111,9 +113,9 @@ async def test_a_session_without_a_refresh_token_has_its_access_token_revoked(tm
 
 
 async def test_a_token_is_shown_to_no_other_issuer_than_its_own(world: World) -> None:
-    until = await world.bff._store.now() + 600
+    until = await world.bff.stores.sessions.now() + 600
     strange = Revocation("strange", "canary-token", "refresh_token", "https://another.example", "", until)
-    assert await world.bff._store.revocations.add(strange)
+    assert await world.bff.stores.sessions.revocations.add(strange)
     before = world.okta.control.events()
     await look_again(world)
     assert await waiting(world) == 0
@@ -122,10 +124,10 @@ async def test_a_token_is_shown_to_no_other_issuer_than_its_own(world: World) ->
 
 async def test_a_hundred_sign_outs_at_once_are_all_revoked(world: World) -> None:
     """More than are revoked at a time: none is forgotten, and none is revoked by two hands."""
-    until = await world.bff._store.now() + 600
+    until = await world.bff.stores.sessions.now() + 600
     issuer = world.environ["BFF_ISSUER"]
     for n in range(100):
-        assert await world.bff._store.revocations.add(
+        assert await world.bff.stores.sessions.revocations.add(
             Revocation(f"n{n}", f"unknown-token-{n}", "refresh_token", issuer, "", until)
         )
     await look_again(world)

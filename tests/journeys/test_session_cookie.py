@@ -184,7 +184,7 @@ async def test_a_sign_out_answers_callers_that_wait_for_a_renewal_before_the_pro
             url = {"here": "/auth/logout", "at another replica": f"{replica}/auth/logout"}[where]
             assert (await browser.fetch(url, "POST")).status_code == 200
             answers = await asyncio.gather(*calls)
-        (refresh,) = world.bff._refresh._flight._refresh_tasks.values()
+        (refresh,) = world.bff.flows.sessions.refresh._flight._refresh_tasks.values()
         assert not refresh.done(), "the provider has not answered yet"
         told = [(answer.status_code, answer.json()["code"], answer.json()["reason"]) for answer in answers]
         assert told == [(401, "sign_in_required", "signed_out")] * 5

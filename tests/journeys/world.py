@@ -138,7 +138,7 @@ class World:
 
     async def settled(self) -> None:
         """Returns when nothing is under way that the application began for itself: revocations, refreshes."""
-        assert await self.bff._tasks.drain(60) == 0
+        assert await self.bff.runtime.tasks.drain(60) == 0
 
     async def start(self) -> None:
         # A socket of its own for each server: uvicorn closes what it served, and the port must stay ours.

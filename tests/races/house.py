@@ -4,7 +4,7 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Coroutine, Iterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
@@ -164,7 +164,7 @@ class House:
     async def settled(self) -> None:
         """Whatever was begun in the background has come to its end."""
         for app in self.apps:
-            assert await app._tasks.drain(60) == 0
+            assert await app.runtime.tasks.drain(60) == 0
 
 
 @asynccontextmanager
@@ -192,10 +192,7 @@ async def house(store: str, seed: int, monkeypatch: pytest.MonkeyPatch, *, slow:
         }
         async with serving(Upstream(), api):
             apps = [build_app(load_settings(environ)) for _ in range(2)]
-            for app in apps:
-                await app._start()
-            try:
-                yield House(apps, provider, chance)
-            finally:
+            async with AsyncExitStack() as running:
                 for app in apps:
-                    await app._stop()
+                    await app.lifespan.start(running)
+                yield House(apps, provider, chance)

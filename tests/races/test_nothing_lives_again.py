@@ -136,5 +136,5 @@ async def test_a_sign_out_against_a_sign_in_of_the_same_browser(
 
 
 async def _sessions_of(world: House, person: Person) -> AsyncIterator[object]:
-    for session in await world.apps[0]._store.find("sub", person.sub):
+    for session in await world.apps[0].stores.sessions.find("sub", person.sub):
         yield session

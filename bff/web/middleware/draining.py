@@ -13,10 +13,17 @@ class Draining:
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        self.begun = False
+        self._begun = False
+
+    @property
+    def begun(self) -> bool:
+        return self._begun
+
+    def begin(self) -> None:
+        self._begun = True
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        if not self.begun or scope["type"] != "http":
+        if not self._begun or scope["type"] != "http":
             return self._app(scope, receive, send)
 
         async def send_and_close(message: Message) -> None:

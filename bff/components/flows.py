@@ -1,0 +1,108 @@
+"""The flows: what happens to a session from sign-in to sign-out."""
+
+from dataclasses import dataclass
+
+from bff import from_settings
+from bff.components.providers import Providers
+from bff.components.runtime import Runtime
+from bff.components.stores import Stores
+from bff.flows.authorization_request import AuthorizationRequests
+from bff.flows.build_session import BuildSession
+from bff.flows.establish_session import EstablishSession
+from bff.flows.logout.end_session import EndSession
+from bff.flows.logout.end_sessions import EndSessions
+from bff.flows.logout.provider_logout import ProviderLogoutFlow
+from bff.flows.logout.provider_sign_out import ProviderSignOut
+from bff.flows.logout.revocations import Revocations
+from bff.flows.refresh.attempt import RefreshAttempts
+from bff.flows.refresh.flow import RefreshTokenFlow
+from bff.flows.refresh.outcome import RefreshOutcomes
+from bff.flows.refresh.reservation import Reservations
+from bff.flows.refresh.timing import RefreshTiming
+from bff.flows.sign_in import AuthorizationCodeFlow
+from bff.flows.streams import OpenStreams
+
+
+@dataclass(frozen=True, slots=True)
+class SessionFlows:
+    """What keeps a session usable, and what ends it."""
+
+    streams: OpenStreams
+    revocations: Revocations
+    end_session: EndSession
+    end_sessions: EndSessions
+    refresh: RefreshTokenFlow
+
+
+@dataclass(frozen=True, slots=True)
+class SignInFlows:
+    """The two halves of a sign-in: the request to the provider, and its response."""
+
+    requests: AuthorizationRequests
+    code: AuthorizationCodeFlow
+
+
+@dataclass(frozen=True, slots=True)
+class LogoutFlows:
+    """`at_provider` ends the session at the provider too; `by_provider` handles the provider's own logout requests."""
+
+    at_provider: ProviderSignOut
+    by_provider: ProviderLogoutFlow
+
+
+@dataclass(frozen=True, slots=True)
+class Flows:
+    sessions: SessionFlows
+    sign_in: SignInFlows
+    logout: LogoutFlows
+
+
+def build_flows(runtime: Runtime, stores: Stores, providers: Providers) -> Flows:
+    sessions = _session_flows(runtime, stores, providers)
+    return Flows(
+        sessions=sessions,
+        sign_in=_sign_in_flows(runtime, stores, providers, sessions),
+        logout=_logout_flows(runtime, stores, providers, sessions),
+    )
+
+
+def _session_flows(runtime: Runtime, stores: Stores, providers: Providers) -> SessionFlows:
+    store, tasks, policy, issuer = stores.sessions, runtime.tasks, runtime.policy, runtime.settings.provider.issuer
+    streams = OpenStreams(store, policy)
+    revocations = Revocations(store, providers.main, tasks, issuer)
+    end_session = EndSession(store, revocations, tasks, streams=streams)
+    timing = RefreshTiming(policy)
+    attempts = RefreshAttempts(
+        Reservations(store, timing),
+        providers.main,
+        RefreshOutcomes(store, providers.id_tokens, end_session, timing),
+        timing,
+        concurrency=runtime.settings.refresh.concurrency,
+    )
+    return SessionFlows(
+        streams=streams,
+        revocations=revocations,
+        end_session=end_session,
+        end_sessions=EndSessions(store, end_session, stores.logout_markers, tasks, issuer),
+        refresh=RefreshTokenFlow(store, attempts, end_session, tasks, timing),
+    )
+
+
+def _sign_in_flows(runtime: Runtime, stores: Stores, providers: Providers, sessions: SessionFlows) -> SignInFlows:
+    store, rules, clock = stores.sessions, from_settings.sign_in_rules(runtime.settings), runtime.clock
+    build = BuildSession(store, providers.main, providers.id_tokens, rules, clock=clock)
+    establish = EstablishSession(store, sessions.end_session, stores.logout_markers, sessions.streams)
+    return SignInFlows(
+        requests=AuthorizationRequests(store, providers.main, stores.ring, rules, clock=clock),
+        code=AuthorizationCodeFlow(store, providers.main, build, establish, rules),
+    )
+
+
+def _logout_flows(runtime: Runtime, stores: Stores, providers: Providers, sessions: SessionFlows) -> LogoutFlows:
+    store, settings = stores.sessions, runtime.settings
+    rules, end_sessions = from_settings.logout_rules(settings), sessions.end_sessions
+    signers = (providers.main, *providers.org)
+    return LogoutFlows(
+        at_provider=ProviderSignOut(store, providers.main, from_settings.sign_out_rules(settings)),
+        by_provider=ProviderLogoutFlow(store, signers, end_sessions, rules, clock=runtime.clock),
+    )

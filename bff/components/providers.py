@@ -1,0 +1,57 @@
+"""The OpenID Provider, and for a custom authorization server of Okta also its org."""
+
+import logging
+from dataclasses import dataclass
+
+from bff import from_settings
+from bff.components.runtime import Runtime
+from bff.config.settings import Settings
+from bff.errors import ProviderUnavailable
+from bff.flows.id_tokens import IdTokenValidator
+from bff.oidc.metadata import MetadataRefused, endpoints_elsewhere
+from bff.provider.client import HttpProvider
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Providers:
+    """`main` signs users in. `org` may also sign Universal Logout requests; it is empty if `main` is the org."""
+
+    main: HttpProvider
+    org: tuple[HttpProvider, ...]
+    id_tokens: IdTokenValidator
+
+    async def check(self, settings: Settings) -> None:
+        """Raises MetadataRefused or ConfigurationError for a provider that contradicts the settings.
+
+        One that is unavailable is only logged: existing sessions keep working.
+        """
+        try:
+            metadata = await self.main.metadata()
+            from_settings.validate_metadata(settings, metadata)
+        except MetadataRefused:
+            raise
+        except ProviderUnavailable as error:
+            logger.warning("the provider is not reachable yet", extra={"error": error.code})
+            return
+        if elsewhere := endpoints_elsewhere(metadata):
+            endpoints = ", ".join(f"{name} at {host}" for name, host in elsewhere.items())
+            logger.info("endpoints of the provider are on another host than its issuer", extra={"endpoints": endpoints})
+
+    def replace_client_auth(self, settings: Settings) -> None:
+        """Uses other client credentials from the next request on. Raises ConfigurationError."""
+        client_auth = from_settings.client_auth(settings)
+        for provider in (self.main, *self.org):
+            provider.replace_client_auth(client_auth)
+
+    async def close(self) -> None:
+        for provider in (self.main, *self.org):
+            await provider.close()
+
+
+def build_providers(runtime: Runtime) -> Providers:
+    """Raises ConfigurationError."""
+    main = from_settings.provider(runtime.settings, runtime.clock)
+    org = from_settings.org_provider(runtime.settings, runtime.clock)
+    return Providers(main, org, IdTokenValidator(main, from_settings.id_token_rules(runtime.settings)))

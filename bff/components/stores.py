@@ -1,0 +1,54 @@
+"""The session store with its keys, and the checks that run beside it."""
+
+import asyncio
+import logging
+import time
+from dataclasses import dataclass
+from typing import Final
+
+from bff.components.runtime import Runtime
+from bff.errors import BffError
+from bff.flows.eviction_watch import EvictionWatch
+from bff.flows.key_ring_sync import KeyRingSync
+from bff.flows.logout.markers import LogoutMarkers
+from bff.session.keyring import KeyRing
+from bff.session.store import SessionStore
+from bff.storage.open import open_store
+
+logger = logging.getLogger(__name__)
+
+PURGE_INTERVAL: Final = 300.0  # seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """`key_ring_sync` is None for SQLite: its database has one process, so no other replica has keys to compare."""
+
+    ring: KeyRing
+    sessions: SessionStore
+    logout_markers: LogoutMarkers
+    key_ring_sync: KeyRingSync | None
+    eviction: EvictionWatch
+
+    async def purge(self) -> None:
+        """Deletes expired records every `PURGE_INTERVAL` seconds, until cancelled."""
+        while True:
+            await asyncio.sleep(PURGE_INTERVAL)
+            try:
+                await self.sessions.purge_expired()
+            except BffError as error:
+                logger.warning("expired records could not be purged", extra={"error": error.code})
+
+
+def build_stores(runtime: Runtime) -> Stores:
+    """Opens the SQLite database if one is configured. Raises ConfigurationError."""
+    settings, ring = runtime.settings, KeyRing.from_keys(runtime.settings.session.key_ring)
+    own_clock = {"clock": runtime.clock} if runtime.clock is not time.time and settings.store.is_sqlite else {}
+    sessions = open_store(settings.store.url, ring, **own_clock)
+    return Stores(
+        ring=ring,
+        sessions=sessions,
+        logout_markers=LogoutMarkers(sessions, settings.sign_in.login_lifetime),
+        key_ring_sync=None if settings.store.is_sqlite else KeyRingSync(sessions, ring),
+        eviction=EvictionWatch(sessions, allowed=settings.store.allow_evicting),
+    )

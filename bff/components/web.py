@@ -1,0 +1,153 @@
+"""The web layer: our own endpoints, the API proxy, forward-auth, and the middleware around them."""
+
+from dataclasses import dataclass
+
+from fastapi import FastAPI
+from starlette.types import ASGIApp
+
+from bff import from_settings
+from bff.asgi.write_batching import WriteBatch
+from bff.components.flows import Flows
+from bff.components.runtime import Runtime
+from bff.components.stores import Stores
+from bff.flows.streams import OpenStreams
+from bff.proxy.client_address import TrustedProxies
+from bff.proxy.headers import PublicOrigin
+from bff.proxy.http import HttpProxy
+from bff.proxy.pool import UpstreamPools
+from bff.proxy.websocket import WebSocketProxy
+from bff.web.api import ApiEndpoint, Upstreams
+from bff.web.auth.callback import Callback, callback_router
+from bff.web.auth.current_session import CurrentSessions
+from bff.web.auth.forward_auth import VERIFY, ForwardAuth
+from bff.web.auth.landing import landing_router
+from bff.web.auth.login import SignInStart, login_router
+from bff.web.auth.login_hint import LoginHints
+from bff.web.auth.logout import LogoutEndpoint, logout_router
+from bff.web.auth.pending_sign_ins import PendingSignIns
+from bff.web.auth.provider_logout import ProviderLogout, provider_logout_router
+from bff.web.auth.session import SessionEndpoint, session_router
+from bff.web.auth.sessions import SessionsEndpoint, sessions_router
+from bff.web.auth.sign_out_cookie import SignOutCookie
+from bff.web.cookies import CookieNames
+from bff.web.dispatch import Dispatcher, build_auth_app, serve_spa
+from bff.web.error_page import ErrorPages
+from bff.web.error_responder import ErrorResponder
+from bff.web.middleware.cors import CorsMiddleware
+from bff.web.middleware.rate_limit import RateLimitMiddleware, RateLimits
+from bff.web.middleware.request_guard import RequestGuard
+from bff.web.middleware.trace import AuditContext, TraceMiddleware
+from bff.web.origin_policy import OriginPolicy
+from bff.web.request_authentication import RequestAuthentication
+from bff.web.session_cookies import SessionCookies
+from bff.web.upstream_credentials import SessionCredentials
+
+
+@dataclass(frozen=True, slots=True)
+class WebRules:
+    """The rules that every endpoint shares, each of them one object."""
+
+    names: CookieNames
+    authentication: RequestAuthentication
+    errors: ErrorResponder
+    trusted_proxies: TrustedProxies
+
+
+@dataclass(frozen=True, slots=True)
+class WebApplications:
+    """The ASGI applications of the public and of the forward-auth port."""
+
+    public: ASGIApp
+    forward_auth: ASGIApp
+
+
+def build_upstreams(runtime: Runtime, write_batch: WriteBatch, streams: OpenStreams) -> Upstreams:
+    """Raises ConfigurationError for TLS files of a route that cannot be used."""
+    settings = runtime.settings
+    origin, trusted = PublicOrigin.parse(settings.browser.public_url), TrustedProxies(settings.server.trusted_proxies)
+    http = HttpProxy(origin, trusted, UpstreamPools(write_batch))
+    return Upstreams(from_settings.route_table(settings), http, WebSocketProxy(origin, trusted), streams)
+
+
+def build_web(runtime: Runtime, stores: Stores, flows: Flows, upstreams: Upstreams) -> WebApplications:
+    browser = runtime.settings.browser
+    names = CookieNames(secure=browser.cookies_secure)
+    origins = OriginPolicy(browser.public_url, browser.allowed_origins)
+    rules = WebRules(
+        names=names,
+        authentication=RequestAuthentication(origins, SessionCookies(stores.ring, names)),
+        errors=ErrorResponder(ErrorPages(browser.landing_path, browser.page_style())),
+        trusted_proxies=TrustedProxies(runtime.settings.server.trusted_proxies),
+    )
+    forward_auth = _forward_auth(runtime, flows, rules)
+    without_pages = ErrorResponder()
+    private = RequestGuard(forward_auth.on_private_port, without_pages)
+    limited = RateLimitMiddleware(
+        _auth_app(runtime, stores, flows, rules, upstreams),
+        RateLimits(from_settings.limit_rules(runtime.settings)),
+        rules.trusted_proxies,
+        rules.authentication.cookies,
+        rules.errors,
+    )
+    api = ApiEndpoint(
+        upstreams,
+        _credentials(runtime, flows, rules),
+        origins=origins,
+        errors=without_pages,
+        acr_values=runtime.settings.sign_in.acr_values,
+    )
+    dispatcher = Dispatcher(
+        limited, api, upstreams.routes.match, browser.callback_path, {VERIFY: forward_auth.on_public_port}
+    )
+    inside: ASGIApp = AuditContext(dispatcher, rules.trusted_proxies)
+    if origins.allows_other_origins:
+        inside = CorsMiddleware(inside, upstreams.routes, origins)
+    guarded = RequestGuard(inside, rules.errors, names=names)
+    return WebApplications(
+        public=TraceMiddleware(guarded, rules.trusted_proxies, runtime.telemetry),
+        forward_auth=TraceMiddleware(private, rules.trusted_proxies, runtime.telemetry),
+    )
+
+
+def _credentials(runtime: Runtime, flows: Flows, rules: WebRules) -> SessionCredentials:
+    sessions, cookies = flows.sessions, rules.authentication.cookies
+    scopes = runtime.settings.provider.scopes
+    return SessionCredentials(sessions.refresh, sessions.streams, cookies, scopes=scopes, clock=runtime.clock)
+
+
+def _forward_auth(runtime: Runtime, flows: Flows, rules: WebRules) -> ForwardAuth:
+    settings = from_settings.forward_auth_rules(runtime.settings)
+    return ForwardAuth(flows.sessions.refresh, rules.authentication, rules.trusted_proxies, rules.errors, settings)
+
+
+def _auth_app(runtime: Runtime, stores: Stores, flows: Flows, rules: WebRules, upstreams: Upstreams) -> FastAPI:
+    """Our own endpoints, and the SPA for every other path."""
+    settings, store, authentication = runtime.settings, stores.sessions, rules.authentication
+    end_session, end_sessions = flows.sessions.end_session, flows.sessions.end_sessions
+    start = _sign_in_start(runtime, stores, flows, rules)
+    callback = Callback(flows.sign_in.code, start, store, authentication.cookies, rules.trusted_proxies)
+    current = CurrentSessions(store, flows.sessions.refresh, end_session, runtime.policy)
+    sign_out_cookie = SignOutCookie(stores.ring, rules.names)
+    logout = LogoutEndpoint(end_session, flows.logout.at_provider, authentication, sign_out_cookie, settings.browser)
+    auth_app = build_auth_app(rules.errors)
+    for router in (
+        login_router(start),
+        landing_router(start.rules, upstreams.routes.carries_credentials),
+        callback_router(settings.browser.callback_path, callback),
+        session_router(SessionEndpoint(current, authentication, rules.names)),
+        logout_router(logout),
+        sessions_router(SessionsEndpoint(current, end_sessions, authentication)),
+        provider_logout_router(ProviderLogout(flows.logout.by_provider)),
+    ):
+        auth_app.include_router(router)
+    serve_spa(auth_app, settings.spa.dir)
+    return auth_app
+
+
+def _sign_in_start(runtime: Runtime, stores: Stores, flows: Flows, rules: WebRules) -> SignInStart:
+    login = from_settings.login_rules(runtime.settings)
+    pending = PendingSignIns(
+        stores.ring, rules.names, runtime.clock, lifetime=login.login_lifetime, form_post=login.form_post
+    )
+    hints = LoginHints(stores.ring, runtime.clock)
+    return SignInStart(flows.sign_in.requests, pending, hints, rules.errors, login)
