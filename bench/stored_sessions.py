@@ -5,7 +5,8 @@ import time
 from pathlib import Path
 
 from bench.world import CLIENT_ID, World
-from bff.session.keyring import KeyRing, decode_base64url, new_session_id
+from bff.base64url import decode_base64url
+from bff.session.keyring import KeyRing, new_session_id
 from bff.session.session import Session, Tokens, User
 from bff.storage.open import open_store
 from bff.web.session_cookies import seal_session_cookie

@@ -4,10 +4,11 @@ from pathlib import Path
 
 import click
 
+from bff.base64url import encode_base64url
 from bff.cli import output
 from bff.cli.command_tree import CONTEXT
 from bff.cli.options import settings_from, settings_source
-from bff.session.keyring import encode_base64url, key_id, new_key
+from bff.session.keyring import key_id, new_key
 
 
 @click.group(name="keys", context_settings=CONTEXT)

@@ -1,18 +1,18 @@
 """Sessions: their keys, limits and claims, and where they are stored."""
 
-from base64 import urlsafe_b64encode
 from hashlib import sha256
 from typing import Annotated, Final, TypeAlias
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, SecretStr, field_validator
 
+from bff.base64url import encode_base64url
 from bff.config import validators
 from bff.config.field_types import WholeSeconds, Words
 from bff.config.section import FROZEN, over
 from bff.config.validators import invalid
 
 SessionKey: TypeAlias = Annotated[SecretStr, AfterValidator(validators.session_key)]
-_PLACEHOLDER_KEY: Final = urlsafe_b64encode(sha256(b"placeholder").digest()).rstrip(b"=").decode()
+_PLACEHOLDER_KEY: Final = encode_base64url(sha256(b"placeholder").digest())
 
 
 class SessionSettings(BaseModel):

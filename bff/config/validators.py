@@ -1,10 +1,8 @@
 """Validators of single settings: each returns the value, or raises with the problem and its fix."""
 
-import binascii
 import ipaddress
 import json
 import re
-from base64 import b64encode, urlsafe_b64decode
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -16,6 +14,8 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from pydantic import SecretStr
 from pydantic_core import PydanticCustomError
+
+from bff.base64url import decode_base64url
 
 NEW_KEY = "Make one with `bff keys new`."
 # Shown in docs/settings.md as an example; rejected, because it is public.
@@ -189,15 +189,8 @@ def session_key(value: SecretStr) -> SecretStr:
 
 def key_bytes(value: SecretStr) -> bytes | None:
     """The 32 bytes of a key, or None if the size is wrong or the text is not canonical base64url."""
-    text = value.get_secret_value().rstrip("=")
-    if len(text) != 43 or not re.fullmatch(r"[A-Za-z0-9_-]+", text):
-        return None
-    try:
-        key = urlsafe_b64decode(text + "=")
-    except binascii.Error:
-        return None
-    canonical = b64encode(key, altchars=b"-_").rstrip(b"=").decode() == text
-    return key if len(key) == 32 and canonical else None
+    key = decode_base64url(value.get_secret_value().rstrip("="))
+    return key if key is not None and len(key) == 32 else None
 
 
 def store(value: str) -> str:

@@ -14,7 +14,8 @@ from urllib.parse import quote_plus
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from bff.oidc.jwks import MIN_RSA_BITS, decode_base64url
+from bff.base64url import require_base64url
+from bff.oidc.jwks import MIN_RSA_BITS
 from bff.oidc.jws import sign
 
 Method: TypeAlias = Literal["client_secret_basic", "client_secret_post", "client_secret_jwt", "private_key_jwt"]
@@ -125,7 +126,7 @@ def _private_key_of(member: Mapping[str, Any]) -> PrivateKey:
     """RFC 7518 sections 6.2.2 and 6.3.2."""
 
     def number(name: str) -> int:
-        return int.from_bytes(decode_base64url(member[name]))
+        return int.from_bytes(require_base64url(member[name]))
 
     if member["kty"] == "EC":
         curve = _EC_CURVES[member["crv"]]

@@ -7,14 +7,13 @@ alone is useless to a thief.
 import hashlib
 import json
 import re
-from base64 import urlsafe_b64encode
 from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
 
-from bff.oidc.jwks import decode_base64url
+from bff.base64url import encode_base64url, require_base64url
 
 ALGORITHM: Final = "ES256"
 _NONCE: Final = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,1024}")  # RFC 9449 section 8.1
@@ -23,7 +22,7 @@ _OCTETS: Final = 32
 
 def new_dpop_key() -> str:
     """A new private key in its stored form. A secret: a holder of key and token can use the token."""
-    return _encode(ec.generate_private_key(ec.SECP256R1()).private_numbers().private_value.to_bytes(_OCTETS))
+    return encode_base64url(ec.generate_private_key(ec.SECP256R1()).private_numbers().private_value.to_bytes(_OCTETS))
 
 
 def dpop_proof(
@@ -51,12 +50,12 @@ def dpop_proof(
         "iat": int(now),
     }
     if access_token is not None:
-        claims["ath"] = _encode(hashlib.sha256(access_token.encode("ascii")).digest())
+        claims["ath"] = encode_base64url(hashlib.sha256(access_token.encode("ascii")).digest())
     if nonce is not None:
         claims["nonce"] = nonce
-    signed = f"{_encode(_json(header))}.{_encode(_json(claims))}"
+    signed = f"{encode_base64url(_json(header))}.{encode_base64url(_json(claims))}"
     r, s = decode_dss_signature(private_key.sign(signed.encode("ascii"), ec.ECDSA(SHA256())))
-    return f"{signed}.{_encode(r.to_bytes(_OCTETS) + s.to_bytes(_OCTETS))}"  # RFC 7518 section 3.4
+    return f"{signed}.{encode_base64url(r.to_bytes(_OCTETS) + s.to_bytes(_OCTETS))}"  # RFC 7518 section 3.4
 
 
 def read_nonce(value: str | None) -> str | None:
@@ -65,7 +64,7 @@ def read_nonce(value: str | None) -> str | None:
 
 
 def _private_key(key: str) -> ec.EllipticCurvePrivateKey:
-    scalar = decode_base64url(key)
+    scalar = require_base64url(key)
     if len(scalar) != _OCTETS:
         raise ValueError("not a DPoP key")
     return ec.derive_private_key(int.from_bytes(scalar), ec.SECP256R1())
@@ -76,14 +75,10 @@ def _public_jwk(key: ec.EllipticCurvePrivateKey) -> dict[str, str]:
     return {
         "crv": "P-256",
         "kty": "EC",
-        "x": _encode(point.x.to_bytes(_OCTETS)),
-        "y": _encode(point.y.to_bytes(_OCTETS)),
+        "x": encode_base64url(point.x.to_bytes(_OCTETS)),
+        "y": encode_base64url(point.y.to_bytes(_OCTETS)),
     }
 
 
 def _json(value: object) -> bytes:
     return json.dumps(value, separators=(",", ":")).encode()
-
-
-def _encode(data: bytes) -> str:
-    return urlsafe_b64encode(data).rstrip(b"=").decode("ascii")

@@ -2,11 +2,11 @@
 
 import hashlib
 import hmac
-from base64 import urlsafe_b64encode
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeGuard
 
+from bff.base64url import encode_base64url
 from bff.errors import SignInFailed
 from bff.oidc.jwks import KeySet
 from bff.oidc.jws import JwsKeyUnknown, JwsRefused, Verified, verify
@@ -186,7 +186,7 @@ def _validate_at_hash(verified: Verified, access_token: str) -> None:
     if "at_hash" not in verified.claims:
         return
     digest = hashlib.new(f"sha{verified.alg[-3:]}", access_token.encode()).digest()
-    expected = urlsafe_b64encode(digest[: len(digest) // 2]).rstrip(b"=").decode()
+    expected = encode_base64url(digest[: len(digest) // 2])
     at_hash = verified.claims["at_hash"]
     if not isinstance(at_hash, str) or not _equal(at_hash, expected):
         raise IdTokenRefused("at_hash: of another access token")

@@ -1,13 +1,12 @@
 """The provider's signing keys (RFC 7517): parsed once into public keys, then selected by kid, alg and use."""
 
-import re
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeAlias
 
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
+from bff.base64url import require_base64url
 from bff.errors import ProviderUnavailable
 from bff.oidc.strict_json import JsonRefused, read_object
 
@@ -27,7 +26,6 @@ _CURVES: Mapping[str, tuple[ec.EllipticCurve, int, str]] = {  # crv: curve, octe
 _RSA_ALGORITHMS = frozenset({"RS256", "RS384", "RS512"})
 # Of private RSA, EC and OKP keys and of symmetric ones (RFC 7518 sections 6.2.2, 6.3.2 and 6.4, RFC 8037).
 _SECRET_PARTS = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k", "priv"})
-_BASE64URL = re.compile(r"[A-Za-z0-9_-]*")
 
 
 class KeySetRefused(ProviderUnavailable):
@@ -114,20 +112,6 @@ def parse_key_set(document: bytes) -> KeySet:
     return KeySet(tuple(keys), private)
 
 
-def decode_base64url(text: str) -> bytes:
-    """Base64url without padding in its canonical form (RFC 7515 section 2).
-
-    Raises ValueError. Python's decoder skips foreign characters and ignores trailing bits, so that many texts decode to
-    the same bytes.
-    """
-    if not _BASE64URL.fullmatch(text) or len(text) % 4 == 1:
-        raise ValueError("not base64url")
-    decoded = urlsafe_b64decode(text + "=" * (-len(text) % 4))
-    if urlsafe_b64encode(decoded).rstrip(b"=").decode() != text:
-        raise ValueError("not the canonical base64url")
-    return decoded
-
-
 def _signing_key(member: Any) -> SigningKey | None:
     """A JWK as a signature key; None for one that is malformed, weak, private, symmetric or for another use."""
     if not isinstance(member, dict) or _holds_a_secret(member):
@@ -161,7 +145,7 @@ def _lists_verify(operations: Any) -> bool:
 
 
 def _rsa_key(member: Mapping[str, Any]) -> tuple[PublicKey, frozenset[str]]:
-    modulus, exponent = (int.from_bytes(decode_base64url(member[name])) for name in ("n", "e"))
+    modulus, exponent = (int.from_bytes(require_base64url(member[name])) for name in ("n", "e"))
     if not MIN_RSA_BITS <= modulus.bit_length() <= MAX_RSA_BITS or modulus % 2 == 0:
         raise ValueError("RSA modulus out of range")
     if exponent < 3 or exponent % 2 == 0 or exponent.bit_length() > 32:
@@ -171,7 +155,7 @@ def _rsa_key(member: Mapping[str, Any]) -> tuple[PublicKey, frozenset[str]]:
 
 def _ec_key(member: Mapping[str, Any]) -> tuple[PublicKey, frozenset[str]]:
     curve, octets, algorithm = _CURVES[member["crv"]]
-    x, y = decode_base64url(member["x"]), decode_base64url(member["y"])
+    x, y = require_base64url(member["x"]), require_base64url(member["y"])
     if len(x) != octets or len(y) != octets:
         raise ValueError("EC coordinate of the wrong length")
     public_numbers = ec.EllipticCurvePublicNumbers(int.from_bytes(x), int.from_bytes(y), curve)

@@ -7,7 +7,6 @@ JwsRefused.
 """
 
 import json
-from base64 import urlsafe_b64encode
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -15,7 +14,8 @@ from typing import Any, Final
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from jose import jwk
 
-from bff.oidc.jwks import MAX_KID_LENGTH, KeyNotFound, KeySet, KeyUnusable, decode_base64url
+from bff.base64url import encode_base64url, require_base64url
+from bff.oidc.jwks import MAX_KID_LENGTH, KeyNotFound, KeySet, KeyUnusable
 from bff.oidc.strict_json import JsonRefused, read_object
 
 MAX_COMPACT_LENGTH: Final = 16 * 1024
@@ -53,7 +53,7 @@ def verify(compact: str, keys: KeySet, *, algorithms: Collection[str], types: Co
     """
     header_part, payload_part, signature_part = _segments(compact)
     try:
-        header = read_object(decode_base64url(header_part), max_bytes=MAX_COMPACT_LENGTH, max_depth=MAX_DEPTH)
+        header = read_object(require_base64url(header_part), max_bytes=MAX_COMPACT_LENGTH, max_depth=MAX_DEPTH)
     except JsonRefused as refused:
         raise JwsRefused(f"its header is {refused}") from None
     except ValueError as error:
@@ -66,8 +66,8 @@ def verify(compact: str, keys: KeySet, *, algorithms: Collection[str], types: Co
     except KeyUnusable as unusable:
         raise JwsRefused(str(unusable)) from None
     try:
-        signature = decode_base64url(signature_part)
-        payload = decode_base64url(payload_part)
+        signature = require_base64url(signature_part)
+        payload = require_base64url(payload_part)
         signed = f"{header_part}.{payload_part}".encode("ascii")
         good = jwk.construct(key.public_key, alg).verify(signed, signature)  # type: ignore[arg-type]
     except Exception:  # python-jose lets JWKError, TypeError, ValueError and others through
@@ -89,9 +89,9 @@ def sign(
 ) -> str:
     """A compact JWS for a client assertion (RFC 7523). `bytes` is a shared secret, for HS256 to HS512 only."""
     header = {"alg": alg, "typ": "JWT"} | ({"kid": kid} if kid is not None else {})
-    signed = f"{_encode(json.dumps(header).encode())}.{_encode(json.dumps(claims).encode())}"
+    signed = f"{encode_base64url(json.dumps(header).encode())}.{encode_base64url(json.dumps(claims).encode())}"
     signature: bytes = jwk.construct(key, alg).sign(signed.encode("ascii"))  # type: ignore[arg-type]
-    return f"{signed}.{_encode(signature)}"
+    return f"{signed}.{encode_base64url(signature)}"
 
 
 def _segments(compact: str) -> tuple[str, str, str]:
@@ -124,7 +124,3 @@ def _validate_header(
     if "kid" in header and not (isinstance(kid, str) and 0 < len(kid) <= MAX_KID_LENGTH):
         raise JwsRefused("its kid is not a short string")
     return alg, kid
-
-
-def _encode(data: bytes) -> str:
-    return urlsafe_b64encode(data).rstrip(b"=").decode("ascii")

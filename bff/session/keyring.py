@@ -9,9 +9,7 @@ can decrypt with the new key) -> [new, old] (it encrypts) -> [new] (once nothing
 
 import hashlib
 import hmac
-import re
 import secrets
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal
@@ -21,6 +19,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from bff.base64url import decode_base64url, encode_base64url
 from bff.errors import BffError
 from bff.session.session import SessionId
 
@@ -32,7 +31,6 @@ _VERSION: Final = b"\x01"
 _HEADER: Final = 5
 _NONCE: Final = 12
 _TAG: Final = 16
-_BASE64URL: Final = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
 
 
 class KeyExhausted(BffError):
@@ -79,23 +77,6 @@ def new_session_id() -> SessionId:
 def key_id(key: bytes) -> str:
     """The id of a key in lists and logs: eight hex digits, which each sealed value carries."""
     return hashlib.sha256(key).digest()[:4].hex()
-
-
-def encode_base64url(data: bytes) -> str:
-    """RFC 4648 section 5, without padding."""
-    return urlsafe_b64encode(data).rstrip(b"=").decode("ascii")
-
-
-def decode_base64url(text: str) -> bytes | None:
-    """The bytes, or None unless `text` is the canonical encoding.
-
-    Python's decoder skips foreign characters and ignores trailing bits, so that several texts would decode to one
-    value.
-    """
-    if not _BASE64URL.fullmatch(text) or len(text) % 4 == 1:
-        return None
-    data = urlsafe_b64decode(text + "=" * (-len(text) % 4))
-    return data if encode_base64url(data) == text else None
 
 
 class _Subkey:

@@ -19,8 +19,9 @@ from typing import Final, TypeAlias
 
 from itsdangerous import BadData, TimestampSigner
 
+from bff.base64url import decode_base64url, encode_base64url, require_base64url
 from bff.oidc.authorization import SignInOptions
-from bff.session.keyring import KeyRing, Opened, Unreadable, decode_base64url, encode_base64url
+from bff.session.keyring import KeyRing, Opened, Unreadable
 from bff.session.sign_in_intent import PLAIN_SIGN_IN, SignInIntent, read_intent, write_intent
 
 PURPOSE: Final = "login-transaction-2"
@@ -110,10 +111,7 @@ def provider_fingerprint(issuer: str, redirect_uri: str) -> str:
 
 def slot_of(transaction_id: str) -> int:
     """Which of the `SLOTS` cookies holds a transaction: the first four bits of its id."""
-    decoded = decode_base64url(transaction_id)
-    if decoded is None:
-        raise ValueError("not the id of a sign-in")
-    return decoded[0] >> 4
+    return require_base64url(transaction_id)[0] >> 4
 
 
 def begin(
@@ -136,11 +134,11 @@ def begin(
 def seal_transaction(transaction: LoginTransaction, ring: KeyRing) -> str:
     """The value of the cookie `login-<slot>`, always of the same length."""
     plaintext = _COOKIE.pack(
-        _bytes_of(transaction.id),
+        require_base64url(transaction.id),
         transaction.secret,
         transaction.started_at,
-        _bytes_of(transaction.provider),
-        _UNKNOWN_BROWSER if transaction.browser is None else _bytes_of(transaction.browser),
+        require_base64url(transaction.provider),
+        _UNKNOWN_BROWSER if transaction.browser is None else require_base64url(transaction.browser),
     )
     return ring.seal_text(PURPOSE, plaintext, bytes([transaction.slot]))
 
@@ -166,13 +164,6 @@ def open_transaction(text: str, slot: int, ring: KeyRing) -> LoginTransaction | 
             )
         case unreadable:
             return unreadable
-
-
-def _bytes_of(text: str) -> bytes:
-    decoded = decode_base64url(text)
-    if decoded is None:
-        raise ValueError("not base64url")
-    return decoded
 
 
 class _ClockedSigner(TimestampSigner):

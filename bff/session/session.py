@@ -1,11 +1,12 @@
 """The session: the signed-in user, the tokens kept for them, and its end. Times are seconds since the epoch."""
 
 import hashlib
-from base64 import urlsafe_b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, NewType
+
+from bff.base64url import encode_base64url
 
 # The store key of a session: SHA-256 of the secret in the cookie, base64url without padding (43 characters).
 SessionKey = NewType("SessionKey", str)
@@ -40,7 +41,7 @@ class SessionId:
 
     def __post_init__(self) -> None:
         digest = hashlib.sha256(self.secret).digest()
-        object.__setattr__(self, "key", SessionKey(urlsafe_b64encode(digest).rstrip(b"=").decode()))
+        object.__setattr__(self, "key", SessionKey(encode_base64url(digest)))
 
 
 def fingerprint(key: SessionKey) -> str:

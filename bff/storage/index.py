@@ -8,7 +8,8 @@ import hashlib
 import re
 from typing import Final, get_args
 
-from bff.session.keyring import KeyRing, encode_base64url
+from bff.base64url import encode_base64url
+from bff.session.keyring import KeyRing
 from bff.session.session import EndReason, Session
 from bff.session.store import IndexName
 

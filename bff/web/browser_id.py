@@ -8,7 +8,7 @@ import secrets
 from collections.abc import Iterable
 from typing import Final
 
-from bff.session.keyring import decode_base64url, encode_base64url
+from bff.base64url import decode_base64url, encode_base64url
 from bff.web.cookies import Cookie, CookieNames, Header, read_cookies
 
 _BYTES: Final = 32

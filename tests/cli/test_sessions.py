@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from bff.session.keyring import KeyRing, decode_base64url
+from bff.base64url import decode_base64url
+from bff.session.keyring import KeyRing
 from bff.session.session import EndReason, Session
 from bff.session.store import Found, KeyRemoved
 from bff.storage.open import open_store

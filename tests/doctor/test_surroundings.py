@@ -13,8 +13,9 @@ from bff.admin.doctor import network
 from bff.admin.doctor import settings as settings_checks
 from bff.admin.doctor.check_result import CheckResult
 from bff.app import build_app
+from bff.base64url import encode_base64url
 from bff.config.settings import Settings, load_settings
-from bff.session.keyring import encode_base64url, new_key
+from bff.session.keyring import new_key
 from tests.journeys.world import listening, serving
 from tests.proxy.certificates import Authority, server_context
 from tests.settings.world import KEY, OLD_KEY, with_changes

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bff.session.keyring import KeyRing, decode_base64url, encode_base64url, new_key, new_session_id
+from bff.base64url import decode_base64url, encode_base64url
+from bff.session.keyring import KeyRing, new_key, new_session_id
 from bff.session.login_transaction import SLOTS, begin, seal_transaction
 from bff.session.sign_in_intent import SignInIntent
 from bff.web.auth import loop_guard

@@ -10,7 +10,8 @@ from typing import Any, Final, TypeAlias
 
 from playwright.async_api import BrowserContext, Page, expect
 
-from bff.session.keyring import encode_base64url, new_key
+from bff.base64url import encode_base64url
+from bff.session.keyring import new_key
 from demo.api.server import ApiConfig, running_api
 from demo.simulator.people import PEOPLE
 from demo.simulator.server import RunningSimulator, SimulatorConfig, running_simulator

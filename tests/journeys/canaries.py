@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import parse_qs, quote, quote_plus, urlsplit
 
-from bff.session.keyring import KeyRing, decode_base64url
+from bff.base64url import decode_base64url
+from bff.session.keyring import KeyRing
 from bff.session.login_transaction import LoginTransaction, open_transaction
 from bff.storage.open import open_store
 from tests.journeys.http_browser import Browser

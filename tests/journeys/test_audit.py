@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from bff.app import build_app
+from bff.base64url import encode_base64url
 from bff.config.reload import Sources
-from bff.session.keyring import encode_base64url, new_key
+from bff.session.keyring import new_key
 from bff.telemetry.audit import AuditEvent
 from bff.telemetry.logging import JsonFormatter
 from demo.simulator.grants import RotationPolicy

@@ -14,9 +14,10 @@ import uvicorn
 from starlette.types import Receive, Scope, Send
 
 from bff.app import Application, build_app
+from bff.base64url import encode_base64url
 from bff.config.settings import load_settings
 from bff.server.uvicorn_0_54.server import uvicorn_config
-from bff.session.keyring import encode_base64url, new_key
+from bff.session.keyring import new_key
 from demo.simulator.grants import RotationPolicy
 from demo.simulator.server import RunningSimulator, SimulatorConfig, running_simulator
 from tests.journeys.http_browser import Browser

@@ -14,7 +14,8 @@ from typing import Any
 
 import httpx
 
-from bff.session.keyring import encode_base64url, new_key
+from bff.base64url import encode_base64url
+from bff.session.keyring import new_key
 from tests.journeys.http_browser import FETCH, Browser
 from tests.journeys.world import CLIENT_ID, CLIENT_SECRET, Upstream, listening, serving
 from tests.live.tripwire import Tripwire

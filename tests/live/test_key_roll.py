@@ -8,7 +8,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from bff.session.keyring import encode_base64url, key_id, new_key
+from bff.base64url import encode_base64url
+from bff.session.keyring import key_id, new_key
 from tests.journeys.attack_cases import case
 from tests.journeys.http_browser import Browser
 from tests.journeys.world import CLIENT_SECRET

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
+from bff.base64url import require_base64url
 from bff.oidc.id_token import IdTokenRefused, validate_id_token
-from bff.oidc.jwks import KeyNotFound, KeySet, KeySetRefused, KeyUnusable, decode_base64url, parse_key_set
+from bff.oidc.jwks import KeyNotFound, KeySet, KeySetRefused, KeyUnusable, parse_key_set
 from tests.oidc.minting import (
     CLIENT_ID,
     EC_KEY,
@@ -158,7 +159,7 @@ def test_a_key_is_not_spelled_out_in_its_repr() -> None:
 @pytest.mark.parametrize("text", ["A", "AB=", "A+B/", "AB\n", " AB", "AAB", "é", "AB==", "QQ.."])
 def test_base64url_has_one_spelling(text: str) -> None:
     with pytest.raises(ValueError):
-        decode_base64url(text)
+        require_base64url(text)
 
 
 def test_a_member_may_have_unknown_fields() -> None:

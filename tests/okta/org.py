@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+from bff.base64url import encode_base64url
 from bff.cli.main import main
-from bff.session.keyring import encode_base64url, new_key
+from bff.session.keyring import new_key
 from demo.simulator.server import RunningSimulator, SimulatorConfig, running_simulator
 from tests.cli.command import bff
 from tests.plain_http import plain_http

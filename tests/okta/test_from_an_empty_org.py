@@ -4,8 +4,9 @@ import json
 from pathlib import Path
 
 from bff.app import build_app
+from bff.base64url import encode_base64url
 from bff.config.settings import load_settings
-from bff.session.keyring import encode_base64url, new_key
+from bff.session.keyring import new_key
 from bff.storage.sqlite.filesystem import filesystem_type, passes_away
 from tests.journeys.http_browser import Browser
 from tests.journeys.world import Upstream, listening, serving

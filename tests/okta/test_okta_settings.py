@@ -7,8 +7,9 @@ import pytest
 
 from bff.admin.okta.connection import read_plan
 from bff.admin.okta.settings import load_okta_settings
+from bff.base64url import encode_base64url
 from bff.config.settings import load_settings
-from bff.session.keyring import encode_base64url, new_key
+from bff.session.keyring import new_key
 from tests.okta.org import API_TOKEN, Operator
 
 

@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from bff.admin.okta.client_key import thumbprint
-from bff.session.keyring import encode_base64url
+from bff.base64url import encode_base64url
 from demo.simulator.config import Client
 from tests.okta.org import Operator, empty_org
 

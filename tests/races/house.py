@@ -15,9 +15,10 @@ import pytest
 from bff import from_settings
 from bff.app import Application, build_app
 from bff.asgi.extensions import HEADERS_FINAL
+from bff.base64url import encode_base64url
 from bff.config.settings import load_settings
 from bff.flows.refresh import flow
-from bff.session.keyring import encode_base64url, new_key
+from bff.session.keyring import new_key
 from tests.journeys.world import Upstream, listening, serving
 from tests.patience import be_patient
 from tests.races.provider import CLIENT_ID, ISSUER, Person, RacingProvider

@@ -39,7 +39,7 @@ def house(tmp_path: Path) -> House:
 
 
 def ids(*keys: str) -> tuple[str, ...]:
-    from bff.session.keyring import decode_base64url
+    from bff.base64url import decode_base64url
 
     return tuple(key_id(decode_base64url(each) or b"") for each in keys)
 

@@ -7,9 +7,10 @@ from collections.abc import Callable, Coroutine
 from random import Random
 from typing import Any
 
+from bff.base64url import encode_base64url
 from bff.errors import ProviderUnavailable, SignInRequired, StoreUnavailable
 from bff.oidc.token import TokenResponse
-from bff.session.keyring import KeyRing, encode_base64url
+from bff.session.keyring import KeyRing
 from bff.session.session import EndReason, Session, SessionKey, User
 from bff.session.timing import new_tokens, token_fingerprint
 from bff.storage import codec

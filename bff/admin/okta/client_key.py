@@ -7,9 +7,9 @@ from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from bff.base64url import encode_base64url
 from bff.config.settings import Settings
 from bff.oidc.client_auth import Candidate, client_authentication
-from bff.session.keyring import encode_base64url
 
 _CURVES: Final = {"secp256r1": "P-256", "secp384r1": "P-384", "secp521r1": "P-521"}
 # The members that identify the key (RFC 7638).

@@ -9,9 +9,10 @@ from urllib.parse import urlsplit
 from bff.admin.okta.client_key import public_key
 from bff.admin.okta.credentials_file import ClientCredentials
 from bff.admin.okta.settings import OktaSettings
+from bff.base64url import encode_base64url
 from bff.config.settings import Settings
 from bff.oidc.client_auth import Method
-from bff.session.keyring import encode_base64url, new_key
+from bff.session.keyring import new_key
 
 INITIATE_LOGIN_PATH: Final = "/auth/login"
 FRONTCHANNEL_LOGOUT_PATH: Final = "/auth/frontchannel-logout"
