@@ -1,8 +1,11 @@
 """The command tree as a whole: help, versions, suggestions, completion, env files, and what each command imports."""
 
+import errno
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import click
@@ -15,6 +18,7 @@ from tests.cli.command import bff
 from tests.settings.world import CLIENT_SECRET, KEY, RIGHT, with_changes
 
 ROOT = Path(__file__).parents[2]
+PATIENCE = 60  # seconds; fails a test that hangs
 
 
 def modules_after(arguments: list[str], environ: dict[str, str], cwd: Path) -> tuple[int, set[str]]:
@@ -190,3 +194,37 @@ def test_a_reader_that_leaves_causes_no_traceback(tmp_path: Path) -> None:
     )
     os.close(writer)
     assert (process.returncode, process.stderr) == (1, "")
+
+
+@pytest.mark.parametrize("command", ["check", "doctor"])
+def test_ctrl_c_ends_a_command_without_a_traceback(command: str, tmp_path: Path) -> None:
+    """Interrupted while it reads an env file that never ends: a named pipe, which the test holds open."""
+    pipe = tmp_path / "bff.env"
+    os.mkfifo(pipe)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "bff", command, "--env-file", str(pipe)],
+        env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT), **RIGHT},
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    writer = open_once_read(pipe)
+    process.send_signal(signal.SIGINT)
+    os.close(writer)  # a signal that comes just before the read is noticed after it
+    stdout, stderr = process.communicate(timeout=PATIENCE)
+    assert (process.returncode, stdout) == (exit_codes.INTERRUPTED, "")
+    assert "Traceback" not in stderr
+
+
+def open_once_read(pipe: Path) -> int:
+    """Opens a named pipe for writing once a process reads it."""
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        try:
+            return os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
+        except OSError as error:
+            if error.errno != errno.ENXIO:  # no process has it open for reading
+                raise
+            time.sleep(0.02)
+    raise AssertionError("the command does not read the env file")
