@@ -1,5 +1,5 @@
-"""Operator commands: `bff okta` and `bff doctor`. `bff serve` imports nothing of this package.
+"""What the operator commands do: `bff okta`, `bff doctor`, `bff sessions`, `bff keys rewrap`, `bff routes explain`.
 
-Owns: Okta's Management API, and checks of a deployment.
-Does not own: the command line itself (`bff.cli`).
+Owns Okta's Management API, checks of a deployment, and operator access to the session store. `bff serve` imports
+nothing of this package. Does not own arguments, output and exit codes (`bff.cli`).
 """

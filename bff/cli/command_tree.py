@@ -12,7 +12,7 @@ from click.shell_completion import CompletionItem
 from bff import __version__
 from bff.cli import exit_codes
 
-# The module bff.cli.<name> defines `command`. The texts stand here because `bff --help` imports none of the modules.
+# The texts stand here because `bff --help` imports no command. The module of a command defines `command`.
 COMMANDS: Final[Mapping[str, str]] = {
     "serve": "Serve until SIGTERM, in one process.",
     "check": "Check the settings, and print problems and advice.",
@@ -25,6 +25,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "help": "Print the help of a command.",
     "version": "Print the version.",
 }
+MODULES: Final[Mapping[str, str]] = {"okta": "bff.cli.okta.group"}  # bff.cli.<name> for the others
 
 
 class LazyGroup(click.Group):
@@ -33,7 +34,7 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        command = import_module(f"bff.cli.{cmd_name}").command
+        command = import_module(MODULES.get(cmd_name, f"bff.cli.{cmd_name}")).command
         assert isinstance(command, click.Command)
         return command
 

@@ -8,7 +8,7 @@ Status: TypeAlias = Literal["ok", "warn", "fail", "skipped"]
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """`name` is stable. No text holds a secret; `fix` is empty only when there is nothing to do."""
+    """`name` is part of the JSON contract. No text contains a secret; `fix` is empty only if nothing is to be done."""
 
     name: str
     status: Status

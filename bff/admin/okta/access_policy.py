@@ -19,7 +19,7 @@ _WHERE = "Security > API > Authorization Servers"
 
 @dataclass(frozen=True, slots=True)
 class Policies:
-    """`server` None with an empty `unreadable`: there is no such server; `unreadable` says why it could not be read."""
+    """`server` None with an empty `unreadable`: there is no such server. `unreadable` says why none could be read."""
 
     server: Json | None = None
     policies: tuple[tuple[Json, tuple[Json, ...]], ...] = ()
@@ -116,7 +116,7 @@ def apply(api: ManagementApi, client_id: str, present: Policies | None, desired:
     path = f"/api/v1/authorizationServers/{desired.authorization_server_id}/policies"
     existing = present.policies if present else ()
     # A policy without its rule: an earlier run was interrupted, or the rule was removed.
-    ours = next(
+    created = next(
         (
             candidate
             for candidate in existing
@@ -124,7 +124,7 @@ def apply(api: ManagementApi, client_id: str, present: Policies | None, desired:
         ),
         None,
     )
-    policy, rules = ours or (None, ())
+    policy, rules = created or (None, ())
     policy = policy or api.post(
         path,
         {

@@ -8,7 +8,7 @@ Part: TypeAlias = Literal["app", "status", "groups", "trusted_origins", "access_
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """`name` is stable.
+    """`name` is part of the JSON contract, and does not change.
 
     `actual` and `expected` are values in Okta's format, never a secret. `by` is "apply" if `bff okta apply` fixes it,
     "manual" if an administrator has to; `fix` says how in both cases.

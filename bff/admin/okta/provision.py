@@ -96,7 +96,7 @@ def find_app(api: ManagementApi, desired: Desired) -> Json | None:
     if len(same) > 1:
         ids = ", ".join(str(candidate.get("id")) for candidate in same)
         problem = f"{len(same)} app integrations have the label {desired.label!r}: {ids}."
-        raise OktaManagementError(problem, "Set BFF_CLIENT_ID to the one that is meant, or BFF_OKTA_LABEL.")
+        raise OktaManagementError(problem, "Set BFF_CLIENT_ID to the intended one, or set BFF_OKTA_LABEL.")
     return same[0] if same else None
 
 
@@ -124,10 +124,8 @@ def _no_app(desired: Desired) -> Findings:
 def _status(app: Json) -> Findings:
     if app.get("status", "ACTIVE") == "ACTIVE":
         return Findings()
-    why, fix = (
-        "An inactive app cannot be used for sign-in.",
-        "`bff okta apply` activates it; manually: Activate on its page.",
-    )
+    why = "An inactive app cannot be used for sign-in."
+    fix = "`bff okta apply` activates it; manually: Activate on the app's page."
     return Findings((Difference("status", "app_status", app.get("status"), "ACTIVE", why, fix),))
 
 
