@@ -24,7 +24,7 @@ async def test_each_application_names_users_and_records_spans_as_its_own_setting
     logger.setLevel(logging.INFO)  # not by setting the attribute: loggers cache which levels are enabled
     settings = {"sub": {"audit_subject": "sub", "tracing": "otlp"}, "fingerprint": {}}
     first = next(name for name in settings if name != started_last)
-    subjects, spans = {}, {}
+    subjects: dict[str, set[str]] = {}
     try:
         with collector() as collected:
             monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collected.url)
@@ -43,12 +43,13 @@ async def test_each_application_names_users_and_records_spans_as_its_own_setting
                     subjects[name] = {line["subject"] for line in trail.lines}
                     assert [line["event"] for line in trail.lines] == [AuditEvent.SIGNED_IN, AuditEvent.SESSION_ENDED]
                 expected = sub_of(worlds["sub"])
-            spans = {span.name for span in collected.spans}
-            sign_ins = [span for span in collected.spans if span.name == "provider code"]
+            spans = collected.spans
     finally:
         logger.removeHandler(trail)
         logger.setLevel(before)
     assert subjects["sub"] == {expected}
     assert expected not in subjects["fingerprint"]
-    assert "provider revocation" in spans
-    assert len(sign_ins) == 1
+    assert len([span for span in spans if span.name == "provider code"]) == 1
+    assert [span for span in spans if span.name == "provider revocation"], "work that outlives its request is recorded"
+    at_start = [span for span in spans if span.name == "provider document" and not span.parent_id]
+    assert at_start, "work of the lifespan is recorded"
