@@ -24,9 +24,9 @@ def guarded(org: Org, handler: Handler, what: str) -> Callable[[Request], Awaita
 
     async def answer(request: Request) -> Response:
         state = org.management
-        room, headers = state.take(request.url.path.split("/")[3], org.now())
+        allowed, headers = state.take(request.url.path.split("/")[3], org.now())
         try:
-            if not room:
+            if not allowed:
                 raise errors.too_many(headers)
             _authorize(org, request, what)
             await _remember(org, request)

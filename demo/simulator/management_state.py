@@ -103,9 +103,9 @@ class ManagementState:
         current = self._buckets.get(bucket)
         if current is None or now >= current.until:
             current = self._buckets[bucket] = Bucket(now + WINDOW, self.rate_limit)
-        room = current.left > 0
+        allowed = current.left > 0
         current.left = max(0, current.left - 1)
-        return room, {
+        return allowed, {
             "X-Rate-Limit-Limit": str(self.rate_limit),
             "X-Rate-Limit-Remaining": str(current.left),
             "X-Rate-Limit-Reset": str(int(current.until)),

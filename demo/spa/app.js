@@ -1,4 +1,4 @@
-// The page: asks who is signed in, and shows one of two views. All that is private lives in the board.
+// The page: requests the session and shows one of two views. Only the board shows private data.
 
 import { BffClient } from "./bff-client.js";
 import { Board } from "./board.js";
@@ -13,9 +13,9 @@ let board = null;
 let asking = null;
 let leaving = false;
 
-/** Asks the BFF and shows the answer. Callers at the same time share one question. */
+/** Requests the session from the BFF and shows it. Concurrent callers share one request. */
 function ask() {
-  if (leaving) return Promise.resolve(); // the next page will ask
+  if (leaving) return Promise.resolve(); // the next page requests it
   asking ??= show().finally(() => (asking = null));
   return asking;
 }
@@ -25,7 +25,7 @@ async function show() {
     const answer = await client.session(); // `onSignedOut` shows the other view
     if (answer.authenticated) showBoard(answer);
   } catch {
-    // The BFF or its store is away: that says nothing about the session, so what is shown stays.
+    // The BFF or its store is unavailable: the session may still be valid, so the view stays.
     setTimeout(ask, 2000);
   }
 }
@@ -44,13 +44,13 @@ function showWelcome(reason) {
   document.querySelector("#sign-in").href = client.signInUrl(location.pathname + location.search + location.hash);
   const ended = document.querySelector("#ended");
   const words = endedBecause(reason);
-  // The reason is told once; another question must not wipe it away.
+  // The BFF returns the reason once; a later response without it must not remove the text.
   if (words) ended.textContent = words;
   ended.hidden = !ended.textContent;
   body.dataset.view = "out";
 }
 
-/** Leaves nothing private in the page, not even for the back button. */
+/** Removes all private data from the page, also for the back button. */
 function takeDown() {
   board?.stop();
   board = null;
@@ -60,7 +60,7 @@ function takeDown() {
 
 document.querySelector("#sign-out").addEventListener("click", async (click) => {
   click.target.disabled = true;
-  // The reason of the end is told once: to the page that comes next, not to a question that is still under way here.
+  // The BFF returns the end reason once: the next page has to get it, not a request still in progress here.
   leaving = true;
   await Promise.all([board?.stop(), asking]);
   try {
@@ -82,7 +82,7 @@ document.querySelector("#sign-out").addEventListener("click", async (click) => {
 otherTabs.addEventListener("message", () => ask());
 document.addEventListener("visibilitychange", () => document.hidden || ask());
 window.addEventListener("pageshow", (event) => {
-  // A page out of the back/forward cache shows what was true when it was left.
+  // A page from the back/forward cache shows the state of the time when it was left.
   if (!event.persisted) return;
   leaving = false;
   takeDown();

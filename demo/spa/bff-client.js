@@ -1,26 +1,26 @@
-// A small client for the BFF, free of this demo: copy it into your own single-page app.
+// A small client for the BFF, independent of this demo: copy it into your own single-page app.
 //
 // It holds no token and no secret. It adds the header that proves a request comes from this page, turns the BFF's
-// problem JSON into errors to branch on, and waits where the BFF asks it to.
+// problem JSON into error classes, and respects Retry-After.
 
 export class Problem extends Error {
-  /** An answer that is not a success. `code` is stable; `retryAfter` is in seconds, or null. */
+  /** A response that is not a success. `code` is stable; `retryAfter` is in seconds, or null. */
   constructor({ status, code, title, reason = null, retryAfter = null, correlationId = null }) {
     super(title);
     Object.assign(this, { name: "Problem", status, code, reason, retryAfter, correlationId });
   }
 }
 
-/** There is no session (any more); `reason` says why the last one ended, if that is known. Offer to sign in. */
+/** There is no session; `reason` is why the last one ended, if known. Offer to sign in. */
 export class SignInRequired extends Problem {}
 
-/** The provider is away and the access token has run out. The session lives: wait `retryAfter`, do not sign in. */
+/** The provider is unavailable and the access token has expired. The session is valid: wait `retryAfter`, do not sign in. */
 export class ProviderUnavailable extends Problem {}
 
 export class BffClient {
   /**
-   * `onSignInRequired(problem)` hears of every 401, whoever made the call. `onSignedOut(reason)` hears of every answer
-   * of `session()` that names nobody: the BFF tells the reason once, so it must not matter who asked.
+   * `onSignInRequired(problem)` is called for every 401. `onSignedOut(reason)` is called whenever `session()` finds no
+   * session: the BFF returns the reason once, so one place has to receive it, whichever caller requested the session.
    */
   constructor({ onSignInRequired = () => {}, onSignedOut = () => {} } = {}) {
     Object.assign(this, { onSignInRequired, onSignedOut });
@@ -34,8 +34,8 @@ export class BffClient {
   }
 
   /**
-   * Like fetch, for this origin only. Throws a Problem for an answer that is no success.
-   * `patience`: for this many seconds a GET that met 503 is asked again, as often as Retry-After allows.
+   * Like fetch, for this origin only. Throws a Problem for a response that is not a success.
+   * `patience`: for this many seconds a GET that got 503 is retried, each time after Retry-After.
    */
   async fetch(path, { patience = 0, onWait = () => {}, ...init } = {}) {
     const headers = new Headers(init.headers);
@@ -54,12 +54,12 @@ export class BffClient {
     }
   }
 
-  /** Where a link or a navigation begins the sign-in; it comes back to `returnTo`, a path of this origin. */
+  /** The URL for a link or a navigation to sign in. It returns to `returnTo`, a path of this origin. */
   signInUrl(returnTo = "/") {
     return `/auth/login?return_to=${encodeURIComponent(returnTo)}`;
   }
 
-  /** Ends the session. Resolves to where to navigate to, to sign out at the provider too, or null. */
+  /** Ends the session. Resolves to the URL to navigate to for the sign-out at the provider, or null. */
   async signOut() {
     const answer = await this.fetch("/auth/logout", {
       method: "POST",
@@ -77,7 +77,7 @@ async function readProblem(answer) {
   const details = {
     status: answer.status,
     code: body.code ?? "unknown",
-    title: body.title ?? `The answer was ${answer.status}`,
+    title: body.title ?? `The response was ${answer.status}`,
     reason: body.reason ?? null,
     retryAfter: Number.isFinite(seconds) ? seconds : null,
     correlationId: body.correlation_id ?? null,

@@ -1,5 +1,5 @@
-// What a signed-in person sees. It works on a fresh copy of its markup and is thrown away whole at the end, so nothing
-// private is left in the page.
+// The view of a signed-in user. It works on a fresh copy of its markup, which is discarded at the end, so that no
+// private data stays in the page.
 
 import { count, duration, list } from "./durations.js";
 import { Heartbeat } from "./heartbeat.js";
@@ -41,7 +41,7 @@ export class Board {
     this.#repeat(() => this.#tick(), TICK_EVERY);
   }
 
-  /** Asks nothing more; resolves when all that was asked has been answered. */
+  /** Sends no more requests; resolves when the requests in progress are complete. */
   async stop() {
     this.ending.abort();
     await Promise.allSettled(this.rounds);
@@ -60,7 +60,7 @@ export class Board {
       try {
         await round;
       } catch {
-        // The next round tries again; a 401 is heard by whoever owns the client.
+        // The next round retries; the owner of the client handles a 401.
       }
       this.rounds.delete(round);
       if (!signal.aborted) setTimeout(again, every);
@@ -71,10 +71,10 @@ export class Board {
   #showPerson() {
     this.#at("headline-name").textContent = this.user.given_name ? `, ${this.user.given_name}` : "";
     const claims = Object.entries(this.user).flatMap(([name, value]) => {
-      const [term, told] = [document.createElement("dt"), document.createElement("dd")];
+      const [term, detail] = [document.createElement("dt"), document.createElement("dd")];
       term.textContent = name;
-      told.textContent = Array.isArray(value) ? value.join(", ") : String(value);
-      return [term, told];
+      detail.textContent = Array.isArray(value) ? value.join(", ") : String(value);
+      return [term, detail];
     });
     this.#at("claims").replaceChildren(...claims);
   }
@@ -99,7 +99,7 @@ export class Board {
 
   async #look() {
     const asked = [this.simulator.state(), this.simulator.events(), this.client.session()];
-    await Promise.allSettled(asked); // a round is over when every question has been answered, not at the first failure
+    await Promise.allSettled(asked); // a round is over when every request is complete, not at the first failure
     const [state, events, answer] = await Promise.all(asked);
     if (this.ending.signal.aborted || !answer.authenticated) return;
     this.session = answer.session;
@@ -134,7 +134,7 @@ export class Board {
     await this.trials.hear(event);
   }
 
-  /** Seconds until the BFF renews: a quarter of the lifetime ahead of the end, as bff/session/timing.py has it. */
+  /** Seconds until the BFF refreshes: a quarter of the lifetime before expiry, as in bff/session/timing.py. */
   #renewalIn() {
     const { access_token_issued_at: from, access_token_expires_at: until } = this.family ?? {};
     return from ? Math.max(0, until - (until - from) / 4 - Date.now() / 1000) : null;
@@ -164,13 +164,13 @@ export class Board {
     const left = Math.max(0, until - now);
     this.#at("token-meter").value = left / (until - from);
     const age = this.#at("token-age");
-    age.textContent = left ? `${duration(now - from)} of ${duration(until - from)}` : "run out, renewal pending";
+    age.textContent = left ? `${duration(now - from)} of ${duration(until - from)}` : "expired, renewal pending";
     age.className = left ? "" : "waiting";
   }
 
   async #callApi() {
     const shown = this.#at("answer");
-    const waiting = () => this.#answer("Okta is away and the access token has run out. Waiting …");
+    const waiting = () => this.#answer("Okta is unavailable and the access token has expired. Waiting …");
     try {
       const answer = await this.client.fetch("/api/orders", { patience: 60, onWait: waiting });
       this.#answer(JSON.stringify(await answer.json(), null, 2));
@@ -178,7 +178,7 @@ export class Board {
         who: "API",
         tone: "ok",
         text: "answered your call.",
-        why: "This page sent a cookie. The BFF took the cookie off and put the access token on.",
+        why: "This page sent a cookie. The BFF replaced it with the access token.",
       });
     } catch (error) {
       if (shown.isConnected) this.#answer(`${error.code ?? error.name}: ${error.message}`);

@@ -1,4 +1,4 @@
-// Why the last session ended, for the person it happened to. The BFF's list is closed; see docs/errors.md.
+// Why the last session ended, in the words of the page. The BFF's list is closed; see docs/sessions.md.
 
 const WORDS = {
   idle_timeout: "You were signed out because nothing happened here for a while.",
@@ -10,11 +10,11 @@ const WORDS = {
   universal_logout: "An administrator signed you out everywhere.",
   operator: "An operator of this application ended your session.",
   refresh_token_invalid: "You were signed out because Okta no longer renews this session.",
-  no_refresh_token: "You were signed out because Okta gave nothing to renew the session with.",
+  no_refresh_token: "You were signed out because Okta issued no token to renew the session with.",
   provider_denied: "You were signed out because you no longer have access to this application.",
   rotation_lost: "You were signed out because a renewal could not be completed in time.",
-  subject_changed: "You were signed out because Okta's answer was for another person.",
-  key_removed: "The key of this session has been taken out of service.",
+  subject_changed: "You were signed out because Okta's answer was for another user.",
+  key_removed: "The encryption key of this session is no longer in use.",
 };
 
 export function endedBecause(reason) {

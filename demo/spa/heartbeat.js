@@ -39,22 +39,22 @@ export class Heartbeat {
       if (signal.aborted) return;
       const patient = error instanceof ProviderUnavailable;
       bar.className = patient ? "wait" : "bad";
-      if (patient) this.#toldToWait();
+      if (patient) this.#askedToRetry();
     }
     const parts = [`${this.answered} answered`];
-    if (this.waited) parts.push(`${this.waited} told to wait`);
+    if (this.waited) parts.push(`${this.waited} asked to retry later`);
     this.words.textContent = list(parts);
   }
 
-  #toldToWait() {
+  #askedToRetry() {
     this.waited += 1;
     if (this.waiting) return;
     this.waiting = true;
     this.journal.add({
       who: "BFF",
       tone: "wait",
-      text: "told a call to come back later: 503 with Retry-After.",
-      why: "The access token ran out while Okta was away. A 401 would have sent you to a sign-in page that is down too; the session and its cookie stay.",
+      text: "asked a call to retry later: 503 with Retry-After.",
+      why: "The access token expired while Okta was unavailable. A 401 would have sent you to a sign-in page that is down too; the session and its cookie stay.",
     });
   }
 
@@ -65,7 +65,7 @@ export class Heartbeat {
       who: "API",
       tone: "ok",
       text: "is answering again.",
-      why: `${count(this.waited, "call was", "calls were")} told to wait so far. You did not have to sign in again.`,
+      why: `${count(this.waited, "call was", "calls were")} asked to retry later so far. You did not have to sign in again.`,
     });
   }
 }

@@ -1,4 +1,4 @@
-// Server-sent events from the API, through the BFF. EventSource gives up on an error answer, so it is opened again.
+// Server-sent events from the API, through the BFF. EventSource stops after an error response, so it is opened again.
 
 import { clockTime } from "./durations.js";
 

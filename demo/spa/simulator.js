@@ -11,7 +11,7 @@ export class Simulator {
     return (await this.client.fetch("/simulator/state")).json();
   }
 
-  /** The events since the last time this was asked, oldest first. */
+  /** The events since the previous call, oldest first. */
   async events() {
     const answer = await this.client.fetch(`/simulator/events?after=${this.lastEvent}`);
     const { events, last } = await answer.json();
@@ -20,14 +20,14 @@ export class Simulator {
   }
 
   loseNextAnswer() {
-    return this.#tell("/simulator/faults", { kind: "lose_answer", grant: "refresh_token", times: 1 });
+    return this.#post("/simulator/faults", { kind: "lose_answer", grant: "refresh_token", times: 1 });
   }
 
   refuseConnections(seconds) {
-    return this.#tell("/simulator/down", { seconds, how: "refuse" });
+    return this.#post("/simulator/down", { seconds, how: "refuse" });
   }
 
-  async #tell(path, body) {
+  async #post(path, body) {
     const answer = await this.client.fetch(path, {
       method: "POST",
       headers: { "Content-Type": "application/json" },
@@ -37,8 +37,8 @@ export class Simulator {
   }
 }
 
-/** The family of tokens that began with this session: the person's other sign-ins have families of their own. */
+/** The token family of this session: each of the user's other sign-ins has its own family. */
 export function familyOf(state, sub, signedInAt) {
   const apart = (family) => Math.abs(family.issued_at - signedInAt);
-  return state.families.filter((family) => family.sub === sub).sort((one, other) => apart(one) - apart(other))[0] ?? null;
+  return state.families.filter((family) => family.sub === sub).sort((a, b) => apart(a) - apart(b))[0] ?? null;
 }

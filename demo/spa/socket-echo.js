@@ -1,4 +1,4 @@
-// A WebSocket to the API, through the BFF: what is sent comes back, and the way is timed.
+// A WebSocket to the API, through the BFF: each message is echoed, and the round trip is measured.
 
 const EVERY = 2000; // milliseconds
 const AGAIN = 3000;

@@ -1,4 +1,5 @@
-// Three ways to get signed out of a lesser client. Each ends by asking the BFF whether somebody is still signed in.
+// Three faults that sign users out of less careful clients. Each ends by checking with the BFF that the user is still
+// signed in.
 
 import { count, duration } from "./durations.js";
 
@@ -34,7 +35,7 @@ export class Trials {
     return "keep disabled";
   }
 
-  /** What the simulator says now; called about once a second. */
+  /** Handles the simulator's current state; called about once a second. */
   async look({ up, downFor, renewalIn, tokenIsLive }) {
     if (this.armed && renewalIn !== null) this.lose.button.textContent = `Renewal due in ${duration(renewalIn)}`;
     if (!this.outage) return;
@@ -42,10 +43,10 @@ export class Trials {
       this.down.button.textContent = `Back in ${duration(downFor)}`;
     } else if (!tokenIsLive) {
       this.down.button.textContent = "Okta is back";
-      this.down.say("waiting", "Okta is back. The BFF is about to try again …");
+      this.down.say("waiting", "Okta is back. The BFF will retry soon …");
     } else {
       this.outage = false;
-      await this.#judge(this.down, `Okta was away for ${OUTAGE} seconds.`);
+      await this.#report(this.down, `Okta was down for ${OUTAGE} seconds.`);
     }
   }
 
@@ -53,9 +54,9 @@ export class Trials {
   async hear(event) {
     if (event.kind === "fault" && event.fault === "lose_answer" && this.armed) {
       this.armed = false;
-      this.lose.say("waiting", "The answer is lost. Okta has replaced the token, and the BFF has not heard of it …");
+      this.lose.say("waiting", "The answer is lost. Okta has replaced the token, and the BFF does not have the new one …");
     } else if (event.kind === "resent" && this.lose.busy) {
-      await this.#judge(this.lose, "The answer was lost; the BFF asked again, in time.");
+      await this.#report(this.lose, "The answer was lost; the BFF repeated the request in time.");
     }
   }
 
@@ -63,7 +64,7 @@ export class Trials {
   hearOfOthers(event) {
     if (event.kind !== "resent" || !this.lose.busy) return;
     this.armed = false;
-    this.lose.say("waiting", "Another browser's renewal came first and met the fault. Try again.");
+    this.lose.say("waiting", "Another browser's renewal came first and got the fault. Try again.");
     this.lose.finish();
   }
 
@@ -85,7 +86,7 @@ export class Trials {
       why: "All calls of a session share one renewal, across every replica of the BFF: the lease is in the session's record.",
     });
     const facts = `${answered} of ${CALLS} answered in ${seconds} s, with ${count(requests, "token request")}.`;
-    await this.#judge(this.calls, facts, answered === CALLS);
+    await this.#report(this.calls, facts, answered === CALLS);
   }
 
   async #call(square) {
@@ -101,7 +102,7 @@ export class Trials {
     }
   }
 
-  async #judge(trial, facts, good = true) {
+  async #report(trial, facts, good = true) {
     const { authenticated } = await this.client.session();
     if (authenticated && good) trial.say("good", `${facts} You are still signed in.`);
     else trial.say("wrong", `${facts} ${authenticated ? "You are signed in." : "You are signed out."}`);

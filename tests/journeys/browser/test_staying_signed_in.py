@@ -58,7 +58,7 @@ async def test_the_access_token_is_renewed_again_and_again_without_anybody_notic
     await person.reads_in_the_journal("issued a new access token and replaced the refresh token")
     await person.sees_a_count("#survived", r"through (\d+) renewals?", 2)
     assert (await person.call("/api/orders"))["status"] == 200
-    assert "told to wait" not in await person.page.locator("#beats-words").inner_text()
+    assert "retry later" not in await person.page.locator("#beats-words").inner_text()
 
 
 async def test_a_lost_token_answer_signs_nobody_out(person: Person) -> None:
