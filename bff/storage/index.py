@@ -22,7 +22,7 @@ def is_session_key(name: str) -> bool:
     return _SESSION_KEY.fullmatch(name) is not None
 
 
-def end_marker_name(name: str) -> str:
+def end_reason_name(name: str) -> str:
     """The stored name of an end reason: a session key as it is, anything else hashed to the same shape."""
     if is_session_key(name):
         return name
@@ -52,7 +52,7 @@ def marker_names(ring: KeyRing, name: str) -> tuple[str, ...]:
 
     Replicas one rotation step apart share a key, so each sees the other's markers.
     """
-    return ring.index_hashes("mark", _text(name))
+    return ring.index_hashes("marker", _text(name))
 
 
 def value_name(name: str) -> str:

@@ -1,4 +1,4 @@
-"""A revocation as the stores keep it: sealed, and bound to its id; times and attempts stand beside it in the clear."""
+"""The stored form of a revocation: sealed and bound to its id, with its times and attempts in plain columns."""
 
 import json
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ class RevocationRecords:
         return self.ring.seal(PURPOSE, json.dumps(content).encode(), revocation.id.encode())
 
     def open(self, revocation_id: str, until: float, attempts: int, sealed: bytes) -> Revocation | None:
-        """None for what no key of the ring opens, or another version wrote in another form. Never raises."""
+        """None if no key of the ring opens it, or its form is unknown. Never raises."""
         opened = self.ring.open(PURPOSE, sealed, revocation_id.encode())
         if not isinstance(opened, Opened):
             return None

@@ -18,14 +18,14 @@ from bff.session.keyring import KeyRing, new_key
 from bff.storage.open import open_store
 from bff.storage.redis import topology as redis_topology
 from bff.storage.sqlite.database import prepare
-from bff.storage.sqlite.filesystem import filesystem_type, passes_away
+from bff.storage.sqlite.filesystem import filesystem_type, is_ephemeral
 from tests.redis_rights import ACL
 from tests.redis_servers import RedisServer, cluster, one_server, watched
 from tests.settings.world import with_changes
 
 RIGHT = ("--maxmemory-policy", "noeviction")
 # Where the tests run in a container's own layer, that is found and told too.
-WELL = "warn" if passes_away(filesystem_type(Path(tempfile.gettempdir())) or "") else "ok"
+WELL = "warn" if is_ephemeral(filesystem_type(Path(tempfile.gettempdir())) or "") else "ok"
 
 
 @pytest.fixture(autouse=True)
@@ -168,12 +168,12 @@ def test_a_database_in_memory_is_gone_with_the_machine() -> None:
     assert "volume" in found.fix
 
 
-def test_a_containers_own_layer_passes_away_and_a_volume_does_not() -> None:
+def test_a_containers_own_layer_is_ephemeral_and_a_volume_does_not() -> None:
     mounts = "1 0 0:1 / / rw - overlay overlay rw\n2 1 8:1 / /var/lib/bff rw - ext4 /dev/sda1 rw\n"
     layer, volume = (filesystem_type(Path(path), mounts) for path in ("/srv/bff.db", "/var/lib/bff/bff.db"))
     assert (layer, volume) == ("overlay", "ext4")
-    assert passes_away(str(layer))
-    assert not passes_away(str(volume))
+    assert is_ephemeral(str(layer))
+    assert not is_ephemeral(str(volume))
 
 
 # --- Redis

@@ -7,7 +7,7 @@ from bff.app import build_app
 from bff.base64url import encode_base64url
 from bff.config.settings import load_settings
 from bff.session.keyring import new_key
-from bff.storage.sqlite.filesystem import filesystem_type, passes_away
+from bff.storage.sqlite.filesystem import filesystem_type, is_ephemeral
 from tests.journeys.http_browser import Browser
 from tests.journeys.world import Upstream, listening, serving
 from tests.okta.org import empty_org
@@ -41,7 +41,7 @@ async def test_from_an_empty_org_by_a_doctor_who_finds_nothing_to_a_person_who_i
                     seen = await operator.doctor("--json", **environ)
                     told = {name: one for name, one in seen.findings.items() if one["status"] != "ok"}
                     # Only a container's own layer is remarked upon, where the tests run in one.
-                    passing = passes_away(filesystem_type(tmp_path) or "")
+                    passing = is_ephemeral(filesystem_type(tmp_path) or "")
                     assert (seen.code, list(told)) == (0, ["store"] if passing else [])
                     assert {"upstream /api", "public_url", "okta", "rotation", "store"} <= seen.findings.keys()
 

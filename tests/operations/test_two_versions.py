@@ -61,7 +61,7 @@ async def test_a_database_of_the_older_version_is_opened_and_left_usable_for_it(
     await store.create(session)
     await store.close()
     connection = sqlite3.connect(path)
-    connection.execute("DROP TABLE mark")  # as the first release had made it
+    connection.execute("DROP TABLE marker")  # as the first release had made it
     version = connection.execute("PRAGMA user_version").fetchall()
     connection.close()
     store = open_store(f"sqlite:///{path}", ring)
@@ -83,7 +83,7 @@ async def test_a_reason_of_a_newer_version_is_no_reason_and_no_error(tmp_path: P
     await store.create(session)
     await store.delete(session.key, EndReason.OPERATOR)
     connection = sqlite3.connect(path)
-    connection.execute("UPDATE end_marker SET reason = 'struck_by_lightning'")
+    connection.execute("UPDATE end_reason SET reason = 'struck_by_lightning'")
     connection.commit()
     connection.close()
     assert await store.get_end_reason(session.key) is None

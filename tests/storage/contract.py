@@ -176,7 +176,7 @@ class SessionStoreContract:
         answers = await asyncio.gather(*(stores[n % 2].delete(session.key, EndReason.SIGNED_OUT) for n in range(20)))
         assert [answer for answer in answers if answer is not None] == [session]
 
-    async def test_an_end_marker_is_taken_once(self, store_factory: StoreFactory) -> None:
+    async def test_an_end_reason_is_taken_once(self, store_factory: StoreFactory) -> None:
         stores = store_factory(), store_factory()
         name = f"browser {uuid4()}"
         await stores[0].put_end_reason(name, EndReason.IDLE_TIMEOUT)
@@ -382,7 +382,7 @@ class SessionStoreContract:
             await left.put_marker(f"sub {number}", now, now + 60)
             assert await right.get_marker(f"sub {number}") is not None
 
-    async def test_an_end_marker_may_be_read_before_it_is_taken(self, store_factory: StoreFactory) -> None:
+    async def test_an_end_reason_may_be_read_before_it_is_taken(self, store_factory: StoreFactory) -> None:
         here, there = store_factory(), store_factory()
         session = a_session(await here.now())
         await here.create(session)

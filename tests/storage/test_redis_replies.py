@@ -113,7 +113,7 @@ async def test_a_write_whose_reply_is_lost_is_done_once_and_answered(
     assert await store.claim_once("jti", now + 60)
     assert not await replica.claim_once("jti", now + 60)
 
-    lossy.lose_next_reply_to(b":grave")
+    lossy.lose_next_reply_to(b":deleted")
     assert await store.delete(session.key, EndReason.BACK_CHANNEL) == moved
     assert await replica.delete(session.key, EndReason.OPERATOR) is None
     lossy.lose_next_reply_to(b":end")

@@ -11,7 +11,7 @@ from typing import Final
 
 from bff.admin.doctor.check_result import CheckResult, fail, ok, warn
 from bff.storage.sqlite.database import APPLICATION, SCHEMA
-from bff.storage.sqlite.filesystem import filesystem_type, is_network, passes_away
+from bff.storage.sqlite.filesystem import filesystem_type, is_ephemeral, is_network
 
 LOW_SPACE: Final = 64 * 1024 * 1024  # bytes; the journal alone may take as much
 _MAGIC: Final = b"SQLite format 3\0"
@@ -38,7 +38,7 @@ def _check(path: Path) -> CheckResult:
     if path.exists() and (problem := _header(path)) is not None:
         return problem
     observed = f"SQLite at {path}, {mode}, synchronous=FULL on every connection, one process"
-    if filesystem is not None and passes_away(filesystem):
+    if filesystem is not None and is_ephemeral(filesystem):
         fix = (
             "Mount a volume or a disk there (BFF_STORE names the file), or use Redis: otherwise each deploy signs "
             "every user out."

@@ -40,8 +40,8 @@ _DELAYS: Final = (0.02, 0.1, 0.3)  # seconds between attempts
 
 _T = TypeVar("_T")
 
-_AWAY: Final = (RedisConnectionError, RedisTimeoutError, OSError)
-_NOT_IN_CHARGE: Final = (ReadOnlyError, ClusterDownError, MasterDownError, TryAgainError)
+_UNREACHABLE: Final = (RedisConnectionError, RedisTimeoutError, OSError)
+_WRONG_SERVER: Final = (ReadOnlyError, ClusterDownError, MasterDownError, TryAgainError)
 
 
 class _NotAcknowledged(Exception):
@@ -94,11 +94,11 @@ class RedisLink:
             raise
 
     async def ask(self, call: Call) -> Any:
-        """As `run`; what Redis says about the command is StoreUnavailable too."""
+        """As `run`; an error reply of Redis is StoreUnavailable too."""
         try:
             return await self.run(call)
         except ResponseError as error:
-            raise refused(error) from None
+            raise command_rejected(error) from None
 
     async def read(self, call: Call) -> Any:
         """As `run`, for reads: the reads of one turn of the event loop are pipelined."""
@@ -160,7 +160,7 @@ class RedisLink:
         except StoreUnavailable as error:
             replies = [StoreUnavailable(error.detail, retry_after=error.retry_after) for _ in reads]
         for read, reply in zip(reads, replies, strict=True):
-            if isinstance(reply, (NoScriptError, AskError, *_NOT_IN_CHARGE)):
+            if isinstance(reply, (NoScriptError, AskError, *_WRONG_SERVER)):
                 self._start(self._read_alone(read))  # the server requires something specific to this read
             else:
                 read.resolve(reply)
@@ -186,7 +186,7 @@ class RedisLink:
                 reply = await self._attempts(attempt)
             answered = True
             return reply
-        except (*_AWAY, *_NOT_IN_CHARGE, TimeoutError) as error:
+        except (*_UNREACHABLE, *_WRONG_SERVER, TimeoutError) as error:
             raise _unavailable(error) from None
         except _NotAcknowledged:
             answered = True
@@ -207,7 +207,7 @@ class RedisLink:
         for delay in _DELAYS:
             try:
                 return await attempt()
-            except (*_AWAY, *_NOT_IN_CHARGE) as error:
+            except (*_UNREACHABLE, *_WRONG_SERVER) as error:
                 await self._servers.recover(error)
             except _NotAcknowledged:
                 # The replicas are determined again and the same write is sent once more: a replica may have gone for
@@ -260,10 +260,10 @@ def _unavailable(error: Exception) -> StoreUnavailable:
     return StoreUnavailable(f"Redis is unavailable ({error_name}).", retry_after=1)
 
 
-def refused(error: ResponseError) -> StoreUnavailable:
+def command_rejected(error: ResponseError) -> StoreUnavailable:
     """Only the error's class or first word is shown: the rest may quote the command."""
     metrics.STORE_ERRORS.inc()
-    kind = type(error).__name__.removesuffix("Error")
-    if kind == "Response":
-        kind = next((word for word in str(error).split()[:1] if word.isalpha() and word.isupper()), "ERR")
-    return StoreUnavailable(f"Redis refused a command ({kind}).", retry_after=1)
+    error_name = type(error).__name__.removesuffix("Error")
+    if error_name == "Response":
+        error_name = next((word for word in str(error).split()[:1] if word.isalpha() and word.isupper()), "ERR")
+    return StoreUnavailable(f"Redis refused a command ({error_name}).", retry_after=1)

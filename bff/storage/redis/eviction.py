@@ -1,4 +1,4 @@
-"""Redis's eviction policy. `INFO` reports it where managed services forbid `CONFIG`."""
+"""Redis's eviction policy, from `INFO` or `CONFIG`: managed services forbid the latter."""
 
 import re
 from collections.abc import Sequence
@@ -7,11 +7,11 @@ from typing import Any, Final
 from bff.storage.redis.topology import Command
 
 NEVER: Final = "noeviction"
-QUESTIONS: Final[tuple[Command, ...]] = (("INFO", "memory"), ("CONFIG", "GET", "maxmemory-policy"))
+QUERIES: Final[tuple[Command, ...]] = (("INFO", "memory"), ("CONFIG", "GET", "maxmemory-policy"))
 
 
 def policy_of(servers: Sequence[Sequence[Any]]) -> str | None:
-    """From each server's replies to QUESTIONS: a policy that evicts, None if a server does not report it, or NEVER."""
+    """From each server's replies to QUERIES: a policy that evicts, None if a server does not report it, or NEVER."""
     policies = [_policy(*replies) for replies in servers]
     evicting = [policy for policy in policies if policy not in (NEVER, None)]
     return evicting[0] if evicting else None if None in policies else NEVER

@@ -28,7 +28,7 @@ class RedisRevocations:
         try:
             for name, until, attempts, record in zip(reply[::4], reply[1::4], reply[2::4], reply[3::4], strict=True):
                 revocation = self._records.open(name.decode(), int(until) / 1000, int(attempts), record)
-                if revocation is None:  # its key is not in this ring: another replica's may hold it
+                if revocation is None:  # sealed under a key that only another replica has
                     await self.postpone(name.decode(), MAX_WAIT)
                 else:
                     claimed.append(revocation)

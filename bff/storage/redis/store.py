@@ -1,4 +1,4 @@
-"""The store for many replicas:
+"""The store for many replicas.
 
 Redis 6.2 or newer, as one server, with Sentinel, or as a Cluster. A record and its related keys share a slot by their
 hash tag; each write is one Lua script, idempotent by a write id. Index entries are in other slots: added before the
@@ -23,7 +23,7 @@ from bff.session.store import Found, IndexName, KeyRemoved, Missing, Replaced, S
 from bff.storage import codec, index
 from bff.storage.decoded_records import DecodedRecords
 from bff.storage.redis import eviction, scripts
-from bff.storage.redis.client import Call, RedisLink, refused
+from bff.storage.redis.client import Call, RedisLink, command_rejected
 from bff.storage.redis.one_time_value import OneTimeValues
 from bff.storage.redis.revocations import RedisRevocations
 from bff.storage.redis.topology import servers_of
@@ -74,7 +74,7 @@ class RedisStore:
         except ResponseError as error:
             if str(error).startswith("WRONGTYPE"):  # the value at that key is not a record of ours
                 return Missing(await self.now())
-            raise refused(error) from None
+            raise command_rejected(error) from None
         return _parsed(lambda answer: self._stored(key, answer), reply)
 
     async def replace(self, session: Session, expected_version: int) -> Replaced:
@@ -101,7 +101,7 @@ class RedisStore:
             return None
         name, version = self._record(key), "" if expected_version is None else expected_version
         args = (token_urlsafe(12), reason.value, version, int(RETENTION_AFTER_END * 1000), DELETED_COPY_LIFETIME)
-        keys = (name, f"{name}:grave", f"{name}:end")
+        keys = (name, f"{name}:deleted", f"{name}:end")
         reply = await self._run(Call(name, scripts.DELETE, keys=keys, args=args))
         if reply is None:
             return None
@@ -111,19 +111,19 @@ class RedisStore:
         return deleted
 
     async def put_end_reason(self, name: str, reason: EndReason) -> None:
-        marker = self._end_marker(name)
+        reason_key = self._end_reason_key(name)
         args = (reason.value, int(RETENTION_AFTER_END * 1000))
-        await self._run(Call(marker, scripts.PUT_END_REASON, keys=(marker,), args=args))
+        await self._run(Call(reason_key, scripts.PUT_END_REASON, keys=(reason_key,), args=args))
 
     async def take_end_reason(self, name: str) -> EndReason | None:
-        marker = self._end_marker(name)
+        reason_key = self._end_reason_key(name)
         args = (token_urlsafe(12), DELETED_COPY_LIFETIME)
-        reply = await self._run(Call(marker, scripts.TAKE_END_REASON, keys=(marker,), args=args))
+        reply = await self._run(Call(reason_key, scripts.TAKE_END_REASON, keys=(reason_key,), args=args))
         return None if reply is None else _parsed(lambda answer: index.end_reason(answer.decode()), reply)
 
     async def get_end_reason(self, name: str) -> EndReason | None:
-        marker = self._end_marker(name)
-        reply = await self._run(Call(marker, None, args=("HMGET", marker, "reason", "taker"), write=False))
+        reason_key = self._end_reason_key(name)
+        reply = await self._run(Call(reason_key, None, args=("HMGET", reason_key, "reason", "taker"), write=False))
         # A consumed end reason is kept a while, for a caller that has to retry.
         return _parsed(
             lambda answer: index.end_reason(answer[0].decode()) if answer[0] and not answer[1] else None, reply
@@ -189,7 +189,7 @@ class RedisStore:
     async def ping(self) -> None:
         """Writes to some server. For a Cluster one responding server suffices: the others fail separately."""
         for attempt in range(3):
-            name = f"{self._prefix}pulse:{token_urlsafe(4)}"
+            name = f"{self._prefix}write-probe:{token_urlsafe(4)}"
             try:
                 await self._run(Call(name, None, args=("SET", name, "1", "PX", 1000), write=False))
             except StoreUnavailable:
@@ -199,7 +199,7 @@ class RedisStore:
                 return
 
     async def eviction_policy(self) -> str | None:
-        return eviction.policy_of(await self._link.ask_each(eviction.QUESTIONS))
+        return eviction.policy_of(await self._link.ask_each(eviction.QUERIES))
 
     async def close(self) -> None:
         await self._link.close()
@@ -209,14 +209,14 @@ class RedisStore:
     def _record(self, key: str) -> str:
         return f"{self._prefix}{{{key}}}"
 
-    def _end_marker(self, name: str) -> str:
-        return f"{self._record(index.end_marker_name(name))}:end"
+    def _end_reason_key(self, name: str) -> str:
+        return f"{self._record(index.end_reason_name(name))}:end"
 
     def _entries(self, index_name: IndexName, hashed: str) -> str:
         return f"{self._prefix}by-{index_name}:{hashed}"
 
     def _markers(self, name: str) -> list[str]:
-        return [f"{self._prefix}mark:{hashed}" for hashed in index.marker_names(self._ring, name)]
+        return [f"{self._prefix}marker:{hashed}" for hashed in index.marker_names(self._ring, name)]
 
     # --- commands -----------------------------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""The database file: permissions, pragmas, schema. `sqlite.py` reads and writes it."""
+"""The database file: permissions, pragmas, schema. `store.py` reads and writes it."""
 
 import os
 import sqlite3

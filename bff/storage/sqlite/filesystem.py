@@ -1,4 +1,4 @@
-"""The filesystem type of a file:
+"""The filesystem type of a file.
 
 SQLite's locks and shared memory fail over a network (sqlite.org/wal.html), and some filesystems do not survive the
 container or a reboot.
@@ -16,7 +16,7 @@ _NETWORK: Final = re.compile(
 
 
 # The writable layer of a container, and memory.
-_PASSING: Final = frozenset({"overlay", "aufs", "tmpfs", "ramfs"})
+_EPHEMERAL: Final = frozenset({"overlay", "aufs", "tmpfs", "ramfs"})
 
 
 def network_filesystem(path: Path, mountinfo: str | None = None) -> str | None:
@@ -32,9 +32,9 @@ def is_network(filesystem: str) -> bool:
     return _NETWORK.fullmatch(filesystem) is not None
 
 
-def passes_away(filesystem: str) -> bool:
+def is_ephemeral(filesystem: str) -> bool:
     """Whether the filesystem is lost with the container or at a reboot."""
-    return filesystem in _PASSING
+    return filesystem in _EPHEMERAL
 
 
 def filesystem_type(path: Path, mountinfo: str | None = None) -> str | None:

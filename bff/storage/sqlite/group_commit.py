@@ -18,8 +18,8 @@ from bff.telemetry import metrics
 
 ANSWER_TIMEOUT: Final = 5.0  # seconds; more than the 2 s of the busy timeout, less than any refresh lease
 BATCH: Final = 128  # operations per COMMIT; more would delay the first one
-# operations; beyond that the disk is too slow, and callers get an error instead of a longer queue
-WAITING: Final = 4096
+# Operations. Beyond that the disk is too slow, and callers get an error instead of a longer queue.
+QUEUE_LIMIT: Final = 4096
 
 _T = TypeVar("_T")
 
@@ -61,7 +61,7 @@ class GroupCommit:
     async def run(self, operation: Callable[[sqlite3.Connection], _T]) -> _T:
         """Runs `operation` inside a transaction and returns its result once it is durable.
 
-        Raises StoreUnavailable for every database error, and when there is no result within `TIMEOUT` seconds.
+        Raises StoreUnavailable for every database error, and when there is no result within `ANSWER_TIMEOUT` seconds.
         """
         try:
             return await self._run(operation)
@@ -72,7 +72,7 @@ class GroupCommit:
     async def _run(self, operation: Callable[[sqlite3.Connection], _T]) -> _T:
         if self._closed:
             raise StoreUnavailable("The session database is closed.")
-        if self._queue.qsize() >= WAITING:
+        if self._queue.qsize() >= QUEUE_LIMIT:
             raise StoreUnavailable("Too many writes wait for the session database.", retry_after=1)
         loop = asyncio.get_running_loop()
         waiting = _Operation(operation, loop, loop.create_future())
@@ -82,7 +82,7 @@ class GroupCommit:
                 result: _T = await waiting.answer
                 return result
         except TimeoutError:
-            # an operation that has not started is skipped, because its caller has already received an error
+            # An operation that has not started is skipped, because its caller has already received an error.
             waiting.abandoned = True
             raise StoreUnavailable("The session database did not answer in time.", retry_after=1) from None
 

@@ -37,7 +37,7 @@ class SqliteRevocations:
 
     async def claim(self, count: int, lease: float) -> Sequence[Revocation]:
         now = self._clock()
-        # Mostly nothing is due; a read that finds nothing spares the disk a write.
+        # Usually nothing is due; checking with a read avoids a write.
         if not await self._read("SELECT 1 FROM revocation WHERE due_at <= ? LIMIT 1", (now,)):
             return ()
 
@@ -53,7 +53,7 @@ class SqliteRevocations:
         claimed = []
         for name, until, attempts, record in await self._writes.run(write):
             revocation = self._records.open(name, until, attempts, record)
-            if revocation is None:  # its key is not in this ring: another replica's may hold it
+            if revocation is None:  # sealed under a key that only another replica has
                 await self.postpone(name, MAX_WAIT)
             else:
                 claimed.append(revocation)

@@ -1,9 +1,9 @@
--- Session records are sealed; what stands beside them in the clear is only what the store itself must compare.
--- Times are seconds since the epoch. `user_version` is the number of this schema.
+-- Session records are sealed; plain columns hold only what the store itself compares.
+-- Times are in seconds since the epoch. `user_version` is the number of this schema.
 CREATE TABLE IF NOT EXISTS session (
     key          TEXT PRIMARY KEY,
     version      INTEGER NOT NULL,
-    write_id     TEXT NOT NULL,     -- names the content: a write repeated after an unknown outcome is recognised
+    write_id     TEXT NOT NULL,     -- identifies the content, so that a repeated write is recognised
     ends_at      REAL NOT NULL,
     last_seen_at REAL NOT NULL,
     record       BLOB NOT NULL
@@ -12,13 +12,13 @@ CREATE INDEX IF NOT EXISTS session_ends_at ON session (ends_at);
 
 CREATE TABLE IF NOT EXISTS session_index (
     name TEXT NOT NULL,
-    hash TEXT NOT NULL,             -- keyed: tells nobody who it is
+    hash TEXT NOT NULL,             -- keyed hash of a personal value
     key  TEXT NOT NULL,
     PRIMARY KEY (name, hash, key)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS session_index_key ON session_index (key);
 
-CREATE TABLE IF NOT EXISTS end_marker (
+CREATE TABLE IF NOT EXISTS end_reason (
     name   TEXT PRIMARY KEY,
     reason TEXT NOT NULL,
     until  REAL NOT NULL
@@ -29,21 +29,21 @@ CREATE TABLE IF NOT EXISTS claim (
     until REAL NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- Markers: read without being consumed, names keyed like those of the index.
-CREATE TABLE IF NOT EXISTS mark (
+-- Markers: not consumed by reading; names hashed like index values.
+CREATE TABLE IF NOT EXISTS marker (
     name  TEXT PRIMARY KEY,
     at    REAL NOT NULL,
     until REAL NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- Values that are taken once: sealed, under hashes of random names.
+-- One-time values: sealed, under hashes of random names.
 CREATE TABLE IF NOT EXISTS one_time_value (
     name  TEXT PRIMARY KEY,
     until REAL NOT NULL,
     value BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- Tokens to be revoked: sealed; when each is due, and until when there is use in trying.
+-- Tokens to be revoked, sealed. `due_at` is the time of the next attempt, `until` the end of all attempts.
 CREATE TABLE IF NOT EXISTS revocation (
     id       TEXT PRIMARY KEY,
     due_at   REAL NOT NULL,
@@ -53,8 +53,8 @@ CREATE TABLE IF NOT EXISTS revocation (
 ) STRICT;
 CREATE INDEX IF NOT EXISTS revocation_due_at ON revocation (due_at);
 
--- One row that `ping` writes: a full disk is seen before the first session is lost to it.
-CREATE TABLE IF NOT EXISTS pulse (
+-- One row that `ping` writes, so that a full disk is noticed before a session write fails.
+CREATE TABLE IF NOT EXISTS write_probe (
     id INTEGER PRIMARY KEY CHECK (id = 1),
     at REAL NOT NULL
 ) STRICT;

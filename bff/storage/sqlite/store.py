@@ -129,24 +129,24 @@ class SqliteStore:
         return None
 
     async def put_end_reason(self, name: str, reason: EndReason) -> None:
-        stored, until = index.end_marker_name(name), self._clock() + RETENTION_AFTER_END
+        stored, until = index.end_reason_name(name), self._clock() + RETENTION_AFTER_END
         await self._writes.run(lambda connection: _put_end_reason(connection, stored, reason, until))
 
     async def take_end_reason(self, name: str) -> EndReason | None:
-        stored, now = index.end_marker_name(name), self._clock()
+        stored, now = index.end_reason_name(name), self._clock()
         # Most names have no end reason; checking with a read avoids a write.
-        if not await self._read("SELECT 1 FROM end_marker WHERE name = ?", (stored,)):
+        if not await self._read("SELECT 1 FROM end_reason WHERE name = ?", (stored,)):
             return None
         rows = await self._writes.run(
             lambda connection: connection.execute(
-                "DELETE FROM end_marker WHERE name = ? RETURNING reason, until", (stored,)
+                "DELETE FROM end_reason WHERE name = ? RETURNING reason, until", (stored,)
             ).fetchall()
         )
         return next((index.end_reason(reason) for reason, until in rows if until > now), None)
 
     async def get_end_reason(self, name: str) -> EndReason | None:
         rows = await self._read(
-            "SELECT reason FROM end_marker WHERE name = ? AND until > ?", (index.end_marker_name(name), self._clock())
+            "SELECT reason FROM end_reason WHERE name = ? AND until > ?", (index.end_reason_name(name), self._clock())
         )
         return index.end_reason(rows[0][0]) if rows else None
 
@@ -181,7 +181,7 @@ class SqliteStore:
         await self._writes.run(
             lambda connection: (
                 connection.executemany(
-                    "INSERT INTO mark (name, at, until) VALUES (?, ?, ?) ON CONFLICT (name) DO UPDATE"
+                    "INSERT INTO marker (name, at, until) VALUES (?, ?, ?) ON CONFLICT (name) DO UPDATE"
                     " SET at = max(at, excluded.at), until = max(until, excluded.until)",
                     rows,
                 ).rowcount
@@ -191,7 +191,7 @@ class SqliteStore:
     async def get_marker(self, name: str) -> float | None:
         names = json.dumps(index.marker_names(self._ring, name))
         ((at,),) = await self._read(
-            "SELECT max(at) FROM mark WHERE name IN (SELECT value FROM json_each(?)) AND until > ?",
+            "SELECT max(at) FROM marker WHERE name IN (SELECT value FROM json_each(?)) AND until > ?",
             (names, self._clock()),
         )
         return None if at is None else float(at)
@@ -238,10 +238,10 @@ class SqliteStore:
         now = self._clock()
         await self._writes.run(
             lambda connection: (
-                connection.execute("INSERT OR REPLACE INTO pulse (id, at) VALUES (1, ?)", (now,)).rowcount
+                connection.execute("INSERT OR REPLACE INTO write_probe (id, at) VALUES (1, ?)", (now,)).rowcount
             )
         )
-        await self._read("SELECT at FROM pulse", ())
+        await self._read("SELECT at FROM write_probe", ())
 
     async def eviction_policy(self) -> str | None:
         return "noeviction"  # a full disk rejects writes and keeps existing data
@@ -281,7 +281,7 @@ def _write_entries(connection: sqlite3.Connection, key: str, entries: tuple[tupl
 
 def _put_end_reason(connection: sqlite3.Connection, name: str, reason: EndReason, until: float) -> None:
     connection.execute(
-        "INSERT OR REPLACE INTO end_marker (name, reason, until) VALUES (?, ?, ?)", (name, reason.value, until)
+        "INSERT OR REPLACE INTO end_reason (name, reason, until) VALUES (?, ?, ?)", (name, reason.value, until)
     )
 
 
@@ -291,9 +291,9 @@ def _purge(connection: sqlite3.Connection, now: float) -> int:
     ).fetchall()
     connection.executemany("DELETE FROM session WHERE key = ?", rows)
     connection.executemany("DELETE FROM session_index WHERE key = ?", rows)
-    connection.execute("DELETE FROM end_marker WHERE until <= ?", (now,))
+    connection.execute("DELETE FROM end_reason WHERE until <= ?", (now,))
     connection.execute("DELETE FROM claim WHERE until <= ?", (now,))
-    connection.execute("DELETE FROM mark WHERE until <= ?", (now,))
+    connection.execute("DELETE FROM marker WHERE until <= ?", (now,))
     connection.execute("DELETE FROM one_time_value WHERE until <= ?", (now,))
     connection.execute("DELETE FROM revocation WHERE until <= ?", (now,))
     return len(rows)

@@ -1,5 +1,5 @@
 -- KEYS: index entries of one value. ARGV: session key, expiry (ms). Each entry is `expiry:added`, both in ms.
--- Entries that ran out are swept now and then, so somebody who signs in every day for years leaves a short list.
+-- Expired entries are removed now and then, so that the list of a frequent user stays short.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 if tonumber(ARGV[2]) <= now then return 1 end
@@ -10,6 +10,6 @@ if redis.call('HLEN', KEYS[1]) % 32 == 0 then
         if tonumber(string.match(entries[at + 1], '^%d+')) <= now then redis.call('HDEL', KEYS[1], entries[at]) end
     end
 end
-local life = redis.call('PTTL', KEYS[1])
-if life < 0 or now + life < tonumber(ARGV[2]) then redis.call('PEXPIREAT', KEYS[1], ARGV[2]) end
+local ttl = redis.call('PTTL', KEYS[1])
+if ttl < 0 or now + ttl < tonumber(ARGV[2]) then redis.call('PEXPIREAT', KEYS[1], ARGV[2]) end
 return 1

@@ -1,5 +1,6 @@
--- KEYS: index entries of one value. ARGV: age (ms), then pairs of session key and the entry that was seen.
--- Drops an entry only if it's still the one seen, and older than `age`: an entry is added before its record is written.
+-- KEYS: index entries of one value. ARGV: age (ms), then pairs of session key and its entry as read.
+-- Removes an entry only if it is unchanged and older than `age`: an entry is added before its record is written.
+-- Returns the number of removed entries.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local dropped = 0

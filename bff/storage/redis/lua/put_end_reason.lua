@@ -1,4 +1,4 @@
--- KEYS: end marker. ARGV: reason, its life (ms).
+-- KEYS: end reason. ARGV: reason, its TTL (ms).
 redis.call('DEL', KEYS[1])
 redis.call('HSET', KEYS[1], 'reason', ARGV[1])
 redis.call('PEXPIRE', KEYS[1], ARGV[2])

@@ -1,4 +1,4 @@
--- KEYS: due times, records. ARGV: id, for how long (ms).
+-- KEYS: due times, records. ARGV: id, delay (ms).
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 if redis.call('HSTRLEN', KEYS[2], ARGV[1]) == 0 then return 0 end
