@@ -35,9 +35,9 @@ class _Operation:
     run: Callable[[sqlite3.Connection], Any]
     loop: asyncio.AbstractEventLoop
     answer: "asyncio.Future[Any]"
-    abandoned: bool = False
-    result: Any = None
-    error: BaseException | None = field(default=None)
+    abandoned: bool = field(init=False, default=False)
+    result: Any = field(init=False, default=None)
+    error: BaseException | None = field(init=False, default=None)
 
     def resolve(self) -> None:
         """Runs on the event loop. A cancelled caller has cancelled the future, so there is nothing to set."""
