@@ -95,10 +95,9 @@ def build_auth_app(errors: ErrorResponder) -> FastAPI:
 
     @auth_app.exception_handler(HTTPException)
     async def handle_http_exception(request: Request, error: HTTPException) -> Response:
-        refused = error.status_code == 405
-        error_to_send: BffError = (
-            MethodNotAllowed(allow=_allowed(auth_app, request.scope)) if refused else RouteNotFound()
-        )
+        error_to_send: BffError = RouteNotFound()
+        if error.status_code == 405:
+            error_to_send = MethodNotAllowed(allow=_allowed(auth_app, request.scope))
         return errors.respond(error_to_send, request)
 
     @auth_app.exception_handler(Exception)
@@ -112,10 +111,10 @@ def build_auth_app(errors: ErrorResponder) -> FastAPI:
 def _allowed(auth_app: FastAPI, scope: Scope) -> tuple[str, ...]:
     """The methods of all endpoints at that path (RFC 9110 section 10.2.1); the router knows those of the first."""
 
-    def takes(method: str) -> bool:
+    def allows(method: str) -> bool:
         return any(route.matches({**scope, "method": method})[0] is Match.FULL for route in auth_app.routes)
 
-    return tuple(method for method in METHODS if takes(method))
+    return tuple(method for method in METHODS if allows(method))
 
 
 def serve_spa(auth_app: FastAPI, directory: Path | None) -> None:
@@ -126,13 +125,13 @@ def serve_spa(auth_app: FastAPI, directory: Path | None) -> None:
     """
     if directory is None:
         return
-    spa, nothing = request_response(SinglePageApp(directory).answer), auth_app.router.default
+    spa, not_found = request_response(SinglePageApp(directory).serve), auth_app.router.default
 
-    async def otherwise(scope: Scope, receive: Receive, send: Send) -> None:
+    async def serve_path(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
-            await nothing(scope, receive, send)
+            await not_found(scope, receive, send)
             return
         tracing.set_route(SPA_ROUTE)
         await spa(scope, receive, send)
 
-    auth_app.router.default = otherwise
+    auth_app.router.default = serve_path

@@ -30,8 +30,8 @@ body { margin: 0; background: var(--paper); color: var(--ink); font: 1rem/1.6 sy
 main { max-width: 36rem; margin: 0 auto; padding: clamp(1.5rem, 8vh, 6rem) 1.25rem; overflow-wrap: anywhere; }
 h1 { font-size: 1.6rem; line-height: 1.25; margin: 0 0 1rem; }
 a { color: var(--link); }
-.ways { display: flex; flex-wrap: wrap; gap: .25rem 1.5rem; margin: 1.5rem 0 0; padding: 0; list-style: none; }
-.ways a { display: inline-block; padding: .6rem 0; font-weight: 600; }
+.links { display: flex; flex-wrap: wrap; gap: .25rem 1.5rem; margin: 1.5rem 0 0; padding: 0; list-style: none; }
+.links a { display: inline-block; padding: .6rem 0; font-weight: 600; }
 a:focus-visible { outline: 3px solid var(--link); outline-offset: 3px; }
 dl { margin: 2rem 0 0; padding: 1rem 0 0; border-top: 1px solid var(--line); color: var(--quiet); font-size: .9rem; }
 dt { font-weight: 600; }
@@ -53,13 +53,13 @@ class PageStyle:
         return cls(css, f"{policy}frame-ancestors 'none'".encode("ascii"))
 
 
-_Way: TypeAlias = Literal["sign in", "home"]
+_NextStep: TypeAlias = Literal["sign in", "home"]
 
 
 class _Advice(NamedTuple):
     what_happened: str
     what_next: str
-    way: _Way
+    next_step: _NextStep
 
 
 _ADVICE: Final[dict[str, _Advice]] = {
@@ -131,7 +131,7 @@ _ADVICE: Final[dict[str, _Advice]] = {
         "Sign-in requires a page navigation and cannot run in the background.", "Sign in from here.", "sign in"
     ),
 }
-_ANYTHING_ELSE: Final = _Advice(
+_DEFAULT_ADVICE: Final = _Advice(
     "The request could not be completed. You have not been signed out.",
     "Go to the start page and try again. If it happens once more, give your administrator the details below.",
     "home",
@@ -151,8 +151,8 @@ _PAGE: Final = """<!doctype html>
 <h1>{title}</h1>
 <p>{what_happened}</p>
 <p>{what_next}</p>
-<ul class="ways">
-{ways}
+<ul class="links">
+{links}
 </ul>
 <dl>
 <dt>Error code</dt><dd>{code}</dd>
@@ -180,9 +180,9 @@ class ErrorPages:
 
         `options` are those of the sign-in that failed.
         """
-        advice, back = _ADVICE.get(error.code, _ANYTHING_ELSE), return_to or self._landing_path
+        advice, back = _ADVICE.get(error.code, _DEFAULT_ADVICE), return_to or self._landing_path
         links = [(self._landing_path, "Go to the start page")]
-        if advice.way == "sign in":
+        if advice.next_step == "sign in":
             links.insert(0, (_retry_url(back, options), "Try again"))
             if options.acr_values or options.max_age is not None:
                 # After a failed step-up the user is still signed in and may continue without it.
@@ -192,7 +192,7 @@ class ErrorPages:
             style=self._style.css,
             what_happened=escape(advice.what_happened),
             what_next=escape(advice.what_next),
-            ways="\n".join(f'<li><a href="{escape(href)}">{text}</a></li>' for href, text in links),
+            links="\n".join(f'<li><a href="{escape(href)}">{text}</a></li>' for href, text in links),
             code=escape(error.code),
             correlation_id=escape(correlation_id),
         ).encode()
@@ -211,7 +211,7 @@ def _retry_url(return_to: str, options: SignInOptions) -> str:
     """The same sign-in again, without prompt=none (it would show nothing again) and without login_hint (personal data
     in a URL).
     """
-    asked = {name: value for name, value in options.parameters().items() if name != "login_hint" and value != "none"}
+    repeated = {name: value for name, value in options.parameters().items() if name != "login_hint" and value != "none"}
     return f"/auth/login?return_to={quote(return_to, safe='/')}" + "".join(
-        f"&{urlencode({name: value})}" for name, value in asked.items()
+        f"&{urlencode({name: value})}" for name, value in repeated.items()
     )

@@ -24,7 +24,7 @@ class SinglePageApp:
         if not self._index.is_file():
             raise FileNotFoundError(self._index)
 
-    async def answer(self, request: Request) -> Response:
+    async def serve(self, request: Request) -> Response:
         """A file of the app, or index.html for a navigation to a path without one (client-side routing).
 
         Raises RouteNotFound for a missing file that a page asked for, MethodNotAllowed for anything but GET and HEAD.

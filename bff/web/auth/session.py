@@ -32,7 +32,7 @@ class SessionEndpoint:
     names: CookieNames
     _counted_removed_keys: set[str] = field(default_factory=set)
 
-    async def answer(self, request: Request) -> Response:
+    async def show(self, request: Request) -> Response:
         """Always 200, except for a duplicate cookie (400) and an unavailable store (503)."""
         headers = request.scope["headers"]
         match self.authentication.cookies.read(headers):
@@ -60,7 +60,7 @@ class SessionEndpoint:
         return self._live_session(stored, session_id, reseal=reseal)
 
     async def extend(self, request: Request) -> Response:
-        """Extends the idle timeout, and responds as `answer` does. Raises CsrfRequired, SignInRequired."""
+        """Extends the idle timeout, and responds as `show` does. Raises CsrfRequired, SignInRequired."""
         headers = request.scope["headers"]
         cookie = self.authentication.require("POST", headers)
         stored = await self.sessions.require(cookie.session_id.key)
@@ -110,7 +110,7 @@ def session_router(endpoint: SessionEndpoint) -> APIRouter:
 
     @router.api_route("/auth/session", methods=["GET", "HEAD"])
     async def current_session(request: Request) -> Response:
-        return await endpoint.answer(request)
+        return await endpoint.show(request)
 
     @router.post("/auth/session/extend")
     async def extend_session(request: Request) -> Response:

@@ -15,7 +15,7 @@ from bff.web.request_authentication import RequestAuthentication
 from bff.web.request_body import read_json, require_json
 from bff.web.responses import json_response
 
-MAX_SHOWN = 100  # sessions listed at most
+MAX_LISTED = 100  # sessions listed at most
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class SessionsEndpoint:
     end_sessions: EndSessions
     authentication: RequestAuthentication
 
-    async def listed(self, request: Request) -> Response:
+    async def show(self, request: Request) -> Response:
         """Newest first. Raises SignInRequired, CsrfRequired, StoreUnavailable. It extends no session."""
         self._check_origin(request)
         mine = await self._session(request)
@@ -35,7 +35,7 @@ class SessionsEndpoint:
             if isinstance(stored, Found) and not self.sessions.limit_reached(stored)
         ]
         alive.sort(key=lambda stored: stored.session.signed_in_at, reverse=True)
-        return json_response({"sessions": [_describe(stored, mine) for stored in alive[:MAX_SHOWN]]})
+        return json_response({"sessions": [_describe(stored, mine) for stored in alive[:MAX_LISTED]]})
 
     async def end(self, request: Request) -> Response:
         """`{"id": ...}` ends one session, `{"others": true}` all but this browser's.
@@ -104,7 +104,7 @@ def sessions_router(endpoint: SessionsEndpoint) -> APIRouter:
 
     @router.get("/auth/sessions")
     async def own_sessions(request: Request) -> Response:
-        return await endpoint.listed(request)
+        return await endpoint.show(request)
 
     @router.post("/auth/sessions/end")
     async def end_own_sessions(request: Request) -> Response:

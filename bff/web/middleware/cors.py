@@ -16,7 +16,7 @@ from bff.proxy.routes import RouteTable
 from bff.web.cookies import Header
 from bff.web.origin_policy import OriginPolicy
 
-PREFLIGHT_KEPT: Final = 600  # seconds; Chromium keeps none longer than two hours
+PREFLIGHT_MAX_AGE: Final = 600  # seconds; Chromium caches none longer than two hours
 REQUESTED_LIMIT: Final = 1024  # bytes of Access-Control-Request-Headers
 
 # What a script of another origin may read beyond the safelisted headers.
@@ -68,7 +68,7 @@ async def _preflight(origin: bytes, methods: Collection[str], requested: bytes, 
     headers = [
         *_grant(origin),
         (b"access-control-allow-methods", ", ".join(methods).encode("ascii")),
-        (b"access-control-max-age", str(PREFLIGHT_KEPT).encode("ascii")),
+        (b"access-control-max-age", str(PREFLIGHT_MAX_AGE).encode("ascii")),
         (b"vary", b"origin, access-control-request-headers"),
         (b"cache-control", b"no-store"),
     ]

@@ -33,7 +33,7 @@ _VISIBLE: Final = re.compile(rb"[\x21-\x7e]*")
 _BAD_PERCENT: Final = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _HOST: Final = re.compile(rb"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
 _LENGTH: Final = re.compile(rb"[0-9]{1,18}")
-_LOOKED_AT: Final = frozenset({b"host", b"content-length", b"transfer-encoding", b""})
+_FRAMING_HEADERS: Final = frozenset({b"host", b"content-length", b"transfer-encoding", b""})
 # Allowed characters of names and values: after deleting them from all headers together, nothing may be left (RFC 9110
 # section 5).
 _IN_NAMES: Final = b"abcdefghijklmnopqrstuvwxyz0123456789!#$%&'*+.^_`|~-"
@@ -88,7 +88,7 @@ def _check_headers(headers: Sequence[Header]) -> Refusal | None:
     if names.translate(None, _IN_NAMES) or values.translate(None, _IN_VALUES):
         return InvalidRequest("A header is malformed.")
     hosts = lengths = codings = 0
-    for name, value in [field for field in headers if field[0] in _LOOKED_AT]:
+    for name, value in [field for field in headers if field[0] in _FRAMING_HEADERS]:
         if name == b"host":
             hosts += 1
             if not _HOST.fullmatch(value):
