@@ -4,20 +4,19 @@ The texts identify sessions and users by fingerprints and contain no token, so t
 """
 
 import logging
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final, Literal, TypeAlias, assert_never
 
-from bff import from_settings
 from bff.config.settings import Settings
 from bff.flows.background import BackgroundTasks
 from bff.flows.logout.end_session import EndSession
 from bff.flows.logout.end_sessions import EndSessions
 from bff.flows.logout.markers import LogoutMarkers
 from bff.flows.logout.revocations import REVOKE_TIMEOUT, Revocations
+from bff.provider.open import open_provider
 from bff.session.keyring import KeyRing
 from bff.session.session import EndReason
 from bff.session.store import Found, KeyRemoved, SessionStore, StoredSession
@@ -52,7 +51,7 @@ class AdminContext:
 async def open_admin_context(settings: Settings) -> AsyncIterator[AdminContext]:
     """Raises StoreUnavailable."""
     store = open_store(settings.store.url, KeyRing.from_keys(settings.session.key_ring))
-    provider, tasks = from_settings.provider(settings, time.time), BackgroundTasks()
+    provider, tasks = open_provider(settings), BackgroundTasks()
     end_session = EndSession(store, Revocations(store, provider, tasks, settings.provider.issuer), tasks)
     logout_markers = LogoutMarkers(store, settings.sign_in.login_lifetime)
     ApplicationTelemetry(settings.telemetry.audit_subject).bind()

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-from bff import from_settings
 from bff.components.providers import Providers
 from bff.components.runtime import Runtime
 from bff.components.stores import Stores
@@ -89,20 +88,19 @@ def _session_flows(runtime: Runtime, stores: Stores, providers: Providers) -> Se
 
 
 def _sign_in_flows(runtime: Runtime, stores: Stores, providers: Providers, sessions: SessionFlows) -> SignInFlows:
-    store, rules, clock = stores.sessions, from_settings.sign_in_rules(runtime.settings), runtime.clock
-    build = BuildSession(store, providers.main, providers.id_tokens, rules, clock=clock)
+    store, settings, clock = stores.sessions, runtime.settings, runtime.clock
+    build = BuildSession(store, providers.main, providers.id_tokens, settings, clock=clock)
     establish = EstablishSession(store, sessions.end_session, stores.logout_markers, sessions.streams)
     return SignInFlows(
-        requests=AuthorizationRequests(store, providers.main, stores.ring, rules, clock=clock),
-        code=AuthorizationCodeFlow(store, providers.main, build, establish, rules),
+        requests=AuthorizationRequests(store, providers.main, stores.ring, settings, clock=clock),
+        code=AuthorizationCodeFlow(store, providers.main, build, establish, settings),
     )
 
 
 def _logout_flows(runtime: Runtime, stores: Stores, providers: Providers, sessions: SessionFlows) -> LogoutFlows:
     store, settings = stores.sessions, runtime.settings
-    rules, end_sessions = from_settings.logout_rules(settings), sessions.end_sessions
     signers = (providers.main, *providers.org)
     return LogoutFlows(
-        at_provider=ProviderSignOut(store, providers.main, from_settings.sign_out_rules(settings)),
-        by_provider=ProviderLogoutFlow(store, signers, end_sessions, rules, clock=runtime.clock),
+        at_provider=ProviderSignOut(store, providers.main, settings),
+        by_provider=ProviderLogoutFlow(store, signers, sessions.end_sessions, settings, clock=runtime.clock),
     )

@@ -3,13 +3,13 @@
 import logging
 from dataclasses import dataclass
 
-from bff import from_settings
 from bff.components.runtime import Runtime
 from bff.config.settings import Settings
 from bff.errors import ProviderUnavailable
 from bff.flows.id_tokens import IdTokenValidator
 from bff.oidc.metadata import MetadataRefused, endpoints_elsewhere
 from bff.provider.client import HttpProvider
+from bff.provider.open import client_auth, open_org_provider, open_provider, validate_metadata
 
 logger = logging.getLogger(__name__)
 
@@ -29,7 +29,7 @@ class Providers:
         """
         try:
             metadata = await self.main.metadata()
-            from_settings.validate_metadata(settings, metadata)
+            validate_metadata(settings.provider, metadata)
         except MetadataRefused:
             raise
         except ProviderUnavailable as error:
@@ -41,9 +41,9 @@ class Providers:
 
     def replace_client_auth(self, settings: Settings) -> None:
         """Uses other client credentials from the next request on. Raises ConfigurationError."""
-        client_auth = from_settings.client_auth(settings)
+        credentials = client_auth(settings.provider)
         for provider in (self.main, *self.org):
-            provider.replace_client_auth(client_auth)
+            provider.replace_client_auth(credentials)
 
     async def close(self) -> None:
         for provider in (self.main, *self.org):
@@ -52,6 +52,6 @@ class Providers:
 
 def build_providers(runtime: Runtime) -> Providers:
     """Raises ConfigurationError."""
-    main = from_settings.provider(runtime.settings, runtime.clock)
-    org = from_settings.org_provider(runtime.settings, runtime.clock)
-    return Providers(main, org, IdTokenValidator(main, from_settings.id_token_rules(runtime.settings)))
+    main = open_provider(runtime.settings, clock=runtime.clock)
+    org = open_org_provider(runtime.settings, clock=runtime.clock)
+    return Providers(main, org, IdTokenValidator(main, runtime.settings))

@@ -84,7 +84,7 @@ def build_web(runtime: Runtime, stores: Stores, flows: Flows, upstreams: Upstrea
     private = RequestGuard(forward_auth.on_private_port, without_pages)
     limited = RateLimitMiddleware(
         _auth_app(runtime, stores, flows, rules, upstreams),
-        RateLimits(from_settings.limit_rules(runtime.settings)),
+        RateLimits(runtime.settings),
         rules.trusted_proxies,
         rules.authentication.cookies,
         rules.errors,
@@ -116,7 +116,7 @@ def _credentials(runtime: Runtime, flows: Flows, rules: WebRules) -> SessionCred
 
 
 def _forward_auth(runtime: Runtime, flows: Flows, rules: WebRules) -> ForwardAuth:
-    settings = from_settings.forward_auth_rules(runtime.settings)
+    settings = runtime.settings
     return ForwardAuth(flows.sessions.refresh, rules.authentication, rules.trusted_proxies, rules.errors, settings)
 
 
@@ -132,7 +132,7 @@ def _auth_app(runtime: Runtime, stores: Stores, flows: Flows, rules: WebRules, u
     auth_app = build_auth_app(rules.errors)
     for router in (
         login_router(start),
-        landing_router(start.rules, upstreams.routes.carries_credentials),
+        landing_router(settings.browser, upstreams.routes.carries_credentials),
         callback_router(settings.browser.callback_path, callback),
         session_router(SessionEndpoint(current, authentication, rules.names)),
         logout_router(logout),
@@ -145,9 +145,6 @@ def _auth_app(runtime: Runtime, stores: Stores, flows: Flows, rules: WebRules, u
 
 
 def _sign_in_start(runtime: Runtime, stores: Stores, flows: Flows, rules: WebRules) -> SignInStart:
-    login = from_settings.login_rules(runtime.settings)
-    pending = PendingSignIns(
-        stores.ring, rules.names, runtime.clock, lifetime=login.login_lifetime, form_post=login.form_post
-    )
+    pending = PendingSignIns(stores.ring, rules.names, runtime.settings.sign_in, runtime.clock)
     hints = LoginHints(stores.ring, runtime.clock)
-    return SignInStart(flows.sign_in.requests, pending, hints, rules.errors, login)
+    return SignInStart(flows.sign_in.requests, pending, hints, rules.errors, runtime.settings)

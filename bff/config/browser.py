@@ -98,8 +98,8 @@ class SpaSettings(BaseModel):
 
     model_config = FROZEN
 
-    dir: Annotated[Path, AfterValidator(validators.spa_dir)] | None = Field(None, validation_alias="spa_dir")
-    upstream: Url | None = Field(None, validation_alias="spa_upstream")
+    dir: Annotated[Path, AfterValidator(validators.spa_dir)] | None = Field(default=None, validation_alias="spa_dir")
+    upstream: Url | None = Field(default=None, validation_alias="spa_upstream")
 
     @over("spa_upstream", "spa_dir")
     def _one_spa(self) -> None:

@@ -22,8 +22,22 @@ def is_okta(url: str) -> bool:
     return _OKTA_HOST.search(f".{urlsplit(url).hostname or ''}") is not None
 
 
+class TransportSettings(BaseModel):
+    """How the provider is reached. `timeout` limits every exchange as a whole, in seconds."""
+
+    model_config = FROZEN
+
+    proxy: Annotated[str, AfterValidator(validators.proxy)] | None = Field(
+        default=None,
+        validation_alias="provider_proxy",
+        repr=False,  # it may contain a password
+    )
+    ca_file: File | None = Field(default=None, validation_alias="provider_ca_file")
+    timeout: Annotated[Seconds, Field(le=60)] = Field(default=8.0, validation_alias="provider_timeout")
+
+
 class ProviderSettings(BaseModel):
-    """Times are in seconds."""
+    """`clock_skew` is in seconds."""
 
     model_config = FROZEN
 
@@ -40,13 +54,7 @@ class ProviderSettings(BaseModel):
     scopes: Words = ("openid", "profile", "email", "offline_access")
     id_token_algorithms: Annotated[tuple[Algorithm, ...], BeforeValidator(validators.words)] = ("RS256",)
     clock_skew: Annotated[int, Number, Field(ge=0, le=300)] = 60
-    proxy: Annotated[str, AfterValidator(validators.proxy)] | None = Field(
-        None,
-        validation_alias="provider_proxy",
-        repr=False,  # it may contain a password
-    )
-    ca_file: File | None = Field(None, validation_alias="provider_ca_file")
-    timeout: Annotated[Seconds, Field(le=60)] = Field(8.0, validation_alias="provider_timeout")
+    transport: TransportSettings = Field(default_factory=TransportSettings)
     sign_out_hint: Literal["required", "optional", "never"] = "required"
 
     @field_validator("client_private_key")
@@ -101,6 +109,11 @@ class ProviderSettings(BaseModel):
     def logout_issuers(self) -> tuple[str, ...]:
         """The issuers that logout requests may name: the token issuer first, then its org if that differs."""
         return tuple(dict.fromkeys((self.issuer, self.org_url)))
+
+    @property
+    def requests_email(self) -> bool:
+        """Whether sessions are indexed by e-mail address, so that a logout request can name a user by it."""
+        return "email" in self.scopes
 
     @property
     def uses_dpop(self) -> bool:

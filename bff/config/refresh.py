@@ -15,13 +15,15 @@ class RefreshSettings(BaseModel):
     model_config = FROZEN
 
     before_expiry: Annotated[float, Number, Field(ge=0, le=3600, allow_inf_nan=False)] = Field(
-        60.0, validation_alias="refresh_before_expiry"
+        default=60.0, validation_alias="refresh_before_expiry"
     )
-    timeout: Annotated[Seconds, Field(le=60)] = Field(8.0, validation_alias="refresh_timeout")
-    lease: Annotated[Seconds, Field(le=120)] = Field(10.0, validation_alias="refresh_lease")
-    grace: Annotated[int, Number, Field(ge=0, le=60)] = Field(30, validation_alias="refresh_grace")
-    after_grace: bool = Field(True, validation_alias="refresh_after_grace")
-    concurrency: Annotated[int, Number, Field(ge=1, le=1000)] = Field(20, validation_alias="refresh_concurrency")
+    timeout: Annotated[Seconds, Field(le=60)] = Field(default=8.0, validation_alias="refresh_timeout")
+    lease: Annotated[Seconds, Field(le=120)] = Field(default=10.0, validation_alias="refresh_lease")
+    grace: Annotated[int, Number, Field(ge=0, le=60)] = Field(default=30, validation_alias="refresh_grace")
+    after_grace: bool = Field(default=True, validation_alias="refresh_after_grace")
+    concurrency: Annotated[int, Number, Field(ge=1, le=1000)] = Field(
+        default=20, validation_alias="refresh_concurrency"
+    )
 
     @over("refresh_lease", "refresh_timeout")
     def _response_within_lease(self) -> None:

@@ -1,5 +1,6 @@
 """Listeners: the public one, the management port, forward-auth; the proxies in front; the drain."""
 
+from functools import cached_property
 from typing import Annotated, Final
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, field_validator
@@ -65,10 +66,10 @@ class ForwardAuthSettings(BaseModel):
     model_config = FROZEN
 
     listen: Annotated[str, AfterValidator(validators.listen_or_off)] = Field(
-        OFF, validation_alias="forward_auth_listen"
+        default=OFF, validation_alias="forward_auth_listen"
     )
     headers: Annotated[tuple[IdentityHeader, ...], BeforeValidator(validators.words)] = Field(
-        ("X-User-Sub=sub",), validation_alias="forward_auth_headers"
+        default=("X-User-Sub=sub",), validation_alias="forward_auth_headers"
     )
 
     @field_validator("headers")
@@ -83,7 +84,7 @@ class ForwardAuthSettings(BaseModel):
         """None if forward-auth with access tokens is off."""
         return None if self.listen == OFF else validators.address(self.listen)
 
-    @property
+    @cached_property
     def identity(self) -> tuple[tuple[str, str], ...]:
         """The identity headers, each with the claim that it carries."""
         return tuple((name, claim) for name, _, claim in (pair.partition("=") for pair in self.headers))

@@ -69,11 +69,11 @@ class StoreSettings(BaseModel):
     model_config = FROZEN
 
     url: Annotated[str, AfterValidator(validators.store)] = Field(
-        "sqlite:///var/bff.db",
+        default="sqlite:///var/bff.db",
         validation_alias="store",
         repr=False,  # it may contain a password
     )
-    allow_evicting: bool = Field(False, validation_alias="allow_evicting_store")
+    allow_evicting: bool = Field(default=False, validation_alias="allow_evicting_store")
 
     @property
     def is_sqlite(self) -> bool:

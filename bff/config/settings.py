@@ -6,7 +6,7 @@ parts here. docs/settings.md is the reference, and a test keeps it complete.
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 from pydantic import AfterValidator, BaseModel, Field
 
@@ -24,11 +24,6 @@ from bff.config.telemetry import TelemetrySettings
 from bff.config.validators import invalid
 
 
-def _default(section: type[BaseModel]) -> Any:
-    """A section whose settings all have defaults."""
-    return Field(default_factory=section)
-
-
 class Settings(BaseModel):
     """Every setting. Each is read from BFF_<NAME> or from <name> in bff.toml; times are in seconds."""
 
@@ -37,14 +32,14 @@ class Settings(BaseModel):
     provider: ProviderSettings
     browser: BrowserSettings
     session: SessionSettings
-    store: StoreSettings = _default(StoreSettings)
-    sign_in: SignInSettings = _default(SignInSettings)
-    refresh: RefreshSettings = _default(RefreshSettings)
+    store: StoreSettings = Field(default_factory=StoreSettings)
+    sign_in: SignInSettings = Field(default_factory=SignInSettings)
+    refresh: RefreshSettings = Field(default_factory=RefreshSettings)
     routes: Annotated[tuple[RouteSettings, ...], AfterValidator(distinct_prefixes)] = ()
-    spa: SpaSettings = _default(SpaSettings)
-    forward_auth: ForwardAuthSettings = _default(ForwardAuthSettings)
-    server: ServerSettings = _default(ServerSettings)
-    telemetry: TelemetrySettings = _default(TelemetrySettings)
+    spa: SpaSettings = Field(default_factory=SpaSettings)
+    forward_auth: ForwardAuthSettings = Field(default_factory=ForwardAuthSettings)
+    server: ServerSettings = Field(default_factory=ServerSettings)
+    telemetry: TelemetrySettings = Field(default_factory=TelemetrySettings)
 
     @over("forward_auth_listen", "listen")
     def _forward_auth_apart_from_public(self) -> None:

@@ -24,8 +24,8 @@ class SignInSettings(BaseModel):
     response_mode: Literal["query", "form_post"] = "query"
     par: Literal["auto", "required", "never"] = "auto"
     login_lifetime: Annotated[WholeSeconds, Field(ge=60, le=3600)] = 600
-    rate_per_client: Requests = Field(600, validation_alias="sign_in_rate_per_client")
-    rate: Requests = Field(30_000, validation_alias="sign_in_rate")
+    rate_per_client: Requests = Field(default=600, validation_alias="sign_in_rate_per_client")
+    rate: Requests = Field(default=30_000, validation_alias="sign_in_rate")
 
     @field_validator("allowed_prompts", "allowed_idps", "acr_values")
     @classmethod

@@ -8,8 +8,9 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, Literal, TypeAlias, assert_never
+from typing import Final, assert_never
 
+from bff.config.settings import Settings
 from bff.errors import ProviderUnavailable, SignInFailed, StoreUnavailable
 from bff.oidc.authorization import PLAIN, SignInOptions, authorization_parameters, authorization_url
 from bff.oidc.dpop import ALGORITHM
@@ -26,23 +27,6 @@ logger = logging.getLogger(__name__)
 
 PUSH_COOL_DOWN: Final = 300.0  # seconds without another push after one has failed, since each failure delays a sign-in
 
-Push: TypeAlias = Literal["auto", "required", "never"]
-
-
-@dataclass(frozen=True, slots=True)
-class SignInRules:
-    """`max_session_lifetime` and `refresh_before_expiry` are in seconds."""
-
-    client_id: str
-    issuer: str
-    redirect_uri: str
-    scopes: tuple[str, ...]
-    max_session_lifetime: float
-    before_expiry: float
-    response_mode: str = "query"
-    push: Push = "auto"
-    dpop: bool = False
-
 
 @dataclass(frozen=True, slots=True)
 class SignInRequest:
@@ -58,11 +42,11 @@ class AuthorizationRequests:
         store: SessionStore,
         provider: OpenIDProvider,
         ring: KeyRing,
-        rules: SignInRules,
+        settings: Settings,
         *,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._store, self._provider, self._ring, self._rules, self._clock = store, provider, ring, rules, clock
+        self._store, self._provider, self._ring, self._settings, self._clock = store, provider, ring, settings, clock
         self._push_again_at = 0.0
 
     async def begin(
@@ -81,25 +65,25 @@ class AuthorizationRequests:
         stored nowhere. `slot` is the cookie's.
         """
         metadata = await self._provider.metadata()
-        if self._rules.dpop and ALGORITHM not in metadata.dpop_signing_alg_values_supported:
+        if self._settings.provider.uses_dpop and ALGORITHM not in metadata.dpop_signing_alg_values_supported:
             logger.error("BFF_DPOP is on, and the provider does not support DPoP proofs signed with ES256")
             raise SignInFailed
         transaction = begin(
             now=await self._now(),
-            provider=provider_fingerprint(self._rules.issuer, self._rules.redirect_uri),
+            provider=provider_fingerprint(self._settings.provider.issuer, self._settings.browser.redirect_uri),
             intent=intent,
             browser=browser,
             slot=slot,
         )
         parameters = authorization_parameters(
-            client_id=self._rules.client_id,
-            redirect_uri=self._rules.redirect_uri,
-            scopes=self._rules.scopes,
+            client_id=self._settings.provider.client_id,
+            redirect_uri=self._settings.browser.redirect_uri,
+            scopes=self._settings.provider.scopes,
             state=sign_state(transaction, self._ring),
             nonce=transaction.nonce,
             code_challenge=s256_challenge(transaction.code_verifier),
             options=options,
-            response_mode=self._rules.response_mode,
+            response_mode=self._settings.sign_in.response_mode,
         )
         carried = await self._pushed(metadata, parameters)
         return SignInRequest(authorization_url(metadata, carried), transaction)
@@ -107,13 +91,13 @@ class AuthorizationRequests:
     async def _pushed(self, metadata: ProviderMetadata, parameters: dict[str, str]) -> dict[str, str]:
         """The parameters for the browser: the reference of a pushed request, or the whole request."""
         offered = metadata.pushed_authorization_request_endpoint is not None
-        must = self._rules.push == "required" or (metadata.require_pushed_authorization_requests and offered)
+        must = self._settings.sign_in.par == "required" or (metadata.require_pushed_authorization_requests and offered)
         waiting = self._clock() < self._push_again_at
-        if self._rules.push == "never" or not (must or (offered and not waiting)):
+        if self._settings.sign_in.par == "never" or not (must or (offered and not waiting)):
             return parameters
         match await self._provider.push(parameters):
             case Pushed(request_uri):
-                return pushed_parameters(self._rules.client_id, request_uri)
+                return pushed_parameters(self._settings.provider.client_id, request_uri)
             case NotPushed(why, refused):
                 logger.warning("an authorization request was not pushed", extra={"why": why, "required": must})
                 if must:

@@ -5,8 +5,8 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from bff.config.settings import Settings
 from bff.errors import ProviderUnavailable, SignInFailed
-from bff.flows.authorization_request import SignInRules
 from bff.flows.id_tokens import IdTokenValidator, email_of, session_expiry_of
 from bff.oidc.id_token import IdTokenClaims, IdTokenRefused
 from bff.oidc.provider import OpenIDProvider
@@ -33,11 +33,11 @@ class BuildSession:
         store: SessionStore,
         provider: OpenIDProvider,
         id_tokens: IdTokenValidator,
-        rules: SignInRules,
+        settings: Settings,
         *,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._store, self._provider, self._id_tokens, self._rules = store, provider, id_tokens, rules
+        self._store, self._provider, self._id_tokens, self._settings = store, provider, id_tokens, settings
         self._clock = clock
 
     async def build(
@@ -65,18 +65,18 @@ class BuildSession:
 
         session_id = new_session_id()
         now = await self._store.now()
-        tokens = new_tokens(response, session_id.key, asked_at, now, self._rules.before_expiry)
+        tokens = new_tokens(response, session_id.key, asked_at, now, self._settings.refresh.before_expiry)
         if tokens is None:
             raise _failed("the access token had expired when it was received")
-        ends_at = end_of_session(now, self._rules.max_session_lifetime, session_expiry_of(id_token.claims))
+        ends_at = end_of_session(now, self._settings.session.max_lifetime, session_expiry_of(id_token.claims))
         if ends_at <= now:
             raise _failed("the provider's session_expiry has passed")
         return session_id, Session(
             key=session_id.key,
             version=1,
             rotation=0,
-            issuer=self._rules.issuer,
-            client_id=self._rules.client_id,
+            issuer=self._settings.provider.issuer,
+            client_id=self._settings.provider.client_id,
             user=User(id_token.sub, email_of(claims), self._id_tokens.visible_claims(claims)),
             tokens=tokens,
             signed_in_at=now,

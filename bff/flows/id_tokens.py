@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from bff.config.settings import Settings
 from bff.errors import ProviderUnavailable
 from bff.oidc.id_token import (
     IdTokenClaims,
@@ -18,17 +19,6 @@ from bff.oidc.provider import OpenIDProvider
 from bff.session.session import Session
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class IdTokenRules:
-    """`skew` is in seconds; `shown_claims` is the allow-list of claims that a session keeps and shows."""
-
-    issuer: str
-    client_id: str
-    algorithms: tuple[str, ...]
-    skew: float
-    shown_claims: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +41,8 @@ class Unverified:
 
 
 class IdTokenValidator:
-    def __init__(self, provider: OpenIDProvider, rules: IdTokenRules) -> None:
-        self._provider, self._rules = provider, rules
+    def __init__(self, provider: OpenIDProvider, settings: Settings) -> None:
+        self._provider, self._settings, self._session = provider, settings.provider, settings.session
 
     async def at_sign_in(
         self,
@@ -70,10 +60,10 @@ class IdTokenValidator:
             return validate_id_token(
                 compact,
                 keys,
-                issuer=self._rules.issuer,
-                client_id=self._rules.client_id,
-                algorithms=self._rules.algorithms,
-                skew=self._rules.skew,
+                issuer=self._settings.issuer,
+                client_id=self._settings.client_id,
+                algorithms=self._settings.id_token_algorithms,
+                skew=self._settings.clock_skew,
                 now=now,
                 nonce=nonce,
                 access_token=access_token,
@@ -93,10 +83,10 @@ class IdTokenValidator:
             return validate_refreshed_id_token(
                 compact,
                 keys,
-                issuer=self._rules.issuer,
-                client_id=self._rules.client_id,
-                algorithms=self._rules.algorithms,
-                skew=self._rules.skew,
+                issuer=self._settings.issuer,
+                client_id=self._settings.client_id,
+                algorithms=self._settings.id_token_algorithms,
+                skew=self._settings.clock_skew,
                 now=now,
                 nonce=session.nonce,
                 auth_time=session.auth_time,
@@ -116,11 +106,11 @@ class IdTokenValidator:
         return SameUser(self.visible_claims(claims.claims), email_of(claims.claims), session_expiry_of(claims.claims))
 
     def requested_claims(self) -> frozenset[str]:
-        return frozenset(self._rules.shown_claims)
+        return frozenset(self._session.user_claims)
 
     def visible_claims(self, claims: Mapping[str, Any]) -> dict[str, Any]:
         """The claims that a session keeps: the allow-list, nothing else."""
-        return {name: claims[name] for name in self._rules.shown_claims if name in claims}
+        return {name: claims[name] for name in self._session.user_claims if name in claims}
 
 
 def email_of(claims: Mapping[str, Any]) -> str | None:

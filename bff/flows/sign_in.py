@@ -4,6 +4,7 @@ import logging
 from dataclasses import dataclass, replace
 from typing import assert_never
 
+from bff.config.settings import Settings
 from bff.errors import (
     BffError,
     NotAssigned,
@@ -12,7 +13,6 @@ from bff.errors import (
     SignInRefused,
     SignInStateInvalid,
 )
-from bff.flows.authorization_request import SignInRules
 from bff.flows.build_session import BuildSession
 from bff.flows.establish_session import EstablishSession
 from bff.oidc.authorization import AuthorizationError, Code, check_issuer
@@ -83,10 +83,10 @@ class AuthorizationCodeFlow:
         provider: OpenIDProvider,
         build: BuildSession,
         establish: EstablishSession,
-        rules: SignInRules,
+        settings: Settings,
     ) -> None:
         self._store, self._provider, self._build, self._establish = store, provider, build, establish
-        self._rules = rules
+        self._settings = settings
 
     async def finish(
         self, answer: Code | AuthorizationError, transaction: LoginTransaction, *, browser: str, client: Client
@@ -97,7 +97,7 @@ class AuthorizationCodeFlow:
         SignInFailed, ProviderUnavailable, StoreUnavailable.
         """
         metadata = await self._provider.metadata()
-        ours = provider_fingerprint(self._rules.issuer, self._rules.redirect_uri)
+        ours = provider_fingerprint(self._settings.provider.issuer, self._settings.browser.redirect_uri)
         if transaction.provider != ours or check_issuer(metadata, answer.iss) is not None:
             raise SignInStateInvalid("the response is not from the provider of this sign-in")
         until = transaction.started_at + 86400
@@ -111,7 +111,7 @@ class AuthorizationCodeFlow:
                 raise self._refusal(answer)
             case Code(code):
                 asked_at = await self._store.now()
-                dpop_key = new_dpop_key() if self._rules.dpop else None
+                dpop_key = new_dpop_key() if self._settings.provider.uses_dpop else None
                 response = await self._exchange(code, transaction, dpop_key)
             case _:
                 assert_never(answer)
@@ -130,7 +130,7 @@ class AuthorizationCodeFlow:
     async def _exchange(self, code: str, transaction: LoginTransaction, dpop_key: str | None) -> TokenResponse:
         answer = await self._provider.exchange_code(
             code,
-            redirect_uri=self._rules.redirect_uri,
+            redirect_uri=self._settings.browser.redirect_uri,
             code_verifier=transaction.code_verifier,
             dpop_key=dpop_key,
         )

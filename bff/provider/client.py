@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Literal
 
+from bff.config.provider import TransportSettings
 from bff.errors import ProviderUnavailable
 from bff.oidc.challenge import USE_NONCE, asks_for_nonce
 from bff.oidc.client_auth import ClientAuthentication
@@ -31,7 +32,7 @@ from bff.oidc.token import (
     refresh_form,
     revocation_form,
 )
-from bff.provider.connections import ProviderConnections, ProviderTransport, Purpose
+from bff.provider.connections import ProviderConnections, Purpose
 from bff.provider.discovery import discovery
 from bff.provider.http import HttpResponse, Outcome
 from bff.provider.key_set import KeySetCache
@@ -56,15 +57,16 @@ class HttpProvider:
         issuer: str,
         client_auth: ClientAuthentication,
         *,
-        transport: ProviderTransport | None = None,
+        transport: TransportSettings | None = None,
+        refreshes: int = 20,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        transport = transport or ProviderTransport()
+        transport = transport or TransportSettings()
         self._client_auth, self._timeout, self._clock = client_auth, transport.timeout, clock
         self._accepted = 0  # index of the secret that the provider accepted last
         self._nonces = DpopNonces()
-        self._connections = ProviderConnections(transport)
+        self._connections = ProviderConnections(transport, refreshes=refreshes)
         self._metadata = discovery(self._fetch_document, issuer, clock=monotonic)
         self._keys = KeySetCache(self._fetch_document, self._metadata, clock=monotonic)
 

@@ -4,10 +4,9 @@ A refresh keeps a user signed in, so it must not queue behind sign-ins, which an
 urgent, so it must not take a connection from either.
 """
 
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
+from bff.config.provider import TransportSettings
 from bff.provider.http import HttpClient
 
 Purpose: TypeAlias = Literal["refresh", "sign_in", "revocation", "documents"]
@@ -18,23 +17,11 @@ DOCUMENTS: Final = 4  # metadata and keys: each is fetched once for all callers
 SPARE: Final = 10  # connections beyond the running refreshes: a cancelled one may still be closing
 
 
-@dataclass(frozen=True, slots=True)
-class ProviderTransport:
-    """How the provider is reached.
-
-    `timeout` limits every exchange as a whole, in seconds. `refreshes` is the maximum number of concurrent refreshes.
-    """
-
-    timeout: float = 8.0
-    proxy: str | None = None
-    ca_file: Path | None = None
-    refreshes: int = 20
-
-
 class ProviderConnections:
-    def __init__(self, transport: ProviderTransport) -> None:
+    def __init__(self, transport: TransportSettings, *, refreshes: int) -> None:
+        """`refreshes` is the maximum number of concurrent refreshes."""
         sizes: dict[Purpose, int] = {
-            "refresh": transport.refreshes + SPARE,
+            "refresh": refreshes + SPARE,
             "sign_in": SIGN_INS,
             "revocation": REVOCATIONS,
             "documents": DOCUMENTS,

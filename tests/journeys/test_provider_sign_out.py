@@ -7,10 +7,12 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import pytest
 
-from bff.flows.logout.provider_sign_out import TICKET_LIFETIME, ProviderSignOut, SignOutRules
+from bff.config.settings import load_settings
+from bff.flows.logout.provider_sign_out import TICKET_LIFETIME, ProviderSignOut
 from demo.simulator.server import RunningSimulator
 from tests.journeys.http_browser import FETCH, NAVIGATION, Browser
 from tests.journeys.world import World, small_world
+from tests.settings.world import with_changes
 from tests.storage.example_session import a_session
 
 GOODBYE = {"signed_out_path": "/goodbye"}
@@ -147,8 +149,8 @@ async def test_a_session_without_an_id_token_signs_out_at_the_provider_only_wher
     bare = replace(session, tokens=replace(session.tokens, id_token=None))
     found = {}
     for hint in ("required", "optional", "never"):
-        rules = SignOutRules("client", f"{world.public_url}/", hint)  # type: ignore[arg-type]
-        way = ProviderSignOut(world.bff.stores.sessions, world.bff.providers.main, rules)
+        settings = load_settings(with_changes(issuer="https://id.example.com", sign_out_hint=hint))
+        way = ProviderSignOut(world.bff.stores.sessions, world.bff.providers.main, settings)
         ticket = await way.prepare(bare)
         found[hint] = ticket is not None
         if ticket is not None:

@@ -17,7 +17,7 @@ from bff.oidc.dpop import new_dpop_key
 from bff.oidc.provider import OpenIDProvider
 from bff.oidc.token import Denied, Granted, NoAnswer, NotRevoked, Postponed, Revoked, TokenResult
 from bff.provider.client import HttpProvider
-from bff.provider.connections import REVOCATIONS, SIGN_INS, ProviderTransport
+from bff.provider.connections import REVOCATIONS, SIGN_INS, TransportSettings
 from tests.provider.wire import (
     DISCOVERY,
     GOOD_TOKENS,
@@ -40,7 +40,7 @@ TWO_SECRETS = client_authentication("client_secret_basic", "0oa1", secrets=["one
 
 @asynccontextmanager
 async def provider_of(world: Wire, auth: ClientAuthentication = BASIC, **more: Any) -> AsyncIterator[HttpProvider]:
-    provider = HttpProvider(world.issuer, auth, transport=ProviderTransport(**{"timeout": WITHIN, **more}))
+    provider = HttpProvider(world.issuer, auth, transport=TransportSettings(**{"timeout": WITHIN, **more}))
     try:
         yield provider
     finally:

@@ -12,10 +12,10 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
 
-from bff import from_settings
 from bff.app import Application, build_app
 from bff.asgi.extensions import HEADERS_FINAL
 from bff.base64url import encode_base64url
+from bff.components import providers
 from bff.config.settings import load_settings
 from bff.flows.refresh import flow
 from bff.session.keyring import new_key
@@ -174,7 +174,7 @@ async def house(store: str, seed: int, monkeypatch: pytest.MonkeyPatch, *, slow:
     provider = RacingProvider(chance, lifetime=3600, slow=slow)
     be_patient(monkeypatch)
     monkeypatch.setattr(flow, "CALLER_DEADLINE", 60.0)
-    monkeypatch.setattr(from_settings, "provider", lambda *_, **__: provider)
+    monkeypatch.setattr(providers, "open_provider", lambda *_, **__: provider)
     with listening() as api:
         route = {"prefix": "/api", "upstream": f"http://127.0.0.1:{api.getsockname()[1]}"}
         environ = {

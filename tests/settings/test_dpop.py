@@ -4,8 +4,8 @@ import pytest
 
 from bff.config.settings import load_settings
 from bff.errors import ConfigurationError
-from bff.from_settings import validate_metadata
 from bff.oidc.metadata import ProviderMetadata
+from bff.provider.open import validate_metadata
 from tests.settings.world import RIGHT, problems, with_changes
 
 
@@ -37,10 +37,10 @@ def test_a_proxy_is_not_told_tokens_that_it_cannot_use() -> None:
 @pytest.mark.parametrize("algorithms", [(), ("RS256",), ("ES384", "RS512")])
 def test_a_provider_that_cannot_do_it_stops_the_start(algorithms: tuple[str, ...]) -> None:
     with pytest.raises(ConfigurationError) as told:
-        validate_metadata(load_settings(with_changes(dpop="on")), provider(*algorithms))
+        validate_metadata(load_settings(with_changes(dpop="on")).provider, provider(*algorithms))
     assert told.value.setting == "BFF_DPOP"
-    validate_metadata(load_settings(RIGHT), provider(*algorithms))
+    validate_metadata(load_settings(RIGHT).provider, provider(*algorithms))
 
 
 def test_a_provider_that_can_is_taken() -> None:
-    validate_metadata(load_settings(with_changes(dpop="on")), provider("RS256", "ES256"))
+    validate_metadata(load_settings(with_changes(dpop="on")).provider, provider("RS256", "ES256"))

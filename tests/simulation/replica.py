@@ -7,8 +7,9 @@ from itertools import count
 from random import Random
 from typing import Any
 
+from bff.config.settings import load_settings
 from bff.flows.background import BackgroundTasks
-from bff.flows.id_tokens import IdTokenRules, IdTokenValidator
+from bff.flows.id_tokens import IdTokenValidator
 from bff.flows.logout.end_session import EndSession
 from bff.flows.logout.revocations import Revocations
 from bff.flows.refresh.attempt import RefreshAttempts
@@ -17,6 +18,7 @@ from bff.flows.refresh.outcome import RefreshOutcomes
 from bff.flows.refresh.reservation import Reservations
 from bff.flows.refresh.timing import RefreshTiming
 from bff.session.keyring import KeyRing
+from tests.settings.world import with_changes
 from tests.simulation.database import Database
 from tests.simulation.laws import Laws
 from tests.simulation.loop import OUTSIDE, PROCESS, Process, SimulatedLoop
@@ -24,6 +26,10 @@ from tests.simulation.mix import Mix
 from tests.simulation.provider import CLIENT_ID, ISSUER, SimulatedProvider, TokenEndpoint
 from tests.simulation.store import SimulatedStore
 from tests.simulation.weather import Weather
+
+SETTINGS = load_settings(
+    with_changes(issuer=ISSUER, client_id=CLIENT_ID, id_token_algorithms="ES256", user_claims="sub name")
+)
 
 
 class Replica:
@@ -56,12 +62,11 @@ class Replica:
 
         self.revocations = Revocations(store, provider, self.tasks, ISSUER)
         self.end_session = EndSession(store, self.revocations, self.tasks)
-        rules = IdTokenRules(ISSUER, CLIENT_ID, ("ES256",), skew=60, shown_claims=("name",))
         timing = RefreshTiming(mix.policy, monotonic)
         attempts = RefreshAttempts(
             Reservations(store, timing, new_attempt_id=lambda: f"{name}-{next(numbers)}"),
             provider,
-            RefreshOutcomes(store, IdTokenValidator(provider, rules), self.end_session, timing),
+            RefreshOutcomes(store, IdTokenValidator(provider, SETTINGS), self.end_session, timing),
             timing,
             concurrency=mix.concurrency,
         )

@@ -16,7 +16,7 @@ from bff.provider.http import HttpClient
 
 async def keys(http: HttpClient, settings: Settings, metadata: ProviderMetadata) -> CheckResult:
     url = metadata.jwks_uri
-    answer = await http.send("GET", url, within=settings.provider.timeout, limit=MAX_JWKS_BYTES)
+    answer = await http.send("GET", url, within=settings.provider.transport.timeout, limit=MAX_JWKS_BYTES)
     if isinstance(answer, NoAnswer):
         return unreachable("keys", url, answer.why)
     if answer.status != 200:

@@ -4,16 +4,15 @@ The refresh token does not exist, so no session is affected: `invalid_client` me
 other error that it succeeded. Other errors may point to a wrong grant type or DPoP setting, which is reported as well.
 """
 
-import time
 from dataclasses import dataclass, replace
 
-from bff import from_settings
 from bff.admin.doctor.check_result import CheckResult, fail, ok, warn
 from bff.admin.okta.client_secrets import NO_TOKEN, classify
 from bff.config.settings import Settings
 from bff.oidc.client_auth import Candidate, ClientAuthentication
 from bff.oidc.metadata import ProviderMetadata
 from bff.oidc.token import Denied, NoAnswer, TokenResult
+from bff.provider.open import client_auth, open_provider
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +26,7 @@ class CredentialsCheck:
 
 async def check_credentials(settings: Settings, metadata: ProviderMetadata) -> CredentialsCheck:
     """Raises ConfigurationError when a key or CA file is unusable."""
-    proof = from_settings.client_auth(settings)
+    proof = client_auth(settings.provider)
     answers = tuple([await _refresh_as(settings, proof, candidate) for candidate in proof.candidates])
     verdicts = [classify(answer) for answer in answers]
     accepted = True if "accepted" in verdicts else False if set(verdicts) == {"refused"} else None
@@ -39,10 +38,10 @@ async def check_credentials(settings: Settings, metadata: ProviderMetadata) -> C
 
 
 async def _refresh_as(settings: Settings, proof: ClientAuthentication, candidate: Candidate) -> TokenResult:
-    provider = from_settings.provider(settings, time.time)
+    provider = open_provider(settings)
     provider.replace_client_auth(replace(proof, candidates=(candidate,)))
     try:
-        return await provider.refresh(NO_TOKEN, timeout=settings.provider.timeout)
+        return await provider.refresh(NO_TOKEN, timeout=settings.provider.transport.timeout)
     finally:
         await provider.close()
 

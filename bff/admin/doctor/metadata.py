@@ -41,7 +41,7 @@ async def discover(http: HttpClient, settings: Settings, clock: Callable[[], flo
     """`clock` is in seconds since the epoch."""
     url = settings.provider.issuer + WELL_KNOWN
     before = clock()
-    answer = await http.send("GET", url, within=settings.provider.timeout, limit=MAX_METADATA_BYTES)
+    answer = await http.send("GET", url, within=settings.provider.transport.timeout, limit=MAX_METADATA_BYTES)
     now = (before + clock()) / 2
     if isinstance(answer, NoAnswer):
         return Discovered((unreachable("metadata", url, answer.why),))
@@ -124,7 +124,7 @@ async def _issuer_for_client(http: HttpClient, settings: Settings, url: str) -> 
     Other providers ignore the parameter.
     """
     asked = f"{url}?client_id={quote(settings.provider.client_id, safe='')}"
-    answer = await http.send("GET", asked, within=settings.provider.timeout, limit=MAX_METADATA_BYTES)
+    answer = await http.send("GET", asked, within=settings.provider.transport.timeout, limit=MAX_METADATA_BYTES)
     named = None
     if isinstance(answer, HttpResponse) and answer.status == 200:
         try:

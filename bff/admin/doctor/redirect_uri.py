@@ -5,11 +5,9 @@ section 4.1.2.1). One request does not matter to Okta's limit per client (60 a m
 """
 
 import secrets
-import time
 from typing import Final
 from urllib.parse import urlsplit
 
-from bff import from_settings
 from bff.admin.doctor.capabilities import pushed_requests
 from bff.admin.doctor.check_result import CheckResult, fail, ok, warn
 from bff.config.settings import Settings
@@ -26,6 +24,7 @@ from bff.oidc.pkce import s256_challenge
 from bff.oidc.pushed_authorization import NotPushed, Pushed, pushed_parameters
 from bff.oidc.token import NoAnswer
 from bff.provider.http import HttpClient, HttpResponse
+from bff.provider.open import open_provider
 
 MAX_PAGE: Final = 1 << 20  # bytes read of the provider's page
 _CONSOLE: Final = "Applications > this app > General > Sign-in redirect URIs"
@@ -67,7 +66,7 @@ async def check_redirect_uri(
         parameters, refused = await _pushed(settings, metadata, parameters)
         par = refused or par
     url = authorization_url(metadata, parameters)
-    answer = await http.send("GET", url, within=settings.provider.timeout, limit=MAX_PAGE)
+    answer = await http.send("GET", url, within=settings.provider.transport.timeout, limit=MAX_PAGE)
     return [par, _redirect_result(settings, answer, accepted)]
 
 
@@ -75,7 +74,7 @@ async def _pushed(
     settings: Settings, metadata: ProviderMetadata, parameters: dict[str, str]
 ) -> tuple[dict[str, str], CheckResult | None]:
     """The parameters the browser would carry, and what is wrong with the pushed request."""
-    provider = from_settings.provider(settings, time.time)
+    provider = open_provider(settings)
     try:
         answer = await provider.push(parameters)
     finally:

@@ -36,10 +36,12 @@ async def _provider(
     settings: Settings, clock: Callable[[], float]
 ) -> tuple[list[CheckResult], tuple[TokenResult, ...]]:
     try:
-        http = HttpClient(proxy=settings.provider.proxy, ca_file=settings.provider.ca_file)
+        http = HttpClient(proxy=settings.provider.transport.proxy, ca_file=settings.provider.transport.ca_file)
     except (OSError, ssl.SSLError):
         fix = "Give a file of certificates in PEM."
-        return [fail("metadata", f"BFF_PROVIDER_CA_FILE ({settings.provider.ca_file}) cannot be used.", fix)], ()
+        return [
+            fail("metadata", f"BFF_PROVIDER_CA_FILE ({settings.provider.transport.ca_file}) cannot be used.", fix)
+        ], ()
     try:
         discovered = await discover(http, settings, clock)
         metadata = discovered.metadata

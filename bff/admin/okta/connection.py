@@ -24,9 +24,9 @@ def read_plan(settings: Settings, okta: OktaSettings) -> provision.Plan:
 @contextmanager
 def management_api(desired: Desired, *, log: Callable[[str], None] = lambda _: None) -> Iterator[ManagementApi]:
     """`log` is called for each wait for a rate limit. Raises ConfigurationError when a key or CA file is unusable."""
-    credentials, ca_file = _credentials(desired), desired.settings.provider.ca_file
+    credentials, ca_file = _credentials(desired), desired.settings.provider.transport.ca_file
     try:
-        http = http_client(proxy=desired.settings.provider.proxy, ca_file=ca_file)
+        http = http_client(proxy=desired.settings.provider.transport.proxy, ca_file=ca_file)
     except (OSError, ssl.SSLError):
         fix = "Give a file of certificates in PEM."
         raise ConfigurationError("BFF_PROVIDER_CA_FILE", f"{ca_file} cannot be used.", fix) from None

@@ -6,9 +6,9 @@ sign-in that started after it was issued.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final, assert_never
 
+from bff.config.settings import Settings
 from bff.errors import ProviderUnavailable, RevocationRefused, SignOutImpossible, UserUnknown
 from bff.flows.logout.end_sessions import EndSessions
 from bff.oidc.global_token_revocation import (
@@ -31,22 +31,6 @@ from bff.telemetry.audit import AuditEvent
 USED_TOKEN_LIFETIME: Final = 86400.0  # seconds that the jti of a used token is kept
 
 
-@dataclass(frozen=True, slots=True)
-class LogoutRules:
-    """`issuers`: accepted issuers, the token issuer first, then the org's base URL if it differs.
-
-    `revocation_endpoint` is the URL registered at Okta for Universal Logout. `skew` is in seconds. `by_email`: sessions
-    are indexed by e-mail address, so that a user can be found by it.
-    """
-
-    client_id: str
-    issuers: tuple[str, ...]
-    algorithms: tuple[str, ...]
-    skew: float
-    revocation_endpoint: str
-    by_email: bool
-
-
 class ProviderLogoutFlow:
     """`providers`: their keys may sign, the token issuer's first. `clock` is the wall clock."""
 
@@ -55,12 +39,12 @@ class ProviderLogoutFlow:
         store: SessionStore,
         providers: tuple[OpenIDProvider, ...],
         end_sessions: EndSessions,
-        rules: LogoutRules,
+        settings: Settings,
         *,
         clock: Callable[[], float],
     ) -> None:
         self._store, self._providers, self._end_sessions = store, providers, end_sessions
-        self._rules, self._clock = rules, clock
+        self._settings, self._clock = settings, clock
 
     async def back_channel(self, compact: str) -> None:
         """Ends the sessions that a logout token names (Back-Channel Logout section 2.7); a used token changes nothing.
@@ -71,7 +55,7 @@ class ProviderLogoutFlow:
         used = f"logout token {token.jti}"
         if await self._store.get_marker(used) is not None:
             return
-        reason, at = EndReason.BACK_CHANNEL, token.iat + self._rules.skew
+        reason, at = EndReason.BACK_CHANNEL, token.iat + self._settings.provider.clock_skew
         if token.sid is not None:
             ended = await self._end_sessions.of_provider_session(token.sid, reason, sub=token.sub, at=at)
         else:
@@ -81,7 +65,7 @@ class ProviderLogoutFlow:
 
     async def front_channel(self, iss: str | None, sid: str | None) -> None:
         """Ends the sessions of a `sid` (Front-Channel Logout section 3). Raises StoreUnavailable."""
-        session_id = validate_front_channel_logout(self._rules.issuers, iss, sid)
+        session_id = validate_front_channel_logout(self._settings.provider.logout_issuers, iss, sid)
         if session_id is not None:
             ended = await self._end_sessions.of_provider_session(
                 session_id, EndReason.FRONT_CHANNEL, mark_if_unknown=False
@@ -106,11 +90,11 @@ class ProviderLogoutFlow:
         at = None if token.iat is None else token.iat + SKEW
         match subject:
             case EmailSubject(email):
-                if not self._rules.by_email:
+                if not self._settings.provider.requests_email:
                     raise SignOutImpossible("Sessions are stored without an e-mail address.")
                 ended = await self._end_sessions.of_user("email", email, EndReason.UNIVERSAL_LOGOUT, at=at)
             case IssuerSubject(iss, sub):
-                if iss.removesuffix("/") not in self._rules.issuers:
+                if iss.removesuffix("/") not in self._settings.provider.logout_issuers:
                     raise UserUnknown
                 ended = await self._end_sessions.of_user("sub", sub, EndReason.UNIVERSAL_LOGOUT, at=at)
             case _:
@@ -125,17 +109,17 @@ class ProviderLogoutFlow:
         await self._store.put_marker(name, now, now + USED_TOKEN_LIFETIME)
 
     async def _logout_token(self, compact: str) -> LogoutToken:
-        provider, rules = self._providers[0], self._rules
+        provider, settings = self._providers[0], self._settings.provider
 
         def validate(keys: KeySet) -> LogoutToken:
             return validate_logout_token(
                 compact,
                 keys,
-                issuer=rules.issuers[0],
-                client_id=rules.client_id,
+                issuer=settings.issuer,
+                client_id=settings.client_id,
                 now=self._clock(),
-                skew=rules.skew,
-                algorithms=rules.algorithms,
+                skew=settings.clock_skew,
+                algorithms=settings.id_token_algorithms,
             )
 
         try:
@@ -162,11 +146,11 @@ class ProviderLogoutFlow:
         return validate_revocation_token(
             compact,
             keys,
-            issuers=self._rules.issuers,
-            client_id=self._rules.client_id,
-            endpoint=self._rules.revocation_endpoint,
+            issuers=self._settings.provider.logout_issuers,
+            client_id=self._settings.provider.client_id,
+            endpoint=self._settings.browser.revocation_endpoint,
             now=self._clock(),
-            algorithms=self._rules.algorithms,
+            algorithms=self._settings.provider.id_token_algorithms,
         )
 
 

@@ -10,8 +10,9 @@ import asyncio
 import logging
 import secrets
 from dataclasses import dataclass, field
-from typing import Final, Literal, TypeAlias
+from typing import Final
 
+from bff.config.settings import Settings
 from bff.errors import ProviderUnavailable, StoreUnavailable
 from bff.oidc.logout import end_session_url
 from bff.oidc.provider import OpenIDProvider
@@ -22,20 +23,6 @@ logger = logging.getLogger(__name__)
 
 TICKET_LIFETIME: Final = 60  # seconds from the sign-out to the navigation
 METADATA_TIMEOUT: Final = 0.5  # seconds: a sign-out does not wait for an unavailable provider
-
-SignOutHint: TypeAlias = Literal["required", "optional", "never"]
-
-
-@dataclass(frozen=True, slots=True)
-class SignOutRules:
-    """`hint`: whether the provider requires an ID token (`required`), accepts one (`optional`), or gets none.
-
-    `post_logout_redirect_uri` is where the provider redirects the browser afterwards.
-    """
-
-    client_id: str
-    post_logout_redirect_uri: str
-    hint: SignOutHint = "required"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +36,8 @@ class SignOutTicket:
 
 
 class ProviderSignOut:
-    def __init__(self, store: SessionStore, provider: OpenIDProvider, rules: SignOutRules) -> None:
-        self._store, self._provider, self._rules = store, provider, rules
+    def __init__(self, store: SessionStore, provider: OpenIDProvider, settings: Settings) -> None:
+        self._store, self._provider, self._settings = store, provider, settings
 
     async def prepare(self, session: Session | None) -> SignOutTicket | None:
         """Stores the provider's logout URL for a session that has just ended; None if there is none.
@@ -80,8 +67,9 @@ class ProviderSignOut:
     async def _end_session_url(self, session: Session | None) -> str | None:
         if session is None:
             return None
-        hint = None if self._rules.hint == "never" else session.tokens.id_token
-        if hint is None and self._rules.hint == "required":
+        use = self._settings.provider.sign_out_hint
+        hint = None if use == "never" else session.tokens.id_token
+        if hint is None and use == "required":
             return None
         try:
             async with asyncio.timeout(METADATA_TIMEOUT):
@@ -91,9 +79,9 @@ class ProviderSignOut:
         return end_session_url(
             metadata,
             id_token_hint=hint,
-            post_logout_redirect_uri=self._rules.post_logout_redirect_uri,
+            post_logout_redirect_uri=self._settings.browser.post_logout_redirect_uri,
             state=secrets.token_urlsafe(16),
-            client_id=self._rules.client_id,
+            client_id=self._settings.provider.client_id,
         )
 
 

@@ -51,7 +51,7 @@ class Callback:
         response = await read_form(request) if posted else request.scope["query_string"]
         match read_authorization_response(response):
             case NoParameters(iss):
-                require_our_provider(iss, self.start.rules.issuer)
+                require_our_provider(iss, self.start.settings.provider.issuer)
                 # Okta's self-registration guide sets the Initiate login URI to this address.
                 return self.start.to_get({}) if posted else await self.start.initiate(request, {})
             case Malformed(reason):
@@ -188,7 +188,7 @@ def callback_router(path: str, callback: Callback) -> APIRouter:
     """
     router = APIRouter()
 
-    @router.api_route(path, methods=["GET", "POST"] if callback.start.rules.form_post else ["GET"])
+    @router.api_route(path, methods=["GET", "POST"] if callback.start.settings.sign_in.by_form_post else ["GET"])
     async def authorization_response(request: Request) -> Response:
         return await callback.answer(request)
 

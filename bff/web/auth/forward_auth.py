@@ -21,6 +21,7 @@ from urllib.parse import quote
 
 from starlette.types import Receive, Scope, Send
 
+from bff.config.settings import Settings
 from bff.errors import BffError, InvalidRequest, RetryRequired, RouteNotFound, SignInRequired
 from bff.flows.refresh.flow import RefreshTokenFlow
 from bff.proxy.client_address import TrustedProxies
@@ -47,16 +48,6 @@ _VALUE_LIMIT: Final = 4096  # bytes of one identity header
 
 
 @dataclass(frozen=True, slots=True)
-class ForwardAuthRules:
-    """`identity`: the headers of a 200, each with the claim it carries."""
-
-    public_url: str
-    landing_path: str
-    callback_path: str
-    identity: Sequence[tuple[str, str]]
-
-
-@dataclass(frozen=True, slots=True)
 class _Original:
     """The request that the proxy asks about. `uri` is path and query, None if the proxy did not send it."""
 
@@ -73,10 +64,10 @@ class ForwardAuth:
         authentication: RequestAuthentication,
         trusted_proxies: TrustedProxies,
         errors: ErrorResponder,
-        rules: ForwardAuthRules,
+        settings: Settings,
     ) -> None:
         self._flow, self._authentication, self._trusted = flow, authentication, trusted_proxies
-        self._errors, self._rules = errors, rules
+        self._errors, self._settings, self._browser = errors, settings.forward_auth, settings.browser
 
     async def on_public_port(self, scope: Scope, receive: Receive, send: Send) -> None:
         """A 200 carries the identity headers alone."""
@@ -132,16 +123,18 @@ class ForwardAuth:
         replaces what a client sent.
         """
         claims: Mapping[str, Any] = {**session.user.claims, "sub": session.user.sub}
-        return [(name.lower().encode("ascii"), _field_value(claims.get(claim))) for name, claim in self._rules.identity]
+        return [
+            (name.lower().encode("ascii"), _field_value(claims.get(claim))) for name, claim in self._settings.identity
+        ]
 
     async def _refuse(self, error: BffError, scope: Scope, original: _Original, send: Send) -> None:
         self._errors.record(error)
-        rules, headers = self._rules, scope["headers"]
+        browser, headers = self._browser, scope["headers"]
         back = safe_return_to(
             original.uri,
-            fallback=rules.landing_path,
-            public_url=rules.public_url,
-            callback_path=rules.callback_path,
+            fallback=browser.landing_path,
+            public_url=browser.public_url,
+            callback_path=browser.callback_path,
         )
         status, fields, body = self._errors.render(error, headers, return_to=back)
         if isinstance(error, SignInRequired):
@@ -150,7 +143,7 @@ class ForwardAuth:
             navigation = (b"sec-fetch-mode", b"navigate") in headers and original.method == "GET"
             if navigation and b"sign_in=redirect" in _options(scope):
                 # Absolute: Traefik would resolve a path against the BFF's internal address.
-                location = rules.public_url.encode("ascii") + where
+                location = browser.public_url.encode("ascii") + where
                 fields = [(b"location", location), (b"content-length", b"0"), *PRIVATE]
                 status, body = 303, b""
         await send_response(scope, send, status, fields, body)

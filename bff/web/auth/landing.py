@@ -11,24 +11,25 @@ from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Request, Response
 
+from bff.config.browser import BrowserSettings
 from bff.session.return_to import safe_return_to
-from bff.web.auth.login import LoginRules, require_navigation
+from bff.web.auth.login import require_navigation
 from bff.web.auth.same_site_step import same_site_step
 from bff.web.request_body import parse_fields
 
 LANDING: Final = "/auth/landing"
 
 
-def landing_router(rules: LoginRules, forwarded: Callable[[bytes], bool]) -> APIRouter:
+def landing_router(browser: BrowserSettings, forwarded: Callable[[bytes], bool]) -> APIRouter:
     """`forwarded` says whether a path belongs to an API route: the landing page never navigates into an API."""
     router = APIRouter()
 
     def where(request: Request) -> str:
         to = parse_fields(request.scope["query_string"]).get("to")
         back = safe_return_to(
-            to, fallback=rules.landing_path, public_url=rules.public_url, callback_path=rules.callback_path
+            to, fallback=browser.landing_path, public_url=browser.public_url, callback_path=browser.callback_path
         )
-        return rules.landing_path if forwarded(urlsplit(back).path.encode("ascii")) else back
+        return browser.landing_path if forwarded(urlsplit(back).path.encode("ascii")) else back
 
     @router.get(LANDING)
     async def landing(request: Request) -> Response:

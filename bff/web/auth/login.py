@@ -2,12 +2,13 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from fastapi import APIRouter, Request, Response
 
+from bff.config.settings import Settings
 from bff.errors import (
     InvalidRequest,
     NavigationRequired,
@@ -38,21 +39,6 @@ FORM_LIMIT: Final = 8192  # bytes
 KNOWN: Final = PARAMETERS | {"return_to", "iss", "target_link_uri", "sealed_hint"}
 
 
-@dataclass(frozen=True, slots=True)
-class LoginRules:
-    """`login_lifetime` is in seconds. `acr_values`, `prompts` and `idps` are the values that a link may request."""
-
-    issuer: str
-    public_url: str
-    callback_path: str
-    landing_path: str
-    login_lifetime: int
-    acr_values: tuple[str, ...] = ()
-    allowed_prompts: tuple[str, ...] = ()
-    allowed_idps: tuple[str, ...] = ()
-    form_post: bool = False
-
-
 class SignInStart:
     """Redirects a browser to the provider; shared with the callback, which starts a sign-in when it is called without
     parameters.
@@ -64,10 +50,10 @@ class SignInStart:
         pending: PendingSignIns,
         hints: LoginHints,
         errors: ErrorResponder,
-        rules: LoginRules,
+        settings: Settings,
     ) -> None:
         self._requests, self._hints = requests, hints
-        self.pending, self.errors, self.rules = pending, errors, rules
+        self.pending, self.errors, self.settings = pending, errors, settings
 
     async def redirect(
         self,
@@ -86,7 +72,6 @@ class SignInStart:
         """
         headers: Sequence[Header] = request.scope["headers"]
         require_navigation(headers)
-        rules = self.rules
         back = self._safe_return_to(return_to)
         attempts = self.pending.attempts(headers)
         if attempts.wait is not None:
@@ -103,7 +88,7 @@ class SignInStart:
             restarts=restarts,
         )
         if not fits_into_state(intent):
-            intent = replace(intent, return_to=rules.landing_path)
+            intent = replace(intent, return_to=self.settings.browser.landing_path)
         slot = self.pending.free_slot(headers)
         try:
             begun = await self._requests.begin(intent=intent, options=options, browser=browser, slot=slot)
@@ -119,7 +104,7 @@ class SignInStart:
         A third-party-initiated sign-in starts a new flow of our own: only the validated return path and the allowed
         options of the request are used.
         """
-        require_our_provider(parameters.get("iss"), self.rules.issuer)
+        require_our_provider(parameters.get("iss"), self.settings.provider.issuer)
         hint = self._hints.open(parameters.get("sealed_hint", ""))
         options = self._options({"login_hint": hint, **parameters} if hint else parameters)
         return await self.redirect(request, _wanted(parameters), options)
@@ -128,25 +113,25 @@ class SignInStart:
         """`POST /auth/login`, a form of another site: it arrives without our Lax cookies, so neither the rate limit nor
         the loop guard would see earlier sign-ins. The GET that follows carries them.
         """
-        require_our_provider(parameters.get("iss"), self.rules.issuer)
+        require_our_provider(parameters.get("iss"), self.settings.provider.issuer)
         asked = self._options(parameters).parameters()
         if (hint := asked.pop("login_hint", None)) is not None:
             asked["sealed_hint"] = self._hints.seal(hint)
         return see_other(f"{LOGIN}?{urlencode({**asked, 'return_to': self._safe_return_to(_wanted(parameters))})}")
 
     def _options(self, parameters: Mapping[str, str]) -> SignInOptions:
-        rules = self.rules
+        allowed = self.settings.sign_in
         return options_from(
             parameters,
-            allowed_prompts=rules.allowed_prompts,
-            acr_values=rules.acr_values,
-            allowed_idps=rules.allowed_idps,
+            allowed_prompts=allowed.allowed_prompts,
+            acr_values=allowed.acr_values,
+            allowed_idps=allowed.allowed_idps,
         )
 
     def _safe_return_to(self, wanted: str | None) -> str:
-        rules = self.rules
+        browser = self.settings.browser
         return safe_return_to(
-            wanted, fallback=rules.landing_path, public_url=rules.public_url, callback_path=rules.callback_path
+            wanted, fallback=browser.landing_path, public_url=browser.public_url, callback_path=browser.callback_path
         )
 
     def _browser(

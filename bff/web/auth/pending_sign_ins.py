@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from itertools import count
 from typing import Final
 
+from bff.config.sign_in import SignInSettings
 from bff.session.keyring import KeyRing
 from bff.session.login_transaction import (
     SLOTS,
@@ -31,21 +32,17 @@ class PendingSignIns:
         self,
         ring: KeyRing,
         names: CookieNames,
+        settings: SignInSettings,
         clock: Callable[[], float] = time.time,
-        *,
-        lifetime: int,
-        form_post: bool = False,
     ) -> None:
-        """`lifetime` of a sign-in in seconds. `form_post`: the provider responds by a cross-site POST."""
-        self._ring, self._names, self._clock = ring, names, clock
-        self._lifetime, self._form_post = lifetime, form_post
+        self._ring, self._names, self._settings, self._clock = ring, names, settings, clock
         # Ten tabs that are restored at once all arrive without login cookies. Slots are assigned in turn, so theirs
         # differ.
         self._turn = count(secrets.randbelow(SLOTS))
 
     def read_state(self, state: str) -> StateResult:
         """What the `state` parameter of an authorization response says."""
-        return read_state(state, self._ring, now=self._clock(), lifetime=self._lifetime)
+        return read_state(state, self._ring, now=self._clock(), lifetime=self._settings.login_lifetime)
 
     def attempts(self, headers: Sequence[Header]) -> SignInAttempts:
         """The recent sign-ins of this browser that the same kind of page started."""
@@ -75,13 +72,15 @@ class PendingSignIns:
         suffix, sealed = slot_suffix(transaction.slot), seal_transaction(transaction, self._ring)
         outdated = [name for name in login_cookies(headers, self._names) if name not in SLOT_SUFFIXES]
         return [
-            self._names.set_login(suffix, sealed, lifetime=self._lifetime, form_post=self._form_post),
+            self._names.set_login(
+                suffix, sealed, lifetime=self._settings.login_lifetime, form_post=self._settings.by_form_post
+            ),
             *(self._names.clear_login(name) for name in outdated),
         ]
 
     def clear(self, transaction_id: str) -> Header:
         """Deletes the login cookie of a sign-in that is over."""
-        return self._names.clear_login(slot_suffix(slot_of(transaction_id)), form_post=self._form_post)
+        return self._names.clear_login(slot_suffix(slot_of(transaction_id)), form_post=self._settings.by_form_post)
 
     def browser(self, headers: Sequence[Header]) -> str | None:
         """The hash of this browser's browser-id cookie."""
@@ -97,4 +96,4 @@ class PendingSignIns:
         opened = open_transaction(value, slot, self._ring) if value else None
         if not isinstance(opened, LoginTransaction):
             return 0.0
-        return opened.started_at if opened.started_at + self._lifetime >= self._clock() else 0.0
+        return opened.started_at if opened.started_at + self._settings.login_lifetime >= self._clock() else 0.0

@@ -25,6 +25,7 @@ from urllib.parse import parse_qs
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from bff.config.settings import Settings
 from bff.errors import RateLimited
 from bff.proxy.client_address import TrustedProxies
 from bff.session.return_to import safe_return_to
@@ -122,25 +123,14 @@ SITE_FACTOR: Final = 5  # total of all clients of one /48, in multiples of one c
 _SIGNATURE_HELD: Final = frozenset({200, 204, 404, 422})  # the responses to a signed request with a valid signature
 
 
-@dataclass(frozen=True, slots=True)
-class LimitRules:
-    """Requests a minute; 0 limits nothing."""
-
-    per_client: int
-    for_all: int
-    public_url: str
-    callback_path: str
-    landing_path: str
-
-
 class RateLimits:
     """The counts of all endpoints. `clock` is monotonic, in seconds."""
 
-    def __init__(self, rules: LimitRules, clock: Callable[[], float] = time.monotonic) -> None:
-        self.rules, self._clock = rules, clock
+    def __init__(self, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
+        self.browser, self._clock = settings.browser, clock
         self.endpoints: Mapping[str, Endpoint] = {
             LOGIN: "sign_in",
-            rules.callback_path: "callback",
+            settings.browser.callback_path: "callback",
             "/auth/logout": "sign_out",
             "/auth/backchannel-logout": "provider",
             "/auth/frontchannel-logout": "front_channel",
@@ -148,10 +138,13 @@ class RateLimits:
         }
         by_provider = ("provider", "front_channel")
         factors = {endpoint: PROVIDER_FACTOR if endpoint in by_provider else 1 for endpoint in self.endpoints.values()}
-        self._for_all = {endpoint: TotalRate(rules.for_all * factor) for endpoint, factor in factors.items()}
-        self._per_client = {endpoint: ClientRate(rules.per_client * factor) for endpoint, factor in factors.items()}
+        self._for_all = {endpoint: TotalRate(settings.sign_in.rate * factor) for endpoint, factor in factors.items()}
+        self._per_client = {
+            endpoint: ClientRate(settings.sign_in.rate_per_client * factor) for endpoint, factor in factors.items()
+        }
         self._per_site = {
-            endpoint: ClientRate(rules.per_client * factor * SITE_FACTOR) for endpoint, factor in factors.items()
+            endpoint: ClientRate(settings.sign_in.rate_per_client * factor * SITE_FACTOR)
+            for endpoint, factor in factors.items()
         }
 
     def check(
@@ -250,7 +243,7 @@ class RateLimitMiddleware:
         except ValueError:
             return None
         wanted = query.get("return_to") or query.get("target_link_uri") or [None]
-        rules = self._limits.rules
+        browser = self._limits.browser
         return safe_return_to(
-            wanted[0], fallback=rules.landing_path, public_url=rules.public_url, callback_path=rules.callback_path
+            wanted[0], fallback=browser.landing_path, public_url=browser.public_url, callback_path=browser.callback_path
         )

@@ -1,0 +1,55 @@
+"""Builds the provider that the settings name, and compares its metadata with what they require."""
+
+import time
+from collections.abc import Callable
+
+from bff.config.provider import ProviderSettings
+from bff.config.settings import Settings
+from bff.errors import ConfigurationError
+from bff.oidc.client_auth import ClientAuthentication, client_authentication
+from bff.oidc.dpop import ALGORITHM
+from bff.oidc.metadata import ProviderMetadata
+from bff.provider.client import HttpProvider
+
+
+def client_auth(client: ProviderSettings) -> ClientAuthentication:
+    """How the client authenticates. Raises ConfigurationError."""
+    secrets = (client.client_secret, client.client_secret_next)
+    key = client.client_private_key
+    try:
+        return client_authentication(
+            client.client_auth,
+            client.client_id,
+            secrets=[secret.get_secret_value() for secret in secrets if secret is not None],
+            private_key=None if key is None else key.get_secret_value(),
+            key_id=client.client_key_id,
+        )
+    except ValueError as error:
+        fix = "See docs/settings.md for what each method needs."
+        raise ConfigurationError("BFF_CLIENT_AUTH", f"cannot be used: {error}.", fix) from None
+
+
+def open_provider(
+    settings: Settings, *, issuer: str | None = None, clock: Callable[[], float] = time.time
+) -> HttpProvider:
+    """`issuer` overrides the configured one, within the same org. Raises ConfigurationError."""
+    return HttpProvider(
+        issuer or settings.provider.issuer,
+        client_auth(settings.provider),
+        transport=settings.provider.transport,
+        refreshes=settings.refresh.concurrency,
+        clock=clock,
+    )
+
+
+def open_org_provider(settings: Settings, *, clock: Callable[[], float] = time.time) -> tuple[HttpProvider, ...]:
+    """The org authorization server, if the issuer is a custom one: its keys may sign Universal Logout requests."""
+    org = settings.provider.org_url
+    return () if org == settings.provider.issuer else (open_provider(settings, issuer=org, clock=clock),)
+
+
+def validate_metadata(client: ProviderSettings, metadata: ProviderMetadata) -> None:
+    """Raises ConfigurationError where a setting requires more than the provider supports."""
+    if client.uses_dpop and ALGORITHM not in metadata.dpop_signing_alg_values_supported:
+        problem = f"is on, and the provider does not support DPoP proofs signed with {ALGORITHM}."
+        raise ConfigurationError("BFF_DPOP", problem, "Set it to off, or use a provider that supports RFC 9449.")
