@@ -184,7 +184,14 @@ def apply(api: ManagementApi, planned: Plan, *, target: CredentialsFile | None, 
         log("Added an access policy for this client.")
     changed = tuple(difference.name for difference in findings.differences if difference.by == "apply")
     left = tuple(difference for difference in findings.differences if difference.by == "manual")
-    return Applied(client_id, created, changed, left, written, credentials.client_secret)
+    return Applied(
+        client_id=client_id,
+        created=created,
+        changed=changed,
+        left=left,
+        written=written,
+        secret=credentials.client_secret,
+    )
 
 
 def _write_credentials(

@@ -94,7 +94,8 @@ def rotate(
     if target is not None:
         target.write(ClientCredentials(client_id_of(app), new.value))
     old = tuple(secret.id for secret in active[:-1])
-    return Rotation(new.id, created, old, str(target.path) if target is not None else None, new.value)
+    written = None if target is None else str(target.path)
+    return Rotation(new=new.id, created=created, old=old, written=written, secret=new.value)
 
 
 def retire_old(
@@ -122,7 +123,7 @@ def retire_old(
     inactive = [secret for secret in secrets if not secret.active]
     for secret in inactive:
         client_secrets.delete(api, app["id"], secret)
-    return Retired(new.id, _ids(active[:-1]), _ids(inactive))
+    return Retired(kept=new.id, deactivated=_ids(active[:-1]), deleted=_ids(inactive))
 
 
 def _ids(secrets: list[ClientSecret]) -> tuple[str, ...]:
