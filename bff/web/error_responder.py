@@ -84,7 +84,7 @@ class ErrorResponder:
     ) -> ErrorResponse:
         """The response, without recording the error. `headers` are the request's.
 
-        `return_to` is a path that `safe_return_to` accepted; `options` are those of the sign-in that failed: the page's
+        `return_to` is a path that `return_path` returned; `options` are those of the sign-in that failed: the page's
         retry link repeats both.
         """
         correlation_id = tracing.correlation_id()

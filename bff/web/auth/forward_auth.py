@@ -25,7 +25,6 @@ from bff.config.settings import Settings
 from bff.errors import BffError, InvalidRequest, RetryRequired, RouteNotFound, SignInRequired
 from bff.flows.refresh.flow import RefreshTokenFlow
 from bff.proxy.client_address import TrustedProxies
-from bff.session.return_to import safe_return_to
 from bff.session.session import Session
 from bff.telemetry import audit
 from bff.web.api import is_background
@@ -36,6 +35,7 @@ from bff.web.error_responder import ErrorResponder
 from bff.web.middleware.request_guard import check_path
 from bff.web.request_authentication import RequestAuthentication
 from bff.web.responses import PRIVATE, send_response
+from bff.web.return_path import return_path
 
 logger = logging.getLogger(__name__)
 
@@ -130,12 +130,7 @@ class ForwardAuth:
     async def _refuse(self, error: BffError, scope: Scope, original: _Original, send: Send) -> None:
         self._errors.record(error)
         browser, headers = self._browser, scope["headers"]
-        back = safe_return_to(
-            original.uri,
-            fallback=browser.landing_path,
-            public_url=browser.public_url,
-            callback_path=browser.callback_path,
-        )
+        back = return_path(original.uri, browser)
         status, fields, body = self._errors.render(error, headers, return_to=back)
         if isinstance(error, SignInRequired):
             where = self._sign_in_url(headers, back)

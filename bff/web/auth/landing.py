@@ -12,10 +12,10 @@ from urllib.parse import urlsplit
 from fastapi import APIRouter, Request, Response
 
 from bff.config.browser import BrowserSettings
-from bff.session.return_to import safe_return_to
 from bff.web.auth.login import require_navigation
 from bff.web.auth.same_site_step import same_site_step
 from bff.web.request_body import parse_fields
+from bff.web.return_path import return_path
 
 LANDING: Final = "/auth/landing"
 
@@ -26,9 +26,7 @@ def landing_router(browser: BrowserSettings, forwarded: Callable[[bytes], bool])
 
     def where(request: Request) -> str:
         to = parse_fields(request.scope["query_string"]).get("to")
-        back = safe_return_to(
-            to, fallback=browser.landing_path, public_url=browser.public_url, callback_path=browser.callback_path
-        )
+        back = return_path(to, browser)
         return browser.landing_path if forwarded(urlsplit(back).path.encode("ascii")) else back
 
     @router.get(LANDING)

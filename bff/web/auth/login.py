@@ -19,7 +19,6 @@ from bff.errors import (
 )
 from bff.flows.authorization_request import AuthorizationRequests
 from bff.oidc.authorization import PLAIN, SignInOptions
-from bff.session.return_to import safe_return_to
 from bff.session.sign_in_intent import SignInIntent, fits_into_state
 from bff.telemetry import metrics
 from bff.web.auth.login_hint import LoginHints
@@ -30,6 +29,7 @@ from bff.web.cookies import Header
 from bff.web.error_responder import ErrorResponder
 from bff.web.request_body import read_body
 from bff.web.responses import see_other
+from bff.web.return_path import return_path
 
 logger = logging.getLogger(__name__)
 
@@ -72,7 +72,7 @@ class SignInStart:
         """
         headers: Sequence[Header] = request.scope["headers"]
         require_navigation(headers)
-        back = self._safe_return_to(return_to)
+        back = return_path(return_to, self.settings.browser)
         attempts = self.pending.attempts(headers)
         if attempts.wait is not None:
             metrics.SIGN_IN.labels(outcome="loop").inc()
@@ -117,7 +117,8 @@ class SignInStart:
         asked = self._options(parameters).parameters()
         if (hint := asked.pop("login_hint", None)) is not None:
             asked["sealed_hint"] = self._hints.seal(hint)
-        return see_other(f"{LOGIN}?{urlencode({**asked, 'return_to': self._safe_return_to(_wanted(parameters))})}")
+        asked["return_to"] = return_path(_wanted(parameters), self.settings.browser)
+        return see_other(f"{LOGIN}?{urlencode(asked)}")
 
     def _options(self, parameters: Mapping[str, str]) -> SignInOptions:
         allowed = self.settings.sign_in
@@ -126,12 +127,6 @@ class SignInStart:
             allowed_prompts=allowed.allowed_prompts,
             acr_values=allowed.acr_values,
             allowed_idps=allowed.allowed_idps,
-        )
-
-    def _safe_return_to(self, wanted: str | None) -> str:
-        browser = self.settings.browser
-        return safe_return_to(
-            wanted, fallback=browser.landing_path, public_url=browser.public_url, callback_path=browser.callback_path
         )
 
     def _browser(

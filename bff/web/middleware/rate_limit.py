@@ -28,9 +28,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from bff.config.settings import Settings
 from bff.errors import RateLimited
 from bff.proxy.client_address import TrustedProxies
-from bff.session.return_to import safe_return_to
 from bff.telemetry import metrics
 from bff.web.error_responder import ErrorResponder
+from bff.web.return_path import return_path
 from bff.web.session_cookies import SessionCookies, SignedIn
 
 # Rate limits per minute, in total and per client, in memory of constant size. Pure: `now` is an argument, in seconds of
@@ -243,7 +243,4 @@ class RateLimitMiddleware:
         except ValueError:
             return None
         wanted = query.get("return_to") or query.get("target_link_uri") or [None]
-        browser = self._limits.browser
-        return safe_return_to(
-            wanted[0], fallback=browser.landing_path, public_url=browser.public_url, callback_path=browser.callback_path
-        )
+        return return_path(wanted[0], self._limits.browser)
