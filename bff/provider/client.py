@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Literal
 
-from bff.config.provider import TransportSettings
 from bff.errors import ProviderUnavailable
 from bff.oidc.challenge import USE_NONCE, asks_for_nonce
 from bff.oidc.client_auth import ClientAuthentication
@@ -56,17 +55,15 @@ class HttpProvider:
         self,
         issuer: str,
         client_auth: ClientAuthentication,
+        connections: ProviderConnections,
         *,
-        transport: TransportSettings | None = None,
-        refreshes: int = 20,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        transport = transport or TransportSettings()
-        self._client_auth, self._timeout, self._clock = client_auth, transport.timeout, clock
+        self._client_auth, self._connections, self._clock = client_auth, connections, clock
+        self._timeout = connections.timeout
         self._accepted = 0  # index of the secret that the provider accepted last
         self._nonces = DpopNonces()
-        self._connections = ProviderConnections(transport, refreshes=refreshes)
         self._metadata = discovery(self._fetch_document, issuer, clock=monotonic)
         self._keys = KeySetCache(self._fetch_document, self._metadata, clock=monotonic)
 

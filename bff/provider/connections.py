@@ -18,8 +18,9 @@ SPARE: Final = 10  # connections beyond the running refreshes: a cancelled one m
 
 
 class ProviderConnections:
-    def __init__(self, transport: TransportSettings, *, refreshes: int) -> None:
+    def __init__(self, transport: TransportSettings, *, refreshes: int = 20) -> None:
         """`refreshes` is the maximum number of concurrent refreshes."""
+        self.timeout = transport.timeout  # seconds for one request
         sizes: dict[Purpose, int] = {
             "refresh": refreshes + SPARE,
             "sign_in": SIGN_INS,

@@ -10,6 +10,7 @@ from bff.oidc.client_auth import ClientAuthentication, client_authentication
 from bff.oidc.dpop import ALGORITHM
 from bff.oidc.metadata import ProviderMetadata
 from bff.provider.client import HttpProvider
+from bff.provider.connections import ProviderConnections
 
 
 def client_auth(client: ProviderSettings) -> ClientAuthentication:
@@ -36,8 +37,7 @@ def open_provider(
     return HttpProvider(
         issuer or settings.provider.issuer,
         client_auth(settings.provider),
-        transport=settings.provider.transport,
-        refreshes=settings.refresh.concurrency,
+        ProviderConnections(settings.provider.transport, refreshes=settings.refresh.concurrency),
         clock=clock,
     )
 

@@ -17,7 +17,7 @@ from bff.oidc.dpop import new_dpop_key
 from bff.oidc.provider import OpenIDProvider
 from bff.oidc.token import Denied, Granted, NoAnswer, NotRevoked, Postponed, Revoked, TokenResult
 from bff.provider.client import HttpProvider
-from bff.provider.connections import REVOCATIONS, SIGN_INS, TransportSettings
+from bff.provider.connections import REVOCATIONS, SIGN_INS, ProviderConnections, TransportSettings
 from tests.provider.wire import (
     DISCOVERY,
     GOOD_TOKENS,
@@ -39,8 +39,11 @@ TWO_SECRETS = client_authentication("client_secret_basic", "0oa1", secrets=["one
 
 
 @asynccontextmanager
-async def provider_of(world: Wire, auth: ClientAuthentication = BASIC, **more: Any) -> AsyncIterator[HttpProvider]:
-    provider = HttpProvider(world.issuer, auth, transport=TransportSettings(**{"timeout": WITHIN, **more}))
+async def provider_of(
+    world: Wire, auth: ClientAuthentication = BASIC, *, refreshes: int = 20, **more: Any
+) -> AsyncIterator[HttpProvider]:
+    transport = TransportSettings(**{"timeout": WITHIN, **more})
+    provider = HttpProvider(world.issuer, auth, ProviderConnections(transport, refreshes=refreshes))
     try:
         yield provider
     finally:
@@ -128,7 +131,7 @@ async def test_a_stalled_answer_is_given_up_by_the_deadline_of_the_refresh_not_b
         time_passes(WITHIN)
         await stall(request, writer)
 
-    async with wire(token=too_late) as world, provider_of(world, timeout=10 * WITHIN) as provider:
+    async with wire(token=too_late) as world, provider_of(world, timeout=60) as provider:
         await provider.metadata()
         async with asyncio.timeout(2 * WITHIN):
             said = await refresh(provider)

@@ -14,6 +14,7 @@ from bff.oidc.client_auth import client_authentication
 from bff.oidc.jwks import KeySetRefused
 from bff.oidc.metadata import MetadataRefused
 from bff.provider.client import HttpProvider
+from bff.provider.connections import ProviderConnections
 from bff.provider.key_set import lifetime
 from bff.telemetry import metrics
 from tests.oidc.minting import OTHER_RSA_KEY, RSA_KEY, jwk, jwks
@@ -39,7 +40,9 @@ BOTH_KEYS = jwks(jwk(RSA_KEY), jwk(OTHER_RSA_KEY, "k2"))
 @asynccontextmanager
 async def provider_of(world: Wire, clock: HandClock, *, timeout: float = WITHIN) -> AsyncIterator[HttpProvider]:
     auth = client_authentication("client_secret_basic", "0oa1", secrets=["secret"])
-    provider = HttpProvider(world.issuer, auth, transport=TransportSettings(timeout=timeout), monotonic=clock)
+    provider = HttpProvider(
+        world.issuer, auth, ProviderConnections(TransportSettings(timeout=timeout)), monotonic=clock
+    )
     try:
         yield provider
     finally:

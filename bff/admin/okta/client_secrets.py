@@ -14,6 +14,7 @@ from bff.admin.okta.management_api import ManagementApi
 from bff.oidc.client_auth import client_authentication
 from bff.oidc.token import Denied, Granted, NoAnswer, Postponed, TokenResult
 from bff.provider.client import HttpProvider
+from bff.provider.connections import ProviderConnections
 
 MAX_SECRETS: Final = 2
 # No refresh token looks like this: the request cannot succeed, and only tests client authentication.
@@ -90,7 +91,7 @@ async def _refresh(desired: Desired, client_id: str, secret: str) -> TokenResult
     settings = desired.settings.provider
     authentication = client_authentication(settings.client_auth, client_id, secrets=[secret])
     transport = settings.transport.model_copy(update={"timeout": ANSWER_TIMEOUT})
-    provider = HttpProvider(settings.issuer, authentication, transport=transport)
+    provider = HttpProvider(settings.issuer, authentication, ProviderConnections(transport))
     try:
         return await provider.refresh(NO_TOKEN, timeout=ANSWER_TIMEOUT)
     finally:
