@@ -276,3 +276,11 @@ def test_an_anchor_is_made_as_github_makes_it() -> None:
 def test_no_two_decisions_have_one_number() -> None:
     numbers = [path.name[:4] for path in DOCS.joinpath("decisions").glob("*.md")]
     assert len(numbers) == len(set(numbers))
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_file_named_in_a_document_exists(document: Path) -> None:
+    prose = document.read_text("utf-8")
+    top = "bff|bench|demo|deploy|docs|examples|scripts|tests"
+    named = set(re.findall(rf"(?<![\w./-])((?:{top})/[\w./-]*[\w/])", prose))
+    assert {name for name in named if not (ROOT / name).exists()} == set()

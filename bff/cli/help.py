@@ -13,7 +13,7 @@ def command(ctx: click.Context, names: tuple[str, ...]) -> None:
         group = described.command
         if not isinstance(group, click.Group):
             raise click.UsageError(f"{described.command_path!r} has no commands.", ctx)
-        _, found, _ = group.resolve_command(described, [name])  # raises NoSuchCommand, with similar names
-        assert found is not None
-        described = click.Context(found, parent=described, info_name=name)
+        _, subcommand, _ = group.resolve_command(described, [name])  # raises NoSuchCommand, with similar names
+        assert subcommand is not None
+        described = click.Context(subcommand, parent=described, info_name=name)
     click.echo(described.get_help())

@@ -45,12 +45,12 @@ def load(
         try:
             return model.model_validate(values)
         except ValidationError:
-            pass  # the examination finds the same and more
-    examination = _Examination(broken=set(unreadable), document=_DOCUMENTS[table])
-    examination.examine(model, values)
+            pass  # collected below, with the problems that this validation does not reach
+    collection = _ProblemCollection(broken=set(unreadable), document=_DOCUMENTS[table])
+    collection.collect(model, values)
     prefix = PREFIX if table is None else f"{PREFIX}{table.upper()}_"
     raise ConfigurationErrors(
-        (*gathered.problems, *(problem.as_error(gathered, prefix) for problem in examination.problems))
+        (*gathered.problems, *(problem.as_error(gathered, prefix) for problem in collection.problems))
     )
 
 
@@ -86,22 +86,22 @@ class _Problem:
 
 
 @dataclass(slots=True)
-class _Examination:
+class _ProblemCollection:
     """`broken` are the public names without a usable value."""
 
     broken: set[str]
     document: str
     problems: list[_Problem] = field(default_factory=list)
 
-    def examine(self, model: type[Model], values: Mapping[str, Any], place: Place = ()) -> Model:
+    def collect(self, model: type[Model], values: Mapping[str, Any], place: Place = ()) -> Model:
         """Records every problem, and builds the model with substitutes for what is invalid."""
         values = dict(values)
         for attribute, declared in model.model_fields.items():
             if (section := section_model(declared)) is not None:
-                values[attribute] = self.examine(section, values.get(attribute, {}), place)
+                values[attribute] = self.collect(section, values.get(attribute, {}), place)
             elif (item := item_model(declared)) is not None and isinstance(values.get(attribute), list):
                 items = (
-                    self._examine_item(item, value, (*place, attribute, index))
+                    self._collect_item(item, value, (*place, attribute, index))
                     for index, value in enumerate(values[attribute])
                 )
                 values[attribute] = [built for built in items if built is not None]
@@ -124,12 +124,12 @@ class _Examination:
                     self.broken.add(name)
                     _substitute(values, name, declared_here)
 
-    def _examine_item(self, model: type[BaseModel], value: Any, place: Place) -> Any:
+    def _collect_item(self, model: type[BaseModel], value: Any, place: Place) -> Any:
         """An item has its own broken names. One without a usable required value is left out: None."""
         if not isinstance(value, dict):
             return value
         of_the_whole, self.broken = self.broken, set()
-        built = self.examine(model, value, place)
+        built = self.collect(model, value, place)
         broken, self.broken = self.broken, of_the_whole
         return (
             None

@@ -1,9 +1,8 @@
 """Which headers of an upstream a browser may not see.
 
-A list of what is dropped, where requests have a list of what passes: an answer speaks to the API's own page, in names
-that nobody can foresee (`x-total-count`, `tus-resumable`), and whatever it says of itself (its type, its age, its
-Content-Security-Policy) is the API's to say. What it may not do is speak for others. So a name is dropped, and with it
-its whole family, where a reader obeys it beyond this one answer:
+A deny list, whereas requests have an allow list: an API talks to its own page in arbitrary names (`x-total-count`,
+`tus-resumable`), and headers that describe the response itself (its type, its age, its Content-Security-Policy) are
+the API's decision. A name is dropped, with its whole family, if a recipient acts on it beyond this one response:
 
 - a proxy in front of us, that would fetch another resource in its place, set a cookie, or rewrite it;
 - a browser, that would keep it for the whole origin, for later requests, or for other sites;
@@ -75,7 +74,7 @@ def is_dropped(name: bytes) -> bool:
 
 @lru_cache(maxsize=256)
 def is_for_shared_caches(name: bytes) -> bool:
-    """Whether it tells a shared cache how to store the answer, in other words than Cache-Control."""
+    """Whether it is a caching directive for shared caches other than Cache-Control."""
     return name in _SHARED_CACHE or name.startswith(_SHARED_CACHE_PREFIXES) or name.endswith(b"cdn-cache-control")
 
 

@@ -53,8 +53,8 @@ class Leaf:
 class Exempt:
     """The pydantic context of a second validation: names without a usable value, and rules already reported.
 
-    `model` is the one that is examined. pydantic applies the rules of the models in it once more; their findings have
-    been reported.
+    `model` is the one being validated. pydantic applies the rules of its nested models once more; those were already
+    reported.
     """
 
     model: type[BaseModel]
@@ -71,8 +71,8 @@ def public_name(attribute: str, field: FieldInfo) -> str:
 
 def section_model(field: FieldInfo) -> type[BaseModel] | None:
     """The model of a field that groups settings."""
-    kind = field.annotation
-    return kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None
+    annotation = field.annotation
+    return annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
 
 
 def item_model(field: FieldInfo) -> type[BaseModel] | None:
@@ -87,7 +87,7 @@ def leaves(model: type[BaseModel]) -> Mapping[str, Leaf]:
 
     Raises TypeError where two have the same name.
     """
-    found: dict[str, Leaf] = {}
+    by_name: dict[str, Leaf] = {}
     for attribute, field in model.model_fields.items():
         section = section_model(field)
         if section is None:
@@ -95,10 +95,10 @@ def leaves(model: type[BaseModel]) -> Mapping[str, Leaf]:
         else:
             inner = [Leaf(leaf.name, (attribute, *leaf.path), leaf.field) for leaf in leaves(section).values()]
         for leaf in inner:
-            if leaf.name in found:
+            if leaf.name in by_name:
                 raise TypeError(f"{model.__name__} has two settings named {leaf.name}")
-            found[leaf.name] = leaf
-    return found
+            by_name[leaf.name] = leaf
+    return by_name
 
 
 def secrets(model: type[BaseModel]) -> frozenset[str]:
@@ -130,5 +130,5 @@ def over(*names: str) -> Callable[[Callable[[Model], None]], Any]:
     return declare
 
 
-def _mentions(annotation: Any, kind: type) -> bool:
-    return annotation is kind or any(_mentions(argument, kind) for argument in get_args(annotation))
+def _mentions(annotation: Any, wanted: type) -> bool:
+    return annotation is wanted or any(_mentions(argument, wanted) for argument in get_args(annotation))

@@ -1,6 +1,6 @@
 """The settings: a tree of frozen models, read once at start-up.
 
-A component takes the part that it needs, whole. Rules over settings of one part stand in its model, rules over several
+A component takes the part that it needs, whole. Rules over settings of one part are in its model, rules over several
 parts here. docs/settings.md is the reference, and a test keeps it complete.
 """
 

@@ -29,7 +29,7 @@ class ClientCredentials:
 @dataclass(frozen=True, slots=True)
 class CredentialsFile:
     path: Path
-    kind: Literal["env", "secret"]
+    content: Literal["env", "secret"]
 
     def read(self) -> ClientCredentials:
         """What an earlier run wrote; empty if there is no file. Raises ConfigurationError."""
@@ -40,7 +40,7 @@ class CredentialsFile:
             return ClientCredentials()
         except (OSError, UnicodeDecodeError) as error:
             raise self._wrong("cannot be read", error) from None
-        if self.kind == "secret":
+        if self.content == "secret":
             return ClientCredentials(client_secret=text.strip() or None)
         values = dict(assignments(text))
         return ClientCredentials(values.get(CLIENT_ID) or None, values.get(CLIENT_SECRET) or None)
@@ -89,7 +89,7 @@ class CredentialsFile:
         return True
 
     def _text(self, old: str, credentials: ClientCredentials) -> str:
-        if self.kind == "secret":
+        if self.content == "secret":
             return f"{credentials.client_secret}\n" if credentials.client_secret else old
         values = {CLIENT_ID: credentials.client_id, CLIENT_SECRET: credentials.client_secret}
         kept = [line for line in old.splitlines() if not any(values.get(name) for name, _ in assignments(line))]

@@ -69,7 +69,7 @@ def applied_lines(planned: Plan, applied: Applied, target: CredentialsFile | Non
         lines.append(f"Nothing to change. Client ID: {applied.client_id}")
     if applied.written is not None and target is not None:
         lines.append(f"Credentials are in {applied.written} (mode 0600).")
-        if target.kind == "secret":
+        if target.content == "secret":
             lines.append(f"Set BFF_CLIENT_ID={applied.client_id} and BFF_CLIENT_SECRET_FILE={applied.written}.")
     if secret is not None:
         lines.append(f"The client secret: {secret}")

@@ -41,8 +41,8 @@ class EndSessions:
         Returns those that this call ended. `at` is when the logout was requested, in seconds since the epoch, if it may
         be delivered late: a sign-in that started after that stays.
         """
-        kind: MarkerKind = "email" if index == "email" else "sub"
-        return await self._shielded(self._of(index, kind, value, reason, at))
+        marker_kind: MarkerKind = "email" if index == "email" else "sub"
+        return await self._shielded(self._of(index, marker_kind, value, reason, at))
 
     async def of_provider_session(
         self,
@@ -70,11 +70,11 @@ class EndSessions:
         return await self._shielded(self._end_all(sessions, reason))
 
     async def _of(
-        self, index: IndexName, kind: MarkerKind, value: str, reason: EndReason, at: float | None
+        self, index: IndexName, marker_kind: MarkerKind, value: str, reason: EndReason, at: float | None
     ) -> tuple[Session, ...]:
         now = await self._store.now()
         at = now if at is None else min(at, now)
-        await self._logout_markers.put(kind, value, at)
+        await self._logout_markers.put(marker_kind, value, at)
         return await self._end_all(
             [session for session in await self._store.find(index, value) if session.sign_in_began_by(at)], reason
         )

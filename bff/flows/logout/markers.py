@@ -23,10 +23,10 @@ class LogoutMarkers:
     store: SessionStore
     login_lifetime: float
 
-    async def put(self, kind: MarkerKind, value: str, at: float) -> None:
+    async def put(self, marker_kind: MarkerKind, value: str, at: float) -> None:
         """Raises StoreUnavailable."""
         until = await self.store.now() + self.login_lifetime + SLACK
-        await self.store.put_marker(_name(kind, value), at, until)
+        await self.store.put_marker(_name(marker_kind, value), at, until)
 
     async def covers(self, session: Session) -> bool:
         """Whether this session's user was signed out during its sign-in.
@@ -50,6 +50,6 @@ def _names(session: Session) -> Sequence[str]:
     return names if session.user.email is None else [*names, _name("email", session.user.email)]
 
 
-def _name(kind: MarkerKind, value: str) -> str:
+def _name(marker_kind: MarkerKind, value: str) -> str:
     """E-mail addresses are compared case-insensitively, as in the index."""
-    return f"ended {kind} {value.casefold() if kind == 'email' else value}"
+    return f"ended {marker_kind} {value.casefold() if marker_kind == 'email' else value}"
