@@ -8,7 +8,6 @@ from functools import partial
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from bff import from_settings
 from bff.asgi.write_batching import WriteBatch
 from bff.components.flows import build_flows
 from bff.components.lifespan import Lifespan, Step
@@ -18,6 +17,7 @@ from bff.components.runtime import Runtime
 from bff.components.stores import build_stores
 from bff.components.web import build_upstreams, build_web
 from bff.config.reload import CREDENTIALS, SettingsReload, Sources
+from bff.config.session_policy import SessionPolicy
 from bff.config.settings import Settings
 from bff.flows.background import BackgroundTasks
 from bff.telemetry import audit
@@ -46,7 +46,7 @@ class Application:
         self.runtime = Runtime(
             settings=settings,
             clock=clock,
-            policy=from_settings.policy(settings),
+            policy=SessionPolicy(settings.refresh, settings.session),
             telemetry=telemetry,
             tasks=BackgroundTasks(),
         )

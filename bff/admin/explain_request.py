@@ -7,7 +7,7 @@ from typing import Final
 from bff.config.request_headers import Disposition, classify, conflicting_name, may_be_allowed
 from bff.config.settings import Settings
 from bff.errors import BffError
-from bff.from_settings import route_table
+from bff.proxy.open_routes import route_table
 from bff.proxy.routes import Route
 from bff.web.error_status import status_of
 from bff.web.middleware.request_guard import check_request

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from fastapi import FastAPI
 from starlette.types import ASGIApp
 
-from bff import from_settings
 from bff.asgi.write_batching import WriteBatch
 from bff.components.flows import Flows
 from bff.components.runtime import Runtime
@@ -14,6 +13,7 @@ from bff.flows.streams import OpenStreams
 from bff.proxy.client_address import TrustedProxies
 from bff.proxy.headers import PublicOrigin
 from bff.proxy.http import HttpProxy
+from bff.proxy.open_routes import route_table
 from bff.proxy.pool import UpstreamPools
 from bff.proxy.websocket import WebSocketProxy
 from bff.web.api import ApiEndpoint, Upstreams
@@ -66,7 +66,7 @@ def build_upstreams(runtime: Runtime, write_batch: WriteBatch, streams: OpenStre
     settings = runtime.settings
     origin, trusted = PublicOrigin.parse(settings.browser.public_url), TrustedProxies(settings.server.trusted_proxies)
     http = HttpProxy(origin, trusted, UpstreamPools(write_batch))
-    return Upstreams(from_settings.route_table(settings), http, WebSocketProxy(origin, trusted), streams)
+    return Upstreams(route_table(settings), http, WebSocketProxy(origin, trusted), streams)
 
 
 def build_web(runtime: Runtime, stores: Stores, flows: Flows, upstreams: Upstreams) -> WebApplications:

@@ -1,7 +1,7 @@
 """Refresh timing: policy, limits, token lifetimes, grace period and back-off. Pure; times are in seconds."""
 
 import hashlib
-from dataclasses import dataclass
+from typing import Protocol
 
 from bff.oidc.token import TokenResponse
 from bff.session.session import EndReason, RefreshAttempt, Session, SessionKey, Tokens
@@ -21,17 +21,36 @@ DEFAULT_LIFETIME = 300.0  # expires_in is only RECOMMENDED (RFC 6749 section 5.1
 MAX_LIFETIME = 365 * 86400.0
 
 
-@dataclass(frozen=True, slots=True)
-class RefreshPolicy:
-    """Timings in seconds. `timeout < lease` is required; `grace` is any of Okta's 0-60."""
+class RefreshPolicy(Protocol):
+    """The durations that decisions depend on, in seconds. The settings implement it."""
 
-    before_expiry: float = 60.0
-    timeout: float = 8.0
-    lease: float = 10.0
-    grace: float = 30.0
-    after_grace: bool = True
-    idle_timeout: float = 3600.0
-    max_session_lifetime: float = MAX_LIFETIME  # maximum session lifetime, from sign-in
+    @property
+    def before_expiry(self) -> float:
+        """How long before its expiry an access token is refreshed."""
+
+    @property
+    def timeout(self) -> float:
+        """How long the provider may take to respond; shorter than `lease`."""
+
+    @property
+    def lease(self) -> float:
+        """How long an attempt is reserved for one replica."""
+
+    @property
+    def grace(self) -> float:
+        """The provider's grace period for a token that was sent; any of Okta's 0 to 60."""
+
+    @property
+    def after_grace(self) -> bool:
+        """Whether a token whose grace period is over may be sent once more."""
+
+    @property
+    def idle_timeout(self) -> float:
+        """How long a session lasts without activity."""
+
+    @property
+    def max_session_lifetime(self) -> float:
+        """How long a session lasts from sign-in at most."""
 
 
 def end_of_session(signed_in_at: float, max_session_lifetime: float, session_expiry: float | None) -> float:

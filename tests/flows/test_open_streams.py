@@ -10,8 +10,8 @@ from bff.flows.streams import OpenStreams
 from bff.session.session import EndReason, SessionKey
 from bff.session.store import SessionRecords
 from bff.session.stream_end import ServerStopping, SessionEnded, StreamEnd
-from bff.session.timing import RefreshPolicy
 from bff.telemetry.metrics import REGISTRY as OURS
+from tests.session.policy import Policy
 from tests.session.refresh_records import fresh
 
 
@@ -22,7 +22,7 @@ class Closed(list[StreamEnd]):
 
 @pytest.fixture
 def streams() -> OpenStreams:
-    return OpenStreams(cast("SessionRecords", None), RefreshPolicy())  # nothing here reads a session
+    return OpenStreams(cast("SessionRecords", None), Policy())  # nothing here reads a session
 
 
 def count(name: str, **labels: str) -> float:

@@ -14,7 +14,7 @@ from websockets.typing import Origin
 
 from bff.config.settings import load_settings
 from bff.errors import ConfigurationError
-from bff.from_settings import route_table
+from bff.proxy.open_routes import route_table
 from bff.proxy.routes import Route
 from tests.proxy.certificates import Authority, Issued, server_context
 from tests.proxy.wire import PATIENCE, PUBLIC, bff_beside, fetch

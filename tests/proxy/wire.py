@@ -23,13 +23,13 @@ from bff.server.uvicorn_0_54.server import uvicorn_config
 from bff.server.uvicorn_0_54.timeouts import Timeouts
 from bff.session.store import SessionRecords
 from bff.session.stream_end import StreamEnd
-from bff.session.timing import RefreshPolicy
 from bff.telemetry.application import ApplicationTelemetry
 from bff.web.api import ApiEndpoint, Upstreams
 from bff.web.error_responder import ErrorResponder
 from bff.web.middleware.request_guard import RequestGuard
 from bff.web.middleware.trace import TraceMiddleware
 from bff.web.origin_policy import OriginPolicy
+from tests.session.policy import Policy
 
 PUBLIC = "https://app.example"
 OURS = "sec-fetch-site: same-origin\r\nx-csrf: 1\r\n"  # what our own page's fetch says
@@ -272,7 +272,7 @@ def bff(
     """
     proxy = HttpProxy(PublicOrigin.parse(PUBLIC), pools=UpstreamPools(idle_life=PATIENCE))
     who = users or Users(alice=TokenOfUser("token-of-alice"))
-    streams = OpenStreams(cast("SessionRecords", None), RefreshPolicy())  # no sessions here, so no store is read
+    streams = OpenStreams(cast("SessionRecords", None), Policy())  # no sessions here, so no store is read
     upstreams = Upstreams(RouteTable(routes), proxy, WebSocketProxy(PublicOrigin.parse(PUBLIC)), streams)
     origins, errors = OriginPolicy(PUBLIC), ErrorResponder()
     api = ApiEndpoint(upstreams, who, origins=origins, errors=errors, acr_values=acr_values)

@@ -9,11 +9,11 @@ from bff.oidc.token import Denied, Granted, NoAnswer, TokenResponse, TokenResult
 from bff.session.rotation import RefreshDecision, SendRefresh, decide
 from bff.session.rotation import reserve as reserve_for
 from bff.session.session import ConcurrentSuccessor, RefreshAttempt, Session, SessionKey, Tokens, User
-from bff.session.timing import RefreshPolicy
 from bff.session.token_response import Pending, RefreshResult, Renewed, apply_token_response
+from tests.session.policy import Policy
 
 NOW = 1_800_000_000.0
-POLICY = RefreshPolicy()  # early 60, timeout 8, lease 10, grace 30
+POLICY = Policy()  # early 60, timeout 8, lease 10, grace 30
 KEY = SessionKey("k" * 43)
 
 
@@ -71,7 +71,7 @@ def with_alternate(session: Session, refresh_token: str = "refresh-4b", **words:
 
 
 def decision_on(
-    session: Session, now: float = NOW, policy: RefreshPolicy = POLICY, *, resend: bool = False, **words: Any
+    session: Session, now: float = NOW, policy: Policy = POLICY, *, resend: bool = False, **words: Any
 ) -> RefreshDecision:
     """With `resend` for the holder of the record's own attempt, which failed quickly."""
     held = session.attempt.attempt_id if resend and session.attempt else None
@@ -89,14 +89,14 @@ class Sent:
         return self.reserved.attempt
 
 
-def sent(session: Session, now: float = NOW, policy: RefreshPolicy = POLICY, **words: Any) -> Sent:
+def sent(session: Session, now: float = NOW, policy: Policy = POLICY, **words: Any) -> Sent:
     """What is reserved, where the decision is to send."""
     decision = decision_on(session, now, policy, **words)
     assert isinstance(decision, SendRefresh), decision
     return Sent(decision.after_grace, reserve_for(session, decision, now, policy, "ours"))
 
 
-def reserve(session: Session, now: float = NOW, policy: RefreshPolicy = POLICY, **words: Any) -> Session:
+def reserve(session: Session, now: float = NOW, policy: Policy = POLICY, **words: Any) -> Session:
     """The record as its holder has written it, just before the send."""
     return sent(session, now, policy, **words).reserved
 
@@ -130,8 +130,6 @@ def unknown(result: RefreshResult, *, resend: bool = False) -> tuple[Session, Re
     return result.session, result.session.attempt
 
 
-def answered(
-    reserved: Session, answer: TokenResult, after: float = 1.0, policy: RefreshPolicy = POLICY
-) -> RefreshResult:
+def answered(reserved: Session, answer: TokenResult, after: float = 1.0, policy: Policy = POLICY) -> RefreshResult:
     """The answer arrives `after` seconds, and nobody has touched the record."""
     return apply_token_response(reserved, reserved, answer, NOW + after, policy)

@@ -9,12 +9,12 @@ from collections import Counter
 import pytest
 from _pytest.mark import ParameterSet
 
-from bff.session.timing import RefreshPolicy
 from tests.session.explorer import mutants, provider
 from tests.session.explorer.core import Core
 from tests.session.explorer.provider import Behaviour
 from tests.session.explorer.search import Report, explore
 from tests.session.explorer.world import Budget, Setting
+from tests.session.policy import Policy
 
 CRASH_LOSS = Budget(crashes=1, losses=1, pauses=0, sign_outs=1)
 LOSS_PAUSE = Budget(crashes=0, losses=1, pauses=1, sign_outs=1)
@@ -42,9 +42,9 @@ ONE_AT_A_TIME = (provider.OLD_STALE_REFUSES,)
 OVERTAKEN = (provider.NO_GRACE, provider.OLD, provider.OLD_STALE_REFUSES)
 
 
-def policy(behaviour: Behaviour, *, after_grace: bool = True) -> RefreshPolicy:
+def policy(behaviour: Behaviour, *, after_grace: bool = True) -> Policy:
     """A second here is several in production; what matters is which moment lies before which."""
-    return RefreshPolicy(before_expiry=60, timeout=2, lease=4, grace=behaviour.grace, after_grace=after_grace)
+    return Policy(before_expiry=60, timeout=2, lease=4, grace=behaviour.grace, after_grace=after_grace)
 
 
 def prove(behaviour: Behaviour, budget: Budget, *, replicas: int = 2, after_grace: bool = True) -> Report:

@@ -15,7 +15,8 @@ from bff.session.rotation import (
     reserve,
 )
 from bff.session.session import EndReason, RefreshAttempt, Session
-from bff.session.timing import RefreshPolicy, may_send, token_fingerprint
+from bff.session.timing import may_send, token_fingerprint
+from tests.session.policy import Policy
 from tests.session.refresh_records import (
     NOW,
     POLICY,
@@ -178,12 +179,12 @@ records = st.builds(
     st.none() | attempts,
     st.sampled_from([None, 2, 3]),
 ).filter(lambda record: record.tokens.refresh_token is not None or record.attempt is None)
-policies = st.builds(RefreshPolicy, grace=st.floats(0, 60), after_grace=st.booleans(), before_expiry=st.floats(0, 3600))
+policies = st.builds(Policy, grace=st.floats(0, 60), after_grace=st.booleans(), before_expiry=st.floats(0, 3600))
 
 
 @given(records, policies, st.booleans(), st.sampled_from([None, REFUSED]))
 def test_whatever_the_record_a_caller_has_an_answer_that_keeps_the_laws(
-    record: Session, policy: RefreshPolicy, resend: bool, rejected_token: str | None
+    record: Session, policy: Policy, resend: bool, rejected_token: str | None
 ) -> None:
     match decision_on(record, NOW, policy, resend=resend, rejected_token=rejected_token):
         case UseAccessToken():

@@ -13,7 +13,6 @@ from bff.session.timing import (
     DEFAULT_LIFETIME,
     MAX_BACKOFF,
     MAX_LIFETIME,
-    RefreshPolicy,
     backoff,
     end_of_session,
     inside_grace,
@@ -21,6 +20,7 @@ from bff.session.timing import (
     new_tokens,
     token_fingerprint,
 )
+from tests.session.policy import Policy
 from tests.session.refresh_records import KEY, NOW, POLICY, case, granted
 
 keys = st.text("abcdefghijklmnopqrstuvwxyz0123456789-_", min_size=43, max_size=43).map(SessionKey)
@@ -43,7 +43,7 @@ def tokens(
 
 @pytest.mark.parametrize("grace", [0.0, 2.0, 5.0, 8.0, 18.0, 30.0, 60.0])
 def test_the_defaults_keep_the_one_law_of_the_timings(grace: float) -> None:
-    policy = RefreshPolicy(grace=grace)
+    policy = Policy(grace=grace)
     assert policy.timeout < policy.lease
 
 
@@ -127,7 +127,7 @@ def test_bytes_leave_only_while_the_answer_would_arrive_under_the_lease(after: f
 
 
 def test_a_lease_as_long_as_the_answer_takes_lets_nothing_leave() -> None:
-    assert not may_send(attempt(lease_until=NOW + 8), NOW, RefreshPolicy(timeout=8, lease=8))
+    assert not may_send(attempt(lease_until=NOW + 8), NOW, Policy(timeout=8, lease=8))
 
 
 def test_a_resend_that_was_reserved_in_the_grace_does_not_leave_after_it() -> None:
@@ -161,7 +161,7 @@ def test_a_late_send_and_a_first_send_ask_no_grace(words: dict[str, float | bool
 def test_what_may_leave_is_answered_under_its_lease_and_reaches_the_provider_in_the_grace(
     grace: float, timeout: float, more: float, reserved_after: float, sent_after: float, resend: bool
 ) -> None:
-    policy = RefreshPolicy(timeout=timeout, lease=timeout + more, grace=grace)
+    policy = Policy(timeout=timeout, lease=timeout + more, grace=grace)
     reserved, leaves = NOW + reserved_after, NOW + reserved_after + sent_after
     ours = attempt(lease_until=reserved + policy.lease, previous_first_sent_at=NOW)
     if inside_grace(ours, reserved, policy, resend=resend) and may_send(ours, leaves, policy):
@@ -174,12 +174,12 @@ def test_what_may_leave_is_answered_under_its_lease_and_reaches_the_provider_in_
 
 @pytest.mark.parametrize("resend", [False, True])
 def test_a_token_that_was_never_sent_is_always_inside_its_grace(resend: bool) -> None:
-    assert inside_grace(attempt(first_sent_at=None), NOW + 10**9, RefreshPolicy(grace=0), resend=resend)
+    assert inside_grace(attempt(first_sent_at=None), NOW + 10**9, Policy(grace=0), resend=resend)
 
 
 @pytest.mark.parametrize("grace", range(0, 61, 5))
 def test_the_grace_is_counted_from_the_first_send(grace: int) -> None:
-    policy = RefreshPolicy(grace=float(grace))
+    policy = Policy(grace=float(grace))
     assert inside_grace(attempt(), NOW + grace - 8, policy)
     assert not inside_grace(attempt(), NOW + grace - 7.999, policy)
     assert inside_grace(attempt(), NOW + grace - 2.001, policy, resend=True)

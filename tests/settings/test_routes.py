@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from bff.config.settings import load_settings
-from bff.from_settings import route_table
+from bff.proxy.open_routes import route_table
 from tests.settings.world import problems, with_changes
 
 ROUTE: dict[str, Any] = {"prefix": "/api", "upstream": "https://api.internal/v1"}

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any
 
-from bff.session.timing import RefreshPolicy
 from demo.simulator.grants import Replay, RotationPolicy
+from tests.session.policy import Policy
 
 ROTATING: dict[str, dict[str, object]] = {
     "persistent": {"mode": "persistent"},
@@ -64,7 +64,7 @@ EVERY = {  # seconds between two, at the least
 class Mix:
     behaviour: str
     provider: RotationPolicy
-    policy: RefreshPolicy
+    policy: Policy
     replicas: int
     sessions: int
     concurrency: int
@@ -101,7 +101,7 @@ def draw(seed: int, random: Random, behaviour: str = "", **fixed: Any) -> Mix:
     lifetime = random.choice([60, 60, 60, 90, 120, 300])
     given: dict[str, object] = {"grace": 30, "access_token_lifetime": lifetime, **ROTATING[behaviour]}
     provider = RotationPolicy(**given)  # type: ignore[arg-type]
-    policy = RefreshPolicy(
+    policy = Policy(
         before_expiry=random.choice([60.0, 60.0, 20.0, 5.0]),
         grace=provider.grace,
         after_grace=random.random() < 0.9,

@@ -8,12 +8,12 @@ import json
 import ssl
 from typing import Final
 
-from bff import from_settings
 from bff.admin.doctor.check_result import CheckResult, fail, ok, skipped, warn
 from bff.config.settings import Settings
 from bff.errors import ConfigurationError
 from bff.oidc.token import NoAnswer
 from bff.provider.http import HttpClient
+from bff.proxy.open_routes import route_table
 from bff.proxy.routes import Route
 
 ANSWER_TIMEOUT: Final = 5.0  # seconds
@@ -25,7 +25,7 @@ async def upstreams(settings: Settings) -> list[CheckResult]:
     connection: no HTTP is sent.
     """
     try:
-        routes = from_settings.route_table(settings).routes
+        routes = route_table(settings).routes
     except ConfigurationError as error:
         return [fail("upstreams", f"{error.setting} {error.problem}", error.fix)]
     if not routes:

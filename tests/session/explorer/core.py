@@ -4,26 +4,24 @@ from bff.oidc.token import TokenResult
 from bff.session import rotation, timing, token_response
 from bff.session.rotation import RefreshDecision, SendRefresh
 from bff.session.session import RefreshAttempt, Session
-from bff.session.timing import RefreshPolicy
 from bff.session.token_response import RefreshResult
+from tests.session.policy import Policy
 
 
 class Core:
     """The product as it is."""
 
-    def decide(self, session: Session, now: int, policy: RefreshPolicy, *, resend_of: str | None) -> RefreshDecision:
+    def decide(self, session: Session, now: int, policy: Policy, *, resend_of: str | None) -> RefreshDecision:
         return rotation.decide(session, now, policy, resend_of=resend_of)
 
-    def reserve(
-        self, session: Session, decision: SendRefresh, now: int, policy: RefreshPolicy, attempt_id: str
-    ) -> Session:
+    def reserve(self, session: Session, decision: SendRefresh, now: int, policy: Policy, attempt_id: str) -> Session:
         return rotation.reserve(session, decision, now, policy, attempt_id)
 
-    def may_send(self, attempt: RefreshAttempt, now: int, policy: RefreshPolicy) -> bool:
+    def may_send(self, attempt: RefreshAttempt, now: int, policy: Policy) -> bool:
         return timing.may_send(attempt, now, policy)
 
     def apply_token_response(
-        self, session: Session, reserved: Session, answer: TokenResult, now: int, policy: RefreshPolicy
+        self, session: Session, reserved: Session, answer: TokenResult, now: int, policy: Policy
     ) -> RefreshResult:
         return token_response.apply_token_response(session, reserved, answer, now, policy)
 

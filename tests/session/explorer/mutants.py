@@ -5,36 +5,34 @@ from dataclasses import replace
 from bff.oidc.token import Denied, Granted, NoAnswer, Postponed, TokenResult
 from bff.session.rotation import RefreshDecision, SendRefresh
 from bff.session.session import RefreshAttempt, Session
-from bff.session.timing import RefreshPolicy
 from bff.session.token_response import Pending, RefreshResult, Renewed, Superseded
 from tests.session.explorer.core import Core
+from tests.session.policy import Policy
 
 
 class MaySendAtEquality(Core):
     """`<=` where `<` is meant: the answer may come in the very moment another holder takes over."""
 
-    def may_send(self, attempt: RefreshAttempt, now: int, policy: RefreshPolicy) -> bool:
+    def may_send(self, attempt: RefreshAttempt, now: int, policy: Policy) -> bool:
         return now + policy.timeout <= attempt.lease_until
 
 
 class SendsAfterAPause(Core):
     """Nobody asks again as the bytes leave."""
 
-    def may_send(self, attempt: RefreshAttempt, now: int, policy: RefreshPolicy) -> bool:
+    def may_send(self, attempt: RefreshAttempt, now: int, policy: Policy) -> bool:
         return True
 
 
 class ForgetsTheGraceAsItSends(Core):
     """The lease alone is asked as the bytes leave."""
 
-    def may_send(self, attempt: RefreshAttempt, now: int, policy: RefreshPolicy) -> bool:
+    def may_send(self, attempt: RefreshAttempt, now: int, policy: Policy) -> bool:
         return now + policy.timeout < attempt.lease_until
 
 
 class TakeoverResetsFirstSentAt(Core):
-    def reserve(
-        self, session: Session, decision: SendRefresh, now: int, policy: RefreshPolicy, attempt_id: str
-    ) -> Session:
+    def reserve(self, session: Session, decision: SendRefresh, now: int, policy: Policy, attempt_id: str) -> Session:
         reserved = super().reserve(session, decision, now, policy, attempt_id)
         assert reserved.attempt is not None
         return replace(reserved, attempt=replace(reserved.attempt, first_sent_at=float(now)))
@@ -66,7 +64,7 @@ class JudgesARefusalWithoutReadingAgain(Core):
     """A refusal is judged by the record as it was when the token was sent."""
 
     def apply_token_response(
-        self, session: Session, reserved: Session, answer: TokenResult, now: int, policy: RefreshPolicy
+        self, session: Session, reserved: Session, answer: TokenResult, now: int, policy: Policy
     ) -> RefreshResult:
         against = reserved if isinstance(answer, Denied) else session
         return super().apply_token_response(against, reserved, answer, now, policy)
@@ -81,7 +79,7 @@ class RevokesWhatIsNotOurs(Core):
 
 class ForgetsTheAlternate(Core):
     def apply_token_response(
-        self, session: Session, reserved: Session, answer: TokenResult, now: int, policy: RefreshPolicy
+        self, session: Session, reserved: Session, answer: TokenResult, now: int, policy: Policy
     ) -> RefreshResult:
         result = super().apply_token_response(session, reserved, answer, now, policy)
         return Superseded() if isinstance(result, Superseded) else result
@@ -90,7 +88,7 @@ class ForgetsTheAlternate(Core):
 class DoesNotMarkLate(ForgetsTheGraceAsItSends):
     """(`may_send` would stop such a send: it is not marked, so the grace is asked again.)"""
 
-    def decide(self, session: Session, now: int, policy: RefreshPolicy, *, resend_of: str | None) -> RefreshDecision:
+    def decide(self, session: Session, now: int, policy: Policy, *, resend_of: str | None) -> RefreshDecision:
         decision = super().decide(session, now, policy, resend_of=resend_of)
         return replace(decision, after_grace=False) if isinstance(decision, SendRefresh) else decision
 
@@ -99,7 +97,7 @@ class ForgetsAnEarlierUnknown(Core):
     """What was certainly not sent this time may have been sent before."""
 
     def apply_token_response(
-        self, session: Session, reserved: Session, answer: TokenResult, now: int, policy: RefreshPolicy
+        self, session: Session, reserved: Session, answer: TokenResult, now: int, policy: Policy
     ) -> RefreshResult:
         result = super().apply_token_response(session, reserved, answer, now, policy)
         certain = isinstance(answer, Postponed) or (isinstance(answer, NoAnswer) and not answer.may_have_been_sent)
@@ -113,7 +111,7 @@ class TakesTheUnsentForUnknown(Core):
     """A connection that was refused starts the grace, so that the next send is late without need."""
 
     def apply_token_response(
-        self, session: Session, reserved: Session, answer: TokenResult, now: int, policy: RefreshPolicy
+        self, session: Session, reserved: Session, answer: TokenResult, now: int, policy: Policy
     ) -> RefreshResult:
         return super().apply_token_response(session, reserved, _worse(answer), now, policy)
 
@@ -122,7 +120,7 @@ class DropsTheOldRefreshToken(Core):
     """A grant without a refresh token means that the one we have stays good."""
 
     def apply_token_response(
-        self, session: Session, reserved: Session, answer: TokenResult, now: int, policy: RefreshPolicy
+        self, session: Session, reserved: Session, answer: TokenResult, now: int, policy: Policy
     ) -> RefreshResult:
         result = super().apply_token_response(session, reserved, answer, now, policy)
         if isinstance(result, Renewed) and isinstance(answer, Granted) and answer.tokens.refresh_token is None:
@@ -131,7 +129,7 @@ class DropsTheOldRefreshToken(Core):
 
 
 class IgnoresTheLease(Core):
-    def decide(self, session: Session, now: int, policy: RefreshPolicy, *, resend_of: str | None) -> RefreshDecision:
+    def decide(self, session: Session, now: int, policy: Policy, *, resend_of: str | None) -> RefreshDecision:
         if session.attempt is not None:
             session = replace(session, attempt=replace(session.attempt, lease_until=float(now)))
         return super().decide(session, now, policy, resend_of=resend_of)
@@ -141,7 +139,7 @@ class NeverGivesTheLeaseUp(Core):
     """An unknown outcome keeps a lease that never ends, so that nobody goes on."""
 
     def apply_token_response(
-        self, session: Session, reserved: Session, answer: TokenResult, now: int, policy: RefreshPolicy
+        self, session: Session, reserved: Session, answer: TokenResult, now: int, policy: Policy
     ) -> RefreshResult:
         result = super().apply_token_response(session, reserved, answer, now, policy)
         if isinstance(result, Pending) and result.session.attempt is not None:
@@ -154,7 +152,7 @@ class TakesAReplayForNew(Core):
     """A replayed access token is as old as the first send."""
 
     def apply_token_response(
-        self, session: Session, reserved: Session, answer: TokenResult, now: int, policy: RefreshPolicy
+        self, session: Session, reserved: Session, answer: TokenResult, now: int, policy: Policy
     ) -> RefreshResult:
         if session.attempt is not None:
             session = replace(session, attempt=replace(session.attempt, first_sent_at=None))
@@ -163,7 +161,7 @@ class TakesAReplayForNew(Core):
 
 class WritesTheSameVersion(Core):
     def apply_token_response(
-        self, session: Session, reserved: Session, answer: TokenResult, now: int, policy: RefreshPolicy
+        self, session: Session, reserved: Session, answer: TokenResult, now: int, policy: Policy
     ) -> RefreshResult:
         result = super().apply_token_response(session, reserved, answer, now, policy)
         return Renewed(replace(result.session, version=session.version)) if isinstance(result, Renewed) else result
@@ -172,7 +170,7 @@ class WritesTheSameVersion(Core):
 class EndsAtTheFirstUnknown(Core):
     """A lost answer past the first try is taken for a lost rotation."""
 
-    def decide(self, session: Session, now: int, policy: RefreshPolicy, *, resend_of: str | None) -> RefreshDecision:
+    def decide(self, session: Session, now: int, policy: Policy, *, resend_of: str | None) -> RefreshDecision:
         policy = replace(policy, grace=0.0, after_grace=False)
         return super().decide(session, now, policy, resend_of=resend_of)
 
@@ -181,7 +179,7 @@ class PromotesBlindly(Core):
     """Keeps an alternate that is the session's own token, and tries it again once it has been refused."""
 
     def apply_token_response(
-        self, session: Session, reserved: Session, answer: TokenResult, now: int, policy: RefreshPolicy
+        self, session: Session, reserved: Session, answer: TokenResult, now: int, policy: Policy
     ) -> RefreshResult:
         result = super().apply_token_response(session, reserved, answer, now, policy)
         if isinstance(result, Renewed) and session.concurrent_successor is not None:
@@ -193,7 +191,7 @@ class JudgesByTheTokenOfTheRecord(Core):
     """An answer to one token is taken for an answer to the one that the record has by now."""
 
     def apply_token_response(
-        self, session: Session, reserved: Session, answer: TokenResult, now: int, policy: RefreshPolicy
+        self, session: Session, reserved: Session, answer: TokenResult, now: int, policy: Policy
     ) -> RefreshResult:
         if session.attempt and reserved.attempt and session.attempt.attempt_id == reserved.attempt.attempt_id:
             reserved = replace(reserved, tokens=session.tokens)

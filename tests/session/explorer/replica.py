@@ -6,9 +6,10 @@ from math import ceil
 from bff.oidc.token import Granted, NoAnswer
 from bff.session.rotation import SendRefresh, SignInAgain
 from bff.session.session import Session
-from bff.session.timing import RESEND_MARGIN, RefreshPolicy, inside_grace
+from bff.session.timing import RESEND_MARGIN, inside_grace
 from bff.session.token_response import Ended, Pending, Renewed, Superseded
 from tests.session.explorer.world import NAMES, Does, Replica, Request, Setting, Step, World, moved, revoke_all_of, told
+from tests.session.policy import Policy
 
 
 def acts(world: World, setting: Setting, index: int, replica: Replica) -> Iterator[Step]:
@@ -152,7 +153,7 @@ def _writes(world: World, setting: Setting, index: int, replica: Replica) -> Ste
     return Step("replica", story, moved(after, index, next_), tuple(facts), written_onto=replica.read)
 
 
-def _goes_on(written: Session, policy: RefreshPolicy, *, resend: bool) -> Replica:
+def _goes_on(written: Session, policy: Policy, *, resend: bool) -> Replica:
     """The holder of an unknown outcome does not wait for the next caller while the grace runs."""
     attempt = written.attempt
     if resend:

@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 
 from bff.oidc.token import Granted, TokenResult
 from bff.session.session import EndReason, Session, SessionKey, Tokens, User
-from bff.session.timing import RefreshPolicy
 from bff.session.token_response import RefreshResult
 from tests.session.explorer.core import Core
 from tests.session.explorer.provider import LIFE, Behaviour, Provider, Sighting
+from tests.session.policy import Policy
 
 START = 1000
 NAMES = "ABC"
@@ -65,7 +65,7 @@ class Budget(NamedTuple):
 
 class Setting(NamedTuple):
     behaviour: Behaviour
-    policy: RefreshPolicy
+    policy: Policy
     replicas: int = 2
     budget: Budget = Budget()
     core: Core = Core()

@@ -1,4 +1,4 @@
-"""Maps the settings to the parameters of each component. (The file disappears with nested settings.)"""
+"""Builds the route table of the settings: the API routes, and the route of a development server for the SPA."""
 
 import ssl
 from pathlib import Path
@@ -7,7 +7,6 @@ from bff.config.routes import RouteSettings
 from bff.config.settings import Settings
 from bff.errors import ConfigurationError
 from bff.proxy.routes import Route, RouteTable, TokenKind, Upstream
-from bff.session.timing import RefreshPolicy
 
 
 def route_table(settings: Settings) -> RouteTable:
@@ -71,15 +70,3 @@ def _upstream_tls(
             raise ConfigurationError("BFF_ROUTES", problem, fix) from None
         contexts[files] = context
     return contexts[files]
-
-
-def policy(settings: Settings) -> RefreshPolicy:
-    return RefreshPolicy(
-        before_expiry=settings.refresh.before_expiry,
-        timeout=settings.refresh.timeout,
-        lease=settings.refresh.lease,
-        grace=settings.refresh.grace,
-        after_grace=settings.refresh.after_grace,
-        idle_timeout=settings.session.idle_timeout,
-        max_session_lifetime=settings.session.max_lifetime,
-    )

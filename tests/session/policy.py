@@ -1,0 +1,18 @@
+"""A refresh policy with values of a test's choice, beyond those that the settings allow."""
+
+from dataclasses import dataclass
+
+from bff.session.timing import MAX_LIFETIME
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Implements `bff.session.timing.RefreshPolicy`; the defaults are those of the settings."""
+
+    before_expiry: float = 60.0
+    timeout: float = 8.0
+    lease: float = 10.0
+    grace: float = 30.0
+    after_grace: bool = True
+    idle_timeout: float = 3600.0
+    max_session_lifetime: float = MAX_LIFETIME
