@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from bff.app import Application
 from tests.journeys.attack_cases import case
-from tests.races.house import FETCH, NAVIGATION, House, ask, house
+from tests.races.world import FETCH, NAVIGATION, World, ask, running_world
 from tests.test_docs import ERRORS, doors, rows
 
 CODES = {code: int(row[0]) for code, row in rows(ERRORS).items() if row[0] != "none"}
@@ -75,9 +75,9 @@ class Running:
     def __init__(self, directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self._stack, self._runner = ExitStack(), asyncio.Runner()
         self._stack.callback(self._runner.close)
-        self._house = house(f"sqlite:///{directory / 'bff.db'}", 1, monkeypatch, slow=0.0)
-        self.world: House = self._runner.run(self._house.__aenter__())
-        self._stack.callback(lambda: self._runner.run(self._house.__aexit__(None, None, None)))
+        self._running = running_world(f"sqlite:///{directory / 'bff.db'}", 1, monkeypatch, slow=0.0)
+        self.world: World = self._runner.run(self._running.__aenter__())
+        self._stack.callback(lambda: self._runner.run(self._running.__aexit__(None, None, None)))
         self.app: Application = self.world.apps[0]
         (own,) = doors(self.app.public)
         with warnings.catch_warnings():

@@ -12,8 +12,8 @@ from typing import Literal
 import pytest
 
 from tests.journeys.attack_cases import case
-from tests.races.house import Answer, House, house
 from tests.races.provider import Person
+from tests.races.world import Answer, World, running_world
 from tests.redis_servers import one_server
 
 Order = Literal["logout", "back-channel", "universal"]
@@ -36,15 +36,15 @@ def batches(races: int) -> list[int]:
     return [min(AT_ONCE, races - done) for done in range(0, races, AT_ONCE)]
 
 
-async def end(house: House, order: Order, person: Person, sid: str, jar: dict[str, str]) -> Answer:
-    await house.some_time()
+async def end(world: World, order: Order, person: Person, sid: str, jar: dict[str, str]) -> Answer:
+    await world.some_time()
     match order:
         case "logout":
-            return await house.sign_out(jar)
+            return await world.sign_out(jar)
         case "back-channel":
-            return await house.back_channel(**({"sub": person.sub} if person.number % 2 else {"sid": sid}))
+            return await world.back_channel(**({"sub": person.sub} if person.number % 2 else {"sid": sid}))
         case "universal":
-            return await house.universal(person)
+            return await world.universal(person)
 
 
 @case("RF-051")
@@ -53,7 +53,7 @@ async def end(house: House, order: Order, person: Person, sid: str, jar: dict[st
 async def test_against_a_refresh(
     store: str, order: Order, races: int, monkeypatch: pytest.MonkeyPatch, attack: str
 ) -> None:
-    async with house(store, races, monkeypatch, slow=0.03) as world:
+    async with running_world(store, races, monkeypatch, slow=0.03) as world:
 
         async def race(person: Person, jar: dict[str, str]) -> None:
             called, ended = await asyncio.gather(
@@ -83,7 +83,7 @@ async def test_against_a_refresh(
 @pytest.mark.parametrize("races", RACES)
 @pytest.mark.parametrize("order", ["back-channel", "universal"])
 async def test_against_a_sign_in(store: str, order: Order, races: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    async with house(store, races, monkeypatch, slow=0.015) as world:
+    async with running_world(store, races, monkeypatch, slow=0.015) as world:
         overtaken = 0
 
         async def race(person: Person) -> None:
@@ -114,7 +114,7 @@ async def test_a_sign_out_against_a_sign_in_of_the_same_browser(
     store: str, races: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The session that was signed out stays dead; the one that was begun is whole, and the only one."""
-    async with house(store, races, monkeypatch, slow=0.015) as world:
+    async with running_world(store, races, monkeypatch, slow=0.015) as world:
 
         async def race(person: Person) -> None:
             jar = await world.signed_in(person, f"sid-{person.number}-a")
@@ -135,6 +135,6 @@ async def test_a_sign_out_against_a_sign_in_of_the_same_browser(
             assert len(world.provider.alive()) - before == batch
 
 
-async def _sessions_of(world: House, person: Person) -> AsyncIterator[object]:
+async def _sessions_of(world: World, person: Person) -> AsyncIterator[object]:
     for session in await world.apps[0].stores.sessions.find("sub", person.sub):
         yield session

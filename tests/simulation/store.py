@@ -93,10 +93,10 @@ class SimulatedStore:
         raise NotImplementedError("no flow of this simulation lists sessions")
 
     async def put_marker(self, name: str, at: float, until: float) -> None:
-        raise NotImplementedError("no flow of this simulation leaves tombstones")
+        raise NotImplementedError("no flow of this simulation leaves markers")
 
     async def get_marker(self, name: str) -> float | None:
-        raise NotImplementedError("no flow of this simulation reads tombstones")
+        raise NotImplementedError("no flow of this simulation reads markers")
 
     async def find(self, index: IndexName, value: str) -> Sequence[Session]:
         raise NotImplementedError("no flow of this simulation looks sessions up")

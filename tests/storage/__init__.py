@@ -1,1 +1,1 @@
-"""The storage room: one contract for every store, then what only one of them can do wrong."""
+"""Storage: one contract for every store, then the failures that only one of them has."""

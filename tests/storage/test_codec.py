@@ -111,12 +111,12 @@ def test_a_record_of_an_earlier_version_put_back_is_no_record(ring: KeyRing) -> 
 
 def test_what_is_too_large_is_refused_before_it_is_written(ring: KeyRing) -> None:
     session = a_session()
-    room = codec.RECORD_LIMIT - 64 - len(json.dumps(plaintext_of(ring, session), separators=(",", ":")))
-    grown = {"extra": {"x": "y" * (room - len(',"x":""'))}}
+    space = codec.RECORD_LIMIT - 64 - len(json.dumps(plaintext_of(ring, session), separators=(",", ":")))
+    grown = {"extra": {"x": "y" * (space - len(',"x":""'))}}
     largest = codec.encode(ring, a_session_like(session, **grown)).record
     assert len(largest) <= codec.RECORD_LIMIT
     with pytest.raises(StoreUnavailable):
-        codec.encode(ring, a_session_like(session, extra={"x": "y" * room}))
+        codec.encode(ring, a_session_like(session, extra={"x": "y" * space}))
 
 
 def a_session_like(session: Session, **changes: Any) -> Session:

@@ -98,7 +98,7 @@ async def ask(
 
 
 @dataclass
-class House:
+class World:
     apps: list[Application]
     provider: RacingProvider
     chance: Random
@@ -169,7 +169,9 @@ class House:
 
 
 @asynccontextmanager
-async def house(store: str, seed: int, monkeypatch: pytest.MonkeyPatch, *, slow: float = 0.01) -> AsyncIterator[House]:
+async def running_world(
+    store: str, seed: int, monkeypatch: pytest.MonkeyPatch, *, slow: float = 0.01
+) -> AsyncIterator[World]:
     chance = Random(seed)
     provider = RacingProvider(chance, lifetime=3600, slow=slow)
     be_patient(monkeypatch)
@@ -196,4 +198,4 @@ async def house(store: str, seed: int, monkeypatch: pytest.MonkeyPatch, *, slow:
             async with AsyncExitStack() as running:
                 for app in apps:
                     await app.lifespan.start(running)
-                yield House(apps, provider, chance)
+                yield World(apps, provider, chance)
