@@ -75,7 +75,7 @@ def _code(error: Exception) -> str:
 
 def _place(target: RedisTarget) -> str:
     hosts = ", ".join(f"{host}:{port}" for host, port in target.addresses)
-    return f"Redis ({target.kind}) at {hosts}"
+    return f"Redis ({target.topology}) at {hosts}"
 
 
 def read_facts(replies: list[Any]) -> RedisFacts:

@@ -186,7 +186,7 @@ def servers_of(target: RedisTarget) -> OneServer | Cluster:
     tls = {"ssl_ca_certs": target.options.get("ca_file")} if target.tls else {}
     options = common | tls | {"username": target.username, "password": target.password}
     pooled = options | {"max_connections": CONNECTIONS} | ({"connection_class": SSLConnection} if target.tls else {})
-    match target.kind:
+    match target.topology:
         case "cluster":
             return Cluster(target.addresses, pooled)
         case "server":

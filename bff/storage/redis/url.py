@@ -20,7 +20,7 @@ _OPTIONS: Final = frozenset({"prefix", "ca_file", "sentinel_username", "sentinel
 
 @dataclass(frozen=True, slots=True)
 class RedisTarget:
-    kind: Literal["server", "sentinel", "cluster"]
+    topology: Literal["server", "sentinel", "cluster"]
     addresses: tuple[tuple[str, int], ...]
     tls: bool = False
     service: str = ""
@@ -38,7 +38,7 @@ def parse_redis_url(url: str) -> RedisTarget:
     """Raises ConfigurationError, which never repeats the URL: it may contain a password."""
     try:
         parts = urlsplit(url)
-        scheme, _, kind = parts.scheme.partition("+")
+        scheme, _, suffix = parts.scheme.partition("+")
         options = dict(parse_qsl(parts.query, keep_blank_values=True, strict_parsing=True)) if parts.query else {}
         credentials, _, hosts = parts.netloc.rpartition("@")
         username, _, password = credentials.partition(":")
@@ -49,25 +49,25 @@ def parse_redis_url(url: str) -> RedisTarget:
         _refuse(f"{', '.join(map(ascii, unknown))} is no option of a Redis URL.")
     if "{" in options.get("prefix", "") or "}" in options.get("prefix", ""):
         _refuse("a prefix can't contain braces, which Redis Cluster reads as a hash tag.")
-    match kind:
+    match suffix:
         case "":
-            kind_name: Literal["server", "sentinel", "cluster"] = "server"
+            topology: Literal["server", "sentinel", "cluster"] = "server"
         case "sentinel" | "cluster":
-            kind_name = kind
+            topology = suffix
         case _:
             _refuse("the scheme is unknown.")
-    addresses = tuple(_address(host, _PORTS[kind_name]) for host in hosts.split(","))
+    addresses = tuple(_address(host, _PORTS[topology]) for host in hosts.split(","))
     service = ""
-    if kind_name == "sentinel":
+    if topology == "sentinel":
         if not path:
             _refuse("a Sentinel URL names the service: redis+sentinel://host:26379/service.")
         service = path.pop(0)
-    if kind_name == "server" and len(addresses) > 1:
+    if topology == "server" and len(addresses) > 1:
         _refuse("several hosts need redis+sentinel:// or redis+cluster://.")
-    if len(path) > (0 if kind_name == "cluster" else 1) or not all(segment.isdecimal() for segment in path):
+    if len(path) > (0 if topology == "cluster" else 1) or not all(segment.isdecimal() for segment in path):
         _refuse("the path is not the number of a database.")
     return RedisTarget(
-        kind_name,
+        topology,
         addresses,
         tls=scheme == "rediss",
         service=service,
