@@ -208,6 +208,8 @@ def test_ctrl_c_ends_a_command_without_a_traceback(command: str, tmp_path: Path)
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # A shell starts background jobs with SIGINT ignored, and children inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     writer = open_once_read(pipe)
     process.send_signal(signal.SIGINT)
