@@ -11,7 +11,7 @@ from typing import Any, Final, TypeAlias
 from bff.errors import InvalidRequest, RevocationRefused
 from bff.oidc.id_token import is_subject, is_time
 from bff.oidc.jwks import KeySet
-from bff.oidc.jws import JwsKeyUnknown, JwsRefused, Verified, verify
+from bff.oidc.jws import JwsKeyUnknown, JwsRefused, Verified, validate_form, verify
 from bff.oidc.logout import is_identifier
 from bff.oidc.strict_json import JsonRefused, read_object
 
@@ -52,6 +52,14 @@ class IssuerSubject:
 
 
 Subject: TypeAlias = EmailSubject | IssuerSubject
+
+
+def validate_revocation_token_form(compact: str, algorithms: Collection[str]) -> None:
+    """Validates what needs no key, before keys are fetched. Raises RevocationRefused."""
+    try:
+        validate_form(compact, algorithms=algorithms, types=TYPES)
+    except JwsRefused as refused:
+        raise RevocationRefused(str(refused)) from None
 
 
 def validate_revocation_token(

@@ -45,6 +45,22 @@ class Verified:
     claims: dict[str, Any] = field(repr=False)
 
 
+def validate_form(compact: str, *, algorithms: Collection[str], types: Collection[str | None]) -> None:
+    """Validates what needs no key: the segments, the header, and that the payload is a JSON object.
+
+    For tokens that anybody can send: an invalid one must not cause a fetch of the keys. Raises JwsRefused.
+    """
+    header_part, payload_part, signature_part = _segments(compact)
+    _validate_header(_parse_header(header_part), algorithms, types)
+    try:
+        require_base64url(signature_part)
+        read_object(require_base64url(payload_part), max_bytes=MAX_COMPACT_LENGTH, max_depth=MAX_DEPTH)
+    except JsonRefused as refused:
+        raise JwsRefused(f"its payload is {refused}") from None
+    except ValueError:
+        raise JwsRefused("its payload or signature cannot be parsed") from None
+
+
 def verify(compact: str, keys: KeySet, *, algorithms: Collection[str], types: Collection[str | None]) -> Verified:
     """Verifies a compact JWS.
 
@@ -52,13 +68,7 @@ def verify(compact: str, keys: KeySet, *, algorithms: Collection[str], types: Co
     JwsKeyUnknown when the keys may be out of date.
     """
     header_part, payload_part, signature_part = _segments(compact)
-    try:
-        header = read_object(require_base64url(header_part), max_bytes=MAX_COMPACT_LENGTH, max_depth=MAX_DEPTH)
-    except JsonRefused as refused:
-        raise JwsRefused(f"its header is {refused}") from None
-    except ValueError as error:
-        raise JwsRefused(f"its header is {error}") from None
-    alg, kid = _validate_header(header, algorithms, types)
+    alg, kid = _validate_header(_parse_header(header_part), algorithms, types)
     try:
         key = keys.choose(kid, alg)
     except KeyNotFound as missing:
@@ -103,6 +113,15 @@ def _segments(compact: str) -> tuple[str, str, str]:
     if len(segments) != 3 or not all(segments):
         raise JwsRefused("it does not have three segments")
     return segments[0], segments[1], segments[2]
+
+
+def _parse_header(header_part: str) -> dict[str, Any]:
+    try:
+        return read_object(require_base64url(header_part), max_bytes=MAX_COMPACT_LENGTH, max_depth=MAX_DEPTH)
+    except JsonRefused as refused:
+        raise JwsRefused(f"its header is {refused}") from None
+    except ValueError as error:
+        raise JwsRefused(f"its header is {error}") from None
 
 
 def _validate_header(

@@ -8,7 +8,7 @@ from bff.errors import InvalidRequest
 from bff.oidc.authorization import with_query
 from bff.oidc.id_token import IdTokenRefused, is_subject, is_time, validate_audience
 from bff.oidc.jwks import KeySet
-from bff.oidc.jws import JwsKeyUnknown, JwsRefused, verify
+from bff.oidc.jws import JwsKeyUnknown, JwsRefused, validate_form, verify
 from bff.oidc.metadata import ProviderMetadata
 
 EVENT: Final = "http://schemas.openid.net/event/backchannel-logout"
@@ -65,6 +65,14 @@ def end_session_url(
     return with_query(
         metadata.end_session_endpoint, {name: value for name, value in parameters.items() if value is not None}
     )
+
+
+def validate_logout_token_form(compact: str, algorithms: Collection[str]) -> None:
+    """Validates what needs no key, before keys are fetched. Raises LogoutTokenRefused."""
+    try:
+        validate_form(compact, algorithms=algorithms, types=TYPES)
+    except JwsRefused as refused:
+        raise LogoutTokenRefused(str(refused)) from None
 
 
 def validate_logout_token(

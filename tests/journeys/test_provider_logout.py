@@ -472,6 +472,35 @@ async def test_no_bad_bearer_token_touches_a_session(world: World) -> None:
     assert await lives(browser)
 
 
+async def test_an_invalid_token_is_refused_without_keys_and_a_possible_one_waits_for_them(tmp_path: Path) -> None:
+    """During an outage a token that no key could verify is invalid, not "unavailable"; the others are to be retried."""
+    async with small_world(tmp_path) as world:
+        orders, url, claims = world.okta.control.orders, f"{world.public_url}{ENDPOINT}", b64(b"{}")
+        await world.okta.control.down()
+        revocation, logout = orders.revocation_token(url), orders.logout_token(sid="s")
+        for good, other in ((revocation, logout), (logout, revocation)):
+            header, payload, proof = good.split(".")
+            invalid = {
+                "not base64": "a.b.c",
+                "no JSON": f"{b64(b'x')}.{claims}.{proof}",
+                "unsigned": f"{b64(json.dumps({'alg': 'none'}).encode())}.{payload}.{proof}",
+                "typ of the other token": other,
+                "payload no object": f"{header}.{b64(b'[]')}.{proof}",
+                "payload not base64": f"{header}.{payload}=.{proof}",
+                "signature not base64": f"{header}.{payload}.{proof}=",
+                "four segments": f"{good}.x",
+            }
+            for name, token in invalid.items():
+                if good == revocation:
+                    answer, refusal = await revoke(world, {}, token), (401, "revocation_refused")
+                else:
+                    answer, refusal = await post_token(world, token), (400, "invalid_request")
+                assert (answer.status_code, answer.json()["code"]) == refusal, name
+        for answer in (await revoke(world, {}, revocation), await post_token(world, logout)):
+            assert (answer.status_code, answer.json()["code"]) == (503, "provider_unavailable")
+        await world.okta.control.up()
+
+
 async def test_a_bearer_token_is_good_for_one_request(world: World) -> None:
     await signed_in(world)
     token = world.okta.control.orders.revocation_token(f"{world.public_url}{ENDPOINT}")

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from bff.app import Application
@@ -113,6 +113,16 @@ def test_every_answer_of_ours_is_a_documented_one(running: Running, attack: str)
         kind=st.sampled_from(KINDS),
         extra=st.lists(header, max_size=3).map(dict),
         body=body,
+    )
+    @example(  # garbage where a provider's signature belongs
+        path="/auth/global-token-revocation",
+        method="POST",
+        query="",
+        fetch=False,
+        signed_in=False,
+        kind="application/json",
+        extra={"authorization": "Bearer a.b.c"},
+        body=b"{}",
     )
     def send(
         path: str,

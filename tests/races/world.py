@@ -177,6 +177,7 @@ async def running_world(
     be_patient(monkeypatch)
     monkeypatch.setattr(flow, "CALLER_DEADLINE", 60.0)
     monkeypatch.setattr(providers, "open_provider", lambda *_, **__: provider)
+    monkeypatch.setattr(providers, "open_org_provider", lambda *_, **__: (provider,))
     with listening() as api:
         route = {"prefix": "/api", "upstream": f"http://127.0.0.1:{api.getsockname()[1]}"}
         environ = {

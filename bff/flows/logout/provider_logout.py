@@ -19,9 +19,16 @@ from bff.oidc.global_token_revocation import (
     RevocationToken,
     Subject,
     validate_revocation_token,
+    validate_revocation_token_form,
 )
 from bff.oidc.jwks import KeySet
-from bff.oidc.logout import LogoutKeyUnknown, LogoutToken, validate_front_channel_logout, validate_logout_token
+from bff.oidc.logout import (
+    LogoutKeyUnknown,
+    LogoutToken,
+    validate_front_channel_logout,
+    validate_logout_token,
+    validate_logout_token_form,
+)
 from bff.oidc.provider import OpenIDProvider
 from bff.session.session import EndReason, Session
 from bff.session.store import SessionStore
@@ -110,6 +117,7 @@ class ProviderLogoutFlow:
 
     async def _logout_token(self, compact: str) -> LogoutToken:
         provider, settings = self._providers[0], self._settings.provider
+        validate_logout_token_form(compact, settings.id_token_algorithms)
 
         def validate(keys: KeySet) -> LogoutToken:
             return validate_logout_token(
@@ -129,6 +137,7 @@ class ProviderLogoutFlow:
 
     async def _revocation_token(self, compact: str) -> RevocationToken:
         """Okta signs with the keys of one of its authorization servers; its documentation does not say which."""
+        validate_revocation_token_form(compact, self._settings.provider.id_token_algorithms)
         refusal: RevocationRefused | ProviderUnavailable | None = None
         for provider in self._providers:
             try:
