@@ -20,7 +20,7 @@ from bff.app import build_app
 from bff.cli.command_tree import tree
 from bff.cli.exit_codes import TABLE as EXIT_CODES
 from bff.config.browser import ENDPOINTS
-from bff.config.routes import RouteSettings
+from bff.config.routes import Route
 from bff.config.section import leaves
 from bff.config.settings import SECRETS, Settings, load_settings
 from bff.config.validators import EXAMPLE_KEY
@@ -89,10 +89,10 @@ def test_every_difference_that_a_plan_can_tell_stands_in_the_guide() -> None:
     assert told - guide - {"sign_on_mode"} == set()
 
 
-@pytest.mark.parametrize("name", RouteSettings.model_fields)
+@pytest.mark.parametrize("name", Route.model_fields)
 def test_every_key_of_a_route_is_in_the_table_with_its_default(name: str) -> None:
     default, meaning = rows(SETTINGS)[name]
-    field = RouteSettings.model_fields[name]
+    field = Route.model_fields[name]
     assert default == ("required" if field.default is PydanticUndefined else as_written(field.default))
     assert meaning
 

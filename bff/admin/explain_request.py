@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from bff.config.request_headers import Disposition, classify, conflicting_name, may_be_allowed
+from bff.config.routes import Route
 from bff.config.settings import Settings
 from bff.errors import BffError
 from bff.proxy.open_routes import route_table
-from bff.proxy.routes import Route
 from bff.web.error_status import status_of
 from bff.web.middleware.request_guard import check_request
 
@@ -55,7 +55,7 @@ def explain_request(settings: Settings, method: str, path: str, sent: Sequence[s
         return _refused("route_not_found", 404, "no route matches this path")
     if not explained.method_allowed:
         return _refused("method_not_allowed", 405, f"{route.prefix} forwards {', '.join(route.methods)}")
-    upstream = f"{method} {route.upstream.scheme}://{route.upstream.authority}{explained.target}"
+    upstream = f"{method} {route.server.scheme}://{route.server.authority}{explained.target}"
     fields = _route(settings, route) | {"upstream": upstream} | _limits(route)
     connection = {
         option.strip().lower() for name, value in headers if name == b"connection" for option in value.split(b",")
@@ -84,10 +84,10 @@ def _limits(route: Route) -> dict[str, str]:
     times = f"connect {route.connect_timeout:g} s, first byte {route.timeout:g} s, read {route.read_timeout:g} s"
     return {
         "limits": f"{times}, {body}",
-        "added headers": _names((name for name, _ in route.add_headers), "no headers"),
-        "request headers": _names(sorted(route.allow_request_headers), "only the default headers"),
-        "response headers": _names(sorted(route.allow_response_headers), "only the default headers"),
-        "cookies": _names(sorted(route.allow_cookies), "none forwarded"),
+        "added headers": _names((name for name, _ in route.added_fields), "no headers"),
+        "request headers": _names(sorted(route.request_names), "only the default headers"),
+        "response headers": _names(sorted(route.response_names), "only the default headers"),
+        "cookies": _names(sorted(route.cookie_names), "none forwarded"),
         "caches": "shared caches may store what the upstream marks public"
         if route.allow_shared_cache
         else "shared caches store no response to a session",
@@ -109,11 +109,11 @@ def _header(line: str) -> tuple[bytes, bytes]:
 def _disposition(settings: Settings, route: Route, name: bytes, hop_by_hop: bool) -> str:
     """What happens to a header, and the setting that changes it."""
     disposition = classify(name)
-    if name in dict(route.add_headers):
+    if name in dict(route.added_fields):
         return "replaced by add_headers"
     if hop_by_hop:
         return "dropped: the Connection header lists it"
-    if name in route.allow_request_headers:
+    if name in route.request_names:
         return "forwarded (allow_request_headers)"
     if disposition is Disposition.FORWARDED:
         return "forwarded"

@@ -7,7 +7,7 @@ import click
 from bff.cli import exit_codes, output
 from bff.cli.command_tree import CONTEXT
 from bff.cli.options import settings_from, settings_source
-from bff.config.routes import RouteSettings
+from bff.config.routes import Route
 from bff.config.settings import Settings
 
 
@@ -63,11 +63,11 @@ def _list(settings: Settings) -> None:
         output.line("There are no routes.")
 
 
-def _target(route: RouteSettings) -> str:
+def _target(route: Route) -> str:
     return f"-> {route.upstream}{'' if route.strip_prefix else route.prefix}"
 
 
-def _facts(route: RouteSettings) -> str:
+def _facts(route: Route) -> str:
     facts = [f"token {route.token}", f"csrf {route.csrf}", " ".join(route.methods)]
     if route.scopes:
         facts.append(f"scopes {' '.join(route.scopes)}")

@@ -1,7 +1,13 @@
-"""One route: a prefix, its upstream, and what a request on it must and may contain."""
+"""One route: a prefix, its upstream, and what a request on it must and may contain.
 
+What the proxy needs in another form than the settings state it (bytes, sets, a TLS context) is derived once and kept.
+"""
+
+import re
+import ssl
+from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, Self, TypeAlias
 
 from pydantic import BaseModel, BeforeValidator, Field, field_validator
 
@@ -11,12 +17,29 @@ from bff.config.field_types import File, Method, Number, OwnPath, Scope, Seconds
 from bff.config.request_headers import conflicting_name
 from bff.config.route_headers import AddedHeaders, CookieNames, ReturnedHeaders, SentHeaders
 from bff.config.section import FROZEN, over
+from bff.config.upstream import Upstream
+from bff.errors import ConfigurationError, InvalidRequest
 
 MAX_MESSAGE: Final = 16 * 1024 * 1024  # bytes; a message is held in memory as a whole
 
 
-class RouteSettings(BaseModel):
-    """One prefix that is forwarded to one upstream: a `[[routes]]` table of bff.toml."""
+TokenKind: TypeAlias = Literal["user", "user_or_none", "none"]
+CsrfRule: TypeAlias = Literal["header", "fetch-metadata"]
+
+# Visible ASCII: the characters allowed in a request target.
+_PLAIN: Final = re.compile(rb"[\x21-\x7e]*")
+
+
+def _has_dot_segment(path: bytes) -> bool:
+    """True if a segment of the path is `.` or `..`, with or without semicolon parameters."""
+    return any(segment.partition(b";")[0] in (b".", b"..") for segment in path.split(b"/"))
+
+
+class Route(BaseModel):
+    """One prefix that is forwarded to one upstream: a `[[routes]]` table of bff.toml. Times are in seconds.
+
+    `on_token_expiry` says what happens to an open stream when its access token expires.
+    """
 
     model_config = FROZEN
 
@@ -26,8 +49,8 @@ class RouteSettings(BaseModel):
     methods: tuple[Method, ...] = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
     strip_prefix: bool = False
     ignore_case: bool = False  # the upstream treats /API and /api as one path, and so does the prefix
-    token: Literal["user", "user_or_none", "none"] = "user"
-    csrf: Literal["header", "fetch-metadata"] = "header"
+    token: TokenKind = "user"
+    csrf: CsrfRule = "header"
     background: bool = False  # polled by the SPA: its requests do not extend the idle timeout
     timeout: Seconds = 30.0  # to the first byte of the answer
     read_timeout: Seconds = 60.0  # between two reads of the answer
@@ -108,14 +131,124 @@ class RouteSettings(BaseModel):
         if file is not None and self.upstream.startswith("http:"):
             raise validators.invalid("is set, and the upstream is http.", "Use https in upstream, or remove it.")
 
-    def covers(self, path: str) -> bool:
-        prefix = self.prefix
+    # --- derived, once ---
+
+    @classmethod
+    def for_spa(cls, upstream: str) -> Self:
+        """The route of everything else: to a development server, which reloads the page over a WebSocket."""
+        no_token: TokenKind = "none"
+        return cls.model_construct(
+            prefix="/", upstream=upstream, allow_http=True, methods=("GET", "HEAD"), token=no_token, websocket=True
+        )
+
+    def ignoring_case(self) -> Self:
+        return self.model_copy(update={"ignore_case": True})
+
+    @cached_property
+    def server(self) -> Upstream:
+        return Upstream.parse(self.upstream)
+
+    @cached_property
+    def own_path(self) -> bytes:
+        """The prefix; empty for `/`, which matches every path."""
+        return self.prefix.rstrip("/").encode("ascii")
+
+    @cached_property
+    def _base_path(self) -> bytes:
+        return self.server.base_path.encode("ascii")
+
+    @cached_property
+    def required_scopes(self) -> frozenset[str]:
+        return frozenset(self.scopes)
+
+    @cached_property
+    def added_fields(self) -> tuple[tuple[bytes, bytes], ...]:
+        """The constants of the operator, possibly secret, with names in lower case."""
+        return tuple(
+            (name.lower().encode("ascii"), value.get_secret_value().encode("ascii"))
+            for name, value in (self.add_headers or {}).items()
+        )
+
+    @cached_property
+    def request_names(self) -> frozenset[bytes]:
+        """The names of `allow_request_headers`, in lower case."""
+        return frozenset(name.encode("ascii") for name in self.allow_request_headers)
+
+    @cached_property
+    def response_names(self) -> frozenset[bytes]:
+        """The names of `allow_response_headers`, in lower case."""
+        return frozenset(name.encode("ascii") for name in self.allow_response_headers)
+
+    @cached_property
+    def cookie_names(self) -> frozenset[bytes]:
+        return frozenset(name.encode("ascii") for name in self.allow_cookies)
+
+    @property
+    def tls_files(self) -> tuple[Path | None, Path | None, Path | None]:
+        return self.ca_file, self.client_cert_file, self.client_key_file
+
+    @cached_property
+    def tls(self) -> ssl.SSLContext | None:
+        """None: the system's trust store, and no client certificate.
+
+        Raises ConfigurationError for files that are not a certificate or a key.
+        """
+        if self.tls_files == (None, None, None):
+            return None
+        try:
+            context = ssl.create_default_context(cafile=self.ca_file)
+            if self.client_cert_file is not None:
+                context.load_cert_chain(self.client_cert_file, self.client_key_file)
+        except (ssl.SSLError, OSError, ValueError):
+            problem = f"{self.prefix} names a ca_file, client_cert_file or client_key_file that cannot be used."
+            fix = "Give PEM files: an unencrypted key, and its certificate."
+            raise ConfigurationError("BFF_ROUTES", problem, fix) from None
+        return context
+
+    @property
+    def carries_credentials(self) -> bool:
+        """Whether the forwarded request carries the user's authority, which a page of another site could abuse."""
+        return self.token != "none" or bool(self.allow_cookies)
+
+    def covers(self, raw_path: bytes) -> bool:
+        """Matches on a segment boundary: `/api` covers `/api` and `/api/x`, not `/apix`."""
+        own = self.own_path
         if self.ignore_case:
-            path, prefix = path.lower(), prefix.lower()
-        return path == prefix or path.startswith(prefix + "/")
+            return raw_path[: len(own)].lower() == own.lower() and raw_path[len(own) : len(own) + 1] in (b"", b"/")
+        return raw_path.startswith(own) and raw_path[len(own) : len(own) + 1] in (b"", b"/")
+
+    def target(self, raw_path: bytes, query: bytes) -> bytes:
+        """The request target for the upstream: the client's, byte for byte, except for the prefix.
+
+        Raises InvalidRequest if it would leave the base path or could be parsed as an authority. The request guard
+        refuses such paths before; this is the last check before sending.
+        """
+        path = self._base_path + (raw_path[len(self.own_path) :] if self.strip_prefix else raw_path)
+        if not path:
+            path = b"/"
+        if (
+            not self.covers(raw_path)
+            or path.startswith(b"//")
+            or not path.startswith(self._base_path + b"/" if path != self._base_path else self._base_path)
+            or (b"." in path and _has_dot_segment(path))
+            or not _PLAIN.fullmatch(path)
+            or not _PLAIN.fullmatch(query)
+        ):
+            raise InvalidRequest("The path cannot be forwarded.")
+        return path + b"?" + query if query else path
+
+    def public_path(self, upstream_path: str) -> str | None:
+        """The public path of an upstream path; None if it lies outside this route."""
+        base = self.server.base_path
+        if upstream_path != base and not upstream_path.startswith(base + "/"):
+            return None
+        rest = upstream_path[len(base) :]
+        public = self.own_path.decode("ascii") + rest if self.strip_prefix else rest
+        head = public.partition("?")[0].partition("#")[0].encode("ascii", "replace")
+        return public if self.covers(head) and not public.startswith("//") else None
 
 
-def distinct_prefixes(routes: tuple[RouteSettings, ...]) -> tuple[RouteSettings, ...]:
+def distinct_prefixes(routes: tuple[Route, ...]) -> tuple[Route, ...]:
     """Refuses two routes of one prefix, and of one prefix in two cases where one of them ignores case."""
     if len({route.prefix for route in routes}) < len(routes):
         raise validators.invalid("contains one prefix twice.", "Keep one route for each prefix.")

@@ -15,7 +15,7 @@ from bff.config.load import load
 from bff.config.provider import ProviderSettings
 from bff.config.refresh import RefreshSettings
 from bff.config.request_headers import conflicting_name
-from bff.config.routes import RouteSettings, distinct_prefixes
+from bff.config.routes import Route, distinct_prefixes
 from bff.config.section import FROZEN, over, secrets
 from bff.config.server import ForwardAuthSettings, ServerSettings, check_apart, check_loopback
 from bff.config.session import SessionSettings, StoreSettings
@@ -35,7 +35,7 @@ class Settings(BaseModel):
     store: StoreSettings = Field(default_factory=StoreSettings)
     sign_in: SignInSettings = Field(default_factory=SignInSettings)
     refresh: RefreshSettings = Field(default_factory=RefreshSettings)
-    routes: Annotated[tuple[RouteSettings, ...], AfterValidator(distinct_prefixes)] = ()
+    routes: Annotated[tuple[Route, ...], AfterValidator(distinct_prefixes)] = ()
     spa: SpaSettings = Field(default_factory=SpaSettings)
     forward_auth: ForwardAuthSettings = Field(default_factory=ForwardAuthSettings)
     server: ServerSettings = Field(default_factory=ServerSettings)
@@ -82,7 +82,7 @@ class Settings(BaseModel):
     @over("routes", "callback_path")
     def _callback_stays_ours(self) -> None:
         for route in self.routes:
-            if route.covers(self.browser.callback_path):
+            if route.covers(self.browser.callback_path.encode("ascii")):
                 raise invalid(f"contains {route.prefix}, which covers the callback path.", "Choose another prefix.")
 
     @over("routes", "scopes")

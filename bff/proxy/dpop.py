@@ -2,11 +2,11 @@
 
 from typing import Final
 
+from bff.config.routes import Route
 from bff.oidc.challenge import asks_for_nonce
 from bff.oidc.dpop_nonces import DpopNonces
 from bff.proxy.credentials import UpstreamCredentials
 from bff.proxy.headers import Header
-from bff.proxy.routes import Route
 
 NONCE: Final = b"dpop-nonce"
 
@@ -33,4 +33,4 @@ class DpopProofs:
 
 
 def _origin(route: Route) -> str:
-    return f"{route.upstream.scheme}://{route.upstream.authority}"
+    return f"{route.server.scheme}://{route.server.authority}"

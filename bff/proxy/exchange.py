@@ -7,13 +7,13 @@ import asyncio
 from collections.abc import Callable
 from typing import Final, TypeAlias
 
+from bff.config.routes import Route
 from bff.errors import BffError, InvalidRequest, UpstreamTimeout
 from bff.proxy.credentials import CloseStream, Unregister
 from bff.proxy.headers import Header
 from bff.proxy.http1_connection import ConnectionLost, UpstreamConnection
 from bff.proxy.request_body import ClientDisconnected, RequestBody
 from bff.proxy.response_parser import ResponseHead
-from bff.proxy.routes import Route
 from bff.session.stream_end import StreamEnd
 
 WATCH_AFTER: Final = 0.1  # seconds after which a waiting client is monitored for disconnects

@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 
 from bff.config.request_headers import Disposition, classify
 from bff.config.response_headers import is_dropped, is_for_shared_caches
+from bff.config.routes import Route
 from bff.proxy.cache_control import authenticated_cache_control
-from bff.proxy.routes import Route
 from bff.telemetry import metrics
 
 logger = logging.getLogger(__name__)
@@ -109,7 +109,7 @@ def request_headers(
     writes Content-Length and Transfer-Encoding.
     """
     named = _named_by_connection(headers)
-    listed = route.allow_request_headers
+    listed = route.request_names
     kept: list[Header] = []
     dropped = 0
     for header in headers:
@@ -124,7 +124,7 @@ def request_headers(
     if dropped:
         metrics.REQUEST_HEADERS_DROPPED.labels(route.prefix).inc(dropped)
     ours: list[Header] = [
-        (b"host", route.upstream.authority.encode("ascii")),
+        (b"host", route.server.authority.encode("ascii")),
         (b"x-forwarded-for", client_address.encode("ascii", "replace")),
         (b"x-forwarded-proto", origin.scheme.encode("ascii")),
         (b"x-forwarded-host", origin.host.encode("ascii")),
@@ -135,11 +135,11 @@ def request_headers(
             ours.append((b"authorization", b"Bearer " + token.encode("ascii")))
         else:
             ours += [(b"authorization", b"DPoP " + token.encode("ascii")), (b"dpop", proof)]
-    if route.allow_cookies and (cookies := cookies_for_upstream(headers, route.allow_cookies)):
+    if route.allow_cookies and (cookies := cookies_for_upstream(headers, route.cookie_names)):
         ours.append((b"cookie", cookies))
-    if route.add_headers:
-        added = {name for name, _ in route.add_headers}
-        return [*ours, *route.add_headers, *(field for field in kept if field[0] not in added)]
+    if route.added_fields:
+        added = {name for name, _ in route.added_fields}
+        return [*ours, *route.added_fields, *(field for field in kept if field[0] not in added)]
     return ours + kept
 
 
@@ -152,7 +152,7 @@ def response_headers(
     route allows it too.
     """
     named = _named_by_connection(headers)
-    allowed = route.allow_response_headers
+    allowed = route.response_names
     bodiless = status in (204, 304)
     framed_otherwise = b"transfer-encoding" in dict(headers)
     kept: list[Header] = [(b"x-content-type-options", b"nosniff")]
@@ -167,7 +167,7 @@ def response_headers(
             continue
         if is_dropped(name) and name not in allowed:
             if name == b"set-cookie" and route.allow_cookies:
-                cookie = cookie_for_browser(value, route.allow_cookies, secure=origin.scheme == "https")
+                cookie = cookie_for_browser(value, route.cookie_names, secure=origin.scheme == "https")
                 if cookie is not None:
                     kept.append((name, cookie))
             continue
@@ -213,10 +213,10 @@ def public_location(value: bytes, *, route: Route, origin: PublicOrigin) -> byte
     if parts.scheme or parts.netloc:
         if parts.netloc == origin.host and parts.scheme == origin.scheme:
             return value
-        if parts.hostname != route.upstream.address.lower():
+        if parts.hostname != route.server.address.lower():
             return value if parts.scheme == "https" and parts.netloc and parts.username is None else None
-        scheme = parts.scheme or route.upstream.scheme
-        if (port or (443 if scheme == "https" else 80)) != route.upstream.port:
+        scheme = parts.scheme or route.server.scheme
+        if (port or (443 if scheme == "https" else 80)) != route.server.port:
             return None
         text = text[text.index(parts.netloc) + len(parts.netloc) :] or "/"
     if not text.startswith("/"):

@@ -7,6 +7,7 @@ body needs no extra task if its response arrives at once.
 from prometheus_client import Counter
 
 from bff.asgi.extensions import BODY_FOLLOWS
+from bff.config.routes import Route
 from bff.errors import BffError, SignInRequired, StepUpRequired, UpstreamUnreachable
 from bff.oidc.challenge import read_step_up
 from bff.proxy.client_address import TrustedProxies
@@ -18,7 +19,6 @@ from bff.proxy.http1_connection import ConnectionLost
 from bff.proxy.pool import UpstreamPools
 from bff.proxy.request_body import ClientDisconnected, Message, Receive, RequestBody, Scope, Send
 from bff.proxy.response_parser import ResponseHead
-from bff.proxy.routes import Route
 from bff.session.stream_end import ServerStopping, SessionEnded, StreamEnd
 from bff.telemetry import metrics, tracing
 

@@ -3,12 +3,14 @@
 import asyncio
 import ssl
 from functools import partial
+from pathlib import Path
 from typing import Final
 
 from bff.asgi.write_batching import WriteBatch
+from bff.config.routes import Route
+from bff.config.upstream import Upstream
 from bff.errors import UpstreamTimeout, UpstreamUnreachable
 from bff.proxy.http1_connection import UpstreamConnection
-from bff.proxy.routes import Route, Upstream
 
 # Seconds that a connection may idle. Common servers close theirs after five: ours closes first, so that no request is
 # sent on a closing connection.
@@ -21,8 +23,8 @@ class UpstreamPool:
 
     def __init__(self, route: Route, write_batch: WriteBatch, *, idle_life: float = IDLE_LIFE) -> None:
         """For the upstream, the connect timeout and the client certificate of `route`; `idle_life` is in seconds."""
-        self._upstream, self._connect_timeout = route.upstream, route.connect_timeout
-        self._tls = (route.tls or ssl.create_default_context()) if route.upstream.scheme == "https" else None
+        self._upstream, self._connect_timeout = route.server, route.connect_timeout
+        self._tls = (route.tls or ssl.create_default_context()) if route.server.scheme == "https" else None
         self._write_batch, self._idle_life = write_batch, idle_life
         self._idle: list[UpstreamConnection] = []
         self._busy: set[UpstreamConnection] = set()
@@ -77,11 +79,11 @@ class UpstreamPools:
     def __init__(self, write_batch: WriteBatch | None = None, *, idle_life: float = IDLE_LIFE) -> None:
         """`write_batch` is the one that the connections to clients use; `idle_life` is in seconds."""
         self._write_batch, self._idle_life = write_batch or WriteBatch(), idle_life
-        self._pools: dict[tuple[Upstream, float, ssl.SSLContext | None], UpstreamPool] = {}
+        self._pools: dict[tuple[Upstream, float, tuple[Path | None, ...]], UpstreamPool] = {}
 
     def of(self, route: Route) -> UpstreamPool:
         # Routes with different client certificates must not share connections to one upstream.
-        key = (route.upstream, route.connect_timeout, route.tls)
+        key = (route.server, route.connect_timeout, route.tls_files)
         pool = self._pools.get(key)
         if pool is None:
             pool = self._pools[key] = UpstreamPool(route, self._write_batch, idle_life=self._idle_life)

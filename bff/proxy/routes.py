@@ -4,160 +4,12 @@ The authority comes from the settings alone: what the client sent appears only i
 target (RFC 9112 section 3.2.1) below the base path.
 """
 
-import re
-import ssl
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
-from typing import Final, Literal, TypeAlias
-from urllib.parse import urlsplit
+from dataclasses import dataclass
 
+from bff.config.routes import Route
 from bff.errors import InvalidRequest
 from bff.proxy.path_normalization import case_folded, is_plain, normalized
-
-TokenKind: TypeAlias = Literal["user", "user_or_none", "none"]
-CsrfRule: TypeAlias = Literal["header", "fetch-metadata"]
-OnTokenExpiry: TypeAlias = Literal["keep", "close"]
-
-DEFAULT_METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
-
-# No dot at the end of a segment: a file system that strips it would see another prefix.
-_PREFIX: Final = re.compile(r"(?:/[A-Za-z0-9_~-](?:[A-Za-z0-9._~-]*[A-Za-z0-9_~-])?)+|/")
-_BASE_PATH: Final = re.compile(r"(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*")
-_HOST: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\]")
-
-
-@dataclass(frozen=True, slots=True)
-class Upstream:
-    """The address of an API. `base_path` has no trailing slash: `https://api.example/v1/` has the base path `/v1`."""
-
-    scheme: Literal["http", "https"]
-    host: str
-    port: int
-    base_path: str = ""
-
-    @property
-    def authority(self) -> str:
-        """The Host header for the upstream: with the port only if it is not the scheme's default (RFC 9110 section
-        7.2).
-        """
-        return self.host if self.port == (443 if self.scheme == "https" else 80) else f"{self.host}:{self.port}"
-
-    @property
-    def address(self) -> str:
-        """The host for the resolver: an IPv6 address without brackets."""
-        return self.host.strip("[]")
-
-    @classmethod
-    def parse(cls, url: str) -> "Upstream":
-        """Raises ValueError unless `url` is http(s) with a host, an optional port and a plain
-        path, and nothing else.
-        """
-        parts = urlsplit(url)
-        authority = re.fullmatch(rf"({_HOST.pattern})(?::(\d{{1,5}}))?", parts.netloc)
-        if parts.scheme not in ("http", "https") or authority is None:
-            raise ValueError("an upstream is http:// or https:// with a host and an optional port")
-        if parts.query or parts.fragment or "?" in url or "#" in url:
-            raise ValueError("an upstream has no query and no fragment")
-        base_path = parts.path.rstrip("/")
-        if not _BASE_PATH.fullmatch(base_path):
-            raise ValueError("an upstream's path is made of plain segments")
-        scheme: Literal["http", "https"] = "https" if parts.scheme == "https" else "http"
-        port = int(authority[2]) if authority[2] else (443 if scheme == "https" else 80)
-        if not 0 < port < 65536:
-            raise ValueError("a port is a number from 1 to 65535")
-        return cls(scheme, authority[1].lower(), port, base_path)
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """One route. Times are in seconds; `timeout` runs until the first byte, `read_timeout` between two reads.
-
-    `add_headers` are constants of the operator, possibly secret; header names are in lower case. `on_token_expiry` says
-    what happens to an open stream when its access token expires.
-    """
-
-    prefix: str
-    upstream: Upstream
-    methods: tuple[str, ...] = DEFAULT_METHODS
-    strip_prefix: bool = False
-    ignore_case: bool = False  # the upstream treats /API and /api as the same path
-    token: TokenKind = "user"
-    csrf: CsrfRule = "header"
-    background: bool = False  # polled by the SPA: its requests are no user activity
-    timeout: float = 30.0
-    read_timeout: float = 60.0
-    connect_timeout: float = 5.0
-    request_limit: int | None = None  # bytes of request body
-    scopes: frozenset[str] = frozenset()
-    add_headers: tuple[tuple[bytes, bytes], ...] = field(default=(), repr=False)
-    allow_request_headers: frozenset[bytes] = frozenset()
-    allow_response_headers: frozenset[bytes] = frozenset()
-    allow_cookies: frozenset[bytes] = frozenset()
-    allow_shared_cache: bool = False  # an upstream may have answers to several users stored in one place
-    websocket: bool = False
-    message_limit: int = 1 << 20  # bytes of one WebSocket message
-    on_token_expiry: OnTokenExpiry = "keep"
-    tls: ssl.SSLContext | None = field(default=None, repr=False)  # None: the system trust store, no client certificate
-    _own: bytes = field(init=False, repr=False, compare=False)
-    _base: bytes = field(init=False, repr=False, compare=False)
-
-    def __post_init__(self) -> None:
-        if not _PREFIX.fullmatch(self.prefix):
-            raise ValueError("a prefix is made of plain segments, starts with /, and no segment ends with a dot")
-        # b"" for the prefix `/`, which matches every path.
-        object.__setattr__(self, "_own", self.prefix.rstrip("/").encode("ascii"))
-        object.__setattr__(self, "_base", self.upstream.base_path.encode("ascii"))
-
-    @property
-    def carries_credentials(self) -> bool:
-        """Whether the forwarded request carries the user's authority, which a page of another site could abuse."""
-        return self.token != "none" or bool(self.allow_cookies)
-
-    def covers(self, raw_path: bytes) -> bool:
-        """Matches on a segment boundary: `/api` covers `/api` and `/api/x`, not `/apix`."""
-        own = self._own
-        if self.ignore_case:
-            return raw_path[: len(own)].lower() == own.lower() and raw_path[len(own) : len(own) + 1] in (b"", b"/")
-        return raw_path.startswith(own) and raw_path[len(own) : len(own) + 1] in (b"", b"/")
-
-    def target(self, raw_path: bytes, query: bytes) -> bytes:
-        """The request target for the upstream: the client's, byte for byte, except for the prefix.
-
-        Raises InvalidRequest if it would leave the base path or could be parsed as an authority. The request guard
-        refuses such paths before; this is the last check before sending.
-        """
-        path = self._base + (raw_path[len(self._own) :] if self.strip_prefix else raw_path)
-        if not path:
-            path = b"/"
-        if (
-            not self.covers(raw_path)
-            or path.startswith(b"//")
-            or not path.startswith(self._base + b"/" if path != self._base else self._base)
-            or (b"." in path and _has_dot_segment(path))
-            or not _PLAIN.fullmatch(path)
-            or not _PLAIN.fullmatch(query)
-        ):
-            raise InvalidRequest("The path cannot be forwarded.")
-        return path + b"?" + query if query else path
-
-    def public_path(self, upstream_path: str) -> str | None:
-        """The public path of an upstream path; None if it lies outside this route."""
-        base = self.upstream.base_path
-        if upstream_path != base and not upstream_path.startswith(base + "/"):
-            return None
-        rest = upstream_path[len(base) :]
-        public = self._own.decode("ascii") + rest if self.strip_prefix else rest
-        head = public.partition("?")[0].partition("#")[0].encode("ascii", "replace")
-        return public if self.covers(head) and not public.startswith("//") else None
-
-
-# Visible ASCII: the characters allowed in a request target.
-_PLAIN: Final = re.compile(rb"[\x21-\x7e]*")
-
-
-def _has_dot_segment(path: bytes) -> bool:
-    """True if a segment of the path is `.` or `..`, with or without semicolon parameters."""
-    return any(segment.partition(b";")[0] in (b".", b"..") for segment in path.split(b"/"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +27,7 @@ class RouteTable:
     __slots__ = ("_nested", "routes")
 
     def __init__(self, routes: Iterable[Route]) -> None:
-        self.routes = tuple(sorted(routes, key=lambda route: len(route._own), reverse=True))
+        self.routes = tuple(sorted(routes, key=lambda route: len(route.own_path), reverse=True))
         self._nested = {route.prefix: self._below(route) for route in self.routes}
         prefixes = {route.prefix: route for route in self.routes}
         if len(prefixes) != len(self.routes):
@@ -189,11 +41,11 @@ class RouteTable:
         """The routes nested in one, longest prefix first, as its upstream would match them."""
         nested = []
         for inner in self.routes:
-            if len(inner._own) > len(outer._own):
+            if len(inner.own_path) > len(outer.own_path):
                 if outer.ignore_case or inner.ignore_case:
-                    if replace(outer, ignore_case=True).covers(inner._own):
-                        nested.append(replace(inner, ignore_case=True))
-                elif outer.covers(inner._own):
+                    if outer.ignoring_case().covers(inner.own_path):
+                        nested.append(inner.ignoring_case())
+                elif outer.covers(inner.own_path):
                     nested.append(inner)
         return tuple(nested)
 

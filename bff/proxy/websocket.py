@@ -17,6 +17,7 @@ from websockets.http11 import Response
 from websockets.typing import Subprotocol
 from websockets.uri import WebSocketURI
 
+from bff.config.routes import Route
 from bff.errors import InvalidRequest, UpstreamTimeout, UpstreamUnreachable
 from bff.proxy.client_address import TrustedProxies
 from bff.proxy.credentials import UpstreamCredentials
@@ -25,7 +26,6 @@ from bff.proxy.exchange import OnLongLived
 from bff.proxy.headers import Header, PublicOrigin, request_headers, response_headers
 from bff.proxy.http import require_step_up
 from bff.proxy.request_body import Receive, Scope, Send
-from bff.proxy.routes import Route
 from bff.proxy.websocket_bounds import BoundedProtocol
 from bff.proxy.websocket_relay import CLOSE_TIMEOUT, Relay
 from bff.telemetry import metrics, tracing
@@ -132,7 +132,7 @@ class WebSocketProxy:
 
         Redirects are not followed, because they would carry the token elsewhere.
         """
-        upstream, target = route.upstream, route.target(scope["raw_path"], scope["query_string"]).decode("ascii")
+        upstream, target = route.server, route.target(scope["raw_path"], scope["query_string"]).decode("ascii")
         path, _, query = target.partition("?")
         secure = upstream.scheme == "https"
         uri = WebSocketURI(secure, upstream.address, upstream.port, path, query)

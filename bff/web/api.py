@@ -14,6 +14,7 @@ from urllib.parse import quote, urlencode
 from starlette.types import Message, Receive, Scope, Send
 
 from bff.asgi.extensions import close_connection
+from bff.config.routes import Route
 from bff.errors import (
     BffError,
     InsufficientScope,
@@ -26,7 +27,7 @@ from bff.flows.streams import OpenStreams
 from bff.proxy.credentials import CloseStream, Unregister, UpstreamCredentials
 from bff.proxy.exchange import OnLongLived
 from bff.proxy.http import HttpProxy, ResponseAborted
-from bff.proxy.routes import Route, RouteTable
+from bff.proxy.routes import RouteTable
 from bff.proxy.websocket import WebSocketProxy
 from bff.session.stream_end import ServerStopping, StreamEnd
 from bff.telemetry import metrics, tracing
@@ -171,7 +172,7 @@ class ApiEndpoint:
                     return None
             case token_kind:
                 assert_never(token_kind)
-        if route.scopes and not route.scopes <= set(credentials.scopes):
+        if route.scopes and not route.required_scopes <= set(credentials.scopes):
             raise InsufficientScope
         return credentials
 

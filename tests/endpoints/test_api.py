@@ -80,7 +80,7 @@ async def test_a_request_of_another_page_is_403_before_the_session_is_looked_at(
 async def test_where_cookies_go_up_another_page_cannot_ride_on_them(token: str) -> None:
     """Without a token too: to the API the cookie may be all that says who somebody is."""
     async with raw_upstream(ok()) as upstream:
-        cookies = {"token": token, "allow_cookies": frozenset({b"theme"})}
+        cookies = {"token": token, "allow_cookies": ("theme",)}
         with bff(route(upstream, websocket=True, **cookies)) as port:
             foreign = "host: a\r\ncookie: theme=dark\r\norigin: https://evil.test\r\nsec-fetch-site: cross-site\r\n"
             form = await ask(port, f"POST /api/x HTTP/1.1\r\n{foreign}content-length: 0\r\n\r\n")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bff.proxy.routes import Route, Upstream
+from tests.proxy.routes import a_route
 from tests.proxy.wire import (
     OURS,
     PATIENCE,
@@ -93,7 +93,7 @@ HANDSHAKE = (
 async def test_no_browser_says_who_it_is_by_a_header(token: str) -> None:
     """On a WebSocket's handshake as little as on any other request."""
     async with raw_upstream(ok()) as upstream:
-        with bff(route(upstream, token=token, websocket=True, allow_request_headers=frozenset({b"x-team"}))) as port:
+        with bff(route(upstream, token=token, websocket=True, allow_request_headers=("x-team",))) as port:
             await fetch(port, "/api/x", *FORGED, "x-team: mine", "accept: text/plain")
             await ask(port, HANDSHAKE + "\r\n".join([*FORGED, "x-team: mine", "accept: text/plain"]) + "\r\n\r\n")
     assert len(upstream.heard) == 2
@@ -433,7 +433,7 @@ async def test_an_upstream_that_nobody_runs_is_502_and_one_that_says_nothing_is_
         return not await reader.read(1)
 
     async with raw_upstream(silent) as upstream:
-        nobody = Route("/nobody", Upstream.parse("http://127.0.0.1:1"), connect_timeout=PATIENCE)
+        nobody = a_route("/nobody", "http://127.0.0.1:1", connect_timeout=PATIENCE)
         with bff(route(upstream, timeout=0.2), nobody) as port:
             refused = await fetch(port, "/nobody/x?secret=1")
             late = await fetch(port, "/api/x")
@@ -487,7 +487,7 @@ async def test_a_redirect_is_passed_on_and_never_followed_PX_063_PX_064() -> Non
         return True
 
     async with raw_upstream(redirect) as upstream:
-        to = Route("/api", Upstream.parse(upstream.url + "/v1"), strip_prefix=True, connect_timeout=PATIENCE)
+        to = a_route("/api", upstream.url + "/v1", strip_prefix=True, connect_timeout=PATIENCE)
         with bff(to) as port:
             answers = {path: await fetch(port, f"/api/{path}") for path in ("own", "meta", "outside", "far")}
     assert {path: answer.one("location") for path, answer in answers.items()} == {

@@ -13,15 +13,16 @@ from hypothesis import event, example, given, settings
 from hypothesis import strategies as st
 
 from bff.errors import InvalidRequest
-from bff.proxy.routes import Route, RouteTable, Upstream
+from bff.proxy.routes import RouteTable
 from bff.web.middleware.request_guard import check_request
+from tests.proxy.routes import a_route
 from tests.proxy.test_paths_read_by_others import READERS, once, resolved
 from tests.proxy.wire import bff, fetch, ok, raw_upstream, route
 
 HOST = [(b"host", b"app.example")]
-API = Upstream.parse("http://api.internal")
+API = "http://api.internal"
 PREFIXES = ("/api", "/api/admin", "/api/admin/audit", "/api/v2.1/x", "/other")
-ROUTES = RouteTable(Route(prefix, API) for prefix in PREFIXES)
+ROUTES = RouteTable(a_route(prefix, API) for prefix in PREFIXES)
 
 # What an upstream may take for /api/admin.
 SPELLINGS = [
@@ -72,7 +73,7 @@ async def test_a_nested_route_is_not_passed_by_another_spelling(path: str) -> No
 
 @pytest.mark.parametrize("path", SPELLINGS)
 def test_without_a_nested_route_a_spelling_is_the_upstreams_to_read(path: str) -> None:
-    only = RouteTable([Route("/api", API), Route("/apart", API)])
+    only = RouteTable([a_route("/api", API), a_route("/apart", API)])
     assert only.match(path.encode()) is only.routes[1]
 
 
@@ -200,7 +201,7 @@ def test_the_chosen_route_is_the_one_of_every_reading(path: str) -> None:
 
 
 def cased(*prefixes: str, ignoring: str = "") -> RouteTable:
-    return RouteTable(Route(prefix, API, ignore_case=prefix in ignoring.split()) for prefix in prefixes)
+    return RouteTable(a_route(prefix, API, ignore_case=prefix in ignoring.split()) for prefix in prefixes)
 
 
 def test_letter_case_counts_unless_a_route_says_that_its_upstream_ignores_it() -> None:
@@ -245,7 +246,7 @@ def test_letters_that_have_an_ascii_letter_in_the_other_case_are_that_letter(seg
 
 
 def test_a_prefix_is_taken_off_in_whatever_case_it_came() -> None:
-    stripped = Route("/api/admin", Upstream.parse("http://api.internal/v1"), strip_prefix=True, ignore_case=True)
+    stripped = a_route("/api/admin", "http://api.internal/v1", strip_prefix=True, ignore_case=True)
     assert stripped.target(b"/API/Admin/X", b"") == b"/v1/X"
 
 

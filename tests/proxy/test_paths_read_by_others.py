@@ -16,16 +16,18 @@ import pytest
 from hypothesis import event, example, given, settings
 from hypothesis import strategies as st
 
+from bff.config.routes import Route
 from bff.errors import InvalidRequest
-from bff.proxy.routes import Route, RouteTable, Upstream
+from bff.proxy.routes import RouteTable
 from bff.web.middleware.request_guard import check_request
+from tests.proxy.routes import a_route
 
 HOST = [(b"host", b"app.example")]
 ROUTES = RouteTable(
     [
-        Route("/api", Upstream.parse("http://api.internal:8080")),
-        Route("/api/v2", Upstream.parse("http://v2.internal/base"), strip_prefix=True),
-        Route("/stripped", Upstream.parse("http://bare.internal"), strip_prefix=True),
+        a_route("/api", "http://api.internal:8080"),
+        a_route("/api/v2", "http://v2.internal/base", strip_prefix=True),
+        a_route("/stripped", "http://bare.internal", strip_prefix=True),
     ]
 )
 
@@ -87,7 +89,7 @@ def forwarded(path: str) -> tuple[Route, str] | None:
 
 def home(route: Route) -> str:
     """The path below which everything of this route stays at its upstream."""
-    return route.upstream.base_path + ("" if route.strip_prefix else route.prefix)
+    return route.server.base_path + ("" if route.strip_prefix else route.prefix)
 
 
 def below(path: str, prefix: str) -> bool:
@@ -159,17 +161,17 @@ def test_a_whatwg_parser_finds_the_same_upstream_and_the_same_path(path: str) ->
     if found is None:
         return
     route, target = found
-    url = ada_url.URL(f"http://{route.upstream.authority}{target}")
-    assert (url.host, url.username, url.password, url.search, url.hash) == (route.upstream.authority, "", "", "", "")
+    url = ada_url.URL(f"http://{route.server.authority}{target}")
+    assert (url.host, url.username, url.password, url.search, url.hash) == (route.server.authority, "", "", "", "")
     assert below(url.pathname, home(route))
     # It only writes some characters as escapes: segment for segment it is what we send.
     assert [unquote_to_bytes(part) for part in url.pathname.split("/")] == [
         unquote_to_bytes(part) for part in target.split("/")
     ]
     # Resolved against the upstream's base, as a careless client library would: no other place either.
-    relative = ada_url.URL(target, base=f"http://{route.upstream.authority}{route.upstream.base_path}/")
-    assert (relative.host, below(relative.pathname, home(route))) == (route.upstream.authority, True)
-    assert urlsplit(f"http://{route.upstream.authority}{target}").netloc == route.upstream.authority
+    relative = ada_url.URL(target, base=f"http://{route.server.authority}{route.server.base_path}/")
+    assert (relative.host, below(relative.pathname, home(route))) == (route.server.authority, True)
+    assert urlsplit(f"http://{route.server.authority}{target}").netloc == route.server.authority
 
 
 @settings(max_examples=2000, deadline=None)

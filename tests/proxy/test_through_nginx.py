@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bff.proxy.routes import Route
+from bff.config.routes import Route
 from bff.session.session import EndReason
 from bff.session.stream_end import SessionEnded
 from tests.nginx import nginx

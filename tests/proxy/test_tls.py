@@ -12,10 +12,10 @@ from websockets.asyncio.client import connect
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.typing import Origin
 
+from bff.config.routes import Route
 from bff.config.settings import load_settings
 from bff.errors import ConfigurationError
 from bff.proxy.open_routes import route_table
-from bff.proxy.routes import Route
 from tests.proxy.certificates import Authority, Issued, server_context
 from tests.proxy.wire import PATIENCE, PUBLIC, bff_beside, fetch
 from tests.settings.world import with_changes

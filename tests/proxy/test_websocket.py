@@ -18,11 +18,12 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.http11 import Request, Response
 from websockets.typing import Origin
 
-from bff.proxy.routes import Route, Upstream
+from bff.config.routes import Route
 from bff.server.uvicorn_0_54.server import uvicorn_config
 from bff.server.uvicorn_0_54.websocket_protocol import WebSocketProtocol
 from bff.session.session import EndReason
 from bff.session.stream_end import AccessTokenExpired, SessionEnded, StreamEnd
+from tests.proxy.routes import a_route
 from tests.proxy.wire import (
     PATIENCE,
     PUBLIC,
@@ -58,8 +59,7 @@ async def socket_upstream(handler: Handler = echo, **options: Any) -> AsyncItera
 
 
 def to(url: str, **options: Any) -> Route:
-    upstream = Upstream.parse(url)
-    return Route(**{"prefix": "/api", "upstream": upstream, "websocket": True, "connect_timeout": PATIENCE, **options})
+    return a_route(upstream=url, **{"websocket": True, "connect_timeout": PATIENCE, **options})
 
 
 @asynccontextmanager
@@ -114,7 +114,7 @@ async def test_the_handshake_carries_the_token_and_neither_our_cookies_nor_the_p
         seen.append(request)
 
     async with socket_upstream(process_request=note) as url:
-        to_api = to(url + "/v1", strip_prefix=True, allow_cookies=frozenset({b"theme"}))
+        to_api = to(url + "/v1", strip_prefix=True, allow_cookies=("theme",))
         async with bff_beside(to_api) as port:
             headers = {"Cookie": "user=alice; theme=dark", "Authorization": "Bearer evil", "X-Forwarded-For": "6.6.6.6"}
             async with browser(port, "/api/chat%20room?a=1&b=%2F", additional_headers=headers):
@@ -148,7 +148,7 @@ async def test_a_cookie_that_the_route_lists_passes_at_the_handshake_and_no_othe
         return response
 
     async with socket_upstream(process_response=answer) as url:
-        async with bff_beside(to(url, allow_cookies=frozenset({b"theme"}))) as port:
+        async with bff_beside(to(url, allow_cookies=("theme",))) as port:
             async with browser(port) as page:
                 assert page.response is not None
                 assert page.response.headers.get_all("Set-Cookie") == ["theme=light; Path=/; Secure"]

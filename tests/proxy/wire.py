@@ -10,6 +10,7 @@ from typing import Any, cast
 
 import uvicorn
 
+from bff.config.routes import Route
 from bff.errors import SignInRequired
 from bff.flows.streams import OpenStreams
 from bff.proxy.client_address import TrustedProxies
@@ -17,7 +18,7 @@ from bff.proxy.credentials import UpstreamCredentials
 from bff.proxy.headers import PublicOrigin
 from bff.proxy.http import HttpProxy
 from bff.proxy.pool import UpstreamPools
-from bff.proxy.routes import Route, RouteTable, Upstream
+from bff.proxy.routes import RouteTable
 from bff.proxy.websocket import WebSocketProxy
 from bff.server.uvicorn_0_54.server import uvicorn_config
 from bff.server.uvicorn_0_54.timeouts import Timeouts
@@ -29,6 +30,7 @@ from bff.web.error_responder import ErrorResponder
 from bff.web.middleware.request_guard import RequestGuard
 from bff.web.middleware.trace import TraceMiddleware
 from bff.web.origin_policy import OriginPolicy
+from tests.proxy.routes import a_route
 from tests.session.policy import Policy
 
 PUBLIC = "https://app.example"
@@ -296,7 +298,7 @@ async def bff_beside(
 
 def route(upstream: RawUpstream, **options: Any) -> Route:
     # By itself a connection is given up after five seconds, and then the answer is another one.
-    return Route(**{"prefix": "/api", "upstream": Upstream.parse(upstream.url), "connect_timeout": PATIENCE, **options})
+    return a_route(**{"upstream": upstream.url, "connect_timeout": PATIENCE, **options})
 
 
 @dataclass

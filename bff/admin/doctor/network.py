@@ -9,12 +9,12 @@ import ssl
 from typing import Final
 
 from bff.admin.doctor.check_result import CheckResult, fail, ok, skipped, warn
+from bff.config.routes import Route
 from bff.config.settings import Settings
 from bff.errors import ConfigurationError
 from bff.oidc.token import NoAnswer
 from bff.provider.http import HttpClient
 from bff.proxy.open_routes import route_table
-from bff.proxy.routes import Route
 
 ANSWER_TIMEOUT: Final = 5.0  # seconds
 MAX_RESPONSE_BYTES: Final = 65536  # bytes
@@ -35,7 +35,7 @@ async def upstreams(settings: Settings) -> list[CheckResult]:
 
 
 async def _connect(route: Route) -> CheckResult:
-    name, upstream = f"upstream {route.prefix}", route.upstream
+    name, upstream = f"upstream {route.prefix}", route.server
     tls = (route.tls or ssl.create_default_context()) if upstream.scheme == "https" else None
     address = f"{upstream.scheme}://{upstream.authority}"
     try:
