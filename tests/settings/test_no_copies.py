@@ -23,6 +23,8 @@ SECTIONS = {
         if (section := section_model(field)) is not None
     },
 }
+# A session remembers the provider and the client that it belongs to: the settings may have changed since.
+FACTS = frozenset({"Session"})
 NAMES = frozenset(leaves(Settings)).union(*SECTIONS.values())
 
 
@@ -36,7 +38,8 @@ def trees() -> Iterator[tuple[str, ast.Module]]:
 def copies(tree: ast.Module) -> Iterator[str]:
     """Constructors that are given two or more keywords, each from an attribute of the same name."""
     for call in ast.walk(tree):
-        if isinstance(call, ast.Call) and ast.unparse(call.func).rpartition(".")[2][:1].isupper():
+        name = ast.unparse(call.func).rpartition(".")[2] if isinstance(call, ast.Call) else ""
+        if isinstance(call, ast.Call) and name[:1].isupper() and name not in FACTS:
             same = [
                 keyword.arg
                 for keyword in call.keywords
