@@ -1,5 +1,4 @@
-"""Side-by-side measurements: ours beside what people run today, doing the same work on the same machine.
+"""Benchmarks that compare the BFF with other proxies, which do the same work on the same machine.
 
-Owns: the contenders, the load, the rounds and the table of ratios. Only ratios are judged.
-Does not own: anything a test relies on; nothing in here asserts.
+Only the ratios between contenders are meaningful. No test depends on this package, and it makes no assertions.
 """

@@ -1,4 +1,4 @@
-"""Who is measured: each a proxy alone on its core, in front of the same upstream, with a session that is good."""
+"""The contenders: proxies that run alone on a core, in front of the same upstream, with a valid session."""
 
 import asyncio
 import json
@@ -20,14 +20,14 @@ class Contender:
 
 
 def signed_in(cookie_name: str, begin: str) -> Callable[[World], str]:
-    """Signs in through the proxy in a browser; the session's cookie as a header."""
+    """Returns a function that signs in through the proxy and returns the session cookie as a header value."""
 
     def cookie(world: World) -> str:
         async def journey() -> str:
             browser = Browser(world.url)
             try:
                 await browser.fill_in(await browser.navigate(begin))
-                pairs = [f"{each.name}={each.value}" for each in browser.http.cookies.jar if each.name == cookie_name]
+                pairs = [f"{item.name}={item.value}" for item in browser.http.cookies.jar if item.name == cookie_name]
                 if not pairs:
                     raise RuntimeError(f"no cookie {cookie_name}: {browser.seen[-1]}")
                 return pairs[0]
@@ -52,7 +52,7 @@ def plain_nginx(world: World) -> Child:
 def apache(cache: str) -> Callable[[World], Child]:
     def start(world: World) -> Child:
         modules = "/usr/lib/apache2/modules"
-        loaded = (
+        module_names = (
             "mpm_event",
             "authn_core",
             "authz_core",
@@ -62,14 +62,14 @@ def apache(cache: str) -> Callable[[World], Child]:
             "auth_openidc",
             "headers",
         )
-        where = (
+        cache_directives = (
             f"OIDCCacheType redis\nOIDCRedisCacheServer 127.0.0.1:{world.redis}"
             if cache == "redis"
             else "OIDCCacheType shm"
         )
         config = world.directory / f"apache-{cache}.conf"
         config.write_text(
-            "\n".join(f"LoadModule {name}_module {modules}/mod_{name}.so" for name in loaded)
+            "\n".join(f"LoadModule {name}_module {modules}/mod_{name}.so" for name in module_names)
             + f"""
 ServerRoot {world.directory}
 ServerName localhost
@@ -95,7 +95,7 @@ OIDCCryptoPassphrase bench-passphrase
 OIDCScope "openid profile email offline_access"
 OIDCPKCEMethod S256
 OIDCSessionInactivityTimeout 3600
-{where}
+{cache_directives}
 <Location />
   AuthType openid-connect
   Require valid-user
@@ -140,36 +140,36 @@ def ours(store: str, **more: str) -> Callable[[World], Child]:
 
 
 def forward_auth(world: World) -> Children:
-    """nginx asks us for each request and sends it to the upstream itself; both share the proxy's core."""
+    """nginx asks the BFF about each request and forwards it to the upstream itself. Both share the proxy core."""
     bff = ours(
         "sqlite",
         BFF_LISTEN="127.0.0.1:{world.inner}",
         BFF_FORWARD_AUTH_LISTEN="127.0.0.1:{world.forward_auth}",
         BFF_TRUSTED_PROXIES="127.0.0.1",
     )(world)
-    alive = 'proxy_http_version 1.1; proxy_set_header Connection "";'
+    keep_alive = 'proxy_http_version 1.1; proxy_set_header Connection "";'
     upstreams = "".join(
         f"upstream {name} {{ server 127.0.0.1:{port}; keepalive 128; keepalive_requests 10000000; }} "
         for name, port in (("up", world.upstream), ("verify", world.forward_auth), ("bff", world.inner))
     )
-    asked = (
+    verify = (
         'location = /verify { internal; proxy_pass_request_body off; proxy_set_header Content-Length "";'
         " proxy_set_header Host $http_host; proxy_set_header X-Original-Method $request_method;"
-        f" proxy_set_header X-Original-URI $request_uri; {alive} proxy_pass http://verify/auth/verify; }}"
+        f" proxy_set_header X-Original-URI $request_uri; {keep_alive} proxy_pass http://verify/auth/verify; }}"
     )
     api = (
         "location /api/ { auth_request /verify; auth_request_set $token $upstream_http_authorization;"
         ' proxy_set_header Authorization $token; proxy_set_header Cookie "";'
-        f" proxy_request_buffering off; {alive} proxy_pass http://up; }}"
+        f" proxy_request_buffering off; {keep_alive} proxy_pass http://up; }}"
     )
-    others = f"location / {{ proxy_set_header Host $http_host; {alive} proxy_pass http://bff; }}"
-    # For the question as well: it inherits the length of what it is asked about.
+    others = f"location / {{ proxy_set_header Host $http_host; {keep_alive} proxy_pass http://bff; }}"
+    # The limit applies to the authorization subrequest too, which inherits the Content-Length of its request.
     listen = f"listen 127.0.0.1:{world.public} backlog=4096; client_max_body_size 0;"
-    nginx = world.nginx("forward-auth", f"{upstreams} server {{ {listen} {asked} {api} {others} }}", PROXY_CORE)
+    nginx = world.nginx("forward-auth", f"{upstreams} server {{ {listen} {verify} {api} {others} }}", PROXY_CORE)
     return Children((nginx, bff))
 
 
-OURS_COOKIE = "bff-session"  # without the prefix: the bench is http on the loopback
+OURS_COOKIE = "bff-session"  # without the __Host- prefix, because the benchmark uses http on loopback
 OURS = signed_in(OURS_COOKIE, "/auth/login")
 APACHE = signed_in("mod_auth_openidc_session", "/api/kib")
 

@@ -1,4 +1,4 @@
-"""The load: wrk on the load core, with a session's cookie and the headers a SPA sends."""
+"""The load generator: wrk on the load core, with a session cookie and the headers that a SPA sends."""
 
 import re
 import subprocess
@@ -23,13 +23,16 @@ class Round:
 
     @property
     def void(self) -> bool:
-        """Above this the load, not the proxy, was the bottleneck."""
+        """Whether the load generator instead of the proxy was the bottleneck."""
         return self.load_core > 0.9
 
 
 def run(url: str, cookie: str | None, *, connections: int = 64, seconds: int = 5, script: Path | None = None) -> Round:
-    """`script` tells wrk what to send. Raises RuntimeError when wrk says something else than a result."""
-    # The address by number, the name in Host: peers bind a session to the host it was begun at.
+    """Runs wrk for `seconds`. `script` is a Lua script that builds the requests.
+
+    Raises RuntimeError if the output of wrk has no result.
+    """
+    # wrk connects to the address and sends the name in Host, because some contenders bind a session to its host.
     address = url.replace("//localhost:", "//127.0.0.1:")
     headers = {"Host": url.split("/")[2], **SPA, **({"Cookie": cookie} if cookie else {})}
     arguments = ["taskset", "-c", str(LOAD_CORE), "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency"]
@@ -40,20 +43,20 @@ def run(url: str, cookie: str | None, *, connections: int = 64, seconds: int = 5
     proxy, load = CoreClock(PROXY_CORE), CoreClock(LOAD_CORE)
     proxy.begin()
     load.begin()
-    told = subprocess.run([*arguments, address], capture_output=True, text=True, check=True).stdout
+    output = subprocess.run([*arguments, address], capture_output=True, text=True, check=True).stdout
     shares = proxy.share(), load.share()
-    rate = re.search(r"Requests/sec:\s+([\d.]+)", told)
+    rate = re.search(r"Requests/sec:\s+([\d.]+)", output)
     if rate is None:
-        raise RuntimeError(told)
-    wrong = re.search(r"Non-2xx or 3xx responses: (\d+)", told)
-    broken = re.search(r"Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)", told)
-    errors = int(wrong[1]) if wrong else 0
-    errors += sum(int(each) for each in broken.groups()) if broken else 0
-    return Round(float(rate[1]), _milliseconds(told, "50%"), _milliseconds(told, "99%"), errors, *shares)
+        raise RuntimeError(output)
+    failed_responses = re.search(r"Non-2xx or 3xx responses: (\d+)", output)
+    socket_errors = re.search(r"Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)", output)
+    errors = int(failed_responses[1]) if failed_responses else 0
+    errors += sum(int(count) for count in socket_errors.groups()) if socket_errors else 0
+    return Round(float(rate[1]), _milliseconds(output, "50%"), _milliseconds(output, "99%"), errors, *shares)
 
 
-def _milliseconds(told: str, percentile: str) -> float:
-    found = re.search(rf"{percentile}\s+([\d.]+)(us|ms|s)", told)
-    if found is None:
-        raise RuntimeError(told)
-    return float(found[1]) * {"us": 0.001, "ms": 1.0, "s": 1000.0}[found[2]]
+def _milliseconds(output: str, percentile: str) -> float:
+    match = re.search(rf"{percentile}\s+([\d.]+)(us|ms|s)", output)
+    if match is None:
+        raise RuntimeError(output)
+    return float(match[1]) * {"us": 0.001, "ms": 1.0, "s": 1000.0}[match[2]]

@@ -1,4 +1,4 @@
-"""The proxy one writes in an afternoon: FastAPI, httpx, a session in a dictionary. No refresh, no limits."""
+"""A minimal proxy for comparison: FastAPI, httpx and sessions in a dictionary, without refresh and limits."""
 
 import os
 
@@ -16,5 +16,5 @@ async def proxy(path: str, request: Request) -> Response:
     if token is None:
         return Response(status_code=401)
     headers = {"authorization": f"Bearer {token}", "accept": request.headers.get("accept", "*/*")}
-    answer = await client.request(request.method, f"/api/{path}", headers=headers, content=await request.body())
-    return Response(answer.content, answer.status_code, {"content-type": answer.headers.get("content-type", "")})
+    response = await client.request(request.method, f"/api/{path}", headers=headers, content=await request.body())
+    return Response(response.content, response.status_code, {"content-type": response.headers.get("content-type", "")})

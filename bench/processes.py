@@ -1,4 +1,4 @@
-"""Child processes pinned to a core, and what the cores and processes did meanwhile."""
+"""Child processes that are pinned to a core, and measurements of their memory and of the load of a core."""
 
 import os
 import signal
@@ -52,29 +52,29 @@ class Child:
 
 @dataclass(frozen=True)
 class Children:
-    """Processes that are one contender together."""
+    """The processes of a contender that consists of several."""
 
-    each: tuple[Child, ...]
+    members: tuple[Child, ...]
 
     def stop(self) -> None:
-        for child in self.each:
+        for child in self.members:
             child.stop()
 
     def resident(self) -> int:
-        return sum(child.resident() for child in self.each)
+        return sum(child.resident() for child in self.members)
 
 
-def until(condition: Callable[[], bool], what: str, within: float = 20.0) -> None:
-    deadline = time.monotonic() + within
+def until(condition: Callable[[], bool], what: str, timeout: float = 20.0) -> None:
+    deadline = time.monotonic() + timeout
     while not condition():
         if time.monotonic() > deadline:
-            raise RuntimeError(f"{what} did not come up")
+            raise RuntimeError(f"{what} did not start")
         time.sleep(0.05)
 
 
 @dataclass
 class CoreClock:
-    """How busy a core was between `begin` and `share`."""
+    """Measures the load of a core between `begin` and `share`, as a share of 1."""
 
     core: int
     _before: tuple[int, int] = (0, 0)

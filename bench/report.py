@@ -1,4 +1,4 @@
-"""From rounds to tables: medians with spread, and ratios to the peers."""
+"""Formats the rounds as tables: medians with their spread, and ratios to the other contenders."""
 
 import statistics
 from collections.abc import Callable
@@ -20,7 +20,7 @@ machines, and the cores of a virtual machine are neither equal nor constant.
 
 @dataclass
 class Measured:
-    """Memory is in bytes."""
+    """The results of a contender. Memory is in bytes."""
 
     name: str
     rounds: list[Round] = field(default_factory=list)
@@ -33,15 +33,15 @@ class Measured:
 
     @property
     def counted(self) -> list[Round]:
-        return [each for each in self.rounds if not each.void] or self.rounds
+        return [run for run in self.rounds if not run.void] or self.rounds
 
     def rate(self) -> float:
-        return statistics.median(each.rate for each in self.counted)
+        return statistics.median(run.rate for run in self.counted)
 
 
 @dataclass(frozen=True)
 class Stored:
-    """One store with `SESSIONS` sessions in it. Memory is in bytes."""
+    """The results of a store with `SESSIONS` sessions. Memory is in bytes."""
 
     store: str
     busy: Round
@@ -49,43 +49,44 @@ class Stored:
     loaded: int
 
 
-def report(found: list[Measured], stored: list[Stored]) -> str:
-    return "\n".join([HEAD, *_speed(found), "", *_transfers(found), "", *_stored(stored), "", *_ratios(found)]) + "\n"
+def report(results: list[Measured], stored: list[Stored]) -> str:
+    parts = [HEAD, *_speed(results), "", *_transfers(results), "", *_stored(stored), "", *_ratios(results)]
+    return "\n".join(parts) + "\n"
 
 
-def _speed(found: list[Measured]) -> list[str]:
+def _speed(results: list[Measured]) -> list[str]:
     lines = [
         "| 1 KiB, a valid session | requests/s, median (least to most) | p50 at 64, ms | p99 at 64, ms | p50 at 1, ms"
         " | p99 at 1, ms | p50 at 16, ms | p99 at 16, ms | idle, MiB | after load, MiB | rounds counted | errors |",
         "|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
-    for one in found:
-        rates = sorted(each.rate for each in one.counted)
-        valid = sum(not each.void for each in one.rounds)
+    for row in results:
+        rates = sorted(run.rate for run in row.counted)
+        valid = sum(not run.void for run in row.rounds)
         lines.append(
-            f"| {one.name} | {one.rate():,.0f} ({rates[0]:,.0f} to {rates[-1]:,.0f})"
-            f" | {_median(one.counted, lambda each: each.p50):.1f} | {_median(one.counted, lambda each: each.p99):.1f}"
-            f" | {_median(one.single, lambda each: each.p50):.2f} | {_median(one.single, lambda each: each.p99):.2f}"
-            f" | {_median(one.sixteen, lambda each: each.p50):.2f} | {_median(one.sixteen, lambda each: each.p99):.2f}"
-            f" | {one.idle / 2**20:.0f} | {one.loaded / 2**20:.0f} | {valid} of {len(one.rounds)}"
-            f" | {sum(each.errors for each in one.rounds)} |"
+            f"| {row.name} | {row.rate():,.0f} ({rates[0]:,.0f} to {rates[-1]:,.0f})"
+            f" | {_median(row.counted, lambda run: run.p50):.1f} | {_median(row.counted, lambda run: run.p99):.1f}"
+            f" | {_median(row.single, lambda run: run.p50):.2f} | {_median(row.single, lambda run: run.p99):.2f}"
+            f" | {_median(row.sixteen, lambda run: run.p50):.2f} | {_median(row.sixteen, lambda run: run.p99):.2f}"
+            f" | {row.idle / 2**20:.0f} | {row.loaded / 2**20:.0f} | {valid} of {len(row.rounds)}"
+            f" | {sum(run.errors for run in row.rounds)} |"
         )
     return lines
 
 
-def _transfers(found: list[Measured]) -> list[str]:
+def _transfers(results: list[Measured]) -> list[str]:
     lines = [
         "| 100 MB, one connection | down, MB/s | most that memory grew, MiB | up, MB/s | most that memory grew, MiB"
         " | whole |",
         "|---|---|---|---|---|---|",
     ]
-    for one in found:
-        whole = sum(each.whole for each in (*one.down, *one.up))
+    for row in results:
+        whole = sum(run.whole for run in (*row.down, *row.up))
         lines.append(
-            f"| {one.name} | {statistics.median(each.rate for each in one.down) / 1e6:,.0f}"
-            f" | {max(each.growth for each in one.down) / 2**20:.1f}"
-            f" | {statistics.median(each.rate for each in one.up) / 1e6:,.0f}"
-            f" | {max(each.growth for each in one.up) / 2**20:.1f} | {whole} of {len(one.down) + len(one.up)} |"
+            f"| {row.name} | {statistics.median(run.rate for run in row.down) / 1e6:,.0f}"
+            f" | {max(run.growth for run in row.down) / 2**20:.1f}"
+            f" | {statistics.median(run.rate for run in row.up) / 1e6:,.0f}"
+            f" | {max(run.growth for run in row.up) / 2**20:.1f} | {whole} of {len(row.down) + len(row.up)} |"
         )
     return lines
 
@@ -97,20 +98,20 @@ def _stored(stored: list[Stored]) -> list[str]:
         "|---|---|---|---|---|---|",
     ]
     return lines + [
-        f"| okta-bff, {one.store} | {one.busy.rate:,.0f} | {one.busy.p99:.1f} | {one.idle / 2**20:.0f}"
-        f" | {one.loaded / 2**20:.0f} | {one.busy.errors} |"
-        for one in stored
+        f"| okta-bff, {row.store} | {row.busy.rate:,.0f} | {row.busy.p99:.1f} | {row.idle / 2**20:.0f}"
+        f" | {row.loaded / 2**20:.0f} | {row.busy.errors} |"
+        for row in stored
     ]
 
 
-def _ratios(found: list[Measured]) -> list[str]:
+def _ratios(results: list[Measured]) -> list[str]:
     lines = ["| ratio of medians | requests/s | p99 at 64 |", "|---|---|---|"]
-    for ours in (one for one in found if one.name.startswith("okta-bff")):
-        for peer in (one for one in found if not one.name.startswith("okta-bff")):
-            slower = _median(ours.counted, lambda each: each.p99) / _median(peer.counted, lambda each: each.p99)
+    for ours in (contender for contender in results if contender.name.startswith("okta-bff")):
+        for peer in (contender for contender in results if not contender.name.startswith("okta-bff")):
+            slower = _median(ours.counted, lambda run: run.p99) / _median(peer.counted, lambda run: run.p99)
             lines.append(f"| {ours.name} : {peer.name} | {ours.rate() / peer.rate():.2f} | {slower:.2f} |")
     return lines
 
 
 def _median(rounds: list[Round], of: Callable[[Round], float]) -> float:
-    return statistics.median(of(each) for each in rounds)
+    return statistics.median(of(run) for run in rounds)

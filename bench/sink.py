@@ -1,4 +1,4 @@
-"""An upstream that reads whole uploads and says how long they were: `python -m bench.sink PORT`."""
+"""An upstream that reads uploads completely and responds with their length: `python -m bench.sink PORT`."""
 
 import asyncio
 import sys
@@ -6,7 +6,7 @@ import sys
 PIECE = 1 << 18  # bytes
 
 
-async def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def consume(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     try:
         while True:
             head = (await reader.readuntil(b"\r\n\r\n")).lower()
@@ -17,19 +17,19 @@ async def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> No
                     length += size
                 await reader.readline()
             else:
-                announced = [line for line in head.split(b"\r\n") if line.startswith(b"content-length:")]
-                length = left = int(announced[0].partition(b":")[2]) if announced else 0
-                while left > 0:
-                    left -= len(await reader.readexactly(min(left, PIECE)))
-            said = b"%d" % length
-            writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%b" % (len(said), said))
+                content_lengths = [line for line in head.split(b"\r\n") if line.startswith(b"content-length:")]
+                length = remaining = int(content_lengths[0].partition(b":")[2]) if content_lengths else 0
+                while remaining > 0:
+                    remaining -= len(await reader.readexactly(min(remaining, PIECE)))
+            body = b"%d" % length
+            writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body))
             await writer.drain()
     except (asyncio.IncompleteReadError, ConnectionError):
         writer.close()
 
 
 async def main() -> None:
-    server = await asyncio.start_server(take, "127.0.0.1", int(sys.argv[1]), limit=1 << 20)
+    server = await asyncio.start_server(consume, "127.0.0.1", int(sys.argv[1]), limit=1 << 20)
     await server.serve_forever()
 
 

@@ -1,4 +1,4 @@
-"""A store with very many sessions in it, of which a thousand are busy."""
+"""Fills a store with very many sessions, of which a thousand are in use."""
 
 import asyncio
 import time
@@ -12,11 +12,11 @@ from bff.storage.open import open_store
 from bff.web.session_cookies import seal_session_cookie
 
 SESSIONS, BUSY, AT_ONCE = 100_000, 1_000, 500
-TOKEN = "x" * 900  # bytes; what Okta's access and ID tokens have
+TOKEN = "x" * 900  # bytes: the typical size of Okta's access and ID tokens
 
 
 def fill(world: World, store_url: str, cookie_name: str) -> Path:
-    """Stores the sessions; a wrk script that sends the cookies of the busy ones in turn."""
+    """Stores the sessions. Returns a wrk script that sends the cookies of those in use in turn."""
     return asyncio.run(_fill(world, store_url, cookie_name))
 
 
@@ -30,9 +30,12 @@ async def _fill(world: World, store_url: str, cookie_name: str) -> Path:
         for start in range(0, SESSIONS, AT_ONCE):
             ids = [new_session_id() for _ in range(AT_ONCE)]
             if start < BUSY:
-                cookies += [f"{cookie_name}={seal_session_cookie(each, ring)}" for each in ids]
+                cookies += [f"{cookie_name}={seal_session_cookie(session_id, ring)}" for session_id in ids]
             await asyncio.gather(
-                *(store.create(_session(start + n, each.key, now, world.issuer)) for n, each in enumerate(ids))
+                *(
+                    store.create(_session(start + n, session_id.key, now, world.issuer))
+                    for n, session_id in enumerate(ids)
+                )
             )
     finally:
         await store.close()

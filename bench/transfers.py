@@ -1,4 +1,4 @@
-"""100 MB down and up through a contender, and what its memory was at most meanwhile."""
+"""Transfers 100 MB down and up through a contender and measures the growth of its memory."""
 
 import subprocess
 import threading
@@ -16,7 +16,7 @@ POLL_INTERVAL = 0.02  # seconds
 
 @dataclass(frozen=True)
 class Transfer:
-    """Bytes a second, and the growth of the resident memory in bytes. `whole`: all of it arrived."""
+    """`rate` in bytes per second, `growth` of the resident memory in bytes, and whether all bytes arrived."""
 
     rate: float
     growth: int
@@ -36,11 +36,11 @@ def _transfer(url: str, cookie: str | None, proxy: Child | Children, more: list[
     headers = {**SPA, **({"Cookie": cookie} if cookie else {})}
     lines = [word for name, value in headers.items() for word in ("-H", f"{name}: {value}")]
     pinned = ["taskset", "-c", str(LOAD_CORE), "curl", "-s", "--noproxy", "*", "--resolve", _resolved(url)]
-    with _watched(proxy) as seen:
-        told = subprocess.run([*pinned, *lines, *more, url], capture_output=True, text=True, check=True).stdout
-    numbers = told.split()
+    with _memory_samples(proxy) as samples:
+        output = subprocess.run([*pinned, *lines, *more, url], capture_output=True, text=True, check=True).stdout
+    numbers = output.split()
     rate, size = (numbers[0], numbers[1]) if "large" in url else (numbers[-1], numbers[0])
-    return Transfer(float(rate), max(seen) - seen[0], size.isdigit() and int(size) == LARGE)
+    return Transfer(float(rate), max(samples) - samples[0], size.isdigit() and int(size) == LARGE)
 
 
 def _resolved(url: str) -> str:
@@ -49,18 +49,18 @@ def _resolved(url: str) -> str:
 
 
 @contextmanager
-def _watched(proxy: Child | Children) -> Iterator[list[int]]:
-    """The resident memory in bytes, looked at again and again; the first one is from before."""
-    seen, over = [proxy.resident()], threading.Event()
+def _memory_samples(proxy: Child | Children) -> Iterator[list[int]]:
+    """Yields a list of samples of the resident memory in bytes. The first is from before the transfer."""
+    samples, stop = [proxy.resident()], threading.Event()
 
-    def look() -> None:
-        while not over.wait(POLL_INTERVAL):
-            seen.append(proxy.resident())
+    def sample() -> None:
+        while not stop.wait(POLL_INTERVAL):
+            samples.append(proxy.resident())
 
-    thread = threading.Thread(target=look)
+    thread = threading.Thread(target=sample)
     thread.start()
     try:
-        yield seen
+        yield samples
     finally:
-        over.set()
+        stop.set()
         thread.join()

@@ -1,4 +1,4 @@
-"""What all contenders share: an upstream, a simulated Okta and a Redis on the load core, and a port of their own."""
+"""The environment of all contenders: an upstream, the simulated Okta and Redis on the load core, and the ports."""
 
 import sys
 import urllib.error
@@ -81,6 +81,6 @@ def answers(url: str) -> bool:
         with opener.open(url, timeout=2):
             return True
     except urllib.error.HTTPError as error:
-        return error.code != 502  # a proxy that is there, and nobody behind it yet
+        return error.code != 502  # 502: the proxy runs, but its upstream does not yet
     except OSError:
         return False

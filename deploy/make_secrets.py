@@ -1,12 +1,13 @@
-"""Makes the secret files a deployment needs, each only where it is missing, and hands each reader its own.
+"""Creates the missing secret files of a deployment and copies each file to the services that read it.
 
-client_secret    Okta's client secret; made up here for the demo, put your own in its place
-session_keys     the key ring that seals cookies and records (`bff keys new`), newest first
-redis.conf       Redis: its users, persistence, and that it never evicts a session
-store_url        where the BFF finds that Redis, and its password there
+client_secret    the client secret from Okta; a random one is created for the demo, replace it by yours
+session_keys     the key ring that seals cookies and session records (`bff keys new`), newest key first
+redis.conf       the configuration of Redis: users, persistence and `noeviction`
+store_url        the URL of that Redis with the BFF's password
 
-Run by the service `secrets` as root. The first directory holds all of them, yours too. In the second each reader has a
-directory of its own with copies that nobody else can read. Run it again after a change.
+`make_secrets.py SOURCE READERS` runs as root in the service `secrets`. SOURCE holds all files, including those that the
+operator supplies. READERS has a directory for each service, whose copies only that service can read. Run it again after
+a change in SOURCE.
 """
 
 import os
@@ -21,11 +22,12 @@ REDIS = 999  # the user of the official images of Redis and Valkey
 READERS = {
     "bff": (BFF, ("client_secret", "session_keys", "store_url")),
     "redis": (REDIS, ("redis.conf",)),
-    "okta": (BFF, ("client_secret",)),  # the demo's; it knows the client's secret, as Okta does
+    "okta": (BFF, ("client_secret",)),  # the simulated Okta of the demo, which checks the client secret
 }
 
-# The BFF's, as docs/operations.md has them. The probe may send PING, and nobody else gets in. `default` is off and
-# keeps its rights: as that user Redis reads its append-only file, and drops each transaction that the user may not do.
+# The permissions of the BFF's Redis user, as in docs/operations.md. The user `probe` may only send PING. `default`
+# cannot log in but keeps all permissions, because Redis replays its append-only file as that user and
+# would drop transactions that the user may not execute.
 RIGHTS = (
     "~bff:* +time +eval +evalsha +exists +get +set +hget +hgetall +hmget +hset +hdel +hlen +hstrlen"
     " +del +rename +pttl +pexpire +pexpireat +scan +wait +role +info +zadd +zcard +zrangebyscore +zrem"
@@ -58,9 +60,10 @@ def main(source: Path, readers: Path) -> None:
 
 
 def make_redis(config: Path, url: Path) -> None:
-    """The two belong together: one missing, or a configuration of an older version, means that both are new.
+    """Creates the configuration and the URL together, because they share a password.
 
-    The URL of another Redis than the service `redis` is the operator's own, and stays.
+    Both are replaced if one is missing or the configuration is of an older version. A URL of another Redis than the
+    service `redis` belongs to the operator and is kept.
     """
     password = secrets.token_urlsafe(32)
     text = CONFIG.format(password=sha256(password.encode()).hexdigest())
@@ -76,11 +79,11 @@ def make_redis(config: Path, url: Path) -> None:
 def make(path: Path, text: str) -> None:
     if not path.exists():
         write(path, text.encode())
-        print(f"made {path.name}")
+        print(f"created {path.name}")
 
 
 def write(path: Path, content: bytes, owner: int | None = None) -> None:
-    """Whole or not at all: the BFF reads its files again when they change."""
+    """Replaces the file atomically, because the BFF reloads its files when they change."""
     new = path.with_name(f".{path.name}.new")
     new.unlink(missing_ok=True)
     with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o400), "wb") as file:

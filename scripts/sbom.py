@@ -1,7 +1,7 @@
-"""Prints the software bill of materials of a lock: `sbom.py UV LOCK`.
+"""Prints the software bill of materials of a lock file: `sbom.py UV LOCK`.
 
-The tool knows a lock, and not whose it is: our own name, version and licence are put on top of what it says. The same
-lock and version give the same bytes.
+The tool reads only the lock file, so this script adds the name, version and licence of the project. The output is
+reproducible: the same lock file and version give the same bytes.
 """
 
 import json
@@ -23,7 +23,7 @@ def main(uv: str, lock: str) -> int:
     options = ["--output-reproducible", "--of", "JSON", "--sv", "1.6", "--short-PURLs", lock]
     done = subprocess.run([*command, *options], cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603
     if done.returncode != 0:
-        sys.stderr.write(f"{done.stderr}\n{TOOL} could not be run; no bill was written.\n")
+        sys.stderr.write(f"{done.stderr}\n{TOOL} failed; no bill of materials was written.\n")
         return 1
     bill = json.loads(done.stdout)
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -37,10 +37,12 @@ def main(uv: str, lock: str) -> int:
         "purl": f"pkg:pypi/{project['name']}@{__version__}",
     }
     for component in bill["components"]:
-        # The tool names a component by its line in the lock.
+        # The tool identifies a component by its line in the lock file.
         component["bom-ref"] = component["purl"]
         component.pop("description", None)
-    bill["dependencies"] = [{"ref": "okta-bff", "dependsOn": sorted(each["bom-ref"] for each in bill["components"])}]
+    bill["dependencies"] = [
+        {"ref": "okta-bff", "dependsOn": sorted(component["bom-ref"] for component in bill["components"])}
+    ]
     print(json.dumps(bill, indent=2, sort_keys=True))
     return 0
 

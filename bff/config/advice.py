@@ -1,11 +1,11 @@
-"""The advice of `bff check`: settings that are allowed, but probably not intended."""
+"""The advice that `bff check` prints about settings that are valid but probably not intended."""
 
 from bff.config.server import EVERYWHERE
 from bff.config.settings import Settings
 
 
 def notes(settings: Settings) -> list[str]:
-    """One or two sentences for each piece of advice; none prevents the start."""
+    """Returns one text for each piece of advice. None of them prevents the start."""
     return [*_refresh(settings), *_browser(settings), *_data_plane(settings)]
 
 
@@ -20,7 +20,7 @@ def _refresh(settings: Settings) -> list[str]:
         remarks.append(
             f"refresh_grace is 0: after a lost response, the provider may treat a resend as reuse. Every resend is "
             f"then after the grace period, and refresh_after_grace is "
-            f"{('on' if settings.refresh.after_grace else 'off')}."
+            f"{'on' if settings.refresh.after_grace else 'off'}."
         )
     elif settings.refresh.lease + settings.refresh.timeout >= settings.refresh.grace:
         remarks.append(

@@ -1,8 +1,8 @@
-"""Builds a model of settings from its sources, or reports everything that is wrong with them at once.
+"""Builds a model of settings from its sources, or reports all their problems at once.
 
-pydantic applies a rule over several settings only where the whole model could be built, so one invalid value would hide
-every other finding. Therefore a failed validation is repeated: each invalid value is replaced by its default or by the
-example of its declaration, and the rules that involve it are left out (`section.Exempt`).
+pydantic applies a rule over several settings only if the whole model could be built, so one invalid value would hide
+other problems. A failed validation is therefore repeated: each invalid value is replaced by its default, or by the
+example of its declaration, and the rules that involve it are skipped (`section.Exempt`).
 """
 
 from collections.abc import Mapping
@@ -32,10 +32,10 @@ def load(
     table: str | None = None,
     placeholders: Mapping[str, str] | None = None,
 ) -> Model:
-    """Reads all sources: those of the root of bff.toml and BFF_*, or those of a table of it and BFF_<TABLE>_*.
+    """Reads the root of bff.toml and BFF_*; with `table`, that table of bff.toml and BFF_<TABLE>_*.
 
-    Raises ConfigurationErrors, a ConfigurationError that lists every problem, and no secret. `placeholders` replace
-    missing or unreadable values.
+    `placeholders` replace missing or unreadable values. Raises ConfigurationErrors, which lists every problem and
+    contains no secret.
     """
     gathered = gather(environ, toml_path, leaves(model), table=table)
     gathered.fill_placeholders(placeholders or {})
@@ -55,7 +55,7 @@ def load(
 
 
 def _nested(model: type[BaseModel], values: Mapping[str, Any]) -> dict[str, Any]:
-    """The values by section; a section without values is there as well, so that what it lacks is reported by name."""
+    """Groups the values by section. An empty section is included, so that its missing settings are reported by name."""
     nested: dict[str, Any] = {}
     for attribute, declared in model.model_fields.items():
         section, name = section_model(declared), public_name(attribute, declared)
@@ -68,33 +68,33 @@ def _nested(model: type[BaseModel], values: Mapping[str, Any]) -> dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class _Problem:
-    """`place` begins with the public name of a setting; the rest leads to an item or a key inside of it."""
+    """One problem. `place` is the public name of a setting, followed by the path to an item or key inside it."""
 
     place: Place
     problem: str
     fix: str
-    allowed: frozenset[str] | None = None  # for an unknown key: the known ones
+    allowed: frozenset[str] | None = None  # the known keys, if the problem is an unknown key
 
     def as_error(self, gathered: Gathered, prefix: str) -> ConfigurationError:
         name, *inside = self.place
         head, blank, source = gathered.names.get(str(name), f"{prefix}{str(name).upper()}").partition(" ")
         inner = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in inside)
-        called = head + inner + blank + source
+        label = head + inner + blank + source
         if self.allowed is not None:
-            return unknown(called, str(self.place[-1]), self.allowed)
-        return ConfigurationError(called, self.problem, self.fix)
+            return unknown(label, str(self.place[-1]), self.allowed)
+        return ConfigurationError(label, self.problem, self.fix)
 
 
 @dataclass(slots=True)
 class _ProblemCollection:
-    """`broken` are the public names without a usable value."""
+    """Collects the problems of a model. `broken` has the public names of the settings without a usable value."""
 
     broken: set[str]
     document: str
     problems: list[_Problem] = field(default_factory=list)
 
     def collect(self, model: type[Model], values: Mapping[str, Any], place: Place = ()) -> Model:
-        """Records every problem, and builds the model with substitutes for what is invalid."""
+        """Records every problem and builds the model with substitutes for the invalid values."""
         values = dict(values)
         for attribute, declared in model.model_fields.items():
             if (section := section_model(declared)) is not None:
@@ -125,12 +125,15 @@ class _ProblemCollection:
                     _substitute(values, name, declared_here)
 
     def _collect_item(self, model: type[BaseModel], value: Any, place: Place) -> Any:
-        """An item has its own broken names. One without a usable required value is left out: None."""
+        """Builds an item of a list, which has its own set of broken names.
+
+        Returns None for an item without a usable required value, which is left out of the list.
+        """
         if not isinstance(value, dict):
             return value
-        of_the_whole, self.broken = self.broken, set()
+        outer_broken, self.broken = self.broken, set()
         built = self.collect(model, value, place)
-        broken, self.broken = self.broken, of_the_whole
+        broken, self.broken = self.broken, outer_broken
         return (
             None
             if any(model.model_fields[name].is_required() for name in broken & model.model_fields.keys())
@@ -165,7 +168,7 @@ class _ProblemCollection:
 
 
 def _substitute(values: dict[str, Any], name: str, declared: FieldInfo | None) -> None:
-    """The default of a setting, or the example of its declaration where there is no default."""
+    """Replaces a value by the setting's default, or by the example of its declaration if there is no default."""
     values.pop(name, None)
     if declared is not None and declared.is_required():
         values[name] = (declared.examples or [])[0]

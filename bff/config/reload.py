@@ -1,7 +1,7 @@
-"""Settings that may change while the process runs: session keys and client secrets, reloaded from their sources.
+"""Reloads session keys and client credentials from their sources while the process runs.
 
-All settings are read and validated as at the start; a problem keeps everything unchanged. Other settings need a
-restart, and a log line names them.
+All settings are read and validated as at the start. If any is invalid, nothing changes. Other settings that have
+changed need a restart; a log line names them.
 """
 
 import asyncio
@@ -23,33 +23,33 @@ POLL_INTERVAL: Final = 2.0  # seconds
 CREDENTIALS: Final = frozenset({"client_secret", "client_secret_next", "client_private_key"})
 RELOADED: Final = CREDENTIALS | {"session_keys"}
 
-# Switches to the new settings atomically; the names are those that changed and take effect without a restart. Raises
-# ConfigurationError without any change.
+# Switches to the new settings atomically. The names are the settings that changed and take effect without a restart.
+# Raises ConfigurationError and then changes nothing.
 Apply: TypeAlias = Callable[[Settings, frozenset[str]], None]
 Stamp: TypeAlias = tuple[tuple[str, int, int, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """The sources of this process's settings."""
+    """The sources from which this process reads its settings."""
 
     environ: Mapping[str, str]
     toml_path: Path | None = None
 
     def load(self) -> Settings:
-        """Raises ConfigurationError."""
+        """Reads and validates all settings. Raises ConfigurationError."""
         return load_settings(self.environ, self.toml_path)
 
     def stamp(self) -> Stamp:
-        """Changes when one of the files changes, also when a symbolic link points elsewhere.
+        """Returns a value that differs once a file has changed or a symbolic link points to another file.
 
-        A missing file counts as 0.
+        A missing file has the stamp 0.
         """
         return tuple((str(path), *_stamp(path)) for path in named_files(self.environ, self.toml_path, SECRETS))
 
 
 class SettingsReload:
-    """Reads the settings again when a file has changed, or on request, and applies what may change."""
+    """Reads the settings again when a file has changed or on request, and applies those that need no restart."""
 
     def __init__(self, settings: Settings, sources: Sources, apply: Apply) -> None:
         self._settings, self._sources, self._apply = settings, sources, apply
@@ -64,7 +64,7 @@ class SettingsReload:
                 self.reload()
 
     def reload(self) -> bool:
-        """Reloads everything, as SIGHUP requests. False if there was a problem; then nothing changes."""
+        """Reads all settings again, as SIGHUP requests. Returns False if one is invalid; then nothing changes."""
         try:
             settings = self._sources.load()
             changed = [
@@ -74,14 +74,14 @@ class SettingsReload:
             ]
             applied = [name for name in changed if name in RELOADED]
             self._apply(settings, frozenset(applied))
-        except ConfigurationError as wrong:
-            logger.error("the settings were not reloaded", extra={"setting": wrong.setting, "problem": wrong.problem})
+        except ConfigurationError as error:
+            logger.error("the settings were not reloaded", extra={"setting": error.setting, "problem": error.problem})
             return False
         self._settings = settings
         logger.info("the settings were reloaded", extra={"changed": " ".join(applied) or "nothing"})
         if len(applied) < len(changed):
-            waiting = " ".join(name for name in changed if name not in RELOADED)
-            logger.warning("changed settings need a restart", extra={"settings": waiting})
+            need_restart = " ".join(name for name in changed if name not in RELOADED)
+            logger.warning("changed settings need a restart", extra={"settings": need_restart})
         return True
 
 

@@ -1,8 +1,9 @@
-"""The request headers that an upstream may receive: an allow-list, because a complete deny-list is impossible.
+"""The allow-list of request headers that an upstream may receive.
 
-Every API gateway, mesh and framework has its own header for the caller's identity, and an API behind us would trust it.
-So a name is forwarded if it is on the list below, which covers content negotiation but no identity, or if the route
-lists it in `allow_request_headers`. `docs/data-plane.md` documents the list.
+A deny-list could never be complete: every API gateway, service mesh and framework has its own header for the caller's
+identity, and an upstream would trust it. A header is forwarded only if it is on the list below, which covers content
+negotiation but no identity, or if the route lists it in `allow_request_headers`. `docs/data-plane.md` documents the
+list.
 """
 
 import re
@@ -19,8 +20,8 @@ ALLOWED: Final = frozenset(
 )
 ALLOWED_PREFIXES: Final = (b"accept-", b"content-", b"if-")
 
-# Headers that browsers and proxies in front of us send with most requests. Dropping them is expected, and not counted.
-# A route may list some of them; the rest is for the BFF, or hop-by-hop.
+# Headers that browsers and trusted proxies send with most requests. Dropping them is expected and not counted. A route
+# may list some of them; the others are addressed to the BFF or are hop-by-hop.
 _BROWSER_DEFAULTS: Final = frozenset(
     b"""
     origin referer upgrade-insecure-requests purpose device-memory downlink dpr ect rtt viewport-width width
@@ -35,8 +36,8 @@ _PROXY_HEADERS: Final = frozenset(
 )
 _PROXY_PREFIXES: Final = (b"sec-", b"x-forwarded-")
 
-# Not allowed even if a route lists them: framing, headers that the BFF sets, overrides of method, path or host, and
-# known identity headers.
+# Never forwarded, even if a route lists them: framing, headers that the BFF sets, overrides of method, path or host,
+# and known identity headers.
 _NEVER_ALLOWED: Final = _PROXY_HEADERS | frozenset(
     b"""
     x-client-ip client-ip true-client-ip x-cluster-client-ip x-originating-ip
@@ -91,13 +92,13 @@ class Disposition(Enum):
     """What happens to a header that no route lists."""
 
     FORWARDED = auto()
-    CONSUMED = auto()  # expected: for the BFF, or hop-by-hop
-    DROPPED = auto()  # counted, so that an operator can find out
+    CONSUMED = auto()  # not counted: addressed to the BFF, or hop-by-hop
+    DROPPED = auto()  # counted in a metric, so that operators notice
 
 
 @lru_cache(maxsize=1024)
 def classify(name: bytes) -> Disposition:
-    """What happens to a request header; `name` is in lower case (ASGI)."""
+    """Returns what happens to a request header that no route lists. `name` is in lower case, as ASGI has it."""
     if name in _PROXY_HEADERS or name in _BROWSER_DEFAULTS or name.startswith(_PROXY_PREFIXES):
         return Disposition.CONSUMED
     if (name in ALLOWED or name.startswith(ALLOWED_PREFIXES)) and _SPELLING.fullmatch(name):
@@ -106,10 +107,10 @@ def classify(name: bytes) -> Disposition:
 
 
 def may_be_allowed(name: bytes) -> bool:
-    """Whether a route may allow a name that would be dropped.
+    """Whether a route may list this header.
 
-    Only letters, digits and hyphens: CGI, WSGI and others read `X_User_Sub` and `X.User.Sub` as `X-User-Sub`, so such a
-    name could stand for one that must not be listed.
+    The name may have only letters, digits and hyphens: CGI, WSGI and others read `X_User_Sub` and `X.User.Sub` as
+    `X-User-Sub`, so another character could disguise a header that must not be listed.
     """
     return (
         bool(_SPELLING.fullmatch(name)) and name not in _NEVER_ALLOWED and not name.startswith(_NEVER_ALLOWED_PREFIXES)
@@ -117,11 +118,11 @@ def may_be_allowed(name: bytes) -> bool:
 
 
 def loosest_form(name: str) -> str:
-    """A header name as CGI-like servers read it: case and separators make no difference."""
+    """Normalizes a header name as CGI-like servers do, which ignore case and the kind of separator."""
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
 
 
 def conflicting_name(names: Iterable[str], others: Iterable[str]) -> str | None:
-    """The first of `names` that a server could take for one of `others`."""
+    """Returns the first of `names` that a server could confuse with one of `others`, or None."""
     taken = {loosest_form(other) for other in others}
     return next((name for name in names if loosest_form(name) in taken), None)

@@ -1,13 +1,13 @@
-"""Which headers of an upstream a browser may not see.
+"""The deny-list of response headers that a browser does not receive from an upstream.
 
-A deny list, whereas requests have an allow list: an API talks to its own page in arbitrary names (`x-total-count`,
-`tus-resumable`), and headers that describe the response itself (its type, its age, its Content-Security-Policy) are
-the API's decision. A name is dropped, with its whole family, if a recipient acts on it beyond this one response:
+Requests have an allow-list. Responses have a deny-list, because an API uses arbitrary names towards its own page
+(`x-total-count`, `tus-resumable`) and decides about headers that describe the response itself, such as its type, its
+age and its Content-Security-Policy. A header is dropped, with all headers of its prefix, in these cases:
 
-- a proxy in front of us, that would fetch another resource in its place, set a cookie, or rewrite it;
-- a browser, that would keep it for the whole origin, for later requests, or for other sites;
-- a shared cache, beside or instead of Cache-Control: only where the route allows shared caches;
-- what names the inside, or a token.
+- A proxy in front of the BFF would act on it: fetch another resource, set a cookie or rewrite the response.
+- A browser would apply it to the whole origin, to later requests or to other sites.
+- A shared cache would obey it in addition to Cache-Control or instead of it. Routes that allow shared caches keep it.
+- It discloses internal hosts or software, or a token.
 """
 
 from functools import lru_cache
@@ -18,17 +18,17 @@ HOP_BY_HOP: Final = frozenset(
     b"connection keep-alive proxy-connection te trailer transfer-encoding upgrade http2-settings".split()
 )
 
-# By name; not even where a route lists them.
-_NEVER: Final = HOP_BY_HOP | frozenset(
+# Always dropped, even if a route lists them.
+_NEVER_ALLOWED: Final = HOP_BY_HOP | frozenset(
     b"""
     expect set-cookie set-cookie2 clear-site-data authorization
     set-login idp-signin-status activate-storage-access
     """.split()
 )
-_NEVER_PREFIXES: Final = (
+_NEVER_ALLOWED_PREFIXES: Final = (
     b"access-control-",
     b"proxy-",
-    # An instruction to nginx, lighttpd, Apache, LiteSpeed, Perlbal and H2O, Envoy: an internal redirect or a file.
+    # Instructions to nginx, lighttpd, Apache, LiteSpeed, Perlbal, H2O and Envoy: an internal redirect or a file.
     b"x-accel-",
     b"x-sendfile",
     b"x-lighttpd-",
@@ -37,15 +37,15 @@ _NEVER_PREFIXES: Final = (
     b"lsc-",
     b"x-reproxy-",
     b"x-envoy-",
-    # Device bound sessions: it would register a session, or a new key, of this site.
+    # Device Bound Session Credentials: they would register a session or a new key for the site.
     b"secure-session-",
     b"sec-",
-    # A token that was meant for us.
+    # Tokens and addresses that a load balancer adds for the recipient of a request.
     b"x-amzn-oidc-",
     b"x-forwarded-",
 )
 
-# Unless the route lists them.
+# Dropped unless the route lists them.
 _DROPPED: Final = frozenset(
     b"""
     server date via x-powered-by x-aspnet-version x-aspnetmvc-version x-generator x-runtime x-backend-server x-served-by
@@ -59,25 +59,28 @@ _DROPPED: Final = frozenset(
     """.split()
 )
 _DROPPED_PREFIXES: Final = (b"attribution-reporting-", b"ad-auction-", b"x-middleware-", b"x-arr-")
-_ALL_PREFIXES: Final = _NEVER_PREFIXES + _DROPPED_PREFIXES
+_ALL_PREFIXES: Final = _NEVER_ALLOWED_PREFIXES + _DROPPED_PREFIXES
 
-# Obeyed by content delivery networks and reverse proxies in the place of Cache-Control (RFC 9213, Edge Architecture).
+# Content delivery networks and reverse proxies obey these instead of Cache-Control (RFC 9213, Edge Architecture).
 _SHARED_CACHE: Final = frozenset(b"cf-edge-cache x-esi x-do-esi".split())
 _SHARED_CACHE_PREFIXES: Final = (b"surrogate-", b"edge-")
 
 
 @lru_cache(maxsize=256)
 def is_dropped(name: bytes) -> bool:
-    """Whether a header of an upstream is dropped, unless its route lets it through. Names are in lower case."""
-    return name in _NEVER or name in _DROPPED or name.startswith(_ALL_PREFIXES)
+    """Whether an upstream's response header is dropped unless the route allows it. `name` is in lower case."""
+    return name in _NEVER_ALLOWED or name in _DROPPED or name.startswith(_ALL_PREFIXES)
 
 
 @lru_cache(maxsize=256)
 def is_for_shared_caches(name: bytes) -> bool:
-    """Whether it is a caching directive for shared caches other than Cache-Control."""
+    """Whether the header directs shared caches and is not Cache-Control. `name` is in lower case."""
     return name in _SHARED_CACHE or name.startswith(_SHARED_CACHE_PREFIXES) or name.endswith(b"cdn-cache-control")
 
 
 def may_be_allowed(name: bytes) -> bool:
-    """Whether a route may let it through. Names are in lower case. A length is the connection's to say."""
-    return name != b"content-length" and name not in _NEVER and not name.startswith(_NEVER_PREFIXES)
+    """Whether a route may allow the header. `name` is in lower case.
+
+    `content-length` is excluded, because the server sets it from the body that it sends.
+    """
+    return name != b"content-length" and name not in _NEVER_ALLOWED and not name.startswith(_NEVER_ALLOWED_PREFIXES)

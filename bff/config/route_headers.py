@@ -1,4 +1,7 @@
-"""Headers and cookies that a route may name: what an operator may add or allow, and what is reserved."""
+"""Validators for the headers and cookies that a route or forward authentication names.
+
+Some names are reserved: the BFF sets them itself, or proxies and browsers give them a meaning.
+"""
 
 import re
 from typing import Annotated, Final, TypeAlias
@@ -23,27 +26,27 @@ _FRAMING: Final = frozenset(
         "expect",
     ]
 )
-# The BFF sets these for every request from session and connection, so a constant would be wrong.
-_OURS_UP: Final = _FRAMING | frozenset(["authorization", "cookie", "host", "x-forwarded-for", "x-forwarded-host"])
-_OWN_COOKIES: Final = ("__host-http-", "bff-")
+# The BFF sets these in every request from the session and the connection, so a constant would be wrong.
+_SET_BY_BFF: Final = _FRAMING | frozenset(["authorization", "cookie", "host", "x-forwarded-for", "x-forwarded-host"])
+_RESERVED_COOKIE_PREFIXES: Final = ("__host-http-", "bff-")
 
 
-def _added(headers: dict[str, SecretStr] | None) -> dict[str, SecretStr] | None:
+def _validate_added(headers: dict[str, SecretStr] | None) -> dict[str, SecretStr] | None:
     for name, value in (headers or {}).items():
-        if not _TOKEN.fullmatch(name) or name.lower() in _OURS_UP or name.lower().startswith(("sec-", "proxy-")):
+        if not _TOKEN.fullmatch(name) or name.lower() in _SET_BY_BFF or name.lower().startswith(("sec-", "proxy-")):
             raise validators.invalid(
-                f"contains {name!r}, which is not a header that may be added.", "Choose a header of the API's."
+                f"contains {name!r}, which is not a header that may be added.", "Choose a header that the API defines."
             )
         if not _VALUE.fullmatch(value.get_secret_value()):
             raise validators.invalid(
                 f"has no value for {name}, or one outside printable ASCII.", "Give one line of text."
             )
     if headers and len({name.lower() for name in headers}) < len(headers):
-        raise validators.invalid("contains one header twice.", "Keep each once.")
+        raise validators.invalid("contains one header twice.", "Keep it once; case makes no difference.")
     return headers
 
 
-def _sent(name: str) -> str:
+def _validate_sent(name: str) -> str:
     lower = name.lower()
     if not may_be_allowed(lower.encode("ascii", "replace")):
         problem = f"contains {name!r}, which a browser may not send to an API."
@@ -53,15 +56,15 @@ def _sent(name: str) -> str:
     return lower
 
 
-def _returned(name: str) -> str:
+def _validate_returned(name: str) -> str:
     lower = name.lower()
     if not _TOKEN.fullmatch(name) or not response_headers.may_be_allowed(lower.encode("ascii")):
         raise validators.invalid(f"contains {name!r}, which an API may not set here.", "Remove it.")
     return lower
 
 
-def _cookie(name: str) -> str:
-    if not _TOKEN.fullmatch(name) or name.lower().startswith(_OWN_COOKIES):
+def _validate_cookie(name: str) -> str:
+    if not _TOKEN.fullmatch(name) or name.lower().startswith(_RESERVED_COOKIE_PREFIXES):
         raise validators.invalid(
             f"contains {name!r}, which is not a cookie that an API may use.",
             "__Host-Http- and bff- are reserved for the BFF.",
@@ -69,8 +72,8 @@ def _cookie(name: str) -> str:
     return name
 
 
-def _identity(value: str) -> str:
-    """`X-User-Sub=sub`: an identity header, and the claim that it carries."""
+def _validate_identity(value: str) -> str:
+    """Validates `X-User-Sub=sub`: an identity header, and the claim of the user that it carries."""
     name, equals, claim = value.partition("=")
     example = "Write it like X-User-Email=email."
     if not equals or not re.fullmatch(r"[A-Za-z][A-Za-z0-9-]*", name) or not re.fullmatch(r"[!-~]+", claim):
@@ -86,12 +89,14 @@ def _identity(value: str) -> str:
     return value
 
 
-AddedHeaders: TypeAlias = Annotated[dict[str, SecretStr], AfterValidator(_added)]
-SentHeaders: TypeAlias = Annotated[tuple[Annotated[str, AfterValidator(_sent)], ...], BeforeValidator(validators.words)]
+AddedHeaders: TypeAlias = Annotated[dict[str, SecretStr], AfterValidator(_validate_added)]
+SentHeaders: TypeAlias = Annotated[
+    tuple[Annotated[str, AfterValidator(_validate_sent)], ...], BeforeValidator(validators.words)
+]
 ReturnedHeaders: TypeAlias = Annotated[
-    tuple[Annotated[str, AfterValidator(_returned)], ...], BeforeValidator(validators.words)
+    tuple[Annotated[str, AfterValidator(_validate_returned)], ...], BeforeValidator(validators.words)
 ]
 CookieNames: TypeAlias = Annotated[
-    tuple[Annotated[str, AfterValidator(_cookie)], ...], BeforeValidator(validators.words)
+    tuple[Annotated[str, AfterValidator(_validate_cookie)], ...], BeforeValidator(validators.words)
 ]
-IdentityHeader: TypeAlias = Annotated[str, AfterValidator(_identity)]
+IdentityHeader: TypeAlias = Annotated[str, AfterValidator(_validate_identity)]

@@ -1,7 +1,7 @@
-"""The sources of settings: the environment, `bff.toml` and secret files; and unknown names.
+"""Reads raw settings from the environment, `bff.toml` and secret files, and reports unknown names.
 
-Owns precedence (environment over file), `*_FILE`, and spelling suggestions. Does not own the meaning of values
-(`bff.config.settings`).
+The environment takes precedence over the file. `*_FILE` names a file that holds a secret. This module does not
+interpret values; `bff.config.settings` does.
 """
 
 import json
@@ -20,7 +20,7 @@ PREFIX = "BFF_"
 CONFIG = "BFF_CONFIG"
 FILE_SUFFIX = "_file"
 OKTA = "okta"  # the [okta] table and BFF_OKTA_* are for `bff okta` (bff.admin.okta.settings), not for a running BFF
-MISSING = {  # how to obtain values without a default
+MISSING = {  # how to obtain the values that have no default
     "issuer": "Set it to your Okta domain and authorization server, like https://example.okta.com/oauth2/default.",
     "client_id": "Set it to the client ID on the app integration's page in Okta.",
     "public_url": "Set it to the public address of the application, like https://app.example.com.",
@@ -30,19 +30,19 @@ SECRET_FILE_LIMIT = 64 * 1024  # bytes
 
 
 class ConfigurationErrors(ConfigurationError):
-    """All problems together. `setting`, `problem` and `fix` are those of the first one."""
+    """Every problem found. `setting`, `problem` and `fix` are those of the first one."""
 
     def __init__(self, problems: tuple[ConfigurationError, ...]) -> None:
         super().__init__(problems[0].setting, problems[0].problem, problems[0].fix)
         self.problems = problems
 
     def __str__(self) -> str:
-        return "\n".join(f"{wrong.setting}: {wrong.problem} {wrong.fix}" for wrong in self.problems)
+        return "\n".join(f"{error.setting}: {error.problem} {error.fix}" for error in self.problems)
 
 
 @dataclass(frozen=True, slots=True)
 class Gathered:
-    """Raw values by field name, the name of each in its source, and the problems found."""
+    """Raw values by public name, the label of each in its source for messages, and the problems found."""
 
     values: dict[str, Any] = field(default_factory=dict, repr=False)
     names: dict[str, str] = field(default_factory=dict)
@@ -52,7 +52,7 @@ class Gathered:
         """Uses `values` for settings that are missing or unreadable."""
         for name in values.keys() - self.values.keys():
             self.values[name] = values[name]
-            self.problems[:] = [wrong for wrong in self.problems if wrong.setting != self.names.get(name)]
+            self.problems[:] = [error for error in self.problems if error.setting != self.names.get(name)]
 
 
 def gather(
@@ -62,18 +62,18 @@ def gather(
     *,
     table: str | None = None,
 ) -> Gathered:
-    """Reads every source once.
+    """Reads every source once; records problems instead of raising them.
 
-    `leaves` are the settings by public name; only secret ones have a `*_FILE`. With `table`, only that table of the
-    file and only variables with its prefix are read.
+    `leaves` are the settings by public name; only secrets have a `*_FILE` form. With `table`, only that table of the
+    file and only the variables with its prefix are read.
     """
     gathered = Gathered()
     secret = {name for name, leaf in leaves.items() if leaf.is_secret}
     allowed = leaves.keys() | {name + FILE_SUFFIX for name in secret}
     path, file_values = _toml(environ, toml_path, gathered.problems)
-    inside, file_values = _inside(file_values, table, path, gathered.problems)
+    label_prefix, file_values = _select_table(file_values, table, path, gathered.problems)
     prefix = PREFIX if table is None else f"{PREFIX}{table.upper()}_"
-    from_file = {key: (f"{inside}{key} ({path})", value) for key, value in file_values.items()}
+    from_file = {key: (f"{label_prefix}{key} ({path})", value) for key, value in file_values.items()}
     from_environ = {
         (name.lower() if name.isupper() else name).removeprefix(prefix.lower()): (name, value)
         for name, value in environ.items()
@@ -88,30 +88,30 @@ def gather(
     for key in [
         key for key, (_, text) in from_environ.items() if text == "" and not (key in leaves and leaves[key].is_list)
     ]:
-        del from_environ[key]  # an empty variable counts as unset, except for a list, where it means an empty list
+        del from_environ[key]  # an empty variable counts as unset; for a list it means an empty list
     for name in sorted(leaves):
         forms = {name, name + FILE_SUFFIX} if name in secret else {name}
         source = from_environ if forms & from_environ.keys() else from_file
         spellings = {form: source[form] for form in sorted(forms & source.keys())}
         if len(spellings) == 2:
-            both = " and ".join(called for called, _ in spellings.values())
+            both = " and ".join(label for label, _ in spellings.values())
             gathered.problems.append(ConfigurationError(both, "are both set.", "Keep one of them."))
             gathered.names[name] = both
         elif spellings:
-            (form, (called, value)) = spellings.popitem()
-            _take(gathered, name, called, value, from_secret_file=form != name)
+            (form, (label, value)) = spellings.popitem()
+            _read_value(gathered, name, label, value, from_secret_file=form != name)
     return gathered
 
 
 def secret_file(environ: Mapping[str, str], toml_path: Path | None, name: str) -> Path | None:
-    """The file that `BFF_<NAME>_FILE` or bff.toml names for a secret. Never raises; validates nothing."""
+    """Returns the file that `BFF_<NAME>_FILE` or bff.toml names for a secret. Validates nothing and never raises."""
     form = name + FILE_SUFFIX
-    named = environ.get(PREFIX + form.upper()) or _toml(environ, toml_path, [])[1].get(form)
-    return Path(str(named)) if named else None
+    configured = environ.get(PREFIX + form.upper()) or _toml(environ, toml_path, [])[1].get(form)
+    return Path(str(configured)) if configured else None
 
 
 def named_files(environ: Mapping[str, str], toml_path: Path | None, secret: Collection[str]) -> tuple[Path, ...]:
-    """bff.toml, and the files that `BFF_<NAME>_FILE` or bff.toml name for secrets. Never raises; validates nothing."""
+    """Returns bff.toml and the secret files that it or the environment names. Validates nothing and never raises."""
     path, document = _toml(environ, toml_path, [])
     forms = {name + FILE_SUFFIX for name in secret}
     by_file = [document[form] for form in sorted(forms) if isinstance(document.get(form), str)]
@@ -119,67 +119,65 @@ def named_files(environ: Mapping[str, str], toml_path: Path | None, secret: Coll
     return (path, *(Path(file_name) for file_name in (*by_environ, *by_file) if file_name))
 
 
-def unknown(called: str, key: str, allowed: Set[str], prefix: str = "") -> ConfigurationError:
-    """The error for an unknown name, with the most similar known one; `prefix` is that of the variables."""
-    near = get_close_matches(key.lower(), sorted(allowed), n=1, cutoff=0.6)
-    guess = f"{prefix}{near[0].upper()}" if near and prefix else near[0] if near else None
-    fix = f"Did you mean {guess}?" if guess else "Remove it; docs/settings.md lists every name."
-    return ConfigurationError(called, "is not a setting.", fix)
+def unknown(label: str, key: str, allowed: Set[str], prefix: str = "") -> ConfigurationError:
+    """Builds the error for an unknown name and suggests the most similar known one with the variables' `prefix`."""
+    similar = get_close_matches(key.lower(), sorted(allowed), n=1, cutoff=0.6)
+    suggestion = f"{prefix}{similar[0].upper()}" if similar and prefix else similar[0] if similar else None
+    fix = f"Did you mean {suggestion}?" if suggestion else "Remove it; docs/settings.md lists every name."
+    return ConfigurationError(label, "is not a setting.", fix)
 
 
 def _toml(
     environ: Mapping[str, str], toml_path: Path | None, problems: list[ConfigurationError]
 ) -> tuple[Path, dict[str, Any]]:
-    named = toml_path or (Path(environ[CONFIG]) if environ.get(CONFIG) else None)
-    path = named or Path("bff.toml")
-    if named is None and not path.is_file():
+    configured = toml_path or (Path(environ[CONFIG]) if environ.get(CONFIG) else None)
+    path = configured or Path("bff.toml")
+    if configured is None and not path.is_file():
         return path, {}
-    called = CONFIG if toml_path is None and named else str(path)
+    label = CONFIG if toml_path is None and configured else str(path)
     try:
         return path, tomllib.loads(path.read_text("utf-8"))
     except OSError as error:
         problems.append(
-            ConfigurationError(
-                called, f"{path} cannot be read: {error.strerror}.", ("Fix the path or its permissions.")
-            )
+            ConfigurationError(label, f"{path} cannot be read: {error.strerror}.", "Fix the path or its permissions.")
         )
     except UnicodeDecodeError:
-        problems.append(ConfigurationError(called, f"{path} is not UTF-8.", "Save it as UTF-8."))
+        problems.append(ConfigurationError(label, f"{path} is not UTF-8.", "Save it as UTF-8."))
     except tomllib.TOMLDecodeError as error:
-        # The parser reports the position and what it expected; it quotes at most one character of the file.
-        problems.append(ConfigurationError(called, f"{path} is not TOML: {error}.", "Fix that line."))
+        # The parser's message has the position and quotes at most one character of the file, so it discloses no secret.
+        problems.append(ConfigurationError(label, f"{path} is not TOML: {error}.", "Fix that line."))
     return path, {}
 
 
-def _inside(
+def _select_table(
     document: dict[str, Any], table: str | None, path: Path, problems: list[ConfigurationError]
 ) -> tuple[str, dict[str, Any]]:
-    """The table to read from the file, and the prefix for its names in messages."""
+    """Returns the prefix of the table's names in messages, and the table's content. Without a table: the root."""
     if table is None:
         return "", {key: value for key, value in document.items() if key != OKTA}
     content = document.get(table, {})
     if not isinstance(content, dict):
         problems.append(
-            ConfigurationError(f"{table} ({path})", ("is not a table."), f"Write [{table}] above its settings.")
+            ConfigurationError(f"{table} ({path})", "is not a table.", f"Write [{table}] above its settings.")
         )
         content = {}
     return f"{table}.", content
 
 
-def _take(gathered: Gathered, name: str, called: str, value: Any, *, from_secret_file: bool) -> None:
-    gathered.names[name] = called
+def _read_value(gathered: Gathered, name: str, label: str, value: Any, *, from_secret_file: bool) -> None:
+    gathered.names[name] = label
     try:
         text = _secret(value) if from_secret_file else value
         gathered.values[name] = json.loads(text) if name == "routes" and isinstance(text, str) else text
     except OSError as error:
         fix = "Give the path of a file that this process can read."
-        gathered.problems.append(ConfigurationError(called, f"cannot be read: {error.strerror}.", fix))
+        gathered.problems.append(ConfigurationError(label, f"cannot be read: {error.strerror}.", fix))
     except UnicodeDecodeError:
-        gathered.problems.append(ConfigurationError(called, "is not a text file.", "Save it as UTF-8 text."))
+        gathered.problems.append(ConfigurationError(label, "is not a text file.", "Save it as UTF-8 text."))
     except _SecretFileError as error:
-        gathered.problems.append(ConfigurationError(called, str(error), "Write only the secret into it."))
+        gathered.problems.append(ConfigurationError(label, str(error), "Write only the secret into it."))
     except ValueError:
-        gathered.problems.append(ConfigurationError(called, "is not JSON.", "Write a JSON list of route objects."))
+        gathered.problems.append(ConfigurationError(label, "is not JSON.", "Write a JSON list of route objects."))
 
 
 class _SecretFileError(Exception):

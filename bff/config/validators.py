@@ -1,4 +1,4 @@
-"""Validators of single settings: each returns the value, or raises with the problem and its fix."""
+"""Validators of single settings. Each returns the value, or raises an error with the problem and its fix."""
 
 import ipaddress
 import json
@@ -18,18 +18,18 @@ from pydantic_core import PydanticCustomError
 from bff.base64url import decode_base64url
 
 NEW_KEY = "Make one with `bff keys new`."
-# Shown in docs/settings.md as an example; rejected, because it is public.
+# The example in docs/settings.md. It is public, so it is rejected as a key.
 EXAMPLE_KEY = "q83vEjRWeJCrze8SNFZ4kKvN7xI0VniQERPHJmVQzvQ"
 REDIS_SCHEMES = ("redis", "rediss", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster")
 STORE_SCHEMES = ("sqlite", *REDIS_SCHEMES)
 _PLACEHOLDER = re.compile(r"[{}<>$]|%7b|your[-_]?okta[-_]?domain|your[-_]?client", re.IGNORECASE)
 _SCOPE_TOKEN = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")  # RFC 6749 section 3.3
-_PATH = re.compile(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+/?|/")  # no escapes, no dot segments, no empty ones
+_PATH = re.compile(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+/?|/")  # without escapes, dot segments and empty segments
 _HOST = re.compile(r"[a-z0-9]([a-z0-9._-]*[a-z0-9])?|\[[0-9a-f:.]+\]")
 
 
 def invalid(problem: str, fix: str) -> PydanticCustomError:
-    """The error that `load_settings` turns into a ConfigurationError of the setting."""
+    """Builds the error that `load_settings` converts into a ConfigurationError for the setting."""
     return PydanticCustomError("setting", "{problem} {fix}", {"problem": problem, "fix": fix})
 
 
@@ -46,7 +46,7 @@ def is_loopback(host: str | None) -> bool:
 
 
 def words(value: Any) -> Any:
-    """A list as text: separated by commas or white space."""
+    """Splits text at commas and white space. Any other value is returned unchanged."""
     return tuple(word for word in re.split(r"[,\s]+", value) if word) if isinstance(value, str) else value
 
 
@@ -88,7 +88,7 @@ def url(value: str, *, schemes: tuple[str, ...] = ("https", "http"), example: st
 
 
 def issuer(value: str) -> str:
-    """The issuer, which must equal the one in the discovery document exactly (OIDC Discovery section 4.3)."""
+    """Validates the issuer, which must equal the discovery document's exactly (OIDC Discovery section 4.3)."""
     example = "https://example.okta.com/oauth2/default"
     if _PLACEHOLDER.search(value):
         raise invalid("still contains a placeholder.", f"Use your own Okta domain, like {example}.")
@@ -103,7 +103,7 @@ def issuer(value: str) -> str:
 
 
 def origin(value: str) -> str:
-    """One exact web origin (RFC 6454): scheme, host and a port only if it is not the default."""
+    """Validates a web origin (RFC 6454): scheme, host, and the port only if it is not the default."""
     example = "https://app.example.com"
     if value in {"*", "null"} or "*" in value:
         raise invalid("is a wildcard or null.", f"List each origin exactly, like {example}.")
@@ -123,7 +123,7 @@ def _https_off_loopback(value: str, parts: SplitResult) -> str:
 
 
 def base_url(value: str) -> str:
-    """The base URL of an upstream: scheme, host and an optional path; a trailing slash is removed."""
+    """Validates the base URL of an upstream: scheme, host and an optional path. Removes a trailing slash."""
     parts = url(value, example="http://127.0.0.1:9000")
     if parts.path and not _PATH.fullmatch(parts.path):
         raise invalid("has a path with empty or encoded segments.", "Write a plain path, like /v1.")
@@ -131,21 +131,21 @@ def base_url(value: str) -> str:
 
 
 def path(value: str) -> str:
-    """A path of our own: absolute and plain, without dot segments, escapes, query or fragment."""
+    """Validates a path of the BFF: absolute, without dot segments, escapes, query or fragment."""
     if not _PATH.fullmatch(value):
         raise invalid("is not a plain absolute path.", "Write it like /app: letters, digits and -._~ between slashes.")
     return value
 
 
 def filled(value: str) -> str:
-    """A value that is not empty or a placeholder."""
+    """Rejects an empty value, a placeholder, and characters other than printable ASCII."""
     if _PLACEHOLDER.search(value) or not value.isascii() or not value.isprintable() or " " in value or not value:
         raise invalid("is empty, a placeholder, or contains blanks.", "Copy it from the app's page in Okta.")
     return value
 
 
 def client_secret(value: SecretStr) -> SecretStr:
-    """A client secret; Okta's are 14 to 100 printable ASCII characters, other providers' may be longer."""
+    """Validates a client secret. Okta's have 14 to 100 printable ASCII characters; other providers' may be longer."""
     filled(value.get_secret_value())
     if value.get_secret_value().lower() in {"changeme", "change-me", "secret", "client-secret", "client_secret"}:
         raise invalid("is an example, not a secret.", "Copy it from the app integration's page in Okta.")
@@ -153,7 +153,7 @@ def client_secret(value: SecretStr) -> SecretStr:
 
 
 def private_key(value: SecretStr) -> SecretStr:
-    """The key of private_key_jwt: PEM or JWK, RSA of 2048 bits and more, or an elliptic curve."""
+    """Validates the key for private_key_jwt: PEM or JWK; RSA of at least 2048 bits, or an elliptic curve."""
     fix = "Give an unencrypted RSA (2048 bits or more) or EC private key as PEM or JWK."
     text = value.get_secret_value()
     if text.lstrip().startswith("{"):
@@ -169,12 +169,12 @@ def private_key(value: SecretStr) -> SecretStr:
     except (ValueError, TypeError, UnsupportedAlgorithm):
         raise invalid("is not a readable private key.", fix) from None
     if not isinstance(key, EllipticCurvePrivateKey) and not (isinstance(key, RSAPrivateKey) and key.key_size >= 2048):
-        raise invalid("is of an unsupported kind or size.", fix)
+        raise invalid("has an unsupported type or size.", fix)
     return value
 
 
 def session_key(value: SecretStr) -> SecretStr:
-    """A session key: base64url of 32 random bytes. Text, patterns and the documented example are rejected."""
+    """Validates a session key: base64url of 32 random bytes. Rejects text, patterns and the documented example."""
     key = key_bytes(value)
     if key is None:
         raise invalid("is not 32 bytes in base64url.", NEW_KEY)
@@ -188,13 +188,13 @@ def session_key(value: SecretStr) -> SecretStr:
 
 
 def key_bytes(value: SecretStr) -> bytes | None:
-    """The 32 bytes of a key, or None if the size is wrong or the text is not canonical base64url."""
+    """Returns the 32 bytes of a key, or None if the size is wrong or the text is not canonical base64url."""
     key = decode_base64url(value.get_secret_value().rstrip("="))
     return key if key is not None and len(key) == 32 else None
 
 
 def store(value: str) -> str:
-    """A store's URL. Its password is never quoted."""
+    """Validates the URL of a store. It may contain a password, so no message quotes it."""
     scheme, separator, rest = value.partition("://")
     example = "Write sqlite:///var/bff.db, sqlite:////absolute/bff.db or redis://host:6379/0."
     if not separator or scheme not in STORE_SCHEMES:
@@ -212,14 +212,14 @@ def store(value: str) -> str:
 
 
 def proxy(value: str) -> str:
-    """The outbound proxy to the provider. It may contain a password, so it is never quoted."""
+    """Validates the URL of the outbound proxy to the provider. It may contain a password, so no message quotes it."""
     try:
         parts = urlsplit(value)
-        sound = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
-        sound = sound and not (parts.path.strip("/") or parts.query or parts.fragment)
+        valid = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+        valid = valid and not (parts.path.strip("/") or parts.query or parts.fragment)
     except ValueError:
-        sound = False
-    if not sound:
+        valid = False
+    if not valid:
         raise invalid("is not a proxy URL.", "Write http://proxy.example.com:3128.")
     return value
 
@@ -233,33 +233,36 @@ def scope(value: str) -> str:
 
 
 def network(value: str) -> str:
-    """An IP address or a CIDR block; `unix` for peers on our Unix socket."""
+    """Validates an IP address or a CIDR block. `unix` stands for peers on the BFF's Unix socket."""
     if value == "unix":
         return value
     try:
-        if "%" in value:  # a zone, which ipaddress would ignore in comparisons
+        if "%" in value:  # an IPv6 zone, which ipaddress ignores in comparisons
             raise ValueError(value)
         return str(ipaddress.ip_network(value))
     except ValueError:
         raise invalid(
-            (f"contains {value!r}, which is not an IP address or CIDR block."), "Write 10.0.0.7 or 10.0.0.0/8."
+            f"contains {value!r}, which is not an IP address or CIDR block.", "Write 10.0.0.7 or 10.0.0.0/8."
         ) from None
 
 
 def address(value: str) -> tuple[str, int] | Path:
-    """`host:port` as a pair, port 0 for any free port, an IPv6 host in brackets; `unix:/path` as a path."""
+    """Parses `host:port` into a pair, or `unix:/path` into a path.
+
+    Port 0 selects any free port. An IPv6 host is written in brackets.
+    """
     if value.startswith("unix:"):
         path = Path(value.removeprefix("unix:"))
         if not path.is_absolute() or len(str(path).encode()) > 107:
             raise invalid("is not an absolute path of at most 107 bytes.", "Write unix:/run/bff/bff.sock.")
         return path
     host, colon, port = value.rpartition(":")
-    bare = host.strip("[]")
-    if not colon or not bare or not re.fullmatch(r"[0-9]{1,5}", port) or int(port) > 65535:
+    unbracketed = host.strip("[]")
+    if not colon or not unbracketed or not re.fullmatch(r"[0-9]{1,5}", port) or int(port) > 65535:
         raise invalid("is not host:port.", "Write 127.0.0.1:8080, [::1]:8080 or unix:/run/bff/bff.sock.")
-    if (":" in bare) != (host.startswith("[") and host.endswith("]")):
+    if (":" in unbracketed) != (host.startswith("[") and host.endswith("]")):
         raise invalid("has an IPv6 host without brackets.", "Write [::1]:8080.")
-    return bare, int(port)
+    return unbracketed, int(port)
 
 
 def listen(value: str) -> str:

@@ -1,5 +1,6 @@
-"""The sign-in redirect URI (`/authorization-code/callback`): validates the authorization response and creates the
-session. A failed response changes no cookie but the login transaction's own, so it never ends an existing session.
+"""The redirect URI (`/authorization-code/callback`) validates the authorization response and creates the session.
+
+A failed response changes only the cookie of its own login transaction, so it never ends an existing session.
 """
 
 import logging
@@ -32,7 +33,7 @@ from bff.web.session_cookies import SessionCookies
 
 logger = logging.getLogger(__name__)
 
-RESTARTS = 2  # automatic restarts of one sign-in
+RESTARTS = 2  # how often one sign-in is restarted automatically
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,81 +44,87 @@ class Callback:
     cookies: SessionCookies
     trusted_proxies: TrustedProxies
 
-    async def answer(self, request: Request) -> Response:
-        """Raises BffError; every one is shown as an error page with the next step."""
+    async def handle(self, request: Request) -> Response:
+        """Raises BffError, which the caller shows as an error page with the next step."""
         headers = request.scope["headers"]
         require_navigation(headers)
         posted = request.method == "POST"
-        response = await read_form(request) if posted else request.scope["query_string"]
-        match read_authorization_response(response):
+        raw_response = await read_form(request) if posted else request.scope["query_string"]
+        match read_authorization_response(raw_response):
             case NoParameters(iss):
                 require_our_provider(iss, self.start.settings.provider.issuer)
                 # Okta's self-registration guide sets the Initiate login URI to this address.
                 return self.start.to_get({}) if posted else await self.start.initiate(request, {})
             case Malformed(reason):
-                raise InvalidRequest(f"The answer of the provider is malformed: {reason}.")
+                raise InvalidRequest(f"The authorization response is malformed: {reason}.")
             case AuthorizationError(state=None):
                 raise SignInStateInvalid
-            case Code() | AuthorizationError() as provider_answer:
-                return await self._finish(request, provider_answer)
+            case Code() | AuthorizationError() as authorization_response:
+                return await self._finish(request, authorization_response)
 
-    async def _finish(self, request: Request, provider_answer: Code | AuthorizationError) -> Response:
-        match self.start.pending.read_state(provider_answer.state or ""):
+    async def _finish(self, request: Request, authorization_response: Code | AuthorizationError) -> Response:
+        match self.start.pending.read_state(authorization_response.state or ""):
             case StateInvalid():
                 raise SignInStateInvalid
             case StateExpired(transaction_id, intent):
-                kept = self.start.pending.find(request.scope["headers"], transaction_id)
-                return await self._resume_or_fail(request, transaction_id, kept, intent, SignInExpired())
+                stored = self.start.pending.find(request.scope["headers"], transaction_id)
+                return await self._resume_or_fail(request, transaction_id, stored, intent, SignInExpired())
             case StateOk(transaction_id, intent):
-                return await self._redeem(request, provider_answer, transaction_id, intent)
+                return await self._redeem(request, authorization_response, transaction_id, intent)
             case state:
                 assert_never(state)
 
     async def _redeem(
-        self, request: Request, provider_answer: Code | AuthorizationError, transaction_id: str, intent: SignInIntent
+        self,
+        request: Request,
+        authorization_response: Code | AuthorizationError,
+        transaction_id: str,
+        intent: SignInIntent,
     ) -> Response:
-        kept = self.start.pending.find(request.scope["headers"], transaction_id)
-        if kept is None or kept.id != transaction_id:
-            again = kept is not None and isinstance(provider_answer, Code)
-            if kept is not None and not again and intent.options.silent:
+        stored = self.start.pending.find(request.scope["headers"], transaction_id)
+        if stored is None or stored.id != transaction_id:
+            restart = stored is not None and isinstance(authorization_response, Code)
+            if stored is not None and not restart and intent.options.silent:
                 return self._redirect_to(request, intent.return_to, [])  # the response to a silent check (prompt=none)
-            return await self._resume_or_fail(request, transaction_id, kept, intent, SignInStateInvalid(), again=again)
-        transaction = with_intent(kept, intent)
+            return await self._resume_or_fail(
+                request, transaction_id, stored, intent, SignInStateInvalid(), restart=restart
+            )
+        transaction = with_intent(stored, intent)
 
         browser_cookies: list[Header] = []
         browser = self._browser(request, transaction)
         if browser is None:
             browser, cookie = self.start.pending.new_browser()
             browser_cookies = [cookie]
-        spent = self.start.pending.clear(transaction_id)
+        cleared_cookie = self.start.pending.clear(transaction_id)
         try:
             outcome = await self.flow.finish(
-                provider_answer, transaction, browser=browser, client=self._client(request)
+                authorization_response, transaction, browser=browser, client=self._client(request)
             )
         except BffError as error:
             response = self.start.errors.respond(
                 error, request, return_to=transaction.return_to, options=transaction.options
             )
             if not isinstance(error, StoreUnavailable):
-                response.raw_headers.append(spent)
+                response.raw_headers.append(cleared_cookie)
             return response
         match outcome:
             case SignedIn(session_id, _, return_to):
                 session_cookie = self.cookies.seal(session_id)
-                return self._redirect_to(request, return_to, [session_cookie, *browser_cookies, spent])
+                return self._redirect_to(request, return_to, [session_cookie, *browser_cookies, cleared_cookie])
             case NotSignedIn(return_to):
-                return self._redirect_to(request, return_to, [spent])
+                return self._redirect_to(request, return_to, [cleared_cookie])
             case AlreadyUsed():
-                return await self._resume_or_fail(request, transaction_id, kept, intent, SignInStateInvalid())
+                return await self._resume_or_fail(request, transaction_id, stored, intent, SignInStateInvalid())
             case SignedOutMeanwhile():
-                return await self._restart(request, intent, transaction.browser, [spent])
+                return await self._restart(request, intent, transaction.browser, [cleared_cookie])
             case _:
                 assert_never(outcome)
 
     async def _restart(
         self, request: Request, intent: SignInIntent, browser: str | None, cookies: list[Header]
     ) -> Response:
-        """Restarts the sign-in automatically, a bounded number of times."""
+        """Restarts the sign-in automatically, at most `RESTARTS` times; after that shows an error page."""
         if intent.restarts < RESTARTS:
             response = await self.start.redirect(
                 request,
@@ -134,9 +141,9 @@ class Callback:
         return response
 
     def _browser(self, request: Request, transaction: LoginTransaction | None) -> str | None:
-        """The hash of this browser's browser-id cookie.
+        """Returns the hash of the browser-id cookie.
 
-        A cross-site form_post arrives without the cookie; then the transaction holds the hash.
+        A cross-site form POST arrives without the cookie; the transaction then supplies the hash.
         """
         browser = self.start.pending.browser(request.scope["headers"])
         if browser is None and transaction is not None and request.method == "POST":
@@ -144,8 +151,10 @@ class Callback:
         return browser
 
     def _redirect_to(self, request: Request, return_to: str, cookies: list[Header]) -> Response:
-        """The Strict cookie is not sent after a cross-site form POST, so the landing page adds one same-site
-        navigation. After a redirect a browser may withhold it as well, but most pages render without it.
+        """Redirects to the return path, after a form POST by way of the landing page.
+
+        Browsers withhold the Strict session cookie from the navigation after a cross-site form POST; the landing page
+        adds a same-site one. After a redirect a browser may withhold it as well, but most pages render without it.
         """
         if request.method == "POST":
             return see_other(f"{LANDING}?to={quote(return_to, safe='/')}", cookies)
@@ -160,36 +169,40 @@ class Callback:
         self,
         request: Request,
         transaction_id: str,
-        kept: LoginTransaction | None,
+        stored: LoginTransaction | None,
         intent: SignInIntent,
-        otherwise: BffError,
+        failure: BffError,
         *,
-        again: bool = False,
+        restart: bool = False,
     ) -> Response:
-        """Handles a reload, the back button or a second tab: a browser that is already signed in is redirected instead
-        of shown an error. `kept` is the content of the cookie in this sign-in's slot. A newer sign-in's cookie is left
-        alone; with `again`, the sign-in that lost its cookie to it restarts.
+        """Handles a reload, the back button or a second tab.
+
+        A browser that is already signed in is redirected to the return path instead of shown `failure`. `stored` is
+        the transaction in the cookie of this sign-in's slot. If it belongs to a newer sign-in, its cookie is kept; with
+        `restart`, the sign-in whose cookie it replaced then starts again.
         """
-        own = kept is None or kept.id == transaction_id
-        spent = [self.start.pending.clear(transaction_id)] if own else []
-        browser = self._browser(request, kept)
+        is_own = stored is None or stored.id == transaction_id
+        cleared_cookie = [self.start.pending.clear(transaction_id)] if is_own else []
+        browser = self._browser(request, stored)
         if browser is not None and await self.store.find("browser", browser):
-            return self._redirect_to(request, intent.return_to, spent)
-        if again:
-            return await self._restart(request, intent, browser, spent)
-        response = self.start.errors.respond(otherwise, request, return_to=intent.return_to, options=intent.options)
-        response.raw_headers.extend(spent)
+            return self._redirect_to(request, intent.return_to, cleared_cookie)
+        if restart:
+            return await self._restart(request, intent, browser, cleared_cookie)
+        response = self.start.errors.respond(failure, request, return_to=intent.return_to, options=intent.options)
+        response.raw_headers.extend(cleared_cookie)
         return response
 
 
 def callback_router(path: str, callback: Callback) -> APIRouter:
-    """GET is accepted in form_post mode too: sign-ins started before the mode was changed return by GET, and so does
-    Okta's dashboard tile.
+    """Builds the router. `path` is that of the redirect URI.
+
+    GET is accepted in form_post mode too: sign-ins that started before the mode changed return by GET, and so does the
+    tile in Okta's dashboard.
     """
     router = APIRouter()
 
     @router.api_route(path, methods=["GET", "POST"] if callback.start.settings.sign_in.by_form_post else ["GET"])
     async def authorization_response(request: Request) -> Response:
-        return await callback.answer(request)
+        return await callback.handle(request)
 
     return router

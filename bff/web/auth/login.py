@@ -1,4 +1,4 @@
-"""`GET|POST /auth/login`: starts a sign-in. It is also Okta's *Initiate login URI* (OIDC Core section 4)."""
+"""`GET|POST /auth/login` starts a sign-in. It also serves as Okta's *Initiate login URI* (OIDC Core section 4)."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -35,13 +35,14 @@ logger = logging.getLogger(__name__)
 
 LOGIN: Final = "/auth/login"
 FORM_LIMIT: Final = 8192  # bytes
-# `sealed_hint` is our own, from a redirect to this endpoint.
+# The BFF itself adds `sealed_hint` when it redirects a POST to this endpoint.
 KNOWN: Final = PARAMETERS | {"return_to", "iss", "target_link_uri", "sealed_hint"}
 
 
 class SignInStart:
-    """Redirects a browser to the provider; shared with the callback, which starts a sign-in when it is called without
-    parameters.
+    """Redirects a browser to the provider.
+
+    The callback uses it too: a request to the redirect URI without parameters starts a sign-in.
     """
 
     def __init__(
@@ -64,23 +65,24 @@ class SignInStart:
         restarts: int = 0,
         browser: str | None = None,
     ) -> Response:
-        """Raises NavigationRequired for a fetch, a frame or a prefetch, which must not leave login state behind.
+        """Starts a login transaction and redirects to the provider.
 
-        While the provider is unavailable the response is an error page whose link keeps the return path; a silent check
-        (`prompt=none`) returns there at once. `browser` is this browser's hash where the request could not carry the
-        cookie.
+        Raises NavigationRequired for a fetch, a frame or a prefetch, which must not create login transactions. While
+        the provider is unavailable, the response is an error page whose link keeps the return path; a silent check
+        (`prompt=none`) is redirected to the return path. `browser` is the hash of the browser-id cookie, for requests
+        that could not carry the cookie.
         """
         headers: Sequence[Header] = request.scope["headers"]
         require_navigation(headers)
-        back = return_path(return_to, self.settings.browser)
+        destination = return_path(return_to, self.settings.browser)
         attempts = self.pending.attempts(headers)
         if attempts.wait is not None:
             metrics.SIGN_IN.labels(outcome="loop").inc()
             loop = SignInLoop(retry_after=attempts.wait)
-            return self.errors.respond(loop, request, return_to=back, options=options)
+            return self.errors.respond(loop, request, return_to=destination, options=options)
         browser, cookies = self._browser(request, browser, attempts)
         intent = SignInIntent(
-            return_to=back,
+            return_to=destination,
             prompt=options.prompt,
             max_age=options.max_age,
             acr_values=options.acr_values,
@@ -91,34 +93,36 @@ class SignInStart:
             intent = replace(intent, return_to=self.settings.browser.landing_path)
         slot = self.pending.free_slot(headers)
         try:
-            begun = await self._requests.begin(intent=intent, options=options, browser=browser, slot=slot)
+            started = await self._requests.begin(intent=intent, options=options, browser=browser, slot=slot)
         except (ProviderUnavailable, SignInFailed) as error:
             if options.silent:
-                return see_other(back, cookies)
-            return self.errors.respond(error, request, return_to=back, options=options)
-        return see_other(begun.url, [*cookies, *self.pending.set_cookies(headers, begun.transaction)])
+                return see_other(destination, cookies)
+            return self.errors.respond(error, request, return_to=destination, options=options)
+        return see_other(started.url, [*cookies, *self.pending.set_cookies(headers, started.transaction)])
 
     async def initiate(self, request: Request, parameters: Mapping[str, str]) -> Response:
-        """`GET /auth/login`.
+        """Handles `GET /auth/login`.
 
-        A third-party-initiated sign-in starts a new flow of our own: only the validated return path and the allowed
-        options of the request are used.
+        A third-party-initiated sign-in starts a new authorization request of the BFF, which takes only the validated
+        return path and the allowed options from the parameters.
         """
         require_our_provider(parameters.get("iss"), self.settings.provider.issuer)
         hint = self._hints.open(parameters.get("sealed_hint", ""))
         options = self._options({"login_hint": hint, **parameters} if hint else parameters)
-        return await self.redirect(request, _wanted(parameters), options)
+        return await self.redirect(request, _requested_return_path(parameters), options)
 
     def to_get(self, parameters: Mapping[str, str]) -> Response:
-        """`POST /auth/login`, a form of another site: it arrives without our Lax cookies, so neither the rate limit nor
-        the loop guard would see earlier sign-ins. The GET that follows carries them.
+        """Handles `POST /auth/login` by a redirect to `GET /auth/login`.
+
+        A form POST from another site arrives without the BFF's Lax cookies, in which the rate limit and the loop guard
+        count earlier sign-ins. The GET that follows carries them.
         """
         require_our_provider(parameters.get("iss"), self.settings.provider.issuer)
-        asked = self._options(parameters).parameters()
-        if (hint := asked.pop("login_hint", None)) is not None:
-            asked["sealed_hint"] = self._hints.seal(hint)
-        asked["return_to"] = return_path(_wanted(parameters), self.settings.browser)
-        return see_other(f"{LOGIN}?{urlencode(asked)}")
+        query = self._options(parameters).parameters()
+        if (hint := query.pop("login_hint", None)) is not None:
+            query["sealed_hint"] = self._hints.seal(hint)
+        query["return_to"] = return_path(_requested_return_path(parameters), self.settings.browser)
+        return see_other(f"{LOGIN}?{urlencode(query)}")
 
     def _options(self, parameters: Mapping[str, str]) -> SignInOptions:
         allowed = self.settings.sign_in
@@ -132,10 +136,10 @@ class SignInStart:
     def _browser(
         self, request: Request, browser: str | None, attempts: SignInAttempts
     ) -> tuple[str | None, list[Header]]:
-        """Which browser this is, and the cookies to set."""
+        """Returns the hash of the browser-id cookie, and the cookies to set."""
         browser = self.pending.browser(request.scope["headers"]) or browser
         if browser is not None:
-            # A form POST from the provider's page arrives without our Lax cookies: their counters must not be
+            # A form POST from the provider's page arrives without the BFF's Lax cookies, whose counters must not be
             # overwritten.
             return browser, [] if request.method == "POST" else [attempts.count_attempt()]
         if request.method == "POST":
@@ -145,7 +149,10 @@ class SignInStart:
 
 
 def require_navigation(headers: Sequence[Header]) -> None:
-    """Only a page navigation may start a sign-in. A client without Sec-Fetch-* headers is assumed to be navigating."""
+    """Raises NavigationRequired unless the request is a page navigation, which alone may start a sign-in.
+
+    A client without Sec-Fetch-* headers is assumed to be navigating.
+    """
     fields = {name: value for name, value in headers if name.startswith((b"sec-", b"purpose", b"x-csrf"))}
     mode, destination = fields.get(b"sec-fetch-mode"), fields.get(b"sec-fetch-dest")
     prefetch = b"prefetch" in fields.get(b"sec-purpose", b"") or fields.get(b"purpose") == b"prefetch"
@@ -158,8 +165,9 @@ def require_our_provider(iss: str | None, issuer: str) -> None:
 
     Okta sends its org URL as `iss` even when the app's issuer is a custom authorization server of that host.
     """
-    ours = urlsplit(issuer)
-    if iss not in (None, issuer, f"{ours.scheme}://{ours.netloc}", f"{ours.scheme}://{ours.netloc}/"):
+    parts = urlsplit(issuer)
+    org_url = f"{parts.scheme}://{parts.netloc}"
+    if iss not in (None, issuer, org_url, f"{org_url}/"):
         raise InvalidRequest("The parameter iss names another provider.")
 
 
@@ -179,12 +187,12 @@ def login_router(start: SignInStart) -> APIRouter:
     return router
 
 
-def _wanted(parameters: Mapping[str, str]) -> str | None:
+def _requested_return_path(parameters: Mapping[str, str]) -> str | None:
     return parameters.get("return_to", parameters.get("target_link_uri"))
 
 
 async def read_form(request: Request) -> bytes:
-    """The urlencoded body, at most `FORM_LIMIT` bytes. Raises UnsupportedMediaType, RequestTooLarge."""
+    """Reads the urlencoded body, at most `FORM_LIMIT` bytes. Raises UnsupportedMediaType, RequestTooLarge."""
     content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if content_type != "application/x-www-form-urlencoded":
         raise UnsupportedMediaType("Send application/x-www-form-urlencoded.")
@@ -192,7 +200,10 @@ async def read_form(request: Request) -> bytes:
 
 
 def _parameters(encoded: bytes) -> dict[str, str]:
-    """The known parameters, each at most once. Other OAuth parameters are ignored, so a client cannot override ours."""
+    """Returns the known parameters. Others are ignored, so a client cannot override those of the authorization request.
+
+    Raises InvalidRequest if a known parameter occurs more than once.
+    """
     try:
         pairs = parse_qsl(encoded.decode("ascii"), keep_blank_values=True, max_num_fields=50, errors="strict")
     except ValueError:
@@ -202,6 +213,6 @@ def _parameters(encoded: bytes) -> dict[str, str]:
         if name not in KNOWN:
             continue
         if name in parameters:
-            raise InvalidRequest(f"The parameter {name} came more than once.")
+            raise InvalidRequest(f"The parameter {name} occurs more than once.")
         parameters[name] = value
     return parameters
