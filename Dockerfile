@@ -1,6 +1,6 @@
-# The BFF's image. Three stages: the first builds the wheel, the second installs it beside the locked dependencies, the
-# third has Python and the result, and no tool that builds or installs. Runs as a user of its own on a read-only root
-# file system; only /var/lib/bff (SQLite) is ever written to.
+# The BFF's image. The first stage builds the wheel, the second installs it with the locked dependencies, and the third
+# contains Python and the result, without build tools and installers. The image runs as an unprivileged user on a
+# read-only root file system and writes only to /var/lib/bff (SQLite).
 
 ARG PYTHON=python:3.13.9-slim
 
@@ -15,13 +15,13 @@ COPY bff ./bff
 RUN /opt/build/bin/pip wheel --no-index --no-deps --no-build-isolation --wheel-dir /wheels .
 
 FROM ${PYTHON} AS install
-# With requirements-otel.lock the image can send traces (BFF_TRACING=otlp). Not by default: the exporter brings an HTTP
-# client that reads proxy variables and netrc.
+# With requirements-otel.lock the image can export traces (BFF_TRACING=otlp). This is not the default, because the
+# exporter depends on an HTTP client that reads proxy variables and netrc.
 ARG LOCK=requirements.lock
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 WORKDIR /build
 COPY ${LOCK} ./requirements.lock
-# Wheels only, each with its hash: no code of a dependency runs while it is installed.
+# Only wheels, verified by hash, so no code of a dependency runs during its installation.
 RUN python3 -m venv /opt/bff \
  && /opt/bff/bin/pip install --require-hashes --only-binary :all: -r requirements.lock
 COPY --from=wheel /wheels /wheels
@@ -31,7 +31,7 @@ RUN /opt/bff/bin/pip install --no-index --no-deps /wheels/*.whl \
  && rm -rf "$site"/pip "$site"/pip-* /opt/bff/bin/pip* /opt/bff/bin/activate* /opt/bff/bin/Activate*
 
 FROM ${PYTHON}
-# `--build-arg VERSION=$(bff version | cut -d' ' -f2)`: the one place is bff/__init__.py.
+# `--build-arg VERSION=$(bff version | cut -d' ' -f2)`; the version is defined in bff/__init__.py.
 ARG VERSION=dev
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="okta-bff" \
@@ -50,12 +50,12 @@ ENV PATH=/opt/bff/bin:$PATH \
     BFF_LISTEN_BEYOND_LOOPBACK=true \
     BFF_MANAGEMENT_LISTEN=0.0.0.0:9090
 USER 10001:10001
-# The store's default is relative: sqlite:///var/bff.db is /var/lib/bff/var/bff.db in here.
+# The default store is relative to this directory: sqlite:///var/bff.db is /var/lib/bff/var/bff.db.
 WORKDIR /var/lib/bff
 VOLUME /var/lib/bff
 EXPOSE 8080 9090
 HEALTHCHECK --interval=10s --timeout=3s --start-period=20s --start-interval=1s --retries=3 \
     CMD ["python", "-c", "import http.client as h; c = h.HTTPConnection('127.0.0.1', 9090, timeout=2); c.request('GET', '/livez'); raise SystemExit(c.getresponse().status != 200)"]
-# `bff serve` is PID 1: it handles SIGTERM itself and starts no other process.
+# `bff serve` runs as PID 1: it handles SIGTERM and starts no other process.
 ENTRYPOINT ["bff"]
 CMD ["serve"]

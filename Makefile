@@ -1,4 +1,4 @@
-# `make demo` and `make test` are enough to begin with; `make help` lists all targets. See CONTRIBUTING.md.
+# Start with `make demo` and `make test`; `make help` lists all targets. See CONTRIBUTING.md.
 .DELETE_ON_ERROR:
 PYTHON ?= python3
 VENV := .venv
@@ -14,28 +14,28 @@ help: ## list the targets
 demo: $(VENV)/.runtime ## run a simulated Okta, a sample API, an SPA and the BFF
 	$(RUN)/python -m demo
 
-dev: $(VENV)/.dev ## create .venv with the development tools, and install the pre-commit hooks if pre-commit is there
+dev: $(VENV)/.dev ## create .venv with the development tools, and install the hooks if pre-commit is installed
 	@if command -v pre-commit >/dev/null && [ -e .git ]; then pre-commit install; fi
 
-fmt: $(VENV)/.dev ## format the code and fix what ruff can fix
+fmt: $(VENV)/.dev ## format the code and apply ruff's fixes
 	$(RUN)/ruff check --fix .
 	$(RUN)/ruff format .
 
-# ARGS selects tests, as pytest takes it: `make test ARGS="tests/oidc -k nonce"`. Without it: all of them, and `check`.
+# ARGS has arguments of pytest that select tests: `make test ARGS="tests/oidc -k nonce"`. Without it `check` and all tests run.
 test: $(VENV)/.dev $(if $(ARGS),,check) ## run check and all tests, or the tests of ARGS=...
 	@scripts/need redis-server chromium firefox-esr nginx caddy
 	$(RUN)/pytest -m "not long and not containers" $(or $(ARGS),-n 4 --dist loadgroup)
 
-test-long: $(VENV)/.dev ## run what takes hours: thousands of races, real-time outages
+test-long: $(VENV)/.dev ## run the tests that take hours: thousands of races, real-time outages
 	@scripts/need redis-server chromium firefox-esr nginx caddy
 	$(RUN)/pytest -m long
 
-# Compares with other proxies; needs a quiet machine of two cores and a quarter of an hour.
+# Compares the BFF with other proxies; needs an idle machine with two cores, and 15 minutes.
 bench: $(VENV)/.dev ## measure, and write docs/performance.md
 	@scripts/need redis-server nginx apache2 mod_auth_openidc wrk curl
 	$(RUN)/python -m bench --write
 
-# Builds the images and runs docker-compose.yml on a real engine: DOCKER_HOST says which one.
+# Builds the images and runs docker-compose.yml on the Docker engine of DOCKER_HOST.
 test-containers: $(VENV)/.dev ## build and run the images on a Docker engine
 	@scripts/need chromium
 	$(RUN)/pytest -m containers tests/containers
@@ -49,7 +49,7 @@ check: $(VENV)/.dev ## lint, formatting, types, layers and dead code
 
 # One command writes all locks; `--universal` makes them valid for every platform and Python from 3.11.
 # The second adds the dependencies of `okta-bff[otel]` to the first, in the same versions, by `--constraints`.
-# The last one is for building the wheel, and a part of the third.
+# The last one is for building the wheel; its packages have the versions of the third.
 COMPILE := $(RUN)/uv pip compile $(UPGRADE) --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header
 lock: $(VENV)/.dev ## write the lock files
 	$(RUN)/pip install --quiet uv
@@ -58,21 +58,20 @@ lock: $(VENV)/.dev ## write the lock files
 	$(COMPILE) pyproject.toml --constraints requirements-otel.lock --extra otel --group dev -o requirements-dev.lock
 	$(COMPILE) --constraints requirements-dev.lock --group pyproject.toml:build -o requirements-build.lock
 
-# The content of the image as CycloneDX JSON: every package of the lock with its hashes.
-# Takes `LOCK=requirements-otel.lock` too.
+# The packages of the image as CycloneDX JSON, with their hashes. `LOCK=requirements-otel.lock` selects another lock file.
 LOCK ?= requirements.lock
 sbom: $(VENV)/.dev ## write sbom.cdx.json
 	$(RUN)/pip install --quiet uv
 	$(RUN)/python scripts/sbom.py $(RUN)/uv $(LOCK) > sbom.cdx.json
 	@echo "sbom.cdx.json: CycloneDX, from $(LOCK)"
 
-# The digests behind the tags of the base images, into docker-compose.yml and the Dockerfiles. Asks a registry, by docker,
-# skopeo or plain HTTP (REGISTRY=https://...); without an answer for each image it fails and writes nothing.
-pin-images: ## write the digests of the base images (asks a registry)
+# Pins the base images in docker-compose.yml and the Dockerfiles to their digests. Queries a registry with docker, skopeo or
+# HTTP (REGISTRY=https://...); if any image cannot be resolved, it fails and writes nothing.
+pin-images: ## write the digests of the base images (queries a registry)
 	$(PYTHON) scripts/pin_images.py
 
-# Known vulnerabilities in the locks. Queries a vulnerability service, so it is not part of `make test`; without a response
-# it fails.
+# Reports known vulnerabilities in the lock files. It queries a vulnerability service, so it is not part of `make test`; it
+# fails without a response.
 audit: $(VENV)/.dev ## look for known vulnerabilities in the lock files
 	$(RUN)/pip install --quiet uv
 	scripts/audit $(RUN)/uv requirements-dev.lock

@@ -1,4 +1,4 @@
-# The simulated Okta and the sample API of the demo. Never part of a deployment.
+# The simulated Okta and the sample API of the demo. Never deploy this image.
 ARG PYTHON=python:3.13.9-slim
 FROM ${PYTHON}
 COPY requirements.lock ./

@@ -102,10 +102,10 @@ def test_traefik_strips_first_then_asks_then_takes_the_cookie_away() -> None:
     http = DYNAMIC["forward-auth"]["http"]
     protected = [router["middlewares"] for name, router in http["routers"].items() if name in ("api", "reports")]
     for middlewares in protected:
-        assert middlewares[1:4] == ["claims-of-the-client", "signed-in", "cookies"]
+        assert middlewares[1:4] == ["client-claims", "signed-in", "cookies"]
     asked = http["middlewares"]["signed-in"]["forwardAuth"]["authResponseHeaders"]
     assert asked == ["Authorization", *identity_headers()]
-    stripped = http["middlewares"]["claims-of-the-client"]["headers"]["customRequestHeaders"]
+    stripped = http["middlewares"]["client-claims"]["headers"]["customRequestHeaders"]
     assert {*asked, *chain.from_iterable(spellings(name) for name in identity_headers())} <= stripped.keys()
     assert set(stripped.values()) == {""}
     assert http["middlewares"]["cookies"]["headers"]["customRequestHeaders"] == {"Cookie": ""}
