@@ -181,10 +181,14 @@ async def running_fleet(
     own: dict[int, dict[str, str]] | None = None,
     ports: Sequence[int] = (),
     front: int | None = None,
+    patient: bool = False,
     **settings: str,
 ) -> AsyncIterator[Fleet]:
     """`lifetime` of access tokens in seconds; `stores` gives single replicas another URL of the same store, `own` other
     variables of their own. `ports` are where the replicas listen, `front` is the port of a proxy that people know.
+
+    With `patient` the stores wait for 60 seconds: for tests in which every call must succeed, on a machine that may
+    stand still for longer than a store waits.
     """
     okta_port, control_port = free_port(), free_port()
     to_okta = Tripwire(okta_port)
@@ -223,6 +227,7 @@ async def running_fleet(
                 "BFF_ROUTES": f'[{{"prefix": "/api", "upstream": "{api_url}"}}]',
                 **{f"BFF_{name.upper()}": value for name, value in settings.items()},
             }
+            program = "tests.live.patient_bff" if patient else "bff"
             started: list[Replica] = []
             for number, (port, management) in enumerate(addresses):
                 variables = {
@@ -232,7 +237,7 @@ async def running_fleet(
                     **(own or {}).get(number, {}),
                 }
                 ready = f"http://127.0.0.1:{management}/readyz"
-                process = Process(f"bff-{number}", ["bff", "serve"], {**environ, **variables}, directory, ready)
+                process = Process(f"bff-{number}", [program, "serve"], {**environ, **variables}, directory, ready)
                 processes.append(process)
                 process.start()
                 started.append(Replica(process, f"http://localhost:{port}", f"http://127.0.0.1:{management}"))

@@ -69,7 +69,7 @@ ROUNDS = [90, pytest.param(3000, marks=pytest.mark.long)]
 async def test_sign_out_against_refresh_on_redis(
     tmp_path: Path, redis_server: RedisServer, rounds: int, attack: str
 ) -> None:
-    async with running_fleet(tmp_path, redis_server.url, lifetime=2, **TIMINGS) as fleet:
+    async with running_fleet(tmp_path, redis_server.url, lifetime=2, patient=True, **TIMINGS) as fleet:
         races = await race(fleet, rounds, random.Random(rounds))
         await nothing_lives_at_okta(fleet)
         late = await fleet.metric("bff_refresh_total", outcome="revoked_orphan")
@@ -81,7 +81,7 @@ async def test_sign_out_against_refresh_on_redis(
 @pytest.mark.parametrize("rounds", ROUNDS)
 async def test_sign_out_against_refresh_on_sqlite(tmp_path: Path, rounds: int, attack: str) -> None:
     store = f"sqlite:///{tmp_path / 'bff.db'}"
-    async with running_fleet(tmp_path, store, replicas=1, lifetime=2, **TIMINGS) as fleet:
+    async with running_fleet(tmp_path, store, replicas=1, lifetime=2, patient=True, **TIMINGS) as fleet:
         races = await race(fleet, rounds, random.Random(rounds))
         await nothing_lives_at_okta(fleet)
         late = await fleet.metric("bff_refresh_total", outcome="revoked_orphan")
