@@ -1,8 +1,12 @@
 """What holds for every test: a short cut past a search that finds nothing, and no stop-watch for generated examples."""
 
 import sys
+from collections.abc import Iterator
 
+import pytest
 from hypothesis import HealthCheck, settings
+
+from bff.telemetry import audit, tracing
 
 # httpcore looks for it at every request, on every path, and it is not installed: a fifth of the time of a journey.
 sys.modules.setdefault("sniffio", None)  # type: ignore[arg-type]
@@ -10,3 +14,13 @@ sys.modules.setdefault("sniffio", None)  # type: ignore[arg-type]
 # By itself Hypothesis fails a test for an example that took 0.2 seconds: on a busy machine every one may.
 settings.register_profile("no stop-watch", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("no stop-watch")
+
+
+@pytest.fixture(autouse=True)
+def _no_request_of_another_test() -> Iterator[None]:
+    """A test that calls what belongs to a request, outside of one, leaves its trace to all tests after it otherwise."""
+    variables = (tracing._CURRENT, tracing._TRACER, tracing._SERVER, audit._CLIENT, audit._SUBJECT_FORMAT)
+    before = [(variable, variable.get()) for variable in variables]
+    yield
+    for variable, value in before:
+        variable.set(value)  # type: ignore[arg-type]
