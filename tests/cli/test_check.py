@@ -20,7 +20,7 @@ def test_right_settings_end_with_nought_and_say_what_to_register(tmp_path: Path)
     assert KEY not in done.stdout
 
 
-# Settings, the name that is told, and a word of the fix.
+# Settings, the name in the message, and a word of the fix.
 BROKEN: dict[str, tuple[dict[str, str | None], str, str]] = {
     "IT-023-no-issuer": ({"issuer": None}, "BFF_ISSUER", "Okta domain"),
     "IT-023-empty-issuer": ({"issuer": ""}, "BFF_ISSUER", "Okta domain"),

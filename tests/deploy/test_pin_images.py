@@ -1,4 +1,4 @@
-"""`make pin-images` against a registry on loopback: what it writes, and that it writes nothing it was not told."""
+"""`make pin-images` against a registry on loopback: it writes exactly the digests that the registry states."""
 
 import hashlib
 import json

@@ -171,16 +171,17 @@ async def test_nothing_is_read_behind_the_last_request_of_a_connection(version: 
 
 
 async def test_a_request_is_not_looked_at_before_the_one_in_front_of_it_is_answered() -> None:
-    go_on = asyncio.Event()
+    began, go_on = asyncio.Event(), asyncio.Event()
 
     async def slowly(heard: Any, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        began.set()
         await go_on.wait()
         return await ok()(heard, reader, writer)
 
     async with raw_upstream(slowly) as upstream, bff_beside(route(upstream)) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write((NEXT + "no HTTP at all\r\n\r\n").encode())
-        await asyncio.sleep(0.1)
+        await asyncio.wait_for(began.wait(), PATIENCE)  # what follows arrived in the same segment
         go_on.set()
         assert (await asyncio.wait_for(read_answer(reader), PATIENCE)).status == 200
         assert (await asyncio.wait_for(read_answer(reader), PATIENCE)).status == 400
