@@ -5,7 +5,7 @@ VENV := .venv
 RUN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev fmt test test-long test-containers bench check lock sbom audit pin-images clean
+.PHONY: help demo dev fmt test test-unit test-containers proof bench check lock sbom audit pin-images clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | sort | while IFS="$$(printf '\t')" read -r name text; do \
@@ -21,14 +21,18 @@ fmt: $(VENV)/.dev ## format the code and apply ruff's fixes
 	$(RUN)/ruff check --fix .
 	$(RUN)/ruff format .
 
-# ARGS has arguments of pytest that select tests: `make test ARGS="tests/oidc -k nonce"`. Without it `check` and all tests run.
+# ARGS has arguments of pytest that select tests: `make test ARGS="tests/unit/oidc -k nonce"`. Without it `check` and all tests run.
 test: $(VENV)/.dev $(if $(ARGS),,check) ## run check and all tests, or the tests of ARGS=...
 	@scripts/need redis-server chromium firefox-esr nginx caddy
-	$(RUN)/pytest -m "not long and not containers" $(or $(ARGS),-n 4 --dist loadgroup)
+	$(RUN)/pytest -m "not long and not containers" $(or $(ARGS),--all-cases -n 4 --dist loadgroup)
 
-test-long: $(VENV)/.dev ## run the tests that take hours: thousands of races, real-time outages
+test-unit: $(VENV)/.dev ## run the unit tests, which take less than a minute
+	$(RUN)/pytest tests/unit -m "not long" -n 2
+
+# `make proof ARGS="tests/proof/simulation"` runs some of them.
+proof: $(VENV)/.dev ## run the long versions: thousands of races, hours of simulated faults, real-time outages
 	@scripts/need redis-server chromium firefox-esr nginx caddy
-	$(RUN)/pytest -m long
+	$(RUN)/pytest -m long $(ARGS)
 
 # Compares the BFF with other proxies; needs an idle machine with two cores, and 15 minutes.
 bench: $(VENV)/.dev ## measure, and write docs/performance.md
@@ -38,7 +42,7 @@ bench: $(VENV)/.dev ## measure, and write docs/performance.md
 # Builds the images and runs docker-compose.yml on the Docker engine of DOCKER_HOST.
 test-containers: $(VENV)/.dev ## build and run the images on a Docker engine
 	@scripts/need chromium
-	$(RUN)/pytest -m containers tests/containers
+	$(RUN)/pytest -m containers tests/proof/containers
 
 check: $(VENV)/.dev ## lint, formatting, types, layers and dead code
 	$(RUN)/ruff check .

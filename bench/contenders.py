@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from bench.processes import PROXY_CORE, Child, Children
 from bench.world import CLIENT_ID, CLIENT_SECRET, World
-from tests.journeys.http_browser import Browser
+from tests.harness.http_browser import Browser
 
 
 @dataclass

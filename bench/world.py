@@ -10,7 +10,7 @@ from pathlib import Path
 from bench.processes import LOAD_CORE, Child, until
 from bff.base64url import encode_base64url
 from bff.session.keyring import new_key
-from tests.ports import free_port
+from tests.harness.ports import free_port
 
 CLIENT_ID, CLIENT_SECRET = "0oabenchclient000001", "bench-client-secret-0123456789abcdef"
 LARGE = 100 * 1024 * 1024  # bytes

@@ -8,6 +8,8 @@ from hypothesis import HealthCheck, settings
 
 from bff.telemetry import audit, tracing
 
+pytest_plugins = ("tests.catalogue",)
+
 # httpcore looks for it at every request, on every path, and it is not installed: a fifth of the time of a journey.
 sys.modules.setdefault("sniffio", None)  # type: ignore[arg-type]
 

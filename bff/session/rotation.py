@@ -3,7 +3,7 @@
 `decide` says what may be done with a record, `reserve` what is written before its refresh token is sent;
 `bff.session.token_response` says how the response changes the record. No I/O, no clock, no randomness. The lease is a
 field of the record, so compare-and-swap on the version suffices for single flight. docs/invariants.md lists the
-invariants of these tables; `tests/session/explorer/` and `tests/simulation/` assert them. Times are in seconds.
+invariants of these tables; `tests/proof/explorer/` and `tests/proof/simulation/` assert them. Times are in seconds.
 """
 
 from dataclasses import dataclass, replace

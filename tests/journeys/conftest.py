@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.journeys.world import World, small_world
+from tests.harness.world import World, small_world
 
 
 @pytest.fixture

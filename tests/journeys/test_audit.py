@@ -17,12 +17,12 @@ from bff.session.keyring import new_key
 from bff.telemetry.audit import AuditEvent
 from bff.telemetry.logging import JsonFormatter
 from demo.simulator.grants import RotationPolicy
-from tests.cli.command import bff
-from tests.journeys.http_browser import NAVIGATION, Browser
+from tests.harness.bff_command import bff
+from tests.harness.http_browser import NAVIGATION, Browser
+from tests.harness.plain_http import plain_http
+from tests.harness.settings import with_changes
+from tests.harness.world import World, small_world
 from tests.journeys.test_provider_logout import ALICE, post_token, revoke, signed_in, sub_of
-from tests.journeys.world import World, small_world
-from tests.plain_http import plain_http
-from tests.settings.world import with_changes
 
 HONEST = "198.51.100.7"
 FINGERPRINT = re.compile(r"[0-9a-f]{8}")

@@ -7,9 +7,8 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import pytest
 
-from tests.journeys.attack_cases import case
-from tests.journeys.world import World, small_world
-from tests.proxy.wire import ask
+from tests.harness.upstream_wire import ask
+from tests.harness.world import World, small_world
 
 PAGE = "<!doctype html><title>app</title>"
 
@@ -24,9 +23,9 @@ async def spa(tmp_path: Path) -> AsyncIterator[World]:
         yield world
 
 
-@case("CA-008")
+@pytest.mark.case("CA-008")
 @pytest.mark.parametrize("host", ["evil.test", "evil.test:8080", "localhost"])
-async def test_a_redirect_follows_the_settings_and_never_the_host(world: World, attack: str, host: str) -> None:
+async def test_a_redirect_follows_the_settings_and_never_the_host(world: World, host: str) -> None:
     port = httpx.URL(world.public_url).port or 80
     answer = await ask(
         port, f"GET /auth/login?return_to=/x HTTP/1.1\r\nHost: {host}\r\nX-Forwarded-Host: evil.test\r\n\r\n"
@@ -37,8 +36,8 @@ async def test_a_redirect_follows_the_settings_and_never_the_host(world: World, 
     assert answer.one("cache-control") == "no-store"
 
 
-@case("CA-010", "CA-016")
-async def test_two_people_who_ask_for_one_thing_get_their_own(world: World, attack: str) -> None:
+@pytest.mark.case("CA-010", "CA-016")
+async def test_two_people_who_ask_for_one_thing_get_their_own(world: World) -> None:
     alice, bob = world.browser(), world.browser()
     await alice.sign_in()
     await bob.sign_in("bob@example.com")
@@ -60,8 +59,8 @@ async def test_two_people_who_ask_for_one_thing_get_their_own(world: World, atta
     assert tokens[1::2] == [tokens[1]] * 6
 
 
-@case("CA-011")
-async def test_ranges_without_end_are_passed_on_or_refused(spa: World, attack: str) -> None:
+@pytest.mark.case("CA-011")
+async def test_ranges_without_end_are_passed_on_or_refused(spa: World) -> None:
     browser = spa.browser()
     await browser.sign_in()
     some, many = "bytes=" + ",".join(["0-"] * 5000), "bytes=" + ",".join(["0-"] * 20_000)
@@ -77,10 +76,10 @@ async def test_ranges_without_end_are_passed_on_or_refused(spa: World, attack: s
     assert (part.status_code, part.content) == (206, b"x" * 10)
 
 
-@case("CA-012")
+@pytest.mark.case("CA-012")
 @pytest.mark.parametrize("path", ["/auth/session", "/", "/api/x", "/auth/nothing"])
 @pytest.mark.parametrize("signed_in", [False, True])
-async def test_head_says_what_get_says_without_a_body(spa: World, attack: str, path: str, signed_in: bool) -> None:
+async def test_head_says_what_get_says_without_a_body(spa: World, path: str, signed_in: bool) -> None:
     browser = spa.browser()
     if signed_in:
         await browser.sign_in()
@@ -92,8 +91,8 @@ async def test_head_says_what_get_says_without_a_body(spa: World, attack: str, p
     assert {k: v for k, v in got.items() if k not in changing} == {k: v for k, v in head.items() if k not in changing}
 
 
-@case("CA-013")
-async def test_a_sign_out_clears_what_the_browser_cached_and_no_sister_sites_cookies(world: World, attack: str) -> None:
+@pytest.mark.case("CA-013")
+async def test_a_sign_out_clears_what_the_browser_cached_and_no_sister_sites_cookies(world: World) -> None:
     browser = world.browser()
     await browser.sign_in()
     answer = await browser.fetch("/auth/logout", "POST")
@@ -101,8 +100,8 @@ async def test_a_sign_out_clears_what_the_browser_cached_and_no_sister_sites_coo
     assert answer.headers["cache-control"] == "no-store"
 
 
-@case("CA-014")
-async def test_what_says_who_is_signed_in_is_stored_by_nobody(world: World, attack: str) -> None:
+@pytest.mark.case("CA-014")
+async def test_what_says_who_is_signed_in_is_stored_by_nobody(world: World) -> None:
     """A service worker stores what it is written to store; an API cannot install one above its own path."""
     browser = world.browser()
     await browser.sign_in()
@@ -113,8 +112,8 @@ async def test_what_says_who_is_signed_in_is_stored_by_nobody(world: World, atta
         assert "service-worker-allowed" not in answer.headers
 
 
-@case("CA-015")
-async def test_the_page_is_the_same_for_everybody_and_asked_for_every_time(spa: World, attack: str) -> None:
+@pytest.mark.case("CA-015")
+async def test_the_page_is_the_same_for_everybody_and_asked_for_every_time(spa: World) -> None:
     stranger, alice = spa.browser(), spa.browser()
     await alice.sign_in()
     pages = [await browser.navigate("/deep/link") for browser in (stranger, alice)]

@@ -12,11 +12,10 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 import pytest
 
 from bff.session.login_transaction import slot_of
-from tests.journeys.attack_cases import case
-from tests.journeys.http_browser import FETCH, NAVIGATION, Browser
-from tests.journeys.pages import error_page, set_cookies, try_again
-from tests.journeys.world import World, small_world
-from tests.redis_servers import RedisServer, one_server
+from tests.harness.http_browser import FETCH, NAVIGATION, Browser
+from tests.harness.pages import error_page, set_cookies, try_again
+from tests.harness.redis_servers import RedisServer, one_server
+from tests.harness.world import World, small_world
 
 
 def parameters(url: str) -> dict[str, str]:
@@ -39,8 +38,8 @@ async def still_completes(world: World, browser: Browser, answer: str) -> None:
 # --- state -----------------------------------------------------------------------------------------------------------
 
 
-@case("AZ-001")
-async def test_an_answer_without_state_redeems_nothing_and_shows_nothing_of_itself(world: World, attack: str) -> None:
+@pytest.mark.case("AZ-001")
+async def test_an_answer_without_state_redeems_nothing_and_shows_nothing_of_itself(world: World) -> None:
     browser = world.browser()
     answer = await browser.until_callback()
     for forged in (with_parameters(answer, state=None), with_parameters(answer, state="")):
@@ -52,8 +51,8 @@ async def test_an_answer_without_state_redeems_nothing_and_shows_nothing_of_itse
     await still_completes(world, browser, answer)
 
 
-@case("AZ-006")
-async def test_a_state_is_believed_whole_or_not_at_all(world: World, attack: str) -> None:
+@pytest.mark.case("AZ-006")
+async def test_a_state_is_believed_whole_or_not_at_all(world: World) -> None:
     browser = world.browser()
     answer = await browser.until_callback()
     state = parameters(answer)["state"]
@@ -66,11 +65,11 @@ async def test_a_state_is_believed_whole_or_not_at_all(world: World, attack: str
     await still_completes(world, browser, answer)
 
 
-@case("AZ-009", "AZ-010")
+@pytest.mark.case("AZ-009", "AZ-010")
 @pytest.mark.parametrize("name", ["state", "code", "iss", "error"])
 @pytest.mark.parametrize("good_first", [True, False], ids=["good-bad", "bad-good"])
 async def test_a_parameter_that_came_twice_is_neither_the_first_nor_the_last(
-    world: World, attack: str, name: str, good_first: bool
+    world: World, name: str, good_first: bool
 ) -> None:
     browser = world.browser()
     answer = await browser.until_callback()
@@ -83,8 +82,8 @@ async def test_a_parameter_that_came_twice_is_neither_the_first_nor_the_last(
     await still_completes(world, browser, answer)
 
 
-@case("AZ-011")
-async def test_code_and_error_together_are_no_answer(world: World, attack: str) -> None:
+@pytest.mark.case("AZ-011")
+async def test_code_and_error_together_are_no_answer(world: World) -> None:
     browser = world.browser()
     answer = await browser.until_callback()
     refused = await browser.arrive(with_parameters(answer, error="access_denied"))
@@ -106,8 +105,8 @@ async def test_an_answer_is_useless_in_another_browser(world: World) -> None:
 # --- replay ----------------------------------------------------------------------------------------------------------
 
 
-@case("AZ-014")
-async def test_reload_and_back_button_redeem_nothing_twice(world: World, attack: str) -> None:
+@pytest.mark.case("AZ-014")
+async def test_reload_and_back_button_redeem_nothing_twice(world: World) -> None:
     browser = world.browser()
     answer = await browser.until_callback(return_to="/orders")
     assert (await browser.arrive(answer)).headers["location"] == "/orders"
@@ -122,8 +121,8 @@ async def test_reload_and_back_button_redeem_nothing_twice(world: World, attack:
     assert (await browser.session())["authenticated"] is True
 
 
-@case("AZ-014")
-async def test_a_replay_after_signing_out_offers_a_new_beginning(world: World, attack: str) -> None:
+@pytest.mark.case("AZ-014")
+async def test_a_replay_after_signing_out_offers_a_new_beginning(world: World) -> None:
     browser = world.browser()
     answer = await browser.until_callback()
     login = next(name for name in browser.cookie_names() if name.startswith("bff-login-"))
@@ -145,8 +144,8 @@ def redis(tmp_path: Path) -> Iterator[RedisServer]:
         yield server
 
 
-@case("AZ-015")
-async def test_two_replicas_at_once_redeem_one_code_once(tmp_path: Path, redis: RedisServer, attack: str) -> None:
+@pytest.mark.case("AZ-015")
+async def test_two_replicas_at_once_redeem_one_code_once(tmp_path: Path, redis: RedisServer) -> None:
     async with small_world(tmp_path, store=redis.url) as world, world.replica() as replica:
         browser = world.browser()
         answer = await browser.until_callback()
@@ -163,8 +162,8 @@ async def test_two_replicas_at_once_redeem_one_code_once(tmp_path: Path, redis: 
         assert other.status_code == 303 or error_page(other) == (400, "sign_in_state_invalid")
 
 
-@case("AZ-034")
-async def test_an_error_uses_the_sign_in_up(world: World, attack: str) -> None:
+@pytest.mark.case("AZ-034")
+async def test_an_error_uses_the_sign_in_up(world: World) -> None:
     browser = world.browser()
     answer = await browser.until_callback()
     login = next(name for name in browser.cookie_names() if name.startswith("bff-login-"))
@@ -182,8 +181,8 @@ async def test_an_error_uses_the_sign_in_up(world: World, attack: str) -> None:
 # --- the issuer ------------------------------------------------------------------------------------------------------
 
 
-@case("AZ-026")
-async def test_an_answer_that_names_another_issuer_is_refused_before_the_code_leaves(world: World, attack: str) -> None:
+@pytest.mark.case("AZ-026")
+async def test_an_answer_that_names_another_issuer_is_refused_before_the_code_leaves(world: World) -> None:
     browser = world.browser()
     answer = await browser.until_callback()
     for iss in ("https://evil.example", world.okta.issuer + "/", world.okta.org_issuer):
@@ -194,8 +193,8 @@ async def test_an_answer_that_names_another_issuer_is_refused_before_the_code_le
     assert ours.status_code == 303
 
 
-@case("AZ-027")
-async def test_a_provider_that_promises_iss_must_send_it(tmp_path: Path, attack: str) -> None:
+@pytest.mark.case("AZ-027")
+async def test_a_provider_that_promises_iss_must_send_it(tmp_path: Path) -> None:
     promise = {"authorization_response_iss_parameter_supported": True}
     async with small_world(
         tmp_path,
@@ -209,8 +208,8 @@ async def test_a_provider_that_promises_iss_must_send_it(tmp_path: Path, attack:
         assert (await browser.arrive(f"{answer}&{urlencode({'iss': world.okta.issuer})}")).status_code == 303
 
 
-@case("AZ-029")
-async def test_a_sign_in_begun_at_one_issuer_is_not_finished_at_another(world: World, attack: str) -> None:
+@pytest.mark.case("AZ-029")
+async def test_a_sign_in_begun_at_one_issuer_is_not_finished_at_another(world: World) -> None:
     """One deployment has one issuer; two are met when an operator changes it under a sign-in that is under way."""
     browser = world.browser()
     answer = await browser.until_callback()
@@ -245,8 +244,8 @@ PROVIDER_ERRORS = {
 }
 
 
-@case("AZ-032")
-async def test_every_error_of_the_provider_becomes_a_page_with_a_way_on(world: World, attack: str) -> None:
+@pytest.mark.case("AZ-032")
+async def test_every_error_of_the_provider_becomes_a_page_with_a_way_on(world: World) -> None:
     """The provider's words are data: not shown, not linked, not followed."""
     browser = world.browser()
     for error, expected in PROVIDER_ERRORS.items():
@@ -294,7 +293,7 @@ async def test_somebody_who_is_not_assigned_is_told_whom_to_ask(world: World) ->
     assert (await browser.session())["authenticated"] is False
 
 
-@case("AZ-033", "AZ-035")
+@pytest.mark.case("AZ-033", "AZ-035")
 @pytest.mark.parametrize(
     "query",
     [
@@ -311,7 +310,7 @@ async def test_somebody_who_is_not_assigned_is_told_whom_to_ask(world: World) ->
         "code=" + "x" * 5000 + "&state=x",
     ],
 )
-async def test_a_bad_link_to_the_callback_ends_nobodys_session(world: World, attack: str, query: str) -> None:
+async def test_a_bad_link_to_the_callback_ends_nobodys_session(world: World, query: str) -> None:
     browser = world.browser()
     await browser.sign_in()
     before = {name: browser.cookie(name) for name in browser.cookie_names()}
@@ -323,8 +322,8 @@ async def test_a_bad_link_to_the_callback_ends_nobodys_session(world: World, att
     assert world.okta.control.token_requests == 1
 
 
-@case("AZ-035")
-async def test_an_answer_meant_for_an_attackers_browser_ends_nobodys_session(world: World, attack: str) -> None:
+@pytest.mark.case("AZ-035")
+async def test_an_answer_meant_for_an_attackers_browser_ends_nobodys_session(world: World) -> None:
     victim, attacker = world.browser(), world.browser()
     await victim.sign_in()
     mine = victim.cookie("bff-session")
@@ -339,8 +338,8 @@ async def test_an_answer_meant_for_an_attackers_browser_ends_nobodys_session(wor
 # --- methods, prefetch, time -----------------------------------------------------------------------------------------
 
 
-@case("AZ-036", "AZ-051")
-async def test_the_callback_is_read_from_a_get_and_redirects_are_303(world: World, attack: str) -> None:
+@pytest.mark.case("AZ-036", "AZ-051")
+async def test_the_callback_is_read_from_a_get_and_redirects_are_303(world: World) -> None:
     browser = world.browser()
     started = await browser.submit("/auth/login", {"return_to": "/orders"}, follow=False)
     assert started.status_code == 303  # a POST begun elsewhere goes on as a GET: no body is carried to the provider
@@ -367,11 +366,9 @@ NOT_BY_A_PERSON = {
 }
 
 
-@case("AZ-038", "AZ-053")
+@pytest.mark.case("AZ-038", "AZ-053")
 @pytest.mark.parametrize("headers", NOT_BY_A_PERSON.values(), ids=NOT_BY_A_PERSON)
-async def test_what_no_person_opened_leaves_no_sign_in_behind(
-    world: World, attack: str, headers: dict[str, str]
-) -> None:
+async def test_what_no_person_opened_leaves_no_sign_in_behind(world: World, headers: dict[str, str]) -> None:
     browser = world.browser()
     answer = await browser.until_callback()
     before = browser.cookie_names()
@@ -386,8 +383,8 @@ async def test_what_no_person_opened_leaves_no_sign_in_behind(
     await still_completes(world, browser, answer)
 
 
-@case("AZ-039")
-async def test_a_sign_in_that_took_too_long_begins_again_once(world: World, attack: str) -> None:
+@pytest.mark.case("AZ-039")
+async def test_a_sign_in_that_took_too_long_begins_again_once(world: World) -> None:
     browser = world.browser()
     answer = await browser.until_callback(return_to="/orders?page=2")
     world.advance(601)

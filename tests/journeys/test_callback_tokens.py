@@ -13,12 +13,11 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from bff.session.login_transaction import slot_of
-from tests.journeys.attack_cases import case
-from tests.journeys.http_browser import Browser
-from tests.journeys.lying_endpoint import LyingEndpoint, flood, gzip_bomb, http, lying_endpoint
-from tests.journeys.pages import error_page, set_cookies, try_again
+from tests.harness.http_browser import Browser
+from tests.harness.lying_endpoint import LyingEndpoint, flood, gzip_bomb, http, lying_endpoint
+from tests.harness.pages import error_page, set_cookies, try_again
+from tests.harness.world import CLIENT_ID, World, small_world
 from tests.journeys.test_callback_answers import parameters, with_parameters
-from tests.journeys.world import CLIENT_ID, World, small_world
 
 
 async def nobody_is_signed_in(world: World, browser: Browser) -> None:
@@ -36,9 +35,9 @@ async def revoked_in_the_end(world: World) -> None:
 # --- the request is ours ---------------------------------------------------------------------------------------------
 
 
-@case("AZ-020")
+@pytest.mark.case("AZ-020")
 @pytest.mark.parametrize("method", ["GET", "POST"])
-async def test_no_parameter_of_a_client_overrides_ours(world: World, attack: str, method: str) -> None:
+async def test_no_parameter_of_a_client_overrides_ours(world: World, method: str) -> None:
     hostile = {
         "code_challenge_method": "plain",
         "code_challenge": "x",
@@ -75,8 +74,8 @@ async def test_no_parameter_of_a_client_overrides_ours(world: World, attack: str
 # --- somebody else's code or token -----------------------------------------------------------------------------------
 
 
-@case("AZ-017")
-async def test_a_stolen_code_does_not_fit_another_sign_in(world: World, attack: str) -> None:
+@pytest.mark.case("AZ-017")
+async def test_a_stolen_code_does_not_fit_another_sign_in(world: World) -> None:
     attacker, victim = world.browser(), world.browser()
     stolen = parameters(await victim.until_callback("alice@example.com"))["code"]
     own = await attacker.until_callback("bob@example.com")
@@ -86,8 +85,8 @@ async def test_a_stolen_code_does_not_fit_another_sign_in(world: World, attack: 
     assert world.okta.control.state()["families"] == []
 
 
-@case("AZ-017", "AZ-024")
-async def test_a_provider_that_forgets_pkce_is_caught_by_the_nonce(world: World, attack: str) -> None:
+@pytest.mark.case("AZ-017", "AZ-024")
+async def test_a_provider_that_forgets_pkce_is_caught_by_the_nonce(world: World) -> None:
     """The answer is a genuine token of the same person, made for another sign-in of theirs."""
     browser = world.browser()
     other = await browser.begin()
@@ -147,8 +146,8 @@ async def test_keys_that_were_changed_in_an_emergency_are_fetched_in_the_middle_
     assert (await browser.session())["authenticated"] is True
 
 
-@case("AZ-066")
-async def test_userinfo_about_somebody_else_refuses_the_sign_in(world: World, attack: str) -> None:
+@pytest.mark.case("AZ-066")
+async def test_userinfo_about_somebody_else_refuses_the_sign_in(world: World) -> None:
     browser = world.browser()
     answer = await browser.until_callback()
     world.okta.control.fault("edit_answer", endpoint="userinfo", set={"sub": "00u2bobcratchit00002"})
@@ -166,7 +165,7 @@ async def test_userinfo_that_does_not_answer_leaves_a_session_with_fewer_claims(
     assert (await browser.session())["user"]["email"] == "alice@example.com"
 
 
-@case("AZ-068")
+@pytest.mark.case("AZ-068")
 @pytest.mark.parametrize(
     ("asked", "claims", "signed_in"),
     [
@@ -180,7 +179,7 @@ async def test_userinfo_that_does_not_answer_leaves_a_session_with_fewer_claims(
     ids=["old-auth_time", "no-auth_time", "fresh", "weaker-acr", "no-acr", "acr"],
 )
 async def test_a_fresher_or_stronger_sign_in_that_was_asked_for_is_insisted_on(
-    tmp_path: Path, attack: str, asked: str, claims: dict[str, Any], signed_in: bool
+    tmp_path: Path, asked: str, claims: dict[str, Any], signed_in: bool
 ) -> None:
     """The provider is made to ignore what was asked, and says so in its ID token."""
     async with small_world(tmp_path, acr_values="urn:okta:loa:2fa:any phr") as world:
@@ -200,8 +199,8 @@ async def test_a_fresher_or_stronger_sign_in_that_was_asked_for_is_insisted_on(
 # --- purposes --------------------------------------------------------------------------------------------------------
 
 
-@case("AZ-045")
-async def test_a_login_cookie_opens_no_session_and_a_session_cookie_no_sign_in(world: World, attack: str) -> None:
+@pytest.mark.case("AZ-045")
+async def test_a_login_cookie_opens_no_session_and_a_session_cookie_no_sign_in(world: World) -> None:
     browser = world.browser()
     await browser.sign_in()
     session = browser.cookie("bff-session")
@@ -276,11 +275,9 @@ async def test_an_unbelievable_token_answer_signs_nobody_in(
     assert endpoint.sent < 16_000_000  # what the sockets buffer, some MB; the rest of a flood was not read
 
 
-@case("AZ-062")
+@pytest.mark.case("AZ-062")
 @pytest.mark.parametrize("status", ["301 Moved", "302 Found", "307 Temporary Redirect", "308 Permanent Redirect"])
-async def test_a_redirect_of_the_token_endpoint_is_not_followed(
-    lies: tuple[World, LyingEndpoint], attack: str, status: str
-) -> None:
+async def test_a_redirect_of_the_token_endpoint_is_not_followed(lies: tuple[World, LyingEndpoint], status: str) -> None:
     world, endpoint = lies
     async with lying_endpoint() as elsewhere:
         endpoint.answer = http(b"", f"Location: {elsewhere.url}", status=status)

@@ -24,11 +24,11 @@ import pytest
 
 from bff.telemetry.logging import configure_logging
 from demo.simulator.grants import RotationPolicy
-from tests.journeys.attack_cases import case
-from tests.journeys.canaries import Canaries, forms
-from tests.journeys.http_browser import Browser
-from tests.journeys.world import World, small_world
-from tests.ports import free_port
+from tests.harness.canaries import Canaries, forms
+from tests.harness.http_browser import Browser
+from tests.harness.places import ROOT
+from tests.harness.ports import free_port
+from tests.harness.world import World, small_world
 
 REFERENCE = re.compile(r"<dt>Reference</dt><dd>([0-9a-f]{16})</dd>")
 SHORT = RotationPolicy(access_token_lifetime=300)
@@ -118,10 +118,10 @@ def logged() -> Iterator[tuple[Recorder, io.StringIO]]:
         logging.getLogger(name).setLevel(before)
 
 
-@case("LG-001", "LG-004", "LG-010", "CK-042")
+@pytest.mark.case("LG-001", "LG-004", "LG-010", "CK-042")
 @pytest.mark.parametrize("dpop", ["off", "on"])
 async def test_no_secret_of_a_whole_journey_reaches_a_log(
-    tmp_path: Path, logged: tuple[Recorder, io.StringIO], attack: str, dpop: str
+    tmp_path: Path, logged: tuple[Recorder, io.StringIO], dpop: str
 ) -> None:
     recorder, stream = logged
     async with small_world(tmp_path, rotation=SHORT, log_level="debug", dpop=dpop) as world:
@@ -159,8 +159,8 @@ def is_ours(seen: Any, public_url: str) -> bool:
     return str(seen.request.url).startswith(public_url)
 
 
-@case("LG-019")
-async def test_the_audit_trail_says_who_what_and_why(tmp_path: Path, logged: tuple[Recorder, Any], attack: str) -> None:
+@pytest.mark.case("LG-019")
+async def test_the_audit_trail_says_who_what_and_why(tmp_path: Path, logged: tuple[Recorder, Any]) -> None:
     """A line for each: in, out, refused, renewed; a session by its fingerprint, a reason by its code, a time in UTC.
 
     The reference that a refused person reads out leads to its line.
@@ -229,7 +229,7 @@ async def served(world: World, directory: Path) -> AsyncIterator[tuple[str, dict
     process = subprocess.Popen(
         [sys.executable, "-m", "bff", "serve"],
         env={"PATH": os.environ["PATH"], **environ},
-        cwd=Path(__file__).parents[2],
+        cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -259,8 +259,8 @@ async def served(world: World, directory: Path) -> AsyncIterator[tuple[str, dict
         process.stdout.close()
 
 
-@case("LG-001", "LG-004", "LG-008")
-async def test_bff_serve_at_level_debug_writes_no_secret(tmp_path: Path, attack: str) -> None:
+@pytest.mark.case("LG-001", "LG-004", "LG-008")
+async def test_bff_serve_at_level_debug_writes_no_secret(tmp_path: Path) -> None:
     async with small_world(tmp_path, rotation=SHORT) as world:
         async with served(world, tmp_path) as (public_url, environ, lines):
             browser = Browser(public_url)

@@ -1,6 +1,6 @@
 """Requests that another site makes a signed-in browser send: none reaches an upstream, none is answered with CORS.
 
-The ids are those of `tests/attack_cases/csrf.json`.
+The ids are those of `tests/cases/csrf.json`.
 """
 
 import asyncio
@@ -8,10 +8,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.journeys.attack_cases import case
-from tests.journeys.http_browser import FETCH, Browser
-from tests.journeys.pages import error_page, set_cookies
-from tests.journeys.world import World
+from tests.harness.http_browser import FETCH, Browser
+from tests.harness.pages import error_page, set_cookies
+from tests.harness.world import World
 
 EVIL = "https://evil.test"
 
@@ -33,9 +32,9 @@ async def signed_in(world: World) -> Browser:
     return browser
 
 
-@case("CS-004")
+@pytest.mark.case("CS-004")
 @pytest.mark.parametrize("path", ["/api/x", "/auth/logout"])
-async def test_a_header_in_the_trailers_proves_nothing(world: World, attack: str, path: str) -> None:
+async def test_a_header_in_the_trailers_proves_nothing(world: World, path: str) -> None:
     browser = await signed_in(world)
     cookie = f"bff-session={browser.cookie('bff-session')}"
     head = f"POST {path} HTTP/1.1\nHost: localhost\nCookie: {cookie}\nContent-Type: application/json\n"
@@ -47,8 +46,8 @@ async def test_a_header_in_the_trailers_proves_nothing(world: World, attack: str
     assert " 200 " in (await raw(world, f"{head}X-CSRF: 1\n{body}")).split("\r\n")[0]
 
 
-@case("CS-019")
-async def test_a_method_is_what_the_request_line_says(world: World, attack: str) -> None:
+@pytest.mark.case("CS-019")
+async def test_a_method_is_what_the_request_line_says(world: World) -> None:
     browser = await signed_in(world)
     override = {"X-HTTP-Method-Override": "DELETE", "X-Method-Override": "DELETE", "X-HTTP-Method": "DELETE"}
     await browser.fetch("/api/orders/7?_method=DELETE", "POST", headers=override, json={"_method": "DELETE"})
@@ -59,8 +58,8 @@ async def test_a_method_is_what_the_request_line_says(world: World, attack: str)
     assert (await browser.session())["authenticated"] is True
 
 
-@case("CS-022")
-async def test_a_sign_in_that_another_site_began_is_the_browsers_own(world: World, attack: str) -> None:
+@pytest.mark.case("CS-022")
+async def test_a_sign_in_that_another_site_began_is_the_browsers_own(world: World) -> None:
     """It may begin one, as Okta's dashboard does; it can't choose who is signed in, nor where the browser lands."""
     browser = world.browser()
     hostile = {"return_to": "https://evil.test/", "login_hint": "bob@example.com", "state": "x", "nonce": "x"}
@@ -78,9 +77,9 @@ async def test_a_sign_in_that_another_site_began_is_the_browsers_own(world: Worl
     assert (await browser.session())["authenticated"] is False
 
 
-@case("CS-023")
+@pytest.mark.case("CS-023")
 @pytest.mark.parametrize("path", ["/api/x", "/auth/session", "/auth/logout", "/auth/login", "/nothing"])
-async def test_a_preflight_is_refused_and_asks_no_upstream(world: World, attack: str, path: str) -> None:
+async def test_a_preflight_is_refused_and_asks_no_upstream(world: World, path: str) -> None:
     browser = await signed_in(world)
     headers = {
         "origin": EVIL,
@@ -95,10 +94,10 @@ async def test_a_preflight_is_refused_and_asks_no_upstream(world: World, attack:
     assert world.upstream.heard == []
 
 
-@case("CS-024")
+@pytest.mark.case("CS-024")
 @pytest.mark.parametrize("origin", [EVIL, "null", "http://localhost", "https://localhost.evil.test"])
 @pytest.mark.parametrize("path", ["/api/x", "/auth/session", "/auth/nothing"])
-async def test_no_answer_lets_another_origin_read_it(world: World, attack: str, path: str, origin: str) -> None:
+async def test_no_answer_lets_another_origin_read_it(world: World, path: str, origin: str) -> None:
     browser = await signed_in(world)
     world.upstream.fields = [(b"access-control-allow-origin", origin.encode())]  # not even if an upstream would
     headers = {**FETCH, "x-csrf": "1", "origin": origin, "sec-fetch-site": "cross-site"}

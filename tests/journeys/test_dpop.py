@@ -12,11 +12,11 @@ import pytest
 from bff.session.session import Session
 from demo.api.server import ApiConfig, RunningApi, running_api
 from demo.simulator.grants import RotationPolicy
-from tests.journeys.http_browser import Browser
-from tests.journeys.pages import error_page
-from tests.journeys.streams import Page, echoed
-from tests.journeys.world import World, small_world
-from tests.plain_http import plain_http
+from tests.harness.http_browser import Browser
+from tests.harness.pages import error_page
+from tests.harness.plain_http import plain_http
+from tests.harness.streams import Page, echoed
+from tests.harness.world import World, small_world
 
 SHORT = RotationPolicy(access_token_lifetime=300)
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from demo.simulator.grants import RotationPolicy
-from tests.journeys.world import World, small_world
+from tests.harness.world import World, small_world
 
 
 async def test_a_person_signs_in_calls_the_api_and_signs_out(world: World) -> None:

@@ -17,13 +17,12 @@ from bff.storage.sqlite import group_commit
 from bff.storage.sqlite import store as sqlite_store
 from bff.telemetry.metrics import REGISTRY
 from demo.simulator.grants import RotationPolicy
-from tests.journeys.attack_cases import case
-from tests.journeys.http_browser import FETCH, NAVIGATION, Browser
-from tests.journeys.streams import EndlessUpstream
-from tests.journeys.world import World, listening, serving, small_world
-from tests.plain_http import plain_http
-from tests.proxy.wire import ask
-from tests.redis_servers import one_server
+from tests.harness.http_browser import FETCH, NAVIGATION, Browser
+from tests.harness.plain_http import plain_http
+from tests.harness.redis_servers import one_server
+from tests.harness.streams import EndlessUpstream
+from tests.harness.upstream_wire import ask
+from tests.harness.world import World, listening, serving, small_world
 
 SHORT = RotationPolicy(access_token_lifetime=300)
 EXPIRED = 301  # seconds after sign-in
@@ -59,8 +58,8 @@ def rows(world: World) -> dict[str, int]:
     return counted
 
 
-@case("DS-001")
-async def test_sign_ins_that_nobody_finishes_leave_nothing_behind(world: World, attack: str) -> None:
+@pytest.mark.case("DS-001")
+async def test_sign_ins_that_nobody_finishes_leave_nothing_behind(world: World) -> None:
     browser = world.browser()
     await browser.sign_in()
     before = rows(world)
@@ -76,8 +75,8 @@ async def test_sign_ins_that_nobody_finishes_leave_nothing_behind(world: World, 
     assert (await browser.fetch("/api/x")).status_code == 200
 
 
-@case("DS-003")
-async def test_answers_that_nobody_asked_for_cost_the_provider_nothing(world: World, attack: str) -> None:
+@pytest.mark.case("DS-003")
+async def test_answers_that_nobody_asked_for_cost_the_provider_nothing(world: World) -> None:
     before, asked = rows(world), len(world.okta.control.events())
     async with crowd(world) as client:
         query = "/authorization-code/callback?code=x&state="
@@ -89,8 +88,8 @@ async def test_answers_that_nobody_asked_for_cost_the_provider_nothing(world: Wo
     assert len(world.okta.control.events()) == asked
 
 
-@case("DS-007")
-async def test_a_cookie_that_we_did_not_seal_costs_the_store_nothing(tmp_path: Path, attack: str) -> None:
+@pytest.mark.case("DS-007")
+async def test_a_cookie_that_we_did_not_seal_costs_the_store_nothing(tmp_path: Path) -> None:
     with one_server(tmp_path / "redis") as redis:
         async with small_world(tmp_path, store=redis.url) as world:
             browser = world.browser()
@@ -110,8 +109,8 @@ async def test_a_cookie_that_we_did_not_seal_costs_the_store_nothing(tmp_path: P
                 assert await call(real) == 503
 
 
-@case("DS-010")
-async def test_sessions_that_are_due_in_one_second_ask_once_each(tmp_path: Path, attack: str) -> None:
+@pytest.mark.case("DS-010")
+async def test_sessions_that_are_due_in_one_second_ask_once_each(tmp_path: Path) -> None:
     async with small_world(tmp_path, rotation=SHORT, refresh_concurrency="4") as world:
         browsers = [world.browser() for _ in range(12)]
         people = ("alice@example.com", "bob@example.com", "zoë@example.com")
@@ -125,8 +124,8 @@ async def test_sessions_that_are_due_in_one_second_ask_once_each(tmp_path: Path,
         assert world.okta.control.reuse_alarms == 0
 
 
-@case("DS-013")
-async def test_a_provider_that_says_later_is_asked_later_and_nobody_notices(world: World, attack: str) -> None:
+@pytest.mark.case("DS-013")
+async def test_a_provider_that_says_later_is_asked_later_and_nobody_notices(world: World) -> None:
     def refreshes(outcome: str) -> float:
         return sum(
             sample.value
@@ -151,8 +150,8 @@ async def test_a_provider_that_says_later_is_asked_later_and_nobody_notices(worl
     assert world.okta.control.refresh_requests == granted + 1
 
 
-@case("DS-014")
-async def test_a_provider_that_is_away_at_expiry_signs_nobody_out(short: World, attack: str) -> None:
+@pytest.mark.case("DS-014")
+async def test_a_provider_that_is_away_at_expiry_signs_nobody_out(short: World) -> None:
     browser = short.browser()
     await browser.sign_in()
     await short.okta.control.down()
@@ -167,8 +166,8 @@ async def test_a_provider_that_is_away_at_expiry_signs_nobody_out(short: World, 
     assert (await browser.fetch("/api/x")).status_code == 200
 
 
-@case("DS-015")
-async def test_an_upstream_that_hangs_holds_up_nobody_elses(tmp_path: Path, attack: str) -> None:
+@pytest.mark.case("DS-015")
+async def test_an_upstream_that_hangs_holds_up_nobody_elses(tmp_path: Path) -> None:
     with listening() as api:
         hanging = EndlessUpstream()
         url = f"http://127.0.0.1:{api.getsockname()[1]}"
@@ -211,9 +210,9 @@ def patient_store(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(group_commit, "ANSWER_TIMEOUT", 90.0)
 
 
-@case("DS-016")
+@pytest.mark.case("DS-016")
 async def test_a_store_that_waits_for_a_lock_holds_up_nobody_who_does_not_need_it(
-    patient_store: None, world: World, attack: str
+    patient_store: None, world: World
 ) -> None:
     browser = world.browser()
     page = await browser.navigate("/auth/login")
@@ -236,8 +235,8 @@ async def test_a_store_that_waits_for_a_lock_holds_up_nobody_who_does_not_need_i
     assert (await browser.session())["authenticated"]
 
 
-@case("DS-021")
-async def test_parameters_without_end_are_refused(world: World, attack: str) -> None:
+@pytest.mark.case("DS-021")
+async def test_parameters_without_end_are_refused(world: World) -> None:
     browser = world.browser()
     many = "&".join(f"a{number}=" for number in range(100_000))
     port = httpx.URL(world.public_url).port or 80
@@ -251,8 +250,8 @@ async def test_parameters_without_end_are_refused(world: World, attack: str) -> 
         assert answer.status_code in (400, 413), path
 
 
-@case("DS-023", "DS-024")
-async def test_nothing_of_ours_is_compressed_whatever_is_offered(tmp_path: Path, attack: str) -> None:
+@pytest.mark.case("DS-023", "DS-024")
+async def test_nothing_of_ours_is_compressed_whatever_is_offered(tmp_path: Path) -> None:
     (tmp_path / "index.html").write_text("<!doctype html>" + "a" * 10_000)
     async with small_world(tmp_path, spa_dir=str(tmp_path)) as world:
         browser = world.browser()
@@ -266,8 +265,8 @@ async def test_nothing_of_ours_is_compressed_whatever_is_offered(tmp_path: Path,
         assert (await browser.fetch("/", headers={"accept-encoding": endless})).status_code in (400, 431)
 
 
-@case("DS-025")
-async def test_callers_that_hang_up_during_a_refresh_cost_the_others_nothing(short: World, attack: str) -> None:
+@pytest.mark.case("DS-025")
+async def test_callers_that_hang_up_during_a_refresh_cost_the_others_nothing(short: World) -> None:
     browser = short.browser()
     await browser.sign_in()
     short.advance(EXPIRED)
@@ -290,17 +289,17 @@ async def test_callers_that_hang_up_during_a_refresh_cost_the_others_nothing(sho
     assert len(set(short.upstream.tokens)) == 1
 
 
-@case("DS-030", "PX-090")
+@pytest.mark.case("DS-030", "PX-090")
 @pytest.mark.parametrize(
     "path", ["/metrics", "/livez", "/readyz", "/healthz?verbose", "/docs", "/redoc", "/openapi.json", "/debug"]
 )
-async def test_what_operators_read_is_on_no_public_port(world: World, attack: str, path: str) -> None:
+async def test_what_operators_read_is_on_no_public_port(world: World, path: str) -> None:
     answer = await world.browser().fetch(path)
     assert (answer.status_code, answer.json()["code"]) == (404, "route_not_found")
     assert "bff_" not in answer.text
 
 
-@case("PX-087", "PX-089")
+@pytest.mark.case("PX-087", "PX-089")
 @pytest.mark.parametrize(
     "kind",
     [
@@ -313,7 +312,7 @@ async def test_what_operators_read_is_on_no_public_port(world: World, attack: st
         "application/json-patch+json",
     ],
 )
-async def test_a_body_of_another_kind_is_read_by_none_of_our_endpoints(world: World, attack: str, kind: str) -> None:
+async def test_a_body_of_another_kind_is_read_by_none_of_our_endpoints(world: World, kind: str) -> None:
     browser: Browser = world.browser()
     await browser.sign_in()
     body = b'--x\r\ncontent-disposition: form-data; name="a"; filename="b"\r\n\r\nc\r\n--x--\r\n'
@@ -331,9 +330,9 @@ async def test_a_body_of_another_kind_is_read_by_none_of_our_endpoints(world: Wo
         assert answer.status_code < 500
 
 
-@case("PX-074", "PX-075")
+@pytest.mark.case("PX-074", "PX-075")
 @pytest.mark.parametrize("token", ["a" * 20_000, "a\r\nX-Forwarded-User: root", "caf\u00e9", "a b", "a\x00b", ""])
-async def test_a_token_that_fits_no_header_is_refused_at_the_sign_in(world: World, attack: str, token: str) -> None:
+async def test_a_token_that_fits_no_header_is_refused_at_the_sign_in(world: World, token: str) -> None:
     world.okta.control.fault("edit_answer", grant="authorization_code", set={"access_token": token})
     browser = world.browser()
     page = await browser.sign_in()

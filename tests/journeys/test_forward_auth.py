@@ -13,9 +13,9 @@ import pytest
 
 from bff.web.auth.forward_auth import _field_value
 from demo.simulator.grants import RotationPolicy
-from tests.journeys.http_browser import FETCH, NAVIGATION, Browser
-from tests.journeys.world import World, listening, serving, small_world
-from tests.plain_http import plain_http
+from tests.harness.http_browser import FETCH, NAVIGATION, Browser
+from tests.harness.plain_http import plain_http
+from tests.harness.world import World, listening, serving, small_world
 
 PROXY = {
     "trusted_proxies": "127.0.0.1",

@@ -6,9 +6,9 @@ from pathlib import Path
 from bff.session.keyring import KeyRing, new_key
 from bff.session.session import Session
 from bff.storage.open import open_store
-from tests.journeys.http_browser import Browser
-from tests.journeys.world import World, small_world
-from tests.storage.example_session import is_under_older_key
+from tests.harness.example_session import is_under_older_key
+from tests.harness.http_browser import Browser
+from tests.harness.world import World, small_world
 
 
 async def record_of(world: World) -> Session:

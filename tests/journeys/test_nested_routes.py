@@ -11,9 +11,9 @@ from urllib.parse import quote, urlsplit
 import httpx
 import pytest
 
-from tests.journeys.world import World, small_world
-from tests.proxy.test_nested_routes import SPELLINGS
-from tests.proxy.wire import RawUpstream, ask, ok, raw_upstream
+from tests.harness.upstream_wire import RawUpstream, ask, ok, raw_upstream
+from tests.harness.world import World, small_world
+from tests.unit.proxy.test_nested_routes import SPELLINGS
 
 ADMIN = "https://admin.example.com"
 

@@ -1,6 +1,6 @@
 """What is open when a session ends: event streams and WebSockets end with it, on every replica.
 
-The ids are those of `tests/attack_cases/csrf.json`. Each wait has a bound; what is asserted is the end, not its time.
+The ids are those of `tests/cases/csrf.json`. Each wait has a bound; what is asserted is the end, not its time.
 """
 
 import asyncio
@@ -13,11 +13,10 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidStatus
 
-from tests.journeys.attack_cases import case
-from tests.journeys.http_browser import FETCH, Browser
-from tests.journeys.world import World, small_world
-from tests.plain_http import plain_http
-from tests.redis_servers import one_server
+from tests.harness.http_browser import FETCH, Browser
+from tests.harness.plain_http import plain_http
+from tests.harness.redis_servers import one_server
+from tests.harness.world import World, small_world
 
 BOUND = 60  # seconds, for a machine that is busy; a second or two is what is promised
 
@@ -66,8 +65,8 @@ async def closes(socket: ClientConnection) -> None:
         await socket.wait_closed()
 
 
-@case("CS-030")
-async def test_an_event_stream_ends_with_the_sign_out(world: World, attack: str) -> None:
+@pytest.mark.case("CS-030")
+async def test_an_event_stream_ends_with_the_sign_out(world: World) -> None:
     browser, other = world.browser(), world.browser()
     await browser.sign_in()
     await other.sign_in("bob@example.com")
@@ -78,8 +77,8 @@ async def test_an_event_stream_ends_with_the_sign_out(world: World, attack: str)
         assert await anext(theirs) == b"data: more\n\n"  # somebody else's goes on
 
 
-@case("CS-030")
-async def test_an_event_stream_ends_when_another_replica_signed_the_person_out(tmp_path: Path, attack: str) -> None:
+@pytest.mark.case("CS-030")
+async def test_an_event_stream_ends_when_another_replica_signed_the_person_out(tmp_path: Path) -> None:
     with one_server(tmp_path / "redis") as redis:
         async with small_world(tmp_path, store=redis.url) as world, world.replica() as replica:
             browser = world.browser()
@@ -89,8 +88,8 @@ async def test_an_event_stream_ends_when_another_replica_signed_the_person_out(t
                 await ends(pieces)
 
 
-@case("CS-029")
-async def test_a_websocket_closes_with_the_sign_out(world: World, attack: str) -> None:
+@pytest.mark.case("CS-029")
+async def test_a_websocket_closes_with_the_sign_out(world: World) -> None:
     browser = world.browser()
     await browser.sign_in()
     async with socket_to(world, browser) as socket:
@@ -100,8 +99,8 @@ async def test_a_websocket_closes_with_the_sign_out(world: World, attack: str) -
         await closes(socket)
 
 
-@case("CS-029")
-async def test_a_websocket_closes_when_the_person_signs_in_as_somebody_else(world: World, attack: str) -> None:
+@pytest.mark.case("CS-029")
+async def test_a_websocket_closes_when_the_person_signs_in_as_somebody_else(world: World) -> None:
     browser = world.browser()
     await browser.sign_in()
     async with socket_to(world, browser) as socket:

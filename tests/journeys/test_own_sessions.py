@@ -7,8 +7,8 @@ import pytest
 
 from bff.web.auth.client_hint import client_hint, coarse_network
 from demo.simulator.grants import RotationPolicy
-from tests.journeys.http_browser import Browser
-from tests.journeys.world import World, small_world
+from tests.harness.http_browser import Browser
+from tests.harness.world import World, small_world
 
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
 IPHONE = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605 (KHTML, like Gecko) Version/18.0 Mobile/15E148 Safari/604.1"  # noqa: E501

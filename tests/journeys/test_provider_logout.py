@@ -14,13 +14,12 @@ import pytest
 
 from bff.provider.key_set import UNKNOWN_KID_COOL_DOWN
 from demo.simulator.signing_keys import SigningKey
-from tests.journeys.attack_cases import case
-from tests.journeys.http_browser import Browser
-from tests.journeys.streams import Page, endless_world
-from tests.journeys.world import World, small_world
-from tests.oidc.minting import b64, signature
-from tests.plain_http import plain_http
-from tests.redis_servers import one_server
+from tests.harness.http_browser import Browser
+from tests.harness.minting import b64, signature
+from tests.harness.plain_http import plain_http
+from tests.harness.redis_servers import one_server
+from tests.harness.streams import Page, endless_world
+from tests.harness.world import World, small_world
 
 ALICE, BOB = "alice@example.com", "bob@example.com"
 
@@ -135,8 +134,8 @@ async def test_a_session_without_a_sid_is_no_business_of_a_sid_alone_nor_of_a_la
     assert await lives(again)
 
 
-@case("BL-011")
-async def test_an_unknown_sid_is_answered_200_and_ends_nothing(world: World, attack: str) -> None:
+@pytest.mark.case("BL-011")
+async def test_an_unknown_sid_is_answered_200_and_ends_nothing(world: World) -> None:
     browser = await signed_in(world)
     assert (await post_token(world, world.okta.control.orders.logout_token(sid="idxunknown"))).status_code == 200
     assert await lives(browser)
@@ -174,8 +173,8 @@ def bad_tokens(world: World) -> dict[str, str]:
     }
 
 
-@case("BL-002", "BL-003", "BL-004", "BL-005", "BL-006", "BL-009", "BL-010")
-async def test_no_bad_token_touches_a_session(world: World, attack: str) -> None:
+@pytest.mark.case("BL-002", "BL-003", "BL-004", "BL-005", "BL-006", "BL-009", "BL-010")
+async def test_no_bad_token_touches_a_session(world: World) -> None:
     browser = await signed_in(world)
     for name, token in bad_tokens(world).items():
         answer = await post_token(world, token)
@@ -203,8 +202,8 @@ async def test_what_is_no_form_with_one_token_is_refused(world: World, content: 
         assert (await http.post(url, content=content, headers=headers)).status_code == status
 
 
-@case("BL-017")
-async def test_while_the_store_is_away_the_provider_is_to_ask_again(tmp_path: Path, attack: str) -> None:
+@pytest.mark.case("BL-017")
+async def test_while_the_store_is_away_the_provider_is_to_ask_again(tmp_path: Path) -> None:
     with one_server(tmp_path / "redis") as redis:
         async with small_world(tmp_path, store=redis.url) as world:
             browser = await signed_in(world)
@@ -220,9 +219,9 @@ async def test_while_the_store_is_away_the_provider_is_to_ask_again(tmp_path: Pa
             assert await refused(browser) == "back_channel"
 
 
-@case("BL-020")
+@pytest.mark.case("BL-020")
 @pytest.mark.parametrize("chunked", [False, True])
-async def test_ten_megabytes_are_refused_before_they_have_come(world: World, attack: str, chunked: bool) -> None:
+async def test_ten_megabytes_are_refused_before_they_have_come(world: World, chunked: bool) -> None:
     """The answer is there while most of the body is not."""
     where = urlsplit(world.public_url)
     reader, writer = await asyncio.open_connection(where.hostname, where.port)
@@ -236,8 +235,8 @@ async def test_ten_megabytes_are_refused_before_they_have_come(world: World, att
     writer.close()
 
 
-@case("BL-021")
-async def test_a_flood_of_unknown_keys_costs_the_provider_one_fetch(world: World, attack: str) -> None:
+@pytest.mark.case("BL-021")
+async def test_a_flood_of_unknown_keys_costs_the_provider_one_fetch(world: World) -> None:
     browser = await signed_in(world)
     stranger = SigningKey.generate()
     world.okta.control.rotate_keys()  # so that the keys are asked for at all
@@ -270,9 +269,9 @@ def keys_fetched(world: World) -> float:
     )
 
 
-@case("BL-025")
+@pytest.mark.case("BL-025")
 @pytest.mark.parametrize("store", ["sqlite", "redis"])
-async def test_a_stream_that_is_open_ends_with_the_session(tmp_path: Path, attack: str, store: str) -> None:
+async def test_a_stream_that_is_open_ends_with_the_session(tmp_path: Path, store: str) -> None:
     """The token comes to one replica, the stream is open on another where there are two."""
     with contextlib.ExitStack() as stack:
         url = f"sqlite:///{tmp_path / 'bff.db'}"
@@ -296,8 +295,8 @@ async def signed_in_without_calling(world: World) -> Browser:
     return browser
 
 
-@case("BL-026")
-async def test_a_late_token_ends_no_later_sign_in(world: World, attack: str) -> None:
+@pytest.mark.case("BL-026")
+async def test_a_late_token_ends_no_later_sign_in(world: World) -> None:
     browser = await signed_in(world)
     orders, sub = world.okta.control.orders, sub_of(world)
     by_sid = orders.logout_token(sid=only_sid(world), exp=int(time.time()) + 3600)
@@ -556,8 +555,8 @@ async def test_a_sign_in_under_way_of_somebody_without_a_session_is_overtaken_to
 # --- the person's own sign-out ---------------------------------------------------------------------------------------
 
 
-@case("BL-030")
-async def test_a_state_at_the_post_logout_address_means_nothing(world: World, attack: str) -> None:
+@pytest.mark.case("BL-030")
+async def test_a_state_at_the_post_logout_address_means_nothing(world: World) -> None:
     browser = await signed_in(world)
     for query in ("", "?state=forged", "?state=a&state=b", "?error=x"):
         page = await browser.navigate(f"/{query}")
@@ -565,9 +564,9 @@ async def test_a_state_at_the_post_logout_address_means_nothing(world: World, at
     assert await lives(browser)
 
 
-@case("BL-032")
+@pytest.mark.case("BL-032")
 @pytest.mark.parametrize("how", ["refuse", "stall", "error"])
-async def test_signing_out_needs_no_provider(tmp_path: Path, attack: str, how: Any) -> None:
+async def test_signing_out_needs_no_provider(tmp_path: Path, how: Any) -> None:
     """The record is gone while the provider answers nothing: what is left to do is done in the background."""
     async with small_world(tmp_path) as world:
         browser = await signed_in(world)
@@ -577,8 +576,8 @@ async def test_signing_out_needs_no_provider(tmp_path: Path, attack: str, how: A
         await world.okta.control.up()
 
 
-@case("BL-033")
-async def test_signing_out_twice_is_signing_out(world: World, attack: str) -> None:
+@pytest.mark.case("BL-033")
+async def test_signing_out_twice_is_signing_out(world: World) -> None:
     browser = await signed_in(world)
     stolen = browser.cookie("bff-session") or ""
     first, second = await asyncio.gather(browser.fetch("/auth/logout", "POST"), browser.fetch("/auth/logout", "POST"))

@@ -10,10 +10,10 @@ import pytest
 from bff.config.settings import load_settings
 from bff.flows.logout.provider_sign_out import TICKET_LIFETIME, ProviderSignOut
 from demo.simulator.server import RunningSimulator
-from tests.journeys.http_browser import FETCH, NAVIGATION, Browser
-from tests.journeys.world import World, small_world
-from tests.settings.world import with_changes
-from tests.storage.example_session import a_session
+from tests.harness.example_session import a_session
+from tests.harness.http_browser import FETCH, NAVIGATION, Browser
+from tests.harness.settings import with_changes
+from tests.harness.world import World, small_world
 
 GOODBYE = {"signed_out_path": "/goodbye"}
 

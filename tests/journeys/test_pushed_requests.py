@@ -6,8 +6,8 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from demo.simulator.server import RunningSimulator
-from tests.journeys.pages import error_page
-from tests.journeys.world import World, small_world
+from tests.harness.pages import error_page
+from tests.harness.world import World, small_world
 
 OFFERED = {"pushed_requests": True}
 

@@ -11,10 +11,9 @@ import httpx
 import pytest
 
 from bff.telemetry.metrics import REGISTRY
-from tests.journeys.attack_cases import case
-from tests.journeys.http_browser import FETCH, NAVIGATION
-from tests.journeys.world import World, small_world
-from tests.plain_http import plain_http
+from tests.harness.http_browser import FETCH, NAVIGATION
+from tests.harness.plain_http import plain_http
+from tests.harness.world import World, small_world
 
 LOGIN, CALLBACK, LOGOUT = "/auth/login", "/authorization-code/callback?code=x&state=y", "/auth/logout"
 PROVIDER = ("/auth/backchannel-logout", "/auth/frontchannel-logout", "/auth/global-token-revocation")
@@ -56,8 +55,8 @@ def refused(door: str, rate: str) -> float:
     return REGISTRY.get_sample_value("bff_rate_limited_total", {"endpoint": door, "rate": rate}) or 0.0
 
 
-@case("DS-002")
-async def test_a_flood_from_one_address_is_refused_and_its_neighbour_signs_in(world: World, attack: str) -> None:
+@pytest.mark.case("DS-002")
+async def test_a_flood_from_one_address_is_refused_and_its_neighbour_signs_in(world: World) -> None:
     before = refused("sign_in", "client")
     asked = len(world.okta.control.events())
     async with proxy(world) as client:
@@ -72,15 +71,15 @@ async def test_a_flood_from_one_address_is_refused_and_its_neighbour_signs_in(wo
         assert (await browser.session())["authenticated"]
 
 
-@case("DS-002")
-async def test_a_false_address_in_front_of_the_true_one_makes_nobody_somebody_else(world: World, attack: str) -> None:
+@pytest.mark.case("DS-002")
+async def test_a_false_address_in_front_of_the_true_one_makes_nobody_somebody_else(world: World) -> None:
     async with proxy(world) as client:
         claimed = [f"192.0.2.{number}, 203.0.113.9" for number in range(30)]
         assert (await flood(client, LOGIN, claimed)).count(303) <= 8
 
 
-@case("DS-002")
-async def test_a_whole_subnet_of_ipv6_is_one_client(world: World, attack: str) -> None:
+@pytest.mark.case("DS-002")
+async def test_a_whole_subnet_of_ipv6_is_one_client(world: World) -> None:
     async with proxy(world) as client:
         one = [f"2001:db8:0:1::{number:x}" for number in range(30)]
         assert (await flood(client, LOGIN, one)).count(303) <= 8
@@ -127,8 +126,8 @@ async def test_forged_orders_from_everywhere_do_not_keep_the_providers_out(tmp_p
         assert statuses[-1] == 429
 
 
-@case("DS-002")
-async def test_a_flood_from_everywhere_meets_the_rate_for_all_and_costs_no_session(world: World, attack: str) -> None:
+@pytest.mark.case("DS-002")
+async def test_a_flood_from_everywhere_meets_the_rate_for_all_and_costs_no_session(world: World) -> None:
     browser, leaving = world.browser(), world.browser()
     for each in (browser, leaving):
         each.http.headers["x-forwarded-for"] = HONEST

@@ -8,8 +8,8 @@ import pytest
 
 from bff.flows.logout.revocations import LEASE
 from bff.session.revocation import FIRST_WAIT, MAX_WAIT, Revocation
-from tests.journeys.http_browser import Browser
-from tests.journeys.world import World, small_world
+from tests.harness.http_browser import Browser
+from tests.harness.world import World, small_world
 
 
 def revoked(world: World) -> list[str | None]:

@@ -1,6 +1,6 @@
 """What a session cookie is worth over time: after its limits, after sign-out, twice, under older and removed keys.
 
-The ids are those of `tests/attack_cases/cookie.json`.
+The ids are those of `tests/cases/cookie.json`.
 """
 
 import asyncio
@@ -14,11 +14,10 @@ import pytest
 from bff.flows.refresh import flow
 from bff.session.keyring import new_key
 from demo.simulator.grants import RotationPolicy
-from tests.journeys.attack_cases import case
-from tests.journeys.http_browser import Browser
-from tests.journeys.pages import set_cookies
-from tests.journeys.world import World, small_world
-from tests.redis_servers import one_server
+from tests.harness.http_browser import Browser
+from tests.harness.pages import set_cookies
+from tests.harness.redis_servers import one_server
+from tests.harness.world import World, small_world
 
 SIGNED_OUT = {"authenticated": False, "reason": None}
 
@@ -36,8 +35,8 @@ async def keep(browser: Browser) -> str:
 # --- limits ----------------------------------------------------------------------------------------------------------
 
 
-@case("CK-012")
-async def test_the_absolute_limit_is_the_servers_and_is_told_once(world: World, attack: str) -> None:
+@pytest.mark.case("CK-012")
+async def test_the_absolute_limit_is_the_servers_and_is_told_once(world: World) -> None:
     browser = world.browser()
     await browser.sign_in()
     cookie = await keep(browser)
@@ -54,8 +53,8 @@ async def test_the_absolute_limit_is_the_servers_and_is_told_once(world: World, 
     assert await browser.session() == SIGNED_OUT
 
 
-@case("CK-013")
-async def test_the_idle_limit_is_moved_by_use_and_not_by_looking(world: World, attack: str) -> None:
+@pytest.mark.case("CK-013")
+async def test_the_idle_limit_is_moved_by_use_and_not_by_looking(world: World) -> None:
     browser = world.browser()
     await browser.sign_in()
     world.advance(1800)
@@ -105,8 +104,8 @@ async def test_an_idle_session_that_the_api_ends_is_explained_by_the_session_end
 # --- after the end ---------------------------------------------------------------------------------------------------
 
 
-@case("CK-014", "CK-018")
-async def test_a_cookie_kept_from_before_the_sign_out_opens_nothing(world: World, attack: str) -> None:
+@pytest.mark.case("CK-014", "CK-018")
+async def test_a_cookie_kept_from_before_the_sign_out_opens_nothing(world: World) -> None:
     browser = world.browser()
     await browser.sign_in()
     cookie = await keep(browser)
@@ -129,10 +128,8 @@ async def two_replicas(tmp_path: Path) -> AsyncIterator[tuple[World, str]]:
             yield world, replica
 
 
-@case("CK-015")
-async def test_a_sign_out_is_seen_by_the_next_request_on_every_replica(
-    two_replicas: tuple[World, str], attack: str
-) -> None:
+@pytest.mark.case("CK-015")
+async def test_a_sign_out_is_seen_by_the_next_request_on_every_replica(two_replicas: tuple[World, str]) -> None:
     world, replica = two_replicas
     browser = world.browser()
     await browser.sign_in()
@@ -145,8 +142,8 @@ async def test_a_sign_out_is_seen_by_the_next_request_on_every_replica(
     assert (await browser.fetch(f"{replica}/auth/session")).json() == ended("signed_out")
 
 
-@case("CK-017")
-async def test_a_renewal_that_ends_after_the_sign_out_brings_nothing_back(tmp_path: Path, attack: str) -> None:
+@pytest.mark.case("CK-017")
+async def test_a_renewal_that_ends_after_the_sign_out_brings_nothing_back(tmp_path: Path) -> None:
     async with small_world(tmp_path, rotation=RotationPolicy(access_token_lifetime=300)) as world:
         browser = world.browser()
         await browser.sign_in()
@@ -195,8 +192,8 @@ async def test_a_sign_out_answers_callers_that_wait_for_a_renewal_before_the_pro
 # --- where a cookie must not be --------------------------------------------------------------------------------------
 
 
-@case("CK-038")
-async def test_no_error_sets_or_clears_the_session_cookie(tmp_path: Path, attack: str) -> None:
+@pytest.mark.case("CK-038")
+async def test_no_error_sets_or_clears_the_session_cookie(tmp_path: Path) -> None:
     async with small_world(tmp_path) as world:
         browser = world.browser()
         await browser.sign_in()
@@ -214,8 +211,8 @@ async def test_no_error_sets_or_clears_the_session_cookie(tmp_path: Path, attack
         assert (await browser.session())["authenticated"] is True
 
 
-@case("CK-039")
-async def test_what_may_be_cached_carries_no_cookie(tmp_path: Path, attack: str) -> None:
+@pytest.mark.case("CK-039")
+async def test_what_may_be_cached_carries_no_cookie(tmp_path: Path) -> None:
     spa = tmp_path / "spa"
     spa.mkdir()
     (spa / "index.html").write_text("<!doctype html><title>app</title>")
@@ -233,8 +230,8 @@ async def test_what_may_be_cached_carries_no_cookie(tmp_path: Path, attack: str)
         assert private.headers["cache-control"] == "no-store"
 
 
-@case("CK-042")
-async def test_the_session_id_is_in_no_page_no_json_and_no_url(world: World, attack: str) -> None:
+@pytest.mark.case("CK-042")
+async def test_the_session_id_is_in_no_page_no_json_and_no_url(world: World) -> None:
     browser = world.browser()
     await browser.sign_in()
     cookie = await keep(browser)
@@ -250,8 +247,8 @@ async def test_the_session_id_is_in_no_page_no_json_and_no_url(world: World, att
     assert all(cookie not in str(heard) for heard in world.upstream.heard)
 
 
-@case("CK-045")
-async def test_nothing_on_the_way_back_from_the_provider_needs_the_strict_cookie(world: World, attack: str) -> None:
+@pytest.mark.case("CK-045")
+async def test_nothing_on_the_way_back_from_the_provider_needs_the_strict_cookie(world: World) -> None:
     """This browser holds Strict back on the whole chain, as Firefox does; Chromium is driven in `browser/`."""
     browser = world.browser()
     arrived = await browser.sign_in(return_to="/orders")

@@ -7,10 +7,10 @@ from urllib.parse import quote, urlsplit
 import pytest
 
 from demo.simulator.grants import RotationPolicy
-from tests.journeys.http_browser import Browser
-from tests.journeys.pages import error_page, set_cookies, try_again
+from tests.harness.http_browser import Browser
+from tests.harness.pages import error_page, set_cookies, try_again
+from tests.harness.world import World, small_world
 from tests.journeys.test_callback_answers import parameters, with_parameters
-from tests.journeys.world import World, small_world
 
 BOB = "bob@example.com"
 

@@ -15,11 +15,11 @@ import pytest
 
 from bff.session.login_transaction import SLOTS
 from bff.web.cookies import ALL_COOKIES_BYTES
-from tests.journeys.http_browser import Browser
-from tests.journeys.pages import error_page, set_cookies
+from tests.harness.http_browser import Browser
+from tests.harness.pages import error_page, set_cookies
+from tests.harness.redis_servers import one_server
+from tests.harness.world import World, small_world
 from tests.journeys.test_open_streams import closes, cookie_of, ends, event_stream, socket_to
-from tests.journeys.world import World, small_world
-from tests.redis_servers import one_server
 
 BOB = "bob@example.com"
 EVIL = "https://evil.example"

@@ -13,10 +13,9 @@ import httpx
 import pytest
 
 from demo.simulator.grants import Replay, RotationPolicy
-from tests.journeys.attack_cases import case
-from tests.journeys.http_browser import Browser
-from tests.journeys.pages import set_cookies
-from tests.journeys.world import World, small_world
+from tests.harness.http_browser import Browser
+from tests.harness.pages import set_cookies
+from tests.harness.world import World, small_world
 
 SHORT = RotationPolicy(access_token_lifetime=300)
 DUE, EXPIRED = 260, 301  # seconds after sign-in; due from 255 at the latest, and good until 295 for a slow machine
@@ -232,8 +231,8 @@ async def test_somebody_who_is_unassigned_for_a_moment_stays_and_for_good_goes(s
     assert await browser.session() == {"authenticated": False, "reason": "provider_denied"}
 
 
-@case("IT-073")
-async def test_a_refreshed_id_token_about_somebody_else_ends_the_session(short: World, attack: str) -> None:
+@pytest.mark.case("IT-073")
+async def test_a_refreshed_id_token_about_somebody_else_ends_the_session(short: World) -> None:
     browser = await signed_in(short)
     short.okta.control.settings(id_token_claims={"sub": "00u2bobcratchit00002"})
     short.advance(EXPIRED)

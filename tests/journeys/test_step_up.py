@@ -11,9 +11,9 @@ import httpx
 import pytest
 from starlette.types import Receive, Scope, Send
 
-from tests.journeys.http_browser import Browser
-from tests.journeys.pages import error_page
-from tests.journeys.world import World, listening, serving, small_world
+from tests.harness.http_browser import Browser
+from tests.harness.pages import error_page
+from tests.harness.world import World, listening, serving, small_world
 
 TWO_FACTORS = "urn:okta:loa:2fa:any"
 

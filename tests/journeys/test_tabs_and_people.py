@@ -2,13 +2,14 @@
 
 import asyncio
 
+import pytest
+
 from bff.session.login_transaction import SLOTS, slot_of
 from bff.web.cookies import ALL_COOKIES_BYTES
-from tests.journeys.attack_cases import case
-from tests.journeys.http_browser import Browser
-from tests.journeys.pages import error_page, set_cookies
+from tests.harness.http_browser import Browser
+from tests.harness.pages import error_page, set_cookies
+from tests.harness.world import World
 from tests.journeys.test_callback_answers import parameters
-from tests.journeys.world import World
 
 BOB = "bob@example.com"
 
@@ -26,8 +27,8 @@ async def families(world: World) -> dict[str, str | None]:
 # --- tabs ------------------------------------------------------------------------------------------------------------
 
 
-@case("AZ-041")
-async def test_two_tabs_whose_answers_cross_both_arrive_where_they_wanted(world: World, attack: str) -> None:
+@pytest.mark.case("AZ-041")
+async def test_two_tabs_whose_answers_cross_both_arrive_where_they_wanted(world: World) -> None:
     browser = world.browser()
     one, two = await browser.begin("/one"), await browser.begin("/two")
     answer_one = await browser.at_provider(one)

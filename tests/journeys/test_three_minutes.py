@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from tests.journeys.browser.running_demo import DemoProcess
-from tests.journeys.http_browser import Browser
+from tests.harness.http_browser import Browser
+from tests.harness.running_demo import DemoProcess
 
 
 @pytest.mark.long

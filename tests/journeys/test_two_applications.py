@@ -7,10 +7,10 @@ import pytest
 
 from bff.telemetry import otlp
 from bff.telemetry.audit import AuditEvent
+from tests.harness.collector import collector
+from tests.harness.world import small_world
 from tests.journeys.test_audit import Trail
 from tests.journeys.test_provider_logout import signed_in, sub_of
-from tests.journeys.world import small_world
-from tests.tracing.collector import collector
 
 
 @pytest.mark.parametrize("started_last", ["sub", "fingerprint"])

@@ -9,8 +9,8 @@ import pytest
 
 from bff.app import build_app
 from bff.config.settings import load_settings
-from tests.journeys.world import World, small_world
-from tests.settings.world import with_changes
+from tests.harness.settings import with_changes
+from tests.harness.world import World, small_world
 
 PARTNER = "https://partner.example"
 FETCH = {"x-csrf": "1", "sec-fetch-site": "cross-site", "origin": PARTNER}

@@ -13,9 +13,9 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from demo.simulator.grants import RotationPolicy
-from tests.journeys.http_browser import Browser
-from tests.journeys.pages import error_page, set_cookies, try_again
-from tests.journeys.world import CLIENT_SECRET, World, small_world
+from tests.harness.http_browser import Browser
+from tests.harness.pages import error_page, set_cookies, try_again
+from tests.harness.world import CLIENT_SECRET, World, small_world
 
 
 async def walk(world: World, browser: Browser | None = None) -> None:

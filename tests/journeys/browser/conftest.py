@@ -6,9 +6,9 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser
 
-from tests.journeys.browser.chromium import chromium
-from tests.journeys.browser.person import Person
-from tests.journeys.browser.running_demo import DemoProcess, RunningDemo
+from tests.harness.chromium import chromium
+from tests.harness.person import Person
+from tests.harness.running_demo import DemoProcess, RunningDemo
 
 
 @pytest.fixture(scope="session")

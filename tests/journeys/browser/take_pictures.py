@@ -7,9 +7,9 @@ import asyncio
 from pathlib import Path
 from typing import Final, Literal
 
-from tests.journeys.browser.chromium import chromium
-from tests.journeys.browser.person import PATIENCE, Person
-from tests.journeys.browser.running_demo import ROOT, DemoProcess, RunningDemo
+from tests.harness.chromium import chromium
+from tests.harness.person import PATIENCE, Person
+from tests.harness.running_demo import ROOT, DemoProcess, RunningDemo
 
 IMAGES: Final = ROOT / "docs" / "images"
 LIFETIME: Final = 15  # seconds

@@ -18,11 +18,11 @@ from starlette.types import Receive, Scope, Send
 from bff.session.login_transaction import SLOTS
 from bff.web.cookies import ALL_COOKIES_BYTES
 from demo.simulator.people import PASSWORD
-from tests.journeys.browser.firefox import firefox
-from tests.journeys.browser.person import PATIENCE
-from tests.journeys.world import World, listening, serving, small_world
-from tests.nginx import CONFIG, running_nginx
-from tests.ports import free_port
+from tests.harness.firefox import firefox
+from tests.harness.nginx import CONFIG, running_nginx
+from tests.harness.person import PATIENCE
+from tests.harness.ports import free_port
+from tests.harness.world import World, listening, serving, small_world
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("browser")]
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.journeys.browser.running_demo import DemoProcess
-from tests.ports import free_ports
+from tests.harness.ports import free_ports
+from tests.harness.running_demo import DemoProcess
 
 pytestmark = pytest.mark.xdist_group("browser")
 

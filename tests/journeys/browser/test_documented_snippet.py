@@ -12,13 +12,14 @@ import pytest
 from playwright.async_api import Browser, Page
 
 from demo.simulator.people import PASSWORD
-from tests.journeys.browser.person import PATIENCE
-from tests.journeys.world import World, small_world
-from tests.redis_servers import RedisServer, one_server
+from tests.harness.person import PATIENCE
+from tests.harness.places import ROOT
+from tests.harness.redis_servers import RedisServer, one_server
+from tests.harness.world import World, small_world
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("browser")]
 
-README = Path(__file__).resolve().parents[3] / "README.md"
+README = ROOT / "README.md"
 PAGE = '<!doctype html><title>app</title><script type="module" src="/app.js"></script>'
 # All that is added: what the snippet defines, within a test's reach.
 REACH = "\nglobalThis.app = { session, api, signOut };\n"

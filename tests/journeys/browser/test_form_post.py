@@ -7,7 +7,7 @@ import pytest
 from playwright.async_api import Browser, BrowserContext, Page, Request
 
 from demo.simulator.people import PASSWORD
-from tests.journeys.world import World, small_world
+from tests.harness.world import World, small_world
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("browser")]
 

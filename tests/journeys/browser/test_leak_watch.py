@@ -4,7 +4,7 @@ import hashlib
 
 import pytest
 
-from tests.journeys.browser.leak_watch import LeakWatch
+from tests.harness.leak_watch import LeakWatch
 
 REFRESH_TOKEN = "k3Jf0vQmZ1x8yWcT5rB7nLhDgSaPuEoI2q4X6C9-_tY"
 KNOWN = {hashlib.sha256(REFRESH_TOKEN.encode()).hexdigest()[:8]}

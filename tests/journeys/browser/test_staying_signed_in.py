@@ -7,8 +7,8 @@ import time
 import pytest
 from playwright.async_api import Route, expect
 
-from tests.journeys.browser.person import PATIENCE, Person
-from tests.journeys.browser.running_demo import ACCESS_TOKEN_LIFETIME
+from tests.harness.person import PATIENCE, Person
+from tests.harness.running_demo import ACCESS_TOKEN_LIFETIME
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("browser")]
 

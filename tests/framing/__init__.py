@@ -1,1 +1,0 @@
-"""Where a request ends: every shape of framing, directly and through real proxies, in one piece and in many."""

@@ -1,0 +1,122 @@
+"""SIGTERM to `bff serve` as it is shipped: not ready first, streams told, requests in progress answered, a bounded end.
+
+A refresh under way gets its answer: tests/proof/live/test_replicas.py, the Unix sockets are in tests/journeys/process.
+"""
+
+import asyncio
+import json
+import signal
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from bff.server.uvicorn_0_54.server import DRAIN
+from tests.harness.http_browser import Browser
+from tests.harness.plain_http import plain_http
+from tests.harness.streams import EndlessUpstream, Page, closing_of, echoed
+from tests.harness.world import listening, serving
+from tests.proof.live.fleet import Replica, running_fleet
+
+DELAY = 1  # seconds between not ready and nobody let in
+WHILE_WE_LOOK = 300  # a delay that ends when we have seen enough: by the second signal
+
+
+@dataclass
+class Served:
+    replica: Replica
+    upstream: EndlessUpstream
+    page: Page
+
+    async def ready(self) -> int:
+        async with plain_http(timeout=30) as client:
+            return (await client.get(f"{self.replica.management}/readyz")).status_code
+
+    def stop(self) -> None:
+        self.replica.process.signal(signal.SIGTERM)
+
+    async def is_told_to_stop(self) -> None:
+        self.stop()
+        async with asyncio.timeout(60):
+            while await self.ready() != 503:
+                await asyncio.sleep(0.01)
+
+
+@asynccontextmanager
+async def served(folder: Path, delay: int = DELAY) -> AsyncIterator[Served]:
+    """One process with somebody signed in, in front of an upstream that does not end by itself."""
+    upstream = EndlessUpstream()
+    with listening() as api:
+        route = {"prefix": "/api", "upstream": f"http://127.0.0.1:{api.getsockname()[1]}", "websocket": True}
+        store, settings = f"sqlite:///{folder / 'bff.db'}", {"drain_delay": str(delay), "routes": json.dumps([route])}
+        async with (
+            serving(upstream, api),
+            running_fleet(folder, store, replicas=1, lifetime=3600, **settings) as fleet,
+        ):
+            (replica,) = fleet.replicas
+            browser = Browser(replica.url)
+            await browser.sign_in()
+            yield Served(replica, upstream, Page(replica.url, browser))
+            await browser.close()
+
+
+async def test_a_process_that_leaves_says_so_and_answers_until_it_has_left(tmp_path: Path) -> None:
+    async with served(tmp_path, WHILE_WE_LOOK) as bff:
+        assert await bff.ready() == 200
+        assert "connection" not in (await bff.page.fetch("/auth/session")).headers
+        await bff.is_told_to_stop()
+        answer = await bff.page.fetch("/auth/session")
+        assert (answer.status_code, answer.json()["authenticated"]) == (200, True)
+        assert answer.headers["connection"] == "close", "or a proxy would use the connection once more"
+        bff.stop()
+        assert await bff.replica.process.ended() == 0
+
+
+async def test_streams_that_never_end_are_told_and_an_answer_under_way_is_given(tmp_path: Path) -> None:
+    async with (
+        served(tmp_path, WHILE_WE_LOOK) as bff,
+        bff.page.reading("/api/events") as events,
+        bff.page.socket(bff.replica.url) as socket,
+    ):
+        await events.next()
+        assert await echoed(socket, "hello")
+        slow = asyncio.create_task(bff.page.fetch("/api/slow"))
+        async with asyncio.timeout(60):
+            while "slow begins" not in bff.upstream.order:
+                await asyncio.sleep(0.01)
+        await bff.is_told_to_stop()
+        await events.next()
+        assert await echoed(socket, "still here"), "whoever came back now would reach this process again"
+        bff.stop()
+        assert await events.end() == "whole", "an EventSource opens it again, without an error"
+        assert await closing_of(socket) == (1012, "restarting")
+        bff.upstream.may_answer.set()
+        assert (await slow).status_code == 200
+        assert await bff.replica.process.ended() == 0
+        await bff.upstream.has_ended("events", "socket", "slow")
+
+
+async def test_whoever_was_signed_in_still_is_after_the_restart(tmp_path: Path) -> None:
+    async with served(tmp_path) as bff:
+        bff.stop()
+        assert await bff.replica.process.ended() == 0
+        bff.replica.process.start()
+        await bff.replica.process.answers()
+        assert (await bff.page.fetch("/auth/session")).json()["authenticated"] is True
+
+
+@pytest.mark.long
+async def test_an_answer_that_never_comes_holds_up_the_end_for_so_long_and_no_longer(tmp_path: Path) -> None:
+    async with served(tmp_path) as bff:
+        slow = asyncio.create_task(bff.page.fetch("/api/slow"))
+        async with asyncio.timeout(10):
+            while "slow begins" not in bff.upstream.order:
+                await asyncio.sleep(0.01)
+        began = time.monotonic()
+        bff.stop()
+        await bff.replica.process.ended(within=DELAY + DRAIN + 30)
+        assert time.monotonic() - began >= DELAY + DRAIN
+        assert (await slow).status_code == 500, "a caller who waits is not left without a word"

@@ -1,0 +1,44 @@
+"""What is explored: the pure functions, and the promises of the flow around them. A mutant overrides one method."""
+
+from bff.oidc.token import TokenResult
+from bff.session import rotation, timing, token_response
+from bff.session.rotation import RefreshDecision, SendRefresh
+from bff.session.session import RefreshAttempt, Session
+from bff.session.token_response import RefreshResult
+from tests.harness.policy import Policy
+
+
+class Core:
+    """The product as it is."""
+
+    def decide(self, session: Session, now: int, policy: Policy, *, resend_of: str | None) -> RefreshDecision:
+        return rotation.decide(session, now, policy, resend_of=resend_of)
+
+    def reserve(self, session: Session, decision: SendRefresh, now: int, policy: Policy, attempt_id: str) -> Session:
+        return rotation.reserve(session, decision, now, policy, attempt_id)
+
+    def may_send(self, attempt: RefreshAttempt, now: int, policy: Policy) -> bool:
+        return timing.may_send(attempt, now, policy)
+
+    def apply_token_response(
+        self, session: Session, reserved: Session, answer: TokenResult, now: int, policy: Policy
+    ) -> RefreshResult:
+        return token_response.apply_token_response(session, reserved, answer, now, policy)
+
+    # --- what the flow promises --------------------------------------------------------------------------------------
+
+    def may_write(self, record: Session, read: int) -> bool:
+        """Compare-and-set: only onto the version that was read."""
+        return record.version == read
+
+    def may_delete(self, record: Session, read: int) -> bool:
+        return record.version == read
+
+    def writes_before_sending(self) -> bool:
+        return True
+
+    def revokes_for_a_deleted_session(self) -> bool:
+        return True
+
+    def revokes_what_is_not_ours(self) -> bool:
+        return False

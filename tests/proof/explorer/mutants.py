@@ -1,0 +1,202 @@
+"""The product with one mistake each: what the explorer has to catch, or it proves nothing."""
+
+from dataclasses import replace
+
+from bff.oidc.token import Denied, Granted, NoAnswer, Postponed, TokenResult
+from bff.session.rotation import RefreshDecision, SendRefresh
+from bff.session.session import RefreshAttempt, Session
+from bff.session.token_response import Pending, RefreshResult, Renewed, Superseded
+from tests.harness.policy import Policy
+from tests.proof.explorer.core import Core
+
+
+class MaySendAtEquality(Core):
+    """`<=` where `<` is meant: the answer may come in the very moment another holder takes over."""
+
+    def may_send(self, attempt: RefreshAttempt, now: int, policy: Policy) -> bool:
+        return now + policy.timeout <= attempt.lease_until
+
+
+class SendsAfterAPause(Core):
+    """Nobody asks again as the bytes leave."""
+
+    def may_send(self, attempt: RefreshAttempt, now: int, policy: Policy) -> bool:
+        return True
+
+
+class ForgetsTheGraceAsItSends(Core):
+    """The lease alone is asked as the bytes leave."""
+
+    def may_send(self, attempt: RefreshAttempt, now: int, policy: Policy) -> bool:
+        return now + policy.timeout < attempt.lease_until
+
+
+class TakeoverResetsFirstSentAt(Core):
+    def reserve(self, session: Session, decision: SendRefresh, now: int, policy: Policy, attempt_id: str) -> Session:
+        reserved = super().reserve(session, decision, now, policy, attempt_id)
+        assert reserved.attempt is not None
+        return replace(reserved, attempt=replace(reserved.attempt, first_sent_at=float(now)))
+
+
+class DoesNotCompareAndSet(Core):
+    def may_write(self, record: Session, read: int) -> bool:
+        return True
+
+
+class SendsBeforeItWrites(Core):
+    def writes_before_sending(self) -> bool:
+        return False
+
+
+class DropsWhatArrivesForADeletedSession(Core):
+    def revokes_for_a_deleted_session(self) -> bool:
+        return False
+
+
+class DeletesAnyVersion(Core):
+    """A refusal ends the session even if somebody brought a successor home since it was judged."""
+
+    def may_delete(self, record: Session, read: int) -> bool:
+        return True
+
+
+class JudgesARefusalWithoutReadingAgain(Core):
+    """A refusal is judged by the record as it was when the token was sent."""
+
+    def apply_token_response(
+        self, session: Session, reserved: Session, answer: TokenResult, now: int, policy: Policy
+    ) -> RefreshResult:
+        against = reserved if isinstance(answer, Denied) else session
+        return super().apply_token_response(against, reserved, answer, now, policy)
+
+
+class RevokesWhatIsNotOurs(Core):
+    """The provider may have given both holders the same successor."""
+
+    def revokes_what_is_not_ours(self) -> bool:
+        return True
+
+
+class ForgetsTheAlternate(Core):
+    def apply_token_response(
+        self, session: Session, reserved: Session, answer: TokenResult, now: int, policy: Policy
+    ) -> RefreshResult:
+        result = super().apply_token_response(session, reserved, answer, now, policy)
+        return Superseded() if isinstance(result, Superseded) else result
+
+
+class DoesNotMarkLate(ForgetsTheGraceAsItSends):
+    """(`may_send` would stop such a send: it is not marked, so the grace is asked again.)"""
+
+    def decide(self, session: Session, now: int, policy: Policy, *, resend_of: str | None) -> RefreshDecision:
+        decision = super().decide(session, now, policy, resend_of=resend_of)
+        return replace(decision, after_grace=False) if isinstance(decision, SendRefresh) else decision
+
+
+class ForgetsAnEarlierUnknown(Core):
+    """What was certainly not sent this time may have been sent before."""
+
+    def apply_token_response(
+        self, session: Session, reserved: Session, answer: TokenResult, now: int, policy: Policy
+    ) -> RefreshResult:
+        result = super().apply_token_response(session, reserved, answer, now, policy)
+        certain = isinstance(answer, Postponed) or (isinstance(answer, NoAnswer) and not answer.may_have_been_sent)
+        if certain and isinstance(result, Pending) and result.session.attempt is not None:
+            attempt = replace(result.session.attempt, first_sent_at=None)
+            return Pending(replace(result.session, attempt=attempt), result.resend)
+        return result
+
+
+class TakesTheUnsentForUnknown(Core):
+    """A connection that was refused starts the grace, so that the next send is late without need."""
+
+    def apply_token_response(
+        self, session: Session, reserved: Session, answer: TokenResult, now: int, policy: Policy
+    ) -> RefreshResult:
+        return super().apply_token_response(session, reserved, _worse(answer), now, policy)
+
+
+class DropsTheOldRefreshToken(Core):
+    """A grant without a refresh token means that the one we have stays good."""
+
+    def apply_token_response(
+        self, session: Session, reserved: Session, answer: TokenResult, now: int, policy: Policy
+    ) -> RefreshResult:
+        result = super().apply_token_response(session, reserved, answer, now, policy)
+        if isinstance(result, Renewed) and isinstance(answer, Granted) and answer.tokens.refresh_token is None:
+            return Renewed(replace(result.session, tokens=replace(result.session.tokens, refresh_token=None)))
+        return result
+
+
+class IgnoresTheLease(Core):
+    def decide(self, session: Session, now: int, policy: Policy, *, resend_of: str | None) -> RefreshDecision:
+        if session.attempt is not None:
+            session = replace(session, attempt=replace(session.attempt, lease_until=float(now)))
+        return super().decide(session, now, policy, resend_of=resend_of)
+
+
+class NeverGivesTheLeaseUp(Core):
+    """An unknown outcome keeps a lease that never ends, so that nobody goes on."""
+
+    def apply_token_response(
+        self, session: Session, reserved: Session, answer: TokenResult, now: int, policy: Policy
+    ) -> RefreshResult:
+        result = super().apply_token_response(session, reserved, answer, now, policy)
+        if isinstance(result, Pending) and result.session.attempt is not None:
+            attempt = replace(result.session.attempt, lease_until=now + 10.0**6)
+            return Pending(replace(result.session, attempt=attempt), resend=False)
+        return result
+
+
+class TakesAReplayForNew(Core):
+    """A replayed access token is as old as the first send."""
+
+    def apply_token_response(
+        self, session: Session, reserved: Session, answer: TokenResult, now: int, policy: Policy
+    ) -> RefreshResult:
+        if session.attempt is not None:
+            session = replace(session, attempt=replace(session.attempt, first_sent_at=None))
+        return super().apply_token_response(session, reserved, answer, now, policy)
+
+
+class WritesTheSameVersion(Core):
+    def apply_token_response(
+        self, session: Session, reserved: Session, answer: TokenResult, now: int, policy: Policy
+    ) -> RefreshResult:
+        result = super().apply_token_response(session, reserved, answer, now, policy)
+        return Renewed(replace(result.session, version=session.version)) if isinstance(result, Renewed) else result
+
+
+class EndsAtTheFirstUnknown(Core):
+    """A lost answer past the first try is taken for a lost rotation."""
+
+    def decide(self, session: Session, now: int, policy: Policy, *, resend_of: str | None) -> RefreshDecision:
+        policy = replace(policy, grace=0.0, after_grace=False)
+        return super().decide(session, now, policy, resend_of=resend_of)
+
+
+class PromotesBlindly(Core):
+    """Keeps an alternate that is the session's own token, and tries it again once it has been refused."""
+
+    def apply_token_response(
+        self, session: Session, reserved: Session, answer: TokenResult, now: int, policy: Policy
+    ) -> RefreshResult:
+        result = super().apply_token_response(session, reserved, answer, now, policy)
+        if isinstance(result, Renewed) and session.concurrent_successor is not None:
+            return Renewed(replace(result.session, concurrent_successor=session.concurrent_successor))
+        return result
+
+
+class JudgesByTheTokenOfTheRecord(Core):
+    """An answer to one token is taken for an answer to the one that the record has by now."""
+
+    def apply_token_response(
+        self, session: Session, reserved: Session, answer: TokenResult, now: int, policy: Policy
+    ) -> RefreshResult:
+        if session.attempt and reserved.attempt and session.attempt.attempt_id == reserved.attempt.attempt_id:
+            reserved = replace(reserved, tokens=session.tokens)
+        return super().apply_token_response(session, reserved, answer, now, policy)
+
+
+def _worse(answer: TokenResult) -> TokenResult:
+    return NoAnswer(True) if isinstance(answer, NoAnswer) else answer

@@ -1,0 +1,205 @@
+"""Every interleaving of the refresh, and every mistake it has to catch. See `tests/proof/explorer/`.
+
+Faults are one crash, one lost request or answer, one pause and one sign-out, together as said. All the laws are asked
+at every step, law 10 of every state. What takes minutes is marked `long`.
+"""
+
+from collections import Counter
+
+import pytest
+from _pytest.mark import ParameterSet
+
+from tests.harness.policy import Policy
+from tests.proof.explorer import mutants, provider
+from tests.proof.explorer.core import Core
+from tests.proof.explorer.provider import Behaviour
+from tests.proof.explorer.search import Report, explore
+from tests.proof.explorer.world import Budget, Setting
+
+CRASH_LOSS = Budget(crashes=1, losses=1, pauses=0, sign_outs=1)
+LOSS_PAUSE = Budget(crashes=0, losses=1, pauses=1, sign_outs=1)
+CRASH_PAUSE = Budget(crashes=1, losses=0, pauses=1, sign_outs=1)
+PAUSE = Budget(crashes=0, losses=0, pauses=1, sign_outs=1)
+ALL_FOUR = Budget(crashes=1, losses=1, pauses=1, sign_outs=1)
+REFUSED = Budget(crashes=1, losses=1, pauses=0, sign_outs=1, refusals=1)
+REVOKED = Budget(crashes=0, losses=1, pauses=0, sign_outs=1, revocations=1)
+STRAGGLER = Budget(crashes=1, losses=1, pauses=0, sign_outs=1, stragglers=1)
+NAMES = {
+    CRASH_LOSS: "crash, lost answer, sign-out",
+    LOSS_PAUSE: "lost answer, pause, sign-out",
+    CRASH_PAUSE: "crash, pause, sign-out",
+    PAUSE: "pause, sign-out",
+    ALL_FOUR: "crash, lost answer, pause, sign-out",
+    REFUSED: "crash, lost answer, refused connection, sign-out",
+    REVOKED: "lost answer, family revoked, sign-out",
+    STRAGGLER: "crash, lost answer that travels on, sign-out",
+}
+# No provider we know of: twice it hands back what it refuses the third time. A holder that sleeps through two renewals
+# and wakes with the successor then finds the session ended. One fault at a time is survived.
+ONE_AT_A_TIME = (provider.OLD_STALE_REFUSES,)
+# A request that travels on after its holder saw the connection reset can be overtaken by the next one. Without a grace
+# it is then the reuse itself; where the old token is handed back, it takes that very token away.
+OVERTAKEN = (provider.NO_GRACE, provider.OLD, provider.OLD_STALE_REFUSES)
+
+
+def policy(behaviour: Behaviour, *, after_grace: bool = True) -> Policy:
+    """A second here is several in production; what matters is which moment lies before which."""
+    return Policy(before_expiry=60, timeout=2, lease=4, grace=behaviour.grace, after_grace=after_grace)
+
+
+def prove(behaviour: Behaviour, budget: Budget, *, replicas: int = 2, after_grace: bool = True) -> Report:
+    report = explore(Setting(behaviour, policy(behaviour, after_grace=after_grace), replicas, budget))
+    print(f"{behaviour.name}; {NAMES[budget]}: {report}")
+    assert report.violation is None, f"\n{report.violation}"
+    return report
+
+
+def worlds(*cases: tuple[Behaviour, Budget]) -> list[ParameterSet]:
+    return [pytest.param(*case, id=f"{case[0].name}; {NAMES[case[1]]}") for case in cases]
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "budget"),
+    worlds(
+        *((behaviour, CRASH_LOSS) for behaviour in provider.EVERY),
+        (provider.SAME, CRASH_PAUSE),
+        (provider.NO_GRACE, CRASH_PAUSE),
+        (provider.REFUSES, PAUSE),
+        (provider.SIBLING, PAUSE),
+        (provider.OLD, PAUSE),
+        (provider.SAME, REFUSED),
+        (provider.SAME, REVOKED),
+        (provider.SAME, STRAGGLER),
+    ),
+)
+def test_no_law_is_broken(behaviour: Behaviour, budget: Budget) -> None:
+    prove(behaviour, budget)
+
+
+def test_no_law_is_broken_by_three_replicas() -> None:
+    prove(provider.SAME, CRASH_LOSS, replicas=3)
+
+
+def test_without_late_sends_only_an_unknown_outcome_ends_a_session() -> None:
+    prove(provider.SAME, CRASH_LOSS, after_grace=False)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("behaviour", "budget"),
+    worlds(
+        *(
+            (behaviour, budget)
+            for behaviour in provider.EVERY
+            for budget in (LOSS_PAUSE, CRASH_PAUSE, REFUSED, REVOKED)
+            if behaviour not in ONE_AT_A_TIME
+        ),
+        *((behaviour, STRAGGLER) for behaviour in provider.EVERY if behaviour not in OVERTAKEN),
+        (provider.PERSISTENT, ALL_FOUR),
+        (provider.SAME, ALL_FOUR),
+        (provider.NO_GRACE, ALL_FOUR),
+        (provider.SHORT, ALL_FOUR),
+    ),
+)
+def test_no_law_is_broken_by_more_faults(behaviour: Behaviour, budget: Budget) -> None:
+    prove(behaviour, budget)
+
+
+@pytest.mark.long
+def test_no_law_is_broken_by_three_replicas_and_a_pause() -> None:
+    prove(provider.SAME, LOSS_PAUSE, replicas=3)
+
+
+def test_no_law_is_broken_and_everything_that_the_tables_provide_for_is_reached() -> None:
+    """What is never reached was never asked."""
+    seen: Counter[str] = Counter()
+    for behaviour, budget in ((provider.SAME, LOSS_PAUSE), (provider.OLD_STALE_REFUSES, PAUSE)):
+        seen += prove(behaviour, budget).facts
+    assert set(seen) >= {
+        "renewed",
+        "renewed by a replay in the grace",
+        "renewed late",
+        "resend in grace",
+        "quick resend",
+        "late send",
+        "takeover",
+        "not sent",
+        "not ours",
+        "alternate kept",
+        "alternate promoted by decide",
+        "alternate promoted by settle",
+        "unplaceable revoked",
+        "ended",
+    }
+
+
+def test_the_whole_behaviour_of_a_healthy_session_is_small() -> None:
+    """Without faults there is one way to go: every renewal succeeds, and no caller waits for the next second."""
+    report = explore(Setting(provider.SAME, policy(provider.SAME), budget=Budget(0, 0, 0, 0)))
+    assert report.violation is None
+    assert set(report.facts) == {"renewed"}
+    assert report.slowest == 0
+
+
+def mistakes(*cases: tuple[type[Core], Behaviour, Budget, str]) -> list[ParameterSet]:
+    return [pytest.param(*case, id=case[0].__name__) for case in cases]
+
+
+def assert_caught(mutant: type[Core], behaviour: Behaviour, budget: Budget, law: str) -> None:
+    report = explore(Setting(behaviour, policy(behaviour), budget=budget, core=mutant()))
+    print(f"{mutant.__name__}: {report.states} states\n{report.violation}")
+    assert report.violation is not None, f"{report.states} states, and {mutant.__name__} was not caught"
+    story = report.violation.splitlines()
+    assert story[0].startswith("  0. t=0 ")
+    assert story[-1].startswith(f"  => {law}")
+
+
+@pytest.mark.parametrize(
+    ("mutant", "behaviour", "budget", "law"),
+    mistakes(
+        (mutants.MaySendAtEquality, provider.SAME, CRASH_PAUSE, "law_5"),
+        (mutants.SendsAfterAPause, provider.SAME, LOSS_PAUSE, "law_5"),
+        (mutants.ForgetsTheGraceAsItSends, provider.SAME, CRASH_PAUSE, "law_1"),
+        (mutants.TakeoverResetsFirstSentAt, provider.SAME, CRASH_LOSS, "law_8"),
+        (mutants.TakesAReplayForNew, provider.SAME, CRASH_LOSS, "law_8"),
+        (mutants.DoesNotCompareAndSet, provider.SAME, CRASH_LOSS, "law_3"),
+        (mutants.WritesTheSameVersion, provider.SAME, CRASH_LOSS, "law_3"),
+        (mutants.SendsBeforeItWrites, provider.SAME, CRASH_LOSS, "law_5"),
+        (mutants.IgnoresTheLease, provider.SAME, CRASH_LOSS, "law_5"),
+        (mutants.DropsWhatArrivesForADeletedSession, provider.SAME, CRASH_LOSS, "law_4"),
+        (mutants.RevokesWhatIsNotOurs, provider.SAME, LOSS_PAUSE, "law_6"),
+        (mutants.ForgetsTheAlternate, provider.SAME, LOSS_PAUSE, "law_2"),
+        (mutants.DeletesAnyVersion, provider.REFUSES, LOSS_PAUSE, "law_6"),
+        (mutants.JudgesARefusalWithoutReadingAgain, provider.REFUSES, LOSS_PAUSE, "law_6"),
+        (mutants.JudgesByTheTokenOfTheRecord, provider.OLD_STALE_REFUSES, PAUSE, "law_2"),
+        (mutants.DoesNotMarkLate, provider.SAME, CRASH_LOSS, "law_1"),
+        (mutants.ForgetsAnEarlierUnknown, provider.SAME, REFUSED, "law_1"),
+        (mutants.TakesTheUnsentForUnknown, provider.NO_GRACE, Budget(0, 0, 0, 1, refusals=1), "law_1"),
+        (mutants.DropsTheOldRefreshToken, provider.NO_NAME, CRASH_LOSS, "law_2"),
+        (mutants.NeverGivesTheLeaseUp, provider.SAME, CRASH_LOSS, "law_8"),
+        (mutants.EndsAtTheFirstUnknown, provider.SAME, CRASH_LOSS, "law_6"),
+    ),
+)
+def test_a_mistake_is_caught(mutant: type[Core], behaviour: Behaviour, budget: Budget, law: str) -> None:
+    assert_caught(mutant, behaviour, budget, law)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("mutant", "behaviour", "budget", "law"),
+    mistakes((mutants.PromotesBlindly, provider.REFUSES, CRASH_PAUSE, "law_1")),
+)
+def test_a_rare_mistake_is_caught(mutant: type[Core], behaviour: Behaviour, budget: Budget, law: str) -> None:
+    assert_caught(mutant, behaviour, budget, law)
+
+
+def test_every_mutant_is_used() -> None:
+    known = {each for each in vars(mutants).values() if isinstance(each, type) and issubclass(each, Core)} - {Core}
+    used = {
+        parameters.values[0]
+        for test in (test_a_mistake_is_caught, test_a_rare_mistake_is_caught)
+        for mark in test.pytestmark  # type: ignore[attr-defined]
+        if mark.name == "parametrize"
+        for parameters in mark.args[1]
+    }
+    assert used == known

@@ -1,0 +1,70 @@
+"""The store fails over to a replica that missed the last write; the store goes away and comes back."""
+
+import asyncio
+from pathlib import Path
+
+from tests.harness.redis_servers import RedisServer, one_server, until
+from tests.proof.live.fleet import running_fleet
+from tests.proof.live.tripwire import Tripwire
+
+# Seconds between a reservation and its request, so that a busy machine puts off no refresh.
+TIMINGS = {"refresh_timeout": "4", "refresh_lease": "8"}
+
+
+async def test_a_renewed_token_that_a_failover_lost_is_written_again(tmp_path: Path) -> None:
+    with one_server(tmp_path / "a") as master, one_server(tmp_path / "b") as behind:
+        to_redis = Tripwire(master.port)
+        await to_redis.start()
+        through = f"redis://127.0.0.1:{to_redis.port}"
+        try:
+            async with running_fleet(tmp_path, through, replicas=2, lifetime=2, **TIMINGS) as fleet:
+                cookies = await fleet.signed_in(6)
+                await fleet.okta.post("/settings", access_token_lifetime=3600)
+                behind.ask("REPLICAOF", "127.0.0.1", master.port)
+                until(lambda: len(master.ask("ROLE")[2]) == 1)
+                until(lambda: int(master.ask("DBSIZE")) == int(behind.ask("DBSIZE")))
+                # From here on the replica misses everything: the link is cut before the tokens are renewed.
+                behind.ask("REPLICAOF", "NO", "ONE")
+                await asyncio.sleep(2.0)
+                for cookie in cookies:
+                    assert (await fleet.call(cookie, 0)).status_code == 200
+                assert (await fleet.okta.state())["refresh_requests"] == len(cookies)
+
+                master.stop()
+                to_redis.redirect(behind.port)
+                # Half of them come back to the replica that renewed them, half to the other one.
+                for number, cookie in enumerate(cookies):
+                    await _answered(fleet.call, cookie, number % 2)
+                for number, cookie in enumerate(cookies):
+                    await _answered(fleet.call, cookie, (number + 1) % 2)
+                assert (await fleet.okta.state())["reuse_alarms"] == 0
+                assert await fleet.replicas[0].metric("bff_refresh_reasserted_total") >= 3
+        finally:
+            await to_redis.close()
+
+
+async def test_a_store_that_is_away_costs_503_and_no_session(tmp_path: Path, redis_server: RedisServer) -> None:
+    to_redis = Tripwire(redis_server.port)
+    await to_redis.start()
+    try:
+        through = f"redis://127.0.0.1:{to_redis.port}"
+        async with running_fleet(tmp_path, through, replicas=1, lifetime=600) as fleet:
+            (cookie,) = await fleet.signed_in()
+            redis_server.freeze()
+            answer = await fleet.call(cookie)
+            assert (answer.status_code, answer.json()["code"]) == (503, "store_unavailable")
+            assert int(answer.headers["retry-after"]) >= 1
+            assert "set-cookie" not in answer.headers
+            sign_out = await fleet.sign_out(cookie)
+            assert (sign_out.status_code, "set-cookie" in sign_out.headers) == (503, False)
+            redis_server.thaw()
+            await _answered(fleet.call, cookie, 0)
+    finally:
+        await to_redis.close()
+
+
+async def _answered(call, cookie: str, replica: int) -> None:  # type: ignore[no-untyped-def]
+    async with asyncio.timeout(60):
+        while (answer := await call(cookie, replica)).status_code != 200:
+            assert answer.status_code == 503, answer.text
+            await asyncio.sleep(0.1)

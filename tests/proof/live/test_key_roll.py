@@ -1,0 +1,202 @@
+"""The key ring is rolled over two replicas under load, one at a time, by changing a file: nobody notices."""
+
+import asyncio
+import random
+import signal
+from pathlib import Path
+
+import httpx
+import pytest
+
+from bff.base64url import encode_base64url
+from bff.session.keyring import key_id, new_key
+from tests.harness.http_browser import Browser
+from tests.harness.plain_http import plain_http
+from tests.harness.redis_servers import RedisServer
+from tests.harness.world import CLIENT_SECRET
+from tests.proof.live.fleet import Fleet, Replica, running_fleet
+
+
+class KeyFiles:
+    """Each replica reads a file of its own, as a rolling change of a mounted secret has it."""
+
+    def __init__(self, directory: Path, count: int) -> None:
+        self.paths = [directory / f"keys-{number}" for number in range(count)]
+
+    def write(self, number: int, *keys: bytes) -> None:
+        path = self.paths[number]
+        new = path.with_suffix(".new")
+        new.write_text(" ".join(encode_base64url(key) for key in keys))
+        new.replace(path)
+
+
+async def told(replica: Replica, event: str, times: int) -> None:
+    """Waits until the replica has logged that so often."""
+    async with asyncio.timeout(60):
+        while replica.process.log.read_text().count(event) < times:
+            await asyncio.sleep(0.05)
+
+
+async def readiness(replica: Replica) -> dict[str, object]:
+    async with plain_http() as client:
+        answer = await client.get(f"{replica.management}/readyz")
+    assert answer.status_code == 200, "a roll refuses nobody"
+    return dict(answer.json()["checks"])
+
+
+@pytest.mark.case("OP-018", "RF-065")
+@pytest.mark.parametrize("how", ["file", "SIGHUP"])
+async def test_a_rolling_change_of_keys_under_load(tmp_path: Path, redis_server: RedisServer, how: str) -> None:
+    old, new = new_key(), new_key()
+    files = KeyFiles(tmp_path, 2)
+    for number in range(2):
+        files.write(number, old)
+    own = {
+        number: {"BFF_SESSION_KEYS": "", "BFF_SESSION_KEYS_FILE": str(path)} for number, path in enumerate(files.paths)
+    }
+    async with running_fleet(tmp_path, redis_server.url, replicas=2, lifetime=3, own=own, patient=True) as fleet:
+        # Several people: the provider's limit of four calls a second for each would be what is tested otherwise.
+        logins = ["alice@example.com", "bob@example.com", "zoë@example.com"]
+        browsers = [await signed_in(fleet, logins[number % 3]) for number in range(12)]
+        statuses: dict[int, int] = {}
+        looked = [0] * len(browsers)  # how often at the session, which seals the cookie anew
+        over = asyncio.Event()
+        chance = random.Random(7)
+
+        async def person(number: int, browser: Browser) -> None:
+            """Calls the API on either replica, and looks at the session now and then: that seals the cookie anew."""
+            while not over.is_set():
+                path = chance.choice(["/api/x"] * 4 + ["/auth/session"])
+                answer = await call(fleet, browser, path, chance.randrange(2))
+                status = answer.status_code
+                if path == "/auth/session" and not answer.json()["authenticated"]:
+                    status = 401
+                statuses[status] = statuses.get(status, 0) + 1
+                looked[number] += path == "/auth/session"
+                await asyncio.sleep(chance.uniform(0.01, 0.1))
+
+        async def arrivals() -> None:
+            """People go on signing in, on one replica, calling on the other, and signing out."""
+            while not over.is_set():
+                browser = await signed_in(fleet)
+                assert (await call(fleet, browser, "/api/x", 1)).status_code == 200
+                # Else all who ever arrived are renewed on and on, and use up what the provider allows one person.
+                await browser.sign_out()
+                await browser.close()
+                await asyncio.sleep(0.1)
+
+        async def step(number: int, *keys: bytes) -> None:
+            before = fleet.replicas[number].process.log.read_text().count("the settings were reloaded")
+            files.write(number, *keys)
+            if how == "SIGHUP":
+                fleet.replicas[number].process.signal(signal.SIGHUP)
+            await told(fleet.replicas[number], "the settings were reloaded", before + 1)
+
+        async with asyncio.TaskGroup() as load:
+            for number, browser in enumerate(browsers):
+                load.create_task(person(number, browser))
+            load.create_task(arrivals())
+            await asyncio.sleep(0.5)
+            for keys in ([old, new], [new, old]):
+                for number in range(2):
+                    await step(number, *keys)
+                    await asyncio.sleep(0.5)
+            # A key that is wrong changes nothing.
+            files.paths[0].write_text("changeme")
+            fleet.replicas[0].process.signal(signal.SIGHUP)
+            await told(fleet.replicas[0], "the settings were not reloaded", 1)
+            before = list(looked)
+            async with asyncio.timeout(60):  # until everybody has been seen under the new key
+                while any(now < then + 2 for then, now in zip(before, looked, strict=True)):
+                    await asyncio.sleep(0.05)
+            for number in range(2):
+                await step(number, new)
+            await asyncio.sleep(0.5)
+            over.set()
+        assert set(statuses) == {200}, statuses
+        assert statuses[200] > 100
+        assert (await fleet.okta.state())["reuse_alarms"] == 0
+        assert await fleet.metric("bff_session_ended_total", reason="key_removed") == 0
+        assert encode_base64url(old) not in fleet.logs()
+        for browser in browsers:
+            await browser.close()
+
+
+async def signed_in(fleet: Fleet, login: str = "alice@example.com") -> Browser:
+    browser = Browser(fleet.replicas[0].url)
+    await browser.sign_in(login)
+    assert browser.cookie("bff-session") is not None, browser.seen[-1].text
+    return browser
+
+
+async def call(fleet: Fleet, browser: Browser, path: str, replica: int) -> httpx.Response:
+    """To a browser a port is no other site: the cookie goes to both, and is taken from both."""
+    return await browser.fetch(f"{fleet.replicas[replica].url}{path}")
+
+
+async def test_readiness_tells_that_replicas_disagree_and_goes_on_saying_yes(
+    tmp_path: Path, redis_server: RedisServer
+) -> None:
+    old, new = new_key(), new_key()
+    files = KeyFiles(tmp_path, 2)
+    for number in range(2):
+        files.write(number, old, new)
+    own = {
+        number: {"BFF_SESSION_KEYS": "", "BFF_SESSION_KEYS_FILE": str(path)} for number, path in enumerate(files.paths)
+    }
+    async with running_fleet(tmp_path, redis_server.url, replicas=2, own=own) as fleet:
+        assert [(await readiness(replica))["key_ring_in_sync"] for replica in fleet.replicas] == [True, True]
+        files.write(1, new, old)
+        await becomes(fleet, False)
+        files.write(0, new, old)
+        await becomes(fleet, True)
+    assert key_id(old) != key_id(new)
+
+
+async def becomes(fleet: Fleet, agree: bool) -> None:
+    async with asyncio.timeout(60):
+        while {(await readiness(replica))["key_ring_in_sync"] for replica in fleet.replicas} != {agree}:
+            await asyncio.sleep(0.1)
+
+
+@pytest.mark.case("OP-016")
+async def test_the_client_secret_is_changed_without_a_failed_sign_in_or_refresh(
+    tmp_path: Path, redis_server: RedisServer
+) -> None:
+    second = "the-second-journey-secret-0123456789abcdef"
+    secret = tmp_path / "secret"
+    secret.write_text(CLIENT_SECRET)
+    own = {0: {"BFF_CLIENT_SECRET": "", "BFF_CLIENT_SECRET_FILE": str(secret)}}
+    async with running_fleet(tmp_path, redis_server.url, replicas=1, lifetime=3, own=own, patient=True) as fleet:
+        browsers = [await signed_in(fleet) for _ in range(6)]
+        statuses: set[int] = set()
+        over = asyncio.Event()
+
+        async def person(browser: Browser) -> None:
+            while not over.is_set():
+                statuses.add((await call(fleet, browser, "/api/x", 0)).status_code)
+                await asyncio.sleep(0.05)
+
+        async with asyncio.TaskGroup() as load:
+            for browser in browsers:
+                load.create_task(person(browser))
+            await asyncio.sleep(1.2)
+            await fleet.okta.post("/settings", secrets=[CLIENT_SECRET, second])  # two are live at the provider
+            secret.write_text(second)
+            await told(fleet.replicas[0], "the settings were reloaded", 1)
+            # What was sent with the old secret has been answered when everybody has been renewed twice since.
+            renewed = (await fleet.okta.state())["refresh_requests"] + 2 * len(browsers)
+            async with asyncio.timeout(60):
+                while (await fleet.okta.state())["refresh_requests"] < renewed:
+                    await asyncio.sleep(0.05)
+            await fleet.okta.post("/settings", secrets=[second])  # and then the old one is taken away
+            await asyncio.sleep(4)
+            await (await signed_in(fleet)).close()
+            over.set()
+        assert statuses == {200}
+        state = await fleet.okta.state()
+        assert state["reuse_alarms"] == 0
+        assert await fleet.metric("bff_refresh_total", outcome="denied") == 0
+        assert state["refresh_requests"] >= 6
+        for browser in browsers:
+            await browser.close()

@@ -1,0 +1,210 @@
+"""An OpenIDProvider (bff/oidc/provider.py) over the simulator's token families and a network that fails.
+
+What the provider does to a token happens outside the process that asked: it goes on when that process is stopped or
+killed. Answers are judged by the real `parse_token_response`, ID tokens are signed with a real key.
+"""
+
+import asyncio
+import json
+from collections.abc import Callable, Mapping
+from functools import cache
+from itertools import count
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from bff.errors import ProviderUnavailable
+from bff.oidc.jwks import KeySet, SigningKey
+from bff.oidc.jws import sign
+from bff.oidc.metadata import ProviderMetadata
+from bff.oidc.token import (
+    NoAnswer,
+    NotRevoked,
+    RevocationResult,
+    Revoked,
+    TokenResult,
+    TokenTypeHint,
+    parse_token_response,
+)
+from demo.simulator.grants import Issued, Refusal, Refused, RotationPolicy
+from demo.simulator.token_families import TokenFamilies
+from tests.proof.simulation.database import EPOCH
+from tests.proof.simulation.laws import Laws, Presentation
+from tests.proof.simulation.loop import Process, SimulatedLoop
+from tests.proof.simulation.weather import TokenPlan, Weather
+
+ISSUER = "https://provider.example"
+CLIENT_ID = "client"
+_KEY = ec.generate_private_key(ec.SECP256R1())
+_KEY_SET = KeySet((SigningKey("1", frozenset({"ES256"}), _KEY.public_key()),))
+
+
+@cache
+def id_token(sub: str) -> str:
+    """Good for the whole simulation: signing one for each answer would take longer than all the rest."""
+    claims = {"iss": ISSUER, "aud": CLIENT_ID, "sub": sub, "iat": EPOCH, "exp": EPOCH + 1e6, "name": f"Name of {sub}"}
+    return sign(claims, _KEY, alg="ES256", kid="1")
+
+
+class TokenEndpoint:
+    """The one provider that every replica asks."""
+
+    def __init__(self, policy: RotationPolicy, loop: SimulatedLoop, laws: Laws) -> None:
+        numbers = count(1)
+        self.families = TokenFamilies(policy, new_value=lambda kind: f"{kind}canary{next(numbers)}")
+        self._loop, self._laws = loop, laws
+
+    def now(self) -> float:
+        return EPOCH + self._loop.time()
+
+    def refresh(self, presentation: Presentation) -> tuple[int, bytes]:
+        alarms = len(self.families.alarms)
+        outcome = self.families.refresh(presentation.refresh_token, client_id=CLIENT_ID, now=self.now())
+        self._laws.processed(presentation, outcome, alarmed=len(self.families.alarms) > alarms)
+        match outcome:
+            case Refused(Refusal.USER_NOT_ASSIGNED):
+                return 400, _error("access_denied")
+            case Refused():
+                return 400, _error("invalid_grant")
+            case Issued():
+                return 200, self._body(outcome)
+
+    def _body(self, issued: Issued) -> bytes:
+        fields: dict[str, Any] = {
+            "token_type": "Bearer",
+            "access_token": issued.access_token,
+            "expires_in": self.families.policy.access_token_lifetime,
+            "scope": " ".join(sorted(issued.scope)),
+        }
+        if issued.refresh_token is not None:
+            fields["refresh_token"] = issued.refresh_token
+        if issued.id_token:
+            fields["id_token"] = id_token(issued.sign_in.sub)
+        return json.dumps(fields).encode()
+
+
+class SimulatedProvider:
+    """One replica's way to the provider."""
+
+    def __init__(self, endpoint: TokenEndpoint, weather: Weather, laws: Laws, process: Process) -> None:
+        self._endpoint, self._weather, self._laws, self._process = endpoint, weather, laws, process
+        self._loop = laws.loop
+
+    async def refresh(
+        self,
+        refresh_token: str,
+        *,
+        timeout: float,
+        may_send: Callable[[], bool] = lambda: True,
+        dpop_key: str | None = None,
+    ) -> TokenResult:
+        deadline = self._loop.time() + timeout
+        presentation = self._laws.about_to_send(refresh_token, self._process)
+        plan = self._weather.token_request()
+        if plan.connect:
+            await self._wait(min(plan.connect, timeout))
+        if plan.refused or plan.connect >= timeout or self._loop.time() >= deadline:
+            self._laws.not_connected(presentation)
+            return NoAnswer(False, "not connected")
+        if not may_send():
+            return NoAnswer(False, "may not be sent any more")
+        self._laws.sent(presentation)
+        future: asyncio.Future[TokenResult] = self._loop.create_future()
+        self._outside(presentation, plan, deadline, future)
+        try:
+            answer = await future
+        except asyncio.CancelledError:
+            self._laws.cut_off(presentation, self._process)
+            raise
+        self._laws.answered(presentation, answer)
+        return answer
+
+    async def revoke(self, token: str, token_type_hint: TokenTypeHint, *, within: float) -> RevocationResult:
+        delay, done = self._weather.other_request("revoke_fails")
+        with self._laws.revoking(token, self._process):
+            await self._wait(0.01)  # connecting
+
+        def there() -> None:
+            if done:
+                self._endpoint.families.revoke_refresh_token(token, CLIENT_ID)
+                self._laws.revoked(token)
+            else:
+                self._laws.excuse_token(token, "a revocation that failed")
+
+        self._loop.outside(delay, there)
+        await self._wait(min(delay, within))
+        return Revoked() if done else NotRevoked("the weather")
+
+    async def keys(self, kid: str | None = None) -> KeySet:
+        delay, there = self._weather.other_request("keys_fail")
+        if delay > 0.05:
+            await self._wait(delay)
+        if not there:
+            raise ProviderUnavailable
+        return _KEY_SET
+
+    async def metadata(self) -> ProviderMetadata:
+        raise ProviderUnavailable
+
+    async def exchange_code(
+        self, code: str, *, redirect_uri: str, code_verifier: str, dpop_key: str | None = None
+    ) -> TokenResult:
+        raise NotImplementedError("nobody signs in through the front here")
+
+    async def userinfo(self, access_token: str, *, dpop_key: str | None = None) -> Mapping[str, Any]:
+        raise ProviderUnavailable
+
+    async def _wait(self, delay: float) -> None:
+        future: asyncio.Future[None] = self._loop.create_future()
+        self._loop.outside(delay, lambda: None if future.done() else future.set_result(None))
+        await future
+
+    def _outside(
+        self, presentation: Presentation, plan: TokenPlan, deadline: float, future: "asyncio.Future[TokenResult]"
+    ) -> None:
+        """The way there, what happens there, and the way back; the deadline is kept by the socket, not by the task."""
+
+        def over(answer: TokenResult) -> None:
+            if not presentation.over:
+                self._laws.over(presentation)
+            if not future.done():
+                future.set_result(answer)
+
+        def there() -> None:
+            answer = self._treated(presentation, plan.instead)
+            if answer is None or self._loop.time() + plan.back >= deadline:
+                self._laws.lost(presentation)
+            else:
+                self._loop.outside(plan.back, lambda: over(answer))
+
+        if plan.arrive is not None:
+            self._loop.outside(plan.arrive, there)
+        why = "reset" if plan.instead == "answer_lost" else "no answer in time"
+        left = deadline - self._loop.time()
+        gives_up = min(left, (plan.arrive or 0) + plan.back) if plan.instead == "answer_lost" else left
+        self._loop.outside(gives_up, lambda: over(NoAnswer(True, why)))
+
+    def _treated(self, presentation: Presentation, instead: str) -> TokenResult | None:
+        """None: the answer never comes."""
+        now = self._endpoint.now()
+        if instead == "error_before":
+            return parse_token_response(503, {"retry-after": "7"} if int(now) % 2 else {}, b"busy", now)
+        if instead == "throttled":
+            after = {} if int(now) % 3 == 0 else {"retry-after": str(int(now) % 15 + 1)}
+            return parse_token_response(429, after, _error("invalid_grant"), now)
+        if instead == "invalid_client":
+            return parse_token_response(401, {}, _error("invalid_client"), now)
+        status, body = self._endpoint.refresh(presentation)
+        if instead == "answer_lost":
+            return None
+        if instead == "error_after":
+            self._laws.lost(presentation)
+            return parse_token_response(502, {}, b"bad gateway", now)
+        if instead == "broken_body":
+            self._laws.lost(presentation)
+            return parse_token_response(status, {}, body[: len(body) // 2], now)
+        return parse_token_response(status, {}, body, now)
+
+
+def _error(code: str) -> bytes:
+    return json.dumps({"error": code, "error_description": "no"}).encode()

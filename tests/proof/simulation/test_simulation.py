@@ -1,0 +1,91 @@
+"""Thousands of small worlds, each with its own provider, faults and order of events; every law in every step.
+
+`make test` runs `BLOCKS` times `SEEDS` of them, in blocks that pytest-xdist can share. `pytest -m long` goes on from
+there for as many as SIMULATION_SEEDS says. A seed that breaks a law tells its story; `python -m tests.proof.simulation
+SEED` tells it again.
+"""
+
+import os
+from collections import Counter
+
+import pytest
+
+from tests.proof.simulation.mix import ROTATING
+from tests.proof.simulation.world import World
+
+BLOCKS = 6
+SEEDS = 500
+LONG_SEEDS = int(os.environ.get("SIMULATION_SEEDS", "100000"))  # about an hour on one core
+
+# What each block must have seen at least once, or its silence proves nothing.
+SEEN = (
+    "access tokens handed out",
+    "renewals",
+    "replays in grace",
+    "late sends",
+    "reuse alarms of late sends",
+    "takeovers",
+    "answers lost",
+    "alternates kept",
+    "alternates promoted",
+    "crashes",
+    "drains",
+    "is stopped",
+    "is partitioned",
+    "store fails over",
+    "writes lost by failover",
+    "writes reasserted",
+    "keys are rolled",
+    "hang-ups",
+    "sign-outs",
+    "revocations",
+    "ended: idle timeout",
+    "ended: absolute timeout",
+    "ended: the refresh token's own limit",
+    "ended: revoked by the administrator",
+    "callers told provider_unavailable",
+    "callers told store_unavailable",
+    "log records",
+)
+
+
+def run(seeds: range) -> Counter[str]:
+    counts: Counter[str] = Counter()
+    for seed in seeds:
+        world = World(seed)
+        try:
+            world.run()
+        except Exception as error:
+            pytest.fail(world.story(error), pytrace=False)
+        counts += world.laws.counts
+        counts[world.mix.behaviour] += 1
+        for kind, times in world.laws.residue.items():
+            counts[f"residue: {kind}"] += times
+    return counts
+
+
+def judge(counts: Counter[str]) -> None:
+    print("\n".join(f"{times:9} {what}" for what, times in sorted(counts.items())))
+    assert not [what for what in (*SEEN, *ROTATING) if not counts[what]]
+
+
+# What its worlds go through, by the numbers of the attack catalogue.
+CASES = "RF-018 RF-019 RF-023 RF-028 RF-043 RF-057 RF-068"
+
+
+@pytest.mark.parametrize("block", [pytest.param(block, id=f"{CASES} {block}") for block in range(BLOCKS)])
+def test_every_law_holds_in_every_world(block: int) -> None:
+    judge(run(range(block * SEEDS, (block + 1) * SEEDS)))
+
+
+@pytest.mark.long
+def test_every_law_holds_in_as_many_worlds_as_an_hour_allows() -> None:
+    judge(run(range(BLOCKS * SEEDS, BLOCKS * SEEDS + LONG_SEEDS)))
+
+
+def test_a_seed_tells_the_same_story_every_time() -> None:
+    first, second = World(39), World(39)
+    first.run()
+    second.run()
+    assert first.trace.events == second.trace.events
+    assert len(first.trace.events) > 500

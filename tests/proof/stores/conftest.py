@@ -1,0 +1,136 @@
+"""Opens each kind of store for the contract, and Redis servers to do harm to."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+import redis
+
+from bff.session.keyring import KeyRing, new_key
+from bff.session.store import SessionStore
+from bff.storage.open import open_store
+from tests.harness.patience import be_patient
+from tests.harness.redis_servers import RedisServer, Watched, cluster, one_server, watched
+
+KINDS = ("sqlite", "redis", "sentinel", "cluster")
+
+
+@pytest.fixture
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For modules that test what a store does, and not how soon it gives up."""
+    be_patient(monkeypatch)
+
+
+@pytest.fixture
+def ring() -> KeyRing:
+    return KeyRing.from_keys([new_key()])
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """Shared by the tests of a run: do not stop it."""
+    with one_server(tmp_path_factory.mktemp("redis")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def redis_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[RedisServer]]:
+    with cluster(tmp_path_factory.mktemp("cluster")) as servers:
+        yield servers
+
+
+@pytest.fixture(scope="session")
+def redis_sentinel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
+    with watched(tmp_path_factory.mktemp("sentinel")) as servers:
+        yield servers
+
+
+@pytest.fixture
+def own_server(tmp_path: Path) -> Iterator[RedisServer]:
+    """A server of this test's own, to be killed, frozen and filled."""
+    with one_server(tmp_path / "redis") as server:
+        yield server
+
+
+@pytest.fixture
+async def store(own_server: RedisServer, ring: KeyRing) -> AsyncIterator[SessionStore]:
+    opened = open_store(own_server.url, ring)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture(params=KINDS)
+def kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def servers(kind: str, request: pytest.FixtureRequest) -> list[RedisServer]:
+    match kind:
+        case "redis":
+            return [request.getfixturevalue("redis_server")]
+        case "sentinel":
+            return list(request.getfixturevalue("redis_sentinel").servers)
+        case "cluster":
+            return list(request.getfixturevalue("redis_cluster"))
+        case _:
+            return []
+
+
+@pytest.fixture
+def store_url(kind: str, servers: list[RedisServer], tmp_path: Path, request: pytest.FixtureRequest) -> str:
+    prefix = f"?prefix=test-{uuid4().hex}:"
+    match kind:
+        case "redis":
+            return servers[0].url + prefix
+        case "sentinel":
+            return str(request.getfixturevalue("redis_sentinel").url) + prefix
+        case "cluster":
+            return "redis+cluster://" + ",".join(f"127.0.0.1:{server.port}" for server in servers) + prefix
+        case _:
+            return f"sqlite:///{tmp_path}/private/bff.db"
+
+
+@pytest.fixture
+async def store_factory(store_url: str, ring: KeyRing) -> AsyncIterator[Callable[..., SessionStore]]:
+    """Each call opens another store on the same data, as another replica would."""
+    opened: list[SessionStore] = []
+
+    def open_one(ring: KeyRing = ring, url: str = store_url, **options: Any) -> SessionStore:
+        opened.append(open_store(url, ring, **options))
+        return opened[-1]
+
+    yield open_one
+    for store in opened:
+        await store.close()
+
+
+@pytest.fixture
+def dump(kind: str, store_url: str, servers: list[RedisServer]) -> Callable[[], Awaitable[bytes]]:
+    """Every byte that the store keeps."""
+
+    async def read() -> bytes:
+        if kind == "sqlite":
+            database = Path(store_url.removeprefix("sqlite:///"))
+            return b"".join(part.read_bytes() for part in database.parent.iterdir())
+        return b"".join(content_of(server) for server in servers)
+
+    return read
+
+
+def content_of(server: RedisServer) -> bytes:
+    """All keys and values, as they lie there."""
+    found = []
+    with redis.Redis(port=server.port, protocol=2) as client:
+        for key in client.scan_iter():
+            match client.type(key):
+                case b"hash":
+                    value = client.hgetall(key)
+                case b"zset":
+                    value = dict.fromkeys(client.zrange(key, 0, -1), b"")
+                case _:
+                    value = {b"": client.get(key) or b""}
+            found += [key, *value.keys(), *value.values()]
+    return b"\n".join(found)

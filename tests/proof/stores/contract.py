@@ -1,0 +1,539 @@
+"""What every session store must do, whatever it is made of. `store_factory` opens another store on the same data."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import Final
+from uuid import uuid4
+
+import pytest
+
+from bff.errors import StoreUnavailable
+from bff.session.keyring import KeyRing, new_key, new_session_id
+from bff.session.revocation import Revocation
+from bff.session.session import EndReason, SessionKey, Tokens, User
+from bff.session.store import VALUE_LIMIT, Found, IndexName, KeyRemoved, Missing, SessionStore
+from tests.harness.example_session import a_session, is_under_older_key, next_version, session_of
+
+StoreFactory = Callable[..., SessionStore]
+Dump = Callable[[], Awaitable[bytes]]
+
+A_DAY: Final = 86_400.0
+STRANGE_KEYS: Final = (
+    "",
+    "x\r\nDEL y",
+    "a b",
+    "*",
+    "k" * 10_240,
+    "A" * 42,
+    "A" * 44,
+    "A" * 42 + "\n",
+    "é" * 43,
+    "{" * 43,
+)
+
+
+def a_revocation(until: float, number: int) -> Revocation:
+    token, issuer = f"canary-token-{number}", "https://canary.example"
+    return Revocation(f"revocation-{number}", token, "refresh_token", issuer, "canary-session", until)
+
+
+class SessionStoreContract:
+    async def test_it_says_that_it_never_throws_a_record_away(self, store_factory: StoreFactory) -> None:
+        assert await store_factory().eviction_policy() == "noeviction"
+
+    async def test_what_is_created_is_read_back_whole_by_every_replica(self, store_factory: StoreFactory) -> None:
+        here, there = store_factory(), store_factory()
+        before = await here.now()
+        session = a_session(before, extra={"a_later_field": {"x": 1}, "tokens": {"dpop": "canary"}})
+        await here.create(session)
+        for store in (here, there):
+            reading = await store.get(session.key)
+            assert isinstance(reading, Found)
+            assert reading.session == session
+            assert reading.now >= before
+            assert before <= reading.last_seen_at <= reading.now
+
+    async def test_a_session_with_nothing_optional_is_read_back(self, store_factory: StoreFactory) -> None:
+        store = store_factory()
+        bare = a_session(
+            await store.now(), attempt=None, concurrent_successor=None, rejected_token=None, sid=None, browser=None
+        )
+        bare = replace(bare, user=User("00u"), tokens=Tokens("at", 1, 2, 3), auth_time=None, acr=None)
+        await store.create(bare)
+        assert session_of(await store.get(bare.key)) == bare
+
+    async def test_a_key_is_taken_once_but_the_same_create_may_be_repeated(self, store_factory: StoreFactory) -> None:
+        store = store_factory()
+        session = a_session(await store.now())
+        await store.create(session)
+        await store.create(session)
+        with pytest.raises(StoreUnavailable):
+            await store.create(replace(session, user=User("somebody else")))
+        assert session_of(await store.get(session.key)) == session
+
+    @pytest.mark.case("ST-021")
+    async def test_a_key_of_foreign_shape_is_no_key(self, store_factory: StoreFactory) -> None:
+        store = store_factory()
+        for strange in map(SessionKey, STRANGE_KEYS):
+            assert session_of(await store.get(strange)) is None
+            assert await store.delete(strange, EndReason.OPERATOR) is None
+            await store.touch(strange, 1.0)
+            with pytest.raises(ValueError, match="key"):
+                await store.create(a_session(key=strange))
+            with pytest.raises(ValueError, match="key"):
+                await store.replace(a_session(key=strange), 1)
+
+    @pytest.mark.case("ST-021")
+    async def test_names_of_any_shape_are_names(self, store_factory: StoreFactory) -> None:
+        store = store_factory()
+        until = await store.now() + 60
+        for strange in (*STRANGE_KEYS, "\ud800"):
+            await store.put_end_reason(strange, EndReason.IDLE_TIMEOUT)
+            assert await store.claim_once(strange, until)
+        for strange in (*STRANGE_KEYS, "\ud800"):
+            assert await store.take_end_reason(strange) is EndReason.IDLE_TIMEOUT
+            assert not await store.claim_once(strange, until)
+            assert list(await store.find("email", strange)) == []
+
+    async def test_an_unknown_key_reads_as_no_session(self, store_factory: StoreFactory) -> None:
+        store = store_factory()
+        key = new_session_id().key
+        assert session_of(await store.get(key)) is None
+        assert await store.delete(key, EndReason.OPERATOR) is None
+        assert await store.take_end_reason(key) is None
+
+    async def test_replace_writes_exactly_when_the_version_is_the_expected_one(
+        self, store_factory: StoreFactory
+    ) -> None:
+        here, there = store_factory(), store_factory()
+        session = a_session(await here.now())
+        await here.create(session)
+        mine = next_version(session, rotation=2, attempt=None)
+        theirs = next_version(session, acr="theirs")
+        assert (await here.replace(mine, 1)).done
+        assert not (await there.replace(theirs, 1)).done
+        assert session_of(await there.get(session.key)) == mine
+        assert (await there.replace(replace(theirs, version=3), 2)).done
+        assert session_of(await here.get(session.key)) == replace(theirs, version=3)
+
+    async def test_of_many_writers_of_one_version_one_wins(self, store_factory: StoreFactory) -> None:
+        stores = store_factory(), store_factory()
+        session = a_session(await stores[0].now())
+        await stores[0].create(session)
+        writes = [next_version(session, acr=f"writer {n}") for n in range(30)]
+        answers = await asyncio.gather(*(stores[n % 2].replace(write, 1) for n, write in enumerate(writes)))
+        winners = [write for write, answer in zip(writes, answers, strict=True) if answer.done]
+        assert len(winners) == 1
+        assert session_of(await stores[1].get(session.key)) == winners[0]
+
+    async def test_the_same_write_repeated_after_a_lost_answer_is_done(self, store_factory: StoreFactory) -> None:
+        here, there = store_factory(), store_factory()
+        session = a_session(await here.now())
+        await here.create(session)
+        write = next_version(session, rotation=2)
+        assert (await here.replace(write, 1)).done
+        assert (await there.replace(write, 1)).done
+        assert session_of(await here.get(session.key)) == write
+
+    async def test_a_deleted_session_stays_deleted(self, store_factory: StoreFactory) -> None:
+        here, there = store_factory(), store_factory()
+        session = a_session(await here.now())
+        await here.create(session)
+        await there.delete(session.key, EndReason.SIGNED_OUT)
+        assert not (await here.replace(next_version(session), 1)).done
+        await here.touch(session.key, await here.now() + 100)
+        assert session_of(await here.get(session.key)) is None
+        assert list(await here.find("sub", session.user.sub)) == []
+
+    async def test_delete_answers_what_it_deleted_and_marks_why(self, store_factory: StoreFactory) -> None:
+        here, there = store_factory(), store_factory()
+        session = a_session(await here.now())
+        await here.create(session)
+        assert await here.delete(session.key, EndReason.BACK_CHANNEL) == session
+        assert await there.delete(session.key, EndReason.OPERATOR) is None
+        assert await there.take_end_reason(session.key) is EndReason.BACK_CHANNEL
+        assert await here.take_end_reason(session.key) is None
+
+    @pytest.mark.case("ST-004")
+    async def test_delete_of_a_version_that_moved_deletes_nothing(self, store_factory: StoreFactory) -> None:
+        store = store_factory()
+        session = a_session(await store.now())
+        await store.create(session)
+        moved = next_version(session, rotation=2)
+        await store.replace(moved, 1)
+        assert await store.delete(session.key, EndReason.REFRESH_TOKEN_INVALID, expected_version=1) is None
+        assert session_of(await store.get(session.key)) == moved
+        assert await store.take_end_reason(session.key) is None
+        assert await store.delete(session.key, EndReason.REFRESH_TOKEN_INVALID, expected_version=2) == moved
+
+    async def test_one_of_many_deletes_gets_the_session(self, store_factory: StoreFactory) -> None:
+        stores = store_factory(), store_factory()
+        session = a_session(await stores[0].now())
+        await stores[0].create(session)
+        answers = await asyncio.gather(*(stores[n % 2].delete(session.key, EndReason.SIGNED_OUT) for n in range(20)))
+        assert [answer for answer in answers if answer is not None] == [session]
+
+    async def test_an_end_reason_is_taken_once(self, store_factory: StoreFactory) -> None:
+        stores = store_factory(), store_factory()
+        name = f"browser {uuid4()}"
+        await stores[0].put_end_reason(name, EndReason.IDLE_TIMEOUT)
+        await stores[0].put_end_reason(name, EndReason.UNIVERSAL_LOGOUT)
+        answers = await asyncio.gather(*(stores[n % 2].take_end_reason(name) for n in range(20)))
+        assert [answer for answer in answers if answer is not None] == [EndReason.UNIVERSAL_LOGOUT]
+
+    async def test_last_seen_moves_forward_only_and_makes_no_version(self, store_factory: StoreFactory) -> None:
+        store = store_factory()
+        session = a_session(await store.now())
+        await store.create(session)
+        later = await store.now() + 60
+        await store.touch(session.key, later)
+        await store.touch(session.key, later - 30)
+        reading = await store.get(session.key)
+        assert isinstance(reading, Found)
+        assert reading.last_seen_at == pytest.approx(later, abs=0.001)
+        assert reading.session == session
+        assert (await store.replace(next_version(session), 1)).done
+        again = await store.get(session.key)
+        assert isinstance(again, Found)
+        assert again.last_seen_at == pytest.approx(later, abs=0.001)
+
+    @pytest.mark.parametrize("index", ["sub", "sid", "email", "browser"])
+    async def test_a_session_is_found_by_each_index(self, store_factory: StoreFactory, index: IndexName) -> None:
+        here, there = store_factory(), store_factory()
+        session, other = a_session(await here.now()), a_session(await here.now())
+        await here.create(session)
+        await here.create(other)
+        values = {"sub": session.user.sub, "email": session.user.email, "sid": session.sid, "browser": session.browser}
+        value = values[index]
+        assert value is not None
+        assert list(await there.find(index, value)) == [session]
+        await there.delete(session.key, EndReason.OPERATOR)
+        assert list(await here.find(index, value)) == []
+        assert list(await here.find(index, "nobody")) == []
+
+    async def test_one_person_may_have_many_sessions(self, store_factory: StoreFactory) -> None:
+        store = store_factory()
+        first = a_session(await store.now())
+        assert first.user.email is not None
+        second = a_session(await store.now(), user=replace(first.user, email=first.user.email.upper()))
+        await store.create(first)
+        await store.create(second)
+        for email in (first.user.email, first.user.email.lower()):
+            assert {each.key for each in await store.find("email", email)} == {first.key, second.key}
+        assert {each.key for each in await store.find("sub", first.user.sub)} == {first.key, second.key}
+        assert list(await store.find("sub", first.user.sub.upper())) == []
+
+    async def test_a_changed_value_is_found_under_its_new_name_only(self, store_factory: StoreFactory) -> None:
+        store = store_factory()
+        session = a_session(await store.now())
+        await store.create(session)
+        stepped_up = next_version(session, sid="another sid", browser=None)
+        await store.replace(stepped_up, 1)
+        assert session.sid is not None
+        assert session.browser is not None
+        assert list(await store.find("sid", "another sid")) == [stepped_up]
+        assert list(await store.find("sid", session.sid)) == []
+        assert list(await store.find("browser", session.browser)) == []
+        assert list(await store.find("sub", session.user.sub)) == [stepped_up]
+        await store.delete(session.key, EndReason.OPERATOR)
+
+    async def test_of_fifty_claims_one_wins(self, store_factory: StoreFactory) -> None:
+        stores = store_factory(), store_factory()
+        name, until = f"jti {uuid4()}", await stores[0].now() + 60
+        answers = await asyncio.gather(*(stores[n % 2].claim_once(name, until) for n in range(50)))
+        assert answers.count(True) == 1
+        assert await stores[0].claim_once(f"jti {uuid4()}", until)
+
+    async def test_a_claim_that_ran_out_may_be_made_again(self, store_factory: StoreFactory) -> None:
+        store = store_factory()
+        name, now = f"jti {uuid4()}", await store.now()
+        assert await store.claim_once(name, now - 1)
+        assert await store.claim_once(name, now + 60)
+        assert not await store.claim_once(name, now + 60)
+
+    async def test_the_clock_never_steps_back(self, store_factory: StoreFactory) -> None:
+        store = store_factory()
+        key = new_session_id().key
+        times = [time for _ in range(100) for time in (await store.now(), (await store.get(key)).now)]
+        assert times == sorted(times)
+
+    async def test_a_large_record_is_kept_and_an_absurd_one_refused(self, store_factory: StoreFactory) -> None:
+        store = store_factory()
+        session = a_session(await store.now(), user=User("00u", claims={"groups": ["g" * 50] * 900}))
+        await store.create(session)
+        assert session_of(await store.get(session.key)) == session
+        absurd = next_version(session, user=User("00u", claims={"groups": ["g" * 50] * 1300}))
+        with pytest.raises(StoreUnavailable, match="bytes") as refusal:
+            await store.replace(absurd, 1)
+        assert refusal.value.code == "record_too_large"
+        assert session_of(await store.get(session.key)) == session
+
+    async def test_an_ended_session_is_readable_for_a_day_but_not_found(self, store_factory: StoreFactory) -> None:
+        store = store_factory()
+        now = await store.now()
+        ended, forgotten = a_session(now, ends_at=now - 60), a_session(now, ends_at=now - A_DAY - 60)
+        await store.create(ended)
+        await store.create(forgotten)
+        assert session_of(await store.get(ended.key)) == ended
+        assert session_of(await store.get(forgotten.key)) is None
+        assert list(await store.find("sub", ended.user.sub)) == []
+        await store.purge_expired()
+        assert session_of(await store.get(ended.key)) == ended
+        assert session_of(await store.get(forgotten.key)) is None
+        assert await store.purge_expired() == 0
+
+    async def test_keys_are_rolled_without_losing_a_session(self, store_factory: StoreFactory) -> None:
+        old, new = new_key(), new_key()
+        before, during, after = (KeyRing.from_keys(keys) for keys in ([old], [old, new], [new, old]))
+        first, second, third = (store_factory(ring=ring) for ring in (before, during, after))
+        session = a_session(await first.now())
+        await first.create(session)
+        name, until = f"jti {uuid4()}", await first.now() + 60
+        assert session_of(await third.get(session.key)) == session
+        assert list(await third.find("sub", session.user.sub)) == [session]
+        rolled = next_version(session, rotation=2)
+        assert (await third.replace(rolled, 1)).done
+        for store in (second, third):
+            assert session_of(await store.get(session.key)) == rolled
+            assert list(await store.find("sub", session.user.sub)) == [rolled]
+        assert await first.claim_once(name, until)
+        answers = [await store.claim_once(name, until) for store in (second, third)]
+        assert answers == [False, False]
+
+    async def test_a_key_taken_away_makes_its_sessions_unreadable_not_an_error(
+        self, store_factory: StoreFactory
+    ) -> None:
+        here, stranger = store_factory(), store_factory(ring=KeyRing.from_keys([new_key()]))
+        session = a_session(await here.now())
+        await here.create(session)
+        assert session_of(await stranger.get(session.key)) is None
+        assert list(await stranger.find("sub", session.user.sub)) == []
+        await stranger.purge_expired()
+        assert session_of(await here.get(session.key)) == session
+        assert list(await here.find("sub", session.user.sub)) == [session]
+
+    async def test_a_cancelled_caller_loses_no_write_and_halves_none(self, store_factory: StoreFactory) -> None:
+        store = store_factory()
+        now = await store.now()
+        sessions = [a_session(now) for _ in range(20)]
+        creations = [asyncio.ensure_future(store.create(session)) for session in sessions]
+        await asyncio.sleep(0)
+        for creation in creations:
+            creation.cancel()
+        await asyncio.gather(*creations, return_exceptions=True)
+        for session in sessions:
+            await store.create(session)  # the same write again: done already, or done now
+            assert session_of(await store.get(session.key)) == session
+            assert list(await store.find("sub", session.user.sub)) == [session]
+
+    async def test_a_dump_of_the_store_says_nothing_of_anybody(self, store_factory: StoreFactory, dump: Dump) -> None:
+        store = store_factory()
+        session = a_session(await store.now(), extra={"later": "canary"})
+        await store.create(session)
+        await store.replace(next_version(session, sid="canary-sid"), 1)
+        await store.put_end_reason("canary-browser", EndReason.IDLE_TIMEOUT)
+        await store.claim_once("canary@example.com", await store.now() + 60)
+        await store.put_marker("email canary@example.com", await store.now(), await store.now() + 60)
+        assert await store.revocations.add(a_revocation(await store.now() + 60, 1))
+        await store.leave_value("canary-value", b"canary-value", await store.now() + 60)
+        content = await dump()
+        assert session.key.encode() in content
+        assert b"canary" not in content.lower()
+
+    async def test_a_tombstone_is_read_by_every_replica_and_not_consumed(self, store_factory: StoreFactory) -> None:
+        here, there = store_factory(), store_factory()
+        name, now = f"sub canary {uuid4()}", await here.now()
+        assert await here.get_marker(name) is None
+        await here.put_marker(name, now - 5, now + 60)
+        for store in (here, there, here):
+            assert await store.get_marker(name) == pytest.approx(now - 5, abs=0.001)
+        assert await there.get_marker(f"{name} another") is None
+
+    async def test_the_latest_of_several_tombstones_stays_and_for_the_longest_time(
+        self, store_factory: StoreFactory
+    ) -> None:
+        here, there = store_factory(), store_factory()
+        name, now = f"sub {uuid4()}", await here.now()
+        await asyncio.gather(
+            *(store.put_marker(name, now + at, now + 60) for at in range(10) for store in (here, there))
+        )
+        await here.put_marker(name, now - 100, now + 0.001)
+        assert await there.get_marker(name) == pytest.approx(now + 9, abs=0.001)
+
+    async def test_a_tombstone_is_forgotten_after_its_time(self, store_factory: StoreFactory) -> None:
+        store = store_factory()
+        name, now = f"sub {uuid4()}", await store.now()
+        await store.put_marker(name, now - 10, now - 1)
+        assert await store.get_marker(name) is None
+        await store.purge_expired()
+        await store.put_marker(name, now - 20, now + 60)
+        assert await store.get_marker(name) == pytest.approx(now - 20, abs=0.001)
+
+    async def test_a_tombstone_is_seen_while_keys_are_rolled(self, store_factory: StoreFactory) -> None:
+        old, new = new_key(), new_key()
+        before, during, after, last = (
+            store_factory(ring=KeyRing.from_keys(keys)) for keys in ([old], [old, new], [new, old], [new])
+        )
+        now = await before.now()
+        for number, (left, right) in enumerate([(before, during), (during, after), (after, last), (during, last)]):
+            await left.put_marker(f"sub {number}", now, now + 60)
+            assert await right.get_marker(f"sub {number}") is not None
+
+    async def test_an_end_reason_may_be_read_before_it_is_taken(self, store_factory: StoreFactory) -> None:
+        here, there = store_factory(), store_factory()
+        session = a_session(await here.now())
+        await here.create(session)
+        assert await there.get_end_reason(session.key) is None
+        await here.delete(session.key, EndReason.UNIVERSAL_LOGOUT)
+        for store in (here, there, here):
+            assert await store.get_end_reason(session.key) is EndReason.UNIVERSAL_LOGOUT
+        assert await there.take_end_reason(session.key) is EndReason.UNIVERSAL_LOGOUT
+        assert await here.get_end_reason(session.key) is None
+
+    async def test_all_records_are_listed_those_of_a_removed_key_too(self, store_factory: StoreFactory) -> None:
+        old, new = new_key(), new_key()
+        stores = [store_factory(ring=KeyRing.from_keys(keys)) for keys in ([old], [new, old], [new])]
+        now = await stores[0].now()
+        under_old = [a_session(now) for _ in range(230)]
+        await asyncio.gather(*(stores[0].create(session) for session in under_old))
+        under_new = a_session(now)
+        await stores[1].create(under_new)
+        await stores[1].put_end_reason("browser", EndReason.IDLE_TIMEOUT)
+        await stores[1].put_marker("sub", now, now + 60)
+        readings = [reading async for reading in stores[1].all()]
+        listed = {reading.session.key: reading for reading in readings if isinstance(reading, Found)}
+        assert listed.keys() == {session.key for session in (*under_old, under_new)}
+        assert len(readings) == 231
+        assert all(reading.last_seen_at >= now for reading in listed.values())
+        assert {key for key, reading in listed.items() if reading.older_key} == {session.key for session in under_old}
+        blind = [reading async for reading in stores[2].all()]
+        assert [reading.session for reading in blind if isinstance(reading, Found)] == [under_new]
+        assert sum(isinstance(reading, KeyRemoved) for reading in blind) == 230
+
+    async def test_a_reading_tells_under_which_key_its_record_is_sealed(self, store_factory: StoreFactory) -> None:
+        old, new = new_key(), new_key()
+        before, after, last = (store_factory(ring=KeyRing.from_keys(keys)) for keys in ([old], [new, old], [new]))
+        session = a_session(await before.now())
+        await before.create(session)
+        assert not is_under_older_key(await before.get(session.key))
+        assert is_under_older_key(await after.get(session.key))
+        assert isinstance(await last.get(session.key), KeyRemoved)
+        assert (await after.replace(next_version(session), 1)).done
+        for store in (after, last):
+            reading = await store.get(session.key)
+            assert isinstance(reading, Found)
+            assert (reading.session, reading.older_key) == (next_version(session), False)
+        assert isinstance(await after.get(new_session_id().key), Missing)
+
+    async def test_a_value_is_taken_once_by_whichever_replica(self, store_factory: StoreFactory) -> None:
+        stores = store_factory(), store_factory()
+        name, until = f"value {uuid4()}", await stores[0].now() + 60
+        assert await stores[0].take_value(name) is None
+        await stores[0].leave_value(name, b"\x00\xffcanary", until)
+        assert await stores[1].take_value(f"{name} another") is None
+        taken = await asyncio.gather(*(stores[n % 2].take_value(name) for n in range(20)))
+        assert sorted(value for value in taken if value is not None) == [b"\x00\xffcanary"]
+        assert await stores[0].take_value(name) is None
+
+    async def test_a_value_is_lost_after_its_time(self, store_factory: StoreFactory) -> None:
+        store = store_factory()
+        name, now = f"value {uuid4()}", await store.now()
+        await store.leave_value(name, b"late", now - 1)
+        assert await store.take_value(name) is None
+        await store.leave_value(name, b"again", now + 60)
+        await store.purge_expired()
+        assert await store.take_value(name) == b"again"
+
+    async def test_a_value_opens_under_every_key_of_the_ring_and_no_other(self, store_factory: StoreFactory) -> None:
+        old, new = new_key(), new_key()
+        before, after, stranger = (store_factory(ring=KeyRing.from_keys(keys)) for keys in ([old], [new, old], [new]))
+        until = await before.now() + 60
+        await before.leave_value("one", b"value", until)
+        await before.leave_value("two", b"value", until)
+        assert await after.take_value("one") == b"value"
+        assert await stranger.take_value("two") is None
+        with pytest.raises(ValueError, match="large"):
+            await before.leave_value("three", b"x" * (VALUE_LIMIT + 1), until)
+        await before.leave_value("three", b"x" * VALUE_LIMIT, until)
+        assert await after.take_value("three") == b"x" * VALUE_LIMIT
+
+    async def test_a_revocation_is_claimed_by_one_replica_and_again_when_its_lease_is_over(
+        self, store_factory: StoreFactory
+    ) -> None:
+        stores = store_factory(), store_factory()
+        until = await stores[0].now() + 60
+        kept = [a_revocation(until, n) for n in range(20)]
+        for revocation in kept:
+            assert await stores[0].revocations.add(revocation)
+        assert await stores[1].revocations.add(kept[0]), "the same write again is done already"
+        assert [await store.revocations.waiting() for store in stores] == [20, 20]
+        claims = await asyncio.gather(*(stores[n % 2].revocations.claim(3, 600.0) for n in range(10)))
+        claimed = [revocation for claim in claims for revocation in claim]
+        assert {len(claim) for claim in claims} <= {0, 2, 3}
+        assert {(one.id, one.token, one.hint, one.issuer, one.session, one.attempts) for one in claimed} == {
+            (one.id, one.token, one.hint, one.issuer, one.session, 1) for one in kept
+        }
+        assert [one.until for one in claimed] == pytest.approx([until] * 20, abs=0.001)
+        assert list(await stores[1].revocations.claim(20, 600.0)) == []
+        for revocation in claimed[:18]:
+            await stores[1].revocations.finish(revocation.id)
+        await stores[0].revocations.postpone(claimed[18].id, 0.0)
+        await stores[0].revocations.postpone(claimed[19].id, 600.0)
+        await stores[0].revocations.postpone(claimed[0].id, 0.0)
+        (again,) = await stores[1].revocations.claim(20, 0.0)
+        assert (again.id, again.attempts) == (claimed[18].id, 2)
+        (again,) = await stores[0].revocations.claim(20, 600.0)
+        assert (again.id, again.attempts) == (claimed[18].id, 3), "its lease is over: whoever held it has died"
+        assert await stores[0].revocations.waiting() == 2
+
+    async def test_those_that_are_due_the_longest_are_claimed_first(self, store_factory: StoreFactory) -> None:
+        store = store_factory()
+        until = await store.now() + 600
+        for n in range(6):
+            assert await store.revocations.add(a_revocation(until, n))
+        for n in (3, 1, 5, 0, 4, 2):
+            await store.revocations.postpone(f"revocation-{n}", -60.0 + n)
+        claimed = [one.id for _ in range(3) for one in await store.revocations.claim(2, 600.0)]
+        assert [sorted(claimed[at : at + 2]) for at in (0, 2, 4)] == [
+            ["revocation-0", "revocation-1"],
+            ["revocation-2", "revocation-3"],
+            ["revocation-4", "revocation-5"],
+        ]
+
+    async def test_a_revocation_that_is_of_no_use_any_more_is_gone(self, store_factory: StoreFactory) -> None:
+        store = store_factory()
+        now = await store.now()
+        assert await store.revocations.add(a_revocation(now - 1, 1))
+        assert await store.revocations.add(a_revocation(now + 600, 2))
+        assert [one.id for one in await store.revocations.claim(9, 600.0)] == ["revocation-2"]
+        await store.purge_expired()
+        assert await store.revocations.waiting() == 1
+
+    async def test_the_queue_of_revocations_is_bounded(
+        self, store_factory: StoreFactory, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for where in ("sqlite", "redis"):
+            monkeypatch.setattr(f"bff.storage.{where}.revocations.WAITING_LIMIT", 3)
+        store = store_factory()
+        until = await store.now() + 600
+        added = [await store.revocations.add(a_revocation(until, n)) for n in range(5)]
+        assert added == [True, True, True, False, False]
+        await store.revocations.finish("revocation-1")
+        assert await store.revocations.add(a_revocation(until, 9))
+
+    async def test_a_revocation_whose_key_is_not_here_waits_for_a_replica_that_has_it(
+        self, store_factory: StoreFactory
+    ) -> None:
+        old, new = new_key(), new_key()
+        before, after, stranger = (store_factory(ring=KeyRing.from_keys(keys)) for keys in ([old], [new, old], [new]))
+        revocation = a_revocation(await before.now() + 7200, 1)
+        assert await before.revocations.add(revocation)
+        assert list(await stranger.revocations.claim(9, 0.0)) == []
+        assert list(await stranger.revocations.claim(9, 0.0)) == [], "nor is it asked for again and again"
+        await before.revocations.postpone(revocation.id, 0.0)
+        (claimed,) = await after.revocations.claim(9, 600.0)
+        assert claimed.token == revocation.token
+
+    async def test_ping_answers(self, store_factory: StoreFactory) -> None:
+        await store_factory().ping()

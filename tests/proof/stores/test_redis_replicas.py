@@ -1,0 +1,96 @@
+"""Replicas that must have a write, Sentinel that promotes one, and a Cluster that moves a slot."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from bff.errors import StoreUnavailable
+from bff.session.keyring import KeyRing
+from bff.session.session import EndReason
+from bff.session.store import SessionStore
+from bff.storage.open import open_store
+from bff.storage.redis import client as redis_client
+from tests.harness.example_session import a_session, eventually, next_version, session_of
+from tests.harness.redis_servers import RedisServer, one_server, watched
+
+
+@pytest.fixture(autouse=True)
+def patience_but_not_with_replicas(patience: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(redis_client, "ACKNOWLEDGE_TIMEOUT_MS", 500)
+
+
+async def test_a_write_that_no_replica_has_is_not_relied_on(
+    own_server: RedisServer, tmp_path: Path, store: SessionStore
+) -> None:
+    with one_server(tmp_path / "replica", "--replicaof", "127.0.0.1", str(own_server.port)) as replica:
+        async with asyncio.timeout(60):
+            while not own_server.ask("ROLE")[2]:
+                await asyncio.sleep(0.05)
+        session = a_session(await store.now())
+        await eventually(lambda: store.create(session))
+        replica.freeze()
+        write = next_version(session)
+        with pytest.raises(StoreUnavailable, match="acknowledged"):
+            await store.replace(write, 1)
+        replica.thaw()
+        replaced = await eventually(lambda: store.replace(write, 1))
+        assert getattr(replaced, "done", False)
+        assert replica.ask("HGET", f"bff:{{{session.key}}}", "v") == b"2"
+    # Its replica is gone for good: the server that is left goes on alone.
+    replaced = await eventually(lambda: store.replace(next_version(write), 2))
+    assert getattr(replaced, "done", False)
+
+
+async def test_when_sentinel_promotes_the_replica_every_acknowledged_session_is_there(
+    tmp_path: Path, ring: KeyRing
+) -> None:
+    with watched(tmp_path) as servers:
+        store = open_store(servers.url, ring)
+        now = await store.now()
+        sessions = [a_session(now) for _ in range(50)]
+        await asyncio.gather(*(eventually(lambda each=each: store.create(each)) for each in sessions))
+        old = servers.master()
+        servers.notice_soon()
+        old.stop()
+        await eventually(store.ping)
+        assert servers.master() is not old
+        for session in sessions:
+            assert session_of(await store.get(session.key)) == session
+        replaced = await eventually(lambda: store.replace(next_version(sessions[0]), 1))
+        assert getattr(replaced, "done", False)
+        await store.close()
+
+
+async def test_a_session_is_read_and_written_while_its_slot_moves(
+    redis_cluster: list[RedisServer], ring: KeyRing
+) -> None:
+    store = open_store(f"redis+cluster://127.0.0.1:{redis_cluster[0].port}", ring)
+    session = a_session(await store.now())
+    await store.create(session)
+    record = f"bff:{{{session.key}}}"
+    slot = redis_cluster[0].ask("CLUSTER", "KEYSLOT", record)
+    source = next(server for server in redis_cluster if _keeps(server, record))
+    target = next(server for server in redis_cluster if server is not source)
+    ids = {server: server.ask("CLUSTER", "MYID").decode() for server in redis_cluster}
+
+    target.ask("CLUSTER", "SETSLOT", slot, "IMPORTING", ids[source])
+    source.ask("CLUSTER", "SETSLOT", slot, "MIGRATING", ids[target])
+    # A slot moves with all that is in it, and other tests may have left a key there: a source that keeps one refuses.
+    for key in source.ask("CLUSTER", "GETKEYSINSLOT", slot, 1000):
+        source.ask("MIGRATE", "127.0.0.1", target.port, key, 0, 30_000)
+    first = next_version(session, rotation=2)
+    assert (await store.replace(first, 1)).done  # answered with ASK
+    assert session_of(await store.get(session.key)) == first
+
+    for server in redis_cluster:
+        server.ask("CLUSTER", "SETSLOT", slot, "NODE", ids[target])
+    second = next_version(first, rotation=3)
+    assert (await store.replace(second, 2)).done  # answered with MOVED
+    assert session_of(await store.get(session.key)) == second
+    assert await store.delete(session.key, EndReason.OPERATOR) == second
+    await store.close()
+
+
+def _keeps(server: RedisServer, key: str) -> bool:
+    return key.encode() in server.ask("KEYS", "*")

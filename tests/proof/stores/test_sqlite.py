@@ -1,0 +1,276 @@
+"""What only a file can do wrong: permissions, a full disk, another process's lock, a kill in the middle."""
+
+import asyncio
+import json
+import os
+import signal
+import sqlite3
+import stat
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from bff.errors import ConfigurationError, StoreUnavailable
+from bff.session.keyring import KeyRing
+from bff.session.session import EndReason, SessionKey
+from bff.storage.sqlite.group_commit import GroupCommit
+from bff.storage.sqlite.store import RETENTION_AFTER_END, SqliteStore
+from bff.telemetry.metrics import REGISTRY
+from tests.harness.example_session import a_session, next_version, session_of
+
+pytestmark = pytest.mark.usefixtures("patience")
+
+RING = KeyRing.from_keys([bytes(range(32))])
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
+    opened = SqliteStore(tmp_path / "bff.db", RING)
+    yield opened
+    await opened.close()
+
+
+async def test_nobody_else_can_read_the_files(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "deeper" / "bff.db"
+    store = SqliteStore(path, RING)
+    await store.create(a_session(await store.now()))
+    modes = {each.name: stat.S_IMODE(each.stat().st_mode) for each in path.parent.iterdir()}
+    assert modes == {"bff.db": 0o600, "bff.db-wal": 0o600, "bff.db-shm": 0o600}
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+    await store.close()
+
+
+async def test_a_file_that_was_open_to_others_is_closed_to_them(tmp_path: Path) -> None:
+    path = tmp_path / "bff.db"
+    path.touch(0o666)
+    path.chmod(0o666)
+    store = SqliteStore(path, RING)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    await store.close()
+
+
+@pytest.mark.parametrize("content", [b"not a database, though long enough to be one" * 50, b"\0" * 5000])
+def test_a_file_that_is_no_database_is_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "bff.db"
+    path.write_bytes(content)
+    with pytest.raises(ConfigurationError, match="BFF_STORE"):
+        SqliteStore(path, RING)
+    assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize(
+    "statement", ["CREATE TABLE theirs (x)", "PRAGMA user_version = 7", "PRAGMA application_id = 7"]
+)
+def test_another_programs_database_is_refused(tmp_path: Path, statement: str) -> None:
+    path = tmp_path / "bff.db"
+    connection = sqlite3.connect(path)
+    connection.execute(statement)
+    connection.close()
+    with pytest.raises(ConfigurationError, match="another program"):
+        SqliteStore(path, RING)
+
+
+async def test_a_newer_versions_database_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "bff.db"
+    await SqliteStore(path, RING).close()
+    connection = sqlite3.connect(path)
+    connection.execute("PRAGMA user_version = 2")
+    connection.close()
+    with pytest.raises(ConfigurationError, match="schema 2"):
+        SqliteStore(path, RING)
+
+
+def test_a_path_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for path in (tmp_path / "file" / "bff.db", tmp_path):
+        with pytest.raises(ConfigurationError, match="BFF_STORE"):
+            SqliteStore(path, RING)
+
+
+async def test_another_process_that_locks_the_file_stops_writes_but_not_reads(
+    tmp_path: Path, store: SqliteStore
+) -> None:
+    session = a_session(await store.now())
+    await store.create(session)
+    other = sqlite3.connect(tmp_path / "bff.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    write = asyncio.ensure_future(store.replace(next_version(session), 1))
+    while not write.done():
+        assert session_of(await store.get(session.key)) == session
+        await asyncio.sleep(0.05)
+    with pytest.raises(StoreUnavailable, match="SQLITE_BUSY") as refusal:
+        await write
+    assert refusal.value.retry_after == 1
+    other.execute("COMMIT")
+    other.close()
+    assert (await store.replace(next_version(session), 1)).done
+
+
+async def test_one_operation_that_fails_takes_no_other_with_it(tmp_path: Path) -> None:
+    path = tmp_path / "any.db"
+    writes = GroupCommit(lambda: sqlite3.connect(path, isolation_level=None), "test")
+    await writes.run(lambda connection: connection.execute("CREATE TABLE t (x INTEGER PRIMARY KEY)").rowcount)
+
+    def insert_and_fail(connection: sqlite3.Connection) -> int:
+        connection.execute("INSERT INTO t VALUES (100)")
+        return connection.execute("INSERT INTO t VALUES (1)").rowcount  # taken
+
+    inserts = [lambda connection, n=n: connection.execute("INSERT INTO t VALUES (?)", (n,)).rowcount for n in range(5)]
+    answers = await asyncio.gather(*map(writes.run, (*inserts, insert_and_fail)), return_exceptions=True)
+    assert answers[:5] == [1] * 5
+    assert isinstance(answers[5], StoreUnavailable)
+    rows = await writes.run(lambda connection: connection.execute("SELECT x FROM t").fetchall())
+    assert rows == [(n,) for n in range(5)]
+    await writes.close()
+    with pytest.raises(StoreUnavailable, match="closed"):
+        await writes.run(lambda connection: 1)
+
+
+async def test_what_is_over_is_purged_and_nothing_else(tmp_path: Path) -> None:
+    now = 1_000_000.0
+    store = SqliteStore(tmp_path / "bff.db", RING, clock=lambda: now)
+    over = [a_session(now, ends_at=now + 10) for _ in range(3)]
+    alive = a_session(now, ends_at=now + 20)
+    for session in (*over, alive):
+        await store.create(session)
+    await store.put_end_reason("browser", EndReason.IDLE_TIMEOUT)
+    assert await store.claim_once("jti", now + 30)
+    now += 10 + RETENTION_AFTER_END
+    assert await store.purge_expired() == 3
+    assert session_of(await store.get(alive.key)) == alive
+    assert await store.take_end_reason("browser") is None
+    assert await store.claim_once("jti", now + 30)
+    await store.close()
+    connection = sqlite3.connect(tmp_path / "bff.db")
+    counts = [
+        connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in ("session", "session_index")
+    ]
+    connection.close()
+    assert counts == [1, 4]
+
+
+@pytest.mark.case("ST-020")
+async def test_a_poisoned_row_is_no_session(tmp_path: Path, store: SqliteStore) -> None:
+    session, other = a_session(await store.now()), a_session(await store.now())
+    await store.create(session)
+    await store.create(other)
+    connection = sqlite3.connect(tmp_path / "bff.db", isolation_level=None)
+    poison = [b"\x80\x04.", b"x" * 1_000_000, connection.execute("SELECT record FROM session").fetchall()[1][0]]
+    for record in poison:
+        connection.execute("UPDATE session SET record = ? WHERE key = ?", (record, session.key))
+        assert session_of(await store.get(session.key)) is None
+        assert list(await store.find("sub", session.user.sub)) == []
+    connection.close()
+    assert await store.delete(session.key, EndReason.OPERATOR) is None
+    assert session_of(await store.get(other.key)) == other
+
+
+WRITER = """
+import asyncio, sys
+from pathlib import Path
+from tests.proof.stores.test_sqlite import RING
+from tests.harness.example_session import a_session
+from bff.storage.sqlite import group_commit as group_commit
+from bff.storage.sqlite.store import SqliteStore
+
+group_commit.ANSWER_TIMEOUT = 60.0
+
+async def main() -> None:
+    store = SqliteStore(Path(sys.argv[1]), RING)
+    async def one() -> None:
+        while True:
+            session = a_session(await store.now())
+            await store.create(session)
+            print(session.key, flush=True)
+    await asyncio.gather(*(one() for _ in range(20)))
+
+asyncio.run(main())
+"""
+
+
+async def test_what_was_acknowledged_survives_a_kill(tmp_path: Path) -> None:
+    path = tmp_path / "bff.db"
+    with subprocess.Popen([sys.executable, "-c", WRITER, str(path)], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        acknowledged = [process.stdout.readline().strip() for _ in range(300)]
+        process.send_signal(signal.SIGKILL)
+        acknowledged += [line.strip() for line in process.stdout if line.endswith("\n")]
+    store = SqliteStore(path, RING)
+    for key in acknowledged:
+        assert session_of(await store.get(SessionKey(key))) is not None
+    await store.close()
+
+
+FULL_DISK = """
+import asyncio, json, resource, sys
+from pathlib import Path
+from bff.errors import StoreUnavailable
+from tests.proof.stores.test_sqlite import RING
+from tests.harness.example_session import a_session, next_version, session_of
+from bff.storage.sqlite.store import SqliteStore
+
+async def main() -> None:
+    store = SqliteStore(Path(sys.argv[1]), RING)
+    now = await store.now()
+    kept = []
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, hard))
+    refusal = ""
+    for _ in range(1000):
+        session = a_session(now)
+        try:
+            await store.create(session)
+        except StoreUnavailable as error:
+            refusal = str(error)
+            break
+        kept.append(session)
+    pinged = True
+    try:
+        for _ in range(5):
+            await store.ping()
+    except StoreUnavailable:
+        pinged = False
+    readable = [session_of(await store.get(each.key)) == each for each in kept]
+    refused = session_of(await store.get(session.key)) is None
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    await store.create(session)
+    await store.ping()
+    replaced = (await store.replace(next_version(kept[0]), 1)).done
+    await store.close()
+    print(json.dumps([len(kept) > 3, all(readable), refused, replaced, pinged, refusal]))
+
+asyncio.run(main())
+"""
+
+
+def test_a_full_disk_refuses_a_write_keeps_what_was_written_and_heals(tmp_path: Path) -> None:
+    told = subprocess.run(
+        [sys.executable, "-c", FULL_DISK, str(tmp_path / "bff.db")],
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+        env=os.environ | {"PYTHONPATH": os.getcwd()},
+    )
+    *facts, pinged, refusal = json.loads(told.stdout)
+    assert facts == [True, True, True, True]
+    assert not pinged
+    assert "SQLITE_" in refusal
+
+
+async def test_what_the_database_does_not_answer_is_counted(tmp_path: Path, store: SqliteStore) -> None:
+    def counted() -> float:
+        return REGISTRY.get_sample_value("bff_store_errors_total") or 0.0
+
+    before = counted()
+    with sqlite3.connect(tmp_path / "bff.db") as other:
+        other.execute("DROP TABLE session")
+    other.close()
+    with pytest.raises(StoreUnavailable):
+        await store.get(a_session().key)
+    assert counted() == before + 1
+    with pytest.raises(StoreUnavailable):
+        await store.create(a_session(await store.now()))
+    assert counted() == before + 2

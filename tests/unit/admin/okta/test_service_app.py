@@ -1,0 +1,93 @@
+"""A service app as the one who asks: OAuth in place of an API token."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+from bff.admin.okta.client_key import thumbprint
+from bff.base64url import encode_base64url
+from demo.simulator.config import Client
+from tests.unit.admin.okta.org import Operator, empty_org
+
+SCOPES = frozenset({"okta.apps.manage", "okta.groups.read", "okta.authorizationServers.manage"})
+
+
+def service_app(key_file: Path, **more: Any) -> Client:
+    key = load_pem_private_key(key_file.read_bytes(), None)
+    assert isinstance(key, rsa.RSAPrivateKey)
+    numbers = key.public_key().public_numbers()
+    members = {"kty": "RSA", "n": encode_base64url(numbers.n.to_bytes(256)), "e": "AQAB"}
+    return Client(
+        **{
+            "client_id": "0oaserviceapp0000001",
+            "jwks": ({**members, "kid": thumbprint(members)},),
+            "auth_methods": frozenset({"private_key_jwt"}),
+            "grant_types": frozenset({"client_credentials"}),
+            "granted_scopes": SCOPES,
+            "has_admin_role": True,
+            **more,
+        }
+    )
+
+
+def as_service_app(operator: Operator, key_file: Path) -> None:
+    del operator.environ["BFF_OKTA_API_TOKEN"]
+    operator.environ |= {
+        "BFF_OKTA_SERVICE_CLIENT_ID": "0oaserviceapp0000001",
+        "BFF_OKTA_SERVICE_PRIVATE_KEY_FILE": str(key_file),
+    }
+
+
+async def test_a_service_app_does_all_of_it_with_one_token(tmp_path: Path, key_file: Path) -> None:
+    async with empty_org(tmp_path, service_apps=(service_app(key_file),)) as operator:
+        as_service_app(operator, key_file)
+        assert (await operator.okta_command("apply")).code == 0
+        assert operator.okta.control.token_requests == 1
+        assert (await operator.okta_command("plan")).code == 0
+
+
+async def test_without_the_scope_for_servers_the_rest_is_done_and_the_policy_is_noted(
+    tmp_path: Path, key_file: Path
+) -> None:
+    fewer = SCOPES - {"okta.authorizationServers.manage"}
+    async with empty_org(tmp_path, service_apps=(service_app(key_file, granted_scopes=fewer),)) as operator:
+        as_service_app(operator, key_file)
+        applied = await operator.okta_command("apply")
+        assert applied.code == 0
+        assert "access policy could not be read" in applied.stdout
+        assert len(list(operator.okta.control.apps)) == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "words", "fix"),
+    [
+        pytest.param({"granted_scopes": frozenset()}, "invalid_scope", "Okta API Scopes", id="no-scope-granted"),
+        pytest.param({"has_admin_role": False}, "lack permission", "Admin roles", id="no-admin-role"),
+        pytest.param({"jwks": ()}, "invalid_client", "Public keys", id="key-not-registered"),
+        pytest.param(
+            {"grant_types": frozenset({"authorization_code"})}, "unauthorized_client", "API Services", id="a-web-app"
+        ),
+    ],
+)
+async def test_what_a_service_app_lacks_is_told_with_the_fix(
+    tmp_path: Path, key_file: Path, changes: dict[str, Any], words: str, fix: str
+) -> None:
+    async with empty_org(tmp_path, service_apps=(service_app(key_file, **changes),)) as operator:
+        as_service_app(operator, key_file)
+        done = await operator.okta_command("plan")
+        assert done.code == 1
+        assert words in done.stderr
+        assert fix in done.stderr
+
+
+async def test_a_service_app_that_must_prove_possession_is_told_where_to_switch_that_off(
+    operator: Operator, key_file: Path
+) -> None:
+    as_service_app(operator, key_file)
+    operator.okta.control.fault("edit_answer", set={"error": "invalid_dpop_proof", "error_description": None})
+    done = await operator.okta_command("plan")
+    assert done.code == 1
+    assert "DPoP" in done.stderr

@@ -1,0 +1,193 @@
+"""Routes: what a `[[routes]]` table may say."""
+
+import json
+from typing import Any
+
+import pytest
+
+from bff.config.settings import load_settings
+from bff.proxy.open_routes import route_table
+from tests.harness.settings import problems, with_changes
+
+ROUTE: dict[str, Any] = {"prefix": "/api", "upstream": "https://api.internal/v1"}
+
+
+def with_routes(*routes: dict[str, Any]) -> dict[str, str]:
+    return with_changes(routes=json.dumps(routes))
+
+
+def test_a_route_needs_a_prefix_and_an_upstream_and_is_strict_by_default() -> None:
+    (route,) = load_settings(with_routes(ROUTE)).routes
+    assert (route.prefix, route.upstream) == ("/api", "https://api.internal/v1")
+    assert (route.token, route.csrf, route.strip_prefix) == ("user", "header", False)
+    assert route.methods == ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
+    assert (route.timeout, route.read_timeout, route.connect_timeout, route.request_limit) == (30, 60, 5, None)
+
+
+def test_a_slash_after_the_upstream_makes_no_double_slash() -> None:
+    (route,) = load_settings(with_routes({**ROUTE, "upstream": "https://api.internal/v1/"})).routes
+    assert route.upstream == "https://api.internal/v1"
+
+
+@pytest.mark.parametrize(
+    ("change", "key"),
+    [
+        ({"prefix": "api"}, "prefix"),
+        ({"prefix": "/"}, "prefix"),
+        ({"prefix": "/api/"}, "prefix"),
+        ({"prefix": "/api//v1"}, "prefix"),
+        ({"prefix": "/api/../x"}, "prefix"),
+        ({"prefix": "/%61pi"}, "prefix"),
+        ({"prefix": "/api/v1."}, "prefix"),
+        ({"prefix": "/auth"}, "prefix"),
+        ({"prefix": "/Auth"}, "prefix"),
+        ({"prefix": "/auth/session"}, "prefix"),
+        ({"upstream": "api.internal"}, "upstream"),
+        ({"upstream": "https://user:canary@api.internal"}, "upstream"),
+        ({"upstream": "https://api.internal?x=1"}, "upstream"),
+        ({"upstream": "https://api.internal/v1/../v2"}, "upstream"),
+        ({"upstream": "ftp://api.internal"}, "upstream"),
+        ({"upstream": "http://api.internal"}, "allow_http"),
+        ({"methods": []}, "methods"),
+        ({"methods": ["TRACE"]}, "methods[0]"),
+        ({"methods": ["GET", "CONNECT"]}, "methods[1]"),
+        ({"token": "client"}, "token"),
+        ({"csrf": "off"}, "csrf"),
+        ({"timeout": 0}, "timeout"),
+        ({"timeout": True}, "timeout"),
+        ({"request_limit": 0}, "request_limit"),
+        ({"scopes": ["email"], "token": "none"}, "scopes"),
+        ({"scopes": 'e"mail'}, "scopes[0]"),
+        ({"message_limit": 0}, "message_limit"),
+        ({"message_limit": 16 * 1024 * 1024 + 1}, "message_limit"),
+        ({"on_token_expiry": "refresh"}, "on_token_expiry"),
+        ({"websocket": "wss"}, "websocket"),
+        *(
+            ({"add_headers": {name: "canary"}}, "add_headers")
+            for name in (
+                *("Authorization", "cookie", "Host", "Content-Length", "transfer-encoding", "Connection"),
+                *("X-Forwarded-For", "Sec-Fetch-Site", "proxy-authorization", "x y", ""),
+            )
+        ),
+        *(
+            ({"add_headers": {"x-key": value}}, "add_headers")
+            for value in ("", " canary", "canary\r\nx: y", "caf\u00e9")
+        ),
+        ({"add_headers": {"x-key": "canary", "X-Key": "canary"}}, "add_headers"),
+        *(
+            ({"allow_request_headers": [name]}, "allow_request_headers[0]")
+            for name in (
+                *("Authorization", "Cookie", "Host", "Connection", "Transfer-Encoding", "content-length", "X-CSRF"),
+                *("X-Forwarded-For", "X-Forwarded-Anything", "Remote-User", "X_Tenant_Id", "X.Tenant", "Client-Cert"),
+                *("X-HTTP-Method-Override", "X-Original-URL", "traceparent", "Sec-WebSocket-Key", "a b", ""),
+            )
+        ),
+        ({"add_headers": {"X-Key": "canary"}, "allow_request_headers": ["x-key"]}, "allow_request_headers"),
+        *(
+            ({"allow_response_headers": [name]}, "allow_response_headers[0]")
+            for name in (
+                "Set-Cookie",
+                "Access-Control-Allow-Origin",
+                "clear-site-data",
+                "connection",
+                "x-accel-buffering",
+                *("X-LiteSpeed-Location", "LSC-Cookie", "X-Reproxy-URL", "X-Lighttpd-Send-File", "X-Sendfile2"),
+                *("Set-Login", "Secure-Session-Registration", "Sec-GPC", "Authorization", "Content-Length"),
+            )
+        ),
+        *(
+            ({"allow_cookies": [name]}, "allow_cookies[0]")
+            for name in ("__Host-Http-session", "__HOST-HTTP-x", "bff-session", "BFF-x", "a b", "a;b", "")
+        ),
+        ({"ca_file": "/nowhere.pem"}, "ca_file"),
+        ({"ca_file": __file__, "upstream": "http://127.0.0.1:9"}, "ca_file"),
+        ({"client_cert_file": __file__, "upstream": "http://127.0.0.1:9"}, "client_cert_file"),
+        ({"client_key_file": __file__}, "client_key_file"),
+    ],
+)
+def test_a_wrong_route_names_its_place_and_key(change: dict[str, Any], key: str) -> None:
+    told = problems(with_routes({"prefix": "/ok", "upstream": "https://ok.internal"}, {**ROUTE, **change}))
+    assert list(told) == [f"BFF_ROUTES[1].{key}"]
+    assert "canary" not in str(told)
+
+
+def test_an_unknown_key_gets_a_guess() -> None:
+    told = problems(with_routes({**ROUTE, "strip_prefx": True}))
+    assert told == {"BFF_ROUTES[0].strip_prefx": "is not a setting. Did you mean strip_prefix?"}
+
+
+@pytest.mark.parametrize("upstream", ["http://localhost:9000", "http://127.0.0.1:9000", "http://[::1]:9000"])
+def test_http_is_for_this_machine(upstream: str) -> None:
+    assert load_settings(with_routes({**ROUTE, "upstream": upstream})).routes[0].upstream == upstream
+
+
+@pytest.mark.case("PX-077")
+def test_http_elsewhere_has_to_be_asked_for() -> None:
+    routes = load_settings(with_routes({**ROUTE, "upstream": "http://api.internal", "allow_http": True})).routes
+    assert routes[0].upstream == "http://api.internal"
+
+
+def test_two_equal_prefixes_are_refused_and_a_longer_one_is_not() -> None:
+    longer = {**ROUTE, "prefix": "/api/reports"}
+    assert len(load_settings(with_routes(ROUTE, longer)).routes) == 2
+    assert list(problems(with_routes(ROUTE, longer, ROUTE))) == ["BFF_ROUTES"]
+
+
+@pytest.mark.parametrize("prefix", ["/authorization-code", "/authorization-code/callback"])
+def test_no_route_takes_the_callback_away(prefix: str) -> None:
+    assert list(problems(with_routes({**ROUTE, "prefix": prefix}))) == ["BFF_ROUTES"]
+
+
+def test_a_prefix_that_only_begins_like_ours_is_free() -> None:
+    assert load_settings(with_routes({**ROUTE, "prefix": "/authors"})).routes[0].prefix == "/authors"
+
+
+def test_a_route_says_what_may_pass_and_keeps_its_secrets() -> None:
+    route = {
+        **ROUTE,
+        "scopes": "email profile email",
+        "add_headers": {"X-Key": "canary"},
+        "allow_request_headers": ["X-Tenant-Id", "Origin"],
+        "allow_response_headers": ["Service-Worker-Allowed", "server"],
+        "allow_cookies": "theme XSRF-TOKEN",
+        "allow_shared_cache": True,
+        "websocket": True,
+    }
+    settings = load_settings(with_routes(route))
+    (read,) = settings.routes
+    (used,) = route_table(settings).routes
+    assert read.allow_shared_cache
+    assert used.allow_shared_cache
+    assert (read.scopes, read.websocket, read.message_limit) == (("email", "profile"), True, 1048576)
+    assert read.allow_request_headers == ("x-tenant-id", "origin")
+    assert read.allow_response_headers == ("service-worker-allowed", "server")
+    assert read.allow_cookies == ("theme", "XSRF-TOKEN")
+    assert "canary" not in repr(read)
+
+
+def test_a_scope_that_no_sign_in_asks_for_is_refused() -> None:
+    told = problems(with_routes({**ROUTE, "scopes": ["orders"]}))
+    assert list(told) == ["BFF_ROUTES"]
+    assert "orders" in told["BFF_ROUTES"]
+
+
+def test_routes_that_differ_in_letter_case_alone_cannot_ignore_it() -> None:
+    other = {**ROUTE, "prefix": "/API"}
+    assert len(load_settings(with_routes(ROUTE, other)).routes) == 2
+    told = problems(with_routes({**ROUTE, "ignore_case": True}, other))
+    assert "in another case" in told["BFF_ROUTES"]
+    covers_the_callback = {**ROUTE, "prefix": "/Authorization-Code", "ignore_case": True}
+    assert "covers the callback path" in problems(with_routes(covers_the_callback))["BFF_ROUTES"]
+
+
+@pytest.mark.parametrize("name", ["X-Team-Name", "x-team-name"])
+def test_no_route_lets_a_browser_say_what_forward_auth_says(name: str) -> None:
+    environ = with_routes({**ROUTE, "allow_request_headers": [name]})
+    assert load_settings(environ).routes[0].allow_request_headers == ("x-team-name",)
+    told = problems({**environ, "BFF_FORWARD_AUTH_HEADERS": "X-Who=sub X-TEAM-Name=groups"})
+    assert "BFF_FORWARD_AUTH_HEADERS uses as an identity header" in told["BFF_ROUTES"]
+
+
+def test_who_is_signed_in_is_not_said_by_a_header_that_browsers_send() -> None:
+    told = problems({**with_routes(ROUTE), "BFF_FORWARD_AUTH_HEADERS": "X-Requested-With=sub"})
+    assert list(told) == ["BFF_FORWARD_AUTH_HEADERS[0]"]

@@ -1,0 +1,412 @@
+"""One setting at a time, then the laws that tie two together."""
+
+import json
+from base64 import urlsafe_b64encode
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from pydantic import ValidationError
+
+from bff.config import validators
+from bff.config.settings import load_settings
+from bff.errors import ConfigurationError
+from bff.storage.open import REDIS_SCHEMES
+from tests.harness.settings import CLIENT_SECRET, KEY, OLD_KEY, RIGHT, problems, with_changes
+
+
+def key_of(material: bytes) -> str:
+    return urlsafe_b64encode(material).rstrip(b"=").decode()
+
+
+def pem(key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey) -> str:
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+
+
+def test_the_smallest_configuration_is_enough() -> None:
+    settings = load_settings(RIGHT)
+    assert settings.browser.redirect_uri == "https://app.example.com/authorization-code/callback"
+    assert settings.browser.post_logout_redirect_uri == "https://app.example.com/"
+    assert settings.provider.scopes == ("openid", "profile", "email", "offline_access")
+    assert settings.server.listen_address == ("127.0.0.1", 8080)
+    assert settings.server.management_address == ("127.0.0.1", 9090)
+    assert settings.browser.cookies_secure
+    assert [len(key) for key in settings.session.key_ring] == [32]
+
+
+def test_the_store_room_opens_what_the_settings_let_in() -> None:
+    assert validators.REDIS_SCHEMES == REDIS_SCHEMES
+
+
+def test_settings_do_not_change_after_start() -> None:
+    settings = load_settings(RIGHT)
+    with pytest.raises(ValidationError):
+        settings.session.idle_timeout = 5
+
+
+def test_no_secret_shows_in_any_form_of_the_settings() -> None:
+    environ = with_changes(
+        client_secret_next="canary-next-secret",
+        store="redis://:canary-store-password@redis.internal/0",
+        provider_proxy="http://user:canary-proxy-password@proxy.internal:3128",
+    )
+    settings = load_settings(environ)
+    for shown in (repr(settings), str(settings), f"{settings}"):
+        assert "canary" not in shown
+        assert KEY not in shown
+
+
+REQUIRED = ["ISSUER", "CLIENT_ID", "CLIENT_SECRET", "PUBLIC_URL", "SESSION_KEYS"]
+
+
+@pytest.mark.parametrize("empty", [False, True], ids=["unset", "empty"])
+@pytest.mark.parametrize("name", [pytest.param(name, id=f"OP-001-{name.lower()}") for name in REQUIRED])
+def test_a_missing_setting_has_no_default(name: str, empty: bool) -> None:
+    told = problems(with_changes(**{name.lower(): "" if empty else None}))
+    assert list(told) == [f"BFF_{name}"]
+    assert told[f"BFF_{name}"].startswith("is missing")
+
+
+ISSUERS = {
+    "IT-023-empty": "",
+    "admin-console": "https://dev-123-admin.okta.com",
+    "admin-preview": "https://acme-admin.oktapreview.com/oauth2/default",
+    "placeholder-of-the-guide": "https://{yourOktaDomain}/oauth2/default",
+    "shell-placeholder": "https://${yourOktaDomain}",
+    "placeholder-in-words": "https://yourOktaDomain.okta.com",
+    "encoded-placeholder": "https://%7ByourOktaDomain%7D",
+    "trailing-slash": "https://example.okta.com/",
+    "trailing-slash-after-path": "https://example.okta.com/oauth2/default/",
+    "http": "http://example.okta.com",
+    "http-upper": "HTTP://example.okta.com",
+    "http-looks-local": "http://localhost.example.com",
+    "http-userinfo-looks-local": "http://localhost@example.com",
+    "no-scheme": "example.okta.com",
+    "other-scheme": "ftp://example.okta.com",
+    "query": "https://example.okta.com?x=1",
+    "empty-query": "https://example.okta.com?",
+    "fragment": "https://example.okta.com#x",
+    "empty-fragment": "https://example.okta.com#",
+    "userinfo": "https://user:canary@example.okta.com",
+    "upper-case-host": "https://Example.okta.com",
+    "white-space": " https://example.okta.com",
+    "newline-inside": "https://example.okta.com\n/x",
+    "no-host": "https:///oauth2/default",
+    "port-out-of-range": "https://example.okta.com:99999",
+    "port-nought": "https://example.okta.com:0",
+    "port-empty": "https://example.okta.com:",
+    "unclosed-bracket": "https://[::1",
+}
+
+
+@pytest.mark.parametrize("issuer", [pytest.param(text, id=name) for name, text in ISSUERS.items()])
+def test_a_wrong_issuer_stops_the_start(issuer: str) -> None:
+    told = problems(with_changes(issuer=issuer))
+    assert list(told) == ["BFF_ISSUER"]
+    assert "canary" not in told["BFF_ISSUER"]
+
+
+def test_the_fix_of_the_admin_address_is_the_right_address() -> None:
+    told = problems(with_changes(issuer="https://dev-123-admin.okta.com"))
+    assert "https://dev-123.okta.com." in told["BFF_ISSUER"]
+
+
+@pytest.mark.parametrize(
+    "issuer",
+    [
+        "https://example.okta.com",
+        "https://example.okta.com/oauth2/default",
+        "https://login.example.com:8443/oauth2/aus1",
+        "https://team-admin.example.com",
+        "http://localhost:9999/oauth2/default",
+        "http://127.0.0.1:9999",
+        "http://[::1]:9999",
+    ],
+)
+def test_an_issuer_is_kept_as_it_is_written(issuer: str) -> None:
+    assert load_settings(with_changes(issuer=issuer)).provider.issuer == issuer
+
+
+WEAK_KEYS = {
+    "OP-002-changeme": "changeme",
+    "OP-002-changeme-of-the-right-size": key_of(b"changemechangemechangemechangeme"),
+    "OP-002-8-bytes": key_of(b"\x8f\x11\xd3\x90\x42\xee\x07\x5a"),
+    "OP-002-all-zeros": key_of(bytes(32)),
+    "OP-002-example-file": "q83vEjRWeJCrze8SNFZ4kKvN7xI0VniQERPHJmVQzvQ",
+    "all-ones": key_of(b"\xff" * 32),
+    "counting": key_of(bytes(range(32))),
+    "counting-down": key_of(bytes(range(255, 223, -1))),
+    "a-pattern": key_of(bytes.fromhex("deadbeefcafef00d") * 4),
+    "text": key_of(b"correct horse battery staple, 32"),
+    "31-bytes": key_of(bytes.fromhex(KEY.encode().hex()[:62])),
+    "33-bytes": key_of(KEY.encode()[:33]),
+    "hex": "a3f1" * 16,
+    "standard-base64": KEY.replace(KEY[0], "+", 1),
+    "inner-blank-splits-it": f"{KEY[:20]} {KEY[20:]}",
+    "second-spelling": KEY[:-1] + chr(ord(KEY[-1]) + 1),
+}
+
+
+@pytest.mark.parametrize("key", [pytest.param(key, id=name) for name, key in WEAK_KEYS.items()])
+@pytest.mark.parametrize("ring", ["{}", f"{KEY},{{}}"], ids=["alone", "behind-a-good-one"])
+def test_a_weak_session_key_stops_the_start_and_is_not_printed(key: str, ring: str) -> None:
+    told = problems(with_changes(session_keys=ring.format(key)))
+    assert all(name.startswith("BFF_SESSION_KEYS[") for name in told)
+    assert key not in str(told)
+
+
+def test_the_example_key_is_one_that_only_its_fame_rules_out() -> None:
+    told = problems(with_changes(session_keys=validators.EXAMPLE_KEY))
+    assert "example of the documentation" in told["BFF_SESSION_KEYS[0]"]
+
+
+@pytest.mark.parametrize("separator", [",", " ", "\n", ", ", "\r\n"])
+def test_a_ring_of_keys_keeps_its_order(separator: str) -> None:
+    settings = load_settings(with_changes(session_keys=separator.join([KEY, OLD_KEY])))
+    assert [key.get_secret_value() for key in settings.session.keys] == [KEY, OLD_KEY]
+
+
+REFUSED = [
+    ("client_id", "{yourClientId}"),
+    ("client_id", "two words"),
+    ("client_secret", "changeme"),
+    ("client_secret", "{yourClientSecret}"),
+    ("client_auth", "none"),
+    ("sign_out_hint", "never"),  # the issuer of these tests is at Okta
+    ("sign_out_hint", "optional"),
+    ("sign_out_hint", "sometimes"),
+    ("public_url", "http://app.example.com"),
+    ("public_url", "https://app.example.com/"),
+    ("public_url", "https://app.example.com/app"),
+    ("public_url", "https://app.example.com:443"),
+    ("public_url", "http://localhost:80"),
+    ("public_url", "https://App.example.com"),
+    ("public_url", "https://bücher.example"),
+    ("public_url", "https://*.example.com"),
+    ("public_url", "null"),
+    ("callback_path", "callback"),
+    ("callback_path", "/"),
+    ("callback_path", "/callback/"),
+    ("callback_path", "//evil.example"),
+    ("callback_path", "/a/../b"),
+    ("callback_path", "/call%62ack"),
+    ("callback_path", "/callback?x=1"),
+    ("callback_path", "/auth/login"),
+    ("callback_path", "/auth/verify"),
+    ("landing_path", "/auth/logout"),
+    ("signed_out_path", "/auth"),
+    ("landing_path", "https://evil.example"),
+    ("landing_path", "//evil.example"),
+    ("landing_path", "/\\evil.example"),
+    ("signed_out_path", "//evil.example"),
+    ("scopes", "profile email"),
+    ("scopes", 'openid "quoted"'),
+    ("user_claims", "name email"),
+    ("id_token_algorithms", "HS256"),
+    ("id_token_algorithms", "RS256,none"),
+    ("clock_skew", "301"),
+    ("clock_skew", "-1"),
+    ("clock_skew", "a minute"),
+    ("store", "mysql://root:canary@db/x"),
+    ("store", "sqlite://var/bff.db"),
+    ("store", "sqlite:///"),
+    ("store", "sqlite:///bff.db?mode=memory"),
+    ("store", "redis://"),
+    ("idle_timeout", "0"),
+    ("idle_timeout", "1.5"),
+    ("login_lifetime", "30"),
+    ("refresh_grace", "61"),
+    ("refresh_grace", "-1"),
+    ("refresh_before_expiry", "nan"),
+    ("refresh_lease", "inf"),
+    ("refresh_after_grace", "perhaps"),
+    ("refresh_concurrency", "0"),
+    ("allowed_origins", "*"),
+    ("allowed_origins", "null"),
+    ("allowed_origins", "https://ok.example https://*.example.com"),
+    ("allowed_origins", "https://admin.example.com/"),
+    ("allowed_origins", "http://admin.example.com"),
+    ("routes", "not json"),
+    ("routes", '{"prefix": "/api"}'),
+    ("spa_dir", "/nowhere"),
+    ("spa_upstream", "127.0.0.1:5173"),
+    ("listen", "8080"),
+    ("listen", "127.0.0.1:65536"),
+    ("listen", "::1:8080"),
+    ("management_listen", "127.0.0.1:8080"),
+    ("trusted_proxies", "proxy.internal"),
+    ("trusted_proxies", "10.0.0.1/8"),
+    ("provider_proxy", "user:canary@proxy"),
+    ("provider_ca_file", "/nowhere/ca.pem"),
+    ("provider_timeout", "0"),
+    ("log_level", "chatty"),
+    ("log_format", "xml"),
+]
+
+
+@pytest.mark.parametrize(("name", "value"), REFUSED)
+def test_a_wrong_value_is_told_under_its_own_name(name: str, value: str) -> None:
+    told = problems(with_changes(**{name: value}))
+    assert {setting.partition("[")[0] for setting in told} == {f"BFF_{name.upper()}"}
+    assert "valid tuple" not in str(told.values())
+    assert "canary" not in str(told)
+
+
+def test_right_values_are_read_as_what_they_mean(tmp_path: Path) -> None:
+    (tmp_path / "index.html").write_text("<!doctype html>")
+    settings = load_settings(
+        with_changes(
+            allowed_origins="https://admin.example.com, http://localhost:5173",
+            trusted_proxies="10.0.0.0/8 2001:db8::1",
+            listen="[::1]:0",
+            management_listen="off",
+            spa_dir=str(tmp_path),
+            refresh_after_grace="false",
+            log_level="WARNING",
+            scopes="openid openid groups",
+        )
+    )
+    assert settings.browser.allowed_origins == ("https://admin.example.com", "http://localhost:5173")
+    assert settings.server.trusted_proxies == ("10.0.0.0/8", "2001:db8::1/128")
+    assert (settings.server.listen_address, settings.server.management_address) == (("::1", 0), None)
+    assert (settings.spa.dir, settings.refresh.after_grace, settings.telemetry.log_level) == (
+        tmp_path,
+        False,
+        "warning",
+    )
+    assert settings.provider.scopes == ("openid", "groups")
+
+
+@pytest.mark.parametrize(
+    ("public_url", "secure"),
+    [
+        ("https://app.example.com", True),
+        ("https://localhost:8443", True),
+        ("http://localhost:8080", False),
+        ("http://127.0.0.1:8080", False),
+        ("http://[::1]:8080", False),
+        ("http://app.localhost:8080", False),
+    ],
+)
+def test_cookies_are_secure_except_for_http_on_this_machine(public_url: str, secure: bool) -> None:
+    assert load_settings(with_changes(public_url=public_url)).browser.cookies_secure is secure
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"listen": "127.0.0.1:8080"},
+        {"listen": "[::1]:8080"},
+        {"listen": "localhost:8080"},
+        {"listen": "unix:/run/bff/bff.sock"},
+        {"listen": "0.0.0.0:8080", "listen_beyond_loopback": "true"},
+        {"listen": "0.0.0.0:8080", "public_url": "https://localhost:8443"},
+    ],
+)
+def test_http_on_this_machine_listens_on_this_machine_unless_it_is_permitted(changes: dict[str, str]) -> None:
+    assert (
+        load_settings(with_changes(**{"public_url": "http://localhost:8080", **changes})).server.listen
+        == changes["listen"]
+    )
+
+
+# --- laws between two settings
+
+
+@pytest.mark.parametrize(
+    ("changes", "told_under"),
+    [
+        ({"idle_timeout": "3601", "absolute_timeout": "3600"}, "BFF_ABSOLUTE_TIMEOUT"),
+        ({"refresh_timeout": "10"}, "BFF_REFRESH_LEASE"),
+        ({"refresh_lease": "8"}, "BFF_REFRESH_LEASE"),
+        ({"client_auth": "private_key_jwt"}, "BFF_CLIENT_PRIVATE_KEY"),
+        ({"client_auth": "client_secret_jwt"}, "BFF_CLIENT_SECRET"),
+        ({"listen": "127.0.0.1:9090"}, "BFF_MANAGEMENT_LISTEN"),
+        ({"public_url": "http://localhost:8080", "listen": "0.0.0.0:8080"}, "BFF_PUBLIC_URL"),
+        ({"public_url": "http://127.0.0.1:8080", "listen": "10.0.0.7:8080"}, "BFF_PUBLIC_URL"),
+        ({"public_url": "http://[::1]:8080", "listen": "[::]:8080"}, "BFF_PUBLIC_URL"),
+        ({"public_url": "http://app.localhost:8080", "listen": "[::ffff:0.0.0.0]:8080"}, "BFF_PUBLIC_URL"),
+        ({"public_url": "http://localhost:8080", "listen": "bff.internal:8080"}, "BFF_PUBLIC_URL"),
+        (
+            {
+                "public_url": "http://localhost:8080",
+                "forward_auth_listen": "0.0.0.0:8081",
+                "trusted_proxies": "10.0.0.2",
+            },
+            "BFF_PUBLIC_URL",
+        ),
+        ({"callback_path": "/back", "landing_path": "/back"}, "BFF_LANDING_PATH"),
+        ({"callback_path": "/back", "signed_out_path": "/back"}, "BFF_SIGNED_OUT_PATH"),
+    ],
+)
+def test_two_settings_that_contradict_each_other_stop_the_start(changes: dict[str, str], told_under: str) -> None:
+    assert list(problems(with_changes(**changes))) == [told_under]
+
+
+def test_a_law_is_told_together_with_other_problems() -> None:
+    told = problems(with_changes(issuer=None, clock_skew="999", idle_timeout="10", absolute_timeout="5"))
+    assert set(told) == {"BFF_ISSUER", "BFF_CLOCK_SKEW", "BFF_ABSOLUTE_TIMEOUT"}
+
+
+@pytest.mark.parametrize("grace", range(0, 61, 5))
+def test_every_grace_that_okta_allows_is_allowed(grace: int) -> None:
+    assert load_settings(with_changes(refresh_grace=str(grace))).refresh.grace == grace
+
+
+GOOD_KEYS = [pem(rsa.generate_private_key(65537, 2048)), pem(ec.generate_private_key(ec.SECP256R1()))]
+
+
+@pytest.mark.parametrize("key", [*GOOD_KEYS, json.dumps({"kty": "EC", "crv": "P-256", "x": "x", "y": "y", "d": "d"})])
+def test_private_key_jwt_takes_a_key_instead_of_a_secret(key: str) -> None:
+    environ = with_changes(client_auth="private_key_jwt", client_private_key=key, client_secret=None)
+    assert load_settings(environ).provider.client_secret is None
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "canary",
+        pem(rsa.generate_private_key(65537, 1024)),
+        json.dumps({"kty": "RSA", "n": "canary", "e": "AQAB"}),
+        json.dumps({"kty": "oct", "k": "canary", "d": "x"}),
+        "{canary",
+        "[]",
+    ],
+    ids=["text", "RSA-1024", "public-jwk", "symmetric-jwk", "broken-json", "list"],
+)
+def test_a_private_key_that_will_not_do_is_refused_unseen(key: str) -> None:
+    told = problems(with_changes(client_auth="private_key_jwt", client_private_key=key))
+    assert list(told) == ["BFF_CLIENT_PRIVATE_KEY"]
+    assert "canary" not in str(told)
+
+
+def test_a_private_key_beside_a_secret_method_is_refused() -> None:
+    assert list(problems(with_changes(client_private_key=GOOD_KEYS[0]))) == ["BFF_CLIENT_PRIVATE_KEY"]
+
+
+def test_the_spa_is_served_by_one(tmp_path: Path) -> None:
+    (tmp_path / "index.html").touch()
+    environ = with_changes(spa_dir=str(tmp_path), spa_upstream="http://127.0.0.1:5173")
+    assert list(problems(environ)) == ["BFF_SPA_UPSTREAM"]
+
+
+def test_the_client_secret_is_read_as_it_is() -> None:
+    secret = load_settings(RIGHT).provider.client_secret
+    assert secret is not None
+    assert secret.get_secret_value() == CLIENT_SECRET
+
+
+@pytest.mark.parametrize("host", ["a.okta.com", "a.oktapreview.com", "a.okta-emea.com", "a.okta-gov.com", "a.okta.mil"])
+def test_okta_is_always_sent_an_id_token_at_sign_out(host: str) -> None:
+    for hint in ("optional", "never"):
+        with pytest.raises(ConfigurationError, match="BFF_SIGN_OUT_HINT"):
+            load_settings(with_changes(issuer=f"https://{host}/oauth2/default", sign_out_hint=hint))
+    assert load_settings(with_changes(issuer=f"https://{host}")).provider.sign_out_hint == "required"
+
+
+@pytest.mark.parametrize("host", ["id.example.com", "okta.com.example.org", "notokta.com"])
+def test_another_provider_may_do_without_an_id_token_at_sign_out(host: str) -> None:
+    assert (
+        load_settings(with_changes(issuer=f"https://{host}", sign_out_hint="never")).provider.sign_out_hint == "never"
+    )

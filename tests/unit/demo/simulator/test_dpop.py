@@ -1,0 +1,125 @@
+"""DPoP (RFC 9449) at the simulated org: proofs made here by hand, with every mistake a client can make."""
+
+import json
+import secrets
+import time
+from typing import Any
+
+import httpx
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+from cryptography.hazmat.primitives.hashes import SHA256
+
+from demo.simulator.server import SimulatorConfig
+from demo.simulator.signing_keys import b64url, b64url_decode
+from tests.unit.demo.simulator.application import CALLBACK, VERIFIER, Application
+from tests.unit.demo.simulator.conftest import Begin
+
+BOUND = SimulatorConfig(dpop_bound=True)
+KEY, OTHER_KEY = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
+
+
+def made(key: ec.EllipticCurvePrivateKey, claims: dict[str, Any], **header: Any) -> str:
+    point = key.public_key().public_numbers()
+    jwk = {"kty": "EC", "crv": "P-256", "x": b64url(point.x.to_bytes(32)), "y": b64url(point.y.to_bytes(32))}
+    head = {"typ": "dpop+jwt", "alg": "ES256", "jwk": jwk, **header}
+    signed = ".".join(b64url(json.dumps(part).encode()) for part in (head, claims))
+    r, s = decode_dss_signature(key.sign(signed.encode(), ec.ECDSA(SHA256())))
+    return f"{signed}.{b64url(r.to_bytes(32) + s.to_bytes(32))}"
+
+
+def proof(app: Application, key: ec.EllipticCurvePrivateKey = KEY, nonce: str = "n1", **changes: Any) -> str:
+    claims = {"htm": "POST", "htu": f"{app.endpoints}/token", "iat": int(time.time()), "jti": secrets.token_hex(8)}
+    return made(key, {**claims, "nonce": nonce, **changes})
+
+
+async def ask(app: Application, form: dict[str, str], *proofs: str) -> httpx.Response:
+    headers = [("dpop", each) for each in proofs]
+    auth = (app.client_id, app.secret)
+    return await app.backend.post(f"{app.endpoints}/token", data=form, auth=auth, headers=headers)
+
+
+async def code_form(app: Application) -> dict[str, str]:
+    code = (await app.sign_in())["code"]
+    return {"grant_type": "authorization_code", "code": code, "redirect_uri": CALLBACK, "code_verifier": VERIFIER}
+
+
+def refresh_form(tokens: httpx.Response) -> dict[str, str]:
+    return {"grant_type": "refresh_token", "refresh_token": tokens.json()["refresh_token"]}
+
+
+async def test_the_first_proof_is_asked_for_a_nonce_and_consumes_nothing(begin: Begin) -> None:
+    async with begin(BOUND) as app:
+        form = await code_form(app)
+        first = await ask(app, form, proof(app, nonce="none"))
+        assert (first.status_code, first.json()["error"]) == (400, "use_dpop_nonce")
+        tokens = await ask(app, form, proof(app, nonce=first.headers["dpop-nonce"]))
+        assert tokens.json()["token_type"] == "DPoP"
+        claims = json.loads(b64url_decode(tokens.json()["access_token"].split(".")[1]))
+        assert claims["cnf"]["jkt"]
+
+
+async def test_a_refresh_token_is_bound_to_the_key_it_was_given_for(begin: Begin) -> None:
+    async with begin(BOUND) as app:
+        app.okta.control.settings(dpop_nonce="n1")
+        form = refresh_form(await ask(app, await code_form(app), proof(app)))
+        for wrong in ((), (proof(app, OTHER_KEY),)):
+            refused = await ask(app, form, *wrong)
+            assert (refused.status_code, refused.json()["error"]) == (400, "invalid_dpop_proof")
+        assert (await ask(app, form, proof(app))).json()["token_type"] == "DPoP"
+
+
+async def test_without_the_flag_a_client_need_not_prove_but_may(app: Application) -> None:
+    app.okta.control.settings(dpop_nonce="n1")
+    assert (await app.tokens())["token_type"] == "Bearer"
+    assert (await ask(app, await code_form(app), proof(app))).json()["token_type"] == "DPoP"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param({"htm": "GET"}, id="another method"),
+        pytest.param({"htu": "https://elsewhere.example/token"}, id="another URL"),
+        pytest.param({"iat": 1}, id="too old"),
+        pytest.param({"iat": 9_999_999_999}, id="from the future"),
+        pytest.param({"jti": None}, id="no jti"),
+        pytest.param({"ath": "x"}, id="for an access token"),
+    ],
+)
+async def test_a_wrong_proof_is_refused(begin: Begin, changes: dict[str, Any]) -> None:
+    async with begin(BOUND) as app:
+        app.okta.control.settings(dpop_nonce="n1")
+        refused = await ask(app, await code_form(app), proof(app, **changes))
+        assert (refused.status_code, refused.json()["error"]) == (400, "invalid_dpop_proof")
+
+
+async def test_forged_and_repeated_proofs_are_refused(begin: Begin) -> None:
+    async with begin(BOUND) as app:
+        app.okta.control.settings(dpop_nonce="n1")
+        form, good = await code_form(app), proof(app)
+        head, payload, signature = good.split(".")
+        claims = json.loads(b64url_decode(payload))
+        for proofs in (
+            (),
+            (good, proof(app)),
+            ("abc",),
+            (f"{head}.{payload}.",),
+            (f"{head}.{payload}.{'A' * len(signature)}",),
+            (made(KEY, claims, typ="JWT"),),
+            (made(KEY, claims, alg="none"),),
+            (proof(app, OTHER_KEY).rpartition(".")[0] + "." + signature,),
+        ):
+            assert (await ask(app, form, *proofs)).json()["error"] == "invalid_dpop_proof", proofs
+        assert (await ask(app, form, good)).status_code == 200
+        again = await ask(app, await code_form(app), good)
+        assert again.json()["error"] == "invalid_dpop_proof", "a proof is good once"
+
+
+async def test_userinfo_wants_the_proof_of_the_tokens_key(begin: Begin) -> None:
+    async with begin(BOUND) as app:
+        app.okta.control.settings(dpop_nonce="n1")
+        token = (await ask(app, await code_form(app), proof(app))).json()["access_token"]
+        url = f"{app.endpoints}/userinfo"
+        assert (await app.backend.get(url, headers={"authorization": f"Bearer {token}"})).status_code == 401
+        assert (await app.backend.get(url, headers={"authorization": f"DPoP {token}"})).status_code == 401

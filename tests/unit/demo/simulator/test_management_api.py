@@ -1,0 +1,390 @@
+"""The simulated Management API: apps that are really clients, refused as Okta refuses, in pages and within limits."""
+
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+
+from demo.simulator.config import SimulatorConfig
+from demo.simulator.server import RunningSimulator, running_simulator
+from tests.harness.plain_http import plain_http
+from tests.unit.demo.simulator.application import CALLBACK, Application
+
+TOKEN = "an-api-token-0123456789"
+Json = dict[str, Any]
+
+
+class Administrator:
+    def __init__(self, okta: RunningSimulator, http: httpx.AsyncClient) -> None:
+        self.okta, self.http = okta, http
+
+    async def ask(self, method: str, path: str, body: Any = None, *, token: str = f"SSWS {TOKEN}") -> httpx.Response:
+        url = path if path.startswith("http") else f"{self.okta.base_url}/api/v1/{path}"
+        content = {} if body is None else {"json": body}
+        return await self.http.request(method, url, headers={"authorization": token}, **content)
+
+    async def make(self, **client: Any) -> Json:
+        answer = await self.ask("POST", "apps", an_app(**client))
+        assert answer.status_code == 200, answer.text
+        made: Json = answer.json()
+        return made
+
+    async def assign(self, app: Json, group: str) -> None:
+        (found,) = (await self.ask("GET", f"groups?q={group}")).json()
+        assert (await self.ask("PUT", f"apps/{app['id']}/groups/{found['id']}")).status_code == 200
+
+
+def an_app(label: str = "An app", credentials: Json | None = None, **client: Any) -> Json:
+    return {
+        "name": "oidc_client",
+        "label": label,
+        "signOnMode": "OPENID_CONNECT",
+        "credentials": {"oauthClient": credentials or {}},
+        "settings": {
+            "oauthClient": {
+                "application_type": "web",
+                "redirect_uris": [CALLBACK],
+                "response_types": ["code"],
+                "grant_types": ["authorization_code", "refresh_token"],
+                **client,
+            }
+        },
+    }
+
+
+@contextlib.asynccontextmanager
+async def org(**more: Any) -> AsyncIterator[Administrator]:
+    config = SimulatorConfig(**{"empty_org": True, "api_token": TOKEN, **more})
+    async with running_simulator(config) as okta, plain_http() as http:
+        yield Administrator(okta, http)
+
+
+@pytest.fixture
+async def admin() -> AsyncIterator[Administrator]:
+    async with org() as found:
+        yield found
+
+
+class MadeApp(Application):
+    """An app as the Apps API answered with it, and a browser of its own."""
+
+    def __init__(self, admin: Administrator, made: Json, browser: httpx.AsyncClient) -> None:
+        self.okta, self.browser, self.backend = admin.okta, browser, admin.http
+        oauth = made["credentials"]["oauthClient"]
+        self.client_id, self.secret = oauth["client_id"], oauth["client_secret"]
+        self.endpoints = f"{admin.okta.issuer}/v1"
+
+
+@pytest.fixture
+async def browser() -> AsyncIterator[httpx.AsyncClient]:
+    async with plain_http() as found:
+        yield found
+
+
+def error(answer: httpx.Response) -> tuple[int, str]:
+    body = answer.json()
+    assert body.keys() == {"errorCode", "errorSummary", "errorLink", "errorId", "errorCauses"}
+    return answer.status_code, body["errorCode"]
+
+
+# --- who may ask
+
+
+@pytest.mark.parametrize("token", ["SSWS wrong", "SSWS", "Bearer x.y.z", "Basic abc", f"ssws {TOKEN}", ""])
+async def test_without_a_good_token_nothing_is_told(admin: Administrator, token: str) -> None:
+    assert error(await admin.ask("GET", "apps", token=token)) == (401, "E0000011")
+
+
+async def test_an_org_that_gave_out_no_token_lets_nobody_in() -> None:
+    async with org(api_token=None) as admin:
+        assert error(await admin.ask("GET", "apps", token="SSWS None")) == (401, "E0000011")
+
+
+async def test_a_token_of_a_person_is_no_token_for_the_api() -> None:
+    async with org(empty_org=False) as admin:
+        tokens = admin.okta.control.sign_in("alice@example.com")
+        assert error(await admin.ask("GET", "apps", token=f"Bearer {tokens['access_token']}")) == (401, "E0000011")
+
+
+# --- an app that is made is a client
+
+
+async def test_an_app_that_is_made_can_be_signed_in_to_and_has_a_grace_of_its_own(
+    admin: Administrator, browser: httpx.AsyncClient
+) -> None:
+    made = await admin.make(refresh_token={"rotation_type": "ROTATE", "leeway": 20})
+    await admin.assign(made, "Everyone")
+    app = MadeApp(admin, made, browser)
+    tokens = await app.tokens()
+    first = await app.refresh(tokens["refresh_token"])
+    assert first.json()["refresh_token"] != tokens["refresh_token"]
+    admin.okta.control.advance(1)
+    assert (await app.refresh(tokens["refresh_token"])).status_code == 200
+    admin.okta.control.advance(20)  # twenty seconds are over, the org's thirty are not
+    assert (await app.refresh(tokens["refresh_token"])).json()["error"] == "invalid_grant"
+
+
+async def test_only_people_of_an_assigned_group_may_use_an_app(
+    admin: Administrator, browser: httpx.AsyncClient
+) -> None:
+    made = await admin.make()
+    await admin.assign(made, "Buyers")
+    users = (await admin.ask("GET", f"apps/{made['id']}/users")).json()
+    assert [user["id"] for user in users] == ["00u1aliceliddell0001"]
+    app = MadeApp(admin, made, browser)
+    assert (await app.sign_in("bob@example.com"))["error"] == "access_denied"
+
+
+async def test_an_inactive_app_is_no_client(admin: Administrator, browser: httpx.AsyncClient) -> None:
+    made = await admin.make()
+    app = MadeApp(admin, made, browser)
+    assert (await admin.http.get(app.authorization_url())).status_code == 200
+    await admin.ask("POST", f"apps/{made['id']}/lifecycle/deactivate")
+    assert (await admin.http.get(app.authorization_url())).status_code == 400
+    assert error(await admin.ask("POST", f"apps/{made['id']}/lifecycle/explode")) == (404, "E0000007")
+
+
+async def test_without_the_refresh_grant_there_is_no_refresh_token(
+    admin: Administrator, browser: httpx.AsyncClient
+) -> None:
+    made = await admin.make(grant_types=["authorization_code"])
+    await admin.assign(made, "Everyone")
+    app = MadeApp(admin, made, browser)
+    assert "refresh_token" not in await app.tokens()
+    assert (await app.refresh("any")).json()["error"] == "unauthorized_client"
+
+
+async def test_the_client_that_was_there_from_the_start_is_an_app_too() -> None:
+    async with org(empty_org=False) as admin:
+        (app,) = (await admin.ask("GET", "apps")).json()
+        assert app["id"] == admin.okta.control.client.client_id
+        assert app["settings"]["oauthClient"]["refresh_token"] == {"rotation_type": "ROTATE", "leeway": 30}
+        app["settings"]["oauthClient"]["redirect_uris"] = ["https://new.example.com/cb"]
+        assert (await admin.ask("PUT", f"apps/{app['id']}", app)).status_code == 200
+        assert admin.okta.control.client.redirect_uris == ("https://new.example.com/cb",)
+
+
+# --- put replaces
+
+
+async def test_put_replaces_everything_but_rotation_that_is_left_out(admin: Administrator) -> None:
+    made = await admin.make(
+        post_logout_redirect_uris=["https://x.example.com/"],
+        refresh_token={"rotation_type": "ROTATE", "leeway": 5},
+        tos_uri="https://x.example.com/terms",
+    )
+    await admin.ask("PUT", f"apps/{made['id']}", an_app())
+    client = (await admin.ask("GET", f"apps/{made['id']}")).json()["settings"]["oauthClient"]
+    assert client["post_logout_redirect_uris"] == []
+    assert "tos_uri" not in client
+    assert client["refresh_token"] == {"rotation_type": "ROTATE", "leeway": 5}
+
+
+async def test_a_web_app_starts_without_rotation_and_with_a_secret_that_only_the_answer_tells(
+    admin: Administrator,
+) -> None:
+    made = await admin.make()
+    assert made["settings"]["oauthClient"]["refresh_token"] == {"rotation_type": "STATIC", "leeway": 30}
+    assert len(made["credentials"]["oauthClient"]["client_secret"]) >= 14
+    assert "client_secret" not in (await admin.ask("GET", f"apps/{made['id']}")).json()["credentials"]["oauthClient"]
+
+
+REFUSED: dict[str, tuple[Json, str]] = {
+    "no-label": (an_app(label=" "), "label"),
+    "no-redirect-uri": (an_app(redirect_uris=[]), "redirect_uris"),
+    "a-relative-redirect-uri": (an_app(redirect_uris=["/cb"]), "redirect_uris"),
+    "a-fragment": (an_app(redirect_uris=["https://x.example.com/#cb"]), "redirect_uris"),
+    "a-wildcard-that-is-off": (an_app(redirect_uris=["https://*.example.com/cb"]), "redirect_uris"),
+    "no-grant": (an_app(grant_types=[]), "grant_types"),
+    "an-unknown-grant": (an_app(grant_types=["magic"]), "grant_types"),
+    "no-code": (an_app(response_types=[]), "response_types"),
+    "tokens-without-implicit": (an_app(response_types=["code", "token"]), "implicit"),
+    "leeway-without-a-type": (an_app(refresh_token={"leeway": 30}), "rotation_type"),
+    "leeway-of-a-minute-and-a-second": (
+        an_app(refresh_token={"rotation_type": "ROTATE", "leeway": 61}),
+        "leeway",
+    ),
+    "initiated-by-okta-without-an-address": (an_app(idp_initiated_login={"mode": "SPEC"}), "initiate_login_uri"),
+    "an-unknown-mode": (an_app(idp_initiated_login={"mode": "MAYBE"}), "idp_initiated_login"),
+    "an-unknown-type": (an_app(application_type="desktop"), "application_type"),
+    "a-key-method-without-a-key": (an_app(credentials={"token_endpoint_auth_method": "private_key_jwt"}), "jwks"),
+    "a-short-secret": (an_app(credentials={"client_secret": "short"}), "client_secret"),
+    "a-short-client-id": (an_app(credentials={"client_id": "abc"}), "client_id"),
+    "saml": ({**an_app(), "signOnMode": "SAML_2_0"}, "OpenID"),
+}
+
+
+@pytest.mark.parametrize(("body", "cause"), [pytest.param(*case, id=story) for story, case in REFUSED.items()])
+async def test_an_app_that_okta_would_not_take_is_refused_with_the_cause(
+    admin: Administrator, body: Json, cause: str
+) -> None:
+    answer = await admin.ask("POST", "apps", body)
+    assert error(answer) == (400, "E0000001")
+    assert any(cause in one["errorSummary"] for one in answer.json()["errorCauses"])
+    assert (await admin.ask("GET", "apps")).json() == []
+
+
+async def test_the_type_of_an_app_never_changes(admin: Administrator) -> None:
+    made = await admin.make()
+    answer = await admin.ask("PUT", f"apps/{made['id']}", an_app(application_type="native"))
+    assert error(answer) == (400, "E0000001")
+
+
+async def test_only_an_inactive_app_is_deleted(admin: Administrator) -> None:
+    made = await admin.make()
+    assert (await admin.ask("DELETE", f"apps/{made['id']}")).status_code == 403
+    await admin.ask("POST", f"apps/{made['id']}/lifecycle/deactivate")
+    assert (await admin.ask("DELETE", f"apps/{made['id']}")).status_code == 204
+    assert error(await admin.ask("GET", f"apps/{made['id']}")) == (404, "E0000007")
+
+
+# --- secrets
+
+
+async def test_a_client_has_two_secrets_at_most_and_one_at_least(admin: Administrator) -> None:
+    path = f"apps/{(await admin.make())['id']}/credentials/secrets"
+    (first,) = (await admin.ask("GET", path)).json()
+    made = await admin.ask("POST", path, {"status": "ACTIVE"})
+    assert made.status_code == 201
+    second = made.json()
+    assert error(await admin.ask("POST", path, {})) == (400, "E0000001")
+    assert error(await admin.ask("DELETE", f"{path}/{first['id']}")) == (400, "E0000001")
+    assert (await admin.ask("POST", f"{path}/{first['id']}/lifecycle/deactivate")).json()["status"] == "INACTIVE"
+    assert error(await admin.ask("POST", f"{path}/{second['id']}/lifecycle/deactivate")) == (400, "E0000001")
+    assert (await admin.ask("DELETE", f"{path}/{first['id']}")).status_code == 204
+    assert [one["id"] for one in (await admin.ask("GET", path)).json()] == [second["id"]]
+    assert error(await admin.ask("GET", f"{path}/{first['id']}")) == (404, "E0000007")
+
+
+async def test_a_key_in_place_of_secrets_takes_them_away(admin: Administrator) -> None:
+    made = await admin.make()
+    keyed = an_app(
+        credentials={"token_endpoint_auth_method": "private_key_jwt"},
+        jwks={"keys": [{"kty": "RSA", "n": "x", "e": "AQAB", "kid": "k"}]},
+    )
+    await admin.ask("PUT", f"apps/{made['id']}", keyed)
+    assert (await admin.ask("GET", f"apps/{made['id']}/credentials/secrets")).json() == []
+
+
+# --- lists
+
+
+async def test_lists_come_in_pages_that_link_to_the_next(admin: Administrator) -> None:
+    for number in range(7):
+        await admin.make(label=f"App {number}")
+    seen, url = [], "apps?limit=3"
+    while url:
+        answer = await admin.ask("GET", url)
+        seen += [app["label"] for app in answer.json()]
+        links = dict(reversed(link.split("; rel=")) for link in answer.headers.get_list("link"))
+        url = links.get('"next"', "").strip("<>")
+    assert seen == [f"App {number}" for number in range(7)]
+
+
+async def test_apps_are_found_by_how_they_begin_and_by_filter(admin: Administrator) -> None:
+    for label in ("Shop", "Shop two", "Another shop"):
+        await admin.make(label=label)
+    assert len((await admin.ask("GET", "apps?q=shop")).json()) == 2
+    assert len((await admin.ask("GET", 'apps?filter=name eq "oidc_client"')).json()) == 3
+    assert (await admin.ask("GET", 'apps?filter=status eq "INACTIVE"')).json() == []
+    for wrong in ("apps?filter=what", "apps?limit=201", "apps?limit=x", "apps?after=!", "apps?limit=0"):
+        assert error(await admin.ask("GET", wrong)) == (400, "E0000001")
+
+
+# --- limits, maintenance, licence
+
+
+async def test_limits_are_told_with_every_answer_and_held(admin: Administrator) -> None:
+    admin.okta.control.management.rate_limit = 2
+    first = await admin.ask("GET", "groups")
+    assert (first.headers["x-rate-limit-limit"], first.headers["x-rate-limit-remaining"]) == ("2", "1")
+    await admin.ask("GET", "groups")
+    held = await admin.ask("GET", "groups")
+    assert error(held) == (429, "E0000047")
+    assert held.headers["x-rate-limit-remaining"] == "0"
+    assert (await admin.ask("GET", "trustedOrigins")).status_code == 200  # a bucket of its own
+    admin.okta.control.advance(61)
+    assert (await admin.ask("GET", "groups")).status_code == 200
+
+
+async def test_an_org_in_maintenance_answers_reads_only(admin: Administrator) -> None:
+    admin.okta.control.management.read_only = True
+    assert (await admin.ask("GET", "apps")).status_code == 200
+    assert error(await admin.ask("POST", "apps", an_app())) == (503, "E0000010")
+
+
+async def test_custom_servers_need_a_licence(admin: Administrator) -> None:
+    admin.okta.control.management.licensed = False
+    assert error(await admin.ask("GET", "authorizationServers/default")) == (401, "E0000015")
+
+
+async def test_a_body_that_is_no_json_is_refused(admin: Administrator) -> None:
+    url, headers = f"{admin.okta.base_url}/api/v1/apps", {"authorization": f"SSWS {TOKEN}"}
+    assert error(await admin.http.post(url, headers=headers, content=b"{")) == (400, "E0000003")
+    assert error(await admin.ask("POST", "apps", [1])) == (400, "E0000003")
+    answer = await admin.http.post(url, headers={**headers, "content-type": "text/plain"}, content=b"{}")
+    assert answer.status_code == 415
+
+
+# --- trusted origins and policies
+
+
+async def test_trusted_origins_are_kept_one_of_each(admin: Administrator) -> None:
+    body = {"name": "SPA", "origin": "https://app.example.com", "scopes": [{"type": "CORS"}]}
+    made = (await admin.ask("POST", "trustedOrigins", body)).json()
+    assert error(await admin.ask("POST", "trustedOrigins", body)) == (400, "E0000001")
+    for wrong in (
+        {"origin": "https://x.example.com/path"},
+        {"origin": "x"},
+        {"scopes": []},
+        {"scopes": [{"type": "X"}]},
+    ):
+        assert error(await admin.ask("POST", "trustedOrigins", {**body, "name": "Y", **wrong})) == (400, "E0000001")
+    path = f"trustedOrigins/{made['id']}"
+    assert (await admin.ask("POST", f"{path}/lifecycle/deactivate")).json()["status"] == "INACTIVE"
+    changed = await admin.ask("PUT", path, {**made, "scopes": [{"type": "REDIRECT"}]})
+    assert changed.json()["scopes"] == [{"type": "REDIRECT"}]
+    assert (await admin.ask("DELETE", path)).status_code == 204
+    assert error(await admin.ask("GET", path)) == (404, "E0000007")
+
+
+async def test_a_code_is_exchanged_only_where_a_policy_lets_the_client_in(
+    admin: Administrator, browser: httpx.AsyncClient
+) -> None:
+    admin.okta.control.settings(policy_exists=False)
+    made = await admin.make()
+    await admin.assign(made, "Everyone")
+    app = MadeApp(admin, made, browser)
+    refused = await app.exchange((await app.sign_in())["code"])
+    assert (refused.status_code, refused.json()["error"]) == (401, "access_denied")
+
+    path = "authorizationServers/default/policies"
+    policy = {
+        "type": "OAUTH_AUTHORIZATION_POLICY",
+        "name": "For one client",
+        "conditions": {"clients": {"include": [made["id"]]}},
+    }
+    policy = (await admin.ask("POST", path, policy)).json()
+    refused = await app.exchange((await app.sign_in())["code"])
+    assert refused.status_code == 401  # a policy without a rule lets nobody in
+    rule = {
+        "type": "RESOURCE_ACCESS",
+        "name": "All",
+        "conditions": {"grantTypes": {"include": ["authorization_code"]}, "scopes": {"include": ["*"]}},
+    }
+    assert (await admin.ask("POST", f"{path}/{policy['id']}/rules", rule)).status_code == 201
+    assert (await app.exchange((await app.sign_in())["code"])).status_code == 200
+
+
+async def test_a_policy_names_clients_that_exist(admin: Administrator) -> None:
+    body = {
+        "type": "OAUTH_AUTHORIZATION_POLICY",
+        "name": "x",
+        "conditions": {"clients": {"include": ["0oanobody"]}},
+    }
+    assert error(await admin.ask("POST", "authorizationServers/default/policies", body)) == (400, "E0000001")
+    assert error(await admin.ask("GET", "authorizationServers/ausgone/policies")) == (404, "E0000007")
+    default = await admin.ask("GET", "authorizationServers/default/policies")
+    assert [policy["name"] for policy in default.json()] == ["Default Policy"]

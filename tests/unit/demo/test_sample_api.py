@@ -1,0 +1,166 @@
+"""The sample API lets the issuer's tokens in, refuses all others, and never shows one."""
+
+import json
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import httpx
+import pytest
+import websockets
+
+from demo.api.server import ApiConfig, RunningApi, running_api
+from demo.simulator.grants import RotationPolicy
+from demo.simulator.server import RunningSimulator, SimulatorConfig, running_simulator
+from tests.harness.plain_http import plain_http
+
+
+@dataclass
+class World:
+    okta: RunningSimulator
+    api: RunningApi
+    client: httpx.AsyncClient
+
+    def token(self) -> str:
+        return str(self.okta.control.sign_in("alice@example.com")["access_token"])
+
+    def bearer(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.token()}"}
+
+
+@pytest.fixture
+async def world() -> AsyncIterator[World]:
+    async with (
+        running_simulator(SimulatorConfig(rotation=RotationPolicy(access_token_lifetime=300))) as okta,
+        running_api(ApiConfig(issuer=okta.issuer)) as api,
+        plain_http(base_url=api.base_url) as client,
+    ):
+        yield World(okta, api, client)
+
+
+async def test_the_echo_shows_what_arrived_and_names_secrets_by_fingerprint(world: World) -> None:
+    token = world.token()
+    headers = {"Authorization": f"Bearer {token}", "Cookie": "session=secret-value", "X-Thing": "one"}
+    answer = await world.client.post("/api/echo?a=1&b=%2F", content=b"x" * 1000, headers=headers)
+    body = answer.json()
+    assert (body["method"], body["path"], body["query"], body["body_length"]) == (
+        "POST",
+        "/api/echo",
+        "a=1&b=%2F",
+        1000,
+    )
+    assert ["x-thing", "one"] in body["headers"]
+    assert body["access_token"]["sub"] == "alice@example.com"
+    assert body["access_token"]["jti"].startswith("AT.")
+    assert body["access_token"]["exp"] - body["access_token"]["iat"] == 300
+    assert token not in answer.text
+    assert "secret-value" not in answer.text
+    assert f"Bearer {body['access_token']['fingerprint']}" in dict(body["headers"])["authorization"]
+
+
+async def test_without_a_token_the_challenge_has_no_error_code(world: World) -> None:
+    answer = await world.client.get("/api/orders")
+    assert answer.status_code == 401
+    assert answer.headers["www-authenticate"] == 'Bearer realm="sample-api"'
+
+
+async def test_tokens_that_are_not_the_issuers_are_refused(world: World) -> None:
+    head, payload, signature = world.token().split(".")
+    now = int(time.time())
+    good = {"iss": world.okta.issuer, "aud": "api://default", "sub": "x", "exp": now + 60}
+    sign = world.okta.control.sign
+    bad = {
+        "not a JWT": "abc",
+        "no signature": f"{head}.{payload}.",
+        "another payload": f"{head}.{payload[:-4]}AAAA.{signature}",
+        "expired": sign({**good, "exp": now - 6}),
+        "without exp": sign({name: good[name] for name in ("iss", "aud", "sub")}),
+        "another audience": sign({**good, "aud": "api://other"}),
+        "another issuer": sign({**good, "iss": "http://elsewhere"}),
+        "without kid": sign(good, kid=None),
+        "alg none": sign(good, alg="none"),
+    }
+    for name, token in bad.items():
+        answer = await world.client.get("/api/orders", headers={"Authorization": f"Bearer {token}"})
+        assert answer.status_code == 401, name
+        assert 'error="invalid_token"' in answer.headers["www-authenticate"], name
+    good_one = await world.client.get("/api/orders", headers={"Authorization": f"Bearer {sign(good)}"})
+    assert good_one.status_code == 200
+    assert sum(seen.refused is not None for seen in world.api.seen) == len(bad)
+
+
+async def test_the_org_servers_access_token_is_refused(world: World) -> None:
+    org_claims = {"iss": world.okta.base_url, "aud": world.okta.base_url, "exp": int(time.time()) + 60}
+    token = world.okta.control.sign(org_claims)
+    answer = await world.client.get("/api/orders", headers={"Authorization": f"Bearer {token}"})
+    assert answer.status_code == 401
+
+
+async def test_while_the_issuer_is_away_and_no_key_is_known_the_answer_is_503(world: World) -> None:
+    await world.okta.control.down()
+    assert (await world.client.get("/api/orders", headers=world.bearer())).status_code == 503
+    await world.okta.control.up()
+    assert (await world.client.get("/api/orders", headers=world.bearer())).status_code == 200
+
+
+async def test_a_token_signed_with_a_new_key_is_taken_at_once(world: World) -> None:
+    assert (await world.client.get("/api/orders", headers=world.bearer())).status_code == 200
+    world.okta.control.rotate_keys(emergency=True)
+    assert (await world.client.get("/api/orders", headers=world.bearer())).status_code == 200
+
+
+async def test_known_keys_outlive_the_issuer(world: World) -> None:
+    assert (await world.client.get("/api/orders", headers=world.bearer())).status_code == 200
+    await world.okta.control.down()
+    assert (await world.client.get("/api/orders", headers=world.bearer())).status_code == 200
+
+
+async def test_orders_are_sample_data(world: World) -> None:
+    body = (await world.client.get("/api/orders", headers=world.bearer())).json()
+    assert len(body["orders"]) >= 5
+    assert {"id", "customer", "item", "unit_price"} <= body["orders"][0].keys()
+
+
+async def test_time_is_a_stream_of_events_that_goes_on_where_it_stopped(world: World) -> None:
+    headers = world.bearer() | {"Last-Event-ID": "41"}
+    async with world.client.stream("GET", "/api/time?count=1", headers=headers) as answer:
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        text = (await answer.aread()).decode()
+    assert "id: 42\nevent: time\n" in text
+    assert json.loads(text.split("data: ")[1])["sub"] == "alice@example.com"
+
+
+@pytest.mark.parametrize("code", [200, 204, 302, 404, 418, 500, 503])
+async def test_any_status_on_demand(world: World, code: int) -> None:
+    assert (await world.client.get(f"/api/status/{code}", headers=world.bearer())).status_code == code
+
+
+@pytest.mark.parametrize("n", [0, 1, 16_384, 1_000_003])
+async def test_any_number_of_bytes_on_demand(world: World, n: int) -> None:
+    answer = await world.client.get(f"/api/bytes/{n}", headers=world.bearer())
+    assert answer.headers["content-length"] == str(n)
+    assert answer.content == bytes(i % 256 for i in range(n))
+
+
+async def test_the_socket_echoes_text_and_bytes_and_takes_a_subprotocol(world: World) -> None:
+    url = f"{world.api.base_url.replace('http', 'ws')}/api/socket"
+    async with websockets.connect(
+        url, additional_headers=world.bearer(), subprotocols=[websockets.Subprotocol("chat")], proxy=None
+    ) as socket:
+        assert socket.subprotocol == "chat"
+        for message in ("hello", b"\x00\xff", ""):
+            await socket.send(message)
+            assert await socket.recv() == message
+
+
+async def test_the_socket_is_refused_with_401_before_the_handshake(world: World) -> None:
+    url = f"{world.api.base_url.replace('http', 'ws')}/api/socket"
+    with pytest.raises(websockets.InvalidStatus) as refused:
+        async with websockets.connect(url, proxy=None):
+            pass
+    assert refused.value.response.status_code == 401
+    assert "Bearer" in refused.value.response.headers["WWW-Authenticate"]
+
+
+async def test_slow_answers_in_the_end(world: World) -> None:
+    assert (await world.client.get("/api/slow?seconds=0.01", headers=world.bearer())).json() == {"slept": 0.01}

@@ -1,0 +1,146 @@
+"""Logout: the URL at the provider, logout tokens, front-channel parameters."""
+
+from dataclasses import replace
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+import pytest
+
+from bff.oidc.jwks import parse_key_set
+from bff.oidc.logout import (
+    EVENT,
+    LogoutKeyUnknown,
+    LogoutToken,
+    LogoutTokenRefused,
+    end_session_url,
+    validate_front_channel_logout,
+    validate_logout_token,
+)
+from bff.oidc.metadata import ProviderMetadata
+from tests.harness.minting import CLIENT_ID, EC_KEY, ISSUER, NONCE, NOW, OTHER_RSA_KEY, RSA_KEY, SUB, jwk, jwks, mint
+
+PROVIDER = ProviderMetadata(
+    issuer=ISSUER,
+    authorization_endpoint=f"{ISSUER}/v1/authorize",
+    token_endpoint=f"{ISSUER}/v1/token",
+    jwks_uri=f"{ISSUER}/v1/keys",
+    end_session_endpoint=f"{ISSUER}/v1/logout?tenant=1",
+)
+KEYS = parse_key_set(jwks(jwk(RSA_KEY), jwk(EC_KEY, "ec")))
+LOGOUT = {"alg": "RS256", "kid": "k1", "typ": "logout+jwt"}
+
+
+def logout_token(header: dict[str, Any] | None = None, key: Any = RSA_KEY, **changes: Any) -> str:
+    claims = {"iss": ISSUER, "aud": CLIENT_ID, "iat": NOW, "exp": NOW + 120, "jti": "j1", "sub": SUB, "sid": "s1"}
+    claims = {**claims, "events": {EVENT: {}}, **changes}
+    return mint({name: value for name, value in claims.items() if value is not None}, header or LOGOUT, key=key)
+
+
+def validate(compact: str) -> LogoutToken:
+    return validate_logout_token(
+        compact, KEYS, issuer=ISSUER, client_id=CLIENT_ID, now=NOW, skew=60, algorithms=("RS256",)
+    )
+
+
+def test_the_logout_url_names_the_session_and_the_return_address() -> None:
+    url = end_session_url(
+        PROVIDER,
+        id_token_hint="a.b.c",
+        post_logout_redirect_uri="https://app.example/",
+        state="s&t",
+        client_id=CLIENT_ID,
+    )
+    assert url is not None
+    assert url.startswith(f"{ISSUER}/v1/logout?tenant=1&")
+    assert dict(parse_qsl(urlsplit(url).query)) == {
+        "tenant": "1",
+        "id_token_hint": "a.b.c",
+        "client_id": CLIENT_ID,
+        "post_logout_redirect_uri": "https://app.example/",
+        "state": "s&t",
+    }
+
+
+def test_without_an_end_session_endpoint_there_is_no_such_url() -> None:
+    lacking = replace(PROVIDER, end_session_endpoint=None)
+    arguments: dict[str, Any] = {"id_token_hint": "t", "post_logout_redirect_uri": None, "state": None}
+    assert end_session_url(lacking, **arguments, client_id=CLIENT_ID) is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "sub", "sid"),
+    [
+        ({}, SUB, "s1"),
+        ({"sid": None}, SUB, None),
+        ({"sub": None}, None, "s1"),
+        ({"exp": None}, SUB, "s1"),
+        ({"aud": [CLIENT_ID]}, SUB, "s1"),
+    ],
+)
+def test_a_logout_token_names_a_session_or_a_person(changes: dict[str, Any], sub: str | None, sid: str | None) -> None:
+    assert validate(logout_token(**changes)) == LogoutToken(sub, sid, "j1", NOW)
+
+
+@pytest.mark.parametrize(
+    "compact",
+    [
+        pytest.param(logout_token(header={"alg": "none", "kid": "k1"}), id="BL-002 none"),
+        pytest.param(logout_token(header={"alg": "HS256", "kid": "k1"}), id="BL-003 HS256"),
+        pytest.param(logout_token(header={"alg": "ES256", "kid": "ec"}), id="BL-003 ES256 not configured"),
+        pytest.param(logout_token(key=OTHER_RSA_KEY), id="another key"),
+        pytest.param(logout_token(iss="https://evil"), id="BL-004 another iss"),
+        pytest.param(logout_token(iss=ISSUER + "/"), id="BL-004 a slash more"),
+        pytest.param(logout_token(iss=None), id="BL-004 no iss"),
+        pytest.param(logout_token(aud="other"), id="BL-005 another aud"),
+        pytest.param(logout_token(aud=None), id="BL-005 no aud"),
+        pytest.param(logout_token(aud=[CLIENT_ID, "other"]), id="BL-005 others too"),
+        pytest.param(logout_token(events=None), id="BL-006 no events"),
+        pytest.param(logout_token(events={"other": {}}), id="BL-006 another event"),
+        pytest.param(logout_token(events=[EVENT]), id="BL-006 a list"),
+        pytest.param(logout_token(events={EVENT: True}), id="BL-006 the value is no object"),
+        pytest.param(mint(), id="BL-009 an ID token"),
+        pytest.param(logout_token(nonce=NONCE), id="BL-009 with a nonce"),
+        pytest.param(logout_token(header={"alg": "RS256", "kid": "k1", "typ": "at+jwt"}), id="an access token's typ"),
+        pytest.param(logout_token(sub=None, sid=None), id="BL-010 neither sid nor sub"),
+        pytest.param(logout_token(sid=7), id="sid is a number"),
+        pytest.param(logout_token(sid="s" * 256), id="sid of 256 characters"),
+        pytest.param(logout_token(sub=""), id="sub is empty"),
+        pytest.param(logout_token(jti=None), id="no jti"),
+        pytest.param(logout_token(iat=None), id="no iat"),
+        pytest.param(logout_token(iat=True), id="iat true"),
+        pytest.param(logout_token(iat=NOW + 61), id="iat ahead"),
+        pytest.param(logout_token(exp=NOW - 60), id="expired"),
+        pytest.param(logout_token(exp="never"), id="exp is a string"),
+        pytest.param(logout_token(exp=None, iat=NOW - 3600), id="without exp, an hour old"),
+        pytest.param("a" * 10_000_000, id="BL-020 10 MB"),
+        pytest.param("", id="empty"),
+    ],
+)
+def test_a_bad_logout_token_is_a_bad_request(compact: str) -> None:
+    with pytest.raises(LogoutTokenRefused) as caught:
+        validate(compact)
+    assert caught.value.code == "invalid_request"
+    assert not isinstance(caught.value, LogoutKeyUnknown)
+
+
+def test_an_unknown_key_has_its_own_error() -> None:
+    with pytest.raises(LogoutKeyUnknown) as caught:
+        validate(logout_token(header={**LOGOUT, "kid": "zzz"}))
+    assert caught.value.kid == "zzz"
+
+
+@pytest.mark.parametrize(
+    ("iss", "sid", "ended"),
+    [
+        (ISSUER, "s1", "s1"),
+        ("https://evil", "s1", None),
+        (None, "s1", None),
+        (ISSUER, None, None),
+        (None, None, None),
+        (ISSUER, "", None),
+        (ISSUER, "s\n", None),
+        (ISSUER, "s" * 256, None),
+    ],
+)
+def test_the_front_channel_ends_only_a_session_it_can_name(iss: str | None, sid: str | None, ended: str | None) -> None:
+    assert validate_front_channel_logout((ISSUER,), iss, sid) == ended

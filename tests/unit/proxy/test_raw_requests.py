@@ -1,0 +1,276 @@
+"""Bytes that nobody's client sends, at the shipped server itself and again through nginx: what reaches the upstream.
+
+Every case ends in one of three ways: it is refused, nothing of it being forwarded; or it is forwarded as one request
+that keeps the laws of `assert_lawful`; or, through nginx, it was fixed by nginx before we saw it, and the same laws
+hold.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.harness.nginx import nginx
+from tests.harness.upstream_wire import (
+    PATIENCE,
+    Answer,
+    Heard,
+    RawUpstream,
+    ask,
+    bff_beside,
+    fetch,
+    ok,
+    raw_upstream,
+    read_answer,
+    route,
+)
+
+OURS = "Sec-Fetch-Site: same-origin\r\nX-CSRF: 1\r\nCookie: user=alice; theme=dark\r\n"
+END = "Connection: close\r\n\r\n"
+NEVER = frozenset(
+    b"""
+    cookie forwarded x-forwarded-user x-user x-auth-request-email remote-user x-original-url x-http-method-override
+    x-csrf origin proxy-authorization te trailer upgrade via x-real-ip
+    """.decode().split()
+)
+
+
+@dataclass(frozen=True)
+class Case:
+    """`direct` and `fronted`: the statuses that are right; 0 is a connection that ends without an answer."""
+
+    raw: str | bytes
+    direct: frozenset[int]
+    fronted: frozenset[int]
+    target: str | None = "/api/x"  # of what is forwarded, None if nothing may be
+
+
+def refused(raw: str | bytes, *also: int) -> Case:
+    statuses = frozenset({400, *also})
+    return Case(raw, statuses, statuses, target=None)
+
+
+def fixed(raw: str | bytes, target: str = "/api/x", *also: int) -> Case:
+    """We refuse it; nginx makes something plain of it first."""
+    return Case(raw, frozenset({400, *also}), frozenset({200, 400, *also}), target)
+
+
+def passes(raw: str | bytes, target: str = "/api/x") -> Case:
+    return Case(raw, frozenset({200}), frozenset({200}), target)
+
+
+def get(target: str = "/api/x", *fields: str, version: str = "HTTP/1.1", method: str = "GET") -> str:
+    lines = "".join(f"{field}\r\n" for field in fields)
+    return f"{method} {target} {version}\r\nHost: app.example\r\n{OURS}{lines}{END}"
+
+
+def post(framing: str, body: str = "abc") -> str:
+    return f"POST /api/x HTTP/1.1\r\nHost: app.example\r\n{OURS}{framing}{END}{body}"
+
+
+CHUNKED = "Transfer-Encoding: chunked\r\n"
+
+CASES: dict[str, Case] = {
+    # --- Connection and identity headers
+    "PX-001": passes(get("/api/x", "Connection: close, Authorization, Cookie, X-Forwarded-For")),
+    "PX-002": passes(get("/api/x", "connection: x-real-ip, X-FORWARDED-PROTO, host")),
+    "PX-003": passes(get("/api/x", "Connection: x-csrf")),
+    "PX-005": passes(get("/api/x", "Authorization: Bearer evil")),
+    "PX-007": passes(get().replace("theme=dark", "bff-session=x; other=1")),
+    "PX-014": passes(get("/api/x", "Forwarded: for=1.1.1.1;host=evil;proto=http", "X-Forwarded-Host: evil")),
+    "PX-016": Case(
+        "GET /api/x HTTP/1.1\r\nHost: a\r\nX-CSRF: 1\r\nSec-Fetch-Site: same-origin\r\nUser-Agent: kube-probe/1\r\n"
+        + END,
+        frozenset({401}),
+        frozenset({401}),
+        target=None,
+    ),
+    "identity": passes(
+        get("/api/x", "X-User: root", "Remote-User: root", "X-Auth-Request-Email: root@a", "X-Forwarded-User: root")
+    ),
+    "override": passes(get("/api/x", "X-HTTP-Method-Override: DELETE", "X-Original-URL: /admin")),
+    # --- the target
+    "PX-021": fixed(get("http://evil.test/api/x")),
+    "PX-022-file": refused(get("file:///etc/passwd"), 404),
+    "PX-022-gopher": refused(get("gopher://evil.test/"), 404),
+    "PX-022-star": refused(get("*")),
+    "PX-024": refused(get("@evil.test/x")),
+    "PX-024-backslash": refused(get("\\@evil.test/")),
+    "PX-025-suffix": refused(get(".evil.test/x")),
+    "PX-025-port": refused(get(":9/x")),
+    "PX-025-slashes": refused(get("//evil.test/x"), 404),
+    **{
+        f"PX-027-{segment}": refused(get(f"/api/{segment}x"), 404)
+        for segment in [
+            "../",
+            "./",
+            "%2e%2e/",
+            ".%2e/",
+            "%2E%2e/",
+            "..%2f",
+            "..%5c",
+            "%2e%2e%2f",
+            "..%252f",
+            "%252e%252e%252f",
+        ]
+    },
+    "PX-027-escapes": refused(get("/api/../../etc/passwd")),
+    **{f"PX-028-{path}": refused(get(path)) for path in ("/api/..;/admin", "/api/.;x/", "/api/x;/../y")},
+    "PX-031": refused(get("/api/items/a%2Fb")),
+    **{
+        f"PX-032-{octet}": refused(get(f"/api/{octet}x"))
+        for octet in ("%00", "%0d%0aX:1", "%09", "%7f", "%0a", "%c2%85")
+    },
+    **{f"PX-035-{bad}": refused(get(f"/api/{bad}")) for bad in ("%", "%zz", "%1")},
+    "PX-036-utf8": refused(get("/api/x").replace("/api/x", "/api/\xe9", 1).encode("utf-8")),
+    "PX-036-space": refused(get("/api/x y")),
+    "PX-036-tab": refused(get("/api/x\ty")),
+    "PX-039": passes(get("/api/x?a=1&a=2&b=%00&c=+%2B;d=1"), "/api/x?a=1&a=2&b=%00&c=+%2B;d=1"),
+    "PX-041": passes(get("/api/x").replace("app.example", "evil.test")),
+    "two-hosts": refused(get("/api/x", "Host: evil.test")),
+    "no-host": refused(get("/api/x").replace("Host: app.example\r\n", "")),
+    # --- the length of the body
+    "PX-047-same": refused(post("Content-Length: 3\r\nContent-Length: 3\r\n")),
+    "PX-047-different": refused(post("Content-Length: 3\r\nContent-Length: 4\r\n", "abcd")),
+    **{
+        f"PX-047-{length}": refused(post(f"Content-Length: {length}\r\n"), 413)
+        for length in ("3, 3", "+3", "-1", "0x3", "3_0", "1e1", "9" * 20)
+    },
+    "PX-047-both": refused(post(f"Content-Length: 3\r\n{CHUNKED}", "3\r\nabc\r\n0\r\n\r\n")),
+    "PX-047-fullwidth": refused(post("Content-Length: 3\r\n").replace(": 3", ": \uff13").encode()),
+    "PX-048-extension": refused(post(CHUNKED, "3;a\nb\r\nabc\r\n0\r\n\r\n")),
+    "PX-048-bare-lf": fixed(post(CHUNKED, "3\nabc\n0\n\n"), "/api/x", 0),
+    "PX-048-hex": refused(post(CHUNKED, "0x3\r\nabc\r\n0\r\n\r\n"), 0),
+    "PX-048-underscore": refused(post(CHUNKED, "1_0\r\nabc\r\n0\r\n\r\n"), 0),
+    "PX-048-terminator": refused(post(CHUNKED, "3\r\nabcX0\r\n\r\n"), 0),
+    "PX-049": passes(
+        post(CHUNKED, "3\r\nabc\r\n0\r\nCookie: evil\r\nAuthorization: Bearer evil\r\nX-Forwarded-User: root\r\n\r\n")
+    ),
+    "PX-049-csrf": Case(
+        f"POST /api/x HTTP/1.1\r\nHost: a\r\nCookie: user=alice\r\n{CHUNKED}{END}3\r\nabc\r\n0\r\nX-CSRF: 1\r\n\r\n",
+        frozenset({403}),
+        frozenset({403}),
+        target=None,
+    ),
+    "TE-gzip": refused(post("Transfer-Encoding: gzip, chunked\r\n", "3\r\nabc\r\n0\r\n\r\n"), 411, 501),
+    "TE-x": refused(post("Transfer-Encoding: xchunked\r\n", "3\r\nabc\r\n0\r\n\r\n"), 411, 501),
+    # --- headers and lines
+    "PX-052": Case(
+        get("/api/x", "X-Folded: a\r\n Authorization: Bearer evil"), frozenset({400}), frozenset({200, 400}), "/api/x"
+    ),
+    "bare-cr": refused(get("/api/x", "X-A: b\rX-Forwarded-User: root")),
+    "nul": refused(get("/api/x", "X-A: b\x00c")),
+    "space-before-colon": Case(
+        get("/api/x", "X-Forwarded-User : root"), frozenset({400}), frozenset({200, 400}), "/api/x"
+    ),
+    "underscore": passes(get("/api/x", "X_Forwarded_User: root")),
+    "PX-054-0.9": refused("GET /api/x\r\n\r\n", 0),
+    "PX-054-1.2": Case(get(version="HTTP/1.2"), frozenset({400}), frozenset({200, 400, 505}), "/api/x"),
+    "PX-054-2.0": refused(get(version="HTTP/2.0"), 505),
+    "PX-054-preface": refused("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 0, 405, 505),
+    "PX-057-connect": refused(get("evil:443", method="CONNECT"), 405),
+    "PX-057-trace": refused(get(method="TRACE"), 405),
+    "PX-057-lower": refused(get(method="get"), 405),
+    "PX-057-foo": refused(get(method="FOO"), 405),
+    "PX-057-dunder": refused(get(method="__init__"), 405),
+    "PX-057-nul": refused(get(method="POST\x00")),
+    "PX-073-many": Case(
+        get("/api/x", *(f"X-{number}: a" for number in range(200))), frozenset({431}), frozenset({431}), None
+    ),
+    "PX-073-large": Case(get("/api/x", "X-A: " + "a" * 70_000), frozenset({400, 431}), frozenset({400, 431}), None),
+    "PX-073-target": Case(get("/api/" + "a" * 70_000), frozenset({414, 400}), frozenset({414}), None),
+}
+
+
+@asynccontextmanager
+async def front(kind: str, folder: Path) -> AsyncIterator[tuple[int, RawUpstream]]:
+    async with raw_upstream(ok()) as upstream, bff_beside(route(upstream)) as port:
+        if kind == "nginx":
+            async with nginx(folder / "nginx", port) as fronted:
+                yield fronted, upstream
+        else:
+            yield port, upstream
+
+
+def assert_lawful(heard: Heard, upstream: RawUpstream) -> None:
+    """What holds of everything that reaches an upstream, whatever was sent."""
+    assert heard.target.startswith("/api/")
+    assert heard.all("host") == [f"127.0.0.1:{upstream.port}"]
+    assert heard.all("authorization") == ["Bearer token-of-alice"]
+    assert heard.all("x-forwarded-host") == ["app.example"]
+    assert heard.all("x-forwarded-proto") == ["https"]
+    assert len(heard.all("x-forwarded-for")) == 1
+    assert not NEVER & {name for name, _ in heard.fields}
+    assert not [value for _, value in heard.fields if "evil" in value or "root" in value]
+    assert not [name for name, _ in heard.fields if "_" in name or name != name.strip()]
+
+
+async def sent(port: int, raw: str | bytes) -> Answer | None:
+    """The answer, or None where the connection ended without one."""
+    try:
+        return await ask(port, raw)
+    except (asyncio.IncompleteReadError, ConnectionError):
+        return None
+
+
+@pytest.mark.parametrize("kind", ["uvicorn", "nginx"])
+@pytest.mark.parametrize("name", CASES)
+async def test_what_is_sent_is_refused_or_lawful(name: str, kind: str, tmp_path: Path) -> None:
+    case = CASES[name]
+    async with front(kind, tmp_path) as (port, upstream):
+        answer = await sent(port, case.raw)
+        status = 0 if answer is None else answer.status
+        assert status in (case.direct if kind == "uvicorn" else case.fronted)
+        for heard in upstream.heard:
+            assert_lawful(heard, upstream)
+        targets = [heard.target for heard in upstream.heard if heard.target != case.target]
+        assert targets == []
+        assert len(upstream.heard) == (1 if status == 200 else 0)
+        # And nobody else notices.
+        assert (await fetch(port, "/api/after")).status == 200
+
+
+@pytest.mark.parametrize("kind", ["uvicorn", "nginx"])
+@pytest.mark.case("PX-050")
+async def test_a_request_inside_a_body_is_a_body(kind: str, tmp_path: Path) -> None:
+    inner = "GET /api/inner HTTP/1.1\r\nHost: a\r\nX-CSRF: 1\r\nCookie: user=alice\r\n\r\n"
+    outer = f"GET /api/outer HTTP/1.1\r\nHost: a\r\n{OURS}Content-Length: {len(inner)}\r\n\r\n{inner}"
+    async with front(kind, tmp_path) as (port, upstream):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write((outer + get("/api/next")).encode())
+        statuses = [(await asyncio.wait_for(read_answer(reader), PATIENCE)).status for _ in range(2)]
+        assert await asyncio.wait_for(reader.read(), PATIENCE) == b""
+        writer.close()
+    assert statuses == [200, 200]
+    assert [(heard.target, heard.body) for heard in upstream.heard] == [
+        ("/api/outer", inner.encode()),
+        ("/api/next", b""),
+    ]
+
+
+@pytest.mark.parametrize("kind", ["uvicorn", "nginx"])
+@pytest.mark.case("PX-056")
+async def test_a_hundred_requests_at_once_are_answered_in_order(kind: str, tmp_path: Path) -> None:
+    async def by_target(heard: Heard, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        if heard.target == "/api/0":
+            await asyncio.sleep(0.2)
+        body = heard.target.encode()
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body))
+        return True
+
+    wanted = [f"/api/{number}" for number in range(100)]
+    async with (
+        raw_upstream(by_target) as upstream,
+        bff_beside(route(upstream)) as behind,
+        nginx(tmp_path / "nginx", behind) as fronted,
+    ):
+        port = fronted if kind == "nginx" else behind
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write("".join(f"GET {target} HTTP/1.1\r\nHost: a\r\n{OURS}\r\n" for target in wanted).encode())
+        answers = [await asyncio.wait_for(read_answer(reader), PATIENCE) for _ in wanted]
+        writer.close()
+    assert [answer.body.decode() for answer in answers] == wanted
+    assert [heard.target for heard in upstream.heard] == wanted
