@@ -1,5 +1,9 @@
-"""Chromium as the machine has it, headless, with nothing that talks to the internet on its own."""
+"""Chromium as the machine has it, with nothing that talks to the internet on its own.
 
+Headless, unless HEADED=1 asks for a window, in which everything is slowed down so that a person can follow.
+"""
+
+import os
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -8,8 +12,9 @@ from typing import Final
 from playwright.async_api import Browser, async_playwright
 
 STARTS_TIMEOUT: Final = 120_000  # milliseconds, for a machine that is busy
+HEADED: Final = os.environ.get("HEADED") == "1"
+SLOWED: Final = 500  # milliseconds between two steps that a person watches
 ARGUMENTS: Final = [
-    "--headless=new",
     "--no-sandbox",  # test machines run as root, where the sandbox does not start
     "--disable-gpu",
     "--disable-quic",
@@ -23,16 +28,25 @@ ARGUMENTS: Final = [
 ]
 
 
+def check_display() -> None:
+    """Raises RuntimeError where HEADED=1 asks for a window and there is no display."""
+    if HEADED and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+        raise RuntimeError("HEADED=1 needs a display. Set DISPLAY or WAYLAND_DISPLAY, or run it under xvfb-run")
+
+
 @asynccontextmanager
 async def chromium() -> AsyncIterator[Browser]:
-    """Raises RuntimeError with the line that installs it, where it is missing."""
+    """Raises RuntimeError with the line that installs it, where it is missing, and for a window without a display."""
+    check_display()
     path = shutil.which("chromium")
     if path is None:
         raise RuntimeError("Chromium is missing. Install it with: scripts/need chromium")
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(
             executable_path=path,
-            args=ARGUMENTS,
+            args=[*ARGUMENTS, *([] if HEADED else ["--headless=new"])],
+            headless=not HEADED,
+            slow_mo=SLOWED if HEADED else 0,
             ignore_default_args=["--disable-back-forward-cache"],
             timeout=STARTS_TIMEOUT,
         )

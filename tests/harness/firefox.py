@@ -1,5 +1,5 @@
-"""Firefox as the machine has it, headless, driven by Marionette: its own remote protocol, for which nothing more has to
-be installed. Messages are JSON with their length in front, over a loopback socket.
+"""Firefox as the machine has it, driven by Marionette: its own remote protocol, for which nothing more has to be
+installed. Headless unless HEADED=1. Messages are JSON with their length in front, over a loopback socket.
 """
 
 import asyncio
@@ -12,6 +12,9 @@ from contextlib import asynccontextmanager
 from itertools import count
 from pathlib import Path
 from typing import Any, Final
+
+from tests.harness.chromium import HEADED, check_display
+from tests.harness.waiting import until
 
 WITHIN: Final = 120  # seconds, for a machine that is busy; a limit that fails a test
 PREFERENCES: Final = {
@@ -72,9 +75,13 @@ class Firefox:
 
     async def until(self, condition: Callable[[str], bool]) -> str:
         """The address, once it fulfils the condition."""
-        async with asyncio.timeout(WITHIN):
-            while not condition(url := await self.url()):
-                await asyncio.sleep(0.05)
+        url = await self.url()
+
+        async def fulfilled() -> bool:
+            nonlocal url
+            return condition(url := await self.url())
+
+        await until(fulfilled, within=WITHIN)
         return url
 
     async def _element(self, selector: str) -> str:
@@ -125,16 +132,17 @@ async def firefox(folder: Path) -> AsyncIterator[Firefox]:
     profile.mkdir(parents=True)
     lines = [f"user_pref({json.dumps(name)}, {json.dumps(value)});\n" for name, value in PREFERENCES.items()]
     (profile / "user.js").write_text("".join(lines))
-    environ = {**os.environ, "HOME": str(folder), "MOZ_HEADLESS": "1", "MOZ_CRASHREPORTER_DISABLE": "1"}
+    check_display()
+    environ = {**os.environ, "HOME": str(folder), "MOZ_CRASHREPORTER_DISABLE": "1"}
     with (folder / "firefox.log").open("wb") as log:
-        arguments = ["--headless", "--no-remote", "--marionette", "--profile", str(profile)]
+        arguments = [*([] if HEADED else ["--headless"]), "--no-remote", "--marionette", "--profile", str(profile)]
         process = await asyncio.create_subprocess_exec(program, *arguments, env=environ, stdout=log, stderr=log)
     try:
         port = profile / "MarionetteActivePort"
-        async with asyncio.timeout(WITHIN):
-            while not (port.exists() and port.read_text().strip()):
-                assert process.returncode is None, (folder / "firefox.log").read_text()
-                await asyncio.sleep(0.05)
+        await until(
+            lambda: process.returncode is not None or (port.exists() and port.read_text().strip()), within=WITHIN
+        )
+        assert process.returncode is None, (folder / "firefox.log").read_text()
         async with connected(int(port.read_text())) as window:
             yield window
             # Quits by itself, so that its child processes go with it.

@@ -16,6 +16,8 @@ from urllib.parse import parse_qs, urlsplit
 
 from playwright.async_api import BrowserContext, Error, Page, Request, Response
 
+from tests.harness.waiting import until
+
 JWT: Final = re.compile(r"eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*")
 NAMED: Final = re.compile(
     r'"(?:access_token|refresh_token|id_token)"\s*:\s*"[^"]{16}|[?&#](?:access_token|refresh_token)='
@@ -79,9 +81,7 @@ class LeakWatch:
 
     async def has_read(self, *what: str) -> None:
         """Returns when the body of all these has come: the page shows an answer a moment sooner."""
-        async with asyncio.timeout(60):
-            while not set(what) <= self.read:
-                await asyncio.sleep(0.02)
+        await until(lambda: set(what) <= self.read)
 
     async def look_into(self, page: Page) -> None:
         """What scripts can reach: cookies, storage, the page itself."""

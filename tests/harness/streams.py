@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -18,7 +17,8 @@ from websockets.typing import Origin
 
 from tests.harness.http_browser import FETCH, Browser
 from tests.harness.plain_http import plain_http
-from tests.harness.world import World, listening, serving, small_world
+from tests.harness.waiting import until
+from tests.harness.world import World, small_world
 
 TICK = 0.02  # seconds between two events
 PATIENCE = 60  # seconds; a limit that fails a test. HTTP's own is longer: it must not pass for a broken stream
@@ -80,9 +80,10 @@ class EndlessUpstream:
             pass
 
     async def has_ended(self, *names: str) -> None:
-        async with asyncio.timeout(PATIENCE):
-            while not {f"{name} ends" for name in names} <= set(self.order):
-                await asyncio.sleep(TICK)
+        await until(lambda: {f"{name} ends" for name in names} <= set(self.order))
+
+    async def has_begun(self, name: str) -> None:
+        await until(lambda: f"{name} begins" in self.order)
 
 
 @dataclass
@@ -160,18 +161,6 @@ async def endless_world(
     directory: Path, *, route: dict[str, Any] | None = None, **changes: str
 ) -> AsyncIterator[tuple[World, EndlessUpstream]]:
     """A small world whose /api is the endless upstream; `route` adds keys to its route."""
-    with listening() as api:
-        upstream = EndlessUpstream()
-        routes = [
-            {
-                "prefix": "/api",
-                "upstream": f"http://127.0.0.1:{api.getsockname()[1]}",
-                "websocket": True,
-                **(route or {}),
-            }
-        ]
-        async with (
-            serving(upstream, api),
-            small_world(directory, **{"routes": json.dumps(routes), **changes}) as world,
-        ):
-            yield world, upstream
+    upstream = EndlessUpstream()
+    async with small_world(directory, api=upstream, route={"websocket": True, **(route or {})}, **changes) as world:
+        yield world, upstream
