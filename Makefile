@@ -5,7 +5,7 @@ VENV := .venv
 RUN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev fmt test test-unit test-containers proof bench check lock sbom audit pin-images clean
+.PHONY: help demo dev fmt test test-unit test-containers test-all coverage proof bench check lock sbom audit pin-images clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | sort | while IFS="$$(printf '\t')" read -r name text; do \
@@ -21,13 +21,35 @@ fmt: $(VENV)/.dev ## format the code and apply ruff's fixes
 	$(RUN)/ruff check --fix .
 	$(RUN)/ruff format .
 
+GUARDS_A_MERGE := not long and not containers
+PARALLEL := -n 4 --dist loadgroup
+
 # ARGS has arguments of pytest that select tests: `make test ARGS="tests/unit/oidc -k nonce"`. Without it `check` and all tests run.
 test: $(VENV)/.dev $(if $(ARGS),,check) ## run check and all tests, or the tests of ARGS=...
 	@scripts/need redis-server chromium firefox-esr nginx caddy
-	$(RUN)/pytest -m "not long and not containers" $(or $(ARGS),--all-cases -n 4 --dist loadgroup)
+	$(RUN)/pytest -m "$(GUARDS_A_MERGE)" $(or $(ARGS),--all-cases $(PARALLEL))
 
 test-unit: $(VENV)/.dev ## run the unit tests, which take less than a minute
 	$(RUN)/pytest tests/unit -m "not long" -n 2
+
+# Every target that runs tests, the long ones last, also after one has failed. Takes hours.
+test-all: $(VENV)/.dev ## run test, every other test-* target and proof
+	@ran=; failed=; \
+	for target in test $$(sed -n 's/^\(test-[a-z-]*\):.*/\1/p' $(firstword $(MAKEFILE_LIST)) | grep -vx -e test-unit -e test-all) proof; do \
+		if $(MAKE) $$target; then ran="$$ran $$target"; else failed="$$failed $$target"; fi; \
+	done; \
+	echo "passed:$${ran:- none}; failed:$${failed:- none}"; test -z "$$failed"
+
+# Also of the processes that the tests start. `make coverage ARGS=tests/unit` for a part. The lines and branches that no test
+# reached are in var/coverage/report.txt.
+coverage: $(VENV)/.dev ## run the tests and print their coverage of lines and branches
+	rm -rf var/coverage && mkdir -p var/coverage
+	COVERAGE_RCFILE=$(CURDIR)/pyproject.toml $(RUN)/coverage run -m pytest -m "$(GUARDS_A_MERGE)" $(or $(ARGS),$(PARALLEL))
+	$(RUN)/coverage combine --quiet
+	$(RUN)/coverage report --show-missing > var/coverage/report.txt
+	@$(RUN)/coverage json --quiet -o var/coverage/totals.json
+	@$(RUN)/python -c "import json; t = json.load(open('var/coverage/totals.json'))['totals']; \
+	print(f'lines {100 * t[\"covered_lines\"] / t[\"num_statements\"]:.1f} %, branches {100 * t[\"covered_branches\"] / t[\"num_branches\"]:.1f} %')"
 
 # `make proof ARGS="tests/proof/simulation"` runs some of them.
 proof: $(VENV)/.dev ## run the long versions: thousands of races, hours of simulated faults, real-time outages

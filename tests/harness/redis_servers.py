@@ -1,7 +1,6 @@
 """Real redis-server processes on free loopback ports: one server, a cluster of three, a service under Sentinel."""
 
 import shutil
-import signal
 import subprocess
 import time
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from typing import Any
 import redis
 
 from tests.harness.ports import free_port
+from tests.harness.stopping import continue_process, stop_process
 
 INSTALL = "redis-server is not installed. Run: scripts/need redis-server"
 STARTED_WITHIN = 60.0  # seconds
@@ -58,18 +58,18 @@ class RedisServer:
 
     def stop(self) -> None:
         if self._process is not None:
-            self._process.send_signal(signal.SIGCONT)
+            continue_process(self._process.pid)
             self._process.kill()
             self._process.wait()
             self._process = None
 
     def freeze(self) -> None:
         assert self._process is not None
-        self._process.send_signal(signal.SIGSTOP)
+        stop_process(self._process.pid)
 
     def thaw(self) -> None:
         assert self._process is not None
-        self._process.send_signal(signal.SIGCONT)
+        continue_process(self._process.pid)
 
     def ask(self, *command: str | bytes | int) -> Any:
         """Sends one command, as an operator would."""

@@ -155,23 +155,23 @@ def assert_linear(expression: Expression) -> None:
                     compiled.search(attack)
 
 
-FOUND = expressions()
-
-
-def test_the_search_finds_them() -> None:
-    assert len(FOUND) > 30
-    assert any(place.endswith("._PLAIN_PATH") for place in FOUND)
-    assert any(":" in place for place in FOUND)
-
-
-@pytest.mark.parametrize("place", FOUND, ids=lambda place: f"DS-022-{place}")
-def test_no_text_makes_an_expression_go_back_and_forth(place: str) -> None:
-    assert_linear(FOUND[place])
+@pytest.mark.case("DS-022")
+def test_no_text_makes_an_expression_backtrack() -> None:
+    all_of_ours = expressions()
+    assert len(all_of_ours) > 30
+    assert any(place.endswith("._PLAIN_PATH") for place in all_of_ours)
+    slow = []
+    for place, expression in all_of_ours.items():
+        try:
+            assert_linear(expression)
+        except TooLong:
+            slow.append(place)
+    assert slow == []
 
 
 @pytest.mark.parametrize(
     "bad", [r"(a+)+$", r"(a|aa)*b", r"\s*,\s*x\s*$", r"(x+x+)+y", rb'("[^"]*"|[^,])*,$', r".*a.*b.*c$"]
 )
-def test_one_that_does_is_seen(bad: str | bytes) -> None:
+def test_an_expression_that_backtracks_is_recognised(bad: str | bytes) -> None:
     with pytest.raises(TooLong):
         assert_linear(Expression(bad, 0, anywhere=True))

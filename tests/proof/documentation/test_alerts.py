@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import pytest
 import yaml
 
 from bff.telemetry.metrics import REGISTRY
@@ -60,57 +59,58 @@ def exposed() -> dict[str, set[str]]:
 
 def dashboard_queries() -> list[str]:
     queries = [target["expr"] for panel in DASHBOARD["panels"] for target in panel.get("targets", ())]
-    variables = [each["query"]["query"] for each in DASHBOARD["templating"]["list"] if each["type"] == "query"]
+    variables = [
+        variable["query"]["query"] for variable in DASHBOARD["templating"]["list"] if variable["type"] == "query"
+    ]
     return queries + variables
 
 
 QUERIES = [alert["expr"] for alert in ALERTS] + dashboard_queries()
 
 
-@pytest.mark.parametrize("query", QUERIES)
-def test_every_metric_and_label_of_a_query_exists(query: str) -> None:
-    known, found = exposed(), list(selected(query))
-    assert found
-    labels = set()
-    for each in found:
-        assert each.metric in known
-        labels |= known[each.metric] | OF_THE_SCRAPE
-        assert {label for label, _, _ in each.matchers} <= known[each.metric] | OF_THE_SCRAPE
-    for grouping in GROUPING.findall(query):
-        assert {label.strip() for label in grouping.split(",")} <= labels
+def test_every_metric_and_label_of_a_query_exists() -> None:
+    known = {metric: labels | OF_THE_SCRAPE for metric, labels in exposed().items()}
+    for query in QUERIES:
+        series = list(selected(query))
+        assert series, query
+        for selector in series:
+            assert selector.metric in known, query
+            assert {label for label, _, _ in selector.matchers} <= known[selector.metric], query
+        labels = set().union(*(known[selector.metric] for selector in series))
+        for grouping in GROUPING.findall(query):
+            assert {label.strip() for label in grouping.split(",")} <= labels, query
 
 
-@pytest.mark.parametrize("query", QUERIES)
-def test_every_query_is_whole(query: str) -> None:
-    for opening, closing in ("()", "{}", "[]"):
-        assert query.count(opening) == query.count(closing)
-    # A counter alone says nothing: it is asked for its rate or its increase.
-    for counter in re.findall(r"bff_[a-z_]+_total", query):
-        assert re.search(rf"(?:rate|increase)\({counter}(?:\{{[^}}]*\}})?\[(?:\d+[mh]|\$__rate_interval)\]\)", query)
+def test_every_query_has_its_brackets_and_asks_counters_for_their_rate() -> None:
+    for query in QUERIES:
+        for opening, closing in ("()", "{}", "[]"):
+            assert query.count(opening) == query.count(closing), query
+        for counter in re.findall(r"bff_[a-z_]+_total", query):
+            rate = rf"(?:rate|increase)\({counter}(?:\{{[^}}]*\}})?\[(?:\d+[mh]|\$__rate_interval)\]\)"
+            assert re.search(rate, query), query
 
 
-@pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: str(alert["alert"]))
-def test_every_series_that_an_alert_looks_at_begins_at_nought(alert: dict[str, Any]) -> None:
+def test_every_series_of_an_alert_begins_at_zero() -> None:
     """Prometheus sees no increase in a series that begins at one. Routes are the operator's own: they are busy."""
     samples = [sample for family in REGISTRY.collect() for sample in family.samples]
-    for each in selected(alert["expr"]):
-        for label, operator, value in each.matchers:
+    for selector in (selector for alert in ALERTS for selector in selected(alert["expr"])):
+        for label, operator, value in selector.matchers:
             if label in OF_THE_SCRAPE or label == "status_class":
                 continue
             values = value.split("|") if operator == "=~" else [value]
-            there = {sample.labels.get(label) for sample in samples if sample.name == each.metric}
-            assert set(values) <= there
+            there = {sample.labels.get(label) for sample in samples if sample.name == selector.metric}
+            assert set(values) <= there, selector
 
 
-@pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: str(alert["alert"]))
-def test_every_alert_says_how_bad_it_is_and_what_to_do(alert: dict[str, Any]) -> None:
-    assert alert["labels"]["severity"] in ("page", "ticket")
-    assert alert["annotations"]["summary"].endswith(".")
-    document, _, anchor = alert["annotations"]["runbook"].partition("#")
-    assert document == "docs/runbooks.md"
+def test_every_alert_has_a_severity_and_a_runbook() -> None:
     sections = {title.lower(): text for title, text in re.findall(r"(?ms)^## (\w+)\n(.*?)(?=^## |\Z)", RUNBOOKS)}
-    assert "\n1. " in sections[anchor]
-    assert alert["annotations"]["summary"] in sections[anchor]
+    for alert in ALERTS:
+        assert alert["labels"]["severity"] in ("page", "ticket"), alert
+        assert alert["annotations"]["summary"].endswith("."), alert
+        document, _, anchor = alert["annotations"]["runbook"].partition("#")
+        assert document == "docs/runbooks.md"
+        assert "\n1. " in sections[anchor], alert
+        assert alert["annotations"]["summary"] in sections[anchor], alert
 
 
 def test_no_runbook_is_for_an_alert_that_is_gone() -> None:
@@ -118,7 +118,7 @@ def test_no_runbook_is_for_an_alert_that_is_gone() -> None:
 
 
 def test_the_dashboard_shows_every_metric() -> None:
-    shown = {each.metric for query in dashboard_queries() for each in selected(query)}
+    shown = {series.metric for query in dashboard_queries() for series in selected(query)}
     counted = {name.removesuffix("_bucket") for name in exposed() if not name.endswith(("_sum", "_count"))}
     assert {name.removesuffix("_bucket") for name in shown} == counted
 

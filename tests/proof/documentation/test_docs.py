@@ -6,10 +6,10 @@ import re
 import subprocess
 import warnings
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import click
-import pytest
 from fastapi import FastAPI
 from pydantic_core import PydanticUndefined
 
@@ -59,28 +59,27 @@ def as_written(default: object) -> str:
     return "none" if default is None else f"`{default}`"
 
 
-@pytest.mark.parametrize("name", leaves(Settings))
-def test_every_setting_is_in_the_table_with_its_default(name: str) -> None:
-    default, meaning, example = rows(SETTINGS)[f"BFF_{name.upper()}"]
-    field = leaves(Settings)[name].field
-    if field.default is PydanticUndefined or name == "client_secret":
-        assert default.startswith("required")
-    else:
-        assert default == as_written(field.default)
-    assert meaning
-    assert example
-    assert ("`_FILE` too" in meaning) is (name in SECRETS)
+def test_every_setting_is_in_the_table_with_its_default() -> None:
+    table = rows(SETTINGS)
+    for name, leaf in leaves(Settings).items():
+        default, meaning, example = table[f"BFF_{name.upper()}"]
+        if leaf.field.default is PydanticUndefined or name == "client_secret":
+            assert default.startswith("required"), name
+        else:
+            assert default == as_written(leaf.field.default), name
+        assert meaning and example, name  # noqa: PT018
+        assert ("`_FILE` too" in meaning) is (name in SECRETS), name
 
 
-@pytest.mark.parametrize("name", OktaSettings.model_fields)
-def test_every_setting_of_bff_okta_is_in_its_table_with_its_default(name: str) -> None:
-    default, meaning = rows(OKTA)[f"BFF_OKTA_{name.upper()}"]
-    assert default == as_written(OktaSettings.model_fields[name].default)
-    assert meaning
-    assert ("`_FILE` too" in meaning) is (name in OKTA_SECRETS)
+def test_every_setting_of_bff_okta_is_in_its_table_with_its_default() -> None:
+    table = rows(OKTA)
+    for name, field in OktaSettings.model_fields.items():
+        default, meaning = table[f"BFF_OKTA_{name.upper()}"]
+        assert default == as_written(field.default), name
+        assert ("`_FILE` too" in meaning) is (name in OKTA_SECRETS), name
 
 
-def test_every_difference_that_a_plan_can_tell_stands_in_the_guide() -> None:
+def test_every_difference_that_a_plan_can_report_is_in_the_guide() -> None:
     sources = [path.read_text("utf-8") for path in Path(bff.__file__).parent.joinpath("admin", "okta").glob("*.py")]
     told = {name for text in sources for name in re.findall(r'Difference\(\s*"\w+",\s*"(\w+)"', text)}
     told |= {name for text in sources for name in re.findall(r'yield Property\(\s*"(\w+)"', text)}
@@ -89,12 +88,12 @@ def test_every_difference_that_a_plan_can_tell_stands_in_the_guide() -> None:
     assert told - guide - {"sign_on_mode"} == set()
 
 
-@pytest.mark.parametrize("name", Route.model_fields)
-def test_every_key_of_a_route_is_in_the_table_with_its_default(name: str) -> None:
-    default, meaning = rows(SETTINGS)[name]
-    field = Route.model_fields[name]
-    assert default == ("required" if field.default is PydanticUndefined else as_written(field.default))
-    assert meaning
+def test_every_key_of_a_route_is_in_the_table_with_its_default() -> None:
+    table = rows(SETTINGS)
+    for name, field in Route.model_fields.items():
+        default, meaning = table[name]
+        assert default == ("required" if field.default is PydanticUndefined else as_written(field.default)), name
+        assert meaning, name
 
 
 def test_no_setting_is_invented() -> None:
@@ -133,9 +132,9 @@ def test_every_metric_named_in_a_document_exists() -> None:
         assert names <= exposed().keys(), document.name
 
 
-@pytest.mark.parametrize("label", ["sub", "session", "user", "email", "sid", "token", "path", "url", "client", "ip"])
-def test_no_label_can_name_a_person_or_grow_without_end(label: str) -> None:
-    assert all(label not in labels for _, labels in exposed().values())
+def test_no_label_can_name_a_person_or_grow_without_end() -> None:
+    personal = {"sub", "session", "user", "email", "sid", "token", "path", "url", "client", "ip"}
+    assert {name for name, (_, labels) in exposed().items() if personal & {*labels}} == set()
 
 
 def errors() -> Iterator[type[BffError]]:
@@ -161,18 +160,18 @@ def test_every_error_says_when_and_what_to_do() -> None:
         assert re.match(r"(SPA|User|Operator): ", row[2]), code
 
 
-def doors(door: object) -> Iterator[FastAPI]:
-    """The framework's applications among the layers of ours."""
-    if isinstance(door, FastAPI):
-        yield door
-    elif type(door).__module__.startswith("bff."):
-        for inner in getattr(door, "__dict__", {}).values():
-            yield from doors(inner)
+def fastapi_apps(app: object) -> Iterator[FastAPI]:
+    """FastAPI's applications among the layers of ours."""
+    if isinstance(app, FastAPI):
+        yield app
+    elif type(app).__module__.startswith("bff."):
+        for inner in getattr(app, "__dict__", {}).values():
+            yield from fastapi_apps(inner)
 
 
 async def test_every_public_route_is_in_the_readme(tmp_path: Path) -> None:
     app = build_app(load_settings(with_changes(store=f"sqlite:///{tmp_path / 'bff.db'}")))
-    (own,) = doors(app.public)
+    (own,) = fastapi_apps(app.public)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about operation ids, which nobody here uses
         paths = set(own.openapi()["paths"])
@@ -214,10 +213,9 @@ def commands(command: click.Command, path: str) -> Iterator[tuple[str, set[str]]
 COMMANDS = dict(commands(tree, "bff"))
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_is_documented(command: str) -> None:
+def test_every_command_is_documented() -> None:
     tables = COMMAND_LINE + OKTA
-    assert re.search(rf"`{re.escape(command)}\b", tables), command
+    assert [command for command in COMMANDS if not re.search(rf"`{re.escape(command)}\b", tables)] == []
 
 
 def test_no_command_and_no_option_is_invented() -> None:
@@ -244,33 +242,36 @@ def test_the_table_of_exit_codes_is_that_of_the_program() -> None:
     assert listed == expected
 
 
-def slugs(text: str) -> set[str]:
-    """The anchors that a Markdown text has, as GitHub makes them of its headings."""
+@cache
+def slugs(document: Path) -> set[str]:
+    """The anchors that a Markdown document has, as GitHub makes them of its headings."""
     found: dict[str, int] = {}
-    prose = re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
+    prose = re.sub(r"^```.*?^```", "", document.read_text("utf-8"), flags=re.MULTILINE | re.DOTALL)
     for heading in re.findall(r"^#+ +(.+?) *$", prose, re.MULTILINE):
         slug = re.sub(r"[^\w\- ]", "", re.sub(r"\[([^]]*)]\([^)]*\)", r"\1", heading).lower()).replace(" ", "-")
         found[slug] = found.get(slug, -1) + 1
     return {slug if n == 0 else f"{slug}-{n}" for slug, times in found.items() for n in range(times + 1)}
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
-def test_every_link_to_ourselves_leads_somewhere(document: Path) -> None:
-    prose = re.sub(r"^```.*?^```|`[^`\n]*`", "", document.read_text("utf-8"), flags=re.MULTILINE | re.DOTALL)
+def test_every_relative_link_leads_to_a_file_and_a_heading() -> None:
     broken = []
-    for link in re.findall(r"\]\(([^)\s]+)\)", prose):
-        if re.match(r"[a-z]+:", link):
-            continue
-        path, _, anchor = link.partition("#")
-        target = (document.parent / path).resolve() if path else document
-        if not target.exists() or (anchor and anchor not in slugs(target.read_text("utf-8"))):
-            broken.append(link)
+    for document in DOCUMENTS:
+        prose = re.sub(r"^```.*?^```|`[^`\n]*`", "", document.read_text("utf-8"), flags=re.MULTILINE | re.DOTALL)
+        for link in re.findall(r"\]\(([^)\s]+)\)", prose):
+            if re.match(r"[a-z]+:", link):
+                continue
+            path, _, anchor = link.partition("#")
+            target = (document.parent / path).resolve() if path else document
+            if not target.exists() or (anchor and anchor not in slugs(target)):
+                broken.append(f"{document.relative_to(ROOT)}: {link}")
     assert broken == []
 
 
-def test_an_anchor_is_made_as_github_makes_it() -> None:
+def test_an_anchor_is_made_as_github_makes_it(tmp_path: Path) -> None:
+    document = tmp_path / "document.md"
     text = "# A `code` word, and *more*!\n\n```\n# no heading\n```\n## Twice\n## Twice\n### [A link](x.md) in it\n"
-    assert slugs(text) == {"a-code-word-and-more", "twice", "twice-1", "a-link-in-it"}
+    document.write_text(text)
+    assert slugs(document) == {"a-code-word-and-more", "twice", "twice-1", "a-link-in-it"}
 
 
 def test_no_two_decisions_have_one_number() -> None:
@@ -278,9 +279,10 @@ def test_no_two_decisions_have_one_number() -> None:
     assert len(numbers) == len(set(numbers))
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
-def test_every_file_named_in_a_document_exists(document: Path) -> None:
-    prose = document.read_text("utf-8")
-    top = "bff|bench|demo|deploy|docs|examples|scripts|tests"
-    named = set(re.findall(rf"(?<![\w./-])((?:{top})/[\w./-]*[\w/])", prose))
-    assert {name for name in named if not (ROOT / name).exists()} == set()
+def test_every_file_named_in_a_document_exists() -> None:
+    path = re.compile(r"(?<![\w./-])((?:bff|bench|demo|deploy|docs|examples|scripts|tests)/[\w./-]*[\w/])")
+    missing = []
+    for document in DOCUMENTS:
+        named = set(path.findall(document.read_text("utf-8")))
+        missing += [f"{document.relative_to(ROOT)}: {name}" for name in named if not (ROOT / name).exists()]
+    assert missing == []

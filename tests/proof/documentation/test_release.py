@@ -40,11 +40,3 @@ def test_the_wheel_holds_every_module_its_types_and_its_licence_and_nothing_else
     assert names == set(tracked.split())
     assert "bff/py.typed" in names
     assert {"entry_points.txt", "licenses/LICENSE"} <= set(described)
-
-
-def test_no_test_waits_for_a_vulnerability_service() -> None:
-    makefile = (ROOT / "Makefile").read_text()
-    for target in ("test", "proof", "check"):
-        (recipe,) = re.findall(rf"(?m)^{target}:(.*(?:\n\t.*)*)", makefile)
-        assert "audit" not in recipe
-    assert "--strict" in (ROOT / "scripts/audit").read_text()

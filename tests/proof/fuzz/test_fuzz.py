@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from bff.app import Application
-from tests.proof.documentation.test_docs import ERRORS, doors, rows
+from tests.proof.documentation.test_docs import ERRORS, fastapi_apps, rows
 from tests.proof.races.world import FETCH, NAVIGATION, World, ask, running_world
 
 CODES = {code: int(row[0]) for code, row in rows(ERRORS).items() if row[0] != "none"}
@@ -78,7 +78,7 @@ class Running:
         self.world: World = self._runner.run(self._running.__aenter__())
         self._stack.callback(lambda: self._runner.run(self._running.__aexit__(None, None, None)))
         self.app: Application = self.world.apps[0]
-        (own,) = doors(self.app.public)
+        (own,) = fastapi_apps(self.app.public)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             self.paths = sorted(own.openapi()["paths"])
