@@ -113,6 +113,10 @@ class Browser:
         mine = urlsplit(self.app).hostname or ""
         return {cookie.name for cookie in self.http.cookies.jar if cookie.domain.removesuffix(".local") == mine}
 
+    def login_cookies(self) -> dict[str, str]:
+        """The cookies of the sign-ins under way."""
+        return {name: str(self.cookie(name)) for name in self.cookie_names() if name.startswith("bff-login-")}
+
     def forget(self, host: str = "127.0.0.1") -> None:
         """Drops the cookies of a host: by default the provider's, where the person is then signed out."""
         for cookie in list(self.http.cookies.jar):

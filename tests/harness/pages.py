@@ -1,7 +1,8 @@
-"""What a person sees when a navigation fails, read back from the page."""
+"""What a person's browser gets from us, read back: error pages, cookies, and the parameters of an address."""
 
 import re
 from html import unescape
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import httpx
 
@@ -20,6 +21,12 @@ def error_page(response: httpx.Response) -> tuple[int, str]:
     return response.status_code, found[1]
 
 
+def problem(response: httpx.Response) -> tuple[int, str]:
+    """Status and error code of a problem document."""
+    assert response.headers["content-type"] == "application/problem+json", response.text
+    return response.status_code, response.json()["code"]
+
+
 def try_again(response: httpx.Response) -> str:
     """Where the page's link goes."""
     found = AGAIN.search(response.text)
@@ -30,3 +37,14 @@ def try_again(response: httpx.Response) -> str:
 def set_cookies(response: httpx.Response) -> dict[str, str]:
     """Set-Cookie lines by the cookie's name."""
     return {line.partition("=")[0]: line for line in response.headers.get_list("set-cookie")}
+
+
+def parameters(url: str) -> dict[str, str]:
+    """The first value of each parameter of the query."""
+    return {name: values[0] for name, values in parse_qs(urlsplit(url).query).items()}
+
+
+def with_parameters(url: str, **changes: str | None) -> str:
+    """`url` with these parameters replaced, or removed with None."""
+    kept = {name: value for name, value in {**parameters(url), **changes}.items() if value is not None}
+    return f"{url.partition('?')[0]}?{urlencode(kept)}"

@@ -8,9 +8,8 @@ import pytest
 
 from demo.simulator.grants import RotationPolicy
 from tests.harness.http_browser import Browser
-from tests.harness.pages import error_page, set_cookies, try_again
+from tests.harness.pages import error_page, parameters, set_cookies, try_again, with_parameters
 from tests.harness.world import World, small_world
-from tests.journeys.test_callback_answers import parameters, with_parameters
 
 BOB = "bob@example.com"
 

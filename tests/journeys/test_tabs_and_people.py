@@ -7,9 +7,8 @@ import pytest
 from bff.session.login_transaction import SLOTS, slot_of
 from bff.web.cookies import ALL_COOKIES_BYTES
 from tests.harness.http_browser import Browser
-from tests.harness.pages import error_page, set_cookies
+from tests.harness.pages import error_page, parameters, set_cookies
 from tests.harness.world import World
-from tests.journeys.test_callback_answers import parameters
 
 BOB = "bob@example.com"
 
