@@ -1,24 +1,20 @@
-"""What is open when a session ends: event streams and WebSockets end with it, on every replica.
-
-The ids are those of `tests/cases/csrf.json`. Each wait has a bound; what is asserted is the end, not its time.
-"""
+"""What is open when a session ends: event streams and WebSockets end with it, on every replica."""
 
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import httpx
 import pytest
-from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidStatus
 
-from tests.harness.http_browser import FETCH, Browser
-from tests.harness.plain_http import plain_http
+from tests.harness.http_browser import Browser
 from tests.harness.redis_servers import one_server
+from tests.harness.streams import Events, Page, closing_of, echoed
 from tests.harness.world import World, small_world
 
-BOUND = 60  # seconds, for a machine that is busy; a second or two is what is promised
+BOB = "bob@example.com"
+EVIL = "https://evil.example"
 
 
 @pytest.fixture
@@ -27,102 +23,115 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
         yield world
 
 
-def cookie_of(browser: Browser) -> str:
-    return f"bff-session={browser.cookie('bff-session')}"
+@pytest.fixture
+async def replicas(tmp_path: Path) -> AsyncIterator[tuple[World, str]]:
+    """A world on Redis, and the URL of its second replica."""
+    with one_server(tmp_path / "redis") as redis:
+        async with (
+            small_world(tmp_path, route={"websocket": True}, store=redis.url) as world,
+            world.replica() as replica,
+        ):
+            yield world, replica
 
 
 @asynccontextmanager
-async def event_stream(browser: Browser, base: str) -> AsyncIterator[AsyncIterator[bytes]]:
-    """The stream's pieces, after the first has arrived."""
-    headers = {**FETCH, "x-csrf": "1", "cookie": cookie_of(browser)}
+async def event_stream(browser: Browser, base: str) -> AsyncIterator[Events]:
+    """After the first event has arrived."""
+    async with Page(base, browser).reading("/api/events") as events:
+        assert await events.next() == b"data: open\n\n"
+        yield events
+
+
+@pytest.mark.case("CS-029", "CS-030")
+async def test_a_stream_and_a_websocket_end_with_the_sign_out_and_other_peoples_go_on(world: World) -> None:
+    browser, other = await world.signed_in(), await world.signed_in(BOB)
     async with (
-        plain_http(timeout=BOUND) as client,
-        client.stream("GET", f"{base}/api/events", headers=headers) as answer,
+        event_stream(browser, world.public_url) as mine,
+        event_stream(other, world.public_url) as theirs,
+        Page(world.public_url, browser).socket(world.public_url) as socket,
     ):
-        assert answer.status_code == 200
-        pieces = answer.aiter_raw()
-        assert await anext(pieces) == b"data: open\n\n"
-        yield pieces
-
-
-async def ends(pieces: AsyncIterator[bytes]) -> None:
-    async with asyncio.timeout(BOUND):
-        try:
-            async for _ in pieces:
-                pass
-        except (httpx.RemoteProtocolError, httpx.ReadError):
-            pass  # cut in the middle: an event stream has no other end that a reader could take for its own
-
-
-def socket_to(world: World, browser: Browser, origin: str | None = None) -> connect:
-    url = world.public_url.replace("http:", "ws:") + "/api/socket"
-    headers = {"Cookie": cookie_of(browser)}
-    return connect(url, origin=origin or world.public_url, additional_headers=headers, proxy=None, open_timeout=BOUND)  # type: ignore[arg-type]
-
-
-async def closes(socket: ClientConnection) -> None:
-    async with asyncio.timeout(BOUND):
-        await socket.wait_closed()
-
-
-@pytest.mark.case("CS-030")
-async def test_an_event_stream_ends_with_the_sign_out(world: World) -> None:
-    browser, other = world.browser(), world.browser()
-    await browser.sign_in()
-    await other.sign_in("bob@example.com")
-    async with event_stream(browser, world.public_url) as mine, event_stream(other, world.public_url) as theirs:
+        assert await echoed(socket, "hello")
         await browser.sign_out()
-        await ends(mine)
+        await mine.end()
+        await closing_of(socket)
         world.upstream.goes_on.set()
-        assert await anext(theirs) == b"data: more\n\n"  # somebody else's goes on
+        assert await theirs.next() == b"data: more\n\n"
+
+
+@pytest.mark.case("CS-029")
+async def test_a_websocket_closes_when_another_person_signs_in(world: World) -> None:
+    browser = await world.signed_in()
+    async with Page(world.public_url, browser).socket(world.public_url) as socket:
+        assert await echoed(socket, "hello")
+        browser.forget()
+        await browser.fill_in(await browser.navigate("/auth/login", initiator=EVIL), BOB)
+        assert (await browser.session())["user"]["email"] == BOB
+        await closing_of(socket)
+
+
+async def test_a_websocket_of_another_origin_or_without_a_session_is_refused(world: World) -> None:
+    browser = await world.signed_in()
+    page, stranger = Page(world.public_url, browser), Page(world.public_url, world.browser())
+    refusals = [(page, origin, 403) for origin in ("https://evil.test", "null", world.public_url + "0")]
+    for who, origin, status in (*refusals, (stranger, world.public_url, 401)):
+        with pytest.raises(InvalidStatus) as refused:
+            async with who.socket(origin):
+                pass
+        assert refused.value.response.status_code == status
+
+
+# --- a sign-in that another site began -------------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def uninterrupted(world: World, browser: Browser, base: str | None = None) -> AsyncIterator[None]:
+    """Opens an event stream and a WebSocket, and checks that they still flow at the end of the block."""
+    page = Page(world.public_url, browser)
+    async with event_stream(browser, base or world.public_url) as events, page.socket(world.public_url) as socket:
+        yield
+        await world.settled()
+        world.upstream.goes_on.set()
+        assert await events.next() == b"data: more\n\n"
+        assert await echoed(socket, "still there?")
+
+
+async def test_a_sign_in_that_another_site_began_cuts_no_stream(world: World) -> None:
+    browser = await world.signed_in()
+    async with uninterrupted(world, browser):
+        for path in ("/auth/login", "/auth/login?return_to=/orders&max_age=999999", "/authorization-code/callback"):
+            world.advance(1)
+            await browser.navigate(path, initiator=EVIL)
+            assert (await browser.fetch("/api/x")).status_code == 200
+    assert len(world.revoked) == 4
 
 
 @pytest.mark.case("CS-030")
-async def test_an_event_stream_ends_when_another_replica_signed_the_person_out(tmp_path: Path) -> None:
-    with one_server(tmp_path / "redis") as redis:
-        async with small_world(tmp_path, store=redis.url) as world, world.replica() as replica:
-            browser = world.browser()
-            await browser.sign_in()
-            async with event_stream(browser, replica) as pieces:
-                await browser.sign_out()
-                await ends(pieces)
+async def test_on_another_replica_it_cuts_none_either_and_a_sign_out_does(replicas: tuple[World, str]) -> None:
+    world, replica = replicas
+    browser, watcher = await world.signed_in(), await world.signed_in(BOB)
+    async with event_stream(watcher, replica) as theirs:
+        async with uninterrupted(world, browser, replica):
+            await browser.navigate("/auth/login", initiator=EVIL)
+            # When a stream whose session ended later is cut there, all records have been looked at since.
+            await watcher.sign_out()
+            await theirs.end()
+        async with event_stream(browser, replica) as events:
+            await browser.sign_out()
+            await events.end()
 
 
-@pytest.mark.case("CS-029")
-async def test_a_websocket_closes_with_the_sign_out(world: World) -> None:
-    browser = world.browser()
-    await browser.sign_in()
-    async with socket_to(world, browser) as socket:
-        await socket.send("hello")
-        assert await socket.recv() == "hello"
+async def test_the_streams_that_went_over_end_with_the_new_session(world: World) -> None:
+    browser = await world.signed_in()
+    page = Page(world.public_url, browser)
+    async with event_stream(browser, world.public_url) as events, page.socket(world.public_url) as socket:
+        await browser.navigate("/auth/login", initiator=EVIL)
         await browser.sign_out()
-        await closes(socket)
+        await asyncio.gather(events.end(), closing_of(socket))
 
 
-@pytest.mark.case("CS-029")
-async def test_a_websocket_closes_when_the_person_signs_in_as_somebody_else(world: World) -> None:
-    browser = world.browser()
-    await browser.sign_in()
-    async with socket_to(world, browser) as socket:
-        await socket.send("hello")
-        await socket.recv()
-        browser.forget()
-        await browser.sign_in("bob@example.com")
-        await closes(socket)
-
-
-async def test_a_websocket_of_another_origin_is_refused_before_the_upstream_hears_of_it(world: World) -> None:
-    browser = world.browser()
-    await browser.sign_in()
-    for origin in ("https://evil.test", "null", world.public_url + "0"):
-        with pytest.raises(InvalidStatus) as refused:
-            async with socket_to(world, browser, origin):
-                pass
-        assert refused.value.response.status_code == 403
-
-
-async def test_a_websocket_without_a_session_is_a_401(world: World) -> None:
-    with pytest.raises(InvalidStatus) as refused:
-        async with socket_to(world, world.browser()):
-            pass
-    assert refused.value.response.status_code == 401
+async def test_another_browser_of_the_person_takes_nothing_over(world: World) -> None:
+    one, two = await world.signed_in(), await world.signed_in()
+    async with Page(world.public_url, one).socket(world.public_url) as socket:
+        await one.sign_out()
+        await closing_of(socket)
+    assert (await two.fetch("/api/x")).status_code == 200
