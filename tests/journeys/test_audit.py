@@ -1,4 +1,4 @@
-"""The audit trail as an operator reads it: every event of the closed list, told once, with who and why."""
+"""The audit trail as an operator reads it: every event of the closed list, recorded once, with who and why."""
 
 import asyncio
 import json
@@ -19,17 +19,17 @@ from bff.telemetry.logging import JsonFormatter
 from demo.simulator.grants import RotationPolicy
 from tests.harness.bff_command import bff
 from tests.harness.http_browser import NAVIGATION, Browser
-from tests.harness.plain_http import plain_http
+from tests.harness.provider_orders import call, post_logout_token, revoke
 from tests.harness.settings import with_changes
 from tests.harness.world import World, small_world
-from tests.journeys.test_provider_logout import ALICE, post_token, revoke, signed_in, sub_of
 
+ALICE = "alice@example.com"
 HONEST = "198.51.100.7"
 FINGERPRINT = re.compile(r"[0-9a-f]{8}")
 
 
 class Trail(logging.Handler):
-    """The lines as they would be written, read again."""
+    """The records as they would be written, read back."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -60,11 +60,11 @@ def trail() -> Iterator[Trail]:
 
 @pytest.fixture
 async def browser(world: World) -> Browser:
-    return await signed_in(world)
+    return await world.signed_in()
 
 
-async def test_in_and_out_is_two_lines_of_one_session_and_one_person(world: World, trail: Trail) -> None:
-    browser = await signed_in(world)
+async def test_sign_in_and_sign_out_are_two_records_of_one_session(world: World, trail: Trail) -> None:
+    browser = await world.signed_in()
     await browser.sign_out()
     began, ended = trail.only(AuditEvent.SIGNED_IN), trail.only(AuditEvent.SESSION_ENDED)
     assert [line["event"] for line in trail.lines] == ["signed_in", "session_ended"]
@@ -78,19 +78,19 @@ async def test_in_and_out_is_two_lines_of_one_session_and_one_person(world: Worl
     assert ALICE not in json.dumps(trail.lines)
 
 
-async def test_a_second_sign_in_tells_that_it_replaced_the_first(world: World, browser: Browser, trail: Trail) -> None:
+async def test_a_second_sign_in_is_recorded_as_a_replacement(world: World, browser: Browser, trail: Trail) -> None:
     await browser.sign_in()
     assert trail.only(AuditEvent.SIGNED_IN)["replaces"] == 1
     assert trail.only(AuditEvent.SESSION_ENDED)["reason"] == "replaced"
 
 
-async def test_the_operator_may_have_people_named_by_their_sub(tmp_path: Path, trail: Trail) -> None:
+async def test_the_subject_is_the_sub_where_the_operator_wants_it(tmp_path: Path, trail: Trail) -> None:
     async with small_world(tmp_path, audit_subject="sub") as world:
-        await signed_in(world)
-        assert trail.only(AuditEvent.SIGNED_IN)["subject"] == sub_of(world)
+        await world.signed_in()
+        assert trail.only(AuditEvent.SIGNED_IN)["subject"] == world.sub()
 
 
-async def test_the_client_is_the_one_behind_the_trusted_proxy(tmp_path: Path, trail: Trail) -> None:
+async def test_the_client_is_the_address_behind_the_trusted_proxy(tmp_path: Path, trail: Trail) -> None:
     async with small_world(tmp_path, trusted_proxies="127.0.0.1") as world:
         browser = world.browser()
         browser.http.headers["x-forwarded-for"] = f"192.0.2.1, {HONEST}"
@@ -98,7 +98,7 @@ async def test_the_client_is_the_one_behind_the_trusted_proxy(tmp_path: Path, tr
         assert trail.only(AuditEvent.SIGNED_IN)["client"] == HONEST
 
 
-async def test_who_is_refused_is_told_with_the_providers_reason_or_ours(world: World, trail: Trail) -> None:
+async def test_a_refused_sign_in_is_recorded_with_the_providers_reason_or_ours(world: World, trail: Trail) -> None:
     await world.browser().sign_in("mallory@example.com")
     refused = trail.only(AuditEvent.SIGN_IN_REFUSED)
     assert (refused["reason"], refused["error"]) == ("not_assigned", "access_denied")
@@ -113,12 +113,12 @@ async def test_who_is_refused_is_told_with_the_providers_reason_or_ours(world: W
     assert trail.only(AuditEvent.SIGN_IN_REFUSED)["reason"] == "sign_in_failed"
 
 
-async def test_an_order_of_the_provider_is_told_and_so_is_each_session_it_ends(
+async def test_a_logout_token_is_recorded_and_so_is_each_session_it_ends(
     world: World, browser: Browser, trail: Trail
 ) -> None:
-    await signed_in(world)
+    await world.signed_in()
     trail.lines.clear()
-    await post_token(world, world.okta.control.orders.logout_token(sub=sub_of(world)))
+    await post_logout_token(world, sub=world.sub())
     ordered = trail.only(AuditEvent.PROVIDER_LOGOUT_ACCEPTED)
     assert (ordered["reason"], ordered["ended"]) == ("back_channel", 2)
     ended = trail.of(AuditEvent.SESSION_ENDED)
@@ -126,10 +126,8 @@ async def test_an_order_of_the_provider_is_told_and_so_is_each_session_it_ends(
     assert len({line["session"] for line in ended}) == 2
 
 
-async def test_orders_that_are_not_believed_are_told_with_why_and_without_their_text(
-    world: World, trail: Trail
-) -> None:
-    await post_token(world, "eyJhbGciOiJub25lIn0.e30.")
+async def test_rejected_logout_tokens_are_recorded_with_why_and_without_their_text(world: World, trail: Trail) -> None:
+    await post_logout_token(world, "eyJhbGciOiJub25lIn0.e30.")
     await revoke(world, {"format": "email", "email": ALICE}, "garbage")
     first, second = trail.of(AuditEvent.PROVIDER_LOGOUT_REJECTED)
     assert (first["reason"], second["reason"]) == ("invalid_request", "revocation_refused")
@@ -139,27 +137,24 @@ async def test_orders_that_are_not_believed_are_told_with_why_and_without_their_
     assert "eyJ" not in json.dumps(trail.lines)
 
 
-async def test_a_stranger_with_a_made_up_sid_leaves_no_line(world: World, browser: Browser, trail: Trail) -> None:
-    async with plain_http(base_url=world.public_url) as client:
-        query = {"iss": world.okta.issuer, "sid": "made-up"}
-        assert (await client.get("/auth/frontchannel-logout", params=query)).status_code == 200
+async def test_a_made_up_sid_leaves_no_record(world: World, browser: Browser, trail: Trail) -> None:
+    query = {"iss": world.okta.issuer, "sid": "made-up"}
+    assert (await call(world, "/auth/frontchannel-logout", "GET", params=query)).status_code == 200
     assert trail.lines == []
 
 
-async def test_a_sign_in_that_a_logout_overtook_is_told(world: World, trail: Trail) -> None:
+async def test_a_sign_in_that_a_logout_overtook_is_recorded(world: World, trail: Trail) -> None:
     browser = world.browser()
     answer = await browser.until_callback()
-    await post_token(world, world.okta.control.orders.logout_token(sub=sub_of(world)))
+    await post_logout_token(world, sub=world.sub())
     await browser.arrive(answer)
     assert trail.only(AuditEvent.SIGN_IN_SUPERSEDED)["reason"] == "signed_out_meanwhile"
     assert trail.of(AuditEvent.SIGNED_IN) == []
 
 
-async def test_a_refresh_that_is_denied_is_told_and_one_that_ends_the_session_ends_it(
-    tmp_path: Path, trail: Trail
-) -> None:
+async def test_a_denied_refresh_is_recorded_and_so_is_the_session_it_ends(tmp_path: Path, trail: Trail) -> None:
     async with small_world(tmp_path, rotation=RotationPolicy(access_token_lifetime=300)) as world:
-        browser = await signed_in(world)
+        browser = await world.signed_in()
         world.okta.control.fault("invalid_client", grant="refresh_token")
         world.advance(301)
         await browser.fetch("/api/x")
@@ -175,9 +170,7 @@ async def test_a_refresh_that_is_denied_is_told_and_one_that_ends_the_session_en
         assert (ended["reason"], ended["by"]) == ("refresh_token_invalid", "provider")
 
 
-async def test_the_application_that_forgets_its_header_is_told_at_each_door(
-    world: World, browser: Browser, trail: Trail
-) -> None:
+async def test_a_csrf_refusal_is_recorded_at_each_endpoint(world: World, browser: Browser, trail: Trail) -> None:
     await browser.fetch("/api/x", headers={"x-csrf": "2"})
     await browser.fetch("/auth/logout", "POST", headers={"x-csrf": "2"})
     await browser.fetch("/auth/verify", headers={"x-csrf": "2"})
@@ -185,7 +178,7 @@ async def test_the_application_that_forgets_its_header_is_told_at_each_door(
     assert {line["client"] for line in trail.lines} == {"127.0.0.1"}
 
 
-async def test_a_scope_that_the_session_lacks_is_told(tmp_path: Path, trail: Trail) -> None:
+async def test_a_missing_scope_is_recorded(tmp_path: Path, trail: Trail) -> None:
     scopes = "openid profile email offline_access"
     async with small_world(tmp_path, scopes=f"{scopes} phone", route={"scopes": ["phone"]}) as world:
         browser = world.browser()
@@ -195,7 +188,7 @@ async def test_a_scope_that_the_session_lacks_is_told(tmp_path: Path, trail: Tra
         assert trail.only(AuditEvent.ACCESS_REFUSED)["reason"] == "insufficient_scope"
 
 
-async def test_a_step_up_is_told_when_it_is_asked_for(world: World, browser: Browser, trail: Trail) -> None:
+async def test_a_required_step_up_is_recorded(world: World, browser: Browser, trail: Trail) -> None:
     world.upstream.answers = [401, 401]
     world.upstream.fields = [
         (b"www-authenticate", b'Bearer error="insufficient_user_authentication", max_age="300"'),
@@ -204,23 +197,21 @@ async def test_a_step_up_is_told_when_it_is_asked_for(world: World, browser: Bro
     assert trail.only(AuditEvent.STEP_UP_REQUIRED)["reason"] == "step_up_required"
 
 
-async def test_a_flood_is_told(tmp_path: Path, trail: Trail) -> None:
+async def test_a_rate_limit_is_recorded(tmp_path: Path, trail: Trail) -> None:
     async with small_world(tmp_path, trusted_proxies="127.0.0.1", sign_in_rate_per_client="1") as world:
-        headers = {**NAVIGATION, "x-forwarded-for": HONEST}
-        async with plain_http(base_url=world.public_url) as client:
-            for _ in range(2):
-                await client.get("/auth/login", headers=headers)
+        for _ in range(2):
+            await call(world, "/auth/login", "GET", headers={**NAVIGATION, "x-forwarded-for": HONEST})
         limited = trail.only(AuditEvent.RATE_LIMITED)
         assert (limited["client"], limited["why"]) == (HONEST, "The rate limit of sign_in for client is exhausted.")
 
 
-async def test_the_operators_end_is_told_with_the_operators_reason(world: World, browser: Browser) -> None:
-    command = ("sessions", "end", "--sub", sub_of(world), "--reason", "laptop stolen")
+async def test_sessions_ended_by_the_operator_are_recorded_with_the_reason(world: World, browser: Browser) -> None:
+    command = ("sessions", "end", "--sub", world.sub(), "--reason", "laptop stolen")
     # However quiet the log is meant to be.
     quiet = {**world.environ, "BFF_LOG_LEVEL": "error"}
     # In a thread: the provider is in this loop, and is asked to revoke.
-    told = await asyncio.to_thread(bff, *command, environ=quiet, cwd=Path.cwd())
-    lines = [json.loads(line) for line in told.stderr.splitlines()]
+    done = await asyncio.to_thread(bff, *command, environ=quiet, cwd=Path.cwd())
+    lines = [json.loads(line) for line in done.stderr.splitlines()]
     by_event = {line["event"]: line for line in lines if "event" in line}
     operator = by_event[AuditEvent.SESSIONS_ENDED_BY_OPERATOR]
     assert (operator["selected_by"], operator["ended"], operator["why"]) == ("sub", 1, "laptop stolen")
@@ -229,7 +220,7 @@ async def test_the_operators_end_is_told_with_the_operators_reason(world: World,
     )
 
 
-async def test_new_keys_and_secrets_are_told_by_name(tmp_path: Path, trail: Trail) -> None:
+async def test_changed_keys_and_secrets_are_recorded_by_name(tmp_path: Path, trail: Trail) -> None:
     keys, secret = tmp_path / "keys", tmp_path / "secret"
     first, second = encode_base64url(new_key()), encode_base64url(new_key())
     keys.write_text(first)
@@ -247,8 +238,3 @@ async def test_new_keys_and_secrets_are_told_by_name(tmp_path: Path, trail: Trai
     assert trail.only(AuditEvent.CLIENT_CREDENTIALS_CHANGED)["changed"] == "client_secret"
     for text in (first, second, "client-secret-0123"):
         assert text not in json.dumps(trail.lines)
-
-
-def test_every_event_is_in_one_of_these_journeys() -> None:
-    named = set(re.findall(r"AuditEvent\.([A-Z_]+)", Path(__file__).read_text()))
-    assert named == {event.name for event in AuditEvent}
