@@ -1,4 +1,4 @@
-"""A small issuer for tests: makes tokens, good and forged, without using the code under test."""
+"""An issuer for tests: valid and forged tokens and keys, made without the code under test."""
 
 import hashlib
 import json
@@ -51,7 +51,7 @@ def jwks(*keys: Mapping[str, Any]) -> bytes:
 
 
 def good_claims(**changes: Any) -> dict[str, Any]:
-    """Claims of a believable ID token; a value of None takes the claim out, unless wrapped as `Null`."""
+    """Claims of a valid ID token. A change to None removes the claim, a change to NULL makes it null."""
     claims = {
         "iss": ISSUER,
         "sub": SUB,
@@ -100,6 +100,12 @@ def mint(
         header = json.dumps({"alg": alg, "kid": "k1"} if header is None else header).encode()
     signed = f"{b64(header)}.{b64(payload)}"
     return f"{signed}.{b64(signature(key, signed.encode(), alg))}"
+
+
+def other_trailing_bits(text: str) -> str:
+    """`text` with an unused bit of its last character flipped: lenient base64url decoders see the same bytes."""
+    alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+    return text[:-1] + alphabet[alphabet.index(text[-1]) ^ 1]
 
 
 def at_hash(access_token: str, alg: str = "RS256") -> str:

@@ -1,4 +1,4 @@
-"""Logout: the URL at the provider, logout tokens, front-channel parameters."""
+"""Logout messages: the URL at the provider, logout tokens, front-channel parameters."""
 
 from dataclasses import replace
 from typing import Any
@@ -15,6 +15,7 @@ from bff.oidc.logout import (
     end_session_url,
     validate_front_channel_logout,
     validate_logout_token,
+    validate_logout_token_form,
 )
 from bff.oidc.metadata import ProviderMetadata
 from tests.harness.minting import CLIENT_ID, EC_KEY, ISSUER, NONCE, NOW, OTHER_RSA_KEY, RSA_KEY, SUB, jwk, jwks, mint
@@ -36,34 +37,30 @@ def logout_token(header: dict[str, Any] | None = None, key: Any = RSA_KEY, **cha
     return mint({name: value for name, value in claims.items() if value is not None}, header or LOGOUT, key=key)
 
 
-def validate(compact: str) -> LogoutToken:
+def validate(compact: str, issuer: str = ISSUER) -> LogoutToken:
     return validate_logout_token(
-        compact, KEYS, issuer=ISSUER, client_id=CLIENT_ID, now=NOW, skew=60, algorithms=("RS256",)
+        compact, KEYS, issuer=issuer, client_id=CLIENT_ID, now=NOW, skew=60, algorithms=("RS256",)
     )
 
 
-def test_the_logout_url_names_the_session_and_the_return_address() -> None:
-    url = end_session_url(
-        PROVIDER,
-        id_token_hint="a.b.c",
-        post_logout_redirect_uri="https://app.example/",
-        state="s&t",
-        client_id=CLIENT_ID,
-    )
+@pytest.mark.parametrize(
+    ("given", "sent"),
+    [
+        ({}, {}),
+        ({"state": "s&t"}, {}),  # without an address to return to, nothing would read it
+        (
+            {"id_token_hint": "a.b.c", "post_logout_redirect_uri": "https://app.example/", "state": "s&t"},
+            {"id_token_hint": "a.b.c", "post_logout_redirect_uri": "https://app.example/", "state": "s&t"},
+        ),
+    ],
+)
+def test_the_logout_url_has_the_parameters_that_are_known(given: dict[str, str], sent: dict[str, str]) -> None:
+    arguments: dict[str, Any] = {"id_token_hint": None, "post_logout_redirect_uri": None, "state": None, **given}
+    url = end_session_url(PROVIDER, **arguments, client_id=CLIENT_ID)
     assert url is not None
     assert url.startswith(f"{ISSUER}/v1/logout?tenant=1&")
-    assert dict(parse_qsl(urlsplit(url).query)) == {
-        "tenant": "1",
-        "id_token_hint": "a.b.c",
-        "client_id": CLIENT_ID,
-        "post_logout_redirect_uri": "https://app.example/",
-        "state": "s&t",
-    }
-
-
-def test_without_an_end_session_endpoint_there_is_no_such_url() -> None:
+    assert dict(parse_qsl(urlsplit(url).query)) == {"tenant": "1", "client_id": CLIENT_ID, **sent}
     lacking = replace(PROVIDER, end_session_endpoint=None)
-    arguments: dict[str, Any] = {"id_token_hint": "t", "post_logout_redirect_uri": None, "state": None}
     assert end_session_url(lacking, **arguments, client_id=CLIENT_ID) is None
 
 
@@ -73,59 +70,80 @@ def test_without_an_end_session_endpoint_there_is_no_such_url() -> None:
         ({}, SUB, "s1"),
         ({"sid": None}, SUB, None),
         ({"sub": None}, None, "s1"),
-        ({"exp": None}, SUB, "s1"),
+        ({"sid": "s" * 255}, SUB, "s" * 255),
         ({"aud": [CLIENT_ID]}, SUB, "s1"),
+        ({"iat": NOW + 60}, SUB, "s1"),
+        ({"exp": NOW - 59}, SUB, "s1"),
+        ({"exp": None}, SUB, "s1"),
+        ({"exp": None, "iat": NOW - 659}, SUB, "s1"),
     ],
 )
-def test_a_logout_token_names_a_session_or_a_person(changes: dict[str, Any], sub: str | None, sid: str | None) -> None:
-    assert validate(logout_token(**changes)) == LogoutToken(sub, sid, "j1", NOW)
+def test_a_logout_token_names_a_session_or_a_user(changes: dict[str, Any], sub: str | None, sid: str | None) -> None:
+    assert validate(logout_token(**changes)) == LogoutToken(sub, sid, "j1", changes.get("iat", NOW))
+
+
+@pytest.mark.parametrize("typ", ["logout+jwt", "JWT", None])
+def test_the_types_of_older_providers_are_accepted(typ: str | None) -> None:
+    header = {name: value for name, value in {**LOGOUT, "typ": typ}.items() if value}
+    assert validate(logout_token(header)).sid == "s1"
+    validate_logout_token_form(logout_token(header), ("RS256",))
 
 
 @pytest.mark.parametrize(
-    "compact",
+    ("compact", "reason"),
     [
-        pytest.param(logout_token(header={"alg": "none", "kid": "k1"}), id="BL-002 none"),
-        pytest.param(logout_token(header={"alg": "HS256", "kid": "k1"}), id="BL-003 HS256"),
-        pytest.param(logout_token(header={"alg": "ES256", "kid": "ec"}), id="BL-003 ES256 not configured"),
-        pytest.param(logout_token(key=OTHER_RSA_KEY), id="another key"),
-        pytest.param(logout_token(iss="https://evil"), id="BL-004 another iss"),
-        pytest.param(logout_token(iss=ISSUER + "/"), id="BL-004 a slash more"),
-        pytest.param(logout_token(iss=None), id="BL-004 no iss"),
-        pytest.param(logout_token(aud="other"), id="BL-005 another aud"),
-        pytest.param(logout_token(aud=None), id="BL-005 no aud"),
-        pytest.param(logout_token(aud=[CLIENT_ID, "other"]), id="BL-005 others too"),
-        pytest.param(logout_token(events=None), id="BL-006 no events"),
-        pytest.param(logout_token(events={"other": {}}), id="BL-006 another event"),
-        pytest.param(logout_token(events=[EVENT]), id="BL-006 a list"),
-        pytest.param(logout_token(events={EVENT: True}), id="BL-006 the value is no object"),
-        pytest.param(mint(), id="BL-009 an ID token"),
-        pytest.param(logout_token(nonce=NONCE), id="BL-009 with a nonce"),
-        pytest.param(logout_token(header={"alg": "RS256", "kid": "k1", "typ": "at+jwt"}), id="an access token's typ"),
-        pytest.param(logout_token(sub=None, sid=None), id="BL-010 neither sid nor sub"),
-        pytest.param(logout_token(sid=7), id="sid is a number"),
-        pytest.param(logout_token(sid="s" * 256), id="sid of 256 characters"),
-        pytest.param(logout_token(sub=""), id="sub is empty"),
-        pytest.param(logout_token(jti=None), id="no jti"),
-        pytest.param(logout_token(iat=None), id="no iat"),
-        pytest.param(logout_token(iat=True), id="iat true"),
-        pytest.param(logout_token(iat=NOW + 61), id="iat ahead"),
-        pytest.param(logout_token(exp=NOW - 60), id="expired"),
-        pytest.param(logout_token(exp="never"), id="exp is a string"),
-        pytest.param(logout_token(exp=None, iat=NOW - 3600), id="without exp, an hour old"),
-        pytest.param("a" * 10_000_000, id="BL-020 10 MB"),
-        pytest.param("", id="empty"),
+        pytest.param(logout_token(header={"alg": "none", "kid": "k1"}), "algorithm", id="BL-002 none"),
+        pytest.param(logout_token(header={"alg": "HS256", "kid": "k1"}), "algorithm", id="BL-003 HS256"),
+        pytest.param(logout_token(header={"alg": "ES256", "kid": "ec"}), "algorithm", id="BL-003 ES256 not configured"),
+        pytest.param(logout_token(key=OTHER_RSA_KEY), "signature", id="another key"),
+        pytest.param(logout_token(iss="https://evil"), "iss", id="BL-004 another iss"),
+        pytest.param(logout_token(iss=ISSUER + "/"), "iss", id="BL-004 a slash more"),
+        pytest.param(logout_token(iss=None), "iss", id="BL-004 no iss"),
+        pytest.param(logout_token(aud="other"), "aud", id="BL-005 another aud"),
+        pytest.param(logout_token(aud=None), "aud", id="BL-005 no aud"),
+        pytest.param(logout_token(aud=[CLIENT_ID, "other"]), "aud", id="BL-005 others too"),
+        pytest.param(logout_token(events=None), "events", id="BL-006 no events"),
+        pytest.param(logout_token(events={"other": {}}), "events", id="BL-006 another event"),
+        pytest.param(logout_token(events=[EVENT]), "events", id="BL-006 a list"),
+        pytest.param(logout_token(events={EVENT: True}), "events", id="BL-006 the value is no object"),
+        pytest.param(mint(), "events", id="BL-009 an ID token"),
+        pytest.param(logout_token(nonce=NONCE), "nonce", id="BL-009 with a nonce"),
+        pytest.param(logout_token({**LOGOUT, "typ": "at+jwt"}), "typ", id="typ of an access token"),
+        pytest.param(logout_token(sub=None, sid=None), "both missing", id="BL-010 neither sid nor sub"),
+        pytest.param(logout_token(sid=7), "sub or sid", id="sid is a number"),
+        pytest.param(logout_token(sid="s" * 256), "sub or sid", id="sid of 256 characters"),
+        pytest.param(logout_token(sub=""), "sub or sid", id="sub is empty"),
+        pytest.param(logout_token(jti=None), "jti", id="no jti"),
+        pytest.param(logout_token(iat=None), "iat or exp", id="no iat"),
+        pytest.param(logout_token(iat=True), "iat or exp", id="iat true"),
+        pytest.param(logout_token(iat=NOW + 61), "iat: in", id="iat ahead"),
+        pytest.param(logout_token(exp=NOW - 60), "expired", id="expired"),
+        pytest.param(logout_token(jti="j" * 256), "jti", id="jti of 256 characters"),
+        pytest.param(logout_token(sid="sé"), "sub or sid", id="sid is not ASCII"),
+        pytest.param(logout_token(exp="never"), "iat or exp", id="exp is a string"),
+        pytest.param(logout_token(exp=None, iat=NOW - 660), "expired", id="without exp, over ten minutes old"),
+        pytest.param("a" * 10_000_000, "longer", id="BL-020 10 MB"),
+        pytest.param("", "segments", id="empty"),
     ],
 )
-def test_a_bad_logout_token_is_a_bad_request(compact: str) -> None:
-    with pytest.raises(LogoutTokenRefused) as caught:
+def test_a_bad_logout_token_is_a_bad_request(compact: str, reason: str) -> None:
+    with pytest.raises(LogoutTokenRefused, match=reason) as caught:
         validate(compact)
     assert caught.value.code == "invalid_request"
     assert not isinstance(caught.value, LogoutKeyUnknown)
+    if reason in ("algorithm", "typ", "longer", "segments"):
+        with pytest.raises(LogoutTokenRefused, match=reason):
+            validate_logout_token_form(compact, ("RS256",))
+
+
+def test_an_empty_issuer_never_matches() -> None:
+    with pytest.raises(LogoutTokenRefused, match="iss"):
+        validate(logout_token(iss=""), issuer="")
 
 
 def test_an_unknown_key_has_its_own_error() -> None:
     with pytest.raises(LogoutKeyUnknown) as caught:
-        validate(logout_token(header={**LOGOUT, "kid": "zzz"}))
+        validate(logout_token({**LOGOUT, "kid": "zzz"}))
     assert caught.value.kid == "zzz"
 
 

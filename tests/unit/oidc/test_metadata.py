@@ -17,16 +17,16 @@ OKTA = {
     "registration_endpoint": "https://example.okta.com/oauth2/v1/clients",
     "jwks_uri": f"{ISSUER}/v1/keys",
     "response_types_supported": ["code", "id_token", "code id_token"],
-    "response_modes_supported": ["query", "fragment", "form_post", "okta_post_message"],
     "grant_types_supported": ["authorization_code", "refresh_token"],
-    "subject_types_supported": ["public"],
-    "id_token_signing_alg_values_supported": ["RS256"],
-    "scopes_supported": ["openid", "profile", "offline_access"],
+    "id_token_signing_alg_values_supported": ["RS256", "ES256"],
     "token_endpoint_auth_methods_supported": ["client_secret_basic", "private_key_jwt", "none"],
     "code_challenge_methods_supported": ["S256"],
+    "dpop_signing_alg_values_supported": ["ES256"],
     "end_session_endpoint": f"{ISSUER}/v1/logout",
     "revocation_endpoint": f"{ISSUER}/v1/revoke",
     "pushed_authorization_request_endpoint": f"{ISSUER}/v1/par",
+    "require_pushed_authorization_requests": True,
+    "authorization_response_iss_parameter_supported": True,
     "request_parameter_supported": True,
 }
 ABSENT = object()
@@ -36,33 +36,29 @@ def document(**changes: Any) -> bytes:
     return json.dumps({k: v for k, v in {**OKTA, **changes}.items() if v is not ABSENT}).encode()
 
 
-def test_oktas_document_is_read() -> None:
+def test_every_field_that_we_use_is_read() -> None:
     metadata = parse_metadata(document(), ISSUER)
-    assert metadata.token_endpoint == f"{ISSUER}/v1/token"
-    assert metadata.end_session_endpoint == f"{ISSUER}/v1/logout"
-    assert metadata.pushed_authorization_request_endpoint == f"{ISSUER}/v1/par"
-    assert metadata.token_endpoint_auth_methods_supported == ("client_secret_basic", "private_key_jwt", "none")
-    assert metadata.authorization_response_iss_parameter_supported is False
+    for name in ProviderMetadata.__dataclass_fields__:
+        value = getattr(metadata, name)
+        assert (list(value) if isinstance(value, tuple) else value) == OKTA[name], name
 
 
-def test_what_is_optional_may_be_absent_or_null() -> None:
-    optional = ["userinfo_endpoint", "end_session_endpoint", "revocation_endpoint", "scopes_supported"]
-    optional += ["pushed_authorization_request_endpoint", "grant_types_supported", "response_modes_supported"]
-    optional += ["code_challenge_methods_supported", "token_endpoint_auth_methods_supported"]
-    for nothing in (ABSENT, None):
-        metadata = parse_metadata(document(**dict.fromkeys(optional, nothing)), ISSUER)
-        assert metadata.end_session_endpoint is None
-        assert metadata.token_endpoint_auth_methods_supported == ("client_secret_basic",)
-
-
-def test_only_true_advertises_the_iss_parameter() -> None:
-    name = "authorization_response_iss_parameter_supported"
-    assert parse_metadata(document(**{name: True}), ISSUER).authorization_response_iss_parameter_supported
-    assert not parse_metadata(document(**{name: "true"}), ISSUER).authorization_response_iss_parameter_supported
+@pytest.mark.parametrize("nothing", [ABSENT, None])
+def test_optional_fields_may_be_absent_or_null(nothing: object) -> None:
+    required = ["issuer", "authorization_endpoint", "token_endpoint", "jwks_uri", "response_types_supported"]
+    metadata = parse_metadata(document(**dict.fromkeys(OKTA.keys() - required, nothing)), ISSUER)
+    assert metadata == ProviderMetadata(*(OKTA[name] for name in required[:4]))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
-    ("changes", "names"),
+    "name", ["authorization_response_iss_parameter_supported", "require_pushed_authorization_requests"]
+)
+def test_a_flag_is_set_by_true_only(name: str) -> None:
+    assert not getattr(parse_metadata(document(**{name: "true"}), ISSUER), name)
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
     [
         pytest.param({"issuer": ISSUER + "/"}, "issuer", id="another issuer by a slash"),
         pytest.param({"issuer": "https://evil"}, "issuer", id="another issuer"),
@@ -90,11 +86,13 @@ def test_only_true_advertises_the_iss_parameter() -> None:
         pytest.param({"token_endpoint": "https://example.okta.com/\n"}, "token_endpoint", id="line break"),
         pytest.param({"token_endpoint": "https://example.okta.com:99999/"}, "token_endpoint", id="port out of range"),
         pytest.param({"token_endpoint": ["https://example.okta.com/"]}, "token_endpoint", id="a list"),
-        pytest.param({"token_endpoint": "https://e/" + "a" * 3000}, "token_endpoint", id="too long"),
+        pytest.param({"token_endpoint": "https://:a@example.okta.com/"}, "token_endpoint", id="password"),
+        pytest.param({"token_endpoint": "https://e/" + "a" * 2039}, "token_endpoint", id="too long"),
+        pytest.param({"grant_types_supported": [1]}, "grant_types", id="a list of numbers"),
     ],
 )
-def test_an_unusable_document_is_refused_with_the_field_that_is_wrong(changes: dict[str, Any], names: str) -> None:
-    with pytest.raises(MetadataRefused, match=names) as caught:
+def test_an_unusable_document_is_refused_naming_the_field(changes: dict[str, Any], field: str) -> None:
+    with pytest.raises(MetadataRefused, match=field) as caught:
         parse_metadata(document(**changes), ISSUER)
     assert caught.value.code == "provider_metadata_invalid"
     assert "evil" not in str(caught.value)
@@ -108,19 +106,28 @@ def test_an_unusable_document_is_refused_with_the_field_that_is_wrong(changes: d
     ],
     ids=lambda text: repr(text[:24]),
 )
-def test_what_is_not_one_clear_json_object_is_refused(text: bytes) -> None:
+def test_a_document_that_is_not_one_json_object_is_refused(text: bytes) -> None:
     with pytest.raises(MetadataRefused, match="The discovery document is"):
         parse_metadata(text, ISSUER)
 
 
 @pytest.mark.parametrize("host", ["localhost:9000", "127.0.0.1:9000", "[::1]:9000", "okta.localhost"])
-def test_http_is_for_an_issuer_on_this_machine_only(host: str) -> None:
+def test_http_is_allowed_for_an_issuer_on_this_machine_only(host: str) -> None:
     issuer = f"http://{host}"
     local = {k: v.replace(ISSUER, issuer) if isinstance(v, str) else v for k, v in OKTA.items()}
     assert parse_metadata(json.dumps(local).encode(), issuer).token_endpoint == f"{issuer}/v1/token"
     local["token_endpoint"] = "http://example.okta.com/token"
     with pytest.raises(MetadataRefused, match="token_endpoint"):
         parse_metadata(json.dumps(local).encode(), issuer)
+    for elsewhere in ("http://192.0.2.1", "http://localhost.example", "http://notlocalhost"):
+        remote = json.dumps(OKTA).replace(ISSUER, elsewhere).encode()
+        with pytest.raises(MetadataRefused, match="must be https"):
+            parse_metadata(remote, elsewhere)
+
+
+def test_a_long_url_is_accepted() -> None:
+    url = "https://e/" + "a" * 2038
+    assert parse_metadata(document(token_endpoint=url), ISSUER).token_endpoint == url
 
 
 def test_endpoints_on_another_host_are_listed_with_their_hosts() -> None:

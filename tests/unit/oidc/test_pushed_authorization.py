@@ -1,4 +1,4 @@
-"""What an answer of the pushed authorization request endpoint means (RFC 9126 sections 2.2 and 2.3)."""
+"""Responses to a pushed authorization request (RFC 9126 sections 2.2 and 2.3)."""
 
 import json
 from typing import Any
@@ -9,91 +9,70 @@ from hypothesis import strategies as st
 
 from bff.oidc.pushed_authorization import NotPushed, Pushed, parse_push_response, pushed_parameters
 
-NAME = "urn:ietf:params:oauth:request_uri:6esc_11ACC5bwc014ltc14eY22c"
+URI = "urn:ietf:params:oauth:request_uri:6esc_11ACC5bwc014ltc14eY22c"
 
 
-def kept(**changes: Any) -> bytes:
-    return json.dumps({"request_uri": NAME, "expires_in": 60, **changes}).encode()
+def stored(**changes: Any) -> bytes:
+    return json.dumps({"request_uri": URI, "expires_in": 60, **changes}).encode()
 
 
 @pytest.mark.parametrize(
     ("status", "body", "expected"),
     [
-        pytest.param(201, kept(), Pushed(NAME, 60), id="as the RFC says"),
-        pytest.param(200, kept(), Pushed(NAME, 60), id="as Okta says"),
-        pytest.param(201, kept(more="x"), Pushed(NAME, 60), id="unknown members"),
-        pytest.param(201, kept(expires_in=59.9), Pushed(NAME, 59), id="a fraction of a second"),
-        pytest.param(201, kept(request_uri="https://idp.example/r?a=1&b=%20"), None, id="a URL of the provider's"),
+        pytest.param(201, stored(), Pushed(URI, 60), id="RFC"),
+        pytest.param(200, stored(), Pushed(URI, 60), id="Okta"),
+        pytest.param(201, stored(more="x", expires_in=59.9), Pushed(URI, 59), id="unknown member, fraction"),
+        pytest.param(201, stored(expires_in=1), Pushed(URI, 1), id="shortest lifetime"),
+        pytest.param(201, stored(request_uri="https://i/r?a=%20"), Pushed("https://i/r?a=%20", 60), id="URL"),
+        pytest.param(201, stored(request_uri="u" * 2048), Pushed("u" * 2048, 60), id="longest"),
     ],
 )
-def test_a_request_that_was_taken_has_a_name(status: int, body: bytes, expected: Pushed | None) -> None:
-    answer = parse_push_response(status, body)
-    assert isinstance(answer, Pushed)
-    assert expected is None or answer == expected
+def test_a_stored_request_has_a_reference(status: int, body: bytes, expected: Pushed) -> None:
+    assert parse_push_response(status, body) == expected
+    assert expected.request_uri not in repr(expected)
 
 
 @pytest.mark.parametrize(
-    ("status", "body"),
+    ("status", "body", "refused", "why"),
     [
-        pytest.param(400, b'{"error":"invalid_request"}', id="invalid_request"),
-        pytest.param(401, b'{"error":"invalid_client"}', id="invalid_client"),
-        pytest.param(403, b"<html>", id="a firewall's page"),
-        pytest.param(404, b'{"errorCode":"E0000022"}', id="no such endpoint"),
-        pytest.param(413, b"", id="an empty body"),
+        pytest.param(400, b'{"error":"invalid_request","error_description":"x"}', True, "invalid_request", id="error"),
+        pytest.param(401, b'{"error":"invalid_client"}', True, "invalid_client", id="invalid_client"),
+        pytest.param(400, b'{"error":"can\\nary canary"}', True, "unreadable", id="unreadable"),
+        pytest.param(403, b"<html>", True, "the body is", id="a firewall's page"),
+        pytest.param(404, b'{"errorCode":"E0000022"}', True, "E0000022", id="no such endpoint"),
+        pytest.param(413, b"", True, "the body is", id="empty body"),
+        pytest.param(408, b'{"error":"invalid_request"}', False, "408", id="timeout"),
+        pytest.param(429, b'{"errorCode":"E0000047"}', False, "429", id="rate limit"),
+        pytest.param(500, b'{"error":"invalid_request"}', False, "500", id="server error"),
+        pytest.param(503, b"", False, "503", id="unavailable"),
+        pytest.param(302, b"{}", False, "302", id="redirect"),
+        pytest.param(204, stored(), False, "204", id="no content"),
+        pytest.param(201, b"", False, "the body is", id="no body"),
+        pytest.param(201, b'{"request_uri":"a","request_uri":"b","expires_in":60}', False, "twice", id="twice"),
+        *[
+            pytest.param(201, stored(request_uri=uri), False, "request_uri", id=f"request_uri {uri!r:.20}")
+            for uri in (None, "", 7, "urn:a b", "urn:a\r\nset-cookie: x", "urn:a\n", "urn:ä", "u" * 2049)
+        ],
+        *[
+            pytest.param(201, stored(expires_in=seconds), False, "expires_in", id=f"expires_in {seconds!r}")
+            for seconds in (None, "60", True, 0, 0.9, -1)
+        ],
     ],
 )
-def test_a_refusal_is_distinguished_from_an_unavailable_endpoint(status: int, body: bytes) -> None:
-    answer = parse_push_response(status, body)
-    assert isinstance(answer, NotPushed)
-    assert answer.refused
-
-
-@pytest.mark.parametrize(
-    ("status", "body"),
-    [
-        pytest.param(408, b"", id="it was slow"),
-        pytest.param(429, b'{"errorCode":"E0000047"}', id="it throttles"),
-        pytest.param(500, b'{"error":"invalid_request"}', id="it is broken, whatever it says"),
-        pytest.param(503, b"", id="it is away"),
-        pytest.param(302, b"", id="a redirect"),
-        pytest.param(204, kept(), id="a status that says nothing"),
-        pytest.param(201, b"", id="no body"),
-        pytest.param(201, b"<html>", id="a page"),
-        pytest.param(201, b'{"request_uri":"a","request_uri":"b","expires_in":60}', id="two names"),
-        pytest.param(201, kept(request_uri=None), id="no name"),
-        pytest.param(201, kept(request_uri=""), id="an empty name"),
-        pytest.param(201, kept(request_uri=7), id="a name that is a number"),
-        pytest.param(201, kept(request_uri="urn:a b"), id="a space"),
-        pytest.param(201, kept(request_uri="urn:a\r\nset-cookie: x"), id="a line break"),
-        pytest.param(201, kept(request_uri="urn:ä"), id="other than ASCII"),
-        pytest.param(201, kept(request_uri="urn:" + "a" * 2048), id="a name without end"),
-        pytest.param(201, kept(expires_in=None), id="no lifetime"),
-        pytest.param(201, kept(expires_in="60"), id="a lifetime that is text"),
-        pytest.param(201, kept(expires_in=True), id="a lifetime that is true"),
-        pytest.param(201, kept(expires_in=0), id="a lifetime of nothing"),
-        pytest.param(201, kept(expires_in=-1), id="a lifetime in the past"),
-    ],
-)
-def test_what_is_no_name_for_a_request_is_no_refusal_either(status: int, body: bytes) -> None:
-    answer = parse_push_response(status, body)
-    assert isinstance(answer, NotPushed)
-    assert not answer.refused
+def test_a_refusal_is_distinguished_from_an_unavailable_endpoint(
+    status: int, body: bytes, refused: bool, why: str
+) -> None:
+    result = parse_push_response(status, body)
+    assert isinstance(result, NotPushed)
+    assert result.refused is refused
+    assert why in result.why
+    assert "canary" not in result.why
 
 
 @given(st.integers(100, 599), st.binary(max_size=200))
-def test_any_response_is_parsed_and_nothing_is_raised(status: int, body: bytes) -> None:
+def test_no_response_makes_parsing_raise(status: int, body: bytes) -> None:
     assert isinstance(parse_push_response(status, body), Pushed | NotPushed)
 
 
-def test_why_it_failed_holds_nothing_of_the_providers_text() -> None:
-    answer = parse_push_response(400, b'{"error":"invalid_request","error_description":"canary"}')
-    assert answer == NotPushed("status 400, invalid_request", refused=True)
-    assert "canary" not in repr(parse_push_response(400, b'{"error":"can\\nary canary"}'))
-
-
-def test_the_name_is_hard_to_say() -> None:
-    assert NAME not in repr(Pushed(NAME, 60))
-
-
-def test_the_browser_carries_the_client_and_the_name_only() -> None:
-    assert pushed_parameters("0oa1", NAME) == {"client_id": "0oa1", "request_uri": NAME}
+def test_the_browser_carries_the_client_id_and_the_reference_only() -> None:
+    assert pushed_parameters("0oa1", URI) == {"client_id": "0oa1", "request_uri": URI}
