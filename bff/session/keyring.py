@@ -122,15 +122,19 @@ class _Key:
 class KeyRing:
     """Keys, newest first. Purposes are constants of the code, never input: each subkey is derived once and cached."""
 
-    __slots__ = ("_keys",)
+    __slots__ = ("_keys", "_uses_limit")
 
-    def __init__(self, keys: tuple[_Key, ...]) -> None:
+    def __init__(self, keys: tuple[_Key, ...], uses_limit: int = USES_LIMIT) -> None:
         self._keys = keys
+        self._uses_limit = uses_limit
 
     @classmethod
-    def from_keys(cls, keys: Sequence[bytes]) -> "KeyRing":
-        """`keys` are 32 bytes each, newest first. Raises ValueError for none, a wrong size, or one given twice."""
-        return cls(_checked(keys, ()))
+    def from_keys(cls, keys: Sequence[bytes], *, uses_limit: int = USES_LIMIT) -> "KeyRing":
+        """`keys` are 32 bytes each, newest first; each seals at most `uses_limit` values per purpose.
+
+        Raises ValueError for none, a wrong size, or one given twice.
+        """
+        return cls(_checked(keys, ()), uses_limit)
 
     def replace_keys(self, keys: Sequence[bytes]) -> None:
         """Replaces the keys in one assignment; concurrent operations see either the old or the new list.
@@ -162,7 +166,7 @@ class KeyRing:
             raise ValueError("too large to seal")
         key = self._keys[0]
         subkey = key.subkey(purpose)
-        if subkey.uses >= USES_LIMIT:
+        if subkey.uses >= self._uses_limit:
             raise KeyExhausted
         subkey.uses += 1
         nonce = secrets.token_bytes(_NONCE)

@@ -1,0 +1,252 @@
+"""`decide` and `reserve`, row by row: what may be done with a record, and what is written before a token is sent."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bff.session.rotation import (
+    AwaitRefresh,
+    RefreshDecision,
+    RetryLater,
+    SendRefresh,
+    SignInAgain,
+    UseAccessToken,
+    promote_successor,
+    reserve,
+)
+from bff.session.session import EndReason, RefreshAttempt, Session
+from bff.session.timing import may_send, token_fingerprint
+from tests.harness.policy import Policy
+from tests.harness.refresh_records import (
+    NOW,
+    POLICY,
+    attempt_of,
+    decision_on,
+    due,
+    expired,
+    fresh,
+    reserved,
+    with_attempt,
+    with_successor,
+)
+
+REJECTED = {"rejected_token": token_fingerprint("access-3")}
+NO_LATE_SENDS = {"policy": replace(POLICY, after_grace=False)}
+SHORT_GRACE = {"policy": replace(POLICY, grace=3.0)}
+USE, SEND, SEND_LATE = UseAccessToken(), SendRefresh(), SendRefresh(after_grace=True)
+LOST = 100  # seconds since the first send, long after the grace period
+
+
+def sent(ago: float, session: Session, **attempt: Any) -> Session:
+    return with_attempt(session, first_sent_at=NOW - ago, **attempt)
+
+
+@pytest.mark.parametrize("record", [fresh(), due(), expired(), with_attempt(due()), with_attempt(expired())])
+def test_a_session_past_its_limits_is_over_in_every_state(record: Session) -> None:
+    ending = replace(record, ends_at=NOW)
+    assert decision_on(ending) == SignInAgain(EndReason.ABSOLUTE_TIMEOUT)
+    assert decision_on(ending, NOW - 0.001) != SignInAgain(EndReason.ABSOLUTE_TIMEOUT)
+    assert decision_on(record, last_seen_at=NOW - 3600) == SignInAgain(EndReason.IDLE_TIMEOUT)
+    assert decision_on(record, last_seen_at=NOW - 3599.9) != SignInAgain(EndReason.IDLE_TIMEOUT)
+    assert not isinstance(decision_on(record, policy=replace(POLICY, idle_timeout=0.001)), SignInAgain)
+
+
+@pytest.mark.parametrize(
+    ("record", "arguments", "expected"),
+    [
+        # no attempt
+        (fresh(), {}, USE),
+        (due(refresh_at=NOW), {"now": NOW - 0.001}, USE),
+        (due(refresh_at=NOW), {}, SEND),
+        (fresh(usable_until=NOW, refresh_at=NOW + 100), {}, SEND),
+        (due(refresh_token=None), {}, USE),
+        (expired(refresh_token=None), {}, SignInAgain(EndReason.NO_REFRESH_TOKEN)),
+        # an attempt whose lease is running: not even its own holder sends
+        (with_attempt(due(), lease_until=NOW + 4), {}, USE),
+        (with_attempt(expired(), lease_until=NOW + 4), {}, AwaitRefresh(NOW + 4)),
+        (with_attempt(expired(), lease_until=NOW + 4), {"resend": True}, AwaitRefresh(NOW + 4)),
+        # an access token that an upstream rejected
+        (fresh(), REJECTED, SendRefresh(rejected=True)),
+        (replace(fresh(), **REJECTED), REJECTED, USE),
+        (fresh(), {"rejected_token": token_fingerprint("access-2")}, USE),
+        (fresh(received_at=NOW - 29.9), REJECTED, USE),
+        (fresh(received_at=NOW - 30), REJECTED, SendRefresh(rejected=True)),
+        (fresh(refresh_token=None), REJECTED, USE),
+        (with_attempt(due(), lease_until=NOW + 4), REJECTED, AwaitRefresh(NOW + 4)),
+        (with_attempt(due(), not_before=NOW + 3), REJECTED, USE),
+        (with_attempt(due()), REJECTED, SendRefresh(rejected=True)),
+        (sent(LOST, expired()), REJECTED, SendRefresh(after_grace=True, rejected=True)),
+        (with_successor(sent(LOST, due())), REJECTED, SendRefresh(use_successor=True, rejected=True)),
+        # a lapsed lease: spacing
+        (with_attempt(due(), not_before=NOW + 3), {}, USE),
+        (with_attempt(expired(), not_before=NOW + 3), {}, RetryLater(NOW + 3)),
+        (with_attempt(expired(), not_before=NOW), {}, SEND),
+        (sent(LOST, expired(), after_grace=True, not_before=NOW + 8), {}, RetryLater(NOW + 8)),
+        # inside the grace period, and after it
+        (with_attempt(due()), {}, SEND),
+        (with_attempt(expired()), {}, SEND),
+        (with_attempt(expired(), first_sent_at=None, lease_until=NOW - 9999), {}, SEND),
+        (sent(22, due()), {}, SEND),
+        (sent(23, due()), {}, USE),
+        (sent(23, expired()), {}, SEND_LATE),
+        (sent(23, due()), NO_LATE_SENDS, USE),
+        (sent(23, expired()), NO_LATE_SENDS, SignInAgain(EndReason.ROTATION_LOST)),
+        (with_attempt(expired(), first_sent_at=None), NO_LATE_SENDS, SEND),
+        # a quick resend: by the holder of the failed attempt only
+        (sent(1, due(), lease_until=NOW, not_before=NOW + 1), {}, USE),
+        (sent(1, due(), lease_until=NOW, not_before=NOW + 1), {"resend": True}, SEND),
+        (sent(1, expired(), not_before=NOW + 9), {"resend_of": "ours"}, RetryLater(NOW + 9)),
+        (sent(1, expired(), not_before=NOW + 9), {"resend_of": "theirs"}, SEND),
+        (sent(0, due(), lease_until=NOW), {"resend_of": "ours", **SHORT_GRACE}, USE),
+        (sent(0, due(), lease_until=NOW), {"resend_of": "theirs", **SHORT_GRACE}, SEND),
+        # a concurrent successor: after the grace period, in place of a late send
+        (with_successor(with_attempt(expired())), {}, SEND),
+        (with_successor(sent(LOST, due())), {}, SendRefresh(use_successor=True)),
+        (with_successor(sent(LOST, expired())), NO_LATE_SENDS, SendRefresh(use_successor=True)),
+        (with_successor(sent(LOST, expired()), rotation=2), {}, SEND_LATE),
+    ],
+)
+def test_the_decision_for_every_row_of_the_table(
+    record: Session, arguments: dict[str, Any], expected: RefreshDecision
+) -> None:
+    assert decision_on(record, **arguments) == expected
+
+
+@pytest.mark.case("RF-062")
+def test_a_dead_holder_is_awaited_no_longer_than_its_lease() -> None:
+    record = with_attempt(expired(usable_until=NOW - 60), lease_until=NOW)
+    assert decision_on(record, NOW - 0.001) == AwaitRefresh(NOW)
+    assert decision_on(record, NOW) == SEND
+
+
+@pytest.mark.case("RF-026")
+@pytest.mark.parametrize("grace", [0.0, 3.0, 5.0, 8.0, 10.0, 18.0, 30.0, 60.0])
+def test_the_last_moment_for_a_resend_leaves_time_for_the_response(grace: float) -> None:
+    policy = replace(POLICY, grace=grace)
+    record = sent(0, expired(usable_until=NOW - 60), lease_until=NOW - 100)
+    assert decision_on(record, NOW + grace - 8, policy) == SEND
+    assert decision_on(record, NOW + grace - 7.999, policy) == SEND_LATE
+    assert decision_on(record, NOW + grace - 2.001, policy, resend=True) == SEND
+    assert decision_on(record, NOW + grace - 2, policy, resend=True) == SEND_LATE
+
+
+def test_a_first_reservation_is_one_lease_long_and_changes_nothing_else() -> None:
+    record = with_successor(due())
+    attempt = RefreshAttempt(attempt_id="ours", tries=1, first_sent_at=NOW, lease_until=NOW + 10)
+    assert reserved(record) == replace(record, version=record.version + 1, attempt=attempt)
+
+
+@pytest.mark.case("RF-005", "RF-015", "RF-016")
+@pytest.mark.parametrize(
+    ("session", "ago", "after_grace"), [(due(), 15, False), (expired(), 15, False), (expired(), 23, True)]
+)
+def test_a_resend_sends_the_same_token_and_the_grace_period_counts_from_the_first_send(
+    session: Session, ago: float, after_grace: bool
+) -> None:
+    record = sent(ago, session, tries=2, denied_at=NOW - 40, not_before=NOW - 1)
+    written = reserved(record)
+    assert written.tokens == record.tokens
+    assert written.attempt == RefreshAttempt(
+        attempt_id="ours",
+        tries=3,
+        first_sent_at=NOW - ago,
+        lease_until=NOW + 10,
+        previous_first_sent_at=NOW - ago,
+        after_grace=after_grace,
+        denied_at=NOW - 40,
+    )
+
+
+def test_a_token_that_was_never_sent_starts_its_grace_period_now() -> None:
+    attempt = attempt_of(reserved(with_attempt(expired(), first_sent_at=None, tries=4)))
+    assert (attempt.first_sent_at, attempt.previous_first_sent_at, attempt.tries) == (NOW, None, 5)
+
+
+@pytest.mark.case("RF-022")
+def test_a_successor_that_is_used_becomes_the_sessions_token() -> None:
+    record = with_successor(sent(LOST, expired(), tries=3, after_grace=True, denied_at=NOW - 40))
+    written = reserved(record)
+    assert written.tokens == replace(record.tokens, refresh_token="refresh-4b")
+    assert (written.concurrent_successor, written.rotation, written.version) == (None, 4, 8)
+    assert written.attempt == RefreshAttempt("ours", 4, NOW, NOW + 10, denied_at=NOW - 40)
+    promoted = attempt_of(promote_successor(record, NOW))
+    assert (promoted.lease_until, promoted.not_before, promoted.after_grace) == (NOW, NOW, False)
+
+
+@pytest.mark.parametrize("record", [with_attempt(due()), with_successor(due())])
+def test_without_a_successor_of_an_attempt_there_is_none_to_promote(record: Session) -> None:
+    with pytest.raises(ValueError, match="successor"):
+        promote_successor(record, NOW)
+
+
+@pytest.mark.case("RF-058")
+def test_a_rejected_token_is_refreshed_once() -> None:
+    written = reserved(fresh(), **REJECTED)
+    assert written.rejected_token == REJECTED["rejected_token"]
+    assert decision_on(replace(written, attempt=None), **REJECTED) == USE
+    assert reserved(replace(due(), rejected_token="earlier")).rejected_token == "earlier"
+
+
+moments = st.floats(min_value=NOW - 200, max_value=NOW + 200)
+attempts = st.builds(
+    RefreshAttempt,
+    attempt_id=st.just("theirs"),
+    tries=st.integers(1, 50),
+    first_sent_at=st.none() | moments,
+    lease_until=moments,
+    not_before=st.just(0.0) | moments,
+    previous_first_sent_at=st.none() | moments,
+    after_grace=st.booleans(),
+    denied_at=st.none() | moments,
+)
+tokens = st.fixed_dictionaries(
+    {
+        "usable_until": moments,
+        "refresh_at": moments,
+        "received_at": moments,
+        "refresh_token": st.sampled_from(["refresh-3", None]),
+    }
+)
+records = st.builds(
+    lambda tokens, attempt, rotation: replace(
+        with_successor(fresh(**tokens), rotation=rotation) if rotation else fresh(**tokens), attempt=attempt
+    ),
+    tokens,
+    st.none() | attempts,
+    st.sampled_from([None, 2, 3]),
+).filter(lambda record: record.tokens.refresh_token is not None or record.attempt is None)
+policies = st.builds(Policy, grace=st.floats(0, 60), after_grace=st.booleans(), before_expiry=st.floats(0, 3600))
+
+
+@given(records, policies, st.booleans(), st.sampled_from([None, REJECTED["rejected_token"]]))
+def test_every_decision_on_any_record_keeps_the_invariants(
+    record: Session, policy: Policy, resend: bool, rejected_token: str | None
+) -> None:
+    match decision_on(record, NOW, policy, resend=resend, rejected_token=rejected_token):
+        case UseAccessToken():
+            assert record.tokens.usable_until > NOW  # invariant 9
+        case SendRefresh(after_grace) as decision:
+            written = reserve(record, decision, NOW, policy, "ours")
+            attempt = attempt_of(written)
+            assert written.version == record.version + 1  # invariant 3
+            assert attempt.after_grace is after_grace
+            assert attempt.lease_until == NOW + policy.lease
+            assert attempt.tries == (record.attempt.tries + 1 if record.attempt else 1)
+            assert record.attempt is None or record.attempt.lease_until <= NOW  # invariant 5
+            promoted = written.tokens.refresh_token != record.tokens.refresh_token
+            first = None if promoted or record.attempt is None else record.attempt.first_sent_at
+            assert attempt.first_sent_at == (NOW if first is None else first)
+            if not after_grace and first is not None:  # invariant 1
+                assert first + policy.grace > NOW + 2
+            assert not after_grace or (policy.after_grace and record.tokens.usable_until <= NOW)
+            assert may_send(attempt, NOW, policy)
+        case AwaitRefresh(until):
+            assert NOW < until == attempt_of(record).lease_until
+        case RetryLater(at):
+            assert at > NOW >= record.tokens.usable_until
+        case SignInAgain(reason):
+            assert record.tokens.usable_until <= NOW
+            assert reason is (EndReason.ROTATION_LOST if record.attempt else EndReason.NO_REFRESH_TOKEN)
