@@ -11,10 +11,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from bff.asgi.write_batching import WriteBatch
 from bff.components.flows import build_flows
 from bff.components.lifespan import Lifespan, Step
+from bff.components.ports import Ports
 from bff.components.providers import build_providers
 from bff.components.readiness import Readiness
 from bff.components.runtime import Runtime
 from bff.components.stores import build_stores
+from bff.components.timeouts import Timeouts
 from bff.components.web import build_upstreams, build_web
 from bff.config.reload import CREDENTIALS, SettingsReload, Sources
 from bff.config.session_policy import SessionPolicy
@@ -36,13 +38,14 @@ class Application:
     """
 
     def __init__(
-        self, settings: Settings, clock: Callable[[], float] = time.time, sources: Sources | None = None
+        self, settings: Settings, clock: Callable[[], float], sources: Sources | None, timeouts: Timeouts, ports: Ports
     ) -> None:
         """Opens the SQLite database if one is configured.
 
         Raises ConfigurationError for problems that only wiring reveals.
         """
-        telemetry = ApplicationTelemetry(settings.telemetry.audit_subject, open_tracer(settings.telemetry.tracing))
+        tracer = open_tracer(settings.telemetry.tracing, stop_timeout=timeouts.last_spans)
+        telemetry = ApplicationTelemetry(settings.telemetry.audit_subject, tracer)
         self.runtime = Runtime(
             settings=settings,
             clock=clock,
@@ -51,16 +54,19 @@ class Application:
             tasks=BackgroundTasks(),
         )
         self.write_batch = WriteBatch()
-        self.stores = build_stores(self.runtime)
-        self.providers = build_providers(self.runtime)
-        self.flows = build_flows(self.runtime, self.stores, self.providers)
+        self.stores = build_stores(self.runtime, timeouts.store)
+        self.providers = build_providers(self.runtime, ports)
+        self.flows = build_flows(self.runtime, self.stores, self.providers, timeouts.refresh)
         self.upstreams = build_upstreams(self.runtime, self.write_batch, self.flows.sessions.streams)
         web = build_web(self.runtime, self.stores, self.flows, self.upstreams)
         self.public = Draining(web.public)
         self.forward_auth: ASGIApp = web.forward_auth
         readiness = Readiness(lambda: self.public.begun, self.stores, self.providers, telemetry)
         self.management: ASGIApp = ManagementApp(readiness.checks)
-        self._reload = None if sources is None else SettingsReload(settings, sources, self._apply)
+        poll_interval = timeouts.settings_poll
+        self._reload = (
+            None if sources is None else SettingsReload(settings, sources, self._apply, poll_interval=poll_interval)
+        )
         self.lifespan = Lifespan(
             checks=(self._bind_telemetry, self.stores.eviction.check, partial(self.providers.check, settings)),
             background=self._background(),
@@ -137,11 +143,16 @@ class Application:
 
 
 def build_app(
-    settings: Settings, *, clock: Callable[[], float] = time.time, sources: Sources | None = None
+    settings: Settings,
+    *,
+    clock: Callable[[], float] = time.time,
+    sources: Sources | None = None,
+    timeouts: Timeouts = Timeouts(),
+    ports: Ports = Ports(),
 ) -> Application:
     """Builds everything that `bff serve` runs, from settings alone.
 
     `clock` is the wall clock, in seconds since the epoch. `sources` is where the settings were read from, so that keys
-    and secrets can be reloaded. Raises ConfigurationError.
+    and secrets can be reloaded. `ports` take the place of what the settings name. Raises ConfigurationError.
     """
-    return Application(settings, clock, sources)
+    return Application(settings, clock, sources, timeouts, ports)

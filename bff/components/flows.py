@@ -17,7 +17,7 @@ from bff.flows.refresh.attempt import RefreshAttempts
 from bff.flows.refresh.flow import RefreshTokenFlow
 from bff.flows.refresh.outcome import RefreshOutcomes
 from bff.flows.refresh.reservation import Reservations
-from bff.flows.refresh.timing import RefreshTiming
+from bff.flows.refresh.timing import RefreshTimeouts, RefreshTiming
 from bff.flows.sign_in import AuthorizationCodeFlow
 from bff.flows.streams import OpenStreams
 
@@ -56,8 +56,8 @@ class Flows:
     logout: LogoutFlows
 
 
-def build_flows(runtime: Runtime, stores: Stores, providers: Providers) -> Flows:
-    sessions = _session_flows(runtime, stores, providers)
+def build_flows(runtime: Runtime, stores: Stores, providers: Providers, timeouts: RefreshTimeouts) -> Flows:
+    sessions = _session_flows(runtime, stores, providers, timeouts)
     return Flows(
         sessions=sessions,
         sign_in=_sign_in_flows(runtime, stores, providers, sessions),
@@ -65,12 +65,12 @@ def build_flows(runtime: Runtime, stores: Stores, providers: Providers) -> Flows
     )
 
 
-def _session_flows(runtime: Runtime, stores: Stores, providers: Providers) -> SessionFlows:
+def _session_flows(runtime: Runtime, stores: Stores, providers: Providers, timeouts: RefreshTimeouts) -> SessionFlows:
     store, tasks, policy, issuer = stores.sessions, runtime.tasks, runtime.policy, runtime.settings.provider.issuer
     streams = OpenStreams(store, policy)
     revocations = Revocations(store, providers.main, tasks, issuer)
     end_session = EndSession(store, revocations, tasks, streams=streams)
-    timing = RefreshTiming(policy)
+    timing = RefreshTiming(policy, timeouts=timeouts)
     attempts = RefreshAttempts(
         Reservations(store, timing),
         providers.main,

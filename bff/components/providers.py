@@ -3,12 +3,12 @@
 import logging
 from dataclasses import dataclass
 
+from bff.components.ports import ManagedProvider, Ports
 from bff.components.runtime import Runtime
 from bff.config.settings import Settings
 from bff.errors import ProviderUnavailable
 from bff.flows.id_tokens import IdTokenValidator
 from bff.oidc.metadata import MetadataRefused, endpoints_elsewhere
-from bff.provider.client import HttpProvider
 from bff.provider.open import client_auth, open_org_provider, open_provider, validate_metadata
 
 logger = logging.getLogger(__name__)
@@ -18,8 +18,8 @@ logger = logging.getLogger(__name__)
 class Providers:
     """`main` signs users in. `org` may also sign Universal Logout requests; it is empty if `main` is the org."""
 
-    main: HttpProvider
-    org: tuple[HttpProvider, ...]
+    main: ManagedProvider
+    org: tuple[ManagedProvider, ...]
     id_tokens: IdTokenValidator
 
     async def check(self, settings: Settings) -> None:
@@ -50,8 +50,10 @@ class Providers:
             await provider.close()
 
 
-def build_providers(runtime: Runtime) -> Providers:
+def build_providers(runtime: Runtime, ports: Ports) -> Providers:
     """Raises ConfigurationError."""
-    main = open_provider(runtime.settings, clock=runtime.clock)
-    org = open_org_provider(runtime.settings, clock=runtime.clock)
+    main, org = ports.provider, ports.org
+    if main is None:
+        main = open_provider(runtime.settings, clock=runtime.clock)
+        org = open_org_provider(runtime.settings, clock=runtime.clock)
     return Providers(main, org, IdTokenValidator(main, runtime.settings))

@@ -14,6 +14,8 @@ from bff.flows.logout.markers import LogoutMarkers
 from bff.session.keyring import KeyRing
 from bff.session.store import SessionStore
 from bff.storage.open import open_store
+from bff.storage.sqlite.host_clock import host_now
+from bff.storage.timeouts import StoreTimeouts
 
 logger = logging.getLogger(__name__)
 
@@ -40,11 +42,11 @@ class Stores:
                 logger.warning("expired records could not be purged", extra={"error": error.code})
 
 
-def build_stores(runtime: Runtime) -> Stores:
+def build_stores(runtime: Runtime, timeouts: StoreTimeouts) -> Stores:
     """Opens the SQLite database if one is configured. Raises ConfigurationError."""
     settings, ring = runtime.settings, KeyRing.from_keys(runtime.settings.session.key_ring)
-    own_clock = {"clock": runtime.clock} if runtime.clock is not time.time and settings.store.is_sqlite else {}
-    sessions = open_store(settings.store.url, ring, **own_clock)
+    clock = host_now if runtime.clock is time.time else runtime.clock
+    sessions = open_store(settings.store.url, ring, clock=clock, timeouts=timeouts)
     return Stores(
         ring=ring,
         sessions=sessions,

@@ -19,7 +19,6 @@ from bff.errors import ConfigurationError
 
 logger = logging.getLogger(__name__)
 
-POLL_INTERVAL: Final = 2.0  # seconds
 CREDENTIALS: Final = frozenset({"client_secret", "client_secret_next", "client_private_key"})
 RELOADED: Final = CREDENTIALS | {"session_keys"}
 
@@ -51,14 +50,16 @@ class Sources:
 class SettingsReload:
     """Reads the settings again when a file has changed or on request, and applies those that need no restart."""
 
-    def __init__(self, settings: Settings, sources: Sources, apply: Apply) -> None:
+    def __init__(self, settings: Settings, sources: Sources, apply: Apply, *, poll_interval: float) -> None:
+        """`poll_interval`: seconds between two looks at the files."""
         self._settings, self._sources, self._apply = settings, sources, apply
+        self._poll_interval = poll_interval
         self._stamp = sources.stamp()
 
     async def watch(self) -> None:
-        """Checks the files every two seconds, until cancelled."""
+        """Checks the files at every `poll_interval`, until cancelled."""
         while True:
-            await asyncio.sleep(POLL_INTERVAL)
+            await asyncio.sleep(self._poll_interval)
             if (stamp := self._sources.stamp()) != self._stamp:
                 self._stamp = stamp
                 self.reload()

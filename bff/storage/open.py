@@ -1,32 +1,44 @@
 """Opens the store of a URL: the entry point of this package."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from bff.errors import ConfigurationError
 from bff.session.keyring import KeyRing
+from bff.session.revocation import WAITING_LIMIT
 from bff.session.store import SessionStore
+from bff.storage.sqlite.host_clock import host_now
 from bff.storage.sqlite.store import SqliteStore
+from bff.storage.timeouts import StoreTimeouts
 
 REDIS_SCHEMES: Final = ("redis", "rediss", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster")
 
 
-def open_store(url: str, ring: KeyRing, **options: Any) -> SessionStore:
+def open_store(
+    url: str,
+    ring: KeyRing,
+    *,
+    clock: Callable[[], float] = host_now,
+    timeouts: StoreTimeouts = StoreTimeouts(),
+    revocation_limit: int = WAITING_LIMIT,
+) -> SessionStore:
     """Opens `sqlite:///relative.db`, `sqlite:////absolute.db`, or a Redis URL (see `bff.storage.redis.url`).
 
-    `options` are passed to the store: `SqliteStore(clock=)`. A Redis store connects on first use. Raises
-    ConfigurationError for an unsupported URL, StoreUnavailable for a corrupt database.
+    `clock`, in seconds since the epoch, is for SQLite: Redis has its own. At most `revocation_limit` revocations wait.
+    A Redis store connects on first use. Raises ConfigurationError for an unsupported URL, StoreUnavailable for a
+    corrupt database.
     """
     scheme, separator, rest = url.partition("://")
     if separator and scheme == "sqlite":
         path = rest.removeprefix("/")
         if not rest.startswith("/") or not path or "?" in path or "#" in path:
             raise _misconfigured("a SQLite URL is sqlite:/// and a path, without options.")
-        return SqliteStore(Path(path), ring, **options)
+        return SqliteStore(Path(path), ring, clock=clock, timeouts=timeouts.sqlite, revocation_limit=revocation_limit)
     if separator and scheme in REDIS_SCHEMES:
         from bff.storage.redis.store import RedisStore  # imported here so that only Redis users load its client
 
-        return RedisStore.from_url(url, ring, **options)
+        return RedisStore.from_url(url, ring, timeouts.redis, revocation_limit)
     # The URL is not repeated: it may contain a password.
     raise _misconfigured("the URL has no supported scheme.")
 

@@ -27,10 +27,13 @@ class ApplicationTelemetry:
         tracing.set_tracer(self.tracer)
 
 
-def open_tracer(mode: Literal["off", "otlp"]) -> Tracer | None:
-    """The tracer for that value of BFF_TRACING; None if spans are not recorded. Raises ConfigurationError."""
+def open_tracer(mode: Literal["off", "otlp"], *, stop_timeout: float) -> Tracer | None:
+    """The tracer for that value of BFF_TRACING; None if spans are not recorded.
+
+    At shutdown it exports the last spans for at most `stop_timeout` seconds. Raises ConfigurationError.
+    """
     if mode == "off":
         return None
     from bff.telemetry.otlp import OtlpTracer  # loads OpenTelemetry's SDK
 
-    return OtlpTracer()
+    return OtlpTracer(stop_timeout=stop_timeout)

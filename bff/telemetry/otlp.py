@@ -31,20 +31,22 @@ from bff.telemetry.tracing import SAMPLED, Kind, TraceContext
 
 _KINDS: Final = {"server": SpanKind.SERVER, "client": SpanKind.CLIENT, "internal": SpanKind.INTERNAL}
 _PROTOCOLS: Final = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
-# seconds to export the last spans at shutdown, so that an unavailable collector does not delay a restart
-STOP_TIMEOUT: Final = 3.0
 
 
 class OtlpTracer:
     """Implements `bff.telemetry.tracing.Tracer`. A thread of the SDK exports spans in batches; callers do not wait."""
 
-    def __init__(self) -> None:
-        """Raises ConfigurationError for an unsupported protocol."""
+    def __init__(self, *, stop_timeout: float) -> None:
+        """`stop_timeout`: seconds to export the last spans, so that an unavailable collector does not delay a restart.
+
+        Raises ConfigurationError for an unsupported protocol.
+        """
         for name in _PROTOCOLS:
             if os.environ.get(name, "http/protobuf") != "http/protobuf":
                 raise ConfigurationError(name, "is not http/protobuf.", "Remove it: traces are sent over OTLP/HTTP.")
         if os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
             raise ConfigurationError("OTEL_SDK_DISABLED", "is true, and BFF_TRACING is otlp.", "Set BFF_TRACING=off.")
+        self._stop_timeout = stop_timeout
         self._processor = BatchSpanProcessor(OTLPSpanExporter())
         # The SDK's sampler: OTEL_TRACES_SAMPLER, by default the caller's decision and every new trace.
         self._provider = TracerProvider(resource=_resource(), shutdown_on_exit=False)
@@ -64,11 +66,11 @@ class OtlpTracer:
         return OtlpSpan(span, parent.baggage if parent is not None else b"")
 
     def stop(self) -> None:
-        """Exports the remaining spans, for at most STOP_TIMEOUT seconds."""
+        """Exports the remaining spans, for at most `stop_timeout` seconds."""
         # The processor would wait up to 30 seconds, and has no other timeout.
         stopping = threading.Thread(target=self._processor.shutdown, name="last spans", daemon=True)
         stopping.start()
-        stopping.join(STOP_TIMEOUT)
+        stopping.join(self._stop_timeout)
 
 
 class OtlpSpan:

@@ -15,8 +15,8 @@ JSON_LIMIT = 4096  # bytes
 BODY_TIMEOUT = 20.0  # seconds
 
 
-async def read_body(request: Request, limit: int) -> bytes:
-    """At most `limit` bytes, within `BODY_TIMEOUT` seconds.
+async def read_body(request: Request, limit: int, *, timeout: float = BODY_TIMEOUT) -> bytes:
+    """At most `limit` bytes, within `timeout` seconds.
 
     Raises RequestTooLarge, before reading if Content-Length says so, and InvalidRequest for a body that does not arrive
     completely.
@@ -26,7 +26,7 @@ async def read_body(request: Request, limit: int) -> bytes:
         raise RequestTooLarge
     body = bytearray()
     try:
-        async with asyncio.timeout(BODY_TIMEOUT):
+        async with asyncio.timeout(timeout):
             async for chunk in request.stream():
                 body += chunk
                 if len(body) > limit:

@@ -1,23 +1,13 @@
-"""The stores' own deadlines out of the way, where a test is of what a store does and not of how soon.
-
-A store gives up after a second or two, as a caller of it needs; a busy machine may stand still for longer than that.
-"""
+"""Timeouts for tests of what a component does and not of how soon: a busy machine may stand still for seconds."""
 
 from typing import Final
 
-import pytest
+from bff.components.timeouts import Timeouts
+from bff.flows.refresh.timing import RefreshTimeouts
+from bff.storage.timeouts import RedisTimeouts, SqliteTimeouts, StoreTimeouts
+from tests.harness.waiting import PATIENCE
 
-from bff.storage.redis import client as redis_client
-from bff.storage.redis import topology as redis_topology
-from bff.storage.sqlite import group_commit
-
-AT_MOST: Final = 60.0  # seconds
-
-
-def be_patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """For the stores that are opened from now on in this process."""
-    monkeypatch.setattr(group_commit, "ANSWER_TIMEOUT", AT_MOST)
-    monkeypatch.setattr(redis_client, "OPERATION_TIMEOUT", AT_MOST)
-    monkeypatch.setattr(redis_client, "ACKNOWLEDGE_TIMEOUT_MS", int(AT_MOST * 1000 / 2))
-    monkeypatch.setattr(redis_topology, "ANSWER_TIMEOUT", AT_MOST)
-    monkeypatch.setattr(redis_topology, "CONNECT_TIMEOUT", AT_MOST)
+PATIENT_REDIS: Final = RedisTimeouts(connect=PATIENCE, reply=PATIENCE, operation=PATIENCE, acknowledge=PATIENCE / 2)
+PATIENT_SQLITE: Final = SqliteTimeouts(busy=PATIENCE, answer=1.5 * PATIENCE)
+PATIENT_STORES: Final = StoreTimeouts(PATIENT_SQLITE, PATIENT_REDIS)
+PATIENT: Final = Timeouts(PATIENT_STORES, RefreshTimeouts(caller=PATIENCE), last_spans=PATIENCE)

@@ -11,13 +11,12 @@ from pathlib import Path
 import httpx
 import pytest
 
-from bff.storage.sqlite import group_commit
-from bff.storage.sqlite import store as sqlite_store
 from bff.telemetry.metrics import REGISTRY
 from demo.simulator.grants import RotationPolicy
 from tests.harness.crowd import crowd
 from tests.harness.http_browser import FETCH, NAVIGATION, Browser
 from tests.harness.pages import problem
+from tests.harness.patience import PATIENT
 from tests.harness.plain_http import plain_http
 from tests.harness.redis_servers import one_server
 from tests.harness.streams import EndlessUpstream
@@ -158,17 +157,13 @@ async def test_an_upstream_that_hangs_holds_up_no_other(tmp_path: Path) -> None:
             assert {answer.status_code for answer in await asyncio.gather(*calls)} == {200}
 
 
-@pytest.fixture
-def patient_store(monkeypatch: pytest.MonkeyPatch) -> None:
-    """How long a lock is waited for is not what is shown, and 2 s are soon over on a busy machine."""
-    monkeypatch.setattr(sqlite_store, "BUSY_TIMEOUT", 60.0)
-    monkeypatch.setattr(group_commit, "ANSWER_TIMEOUT", 90.0)
-
-
 @pytest.mark.case("DS-016")
-async def test_a_store_that_waits_for_a_lock_holds_up_nobody_who_does_not_need_it(
-    patient_store: None, world: World
-) -> None:
+async def test_a_store_that_waits_for_a_lock_holds_up_nobody_who_does_not_need_it(tmp_path: Path) -> None:
+    async with small_world(tmp_path, timeouts=PATIENT) as world:
+        await _a_locked_database(world)
+
+
+async def _a_locked_database(world: World) -> None:
     browser, stranger = world.browser(), world.browser()
     page = await browser.navigate("/auth/login")
     with sqlite3.connect(world.environ["BFF_STORE"].removeprefix("sqlite:///"), isolation_level=None) as other:

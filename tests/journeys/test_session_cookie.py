@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from bff.flows.refresh import flow
+from bff.components.timeouts import Timeouts
+from bff.flows.refresh.timing import RefreshTimeouts
 from demo.simulator.grants import RotationPolicy
 from tests.harness.http_browser import Browser
 from tests.harness.pages import problem, set_cookies
@@ -140,11 +141,12 @@ async def test_a_renewal_that_ends_after_the_sign_out_brings_nothing_back(tmp_pa
 
 @pytest.mark.parametrize("where", ["here", "at another replica"])
 async def test_a_sign_out_answers_callers_that_wait_for_a_renewal_before_the_provider_does(
-    tmp_path: Path, where: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, where: str
 ) -> None:
-    monkeypatch.setattr(flow, "CALLER_DEADLINE", 600.0)
+    timeouts = Timeouts(refresh=RefreshTimeouts(caller=600.0))
     patient = {"refresh_timeout": "60", "refresh_lease": "120", "refresh_grace": "60"}
-    async with small_world(tmp_path, rotation=RotationPolicy(access_token_lifetime=300), **patient) as world:
+    rotation = RotationPolicy(access_token_lifetime=300)
+    async with small_world(tmp_path, rotation=rotation, timeouts=timeouts, **patient) as world:
         browser = await world.signed_in()
         world.advance(301)
         world.okta.control.fault("slow_answer", grant="refresh_token", delay=50)

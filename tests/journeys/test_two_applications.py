@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from bff.telemetry import otlp
 from bff.telemetry.audit import AuditEvent
 from tests.harness.collector import collector
+from tests.harness.patience import PATIENT
 from tests.harness.world import small_world
 from tests.journeys.test_audit import Trail
 from tests.journeys.test_provider_logout import signed_in, sub_of
@@ -17,7 +17,6 @@ from tests.journeys.test_provider_logout import signed_in, sub_of
 async def test_each_application_names_users_and_records_spans_as_its_own_settings_say(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, started_last: str
 ) -> None:
-    monkeypatch.setattr(otlp, "STOP_TIMEOUT", 60.0)  # a busy machine may need more than three seconds
     trail, logger = Trail(), logging.getLogger("bff.audit")
     logger.addHandler(trail)
     before = logger.level
@@ -31,8 +30,8 @@ async def test_each_application_names_users_and_records_spans_as_its_own_setting
             for name in settings:
                 (tmp_path / name).mkdir()
             async with (
-                small_world(tmp_path / first, **settings[first]) as one,
-                small_world(tmp_path / started_last, **settings[started_last]) as other,
+                small_world(tmp_path / first, timeouts=PATIENT, **settings[first]) as one,
+                small_world(tmp_path / started_last, timeouts=PATIENT, **settings[started_last]) as other,
             ):
                 worlds = {first: one, started_last: other}
                 for name, world in worlds.items():

@@ -14,8 +14,9 @@ from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
 from bff.admin.doctor.check_result import CheckResult, fail, ok, warn
 from bff.storage.redis.topology import Command, exchange, servers_of
 from bff.storage.redis.url import RedisTarget
+from bff.storage.timeouts import RedisTimeouts
 
-ANSWER_TIMEOUT: Final = 5.0  # seconds for all commands
+TIMEOUTS: Final = RedisTimeouts(operation=5.0)
 _COMMANDS: Final[tuple[Command, ...]] = (
     ("TIME",),  # a command that the store itself uses; PING is not in the documented ACL
     ("ROLE",),
@@ -42,10 +43,11 @@ class RedisFacts:
     settings: Mapping[str, str] = field(default_factory=dict)
 
 
-async def run_checks(target: RedisTarget) -> list[CheckResult]:
-    servers = servers_of(target)
+async def run_checks(target: RedisTarget, timeouts: RedisTimeouts = TIMEOUTS) -> list[CheckResult]:
+    """`timeouts.operation` is for all commands together."""
+    servers = servers_of(target, timeouts)
     try:
-        async with asyncio.timeout(ANSWER_TIMEOUT):
+        async with asyncio.timeout(timeouts.operation):
             replies = [await exchange(pool, _COMMANDS) for pool in await _pools(servers)]
     except (AuthenticationError, NoPermissionError):
         fix = "Fix user and password in BFF_STORE (BFF_STORE_FILE), or the server's ACL."

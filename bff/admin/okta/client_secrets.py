@@ -20,7 +20,6 @@ MAX_SECRETS: Final = 2
 # No refresh token looks like this: the request cannot succeed, and only tests client authentication.
 NO_TOKEN: Final = "bff-checks-its-client-credentials"
 TRIES: Final = 5  # a new secret may take a moment to become active everywhere
-RETRY_PAUSE: Final = 2.0  # seconds
 ANSWER_TIMEOUT: Final = 10.0  # seconds
 
 Verdict: TypeAlias = Literal["accepted", "refused", "unknown"]
@@ -75,12 +74,12 @@ def classify(answer: TokenResult) -> Verdict:
             assert_never(answer)
 
 
-def verify(desired: Desired, client_id: str, secret: str, *, sleep: Callable[[float], None]) -> Verdict:
-    """Calls the token endpoint, as the running BFF would, with this secret alone. `sleep` takes seconds."""
+def verify(desired: Desired, client_id: str, secret: str, *, pause: Callable[[], None]) -> Verdict:
+    """Calls the token endpoint, as the running BFF would, with this secret alone; `pause` is between two attempts."""
     verdict: Verdict = "unknown"
     for attempt in range(TRIES):
         if attempt:
-            sleep(RETRY_PAUSE)
+            pause()
         verdict = classify(asyncio.run(_refresh(desired, client_id, secret)))
         if verdict == "accepted":
             break

@@ -1,6 +1,7 @@
 """`bff okta rotate-secret`: replaces the client secret in two steps, without a failed sign-in in between."""
 
 import time
+from functools import partial
 from typing import Any
 
 import click
@@ -18,7 +19,14 @@ from bff.cli.okta.context import OktaOptions, no_app, okta_options, open_context
 @okta_options
 @show_secret
 @click.option("--retire", is_flag=True, help="Deactivate the old secret, once the new one is deployed.")
-def rotate_secret(retire: bool, **options: Any) -> int:
+@click.option(
+    "--retry-pause",
+    type=click.FloatRange(min=0),
+    default=2.0,
+    metavar="SECONDS",
+    help="The time between two attempts with the new secret. Default: 2.",
+)
+def rotate_secret(retire: bool, retry_pause: float, **options: Any) -> int:
     """Create a second client secret, verify it at the token endpoint, and write it. Both secrets are valid until
     `--retire` deactivates the old one.
     """
@@ -32,7 +40,7 @@ def rotate_secret(retire: bool, **options: Any) -> int:
             raise OktaManagementError(problem, "docs/okta.md describes how to change the key.")
 
         def check(secret: str) -> Verdict:
-            return verify(desired, client_id_of(app), secret, sleep=time.sleep)
+            return verify(desired, client_id_of(app), secret, pause=partial(time.sleep, retry_pause))
 
         if retire:
             retired = retire_old(context.api, app, desired, check=check)

@@ -22,7 +22,6 @@ from bff.session.store import Found, KeyRemoved, Missing, SessionStore, StoredSe
 from bff.session.timing import token_fingerprint
 from bff.telemetry import metrics
 
-CALLER_DEADLINE = 10.0  # seconds that a request waits for a refresh before it gets 503
 MAX_REFRESHES_PER_CALLER = 3  # a caller that has seen this many failed refreshes gets an error, whatever its deadline
 
 
@@ -41,6 +40,7 @@ class RefreshTokenFlow:
     ) -> None:
         self._store, self._end_session = store, end_session
         self._policy, self._monotonic = timing.policy, timing.monotonic
+        self._caller_timeout = timing.timeouts.caller
         self._peers = RecordWatcher(store, tasks, timing.monotonic)
         self._upkeep = RecordUpkeep(store, tasks, timing.policy)
         self._recovery = FailoverRecovery(store, tasks, timing)
@@ -56,7 +56,7 @@ class RefreshTokenFlow:
         With `rejected_token`, the fingerprint of a token that got a 401, the same one is returned if none is newer. A
         `passive` call does not extend the idle timeout. Raises SignInRequired, ProviderUnavailable, StoreUnavailable.
         """
-        deadline, refreshes_awaited = self._monotonic() + CALLER_DEADLINE, 0
+        deadline, refreshes_awaited = self._monotonic() + self._caller_timeout, 0
         while True:
             asked_at = self._monotonic()
             stored = await self._recovery.reassert(await self._store.get(key))

@@ -8,14 +8,14 @@ from collections import deque
 from collections.abc import Callable
 
 PER_PERSON = 4  # calls
-WINDOW = 1.0  # seconds
 MAX_HOLD = 60.0  # seconds; Okta refills its buckets every minute
-MAX_PEOPLE = 10_000  # users with a request in the last second; beyond that the cap on concurrent requests applies
+MAX_PEOPLE = 10_000  # users with a request in the window; beyond that the cap on concurrent requests applies
 
 
 class TokenRequestLimits:
-    def __init__(self, monotonic: Callable[[], float]) -> None:
-        self._monotonic = monotonic
+    def __init__(self, monotonic: Callable[[], float], *, window: float) -> None:
+        """A user has `PER_PERSON` calls in `window` seconds."""
+        self._monotonic, self._window = monotonic, window
         self._blocked_until = 0.0
         self._of_person: dict[str, deque[float]] = {}
 
@@ -39,10 +39,10 @@ class TokenRequestLimits:
             if len(self._of_person) >= MAX_PEOPLE:
                 self._forget(now)
             turns = self._of_person[sub] = deque(maxlen=PER_PERSON)
-        turn = max(now, turns[0] + WINDOW) if len(turns) == PER_PERSON else now
+        turn = max(now, turns[0] + self._window) if len(turns) == PER_PERSON else now
         turns.append(turn)
         return turn - now
 
     def _forget(self, now: float) -> None:
-        for sub in [sub for sub, turns in self._of_person.items() if turns[-1] + WINDOW <= now]:
+        for sub in [sub for sub, turns in self._of_person.items() if turns[-1] + self._window <= now]:
             del self._of_person[sub]

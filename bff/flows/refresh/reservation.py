@@ -59,7 +59,8 @@ class Reservations:
         new_attempt_id: Callable[[], str] = lambda: secrets.token_urlsafe(12),
     ) -> None:
         self._store, self._policy, self._monotonic = store, timing.policy, timing.monotonic
-        self._new_attempt_id, self._limits = new_attempt_id, TokenRequestLimits(timing.monotonic)
+        self._new_attempt_id = new_attempt_id
+        self._limits = TokenRequestLimits(timing.monotonic, window=timing.timeouts.per_user)
 
     async def reserve(self, key: SessionKey, cause: RefreshCause, *, turn: bool) -> Reservation:
         """`turn`: this user's turn under the provider's limits has come.

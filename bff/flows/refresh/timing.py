@@ -2,17 +2,29 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from bff.session.timing import RefreshPolicy
 
 
 @dataclass(frozen=True, slots=True)
+class RefreshTimeouts:
+    """In seconds. `caller`: how long a request waits for a refresh before it gets 503.
+
+    `per_user`: the time in which the provider answers only so many requests of one user.
+    """
+
+    caller: float = 10.0
+    per_user: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
 class RefreshTiming:
-    """The durations of the policy, and the monotonic clock that measures them in this process."""
+    """The durations of the policy, the monotonic clock that measures them in this process, and how long it waits."""
 
     policy: RefreshPolicy
     monotonic: Callable[[], float] = time.monotonic
+    timeouts: RefreshTimeouts = field(default_factory=RefreshTimeouts)
 
 
 @dataclass(frozen=True, slots=True)

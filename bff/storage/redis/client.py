@@ -30,10 +30,9 @@ from bff.errors import StoreUnavailable
 from bff.storage.redis.circuit_breaker import CircuitBreaker
 from bff.storage.redis.scripts import Script
 from bff.storage.redis.topology import CONNECTIONS, Command, Servers, exchange
+from bff.storage.timeouts import RedisTimeouts
 from bff.telemetry import metrics
 
-OPERATION_TIMEOUT: Final = 2.0  # seconds, all attempts together
-ACKNOWLEDGE_TIMEOUT_MS: Final = 500  # ms that WAIT waits for replicas
 SCANNED: Final = 500  # names per SCAN reply
 ROLE_KEPT: Final = 5.0  # seconds that the number of replicas is cached
 _DELAYS: Final = (0.02, 0.1, 0.3)  # seconds between attempts
@@ -77,8 +76,9 @@ class _Read:
 
 
 class RedisLink:
-    def __init__(self, servers: Servers) -> None:
-        self._servers = servers
+    def __init__(self, servers: Servers, timeouts: RedisTimeouts) -> None:
+        self._servers, self._operation_timeout = servers, timeouts.operation
+        self._acknowledge_ms = int(timeouts.acknowledge * 1000)
         self._breakers: dict[str, CircuitBreaker] = defaultdict(CircuitBreaker)
         self._replicas: dict[ConnectionPool, tuple[float, int]] = {}
         self._slots = asyncio.Semaphore(CONNECTIONS)
@@ -182,7 +182,7 @@ class RedisLink:
             raise StoreUnavailable("Redis does not respond; it is tried again in a moment.", retry_after=1)
         answered = False
         try:
-            async with asyncio.timeout(OPERATION_TIMEOUT), self._slots:
+            async with asyncio.timeout(self._operation_timeout), self._slots:
                 reply = await self._attempts(attempt)
             answered = True
             return reply
@@ -224,7 +224,7 @@ class RedisLink:
         load = False
         for _ in range(5):  # redirects may be chained while slots migrate
             acknowledgements = await self._acknowledgements(pool) if call.write else 0
-            wait: list[Command] = [("WAIT", acknowledgements, ACKNOWLEDGE_TIMEOUT_MS)] if acknowledgements else []
+            wait: list[Command] = [("WAIT", acknowledgements, self._acknowledge_ms)] if acknowledgements else []
             replies = await exchange(pool, [*prelude, call.command(load=load), *wait])
             reply = replies[len(prelude)]
             match reply:

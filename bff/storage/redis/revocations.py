@@ -5,22 +5,22 @@ from typing import Any
 
 from bff.errors import StoreUnavailable
 from bff.session.keyring import KeyRing
-from bff.session.revocation import MAX_WAIT, WAITING_LIMIT, Revocation
+from bff.session.revocation import MAX_WAIT, Revocation
 from bff.storage.redis import scripts
 from bff.storage.redis.client import Call, RedisLink
 from bff.storage.revocation_record import RevocationRecords
 
 
 class RedisRevocations:
-    """A RevocationQueue (bff/session/revocation.py)."""
+    """A RevocationQueue (bff/session/revocation.py) of at most `limit`."""
 
-    def __init__(self, link: RedisLink, ring: KeyRing, prefix: str) -> None:
-        self._link, self._records = link, RevocationRecords(ring)
+    def __init__(self, link: RedisLink, ring: KeyRing, prefix: str, *, limit: int) -> None:
+        self._link, self._records, self._limit = link, RevocationRecords(ring), limit
         self._keys = (f"{prefix}{{revocation}}:due", f"{prefix}{{revocation}}:record")
 
     async def add(self, revocation: Revocation) -> bool:
         sealed, until = self._records.seal(revocation), int(revocation.until * 1000)
-        return bool(await self._call(scripts.REVOCATION_ADD, revocation.id, until, sealed, WAITING_LIMIT) == 1)
+        return bool(await self._call(scripts.REVOCATION_ADD, revocation.id, until, sealed, self._limit) == 1)
 
     async def claim(self, count: int, lease: float) -> Sequence[Revocation]:
         reply = await self._call(scripts.REVOCATION_CLAIM, count, int(lease * 1000))

@@ -17,7 +17,7 @@ from redis.exceptions import ResponseError
 
 from bff.errors import StoreUnavailable
 from bff.session.keyring import KeyRing
-from bff.session.revocation import RevocationQueue
+from bff.session.revocation import WAITING_LIMIT, RevocationQueue
 from bff.session.session import EndReason, Session, SessionKey
 from bff.session.store import Found, IndexName, KeyRemoved, Missing, Replaced, StoredSession
 from bff.storage import codec, index
@@ -28,6 +28,7 @@ from bff.storage.redis.one_time_value import OneTimeValues
 from bff.storage.redis.revocations import RedisRevocations
 from bff.storage.redis.topology import servers_of
 from bff.storage.redis.url import parse_redis_url
+from bff.storage.timeouts import RedisTimeouts
 
 RETENTION_AFTER_END: Final = 86_400.0  # seconds that a record and its end reason stay after the end
 DELETED_COPY_LIFETIME: Final = 30_000  # ms in which a repeated destructive write is recognised
@@ -39,16 +40,18 @@ _T = TypeVar("_T")
 class RedisStore:
     """A SessionStore (bff/session/store.py). Connects on first use."""
 
-    def __init__(self, link: RedisLink, ring: KeyRing, prefix: str) -> None:
+    def __init__(self, link: RedisLink, ring: KeyRing, prefix: str, revocation_limit: int = WAITING_LIMIT) -> None:
         self._link, self._ring, self._prefix = link, ring, prefix
         self._decoded, self._values = DecodedRecords(ring), OneTimeValues(ring, prefix)
-        self.revocations: RevocationQueue = RedisRevocations(link, ring, prefix)
+        self.revocations: RevocationQueue = RedisRevocations(link, ring, prefix, limit=revocation_limit)
 
     @classmethod
-    def from_url(cls, url: str, ring: KeyRing) -> "RedisStore":
+    def from_url(
+        cls, url: str, ring: KeyRing, timeouts: RedisTimeouts = RedisTimeouts(), revocation_limit: int = WAITING_LIMIT
+    ) -> "RedisStore":
         """Raises ConfigurationError for an invalid URL."""
         target = parse_redis_url(url)
-        return cls(RedisLink(servers_of(target)), ring, target.prefix)
+        return cls(RedisLink(servers_of(target, timeouts), timeouts), ring, target.prefix, revocation_limit)
 
     async def now(self) -> float:
         call = Call(self._prefix, None, args=("TIME",), write=False)

@@ -15,9 +15,8 @@ from redis.crc import key_slot
 from redis.exceptions import AskError, ClusterDownError, ReadOnlyError, RedisError, ResponseError
 
 from bff.storage.redis.url import RedisTarget
+from bff.storage.timeouts import RedisTimeouts
 
-CONNECT_TIMEOUT: Final = 1.0  # seconds
-ANSWER_TIMEOUT: Final = 1.0  # seconds for one reply: leaves time for a second attempt within an operation
 CONNECTIONS: Final = 64  # connections to one server; `client.py` never needs more
 
 Command: TypeAlias = tuple[str | bytes | int | float, ...]
@@ -173,12 +172,12 @@ class Cluster:
         raise failure
 
 
-def servers_of(target: RedisTarget) -> OneServer | Cluster:
+def servers_of(target: RedisTarget, timeouts: RedisTimeouts) -> OneServer | Cluster:
     """Opens no connection yet."""
     # RESP 2 and no driver info: fewer commands on connecting, so a smaller ACL.
     common: dict[str, Any] = {
-        "socket_connect_timeout": CONNECT_TIMEOUT,
-        "socket_timeout": ANSWER_TIMEOUT,
+        "socket_connect_timeout": timeouts.connect,
+        "socket_timeout": timeouts.reply,
         "retry": Retry(NoBackoff(), 0),
         "protocol": 2,
         "driver_info": None,

@@ -13,16 +13,18 @@ from bff.storage.sqlite.group_commit import unavailable
 # `user_version` of schema.sql. Within one number tables are only added: an older version finds all of its own.
 SCHEMA: Final = 1
 APPLICATION: Final = 1111901729  # `application_id`: "BFF!"
-BUSY_TIMEOUT: Final = 2.0  # seconds that a writer waits for another process
 
 _SETTING: Final = "BFF_STORE"
 
 
-def prepare(path: Path) -> None:
-    """Creates or verifies the file and its schema. Raises ConfigurationError or StoreUnavailable."""
+def prepare(path: Path, *, busy_timeout: float) -> None:
+    """Creates or verifies the file and its schema. Waits for another process for `busy_timeout` seconds.
+
+    Raises ConfigurationError or StoreUnavailable.
+    """
     _prepare_file(path)
     try:
-        writer = connect(path, BUSY_TIMEOUT)
+        writer = connect(path, busy_timeout)
         try:
             _create_schema(writer)
         finally:

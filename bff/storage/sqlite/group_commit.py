@@ -16,7 +16,6 @@ from typing import Any, Final, TypeVar
 from bff.errors import StoreUnavailable
 from bff.telemetry import metrics
 
-ANSWER_TIMEOUT: Final = 5.0  # seconds; more than the 2 s of the busy timeout, less than any refresh lease
 BATCH: Final = 128  # operations per COMMIT; more would delay the first one
 # Operations. Beyond that the disk is too slow, and callers get an error instead of a longer queue.
 QUEUE_LIMIT: Final = 4096
@@ -50,9 +49,12 @@ class _Operation:
 
 
 class GroupCommit:
-    def __init__(self, connect: Callable[[], sqlite3.Connection], name: str) -> None:
-        """`connect` is called on the thread, and again after a failure. It returns a connection in autocommit mode."""
-        self._connect = connect
+    def __init__(self, connect: Callable[[], sqlite3.Connection], name: str, *, answer_timeout: float) -> None:
+        """`connect` is called on the thread, and again after a failure. It returns a connection in autocommit mode.
+
+        A caller waits for its result for at most `answer_timeout` seconds.
+        """
+        self._connect, self._answer_timeout = connect, answer_timeout
         self._queue: queue.SimpleQueue[_Operation | None] = queue.SimpleQueue()
         self._closed = False
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
@@ -61,7 +63,7 @@ class GroupCommit:
     async def run(self, operation: Callable[[sqlite3.Connection], _T]) -> _T:
         """Runs `operation` inside a transaction and returns its result once it is durable.
 
-        Raises StoreUnavailable for every database error, and when there is no result within `ANSWER_TIMEOUT` seconds.
+        Raises StoreUnavailable for every database error, and when there is no result in time.
         """
         try:
             return await self._run(operation)
@@ -78,7 +80,7 @@ class GroupCommit:
         waiting = _Operation(operation, loop, loop.create_future())
         self._queue.put(waiting)
         try:
-            async with asyncio.timeout(ANSWER_TIMEOUT):
+            async with asyncio.timeout(self._answer_timeout):
                 result: _T = await waiting.answer
                 return result
         except TimeoutError:

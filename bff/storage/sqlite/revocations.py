@@ -4,8 +4,7 @@ import sqlite3
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from bff.session.keyring import KeyRing
-from bff.session.revocation import MAX_WAIT, WAITING_LIMIT, Revocation
+from bff.session.revocation import MAX_WAIT, Revocation
 from bff.storage.revocation_record import RevocationRecords
 from bff.storage.sqlite.group_commit import GroupCommit
 
@@ -13,20 +12,22 @@ Read = Callable[[str, tuple[Any, ...]], Awaitable[list[Any]]]
 
 
 class SqliteRevocations:
-    """A RevocationQueue (bff/session/revocation.py). `clock` is in seconds since the epoch."""
+    """A RevocationQueue (bff/session/revocation.py) of at most `limit`. `clock` is in seconds since the epoch."""
 
-    def __init__(self, writes: GroupCommit, read: Read, ring: KeyRing, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, writes: GroupCommit, read: Read, records: RevocationRecords, clock: Callable[[], float], *, limit: int
+    ) -> None:
         self._writes, self._read, self._clock = writes, read, clock
-        self._records = RevocationRecords(ring)
+        self._records, self._limit = records, limit
 
     async def add(self, revocation: Revocation) -> bool:
         row = (revocation.id, self._clock(), revocation.until, self._records.seal(revocation))
 
         def write(connection: sqlite3.Connection) -> bool:
             ((waiting,),) = connection.execute(
-                "SELECT count(*) FROM (SELECT 1 FROM revocation LIMIT ?)", (WAITING_LIMIT,)
+                "SELECT count(*) FROM (SELECT 1 FROM revocation LIMIT ?)", (self._limit,)
             ).fetchall()
-            if waiting >= WAITING_LIMIT:
+            if waiting >= self._limit:
                 return False
             connection.execute(
                 "INSERT OR IGNORE INTO revocation (id, due_at, until, attempts, record) VALUES (?, ?, ?, 0, ?)", row

@@ -14,37 +14,52 @@ from typing import Any, Final
 
 from bff.errors import StoreUnavailable
 from bff.session.keyring import KeyRing
-from bff.session.revocation import RevocationQueue
+from bff.session.revocation import WAITING_LIMIT, RevocationQueue
 from bff.session.session import EndReason, Session, SessionKey
 from bff.session.store import Found, IndexName, KeyRemoved, Missing, Replaced, StoredSession
 from bff.storage import codec, index, one_time_value
 from bff.storage.decoded_records import DecodedRecords
-from bff.storage.sqlite.database import BUSY_TIMEOUT, connect, prepare
+from bff.storage.revocation_record import RevocationRecords
+from bff.storage.sqlite.database import connect, prepare
+from bff.storage.sqlite.expiry import PURGE_STEP, RETENTION_AFTER_END, purge
 from bff.storage.sqlite.group_commit import GroupCommit, unavailable
 from bff.storage.sqlite.host_clock import host_now
 from bff.storage.sqlite.revocations import SqliteRevocations
+from bff.storage.timeouts import SqliteTimeouts
 from bff.telemetry import metrics
 
-RETENTION_AFTER_END: Final = 86_400.0  # seconds that a record and its end reason stay after the end
-PURGE_STEP: Final = 500  # records per transaction, so that a large purge does not delay sign-ins
 PAGE: Final = 200  # records read at a time, when all are read
 
 
 class SqliteStore:
     """A SessionStore (bff/session/store.py) in one file, created with mode 0600 in a directory of mode 0700."""
 
-    def __init__(self, path: Path, ring: KeyRing, *, clock: Callable[[], float] = host_now) -> None:
-        """Opens or creates the database. Raises ConfigurationError for an unusable path, or StoreUnavailable."""
+    def __init__(
+        self,
+        path: Path,
+        ring: KeyRing,
+        *,
+        clock: Callable[[], float] = host_now,
+        timeouts: SqliteTimeouts = SqliteTimeouts(),
+        revocation_limit: int = WAITING_LIMIT,
+    ) -> None:
+        """Opens or creates the database. Raises ConfigurationError for an unusable path, or StoreUnavailable.
+
+        `clock` is in seconds since the epoch; at most `revocation_limit` revocations wait.
+        """
         self._path, self._ring, self._clock = path, ring, clock
-        prepare(path)
+        prepare(path, busy_timeout=timeouts.busy)
         try:
             self._reader = connect(path, 0.0)
             self._reader.execute("PRAGMA query_only = 1")
         except sqlite3.Error as error:
             raise unavailable(error) from None
         self._decoded = DecodedRecords(ring)
-        self._writes = GroupCommit(lambda: connect(path, BUSY_TIMEOUT), f"sqlite-writer {path.name}")
-        self.revocations: RevocationQueue = SqliteRevocations(self._writes, self._read, ring, clock)
+        thread, records = f"sqlite-writer {path.name}", RevocationRecords(ring)
+        self._writes = GroupCommit(lambda: connect(path, timeouts.busy), thread, answer_timeout=timeouts.answer)
+        self.revocations: RevocationQueue = SqliteRevocations(
+            self._writes, self._read, records, clock, limit=revocation_limit
+        )
 
     async def now(self) -> float:
         return self._clock()
@@ -229,7 +244,7 @@ class SqliteStore:
     async def purge_expired(self) -> int:
         now, purged = self._clock(), 0
         while True:
-            step = await self._writes.run(lambda connection: _purge(connection, now))
+            step = await self._writes.run(lambda connection: purge(connection, now))
             purged += step
             if step < PURGE_STEP:
                 return purged
@@ -283,17 +298,3 @@ def _put_end_reason(connection: sqlite3.Connection, name: str, reason: EndReason
     connection.execute(
         "INSERT OR REPLACE INTO end_reason (name, reason, until) VALUES (?, ?, ?)", (name, reason.value, until)
     )
-
-
-def _purge(connection: sqlite3.Connection, now: float) -> int:
-    rows = connection.execute(
-        "SELECT key FROM session WHERE ends_at <= ? LIMIT ?", (now - RETENTION_AFTER_END, PURGE_STEP)
-    ).fetchall()
-    connection.executemany("DELETE FROM session WHERE key = ?", rows)
-    connection.executemany("DELETE FROM session_index WHERE key = ?", rows)
-    connection.execute("DELETE FROM end_reason WHERE until <= ?", (now,))
-    connection.execute("DELETE FROM claim WHERE until <= ?", (now,))
-    connection.execute("DELETE FROM marker WHERE until <= ?", (now,))
-    connection.execute("DELETE FROM one_time_value WHERE until <= ?", (now,))
-    connection.execute("DELETE FROM revocation WHERE until <= ?", (now,))
-    return len(rows)

@@ -4,27 +4,30 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
-from typing import Any
+from typing import Any, Final
 
 import uvicorn
 
 from bff.app import Application, build_app
+from bff.components.timeouts import Timeouts
 from bff.config.settings import load_settings
 from bff.server.uvicorn_0_54.server import uvicorn_config
 from tests.harness.waiting import until
 from tests.harness.world.clock import Clock
 
+PRODUCTION: Final = Timeouts()
 
-def application(environ: Mapping[str, str], clock: Callable[[], float]) -> Application:
-    return build_app(load_settings(dict(environ)), clock=clock)
+
+def application(environ: Mapping[str, str], clock: Callable[[], float], timeouts: Timeouts = PRODUCTION) -> Application:
+    return build_app(load_settings(dict(environ)), clock=clock, timeouts=timeouts)
 
 
 @asynccontextmanager
 async def running_app(
-    environ: Mapping[str, str], clock: Callable[[], float] | None = None
+    environ: Mapping[str, str], clock: Callable[[], float] | None = None, timeouts: Timeouts = PRODUCTION
 ) -> AsyncIterator[tuple[Application, str]]:
     """The BFF with these settings on a free port, and its URL. To a browser a port is no other site."""
-    app = application(environ, clock or Clock())
+    app = application(environ, clock or Clock(), timeouts)
     with listening() as bound:
         async with serving(app, bound, lifespan="on"):
             yield app, f"http://localhost:{bound.getsockname()[1]}"

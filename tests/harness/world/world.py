@@ -12,12 +12,13 @@ from starlette.types import ASGIApp
 
 from bff.app import Application
 from bff.base64url import encode_base64url
+from bff.components.timeouts import Timeouts
 from bff.session.keyring import new_key
 from bff.session.session import Session
 from demo.simulator.grants import RotationPolicy
 from demo.simulator.server import RunningSimulator, running_simulator
 from tests.harness.http_browser import Browser
-from tests.harness.world.app_server import application, listening, running_app, serving
+from tests.harness.world.app_server import PRODUCTION, application, listening, running_app, serving
 from tests.harness.world.clock import Clock
 from tests.harness.world.provider import CLIENT_ID, CLIENT_SECRET, provider_config
 from tests.harness.world.upstream import Upstream
@@ -31,6 +32,7 @@ class World:
     upstream: Upstream
     clock: Clock
     environ: dict[str, str]
+    timeouts: Timeouts
     _public: socket.socket
     _running: AsyncExitStack = field(default_factory=AsyncExitStack)
     _browsers: list[Browser] = field(default_factory=list)
@@ -83,13 +85,13 @@ class World:
         """Stops the BFF in good order and starts it again on its port, with its store and with changed settings."""
         await self._running.aclose()
         self.environ |= as_environ(changes)
-        self.bff = application(self.environ, self.clock)
+        self.bff = application(self.environ, self.clock, self.timeouts)
         await self.start()
 
     @asynccontextmanager
     async def replica(self) -> AsyncIterator[str]:
         """A second BFF with the same settings and store; its base URL."""
-        async with running_app(self.environ, self.clock) as (_, url):
+        async with running_app(self.environ, self.clock, self.timeouts) as (_, url):
             yield url
 
     async def close(self) -> None:
@@ -112,12 +114,14 @@ async def small_world(
     prepare: Callable[[RunningSimulator], object] | None = None,
     api: ASGIApp | None = None,
     route: Mapping[str, Any] | None = None,
+    timeouts: Timeouts = PRODUCTION,
     **changes: str,
 ) -> AsyncIterator[World]:
     """`changes` are settings as environment variables, without the prefix and in any case.
 
     `okta` changes how the provider is configured, `route` the one route, `api` what is behind it. `prepare` is called
     with the provider before the BFF starts. With `org_server` the issuer is the org authorization server.
+    `timeouts`: see `tests.harness.patience`.
     """
     clock, upstream = Clock(), Upstream()
     with listening() as public, listening() as behind:
@@ -142,7 +146,8 @@ async def small_world(
                 "BFF_REFRESH_LEASE": "20",
                 **as_environ(changes),
             }
-            world = World(provider, application(environ, clock), public_url, upstream, clock, environ, public)
+            bff = application(environ, clock, timeouts)
+            world = World(provider, bff, public_url, upstream, clock, environ, timeouts, public)
             try:
                 await world.start()
                 yield world

@@ -49,8 +49,8 @@ async def end(world: World, order: Order, person: Person, sid: str, jar: dict[st
 @pytest.mark.case("RF-051")
 @pytest.mark.parametrize("races", RACES)
 @pytest.mark.parametrize("order", ORDERS)
-async def test_against_a_refresh(store: str, order: Order, races: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    async with running_world(store, races, monkeypatch, slow=0.03) as world:
+async def test_against_a_refresh(store: str, order: Order, races: int) -> None:
+    async with running_world(store, races, slow=0.03) as world:
 
         async def race(person: Person, jar: dict[str, str]) -> None:
             called, ended = await asyncio.gather(
@@ -79,8 +79,8 @@ async def test_against_a_refresh(store: str, order: Order, races: int, monkeypat
 
 @pytest.mark.parametrize("races", RACES)
 @pytest.mark.parametrize("order", ["back-channel", "universal"])
-async def test_against_a_sign_in(store: str, order: Order, races: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    async with running_world(store, races, monkeypatch, slow=0.015) as world:
+async def test_against_a_sign_in(store: str, order: Order, races: int) -> None:
+    async with running_world(store, races, slow=0.015) as world:
         overtaken = 0
 
         async def race(person: Person) -> None:
@@ -107,11 +107,9 @@ async def test_against_a_sign_in(store: str, order: Order, races: int, monkeypat
 
 
 @pytest.mark.parametrize("races", RACES)
-async def test_a_sign_out_against_a_sign_in_of_the_same_browser(
-    store: str, races: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_sign_out_against_a_sign_in_of_the_same_browser(store: str, races: int) -> None:
     """The session that was signed out stays dead; the one that was begun is whole, and the only one."""
-    async with running_world(store, races, monkeypatch, slow=0.015) as world:
+    async with running_world(store, races, slow=0.015) as world:
 
         async def race(person: Person) -> None:
             jar = await world.signed_in(person, f"sid-{person.number}-a")

@@ -10,16 +10,13 @@ from random import Random
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
-import pytest
-
 from bff.app import Application, build_app
 from bff.asgi.extensions import HEADERS_FINAL
 from bff.base64url import encode_base64url
-from bff.components import providers
+from bff.components.ports import Ports
 from bff.config.settings import load_settings
-from bff.flows.refresh import flow
 from bff.session.keyring import new_key
-from tests.harness.patience import be_patient
+from tests.harness.patience import PATIENT
 from tests.harness.world import Upstream, listening, serving
 from tests.proof.races.provider import CLIENT_ID, ISSUER, Person, RacingProvider
 
@@ -169,15 +166,10 @@ class World:
 
 
 @asynccontextmanager
-async def running_world(
-    store: str, seed: int, monkeypatch: pytest.MonkeyPatch, *, slow: float = 0.01
-) -> AsyncIterator[World]:
+async def running_world(store: str, seed: int, *, slow: float = 0.01) -> AsyncIterator[World]:
     chance = Random(seed)
     provider = RacingProvider(chance, lifetime=3600, slow=slow)
-    be_patient(monkeypatch)
-    monkeypatch.setattr(flow, "CALLER_DEADLINE", 60.0)
-    monkeypatch.setattr(providers, "open_provider", lambda *_, **__: provider)
-    monkeypatch.setattr(providers, "open_org_provider", lambda *_, **__: (provider,))
+    ports = Ports(provider, (provider,))
     with listening() as api:
         route = {"prefix": "/api", "upstream": f"http://127.0.0.1:{api.getsockname()[1]}"}
         environ = {
@@ -195,7 +187,7 @@ async def running_world(
             "BFF_REFRESH_LEASE": "60",
         }
         async with serving(Upstream(), api):
-            apps = [build_app(load_settings(environ)) for _ in range(2)]
+            apps = [build_app(load_settings(environ), timeouts=PATIENT, ports=ports) for _ in range(2)]
             async with AsyncExitStack() as running:
                 for app in apps:
                     await app.lifespan.start(running)

@@ -11,16 +11,10 @@ import redis
 from bff.session.keyring import KeyRing, new_key
 from bff.session.store import SessionStore
 from bff.storage.open import open_store
-from tests.harness.patience import be_patient
+from tests.harness.patience import PATIENT_STORES
 from tests.harness.redis_servers import RedisServer, Watched, cluster, one_server, watched
 
 KINDS = ("sqlite", "redis", "sentinel", "cluster")
-
-
-@pytest.fixture
-def patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """For modules that test what a store does, and not how soon it gives up."""
-    be_patient(monkeypatch)
 
 
 @pytest.fixture
@@ -56,7 +50,8 @@ def own_server(tmp_path: Path) -> Iterator[RedisServer]:
 
 @pytest.fixture
 async def store(own_server: RedisServer, ring: KeyRing) -> AsyncIterator[SessionStore]:
-    opened = open_store(own_server.url, ring)
+    """Waits as long as it takes: for tests of what a store does, and not of how soon it gives up."""
+    opened = open_store(own_server.url, ring, timeouts=PATIENT_STORES)
     yield opened
     await opened.close()
 
@@ -99,7 +94,7 @@ async def store_factory(store_url: str, ring: KeyRing) -> AsyncIterator[Callable
     opened: list[SessionStore] = []
 
     def open_one(ring: KeyRing = ring, url: str = store_url, **options: Any) -> SessionStore:
-        opened.append(open_store(url, ring, **options))
+        opened.append(open_store(url, ring, timeouts=PATIENT_STORES, **options))
         return opened[-1]
 
     yield open_one

@@ -510,12 +510,8 @@ class SessionStoreContract:
         await store.purge_expired()
         assert await store.revocations.waiting() == 1
 
-    async def test_the_queue_of_revocations_is_bounded(
-        self, store_factory: StoreFactory, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        for where in ("sqlite", "redis"):
-            monkeypatch.setattr(f"bff.storage.{where}.revocations.WAITING_LIMIT", 3)
-        store = store_factory()
+    async def test_the_queue_of_revocations_is_bounded(self, store_factory: StoreFactory) -> None:
+        store = store_factory(revocation_limit=3)
         until = await store.now() + 600
         added = [await store.revocations.add(a_revocation(until, n)) for n in range(5)]
         assert added == [True, True, True, False, False]

@@ -14,9 +14,8 @@ from bff.session.session import EndReason, Session
 from bff.session.store import KeyRemoved, SessionStore
 from bff.storage.open import open_store
 from tests.harness.example_session import a_session, next_version
+from tests.harness.patience import PATIENT_STORES
 from tests.harness.redis_servers import RedisServer, one_server, until
-
-pytestmark = pytest.mark.usefixtures("patience")
 
 MANY = 20
 
@@ -65,7 +64,7 @@ def nothing_shows(content: bytes, lived: list[Session]) -> None:
 
 async def test_no_byte_of_the_sqlite_files_tells_anything(tmp_path: Path) -> None:
     directory = tmp_path / "private"
-    store = open_store(f"sqlite:///{directory}/bff.db", KeyRing.from_keys([new_key()]))
+    store = open_store(f"sqlite:///{directory}/bff.db", KeyRing.from_keys([new_key()]), timeouts=PATIENT_STORES)
     lived = await a_life(store)
     parts = {part.name: part.read_bytes() for part in directory.iterdir()}
     assert parts.keys() == {"bff.db", "bff.db-wal", "bff.db-shm"}
@@ -91,7 +90,7 @@ async def test_no_byte_of_a_redis_snapshot_or_dump_tells_anything(
         server.ask("CONFIG", "SET", "appendonly", "yes")
         # A child writes the first file of the log, and files are renamed when it is done: not while they are read.
         until(lambda: _log_has_begun(server.ask("INFO", "persistence")))
-        store = open_store(server.url, KeyRing.from_keys([new_key()]))
+        store = open_store(server.url, KeyRing.from_keys([new_key()]), timeouts=PATIENT_STORES)
         lived = await a_life(store)
         nothing_shows(snapshot(server), lived)
         with redis.Redis(port=server.port, protocol=2) as client:
@@ -110,10 +109,10 @@ def _log_has_begun(info: dict[str, object]) -> bool:
 
 async def test_another_ring_opens_none_of_it(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/private/bff.db"
-    store = open_store(url, KeyRing.from_keys([new_key()]))
+    store = open_store(url, KeyRing.from_keys([new_key()]), timeouts=PATIENT_STORES)
     lived = await a_life(store)
     await store.close()
-    thief = open_store(url, KeyRing.from_keys([new_key()]))
+    thief = open_store(url, KeyRing.from_keys([new_key()]), timeouts=PATIENT_STORES)
     readings = [reading async for reading in thief.all()]
     assert len(readings) == MANY // 2
     assert all(isinstance(reading, KeyRemoved) for reading in readings)
@@ -128,7 +127,7 @@ async def test_what_is_kept_cannot_be_guessed_by_hashing(tmp_path: Path) -> None
     import hashlib
 
     directory = tmp_path / "private"
-    store = open_store(f"sqlite:///{directory}/bff.db", KeyRing.from_keys([new_key()]))
+    store = open_store(f"sqlite:///{directory}/bff.db", KeyRing.from_keys([new_key()]), timeouts=PATIENT_STORES)
     lived = await a_life(store)
     content = b"".join(part.read_bytes() for part in directory.iterdir())
     for session in lived:

@@ -12,10 +12,9 @@ from bff.session.keyring import KeyRing
 from bff.session.store import SessionStore
 from bff.storage.open import open_store
 from tests.harness.bff_command import bff
+from tests.harness.patience import PATIENT_STORES
 from tests.harness.redis_servers import RedisServer, cluster, one_server
 from tests.harness.settings import with_changes
-
-pytestmark = pytest.mark.usefixtures("patience")
 
 EVICTING = "the store evicts sessions when memory runs out"
 
@@ -70,7 +69,7 @@ async def test_a_store_that_is_away_is_no_reason_not_to_start(
 
 async def test_one_server_of_a_cluster_is_enough(tmp_path: Path, ring: KeyRing) -> None:
     with cluster(tmp_path) as servers:
-        store = open_store(f"redis+cluster://127.0.0.1:{servers[0].port}", ring)
+        store = open_store(f"redis+cluster://127.0.0.1:{servers[0].port}", ring, timeouts=PATIENT_STORES)
         assert await store.eviction_policy() == "noeviction"
         servers[1].ask("ACL", "SETUSER", "default", "-config", "-info")
         assert await store.eviction_policy() is None

@@ -12,10 +12,9 @@ from bff.session.store import SessionStore
 from bff.storage import index
 from bff.storage.open import open_store
 from tests.harness.example_session import a_session, next_version
+from tests.harness.patience import PATIENT_STORES
 from tests.harness.redis_rights import ACL, ACL_CLUSTER
 from tests.harness.redis_servers import RedisServer
-
-pytestmark = pytest.mark.usefixtures("patience")
 
 
 def entries_of(ring: KeyRing, session: Session) -> str:
@@ -80,7 +79,7 @@ async def test_every_key_expires(own_server: RedisServer, store: SessionStore) -
 @pytest.mark.case("ST-023")
 async def test_a_user_with_the_documented_rights_can_do_everything(own_server: RedisServer, ring: KeyRing) -> None:
     own_server.ask("ACL", "SETUSER", "bff", "on", ">s3cret/+?", "~bff:*", *ACL.split())
-    store = open_store(f"redis://bff:s3cret%2F%2B%3F@127.0.0.1:{own_server.port}", ring)
+    store = open_store(f"redis://bff:s3cret%2F%2B%3F@127.0.0.1:{own_server.port}", ring, timeouts=PATIENT_STORES)
     session = a_session(await store.now())
     await store.ping()
     await store.create(session)
@@ -112,7 +111,9 @@ async def test_a_user_with_the_documented_rights_can_do_everything(own_server: R
 async def test_no_error_tells_the_password(own_server: RedisServer, ring: KeyRing, host: str) -> None:
     for scheme, path in (("redis", ""), ("redis+cluster", ""), ("redis+sentinel", "/service")):
         where = host.replace("OWN", f"127.0.0.1:{own_server.port}")
-        store = open_store(f"{scheme}://someone:hunter2@{where}{path}?sentinel_password=hunter3", ring)
+        store = open_store(
+            f"{scheme}://someone:hunter2@{where}{path}?sentinel_password=hunter3", ring, timeouts=PATIENT_STORES
+        )
         with pytest.raises(StoreUnavailable) as refusal:
             await store.now()
         told = "".join(traceback.format_exception(refusal.value)) + repr(store) + repr(refusal.value)
@@ -124,7 +125,7 @@ async def test_no_error_tells_the_password(own_server: RedisServer, ring: KeyRin
 async def test_a_cluster_needs_two_rights_more(redis_cluster: list[RedisServer], ring: KeyRing) -> None:
     for server in redis_cluster:
         server.ask("ACL", "SETUSER", "bff", "on", ">s3cret", "~bff:*", *ACL.split(), *ACL_CLUSTER.split())
-    store = open_store(f"redis+cluster://bff:s3cret@127.0.0.1:{redis_cluster[1].port}", ring)
+    store = open_store(f"redis+cluster://bff:s3cret@127.0.0.1:{redis_cluster[1].port}", ring, timeouts=PATIENT_STORES)
     session = a_session(await store.now())
     await store.ping()
     await store.create(session)

@@ -1,6 +1,7 @@
 """Replicas that must have a write, Sentinel that promotes one, and a Cluster that moves a slot."""
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,21 +9,19 @@ import pytest
 from bff.errors import StoreUnavailable
 from bff.session.keyring import KeyRing
 from bff.session.session import EndReason
-from bff.session.store import SessionStore
 from bff.storage.open import open_store
-from bff.storage.redis import client as redis_client
+from bff.storage.timeouts import StoreTimeouts
 from tests.harness.example_session import a_session, eventually, next_version, session_of
+from tests.harness.patience import PATIENT_REDIS
 from tests.harness.redis_servers import RedisServer, one_server, watched
 
-
-@pytest.fixture(autouse=True)
-def patience_but_not_with_replicas(patience: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(redis_client, "ACKNOWLEDGE_TIMEOUT_MS", 500)
+TIMEOUTS = StoreTimeouts(redis=replace(PATIENT_REDIS, acknowledge=0.5))  # not patient with replicas
 
 
 async def test_a_write_that_no_replica_has_is_not_relied_on(
-    own_server: RedisServer, tmp_path: Path, store: SessionStore
+    own_server: RedisServer, tmp_path: Path, ring: KeyRing
 ) -> None:
+    store = open_store(own_server.url, ring, timeouts=TIMEOUTS)
     with one_server(tmp_path / "replica", "--replicaof", "127.0.0.1", str(own_server.port)) as replica:
         async with asyncio.timeout(60):
             while not own_server.ask("ROLE")[2]:
@@ -40,13 +39,14 @@ async def test_a_write_that_no_replica_has_is_not_relied_on(
     # Its replica is gone for good: the server that is left goes on alone.
     replaced = await eventually(lambda: store.replace(next_version(write), 2))
     assert getattr(replaced, "done", False)
+    await store.close()
 
 
 async def test_when_sentinel_promotes_the_replica_every_acknowledged_session_is_there(
     tmp_path: Path, ring: KeyRing
 ) -> None:
     with watched(tmp_path) as servers:
-        store = open_store(servers.url, ring)
+        store = open_store(servers.url, ring, timeouts=TIMEOUTS)
         now = await store.now()
         sessions = [a_session(now) for _ in range(50)]
         await asyncio.gather(*(eventually(lambda each=each: store.create(each)) for each in sessions))
@@ -65,7 +65,7 @@ async def test_when_sentinel_promotes_the_replica_every_acknowledged_session_is_
 async def test_a_session_is_read_and_written_while_its_slot_moves(
     redis_cluster: list[RedisServer], ring: KeyRing
 ) -> None:
-    store = open_store(f"redis+cluster://127.0.0.1:{redis_cluster[0].port}", ring)
+    store = open_store(f"redis+cluster://127.0.0.1:{redis_cluster[0].port}", ring, timeouts=TIMEOUTS)
     session = a_session(await store.now())
     await store.create(session)
     record = f"bff:{{{session.key}}}"

@@ -14,9 +14,8 @@ from bff.storage.open import open_store
 from bff.storage.redis.topology import exchange
 from tests.harness.example_session import a_session, next_version, session_of
 from tests.harness.lossy_proxy import LossyProxy
+from tests.harness.patience import PATIENT_STORES
 from tests.harness.redis_servers import RedisServer
-
-pytestmark = pytest.mark.usefixtures("patience")
 
 
 @pytest.mark.case("ST-001")
@@ -50,7 +49,7 @@ async def test_a_cancelled_exchange_leaves_no_reply_to_the_next(redis_server: Re
 
 @pytest.mark.case("ST-001")
 async def test_a_cancelled_caller_is_never_answered_to_another(redis_server: RedisServer, ring: KeyRing) -> None:
-    store = open_store(f"{redis_server.url}?prefix={uuid4().hex}:", ring)
+    store = open_store(f"{redis_server.url}?prefix={uuid4().hex}:", ring, timeouts=PATIENT_STORES)
     now = await store.now()
     sessions = {each.key: each for each in (a_session(now) for _ in range(30))}
     await asyncio.gather(*map(store.create, sessions.values()))
@@ -95,8 +94,8 @@ async def test_a_write_whose_reply_is_lost_is_done_once_and_answered(
     lossy: LossyProxy, redis_server: RedisServer, ring: KeyRing
 ) -> None:
     prefix = f"?prefix={uuid4().hex}:"
-    store = open_store(f"redis://127.0.0.1:{lossy.port}{prefix}", ring)
-    replica = open_store(f"{redis_server.url}{prefix}", ring)
+    store = open_store(f"redis://127.0.0.1:{lossy.port}{prefix}", ring, timeouts=PATIENT_STORES)
+    replica = open_store(f"{redis_server.url}{prefix}", ring, timeouts=PATIENT_STORES)
     now = await store.now()
     session, other = a_session(now), a_session(now)
 

@@ -6,9 +6,12 @@ import random
 import pytest
 
 from bff.errors import StoreUnavailable
+from bff.session.keyring import KeyRing
 from bff.session.session import EndReason
 from bff.session.store import SessionStore
 from bff.storage import index
+from bff.storage.open import open_store
+from bff.storage.timeouts import RedisTimeouts, StoreTimeouts
 from bff.telemetry.metrics import REGISTRY
 from tests.harness.example_session import a_session, eventually, next_version, session_of
 from tests.harness.redis_servers import RedisServer
@@ -48,10 +51,11 @@ async def test_a_demoted_server_refuses_writes_until_it_is_promoted(
 
 @pytest.mark.case("ST-014")
 async def test_a_server_that_stands_still_is_given_up_and_found_again(
-    own_server: RedisServer, store: SessionStore
+    own_server: RedisServer, store: SessionStore, ring: KeyRing
 ) -> None:
     session = a_session(await store.now())
     await store.create(session)
+    store = open_store(own_server.url, ring, timeouts=StoreTimeouts(redis=RedisTimeouts(operation=0.5)))
     own_server.freeze()
     calls = (store.get(session.key), store.ping(), store.now(), store.replace(next_version(session), 1))
     answers = await asyncio.gather(*calls, return_exceptions=True)
@@ -63,6 +67,7 @@ async def test_a_server_that_stands_still_is_given_up_and_found_again(
     replaced = await eventually(lambda: store.replace(next_version(session), 1))
     assert getattr(replaced, "done", False)
     assert session_of(await store.get(session.key)) == next_version(session)
+    await store.close()
 
 
 async def test_a_server_that_was_away_is_found_again(own_server: RedisServer, store: SessionStore) -> None:

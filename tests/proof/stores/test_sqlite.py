@@ -16,26 +16,28 @@ import pytest
 from bff.errors import ConfigurationError, StoreUnavailable
 from bff.session.keyring import KeyRing
 from bff.session.session import EndReason, SessionKey
+from bff.storage.sqlite.expiry import RETENTION_AFTER_END
 from bff.storage.sqlite.group_commit import GroupCommit
-from bff.storage.sqlite.store import RETENTION_AFTER_END, SqliteStore
+from bff.storage.sqlite.store import SqliteStore
+from bff.storage.timeouts import SqliteTimeouts
 from bff.telemetry.metrics import REGISTRY
 from tests.harness.example_session import a_session, next_version, session_of
-
-pytestmark = pytest.mark.usefixtures("patience")
+from tests.harness.patience import PATIENT_SQLITE
+from tests.harness.waiting import PATIENCE
 
 RING = KeyRing.from_keys([bytes(range(32))])
 
 
 @pytest.fixture
 async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
-    opened = SqliteStore(tmp_path / "bff.db", RING)
+    opened = SqliteStore(tmp_path / "bff.db", RING, timeouts=PATIENT_SQLITE)
     yield opened
     await opened.close()
 
 
 async def test_nobody_else_can_read_the_files(tmp_path: Path) -> None:
     path = tmp_path / "new" / "deeper" / "bff.db"
-    store = SqliteStore(path, RING)
+    store = SqliteStore(path, RING, timeouts=PATIENT_SQLITE)
     await store.create(a_session(await store.now()))
     modes = {each.name: stat.S_IMODE(each.stat().st_mode) for each in path.parent.iterdir()}
     assert modes == {"bff.db": 0o600, "bff.db-wal": 0o600, "bff.db-shm": 0o600}
@@ -47,7 +49,7 @@ async def test_a_file_that_was_open_to_others_is_closed_to_them(tmp_path: Path) 
     path = tmp_path / "bff.db"
     path.touch(0o666)
     path.chmod(0o666)
-    store = SqliteStore(path, RING)
+    store = SqliteStore(path, RING, timeouts=PATIENT_SQLITE)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     await store.close()
 
@@ -57,7 +59,7 @@ def test_a_file_that_is_no_database_is_refused(tmp_path: Path, content: bytes) -
     path = tmp_path / "bff.db"
     path.write_bytes(content)
     with pytest.raises(ConfigurationError, match="BFF_STORE"):
-        SqliteStore(path, RING)
+        SqliteStore(path, RING, timeouts=PATIENT_SQLITE)
     assert path.read_bytes() == content
 
 
@@ -70,29 +72,30 @@ def test_another_programs_database_is_refused(tmp_path: Path, statement: str) ->
     connection.execute(statement)
     connection.close()
     with pytest.raises(ConfigurationError, match="another program"):
-        SqliteStore(path, RING)
+        SqliteStore(path, RING, timeouts=PATIENT_SQLITE)
 
 
 async def test_a_newer_versions_database_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "bff.db"
-    await SqliteStore(path, RING).close()
+    await SqliteStore(path, RING, timeouts=PATIENT_SQLITE).close()
     connection = sqlite3.connect(path)
     connection.execute("PRAGMA user_version = 2")
     connection.close()
     with pytest.raises(ConfigurationError, match="schema 2"):
-        SqliteStore(path, RING)
+        SqliteStore(path, RING, timeouts=PATIENT_SQLITE)
 
 
 def test_a_path_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for path in (tmp_path / "file" / "bff.db", tmp_path):
         with pytest.raises(ConfigurationError, match="BFF_STORE"):
-            SqliteStore(path, RING)
+            SqliteStore(path, RING, timeouts=PATIENT_SQLITE)
 
 
 async def test_another_process_that_locks_the_file_stops_writes_but_not_reads(
-    tmp_path: Path, store: SqliteStore
+    tmp_path: Path,
 ) -> None:
+    store = SqliteStore(tmp_path / "bff.db", RING, timeouts=SqliteTimeouts(busy=0.2, answer=PATIENCE))
     session = a_session(await store.now())
     await store.create(session)
     other = sqlite3.connect(tmp_path / "bff.db", isolation_level=None)
@@ -107,11 +110,12 @@ async def test_another_process_that_locks_the_file_stops_writes_but_not_reads(
     other.execute("COMMIT")
     other.close()
     assert (await store.replace(next_version(session), 1)).done
+    await store.close()
 
 
 async def test_one_operation_that_fails_takes_no_other_with_it(tmp_path: Path) -> None:
     path = tmp_path / "any.db"
-    writes = GroupCommit(lambda: sqlite3.connect(path, isolation_level=None), "test")
+    writes = GroupCommit(lambda: sqlite3.connect(path, isolation_level=None), "test", answer_timeout=PATIENCE)
     await writes.run(lambda connection: connection.execute("CREATE TABLE t (x INTEGER PRIMARY KEY)").rowcount)
 
     def insert_and_fail(connection: sqlite3.Connection) -> int:
@@ -131,7 +135,7 @@ async def test_one_operation_that_fails_takes_no_other_with_it(tmp_path: Path) -
 
 async def test_what_is_over_is_purged_and_nothing_else(tmp_path: Path) -> None:
     now = 1_000_000.0
-    store = SqliteStore(tmp_path / "bff.db", RING, clock=lambda: now)
+    store = SqliteStore(tmp_path / "bff.db", RING, timeouts=PATIENT_SQLITE, clock=lambda: now)
     over = [a_session(now, ends_at=now + 10) for _ in range(3)]
     alive = a_session(now, ends_at=now + 20)
     for session in (*over, alive):
@@ -173,13 +177,11 @@ import asyncio, sys
 from pathlib import Path
 from tests.proof.stores.test_sqlite import RING
 from tests.harness.example_session import a_session
-from bff.storage.sqlite import group_commit as group_commit
 from bff.storage.sqlite.store import SqliteStore
-
-group_commit.ANSWER_TIMEOUT = 60.0
+from tests.harness.patience import PATIENT_SQLITE
 
 async def main() -> None:
-    store = SqliteStore(Path(sys.argv[1]), RING)
+    store = SqliteStore(Path(sys.argv[1]), RING, timeouts=PATIENT_SQLITE)
     async def one() -> None:
         while True:
             session = a_session(await store.now())
@@ -198,7 +200,7 @@ async def test_what_was_acknowledged_survives_a_kill(tmp_path: Path) -> None:
         acknowledged = [process.stdout.readline().strip() for _ in range(300)]
         process.send_signal(signal.SIGKILL)
         acknowledged += [line.strip() for line in process.stdout if line.endswith("\n")]
-    store = SqliteStore(path, RING)
+    store = SqliteStore(path, RING, timeouts=PATIENT_SQLITE)
     for key in acknowledged:
         assert session_of(await store.get(SessionKey(key))) is not None
     await store.close()
@@ -211,9 +213,10 @@ from bff.errors import StoreUnavailable
 from tests.proof.stores.test_sqlite import RING
 from tests.harness.example_session import a_session, next_version, session_of
 from bff.storage.sqlite.store import SqliteStore
+from tests.harness.patience import PATIENT_SQLITE
 
 async def main() -> None:
-    store = SqliteStore(Path(sys.argv[1]), RING)
+    store = SqliteStore(Path(sys.argv[1]), RING, timeouts=PATIENT_SQLITE)
     now = await store.now()
     kept = []
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)

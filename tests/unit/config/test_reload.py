@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from bff.config import reload
 from bff.config.reload import SettingsReload, Sources
 from bff.config.settings import Settings
 from bff.session.keyring import KeyRing, key_id
@@ -26,7 +25,7 @@ class House:
         self.sources = Sources(environ, folder / "bff.toml" if (folder / "bff.toml").exists() else None)
         self.settings = self.sources.load()
         self.ring = KeyRing.from_keys(self.settings.session.key_ring)
-        self.reload = SettingsReload(self.settings, self.sources, self._apply)
+        self.reload = SettingsReload(self.settings, self.sources, self._apply, poll_interval=0.01)
 
     def _apply(self, settings: Settings, changed: frozenset[str]) -> None:
         self.ring.replace_keys(settings.session.key_ring)
@@ -45,8 +44,7 @@ def ids(*keys: str) -> tuple[str, ...]:
 
 
 @pytest.mark.parametrize("how", [pytest.param("write", id="OP-018-written"), "rename", "link"])
-async def test_a_changed_file_is_seen_and_taken_over(house: House, how: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reload, "POLL_INTERVAL", 0.01)
+async def test_a_changed_file_is_seen_and_taken_over(house: House, how: str) -> None:
     watching = asyncio.create_task(house.reload.watch())
     new = house.keys.with_name("keys.new")
     match how:

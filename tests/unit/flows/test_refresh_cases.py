@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from bff.flows.refresh import flow
+from bff.components.timeouts import Timeouts
+from bff.flows.refresh.timing import RefreshTimeouts
 from demo.simulator.grants import RotationPolicy
 from tests.harness.http_browser import Browser
 from tests.harness.world import World, small_world
@@ -90,9 +91,9 @@ async def test_an_unknown_outcome_is_asked_for_again_inside_the_grace(
 
 
 @pytest.mark.case("RF-005")
-async def test_when_the_grace_is_over_one_late_send_settles_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(flow, "CALLER_DEADLINE", 1.0)  # seconds; nothing is gained by waiting ten
-    async with due(tmp_path) as (world, browser):
+async def test_when_the_grace_is_over_one_late_send_settles_it(tmp_path: Path) -> None:
+    timeouts = Timeouts(refresh=RefreshTimeouts(caller=1.0))  # nothing is gained by waiting ten
+    async with due(tmp_path, timeouts=timeouts) as (world, browser):
         world.okta.control.settings(expect_late=True)
         world.okta.control.fault("lose_answer", times=20)
         assert (await called(browser))[0] == 503

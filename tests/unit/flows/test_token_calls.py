@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from bff.flows.refresh import provider_limits
+from bff.components.timeouts import Timeouts
 from bff.flows.refresh.provider_limits import MAX_HOLD, PER_PERSON, TokenRequestLimits
+from bff.flows.refresh.timing import RefreshTimeouts
 from demo.simulator.grants import RotationPolicy
 from tests.harness.world import small_world
 
@@ -21,7 +22,7 @@ class Clock:
 
 def test_a_person_has_four_calls_a_second_and_the_fifth_waits_for_the_first_to_age() -> None:
     clock = Clock()
-    calls = TokenRequestLimits(clock)
+    calls = TokenRequestLimits(clock, window=1.0)
     for _ in range(PER_PERSON):
         assert calls.reserve_turn("alice") == 0.0
         clock.now += 0.125
@@ -34,12 +35,10 @@ def test_a_person_has_four_calls_a_second_and_the_fifth_waits_for_the_first_to_a
     assert calls.reserve_turn("alice") == 0.0
 
 
-async def test_whoever_has_many_sessions_keeps_nobody_else_waiting(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(provider_limits, "WINDOW", 3600.0)
+async def test_whoever_has_many_sessions_keeps_nobody_else_waiting(tmp_path: Path) -> None:
+    timeouts = Timeouts(refresh=RefreshTimeouts(per_user=3600.0))
     policy = RotationPolicy(access_token_lifetime=300)
-    async with small_world(tmp_path, rotation=policy, refresh_concurrency="1") as world:
+    async with small_world(tmp_path, rotation=policy, timeouts=timeouts, refresh_concurrency="1") as world:
         many, other = [world.browser() for _ in range(PER_PERSON + 2)], world.browser()
         for browser in many:
             await browser.sign_in("alice@example.com")
@@ -58,7 +57,7 @@ async def test_whoever_has_many_sessions_keeps_nobody_else_waiting(
 
 def test_a_hold_ends_when_the_provider_said_and_never_lasts_longer_than_a_bucket() -> None:
     clock = Clock()
-    calls = TokenRequestLimits(clock)
+    calls = TokenRequestLimits(clock, window=1.0)
     assert calls.blocked_for() == 0.0
     calls.block(None)
     assert calls.blocked_for() == 1.0

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bff.errors import ConfigurationError
-from bff.telemetry import otlp, tracing
+from bff.telemetry import tracing
 from bff.telemetry.application import ApplicationTelemetry
 from bff.telemetry.logging import configure_logging
 from bff.telemetry.otlp import OtlpTracer
@@ -19,6 +19,7 @@ from tests.harness.collector import Collector, Received, collector
 from tests.harness.root_logger import taken_root_logger
 from tests.harness.settings import with_changes
 from tests.harness.upstream_wire import Users, bff, fetch, ok, raw_upstream, route, says
+from tests.harness.waiting import PATIENCE
 from tests.harness.world import small_world
 from tests.journeys.test_canaries import EXPECTED, SHORT, journey
 from tests.unit.telemetry.test_trace_context import PARENT, SPAN, TRACE, sent_trace
@@ -35,16 +36,15 @@ NAMES = {
 
 @pytest.fixture
 def received(monkeypatch: pytest.MonkeyPatch) -> Iterator[Collector]:
-    monkeypatch.setattr(otlp, "STOP_TIMEOUT", 60.0)  # a busy machine may need more than three seconds
     with collector() as running:
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", running.url)
         yield running
 
 
 @contextmanager
-def recording() -> Iterator[ApplicationTelemetry]:
+def recording(stop_timeout: float = PATIENCE) -> Iterator[ApplicationTelemetry]:
     """On exit the recorded spans have arrived at the collector, or the tracer has stopped waiting."""
-    tracer = OtlpTracer()
+    tracer = OtlpTracer(stop_timeout=stop_timeout)
     tracing.set_tracer(tracer)
     try:
         yield ApplicationTelemetry(tracer=tracer)
@@ -186,12 +186,9 @@ def test_the_default_service_name(received: Collector) -> None:
     assert received.resource["service.name"] == "okta-bff"
 
 
-def test_an_unresponsive_collector_does_not_delay_shutdown(
-    received: Collector, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(otlp, "STOP_TIMEOUT", 0.2)
+def test_an_unresponsive_collector_does_not_delay_shutdown(received: Collector) -> None:
     received.answers.clear()
-    with recording(), tracing.span("work", "internal"):
+    with recording(0.2), tracing.span("work", "internal"):
         pass
     assert received.asked.wait(60)  # the last spans are sent by a separate thread
     assert not received.answers.is_set()
@@ -210,7 +207,7 @@ def test_a_malformed_key_of_the_vendor_is_not_logged(received: Collector, monkey
 def test_contradicting_variables_are_refused(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(name, value)
     with pytest.raises(ConfigurationError) as refused:
-        OtlpTracer()
+        OtlpTracer(stop_timeout=PATIENCE)
     assert refused.value.setting == name
 
 

@@ -9,35 +9,27 @@ from pathlib import Path
 
 import pytest
 
-from bff.admin.doctor import redis_server
 from bff.admin.doctor.check_result import CheckResult
 from bff.admin.doctor.sqlite_database import run_checks as examine_file
 from bff.admin.doctor.store import run_checks
 from bff.config.settings import load_settings
 from bff.session.keyring import KeyRing, new_key
 from bff.storage.open import open_store
-from bff.storage.redis import topology as redis_topology
 from bff.storage.sqlite.database import prepare
 from bff.storage.sqlite.filesystem import filesystem_type, is_ephemeral
+from tests.harness.patience import PATIENT_REDIS
 from tests.harness.redis_rights import ACL
 from tests.harness.redis_servers import RedisServer, cluster, one_server, watched
 from tests.harness.settings import with_changes
+from tests.harness.waiting import PATIENCE
 
 RIGHT = ("--maxmemory-policy", "noeviction")
 # Where the tests run in a container's own layer, that is found and told too.
 WELL = "warn" if is_ephemeral(filesystem_type(Path(tempfile.gettempdir())) or "") else "ok"
 
 
-@pytest.fixture(autouse=True)
-def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is looked at here is a server that answers, and on a busy machine one second may pass before it does."""
-    monkeypatch.setattr(redis_server, "ANSWER_TIMEOUT", 60.0)
-    monkeypatch.setattr(redis_topology, "CONNECT_TIMEOUT", 30.0)
-    monkeypatch.setattr(redis_topology, "ANSWER_TIMEOUT", 30.0)
-
-
 async def looked_at(store: str) -> dict[str, CheckResult]:
-    return {one.name: one for one in await run_checks(load_settings(with_changes(store=store)))}
+    return {one.name: one for one in await run_checks(load_settings(with_changes(store=store)), PATIENT_REDIS)}
 
 
 def set_to(server: RedisServer, **settings: str) -> None:
@@ -105,7 +97,7 @@ def readable_by_all(path: Path) -> None:
 
 
 def _ours(path: Path, statement: str) -> None:
-    prepare(path)
+    prepare(path, busy_timeout=PATIENCE)
     connection = sqlite3.connect(path)
     connection.execute(statement).fetchall()
     connection.commit()

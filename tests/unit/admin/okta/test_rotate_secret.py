@@ -5,17 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from bff.admin.okta import client_secrets
 from bff.admin.okta.client_secrets import classify
 from bff.oidc.token import Denied, Granted, NoAnswer, Postponed, TokenResponse, TokenResult
 from demo.simulator.app_integrations import AppIntegration
 from tests.harness.plain_http import plain_http
 from tests.unit.admin.okta.org import Operator
 
-
-@pytest.fixture(autouse=True)
-def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client_secrets, "RETRY_PAUSE", 0.0)
+AT_ONCE = ("--retry-pause", "0")
 
 
 async def app_of(operator: Operator) -> AppIntegration:
@@ -64,7 +60,7 @@ async def test_a_secret_is_replaced_without_a_moment_in_which_none_works(operato
 async def test_a_run_that_broke_off_is_taken_up_and_no_third_secret_is_asked_for(operator: Operator) -> None:
     app = await app_of(operator)
     operator.okta.control.fault("server_error", times=50)
-    broken = await operator.okta_command("rotate-secret")
+    broken = await operator.okta_command("rotate-secret", *AT_ONCE)
     assert broken.code == 1
     assert "continues with the secret that was created" in broken.stderr
     assert operator.held()["BFF_CLIENT_SECRET"] == app.secrets[0].value  # not written: not proved
@@ -87,7 +83,7 @@ async def test_a_new_secret_that_the_token_endpoint_refuses_is_not_written(opera
     await app_of(operator)
     old = operator.env_file.read_text()
     operator.okta.control.fault("invalid_client", times=50)
-    refused = await operator.okta_command("rotate-secret")
+    refused = await operator.okta_command("rotate-secret", *AT_ONCE)
     assert refused.code == 1
     assert "the old secret stays valid" in refused.stderr
     assert operator.env_file.read_text() == old
@@ -96,7 +92,7 @@ async def test_a_new_secret_that_the_token_endpoint_refuses_is_not_written(opera
 async def test_a_secret_that_is_known_everywhere_only_after_a_moment_is_asked_about_again(operator: Operator) -> None:
     await app_of(operator)
     operator.okta.control.fault("invalid_client", times=2)
-    assert (await operator.okta_command("rotate-secret")).code == 0
+    assert (await operator.okta_command("rotate-secret", *AT_ONCE)).code == 0
 
 
 async def test_the_old_secret_is_not_retired_while_the_settings_still_hold_it(operator: Operator) -> None:

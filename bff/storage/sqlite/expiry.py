@@ -1,0 +1,22 @@
+"""How long records stay in SQLite, and the deletion of what has expired."""
+
+import sqlite3
+from typing import Final
+
+RETENTION_AFTER_END: Final = 86_400.0  # seconds that a record and its end reason stay after the end
+PURGE_STEP: Final = 500  # records per transaction, so that a large purge does not delay sign-ins
+
+
+def purge(connection: sqlite3.Connection, now: float) -> int:
+    """Deletes at most `PURGE_STEP` sessions, and everything else that has expired; returns how many sessions."""
+    rows = connection.execute(
+        "SELECT key FROM session WHERE ends_at <= ? LIMIT ?", (now - RETENTION_AFTER_END, PURGE_STEP)
+    ).fetchall()
+    connection.executemany("DELETE FROM session WHERE key = ?", rows)
+    connection.executemany("DELETE FROM session_index WHERE key = ?", rows)
+    connection.execute("DELETE FROM end_reason WHERE until <= ?", (now,))
+    connection.execute("DELETE FROM claim WHERE until <= ?", (now,))
+    connection.execute("DELETE FROM marker WHERE until <= ?", (now,))
+    connection.execute("DELETE FROM one_time_value WHERE until <= ?", (now,))
+    connection.execute("DELETE FROM revocation WHERE until <= ?", (now,))
+    return len(rows)
