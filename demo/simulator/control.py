@@ -106,7 +106,7 @@ class Control:
     ) -> Fault:
         """Queues a fault for `times` requests or for `seconds`; for one request by default.
 
-        `options` are those of `Fault`: delay, status, retry_after, reset_in, set. Raises UnknownSetting.
+        `options` are those of `Fault`: delay, release, status, retry_after, reset_in, set. Raises UnknownSetting.
         """
         if times is None and seconds is None:
             times = 1

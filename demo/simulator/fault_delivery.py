@@ -4,7 +4,6 @@ ASGI middleware around the endpoints, which know nothing of faults. Faults after
 captured response: its tokens have been rotated, and the caller may never see them.
 """
 
-import asyncio
 import json
 from collections.abc import Callable
 from email.utils import formatdate
@@ -68,7 +67,7 @@ class FaultDelivery:
                 return
             case Instead.SLOW:
                 # A disconnect does not stop a server that has the whole request.
-                await asyncio.sleep(fault.delay)
+                await fault.wait()
                 await self._app(scope, receive, send)
                 return
             case Instead.SERVER_ERROR:
@@ -116,7 +115,7 @@ class FaultDelivery:
                 await self._server_error(fault)(scope, receive, send)
                 return
             case Afterwards.SLOW_ANSWER:
-                await asyncio.sleep(fault.delay)
+                await fault.wait()
                 await answer.deliver(send)
                 return
             case Afterwards.EDIT_ANSWER:

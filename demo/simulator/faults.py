@@ -1,5 +1,6 @@
 """Injectable faults: what fails, how often or how long, and at which endpoint."""
 
+import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -20,7 +21,7 @@ class Instead(StrEnum):
     NO_MATCHING_POLICY = "no_matching_policy"  # 401 access_denied
     INVALID_GRANT = "invalid_grant"  # 400, and the family is really revoked
     HTML = "html"  # 200 with a page
-    SLOW = "slow"  # processed after `delay` seconds
+    SLOW = "slow"  # processed after `delay` seconds, or when `release` is set
 
 
 class Afterwards(StrEnum):
@@ -32,7 +33,7 @@ class Afterwards(StrEnum):
     BROKEN_BODY = "broken_body"  # 200, complete, and not JSON
     SERVER_ERROR_AFTER = "server_error_after"  # 5xx (`status`)
     STALL_AFTER = "stall_after"  # no response until the client disconnects
-    SLOW_ANSWER = "slow_answer"  # answered after `delay` seconds
+    SLOW_ANSWER = "slow_answer"  # answered after `delay` seconds, or when `release` is set
     EDIT_ANSWER = "edit_answer"  # members of `set` are put into the JSON answer; None takes one out
 
 
@@ -46,7 +47,10 @@ def fault_kind(name: str) -> FaultKind:
 
 @dataclass(slots=True)
 class Fault:
-    """`endpoint` is a path's last segment, or "any". `grant` narrows to one grant_type. `until` is an epoch time."""
+    """`endpoint` is a path's last segment, or "any". `grant` narrows to one grant_type. `until` is an epoch time.
+
+    What is slow takes `delay` seconds, or until `release` is set.
+    """
 
     kind: FaultKind
     endpoint: str = "token"
@@ -58,6 +62,14 @@ class Fault:
     retry_after: float | str | None = None
     reset_in: float | None = None
     set: dict[str, Any] | None = None
+    release: asyncio.Event | None = None
+
+    async def wait(self) -> None:
+        """For as long as what is slow takes."""
+        if self.release is not None:
+            await self.release.wait()
+        else:
+            await asyncio.sleep(self.delay)
 
     def concerns(self, endpoint: str, grant: str | None) -> bool:
         return self.endpoint in (endpoint, "any") and self.grant in (None, grant)

@@ -212,7 +212,8 @@ async def test_nothing_of_ours_is_compressed_whatever_is_offered(tmp_path: Path)
 async def test_callers_that_hang_up_during_a_refresh_cost_the_others_nothing(short: World) -> None:
     browser = await short.signed_in()
     short.advance(EXPIRED)
-    short.okta.control.fault("slow", grant="refresh_token", delay=0.7)
+    release = asyncio.Event()
+    short.okta.control.fault("slow", grant="refresh_token", release=release)
     async with plain_http(base_url=short.public_url) as client:
         calls = [asyncio.create_task(client.get("/api/x", headers=calling(browser))) for _ in range(20)]
         await until(lambda: short.okta.control.refresh_requests == 1)
@@ -221,6 +222,7 @@ async def test_callers_that_hang_up_during_a_refresh_cost_the_others_nothing(sho
         for call in calls[::2]:
             with suppress(asyncio.CancelledError):
                 await call
+        release.set()
         answers = await asyncio.gather(*calls[1::2])
     assert {answer.status_code for answer in answers} == {200}
     assert short.okta.control.refresh_requests == 1

@@ -127,10 +127,12 @@ async def test_a_renewal_that_ends_after_the_sign_out_brings_nothing_back(tmp_pa
         browser = await world.signed_in()
         cookie = kept_cookie(browser)
         world.advance(301)
-        world.okta.control.fault("slow_answer", grant="refresh_token", delay=3)  # long after the sign-out below
+        release = asyncio.Event()
+        world.okta.control.fault("slow_answer", grant="refresh_token", release=release)
         call = asyncio.create_task(browser.fetch("/api/x"))
         await until(lambda: world.okta.control.refresh_requests == 1)
         await browser.sign_out()
+        release.set()
         assert (await call).status_code == 401
         browser.plant("bff-session", cookie)
         assert (await browser.fetch("/api/x")).status_code == 401
@@ -149,7 +151,8 @@ async def test_a_sign_out_answers_callers_that_wait_for_a_renewal_before_the_pro
     async with small_world(tmp_path, rotation=rotation, timeouts=timeouts, **patient) as world:
         browser = await world.signed_in()
         world.advance(301)
-        world.okta.control.fault("slow_answer", grant="refresh_token", delay=50)
+        release = asyncio.Event()
+        world.okta.control.fault("slow_answer", grant="refresh_token", release=release)
         calls = [asyncio.create_task(browser.fetch(f"/api/{n}")) for n in range(5)]
         await until(lambda: world.okta.control.refresh_requests == 1)
         async with world.replica() as replica:
@@ -161,7 +164,7 @@ async def test_a_sign_out_answers_callers_that_wait_for_a_renewal_before_the_pro
         told = [(answer.status_code, answer.json()["code"], answer.json()["reason"]) for answer in answers]
         assert told == [(401, "sign_in_required", "signed_out")] * 5
         assert world.upstream.heard == []
-        refresh.cancel()  # or the end of this world would wait for the provider
+        release.set()
 
 
 # --- where a cookie must not be --------------------------------------------------------------------------------------
