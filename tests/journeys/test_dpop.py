@@ -2,14 +2,13 @@
 
 import json
 import logging
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from bff.session.session import Session
 from demo.api.server import ApiConfig, RunningApi, running_api
 from demo.simulator.grants import RotationPolicy
 from tests.harness.http_browser import Browser
@@ -19,48 +18,45 @@ from tests.harness.streams import Page, echoed
 from tests.harness.world import World, small_world
 
 SHORT = RotationPolicy(access_token_lifetime=300)
+BOUND = {"dpop_bound": True}
 
 
 @asynccontextmanager
-async def bound_world(directory: Path, nonce: str | None = None) -> AsyncIterator[tuple[World, RunningApi]]:
-    async with small_world(directory, rotation=SHORT, okta={"dpop_bound": True}, dpop="on") as world:
+async def bound_world(
+    directory: Path, nonce: str | None = None, okta: Mapping[str, Any] = BOUND, dpop: str = "on"
+) -> AsyncIterator[tuple[World, RunningApi]]:
+    """A provider and an API that both want proofs; the API can start only when the provider's address is known."""
+    async with small_world(directory, rotation=SHORT, okta=okta, dpop=dpop) as world:
         api_config = ApiConfig(issuer=world.okta.issuer, dpop_nonce=nonce, clock=world.clock)
         async with running_api(api_config) as api:
-            await lead_to(world, api)
+            await route_to(world, api)
             yield world, api
 
 
-async def lead_to(world: World, api: RunningApi, **changes: str) -> None:
+async def route_to(world: World, api: RunningApi, **changes: str) -> None:
     routes = [{"prefix": "/api", "upstream": api.base_url, "websocket": True}]
     await world.restart(routes=json.dumps(routes), **changes)
 
 
-async def stored(world: World) -> Session:
-    """The only session there is."""
-    (session,) = await world.bff.stores.sessions.find("sub", world.okta.control.person("alice@example.com").sub)
-    return session
-
-
 async def test_a_person_signs_in_calls_the_api_and_is_renewed(tmp_path: Path) -> None:
     async with bound_world(tmp_path) as (world, api):
-        browser = world.browser()
-        await browser.sign_in()
+        browser = await world.signed_in()
         first = await browser.fetch("/api/echo?a=1")
         assert first.status_code == 200, first.text
         sent = dict(first.json()["headers"])
         assert sent["authorization"].startswith("DPoP ")
-        before = await stored(world)
+        before = await world.stored()
         assert before.dpop_key is not None
         world.advance(301)
         for method in ("GET", "POST", "DELETE"):
             assert (await browser.fetch("/api/echo/x", method)).status_code == 200
-        after = await stored(world)
+        after = await world.stored()
         assert after.rotation == before.rotation + 1
         assert after.dpop_key == before.dpop_key, "a renewal keeps the key"
         assert [seen.refused for seen in api.seen if seen.refused] == []
         await browser.sign_out()
         await world.settled()
-        assert world.okta.control.state()["families"][0]["revoked"] == "revoked by the client"
+        assert world.revoked == ["revoked by the client"]
         assert world.okta.control.violations == []
 
 
@@ -68,24 +64,22 @@ async def test_every_session_has_a_key_of_its_own(tmp_path: Path) -> None:
     async with bound_world(tmp_path) as (world, _):
         keys = set()
         for _ in range(2):
-            browser = world.browser()
-            await browser.sign_in()
-            keys.add((await stored(world)).dpop_key)
+            browser = await world.signed_in()
+            keys.add((await world.stored()).dpop_key)
             await browser.sign_out()
         assert len(keys) == 2
 
 
 async def test_a_stolen_access_token_alone_is_of_no_use(tmp_path: Path) -> None:
     async with bound_world(tmp_path) as (world, api), plain_http() as thief:
-        browser = world.browser()
-        await browser.sign_in()
-        token = (await stored(world)).tokens.access_token
+        browser = await world.signed_in()
+        token = (await world.stored()).tokens.access_token
         for scheme in ("Bearer", "DPoP"):
             answer = await thief.get(f"{api.base_url}/api/orders", headers={"authorization": f"{scheme} {token}"})
             assert answer.status_code == 401, scheme
         refused = await thief.post(
             f"{world.okta.issuer}/v1/token",
-            data={"grant_type": "refresh_token", "refresh_token": (await stored(world)).tokens.refresh_token},
+            data={"grant_type": "refresh_token", "refresh_token": (await world.stored()).tokens.refresh_token},
             auth=(world.environ["BFF_CLIENT_ID"], world.environ["BFF_CLIENT_SECRET"]),
         )
         assert refused.json()["error"] == "invalid_dpop_proof"
@@ -94,8 +88,7 @@ async def test_a_stolen_access_token_alone_is_of_no_use(tmp_path: Path) -> None:
 
 async def test_an_api_that_wants_a_nonce_gets_it_and_the_browser_sees_nothing_of_it(tmp_path: Path) -> None:
     async with bound_world(tmp_path, nonce="api-1") as (world, api):
-        browser = world.browser()
-        await browser.sign_in()
+        browser = await world.signed_in()
         answer = await browser.fetch("/api/orders")
         assert answer.status_code == 200
         assert [bool(seen.refused) for seen in api.seen] == [True, False]
@@ -110,8 +103,7 @@ async def test_an_api_that_wants_a_nonce_gets_it_and_the_browser_sees_nothing_of
 
 async def test_a_nonce_that_the_provider_changes_costs_nobody_a_session(tmp_path: Path) -> None:
     async with bound_world(tmp_path) as (world, _):
-        browser = world.browser()
-        await browser.sign_in()
+        browser = await world.signed_in()
         for nonce in ("n1", "n2"):
             world.okta.control.settings(dpop_nonce=nonce)
             world.advance(301)
@@ -119,18 +111,11 @@ async def test_a_nonce_that_the_provider_changes_costs_nobody_a_session(tmp_path
         assert world.okta.control.reuse_alarms == 0
 
 
-async def test_a_websocket_is_opened_with_a_proof(tmp_path: Path) -> None:
+async def test_a_websocket_is_opened_with_a_proof_and_a_browsers_own_is_not_passed_on(tmp_path: Path) -> None:
     async with bound_world(tmp_path, nonce="api-1") as (world, _):
-        browser = world.browser()
-        await browser.sign_in()
+        browser = await world.signed_in()
         async with Page(world.public_url, browser).socket(world.public_url) as socket:
             assert await echoed(socket, "hello")
-
-
-async def test_what_a_browser_says_of_proofs_is_not_passed_on(tmp_path: Path) -> None:
-    async with bound_world(tmp_path) as (world, _):
-        browser = world.browser()
-        await browser.sign_in()
         assert (await browser.fetch("/api/orders", headers={"dpop": "forged"})).status_code == 200
 
 
@@ -145,24 +130,16 @@ async def test_a_provider_that_ignores_the_proof_signs_nobody_in(
         assert error_page(page) == (502, "sign_in_failed")
         assert any("token_type is not DPoP" in str(vars(record).get("why")) for record in caplog.records)
         await world.settled()
-        assert [family["revoked"] for family in world.okta.control.state()["families"]] == [
-            None,
-            "revoked by the client",
-        ]
+        assert world.revoked == [None, "revoked by the client"]
 
 
 @pytest.mark.parametrize("first", ["off", "on"])
 async def test_a_session_keeps_the_kind_of_token_it_began_with(tmp_path: Path, first: str) -> None:
     """Turning the setting signs nobody out."""
-    async with AsyncExitStack() as running:
-        world = await running.enter_async_context(small_world(tmp_path, rotation=SHORT, dpop=first))
-        api_config = ApiConfig(issuer=world.okta.issuer, clock=world.clock)
-        api = await running.enter_async_context(running_api(api_config))
-        await lead_to(world, api)
-        browser = world.browser()
-        await browser.sign_in()
+    async with bound_world(tmp_path, okta={}, dpop=first) as (world, api):
+        browser = await world.signed_in()
         assert await scheme_of(browser) == ("DPoP" if first == "on" else "Bearer")
-        await lead_to(world, api, dpop="on" if first == "off" else "off")
+        await route_to(world, api, dpop="on" if first == "off" else "off")
         world.advance(301)
         assert await scheme_of(browser) == ("DPoP" if first == "on" else "Bearer")
 

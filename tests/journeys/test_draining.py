@@ -1,4 +1,4 @@
-"""SIGTERM to `bff serve` as it is shipped: not ready first, streams told, requests in progress answered, a bounded end.
+"""SIGTERM to `bff serve`: unready first, streams closed, requests in progress answered, a bounded end.
 
 A refresh under way gets its answer: tests/proof/live/test_replicas.py, the Unix sockets are in tests/journeys/process.
 """
@@ -18,6 +18,7 @@ from bff.server.uvicorn_0_54.server import DRAIN
 from tests.harness.http_browser import Browser
 from tests.harness.plain_http import plain_http
 from tests.harness.streams import EndlessUpstream, Page, closing_of, echoed
+from tests.harness.waiting import until
 from tests.harness.world import listening, serving
 from tests.proof.live.fleet import Replica, running_fleet
 
@@ -38,11 +39,13 @@ class Served:
     def stop(self) -> None:
         self.replica.process.signal(signal.SIGTERM)
 
-    async def is_told_to_stop(self) -> None:
+    async def begins_to_stop(self) -> None:
         self.stop()
-        async with asyncio.timeout(60):
-            while await self.ready() != 503:
-                await asyncio.sleep(0.01)
+
+        async def unready() -> bool:
+            return await self.ready() == 503
+
+        await until(unready)
 
 
 @asynccontextmanager
@@ -63,11 +66,11 @@ async def served(folder: Path, delay: int = DELAY) -> AsyncIterator[Served]:
             await browser.close()
 
 
-async def test_a_process_that_leaves_says_so_and_answers_until_it_has_left(tmp_path: Path) -> None:
+async def test_a_stopping_process_reports_unready_and_still_answers(tmp_path: Path) -> None:
     async with served(tmp_path, WHILE_WE_LOOK) as bff:
         assert await bff.ready() == 200
         assert "connection" not in (await bff.page.fetch("/auth/session")).headers
-        await bff.is_told_to_stop()
+        await bff.begins_to_stop()
         answer = await bff.page.fetch("/auth/session")
         assert (answer.status_code, answer.json()["authenticated"]) == (200, True)
         assert answer.headers["connection"] == "close", "or a proxy would use the connection once more"
@@ -75,7 +78,7 @@ async def test_a_process_that_leaves_says_so_and_answers_until_it_has_left(tmp_p
         assert await bff.replica.process.ended() == 0
 
 
-async def test_streams_that_never_end_are_told_and_an_answer_under_way_is_given(tmp_path: Path) -> None:
+async def test_streams_are_closed_and_requests_in_progress_are_answered(tmp_path: Path) -> None:
     async with (
         served(tmp_path, WHILE_WE_LOOK) as bff,
         bff.page.reading("/api/events") as events,
@@ -84,10 +87,8 @@ async def test_streams_that_never_end_are_told_and_an_answer_under_way_is_given(
         await events.next()
         assert await echoed(socket, "hello")
         slow = asyncio.create_task(bff.page.fetch("/api/slow"))
-        async with asyncio.timeout(60):
-            while "slow begins" not in bff.upstream.order:
-                await asyncio.sleep(0.01)
-        await bff.is_told_to_stop()
+        await bff.upstream.has_begun("slow")
+        await bff.begins_to_stop()
         await events.next()
         assert await echoed(socket, "still here"), "whoever came back now would reach this process again"
         bff.stop()
@@ -99,7 +100,7 @@ async def test_streams_that_never_end_are_told_and_an_answer_under_way_is_given(
         await bff.upstream.has_ended("events", "socket", "slow")
 
 
-async def test_whoever_was_signed_in_still_is_after_the_restart(tmp_path: Path) -> None:
+async def test_sessions_survive_a_restart(tmp_path: Path) -> None:
     async with served(tmp_path) as bff:
         bff.stop()
         assert await bff.replica.process.ended() == 0
@@ -109,12 +110,10 @@ async def test_whoever_was_signed_in_still_is_after_the_restart(tmp_path: Path) 
 
 
 @pytest.mark.long
-async def test_an_answer_that_never_comes_holds_up_the_end_for_so_long_and_no_longer(tmp_path: Path) -> None:
+async def test_an_answer_that_never_comes_delays_the_end_for_the_drain_timeout_only(tmp_path: Path) -> None:
     async with served(tmp_path) as bff:
         slow = asyncio.create_task(bff.page.fetch("/api/slow"))
-        async with asyncio.timeout(10):
-            while "slow begins" not in bff.upstream.order:
-                await asyncio.sleep(0.01)
+        await bff.upstream.has_begun("slow")
         began = time.monotonic()
         bff.stop()
         await bff.replica.process.ended(within=DELAY + DRAIN + 30)

@@ -8,12 +8,7 @@ import pytest
 
 from bff.flows.logout.revocations import LEASE
 from bff.session.revocation import FIRST_WAIT, MAX_WAIT, Revocation
-from tests.harness.http_browser import Browser
 from tests.harness.world import World, small_world
-
-
-def revoked(world: World) -> list[str | None]:
-    return [family["revoked"] for family in world.okta.control.state()["families"]]
 
 
 async def waiting(world: World) -> int:
@@ -25,81 +20,69 @@ async def look_again(world: World) -> None:
     await world.settled()
 
 
-async def signed_in(world: World) -> Browser:
-    browser = world.browser()
-    await browser.sign_in()
-    return browser
-
-
 @pytest.mark.parametrize("kind", ["server_error", "reset", "rate_limited", "invalid_client"])
-async def test_a_revocation_that_fails_is_tried_again_later_and_not_before(tmp_path: Path, kind: str) -> None:
-    async with small_world(tmp_path) as world:
-        browser = await signed_in(world)
-        world.okta.control.fault(kind, endpoint="revoke", times=1)
-        await browser.sign_out()
-        await world.settled()
-        assert (revoked(world), await waiting(world)) == ([None], 1)
-        world.okta.control.clear_faults()
-        await look_again(world)
-        assert revoked(world) == [None], "it is not due yet"
-        world.advance(120)
-        world.bff.flows.sessions.revocations._held_until = 0.0  # a provider that throttles is left alone for a while
-        await look_again(world)
-        assert (revoked(world), await waiting(world)) == (["revoked by the client"], 0)
-        assert world.okta.control.violations == []
+async def test_a_revocation_that_fails_is_tried_again_later_and_not_before(world: World, kind: str) -> None:
+    browser = await world.signed_in()
+    world.okta.control.fault(kind, endpoint="revoke", times=1)
+    await browser.sign_out()
+    await world.settled()
+    assert (world.revoked, await waiting(world)) == ([None], 1)
+    world.okta.control.clear_faults()
+    await look_again(world)
+    assert world.revoked == [None], "it is not due yet"
+    world.advance(120)
+    world.bff.flows.sessions.revocations._held_until = 0.0  # a provider that throttles is left alone for a while
+    await look_again(world)
+    assert (world.revoked, await waiting(world)) == (["revoked by the client"], 0)
+    assert world.okta.control.violations == []
 
 
-async def test_what_was_not_revoked_is_revoked_after_a_restart(tmp_path: Path) -> None:
-    async with small_world(tmp_path) as world:
-        for browser in [await signed_in(world) for _ in range(3)]:
-            world.okta.control.fault("server_error", endpoint="revoke", times=1)
-            await browser.sign_out()
-            await world.settled()
-        world.okta.control.clear_faults()
-        assert (revoked(world), await waiting(world)) == ([None] * 3, 3)
-        world.advance(FIRST_WAIT + 1)
-        await world.restart()
-        await world.settled()
-        assert (revoked(world), await waiting(world)) == (["revoked by the client"] * 3, 0)
-
-
-async def test_what_a_process_that_died_had_claimed_is_revoked_by_another_one(tmp_path: Path) -> None:
-    async with small_world(tmp_path) as world:
-        browser = await signed_in(world)
+async def test_what_was_not_revoked_is_revoked_after_a_restart(world: World) -> None:
+    for browser in [await world.signed_in() for _ in range(3)]:
         world.okta.control.fault("server_error", endpoint="revoke", times=1)
         await browser.sign_out()
         await world.settled()
-        world.okta.control.clear_faults()
-        world.advance(FIRST_WAIT + 1)
-        (claimed,) = await world.bff.stores.sessions.revocations.claim(
-            1, LEASE
-        )  # and nothing more is heard of its holder
-        await look_again(world)
-        assert revoked(world) == [None]
-        world.advance(LEASE + 1)
-        await look_again(world)
-        assert revoked(world) == ["revoked by the client"]
-        assert claimed.token not in repr(claimed)
+    world.okta.control.clear_faults()
+    assert (world.revoked, await waiting(world)) == ([None] * 3, 3)
+    world.advance(FIRST_WAIT + 1)
+    await world.restart()
+    await world.settled()
+    assert (world.revoked, await waiting(world)) == (["revoked by the client"] * 3, 0)
 
 
-async def test_a_provider_that_stays_away_is_asked_ever_less_often_and_then_no_more(tmp_path: Path) -> None:
-    async with small_world(tmp_path) as world:
-        browser = await signed_in(world)
-        world.okta.control.fault("server_error", endpoint="revoke", seconds=10 * 86400)
-        await browser.sign_out()
-        await world.settled()
-        looks = 0
-        while await waiting(world):
-            looks += 1
-            assert looks <= 40
-            world.advance(MAX_WAIT + 1)
-            await look_again(world)
-        assert revoked(world) == [None]
+async def test_what_a_process_that_died_had_claimed_is_revoked_by_another_one(world: World) -> None:
+    browser = await world.signed_in()
+    world.okta.control.fault("server_error", endpoint="revoke", times=1)
+    await browser.sign_out()
+    await world.settled()
+    world.okta.control.clear_faults()
+    world.advance(FIRST_WAIT + 1)
+    (claimed,) = await world.bff.stores.sessions.revocations.claim(1, LEASE)  # and nothing more is heard of its holder
+    await look_again(world)
+    assert world.revoked == [None]
+    world.advance(LEASE + 1)
+    await look_again(world)
+    assert world.revoked == ["revoked by the client"]
+    assert claimed.token not in repr(claimed)
+
+
+async def test_a_provider_that_stays_away_is_asked_ever_less_often_and_then_no_more(world: World) -> None:
+    browser = await world.signed_in()
+    world.okta.control.fault("server_error", endpoint="revoke", seconds=10 * 86400)
+    await browser.sign_out()
+    await world.settled()
+    looks = 0
+    while await waiting(world):
+        looks += 1
+        assert looks <= 40
+        world.advance(MAX_WAIT + 1)
+        await look_again(world)
+    assert world.revoked == [None]
 
 
 async def test_a_session_without_a_refresh_token_has_its_access_token_revoked(tmp_path: Path) -> None:
     async with small_world(tmp_path, scopes="openid profile email") as world:
-        browser = await signed_in(world)
+        browser = await world.signed_in()
         await browser.fetch("/api/x")
         (token,) = world.upstream.tokens
         payload = token.split(".")[1]
