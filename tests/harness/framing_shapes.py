@@ -100,12 +100,12 @@ def shape(
     return Shape(name, head, rest, body, ends, made_plain, may_show=length in ("both", "twice", "gzip"))
 
 
-_HANDSHAKE = re.compile(rb"(?i)(?<!h2c)\r\nUpgrade: websocket\r\nConnection: [^\r]*upgrade")
+_HANDSHAKE: Final = re.compile(rb"(?i)(?<!h2c)\r\nUpgrade: websocket\r\nConnection: [^\r]*upgrade")
 
 
-def websocket(one: Shape) -> bool:
-    """Whether it is a handshake; every one here lacks its key, and is refused by the WebSocket's library."""
-    return one.body is not None and _HANDSHAKE.search(one.head) is not None
+def is_handshake(shape: Shape) -> bool:
+    """Every one here lacks its key, and the WebSocket library refuses it."""
+    return shape.body is not None and _HANDSHAKE.search(shape.head) is not None
 
 
 EVERY: Final = [shape(*parts) for parts in product(LENGTHS, UPGRADES, CONNECTIONS, EXPECTS, VERSIONS, METHODS)]
