@@ -30,8 +30,9 @@ class ManagementApp:
     out counts as not ready.
     """
 
-    def __init__(self, ready: Checks) -> None:
-        self._ready = ready
+    def __init__(self, ready: Checks, *, timeout: float = READY_TIMEOUT) -> None:
+        """`timeout`: seconds for all checks together."""
+        self._ready, self._timeout = ready, timeout
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -66,7 +67,7 @@ class ManagementApp:
 
     async def _checks(self) -> Mapping[str, bool]:
         try:
-            async with asyncio.timeout(READY_TIMEOUT):
+            async with asyncio.timeout(self._timeout):
                 return await self._ready()
         except TimeoutError:
             return {"answered_in_time": False}

@@ -1,0 +1,159 @@
+"""`/auth/verify`: what a proxy learns of a request, on which port, and from whom it is believed."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bff.web.auth.forward_auth import VERIFY, _field_value
+from tests.harness.asgi_call import Response, call
+from tests.harness.web_parts import Browser, WebParts, web_parts
+
+PROXY, STRANGER = "10.0.0.1", "192.0.2.9"
+SAME, CROSS = "sec-fetch-site: same-origin", "sec-fetch-site: cross-site"
+NAVIGATE, ORIGINAL_GET = "sec-fetch-mode: navigate", "x-forwarded-method: GET"
+READS = (ORIGINAL_GET, "x-forwarded-uri: /orders?a=1", SAME)
+
+
+@pytest.fixture
+async def parts(tmp_path: Path) -> AsyncIterator[WebParts]:
+    changes = {"trusted_proxies": PROXY, "forward_auth_headers": "X-User=sub X-Email=email"}
+    async with web_parts(tmp_path, **changes) as parts:
+        yield parts
+
+
+def cookie(browser: Browser) -> str:
+    return f"cookie: __Host-Http-session={browser.cookies['__Host-Http-session']}"
+
+
+async def verify(parts: WebParts, *lines: str, port: str = "private", target: str = "", **more: Any) -> Response:
+    app = parts.public if port == "public" else parts.forward_auth
+    more = {"client": PROXY, **more}
+    return await call(app, more.pop("method", "GET"), VERIFY.decode() + target, *lines, **more)
+
+
+@pytest.mark.parametrize(
+    ("port", "client", "token"), [("private", PROXY, True), ("private", STRANGER, False), ("public", PROXY, False)]
+)
+async def test_only_a_trusted_proxy_on_the_private_port_gets_the_token(
+    signed_in: Browser, parts: WebParts, port: str, client: str, token: bool
+) -> None:
+    response = await verify(parts, cookie(signed_in), *READS, "x-csrf: 1", port=port, client=client)
+    assert (response.status, response.one("x-user"), response.one("x-email")) == (200, "00u1", "ann@example.com")
+    assert response.all("authorization") == (["Bearer access-canary-1"] if token else [])
+    assert response.one("cache-control") == "no-store"
+
+
+@pytest.mark.parametrize(
+    ("lines", "status"),
+    [
+        (READS, 200),
+        (("x-original-method: HEAD", SAME), 200),
+        ((ORIGINAL_GET, CROSS, NAVIGATE), 200),
+        ((ORIGINAL_GET, CROSS), 403),
+        ((SAME,), 403),  # an unknown method counts as unsafe
+        ((SAME, "x-csrf: 1"), 200),
+        (("x-forwarded-method: POST", SAME), 403),
+        (("x-forwarded-method: POST", SAME, "x-csrf: 1"), 200),
+        ((ORIGINAL_GET, "x-original-method: POST", SAME), 400),
+        ((ORIGINAL_GET, "x-original-method: GET", SAME), 200),
+        ((ORIGINAL_GET, "x-forwarded-uri: /a", "x-original-uri: /b", SAME), 400),
+        ((ORIGINAL_GET, "x-forwarded-uri: /api/../admin", SAME), 400),
+        ((ORIGINAL_GET, "x-forwarded-uri: //orders", SAME), 200),
+    ],
+)
+async def test_the_original_request_decides(
+    signed_in: Browser, parts: WebParts, lines: tuple[str, ...], status: int
+) -> None:
+    assert (await verify(parts, cookie(signed_in), *lines)).status == status
+
+
+async def test_a_strangers_headers_describe_no_request(signed_in: Browser, parts: WebParts) -> None:
+    assert (await verify(parts, cookie(signed_in), *READS, client=STRANGER)).status == 403
+
+
+@pytest.mark.parametrize(
+    ("method", "target", "lines", "status"),
+    [
+        ("GET", "/orders", (SAME,), 200),  # Envoy repeats the method and appends the path
+        ("POST", "/orders", (SAME,), 403),
+        ("POST", "/orders", (SAME, "x-csrf: 1"), 200),
+        ("POST", "", (SAME, "x-csrf: 1"), 400),
+        ("POST", "", (SAME, "x-csrf: 1", "x-forwarded-method: POST"), 200),
+        ("GET", "x", (SAME, "x-csrf: 1"), 404),
+    ],
+)
+async def test_the_request_of_the_proxy_itself_may_be_the_original(
+    signed_in: Browser, parts: WebParts, method: str, target: str, lines: tuple[str, ...], status: int
+) -> None:
+    assert (await verify(parts, cookie(signed_in), *lines, method=method, target=target)).status == status
+
+
+ORDERS = "/auth/login?return_to=/orders%3Fa%3D1"
+
+
+@pytest.mark.parametrize(
+    ("target", "lines", "status", "url"),
+    [
+        ("", READS, 401, ORDERS),
+        ("", (*READS, NAVIGATE), 401, ORDERS),
+        ("?sign_in=redirect", READS, 401, ORDERS),
+        ("?sign_in=redirect", (*READS, NAVIGATE), 303, ORDERS),
+        ("?sign_in=redirect", (*READS[:2], CROSS, NAVIGATE), 303, "/auth/landing?to=/orders%3Fa%3D1"),
+        (
+            "?sign_in=redirect",
+            ("x-forwarded-method: POST", SAME, NAVIGATE, "x-csrf: 1"),
+            401,
+            "/auth/login?return_to=/",
+        ),
+        ("/orders?a=1", (SAME, NAVIGATE, "x-sign-in: redirect"), 303, ORDERS),
+        ("/orders?sign_in=redirect", (SAME, NAVIGATE), 401, "/auth/login?return_to=/orders%3Fsign_in%3Dredirect"),
+    ],
+)
+async def test_without_a_session_it_says_where_to_sign_in(
+    parts: WebParts, target: str, lines: tuple[str, ...], status: int, url: str
+) -> None:
+    response = await verify(parts, *lines, target=target)
+    assert response.status == status
+    if status == 303:
+        assert response.one("location") == f"https://app.example.com{url}"
+    else:
+        assert response.one("x-sign-in-url") == url
+    assert response.all("set-cookie") == []
+
+
+async def test_an_explained_request_that_passes_by_now_is_repeated(signed_in: Browser, parts: WebParts) -> None:
+    response = await verify(parts, cookie(signed_in), *READS, target="?explain=refusal")
+    assert (response.problem, response.one("retry-after")) == ((503, "retry_required"), "1")
+
+
+async def test_background_requests_extend_nothing(signed_in: Browser, parts: WebParts) -> None:
+    parts.clock.now += 100
+    await verify(parts, cookie(signed_in), *READS, "x-background: 1")
+    await parts.tasks.drain(60)
+    before = (await signed_in.session())["session"]["idle_ends_at"]
+    await verify(parts, cookie(signed_in), *READS)
+    await parts.tasks.drain(60)
+    assert (await signed_in.session())["session"]["idle_ends_at"] == before + 100
+
+
+@pytest.mark.parametrize(
+    ("claim", "value"),
+    [
+        (None, b""),
+        (True, b"true"),
+        (7, b"7"),
+        ("a b", b"a b"),
+        (" a  b", b"%20a%20%20b"),
+        ("100%\r\nX: y", b"100%25%0D%0AX: y"),
+        ("Zoë", b"Zo%C3%AB"),
+        (["a,b", "c", {}], b"a%2Cb,c"),
+        ({"a": 1}, b""),
+        ("a" * 4096, b"a" * 4096),
+        ("a" * 4097, b""),
+    ],
+    ids=lambda value: repr(value)[:20],
+)
+def test_a_claim_becomes_one_header_value(claim: Any, value: bytes) -> None:
+    assert _field_value(claim) == value

@@ -1,0 +1,167 @@
+"""Logout requests of the provider: a signature ends sessions, and nothing else does."""
+
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+
+from bff.web.auth.provider_logout import FORM_LIMIT, FRONT_CHANNEL_LIMIT
+from tests.harness.asgi_call import Response, call
+from tests.harness.web_parts import CLIENT_ID, FORM, ISSUER, LOGOUT_EVENT, ORG, PUBLIC_URL, Browser, WebParts
+
+BACK, FRONT, UNIVERSAL = "/auth/backchannel-logout", "/auth/frontchannel-logout", "/auth/global-token-revocation"
+
+
+def logout_token(parts: WebParts, **claims: Any) -> str:
+    content = {"aud": CLIENT_ID, "jti": "j-1", "sub": "00u1", "events": LOGOUT_EVENT, **claims}
+    return parts.provider.sign("logout+jwt", **{name: value for name, value in content.items() if value is not None})
+
+
+async def back_channel(parts: WebParts, token: str, *lines: str) -> Response:
+    body = urlencode({"logout_token": token}).encode()
+    return await call(parts.public, "POST", BACK, *(lines or (FORM,)), body=body)
+
+
+@pytest.mark.usefixtures("signed_in")
+@pytest.mark.parametrize(
+    ("claims", "status", "left"),
+    [
+        ({}, 200, 0),
+        ({"sub": None, "sid": "sid-1"}, 200, 0),
+        ({"sid": "sid-1"}, 200, 0),
+        ({"sub": "00u2"}, 200, 1),
+        ({"sub": None, "sid": "sid-2"}, 200, 1),
+        ({"aud": "another"}, 400, 1),
+        ({"iss": ORG}, 400, 1),
+        ({"events": None}, 400, 1),
+        ({"nonce": "n"}, 400, 1),
+        ({"exp": 1}, 400, 1),
+    ],
+)
+async def test_a_logout_token_ends_the_sessions_it_names(
+    parts: WebParts, claims: dict[str, Any], status: int, left: int
+) -> None:
+    response = await back_channel(parts, logout_token(parts, **claims))
+    assert (response.status, len(await parts.sessions())) == (status, left)
+    assert response.one("cache-control") == "no-store"
+
+
+async def test_a_logout_token_may_arrive_again_and_ends_no_newer_session(signed_in: Browser, parts: WebParts) -> None:
+    token = logout_token(parts)
+    assert (await back_channel(parts, token)).status == 200
+    assert (await signed_in.session())["reason"] == "back_channel"
+    parts.clock.now += 100
+    await signed_in.sign_in()
+    assert (await back_channel(parts, token)).status == 200
+    assert len(await parts.sessions()) == 1
+
+
+@pytest.mark.usefixtures("signed_in")
+@pytest.mark.parametrize(
+    ("content_type", "body", "status"),
+    [
+        (FORM, b"logout_token=x.y.z", 400),
+        (FORM, b"token=1", 400),
+        (FORM, b"logout_token=1&logout_token=2", 400),
+        ("content-type: application/json", b"{}", 415),
+        (FORM, b"logout_token=" + b"a" * FORM_LIMIT, 413),
+    ],
+)
+async def test_a_malformed_back_channel_request_ends_nothing(
+    parts: WebParts, content_type: str, body: bytes, status: int
+) -> None:
+    assert (await call(parts.public, "POST", BACK, content_type, body=body)).status == status
+    assert len(await parts.sessions()) == 1
+
+
+async def test_without_the_store_a_logout_token_is_not_used(signed_in: Browser, parts: WebParts) -> None:
+    token = logout_token(parts)
+    await parts.stores.sessions.close()
+    assert (await back_channel(parts, token)).problem == (503, "store_unavailable")
+
+
+@pytest.mark.usefixtures("signed_in")
+@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize(
+    ("fields", "left"),
+    [
+        ({"iss": ISSUER, "sid": "sid-1"}, 0),
+        ({"iss": ISSUER, "sid": "sid-2"}, 1),
+        ({"iss": "https://evil.test", "sid": "sid-1"}, 1),
+        ({"sid": "sid-1"}, 1),
+        ({"iss": ISSUER}, 1),
+    ],
+)
+async def test_a_front_channel_request_says_nothing_of_what_it_found(
+    parts: WebParts, method: str, fields: dict[str, str], left: int
+) -> None:
+    encoded = urlencode(fields)
+    if method == "GET":
+        response = await call(parts.public, "GET", f"{FRONT}?{encoded}")
+    else:
+        response = await call(parts.public, "POST", FRONT, FORM, body=encoded.encode())
+    assert (response.status, response.one("content-security-policy")) == (200, "default-src 'none'")
+    assert response.body == b"<!doctype html><title>Signed out</title>"
+    assert len(await parts.sessions()) == left
+
+
+async def test_the_front_channel_is_bounded_and_answers_head(parts: WebParts) -> None:
+    large = b"sid=" + b"a" * FRONT_CHANNEL_LIMIT
+    assert (await call(parts.public, "POST", FRONT, FORM, body=large)).status == 413
+    head = await call(parts.public, "HEAD", f"{FRONT}?sid=x")
+    assert (head.status, head.body) == (200, b"")
+
+
+def universal_token(parts: WebParts, **claims: Any) -> str:
+    content = {"aud": PUBLIC_URL + UNIVERSAL, "sub": CLIENT_ID, "jti": "u-1", **claims}
+    return parts.org.sign("global-token-revocation+jwt", **content)
+
+
+async def universal(parts: WebParts, *authorization: str, body: bytes, json: bool = True) -> Response:
+    lines = [f"authorization: {value}" for value in authorization]
+    content_type = f"content-type: application/{'json' if json else 'xml'}"
+    return await call(parts.public, "POST", UNIVERSAL, *lines, content_type, body=body)
+
+
+EMAIL = b'{"sub_id": {"format": "email", "email": "ann@example.com"}}'
+SUB = b'{"sub_id": {"format": "iss_sub", "iss": "https://example.okta.com", "sub": "00u1"}}'
+BEARER: Callable[[str], list[str]] = lambda token: [f"Bearer {token}"]
+
+
+@pytest.mark.usefixtures("signed_in")
+@pytest.mark.parametrize(
+    ("authorize", "body", "json", "status"),
+    [
+        (BEARER, EMAIL, True, 204),
+        (BEARER, SUB, True, 204),
+        (BEARER, EMAIL.replace(b"ann", b"bob"), True, 404),
+        (BEARER, SUB.replace(b"example.okta", b"evil"), True, 404),
+        (BEARER, b'{"sub_id": {"format": "phone"}}', True, 400),
+        (BEARER, EMAIL, False, 415),
+        (lambda token: [f"bearer  {token} "], SUB, True, 204),
+        (lambda token: [], EMAIL, True, 401),
+        (lambda token: [f"Basic {token}"], EMAIL, True, 401),
+        (lambda token: [f"Bearer {token}"] * 2, EMAIL, True, 401),
+        (lambda token: [f"Bearer {token}x"], EMAIL, True, 401),
+        (lambda token: ["Bearer x.y.z"], b"{", True, 401),
+    ],
+)
+async def test_universal_logout_ends_all_sessions_of_a_user(
+    parts: WebParts, authorize: Callable[[str], list[str]], body: bytes, json: bool, status: int
+) -> None:
+    response = await universal(parts, *authorize(universal_token(parts)), body=body, json=json)
+    assert (response.status, len(await parts.sessions())) == (status, 0 if status == 204 else 1)
+
+
+@pytest.mark.usefixtures("signed_in")
+@pytest.mark.parametrize("claims", [{"aud": PUBLIC_URL}, {"sub": "another"}, {"iss": "https://evil.test"}, {"exp": 1}])
+async def test_a_revocation_token_for_somebody_else_is_refused(parts: WebParts, claims: dict[str, Any]) -> None:
+    response = await universal(parts, f"Bearer {universal_token(parts, **claims)}", body=EMAIL)
+    assert response.problem == (401, "revocation_refused")
+
+
+@pytest.mark.usefixtures("signed_in")
+async def test_a_revocation_token_is_used_once(parts: WebParts) -> None:
+    token = universal_token(parts)
+    assert [(await universal(parts, f"Bearer {token}", body=EMAIL)).status for _ in range(2)] == [204, 401]
