@@ -29,7 +29,8 @@ async def test_a_sign_out_ends_the_session_and_its_cookie(signed_in: Browser, pa
 
 async def test_the_provider_is_reached_once_by_this_browser(signed_in: Browser, parts: WebParts) -> None:
     url = await sign_out(signed_in)
-    assert url is not None and url.startswith(f"{AT_PROVIDER}?ticket=")
+    assert url is not None
+    assert url.startswith(f"{AT_PROVIDER}?ticket=")
     assert (await parts.browser().navigate(url)).one("location") == "/", "another browser"
     assert (await signed_in.navigate(url, *FETCH)).problem == (403, "navigation_required")
     assert (await signed_in.navigate(f"{AT_PROVIDER}?ticket=guess")).one("location") == "/"

@@ -126,19 +126,22 @@ async def universal(parts: WebParts, *authorization: str, body: bytes, json: boo
 
 EMAIL = b'{"sub_id": {"format": "email", "email": "ann@example.com"}}'
 SUB = b'{"sub_id": {"format": "iss_sub", "iss": "https://example.okta.com", "sub": "00u1"}}'
-BEARER: Callable[[str], list[str]] = lambda token: [f"Bearer {token}"]
+
+
+def bearer(token: str) -> list[str]:
+    return [f"Bearer {token}"]
 
 
 @pytest.mark.usefixtures("signed_in")
 @pytest.mark.parametrize(
     ("authorize", "body", "json", "status"),
     [
-        (BEARER, EMAIL, True, 204),
-        (BEARER, SUB, True, 204),
-        (BEARER, EMAIL.replace(b"ann", b"bob"), True, 404),
-        (BEARER, SUB.replace(b"example.okta", b"evil"), True, 404),
-        (BEARER, b'{"sub_id": {"format": "phone"}}', True, 400),
-        (BEARER, EMAIL, False, 415),
+        (bearer, EMAIL, True, 204),
+        (bearer, SUB, True, 204),
+        (bearer, EMAIL.replace(b"ann", b"bob"), True, 404),
+        (bearer, SUB.replace(b"example.okta", b"evil"), True, 404),
+        (bearer, b'{"sub_id": {"format": "phone"}}', True, 400),
+        (bearer, EMAIL, False, 415),
         (lambda token: [f"bearer  {token} "], SUB, True, 204),
         (lambda token: [], EMAIL, True, 401),
         (lambda token: [f"Basic {token}"], EMAIL, True, 401),
