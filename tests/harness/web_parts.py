@@ -11,22 +11,16 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from bff.asgi.write_batching import WriteBatch
-from bff.components.flows import build_flows
-from bff.components.providers import Providers
-from bff.components.runtime import Runtime
-from bff.components.stores import build_stores
-from bff.components.web import build_upstreams, build_web
-from bff.config.session_policy import SessionPolicy
+from bff.app import build_app
+from bff.components.ports import Ports
 from bff.config.settings import load_settings
 from bff.errors import ProviderUnavailable
-from bff.flows.background import BackgroundTasks
-from bff.flows.id_tokens import IdTokenValidator
+from bff.oidc.client_auth import ClientAuthentication
 from bff.oidc.jwks import KeySet, parse_key_set
 from bff.oidc.metadata import ProviderMetadata
+from bff.oidc.pushed_authorization import PushResult
 from bff.oidc.token import Granted, RevocationResult, Revoked, TokenResponse, TokenResult, TokenTypeHint
 from bff.session.session import Session
-from bff.telemetry.application import ApplicationTelemetry
 from tests.harness.asgi_call import Response, http_scope, run
 from tests.harness.minting import NOW, RSA_KEY, jwk, jwks, mint
 from tests.harness.settings import RIGHT, with_changes
@@ -103,6 +97,16 @@ class MemoryProvider:
             )
         )
 
+    async def push(self, parameters: Mapping[str, str]) -> PushResult:
+        raise NotImplementedError
+
+    async def userinfo(self, access_token: str, *, dpop_key: str | None = None) -> Mapping[str, Any]:
+        raise NotImplementedError
+
+    def replace_client_auth(self, client_auth: ClientAuthentication) -> None: ...
+
+    async def close(self) -> None: ...
+
     def sign(self, typ: str, **claims: Any) -> str:
         now = int(self._clock())
         return mint(
@@ -167,16 +171,9 @@ class WebParts:
             with_changes(**{"store": f"sqlite:///{folder / 'bff.db'}", "routes": routes, **changes})
         )
         self.provider, self.org = MemoryProvider(self.clock, ISSUER), MemoryProvider(self.clock, ORG)
-        self.tasks = BackgroundTasks()
-        policy = SessionPolicy(self.settings.refresh, self.settings.session)
-        runtime = Runtime(self.settings, self.clock, policy, ApplicationTelemetry(), self.tasks)
-        self.stores = build_stores(runtime)
-        tokens = IdTokenValidator(self.provider, self.settings)
-        providers = Providers(self.provider, (self.org,), tokens)  # type: ignore[arg-type]
-        self.flows = build_flows(runtime, self.stores, providers)
-        self.upstreams = build_upstreams(runtime, WriteBatch(), self.flows.sessions.streams)
-        web = build_web(runtime, self.stores, self.flows, self.upstreams)
-        self.public, self.forward_auth = web.public, web.forward_auth
+        app = build_app(self.settings, clock=self.clock, ports=Ports(self.provider, (self.org,)))
+        self.public, self.forward_auth, self.upstreams = app.public, app.forward_auth, app.upstreams
+        self.stores, self.flows, self.tasks = app.stores, app.flows, app.runtime.tasks
 
     def browser(self) -> Browser:
         return Browser(self)
