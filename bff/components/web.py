@@ -23,12 +23,13 @@ from bff.web.auth.forward_auth import VERIFY, ForwardAuth
 from bff.web.auth.landing import landing_router
 from bff.web.auth.login import SignInStart, login_router
 from bff.web.auth.login_hint import LoginHints
-from bff.web.auth.logout import LogoutEndpoint, logout_router
+from bff.web.auth.logout import LogoutEndpoint
 from bff.web.auth.pending_sign_ins import PendingSignIns
 from bff.web.auth.provider_logout import ProviderLogout, provider_logout_router
 from bff.web.auth.session import SessionEndpoint, session_router
 from bff.web.auth.sessions import SessionsEndpoint, sessions_router
 from bff.web.auth.sign_out_cookie import SignOutCookie
+from bff.web.auth.sign_out_form import SignOutForm, logout_router
 from bff.web.cookies import CookieNames
 from bff.web.dispatch import Dispatcher, build_auth_app, serve_spa
 from bff.web.error_page import ErrorPages
@@ -93,7 +94,7 @@ def build_web(runtime: Runtime, stores: Stores, flows: Flows, upstreams: Upstrea
         upstreams,
         _credentials(runtime, flows, rules),
         origins=origins,
-        errors=without_pages,
+        errors=rules.errors,
         acr_values=runtime.settings.sign_in.acr_values,
     )
     dispatcher = Dispatcher(
@@ -135,7 +136,7 @@ def _auth_app(runtime: Runtime, stores: Stores, flows: Flows, rules: WebRules, u
         landing_router(settings.browser, upstreams.routes.carries_credentials),
         callback_router(settings.browser.callback_path, callback),
         session_router(SessionEndpoint(current, authentication, rules.names)),
-        logout_router(logout),
+        logout_router(logout, SignOutForm(logout, settings.browser.page_style())),
         sessions_router(SessionsEndpoint(current, end_sessions, authentication)),
         provider_logout_router(ProviderLogout(flows.logout.by_provider)),
     ):

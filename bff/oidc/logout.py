@@ -46,7 +46,6 @@ def end_session_url(
     *,
     id_token_hint: str | None,
     post_logout_redirect_uri: str | None,
-    state: str | None,
     client_id: str,
 ) -> str | None:
     """The URL that ends the browser's session at the provider (RP-Initiated Logout section 2).
@@ -60,7 +59,6 @@ def end_session_url(
         "id_token_hint": id_token_hint,
         "client_id": client_id,
         "post_logout_redirect_uri": post_logout_redirect_uri,
-        "state": state if post_logout_redirect_uri else None,
     }
     return with_query(
         metadata.end_session_endpoint, {name: value for name, value in parameters.items() if value is not None}

@@ -75,10 +75,23 @@ class OriginPolicy:
                 pass
             case None:
                 raise CsrfRequired("The request carries neither Sec-Fetch-Site nor Origin nor X-CSRF.")
+            case b"none":
+                raise CsrfRequired("The address was opened directly; only requests of the application are answered.")
             case _:
                 raise CsrfRequired("The request comes from another site.")
         if not is_safe and custom is None:
             raise CsrfRequired("The header X-CSRF: 1 is missing.")
+
+    def check_form(self, headers: Sequence[Header]) -> None:
+        """Returns if a form of this origin was sent by a navigation of a whole page, raises CsrfRequired otherwise.
+
+        A form cannot carry `X-CSRF`, so both signals of the browser must be there and name this very origin.
+        """
+        fields = _csrf_headers(headers)
+        if fields.get(b"sec-fetch-site") != b"same-origin" or fields.get(b"sec-fetch-mode") != b"navigate":
+            raise CsrfRequired("The form was not sent by a page of this application.")
+        if fields.get(b"origin") != self._public_origin:
+            raise CsrfRequired("The Origin of the form is not the origin of this application.")
 
     def check_websocket(self, headers: Sequence[Header]) -> None:
         """Raises CsrfRequired unless there is exactly one Origin and it is ours or an allowed one.

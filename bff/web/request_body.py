@@ -11,6 +11,7 @@ from bff.errors import InvalidRequest, RequestTooLarge, UnsupportedMediaType
 from bff.oidc.strict_json import JsonRefused, read_object
 from bff.web.cookies import Header
 
+FORM = "application/x-www-form-urlencoded"
 JSON_LIMIT = 4096  # bytes
 BODY_TIMEOUT = 20.0  # seconds
 
@@ -44,8 +45,8 @@ def media_type(request: Request) -> str:
 
 async def read_form_fields(request: Request, limit: int) -> dict[str, str]:
     """An urlencoded form. Raises UnsupportedMediaType, RequestTooLarge, InvalidRequest."""
-    if media_type(request) != "application/x-www-form-urlencoded":
-        raise UnsupportedMediaType("Send application/x-www-form-urlencoded.")
+    if media_type(request) != FORM:
+        raise UnsupportedMediaType(f"Send {FORM}.")
     return parse_fields(await read_body(request, limit))
 
 

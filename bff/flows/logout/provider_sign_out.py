@@ -80,7 +80,6 @@ class ProviderSignOut:
             metadata,
             id_token_hint=hint,
             post_logout_redirect_uri=self._settings.browser.post_logout_redirect_uri,
-            state=secrets.token_urlsafe(16),
             client_id=self._settings.provider.client_id,
         )
 

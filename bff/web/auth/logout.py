@@ -1,13 +1,13 @@
 """`POST /auth/logout`: deletes the record, then the cookie, then prepares the provider's logout URL (OIDC RP-Initiated
 Logout). `GET /auth/logout/provider?ticket=` is the URL that the page receives: it redirects the browser to the
-provider.
+provider. `bff.web.auth.sign_out_form` does the same without a script.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 
 from bff.config.browser import BrowserSettings
 from bff.errors import InvalidRequest
@@ -16,12 +16,15 @@ from bff.flows.logout.provider_sign_out import TICKET_LIFETIME, ProviderSignOut,
 from bff.session.session import EndReason
 from bff.web.auth.login import require_navigation
 from bff.web.auth.sign_out_cookie import SignOutCookie
+from bff.web.cookies import Header
 from bff.web.request_authentication import RequestAuthentication
 from bff.web.request_body import parse_fields, read_json, require_json
 from bff.web.responses import json_response, see_other
 from bff.web.session_cookies import SignedIn
 
 AT_PROVIDER: Final = "/auth/logout/provider"
+# Only this origin's cache and storage: "cookies" would also delete those of sibling applications.
+CLEAR_SITE_DATA: Final = ((b"clear-site-data", b'"cache"'),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,19 +49,26 @@ class LogoutEndpoint:
         has_body = request.headers.get("content-length", "0") != "0" or "transfer-encoding" in request.headers
         require_json(headers, body_present=has_body)
         local = _local(await read_json(request))
+        path, cookies = await self.sign_out(headers, local=local)
+        url = None if path is None else f"{self.browser.public_url}{path}"
+        return json_response({"end_session_url": url}, cookies, CLEAR_SITE_DATA)
+
+    async def sign_out(self, headers: Sequence[Header], *, local: bool) -> tuple[str | None, list[Header]]:
+        """Ends the session of the request. Returns the path that leads to the provider, and the cookies to set.
+
+        Raises StoreUnavailable; the cookie then stays, because the record does.
+        """
         ended = None
         match self.authentication.cookies.read(headers):
             case SignedIn(session_id):
                 ended = await self.end_session.end(session_id.key, EndReason.SIGNED_OUT)
             case _:
                 pass
-        url, cookies = None, [self.authentication.cookies.clear()]
-        if not local and (prepared := await self.at_provider.prepare(ended)) is not None:
-            url = f"{self.browser.public_url}{AT_PROVIDER}?ticket={prepared.ticket}"
-            cookies.append(self.sign_out_cookie.seal(prepared.browser, lifetime=TICKET_LIFETIME))
-        # Only this origin's cache and storage: "cookies" would also delete those of sibling applications.
-        clear = ((b"clear-site-data", b'"cache"'),)
-        return json_response({"end_session_url": url}, cookies, clear)
+        cookies = [self.authentication.cookies.clear()]
+        if local or (prepared := await self.at_provider.prepare(ended)) is None:
+            return None, cookies
+        cookies.append(self.sign_out_cookie.seal(prepared.browser, lifetime=TICKET_LIFETIME))
+        return f"{AT_PROVIDER}?ticket={prepared.ticket}", cookies
 
     async def go_on(self, request: Request) -> Response:
         """303 to the provider, once; to `signed_out_path` for a URL that was used, has expired or is not ours.
@@ -85,17 +95,3 @@ def _local(body: Mapping[str, Any]) -> bool:
             return False
         case _:
             raise InvalidRequest('Send no body, or {"local": true}.')
-
-
-def logout_router(endpoint: LogoutEndpoint) -> APIRouter:
-    router = APIRouter()
-
-    @router.post("/auth/logout")
-    async def sign_out(request: Request) -> Response:
-        return await endpoint.answer(request)
-
-    @router.get(AT_PROVIDER)
-    async def sign_out_at_provider(request: Request) -> Response:
-        return await endpoint.go_on(request)
-
-    return router

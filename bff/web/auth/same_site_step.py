@@ -1,6 +1,6 @@
 """A same-site navigation for a browser that arrives from another site: only then does it send the Strict cookie."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Final
 
@@ -40,7 +40,7 @@ def is_cross_site_navigation(headers: Sequence[Header]) -> bool:
     )
 
 
-def same_site_step(to: str) -> Response:
-    """A page that navigates to `to`, an ASCII path on our origin, from our own site."""
+def same_site_step(to: str, extra: Iterable[Header] = ()) -> Response:
+    """A page that navigates to `to`, an ASCII path on our origin, from our own site. `extra` are further headers."""
     body = _PAGE.format(to=escape(to)).encode("ascii")
-    return raw_response(200, [(b"content-length", str(len(body)).encode("ascii")), *_HEADERS], body)
+    return raw_response(200, [(b"content-length", str(len(body)).encode("ascii")), *_HEADERS, *extra], body)
