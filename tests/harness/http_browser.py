@@ -137,9 +137,12 @@ class Browser:
         self, method: str, url: str, data: dict[str, str] | None, initiator: str | None, follow: bool
     ) -> httpx.Response:
         crossed = initiator is not None and initiator != site_of(url)
+        initiator_origin = self.app if initiator == site_of(self.app) else initiator or "null"
         for _ in range(10):
             site = "cross-site" if crossed else ("none" if initiator is None else "same-origin")
             headers = {**NAVIGATION, "sec-fetch-site": site}
+            if method == "POST" and data is not None:
+                headers |= {"origin": initiator_origin, "content-type": "application/x-www-form-urlencoded"}
             response = await self._send(method, url, headers, cross_site=crossed, data=data)
             if not follow or not response.is_redirect:
                 return response
