@@ -12,6 +12,7 @@ RUN python3 -m venv /opt/build \
  && /opt/build/bin/pip install --require-hashes --only-binary :all: -r requirements-build.lock
 COPY pyproject.toml README.md LICENSE ./
 COPY bff ./bff
+COPY docs ./docs
 RUN /opt/build/bin/pip wheel --no-index --no-deps --no-build-isolation --wheel-dir /wheels .
 
 FROM ${PYTHON} AS install

@@ -21,6 +21,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "routes": "List the routes, or explain how a request is handled.",
     "sessions": "List, show and end sessions.",
     "okta": "Compare the Okta org with the settings, and apply the settings to it.",
+    "docs": "Print a document of this version.",
     "completion": "Print the completion script of a shell.",
     "help": "Print the help of a command.",
     "version": "Print the version.",

@@ -1,5 +1,8 @@
 """The advice that `bff check` prints about settings that are valid but probably not intended."""
 
+from urllib.parse import urlsplit
+
+from bff.config.provider import is_okta
 from bff.config.server import EVERYWHERE
 from bff.config.settings import Settings
 
@@ -7,6 +10,18 @@ from bff.config.settings import Settings
 def notes(settings: Settings) -> list[str]:
     """Returns one text for each piece of advice. None of them prevents the start."""
     return [*_refresh(settings), *_browser(settings), *_data_plane(settings)]
+
+
+def org_server_tokens(settings: Settings) -> list[str]:
+    """The advice for an issuer that is the authorization server of an Okta org itself."""
+    sending = [route.prefix for route in settings.routes if route.token in ("user", "user_or_none")]
+    if not sending:
+        return []
+    return [
+        f"issuer is the org authorization server, and {', '.join(sending)} sends its access tokens: APIs cannot "
+        f"validate them (`bff docs okta`). Set BFF_ISSUER to a custom authorization server, like "
+        f"{settings.provider.org_url}/oauth2/default."
+    ]
 
 
 def _refresh(settings: Settings) -> list[str]:
@@ -60,6 +75,8 @@ def _browser(settings: Settings) -> list[str]:
 
 def _data_plane(settings: Settings) -> list[str]:
     remarks = []
+    if is_okta(settings.provider.issuer) and not urlsplit(settings.provider.issuer).path:
+        remarks += org_server_tokens(settings)
     if not settings.routes:
         remarks.append("there are no routes: users can sign in, but no request is forwarded to an API.")
     remarks += [

@@ -21,7 +21,7 @@ from bff.errors import ConfigurationError
 Model = TypeVar("Model", bound=BaseModel)
 Place = tuple[str | int, ...]
 
-_DOCUMENTS: Final = {None: "docs/settings.md", "okta": "docs/okta.md"}
+_DOCUMENTS: Final = {None: "`bff docs settings`", "okta": "`bff docs okta`"}
 
 
 def load(

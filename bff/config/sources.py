@@ -123,7 +123,7 @@ def unknown(label: str, key: str, allowed: Set[str], prefix: str = "") -> Config
     """Builds the error for an unknown name and suggests the most similar known one with the variables' `prefix`."""
     similar = get_close_matches(key.lower(), sorted(allowed), n=1, cutoff=0.6)
     suggestion = f"{prefix}{similar[0].upper()}" if similar and prefix else similar[0] if similar else None
-    fix = f"Did you mean {suggestion}?" if suggestion else "Remove it; docs/settings.md lists every name."
+    fix = f"Did you mean {suggestion}?" if suggestion else "Remove it; `bff docs settings` lists every name."
     return ConfigurationError(label, "is not a setting.", fix)
 
 

@@ -26,7 +26,7 @@ def client_auth(client: ProviderSettings) -> ClientAuthentication:
             key_id=client.client_key_id,
         )
     except ValueError as error:
-        fix = "See docs/settings.md for what each method needs."
+        fix = "`bff docs settings` says what each method needs."
         raise ConfigurationError("BFF_CLIENT_AUTH", f"cannot be used: {error}.", fix) from None
 
 

@@ -27,7 +27,7 @@ INFO: Final = Gauge(
 INFO.labels(version=__version__).set(1)
 REFRESH: Final = Counter(
     "bff_refresh",
-    "Refresh token requests by outcome; see docs/metrics.md.",
+    "Refresh token requests by outcome; see `bff docs metrics`.",
     ["outcome", "reason"],
     registry=REGISTRY,
 )

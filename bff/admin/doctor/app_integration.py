@@ -21,7 +21,7 @@ _HARMLESS: Final = frozenset(
     | {"frontchannel_logout_uri", "frontchannel_logout_session_required"}
 )
 _ROTATION: Final = ("refresh_token_rotation", "refresh_token_leeway")
-_TOKEN: Final = "set BFF_OKTA_API_TOKEN_FILE (docs/okta.md) and run this command again"
+_TOKEN: Final = "set BFF_OKTA_API_TOKEN_FILE (`bff docs okta`) and run this command again"
 _POLICIES: Final = "Security > API > Authorization Servers > this server > Access Policies"
 
 

@@ -3,15 +3,19 @@ requests.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
+from urllib.parse import urlsplit
 
 from bff.admin.doctor.check_result import CheckResult, fail, ok, warn
 from bff.admin.doctor.metadata import unreachable
+from bff.config.advice import org_server_tokens
 from bff.config.settings import Settings
 from bff.oidc.jwks import MAX_JWKS_BYTES, KeySetRefused, parse_key_set
 from bff.oidc.metadata import ProviderMetadata
 from bff.oidc.token import NoAnswer
 from bff.provider.http import HttpClient
+
+ORG_TOKEN_ENDPOINT: Final = "/oauth2/v1/token"
 
 
 async def keys(http: HttpClient, settings: Settings, metadata: ProviderMetadata) -> CheckResult:
@@ -49,6 +53,24 @@ def _private(url: str, count: int) -> CheckResult:
         "Report it to the provider: anyone who reads the document can sign with such a key. The BFF uses none of them."
     )
     return fail("keys", f"{url} publishes {count} private or symmetric key(s).", fix)
+
+
+def access_tokens(settings: Settings, metadata: ProviderMetadata) -> CheckResult:
+    """Whether APIs can validate the access tokens: those of an Okta org's own server are for Okta's APIs alone.
+
+    An org with a custom domain is recognised by its token endpoint.
+    """
+    issuer = urlsplit(metadata.issuer)
+    if issuer.path or urlsplit(metadata.token_endpoint).path != ORG_TOKEN_ENDPOINT:
+        return ok("access_tokens", f"issued by {metadata.issuer}")
+    if not org_server_tokens(settings):
+        return ok("access_tokens", "no route sends one")
+    fix = f"Set BFF_ISSUER to a custom authorization server, like {metadata.issuer}/oauth2/default."
+    return warn(
+        "access_tokens",
+        "BFF_ISSUER is the org authorization server, and a route sends its access tokens: APIs cannot validate them.",
+        fix,
+    )
 
 
 def pkce(fields: Mapping[str, Any]) -> CheckResult:

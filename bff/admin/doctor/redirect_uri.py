@@ -118,7 +118,7 @@ def _redirected(settings: Settings, location: str) -> CheckResult:
             return ok("redirect_uri", f"{settings.browser.redirect_uri} is accepted")
         case AuthorizationError(error):
             fix = _FIXES.get(
-                error, "`bff okta plan` compares the app with the settings; docs/okta.md lists the fields."
+                error, "`bff okta plan` compares the app with the settings; `bff docs okta` lists the fields."
             )
             return fail(
                 "redirect_uri", (f"The provider accepts the redirect URI and rejects the request ({error})."), fix

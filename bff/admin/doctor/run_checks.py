@@ -51,6 +51,7 @@ async def _provider(
             return [*discovered.findings, *(skipped(name, why, fix) for name in names)], ()
         results = [*discovered.findings, await capabilities.keys(http, settings, metadata)]
         results.append(capabilities.pkce(discovered.fields))
+        results.append(capabilities.access_tokens(settings, metadata))
         try:
             credentials = await client_credentials.check_credentials(settings, metadata)
         except ConfigurationError as error:

@@ -23,9 +23,7 @@ def key_ring(settings: Settings) -> CheckResult:
     observed = f"{1 + len(older)} in the ring, newest {newest}"
     observed += f", decrypting only: {', '.join(older)}" if older else ""
     if len(older) >= MANY_KEYS:
-        fix = (
-            "`bff keys rewrap` re-encrypts all records under the newest key; then remove the oldest (docs/sessions.md)."
-        )
+        fix = "`bff keys rewrap` re-encrypts all records under the newest key; then remove the oldest."
         return warn("key_ring", f"{observed}. Every one of them decrypts sessions.", fix)
     return ok("key_ring", f"{observed}; the age of a key is not recorded")
 

@@ -111,8 +111,8 @@ def _new_credentials(service_app: bool) -> str:
 def _more_rights(service_app: bool) -> str:
     if service_app:
         return (
-            "Grant the service app the scopes that docs/okta.md lists (Okta API Scopes), and assign it an admin role "
-            "that may manage applications (Admin roles)."
+            "Grant the service app the scopes that `bff docs okta` lists (Okta API Scopes), and assign it an admin "
+            "role that may manage applications (Admin roles)."
         )
     return (
         "The token has the permissions of the administrator who created it: use one of an application "

@@ -117,7 +117,7 @@ def plan(api: ManagementApi, desired: Desired) -> Plan:
 
 def _no_app(desired: Desired) -> Findings:
     why = "There is no app integration with this name, and BFF_CLIENT_ID is not set."
-    fix = "`bff okta apply` creates it; manually: docs/okta.md describes each step."
+    fix = "`bff okta apply` creates it; manually: `bff docs okta` describes each step."
     return Findings((Difference("app", "app", None, desired.label, why, fix),))
 
 

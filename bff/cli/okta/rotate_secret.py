@@ -37,7 +37,7 @@ def rotate_secret(retire: bool, retry_pause: float, **options: Any) -> int:
             raise no_app(desired)
         if not desired.uses_secret:
             problem = "This BFF authenticates with private_key_jwt: there is no client secret."
-            raise OktaManagementError(problem, "docs/okta.md describes how to change the key.")
+            raise OktaManagementError(problem, "`bff docs okta` describes how to change the key.")
 
         def check(secret: str) -> Verdict:
             return verify(desired, client_id_of(app), secret, pause=partial(time.sleep, retry_pause))
