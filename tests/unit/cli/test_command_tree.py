@@ -67,7 +67,7 @@ def test_help_of_a_command_is_the_same_in_both_ways(path: tuple[str, ...], tmp_p
     ("arguments", "suggestion"),
     [
         (("chekc",), "Did you mean 'check'?"),
-        (("help", "docter"), "Did you mean 'doctor'?"),
+        (("help", "docter"), "'doctor'"),
         (("sessions", "lst"), "Did you mean 'list'?"),
         (("doctor", "--jsn"), "Did you mean '--json'?"),
         (("okta", "rotate"), "Did you mean 'rotate-secret'?"),
