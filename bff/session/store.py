@@ -103,14 +103,17 @@ class SessionRecords(Protocol):
 
 
 class EndReasons(Protocol):
-    """Why sessions ended, each kept for a day and returned once. `SessionRecords.delete` stores them too."""
+    """Why sessions ended, each kept for a day. `SessionRecords.delete` stores them too."""
 
     async def put_end_reason(self, name: str, reason: EndReason) -> None:
         """Stores an end reason under another name (a browser's hash)."""
         ...
 
-    async def take_end_reason(self, name: str) -> EndReason | None:
-        """Reads and removes the end reason stored under a session key or a browser's hash."""
+    async def take_end_reason(self, name: str, *, keep: float = 0.0) -> EndReason | None:
+        """Reads and removes the end reason stored under a session key or a browser's hash.
+
+        With `keep` it is removed only so many seconds after the first such call: until then, every caller reads it.
+        """
         ...
 
     async def get_end_reason(self, name: str) -> EndReason | None:

@@ -78,6 +78,10 @@ class SessionCookies:
             self._opened[whole] = session
         return session
 
+    @property
+    def names(self) -> CookieNames:
+        return self._names
+
     def require(self, headers: Iterable[Header]) -> SignedIn:
         """The session id of the cookie. Raises SignInRequired, or InvalidRequest for a duplicate cookie."""
         match self.read(headers):

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection
 
 from starlette.types import Scope
 
+from bff.errors import SignInRequired
 from bff.flows.refresh.flow import RefreshTokenFlow
 from bff.flows.streams import OpenStreams
 from bff.oidc.dpop import dpop_proof
@@ -13,6 +14,7 @@ from bff.proxy.credentials import CloseStream, Unregister, UpstreamCredentials
 from bff.session.session import Session
 from bff.session.timing import token_fingerprint
 from bff.web.api import is_background
+from bff.web.browser_id import browser_id_hash
 from bff.web.session_cookies import SessionCookies
 
 
@@ -35,7 +37,15 @@ class SessionCredentials:
         self.streams, self.requested_scopes = streams, frozenset(scopes)
 
     async def __call__(self, scope: Scope) -> UpstreamCredentials:
-        key = self._cookies.require(scope["headers"]).session_id.key
+        try:
+            key = self._cookies.require(scope["headers"]).session_id.key
+        except SignInRequired as required:
+            # Another tab signed out and took the cookie along.
+            browser = browser_id_hash(scope["headers"], self._cookies.names)
+            if required.reason is None and browser is not None:
+                ended = await self._flow.last_end_reason(browser)
+                required.reason = None if ended is None else ended.value
+            raise
         session = await self._flow.session_with_fresh_token(key, passive=is_background(scope))
         return _RequestCredentials(self, session)
 

@@ -107,10 +107,12 @@ class RefreshTokenFlow:
 
     async def end_reason(self, key: SessionKey, stored: Missing | KeyRemoved) -> EndReason | None:
         """Why there is no session for this read, if known. The reason remains available to `/auth/session`."""
-        if isinstance(stored, KeyRemoved):
-            return EndReason.KEY_REMOVED
+        return EndReason.KEY_REMOVED if isinstance(stored, KeyRemoved) else await self.last_end_reason(key)
+
+    async def last_end_reason(self, name: str) -> EndReason | None:
+        """The end reason that the store keeps under a session key or a browser's hash, if it is known and available."""
         try:
-            return await self._store.get_end_reason(key)
+            return await self._store.get_end_reason(name)
         except StoreUnavailable:
             return None
 

@@ -31,6 +31,7 @@ from bff.storage.redis.url import parse_redis_url
 from bff.storage.timeouts import RedisTimeouts
 
 RETENTION_AFTER_END: Final = 86_400.0  # seconds that a record and its end reason stay after the end
+SHOWN: Final = "shown"  # the taker of an end reason that other callers may still read
 DELETED_COPY_LIFETIME: Final = 30_000  # ms in which a repeated destructive write is recognised
 ENTRY_GRACE: Final = 60_000  # ms after which an index entry without a record cannot belong to a sign-in in progress
 
@@ -118,19 +119,22 @@ class RedisStore:
         args = (reason.value, int(RETENTION_AFTER_END * 1000))
         await self._run(Call(reason_key, scripts.PUT_END_REASON, keys=(reason_key,), args=args))
 
-    async def take_end_reason(self, name: str) -> EndReason | None:
+    async def take_end_reason(self, name: str, *, keep: float = 0.0) -> EndReason | None:
         reason_key = self._end_reason_key(name)
-        args = (token_urlsafe(12), DELETED_COPY_LIFETIME)
+        args = (SHOWN, int(keep * 1000)) if keep else (token_urlsafe(12), DELETED_COPY_LIFETIME)
         reply = await self._run(Call(reason_key, scripts.TAKE_END_REASON, keys=(reason_key,), args=args))
         return None if reply is None else _parsed(lambda answer: index.end_reason(answer.decode()), reply)
 
     async def get_end_reason(self, name: str) -> EndReason | None:
         reason_key = self._end_reason_key(name)
         reply = await self._run(Call(reason_key, None, args=("HMGET", reason_key, "reason", "taker"), write=False))
-        # A consumed end reason is kept a while, for a caller that has to retry.
-        return _parsed(
-            lambda answer: index.end_reason(answer[0].decode()) if answer[0] and not answer[1] else None, reply
-        )
+
+        def read(answer: Any) -> EndReason | None:
+            # A removed end reason is kept a while, for a caller that has to retry.
+            there = answer[0] and answer[1] in (None, SHOWN.encode())
+            return index.end_reason(answer[0].decode()) if there else None
+
+        return _parsed(read, reply)
 
     async def all(self) -> AsyncIterator[Found | KeyRemoved]:
         seen: set[str] = set()

@@ -147,16 +147,21 @@ class SqliteStore:
         stored, until = index.end_reason_name(name), self._clock() + RETENTION_AFTER_END
         await self._writes.run(lambda connection: _put_end_reason(connection, stored, reason, until))
 
-    async def take_end_reason(self, name: str) -> EndReason | None:
+    async def take_end_reason(self, name: str, *, keep: float = 0.0) -> EndReason | None:
         stored, now = index.end_reason_name(name), self._clock()
         # Most names have no end reason; checking with a read avoids a write.
         if not await self._read("SELECT 1 FROM end_reason WHERE name = ?", (stored,)):
             return None
-        rows = await self._writes.run(
-            lambda connection: connection.execute(
+
+        def write(connection: sqlite3.Connection) -> Any:
+            if keep:
+                statement = "UPDATE end_reason SET until = min(until, ?) WHERE name = ? RETURNING reason, until"
+                return connection.execute(statement, (now + keep, stored)).fetchall()
+            return connection.execute(
                 "DELETE FROM end_reason WHERE name = ? RETURNING reason, until", (stored,)
             ).fetchall()
-        )
+
+        rows = await self._writes.run(write)
         return next((index.end_reason(reason) for reason, until in rows if until > now), None)
 
     async def get_end_reason(self, name: str) -> EndReason | None:

@@ -22,6 +22,7 @@ from bff.web.session_cookies import Anonymous, DuplicateCookie, KeyRemoved, Sign
 
 logger = logging.getLogger(__name__)
 
+REASON_SHOWN = 60.0  # seconds
 MAX_COUNTED = 10_000  # sessions with a removed key, each counted once per process
 
 
@@ -92,12 +93,16 @@ class SessionEndpoint:
         return _signed_out(EndReason.KEY_REMOVED)
 
     async def _last_end(self, request: Request, session_id: SessionId | None) -> EndReason | None:
-        """Returned once, and only to our own script: no other request may consume it."""
+        """Returned for `REASON_SHOWN` seconds from the first time, so that every tab of the browser learns it.
+
+        Only to our own script: no other request may start that time.
+        """
         if request.method != "GET" or not self.authentication.origins.is_script_request(request.headers):
             return None
         browser = browser_id_hash(request.scope["headers"], self.names)
-        by_browser = await self.sessions.store.take_end_reason(browser) if browser is not None else None
-        by_session = await self.sessions.store.take_end_reason(session_id.key) if session_id is not None else None
+        names = (browser, None if session_id is None else session_id.key)
+        take = self.sessions.store.take_end_reason
+        by_browser, by_session = [None if name is None else await take(name, keep=REASON_SHOWN) for name in names]
         return by_session or by_browser
 
 

@@ -83,7 +83,7 @@ class SimulatedStore:
     async def put_end_reason(self, name: str, reason: EndReason) -> None:
         await self._ask(lambda: self._database.ends.__setitem__(name, reason), write=True)
 
-    async def take_end_reason(self, name: str) -> EndReason | None:
+    async def take_end_reason(self, name: str, *, keep: float = 0.0) -> EndReason | None:
         return await self._ask(lambda: self._database.ends.pop(name, None), write=True)
 
     async def get_end_reason(self, name: str) -> EndReason | None:

@@ -182,6 +182,17 @@ class SessionStoreContract:
         answers = await asyncio.gather(*(stores[n % 2].take_end_reason(name) for n in range(20)))
         assert [answer for answer in answers if answer is not None] == [EndReason.UNIVERSAL_LOGOUT]
 
+    async def test_an_end_reason_that_is_kept_is_read_by_all_until_it_is_taken(
+        self, store_factory: StoreFactory
+    ) -> None:
+        here, there = store_factory(), store_factory()
+        await here.put_end_reason("tabs", EndReason.SIGNED_OUT)
+        for store in (here, there, here):
+            assert await store.take_end_reason("tabs", keep=3600) is EndReason.SIGNED_OUT
+            assert await store.get_end_reason("tabs") is EndReason.SIGNED_OUT
+        assert await there.take_end_reason("tabs") is EndReason.SIGNED_OUT
+        assert await here.take_end_reason("tabs", keep=3600) is None
+
     async def test_last_seen_moves_forward_only_and_makes_no_version(self, store_factory: StoreFactory) -> None:
         store = store_factory()
         session = a_session(await store.now())

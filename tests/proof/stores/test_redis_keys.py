@@ -76,6 +76,14 @@ async def test_every_key_expires(own_server: RedisServer, store: SessionStore) -
     assert [key for key in keys if own_server.ask("PTTL", key) == -1] == []
 
 
+async def test_a_kept_end_reason_expires_after_its_first_reading(own_server: RedisServer, store: SessionStore) -> None:
+    await store.put_end_reason("browser", EndReason.IDLE_TIMEOUT)
+    (key,) = own_server.ask("KEYS", "*:end")
+    for keep in (60, 3600):
+        await store.take_end_reason("browser", keep=keep)
+        assert own_server.ask("PTTL", key) <= 60_000
+
+
 @pytest.mark.case("ST-023")
 async def test_a_user_with_the_documented_rights_can_do_everything(own_server: RedisServer, ring: KeyRing) -> None:
     own_server.ask("ACL", "SETUSER", "bff", "on", ">s3cret/+?", "~bff:*", *ACL.split())

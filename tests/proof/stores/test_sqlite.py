@@ -133,6 +133,18 @@ async def test_one_operation_that_fails_takes_no_other_with_it(tmp_path: Path) -
         await writes.run(lambda connection: 1)
 
 
+async def test_a_kept_end_reason_is_over_after_its_first_reading(tmp_path: Path) -> None:
+    now = 1_000_000.0
+    store = SqliteStore(tmp_path / "bff.db", RING, timeouts=PATIENT_SQLITE, clock=lambda: now)
+    await store.put_end_reason("browser", EndReason.IDLE_TIMEOUT)
+    assert await store.take_end_reason("browser", keep=60) is EndReason.IDLE_TIMEOUT
+    now += 59
+    assert await store.take_end_reason("browser", keep=60) is EndReason.IDLE_TIMEOUT
+    now += 1
+    assert await store.take_end_reason("browser", keep=60) is None
+    await store.close()
+
+
 async def test_what_is_over_is_purged_and_nothing_else(tmp_path: Path) -> None:
     now = 1_000_000.0
     store = SqliteStore(tmp_path / "bff.db", RING, timeouts=PATIENT_SQLITE, clock=lambda: now)

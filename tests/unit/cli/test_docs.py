@@ -16,7 +16,7 @@ from tests.harness.places import ROOT
 def test_docs_lists_the_topics_and_prints_one() -> None:
     listed = CliRunner().invoke(tree, ["docs"])
     assert listed.exit_code == 0
-    assert re.search(r"^settings  +Settings", listed.output, re.M)
+    assert re.search(r"^settings  +Settings", listed.output, re.MULTILINE)
     assert CliRunner().invoke(tree, ["docs", "okta"]).output.startswith("# Okta")
 
 
