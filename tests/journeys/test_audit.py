@@ -2,11 +2,8 @@
 
 import asyncio
 import json
-import logging
 import re
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -15,8 +12,8 @@ from bff.base64url import encode_base64url
 from bff.config.reload import Sources
 from bff.session.keyring import new_key
 from bff.telemetry.audit import AuditEvent
-from bff.telemetry.logging import JsonFormatter
 from demo.simulator.grants import RotationPolicy
+from tests.harness.audit_trail import Trail
 from tests.harness.bff_command import bff
 from tests.harness.http_browser import NAVIGATION, Browser
 from tests.harness.provider_orders import call, post_logout_token, revoke
@@ -26,36 +23,6 @@ from tests.harness.world import World, small_world
 ALICE = "alice@example.com"
 HONEST = "198.51.100.7"
 FINGERPRINT = re.compile(r"[0-9a-f]{8}")
-
-
-class Trail(logging.Handler):
-    """The records as they would be written, read back."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.setFormatter(JsonFormatter())
-        self.lines: list[dict[str, Any]] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.lines.append(json.loads(self.format(record)))
-
-    def of(self, event: AuditEvent) -> list[dict[str, Any]]:
-        return [line for line in self.lines if line["event"] == event.value]
-
-    def only(self, event: AuditEvent) -> dict[str, Any]:
-        (line,) = self.of(event)
-        return line
-
-
-@pytest.fixture
-def trail() -> Iterator[Trail]:
-    trail, logger = Trail(), logging.getLogger("bff.audit")
-    before = logger.level
-    logger.setLevel(logging.INFO)
-    logger.addHandler(trail)
-    yield trail
-    logger.removeHandler(trail)
-    logger.setLevel(before)
 
 
 @pytest.fixture

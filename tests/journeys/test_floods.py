@@ -160,25 +160,21 @@ async def test_an_upstream_that_hangs_holds_up_no_other(tmp_path: Path) -> None:
 @pytest.mark.case("DS-016")
 async def test_a_store_that_waits_for_a_lock_holds_up_nobody_who_does_not_need_it(tmp_path: Path) -> None:
     async with small_world(tmp_path, timeouts=PATIENT) as world:
-        await _a_locked_database(world)
-
-
-async def _a_locked_database(world: World) -> None:
-    browser, stranger = world.browser(), world.browser()
-    page = await browser.navigate("/auth/login")
-    with sqlite3.connect(world.environ["BFF_STORE"].removeprefix("sqlite:///"), isolation_level=None) as other:
-        other.execute("BEGIN IMMEDIATE")
-        before = len(world.okta.control.events())
-        signing_in = asyncio.create_task(browser.fill_in(page))
-        await until(lambda: len(world.okta.control.events()) > before)
-        for _ in range(3):
-            assert (await stranger.session())["authenticated"] is False
-            assert (await stranger.fetch("/api/x")).status_code == 401
-        assert not signing_in.done()
-        other.execute("COMMIT")
-    other.close()
-    await signing_in
-    assert (await browser.session())["authenticated"]
+        browser, stranger = world.browser(), world.browser()
+        page = await browser.navigate("/auth/login")
+        with sqlite3.connect(world.environ["BFF_STORE"].removeprefix("sqlite:///"), isolation_level=None) as other:
+            other.execute("BEGIN IMMEDIATE")
+            before = len(world.okta.control.events())
+            signing_in = asyncio.create_task(browser.fill_in(page))
+            await until(lambda: len(world.okta.control.events()) > before)
+            for _ in range(3):
+                assert (await stranger.session())["authenticated"] is False
+                assert (await stranger.fetch("/api/x")).status_code == 401
+            assert not signing_in.done()
+            other.execute("COMMIT")
+        other.close()
+        await signing_in
+        assert (await browser.session())["authenticated"]
 
 
 @pytest.mark.case("DS-021")
