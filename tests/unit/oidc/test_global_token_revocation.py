@@ -31,6 +31,10 @@ def token(header: dict[str, Any] = HEADER, key: Any = RSA_KEY, **changes: Any) -
     return mint(good_claims(**irrelevant, **{**CLAIMS, **changes}), header, key=key)
 
 
+def body(sub_id: object) -> bytes:
+    return json.dumps({"sub_id": sub_id}).encode()
+
+
 def validate(compact: str, keys: KeySet = KEYS) -> RevocationToken:
     return validate_revocation_token(
         compact,
@@ -58,32 +62,21 @@ def test_a_request_of_okta_is_valid(changes: dict[str, Any], iat: float | None) 
     assert validate(token(**changes)) == RevocationToken("j1", iat)
 
 
-@pytest.mark.parametrize(
-    ("changes", "reason"),
-    [
-        ({"iss": "https://evil"}, "iss"),
-        ({"iss": None}, "iss"),
-        ({"aud": None}, "aud"),
-        ({"aud": ENDPOINT + "/"}, "aud"),
-        ({"aud": [ENDPOINT, "https://other"]}, "aud"),
-        ({"sub": "0oa2other"}, "sub"),
-        ({"sub": None}, "sub"),
-        ({"exp": None}, "exp"),
-        ({"exp": NOW - 300}, "exp"),
-        ({"exp": True}, "exp"),
-        ({"nbf": NOW + 301}, "nbf"),
-        ({"nbf": "now"}, "nbf"),
-        ({"iat": NOW + 301}, "iat"),
-        ({"iat": True}, "iat"),
-        ({"jti": None}, "jti"),
-        ({"jti": NULL}, "jti"),
-        ({"jti": ""}, "jti"),
-        ({"jti": "j" * 256}, "jti"),
-    ],
-)
-def test_bad_claims_are_refused(changes: dict[str, Any], reason: str) -> None:
-    with pytest.raises(RevocationRefused, match=reason) as caught:
-        validate(token(**changes))
+BAD_CLAIMS: dict[str, list[Any]] = {
+    "iss": [None, "https://evil"],
+    "aud": [None, ENDPOINT + "/", [ENDPOINT, "https://other"]],
+    "sub": [None, "0oa2other"],
+    "exp": [None, NOW - 300, True],
+    "nbf": ["now", NOW + 301],
+    "iat": [True, NOW + 301],
+    "jti": [None, NULL, "", "j" * 256],
+}
+
+
+@pytest.mark.parametrize(("claim", "value"), [(claim, value) for claim, bad in BAD_CLAIMS.items() for value in bad])
+def test_a_bad_claim_is_refused(claim: str, value: Any) -> None:
+    with pytest.raises(RevocationRefused, match=f"{claim}: ") as caught:
+        validate(token(**{claim: value}))
     assert not isinstance(caught.value, RevocationKeyUnknown)
 
 
@@ -123,38 +116,32 @@ def test_without_a_kid_the_first_eight_keys_are_tried() -> None:
             validate(compact, parse_key_set(keys))
 
 
+@pytest.mark.parametrize("email", ["a@b", "ä" * 252 + "@b"])
+def test_a_subject_is_an_email_address_or_issuer_and_sub(email: str) -> None:
+    assert read_subject(body({"format": "email", "email": email})) == EmailSubject(email)
+    assert email not in repr(EmailSubject(email))
+    assert read_subject(body({"format": "iss_sub", "iss": ISSUER, "sub": "00u1"})) == IssuerSubject(ISSUER, "00u1")
+
+
 @pytest.mark.parametrize(
-    ("sub_id", "subject"),
+    "sub_id",
     [
-        ({"format": "email", "email": "a@b"}, EmailSubject("a@b")),
-        ({"format": "email", "email": "ä" * 252 + "@b"}, EmailSubject("ä" * 252 + "@b")),
-        ({"format": "iss_sub", "iss": ISSUER, "sub": "00u1"}, IssuerSubject(ISSUER, "00u1")),
-        ({"format": "email", "email": "ä" * 253 + "@b"}, None),
-        ({"format": "email", "email": "@b"}, None),
-        ({"format": "email", "email": "@bc"}, None),
-        ({"format": "email", "email": "abc"}, None),
-        ({"format": "email", "email": "a@b\n"}, None),
-        ({"format": "email", "email": ["a@b"]}, None),
-        ({"format": "email"}, None),
-        ({"format": "iss_sub", "iss": 1, "sub": "00u1"}, None),
-        ({"format": "iss_sub", "iss": ISSUER, "sub": ""}, None),
-        ({"format": "opaque", "id": "x"}, None),
-        ({"email": "a@b"}, None),
-        ("a@b", None),
-        (None, None),
+        *[{"format": "email", "email": email} for email in ("ä" * 253 + "@b", "@b", "@bc", "abc", "a@b\n", ["a@b"])],
+        {"format": "email"},
+        {"format": "iss_sub", "iss": 1, "sub": "00u1"},
+        {"format": "iss_sub", "iss": ISSUER, "sub": ""},
+        {"format": "opaque", "id": "x"},
+        {"email": "a@b"},
+        "a@b",
+        None,
     ],
 )
-def test_the_subject_is_read_from_the_body(sub_id: object, subject: EmailSubject | IssuerSubject | None) -> None:
-    body = json.dumps({"sub_id": sub_id}).encode()
-    if subject is not None:
-        assert read_subject(body) == subject
-    else:
-        with pytest.raises(InvalidRequest, match="sub_id"):
-            read_subject(body)
-    assert "a@b" not in repr(EmailSubject("a@b"))
+def test_any_other_subject_is_refused(sub_id: object) -> None:
+    with pytest.raises(InvalidRequest, match="sub_id"):
+        read_subject(body(sub_id))
 
 
 def test_a_body_that_is_no_short_json_object_is_refused() -> None:
-    for body in (b"", b"[]", b'{"sub_id":1,"sub_id":2}', json.dumps({"pad": "x" * 8192}).encode()):
+    for document in (b"", b"[]", b'{"sub_id":1,"sub_id":2}', body("x" * 8192)):
         with pytest.raises(InvalidRequest, match="The body is"):
-            read_subject(body)
+            read_subject(document)

@@ -93,68 +93,52 @@ def test_a_valid_variant_is_accepted_at_a_sign_in_and_after_a_refresh(changes: d
         assert (token.sid, token.acr) == (None, None)
 
 
+BAD_CLAIMS: dict[str, list[Any]] = {
+    "iss": [None, NULL, "", "https://evil", ISSUER + "/", [ISSUER], ISSUER[1:-1], f"x{ISSUER}x"],
+    "aud": [None, [], "other", {CLIENT_ID: 1}, [CLIENT_ID, 1], [[CLIENT_ID]], [CLIENT_ID, "other"]],
+    "azp": ["other", NULL],
+    "sub": [None, "", 7, "s" * 256, "s" * 10_000, "00u\n1", "00ü"],
+    "exp": [None, NULL, NOW - SKEW, NOW - SKEW - 1, "1790009999", [1], {}, True, -1, 1e15, 253_402_300_800],
+    "iat": [None, True, NOW + SKEW + 1, NOW + 365 * 86400],
+    "nbf": [NULL, "soon", NOW + SKEW + 1],
+    "auth_time": [NULL, "then", NOW + SKEW + 1],
+    "nonce": [NULL, [NONCE]],
+    "at_hash": [NULL, at_hash("another.access.token")],
+}
+
+
+@pytest.mark.case("IT-017", "IT-018", "IT-022", "IT-024", "IT-026", "IT-028", "IT-031", "IT-033", "IT-034", "IT-035")
+@pytest.mark.case("IT-036", "IT-037", "IT-039", "IT-043")
+@pytest.mark.parametrize(("claim", "value"), [(claim, value) for claim, bad in BAD_CLAIMS.items() for value in bad])
+def test_a_bad_claim_is_refused_at_a_sign_in_and_after_a_refresh(claim: str, value: Any) -> None:
+    for validated in (validate, validate_refreshed):
+        with pytest.raises(IdTokenRefused, match=f"{claim}: ") as caught:
+            validated(mint(**{claim: value}), access_token=ACCESS_TOKEN)
+        assert not isinstance(caught.value, UnknownKey)
+
+
+@pytest.mark.case("IT-026", "IT-027")
+@pytest.mark.parametrize("azp", [CLIENT_ID, "other"])
+def test_a_token_for_another_audience_too_is_refused_with_any_azp(azp: str) -> None:
+    with pytest.raises(IdTokenRefused, match="aud: also"):
+        validate(mint(aud=[CLIENT_ID, "other"], azp=azp))
+
+
 @pytest.mark.parametrize(
-    ("claims", "reason"),
+    ("payload", "reason"),
     [
         pytest.param(b'{"iss":"https://evil",' + raw()[1:], "payload is", id="IT-015 iss twice"),
-        pytest.param({"iss": None}, "iss", id="IT-017 no iss"),
-        pytest.param({"iss": NULL}, "iss", id="IT-017 iss null"),
-        pytest.param({"iss": "https://evil"}, "iss", id="IT-018 another iss"),
-        pytest.param({"iss": ISSUER + "/"}, "iss", id="IT-018 a slash more"),
-        pytest.param({"iss": [ISSUER]}, "iss", id="IT-018 a list"),
-        pytest.param({"iss": ISSUER[1:-1]}, "iss", id="IT-022 part of ours"),
-        pytest.param({"iss": f"x{ISSUER}x"}, "iss", id="IT-022 ours is part of it"),
-        pytest.param({"aud": None}, "aud: missing", id="IT-024 no aud"),
-        pytest.param({"aud": []}, "aud: missing", id="IT-024 an empty list"),
-        pytest.param({"aud": "other"}, "aud: missing", id="IT-024 another aud"),
-        pytest.param({"aud": {CLIENT_ID: 1}}, "aud: missing", id="IT-024 an object"),
-        pytest.param({"aud": [CLIENT_ID, 1]}, "aud: missing", id="IT-024 a number in the list"),
-        pytest.param({"aud": [[CLIENT_ID]]}, "aud: missing", id="IT-024 a list in the list"),
-        pytest.param({"aud": [CLIENT_ID, "other"]}, "aud: also", id="IT-026 two audiences, no azp"),
-        pytest.param({"aud": [CLIENT_ID, "other"], "azp": CLIENT_ID}, "aud: also", id="IT-026 two, azp is us"),
-        pytest.param({"aud": [CLIENT_ID, "other"], "azp": "other"}, "aud: also", id="IT-027 azp of the other"),
-        pytest.param({"azp": "other"}, "azp", id="IT-028 azp of another"),
-        pytest.param({"azp": NULL}, "azp", id="IT-028 azp null"),
-        pytest.param({"sub": None}, "sub", id="IT-031 no sub"),
-        pytest.param({"sub": ""}, "sub", id="IT-031 empty"),
-        pytest.param({"sub": 7}, "sub", id="IT-031 a number"),
-        pytest.param({"sub": "s" * 10_000}, "sub", id="IT-031 10 KB"),
-        pytest.param({"sub": "s" * 256}, "sub", id="IT-031 256 characters"),
-        pytest.param({"sub": "00u\n1"}, "sub", id="IT-031 a control character"),
-        pytest.param({"sub": "00ü"}, "sub", id="IT-031 not ASCII"),
-        pytest.param({"exp": NOW - SKEW - 1}, "expired", id="IT-033 expired"),
-        pytest.param({"exp": NOW - SKEW}, "expired", id="IT-034 on the very second"),
-        pytest.param({"exp": "1790009999"}, "exp: missing", id="IT-035 digits in a string"),
-        pytest.param({"exp": None}, "exp: missing", id="IT-036 no exp"),
-        pytest.param({"exp": NULL}, "exp: missing", id="IT-036 null"),
-        pytest.param({"exp": [1]}, "exp: missing", id="IT-036 a list"),
-        pytest.param({"exp": {}}, "exp: missing", id="IT-036 an object"),
         *[
             pytest.param(raw(exp=text), "payload is|exp: missing", id=f"IT-037 {text[:20]}")
-            for text in ("1e400", "Infinity", "NaN", "1" + "0" * 400, "1" + "0" * 5000, "-1", "1e15", "253402300800")
+            for text in ("1e400", "Infinity", "NaN", "1" + "0" * 400, "1" + "0" * 5000)
         ],
-        pytest.param({"exp": True}, "exp: missing", id="IT-039 true"),
-        pytest.param({"iat": NOW + 365 * 86400}, "iat: in the future", id="IT-043 a year ahead"),
-        pytest.param({"iat": NOW + SKEW + 1}, "iat: in the future", id="IT-043 more ahead than the skew"),
-        pytest.param({"iat": None}, "iat: missing", id="no iat"),
-        pytest.param({"iat": True}, "iat: missing", id="iat true"),
-        pytest.param({"nbf": NOW + SKEW + 1}, "nbf: in the future", id="nbf ahead"),
-        pytest.param({"nbf": "soon"}, "nbf: not a time", id="nbf is a string"),
-        pytest.param({"auth_time": "then"}, "auth_time: not a time", id="auth_time is a string"),
-        pytest.param({"auth_time": NOW + SKEW + 1}, "auth_time: in the future", id="auth_time ahead"),
-        pytest.param({"nonce": [NONCE]}, "nonce: not", id="nonce is a list"),
-        pytest.param({"nonce": NULL}, "nonce: not", id="nonce is null"),
-        pytest.param({"at_hash": at_hash("another.access.token")}, "at_hash", id="at_hash of another access token"),
-        pytest.param({"at_hash": NULL}, "at_hash", id="at_hash null"),
-        pytest.param(json.dumps(ACCESS_TOKEN_CLAIMS).encode(), "aud", id="IT-057 an access token of the same issuer"),
+        pytest.param(json.dumps(ACCESS_TOKEN_CLAIMS).encode(), "aud: ", id="IT-057 an access token of the same issuer"),
     ],
 )
-def test_bad_claims_are_refused_at_a_sign_in_and_after_a_refresh(claims: Any, reason: str) -> None:
-    compact = mint(claims) if isinstance(claims, bytes) else mint(**claims)
+def test_another_payload_is_refused(payload: bytes, reason: str) -> None:
     for validated in (validate, validate_refreshed):
-        with pytest.raises(IdTokenRefused, match=reason) as caught:
-            validated(compact, access_token=ACCESS_TOKEN)
-        assert not isinstance(caught.value, UnknownKey)
+        with pytest.raises(IdTokenRefused, match=reason):
+            validated(mint(payload))
 
 
 @pytest.mark.parametrize(

@@ -45,71 +45,33 @@ def test_no_return_url_leaves_our_origin(case: str) -> None:
         assert origin_in_a_browser(checked(PUBLIC_URL + value)) == PUBLIC_URL
 
 
-@pytest.mark.parametrize(
-    "value",
-    [
-        "/",
-        "/orders/17",
-        "/orders/17/?tab=lines&sort=-date#row-3",
-        "/caf%C3%A9/%F0%9F%8D%B0",
-        "/search?q=a%20b&next=https://elsewhere.example/x//y",
-        "/search?filter[]=a|b&filter[]={c}",
-        "/#/deep/route?of=hash",
-        "/@someone/a:b;v=1,2!~*'()$",
-        "/authors",
-        "/authorization-code",
-        "/.well-known/x",
-        "/a..b/c.",
-        "/search?text=%0d%0a",
-        "/" + "a" * (LENGTH_LIMIT - 1),
-    ],
-)
+ACCEPTED = r"""
+/ /orders/17 /orders/17/?tab=lines&sort=-date#row-3 /caf%C3%A9/%F0%9F%8D%B0 /#/deep/route?of=hash
+/search?q=a%20b&next=https://elsewhere.example/x//y /search?filter[]=a|b&filter[]={c} /search?text=%0d%0a
+/@someone/a:b;v=1,2!~*'()$ /authors /authorization-code /.well-known/x /a..b/c.
+"""
+REFUSED = r"""
+orders ?x #x /a//b /a/%2e%2E/b /a/.%2e /a/. /a/..;x=1/b /a%2fb /a%5Cb /a%00b /a%7fb /a%c2%85b /a%ffb /a% /a%4 /café
+/ok?x=\ /ok?x=" /ok?x=<y> /auth /auth/login /AUTH/login /%61uth/logout /auth%2flogin /auth?x
+/authorization-code/callback /authorization-code/callback?code=x&state=y /authorization-code/callback/more
+/authorization-code/%63allback
+"""
+OTHER_ORIGINS = """
+https://app.example https://app.example//evil.example https://app.example@evil.example/
+https://app.example.evil.example/ https://app.example:443/orders https://app.example:8443/orders
+https://user@app.example/orders HTTPS://app.example/orders http://app.example/orders
+https://app.examplehttps://app.example/orders https://app.example/auth/logout
+"""
+
+
+@pytest.mark.parametrize("value", [*ACCEPTED.split(), "/" + "a" * (LENGTH_LIMIT - 1)])
 def test_a_path_on_our_origin_is_returned_unchanged(value: str) -> None:
     assert checked(value) == value
     assert origin_in_a_browser(value) == PUBLIC_URL
 
 
 @pytest.mark.parametrize(
-    "value",
-    [
-        None,
-        "",
-        "orders",
-        "?x",
-        "#x",
-        "/" + "a" * LENGTH_LIMIT,
-        "/a//b",
-        "/a/%2e%2E/b",
-        "/a/.%2e",
-        "/a/.",
-        "/a/..;x=1/b",
-        "/a%2fb",
-        "/a%5Cb",
-        "/a%00b",
-        "/a%7fb",
-        "/a%c2%85b",
-        "/a%ffb",
-        "/a%",
-        "/a%4",
-        "/caf\u00e9",
-        "/a b",
-        "/a\u007f",
-        "/ok?x=\\",
-        '/ok?x="',
-        "/ok?x=<y>",
-        "/ok\n",
-        "/ok?x\n",
-        "/auth",
-        "/auth/login",
-        "/AUTH/login",
-        "/%61uth/logout",
-        "/auth%2flogin",
-        "/auth?x",
-        "/authorization-code/callback",
-        "/authorization-code/callback?code=x&state=y",
-        "/authorization-code/callback/more",
-        "/authorization-code/%63allback",
-    ],
+    "value", [*REFUSED.split(), None, "", "/" + "a" * LENGTH_LIMIT, "/a b", "/a\u007f", "/ok\n", "/ok?x\n"]
 )
 def test_any_other_value_falls_back(value: str | None) -> None:
     assert checked(value) == FALLBACK
@@ -121,17 +83,7 @@ def test_any_other_value_falls_back(value: str | None) -> None:
         ("https://app.example/orders?x#y", "/orders?x#y"),
         ("https://app.example?x", "/?x"),
         ("https://app.example#x", "/#x"),
-        ("https://app.example", FALLBACK),
-        ("https://app.example//evil.example", FALLBACK),
-        ("https://app.example@evil.example/", FALLBACK),
-        ("https://app.example.evil.example/", FALLBACK),
-        ("https://app.example:443/orders", FALLBACK),
-        ("https://app.example:8443/orders", FALLBACK),
-        ("https://user@app.example/orders", FALLBACK),
-        ("HTTPS://app.example/orders", FALLBACK),
-        ("http://app.example/orders", FALLBACK),
-        ("https://app.examplehttps://app.example/orders", FALLBACK),
-        ("https://app.example/auth/logout", FALLBACK),
+        *[(value, FALLBACK) for value in OTHER_ORIGINS.split()],
     ],
 )
 def test_a_url_of_exactly_our_origin_is_reduced_to_its_path(value: str, result: str) -> None:

@@ -4,8 +4,6 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from bff.session.rotation import (
     AwaitRefresh,
@@ -15,11 +13,9 @@ from bff.session.rotation import (
     SignInAgain,
     UseAccessToken,
     promote_successor,
-    reserve,
 )
 from bff.session.session import EndReason, RefreshAttempt, Session
-from bff.session.timing import may_send, token_fingerprint
-from tests.harness.policy import Policy
+from bff.session.timing import token_fingerprint
 from tests.harness.refresh_records import (
     NOW,
     POLICY,
@@ -188,65 +184,3 @@ def test_a_rejected_token_is_refreshed_once() -> None:
     assert written.rejected_token == REJECTED["rejected_token"]
     assert decision_on(replace(written, attempt=None), **REJECTED) == USE
     assert reserved(replace(due(), rejected_token="earlier")).rejected_token == "earlier"
-
-
-moments = st.floats(min_value=NOW - 200, max_value=NOW + 200)
-attempts = st.builds(
-    RefreshAttempt,
-    attempt_id=st.just("theirs"),
-    tries=st.integers(1, 50),
-    first_sent_at=st.none() | moments,
-    lease_until=moments,
-    not_before=st.just(0.0) | moments,
-    previous_first_sent_at=st.none() | moments,
-    after_grace=st.booleans(),
-    denied_at=st.none() | moments,
-)
-tokens = st.fixed_dictionaries(
-    {
-        "usable_until": moments,
-        "refresh_at": moments,
-        "received_at": moments,
-        "refresh_token": st.sampled_from(["refresh-3", None]),
-    }
-)
-records = st.builds(
-    lambda tokens, attempt, rotation: replace(
-        with_successor(fresh(**tokens), rotation=rotation) if rotation else fresh(**tokens), attempt=attempt
-    ),
-    tokens,
-    st.none() | attempts,
-    st.sampled_from([None, 2, 3]),
-).filter(lambda record: record.tokens.refresh_token is not None or record.attempt is None)
-policies = st.builds(Policy, grace=st.floats(0, 60), after_grace=st.booleans(), before_expiry=st.floats(0, 3600))
-
-
-@given(records, policies, st.booleans(), st.sampled_from([None, REJECTED["rejected_token"]]))
-def test_every_decision_on_any_record_keeps_the_invariants(
-    record: Session, policy: Policy, resend: bool, rejected_token: str | None
-) -> None:
-    match decision_on(record, NOW, policy, resend=resend, rejected_token=rejected_token):
-        case UseAccessToken():
-            assert record.tokens.usable_until > NOW  # invariant 9
-        case SendRefresh(after_grace) as decision:
-            written = reserve(record, decision, NOW, policy, "ours")
-            attempt = attempt_of(written)
-            assert written.version == record.version + 1  # invariant 3
-            assert attempt.after_grace is after_grace
-            assert attempt.lease_until == NOW + policy.lease
-            assert attempt.tries == (record.attempt.tries + 1 if record.attempt else 1)
-            assert record.attempt is None or record.attempt.lease_until <= NOW  # invariant 5
-            promoted = written.tokens.refresh_token != record.tokens.refresh_token
-            first = None if promoted or record.attempt is None else record.attempt.first_sent_at
-            assert attempt.first_sent_at == (NOW if first is None else first)
-            if not after_grace and first is not None:  # invariant 1
-                assert first + policy.grace > NOW + 2
-            assert not after_grace or (policy.after_grace and record.tokens.usable_until <= NOW)
-            assert may_send(attempt, NOW, policy)
-        case AwaitRefresh(until):
-            assert NOW < until == attempt_of(record).lease_until
-        case RetryLater(at):
-            assert at > NOW >= record.tokens.usable_until
-        case SignInAgain(reason):
-            assert record.tokens.usable_until <= NOW
-            assert reason is (EndReason.ROTATION_LOST if record.attempt else EndReason.NO_REFRESH_TOKEN)

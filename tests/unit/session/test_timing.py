@@ -1,6 +1,5 @@
 """Refresh timing at its limits: token lifetimes, the lease, the grace period, back-off and jitter."""
 
-import math
 from dataclasses import replace
 from typing import Any
 
@@ -12,7 +11,6 @@ from bff.oidc.token import TokenResponse
 from bff.session.session import EndReason, RefreshAttempt, SessionKey, Tokens
 from bff.session.timing import (
     DEFAULT_LIFETIME,
-    MAX_BACKOFF,
     MAX_LIFETIME,
     backoff,
     end_of_session,
@@ -158,25 +156,6 @@ def test_a_send_after_the_grace_period_and_a_first_send_need_no_grace_period(cha
     assert may_send(attempt(first_sent_at=NOW - 100, **changes), NOW, POLICY)
 
 
-@given(
-    st.floats(0, 60),
-    st.floats(0.5, 20),
-    st.floats(0.5, 20),
-    st.floats(0, 100),
-    st.floats(0, 40),
-    st.booleans(),
-)
-def test_every_allowed_send_is_answered_within_its_lease_and_inside_the_grace_period(
-    grace: float, timeout: float, more: float, reserved_after: float, sent_after: float, resend: bool
-) -> None:
-    policy = Policy(timeout=timeout, lease=timeout + more, grace=grace)
-    reserved, sent = NOW + reserved_after, NOW + reserved_after + sent_after
-    ours = attempt(lease_until=reserved + policy.lease, previous_first_sent_at=NOW)
-    if inside_grace(ours, reserved, policy, resend=resend) and may_send(ours, sent, policy):
-        assert sent + timeout < ours.lease_until
-        assert sent + min(2.0, timeout) <= NOW + grace + 1e-6
-
-
 @pytest.mark.parametrize("resend", [False, True])
 def test_a_token_that_was_never_sent_is_inside_its_grace_period(resend: bool) -> None:
     assert inside_grace(attempt(first_sent_at=None), NOW + 10**9, Policy(grace=0), resend=resend)
@@ -191,18 +170,11 @@ def test_the_grace_period_counts_from_the_first_send(grace: int) -> None:
     assert not inside_grace(attempt(), NOW + grace - 2, policy, resend=True)
 
 
-@pytest.mark.parametrize(("tries", "seconds"), [(1, 1), (2, 2), (3, 4), (4, 8), (5, 16)])
-def test_back_off_doubles(tries: int, seconds: float) -> None:
+@pytest.mark.parametrize(
+    ("tries", "seconds"), [(1, 1), (2, 2), (3, 4), (4, 8), (5, 16), (6, 30), (11, 30), (10**9, 30)]
+)
+def test_back_off_doubles_up_to_half_a_minute(tries: int, seconds: float) -> None:
     assert seconds * 0.75 <= backoff(tries, KEY) <= seconds
-
-
-@given(st.integers(1, 10**9), keys)
-def test_back_off_ends_at_half_a_minute(tries: int, key: SessionKey) -> None:
-    pause = backoff(tries, key)
-    assert 0.75 <= pause <= MAX_BACKOFF
-    assert math.isfinite(pause)
-    if tries > 5:
-        assert pause >= MAX_BACKOFF * 0.75
 
 
 def test_sessions_that_failed_together_do_not_retry_together() -> None:

@@ -7,6 +7,7 @@ import pytest
 from bff.oidc.token import NoAnswer, Postponed, TokenResult
 from bff.session.rotation import RetryLater, SendRefresh, UseAccessToken
 from bff.session.timing import RESEND_MARGIN, backoff
+from bff.session.token_response import Pending
 from tests.harness.refresh_records import (
     INVALID_CLIENT,
     KEY,
@@ -33,10 +34,8 @@ LAST_RESEND = POLICY.grace - POLICY.timeout - RESEND_MARGIN  # 20 seconds after 
 @pytest.mark.parametrize("answer", NOT_CONSUMED)
 def test_what_was_not_consumed_changes_nothing_but_the_spacing(answer: TokenResult) -> None:
     record = reserved(due())
-    session, attempt = pending(respond(record, answer))
-    assert session == replace(record, version=record.version + 1, attempt=attempt)
     waiting = replace(attempt_of(record), first_sent_at=None, lease_until=NOW + 1, not_before=NOW + 1 + backoff(1, KEY))
-    assert attempt == waiting
+    assert respond(record, answer) == Pending(replace(record, version=record.version + 1, attempt=waiting))
 
 
 @pytest.mark.parametrize("answer", [*NOT_CONSUMED, NOT_ASSIGNED])
@@ -88,10 +87,10 @@ def test_a_wait_does_not_outlast_the_grace_period_of_an_earlier_unknown_outcome(
 @pytest.mark.case("RF-006")
 def test_a_quick_failure_is_resent_at_once_by_the_same_holder() -> None:
     record = reserved(due())
-    session, attempt = pending(respond(record, UNKNOWN, after=0.5), resend=True)
-    assert session == replace(record, version=record.version + 1, attempt=attempt)
-    spaced = replace(attempt_of(record), lease_until=NOW + 0.5, not_before=NOW + 0.5 + backoff(1, KEY))
-    assert (attempt, attempt.first_sent_at) == (spaced, NOW)
+    waiting = replace(attempt_of(record), lease_until=NOW + 0.5, not_before=NOW + 0.5 + backoff(1, KEY))
+    session = replace(record, version=record.version + 1, attempt=waiting)
+    assert respond(record, UNKNOWN, after=0.5) == Pending(session, resend=True)
+    assert waiting.first_sent_at == NOW
     again = attempt_of(reserved(session, NOW + 0.5, resend=True))
     assert (again.tries, again.first_sent_at) == (2, NOW)
 
