@@ -118,17 +118,6 @@ def test_a_dead_holder_is_awaited_no_longer_than_its_lease() -> None:
     assert decision_on(record, NOW) == SEND
 
 
-@pytest.mark.case("RF-026")
-@pytest.mark.parametrize("grace", [0.0, 3.0, 5.0, 8.0, 10.0, 18.0, 30.0, 60.0])
-def test_the_last_moment_for_a_resend_leaves_time_for_the_response(grace: float) -> None:
-    policy = replace(POLICY, grace=grace)
-    record = sent(0, expired(usable_until=NOW - 60), lease_until=NOW - 100)
-    assert decision_on(record, NOW + grace - 8, policy) == SEND
-    assert decision_on(record, NOW + grace - 7.999, policy) == SEND_LATE
-    assert decision_on(record, NOW + grace - 2.001, policy, resend=True) == SEND
-    assert decision_on(record, NOW + grace - 2, policy, resend=True) == SEND_LATE
-
-
 def test_a_first_reservation_is_one_lease_long_and_changes_nothing_else() -> None:
     record = with_successor(due())
     attempt = RefreshAttempt(attempt_id="ours", tries=1, first_sent_at=NOW, lease_until=NOW + 10)
