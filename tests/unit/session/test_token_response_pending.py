@@ -6,7 +6,7 @@ import pytest
 
 from bff.oidc.token import NoAnswer, Postponed, TokenResult
 from bff.session.rotation import RetryLater, SendRefresh, UseAccessToken
-from bff.session.timing import RESEND_MARGIN, backoff
+from bff.session.timing import MIN_BACKOFF, RESEND_MARGIN, backoff
 from bff.session.token_response import Pending
 from tests.harness.refresh_records import (
     INVALID_CLIENT,
@@ -68,9 +68,9 @@ def test_a_429_is_waited_for_as_long_as_it_says(wait: float, waited: float) -> N
         (Postponed(3600.0), 1, -18, 3601),
         (Postponed(3600.0), 4, -12, 3601),
         (INVALID_CLIENT, 6, -18.5, 1 + backoff(7, KEY)),
-        (INVALID_CLIENT, 6, -18, 1 + 1),
+        (INVALID_CLIENT, 6, -18.25, 1 + MIN_BACKOFF),
         (UNKNOWN, 6, -18.5, 1 + backoff(7, KEY)),
-        (UNKNOWN, 6, -18, 1 + 1),
+        (UNKNOWN, 6, -18.25, 1 + MIN_BACKOFF),
     ],
 )
 def test_a_wait_does_not_outlast_the_grace_period_of_an_earlier_unknown_outcome(
