@@ -39,6 +39,13 @@ def test_the_format_is_version_key_id_nonce_ciphertext() -> None:
     assert len(sealed) == 1 + 4 + 12 + 5 + 16
 
 
+def test_what_other_releases_sealed_and_indexed_is_found() -> None:
+    sealed = "AV-Kr8pIHdjPypaiA-xRV3m6E9SLgk22HrU-4KajF-xrljt3hz-L"
+    assert RING.open_text("record", sealed, b"context") == Opened(b"secret", key_is_newest=True)
+    assert RING.index_hashes("sub", "00u1") == ("umNr0MYttc1jH_2TUjlTQNItl63X71ie-9SdibdKpwk",)
+    assert RING.signing_secrets()[0].hex().startswith("a9709e2cd8c66e18")
+
+
 def test_every_flipped_bit_and_every_truncation_is_noticed() -> None:
     sealed = RING.seal("record", b"secret")
     for bit in range(len(sealed) * 8):
@@ -159,6 +166,7 @@ def test_a_value_has_one_text() -> None:
     text = RING.seal_text("record", b"secret!!", b"context")  # 41 bytes: the last character has spare bits
     assert RING.open_text("record", text, b"context") == Opened(b"secret!!", key_is_newest=True)
     assert RING.open_text("record", text) == INVALID
+    assert RING.open_text("record", RING.seal_text("record", b"")) == Opened(b"", key_is_newest=True)
     for other in (other_trailing_bits(text), text + "=", text + "\n", " " + text, text + "A", text + "é", ""):
         assert RING.open_text("record", other, b"context") == INVALID
 

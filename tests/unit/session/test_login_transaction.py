@@ -71,6 +71,24 @@ def test_cookie_and_state_together_give_back_the_transaction() -> None:
         assert (opened.nonce, opened.code_verifier) == (transaction.nonce, transaction.code_verifier)
 
 
+def test_a_sign_in_begun_by_another_release_ends_in_this_one() -> None:
+    cookie = (
+        "AV-Kr8qh_LYX9n7ZB6l6rU6ul9JdS67xNBu3AMD1XuC58D4KMziShXDDN6Lt3EBWZY9nra0lIaC4UwQsam9F3W8_RwZbdz67"
+        "gg7j2jI9b8yqetA6CRavvTSsXtUxwNe8TNGpNIW3kHs3VfCm70mCqi9AxXNmHfwSnSciIw-VkvR1qzck1Q"
+    )
+    state = (
+        "AAAAAAAAAAAAAAAAAAAAAQ.AV-Kr8rD00zCm-rVKv8SJQs1msHWZBLWOBdB2YSaxGpTazHIdwr4Y_4Yex5y37ovA2tYu4unw61q"
+        "eOObYk3Rrrinvq33iNDjmLaS23ScZmBlWa93MuQ72HjCrmCY7EwcZZa950Bnw-9pY6m9rMtxiy1-cp3cAevIT265U2x6CXMaK5Ef"
+        "jvArem6yMFFbjJgiRR8G6xw_ZRZTEOE.a0nSAA.kmsPhmnvYhGis4stHHZIkF_c9y-1xjsGoavGqD-0asU"
+    )
+    opened = open_transaction(cookie, 0, RING)
+    assert opened == a_sign_in(id="A" * 21 + "Q", secret=bytes(range(32)), intent=PLAIN)
+    assert isinstance(opened, LoginTransaction)
+    assert opened.nonce == "LWvcU5kBMuzpyIuTOIA7-8E5qtsDcTjRex3ATDRM34o"
+    assert opened.code_verifier == "kHCmA1HljaE5RbrTJDbdh96Nn9l1IpK18XLRsrC_xKw"
+    assert read(state) == StateOk(opened.id, INTENT)
+
+
 def test_the_cookie_has_one_size_whatever_was_requested() -> None:
     long = SignInIntent(return_to="/" + "x" * (LENGTH_LIMIT - 1))
     transactions = (a_sign_in(), a_sign_in(browser=None), a_sign_in(intent=long))

@@ -183,7 +183,5 @@ def test_sessions_that_failed_together_do_not_retry_together() -> None:
 
 
 def test_a_fingerprint_identifies_a_token_without_containing_it() -> None:
-    fingerprint = token_fingerprint("a-token")
-    assert fingerprint == token_fingerprint("a-token") != token_fingerprint("another")
-    assert len(fingerprint) == 16
-    assert "a-token" not in fingerprint
+    assert token_fingerprint("a-token") == "efbf0621d1704976"  # in records of other releases too
+    assert token_fingerprint("another") != token_fingerprint("a-token")
