@@ -22,6 +22,7 @@ OTHER_RSA_KEY = rsa.generate_private_key(65537, 2048)
 WEAK_RSA_KEY = rsa.generate_private_key(65537, 1024)
 EC_KEY = ec.generate_private_key(ec.SECP256R1())
 EC_KEY_384 = ec.generate_private_key(ec.SECP384R1())
+EC_KEY_521 = ec.generate_private_key(ec.SECP521R1())
 
 PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | bytes
 

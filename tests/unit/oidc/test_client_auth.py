@@ -12,11 +12,10 @@ from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from bff.oidc.client_auth import ASSERTION_TYPE, Candidate, ClientAuthentication, Credentials, client_authentication
-from tests.harness.minting import EC_KEY, EC_KEY_384, NOW, RSA_KEY, WEAK_RSA_KEY, b64_number, jwk
+from tests.harness.minting import EC_KEY, EC_KEY_384, EC_KEY_521, NOW, RSA_KEY, WEAK_RSA_KEY, b64_number, jwk
 
 ENDPOINT = "https://example.okta.com/oauth2/v1/token"
 SECRET = "x" * 30 + ":%+é"
-EC_KEY_521 = ec.generate_private_key(ec.SECP521R1())
 RSA = RSA_KEY.private_numbers()
 RSA_JWK = {**jwk(RSA_KEY, "from-jwk"), "d": b64_number(RSA.d)}
 

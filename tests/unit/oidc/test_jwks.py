@@ -4,12 +4,12 @@ import json
 from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from bff.oidc.jwks import KeyNotFound, KeySetRefused, KeyUnusable, parse_key_set
 from tests.harness.minting import (
     EC_KEY,
     EC_KEY_384,
+    EC_KEY_521,
     OTHER_RSA_KEY,
     RSA_KEY,
     WEAK_RSA_KEY,
@@ -69,7 +69,7 @@ def test_keys_of_other_types_and_unknown_members_are_skipped() -> None:
         ({**jwk(RSA_KEY), "n": b64_number((1 << 8191) + 1)}, {"RS256", "RS384", "RS512"}),
         (jwk(EC_KEY, None), {"ES256"}),
         (jwk(EC_KEY_384), {"ES384"}),
-        (jwk(ec.generate_private_key(ec.SECP521R1())), {"ES512"}),
+        (jwk(EC_KEY_521), {"ES512"}),
     ],
 )
 def test_a_key_is_for_the_algorithms_of_its_type_and_alg(member: dict[str, Any], algorithms: set[str]) -> None:

@@ -11,6 +11,7 @@ from bff.oidc.jws import JwsKeyUnknown, JwsRefused, Verified, sign, validate_for
 from tests.harness.minting import (
     EC_KEY,
     EC_KEY_384,
+    EC_KEY_521,
     OTHER_RSA_KEY,
     RSA_KEY,
     PrivateKey,
@@ -23,7 +24,7 @@ from tests.harness.minting import (
     signature,
 )
 
-KEYS = parse_key_set(jwks(jwk(RSA_KEY), jwk(EC_KEY, "ec"), jwk(EC_KEY_384, "ec384")))
+KEYS = parse_key_set(jwks(jwk(RSA_KEY), jwk(EC_KEY, "ec"), jwk(EC_KEY_384, "ec384"), jwk(EC_KEY_521, "ec521")))
 ALGORITHMS = ("RS256", "ES256", "ES384")
 TYPES = (None, "jwt")
 SECRET = b"a client secret of 32 characters"
@@ -181,7 +182,10 @@ def test_without_a_kid_two_possible_keys_are_ambiguous() -> None:
 
 @pytest.mark.parametrize(
     ("key", "alg", "kid"),
-    [(RSA_KEY, "RS256", "k1"), (RSA_KEY, "RS256", None), (EC_KEY, "ES256", "ec"), (EC_KEY_384, "ES384", "ec384")],
+    [
+        *[(RSA_KEY, "RS256", "k1"), (RSA_KEY, "RS384", None), (RSA_KEY, "RS512", "k1")],
+        *[(EC_KEY, "ES256", "ec"), (EC_KEY_384, "ES384", "ec384"), (EC_KEY_521, "ES512", "ec521")],
+    ],
 )
 def test_what_we_sign_is_verified(key: Any, alg: str, kid: str | None) -> None:
-    assert verified(sign({"sub": "s"}, key, alg=alg, kid=kid)) == Verified(alg, {"sub": "s"})
+    assert verified(sign({"sub": "s"}, key, alg=alg, kid=kid), algorithms=(alg,)) == Verified(alg, {"sub": "s"})

@@ -7,7 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bff.session.keyring import (
-    SEALED_LIMIT,
     USES_LIMIT,
     KeyExhausted,
     KeyRing,
@@ -20,6 +19,7 @@ from bff.session.keyring import (
 from tests.harness.minting import other_trailing_bits
 
 OLD, NEW, OTHER = b"\x01" * 31 + b"o", b"\x02" * 31 + b"n", b"\x03" * 31 + b"x"
+LIMIT = 1 << 20  # bytes
 INVALID = Unreadable("invalid")
 RING = KeyRing.from_keys([NEW])
 
@@ -155,11 +155,11 @@ def test_a_repr_shows_key_ids_and_nothing_secret() -> None:
 
 def test_too_much_to_seal_is_an_error_and_too_much_to_open_is_invalid() -> None:
     with pytest.raises(ValueError):
-        RING.seal("record", b"x" * (SEALED_LIMIT - 32))
-    largest = RING.seal("record", b"x" * (SEALED_LIMIT - 33))
+        RING.seal("record", b"x" * (LIMIT - 32))
+    largest = RING.seal("record", b"x" * (LIMIT - 33))
     assert isinstance(RING.open("record", largest), Opened)
     assert RING.open("record", largest + b"x") == INVALID
-    assert RING.open_text("record", "A" * (SEALED_LIMIT + 1)) == INVALID
+    assert RING.open_text("record", "A" * (LIMIT + 1)) == INVALID
 
 
 def test_a_value_has_one_text() -> None:
