@@ -1,5 +1,6 @@
 """Calls an ASGI application directly, with a scope: no server and no socket."""
 
+import asyncio
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -75,7 +76,7 @@ async def run(app: ASGIApp, scope: Scope, *pieces: bytes) -> Response:
         if scope["type"] == "websocket":
             return {"type": "websocket.connect"}
         if not left:
-            return {"type": "http.disconnect"}
+            await asyncio.Event().wait()  # the client stays until it has its response
         piece = left.pop(0)
         return {"type": "http.request", "body": piece, "more_body": bool(left)}
 

@@ -1,0 +1,64 @@
+"""The credentials of a request: its session's token, refreshed when due or when an upstream rejected it."""
+
+import pytest
+
+from bff.errors import SignInRequired
+from bff.web.api import BACKGROUND, is_background
+from bff.web.cookies import CookieNames
+from bff.web.session_cookies import SessionCookies
+from bff.web.upstream_credentials import SessionCredentials
+from tests.harness.asgi_call import http_scope
+from tests.harness.web_parts import Browser, WebParts
+
+
+def credentials(parts: WebParts) -> SessionCredentials:
+    flows, cookies = parts.flows.sessions, SessionCookies(parts.stores.ring, CookieNames())
+    return SessionCredentials(flows.refresh, flows.streams, cookies, scopes=["openid", "orders"], clock=parts.clock)
+
+
+def cookie(browser: Browser) -> str:
+    return f"cookie: __Host-Http-session={browser.cookies['__Host-Http-session']}"
+
+
+async def test_the_token_is_refreshed_when_it_is_due(signed_in: Browser, parts: WebParts) -> None:
+    source, scope = credentials(parts), http_scope("GET", "/api/x", cookie(signed_in))
+    assert (await source(scope)).access_token == "access-canary-1"
+    parts.clock.now += 3599
+    assert (await source(scope)).access_token == "access-canary-2"
+
+
+async def test_a_rejected_token_is_renewed_once(signed_in: Browser, parts: WebParts) -> None:
+    source, scope = credentials(parts), http_scope("GET", "/api/x", cookie(signed_in))
+    parts.clock.now += 100  # a token that was only just received is not refreshed again
+    first, second = await source(scope), await source(scope)
+    assert [await each.renew() for each in (first, second)] == [True, True]
+    assert first.access_token == second.access_token == "access-canary-2"
+    assert (await source(scope)).access_token == "access-canary-2"
+
+
+async def test_scopes_are_those_granted_or_else_those_requested(signed_in: Browser, parts: WebParts) -> None:
+    found = await credentials(parts)(http_scope("GET", "/api/x", cookie(signed_in)))
+    assert set(found.scopes) == {"openid", "email", "offline_access"}
+    assert not found.dpop_bound
+    with pytest.raises(ValueError, match="not DPoP-bound"):
+        found.dpop_proof("GET", "https://api.example.com/x", None)
+
+
+async def test_without_a_session_it_is_refused(parts: WebParts) -> None:
+    with pytest.raises(SignInRequired):
+        await credentials(parts)(http_scope("GET", "/api/x"))
+
+
+@pytest.mark.parametrize(
+    ("lines", "more", "background"),
+    [
+        ((), {}, False),
+        (("x-background: 1",), {}, True),
+        (("x-background: 0",), {}, False),
+        ((), {BACKGROUND: True}, True),
+    ],
+)
+def test_background_requests_are_marked_by_header_or_route(
+    lines: tuple[str, ...], more: dict[str, bool], background: bool
+) -> None:
+    assert is_background(http_scope("GET", "/api/x", *lines, **more)) is background
