@@ -1,14 +1,20 @@
-"""An OpenTelemetry collector in this process: takes spans over real HTTP and keeps what it was sent, byte for byte."""
+"""An OpenTelemetry collector in this process: receives spans over real HTTP and keeps every byte."""
 
 import gzip
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from dataclasses import field as default
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+from bff.telemetry import tracing
+from bff.telemetry.application import ApplicationTelemetry
+from bff.telemetry.otlp import OtlpTracer
+from tests.harness.waiting import PATIENCE
 
 KINDS = {1: "internal", 2: "server", 3: "client"}
 ERROR = 2
@@ -32,11 +38,11 @@ class Received:
 @dataclass
 class Collector:
     port: int
-    raw: list[bytes] = field(default_factory=list)
-    headers: list[dict[str, str]] = field(default_factory=list)
-    # While it is not set no answer is given.
-    answers: threading.Event = field(default_factory=threading.Event)
-    asked: threading.Event = field(default_factory=threading.Event)
+    raw: list[bytes] = default(default_factory=list)
+    headers: list[dict[str, str]] = default(default_factory=list)
+    # Until it is set, no request is answered.
+    answers: threading.Event = default(default_factory=threading.Event)
+    asked: threading.Event = default(default_factory=threading.Event)
 
     @property
     def url(self) -> str:
@@ -54,7 +60,9 @@ class Collector:
                 failed=span.status.code == ERROR,
                 message=span.status.message,
                 events=len(span.events),
-                attributes={each.key: getattr(each.value, each.value.WhichOneof("value")) for each in span.attributes},
+                attributes={
+                    field.key: getattr(field.value, field.value.WhichOneof("value")) for field in span.attributes
+                },
             )
             for request in self._requests()
             for resource in request.resource_spans
@@ -62,14 +70,17 @@ class Collector:
             for span in scope.spans
         ]
 
+    def named(self, name: str) -> list[Received]:
+        return [span for span in self.spans if span.name == name]
+
     @property
     def resource(self) -> dict[str, str]:
-        """What the sender says of itself."""
+        """The attributes of the resource that sent the spans."""
         return {
-            each.key: each.value.string_value
+            field.key: field.value.string_value
             for request in self._requests()
             for resource in request.resource_spans
-            for each in resource.resource.attributes
+            for field in resource.resource.attributes
         }
 
     def _requests(self) -> list[ExportTraceServiceRequest]:
@@ -105,3 +116,15 @@ def collector() -> Iterator[Collector]:
             received.answers.set()
             server.shutdown()
             thread.join()
+
+
+@contextmanager
+def recording(stop_timeout: float = PATIENCE) -> Iterator[ApplicationTelemetry]:
+    """On exit the recorded spans have arrived at the collector, or the tracer has stopped waiting."""
+    tracer = OtlpTracer(stop_timeout=stop_timeout)
+    tracing.set_tracer(tracer)
+    try:
+        yield ApplicationTelemetry(tracer=tracer)
+    finally:
+        tracing.set_tracer(None)
+        tracer.stop()

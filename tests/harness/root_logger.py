@@ -1,4 +1,4 @@
-"""The root logger, taken for one test and given back."""
+"""The root logger, borrowed for one test."""
 
 import io
 import logging
@@ -15,10 +15,12 @@ def taken_root_logger() -> Iterator[io.StringIO]:
     handlers, level = root.handlers[:], root.level
     pinned = {name: (logging.getLogger(name).level, logging.getLogger(name).handlers[:]) for name in PINNED}
     root.handlers.clear()
-    yield io.StringIO()
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    logging.captureWarnings(capture=False)
-    for name, (before, theirs) in pinned.items():
-        logging.getLogger(name).setLevel(before)
-        logging.getLogger(name).handlers[:] = theirs
+    try:
+        yield io.StringIO()
+    finally:
+        root.handlers[:] = handlers
+        root.setLevel(level)
+        logging.captureWarnings(capture=False)
+        for name, (before, own_handlers) in pinned.items():
+            logging.getLogger(name).setLevel(before)
+            logging.getLogger(name).handlers[:] = own_handlers

@@ -1,7 +1,7 @@
-"""A process that serves a tiny application with `bff.server.run.run`, for the tests of the two ports.
+"""A process that serves a tiny application with `bff.server.run.run`.
 
-Run as `python -m tests.harness.served PUBLIC MANAGEMENT`. /slow announces itself and answers when the file named in the
-environment exists; /fail-start in SERVED_FAIL makes the lifespan fail.
+Run as `python -m tests.harness.served PUBLIC MANAGEMENT [DRAIN_DELAY]`. In the folder SERVED_FOLDER it creates files
+for what happens, and /slow is answered once the file `go` exists there. With SERVED_FAIL the lifespan fails.
 """
 
 import asyncio
@@ -17,6 +17,7 @@ from bff.server.run import run
 from bff.telemetry.logging import configure_logging, stderr_without_blocking
 from bff.web.health import ManagementApp
 from tests.harness.settings import with_changes
+from tests.harness.waiting import until
 
 
 class Tiny:
@@ -62,9 +63,8 @@ class Tiny:
             await send({"type": "lifespan.shutdown.complete"})
             return
         if scope["path"] == "/slow":
-            (self.folder / "asked").touch()
-            while not (self.folder / "go").exists():
-                await asyncio.sleep(0.01)
+            (self.folder / "requested").touch()
+            await until((self.folder / "go").exists)
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": str((scope["client"] or [None])[0]).encode()})
 

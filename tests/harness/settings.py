@@ -1,4 +1,4 @@
-"""A smallest right configuration, and the lines in which a wrong one is told."""
+"""The smallest valid configuration, and the problems of invalid ones."""
 
 from base64 import urlsafe_b64encode
 from hashlib import sha256
@@ -22,7 +22,7 @@ RIGHT = {
 
 
 def with_changes(**changes: str | None) -> dict[str, str]:
-    """RIGHT with `issuer="..."` and the like set anew, or taken away with None."""
+    """RIGHT with some settings changed, or removed by None."""
     environ = {**RIGHT, **{f"BFF_{name.upper()}": value for name, value in changes.items() if value is not None}}
     for name, value in changes.items():
         if value is None:
@@ -31,8 +31,8 @@ def with_changes(**changes: str | None) -> dict[str, str]:
 
 
 def problems(environ: dict[str, str], toml: Path | None = None) -> dict[str, str]:
-    """What is told, by setting: problem and fix together."""
-    with pytest.raises(ConfigurationError) as told:
+    """The problems by setting, each with its fix."""
+    with pytest.raises(ConfigurationError) as refused:
         load_settings(environ, toml)
-    assert CLIENT_SECRET not in str(told.value)
-    return {wrong.setting: f"{wrong.problem} {wrong.fix}" for wrong in getattr(told.value, "problems", ())}
+    assert CLIENT_SECRET not in str(refused.value)
+    return {problem.setting: f"{problem.problem} {problem.fix}" for problem in getattr(refused.value, "problems", ())}

@@ -1,4 +1,4 @@
-"""`bff serve`: two ports in one process, and an orderly end. Real processes, real sockets, real signals."""
+"""A served application as a process: its two ports, Unix sockets, signals, and an orderly end."""
 
 import json
 import os
@@ -7,20 +7,21 @@ import socket
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
 import pytest
 
+from bff.errors import ConfigurationError
+from bff.server.listeners import bind
 from tests.harness.places import ROOT
-
-PATIENCE = 60  # seconds; a limit that fails a test, not something to wait for
+from tests.harness.waiting import PATIENCE, until
 
 
 class Served:
-    """The process, and the addresses that its first log line tells."""
+    """The process, and the addresses that it logs."""
 
     def __init__(self, folder: Path, *addresses: str, **environ: str) -> None:
         self.folder = folder
@@ -61,10 +62,24 @@ class Served:
 
 @pytest.fixture
 def served(tmp_path: Path) -> Iterator[Served]:
-    served = Served(tmp_path, "127.0.0.1:0", "127.0.0.1:0")
-    yield served
-    if served.process.poll() is None:
-        served.end()
+    with ended(Served(tmp_path, "127.0.0.1:0", "127.0.0.1:0")) as served:
+        yield served
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """For tests that only ask it."""
+    with ended(Served(tmp_path_factory.mktemp("served"), "127.0.0.1:0", "127.0.0.1:0")) as served:
+        yield served
+
+
+@contextmanager
+def ended(served: Served) -> Iterator[Served]:
+    try:
+        yield served
+    finally:
+        if served.process.poll() is None:
+            served.end(signal.SIGKILL)
 
 
 def get(url: str, **headers: str) -> httpx.Response:
@@ -72,20 +87,12 @@ def get(url: str, **headers: str) -> httpx.Response:
         return client.get(url, headers=headers)
 
 
-def until(condition: Callable[[], bool]) -> None:
-    """Asks now and then: in between the processor, and the other side's backlog, are for the other side."""
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.02)
-
-
-def test_each_port_answers_its_own_paths_only(served: Served) -> None:
-    assert get(f"{served.public}/metrics").text == "127.0.0.1", "the application's answer, not the metrics"
-    assert get(f"{served.management}/livez").json() == {"live": True}
-    assert get(f"{served.management}/auth/session").status_code == 404
-    assert "bff_refresh_seconds_bucket" in get(f"{served.management}/metrics").text
-    posted = httpx.post(f"{served.management}/livez", trust_env=False, timeout=PATIENCE)
+def test_each_port_answers_its_own_paths_only(shared: Served) -> None:
+    assert get(f"{shared.public}/metrics").text == "127.0.0.1", "the application's answer, not the metrics"
+    assert get(f"{shared.management}/livez").json() == {"live": True}
+    assert get(f"{shared.management}/auth/session").status_code == 404
+    assert "bff_refresh_seconds_bucket" in get(f"{shared.management}/metrics").text
+    posted = httpx.post(f"{shared.management}/livez", trust_env=False, timeout=PATIENCE)
     assert (posted.status_code, posted.headers["allow"]) == (405, "GET, HEAD")
 
 
@@ -99,45 +106,40 @@ def test_each_port_answers_its_own_paths_only(served: Served) -> None:
         ("hang", 503, {"answered_in_time": False}),
     ],
 )
-def test_only_what_nothing_works_without_makes_it_not_ready(
-    served: Served, state: str, status: int, checks: dict[str, bool]
+def test_only_an_unavailable_store_makes_it_not_ready(
+    shared: Served, state: str, status: int, checks: dict[str, bool]
 ) -> None:
-    (served.folder / "checks").write_text(state)
-    answer = get(f"{served.management}/readyz")
+    (shared.folder / "checks").write_text(state)
+    answer = get(f"{shared.management}/readyz")
     assert (answer.status_code, answer.json()) == (status, {"ready": status == 200, "checks": checks})
-    assert get(f"{served.management}/livez").status_code == 200
+    assert get(f"{shared.management}/livez").status_code == 200
     assert "canary" not in answer.text
 
 
-def test_an_answer_names_no_server_and_has_a_date(served: Served) -> None:
-    headers = get(served.public).headers
+def test_a_response_has_a_date_and_names_no_server(shared: Served) -> None:
+    headers = get(shared.public).headers
     assert "server" not in headers
     assert "date" in headers
 
 
-def test_forwarded_headers_do_not_change_who_the_client_is(served: Served) -> None:
-    assert get(served.public, **{"X-Forwarded-For": "203.0.113.9", "X-Forwarded-Proto": "https"}).text == "127.0.0.1"
+def test_forwarded_headers_do_not_change_who_the_client_is(shared: Served) -> None:
+    assert get(shared.public, **{"X-Forwarded-For": "203.0.113.9", "X-Forwarded-Proto": "https"}).text == "127.0.0.1"
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_it_in_order_with_nought(served: Served, number: signal.Signals) -> None:
-    assert served.end(number) == 0
-    assert (served.folder / "stopped").exists(), "the lifespan was closed"
-
-
-def test_what_is_under_way_is_answered_and_probes_are_until_then(served: Served) -> None:
+async def test_requests_and_probes_are_answered_until_the_end(served: Served) -> None:
     answers: list[httpx.Response] = []
     asking = threading.Thread(target=lambda: answers.append(get(f"{served.public}/slow")))
     asking.start()
-    until((served.folder / "asked").exists)
+    await until((served.folder / "requested").exists)
     served.process.send_signal(signal.SIGTERM)
     host, port = served.public.removeprefix("http://").split(":")
-    until(lambda: not can_connect(host, int(port)))
+    await until(lambda: not can_connect(host, int(port)))
     assert get(f"{served.management}/livez").status_code == 200
     (served.folder / "go").touch()
     asking.join()
     assert [answer.status_code for answer in answers] == [200]
     assert served.wait() == 0
+    assert (served.folder / "stopped").exists(), "the lifespan was closed"
 
 
 def can_connect(host: str, port: int) -> bool:
@@ -150,30 +152,21 @@ def can_connect(host: str, port: int) -> bool:
 
 def test_no_request_line_is_logged(served: Served) -> None:
     get(f"{served.public}/authorization-code/callback?code=canary-code&state=canary-state")
-    served.end()
+    assert served.end(signal.SIGINT) == 0
+    assert (served.folder / "stopped").exists(), "the lifespan was closed"
     assert "canary" not in json.dumps(served.lines)
 
 
-def test_the_management_port_can_be_off(tmp_path: Path) -> None:
-    served = Served(tmp_path, "127.0.0.1:0", "off")
-    assert served.management == "http://off"
-    assert get(served.public).status_code == 200
-    assert served.end() == 0
-
-
-def test_a_start_that_fails_ends_with_three(tmp_path: Path) -> None:
+def test_a_failed_start_ends_with_3(tmp_path: Path) -> None:
     assert Served(tmp_path, "127.0.0.1:0", "127.0.0.1:0", SERVED_FAIL="1").wait() == 3
 
 
-def test_a_port_that_is_taken_is_told_by_its_setting(tmp_path: Path) -> None:
-    from bff.errors import ConfigurationError
-    from bff.server.listeners import bind
-
+def test_a_port_that_is_in_use_is_named_by_its_setting(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        with pytest.raises(ConfigurationError) as told:
+        with pytest.raises(ConfigurationError) as refused:
             bind("BFF_LISTEN", taken.getsockname())
-        assert told.value.setting == "BFF_LISTEN"
-        assert "listened on" in told.value.problem
+        assert refused.value.setting == "BFF_LISTEN"
+        assert "listened on" in refused.value.problem
 
 
 def over_unix(path: Path) -> httpx.Response:
@@ -181,7 +174,7 @@ def over_unix(path: Path) -> httpx.Response:
         return client.get("http://bff/")
 
 
-def test_it_listens_on_a_unix_socket_for_its_owner_and_group_and_takes_it_away(tmp_path: Path) -> None:
+def test_a_unix_socket_is_for_owner_and_group_and_removed_at_the_end(tmp_path: Path) -> None:
     path = tmp_path / "bff.sock"
     served = Served(tmp_path, f"unix:{path}", f"unix:{tmp_path / 'management.sock'}")
     assert served.public == f"http://unix:{path}"
@@ -192,12 +185,13 @@ def test_it_listens_on_a_unix_socket_for_its_owner_and_group_and_takes_it_away(t
     assert not path.exists()
 
 
-def test_a_socket_left_by_a_killed_process_is_replaced_and_one_in_use_is_not(tmp_path: Path) -> None:
+def test_a_socket_of_a_killed_process_is_replaced_and_one_in_use_is_not(tmp_path: Path) -> None:
     path = tmp_path / "bff.sock"
     killed = Served(tmp_path, f"unix:{path}", "off")
     killed.end(signal.SIGKILL)
     assert path.exists()
     served = Served(tmp_path, f"unix:{path}", "off")
+    assert served.management == "http://off"
     second = Served(tmp_path, f"unix:{path}", "off")
     assert second.wait() == 1
     assert over_unix(path).status_code == 200
@@ -214,10 +208,10 @@ def test_a_process_that_replaced_the_socket_keeps_it_when_the_old_one_ends(tmp_p
     assert new.end() == 0
 
 
-def test_it_says_not_ready_first_and_goes_on_answering_until_the_delay_is_over(tmp_path: Path) -> None:
+async def test_it_is_not_ready_and_goes_on_answering_until_the_drain_delay_is_over(tmp_path: Path) -> None:
     served = Served(tmp_path, "127.0.0.1:0", "127.0.0.1:0", "300")
     served.process.send_signal(signal.SIGTERM)
-    until(lambda: get(f"{served.management}/readyz").status_code != 200)
+    await until(lambda: get(f"{served.management}/readyz").status_code != 200)
     assert get(f"{served.management}/livez").status_code == 200
     assert get(served.public).status_code == 200
     assert not (tmp_path / "streams-ended").exists(), "whoever came back would reach this process again"

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.journeys.process.test_serve import PATIENCE, Served
+from tests.harness.waiting import PATIENCE
+from tests.journeys.process.test_serve import Served
 
 HIDDEN = b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\n"
 HEADS = {

@@ -1,1 +1,1 @@
-"""The sample API, called directly with tokens of the simulated Okta."""
+"""The simulated Okta and the sample API."""

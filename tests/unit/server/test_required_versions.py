@@ -1,9 +1,12 @@
 """The protocol subclasses run only with the releases they were written for."""
 
+import tomllib
+
 import pytest
 
 from bff.errors import ConfigurationError
-from bff.server.required_versions import check_versions
+from bff.server.required_versions import REQUIRED, check_versions
+from tests.harness.places import ROOT
 
 
 @pytest.mark.parametrize(
@@ -29,3 +32,9 @@ def test_a_patch_release_fits_and_no_other(uvicorn: str, httptools: str, fits: b
 
 def test_the_installed_releases_fit() -> None:
     check_versions()
+
+
+def test_the_package_requires_the_same_releases() -> None:
+    dependencies = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    for package, release in REQUIRED.items():
+        assert f"{package}~={release}.0" in dependencies

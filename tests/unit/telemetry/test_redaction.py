@@ -60,7 +60,7 @@ def test_no_secret_survives(line: str) -> None:
 
 
 @pytest.mark.parametrize("port", [pytest.param(port, id=f"LG-009-{port}") for port in ("6379", "6379/0")])
-def test_a_stores_address_stays_when_its_password_goes(port: str) -> None:
+def test_the_address_of_a_store_stays_without_its_password(port: str) -> None:
     assert redact(f"redis://:canary@redis.internal:{port}") == f"redis://{REDACTED}@redis.internal:{port}"
 
 
@@ -93,14 +93,14 @@ def test_an_error_code_is_no_authorization_code(name: str, value: str) -> None:
 
 @given(st.binary(min_size=32, max_size=64))
 def test_random_bytes_in_base64url_never_pass(material: bytes) -> None:
-    """But for values without a capital or a small letter, which one in 10**9 random ones lacks."""
+    """But for values without an upper-case or a lower-case letter: one in 10**9."""
     text = base64.urlsafe_b64encode(material).rstrip(b"=").decode()
     if any(char.isupper() for char in text) and any(char.islower() for char in text):
         assert text not in redact(f"got {text} from a client")
 
 
 def test_fresh_keys_never_pass() -> None:
-    for _ in range(1000):
+    for _ in range(200):
         text = secrets.token_urlsafe(32)
         assert text not in redact(f"[{text}]")
 
@@ -108,8 +108,8 @@ def test_fresh_keys_never_pass() -> None:
 @pytest.mark.parametrize(
     "unit", ["eyJ", "a=", "://", "@", "cookie:", "Bearer ", "code=", "-", "A1a", "eyJa.", '"', "x://a@"]
 )
-def test_a_line_is_cut_before_it_is_looked_through(unit: str) -> None:
-    """A pattern that went back and forth over a line of any length would let a client stop the loop."""
+def test_a_line_is_cut_before_it_is_searched(unit: str) -> None:
+    """Otherwise a client could keep the event loop busy with one long line."""
     shown = redact(unit * (4 * LIMIT))
     assert "more characters" in shown or REDACTED in shown or "[jwt]" in shown
     assert len(shown) < 8 * LIMIT

@@ -2,7 +2,6 @@
 
 import os
 import stat
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -18,7 +17,7 @@ def mode(path: Path) -> int:
 
 
 @pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])
-def test_nobody_else_may_read_it_whatever_the_umask(tmp_path: Path, umask: int) -> None:
+def test_only_the_owner_may_read_it_whatever_the_umask(tmp_path: Path, umask: int) -> None:
     before = os.umask(umask)
     try:
         file = CredentialsFile(tmp_path / "new" / "okta.env", "env")
@@ -30,7 +29,7 @@ def test_nobody_else_may_read_it_whatever_the_umask(tmp_path: Path, umask: int) 
     assert mode(file.path.parent) & 0o077 == 0
 
 
-def test_what_was_written_is_read_again(tmp_path: Path) -> None:
+def test_what_was_written_is_read(tmp_path: Path) -> None:
     file = CredentialsFile(tmp_path / "okta.env", "env")
     assert file.read() == ClientCredentials()
     file.write(BOTH)
@@ -41,7 +40,14 @@ def test_what_was_written_is_read_again(tmp_path: Path) -> None:
     assert secret.read() == ClientCredentials(client_secret="a-secret-0123456789")
 
 
-def test_the_same_again_is_not_written_again_but_a_lax_mode_is_fixed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("value", ["with blank", "dollar$HOME", "quote'in'it", 'double"quote', "back\\slash", "#hash"])
+def test_a_secret_with_characters_of_a_shell_is_read_back(tmp_path: Path, value: str) -> None:
+    file = CredentialsFile(tmp_path / "okta.env", "env")
+    file.write(ClientCredentials("0oa1", value))
+    assert file.read().client_secret == value
+
+
+def test_the_same_content_is_not_written_again_but_a_lax_mode_is_fixed(tmp_path: Path) -> None:
     file = CredentialsFile(tmp_path / "okta.env", "env")
     assert file.write(BOTH)
     assert not file.write(BOTH)
@@ -64,15 +70,6 @@ def test_other_lines_stay_and_ours_are_there_once(tmp_path: Path) -> None:
     ]
 
 
-@pytest.mark.parametrize("value", ["with blank", "dollar$HOME", "quote'in'it", 'double"quote', "back\\slash", "#hash"])
-def test_a_secret_that_a_shell_would_act_on_is_quoted_and_read_back(tmp_path: Path, value: str) -> None:
-    file = CredentialsFile(tmp_path / "okta.env", "env")
-    file.write(ClientCredentials("0oa1", value))
-    script = f'. "{file.path}"; printf %s "$BFF_CLIENT_SECRET"'
-    assert subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True).stdout == value
-    assert file.read().client_secret == value
-
-
 def test_a_link_is_replaced_and_its_target_left_alone(tmp_path: Path) -> None:
     target = tmp_path / "public.txt"
     target.write_text("BFF_X=1\n")
@@ -83,19 +80,11 @@ def test_a_link_is_replaced_and_its_target_left_alone(tmp_path: Path) -> None:
     assert not link.is_symlink()
 
 
-def prepare_and_write(file: CredentialsFile) -> None:
-    file.prepare()
-    file.write(BOTH)
-
-
 @pytest.mark.parametrize("kind", ["env", "secret"])
-def test_a_place_that_cannot_be_written_is_told_before_anything_is_made(tmp_path: Path, kind: str) -> None:
+def test_a_path_that_cannot_be_written_is_an_error(tmp_path: Path, kind: str) -> None:
     (tmp_path / "file").write_text("")
     for path in (tmp_path / "file" / "x", tmp_path):
         file = CredentialsFile(path, "env" if kind == "env" else "secret")
-        with pytest.raises(ConfigurationError, match="--env-file"):
-            prepare_and_write(file)
-
-
-def test_no_repr_tells_the_secret() -> None:
-    assert "a-secret" not in repr(BOTH)
+        with pytest.raises(ConfigurationError, match="--env-file"):  # noqa: PT012 - either of the two
+            file.prepare()
+            file.write(BOTH)

@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
-from tests.unit.admin.okta.org import Json, Operator, client_of
+from tests.harness.okta_org import Json, Operator, client_of
 
 FACTS: Json = json.loads(Path(__file__).with_name("okta_api_facts.json").read_text("utf-8"))
 ID = re.compile(r"^(0oa|ocs|00g|tos|00p|0pr)[A-Za-z0-9]{17}$|^default$")
@@ -30,7 +30,7 @@ def template(path: str) -> str:
     return "/".join("{id}" if ID.match(part) else part for part in path.split("/"))
 
 
-def wrong(value: Any, schema: Json, place: str = "") -> Iterator[str]:
+def invalid(value: Any, schema: Json, place: str = "") -> Iterator[str]:
     """What in `value` the description does not allow."""
     if schema.get("readOnly"):
         yield f"{place} is read-only"
@@ -55,12 +55,12 @@ def wrong(value: Any, schema: Json, place: str = "") -> Iterator[str]:
                 yield f"{place}.{name} is missing"
         for name, member in value.items():
             if name in schema["properties"]:
-                yield from wrong(member, schema["properties"][name], f"{place}.{name}")
+                yield from invalid(member, schema["properties"][name], f"{place}.{name}")
             elif not schema.get("open"):
                 yield f"{place}.{name} is unknown"
     if isinstance(value, list) and "items" in schema:
         for position, member in enumerate(value):
-            yield from wrong(member, schema["items"], f"{place}[{position}]")
+            yield from invalid(member, schema["items"], f"{place}[{position}]")
 
 
 def writable(method: str, name: str, body: Json) -> Json:
@@ -76,7 +76,7 @@ def writable(method: str, name: str, body: Json) -> Json:
     }
 
 
-def judge(method: str, target: str, body: Json | None) -> list[str]:
+def violations(method: str, target: str, body: Json | None) -> list[str]:
     parts = urlsplit(target)
     operation = FACTS["operations"].get(f"{method} {template(parts.path)}")
     if operation is None:
@@ -88,7 +88,7 @@ def judge(method: str, target: str, body: Json | None) -> list[str]:
             continue
         schema = operation["query"][name]
         typed = int(value) if schema.get("type") == "integer" else value
-        found += wrong(typed, {key: schema[key] for key in ("minimum", "maximum") if key in schema}, name)
+        found += invalid(typed, {key: schema[key] for key in ("minimum", "maximum") if key in schema}, name)
     if operation["body"] is not None and body is None:
         found.append(f"{method} {parts.path}: a body is missing")
     if body is not None:
@@ -96,7 +96,7 @@ def judge(method: str, target: str, body: Json | None) -> list[str]:
             found.append(f"{method} {parts.path}: takes no body")
         else:
             sent = writable(method, operation["body"], body)
-            found += wrong(sent, FACTS["schemas"][operation["body"]], operation["body"])
+            found += invalid(sent, FACTS["schemas"][operation["body"]], operation["body"])
     return found
 
 
@@ -115,8 +115,8 @@ async def test_every_request_of_every_command_is_one_that_okta_describes(operato
     for group in await operator.api("GET", f"apps/{client_id}/groups"):
         await operator.api("DELETE", f"apps/{client_id}/groups/{group['id']}")
     origin = {"name": "x", "origin": "https://app.example.com", "scopes": [{"type": "CORS"}]}
-    held = await operator.api("POST", "trustedOrigins", origin)
-    await operator.api("POST", f"trustedOrigins/{held['id']}/lifecycle/deactivate")
+    created = await operator.api("POST", "trustedOrigins", origin)
+    await operator.api("POST", f"trustedOrigins/{created['id']}/lifecycle/deactivate")
     operator.environ |= {
         "BFF_OKTA_TRUSTED_ORIGINS": "https://app.example.com https://other.example.com",
         "BFF_OKTA_FRONTCHANNEL_LOGOUT": "true",
@@ -124,15 +124,14 @@ async def test_every_request_of_every_command_is_one_that_okta_describes(operato
     }
     heard.clear()  # what an administrator did by hand is not ours
     for command in ("plan", "apply", "show", "rotate-secret"):
-        assert (await operator.okta_command(command)).code in (0, 2)
+        assert (await operator.bff_okta(command)).code in (0, 2)
     assert (await operator.doctor()).code == 0
-    assert (await operator.okta_command("rotate-secret", "--retire")).code == 0
-    assert (await operator.okta_command("rotate-secret", "--retire")).code == 0
+    assert (await operator.bff_okta("rotate-secret", "--retire")).code == 0
+    assert (await operator.bff_okta("rotate-secret", "--retire")).code == 0
     operator.environ |= {"BFF_CLIENT_AUTH": "private_key_jwt", "BFF_CLIENT_PRIVATE_KEY_FILE": str(key_file)}
-    assert (await operator.okta_command("apply")).code == 0
+    assert (await operator.bff_okta("apply")).code == 0
     sent += heard
-    assert [found for request in sent for found in judge(*request)] == []
-    # The story reached everything that the commands can send.
+    assert [found for request in sent for found in violations(*request)] == []
     used = {f"{method} {template(urlsplit(target).path)}" for method, target, _ in sent}
     assert set(FACTS["operations"]) <= used
 
@@ -150,11 +149,11 @@ async def test_every_request_of_every_command_is_one_that_okta_describes(operato
         ({"credentials": {"oauthClient": {"client_secret": "short"}}}, "breaks minLength"),
     ],
 )
-def test_the_check_finds_what_it_is_for(body: Json, finding: str) -> None:
-    assert [one for one in judge("POST", "/api/v1/apps?activate=true", body) if finding in one]
+def test_the_comparison_finds_invalid_bodies(body: Json, finding: str) -> None:
+    assert [problem for problem in violations("POST", "/api/v1/apps?activate=true", body) if finding in problem]
 
 
-def test_the_check_knows_operations_and_their_parameters() -> None:
-    assert judge("GET", "/api/v1/apps?limit=201", None) == ["limit breaks maximum 200"]
-    assert judge("GET", "/api/v1/apps?size=20", None) == ["GET /api/v1/apps: no query parameter size"]
-    assert judge("PATCH", "/api/v1/apps", None) == ["PATCH /api/v1/apps is no operation"]
+def test_the_comparison_finds_unknown_operations_and_parameters() -> None:
+    assert violations("GET", "/api/v1/apps?limit=201", None) == ["limit breaks maximum 200"]
+    assert violations("GET", "/api/v1/apps?size=20", None) == ["GET /api/v1/apps: no query parameter size"]
+    assert violations("PATCH", "/api/v1/apps", None) == ["PATCH /api/v1/apps is no operation"]

@@ -1,1 +1,1 @@
-"""The simulated Okta has tests of its own: what it claims about Okta is shown here, so other tests may lean on it."""
+"""The simulated Okta: what journeys and the tests of `bff okta` rely on."""

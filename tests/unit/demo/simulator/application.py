@@ -1,15 +1,18 @@
-"""An application of the simulated org, as small as one can be: it builds requests and sends forms, by hand."""
+"""A minimal application of the simulated org, which builds requests and sends forms by hand."""
 
 import base64
+import contextlib
 import hashlib
 import secrets
+from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import httpx
 
-from demo.simulator.server import RunningSimulator
+from demo.simulator.server import RunningSimulator, SimulatorConfig, running_simulator
 from demo.simulator.visitor import sign_in
+from tests.harness.plain_http import plain_http
 
 CALLBACK = "http://127.0.0.1:8080/authorization-code/callback"
 VERIFIER = "v" * 64
@@ -76,3 +79,9 @@ def returned(answer: httpx.Response) -> dict[str, str]:
     location = urlsplit(answer.headers["location"])
     assert f"{location.scheme}://{location.netloc}{location.path}" == CALLBACK
     return dict(parse_qsl(location.query or location.fragment))
+
+
+@contextlib.asynccontextmanager
+async def application(config: SimulatorConfig) -> AsyncIterator[Application]:
+    async with running_simulator(config) as okta, plain_http() as browser, plain_http() as backend:
+        yield Application(okta, browser, backend)

@@ -1,4 +1,4 @@
-"""DPoP (RFC 9449) at the simulated org: proofs made here by hand, with every mistake a client can make."""
+"""DPoP (RFC 9449) at the simulated org, with proofs made by hand."""
 
 import json
 import secrets
@@ -6,15 +6,13 @@ import time
 from typing import Any
 
 import httpx
-import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from demo.simulator.server import SimulatorConfig
 from demo.simulator.signing_keys import b64url, b64url_decode
-from tests.unit.demo.simulator.application import CALLBACK, VERIFIER, Application
-from tests.unit.demo.simulator.conftest import Begin
+from tests.unit.demo.simulator.application import CALLBACK, VERIFIER, Application, application
 
 BOUND = SimulatorConfig(dpop_bound=True)
 KEY, OTHER_KEY = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
@@ -35,7 +33,7 @@ def proof(app: Application, key: ec.EllipticCurvePrivateKey = KEY, nonce: str = 
 
 
 async def ask(app: Application, form: dict[str, str], *proofs: str) -> httpx.Response:
-    headers = [("dpop", each) for each in proofs]
+    headers = [("dpop", value) for value in proofs]
     auth = (app.client_id, app.secret)
     return await app.backend.post(f"{app.endpoints}/token", data=form, auth=auth, headers=headers)
 
@@ -49,8 +47,8 @@ def refresh_form(tokens: httpx.Response) -> dict[str, str]:
     return {"grant_type": "refresh_token", "refresh_token": tokens.json()["refresh_token"]}
 
 
-async def test_the_first_proof_is_asked_for_a_nonce_and_consumes_nothing(begin: Begin) -> None:
-    async with begin(BOUND) as app:
+async def test_a_proof_without_the_nonce_consumes_nothing() -> None:
+    async with application(BOUND) as app:
         form = await code_form(app)
         first = await ask(app, form, proof(app, nonce="none"))
         assert (first.status_code, first.json()["error"]) == (400, "use_dpop_nonce")
@@ -60,8 +58,8 @@ async def test_the_first_proof_is_asked_for_a_nonce_and_consumes_nothing(begin: 
         assert claims["cnf"]["jkt"]
 
 
-async def test_a_refresh_token_is_bound_to_the_key_it_was_given_for(begin: Begin) -> None:
-    async with begin(BOUND) as app:
+async def test_a_refresh_token_is_bound_to_the_key_it_was_given_for() -> None:
+    async with application(BOUND) as app:
         app.okta.control.settings(dpop_nonce="n1")
         form = refresh_form(await ask(app, await code_form(app), proof(app)))
         for wrong in ((), (proof(app, OTHER_KEY),)):
@@ -76,26 +74,8 @@ async def test_without_the_flag_a_client_need_not_prove_but_may(app: Application
     assert (await ask(app, await code_form(app), proof(app))).json()["token_type"] == "DPoP"
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [
-        pytest.param({"htm": "GET"}, id="another method"),
-        pytest.param({"htu": "https://elsewhere.example/token"}, id="another URL"),
-        pytest.param({"iat": 1}, id="too old"),
-        pytest.param({"iat": 9_999_999_999}, id="from the future"),
-        pytest.param({"jti": None}, id="no jti"),
-        pytest.param({"ath": "x"}, id="for an access token"),
-    ],
-)
-async def test_a_wrong_proof_is_refused(begin: Begin, changes: dict[str, Any]) -> None:
-    async with begin(BOUND) as app:
-        app.okta.control.settings(dpop_nonce="n1")
-        refused = await ask(app, await code_form(app), proof(app, **changes))
-        assert (refused.status_code, refused.json()["error"]) == (400, "invalid_dpop_proof")
-
-
-async def test_forged_and_repeated_proofs_are_refused(begin: Begin) -> None:
-    async with begin(BOUND) as app:
+async def test_forged_and_repeated_proofs_are_refused() -> None:
+    async with application(BOUND) as app:
         app.okta.control.settings(dpop_nonce="n1")
         form, good = await code_form(app), proof(app)
         head, payload, signature = good.split(".")
@@ -109,6 +89,12 @@ async def test_forged_and_repeated_proofs_are_refused(begin: Begin) -> None:
             (made(KEY, claims, typ="JWT"),),
             (made(KEY, claims, alg="none"),),
             (proof(app, OTHER_KEY).rpartition(".")[0] + "." + signature,),
+            (proof(app, htm="GET"),),
+            (proof(app, htu="https://elsewhere.example/token"),),
+            (proof(app, iat=1),),
+            (proof(app, iat=9_999_999_999),),
+            (proof(app, jti=None),),
+            (proof(app, ath="x"),),
         ):
             assert (await ask(app, form, *proofs)).json()["error"] == "invalid_dpop_proof", proofs
         assert (await ask(app, form, good)).status_code == 200
@@ -116,8 +102,8 @@ async def test_forged_and_repeated_proofs_are_refused(begin: Begin) -> None:
         assert again.json()["error"] == "invalid_dpop_proof", "a proof is good once"
 
 
-async def test_userinfo_wants_the_proof_of_the_tokens_key(begin: Begin) -> None:
-    async with begin(BOUND) as app:
+async def test_userinfo_requires_a_proof_with_the_key_of_the_token() -> None:
+    async with application(BOUND) as app:
         app.okta.control.settings(dpop_nonce="n1")
         token = (await ask(app, await code_form(app), proof(app))).json()["access_token"]
         url = f"{app.endpoints}/userinfo"

@@ -1,20 +1,15 @@
-"""Every fault on command: what the caller sees, and whether the token was rotated behind it."""
+"""Every fault: what the caller sees, and whether the token was rotated."""
 
 import asyncio
 import email.utils
-import time
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import httpx
 import pytest
 
-from demo.simulator.control import UnknownSetting
 from tests.harness.plain_http import plain_http
+from tests.harness.waiting import until
 from tests.unit.demo.simulator.application import Application
-
-PATIENCE = 1.0  # seconds until the caller hangs up on a provider that says nothing
-IMPATIENT = httpx.Timeout(60, read=PATIENCE)
 
 
 def rotations(app: Application) -> int:
@@ -25,9 +20,9 @@ async def refresh_token(app: Application) -> str:
     return str(app.okta.control.sign_in("alice@example.com")["refresh_token"])
 
 
-@pytest.mark.parametrize(
-    ("kind", "options", "status", "error"),
-    [
+async def test_an_error_in_place_of_processing_consumes_nothing(app: Application) -> None:
+    token = await refresh_token(app)
+    cases: list[tuple[str, dict[str, Any], int, str | None]] = [
         ("server_error", {}, 500, "server_error"),
         ("rate_limited", {"retry_after": 7}, 429, None),
         ("user_rate_limited", {"retry_after": 1}, 429, "invalid_grant"),
@@ -35,24 +30,17 @@ async def refresh_token(app: Application) -> str:
         ("invalid_client", {}, 401, "invalid_client"),
         ("access_denied", {}, 400, "access_denied"),
         ("no_matching_policy", {}, 401, "access_denied"),
-    ],
-)
-async def test_an_answer_in_place_of_processing_consumes_nothing(
-    app: Application, kind: str, options: dict[str, Any], status: int, error: str | None
-) -> None:
-    token = await refresh_token(app)
-    app.okta.control.fault(kind, **options)
-    answer = await app.refresh(token)
-    assert (answer.status_code, answer.json().get("error")) == (status, error)
+    ]
+    for kind, options, status, error in cases:
+        app.okta.control.fault(kind, **options)
+        answer = await app.refresh(token)
+        assert (answer.status_code, answer.json().get("error")) == (status, error)
+    for options, status, content_type in (({"status": 502}, 502, "text/plain"), (None, 200, "text/html")):
+        app.okta.control.fault("server_error" if options else "html", **(options or {}))
+        answer = await app.refresh(token)
+        assert (answer.status_code, answer.headers["content-type"].split(";")[0]) == (status, content_type)
     assert rotations(app) == 0
-    assert (await app.refresh(token)).status_code == 200, "one fault meets one request"
-
-
-@pytest.mark.parametrize("status", [502, 503, 504])
-async def test_a_gateway_in_between_answers_in_plain_text(app: Application, status: int) -> None:
-    app.okta.control.fault("server_error", status=status)
-    answer = await app.refresh(await refresh_token(app))
-    assert (answer.status_code, answer.headers["content-type"].split(";")[0]) == (status, "text/plain")
+    assert (await app.refresh(token)).status_code == 200, "one fault is for one request"
 
 
 async def test_an_admins_revocation_is_invalid_grant_and_lasts(app: Application) -> None:
@@ -64,28 +52,20 @@ async def test_an_admins_revocation_is_invalid_grant_and_lasts(app: Application)
     assert app.okta.control.state()["families"][0]["revoked"]
 
 
-async def test_a_captive_portal_answers_200_with_a_page(app: Application) -> None:
-    token = await refresh_token(app)
-    app.okta.control.fault("html")
-    answer = await app.refresh(token)
-    assert (answer.status_code, answer.headers["content-type"].split(";")[0]) == (200, "text/html")
-    assert rotations(app) == 0
-
-
 async def test_rate_limits_say_when_to_come_back_in_every_form(app: Application) -> None:
     token = await refresh_token(app)
-    told: list[str | None] = []
+    sent: list[str | None] = []
     for retry_after in (12, "date", "garbage", None):
         app.okta.control.fault("rate_limited", retry_after=retry_after, reset_in=30)
         answer = await app.refresh(token)
         assert answer.json()["errorCode"] == "E0000047"
-        assert abs(int(answer.headers["x-rate-limit-reset"]) - time.time() - 30) < 10
-        told.append(answer.headers.get("retry-after"))
-    assert told[0] == "12"
-    assert email.utils.parsedate_to_datetime(str(told[1])) is not None
+        assert int(answer.headers["x-rate-limit-reset"]) > 0
+        sent.append(answer.headers.get("retry-after"))
+    assert sent[0] == "12"
+    assert email.utils.parsedate_to_datetime(str(sent[1])) is not None
     with pytest.raises(ValueError):
-        email.utils.parsedate_to_datetime(str(told[2]))
-    assert told[3] is None
+        email.utils.parsedate_to_datetime(str(sent[2]))
+    assert sent[3] is None
 
 
 @pytest.mark.parametrize(
@@ -111,14 +91,21 @@ async def test_a_broken_connection_and_what_became_of_the_token_behind_it(
     assert app.okta.control.reuse_alarms == 0
 
 
-@pytest.mark.parametrize(("kind", "rotated"), [("stall", 0), ("stall_after", 1)])
-async def test_a_stall_lasts_until_the_caller_hangs_up(app: Application, kind: str, rotated: int) -> None:
+@pytest.mark.parametrize(
+    ("kind", "options", "rotated"),
+    [("stall", {}, 0), ("stall_after", {}, 1), ("slow", {"delay": 0.01}, 1), ("slow_answer", {"delay": 60.0}, 1)],
+)
+async def test_a_provider_may_process_what_the_caller_gave_up_on(
+    app: Application, kind: str, options: dict[str, float], rotated: int
+) -> None:
     token = await refresh_token(app)
-    app.okta.control.fault(kind)
-    app.backend.timeout = IMPATIENT
-    with pytest.raises(httpx.ReadTimeout):
-        await app.refresh(token)
-    await eventually(lambda: asyncio.sleep(0, rotations(app) == rotated))
+    app.okta.control.fault(kind, **options)
+    refreshing = asyncio.create_task(app.refresh(token))
+    await until(lambda: not app.okta.control.state()["faults"])
+    await until(lambda: rotations(app) == rotated)
+    refreshing.cancel()
+    await asyncio.wait([refreshing])
+    assert rotations(app) == rotated
 
 
 async def test_a_broken_body_is_a_complete_200_that_is_not_json(app: Application) -> None:
@@ -136,16 +123,6 @@ async def test_a_server_error_after_rotating_looks_like_one_before(app: Applicat
     app.okta.control.fault("server_error_after", status=502)
     assert (await app.refresh(token)).status_code == 502
     assert rotations(app) == 1
-
-
-@pytest.mark.parametrize("kind", ["slow", "slow_answer"])
-async def test_a_slow_provider_finishes_what_the_caller_gave_up_on(app: Application, kind: str) -> None:
-    token = await refresh_token(app)
-    app.okta.control.fault(kind, delay=PATIENCE * 2)
-    app.backend.timeout = IMPATIENT
-    with pytest.raises(httpx.ReadTimeout):
-        await app.refresh(token)
-    await eventually(lambda: asyncio.sleep(0, rotations(app) == 1))
 
 
 async def test_an_answer_can_be_edited(app: Application) -> None:
@@ -195,45 +172,11 @@ async def test_connections_are_really_refused_while_away_and_the_port_is_the_sam
     assert rotations(app) == 1
 
 
-async def test_an_outage_with_an_end_ends_by_itself(app: Application) -> None:
-    await app.okta.control.down(0.05)
-    assert app.okta.control.state()["down_until"] is not None
-    await eventually(lambda: asyncio.sleep(0, app.okta.control.state()["up"]))
-    assert (await app.backend.get(f"{app.endpoints}/keys")).status_code == 200
-
-
-@pytest.mark.parametrize(("how", "raised"), [("stall", httpx.ReadTimeout), ("error", None)])
-async def test_an_outage_can_also_be_silence_or_errors_everywhere(
-    app: Application, how: Any, raised: type[Exception] | None
-) -> None:
-    await app.okta.control.down(60, how)
-    usual = app.backend.timeout
-    if raised:
-        app.backend.timeout = IMPATIENT
+async def test_an_outage_may_end_by_itself_and_be_errors(app: Application) -> None:
+    await app.okta.control.down(0.01)
+    await until(lambda: app.okta.control.state()["up"])
+    await app.okta.control.down(60, "error")
     for name in ("keys", "userinfo"):
-        if raised:
-            with pytest.raises(raised):
-                await app.backend.get(f"{app.endpoints}/{name}")
-        else:
-            assert (await app.backend.get(f"{app.endpoints}/{name}")).status_code == 503
+        assert (await app.backend.get(f"{app.endpoints}/{name}")).status_code == 503
     await app.okta.control.up()
-    app.backend.timeout = usual
     assert (await app.backend.get(f"{app.endpoints}/keys")).status_code == 200
-
-
-async def test_an_unknown_fault_is_refused(app: Application) -> None:
-    with pytest.raises(UnknownSetting):
-        app.okta.control.fault("gremlins")
-    with pytest.raises(UnknownSetting):
-        app.okta.control.fault("slow", wait=3)
-    with pytest.raises(UnknownSetting):
-        app.okta.control.settings(grace=61)
-    with pytest.raises(UnknownSetting):
-        app.okta.control.settings(colour="blue")
-
-
-async def eventually(true: Callable[[], Awaitable[bool]]) -> None:
-    """Waits for a fact that another task brings about; a hang is cut by the deadline."""
-    async with asyncio.timeout(60):
-        while not await true():
-            await asyncio.sleep(0.01)

@@ -1,4 +1,4 @@
-"""The families' state machine, row by row, on a clock that the test moves by hand."""
+"""Rotation families on a clock that the test moves: grace period, reuse, revocation and lifetimes."""
 
 from itertools import count
 
@@ -11,8 +11,8 @@ CLIENT = "0oaclient"
 ALICE = SignIn(sub="00ualice", client_id=CLIENT, scope=frozenset({"openid", "email", "offline_access"}))
 
 
-class Household:
-    """One person's grant, driven by hand: `t` names tokens in the order they were handed out."""
+class Grant:
+    """One user's grant; every token that it issues is new."""
 
     def __init__(self, **policy: object) -> None:
         numbers = count(1)
@@ -22,9 +22,9 @@ class Household:
         )
         self.first = self.families.sign_in(ALICE, now=0)
 
-    def send(self, token: str | None, at: float, **kwargs: object) -> Issued | Refused:
+    def send(self, token: str | None, at: float) -> Issued | Refused:
         assert token is not None
-        return self.families.refresh(token, client_id=CLIENT, now=at, **kwargs)  # type: ignore[arg-type]
+        return self.families.refresh(token, client_id=CLIENT, now=at)
 
     def granted(self, token: str | None, at: float) -> Issued:
         answer = self.send(token, at)
@@ -37,247 +37,147 @@ class Household:
         return answer.reason
 
 
-def test_a_persistent_token_is_handed_back_and_works_again_and_again() -> None:
-    house = Household(mode="persistent")
+def test_a_persistent_token_is_returned_again_and_again() -> None:
+    grant = Grant(mode="persistent")
     for at in (10, 20, 3000):
-        answer = house.granted(house.first.refresh_token, at)
-        assert answer.refresh_token == house.first.refresh_token
-        assert not answer.rotated
-    assert house.families.alarms == []
+        answer = grant.granted(grant.first.refresh_token, at)
+        assert (answer.refresh_token, answer.rotated) == (grant.first.refresh_token, False)
+    assert grant.families.alarms == []
 
 
-def test_rotation_hands_out_a_successor_and_a_new_access_token() -> None:
-    house = Household()
-    answer = house.granted(house.first.refresh_token, 10)
-    assert answer.rotated
-    assert answer.refresh_token not in (None, house.first.refresh_token)
-    assert answer.access_token != house.first.access_token
-    assert house.families.families()[0].rotation_count == 1
+def test_a_replay_within_the_grace_returns_the_same_successor() -> None:
+    grant = Grant(grace=30)
+    first = grant.granted(grant.first.refresh_token, 10)
+    assert first.rotated
+    assert first.refresh_token not in (None, grant.first.refresh_token)
+    again = grant.granted(grant.first.refresh_token, 39.9)
+    assert (again.resend, again.refresh_token) == (True, first.refresh_token)
+    (family,) = grant.families.families()
+    assert (family.rotation_count, family.resends, grant.families.alarms) == (1, 1, [])
 
 
-def test_a_replay_inside_the_grace_answers_the_same_successor() -> None:
-    house = Household(grace=30)
-    first = house.granted(house.first.refresh_token, 10)
-    again = house.granted(house.first.refresh_token, 39.9)
-    assert again.resend
-    assert again.refresh_token == first.refresh_token
-    assert house.families.families()[0].resends == 1
-    assert house.families.alarms == []
+@pytest.mark.parametrize(("grace", "replayed_at"), [(30, 40), (30, 40.001), (30, 3600), (0, 10)])
+def test_a_replay_after_the_grace_is_reuse_and_revokes_the_family_with_its_access_tokens(
+    grace: float, replayed_at: float
+) -> None:
+    grant = Grant(grace=grace)
+    answer = grant.granted(grant.first.refresh_token, 10)
+    if grace:
+        grant.granted(grant.first.refresh_token, 35)  # does not extend the grace
+    assert grant.refused(grant.first.refresh_token, replayed_at) is Refusal.REUSED
+    assert [alarm.retired_at for alarm in grant.families.alarms] == [10]
+    for token in (answer.access_token, grant.first.access_token):
+        assert grant.families.access_token(token, 11) is None
+    assert grant.refused(answer.refresh_token, 42) is Refusal.REVOKED
+    assert grant.families.families()[0].revoked == "reuse detected"
 
 
-@pytest.mark.parametrize("late_by", [0, 0.001, 3600])
-def test_a_replay_when_the_grace_is_over_is_reuse_and_takes_the_family_and_its_access_tokens(late_by: float) -> None:
-    house = Household(grace=30)
-    answer = house.granted(house.first.refresh_token, 10)
-    assert house.families.access_token(answer.access_token, 41) is not None
-    assert house.refused(house.first.refresh_token, 40 + late_by) is Refusal.REUSED
-    assert [alarm.retired_at for alarm in house.families.alarms] == [10]
-    assert house.families.access_token(answer.access_token, 41) is None
-    assert house.families.access_token(house.first.access_token, 41) is None
-    assert house.refused(answer.refresh_token, 42) is Refusal.REVOKED
-    assert house.families.families()[0].revoked == "reuse detected"
-
-
-def test_the_grace_starts_at_the_first_exchange_and_a_replay_does_not_prolong_it() -> None:
-    house = Household(grace=30)
-    house.granted(house.first.refresh_token, 10)
-    house.granted(house.first.refresh_token, 35)
-    assert house.refused(house.first.refresh_token, 45) is Refusal.REUSED
-
-
-def test_with_grace_zero_the_first_replay_is_reuse() -> None:
-    house = Household(grace=0)
-    house.granted(house.first.refresh_token, 10)
-    assert house.refused(house.first.refresh_token, 10) is Refusal.REUSED
-
-
-def test_a_sibling_revokes_the_first_successor_which_is_then_refused_without_an_alarm() -> None:
-    house = Household(replay=Replay.SIBLING)
-    first = house.granted(house.first.refresh_token, 10)
-    sibling = house.granted(house.first.refresh_token, 11)
-    assert sibling.refresh_token not in (first.refresh_token, house.first.refresh_token)
-    assert house.refused(first.refresh_token, 12) is Refusal.REVOKED
-    assert house.families.alarms == []
-    assert house.granted(sibling.refresh_token, 13).rotated
-
-
-def test_a_sibling_revokes_what_descended_from_the_first_successor() -> None:
-    house = Household(replay=Replay.SIBLING)
-    first = house.granted(house.first.refresh_token, 10)
-    second = house.granted(first.refresh_token, 11)
-    sibling = house.granted(house.first.refresh_token, 12)
+def test_a_sibling_revokes_the_first_successor_and_its_descendants_without_an_alarm() -> None:
+    grant = Grant(replay=Replay.SIBLING)
+    first = grant.granted(grant.first.refresh_token, 10)
+    second = grant.granted(first.refresh_token, 11)
+    sibling = grant.granted(grant.first.refresh_token, 12)
     assert sibling.older_than_previous
-    assert house.refused(second.refresh_token, 13) is Refusal.REVOKED
-    assert house.granted(sibling.refresh_token, 14).rotated
+    assert sibling.refresh_token not in (first.refresh_token, grant.first.refresh_token)
+    assert grant.refused(second.refresh_token, 13) is Refusal.REVOKED
+    assert grant.families.alarms == []
+    assert grant.granted(sibling.refresh_token, 14).rotated
 
 
 def test_the_first_use_of_the_successor_closes_the_grace() -> None:
-    house = Household(replay=Replay.CLOSED_BY_SUCCESSOR, grace=60)
-    first = house.granted(house.first.refresh_token, 10)
-    assert house.granted(house.first.refresh_token, 11).refresh_token == first.refresh_token
-    house.granted(first.refresh_token, 12)
-    assert house.refused(house.first.refresh_token, 13) is Refusal.REUSED
+    grant = Grant(replay=Replay.CLOSED_BY_SUCCESSOR, grace=60)
+    first = grant.granted(grant.first.refresh_token, 10)
+    assert grant.granted(grant.first.refresh_token, 11).refresh_token == first.refresh_token
+    grant.granted(first.refresh_token, 12)
+    assert grant.refused(grant.first.refresh_token, 13) is Refusal.REUSED
 
 
-def test_a_token_older_than_the_previous_one_is_told_apart() -> None:
-    house = Household(grace=60)
-    first = house.granted(house.first.refresh_token, 10)
-    assert not house.granted(house.first.refresh_token, 11).older_than_previous
-    house.granted(first.refresh_token, 12)
-    assert house.granted(house.first.refresh_token, 13).older_than_previous
-
-
-def test_the_old_token_handed_back_is_current_again_and_so_is_its_successor() -> None:
-    house = Household(replay=Replay.OLD_TOKEN)
-    first = house.granted(house.first.refresh_token, 10)
-    assert house.granted(house.first.refresh_token, 11).refresh_token == house.first.refresh_token
-    assert house.families.families()[0].live_refresh_tokens == 2
-    latest = house.granted(house.first.refresh_token, 3000)
-    assert latest.rotated
-    assert house.granted(first.refresh_token, 3010).resend, "the twin was rotated away with it, and has a grace"
-
-
-def test_a_stale_old_token_is_handed_back_and_still_dies_with_its_grace() -> None:
-    house = Household(replay=Replay.OLD_TOKEN_STALE, grace=30)
-    house.granted(house.first.refresh_token, 10)
-    assert house.granted(house.first.refresh_token, 11).refresh_token == house.first.refresh_token
-    assert house.refused(house.first.refresh_token, 3000) is Refusal.REUSED
+def test_an_old_token_that_is_returned_is_current_again_or_expires_with_its_grace() -> None:
+    grant = Grant(replay=Replay.OLD_TOKEN)
+    first = grant.granted(grant.first.refresh_token, 10)
+    assert grant.granted(grant.first.refresh_token, 11).refresh_token == grant.first.refresh_token
+    assert grant.families.families()[0].live_refresh_tokens == 2
+    assert grant.granted(grant.first.refresh_token, 3000).rotated
+    assert grant.granted(first.refresh_token, 3010).resend
+    grant = Grant(replay=Replay.OLD_TOKEN_STALE, grace=30)
+    grant.granted(grant.first.refresh_token, 10)
+    assert grant.granted(grant.first.refresh_token, 11).refresh_token == grant.first.refresh_token
+    assert grant.refused(grant.first.refresh_token, 3000) is Refusal.REUSED
 
 
 def test_a_provider_that_only_refuses_reuse_keeps_the_family() -> None:
-    house = Household(on_reuse="refuse")
-    answer = house.granted(house.first.refresh_token, 10)
-    assert house.refused(house.first.refresh_token, 100) is Refusal.REUSED
-    assert len(house.families.alarms) == 1
-    assert house.granted(answer.refresh_token, 101).rotated
+    grant = Grant(on_reuse="refuse")
+    answer = grant.granted(grant.first.refresh_token, 10)
+    assert grant.refused(grant.first.refresh_token, 100) is Refusal.REUSED
+    assert len(grant.families.alarms) == 1
+    assert grant.granted(answer.refresh_token, 101).rotated
 
 
-def test_a_family_shared_per_user_and_client_falls_together() -> None:
-    house = Household(family_scope="user_and_client")
-    laptop = house.first
-    phone = house.families.sign_in(ALICE, now=1)
-    assert phone.family_id == laptop.family_id
-    house.granted(laptop.refresh_token, 10)
-    assert house.refused(laptop.refresh_token, 100) is Refusal.REUSED
-    assert house.refused(phone.refresh_token, 101) is Refusal.REVOKED
+@pytest.mark.parametrize("shared", [True, False])
+def test_a_family_is_revoked_per_sign_in_or_per_user_and_client(shared: bool) -> None:
+    grant = Grant(**({"family_scope": "user_and_client"} if shared else {}))
+    phone = grant.families.sign_in(ALICE, now=1)
+    grant.granted(grant.first.refresh_token, 10)
+    assert grant.refused(grant.first.refresh_token, 100) is Refusal.REUSED
+    assert isinstance(grant.send(phone.refresh_token, 101), Refused) is shared
 
 
-def test_a_family_per_sign_in_falls_alone() -> None:
-    house = Household()
-    phone = house.families.sign_in(ALICE, now=1)
-    house.granted(house.first.refresh_token, 10)
-    assert house.refused(house.first.refresh_token, 100) is Refusal.REUSED
-    assert house.granted(phone.refresh_token, 101).rotated
+def test_absolute_and_idle_lifetimes() -> None:
+    grant = Grant(refresh_token_lifetime=1000)
+    latest = grant.granted(grant.first.refresh_token, 990)
+    assert grant.refused(latest.refresh_token, 1000) is Refusal.EXPIRED
+    grant = Grant(refresh_token_idle=100)
+    latest = grant.granted(grant.first.refresh_token, 99)
+    latest = grant.granted(latest.refresh_token, 190)
+    assert grant.refused(latest.refresh_token, 290) is Refusal.EXPIRED
+    assert grant.families.alarms == []
 
 
-def test_the_absolute_lifetime_is_inherited_from_the_first_token() -> None:
-    house = Household(refresh_token_lifetime=1000)
-    latest = house.granted(house.first.refresh_token, 990)
-    assert house.refused(latest.refresh_token, 1000) is Refusal.EXPIRED
-    assert house.families.alarms == []
-
-
-def test_the_idle_limit_starts_anew_with_each_refresh() -> None:
-    house = Household(refresh_token_idle=100)
-    latest = house.granted(house.first.refresh_token, 99)
-    assert house.granted(latest.refresh_token, 190).rotated
-    house = Household(refresh_token_idle=100)
-    assert house.refused(house.first.refresh_token, 100) is Refusal.EXPIRED
-
-
-def test_an_answer_without_a_refresh_token_leaves_the_presented_one_current() -> None:
-    house = Household(answer_refresh_token=False)
-    assert house.first.refresh_token is not None
+def test_without_a_refresh_token_in_the_answer_the_presented_one_stays_current() -> None:
+    grant = Grant(answer_refresh_token=False)
     for at in (10, 1000):
-        answer = house.granted(house.first.refresh_token, at)
-        assert answer.refresh_token is None
-        assert not answer.rotated
-
-
-def test_an_answer_may_come_without_an_id_token() -> None:
-    assert not Household(answer_id_token=False).first.id_token
-    assert Household().first.id_token
-
-
-def test_without_offline_access_there_is_no_refresh_token() -> None:
-    families = TokenFamilies()
-    assert families.sign_in(SignIn("00u1", CLIENT, scope=frozenset({"openid"})), now=0).refresh_token is None
+        answer = grant.granted(grant.first.refresh_token, at)
+        assert (answer.refresh_token, answer.rotated) == (None, False)
+    without_offline_access = SignIn("00u1", CLIENT, scope=frozenset({"openid"}))
+    assert TokenFamilies().sign_in(without_offline_access, now=0).refresh_token is None
 
 
 @pytest.mark.parametrize(
-    ("kwargs", "reason"),
+    ("changes", "reason"),
     [
         ({"client_id": "0oaother"}, Refusal.MISMATCHED_CLIENT),
         ({"issuer": "http://elsewhere"}, Refusal.MISMATCHED_AUTHORIZATION_SERVER),
         ({"scope": {"openid", "groups"}}, Refusal.SCOPES_DENIED),
     ],
 )
-def test_what_was_not_granted_is_refused_and_consumes_nothing(kwargs: dict[str, object], reason: Refusal) -> None:
-    house = Household()
-    assert house.first.refresh_token is not None
-    asked = {"client_id": CLIENT, "now": 5, **kwargs}
-    assert house.families.refresh(house.first.refresh_token, **asked) == Refused(reason, house.first.family_id)  # type: ignore[arg-type]
-    assert house.granted(house.first.refresh_token, 6).rotated
+def test_a_refusal_consumes_nothing(changes: dict[str, object], reason: Refusal) -> None:
+    grant = Grant()
+    assert grant.first.refresh_token is not None
+    request = {"client_id": CLIENT, "now": 5, **changes}
+    refused = grant.families.refresh(grant.first.refresh_token, **request)  # type: ignore[arg-type]
+    assert refused == Refused(reason, grant.first.family_id)
+    assert grant.refused("never issued", 1) is Refusal.UNKNOWN
+    grant.families.unassign(ALICE.sub)
+    assert grant.refused(grant.first.refresh_token, 5) is Refusal.USER_NOT_ASSIGNED
+    grant.families.assign(ALICE.sub)
+    assert grant.granted(grant.first.refresh_token, 6).rotated
 
 
-def test_an_unknown_token_is_refused() -> None:
-    assert Household().refused("never issued", 1) is Refusal.UNKNOWN
-
-
-def test_an_unassigned_person_is_refused_until_assigned_again() -> None:
-    house = Household()
-    house.families.unassign(ALICE.sub)
-    assert house.refused(house.first.refresh_token, 1) is Refusal.USER_NOT_ASSIGNED
-    house.families.assign(ALICE.sub)
-    assert house.granted(house.first.refresh_token, 2).rotated
-
-
-def test_revoking_the_current_token_takes_the_access_tokens_along() -> None:
-    house = Household()
-    assert house.first.refresh_token is not None
-    assert house.families.revoke_refresh_token(house.first.refresh_token, CLIENT)
-    assert house.families.access_token(house.first.access_token, 1) is None
-    assert house.refused(house.first.refresh_token, 1) is Refusal.REVOKED
-
-
-def test_revoking_a_rotated_token_leaves_its_successor_alive_and_visible() -> None:
-    house = Household()
-    assert house.first.refresh_token is not None
-    latest = house.granted(house.first.refresh_token, 1)
-    house.families.revoke_refresh_token(house.first.refresh_token, CLIENT)
-    assert house.families.families()[0].live_refresh_tokens == 1
-    assert house.granted(latest.refresh_token, 2).rotated
-
-
-def test_revoking_an_access_token_leaves_the_refresh_token() -> None:
-    house = Household()
-    assert house.families.revoke_access_token(house.first.access_token, CLIENT)
-    assert house.families.access_token(house.first.access_token, 1) is None
-    assert house.granted(house.first.refresh_token, 1).rotated
-
-
-def test_another_client_cannot_revoke() -> None:
-    house = Household()
-    assert house.first.refresh_token is not None
-    assert not house.families.revoke_refresh_token(house.first.refresh_token, "0oaother")
-    assert not house.families.revoke_access_token(house.first.access_token, "0oaother")
-    assert house.granted(house.first.refresh_token, 1).rotated
-
-
-def test_an_administrator_revokes_every_token_of_a_person_without_an_alarm() -> None:
-    house = Household()
-    phone = house.families.sign_in(ALICE, now=1)
-    assert house.families.revoke_user(ALICE.sub) == 2
-    assert house.refused(house.first.refresh_token, 2) is Refusal.REVOKED
-    assert house.refused(phone.refresh_token, 2) is Refusal.REVOKED
-    assert house.families.alarms == []
-
-
-def test_no_answer_and_no_view_shows_a_token_in_its_repr() -> None:
-    house = Household()
-    token = house.first.refresh_token
-    assert token is not None
-    secret_house = TokenFamilies()
-    issued = secret_house.sign_in(ALICE, now=0)
-    assert issued.refresh_token is not None
-    assert issued.refresh_token not in repr(issued) + repr(secret_house.families()) + repr(secret_house.alarms)
+def test_revocation() -> None:
+    grant = Grant()
+    assert grant.first.refresh_token is not None
+    assert not grant.families.revoke_refresh_token(grant.first.refresh_token, "0oaother")
+    assert not grant.families.revoke_access_token(grant.first.access_token, "0oaother")
+    assert grant.families.revoke_access_token(grant.first.access_token, CLIENT)
+    assert grant.families.access_token(grant.first.access_token, 1) is None
+    latest = grant.granted(grant.first.refresh_token, 1)
+    grant.families.revoke_refresh_token(grant.first.refresh_token, CLIENT)  # a rotated one: its successor stays
+    latest = grant.granted(latest.refresh_token, 2)
+    assert latest.refresh_token is not None
+    assert grant.families.revoke_refresh_token(latest.refresh_token, CLIENT)
+    assert grant.families.access_token(latest.access_token, 2) is None
+    assert grant.refused(latest.refresh_token, 3) is Refusal.REVOKED
+    phone = grant.families.sign_in(ALICE, now=4)
+    assert grant.families.revoke_user(ALICE.sub) >= 1
+    assert grant.refused(phone.refresh_token, 5) is Refusal.REVOKED
+    assert grant.families.alarms == []

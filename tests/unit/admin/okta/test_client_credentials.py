@@ -1,16 +1,19 @@
-"""A service app as the one who asks: OAuth in place of an API token."""
+"""A service app, which has OAuth access tokens, in place of an API token."""
 
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from bff.admin.okta.client_credentials import ServiceApp
 from bff.admin.okta.client_key import thumbprint
 from bff.base64url import encode_base64url
+from bff.oidc.client_auth import client_authentication
 from demo.simulator.config import Client
-from tests.unit.admin.okta.org import Operator, empty_org
+from tests.harness.okta_org import Operator, empty_org
 
 SCOPES = frozenset({"okta.apps.manage", "okta.groups.read", "okta.authorizationServers.manage"})
 
@@ -41,21 +44,19 @@ def as_service_app(operator: Operator, key_file: Path) -> None:
     }
 
 
-async def test_a_service_app_does_all_of_it_with_one_token(tmp_path: Path, key_file: Path) -> None:
+async def test_a_service_app_applies_everything_with_one_access_token(tmp_path: Path, key_file: Path) -> None:
     async with empty_org(tmp_path, service_apps=(service_app(key_file),)) as operator:
         as_service_app(operator, key_file)
-        assert (await operator.okta_command("apply")).code == 0
+        assert (await operator.bff_okta("apply")).code == 0
         assert operator.okta.control.token_requests == 1
-        assert (await operator.okta_command("plan")).code == 0
+        assert (await operator.bff_okta("plan")).code == 0
 
 
-async def test_without_the_scope_for_servers_the_rest_is_done_and_the_policy_is_noted(
-    tmp_path: Path, key_file: Path
-) -> None:
+async def test_without_the_scope_for_servers_the_rest_is_applied_and_noted(tmp_path: Path, key_file: Path) -> None:
     fewer = SCOPES - {"okta.authorizationServers.manage"}
     async with empty_org(tmp_path, service_apps=(service_app(key_file, granted_scopes=fewer),)) as operator:
         as_service_app(operator, key_file)
-        applied = await operator.okta_command("apply")
+        applied = await operator.bff_okta("apply")
         assert applied.code == 0
         assert "access policy could not be read" in applied.stdout
         assert len(list(operator.okta.control.apps)) == 1
@@ -64,30 +65,46 @@ async def test_without_the_scope_for_servers_the_rest_is_done_and_the_policy_is_
 @pytest.mark.parametrize(
     ("changes", "words", "fix"),
     [
-        pytest.param({"granted_scopes": frozenset()}, "invalid_scope", "Okta API Scopes", id="no-scope-granted"),
-        pytest.param({"has_admin_role": False}, "lack permission", "Admin roles", id="no-admin-role"),
-        pytest.param({"jwks": ()}, "invalid_client", "Public keys", id="key-not-registered"),
-        pytest.param(
-            {"grant_types": frozenset({"authorization_code"})}, "unauthorized_client", "API Services", id="a-web-app"
-        ),
+        ({"granted_scopes": frozenset()}, "invalid_scope", "Okta API Scopes"),
+        ({"has_admin_role": False}, "lack permission", "Admin roles"),
+        ({"jwks": ()}, "invalid_client", "Public keys"),
+        ({"grant_types": frozenset({"authorization_code"})}, "unauthorized_client", "API Services"),
     ],
 )
-async def test_what_a_service_app_lacks_is_told_with_the_fix(
+async def test_what_a_service_app_lacks_is_named_with_its_fix(
     tmp_path: Path, key_file: Path, changes: dict[str, Any], words: str, fix: str
 ) -> None:
     async with empty_org(tmp_path, service_apps=(service_app(key_file, **changes),)) as operator:
         as_service_app(operator, key_file)
-        done = await operator.okta_command("plan")
+        done = await operator.bff_okta("plan")
         assert done.code == 1
         assert words in done.stderr
         assert fix in done.stderr
 
 
-async def test_a_service_app_that_must_prove_possession_is_told_where_to_switch_that_off(
-    operator: Operator, key_file: Path
-) -> None:
+async def test_a_service_app_that_requires_dpop_is_an_error_with_its_fix(operator: Operator, key_file: Path) -> None:
     as_service_app(operator, key_file)
     operator.okta.control.fault("edit_answer", set={"error": "invalid_dpop_proof", "error_description": None})
-    done = await operator.okta_command("plan")
+    done = await operator.bff_okta("plan")
     assert done.code == 1
     assert "DPoP" in done.stderr
+
+
+def test_an_access_token_is_used_until_a_minute_before_it_expires(key_file: Path) -> None:
+    issued = 0
+
+    def answer(_: httpx.Request) -> httpx.Response:
+        nonlocal issued
+        issued += 1
+        return httpx.Response(200, json={"access_token": f"t{issued}", "token_type": "Bearer", "expires_in": 300})
+
+    now = 1000.0
+    key = client_authentication("private_key_jwt", "0oax", private_key=key_file.read_text())
+    app = ServiceApp(key, scopes=("okta.apps.manage",), clock=lambda: now)
+    with httpx.Client(transport=httpx.MockTransport(answer)) as http:
+        used = [app.authorization(http, "https://x.okta.com")]
+        now += 239
+        used.append(app.authorization(http, "https://x.okta.com"))
+        now += 1
+        used.append(app.authorization(http, "https://x.okta.com"))
+    assert used == ["Bearer t1", "Bearer t1", "Bearer t2"]

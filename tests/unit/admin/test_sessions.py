@@ -1,0 +1,123 @@
+"""Sessions as an operator lists, shows, ends and re-encrypts them, in a real SQLite store."""
+
+import hashlib
+import logging
+import time
+from contextlib import aclosing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bff.admin.sessions import Selection, end_sessions, list_sessions, open_admin_context, rewrap, show_sessions
+from bff.config.settings import load_settings
+from bff.session.session import EndReason, Session
+from bff.session.store import Found
+from tests.harness.example_session import a_session, session_of
+from tests.harness.settings import KEY, OLD_KEY, with_changes
+
+NOBODY_LISTENS = "http://127.0.0.1:9/oauth2/default"  # ended without the provider
+
+
+class Admin:
+    """Each call opens the store anew, as a command does."""
+
+    def __init__(self, folder: Path) -> None:
+        self._store = f"sqlite:///{folder / 'bff.db'}"
+
+    def open(self, keys: str = KEY) -> Any:
+        return open_admin_context(
+            load_settings(with_changes(store=self._store, issuer=NOBODY_LISTENS, session_keys=keys))
+        )
+
+    async def keep(self, *sessions: Session, keys: str = KEY) -> None:
+        async with self.open(keys) as context:
+            for session in sessions:
+                await context.store.create(session)
+
+    async def lines(self, command: Any, *arguments: Any, keys: str = KEY) -> list[str]:
+        async with self.open(keys) as context, aclosing(command(context, *arguments)) as lines:
+            return [line async for line in lines]
+
+    async def records(self, keys: str = KEY) -> list[Any]:
+        async with self.open(keys) as context:
+            return [stored async for stored in context.store.all()]
+
+    async def end_reason(self, session: Session) -> EndReason | None:
+        async with self.open() as context:
+            reason: EndReason | None = await context.store.get_end_reason(session.key)
+            return reason
+
+
+@pytest.fixture
+def admin(tmp_path: Path) -> Admin:
+    return Admin(tmp_path)
+
+
+def session(**changes: Any) -> Session:
+    return a_session(time.time(), issuer=NOBODY_LISTENS, **changes)
+
+
+async def test_the_list_names_no_user_and_contains_no_secret(admin: Admin) -> None:
+    first = session(client="Firefox on Linux", address="203.0.113.0/24")
+    second = session(signed_in_at=first.signed_in_at - 10)
+    await admin.keep(second, first)
+    listed = await admin.lines(list_sessions, Selection())
+    assert [line.split()[0] for line in listed] == [first.fingerprint, second.fingerprint, "2"]
+    assert listed[0].endswith("Firefox on Linux  203.0.113.0/24")
+    assert listed[-1] == "2 sessions"
+    shown = await admin.lines(show_sessions, Selection("id", first.fingerprint))
+    assert shown[0] == f"session {first.fingerprint}"
+    assert {"  refresh token: yes", "  encrypted under: the newest key"} <= set(shown)
+    printed = "\n".join(listed + shown)
+    assert "canary" not in printed.lower()
+    assert first.key not in printed
+    assert hashlib.sha256(b"handle:" + first.key.encode()).hexdigest()[:20] not in printed
+
+
+@pytest.mark.parametrize("by", ["sub", "email", "sid", "id"])
+async def test_the_selected_sessions_are_ended_and_no_others(
+    admin: Admin, by: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    selected, other = session(), session()
+    await admin.keep(selected, other)
+    values = {
+        "sub": selected.user.sub,
+        "email": str(selected.user.email).upper(),
+        "sid": selected.sid,
+        "id": selected.fingerprint,
+    }
+    with caplog.at_level(logging.INFO, "bff.audit"):
+        lines = await admin.lines(end_sessions, Selection(by, str(values[by])), "left the company")
+    assert lines == ["1 session ended"]
+    assert [session_of(stored) for stored in await admin.records()] == [other]
+    assert await admin.end_reason(selected) is EndReason.OPERATOR
+    (record,) = [record for record in caplog.records if record.name == "bff.audit" and "why" in vars(record)]
+    assert (vars(record)["why"], vars(record)["selected_by"], vars(record)["ended"]) == ("left the company", by, 1)
+
+
+async def test_all_sessions_are_ended(admin: Admin) -> None:
+    await admin.keep(*(session() for _ in range(60)))
+    assert await admin.lines(end_sessions, Selection(), "") == ["60 sessions ended"]
+    assert await admin.lines(list_sessions, Selection()) == ["0 sessions"]
+
+
+async def test_after_a_rewrap_nothing_needs_the_old_key(admin: Admin) -> None:
+    await admin.keep(*(session() for _ in range(5)), keys=OLD_KEY)
+    await admin.keep(session(), keys=f"{KEY} {OLD_KEY}")
+    assert "  encrypted under: an older key" in await admin.lines(show_sessions, Selection(), keys=f"{KEY} {OLD_KEY}")
+    lines = await admin.lines(rewrap, keys=f"{KEY} {OLD_KEY}")
+    assert lines == ["5 records re-encrypted, 1 already under the newest key"]
+    assert all(isinstance(stored, Found) for stored in await admin.records(KEY))
+    lines = await admin.lines(rewrap, keys=f"{KEY} {OLD_KEY}")
+    assert lines == ["0 records re-encrypted, 6 already under the newest key"]
+
+
+async def test_records_under_a_removed_key_are_counted_and_kept(admin: Admin) -> None:
+    await admin.keep(session(), keys=OLD_KEY)
+    _, unreadable = await admin.lines(rewrap)
+    assert unreadable.startswith("1 record encrypted under a key that is not in the ring")
+    assert await admin.lines(list_sessions, Selection()) == [
+        "0 sessions, 1 encrypted under a key that is not in the ring"
+    ]
+    assert [isinstance(stored, Found) for stored in await admin.records(OLD_KEY)] == [True]
