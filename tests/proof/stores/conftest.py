@@ -1,5 +1,6 @@
 """Opens each kind of store for the contract, and Redis servers to do harm to."""
 
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,12 @@ import redis
 from bff.session.keyring import KeyRing, new_key
 from bff.session.store import SessionStore
 from bff.storage.open import open_store
+from tests.harness import memory_store
+from tests.harness.memory_store import MemoryData, MemoryStore
 from tests.harness.patience import PATIENT_STORES
 from tests.harness.redis_servers import RedisServer, Watched, cluster, one_server, watched
 
-KINDS = ("sqlite", "redis", "sentinel", "cluster")
+KINDS = ("memory", "sqlite", "redis", "sentinel", "cluster")
 
 
 @pytest.fixture
@@ -89,12 +92,21 @@ def store_url(kind: str, servers: list[RedisServer], tmp_path: Path, request: py
 
 
 @pytest.fixture
-async def store_factory(store_url: str, ring: KeyRing) -> AsyncIterator[Callable[..., SessionStore]]:
+def memory() -> MemoryData:
+    return MemoryData(clock=time.time)
+
+
+@pytest.fixture
+async def store_factory(
+    kind: str, store_url: str, ring: KeyRing, memory: MemoryData
+) -> AsyncIterator[Callable[..., SessionStore]]:
     """Each call opens another store on the same data, as another replica would."""
     opened: list[SessionStore] = []
 
-    def open_one(ring: KeyRing = ring, url: str = store_url, **options: Any) -> SessionStore:
-        opened.append(open_store(url, ring, timeouts=PATIENT_STORES, **options))
+    def open_one(ring: KeyRing = ring, **options: Any) -> SessionStore:
+        if kind == "memory":
+            return MemoryStore(memory, ring, **options)
+        opened.append(open_store(store_url, ring, timeouts=PATIENT_STORES, **options))
         return opened[-1]
 
     yield open_one
@@ -103,10 +115,12 @@ async def store_factory(store_url: str, ring: KeyRing) -> AsyncIterator[Callable
 
 
 @pytest.fixture
-def dump(kind: str, store_url: str, servers: list[RedisServer]) -> Callable[[], Awaitable[bytes]]:
+def dump(kind: str, store_url: str, servers: list[RedisServer], memory: MemoryData) -> Callable[[], Awaitable[bytes]]:
     """Every byte that the store keeps."""
 
     async def read() -> bytes:
+        if kind == "memory":
+            return memory_store.content_of(memory)
         if kind == "sqlite":
             database = Path(store_url.removeprefix("sqlite:///"))
             return b"".join(part.read_bytes() for part in database.parent.iterdir())
