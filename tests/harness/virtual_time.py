@@ -28,3 +28,8 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
 
     def time(self) -> float:
         return self._jumping.elapsed
+
+
+async def time_passes(seconds: float) -> None:
+    """Everything that is due within `seconds` of the loop's clock happens."""
+    await asyncio.sleep(seconds)

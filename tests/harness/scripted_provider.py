@@ -1,0 +1,108 @@
+"""An OpenIDProvider in memory that gives the answers a test queued, and records what it was asked for."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from bff.errors import ProviderUnavailable
+from bff.oidc.jwks import KeySet, parse_key_set
+from bff.oidc.metadata import ProviderMetadata
+from bff.oidc.pushed_authorization import Pushed, PushResult
+from bff.oidc.token import (
+    Granted,
+    NoAnswer,
+    RevocationResult,
+    Revoked,
+    TokenResponse,
+    TokenResult,
+    TokenTypeHint,
+)
+from tests.harness.minting import ISSUER, RSA_KEY, jwk, jwks
+
+
+class ScriptedProvider:
+    """Without a queued answer it grants `access-1` and `refresh-1`, `access-2` and so on, and revokes.
+
+    Each answer takes `delay` seconds of the loop's clock. `key_sets` are served one after the other, the last one on.
+    """
+
+    def __init__(self) -> None:
+        self.delay = 0.0
+        self.down = False
+        self.answers: list[TokenResult] = []
+        self.revocation_answers: list[RevocationResult] = []
+        self.push_answers: list[PushResult] = []
+        self.refreshed: list[str] = []
+        self.revoked: list[str] = []
+        self.pushed: list[Mapping[str, str]] = []
+        self.exchanged: list[str] = []
+        self.claims: Mapping[str, Any] = {}
+        self.key_sets: list[KeySet] = [parse_key_set(jwks(jwk(RSA_KEY)))]
+        self.running, self.most_running = 0, 0
+        self.document = ProviderMetadata(
+            issuer=ISSUER,
+            authorization_endpoint=f"{ISSUER}/v1/authorize",
+            token_endpoint=f"{ISSUER}/v1/token",
+            jwks_uri=f"{ISSUER}/v1/keys",
+            end_session_endpoint=f"{ISSUER}/v1/logout",
+        )
+
+    async def metadata(self) -> ProviderMetadata:
+        if self.down:
+            raise ProviderUnavailable
+        return self.document
+
+    async def keys(self, kid: str | None = None) -> KeySet:
+        if self.down:
+            raise ProviderUnavailable
+        if kid is not None and len(self.key_sets) > 1:
+            del self.key_sets[0]
+        return self.key_sets[0]
+
+    async def push(self, parameters: Mapping[str, str]) -> PushResult:
+        self.pushed.append(parameters)
+        return self.push_answers.pop(0) if self.push_answers else Pushed("urn:request:1", 60)
+
+    async def exchange_code(
+        self, code: str, *, redirect_uri: str, code_verifier: str, dpop_key: str | None = None
+    ) -> TokenResult:
+        self.exchanged.append(code)
+        return await self._answer()
+
+    async def refresh(
+        self,
+        refresh_token: str,
+        *,
+        timeout: float,
+        may_send: Callable[[], bool] = lambda: True,
+        dpop_key: str | None = None,
+    ) -> TokenResult:
+        if not may_send():
+            return NoAnswer(may_have_been_sent=False)
+        self.refreshed.append(refresh_token)
+        try:
+            async with asyncio.timeout(timeout):
+                return await self._answer()
+        except TimeoutError:
+            return NoAnswer(may_have_been_sent=True)
+
+    async def userinfo(self, access_token: str, *, dpop_key: str | None = None) -> Mapping[str, Any]:
+        if not self.claims:
+            raise ProviderUnavailable
+        return self.claims
+
+    async def revoke(self, token: str, token_type_hint: TokenTypeHint, *, within: float) -> RevocationResult:
+        self.revoked.append(token)
+        await asyncio.sleep(self.delay)
+        return self.revocation_answers.pop(0) if self.revocation_answers else Revoked()
+
+    async def _answer(self) -> TokenResult:
+        number = len(self.refreshed) + len(self.exchanged)
+        self.running += 1
+        self.most_running = max(self.most_running, self.running)
+        try:
+            await asyncio.sleep(self.delay)
+        finally:
+            self.running -= 1
+        granted = Granted(TokenResponse(f"access-{number}", 3600, f"refresh-{number}", None, "openid"))
+        return self.answers.pop(0) if self.answers else granted

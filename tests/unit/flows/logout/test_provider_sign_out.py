@@ -1,0 +1,56 @@
+"""The provider's logout URL: prepared with the sign-out, and given once to the browser that has both halves."""
+
+from dataclasses import replace
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from bff.flows.logout.provider_sign_out import TICKET_LIFETIME, ProviderSignOut, SignOutTicket
+from tests.harness.virtual_time import time_passes
+from tests.unit.flows.parts import Parts
+
+
+@pytest.fixture
+def sign_out(parts: Parts) -> ProviderSignOut:
+    return ProviderSignOut(parts.store, parts.provider, parts.settings)
+
+
+async def test_the_url_is_taken_once_with_both_halves(parts: Parts, sign_out: ProviderSignOut) -> None:
+    session = await parts.signed_in()
+    ticket = await sign_out.prepare(session)
+    assert ticket is not None
+    assert await sign_out.take(SignOutTicket(ticket.ticket, "another browser")) is None
+    assert await sign_out.take(SignOutTicket("a guess", ticket.browser)) is None
+    url = await sign_out.take(ticket)
+    assert url is not None
+    assert url.startswith(f"{parts.provider.document.end_session_endpoint}?")
+    query = parse_qs(urlsplit(url).query)
+    assert query["id_token_hint"] == [session.tokens.id_token]
+    assert query["post_logout_redirect_uri"] == [parts.settings.browser.post_logout_redirect_uri]
+    assert await sign_out.take(ticket) is None
+
+
+async def test_the_url_is_kept_for_a_minute(parts: Parts, sign_out: ProviderSignOut) -> None:
+    ticket = await sign_out.prepare(await parts.signed_in())
+    assert ticket is not None
+    await time_passes(TICKET_LIFETIME + 1)
+    assert await sign_out.take(ticket) is None
+
+
+@pytest.mark.parametrize("problem", ["no session", "no ID token", "provider", "no endpoint", "store"])
+async def test_a_failure_leaves_the_user_signed_in_at_the_provider_only(
+    parts: Parts, sign_out: ProviderSignOut, problem: str
+) -> None:
+    session = await parts.signed_in()
+    match problem:
+        case "no ID token":
+            session = replace(session, tokens=replace(session.tokens, id_token=None))
+        case "provider":
+            parts.provider.down = True
+        case "no endpoint":
+            parts.provider.document = replace(parts.provider.document, end_session_endpoint=None)
+        case "store":
+            parts.data.down = True
+        case _:
+            pass
+    assert await sign_out.prepare(None if problem == "no session" else session) is None

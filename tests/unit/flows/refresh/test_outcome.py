@@ -1,0 +1,106 @@
+"""The outcome of a refresh in the record: durable, of the same user, and never bringing a session back."""
+
+import asyncio
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from bff.errors import StoreUnavailable
+from bff.flows.refresh.outcome import KEEP_GRANTED_FOR
+from bff.flows.refresh.reservation import RefreshCause, Reserved
+from bff.oidc.token import Granted, NoAnswer, TokenResponse
+from bff.session.session import EndReason, Session
+from bff.session.token_response import Ended, Renewed, Superseded
+from tests.harness.minting import NONCE, OTHER_RSA_KEY, mint
+from tests.harness.virtual_time import time_passes
+from tests.unit.flows.parts import Parts
+
+
+def granted(id_token: str | None = None) -> Granted:
+    return Granted(TokenResponse("new access", 3600, "new refresh", id_token, "openid"))
+
+
+async def reserved(parts: Parts, **changes: Any) -> Reserved:
+    session = await parts.expired(**changes)
+    reservation = await parts.reservations.reserve(session.key, RefreshCause(), turn=False)
+    assert isinstance(reservation, Reserved)
+    return reservation
+
+
+async def written(parts: Parts, reservation: Reserved, id_token: str | None) -> Session:
+    result = await parts.outcomes.store(reservation, granted(id_token))
+    assert isinstance(result, Renewed)
+    assert await parts.stored(result.session) == result.session
+    return result.session
+
+
+async def test_claims_and_the_id_token_change_with_the_tokens(parts: Parts) -> None:
+    reservation = await reserved(parts)
+    sub, expiry = reservation.session.user.sub, int(parts.now) + 1000
+    id_token = parts.id_token(sub=sub, name="New Name", email="new@example.com", nonce=None, session_expiry=expiry)
+    session = await written(parts, reservation, id_token)
+    assert (session.user.claims["name"], session.user.email) == ("New Name", "new@example.com")
+    assert (session.tokens.access_token, session.tokens.id_token) == ("new access", id_token)
+    assert session.ends_at == expiry
+
+
+@pytest.mark.parametrize("wrong", ["forged", "nonce", "garbage"])
+async def test_an_id_token_that_fails_validation_replaces_nothing(parts: Parts, wrong: str) -> None:
+    reservation = await reserved(parts, nonce=NONCE)
+    sub = reservation.session.user.sub
+    id_token = {
+        "forged": mint({"sub": sub}, key=OTHER_RSA_KEY),
+        "nonce": parts.id_token(sub=sub, nonce="another", name="Mallory"),
+        "garbage": "no.token.this",
+    }[wrong]
+    session = await written(parts, reservation, id_token)
+    assert session.tokens.access_token == "new access"
+    assert (session.user, session.tokens.id_token) == (
+        reservation.session.user,
+        reservation.session.tokens.id_token,
+    )
+
+
+async def test_tokens_of_another_user_end_the_session_and_are_revoked(parts: Parts) -> None:
+    reservation = await reserved(parts)
+    id_token = parts.id_token(sub="somebody else", nonce=None)
+    assert await parts.outcomes.store(reservation, granted(id_token)) == Ended(EndReason.SUBJECT_CHANGED)
+    await parts.settled()
+    assert await parts.stored(reservation.session) is None
+    assert "new refresh" in parts.provider.revoked
+
+
+async def test_tokens_for_a_session_that_has_ended_are_revoked(parts: Parts) -> None:
+    reservation = await reserved(parts)
+    await parts.store.delete(reservation.session.key, EndReason.SIGNED_OUT)
+    assert await parts.outcomes.store(reservation, granted()) == Superseded()
+    await parts.settled()
+    assert parts.provider.revoked == ["new refresh"]
+    assert await parts.stored(reservation.session) is None
+
+
+async def test_a_reservation_that_a_failover_lost_still_takes_its_answer(parts: Parts) -> None:
+    session = await parts.expired()
+    before = replace(parts.data.sessions[session.key])
+    reservation = await parts.reservations.reserve(session.key, RefreshCause(), turn=False)
+    assert isinstance(reservation, Reserved)
+    parts.data.sessions[session.key] = before
+    assert (await written(parts, reservation, None)).tokens.refresh_token == "new refresh"
+
+
+@pytest.mark.parametrize(("new_tokens", "seconds"), [(True, KEEP_GRANTED_FOR), (False, 10.0)])
+async def test_new_tokens_are_written_for_minutes_and_other_outcomes_for_a_lease(
+    parts: Parts, new_tokens: bool, seconds: float
+) -> None:
+    reservation = await reserved(parts)
+    answer = granted() if new_tokens else NoAnswer(may_have_been_sent=True)
+    parts.data.down = True
+    begun = parts.data.clock()
+    with pytest.raises(StoreUnavailable):
+        await parts.outcomes.store(reservation, answer)
+    assert seconds <= parts.data.clock() - begun <= seconds + 1
+    writing = asyncio.create_task(parts.outcomes.store(reservation, granted()))
+    await time_passes(60)
+    parts.data.down = False
+    assert isinstance(await writing, Renewed)

@@ -1,0 +1,69 @@
+"""A reservation is written once, by one replica, and says by which clock its lease runs."""
+
+import asyncio
+
+import pytest
+
+from bff.errors import ProviderUnavailable, StoreUnavailable
+from bff.flows.refresh.reservation import AwaitTurn, NotDue, RefreshCause, Reservations, Reserved
+from bff.session.timing import token_fingerprint
+from tests.harness.virtual_time import time_passes
+from tests.unit.flows.parts import Parts
+
+CAUSE = RefreshCause()
+
+
+async def test_one_of_two_replicas_reserves(parts: Parts) -> None:
+    session, other = await parts.expired(), Parts(beside=parts)
+    reserved = await asyncio.gather(
+        *(each.reservations.reserve(session.key, CAUSE, turn=False) for each in (parts, other))
+    )
+    assert sorted(type(each).__name__ for each in reserved) == ["NotDue", "Reserved"]
+
+
+async def test_the_lease_runs_by_the_clock_of_the_store(parts: Parts) -> None:
+    session = await parts.expired()
+    reserved = await Reservations(parts.store, parts.timing, new_attempt_id=lambda: "mine").reserve(
+        session.key, CAUSE, turn=False
+    )
+    assert isinstance(reserved, Reserved)
+    await time_passes(3)
+    assert reserved.clock.now() == parts.now
+    assert reserved.session.attempt is not None
+    assert reserved.session.attempt.attempt_id == "mine"
+
+
+@pytest.mark.parametrize(("age", "due"), [(60.0, True), (0.0, False)])
+async def test_a_rejected_token_makes_a_refresh_due_unless_it_is_brand_new(parts: Parts, age: float, due: bool) -> None:
+    session = await parts.signed_in()
+    await time_passes(age)
+    cause = RefreshCause(rejected_token=token_fingerprint(session.tokens.access_token))
+    assert isinstance(await parts.reservations.reserve(session.key, cause, turn=False), Reserved) is due
+
+
+async def test_the_fifth_refresh_of_a_user_in_a_second_waits_for_its_turn(parts: Parts) -> None:
+    first = await parts.expired()
+    sessions = [first, *[await parts.expired(user=first.user) for _ in range(4)]]
+    results = [await parts.reservations.reserve(session.key, CAUSE, turn=False) for session in sessions]
+    assert [type(result) for result in results] == [Reserved] * 4 + [AwaitTurn]
+    assert isinstance(await parts.reservations.reserve(sessions[4].key, CAUSE, turn=True), Reserved)
+
+
+async def test_a_throttled_client_reserves_nothing(parts: Parts) -> None:
+    session = await parts.expired()
+    parts.reservations.block(20.0)
+    with pytest.raises(ProviderUnavailable):
+        await parts.reservations.reserve(session.key, CAUSE, turn=False)
+    assert await parts.stored(session) == session
+    await time_passes(20)
+    assert isinstance(await parts.reservations.reserve(session.key, CAUSE, turn=False), Reserved)
+
+
+async def test_a_store_that_is_away_is_an_error_and_no_session_is_not(parts: Parts) -> None:
+    session = await parts.expired()
+    parts.data.down = True
+    with pytest.raises(StoreUnavailable):
+        await parts.reservations.reserve(session.key, CAUSE, turn=False)
+    parts.data.down = False
+    parts.data.sessions.clear()
+    assert isinstance(await parts.reservations.reserve(session.key, CAUSE, turn=False), NotDue)

@@ -1,0 +1,189 @@
+"""The authorization response becomes a session, or says what became of it."""
+
+import asyncio
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from bff.errors import BffError, SignInStateInvalid
+from bff.flows.build_session import BuildSession
+from bff.flows.sign_in import AlreadyUsed, AuthorizationCodeFlow, Client, NotSignedIn, SignedIn, SignedOutMeanwhile
+from bff.oidc.authorization import AuthorizationError, Code
+from bff.oidc.token import Denied, Granted, NoAnswer, Postponed, TokenResponse, TokenResult
+from bff.session.login_transaction import LoginTransaction, begin, provider_fingerprint
+from bff.session.session import EndReason
+from bff.session.sign_in_intent import SignInIntent
+from tests.harness.minting import ISSUER, SUB
+from tests.harness.virtual_time import time_passes
+from tests.unit.flows.parts import Parts
+
+CODE = Code("code", "state")
+
+
+class SignIn:
+    def __init__(self, parts: Parts, *, prompt: str | None = None) -> None:
+        self.parts = parts
+        build = BuildSession(parts.store, parts.provider, parts.id_tokens, parts.settings, clock=parts.data.clock)
+        self.flow = AuthorizationCodeFlow(parts.store, parts.provider, build, parts.establish, parts.settings)
+        self.transaction: LoginTransaction = begin(
+            now=parts.data.clock(),
+            provider=provider_fingerprint(ISSUER, parts.settings.browser.redirect_uri),
+            intent=SignInIntent("/home", prompt=prompt),
+        )
+
+    def granted(self, *, access_token: str = "at", expires_in: int = 3600, **claims: Any) -> Granted:
+        id_token = self.parts.id_token(**{"nonce": self.transaction.nonce, **claims})
+        return Granted(TokenResponse(access_token, expires_in, "rt", id_token, "openid"))
+
+    async def finish(self, answer: Code | AuthorizationError = CODE, token: TokenResult | None = None) -> object:
+        self.parts.provider.answers = [token or self.granted()]
+        client = Client("Firefox", "203.0.113.7")
+        return await self.flow.finish(answer, self.transaction, browser="browser", client=client)
+
+    async def code(self, answer: Code | AuthorizationError = CODE, token: TokenResult | None = None) -> str:
+        with pytest.raises(BffError) as refused:
+            await self.finish(answer, token)
+        return refused.value.code
+
+
+@pytest.fixture
+def sign_in(parts: Parts) -> SignIn:
+    return SignIn(parts)
+
+
+async def test_a_sign_in_stores_a_session_with_what_the_response_says(parts: Parts, sign_in: SignIn) -> None:
+    expiry = int(parts.now) + 1000
+    done = await sign_in.finish(token=sign_in.granted(sid="sid", acr="acr", session_expiry=expiry, email="a@b.example"))
+    assert isinstance(done, SignedIn)
+    assert done.return_to == "/home"
+    session = await parts.stored(done.session)
+    assert session == done.session
+    assert (session.key, session.user.sub, session.user.email) == (done.session_id.key, SUB, "a@b.example")
+    assert (session.sid, session.acr, session.ends_at) == ("sid", "acr", expiry)
+    assert (session.browser, session.client, session.address) == ("browser", "Firefox", "203.0.113.7")
+    assert (session.tokens.access_token, session.tokens.refresh_token) == ("at", "rt")
+
+
+@pytest.mark.parametrize(
+    ("error", "description", "code"),
+    [
+        ("access_denied", "", "sign_in_refused"),
+        ("access_denied", "User is not assigned to the client application.", "not_assigned"),
+        ("login_required", "", "sign_in_refused"),
+        ("server_error", "", "provider_unavailable"),
+        ("temporarily_unavailable", "", "provider_unavailable"),
+        ("invalid_scope", "", "sign_in_failed"),
+        ("<script>", "", "sign_in_failed"),
+    ],
+)
+async def test_an_error_of_the_authorization_endpoint(sign_in: SignIn, error: str, description: str, code: str) -> None:
+    assert await sign_in.code(AuthorizationError(error, description)) == code
+    assert sign_in.parts.provider.exchanged == []
+
+
+@pytest.mark.parametrize(("error", "silent"), [("login_required", True), ("server_error", True), ("other", False)])
+async def test_a_silent_check_changes_no_session(parts: Parts, error: str, silent: bool) -> None:
+    sign_in = SignIn(parts, prompt="none")
+    if silent:
+        assert await sign_in.finish(AuthorizationError(error)) == NotSignedIn("/home")
+    else:
+        assert await sign_in.code(AuthorizationError(error)) == "sign_in_failed"
+
+
+@pytest.mark.parametrize(
+    ("token", "code"),
+    [
+        (Denied(400, "access_denied"), "sign_in_refused"),
+        (Denied(400, "invalid_grant"), "sign_in_failed"),
+        (Postponed(7.0), "provider_unavailable"),
+        (NoAnswer(may_have_been_sent=True), "provider_unavailable"),
+        (Granted(TokenResponse("at", 60, "rt")), "sign_in_failed"),
+    ],
+)
+async def test_an_answer_of_the_token_endpoint(sign_in: SignIn, token: TokenResult, code: str) -> None:
+    assert await sign_in.code(token=token) == code
+    assert sign_in.parts.data.sessions == {}
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"nonce": "another"}, {"aud": "another"}, {"session_expiry": 5}, {"exp": 5}], ids=str
+)
+async def test_a_response_that_cannot_be_used_is_revoked(parts: Parts, sign_in: SignIn, wrong: dict[str, Any]) -> None:
+    assert await sign_in.code(token=sign_in.granted(**wrong)) == "sign_in_failed"
+    await parts.settled()
+    assert parts.data.sessions == {}
+    assert parts.provider.revoked == ["rt"]
+
+
+async def test_a_response_counts_once(parts: Parts, sign_in: SignIn) -> None:
+    first, second = await asyncio.gather(sign_in.finish(), sign_in.finish())
+    assert {type(first), type(second)} == {SignedIn, AlreadyUsed}
+    assert await sign_in.finish(AuthorizationError("server_error")) == AlreadyUsed("/home")
+    assert len(parts.provider.exchanged) == 1
+
+
+@pytest.mark.parametrize("wrong", ["another provider", "another iss"])
+async def test_a_response_of_another_provider_is_refused_and_not_consumed(
+    parts: Parts, sign_in: SignIn, wrong: str
+) -> None:
+    right = sign_in.transaction
+    if wrong == "another provider":
+        sign_in.transaction = replace(right, provider=provider_fingerprint("https://another.example", "https://x"))
+    with pytest.raises(SignInStateInvalid):
+        await sign_in.finish(replace(CODE, iss="https://another.example") if wrong == "another iss" else CODE)
+    sign_in.transaction = right
+    assert isinstance(await sign_in.finish(), SignedIn)
+
+
+async def test_a_logout_during_the_sign_in_wins_and_its_tokens_are_revoked(parts: Parts, sign_in: SignIn) -> None:
+    parts.provider.delay = 5.0
+    signing_in = asyncio.create_task(sign_in.finish(token=sign_in.granted()))
+    await time_passes(1)
+    await parts.end_sessions.of_user("sub", SUB, EndReason.BACK_CHANNEL)
+    assert await signing_in == SignedOutMeanwhile("/home")
+    await parts.settled()
+    assert parts.data.sessions == {}
+    assert parts.provider.revoked == ["rt"]
+
+
+async def test_a_store_that_fails_loses_no_tokens(parts: Parts, sign_in: SignIn) -> None:
+    parts.provider.delay = 5.0
+    signing_in = asyncio.create_task(sign_in.code(token=sign_in.granted()))
+    await time_passes(1)
+    parts.data.down = True
+    assert await signing_in == "store_unavailable"
+    parts.data.down = False
+    await parts.settled()
+    assert parts.provider.revoked == ["rt"]
+
+
+async def test_a_sign_in_of_the_same_browser_replaces_the_session_before(parts: Parts, sign_in: SignIn) -> None:
+    before = await sign_in.finish()
+    assert isinstance(before, SignedIn)
+    await time_passes(60)
+    after = await SignIn(parts).finish()
+    assert isinstance(after, SignedIn)
+    assert await parts.stored(before.session) is None
+    assert await parts.store.get_end_reason("browser") is None, "it is not of the new session"
+    assert list(parts.data.sessions) == [after.session.key]
+
+
+@pytest.mark.parametrize(
+    ("claims", "groups"),
+    [({"sub": SUB, "groups": ["a"], "name": "of UserInfo"}, ["a"]), ({}, None), ({"sub": "another"}, None)],
+)
+async def test_claims_that_the_id_token_lacks_come_from_userinfo(
+    claims: dict[str, Any], groups: list[str] | None
+) -> None:
+    parts = Parts(user_claims="sub name groups")
+    parts.provider.document = replace(parts.provider.document, userinfo_endpoint=f"{ISSUER}/v1/userinfo")
+    parts.provider.claims = claims
+    sign_in = SignIn(parts)
+    if claims.get("sub") == "another":
+        assert await sign_in.code() == "sign_in_failed"
+        return
+    done = await sign_in.finish(token=sign_in.granted(name="of the ID token"))
+    assert isinstance(done, SignedIn)
+    assert done.session.user.claims.get("groups") == groups
+    assert done.session.user.claims["name"] == "of the ID token"
