@@ -47,6 +47,7 @@ def url(metadata: ProviderMetadata, **changes: object) -> str:
 def test_the_request_asks_for_a_code_with_state_nonce_and_s256() -> None:
     parts = urlsplit(url(provider()))
     assert f"{parts.scheme}://{parts.netloc}{parts.path}" == f"{ISSUER}/v1/authorize"
+    assert "redirect_uri=https%3A%2F%2Fapp.example%2F" in parts.query
     assert parse_qsl(parts.query) == [
         ("response_type", "code"),
         ("response_mode", "query"),
