@@ -4,7 +4,7 @@ import click
 import pytest
 
 from bff import __version__
-from bff.cli import check, completion, doctor, exit_codes, keys, output, routes, serve, sessions, version
+from bff.cli import check, completion, docs, doctor, exit_codes, keys, output, routes, serve, sessions, version
 from bff.cli import help as help_command
 from bff.cli.command_tree import COMMANDS, tree
 from bff.cli.okta import group
@@ -15,6 +15,7 @@ MODULES = {
     "serve": serve,
     "check": check,
     "doctor": doctor,
+    "docs": docs,
     "keys": keys,
     "routes": routes,
     "sessions": sessions,

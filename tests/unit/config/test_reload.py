@@ -7,14 +7,16 @@ from typing import Any
 
 import pytest
 
+from bff.base64url import decode_base64url
 from bff.config.reload import SettingsReload, Sources
 from bff.config.settings import Settings
 from bff.session.keyring import KeyRing, key_id
 from tests.harness.settings import KEY, OLD_KEY, with_changes
+from tests.harness.waiting import until
 
 
-class House:
-    """What takes over new settings: a key ring, as the application has one."""
+class Reloading:
+    """Settings from files, and the key ring that a reload changes."""
 
     def __init__(self, folder: Path, **changes: Any) -> None:
         self.keys, self.secret = folder / "keys", folder / "secret"
@@ -33,33 +35,29 @@ class House:
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> House:
-    return House(tmp_path)
+def reloading(tmp_path: Path) -> Reloading:
+    return Reloading(tmp_path)
 
 
 def ids(*keys: str) -> tuple[str, ...]:
-    from bff.base64url import decode_base64url
-
-    return tuple(key_id(decode_base64url(each) or b"") for each in keys)
+    return tuple(key_id(decode_base64url(key) or b"") for key in keys)
 
 
 @pytest.mark.parametrize("how", [pytest.param("write", id="OP-018-written"), "rename", "link"])
-async def test_a_changed_file_is_seen_and_taken_over(house: House, how: str) -> None:
-    watching = asyncio.create_task(house.reload.watch())
-    new = house.keys.with_name("keys.new")
+async def test_a_changed_file_is_reloaded(reloading: Reloading, how: str) -> None:
+    watching = asyncio.create_task(reloading.reload.watch())
+    new = reloading.keys.with_name("keys.new")
     match how:
         case "write":
-            house.keys.write_text(f"{OLD_KEY} {KEY}")
+            reloading.keys.write_text(f"{OLD_KEY} {KEY}")
         case "rename":
             new.write_text(f"{OLD_KEY} {KEY}")
-            os.replace(new, house.keys)
+            os.replace(new, reloading.keys)
         case "link":  # how a mounted secret changes in Kubernetes
             new.write_text(f"{OLD_KEY} {KEY}")
-            house.keys.unlink()
-            house.keys.symlink_to(new)
-    async with asyncio.timeout(60):
-        while house.ring.key_ids != ids(OLD_KEY, KEY):
-            await asyncio.sleep(0.01)
+            reloading.keys.unlink()
+            reloading.keys.symlink_to(new)
+    await until(lambda: reloading.ring.key_ids == ids(OLD_KEY, KEY))
     watching.cancel()
 
 
@@ -73,42 +71,42 @@ async def test_a_changed_file_is_seen_and_taken_over(house: House, how: str) -> 
         pytest.param(None, id="OP-018-gone"),
     ],
 )
-def test_a_wrong_file_keeps_the_old_keys_and_tells_no_secret(
-    house: House, wrong: str | None, caplog: pytest.LogCaptureFixture
+def test_an_invalid_file_changes_nothing_and_is_not_logged(
+    reloading: Reloading, wrong: str | None, caplog: pytest.LogCaptureFixture
 ) -> None:
     if wrong is None:
-        house.keys.unlink()
+        reloading.keys.unlink()
     else:
-        house.keys.write_text(wrong, "latin-1")
-    assert house.reload.reload() is False
-    assert house.ring.key_ids == ids(KEY)
+        reloading.keys.write_text(wrong, "latin-1")
+    assert reloading.reload.reload() is False
+    assert reloading.ring.key_ids == ids(KEY)
     assert "the settings were not reloaded" in caplog.text
     assert KEY not in caplog.text
-    house.keys.write_text(f"{OLD_KEY} {KEY}")
-    assert house.reload.reload() is True
-    assert house.ring.key_ids == ids(OLD_KEY, KEY)
+    reloading.keys.write_text(f"{OLD_KEY} {KEY}")
+    assert reloading.reload.reload() is True
+    assert reloading.ring.key_ids == ids(OLD_KEY, KEY)
 
 
-def test_a_client_secret_is_read_again(house: House) -> None:
-    house.secret.write_text("the-second-client-secret-0123456789abcde")
-    assert house.reload.reload() is True
-    assert house.settings.provider.client_secret is not None
-    assert house.settings.provider.client_secret.get_secret_value() == "the-second-client-secret-0123456789abcde"
+def test_a_client_secret_is_read_again(reloading: Reloading) -> None:
+    reloading.secret.write_text("the-second-client-secret-0123456789abcde")
+    assert reloading.reload.reload() is True
+    assert reloading.settings.provider.client_secret is not None
+    assert reloading.settings.provider.client_secret.get_secret_value() == "the-second-client-secret-0123456789abcde"
 
 
-def test_what_needs_a_restart_is_told_by_name(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_changed_settings_that_need_a_restart_are_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     toml = tmp_path / "bff.toml"
     toml.write_text("idle_timeout = 600\n")
-    house = House(tmp_path)
-    before = house.sources.stamp()
+    reloading = Reloading(tmp_path)
+    before = reloading.sources.stamp()
     toml.write_text("idle_timeout = 1200\n")  # another size: the clock of a file stands still for milliseconds
-    assert house.sources.stamp() != before
-    assert house.reload.reload() is True
+    assert reloading.sources.stamp() != before
+    assert reloading.reload.reload() is True
     assert [record.settings for record in caplog.records if hasattr(record, "settings")] == ["idle_timeout"]
 
 
-def test_two_wrong_things_at_once_change_nothing(house: House) -> None:
-    house.keys.write_text(f"{OLD_KEY} {KEY}")
-    house.secret.write_text("")
-    assert house.reload.reload() is False
-    assert house.ring.key_ids == ids(KEY)
+def test_one_invalid_setting_prevents_every_change(reloading: Reloading) -> None:
+    reloading.keys.write_text(f"{OLD_KEY} {KEY}")
+    reloading.secret.write_text("")
+    assert reloading.reload.reload() is False
+    assert reloading.ring.key_ids == ids(KEY)

@@ -105,24 +105,24 @@ def test_a_slash_after_the_upstream_makes_no_double_slash() -> None:
         ({"client_key_file": __file__}, "client_key_file"),
     ],
 )
-def test_a_wrong_route_names_its_place_and_key(change: dict[str, Any], key: str) -> None:
-    told = problems(with_routes({"prefix": "/ok", "upstream": "https://ok.internal"}, {**ROUTE, **change}))
-    assert list(told) == [f"BFF_ROUTES[1].{key}"]
-    assert "canary" not in str(told)
+def test_an_invalid_route_is_reported_with_its_position_and_key(change: dict[str, Any], key: str) -> None:
+    reported = problems(with_routes({"prefix": "/ok", "upstream": "https://ok.internal"}, {**ROUTE, **change}))
+    assert list(reported) == [f"BFF_ROUTES[1].{key}"]
+    assert "canary" not in str(reported)
 
 
 def test_an_unknown_key_gets_a_guess() -> None:
-    told = problems(with_routes({**ROUTE, "strip_prefx": True}))
-    assert told == {"BFF_ROUTES[0].strip_prefx": "is not a setting. Did you mean strip_prefix?"}
+    reported = problems(with_routes({**ROUTE, "strip_prefx": True}))
+    assert reported == {"BFF_ROUTES[0].strip_prefx": "is not a setting. Did you mean strip_prefix?"}
 
 
 @pytest.mark.parametrize("upstream", ["http://localhost:9000", "http://127.0.0.1:9000", "http://[::1]:9000"])
-def test_http_is_for_this_machine(upstream: str) -> None:
+def test_http_is_for_upstreams_on_this_machine(upstream: str) -> None:
     assert load_settings(with_routes({**ROUTE, "upstream": upstream})).routes[0].upstream == upstream
 
 
 @pytest.mark.case("PX-077")
-def test_http_elsewhere_has_to_be_asked_for() -> None:
+def test_http_to_another_machine_needs_allow_http() -> None:
     routes = load_settings(with_routes({**ROUTE, "upstream": "http://api.internal", "allow_http": True})).routes
     assert routes[0].upstream == "http://api.internal"
 
@@ -134,7 +134,7 @@ def test_two_equal_prefixes_are_refused_and_a_longer_one_is_not() -> None:
 
 
 @pytest.mark.parametrize("prefix", ["/authorization-code", "/authorization-code/callback"])
-def test_no_route_takes_the_callback_away(prefix: str) -> None:
+def test_no_route_covers_the_callback(prefix: str) -> None:
     assert list(problems(with_routes({**ROUTE, "prefix": prefix}))) == ["BFF_ROUTES"]
 
 
@@ -142,7 +142,7 @@ def test_a_prefix_that_only_begins_like_ours_is_free() -> None:
     assert load_settings(with_routes({**ROUTE, "prefix": "/authors"})).routes[0].prefix == "/authors"
 
 
-def test_a_route_says_what_may_pass_and_keeps_its_secrets() -> None:
+def test_what_a_route_allows_is_parsed_and_its_secrets_are_hidden() -> None:
     route = {
         **ROUTE,
         "scopes": "email profile email",
@@ -166,28 +166,28 @@ def test_a_route_says_what_may_pass_and_keeps_its_secrets() -> None:
 
 
 def test_a_scope_that_no_sign_in_asks_for_is_refused() -> None:
-    told = problems(with_routes({**ROUTE, "scopes": ["orders"]}))
-    assert list(told) == ["BFF_ROUTES"]
-    assert "orders" in told["BFF_ROUTES"]
+    reported = problems(with_routes({**ROUTE, "scopes": ["orders"]}))
+    assert list(reported) == ["BFF_ROUTES"]
+    assert "orders" in reported["BFF_ROUTES"]
 
 
 def test_routes_that_differ_in_letter_case_alone_cannot_ignore_it() -> None:
     other = {**ROUTE, "prefix": "/API"}
     assert len(load_settings(with_routes(ROUTE, other)).routes) == 2
-    told = problems(with_routes({**ROUTE, "ignore_case": True}, other))
-    assert "in another case" in told["BFF_ROUTES"]
+    reported = problems(with_routes({**ROUTE, "ignore_case": True}, other))
+    assert "in another case" in reported["BFF_ROUTES"]
     covers_the_callback = {**ROUTE, "prefix": "/Authorization-Code", "ignore_case": True}
     assert "covers the callback path" in problems(with_routes(covers_the_callback))["BFF_ROUTES"]
 
 
 @pytest.mark.parametrize("name", ["X-Team-Name", "x-team-name"])
-def test_no_route_lets_a_browser_say_what_forward_auth_says(name: str) -> None:
+def test_no_route_forwards_an_identity_header_of_forward_auth(name: str) -> None:
     environ = with_routes({**ROUTE, "allow_request_headers": [name]})
     assert load_settings(environ).routes[0].allow_request_headers == ("x-team-name",)
-    told = problems({**environ, "BFF_FORWARD_AUTH_HEADERS": "X-Who=sub X-TEAM-Name=groups"})
-    assert "BFF_FORWARD_AUTH_HEADERS uses as an identity header" in told["BFF_ROUTES"]
+    reported = problems({**environ, "BFF_FORWARD_AUTH_HEADERS": "X-Who=sub X-TEAM-Name=groups"})
+    assert "BFF_FORWARD_AUTH_HEADERS uses as an identity header" in reported["BFF_ROUTES"]
 
 
-def test_who_is_signed_in_is_not_said_by_a_header_that_browsers_send() -> None:
-    told = problems({**with_routes(ROUTE), "BFF_FORWARD_AUTH_HEADERS": "X-Requested-With=sub"})
-    assert list(told) == ["BFF_FORWARD_AUTH_HEADERS[0]"]
+def test_an_identity_header_is_not_one_that_browsers_send() -> None:
+    reported = problems({**with_routes(ROUTE), "BFF_FORWARD_AUTH_HEADERS": "X-Requested-With=sub"})
+    assert list(reported) == ["BFF_FORWARD_AUTH_HEADERS[0]"]

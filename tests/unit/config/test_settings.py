@@ -1,27 +1,18 @@
-"""One setting at a time, then the laws that tie two together."""
+"""Each setting by itself, then the rules over two of them."""
 
-import json
 from base64 import urlsafe_b64encode
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from pydantic import ValidationError
 
 from bff.config import validators
 from bff.config.settings import load_settings
-from bff.errors import ConfigurationError
 from bff.storage.open import REDIS_SCHEMES
-from tests.harness.settings import CLIENT_SECRET, KEY, OLD_KEY, RIGHT, problems, with_changes
+from tests.harness.settings import KEY, OLD_KEY, RIGHT, problems, with_changes
 
 
 def key_of(material: bytes) -> str:
     return urlsafe_b64encode(material).rstrip(b"=").decode()
-
-
-def pem(key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey) -> str:
-    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
 
 
 def test_the_smallest_configuration_is_enough() -> None:
@@ -35,14 +26,8 @@ def test_the_smallest_configuration_is_enough() -> None:
     assert [len(key) for key in settings.session.key_ring] == [32]
 
 
-def test_the_store_room_opens_what_the_settings_let_in() -> None:
+def test_the_store_accepts_the_schemes_of_the_settings() -> None:
     assert validators.REDIS_SCHEMES == REDIS_SCHEMES
-
-
-def test_settings_do_not_change_after_start() -> None:
-    settings = load_settings(RIGHT)
-    with pytest.raises(ValidationError):
-        settings.session.idle_timeout = 5
 
 
 def test_no_secret_shows_in_any_form_of_the_settings() -> None:
@@ -63,9 +48,9 @@ REQUIRED = ["ISSUER", "CLIENT_ID", "CLIENT_SECRET", "PUBLIC_URL", "SESSION_KEYS"
 @pytest.mark.parametrize("empty", [False, True], ids=["unset", "empty"])
 @pytest.mark.parametrize("name", [pytest.param(name, id=f"OP-001-{name.lower()}") for name in REQUIRED])
 def test_a_missing_setting_has_no_default(name: str, empty: bool) -> None:
-    told = problems(with_changes(**{name.lower(): "" if empty else None}))
-    assert list(told) == [f"BFF_{name}"]
-    assert told[f"BFF_{name}"].startswith("is missing")
+    reported = problems(with_changes(**{name.lower(): "" if empty else None}))
+    assert list(reported) == [f"BFF_{name}"]
+    assert reported[f"BFF_{name}"].startswith("is missing")
 
 
 ISSUERS = {
@@ -101,15 +86,15 @@ ISSUERS = {
 
 
 @pytest.mark.parametrize("issuer", [pytest.param(text, id=name) for name, text in ISSUERS.items()])
-def test_a_wrong_issuer_stops_the_start(issuer: str) -> None:
-    told = problems(with_changes(issuer=issuer))
-    assert list(told) == ["BFF_ISSUER"]
-    assert "canary" not in told["BFF_ISSUER"]
+def test_an_invalid_issuer_is_refused(issuer: str) -> None:
+    reported = problems(with_changes(issuer=issuer))
+    assert list(reported) == ["BFF_ISSUER"]
+    assert "canary" not in reported["BFF_ISSUER"]
 
 
-def test_the_fix_of_the_admin_address_is_the_right_address() -> None:
-    told = problems(with_changes(issuer="https://dev-123-admin.okta.com"))
-    assert "https://dev-123.okta.com." in told["BFF_ISSUER"]
+def test_the_fix_for_an_admin_address_is_the_issuer() -> None:
+    reported = problems(with_changes(issuer="https://dev-123-admin.okta.com"))
+    assert "https://dev-123.okta.com." in reported["BFF_ISSUER"]
 
 
 @pytest.mark.parametrize(
@@ -150,15 +135,15 @@ WEAK_KEYS = {
 
 @pytest.mark.parametrize("key", [pytest.param(key, id=name) for name, key in WEAK_KEYS.items()])
 @pytest.mark.parametrize("ring", ["{}", f"{KEY},{{}}"], ids=["alone", "behind-a-good-one"])
-def test_a_weak_session_key_stops_the_start_and_is_not_printed(key: str, ring: str) -> None:
-    told = problems(with_changes(session_keys=ring.format(key)))
-    assert all(name.startswith("BFF_SESSION_KEYS[") for name in told)
-    assert key not in str(told)
+def test_a_weak_session_key_is_refused_and_not_printed(key: str, ring: str) -> None:
+    reported = problems(with_changes(session_keys=ring.format(key)))
+    assert all(name.startswith("BFF_SESSION_KEYS[") for name in reported)
+    assert key not in str(reported)
 
 
-def test_the_example_key_is_one_that_only_its_fame_rules_out() -> None:
-    told = problems(with_changes(session_keys=validators.EXAMPLE_KEY))
-    assert "example of the documentation" in told["BFF_SESSION_KEYS[0]"]
+def test_the_key_of_the_documentation_is_refused() -> None:
+    reported = problems(with_changes(session_keys=validators.EXAMPLE_KEY))
+    assert "example of the documentation" in reported["BFF_SESSION_KEYS[0]"]
 
 
 @pytest.mark.parametrize("separator", [",", " ", "\n", ", ", "\r\n"])
@@ -246,14 +231,14 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("name", "value"), REFUSED)
-def test_a_wrong_value_is_told_under_its_own_name(name: str, value: str) -> None:
-    told = problems(with_changes(**{name: value}))
-    assert {setting.partition("[")[0] for setting in told} == {f"BFF_{name.upper()}"}
-    assert "valid tuple" not in str(told.values())
-    assert "canary" not in str(told)
+def test_a_wrong_value_is_setting_its_own_name(name: str, value: str) -> None:
+    reported = problems(with_changes(**{name: value}))
+    assert {setting.partition("[")[0] for setting in reported} == {f"BFF_{name.upper()}"}
+    assert "valid tuple" not in str(reported.values())
+    assert "canary" not in str(reported)
 
 
-def test_right_values_are_read_as_what_they_mean(tmp_path: Path) -> None:
+def test_valid_values_are_parsed(tmp_path: Path) -> None:
     (tmp_path / "index.html").write_text("<!doctype html>")
     settings = load_settings(
         with_changes(
@@ -311,11 +296,11 @@ def test_http_on_this_machine_listens_on_this_machine_unless_it_is_permitted(cha
     )
 
 
-# --- laws between two settings
+# --- rules over two settings
 
 
 @pytest.mark.parametrize(
-    ("changes", "told_under"),
+    ("changes", "setting"),
     [
         ({"idle_timeout": "3601", "absolute_timeout": "3600"}, "BFF_ABSOLUTE_TIMEOUT"),
         ({"refresh_timeout": "10"}, "BFF_REFRESH_LEASE"),
@@ -340,73 +325,11 @@ def test_http_on_this_machine_listens_on_this_machine_unless_it_is_permitted(cha
         ({"callback_path": "/back", "signed_out_path": "/back"}, "BFF_SIGNED_OUT_PATH"),
     ],
 )
-def test_two_settings_that_contradict_each_other_stop_the_start(changes: dict[str, str], told_under: str) -> None:
-    assert list(problems(with_changes(**changes))) == [told_under]
+def test_two_settings_that_contradict_each_other_are_refused(changes: dict[str, str], setting: str) -> None:
+    assert list(problems(with_changes(**changes))) == [setting]
 
 
-def test_a_law_is_told_together_with_other_problems() -> None:
-    told = problems(with_changes(issuer=None, clock_skew="999", idle_timeout="10", absolute_timeout="5"))
-    assert set(told) == {"BFF_ISSUER", "BFF_CLOCK_SKEW", "BFF_ABSOLUTE_TIMEOUT"}
-
-
-@pytest.mark.parametrize("grace", range(0, 61, 5))
-def test_every_grace_that_okta_allows_is_allowed(grace: int) -> None:
-    assert load_settings(with_changes(refresh_grace=str(grace))).refresh.grace == grace
-
-
-GOOD_KEYS = [pem(rsa.generate_private_key(65537, 2048)), pem(ec.generate_private_key(ec.SECP256R1()))]
-
-
-@pytest.mark.parametrize("key", [*GOOD_KEYS, json.dumps({"kty": "EC", "crv": "P-256", "x": "x", "y": "y", "d": "d"})])
-def test_private_key_jwt_takes_a_key_instead_of_a_secret(key: str) -> None:
-    environ = with_changes(client_auth="private_key_jwt", client_private_key=key, client_secret=None)
-    assert load_settings(environ).provider.client_secret is None
-
-
-@pytest.mark.parametrize(
-    "key",
-    [
-        "canary",
-        pem(rsa.generate_private_key(65537, 1024)),
-        json.dumps({"kty": "RSA", "n": "canary", "e": "AQAB"}),
-        json.dumps({"kty": "oct", "k": "canary", "d": "x"}),
-        "{canary",
-        "[]",
-    ],
-    ids=["text", "RSA-1024", "public-jwk", "symmetric-jwk", "broken-json", "list"],
-)
-def test_a_private_key_that_will_not_do_is_refused_unseen(key: str) -> None:
-    told = problems(with_changes(client_auth="private_key_jwt", client_private_key=key))
-    assert list(told) == ["BFF_CLIENT_PRIVATE_KEY"]
-    assert "canary" not in str(told)
-
-
-def test_a_private_key_beside_a_secret_method_is_refused() -> None:
-    assert list(problems(with_changes(client_private_key=GOOD_KEYS[0]))) == ["BFF_CLIENT_PRIVATE_KEY"]
-
-
-def test_the_spa_is_served_by_one(tmp_path: Path) -> None:
+def test_the_spa_is_served_from_one_place(tmp_path: Path) -> None:
     (tmp_path / "index.html").touch()
     environ = with_changes(spa_dir=str(tmp_path), spa_upstream="http://127.0.0.1:5173")
     assert list(problems(environ)) == ["BFF_SPA_UPSTREAM"]
-
-
-def test_the_client_secret_is_read_as_it_is() -> None:
-    secret = load_settings(RIGHT).provider.client_secret
-    assert secret is not None
-    assert secret.get_secret_value() == CLIENT_SECRET
-
-
-@pytest.mark.parametrize("host", ["a.okta.com", "a.oktapreview.com", "a.okta-emea.com", "a.okta-gov.com", "a.okta.mil"])
-def test_okta_is_always_sent_an_id_token_at_sign_out(host: str) -> None:
-    for hint in ("optional", "never"):
-        with pytest.raises(ConfigurationError, match="BFF_SIGN_OUT_HINT"):
-            load_settings(with_changes(issuer=f"https://{host}/oauth2/default", sign_out_hint=hint))
-    assert load_settings(with_changes(issuer=f"https://{host}")).provider.sign_out_hint == "required"
-
-
-@pytest.mark.parametrize("host", ["id.example.com", "okta.com.example.org", "notokta.com"])
-def test_another_provider_may_do_without_an_id_token_at_sign_out(host: str) -> None:
-    assert (
-        load_settings(with_changes(issuer=f"https://{host}", sign_out_hint="never")).provider.sign_out_hint == "never"
-    )

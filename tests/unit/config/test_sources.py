@@ -6,6 +6,7 @@ import pytest
 
 from bff.config.section import leaves
 from bff.config.settings import SECRETS, Settings, load_settings
+from bff.config.sources import gather, named_files, secret_file
 from tests.harness.settings import CLIENT_SECRET, KEY, OLD_KEY, RIGHT, problems, with_changes
 
 TOML = """
@@ -56,7 +57,7 @@ def test_bff_config_names_the_file(toml: Path) -> None:
     assert load_settings({"BFF_CONFIG": str(toml)}).provider.client_id == "from-the-file"
 
 
-def test_the_file_beside_us_is_read_if_it_is_there(toml: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bff_toml_in_the_current_directory_is_read_if_it_exists(toml: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(toml.parent)
     assert load_settings({}).provider.client_id == "from-the-file"
     toml.unlink()
@@ -64,12 +65,12 @@ def test_the_file_beside_us_is_read_if_it_is_there(toml: Path, monkeypatch: pyte
 
 
 def test_a_file_that_was_named_must_be_there(tmp_path: Path) -> None:
-    told = problems({**RIGHT, "BFF_CONFIG": str(tmp_path / "nowhere.toml")})
-    assert list(told) == ["BFF_CONFIG"]
+    reported = problems({**RIGHT, "BFF_CONFIG": str(tmp_path / "nowhere.toml")})
+    assert list(reported) == ["BFF_CONFIG"]
 
 
 @pytest.mark.parametrize("content", [b"issuer = ", b"[[routes]", b"issuer = 'a'\nissuer = 'b'", b"\xff\xfe"])
-def test_a_broken_file_is_told_and_not_a_crash(tmp_path: Path, content: bytes) -> None:
+def test_a_malformed_file_is_a_configuration_error(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "bff.toml"
     path.write_bytes(content)
     assert list(problems(RIGHT, path)) == [str(path)]
@@ -88,11 +89,11 @@ def test_a_broken_file_is_told_and_not_a_crash(tmp_path: Path, content: bytes) -
 )
 def test_an_unknown_key_in_the_file_gets_a_guess(toml: Path, line: str, guess: str) -> None:
     toml.write_text(f"{line}\n" if line.startswith("[") else f"{line}\n{toml.read_text()}")
-    told = problems({} if not line.startswith("[") else RIGHT, toml)
-    (name,) = told
+    reported = problems({} if not line.startswith("[") else RIGHT, toml)
+    (name,) = reported
     assert str(toml) in name
-    assert guess in told[name]
-    assert "canary" not in told[name]
+    assert guess in reported[name]
+    assert "canary" not in reported[name]
 
 
 @pytest.mark.parametrize(
@@ -108,13 +109,13 @@ def test_an_unknown_key_in_the_file_gets_a_guess(toml: Path, line: str, guess: s
     ],
 )
 def test_an_unknown_variable_gets_a_guess(name: str, guess: str) -> None:
-    told = problems({**RIGHT, name: "canary"})
-    assert list(told) == [name]
-    assert guess in told[name]
-    assert "canary" not in told[name]
+    reported = problems({**RIGHT, name: "canary"})
+    assert list(reported) == [name]
+    assert guess in reported[name]
+    assert "canary" not in reported[name]
 
 
-def test_other_programs_variables_are_none_of_our_business() -> None:
+def test_variables_of_other_programs_are_ignored() -> None:
     load_settings({**RIGHT, "HTTPS_PROXY": "http://proxy", "XBFF_ISSUER": "x", "ISSUER": "x", "PATH": "/bin"})
 
 
@@ -147,7 +148,7 @@ def test_every_secret_can_come_from_a_file(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b" \n", b"\xff\xff", b"x" * 70_000, None])
-def test_a_secret_file_without_a_secret_is_told_once(tmp_path: Path, content: bytes | None) -> None:
+def test_a_secret_file_without_a_secret_is_one_problem(tmp_path: Path, content: bytes | None) -> None:
     path = tmp_path / "secret"
     if content is not None:
         path.write_bytes(content)
@@ -157,5 +158,14 @@ def test_a_secret_file_without_a_secret_is_told_once(tmp_path: Path, content: by
 
 def test_a_secret_and_its_file_exclude_each_other(tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("x")
-    told = problems({**RIGHT, "BFF_CLIENT_SECRET_FILE": str(tmp_path / "secret")})
-    assert told == {"BFF_CLIENT_SECRET and BFF_CLIENT_SECRET_FILE": "are both set. Keep one of them."}
+    reported = problems({**RIGHT, "BFF_CLIENT_SECRET_FILE": str(tmp_path / "secret")})
+    assert reported == {"BFF_CLIENT_SECRET and BFF_CLIENT_SECRET_FILE": "are both set. Keep one of them."}
+
+
+def test_the_files_that_a_reload_watches(toml: Path) -> None:
+    environ = {"BFF_SESSION_KEYS_FILE": "/run/keys"}
+    assert set(named_files(environ, toml, SECRETS)) >= {toml, Path("/run/keys"), toml.parent / "secret"}
+    assert secret_file(environ, toml, "client_secret") == toml.parent / "secret"
+    assert secret_file(RIGHT, None, "client_secret") is None
+    gathered = gather({"BFF_ISSUER": "x"}, toml, leaves(Settings))
+    assert gathered.names["issuer"] == "BFF_ISSUER"

@@ -1,4 +1,4 @@
-"""Rules over several settings: they hold in every order of declaration, and no broken value hides their findings."""
+"""Rules over several settings hold in every order of declaration, and no invalid value hides them."""
 
 import itertools
 import json
@@ -52,20 +52,19 @@ def test_forward_auth_with_dpop_is_refused_in_every_order_of_sections(sections: 
         Settings(**ordered)
 
 
-@pytest.mark.parametrize("broken", sorted(set(leaves(Settings)) - {"dpop", "forward_auth_listen", "routes"}))
-def test_no_broken_value_hides_that_forward_auth_excludes_dpop(broken: str) -> None:
-    told = problems(with_changes(**{"dpop": "on", **FORWARD_AUTH, broken: "\x00"}))
-    assert "BFF_FORWARD_AUTH_LISTEN" in told
-    assert "dpop is on" in told["BFF_FORWARD_AUTH_LISTEN"]
+def test_no_invalid_value_hides_that_forward_auth_excludes_dpop() -> None:
+    for name in sorted(set(leaves(Settings)) - {"dpop", "forward_auth_listen", "routes"}):
+        reported = problems(with_changes(**{"dpop": "on", **FORWARD_AUTH, name: "\x00"}))
+        assert "dpop is on" in reported["BFF_FORWARD_AUTH_LISTEN"], name
 
 
-def test_every_finding_is_reported_at_once() -> None:
+def test_every_problem_is_reported_at_once() -> None:
     routes = [
         {"prefix": "/api/", "upstream": "https://a.internal"},
         {"prefix": "/authorization-code", "upstream": "https://b.internal", "timeout": 0},
         {"prefix": "/c", "upstream": "http://c.internal", "token": "none", "scopes": ["email"]},
     ]
-    told = problems(
+    reported = problems(
         with_changes(
             issuer=None,
             clock_skew="999",
@@ -79,14 +78,14 @@ def test_every_finding_is_reported_at_once() -> None:
             **FORWARD_AUTH,
         )
     )
-    assert set(told) == {
+    assert set(reported) == {
         *("BFF_ISSUER", "BFF_CLOCK_SKEW", "BFF_ABSOLUTE_TIMEOUT", "BFF_REFRESH_LEASE", "BFF_CLIENT_PRIVATE_KEY"),
         *("BFF_LANDING_PATH", "BFF_FORWARD_AUTH_LISTEN", "BFF_ROUTES"),
         *("BFF_ROUTES[0].prefix", "BFF_ROUTES[1].timeout", "BFF_ROUTES[2].allow_http", "BFF_ROUTES[2].scopes"),
     }
 
 
-def test_a_rule_over_a_broken_value_is_not_reported() -> None:
+def test_a_rule_over_an_invalid_value_is_not_reported() -> None:
     """The default that stands in for refresh_timeout is 8; a lease of 5 contradicts that only."""
     assert list(problems(with_changes(refresh_timeout="soon", refresh_lease="5"))) == ["BFF_REFRESH_TIMEOUT"]
 

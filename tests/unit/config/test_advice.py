@@ -1,4 +1,4 @@
-"""What `bff check` remarks, and what it keeps quiet about."""
+"""The advice of `bff check`, and for what there is none."""
 
 import json
 
@@ -12,16 +12,16 @@ ROUTES = json.dumps([{"prefix": "/api", "upstream": "https://api.internal"}])
 PLAIN = json.dumps([{"prefix": "/api", "upstream": "http://api.internal", "allow_http": True}])
 
 
-def remarked(**changes: str) -> list[str]:
+def advice(**changes: str) -> list[str]:
     return notes(load_settings(with_changes(**{"routes": ROUTES, "trusted_proxies": "10.0.0.0/8", **changes})))
 
 
-def test_an_ordinary_configuration_is_not_remarked_on() -> None:
-    assert remarked() == []
+def test_there_is_no_advice_for_an_ordinary_configuration() -> None:
+    assert advice() == []
 
 
 @pytest.mark.parametrize(
-    ("changes", "remark"),
+    ("changes", "text"),
     [
         ({"scopes": "openid"}, "offline_access"),
         ({"refresh_grace": "0"}, "refresh_grace is 0"),
@@ -37,16 +37,15 @@ def test_an_ordinary_configuration_is_not_remarked_on() -> None:
         ({"management_listen": "0.0.0.0:9090"}, "from everywhere"),
     ],
 )
-def test_what_may_not_be_meant_is_remarked_once(changes: dict[str, str], remark: str) -> None:
-    (only,) = remarked(**changes)
-    assert remark in only
+def test_what_is_probably_not_intended(changes: dict[str, str], text: str) -> None:
+    (only,) = advice(**changes)
+    assert text in only
 
 
 @pytest.mark.parametrize("changes", [{"public_url": "http://localhost:8080"}, {"sign_in_rate_per_client": "0"}])
-def test_nobody_is_told_to_name_proxies_that_there_are_not(changes: dict[str, str]) -> None:
-    assert not any("only limited in total" in remark for remark in remarked(trusted_proxies="", **changes))
+def test_proxies_are_not_asked_for_where_they_make_no_difference(changes: dict[str, str]) -> None:
+    assert not any("only limited in total" in text for text in advice(trusted_proxies="", **changes))
 
 
-def test_the_grace_is_remarked_on_exactly_where_the_law_would_be() -> None:
-    assert remarked(refresh_grace="19") == []
-    assert len(remarked(refresh_grace="18")) == 1
+def test_the_grace_must_exceed_lease_and_timeout() -> None:
+    assert [len(advice(refresh_grace=grace)) for grace in ("19", "18")] == [0, 1]

@@ -1,0 +1,105 @@
+"""The provider's settings: client keys, DPoP, and the ID token at sign-out."""
+
+import json
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from bff.config.provider import is_okta
+from bff.config.settings import load_settings
+from bff.errors import ConfigurationError
+from bff.oidc.metadata import ProviderMetadata
+from bff.provider.open import validate_metadata
+from tests.harness.settings import RIGHT, problems, with_changes
+
+
+def pem(key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey) -> str:
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+
+
+def provider(*algorithms: str) -> ProviderMetadata:
+    issuer = RIGHT["BFF_ISSUER"]
+    return ProviderMetadata(
+        issuer=issuer,
+        authorization_endpoint=f"{issuer}/v1/authorize",
+        token_endpoint=f"{issuer}/v1/token",
+        jwks_uri=f"{issuer}/v1/keys",
+        dpop_signing_alg_values_supported=algorithms,
+    )
+
+
+def test_forward_auth_excludes_dpop() -> None:
+    assert load_settings(RIGHT).provider.dpop == "off"
+    assert load_settings(with_changes(dpop="on")).provider.dpop == "on"
+    assert "BFF_DPOP" in problems(with_changes(dpop="perhaps"))
+    listening = {"forward_auth_listen": "127.0.0.1:8081", "trusted_proxies": "127.0.0.1"}
+    problem = problems(with_changes(dpop="on", **listening))["BFF_FORWARD_AUTH_LISTEN"]
+    assert "dpop" in problem.lower()
+    assert "off" in problem
+    assert load_settings(with_changes(dpop="off", **listening)).forward_auth.listen == "127.0.0.1:8081"
+
+
+@pytest.mark.parametrize("algorithms", [(), ("RS256",), ("ES384", "RS512"), ("RS256", "ES256")])
+def test_dpop_needs_a_provider_that_verifies_es256(algorithms: tuple[str, ...]) -> None:
+    settings = load_settings(with_changes(dpop="on")).provider
+    if "ES256" in algorithms:
+        validate_metadata(settings, provider(*algorithms))
+    else:
+        with pytest.raises(ConfigurationError) as refused:
+            validate_metadata(settings, provider(*algorithms))
+        assert refused.value.setting == "BFF_DPOP"
+    validate_metadata(load_settings(RIGHT).provider, provider(*algorithms))
+
+
+VALID_KEYS = [pem(rsa.generate_private_key(65537, 2048)), pem(ec.generate_private_key(ec.SECP256R1()))]
+
+
+@pytest.mark.parametrize("key", [*VALID_KEYS, json.dumps({"kty": "EC", "crv": "P-256", "x": "x", "y": "y", "d": "d"})])
+def test_private_key_jwt_takes_a_key_instead_of_a_secret(key: str) -> None:
+    environ = with_changes(client_auth="private_key_jwt", client_private_key=key, client_secret=None)
+    assert load_settings(environ).provider.client_secret is None
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "canary",
+        pem(rsa.generate_private_key(65537, 1024)),
+        json.dumps({"kty": "RSA", "n": "canary", "e": "AQAB"}),
+        json.dumps({"kty": "oct", "k": "canary", "d": "x"}),
+        "{canary",
+        "[]",
+    ],
+    ids=["text", "RSA-1024", "public-jwk", "symmetric-jwk", "broken-json", "list"],
+)
+def test_an_unsuitable_private_key_is_refused_and_not_printed(key: str) -> None:
+    reported = problems(with_changes(client_auth="private_key_jwt", client_private_key=key))
+    assert list(reported) == ["BFF_CLIENT_PRIVATE_KEY"]
+    assert "canary" not in str(reported)
+
+
+def test_a_private_key_with_a_secret_method_is_refused() -> None:
+    assert list(problems(with_changes(client_private_key=VALID_KEYS[0]))) == ["BFF_CLIENT_PRIVATE_KEY"]
+
+
+@pytest.mark.parametrize(
+    ("host", "okta"),
+    [
+        *(
+            (host, True)
+            for host in ("a.okta.com", "a.oktapreview.com", "a.okta-emea.com", "a.okta-gov.com", "a.okta.mil")
+        ),
+        *((host, False) for host in ("id.example.com", "okta.com.example.org", "notokta.com")),
+    ],
+)
+def test_only_okta_requires_an_id_token_at_sign_out(host: str, okta: bool) -> None:
+    issuer = f"https://{host}/oauth2/default"
+    assert is_okta(issuer) is okta
+    for hint in ("optional", "never"):
+        environ = with_changes(issuer=issuer, sign_out_hint=hint)
+        if okta:
+            assert list(problems(environ)) == ["BFF_SIGN_OUT_HINT"]
+        else:
+            assert load_settings(environ).provider.sign_out_hint == hint
+    assert load_settings(with_changes(issuer=issuer)).provider.sign_out_hint == "required"
