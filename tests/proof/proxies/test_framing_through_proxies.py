@@ -1,4 +1,4 @@
-"""Two people behind one proxy: whatever one of them sends, the other one gets an answer to what they asked themselves.
+"""Two clients behind one proxy: whatever one of them sends, the other gets the responses to its own requests.
 
 nginx and Caddy as they are shipped, one worker each so that everybody shares its connections to the BFF, and the BFF
 alone. The upstream records what reaches it, with whose token.
@@ -143,22 +143,24 @@ class World:
     def check(self, one: Shape, where: str) -> None:
         """Of what reached the upstream since the last time."""
         heard, self.upstream.heard[:] = list(self.upstream.heard), []
-        theirs = [each for each in heard if each.all("authorization") == ["Bearer token-of-bob"]]
-        assert [(each.method, each.body) for each in theirs] == [("GET", b"")] * 2, where
-        assert all(each.target.startswith("/api/orders/") for each in theirs), where
-        attackers = [each for each in heard if each not in theirs]
+        theirs = [request for request in heard if request.all("authorization") == ["Bearer token-of-bob"]]
+        assert [(request.method, request.body) for request in theirs] == [("GET", b"")] * 2, where
+        assert all(request.target.startswith("/api/orders/") for request in theirs), where
+        attackers = [request for request in heard if request not in theirs]
         fronted = self.fronted and one.may_show
-        assert {each.target for each in attackers} <= {"/api/x", "/api/last", *(["/api/hidden"] if fronted else [])}, (
-            where
-        )
-        assert len({each.target for each in attackers}) == len(attackers), where
-        for each in attackers:
-            assert each.all("authorization") == ["Bearer token-of-mallory"], where
-            if each.target == "/api/x":
+        assert {request.target for request in attackers} <= {
+            "/api/x",
+            "/api/last",
+            *(["/api/hidden"] if fronted else []),
+        }, where
+        assert len({request.target for request in attackers}) == len(attackers), where
+        for request in attackers:
+            assert request.all("authorization") == ["Bearer token-of-mallory"], where
+            if request.target == "/api/x":
                 # A proxy may have made something plain of what we would refuse; `b""` is a body that broke off.
-                assert each.body in {b"", one.body, *(one.made_plain if self.fronted else ())}, where
+                assert request.body in {b"", one.body, *(one.made_plain if self.fronted else ())}, where
             else:
-                assert each.body == b"", where
+                assert request.body == b"", where
 
 
 @asynccontextmanager
@@ -173,7 +175,7 @@ async def world(front: Front, folder: Path) -> AsyncIterator[World]:
 
 
 @pytest.mark.parametrize("name", FRONTS)
-async def test_nobody_gets_the_answer_to_what_another_one_sent(name: str, tmp_path: Path) -> None:
+async def test_each_client_gets_the_response_to_its_own_request(name: str, tmp_path: Path) -> None:
     async with world(FRONTS[name], tmp_path) as home:
         for one in SELECTED:
             for segments in ((one.raw + LAST,), (one.head, one.rest + LAST)):
@@ -185,7 +187,7 @@ async def test_nobody_gets_the_answer_to_what_another_one_sent(name: str, tmp_pa
 
 @pytest.mark.long
 @pytest.mark.parametrize("name", FRONTS)
-async def test_nobody_does_wherever_it_is_cut(name: str, tmp_path: Path) -> None:
+async def test_no_boundary_between_segments_changes_that(name: str, tmp_path: Path) -> None:
     async with world(FRONTS[name], tmp_path) as home:
         for one in CUT_EVERYWHERE:
             for cut in range(1, len(one.raw)):
