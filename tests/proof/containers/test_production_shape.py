@@ -74,7 +74,7 @@ def test_every_container_has_the_limits_that_the_file_gives_it(compose: Compose)
         assert (host["ReadonlyRootfs"], host["CapDrop"]) == (True, ["ALL"]), service
 
 
-def test_what_runs_wild_in_a_container_is_stopped_by_its_limits(compose: Compose) -> None:
+def test_a_container_is_stopped_at_its_limits(compose: Compose) -> None:
     hungry = compose.inside("bff-1", "python", "-c", "x = bytearray(900 * 1024 * 1024)")
     assert hungry.returncode == 137, "killed: it is over the limit of its container"
     threads = "import threading as t; [t.Thread(target=t.Event().wait, daemon=True).start() for _ in range(1000)]"
@@ -91,7 +91,7 @@ def test_a_service_sees_no_secret_but_its_own(compose: Compose) -> None:
     assert compose.inside("proxy", "sh", "-c", "ls /run/bff /run/redis /run/secrets").returncode != 0
 
 
-def test_nobody_uploads_anything_but_to_the_api(compose: Compose) -> None:
+def test_only_the_api_takes_large_uploads(compose: Compose) -> None:
     with httpx.Client(trust_env=False, timeout=30, headers=BEHIND_TLS) as client:
         for path in ("/auth/logout", "/auth/backchannel-logout", "/authorization-code/callback", "/index.html"):
             body = b"x" * 40_000

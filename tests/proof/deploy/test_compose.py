@@ -107,7 +107,7 @@ def test_the_example_says_all_that_a_deployment_must_say_itself_and_passes_every
 
 
 @pytest.mark.parametrize("env", [{}, EXAMPLE], ids=["the demo", "the example .env"])
-def test_the_proxy_is_believed_and_no_other_container(env: dict[str, str], secrets: Path) -> None:
+def test_only_the_proxy_is_trusted(env: dict[str, str], secrets: Path) -> None:
     trusted = [ip_network(network) for network in settings(env, secrets).server.trusted_proxies]
     assert any(ip_address(address("proxy")) in network for network in trusted)
     (inside,) = COMPOSE["networks"]["inside"]["ipam"]["config"]
@@ -163,7 +163,7 @@ def test_a_container_can_write_where_it_must_and_gains_no_rights(name: str) -> N
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_a_container_that_runs_wild_takes_itself_down_and_nobody_else(name: str) -> None:
+def test_the_resources_of_a_container_are_limited(name: str) -> None:
     service = SERVICES[name]
     assert in_megabytes(service["mem_limit"]) <= 1024
     assert service["memswap_limit"] == service["mem_limit"], "what is in memory is not written to a swap file"

@@ -91,7 +91,7 @@ def texts(checkout: Path) -> dict[str, str]:
     return {name: (checkout / name).read_text("utf-8") for name in FILES}
 
 
-def test_every_image_gets_the_digest_that_the_registry_told_and_nothing_else_changes(
+def test_every_image_gets_the_digest_of_the_registry_and_nothing_else_changes(
     checkout: Path, registry: tuple[str, type[Registry]]
 ) -> None:
     before = texts(checkout)

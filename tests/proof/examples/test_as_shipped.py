@@ -15,7 +15,7 @@ from bff.config.settings import SECRETS
 from tests.harness.bff_command import bff
 from tests.harness.certificates import Authority, Issued
 from tests.harness.settings import CLIENT_SECRET, KEY
-from tests.proof.examples.in_front import EXAMPLES, program
+from tests.proof.examples.proxies import EXAMPLES, program
 
 ROOT = EXAMPLES.parent
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -99,7 +99,7 @@ def test_there_is_something_to_check() -> None:
 
 
 def test_every_other_file_can_be_read() -> None:
-    """Traefik's files and Envoy's are compared with their reference in `test_not_run`."""
+    """Traefik's files and Envoy's are compared with their reference in `test_configuration`."""
     for path in (*EXAMPLES.rglob("*.yaml"), *(ROOT / "deploy").rglob("*.yml"), ROOT / "docker-compose.yml"):
         assert yaml.safe_load(path.read_text("utf-8"))
     for path in (ROOT / "deploy").rglob("*.json"):

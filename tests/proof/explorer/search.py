@@ -1,16 +1,16 @@
-"""Walks through every state that can be reached, asks the laws at every step, and tells a violation as a story."""
+"""Walks through every reachable state, checks the invariants at every step and prints the way to a violation."""
 
 from collections import Counter, deque
 from dataclasses import dataclass, field
 from operator import ge
 
 from tests.proof.explorer.identity import forget, identity
-from tests.proof.explorer.laws import broken
+from tests.proof.explorer.invariants import broken
+from tests.proof.explorer.network import steps
 from tests.proof.explorer.provider import LIFE
-from tests.proof.explorer.surroundings import steps
 from tests.proof.explorer.world import START, Budget, Setting, Step, World, beginning
 
-BOUND = 3 * LIFE  # seconds; law 10: a live session has a fresh token that soon after the last fault
+BOUND = 3 * LIFE  # seconds; invariant 10: a live session has a fresh token that soon after the last fault
 DONE = -1
 
 
@@ -35,7 +35,7 @@ def explore(setting: Setting, *, at_most: int = 5_000_000) -> Report:
     first = beginning(setting)
     known: dict[bytes, list[tuple[Budget, int]]] = {identity(first, setting): [(first.left, 0)]}
     came_from, told = [DONE], [f"t={first.now - START:<3} the session is due for renewal"]
-    onward, waits = [DONE], bytearray([0])  # law 10: where a world without faults goes from here
+    onward, waits = [DONE], bytearray([0])  # invariant 10: where a world without faults goes from here
     queue: deque[tuple[int, World]] = deque([(0, first)])
     while queue:
         number, world = queue.popleft()
@@ -69,11 +69,11 @@ def explore(setting: Setting, *, at_most: int = 5_000_000) -> Report:
         if fair is not None:
             onward[number], waits[number] = fair_to, fair.kind == "time"
         elif not _is_fresh(world):
-            report.violation = _story(number, came_from, told, world, None, "law 10: nothing can happen any more")
+            report.violation = _story(number, came_from, told, world, None, "invariant 10: nothing can happen any more")
             break
     report.states = len(told)
     if report.violation is None:
-        _law_10(report, onward, waits, came_from, told)
+        _invariant_10(report, onward, waits, came_from, told)
     return report
 
 
@@ -84,14 +84,16 @@ def _is_fresh(world: World) -> bool:
     return record.attempt is None and world.now < record.tokens.refresh_at and world.now < record.tokens.usable_until
 
 
-def _law_10(report: Report, onward: list[int], waits: bytearray, came_from: list[int], told: list[str]) -> None:
+def _invariant_10(report: Report, onward: list[int], waits: bytearray, came_from: list[int], told: list[str]) -> None:
     """From every state, when faults stop and callers keep coming, a fresh token is reached within the bound."""
     seconds = [-1] * len(onward)
     for start in range(len(onward)):
         path, at = [], start
         while at != DONE and seconds[at] < 0:
             if seconds[at] == -2:
-                report.violation = _story(at, came_from, told, None, None, "law 10: round and round, and nothing new")
+                report.violation = _story(
+                    at, came_from, told, None, None, "invariant 10: round and round, and nothing new"
+                )
                 return
             seconds[at] = -2
             path.append(at)
@@ -101,7 +103,9 @@ def _law_10(report: Report, onward: list[int], waits: bytearray, came_from: list
             left += waits[number]
             seconds[number] = left
         if left > BOUND:
-            report.violation = _story(start, came_from, told, None, None, f"law 10: no fresh token for {left} seconds")
+            report.violation = _story(
+                start, came_from, told, None, None, f"invariant 10: no fresh token for {left} seconds"
+            )
             return
         report.slowest = max(report.slowest, left)
 

@@ -1,7 +1,7 @@
 """Every interleaving of the refresh, and every mistake it has to catch. See `tests/proof/explorer/`.
 
-Faults are one crash, one lost request or answer, one pause and one sign-out, together as said. All the laws are asked
-at every step, law 10 of every state. What takes minutes is marked `long`.
+Faults are one crash, one lost request or answer, one pause and one sign-out, together as said. All invariants are
+checked at every step, invariant 10 in every state. What takes minutes is marked `long`.
 """
 
 from collections import Counter
@@ -72,11 +72,11 @@ def worlds(*cases: tuple[Behaviour, Budget]) -> list[ParameterSet]:
         (provider.SAME, STRAGGLER),
     ),
 )
-def test_no_law_is_broken(behaviour: Behaviour, budget: Budget) -> None:
+def test_no_invariant_is_violated(behaviour: Behaviour, budget: Budget) -> None:
     prove(behaviour, budget)
 
 
-def test_no_law_is_broken_by_three_replicas() -> None:
+def test_no_invariant_is_violated_by_three_replicas() -> None:
     prove(provider.SAME, CRASH_LOSS, replicas=3)
 
 
@@ -101,16 +101,16 @@ def test_without_late_sends_only_an_unknown_outcome_ends_a_session() -> None:
         (provider.SHORT, ALL_FOUR),
     ),
 )
-def test_no_law_is_broken_by_more_faults(behaviour: Behaviour, budget: Budget) -> None:
+def test_no_invariant_is_violated_by_more_faults(behaviour: Behaviour, budget: Budget) -> None:
     prove(behaviour, budget)
 
 
 @pytest.mark.long
-def test_no_law_is_broken_by_three_replicas_and_a_pause() -> None:
+def test_no_invariant_is_violated_by_three_replicas_and_a_pause() -> None:
     prove(provider.SAME, LOSS_PAUSE, replicas=3)
 
 
-def test_no_law_is_broken_and_everything_that_the_tables_provide_for_is_reached() -> None:
+def test_no_invariant_is_violated_and_everything_that_the_tables_provide_for_is_reached() -> None:
     """What is never reached was never asked."""
     seen: Counter[str] = Counter()
     for behaviour, budget in ((provider.SAME, LOSS_PAUSE), (provider.OLD_STALE_REFUSES, PAUSE)):
@@ -145,52 +145,52 @@ def mistakes(*cases: tuple[type[Core], Behaviour, Budget, str]) -> list[Paramete
     return [pytest.param(*case, id=case[0].__name__) for case in cases]
 
 
-def assert_caught(mutant: type[Core], behaviour: Behaviour, budget: Budget, law: str) -> None:
+def assert_caught(mutant: type[Core], behaviour: Behaviour, budget: Budget, invariant: str) -> None:
     report = explore(Setting(behaviour, policy(behaviour), budget=budget, core=mutant()))
     print(f"{mutant.__name__}: {report.states} states\n{report.violation}")
     assert report.violation is not None, f"{report.states} states, and {mutant.__name__} was not caught"
     story = report.violation.splitlines()
     assert story[0].startswith("  0. t=0 ")
-    assert story[-1].startswith(f"  => {law}")
+    assert story[-1].startswith(f"  => {invariant}")
 
 
 @pytest.mark.parametrize(
-    ("mutant", "behaviour", "budget", "law"),
+    ("mutant", "behaviour", "budget", "invariant"),
     mistakes(
-        (mutants.MaySendAtEquality, provider.SAME, CRASH_PAUSE, "law_5"),
-        (mutants.SendsAfterAPause, provider.SAME, LOSS_PAUSE, "law_5"),
-        (mutants.ForgetsTheGraceAsItSends, provider.SAME, CRASH_PAUSE, "law_1"),
-        (mutants.TakeoverResetsFirstSentAt, provider.SAME, CRASH_LOSS, "law_8"),
-        (mutants.TakesAReplayForNew, provider.SAME, CRASH_LOSS, "law_8"),
-        (mutants.DoesNotCompareAndSet, provider.SAME, CRASH_LOSS, "law_3"),
-        (mutants.WritesTheSameVersion, provider.SAME, CRASH_LOSS, "law_3"),
-        (mutants.SendsBeforeItWrites, provider.SAME, CRASH_LOSS, "law_5"),
-        (mutants.IgnoresTheLease, provider.SAME, CRASH_LOSS, "law_5"),
-        (mutants.DropsWhatArrivesForADeletedSession, provider.SAME, CRASH_LOSS, "law_4"),
-        (mutants.RevokesWhatIsNotOurs, provider.SAME, LOSS_PAUSE, "law_6"),
-        (mutants.ForgetsTheAlternate, provider.SAME, LOSS_PAUSE, "law_2"),
-        (mutants.DeletesAnyVersion, provider.REFUSES, LOSS_PAUSE, "law_6"),
-        (mutants.JudgesARefusalWithoutReadingAgain, provider.REFUSES, LOSS_PAUSE, "law_6"),
-        (mutants.JudgesByTheTokenOfTheRecord, provider.OLD_STALE_REFUSES, PAUSE, "law_2"),
-        (mutants.DoesNotMarkLate, provider.SAME, CRASH_LOSS, "law_1"),
-        (mutants.ForgetsAnEarlierUnknown, provider.SAME, REFUSED, "law_1"),
-        (mutants.TakesTheUnsentForUnknown, provider.NO_GRACE, Budget(0, 0, 0, 1, refusals=1), "law_1"),
-        (mutants.DropsTheOldRefreshToken, provider.NO_NAME, CRASH_LOSS, "law_2"),
-        (mutants.NeverGivesTheLeaseUp, provider.SAME, CRASH_LOSS, "law_8"),
-        (mutants.EndsAtTheFirstUnknown, provider.SAME, CRASH_LOSS, "law_6"),
+        (mutants.MaySendAtEquality, provider.SAME, CRASH_PAUSE, "invariant_5"),
+        (mutants.SendsAfterAPause, provider.SAME, LOSS_PAUSE, "invariant_5"),
+        (mutants.ForgetsTheGraceAsItSends, provider.SAME, CRASH_PAUSE, "invariant_1"),
+        (mutants.TakeoverResetsFirstSentAt, provider.SAME, CRASH_LOSS, "invariant_8"),
+        (mutants.TakesAReplayForNew, provider.SAME, CRASH_LOSS, "invariant_8"),
+        (mutants.DoesNotCompareAndSet, provider.SAME, CRASH_LOSS, "invariant_3"),
+        (mutants.WritesTheSameVersion, provider.SAME, CRASH_LOSS, "invariant_3"),
+        (mutants.SendsBeforeItWrites, provider.SAME, CRASH_LOSS, "invariant_5"),
+        (mutants.IgnoresTheLease, provider.SAME, CRASH_LOSS, "invariant_5"),
+        (mutants.DropsWhatArrivesForADeletedSession, provider.SAME, CRASH_LOSS, "invariant_4"),
+        (mutants.RevokesWhatIsNotOurs, provider.SAME, LOSS_PAUSE, "invariant_6"),
+        (mutants.ForgetsTheAlternate, provider.SAME, LOSS_PAUSE, "invariant_2"),
+        (mutants.DeletesAnyVersion, provider.REFUSES, LOSS_PAUSE, "invariant_6"),
+        (mutants.JudgesARefusalWithoutReadingAgain, provider.REFUSES, LOSS_PAUSE, "invariant_6"),
+        (mutants.JudgesByTheTokenOfTheRecord, provider.OLD_STALE_REFUSES, PAUSE, "invariant_2"),
+        (mutants.DoesNotMarkLate, provider.SAME, CRASH_LOSS, "invariant_1"),
+        (mutants.ForgetsAnEarlierUnknown, provider.SAME, REFUSED, "invariant_1"),
+        (mutants.TakesTheUnsentForUnknown, provider.NO_GRACE, Budget(0, 0, 0, 1, refusals=1), "invariant_1"),
+        (mutants.DropsTheOldRefreshToken, provider.NO_NAME, CRASH_LOSS, "invariant_2"),
+        (mutants.NeverGivesTheLeaseUp, provider.SAME, CRASH_LOSS, "invariant_8"),
+        (mutants.EndsAtTheFirstUnknown, provider.SAME, CRASH_LOSS, "invariant_6"),
     ),
 )
-def test_a_mistake_is_caught(mutant: type[Core], behaviour: Behaviour, budget: Budget, law: str) -> None:
-    assert_caught(mutant, behaviour, budget, law)
+def test_a_mistake_is_caught(mutant: type[Core], behaviour: Behaviour, budget: Budget, invariant: str) -> None:
+    assert_caught(mutant, behaviour, budget, invariant)
 
 
 @pytest.mark.long
 @pytest.mark.parametrize(
-    ("mutant", "behaviour", "budget", "law"),
-    mistakes((mutants.PromotesBlindly, provider.REFUSES, CRASH_PAUSE, "law_1")),
+    ("mutant", "behaviour", "budget", "invariant"),
+    mistakes((mutants.PromotesBlindly, provider.REFUSES, CRASH_PAUSE, "invariant_1")),
 )
-def test_a_rare_mistake_is_caught(mutant: type[Core], behaviour: Behaviour, budget: Budget, law: str) -> None:
-    assert_caught(mutant, behaviour, budget, law)
+def test_a_rare_mistake_is_caught(mutant: type[Core], behaviour: Behaviour, budget: Budget, invariant: str) -> None:
+    assert_caught(mutant, behaviour, budget, invariant)
 
 
 def test_every_mutant_is_used() -> None:

@@ -81,7 +81,7 @@ class World(NamedTuple):
 
 
 class Step(NamedTuple):
-    """One thing that happens. `kind` is who moves; the rest is what the laws look at."""
+    """One thing that happens. `kind` is who moves; the rest is what the invariants look at."""
 
     kind: str
     story: str

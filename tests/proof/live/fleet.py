@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
 from bff.base64url import encode_base64url
 from bff.session.keyring import new_key
@@ -20,10 +21,12 @@ from tests.harness.http_browser import FETCH, Browser
 from tests.harness.places import ROOT
 from tests.harness.plain_http import plain_http
 from tests.harness.ports import free_port
+from tests.harness.stopping import continue_process, stop_process
+from tests.harness.waiting import until
 from tests.harness.world import CLIENT_ID, CLIENT_SECRET, Upstream, listening, serving
 from tests.proof.live.tripwire import Tripwire
 
-STARTS_TIMEOUT = 60.0  # seconds
+ON_TWO_REPLICAS = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.xdist_group("two_replicas")]
 
 
 class Process:
@@ -42,29 +45,40 @@ class Process:
             )
 
     async def answers(self) -> None:
-        deadline = time.monotonic() + STARTS_TIMEOUT
-        async with plain_http(timeout=5) as client:
-            while True:
+        async with plain_http(timeout=60) as client:
+
+            async def ready() -> bool:
                 try:
-                    if (await client.get(self._ready)).status_code == 200:
-                        return
+                    return (await client.get(self._ready)).status_code == 200
                 except httpx.TransportError:
-                    pass
-                assert time.monotonic() < deadline, f"{self.name} does not answer:\n{self.log.read_text()[-3000:]}"
-                await asyncio.sleep(0.03)
+                    return False
+
+            try:
+                await until(ready)
+            except TimeoutError:
+                raise AssertionError(f"{self.name} does not answer:\n{self.log.read_text()[-3000:]}") from None
 
     def signal(self, number: signal.Signals) -> None:
         assert self._process is not None
         self._process.send_signal(number)
 
-    async def ended(self, within: float = 30.0) -> int:
+    def stop(self) -> None:
+        """SIGSTOP, until `resume`."""
+        assert self._process is not None
+        stop_process(self._process.pid)
+
+    def resume(self) -> None:
+        assert self._process is not None
+        continue_process(self._process.pid)
+
+    async def ended(self) -> int:
         """Its exit code, once it has ended by itself."""
         assert self._process is not None
-        return await asyncio.to_thread(self._process.wait, within)
+        return await asyncio.to_thread(self._process.wait, 60)
 
     def kill(self) -> None:
         if self._process is not None:
-            self._process.send_signal(signal.SIGCONT)
+            continue_process(self._process.pid)
             self._process.kill()
             self._process.wait()
             self._process = None
@@ -135,6 +149,34 @@ class Fleet:
     environ: dict[str, str]
     public_url: str
 
+    async def expired_sessions(self, count: int = 1, login: str = "alice@example.com") -> list[str]:
+        """As `signed_in`, with access tokens that have expired; the next ones live for an hour."""
+        await self.okta.post("/settings", access_token_lifetime=1)
+        cookies = await self.signed_in(count, login)
+        expired_at = time.time() + 1
+        await self.okta.post("/settings", access_token_lifetime=3600)
+        await until(lambda: time.time() > expired_at)
+        return cookies
+
+    async def served(self, cookie: str, replica: int | None = None) -> None:
+        """Waits for 200, from one replica or through the public URL; until then 503 is right, and no other status."""
+        url = self.public_url if replica is None else self.replicas[replica].url
+
+        async def is_served() -> bool:
+            answer = await self._call(cookie, f"{url}/api/x", "GET")
+            assert answer.status_code in (200, 503), answer.text
+            return answer.status_code == 200
+
+        await until(is_served)
+
+    async def nothing_lives_at_okta(self) -> None:
+        """Waits until every family of tokens has been revoked."""
+
+        async def all_revoked() -> bool:
+            return all(family["revoked"] is not None for family in (await self.okta.state())["families"])
+
+        await until(all_revoked)
+
     async def signed_in(self, count: int = 1, login: str = "alice@example.com") -> list[str]:
         """Somebody signed in that many times; the `Cookie` header of each session."""
         return list(await asyncio.gather(*(self._sign_in(login) for _ in range(count))))
@@ -181,14 +223,13 @@ async def running_fleet(
     own: dict[int, dict[str, str]] | None = None,
     ports: Sequence[int] = (),
     front: int | None = None,
-    patient: bool = False,
+    patient: bool = True,
     **settings: str,
 ) -> AsyncIterator[Fleet]:
     """`lifetime` of access tokens in seconds; `stores` gives single replicas another URL of the same store, `own` other
     variables of their own. `ports` are where the replicas listen, `front` is the port of a proxy that people know.
 
-    With `patient` the stores wait for 60 seconds: for tests in which every call must succeed, on a machine that may
-    stand still for longer than a store waits.
+    With `patient` the stores wait for 60 seconds, for a machine that may stand still for longer than a store waits.
     """
     okta_port, control_port = free_port(), free_port()
     to_okta = Tripwire(okta_port)

@@ -1,18 +1,20 @@
-"""The key ring is rolled over two replicas under load, one at a time, by changing a file: nobody notices."""
+"""The key ring is rolled over two replicas under load, one at a time, by changing a file: no call fails."""
 
 import asyncio
 import random
 import signal
+from collections import Counter
 from pathlib import Path
 
 import httpx
 import pytest
 
 from bff.base64url import encode_base64url
-from bff.session.keyring import key_id, new_key
+from bff.session.keyring import new_key
 from tests.harness.http_browser import Browser
 from tests.harness.plain_http import plain_http
 from tests.harness.redis_servers import RedisServer
+from tests.harness.waiting import until
 from tests.harness.world import CLIENT_SECRET
 from tests.proof.live.fleet import Fleet, Replica, running_fleet
 
@@ -30,11 +32,9 @@ class KeyFiles:
         new.replace(path)
 
 
-async def told(replica: Replica, event: str, times: int) -> None:
+async def logged(replica: Replica, event: str, times: int) -> None:
     """Waits until the replica has logged that so often."""
-    async with asyncio.timeout(60):
-        while replica.process.log.read_text().count(event) < times:
-            await asyncio.sleep(0.05)
+    await until(lambda: replica.process.log.read_text().count(event) >= times)
 
 
 async def readiness(replica: Replica) -> dict[str, object]:
@@ -54,11 +54,11 @@ async def test_a_rolling_change_of_keys_under_load(tmp_path: Path, redis_server:
     own = {
         number: {"BFF_SESSION_KEYS": "", "BFF_SESSION_KEYS_FILE": str(path)} for number, path in enumerate(files.paths)
     }
-    async with running_fleet(tmp_path, redis_server.url, replicas=2, lifetime=3, own=own, patient=True) as fleet:
+    async with running_fleet(tmp_path, redis_server.url, replicas=2, lifetime=2, own=own) as fleet:
         # Several people: the provider's limit of four calls a second for each would be what is tested otherwise.
         logins = ["alice@example.com", "bob@example.com", "zoë@example.com"]
         browsers = [await signed_in(fleet, logins[number % 3]) for number in range(12)]
-        statuses: dict[int, int] = {}
+        statuses: Counter[int] = Counter()
         looked = [0] * len(browsers)  # how often at the session, which seals the cookie anew
         over = asyncio.Event()
         chance = random.Random(7)
@@ -71,9 +71,13 @@ async def test_a_rolling_change_of_keys_under_load(tmp_path: Path, redis_server:
                 status = answer.status_code
                 if path == "/auth/session" and not answer.json()["authenticated"]:
                     status = 401
-                statuses[status] = statuses.get(status, 0) + 1
+                statuses[status] += 1
                 looked[number] += path == "/auth/session"
                 await asyncio.sleep(chance.uniform(0.01, 0.1))
+
+        async def everybody_looked(times: int) -> None:
+            before = list(looked)
+            await until(lambda: all(now >= then + times for then, now in zip(before, looked, strict=True)))
 
         async def arrivals() -> None:
             """People go on signing in, on one replica, calling on the other, and signing out."""
@@ -90,31 +94,27 @@ async def test_a_rolling_change_of_keys_under_load(tmp_path: Path, redis_server:
             files.write(number, *keys)
             if how == "SIGHUP":
                 fleet.replicas[number].process.signal(signal.SIGHUP)
-            await told(fleet.replicas[number], "the settings were reloaded", before + 1)
+            await logged(fleet.replicas[number], "the settings were reloaded", before + 1)
 
         async with asyncio.TaskGroup() as load:
             for number, browser in enumerate(browsers):
                 load.create_task(person(number, browser))
             load.create_task(arrivals())
-            await asyncio.sleep(0.5)
+            await everybody_looked(1)
             for keys in ([old, new], [new, old]):
                 for number in range(2):
                     await step(number, *keys)
-                    await asyncio.sleep(0.5)
+                    await everybody_looked(1)
             # A key that is wrong changes nothing.
             files.paths[0].write_text("changeme")
             fleet.replicas[0].process.signal(signal.SIGHUP)
-            await told(fleet.replicas[0], "the settings were not reloaded", 1)
-            before = list(looked)
-            async with asyncio.timeout(60):  # until everybody has been seen under the new key
-                while any(now < then + 2 for then, now in zip(before, looked, strict=True)):
-                    await asyncio.sleep(0.05)
+            await logged(fleet.replicas[0], "the settings were not reloaded", 1)
+            await everybody_looked(2)  # so that every cookie is sealed with the new key
             for number in range(2):
                 await step(number, new)
-            await asyncio.sleep(0.5)
+            await everybody_looked(1)
             over.set()
         assert set(statuses) == {200}, statuses
-        assert statuses[200] > 100
         assert (await fleet.okta.state())["reuse_alarms"] == 0
         assert await fleet.metric("bff_session_ended_total", reason="key_removed") == 0
         assert encode_base64url(old) not in fleet.logs()
@@ -134,7 +134,7 @@ async def call(fleet: Fleet, browser: Browser, path: str, replica: int) -> httpx
     return await browser.fetch(f"{fleet.replicas[replica].url}{path}")
 
 
-async def test_readiness_tells_that_replicas_disagree_and_goes_on_saying_yes(
+async def test_readiness_reports_replicas_with_different_keys_and_stays_ready(
     tmp_path: Path, redis_server: RedisServer
 ) -> None:
     old, new = new_key(), new_key()
@@ -150,13 +150,13 @@ async def test_readiness_tells_that_replicas_disagree_and_goes_on_saying_yes(
         await becomes(fleet, False)
         files.write(0, new, old)
         await becomes(fleet, True)
-    assert key_id(old) != key_id(new)
 
 
-async def becomes(fleet: Fleet, agree: bool) -> None:
-    async with asyncio.timeout(60):
-        while {(await readiness(replica))["key_ring_in_sync"] for replica in fleet.replicas} != {agree}:
-            await asyncio.sleep(0.1)
+async def becomes(fleet: Fleet, in_sync: bool) -> None:
+    async def all_report_it() -> bool:
+        return {(await readiness(replica))["key_ring_in_sync"] for replica in fleet.replicas} == {in_sync}
+
+    await until(all_report_it)
 
 
 @pytest.mark.case("OP-016")
@@ -167,7 +167,7 @@ async def test_the_client_secret_is_changed_without_a_failed_sign_in_or_refresh(
     secret = tmp_path / "secret"
     secret.write_text(CLIENT_SECRET)
     own = {0: {"BFF_CLIENT_SECRET": "", "BFF_CLIENT_SECRET_FILE": str(secret)}}
-    async with running_fleet(tmp_path, redis_server.url, replicas=1, lifetime=3, own=own, patient=True) as fleet:
+    async with running_fleet(tmp_path, redis_server.url, replicas=1, lifetime=2, own=own) as fleet:
         browsers = [await signed_in(fleet) for _ in range(6)]
         statuses: set[int] = set()
         over = asyncio.Event()
@@ -177,26 +177,27 @@ async def test_the_client_secret_is_changed_without_a_failed_sign_in_or_refresh(
                 statuses.add((await call(fleet, browser, "/api/x", 0)).status_code)
                 await asyncio.sleep(0.05)
 
+        async def everybody_was_renewed(times: int) -> None:
+            wanted = (await fleet.okta.state())["refresh_requests"] + times * len(browsers)
+
+            async def so_many() -> bool:
+                return bool((await fleet.okta.state())["refresh_requests"] >= wanted)
+
+            await until(so_many)
+
         async with asyncio.TaskGroup() as load:
             for browser in browsers:
                 load.create_task(person(browser))
-            await asyncio.sleep(1.2)
             await fleet.okta.post("/settings", secrets=[CLIENT_SECRET, second])  # two are live at the provider
             secret.write_text(second)
-            await told(fleet.replicas[0], "the settings were reloaded", 1)
-            # What was sent with the old secret has been answered when everybody has been renewed twice since.
-            renewed = (await fleet.okta.state())["refresh_requests"] + 2 * len(browsers)
-            async with asyncio.timeout(60):
-                while (await fleet.okta.state())["refresh_requests"] < renewed:
-                    await asyncio.sleep(0.05)
+            await logged(fleet.replicas[0], "the settings were reloaded", 1)
+            await everybody_was_renewed(2)  # so that what was sent with the old secret has been answered
             await fleet.okta.post("/settings", secrets=[second])  # and then the old one is taken away
-            await asyncio.sleep(4)
+            await everybody_was_renewed(1)
             await (await signed_in(fleet)).close()
             over.set()
         assert statuses == {200}
-        state = await fleet.okta.state()
-        assert state["reuse_alarms"] == 0
+        assert (await fleet.okta.state())["reuse_alarms"] == 0
         assert await fleet.metric("bff_refresh_total", outcome="denied") == 0
-        assert state["refresh_requests"] >= 6
         for browser in browsers:
             await browser.close()

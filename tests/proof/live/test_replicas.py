@@ -18,8 +18,9 @@ from bff.storage.sqlite.store import SqliteStore
 from tests.harness.example_session import a_session
 from tests.harness.http_browser import FETCH
 from tests.harness.redis_servers import RedisServer
+from tests.harness.waiting import until
 from tests.harness.world import Clock, listening, serving, small_world
-from tests.proof.live.fleet import running_fleet
+from tests.proof.live.fleet import Fleet
 
 
 @pytest.mark.case("RF-029")
@@ -27,15 +28,16 @@ async def test_replicas_whose_clocks_are_four_minutes_apart_agree_on_what_is_due
     tmp_path: Path, redis_server: RedisServer
 ) -> None:
     async with small_world(tmp_path, store=redis_server.url) as world:
-        world.okta.control.settings(access_token_lifetime=2)
+        world.okta.control.settings(access_token_lifetime=1)
         browser = world.browser()
         world.clock.ahead = 120  # this replica's clock; the other one's is two minutes behind
         await browser.sign_in()
+        expired_at = time.time() + 1
         world.okta.control.settings(access_token_lifetime=3600)
         with listening() as bound:
             behind = build_app(load_settings(world.environ), clock=Clock(-120))
             async with serving(behind, bound, lifespan="on"):
-                await asyncio.sleep(2.0)
+                await until(lambda: time.time() > expired_at)
                 other = f"http://localhost:{bound.getsockname()[1]}/api/x"
                 headers = {**FETCH, "x-csrf": "1", "cookie": f"bff-session={browser.cookie('bff-session')}"}
                 for _ in range(10):
@@ -46,23 +48,26 @@ async def test_replicas_whose_clocks_are_four_minutes_apart_agree_on_what_is_due
 
 
 @pytest.mark.case("RF-041")
-async def test_a_replica_that_is_told_to_stop_finishes_the_refresh_it_holds(
-    tmp_path: Path, redis_server: RedisServer
-) -> None:
-    async with running_fleet(tmp_path, redis_server.url, replicas=2, lifetime=2) as fleet:
-        (cookie,) = await fleet.signed_in()
-        await fleet.okta.post("/settings", access_token_lifetime=3600)
-        await fleet.okta.post("/faults", kind="slow_answer", delay=1.0)
-        await asyncio.sleep(2.0)
-        caller = asyncio.create_task(fleet.call(cookie, 0))
-        async with asyncio.timeout(60):
-            while (await fleet.okta.state())["refresh_requests"] == 0:
-                await asyncio.sleep(0.01)
-        fleet.replicas[0].process.signal(signal.SIGTERM)
-        assert (await caller).status_code == 200
-        assert (await fleet.call(cookie, 1)).status_code == 200
-        state = await fleet.okta.state()
-        assert (state["refresh_requests"], state["reuse_alarms"]) == (1, 0)
+@pytest.mark.asyncio(loop_scope="session")
+@pytest.mark.xdist_group("two_replicas")
+async def test_a_replica_that_is_terminated_finishes_the_refresh_it_holds(two_replicas: Fleet) -> None:
+    fleet = two_replicas
+    (cookie,) = await fleet.expired_sessions()
+    await fleet.okta.post("/faults", kind="slow_answer", grant="refresh_token", delay=1.0)
+    before = await fleet.okta.state()
+    caller = asyncio.create_task(fleet.call(cookie, 0))
+
+    async def is_asked() -> bool:
+        return bool((await fleet.okta.state())["refresh_requests"] > before["refresh_requests"])
+
+    await until(is_asked)
+    fleet.replicas[0].process.signal(signal.SIGTERM)
+    assert (await caller).status_code == 200
+    assert (await fleet.call(cookie, 1)).status_code == 200
+    after = await fleet.okta.state()
+    assert after["refresh_requests"] == before["refresh_requests"] + 1
+    assert after["reuse_alarms"] == before["reuse_alarms"]
+    await fleet.replicas[0].restart()
 
 
 @pytest.mark.case("RF-064")

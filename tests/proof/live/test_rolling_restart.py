@@ -18,6 +18,7 @@ import pytest_asyncio
 from tests.harness.nginx import running_nginx, shipped_config
 from tests.harness.ports import free_port
 from tests.harness.redis_servers import one_server
+from tests.harness.waiting import until
 from tests.proof.live.fleet import Fleet, running_fleet
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("rolling_restart")]
@@ -25,7 +26,7 @@ pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group(
 DRAIN_DELAY = 2  # seconds, as in docker-compose.yml
 IDEMPOTENT = ("GET", "GET", "GET", "HEAD", "PUT", "DELETE")
 UNREACHED = 0  # in place of a status
-LIFETIME = 3  # seconds of an access token; Okta renews for one person four times a second at most
+LIFETIME = 2  # seconds of an access token; Okta renews for one person four times a second at most
 
 
 @dataclass
@@ -48,11 +49,16 @@ class Load:
             if self.sign_in:
                 people.create_task(self._sign_in_until(over))
             try:
-                await asyncio.sleep(0.5)
+                await self.goes_on()
                 yield
-                await asyncio.sleep(0.5)
+                await self.goes_on()
             finally:
                 over.set()
+
+    async def goes_on(self) -> None:
+        """Waits for twenty more answers, and for a sign-in."""
+        wanted, sign_ins = self.answers["GET", 200] + 20, self.sign_ins + self.sign_in
+        await until(lambda: self.answers["GET", 200] >= wanted and self.sign_ins >= sign_ins)
 
     async def _call_until(self, over: asyncio.Event, cookie: str) -> None:
         while not over.is_set():
@@ -108,42 +114,37 @@ async def eight_sessions(fleet: Fleet) -> list[str]:
     return [*await fleet.signed_in(4), *await fleet.signed_in(4, "bob@example.com")]
 
 
-async def everybody_is_still_signed_in(fleet: Fleet, cookies: list[str]) -> None:
+async def all_are_still_signed_in(fleet: Fleet, cookies: list[str]) -> None:
     """Who was killed in the middle of a refresh has to be waited for: 503 until the lease is over, never 401."""
     for cookie in cookies:
-        async with asyncio.timeout(60):
-            while (status := (await fleet.call_public(cookie)).status_code) != 200:
-                assert status == 503
-                await asyncio.sleep(0.2)
+        await fleet.served(cookie)
     assert (await fleet.okta.state())["reuse_alarms"] == 0
 
 
 @pytest.mark.parametrize("rounds", [1, pytest.param(12, marks=pytest.mark.long)])
-async def test_a_rolling_restart_fails_no_idempotent_request_and_signs_nobody_out(fleet: Fleet, rounds: int) -> None:
+async def test_a_rolling_restart_fails_no_idempotent_request_and_ends_no_session(fleet: Fleet, rounds: int) -> None:
     load = Load(fleet, await eight_sessions(fleet))
     before = (await fleet.okta.state())["refresh_requests"]
     async with load.under_way():
         for _ in range(rounds):
             for replica in fleet.replicas:
                 await replica.restart_in_order()
+                await load.goes_on()
     refreshes = (await fleet.okta.state())["refresh_requests"] - before
     print(f"rounds {rounds}, calls {dict(load.answers)}, sign-ins {load.sign_ins}, refreshes {refreshes}")
     assert load.failed(*IDEMPOTENT) == {}
-    assert load.answers["GET", 200] > 100
-    assert load.sign_ins > 1
-    assert refreshes > 8
-    await everybody_is_still_signed_in(fleet, load.cookies)
+    assert refreshes > 0
+    await all_are_still_signed_in(fleet, load.cookies)
 
 
 @pytest.mark.parametrize("kills", [1, pytest.param(12, marks=pytest.mark.long)])
-async def test_a_replica_killed_behind_nginx_signs_nobody_out(fleet: Fleet, kills: int) -> None:
+async def test_a_replica_killed_behind_nginx_ends_no_session(fleet: Fleet, kills: int) -> None:
     load = Load(fleet, await eight_sessions(fleet), sign_in=False)  # a sign-in that dies half way is begun again
     async with load.under_way():
         for number in range(kills):
             await fleet.replicas[number % 2].restart()  # SIGKILL, then started again
-            await asyncio.sleep(0.5)
+            await load.goes_on()
     print(f"SIGKILLs {kills}, calls {dict(load.answers)}, failed {load.failed(*IDEMPOTENT, 'POST')}")
     assert 401 not in load.statuses
     assert load.statuses <= {UNREACHED, 200, 502, 503}
-    assert load.answers["GET", 200] > 50
-    await everybody_is_still_signed_in(fleet, load.cookies)
+    await all_are_still_signed_in(fleet, load.cookies)

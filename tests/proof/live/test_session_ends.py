@@ -5,29 +5,18 @@ import asyncio
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
-from pathlib import Path
+from collections.abc import Awaitable, Callable
 
 import pytest
-import pytest_asyncio
 
 from tests.harness.http_browser import Browser
 from tests.harness.plain_http import plain_http
-from tests.harness.redis_servers import RedisServer, one_server
-from tests.proof.live.fleet import ROOT, Fleet, running_fleet
+from tests.proof.live.fleet import ON_TWO_REPLICAS, ROOT, Fleet
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("ends")]
+pytestmark = ON_TWO_REPLICAS
 
 ALICE = "alice@example.com"
 COOKIE = "bff-session"
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def fleet(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Fleet]:
-    directory = tmp_path_factory.mktemp("ends")
-    with one_server(directory / "redis") as redis:
-        async with running_fleet(directory, redis.url, replicas=2, lifetime=3600) as fleet:
-            yield fleet
 
 
 async def signed_in(fleet: Fleet, login: str = ALICE) -> Browser:
@@ -44,12 +33,6 @@ def cookies(browser: Browser) -> str:
 async def everywhere(fleet: Fleet, cookie: str) -> list[tuple[int, str | None]]:
     answers = [await fleet.call(cookie, replica) for replica in range(len(fleet.replicas))]
     return [(answer.status_code, answer.json().get("reason")) for answer in answers]
-
-
-async def nothing_lives_at_okta(fleet: Fleet) -> None:
-    async with asyncio.timeout(60):
-        while any(family["revoked"] is None for family in (await fleet.okta.state())["families"]):
-            await asyncio.sleep(0.02)
 
 
 async def sub_of(fleet: Fleet, login: str = ALICE) -> str:
@@ -91,7 +74,17 @@ async def by_front_channel(fleet: Fleet, cookie: str) -> None:
 
 async def by_operator(fleet: Fleet, cookie: str) -> None:
     environ = {**os.environ, **fleet.environ, "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-m", "bff", "sessions", "end", "--email", ALICE, "--reason", "a test"]
+    command = [
+        sys.executable,
+        "-m",
+        "tests.proof.live.patient_bff",
+        "sessions",
+        "end",
+        "--email",
+        ALICE,
+        "--reason",
+        "a test",
+    ]
     done = await asyncio.to_thread(
         subprocess.run, command, env=environ, cwd=fleet.replicas[0].process.log.parent, capture_output=True, text=True
     )
@@ -118,56 +111,38 @@ WAYS: list[tuple[str, Callable[[Fleet, str], Awaitable[None]]]] = [
 
 
 @pytest.mark.parametrize(("reason", "end"), WAYS, ids=[f"{way[0]}-{way[1].__name__}" for way in WAYS])
-async def test_both_replicas_know_at_once_and_okta_soon(
-    fleet: Fleet, reason: str, end: Callable[[Fleet, str], Awaitable[None]]
+async def test_an_ended_session_is_refused_by_both_replicas_and_revoked_at_okta(
+    two_replicas: Fleet, reason: str, end: Callable[[Fleet, str], Awaitable[None]]
 ) -> None:
+    fleet = two_replicas
     browser = await signed_in(fleet)
     cookie = cookies(browser)
     assert await everywhere(fleet, cookie) == [(200, None), (200, None)]
     counted = await fleet.metric("bff_session_ended_total", reason=reason)
     await end(fleet, cookie)
     assert await everywhere(fleet, cookie) == [(401, reason), (401, reason)]
-    await nothing_lives_at_okta(fleet)
-    told = [(await fleet.call(cookie, replica, "/auth/session")).json() for replica in (1, 0)]
-    assert told == [{"authenticated": False, "reason": reason}, {"authenticated": False, "reason": None}]
+    await fleet.nothing_lives_at_okta()
+    sessions = [(await fleet.call(cookie, replica, "/auth/session")).json() for replica in (1, 0)]
+    assert sessions == [{"authenticated": False, "reason": reason}, {"authenticated": False, "reason": None}]
     if end is not by_operator:  # whose command counts for itself
         assert await fleet.metric("bff_session_ended_total", reason=reason) >= counted + 1
     await browser.close()
 
 
-async def test_a_new_sign_in_replaces_the_session_of_its_browser(fleet: Fleet) -> None:
+async def test_a_new_sign_in_replaces_the_session_of_its_browser(two_replicas: Fleet) -> None:
+    fleet = two_replicas
     browser = await signed_in(fleet)
     first = cookies(browser)
     await browser.sign_in()
     assert await everywhere(fleet, first) == [(401, "replaced"), (401, "replaced")]
     assert await everywhere(fleet, cookies(browser)) == [(200, None), (200, None)]
     await browser.sign_out()
-    await nothing_lives_at_okta(fleet)
+    await fleet.nothing_lives_at_okta()
     await browser.close()
 
 
-async def test_a_token_that_okta_revoked_ends_the_session_when_it_is_needed(fleet: Fleet) -> None:
-    await fleet.okta.post("/settings", access_token_lifetime=2)
-    browser = await signed_in(fleet)
-    await fleet.okta.post("/settings", access_token_lifetime=3600)
+async def test_a_token_that_okta_revoked_ends_the_session_when_it_is_needed(two_replicas: Fleet) -> None:
+    fleet = two_replicas
+    (cookie,) = await fleet.expired_sessions()
     await fleet.okta.post(f"/users/{ALICE}/revoke")
-    await asyncio.sleep(2.1)
-    assert await everywhere(fleet, cookies(browser)) == [(401, "refresh_token_invalid")] * 2
-    await browser.close()
-
-
-@pytest.mark.parametrize(
-    ("reason", "limits"),
-    [
-        ("idle_timeout", {"idle_timeout": "2", "absolute_timeout": "60"}),
-        ("absolute_timeout", {"idle_timeout": "2", "absolute_timeout": "2"}),
-    ],
-)
-async def test_limits_hold_on_both(
-    tmp_path: Path, redis_server: RedisServer, reason: str, limits: dict[str, str]
-) -> None:
-    async with running_fleet(tmp_path, redis_server.url, replicas=2, lifetime=3600, **limits) as fleet:
-        (cookie,) = await fleet.signed_in()
-        await asyncio.sleep(2.1)
-        assert await everywhere(fleet, cookie) == [(401, reason), (401, reason)]
-        await nothing_lives_at_okta(fleet)
+    assert await everywhere(fleet, cookie) == [(401, "refresh_token_invalid")] * 2

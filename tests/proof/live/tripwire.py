@@ -6,6 +6,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from tests.harness.waiting import loop_turns
+
 Side = Literal["request", "answer"]
 
 
@@ -52,8 +54,7 @@ class Tripwire:
     async def close(self) -> None:
         assert self._server is not None
         self._server.close()
-        for _ in range(20):  # who was let in this very moment begins, and can be ended with the others
-            await asyncio.sleep(0)
+        await loop_turns(20)  # a connection that was accepted this very moment begins, and can be ended with the others
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -84,10 +85,10 @@ class Tripwire:
         finally:
             answers.cancel()
             await asyncio.gather(answers, return_exceptions=True)
-            for each in (writer, up_writer):
-                each.transport.abort()
+            for side in (writer, up_writer):
+                side.transport.abort()
                 with contextlib.suppress(OSError, asyncio.CancelledError):
-                    await each.wait_closed()
+                    await side.wait_closed()
 
     def _match(self, request: bytes) -> _Wire | None:
         for wire in self._wires:

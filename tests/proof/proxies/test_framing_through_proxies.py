@@ -28,9 +28,9 @@ from tests.harness.upstream_wire import (
     raw_upstream,
     route,
 )
-from tests.proof.examples.in_front import Places
-from tests.proof.examples.in_front import caddy as example_caddy
-from tests.proof.examples.in_front import nginx as example_nginx
+from tests.proof.examples.proxies import Places
+from tests.proof.examples.proxies import caddy as example_caddy
+from tests.proof.examples.proxies import nginx as example_nginx
 
 Front: TypeAlias = Callable[[Path, int], AbstractAsyncContextManager["Address"]]
 

@@ -14,7 +14,7 @@ def main() -> int:
         except Exception as error:
             failed, broken = 1, error
         print(world.story(broken))
-        print(dict(world.laws.counts), dict(world.laws.residue), sep="\n")
+        print(dict(world.invariants.counts), dict(world.invariants.excused), sep="\n")
     return failed
 
 

@@ -2,14 +2,14 @@
 
 Records with versions, answered as the scripts in bff/storage/redis/lua answer, and a failover.
 
-Records are sealed by the real codec; the plain session beside each one is for the laws only, no replica reads it.
+Records are sealed by the real codec; the plain session beside each one is for the invariants only, no replica reads it.
 """
 
 from dataclasses import dataclass, field, replace
 
 from bff.session.revocation import Revocation
 from bff.session.session import EndReason, Session, SessionKey
-from tests.proof.simulation.laws import Laws
+from tests.proof.simulation.invariants import Invariants
 from tests.proof.simulation.loop import SimulatedLoop
 
 EPOCH = 1_900_000_000.0
@@ -29,7 +29,7 @@ class Row:
 @dataclass(slots=True)
 class Database:
     loop: SimulatedLoop
-    laws: Laws
+    invariants: Invariants
     rows: dict[SessionKey, Row] = field(default_factory=dict)
     graves: dict[str, tuple[int, bytes]] = field(default_factory=dict)
     ends: dict[str, EndReason] = field(default_factory=dict)
@@ -66,7 +66,7 @@ class Database:
         self.rows[session.key] = Row(
             session.version, write_id, record, session, row.last_seen_at, self.now(), before=before
         )
-        self.laws.written(before.session, session, by)
+        self.invariants.written(before.session, session, by)
         return self.now(), True
 
     def touch(self, key: SessionKey, last_seen_at: float) -> None:
@@ -83,7 +83,7 @@ class Database:
         del self.rows[key]
         self.graves[op] = row.version, row.record
         self.ends[key] = reason
-        self.laws.deleted(row.session, reason, row.last_seen_at)
+        self.invariants.deleted(row.session, reason, row.last_seen_at)
         return self.graves[op]
 
     def add_revocation(self, revocation: Revocation) -> bool:
@@ -109,4 +109,4 @@ class Database:
             if row.before is not None and row.written_at > self.now() - lag:
                 lost = row.session
                 self.rows[key] = replace(row.before, last_seen_at=row.last_seen_at)
-                self.laws.rolled_back(lost, row.before.session)
+                self.invariants.rolled_back(lost, row.before.session)

@@ -1,7 +1,7 @@
 """An OpenIDProvider (bff/oidc/provider.py) over the simulator's token families and a network that fails.
 
 What the provider does to a token happens outside the process that asked: it goes on when that process is stopped or
-killed. Answers are judged by the real `parse_token_response`, ID tokens are signed with a real key.
+killed. Answers are checked by the real `parse_token_response`, ID tokens are signed with a real key.
 """
 
 import asyncio
@@ -29,9 +29,9 @@ from bff.oidc.token import (
 from demo.simulator.grants import Issued, Refusal, Refused, RotationPolicy
 from demo.simulator.token_families import TokenFamilies
 from tests.proof.simulation.database import EPOCH
-from tests.proof.simulation.laws import Laws, Presentation
+from tests.proof.simulation.faults import Faults, TokenPlan
+from tests.proof.simulation.invariants import Invariants, Presentation
 from tests.proof.simulation.loop import Process, SimulatedLoop
-from tests.proof.simulation.weather import TokenPlan, Weather
 
 ISSUER = "https://provider.example"
 CLIENT_ID = "client"
@@ -49,10 +49,10 @@ def id_token(sub: str) -> str:
 class TokenEndpoint:
     """The one provider that every replica asks."""
 
-    def __init__(self, policy: RotationPolicy, loop: SimulatedLoop, laws: Laws) -> None:
+    def __init__(self, policy: RotationPolicy, loop: SimulatedLoop, invariants: Invariants) -> None:
         numbers = count(1)
         self.families = TokenFamilies(policy, new_value=lambda kind: f"{kind}canary{next(numbers)}")
-        self._loop, self._laws = loop, laws
+        self._loop, self._invariants = loop, invariants
 
     def now(self) -> float:
         return EPOCH + self._loop.time()
@@ -60,7 +60,7 @@ class TokenEndpoint:
     def refresh(self, presentation: Presentation) -> tuple[int, bytes]:
         alarms = len(self.families.alarms)
         outcome = self.families.refresh(presentation.refresh_token, client_id=CLIENT_ID, now=self.now())
-        self._laws.processed(presentation, outcome, alarmed=len(self.families.alarms) > alarms)
+        self._invariants.processed(presentation, outcome, alarmed=len(self.families.alarms) > alarms)
         match outcome:
             case Refused(Refusal.USER_NOT_ASSIGNED):
                 return 400, _error("access_denied")
@@ -86,9 +86,9 @@ class TokenEndpoint:
 class SimulatedProvider:
     """One replica's way to the provider."""
 
-    def __init__(self, endpoint: TokenEndpoint, weather: Weather, laws: Laws, process: Process) -> None:
-        self._endpoint, self._weather, self._laws, self._process = endpoint, weather, laws, process
-        self._loop = laws.loop
+    def __init__(self, endpoint: TokenEndpoint, faults: Faults, invariants: Invariants, process: Process) -> None:
+        self._endpoint, self._faults, self._invariants, self._process = endpoint, faults, invariants, process
+        self._loop = invariants.loop
 
     async def refresh(
         self,
@@ -99,44 +99,44 @@ class SimulatedProvider:
         dpop_key: str | None = None,
     ) -> TokenResult:
         deadline = self._loop.time() + timeout
-        presentation = self._laws.about_to_send(refresh_token, self._process)
-        plan = self._weather.token_request()
+        presentation = self._invariants.about_to_send(refresh_token, self._process)
+        plan = self._faults.token_request()
         if plan.connect:
             await self._wait(min(plan.connect, timeout))
         if plan.refused or plan.connect >= timeout or self._loop.time() >= deadline:
-            self._laws.not_connected(presentation)
+            self._invariants.not_connected(presentation)
             return NoAnswer(False, "not connected")
         if not may_send():
             return NoAnswer(False, "may not be sent any more")
-        self._laws.sent(presentation)
+        self._invariants.sent(presentation)
         future: asyncio.Future[TokenResult] = self._loop.create_future()
         self._outside(presentation, plan, deadline, future)
         try:
             answer = await future
         except asyncio.CancelledError:
-            self._laws.cut_off(presentation, self._process)
+            self._invariants.cut_off(presentation, self._process)
             raise
-        self._laws.answered(presentation, answer)
+        self._invariants.answered(presentation, answer)
         return answer
 
     async def revoke(self, token: str, token_type_hint: TokenTypeHint, *, within: float) -> RevocationResult:
-        delay, done = self._weather.other_request("revoke_fails")
-        with self._laws.revoking(token, self._process):
+        delay, done = self._faults.other_request("revoke_fails")
+        with self._invariants.revoking(token, self._process):
             await self._wait(0.01)  # connecting
 
         def there() -> None:
             if done:
                 self._endpoint.families.revoke_refresh_token(token, CLIENT_ID)
-                self._laws.revoked(token)
+                self._invariants.revoked(token)
             else:
-                self._laws.excuse_token(token, "a revocation that failed")
+                self._invariants.excuse_token(token, "a revocation that failed")
 
         self._loop.outside(delay, there)
         await self._wait(min(delay, within))
-        return Revoked() if done else NotRevoked("the weather")
+        return Revoked() if done else NotRevoked("the faults")
 
     async def keys(self, kid: str | None = None) -> KeySet:
-        delay, there = self._weather.other_request("keys_fail")
+        delay, there = self._faults.other_request("keys_fail")
         if delay > 0.05:
             await self._wait(delay)
         if not there:
@@ -166,14 +166,14 @@ class SimulatedProvider:
 
         def over(answer: TokenResult) -> None:
             if not presentation.over:
-                self._laws.over(presentation)
+                self._invariants.over(presentation)
             if not future.done():
                 future.set_result(answer)
 
         def there() -> None:
             answer = self._treated(presentation, plan.instead)
             if answer is None or self._loop.time() + plan.back >= deadline:
-                self._laws.lost(presentation)
+                self._invariants.lost(presentation)
             else:
                 self._loop.outside(plan.back, lambda: over(answer))
 
@@ -198,10 +198,10 @@ class SimulatedProvider:
         if instead == "answer_lost":
             return None
         if instead == "error_after":
-            self._laws.lost(presentation)
+            self._invariants.lost(presentation)
             return parse_token_response(502, {}, b"bad gateway", now)
         if instead == "broken_body":
-            self._laws.lost(presentation)
+            self._invariants.lost(presentation)
             return parse_token_response(status, {}, body[: len(body) // 2], now)
         return parse_token_response(status, {}, body, now)
 

@@ -20,12 +20,12 @@ from bff.flows.refresh.timing import RefreshTiming
 from bff.session.keyring import KeyRing
 from tests.harness.settings import with_changes
 from tests.proof.simulation.database import Database
-from tests.proof.simulation.laws import Laws
+from tests.proof.simulation.faults import Faults
+from tests.proof.simulation.invariants import Invariants
 from tests.proof.simulation.loop import OUTSIDE, PROCESS, Process, SimulatedLoop
-from tests.proof.simulation.mix import Mix
 from tests.proof.simulation.provider import CLIENT_ID, ISSUER, SimulatedProvider, TokenEndpoint
+from tests.proof.simulation.scenario import Scenario
 from tests.proof.simulation.store import SimulatedStore
-from tests.proof.simulation.weather import Weather
 
 SETTINGS = load_settings(
     with_changes(issuer=ISSUER, client_id=CLIENT_ID, id_token_algorithms="ES256", user_claims="sub name")
@@ -39,19 +39,19 @@ class Replica:
         database: Database,
         endpoint: TokenEndpoint,
         ring: KeyRing,
-        weather: Weather,
-        mix: Mix,
-        laws: Laws,
+        faults: Faults,
+        scenario: Scenario,
+        invariants: Invariants,
         random: Random,
     ) -> None:
         self.process = Process(name)
         self.ring = ring
-        self._loop: SimulatedLoop = laws.loop
-        self._laws, self._mix = laws, mix
+        self._loop: SimulatedLoop = invariants.loop
+        self._invariants, self._mix = invariants, scenario
         self._context = OUTSIDE.run(copy_context)
         self._context.run(PROCESS.set, self.process)
-        store = SimulatedStore(database, ring, weather, random, self.process)
-        provider = SimulatedProvider(endpoint, weather, laws, self.process)
+        store = SimulatedStore(database, ring, faults, random, self.process)
+        provider = SimulatedProvider(endpoint, faults, invariants, self.process)
         self.tasks = BackgroundTasks()
         # Each host's clock stands where it likes: no decision may depend on it.
         stands_at = random.uniform(0, 1e6)
@@ -62,13 +62,13 @@ class Replica:
 
         self.revocations = Revocations(store, provider, self.tasks, ISSUER)
         self.end_session = EndSession(store, self.revocations, self.tasks)
-        timing = RefreshTiming(mix.policy, monotonic)
+        timing = RefreshTiming(scenario.policy, monotonic)
         attempts = RefreshAttempts(
             Reservations(store, timing, new_attempt_id=lambda: f"{name}-{next(numbers)}"),
             provider,
             RefreshOutcomes(store, IdTokenValidator(provider, SETTINGS), self.end_session, timing),
             timing,
-            concurrency=mix.concurrency,
+            concurrency=scenario.concurrency,
         )
         self.flow = RefreshTokenFlow(store, attempts, self.end_session, self.tasks, timing)
         self._standing = [self.run(self.flow.run_early_refreshes()), self.run(self.revocations.run())]
@@ -80,7 +80,7 @@ class Replica:
     def crash(self) -> None:
         """SIGKILL."""
         self.process.kill(self._loop.time())
-        self._laws.gone(self.process, "a crash")
+        self._invariants.gone(self.process, "a crash")
 
     async def drain(self) -> None:
         """SIGTERM, as `Application._stop` answers it; then the process is gone."""
@@ -89,10 +89,10 @@ class Replica:
         async def stop() -> None:
             for task in self._standing:
                 task.cancel()
-            self._laws.counts["tasks cut off by a drain"] += await self.tasks.drain(self._mix.policy.timeout + 2)
+            self._invariants.counts["tasks cut off by a drain"] += await self.tasks.drain(self._mix.policy.timeout + 2)
             self.process.kill(self._loop.time())
 
         self.run(stop())
         while not self.process.dead:
             await asyncio.sleep(0.05)
-        self._laws.gone(self.process, "cut off by a drain")
+        self._invariants.gone(self.process, "cut off by a drain")

@@ -19,8 +19,8 @@ from bff.session.store import Found, IndexName, KeyRemoved, Missing, Replaced, S
 from bff.storage import codec
 from bff.storage.decoded_records import DecodedRecords
 from tests.proof.simulation.database import Database
+from tests.proof.simulation.faults import Faults
 from tests.proof.simulation.loop import Process
-from tests.proof.simulation.weather import Weather
 
 OPERATION_TIMEOUT = 2.0  # seconds, as bff/storage/redis/client.py
 
@@ -28,10 +28,10 @@ T = TypeVar("T")
 
 
 class SimulatedStore:
-    def __init__(self, database: Database, ring: KeyRing, weather: Weather, random: Random, process: Process) -> None:
+    def __init__(self, database: Database, ring: KeyRing, faults: Faults, random: Random, process: Process) -> None:
         self._decoded = DecodedRecords(ring)
-        self._database, self._ring, self._weather, self._random = database, ring, weather, random
-        self._process, self._loop, self._laws = process, database.loop, database.laws
+        self._database, self._ring, self._faults, self._random = database, ring, faults, random
+        self._process, self._loop, self._invariants = process, database.loop, database.invariants
         self.revocations: RevocationQueue = SimulatedRevocations(database, self._ask, process)
 
     async def now(self) -> float:
@@ -42,20 +42,20 @@ class SimulatedStore:
         await self._ask(lambda: self._database.create(session, encoded.write_id, encoded.record), write=True)
 
     async def get(self, key: SessionKey) -> StoredSession:
-        self._laws.read(key, self._process)
+        self._invariants.read(key, self._process)
         now, row = await self._ask(lambda: self._database.get(key), write=False)
         if row is None:
             self._decoded.forget(key)
             return Missing(now)
         reading = self._decoded.read(key, row.version, row.record, now, row.last_seen_at)
         if not isinstance(reading, Found):
-            self._laws.broken("codec", f"{self._process.name} cannot read a record", key)
+            self._invariants.broken("codec", f"{self._process.name} cannot read a record", key)
         return reading
 
     async def replace(self, session: Session, expected_version: int) -> Replaced:
         session = dataclasses.replace(session, version=expected_version + 1)
         encoded = codec.encode(self._ring, session)
-        self._laws.at_a_moment(self._process, session.key)
+        self._invariants.at_a_moment(self._process, session.key)
         now, done = await self._ask(
             lambda: self._database.replace(
                 session, expected_version, encoded.write_id, encoded.record, self._process.name
@@ -63,7 +63,7 @@ class SimulatedStore:
             write=True,
         )
         if done:
-            self._laws.acknowledged(session)
+            self._invariants.acknowledged(session)
         return Replaced(now, done)
 
     async def touch(self, key: SessionKey, last_seen_at: float) -> None:
@@ -71,13 +71,13 @@ class SimulatedStore:
 
     async def delete(self, key: SessionKey, reason: EndReason, expected_version: int | None = None) -> Session | None:
         op = f"{self._process.name}-{self._random.random()}"
-        self._laws.deleting(self._process, key, under_way=True)
+        self._invariants.deleting(self._process, key, under_way=True)
         try:
             taken = await self._ask(lambda: self._database.delete(key, reason, expected_version, op), write=True)
         except StoreUnavailable:
-            self._laws.excuse(key, "a delete whose reply was lost")
+            self._invariants.excuse(key, "a delete whose reply was lost")
             raise
-        self._laws.deleting(self._process, key, under_way=False)
+        self._invariants.deleting(self._process, key, under_way=False)
         return None if taken is None else codec.decode(self._ring, key, *taken)
 
     async def put_end_reason(self, name: str, reason: EndReason) -> None:
@@ -123,7 +123,7 @@ class SimulatedStore:
         pass
 
     async def _ask(self, apply: Callable[[], T], *, write: bool, queue: bool = False) -> T:
-        plan = self._weather.store_operation(self._process.name, write=write, queue=queue)
+        plan = self._faults.store_operation(self._process.name, write=write, queue=queue)
         future: asyncio.Future[Any] = self._loop.create_future()
         replies: list[T] = []
 
@@ -154,7 +154,7 @@ class SimulatedRevocations:
         self._ask = functools.partial(ask, queue=True)
 
     async def add(self, revocation: Revocation) -> bool:
-        with self._database.laws.keeping(revocation.token, self._process):
+        with self._database.invariants.keeping(revocation.token, self._process):
             return bool(await self._ask(lambda: self._database.add_revocation(revocation), write=True))
 
     async def claim(self, count: int, lease: float) -> Sequence[Revocation]:

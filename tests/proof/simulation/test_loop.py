@@ -79,12 +79,12 @@ def test_a_killed_process_runs_not_even_its_finally(loop: SimulatedLoop) -> None
     assert ticks == [1.0, 2.0]
 
 
-def test_who_waits_for_nothing_is_a_deadlock(loop: SimulatedLoop) -> None:
+def test_waiting_for_nothing_is_a_deadlock(loop: SimulatedLoop) -> None:
     with pytest.raises(Deadlock):
         loop.run_until_complete(loop.create_future())
 
 
-def test_who_spins_without_waiting_is_a_hot_loop(loop: SimulatedLoop) -> None:
+def test_spinning_without_waiting_is_a_hot_loop(loop: SimulatedLoop) -> None:
     async def spin() -> None:
         while True:
             await asyncio.sleep(0)

@@ -1,4 +1,4 @@
-"""The flow, broken on purpose: each way must break a law within some seeds, or the laws see less than they say.
+"""The flow, broken on purpose: each way must violate an invariant within some seeds, or they see less than they say.
 
 A mutant is a function of the real code with one piece of its text replaced. If that piece is no longer there, the
 mutant has to be written anew for the code as it is.
@@ -141,7 +141,7 @@ MUTANTS = [
         (RefreshAttempts, "_send", "return may_send(attempt, clock.now(), self._policy)", "return True"),
     ),
     mutant(
-        "a lease is judged from when the reply was read",
+        "a lease is checked from when the reply was read",
         (
             Reservations,
             "reserve",
@@ -309,7 +309,7 @@ def break_the_code(monkeypatch: pytest.MonkeyPatch, mutant: Mutant) -> None:
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
-def test_a_law_is_broken_when(mutant: Mutant, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_invariant_is_broken_when(mutant: Mutant, monkeypatch: pytest.MonkeyPatch) -> None:
     break_the_code(monkeypatch, mutant)
     for seed in range(SEEDS):
         try:
@@ -321,6 +321,6 @@ def test_a_law_is_broken_when(mutant: Mutant, monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.parametrize("mutant", [each for each in MUTANTS if each.world], ids=lambda mutant: mutant.name)
-def test_no_law_is_broken_by_the_trouble_alone_when_not(mutant: Mutant) -> None:
+def test_no_invariant_is_violated_by_the_trouble_alone_when_not(mutant: Mutant) -> None:
     for seed in range(10):
         World(seed, **mutant.world).run()

@@ -1,8 +1,8 @@
-"""Thousands of small worlds, each with its own provider, faults and order of events; every law in every step.
+"""Thousands of small worlds, each with its own provider, faults and order of events; every invariant in every step.
 
 `make test` runs `BLOCKS` times `SEEDS` of them, in blocks that pytest-xdist can share. `pytest -m long` goes on from
-there for as many as SIMULATION_SEEDS says. A seed that breaks a law tells its story; `python -m tests.proof.simulation
-SEED` tells it again.
+there for as many as SIMULATION_SEEDS says. A seed that violates an invariant prints its trace;
+`python -m tests.proof.simulation SEED` prints it again.
 """
 
 import os
@@ -10,7 +10,7 @@ from collections import Counter
 
 import pytest
 
-from tests.proof.simulation.mix import ROTATING
+from tests.proof.simulation.scenario import ROTATING
 from tests.proof.simulation.world import World
 
 BLOCKS = 6
@@ -57,14 +57,14 @@ def run(seeds: range) -> Counter[str]:
             world.run()
         except Exception as error:
             pytest.fail(world.story(error), pytrace=False)
-        counts += world.laws.counts
-        counts[world.mix.behaviour] += 1
-        for kind, times in world.laws.residue.items():
-            counts[f"residue: {kind}"] += times
+        counts += world.invariants.counts
+        counts[world.scenario.behaviour] += 1
+        for kind, times in world.invariants.excused.items():
+            counts[f"excused: {kind}"] += times
     return counts
 
 
-def judge(counts: Counter[str]) -> None:
+def check(counts: Counter[str]) -> None:
     print("\n".join(f"{times:9} {what}" for what, times in sorted(counts.items())))
     assert not [what for what in (*SEEN, *ROTATING) if not counts[what]]
 
@@ -74,16 +74,16 @@ CASES = "RF-018 RF-019 RF-023 RF-028 RF-043 RF-057 RF-068"
 
 
 @pytest.mark.parametrize("block", [pytest.param(block, id=f"{CASES} {block}") for block in range(BLOCKS)])
-def test_every_law_holds_in_every_world(block: int) -> None:
-    judge(run(range(block * SEEDS, (block + 1) * SEEDS)))
+def test_every_invariant_holds_in_every_world(block: int) -> None:
+    check(run(range(block * SEEDS, (block + 1) * SEEDS)))
 
 
 @pytest.mark.long
-def test_every_law_holds_in_as_many_worlds_as_an_hour_allows() -> None:
-    judge(run(range(BLOCKS * SEEDS, BLOCKS * SEEDS + LONG_SEEDS)))
+def test_every_invariant_holds_in_as_many_worlds_as_an_hour_allows() -> None:
+    check(run(range(BLOCKS * SEEDS, BLOCKS * SEEDS + LONG_SEEDS)))
 
 
-def test_a_seed_tells_the_same_story_every_time() -> None:
+def test_a_seed_gives_the_same_trace_every_time() -> None:
     first, second = World(39), World(39)
     first.run()
     second.run()

@@ -1,4 +1,4 @@
-"""What happened, to be read when a law is broken."""
+"""What happened, to be read when an invariant is broken."""
 
 SHOWN = 160
 

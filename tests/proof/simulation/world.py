@@ -16,39 +16,39 @@ from bff.session.timing import new_tokens, token_fingerprint
 from bff.storage import codec
 from demo.simulator.grants import SignIn
 from tests.proof.simulation.database import Database
-from tests.proof.simulation.laws import LawBroken, Laws
+from tests.proof.simulation.faults import Faults
+from tests.proof.simulation.invariants import Invariants, InvariantViolated
 from tests.proof.simulation.loop import Process, SimulatedLoop
-from tests.proof.simulation.mix import draw
 from tests.proof.simulation.provider import CLIENT_ID, ISSUER, TokenEndpoint, id_token
 from tests.proof.simulation.replica import Replica
+from tests.proof.simulation.scenario import draw
 from tests.proof.simulation.trace import Trace
-from tests.proof.simulation.weather import Weather
 
 SETTLES_TIMEOUT = 75.0  # seconds after the last fault: a lease, the longest back-off, the longest Retry-After
-CALM = 70.0  # seconds of law 10, longer than most access tokens live
+CALM = 70.0  # seconds of invariant 10, longer than most access tokens live
 
 
 class World:
     def __init__(self, seed: int, **fixed: Any) -> None:
         self.random = Random(seed)
-        self.mix = mix = draw(seed, self.random, **fixed)
+        self.scenario = scenario = draw(seed, self.random, **fixed)
         self.loop = SimulatedLoop()
         self.trace = Trace()
-        self.laws = Laws(self.loop, mix, self.trace)
-        self.weather = Weather(self.loop, mix, self.random)
-        self.database = Database(self.loop, self.laws)
-        self.endpoint = self.laws.endpoint = TokenEndpoint(mix.provider, self.loop, self.laws)
+        self.invariants = Invariants(self.loop, scenario, self.trace)
+        self.faults = Faults(self.loop, scenario, self.random)
+        self.database = Database(self.loop, self.invariants)
+        self.endpoint = self.invariants.endpoint = TokenEndpoint(scenario.provider, self.loop, self.invariants)
         self.keys = [hashlib.sha256(f"{seed}-{number}".encode()).digest() for number in range(3)]
-        self.rings: list[list[bytes]] = [self.keys[:1] for _ in range(mix.replicas)]
+        self.rings: list[list[bytes]] = [self.keys[:1] for _ in range(scenario.replicas)]
         self.replicas: list[Replica] = []
         self.people: list[Person] = []
         self._started = 0
         self._aimed: list[asyncio.Task[None]] = []
-        self.laws.at_a_moment = self._at_a_moment
+        self.invariants.at_a_moment = self._at_a_moment
         self._seed = seed
 
     def run(self) -> None:
-        """Raises LawBroken, Deadlock or HotLoop. The trace and the counts stay behind."""
+        """Raises InvariantViolated, Deadlock or HotLoop. The trace and the counts stay behind."""
         logs = _Captured()
         logger = logging.getLogger("bff")
         level, propagate = logger.level, logger.propagate
@@ -57,19 +57,19 @@ class World:
         logger.propagate = False
         try:
             self.loop.run_until_complete(self._story())
-            self._judge_logs(logs.records)
+            self._check_logs(logs.records)
         finally:
             logger.removeHandler(logs)
             logger.setLevel(level)
             logger.propagate = propagate
-            self.laws.violation = None
+            self.invariants.violation = None
             self.loop.bury()
 
     def story(self, error: Exception | None = None) -> str:
         """What happened, told so that it can be understood without the code, and how to see it again."""
-        session = error.session if isinstance(error, LawBroken) else ""
+        session = error.session if isinstance(error, InvariantViolated) else ""
         again = f"python -m tests.proof.simulation {self._seed}"
-        return f"{self.trace.tell(session)}\n\nseed {self._seed}: {self.mix}\n{error!r}\n{again}"
+        return f"{self.trace.tell(session)}\n\nseed {self._seed}: {self.scenario}\n{error!r}\n{again}"
 
     def replica(self) -> Replica | None:
         """Where the load balancer sends a request: a stopped process still gets some."""
@@ -80,10 +80,10 @@ class World:
         key = SessionKey(encode_base64url(hashlib.sha256(f"{self._seed} {name}".encode()).digest()))
         now = self.database.now()
         issued = self.endpoint.families.sign_in(SignIn(sub, CLIENT_ID, sid=name), now)
-        life = self.mix.provider.access_token_lifetime
+        life = self.scenario.provider.access_token_lifetime
         compact = id_token(sub) if issued.id_token else None
         response = TokenResponse(issued.access_token, life, issued.refresh_token, compact)
-        tokens = new_tokens(response, key, now, now, self.mix.policy.before_expiry)
+        tokens = new_tokens(response, key, now, now, self.scenario.policy.before_expiry)
         assert tokens is not None
         session = Session(
             key=key,
@@ -94,42 +94,42 @@ class World:
             user=User(sub),
             tokens=tokens,
             signed_in_at=now,
-            ends_at=now + self.mix.absolute_timeout,
+            ends_at=now + self.scenario.absolute_timeout,
             browser=f"browser of {name}" if self.random.random() < 0.5 else None,
         )
-        self.laws.signed_in(session, issued, name)
+        self.invariants.signed_in(session, issued, name)
         encoded = codec.encode(KeyRing.from_keys(self.rings[0]), session)
         self.database.create(session, encoded.write_id, encoded.record)
         self.trace.add(self.loop.time(), name, "signs in", name)
         return key
 
     async def _story(self) -> None:
-        self.laws.violation = self.loop.create_future()
-        for number in range(self.mix.replicas):
+        self.invariants.violation = self.loop.create_future()
+        for number in range(self.scenario.replicas):
             self.replicas.append(self._new_replica(number))
-        shared = self.mix.provider.family_scope == "user_and_client"
-        for number in range(self.mix.sessions):
+        shared = self.scenario.provider.family_scope == "user_and_client"
+        for number in range(self.scenario.sessions):
             self.people.append(Person(self, f"s{number:02}", f"user{number // 2 if shared else number}"))
         tasks = [self.loop.create_task(person.live()) for person in self.people]
-        tasks += [self.loop.create_task(self._happens(name)) for name in self.mix.every]
+        tasks += [self.loop.create_task(self._happens(name)) for name in self.scenario.every]
         last = self.loop.create_task(self._course())
-        await asyncio.wait([self.laws.violation, last], return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait([self.invariants.violation, last], return_when=asyncio.FIRST_COMPLETED)
         for task in [last, *tasks, *self._aimed]:
             if task.done():
                 task.result()
-        if self.laws.violation.done():
-            self.laws.violation.result()
+        if self.invariants.violation.done():
+            self.invariants.violation.result()
 
     async def _course(self) -> None:
-        await asyncio.sleep(self.mix.stormy_for)
-        self.weather.clear()
+        await asyncio.sleep(self.scenario.stormy_for)
+        self.faults.clear()
         for person in self.people:
             self.endpoint.families.assign(person.sub)
         for replica in self.replicas:
             replica.process.resume(self.loop)
         self.trace.add(self.loop.time(), "world", "all faults are over")
         await asyncio.sleep(SETTLES_TIMEOUT)
-        self.laws.calm_since = self.loop.time()
+        self.invariants.calm_since = self.loop.time()
         self.trace.add(self.loop.time(), "world", "from here on nobody may be turned away")
         await asyncio.sleep(CALM)
         for person in self.people:
@@ -139,10 +139,10 @@ class World:
         await asyncio.sleep(20.0)
         for person in self.people:
             if unanswered := person.unanswered():
-                self.laws.broken("law 8", f"{unanswered} callers were never answered", person.key)
-        self.laws.left_behind()
+                self.invariants.broken("invariant 8", f"{unanswered} callers were never answered", person.key)
+        self.invariants.left_behind()
         for defect in self.loop.defects:
-            self.laws.broken("no defect", defect)
+            self.invariants.broken("no defect", defect)
 
     # --- what happens to replicas -------------------------------------------------------------------------------------
 
@@ -161,22 +161,22 @@ class World:
             "key_roll": self._roll_keys,
         }
         while True:
-            await asyncio.sleep(self.random.expovariate(1 / self.mix.every[what]))
-            if not self.weather.stormy:
+            await asyncio.sleep(self.random.expovariate(1 / self.scenario.every[what]))
+            if not self.faults.stormy:
                 return
             await actions[what]()
 
     def _at_a_moment(self, process: Process, key: SessionKey) -> None:
         """Faults that come at random times seldom hit a refresh: some are aimed at one, within 0.1 ms to 10 s."""
-        aimed = sorted({"crash", "pause", "drain", "failover", "sign_out", "partition"} & set(self.mix.every))
-        if not aimed or not self.weather.stormy or self.random.random() > self.mix.aimed:
+        aimed = sorted({"crash", "pause", "drain", "failover", "sign_out", "partition"} & set(self.scenario.every))
+        if not aimed or not self.faults.stormy or self.random.random() > self.scenario.aimed:
             return
         what = self.random.choice(aimed)
         delay = 10 ** self.random.uniform(-4, 1)
         self.loop.outside(delay, lambda: self._aim(what, process, key))
 
     def _aim(self, what: str, process: Process, key: SessionKey) -> None:
-        if not self.weather.stormy:
+        if not self.faults.stormy:
             return
         replica = next((each for each in self.replicas if each.process is process), None)
         person = next((each for each in self.people if each.key == key), None)
@@ -201,10 +201,12 @@ class World:
         ring = KeyRing.from_keys(self.rings[number])
         self._started += 1
         name = f"r{number}.{self._started}"
-        return Replica(name, self.database, self.endpoint, ring, self.weather, self.mix, self.laws, self.random)
+        return Replica(
+            name, self.database, self.endpoint, ring, self.faults, self.scenario, self.invariants, self.random
+        )
 
     def _say(self, what: str) -> None:
-        self.laws.counts[what.split(" ", 1)[1] if " " in what else what] += 1
+        self.invariants.counts[what.split(" ", 1)[1] if " " in what else what] += 1
         self.trace.add(self.loop.time(), "world", what)
 
     async def _succeed(self, replica: Replica) -> None:
@@ -241,20 +243,20 @@ class World:
     async def _partition(self, replica: Replica | None = None) -> None:
         replica = replica or self.random.choice(self.replicas)
         self._say(f"{replica.process.name} is partitioned")
-        self.weather.partitioned[replica.process.name] = self.loop.time() + self.random.uniform(0.5, 15.0)
+        self.faults.partitioned[replica.process.name] = self.loop.time() + self.random.uniform(0.5, 15.0)
 
     async def _fail_over(self) -> None:
         self._say("the store fails over")
         self.database.fail_over(self.random.uniform(0.0, 2.0), self.random.uniform(0.2, 3.0))
 
     async def _outage(self) -> None:
-        self.weather.outage_kind = self.random.choice(["refusing", "stalling"])
-        self._say(f"provider {self.weather.outage_kind}")
-        self.weather.outage_until = self.loop.time() + self.random.uniform(2.0, 50.0)
+        self.faults.outage_kind = self.random.choice(["refusing", "stalling"])
+        self._say(f"provider {self.faults.outage_kind}")
+        self.faults.outage_until = self.loop.time() + self.random.uniform(2.0, 50.0)
 
     async def _invalid_client(self) -> None:
         self._say("provider refuses the client")
-        self.weather.invalid_client_until = self.loop.time() + self.random.uniform(2.0, 60.0)
+        self.faults.invalid_client_until = self.loop.time() + self.random.uniform(2.0, 60.0)
 
     async def _unassign(self) -> None:
         person = self.random.choice(self.people)
@@ -269,7 +271,7 @@ class World:
         self.endpoint.families.revoke_user(person.sub)
         for other in self.people:
             if other.sub == person.sub:
-                self.laws.excuse(other.key, "the administrator")
+                self.invariants.excuse(other.key, "the administrator")
 
     async def _sign_out(self) -> None:
         await self.random.choice(self.people).signs_out()
@@ -277,7 +279,7 @@ class World:
     async def _roll_keys(self) -> None:
         """[old] -> [old, new] -> [new, old], replica by replica; the old key stays until the end."""
         for ring in (self.keys[:2], self.keys[1::-1]):
-            for number in range(self.mix.replicas):
+            for number in range(self.scenario.replicas):
                 self.rings[number] = ring
                 for replica in self.replicas:
                     if int(replica.process.name[1]) == number:
@@ -285,15 +287,17 @@ class World:
                 await asyncio.sleep(self.random.uniform(0, 3))
         self._say("the keys are rolled")
 
-    # --- law 11 ------------------------------------------------------------------------------------------------------
+    # --- invariant 11 ------------------------------------------------------------------------------------------------
 
-    def _judge_logs(self, records: list[str]) -> None:
+    def _check_logs(self, records: list[str]) -> None:
         text = "\n".join(records)
-        self.laws.counts["log records"] += len(records)
-        self.laws.counts["writes reasserted"] += sum(record.startswith("the store had lost") for record in records)
-        for secret in ["canary", "eyJ", *self.laws.sessions]:
+        self.invariants.counts["log records"] += len(records)
+        self.invariants.counts["writes reasserted"] += sum(
+            record.startswith("the store had lost") for record in records
+        )
+        for secret in ["canary", "eyJ", *self.invariants.sessions]:
             if secret in text:
-                raise LawBroken("law 11", f"{secret[:6]}... is in the log")
+                raise InvariantViolated("invariant 11", f"{secret[:6]}... is in the log")
 
 
 class _Captured(logging.Handler):
@@ -324,14 +328,14 @@ class Person:
     async def live(self) -> None:
         world, random = self._world, self._world.random
         while not self._left:
-            pause = random.expovariate(1 / world.mix.mean_pause)
+            pause = random.expovariate(1 / world.scenario.mean_pause)
             if random.random() < 0.03:
                 pause = random.uniform(30.0, 150.0)  # the tab sleeps
             await asyncio.sleep(pause)
             if self._left:
                 return
-            watched = world.laws.sessions[self.key]
-            if watched.ended_at is not None and world.loop.time() > watched.ended_at + 5.0 and world.weather.stormy:
+            watched = world.invariants.sessions[self.key]
+            if watched.ended_at is not None and world.loop.time() > watched.ended_at + 5.0 and world.faults.stormy:
                 self.key = self._sign_in()
             for _ in range(random.randint(3, 12) if random.random() < 0.1 else 1):
                 self._ask()
@@ -343,14 +347,14 @@ class Person:
     async def signs_out(self) -> None:
         world = self._world
         replica = world.replica()
-        watched = world.laws.sessions[self.key]
+        watched = world.invariants.sessions[self.key]
         if replica is None or watched.ended_at is not None:
             return
         watched.sign_out_asked = True
-        world.laws.counts["sign-outs"] += 1
+        world.invariants.counts["sign-outs"] += 1
         world.trace.add(world.loop.time(), self.name, f"signs out at {replica.process.name}", watched.name)
         task = replica.run(self._sign_out(replica, self.key))
-        if world.random.random() < 0.2 and not world.mix.faultless:
+        if world.random.random() < 0.2 and not world.scenario.faultless:
             world.loop.outside(world.random.uniform(0, 0.01), lambda: self._hangs_up(task))
 
     def unanswered(self) -> int:
@@ -359,7 +363,7 @@ class Person:
 
     def _hangs_up(self, task: "asyncio.Task[None]") -> None:
         if not task.done():
-            self._world.laws.counts["hang-ups"] += 1
+            self._world.invariants.counts["hang-ups"] += 1
             self._world.trace.add(self._world.loop.time(), self.name, "hangs up", self.name)
             task.cancel()
 
@@ -367,7 +371,7 @@ class Person:
         try:
             await replica.end_session.end(key, EndReason.SIGNED_OUT)
         except StoreUnavailable:
-            self._world.laws.counts["sign-outs told to come back"] += 1
+            self._world.invariants.counts["sign-outs told to come back"] += 1
 
     def _sign_in(self) -> SessionKey:
         self._sign_ins += 1
@@ -388,16 +392,16 @@ class Person:
             world.loop.outside(random.choice([0.0005, 0.01, 0.1, 3.0]), lambda: self._hangs_up(task))
 
     async def _request(self, replica: Replica, key: SessionKey, rejected_token: str | None, *, passive: bool) -> None:
-        laws, loop = self._world.laws, self._world.loop
+        invariants, loop = self._world.invariants, self._world.loop
         asked_at, stopped_for = loop.time(), replica.process.stopped_for
         try:
             session = await replica.flow.session_with_fresh_token(key, rejected_token=rejected_token, passive=passive)
         except SignInRequired:
-            laws.sign_in_required(key)
+            invariants.sign_in_required(key)
         except (ProviderUnavailable, StoreUnavailable) as error:
-            laws.turned_away(key, asked_at, error.code)
+            invariants.turned_away(key, asked_at, error.code)
         else:
-            laws.handed_out(session, key, asked_at, passive=passive)
+            invariants.handed_out(session, key, asked_at, passive=passive)
             if key == self.key:
                 self._access_token = session.tokens.access_token
-        laws.waited(key, loop.time() - asked_at - (replica.process.stopped_for - stopped_for))
+        invariants.waited(key, loop.time() - asked_at - (replica.process.stopped_for - stopped_for))

@@ -110,9 +110,9 @@ def _places(mode: Mode, at: Places) -> dict[str, str]:
 async def _running(name: str, arguments: list[str], at: Places) -> AsyncIterator[None]:
     """The program until the block ends, from when it listens."""
     log = at.folder / f"{name}.log"
-    home = {"HOME": str(at.folder), "XDG_DATA_HOME": str(at.folder), "XDG_CONFIG_HOME": str(at.folder)}
+    environ = {"HOME": str(at.folder), "XDG_DATA_HOME": str(at.folder), "XDG_CONFIG_HOME": str(at.folder)}
     with log.open("wb") as out:
-        process = subprocess.Popen([program(name), *arguments], env={**os.environ, **home}, stdout=out, stderr=out)
+        process = subprocess.Popen([program(name), *arguments], env={**os.environ, **environ}, stdout=out, stderr=out)
     try:
         async with asyncio.timeout(60):
             while True:

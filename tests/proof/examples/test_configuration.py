@@ -11,7 +11,7 @@ import yaml
 
 from bff.config.section import leaves
 from bff.config.settings import Settings
-from tests.proof.examples.in_front import EXAMPLES, settings_of
+from tests.proof.examples.proxies import EXAMPLES, settings_of
 
 TRAEFIK = EXAMPLES / "traefik"
 STATIC = tomllib.loads((TRAEFIK / "traefik.toml").read_text("utf-8"))
@@ -91,7 +91,7 @@ def test_traefik_every_router_is_behind_tls_and_bound_to_the_host(mode: str) -> 
         assert router["rule"].startswith("Host(`app.example.com`)")
 
 
-def test_traefik_no_way_leads_to_the_port_that_tells_tokens() -> None:
+def test_traefik_has_no_route_to_the_port_that_returns_tokens() -> None:
     services = DYNAMIC["forward-auth"]["http"]["services"].values()
     urls = {server["url"] for service in services for server in service["loadBalancer"]["servers"]}
     assert not [url for url in urls if url.endswith(":8081")]

@@ -1,7 +1,7 @@
-"""The laws of rotation, judged at every step: what may be sent, stored, handed out, ended and left behind.
+"""The invariants of rotation, checked at every step: what may be sent, stored, handed out, ended and left behind.
 
-The laws see what no replica can see: what the provider really did, and which answers and writes the faults took away.
-What a fault excuses is counted as residue, by its kind, so that an excuse can't hide how often it is used.
+They see what no replica can see: what the provider really did, and which answers and writes the faults took away.
+What a fault excuses is counted by its kind, so that an excuse can't hide how often it is used.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from bff.oidc.token import Granted, NoAnswer, Postponed, TokenResult
 from bff.session.session import EndReason, RefreshAttempt, Session, SessionKey
 from demo.simulator.grants import Issued, RefreshOutcome, Refusal, Refused
 from tests.proof.simulation.loop import Process, SimulatedLoop
-from tests.proof.simulation.mix import Mix
+from tests.proof.simulation.scenario import Scenario
 from tests.proof.simulation.trace import Trace
 
 if TYPE_CHECKING:
@@ -33,12 +33,12 @@ NOT_LEFT_YET = 0.1  # seconds after a delete in which its revocation may not hav
 AHEAD = 2.0  # seconds that a replica's idea of the store's time may run ahead: one slow operation
 
 
-class LawBroken(Exception):
+class InvariantViolated(Exception):
     """`session` is the name of the session whose story shows it, empty if it is the whole world's."""
 
-    def __init__(self, law: str, what: str, session: str = "") -> None:
-        super().__init__(f"{law} broken by {session or 'the world'}: {what}")
-        self.law, self.session = law, session
+    def __init__(self, invariant: str, what: str, session: str = "") -> None:
+        super().__init__(f"{invariant} broken by {session or 'the world'}: {what}")
+        self.invariant, self.session = invariant, session
 
 
 @dataclass(slots=True, eq=False)
@@ -69,7 +69,7 @@ class Delivery:
 
 @dataclass(slots=True, eq=False)
 class Watched:
-    """One session as the laws see it. Times are simulated seconds."""
+    """One session as the invariants see it. Times are simulated seconds."""
 
     key: SessionKey
     name: str
@@ -94,12 +94,12 @@ class Watched:
     last_used_at: float = 0.0
 
 
-class Laws:
-    def __init__(self, loop: SimulatedLoop, mix: Mix, trace: Trace) -> None:
-        self.loop, self.mix, self.trace = loop, mix, trace
+class Invariants:
+    def __init__(self, loop: SimulatedLoop, scenario: Scenario, trace: Trace) -> None:
+        self.loop, self.scenario, self.trace = loop, scenario, trace
         self.sessions: dict[SessionKey, Watched] = {}
         self.counts: Counter[str] = Counter()
-        self.residue: Counter[str] = Counter()
+        self.excused: Counter[str] = Counter()
         self.endpoint: TokenEndpoint | None = None
         self.violation: asyncio.Future[None] | None = None
         self.calm_since: float | None = None
@@ -115,11 +115,11 @@ class Laws:
 
     # --- verdicts ----------------------------------------------------------------------------------------------------
 
-    def broken(self, law: str, what: str, key: SessionKey | None = None) -> None:
+    def broken(self, invariant: str, what: str, key: SessionKey | None = None) -> None:
         name = self.sessions[key].name if key in self.sessions else ""
-        self.trace.add(self.loop.time(), "LAW", f"{law} broken: {what}", name)
+        self.trace.add(self.loop.time(), "INVARIANT", f"{invariant} broken: {what}", name)
         if self.violation is not None and not self.violation.done():
-            self.violation.set_exception(LawBroken(law, what, name))
+            self.violation.set_exception(InvariantViolated(invariant, what, name))
 
     def excuse(self, key: SessionKey, why: str) -> None:
         if key in self.sessions:
@@ -170,9 +170,9 @@ class Laws:
         watched = self.sessions[after.key]
         watched.durable.add(after.tokens.access_token)
         if after.version != before.version + 1:
-            self.broken("law 3", f"version {before.version} became {after.version}", after.key)
+            self.broken("invariant 3", f"version {before.version} became {after.version}", after.key)
         if after.rotation < before.rotation:
-            self.broken("law 3", f"rotation {before.rotation} became {after.rotation}", after.key)
+            self.broken("invariant 3", f"rotation {before.rotation} became {after.rotation}", after.key)
         old, new = before.attempt, after.attempt
         if (
             new is not None
@@ -184,8 +184,8 @@ class Laws:
             watched.not_before = said if new.first_sent_at is None else min(said, new.not_before - EPOCH)
         if new is not None and (old is None or old.attempt_id != new.attempt_id):
             self._say(by, f"reserves v{after.version}, try {new.tries}{', late' if new.after_grace else ''}", watched)
-            if old is not None and self.mix.faultless:
-                self.broken("law 5", "a second try though nothing is wrong", after.key)
+            if old is not None and self.scenario.faultless:
+                self.broken("invariant 5", "a second try though nothing is wrong", after.key)
             if old is not None and watched.holder != by:
                 self.counts["takeovers"] += 1
             watched.holder = by
@@ -225,8 +225,8 @@ class Laws:
         self.counts[f"ended: {verdict}"] += 1
 
     def _why_it_ended(self, watched: Watched, session: Session, reason: EndReason, last_seen_at: float) -> str:
-        """Law 6. Every end has a cause outside of us."""
-        now, attempt, policy = self.loop.time() + EPOCH, session.attempt, self.mix.policy
+        """Invariant 6. Every end has a cause outside of us."""
+        now, attempt, policy = self.loop.time() + EPOCH, session.attempt, self.scenario.policy
         match reason:
             case EndReason.SIGNED_OUT if watched.sign_out_asked:
                 return "signed out"
@@ -235,8 +235,11 @@ class Laws:
             case EndReason.IDLE_TIMEOUT if now + AHEAD >= last_seen_at + policy.idle_timeout:
                 # Last-seen is written at most once in so many seconds, and such a write may be lost to a fault.
                 unused_for = now - EPOCH - watched.last_used_at
-                if self.mix.faultless and unused_for < policy.idle_timeout - min(60.0, policy.idle_timeout / 10) - 1:
-                    self.broken("law 6", f"idle after {unused_for:.1f} s", watched.key)
+                if (
+                    self.scenario.faultless
+                    and unused_for < policy.idle_timeout - min(60.0, policy.idle_timeout / 10) - 1
+                ):
+                    self.broken("invariant 6", f"idle after {unused_for:.1f} s", watched.key)
                 return "idle timeout"
             case EndReason.ROTATION_LOST if not policy.after_grace and attempt is not None:
                 return "outcome unknown beyond the grace, late sends off"
@@ -248,14 +251,14 @@ class Laws:
                 return self._why_it_was_refused(watched, session)
             case _:
                 pass
-        self.broken("law 6", f"ended for no reason of its own: {reason.value}", watched.key)
+        self.broken("invariant 6", f"ended for no reason of its own: {reason.value}", watched.key)
         return "accident"
 
     def _why_it_was_refused(self, watched: Watched, session: Session) -> str:
         assert self.endpoint is not None
         refusals = [each for each in watched.refusals if each[1] is not Refusal.USER_NOT_ASSIGNED]
         if not refusals or refusals[-1][2] != session.tokens.refresh_token:
-            self.broken("law 6", "the provider never refused this token", watched.key)
+            self.broken("invariant 6", "the provider never refused this token", watched.key)
             return "accident"
         if refusals[-1][1] is Refusal.EXPIRED:
             return "the refresh token's own limit"
@@ -274,7 +277,9 @@ class Laws:
         holders = [watched.delivered[token] for token in good]
         if all(holder is not None and not holder.process.running for holder in holders):
             return "the only good token is with a replica that is stopped"
-        self.broken("law 6", "signed out by accident: a replica was given a token that is still good", watched.key)
+        self.broken(
+            "invariant 6", "signed out by accident: a replica was given a token that is still good", watched.key
+        )
         return "accident"
 
     def _is_live(self, token: str) -> bool:
@@ -291,13 +296,13 @@ class Laws:
         attempt = session.attempt if session else None
         if session is None or attempt is None or session.tokens.refresh_token != refresh_token:
             self.broken("write before send", "a token is sent without a reservation")
-            raise LawBroken("write before send", "a token is sent without a reservation")
+            raise InvariantViolated("write before send", "a token is sent without a reservation")
         watched = self.sessions[session.key]
         if attempt.attempt_id in watched.attempts:
             self.broken("write before send", "one reservation is used twice", session.key)
         watched.attempts.add(attempt.attempt_id)
         if self.loop.time() - written[1] > AT_ONCE and not process.stopped_for:
-            self.broken("law 5", "a lease ran while its holder queued", session.key)
+            self.broken("invariant 5", "a lease ran while its holder queued", session.key)
         self.at_a_moment(process, session.key)
         presentation = Presentation(refresh_token, session.key, attempt, process, task)
         self._refresh_tasks.append(presentation)
@@ -306,15 +311,15 @@ class Laws:
     def sent(self, presentation: Presentation) -> None:
         """The bytes leave."""
         watched, now, attempt = self.sessions[presentation.key], self.loop.time(), presentation.attempt
-        policy = self.mix.policy
+        policy = self.scenario.policy
         presentation.sent_at = now
         watched.in_flight += 1
         if watched.in_flight > 1:
             self.counts["two in flight"] += 1
         if watched.in_flight > (2 if "a failover" in watched.excuses else 1):
-            self.broken("law 5", f"{watched.in_flight} token requests in flight", presentation.key)
+            self.broken("invariant 5", f"{watched.in_flight} token requests in flight", presentation.key)
         if now + EPOCH + policy.timeout >= attempt.lease_until:
-            self.broken("law 5", "sent when the lease no longer covers the answer", presentation.key)
+            self.broken("invariant 5", "sent when the lease no longer covers the answer", presentation.key)
         if now < watched.not_before - 0.01 and "a failover" not in watched.excuses:
             self.broken("back-off", f"sent {watched.not_before - now:.2f} s before it may", presentation.key)
         watched.not_before = 0.0
@@ -344,7 +349,7 @@ class Laws:
             case Issued():
                 self._issued(watched, outcome)
                 self.counts["replays in grace"] += outcome.resend
-                if outcome.resend and self.mix.behaviour == "old token, stale":
+                if outcome.resend and self.scenario.behaviour == "old token, stale":
                     watched.excuses.add("the old token that came back stale")
                 if outcome.older_than_previous:
                     self._judge_old_token(watched, presentation, "older than the previous one")
@@ -356,38 +361,38 @@ class Laws:
             self._judge_old_token(watched, presentation, "after its grace")
 
     def _judge_old_token(self, watched: Watched, presentation: Presentation, how: str) -> None:
-        """Law 1."""
+        """Invariant 1."""
         fallen = [watched]
-        if self.mix.provider.family_scope == "user_and_client":
+        if self.scenario.provider.family_scope == "user_and_client":
             fallen = [each for each in self.sessions.values() if each.sub == watched.sub]
         if presentation.attempt.after_grace:
             self.counts["reuse alarms of late sends"] += 1
             if presentation.better and not watched.excuses & {"a failover", "the old token that came back stale"}:
-                self.broken("law 2", "a late send, though this replica had been given a good token", watched.key)
+                self.broken("invariant 2", "a late send, though this replica had been given a good token", watched.key)
             if self._could_have_tried_again(watched):
-                self.broken("law 2", "a lost answer was not asked for again inside the grace", watched.key)
+                self.broken("invariant 2", "a lost answer was not asked for again inside the grace", watched.key)
             self._late_alarms.update(each.key for each in fallen)
             return
-        if presentation.elsewhere and watched.failovers == 1 and not NO_WAY - {"failover"} & set(self.mix.every):
-            self.broken("law 2", "what one failover lost was not written again by who still had it", watched.key)
+        if presentation.elsewhere and watched.failovers == 1 and not NO_WAY - {"failover"} & set(self.scenario.every):
+            self.broken("invariant 2", "what one failover lost was not written again by who still had it", watched.key)
         for why in ("a failover", "the old token that came back stale"):
             if why in watched.excuses:
-                self.residue[f"a token presented {how}: {why}"] += 1
+                self.excused[f"a token presented {how}: {why}"] += 1
                 self._excused_alarms.update({each.key: f"reuse after {why}" for each in fallen})
                 return
-        self.broken("law 1", f"a token is presented {how}, and not marked late", watched.key)
+        self.broken("invariant 1", f"a token is presented {how}, and not marked late", watched.key)
 
     def _could_have_tried_again(self, watched: Watched) -> bool:
         """Whether the holder that heard no answer lived and ran, with a store and a provider, until the grace ended."""
-        sent, policy = watched.unknown, self.mix.policy
-        if sent is None or sent.attempt.first_sent_at is None or NO_WAY & set(self.mix.every):
+        sent, policy = watched.unknown, self.scenario.policy
+        if sent is None or sent.attempt.first_sent_at is None or NO_WAY & set(self.scenario.every):
             return False
         grace_ended = sent.attempt.first_sent_at - EPOCH + policy.grace - policy.timeout
         process = sent.process
         in_time = sent.heard_at + LONG_ENOUGH < grace_ended
         ran = process.running and process.stopped_for == sent.stopped_for
         if in_time and process.died_at > grace_ended and ran and watched.in_vain + TOO_LATE > grace_ended:
-            self.residue["a lost answer was asked for again, and nobody could connect until its grace was over"] += 1
+            self.excused["a lost answer was asked for again, and nobody could connect until its grace was over"] += 1
             return False
         return in_time and process.died_at > grace_ended and ran
 
@@ -489,43 +494,43 @@ class Laws:
         watched, now, token = self.sessions[key], self.loop.time(), session.tokens.access_token
         self.counts["access tokens handed out"] += 1
         if session.key != key or self._owners.get(token) is not watched or session.user.sub != watched.sub:
-            self.broken("law 7", "a caller got what belongs to another session", key)
+            self.broken("invariant 7", "a caller got what belongs to another session", key)
             return
         if token not in watched.durable:
-            self.broken("law 2", "a token is handed out that the store does not have", key)
+            self.broken("invariant 2", "a token is handed out that the store does not have", key)
         if now >= self._expiry[token]:
-            self.broken("law 9", f"a token is handed out {now - self._expiry[token]:.2f} s after it expired", key)
+            self.broken("invariant 9", f"a token is handed out {now - self._expiry[token]:.2f} s after it expired", key)
         if watched.ended_at is not None and asked_at > watched.ended_at:
-            self.broken("law 4", "a session lives on after its end", key)
+            self.broken("invariant 4", "a session lives on after its end", key)
         if not passive:
             watched.last_used_at = now
 
     def waited(self, key: SessionKey, seconds: float) -> None:
-        """Law 8. `seconds` are those in which the process was running."""
+        """Invariant 8. `seconds` are those in which the process was running."""
         if seconds > CALLER_DEADLINE + STORE_OPERATIONS:
-            self.broken("law 8", f"a caller waited {seconds:.2f} s", key)
+            self.broken("invariant 8", f"a caller waited {seconds:.2f} s", key)
 
     def turned_away(self, key: SessionKey, asked_at: float, why: str) -> None:
         self.counts[f"callers told {why}"] += 1
-        if self.mix.faultless:
-            self.broken("law 10", f"a caller is told {why} though nothing is wrong", key)
+        if self.scenario.faultless:
+            self.broken("invariant 10", f"a caller is told {why} though nothing is wrong", key)
         if self.calm_since is not None and asked_at >= self.calm_since:
-            self.broken("law 10", f"a caller is told {why} though all faults are long over", key)
+            self.broken("invariant 10", f"a caller is told {why} though all faults are long over", key)
 
     def sign_in_required(self, key: SessionKey) -> None:
         if self.sessions[key].ended_at is None:
-            self.broken("law 6", "sign-in is asked for though the session has not ended", key)
+            self.broken("invariant 6", "sign-in is asked for though the session has not ended", key)
 
     # --- the end -----------------------------------------------------------------------------------------------------
 
     def left_behind(self) -> None:
-        """Law 4: what the provider still honours for a session that is gone."""
+        """Invariant 4: what the provider still honours for a session that is gone."""
         for watched in self.sessions.values():
             if watched.ended_at is None or not any(self._is_live(token) for token in watched.refresh_tokens):
                 continue
             if not watched.excuses:
                 self.broken(
-                    "law 4", f"a good token is left behind by a session that ended: {watched.ended}", watched.key
+                    "invariant 4", f"a good token is left behind by a session that ended: {watched.ended}", watched.key
                 )
                 return
-            self.residue["a token nobody holds: " + ", ".join(sorted(watched.excuses))] += 1
+            self.excused["a token nobody holds: " + ", ".join(sorted(watched.excuses))] += 1

@@ -13,8 +13,8 @@ import pytest
 from tests.harness.certificates import Authority
 from tests.harness.nginx import running_nginx, shipped_config
 from tests.harness.ports import free_port
-from tests.proof.examples.house import Front
-from tests.proof.examples.in_front import Places, caddy, nginx
+from tests.proof.examples.deployment import Front
+from tests.proof.examples.proxies import Places, caddy, nginx
 
 PATIENCE = 60.0  # seconds; a limit that fails a test, not something to wait for
 LIMIT = 32 * 1024
@@ -161,7 +161,9 @@ async def test_in_forward_auth_mode(tmp_path: Path, front: Front) -> None:
 
 @pytest.mark.parametrize("front", [nginx, caddy])
 @pytest.mark.parametrize("chunked", [False, True])
-async def test_an_upload_of_a_stranger_is_refused_and_kept_nowhere(tmp_path: Path, front: Front, chunked: bool) -> None:
+async def test_an_upload_without_a_session_is_refused_and_not_stored(
+    tmp_path: Path, front: Front, chunked: bool
+) -> None:
     """nginx fetches the words of the refusal with a second request, and must not collect the body for it."""
     async with guarded(tmp_path, front, refuses=True) as each:
         assert await upload(each.port, "/api/x", 16 * LARGE, chunked=chunked) == (401, b"words")

@@ -1,7 +1,7 @@
-"""The laws of `bff.session.rotation`, as questions about one step: None, or what was broken.
+"""The invariants of `bff.session.rotation`, as questions about one step: None, or what was violated.
 
-Law 7 (a result reaches only its own callers) and law 11 (no secret is said) need more than one session and more than
-the tables; they are asserted elsewhere. Law 10 is about what comes next: `search` asks it.
+Invariant 7 (a result reaches only its own callers) and 11 (no secret is logged) need more than one session and more
+than the tables; they are asserted elsewhere. Invariant 10 is about what comes next: `search` asks it.
 """
 
 from collections.abc import Callable, Iterator
@@ -13,7 +13,7 @@ from tests.proof.explorer.identity import names
 from tests.proof.explorer.world import Request, Setting, Step, World
 
 
-def law_1_no_old_token(before: World, step: Step, setting: Setting) -> str | None:
+def invariant_1_no_old_token(before: World, step: Step, setting: Setting) -> str | None:
     """Never a token older than the previous one, nor the previous one after the grace unless that was marked late."""
     seen = step.sighting
     if seen is None or seen.token.again:  # what the provider handed back itself is its present token to us
@@ -25,7 +25,7 @@ def law_1_no_old_token(before: World, step: Step, setting: Setting) -> str | Non
     return None
 
 
-def law_1_late_is_the_last_resort(before: World, step: Step, setting: Setting) -> str | None:
+def invariant_1_late_is_the_last_resort(before: World, step: Step, setting: Setting) -> str | None:
     """A late send risks the family: never while a successor is at home, nor with a token that never left."""
     attempt = step.reserved.attempt if step.reserved else None
     if step.reserved is None or attempt is None or not attempt.after_grace:
@@ -39,7 +39,7 @@ def law_1_late_is_the_last_resort(before: World, step: Step, setting: Setting) -
     return None
 
 
-def law_2_some_token_is_kept(before: World, step: Step, setting: Setting) -> str | None:
+def invariant_2_some_token_is_kept(before: World, step: Step, setting: Setting) -> str | None:
     """Without a lost answer or a crash, a live token is in the record, or on its way to a holder that will store it."""
     after = step.world
     if after.record is None or _lost_something(after, setting):
@@ -50,7 +50,7 @@ def law_2_some_token_is_kept(before: World, step: Step, setting: Setting) -> str
     return None
 
 
-def law_3_versions_grow(before: World, step: Step, setting: Setting) -> str | None:
+def invariant_3_versions_grow(before: World, step: Step, setting: Setting) -> str | None:
     """The version only grows; a stale holder's write is refused."""
     old, new = before.record, step.world.record
     if old is None or new is None:
@@ -64,7 +64,7 @@ def law_3_versions_grow(before: World, step: Step, setting: Setting) -> str | No
     return None
 
 
-def law_4_the_dead_stay_dead(before: World, step: Step, setting: Setting) -> str | None:
+def invariant_4_the_dead_stay_dead(before: World, step: Step, setting: Setting) -> str | None:
     """A deleted session does not come back, and tokens that arrive for it are revoked.
 
     Known residue: a sign-out together with a crash or a lost answer may leave a token that nobody holds.
@@ -79,7 +79,7 @@ def law_4_the_dead_stay_dead(before: World, step: Step, setting: Setting) -> str
     return None
 
 
-def law_5_one_in_flight(before: World, step: Step, setting: Setting) -> str | None:
+def invariant_5_one_in_flight(before: World, step: Step, setting: Setting) -> str | None:
     """Holders exclude each other. A second request is one whose connection broke: with the same token, in the grace."""
     if step.sent is None:
         return None
@@ -93,7 +93,7 @@ def law_5_one_in_flight(before: World, step: Step, setting: Setting) -> str | No
     return None
 
 
-def law_6_no_accidental_end(before: World, step: Step, setting: Setting) -> str | None:
+def invariant_6_no_accidental_end(before: World, step: Step, setting: Setting) -> str | None:
     """A session ends only by logout or by a confirmed refusal, never while a token brought home is still good."""
     if step.revoked is not None and step.world.record is not None:
         return f"{step.revoked} was revoked although the session lives"
@@ -116,7 +116,7 @@ def law_6_no_accidental_end(before: World, step: Step, setting: Setting) -> str 
     return None
 
 
-def law_8_every_caller_has_an_answer(before: World, step: Step, setting: Setting) -> str | None:
+def invariant_8_every_caller_has_an_answer(before: World, step: Step, setting: Setting) -> str | None:
     """No caller is stuck: it is told to use, to send, or until when to wait, and that moment lies ahead and near."""
     world = step.world
     if world.record is None:
@@ -128,28 +128,29 @@ def law_8_every_caller_has_an_answer(before: World, step: Step, setting: Setting
         case RetryLater(at) if not world.now < at <= world.now + MAX_BACKOFF:
             return f"at {world.now} a caller is told to come back at {at}"
         case UseAccessToken() if int(world.record.tokens.access_token[1:]) <= world.now:
-            return f"law 9: an access token that ended at {world.record.tokens.access_token[1:]} is used at {world.now}"
+            ended_at = world.record.tokens.access_token[1:]
+            return f"invariant 9: an access token that ended at {ended_at} is used at {world.now}"
     return None
 
 
-Law = Callable[[World, Step, Setting], str | None]
-EVERY: tuple[Law, ...] = (
-    law_1_no_old_token,
-    law_1_late_is_the_last_resort,
-    law_2_some_token_is_kept,
-    law_3_versions_grow,
-    law_4_the_dead_stay_dead,
-    law_5_one_in_flight,
-    law_6_no_accidental_end,
-    law_8_every_caller_has_an_answer,
+Invariant = Callable[[World, Step, Setting], str | None]
+EVERY: tuple[Invariant, ...] = (
+    invariant_1_no_old_token,
+    invariant_1_late_is_the_last_resort,
+    invariant_2_some_token_is_kept,
+    invariant_3_versions_grow,
+    invariant_4_the_dead_stay_dead,
+    invariant_5_one_in_flight,
+    invariant_6_no_accidental_end,
+    invariant_8_every_caller_has_an_answer,
 )
 
 
 def broken(before: World, step: Step, setting: Setting) -> str | None:
-    for law in EVERY:
-        what = law(before, step, setting)
+    for invariant in EVERY:
+        what = invariant(before, step, setting)
         if what is not None:
-            return f"{law.__name__}: {what}"
+            return f"{invariant.__name__}: {what}"
     return None
 
 

@@ -61,7 +61,7 @@ EVERY = {  # seconds between two, at the least
 
 
 @dataclass(frozen=True)
-class Mix:
+class Scenario:
     behaviour: str
     provider: RotationPolicy
     policy: Policy
@@ -94,8 +94,8 @@ class Mix:
         )
 
 
-def draw(seed: int, random: Random, behaviour: str = "", **fixed: Any) -> Mix:
-    """The mix of a seed. What is `fixed` is not left to chance: it makes one kind of trouble frequent."""
+def draw(seed: int, random: Random, behaviour: str = "", **fixed: Any) -> Scenario:
+    """The scenario of a seed. What is `fixed` is not left to chance: it makes one kind of trouble frequent."""
     behaviour = behaviour or random.choice(list(ROTATING))
     large = seed % 40 == 39
     lifetime = random.choice([60, 60, 60, 90, 120, 300])
@@ -112,7 +112,7 @@ def draw(seed: int, random: Random, behaviour: str = "", **fixed: Any) -> Mix:
     every = {name: pause * random.uniform(1, 3) for name, pause in EVERY.items() if random.random() < share}
     if random.random() < 0.5:
         every["sign_out"] = EVERY["sign_out"] * random.uniform(1, 3)
-    mix = Mix(
+    scenario = Scenario(
         behaviour=behaviour,
         provider=provider,
         policy=policy,
@@ -126,5 +126,7 @@ def draw(seed: int, random: Random, behaviour: str = "", **fixed: Any) -> Mix:
         every=every,
     )
     return replace(
-        mix, policy=replace(mix.policy, after_grace=fixed.pop("after_grace", mix.policy.after_grace)), **fixed
+        scenario,
+        policy=replace(scenario.policy, after_grace=fixed.pop("after_grace", scenario.policy.after_grace)),
+        **fixed,
     )

@@ -1,4 +1,4 @@
-"""A whole small house for one example: a simulated Okta, the sample API, `bff serve`, the proxy, and a Chromium."""
+"""A whole small deployment of one example: a simulated Okta, the sample API, `bff serve`, the proxy, and a Chromium."""
 
 import re
 import shutil
@@ -20,7 +20,7 @@ from tests.harness.chromium import chromium
 from tests.harness.leak_watch import LeakWatch
 from tests.harness.ports import free_port
 from tests.harness.world import CLIENT_ID, CLIENT_SECRET
-from tests.proof.examples.in_front import Mode, Places, settings_of
+from tests.proof.examples.proxies import Mode, Places, settings_of
 from tests.proof.live.fleet import ROOT, Process
 
 Front: TypeAlias = Callable[[Mode, Places], AbstractAsyncContextManager[None]]
@@ -30,7 +30,7 @@ PAGE: Final = "<!doctype html><html lang=en><meta charset=utf-8><title>{title}</
 
 
 @dataclass
-class House:
+class Deployment:
     """`page` belongs to a browser with an empty cookie jar; `watch` reads all that reaches it."""
 
     url: str
@@ -76,7 +76,7 @@ class House:
 
 
 @asynccontextmanager
-async def house(folder: Path, front: Front, mode: Mode) -> AsyncIterator[House]:
+async def deployed(folder: Path, front: Front, mode: Mode) -> AsyncIterator[Deployment]:
     certificate = Authority(folder, "authority").issue("localhost")
     shutil.copytree(ROOT / "demo" / "spa", folder / "spa")
     (folder / "protected" / "reports").mkdir(parents=True)
@@ -101,7 +101,7 @@ async def house(folder: Path, front: Front, mode: Mode) -> AsyncIterator[House]:
                 page.set_default_timeout(PATIENCE)
                 watch = LeakWatch(url)
                 await watch.watch(context, page)
-                yield House(url, at, okta, context, page, watch, folder)
+                yield Deployment(url, at, okta, context, page, watch, folder)
         finally:
             bff.kill()
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from random import Random
 
 from tests.proof.simulation.loop import SimulatedLoop
-from tests.proof.simulation.mix import Mix
+from tests.proof.simulation.scenario import Scenario
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +25,10 @@ class TokenPlan:
     instead: str = ""  # what happens to the request or its answer, else an honest answer
 
 
-class Weather:
-    def __init__(self, loop: SimulatedLoop, mix: Mix, random: Random) -> None:
-        self._loop, self._mix, self._random = loop, mix, random
-        self._queue_random = Random(repr(mix))
+class Faults:
+    def __init__(self, loop: SimulatedLoop, scenario: Scenario, random: Random) -> None:
+        self._loop, self._mix, self._random = loop, scenario, random
+        self._queue_random = Random(repr(scenario))
         self.stormy = True
         self.partitioned: dict[str, float] = {}  # replica: until
         self.outage_until = 0.0

@@ -9,7 +9,7 @@ from tests.proof.explorer.world import NAMES, Does, Replica, Request, Setting, S
 
 
 def steps(world: World, setting: Setting) -> Iterator[Step]:
-    """Everything that can happen next. Order matters to law 10 alone: who can move is named before time passes."""
+    """Everything that can happen next. For invariant 10 the order matters: who can move comes before time passes."""
     for index, replica in enumerate(world.replicas):
         if not replica.paused:
             yield from acts(world, setting, index, replica)
