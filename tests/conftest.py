@@ -12,6 +12,8 @@ pytest_plugins = ("tests.catalogue",)
 
 # httpcore looks for it at every request, on every path, and it is not installed: a fifth of the time of a journey.
 sys.modules.setdefault("sniffio", None)  # type: ignore[arg-type]
+# The command line of httpx, which it imports where click is there: with rich and pygments a third of its import.
+sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
 
 # By itself Hypothesis fails a test for an example that took 0.2 seconds: on a busy machine every one may.
 settings.register_profile("no stop-watch", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -54,7 +54,7 @@ async def test_a_rolling_change_of_keys_under_load(tmp_path: Path, redis_server:
     own = {
         number: {"BFF_SESSION_KEYS": "", "BFF_SESSION_KEYS_FILE": str(path)} for number, path in enumerate(files.paths)
     }
-    async with running_fleet(tmp_path, redis_server.url, replicas=2, lifetime=2, own=own) as fleet:
+    async with running_fleet(tmp_path, redis_server.url, replicas=2, lifetime=3, own=own) as fleet:
         # Several people: the provider's limit of four calls a second for each would be what is tested otherwise.
         logins = ["alice@example.com", "bob@example.com", "zoë@example.com"]
         browsers = [await signed_in(fleet, logins[number % 3]) for number in range(12)]
@@ -167,7 +167,7 @@ async def test_the_client_secret_is_changed_without_a_failed_sign_in_or_refresh(
     secret = tmp_path / "secret"
     secret.write_text(CLIENT_SECRET)
     own = {0: {"BFF_CLIENT_SECRET": "", "BFF_CLIENT_SECRET_FILE": str(secret)}}
-    async with running_fleet(tmp_path, redis_server.url, replicas=1, lifetime=2, own=own) as fleet:
+    async with running_fleet(tmp_path, redis_server.url, replicas=1, lifetime=3, own=own) as fleet:
         browsers = [await signed_in(fleet) for _ in range(6)]
         statuses: set[int] = set()
         over = asyncio.Event()

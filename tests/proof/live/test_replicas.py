@@ -28,11 +28,11 @@ async def test_replicas_whose_clocks_are_four_minutes_apart_agree_on_what_is_due
     tmp_path: Path, redis_server: RedisServer
 ) -> None:
     async with small_world(tmp_path, store=redis_server.url) as world:
-        world.okta.control.settings(access_token_lifetime=1)
+        world.okta.control.settings(access_token_lifetime=2)
         browser = world.browser()
         world.clock.ahead = 120  # this replica's clock; the other one's is two minutes behind
         await browser.sign_in()
-        expired_at = time.time() + 1
+        expired_at = time.time() + 2
         world.okta.control.settings(access_token_lifetime=3600)
         with listening() as bound:
             behind = build_app(load_settings(world.environ), clock=Clock(-120))

@@ -26,7 +26,7 @@ pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group(
 DRAIN_DELAY = 2  # seconds, as in docker-compose.yml
 IDEMPOTENT = ("GET", "GET", "GET", "HEAD", "PUT", "DELETE")
 UNREACHED = 0  # in place of a status
-LIFETIME = 2  # seconds of an access token; Okta renews for one person four times a second at most
+LIFETIME = 3  # seconds of an access token; Okta renews for one person four times a second at most
 
 
 @dataclass

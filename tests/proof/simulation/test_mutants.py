@@ -309,7 +309,7 @@ def break_the_code(monkeypatch: pytest.MonkeyPatch, mutant: Mutant) -> None:
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
-def test_a_invariant_is_broken_when(mutant: Mutant, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_mutant_violates_an_invariant(mutant: Mutant, monkeypatch: pytest.MonkeyPatch) -> None:
     break_the_code(monkeypatch, mutant)
     for seed in range(SEEDS):
         try:
@@ -321,6 +321,6 @@ def test_a_invariant_is_broken_when(mutant: Mutant, monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize("mutant", [each for each in MUTANTS if each.world], ids=lambda mutant: mutant.name)
-def test_no_invariant_is_violated_by_the_trouble_alone_when_not(mutant: Mutant) -> None:
+def test_the_same_faults_without_the_mutant_violate_none(mutant: Mutant) -> None:
     for seed in range(10):
         World(seed, **mutant.world).run()

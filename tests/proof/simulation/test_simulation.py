@@ -13,7 +13,7 @@ import pytest
 from tests.proof.simulation.scenario import ROTATING
 from tests.proof.simulation.world import World
 
-BLOCKS = 6
+BLOCKS = 2
 SEEDS = 500
 LONG_SEEDS = int(os.environ.get("SIMULATION_SEEDS", "100000"))  # about an hour on one core
 
