@@ -77,7 +77,7 @@ async def by_operator(fleet: Fleet, cookie: str) -> None:
     command = [
         sys.executable,
         "-m",
-        "tests.proof.live.patient_bff",
+        "bff",
         "sessions",
         "end",
         "--email",

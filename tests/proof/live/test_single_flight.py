@@ -11,7 +11,7 @@ async def test_five_hundred_callers_of_one_instant_cost_one_token_request(two_re
     fleet = two_replicas
     (cookie,) = await fleet.expired_sessions()
     before, renewed = await fleet.okta.state(), await fleet.metric("bff_refresh_total", outcome="renewed")
-    fleet.upstream.tokens.clear()
+    fleet.upstream.heard.clear()
     answers = await asyncio.gather(*(fleet.call(cookie, number % 2) for number in range(500)))
     assert {answer.status_code for answer in answers} == {200}
     after = await fleet.okta.state()
