@@ -53,6 +53,7 @@ class Application:
             telemetry=telemetry,
             tasks=BackgroundTasks(),
         )
+        self.public_url = settings.browser.public_url
         self.write_batch = WriteBatch()
         self.stores = build_stores(self.runtime, timeouts.store)
         self.providers = build_providers(self.runtime, ports)

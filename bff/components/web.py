@@ -34,6 +34,7 @@ from bff.web.cookies import CookieNames
 from bff.web.dispatch import Dispatcher, build_auth_app, serve_spa
 from bff.web.error_page import ErrorPages
 from bff.web.error_responder import ErrorResponder
+from bff.web.middleware.access_log import AccessLog
 from bff.web.middleware.cors import CorsMiddleware
 from bff.web.middleware.rate_limit import RateLimitMiddleware, RateLimits
 from bff.web.middleware.request_guard import RequestGuard
@@ -82,7 +83,7 @@ def build_web(runtime: Runtime, stores: Stores, flows: Flows, upstreams: Upstrea
     )
     forward_auth = _forward_auth(runtime, flows, rules)
     without_pages = ErrorResponder()
-    private = RequestGuard(forward_auth.on_private_port, without_pages)
+    private: ASGIApp = RequestGuard(forward_auth.on_private_port, without_pages)
     limited = RateLimitMiddleware(
         _auth_app(runtime, stores, flows, rules, upstreams),
         RateLimits(runtime.settings),
@@ -103,9 +104,11 @@ def build_web(runtime: Runtime, stores: Stores, flows: Flows, upstreams: Upstrea
     inside: ASGIApp = AuditContext(dispatcher, rules.trusted_proxies)
     if origins.allows_other_origins:
         inside = CorsMiddleware(inside, upstreams.routes, origins)
-    guarded = RequestGuard(inside, rules.errors, names=names)
+    public: ASGIApp = RequestGuard(inside, rules.errors, names=names)
+    if runtime.settings.telemetry.access_log:
+        public, private = (AccessLog(app, rules.authentication.cookies) for app in (public, private))
     return WebApplications(
-        public=TraceMiddleware(guarded, rules.trusted_proxies, runtime.telemetry),
+        public=TraceMiddleware(public, rules.trusted_proxies, runtime.telemetry),
         forward_auth=TraceMiddleware(private, rules.trusted_proxies, runtime.telemetry),
     )
 

@@ -25,7 +25,8 @@ class TelemetrySettings(BaseModel):
     model_config = FROZEN
 
     log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(validators.lower)] = "info"
-    log_format: Literal["json", "text"] = "json"
+    log_format: Literal["auto", "json", "text"] = "auto"
+    access_log: bool = False
     audit_subject: Literal["fingerprint", "sub"] = "fingerprint"
     tracing: Literal["off", "otlp"] = "off"
 

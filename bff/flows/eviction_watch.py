@@ -31,7 +31,10 @@ class EvictionWatch:
         try:
             policy = await self._store.eviction_policy()
         except StoreUnavailable as error:
-            logger.warning("the store is not reachable yet", extra={"error": error.code})
+            logger.warning(
+                "the session store is not reachable: requests with a session get 503 until it is",
+                extra={"setting": "BFF_STORE", "error": error.code},
+            )
             return
         if policy is None:
             advice = "make sure that maxmemory-policy is noeviction, or grant +info"

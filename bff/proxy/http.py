@@ -4,8 +4,11 @@ Memory per stream is bounded: reading from one side pauses while the other does 
 body needs no extra task if its response arrives at once.
 """
 
+import time
+
 from prometheus_client import Counter
 
+from bff.asgi.access import access_of
 from bff.asgi.extensions import BODY_FOLLOWS
 from bff.config.routes import Route
 from bff.errors import BffError, SignInRequired, StepUpRequired, UpstreamUnreachable
@@ -93,6 +96,7 @@ class HttpProxy:
         pool = self._pools.of(route)
         replayable = scope["method"] in SAFE and not body.present
         fresh = nonce_retried = renewed = False
+        access = access_of(scope)
         while True:
             proof = self._proofs.proof(credentials, route, scope["method"], target)
             with tracing.span(f"{scope['method']} {route.prefix}", "client") as span:
@@ -109,7 +113,10 @@ class HttpProxy:
                 exchange = Exchange(connection, route, body, on_long_lived)
                 try:
                     try:
+                        began = None if access is None else time.monotonic()
                         head = await exchange.begin(scope["method"], target, headers)
+                        if access is not None and began is not None:
+                            access.upstream = (access.upstream or 0.0) + time.monotonic() - began
                     except ConnectionLost as broke:
                         # An idle connection that the upstream closed as it was reused; the upstream has not seen the
                         # request.

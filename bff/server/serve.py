@@ -29,6 +29,11 @@ class Application(Protocol):
         """The batch of the connections to upstreams; those of clients write with it too."""
         ...
 
+    @property
+    def public_url(self) -> str:
+        """Where browsers reach it."""
+        ...
+
     def begin_to_stop(self) -> None: ...
 
     def end_streams(self) -> None: ...
@@ -49,7 +54,11 @@ async def serve(app: Application, bound: Sequence[Bound | None], drain_delay: fl
     public, management, forward_auth = bound
     if public is None:
         raise ValueError("the public address is not optional")
-    server = Server(uvicorn_config(app, write_batch=app.write_batch, lifespan="on"), on_closed=app.end_streams)
+    server = Server(
+        uvicorn_config(app, write_batch=app.write_batch, lifespan="on"),
+        on_closed=app.end_streams,
+        on_started=lambda: logger.info("ready: open %s", app.public_url),
+    )
     loop = asyncio.get_running_loop()
     stop_requested = asyncio.Event()
     draining = loop.create_task(_drain(app, server, stop_requested, drain_delay))

@@ -6,12 +6,13 @@ pass fields: `logger.info("signed in", extra={"session": session.fingerprint})`.
 
 import json
 import logging
+import os
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final, Literal, Protocol, TextIO, TypeAlias, cast
+from typing import Any, ClassVar, Final, Literal, Protocol, TextIO, TypeAlias, cast
 
 from bff.telemetry import tracing
 from bff.telemetry.log_writer import FLUSH_TIMEOUT, LogWriter, RedirectedStream
@@ -31,13 +32,14 @@ PINNED: Final[Mapping[str, int]] = {
     "asyncio": logging.WARNING,
     "multipart": logging.WARNING,
     "python_multipart": logging.WARNING,
-    "uvicorn": logging.INFO,
-    "uvicorn.error": logging.INFO,
+    # "Started server process" and the like, once for each listener: `bff.server.serve` logs what matters of it
+    "uvicorn": logging.WARNING,
+    "uvicorn.error": logging.WARNING,
     "uvicorn.asgi": logging.WARNING,
     "uvicorn.websocket": logging.WARNING,  # would print the query of every handshake
     "uvicorn.access": logging.CRITICAL + 1,  # would print the callback's query
 }
-LogFormat: TypeAlias = Literal["json", "text"]
+LogFormat: TypeAlias = Literal["auto", "json", "text"]
 
 _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
 _OURS: Final = frozenset({"time", "level", "logger", "message", "exception"})
@@ -84,18 +86,41 @@ class JsonFormatter(logging.Formatter):
 
 
 class TextFormatter(logging.Formatter):
-    """For humans: the same fields in one line; lines of an exception are indented, so that
-    none can imitate a record.
+    """For humans: the same fields in one line, without those that have no value; lines of an exception are indented,
+    so that none can imitate a record.
     """
 
+    HIDDEN: ClassVar[Collection[str]] = ()
+
     def format(self, record: logging.LogRecord) -> str:
-        pairs = "".join(f" {name}={value}" for name, value in fields(record).items())
+        shown = {name: value for name, value in fields(record).items() if value is not None and name not in self.HIDDEN}
+        pairs = "".join(f" {name}={value}" for name, value in shown.items())
         message = escape(redact(record.getMessage()))
-        line = f"{_time(record)} {record.levelname.lower():8} {record.name}: {message}{pairs}"
-        if record.exc_info:
-            exception = redact(self.formatException(record.exc_info))
-            line += "".join(f"\n    | {escape(part)}" for part in exception.split("\n"))
-        return line
+        return self._line(record, message, pairs) + self._exception(record)
+
+    def _line(self, record: logging.LogRecord, message: str, pairs: str) -> str:
+        return f"{_time(record)} {record.levelname.lower():8} {record.name}: {message}{pairs}"
+
+    def _exception(self, record: logging.LogRecord) -> str:
+        if not record.exc_info:
+            return ""
+        exception = redact(self.formatException(record.exc_info))
+        return "".join(f"\n    | {escape(part)}" for part in exception.split("\n"))
+
+
+class TerminalFormatter(TextFormatter):
+    """For a terminal: the time of day there, the level in colour, the fields dim. The trace id is of use only with a
+    collector, so it is left out.
+    """
+
+    HIDDEN = ("trace_id",)
+    _COLOURS: Final = {logging.DEBUG: 2, logging.INFO: 32, logging.WARNING: 33, logging.ERROR: 31, logging.CRITICAL: 31}
+
+    def _line(self, record: logging.LogRecord, message: str, pairs: str) -> str:
+        clock = time.strftime("%H:%M:%S", time.localtime(record.created))
+        colour = self._COLOURS.get(record.levelno, 0)
+        dim = f"\x1b[2m{pairs}\x1b[0m" if pairs else ""
+        return f"{clock} \x1b[{colour}m{record.levelname.lower():8}\x1b[0m {message}{dim}"
 
 
 @dataclass(slots=True)
@@ -181,8 +206,14 @@ class BoundedHandler(logging.StreamHandler[LogStream]):
         )
 
 
-def _formatter(log_format: LogFormat) -> logging.Formatter:
-    return JsonFormatter() if log_format == "json" else TextFormatter()
+def formatter_for(
+    log_format: LogFormat, *, terminal: bool, environ: Mapping[str, str] = os.environ
+) -> logging.Formatter:
+    """`auto` is text on a terminal, and JSON elsewhere. Text on a terminal is coloured unless NO_COLOR is set."""
+    if log_format == "json" or (log_format == "auto" and not terminal):
+        return JsonFormatter()
+    coloured = terminal and not environ.get("NO_COLOR") and environ.get("TERM") != "dumb"
+    return TerminalFormatter() if coloured else TextFormatter()
 
 
 def stderr_without_blocking(log_format: LogFormat, flush_within: float = FLUSH_TIMEOUT) -> LogWriter:
@@ -191,7 +222,7 @@ def stderr_without_blocking(log_format: LogFormat, flush_within: float = FLUSH_T
     From now on all output of Python code takes the same way, including standard output. At exit the handler waits for
     at most `flush_within` seconds until everything is written.
     """
-    formatter = _formatter(log_format)
+    formatter = formatter_for(log_format, terminal=sys.stderr.isatty())
 
     def summary(count: int) -> str:
         record = logging.LogRecord(
@@ -213,7 +244,7 @@ def configure_logging(
 ) -> None:
     """Makes this the only handler of the root logger (stderr by default), and sets the fixed levels of PINNED."""
     handler = BoundedHandler(stream or sys.stderr)
-    handler.setFormatter(_formatter(log_format))
+    handler.setFormatter(formatter_for(log_format, terminal=os.isatty(2)))
     root = logging.getLogger()
     for old in root.handlers[:]:
         root.removeHandler(old)
@@ -227,4 +258,5 @@ def configure_logging(
         logger.propagate = True
     # The audit trail has a fixed level, so that no setting can disable it.
     logging.getLogger("bff.audit").setLevel(logging.INFO)
+    logging.getLogger("bff.access").setLevel(logging.INFO)  # the setting BFF_ACCESS_LOG alone decides about it
     logging.captureWarnings(capture=True)

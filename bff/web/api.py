@@ -13,6 +13,7 @@ from urllib.parse import quote, urlencode
 
 from starlette.types import Message, Receive, Scope, Send
 
+from bff.asgi.access import set_route
 from bff.asgi.extensions import close_connection
 from bff.config.routes import Route
 from bff.errors import (
@@ -111,6 +112,7 @@ class ApiEndpoint:
         route = scope.get(ROUTE) or self._upstreams.routes.match(scope["raw_path"])
         if route is None:
             raise RouteNotFound
+        set_route(scope, route.prefix)
         if scope["method"] not in route.methods:
             # The CORS preflight of an origin that is not allowed ends here and reaches no upstream; the CORS middleware
             # responds to those of allowed origins.
@@ -194,6 +196,7 @@ class ApiEndpoint:
         route = scope.get(ROUTE) or self._upstreams.routes.match(scope["raw_path"])
         if route is None:
             raise RouteNotFound
+        set_route(scope, route.prefix)
         self._origins.check_websocket(scope["headers"])
         if not route.websocket:
             raise MethodNotAllowed("This route does not allow WebSockets.", allow=route.methods)

@@ -15,6 +15,7 @@ from starlette.responses import Response
 from starlette.routing import Match, request_response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from bff.asgi.access import ACCESS, set_route
 from bff.errors import BffError, InvalidRequest, MethodNotAllowed, RouteNotFound
 from bff.telemetry import tracing
 from bff.web.api import ROUTE
@@ -58,12 +59,14 @@ class Dispatcher:
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         app = self._select(scope)
-        return self._traced(app, scope, receive, send) if tracing.recording() else app(scope, receive, send)
+        named = tracing.recording() or ACCESS in scope
+        return self._with_route(app, scope, receive, send) if named else app(scope, receive, send)
 
-    async def _traced(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _with_route(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
         await app(scope, receive, send)
         if app is self._auth_app and (route := getattr(scope.get("route"), "path", None)) is not None:
             tracing.set_route(route)  # FastAPI stores the matched route in the scope
+            set_route(scope, route)
 
     def _select(self, scope: Scope) -> ASGIApp:
         path = scope["raw_path"]
@@ -132,6 +135,7 @@ def serve_spa(auth_app: FastAPI, directory: Path | None) -> None:
             await not_found(scope, receive, send)
             return
         tracing.set_route(SPA_ROUTE)
+        set_route(scope, SPA_ROUTE)
         await spa(scope, receive, send)
 
     auth_app.router.default = serve_path

@@ -26,6 +26,7 @@ class Tiny:
         self.management = ManagementApp(self.checks)
         self.forward_auth = self.management
         self.write_batch = WriteBatch()
+        self.public_url = "http://localhost"
         self.stopping = False
 
     def reload(self) -> None:

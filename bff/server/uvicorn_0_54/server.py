@@ -21,11 +21,23 @@ DRAIN: Final = 15  # seconds for responses in progress after SIGTERM; streams wi
 
 
 class Server(uvicorn.Server):
-    """`on_closed` is called once no new connection is accepted, before waiting for requests in progress."""
+    """`on_started` is called when requests are served, `on_closed` once no new connection is accepted, before waiting
+    for requests in progress.
+    """
 
-    def __init__(self, config: uvicorn.Config, on_closed: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        on_closed: Callable[[], None] = lambda: None,
+        on_started: Callable[[], None] = lambda: None,
+    ) -> None:
         super().__init__(config)
-        self._on_closed = on_closed
+        self._on_closed, self._on_started = on_closed, on_started
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._on_started()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         for listener in (*self.servers, *(sockets or ())):
