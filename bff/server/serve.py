@@ -54,10 +54,16 @@ async def serve(app: Application, bound: Sequence[Bound | None], drain_delay: fl
     public, management, forward_auth = bound
     if public is None:
         raise ValueError("the public address is not optional")
+    starting = sum(listener is not None for listener in bound)
+
+    def started() -> None:
+        nonlocal starting
+        starting -= 1
+        if not starting:
+            logger.info("ready: open %s", app.public_url)
+
     server = Server(
-        uvicorn_config(app, write_batch=app.write_batch, lifespan="on"),
-        on_closed=app.end_streams,
-        on_started=lambda: logger.info("ready: open %s", app.public_url),
+        uvicorn_config(app, write_batch=app.write_batch, lifespan="on"), on_closed=app.end_streams, on_started=started
     )
     loop = asyncio.get_running_loop()
     stop_requested = asyncio.Event()
@@ -78,7 +84,10 @@ async def serve(app: Application, bound: Sequence[Bound | None], drain_delay: fl
     }
     logger.info("listening", extra=addresses)
     inside = [
-        (Server(uvicorn_config(inner, write_batch=app.write_batch, lifespan="off")), listener.socket)
+        (
+            Server(uvicorn_config(inner, write_batch=app.write_batch, lifespan="off"), on_started=started),
+            listener.socket,
+        )
         for inner, listener in ((app.management, management), (app.forward_auth, forward_auth))
         if listener is not None
     ]

@@ -231,7 +231,7 @@ async def served(world: World, directory: Path) -> AsyncIterator[tuple[str, dict
             stderr=subprocess.STDOUT,
         )
     try:
-        await until(lambda: process.returncode is not None or "Application startup complete" in written.read_text())
+        await until(lambda: process.returncode is not None or "ready: open " in written.read_text())
         assert process.returncode is None, written.read_text()
         yield public_url, environ, written
     finally:

@@ -36,7 +36,7 @@ class Served:
         assert self.process.stderr is not None
         for line in self.process.stderr:
             self.lines.append(json.loads(line) if line.startswith("{") else {"message": line.strip()})
-            if self.lines[-1]["message"] == "Application startup complete.":
+            if str(self.lines[-1]["message"]).startswith("ready: open "):
                 break
         listening = next((line for line in self.lines if line["message"] == "listening"), {})
         self.public = f"http://{listening.get('address')}"
@@ -85,6 +85,12 @@ def ended(served: Served) -> Iterator[Served]:
 def get(url: str, **headers: str) -> httpx.Response:
     with httpx.Client(trust_env=False, timeout=PATIENCE) as client:
         return client.get(url, headers=headers)
+
+
+def test_the_log_says_once_where_it_is_ready_and_nothing_of_the_server_below(served: Served) -> None:
+    assert [line["message"] for line in served.lines] == ["listening", "ready: open http://localhost"]
+    assert served.end() == 0
+    assert not [line for line in served.lines if str(line.get("logger")).startswith("uvicorn")]
 
 
 def test_each_port_answers_its_own_paths_only(shared: Served) -> None:
