@@ -23,10 +23,12 @@ def documents() -> dict[str, Path]:
 @click.argument("topic", required=False)
 def command(topic: str | None) -> None:
     """Print the document TOPIC as Markdown; without a topic, list the topics."""
-    found = documents()
+    by_topic = documents()
     if topic is None:
-        output.table([(name, path.read_text("utf-8").partition("\n")[0].lstrip("# ")) for name, path in found.items()])
+        output.table(
+            [(name, path.read_text("utf-8").partition("\n")[0].lstrip("# ")) for name, path in by_topic.items()]
+        )
         return
-    if topic not in found:
-        raise click.BadParameter(f"{topic!r} is not one of: {', '.join(found)}.", param_hint="TOPIC")
-    output.lines(found[topic].read_text("utf-8").splitlines())
+    if topic not in by_topic:
+        raise click.BadParameter(f"{topic!r} is not one of: {', '.join(by_topic)}.", param_hint="TOPIC")
+    output.lines(by_topic[topic].read_text("utf-8").splitlines())

@@ -1,7 +1,7 @@
 """`GET /auth/logout`: a page with a sign-out button, for a link, a bookmark, or a user without scripts.
 
 Its form posts to the same address. The page reads no session: a link from another site carries no Strict cookie, so a
-page that looked for one would tell a signed-in user that there is nothing to sign out of.
+page that looked for one would show a signed-in user that there is nothing to sign out of.
 """
 
 from html import escape
