@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from bff.oidc.jwks import KeyNotFound, KeySetRefused, KeyUnusable, parse_key_set
+from bff.oidc.jwks import KeyNotFound, KeySet, KeySetRefused, KeyUnusable, parse_key_set
 from tests.harness.minting import (
     EC_KEY,
     EC_KEY_384,
@@ -122,6 +122,8 @@ def test_the_key_is_chosen_by_kid_and_algorithm() -> None:
     for kid, alg in (("c", "ES256"), ("a", "ES384"), (None, "RS256"), (None, "ES256")):
         with pytest.raises(KeyUnusable):
             keys.choose(kid, alg)
+    with pytest.raises(KeyUnusable):
+        KeySet(()).choose(None, "RS256")
 
 
 @pytest.mark.case("JK-022")
