@@ -10,9 +10,9 @@ from urllib.parse import quote, urlsplit
 
 import httpx
 
+from tests.harness.path_readers import SPELLINGS
 from tests.harness.upstream_wire import RawUpstream, ask, ok, raw_upstream
 from tests.harness.world import World, small_world
-from tests.unit.proxy.test_nested_routes import SPELLINGS
 
 ADMIN = "https://admin.example.com"
 

@@ -1,4 +1,4 @@
-"""All three ports of `bff serve` frame alike: in a real process, nothing behind an upgrade is taken for a request."""
+"""Every port of `bff serve` frames alike: nothing behind an upgrade is taken for a request."""
 
 import socket
 from collections.abc import Iterator
@@ -29,7 +29,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 @pytest.mark.parametrize("name", HEADS)
 @pytest.mark.parametrize("setting", ["address", "management", "forward_auth"])
-def test_a_request_behind_an_upgrade_is_taken_on_no_port(served: Served, setting: str, name: str) -> None:
+def test_no_port_serves_a_request_behind_an_upgrade(served: Served, setting: str, name: str) -> None:
     listening = next(line for line in served.lines if line["message"] == "listening")
     host, _, port = str(listening[setting]).rpartition(":")
     fields, statuses = HEADS[name]

@@ -5,14 +5,10 @@ again by a WHATWG URL parser (as in browsers and Node) and by a dozen ways in wh
 apart, and has to stay below the route's prefix in every one of them.
 """
 
-import posixpath
 import re
-from collections.abc import Callable
-from unicodedata import normalize
 from urllib.parse import unquote_to_bytes, urlsplit
 
 import ada_url
-import pytest
 from hypothesis import event, example, given, settings
 from hypothesis import strategies as st
 
@@ -20,6 +16,7 @@ from bff.config.routes import Route
 from bff.errors import InvalidRequest
 from bff.proxy.routes import RouteTable
 from bff.web.middleware.request_guard import check_request
+from tests.harness.path_readers import READERS, resolved
 from tests.harness.routes import a_route
 
 HOST = [(b"host", b"app.example")]
@@ -31,41 +28,16 @@ ROUTES = RouteTable(
     ]
 )
 
-_DOTS = [
-    ".",
-    "..",
-    "...",
-    "%2e",
-    "%2E",
-    "%2e%2e",
-    ".%2e",
-    "%2e.",
-    "%252e%252e",
-    "%c0%ae",
-    "%ef%bc%8e",
-    "%e2%80%a5",
-    "%e2%80%a4",
-]
-_SLASHES = [
-    "/",
-    "//",
-    "\\",
-    "%2f",
-    "%2F",
-    "%5c",
-    "%5C",
-    "%252f",
-    "%255c",
-    "%c0%af",
-    "%ef%bc%8f",
-    "%ef%bc%bc",
-    "%e2%88%95",
-    "/;/",
-]
+_DOTS = """
+    . .. ... %2e %2E %2e%2e .%2e %2e. %252e%252e %c0%ae %ef%bc%8e %e2%80%a5 %e2%80%a4
+"""
+_SLASHES = r"""
+    / // \ %2f %2F %5c %5C %252f %255c %c0%af %ef%bc%8f %ef%bc%bc %e2%88%95 /;/
+"""
 _ODD = [";", ";a=b", "..;", ".;x", "%3b", "%00", "%0a", "%09", "\t", "\n", "%20", " ", "%", "%u002e", "?", "#", "%23"]
 _HOSTS = ["@", ":", ":9", "@evil.test", "evil.test", "http:", "https://evil.test", "%40", "[::1]", "localhost"]
 _PLAIN = ["api", "api/v2", "stripped", "v2", "base", "admin", "auth", "x", "a%20b", "caf%C3%A9", "A", "%61pi", "~", ""]
-piece = st.sampled_from(_DOTS + _SLASHES + _ODD + _HOSTS + _PLAIN) | st.text(max_size=2)
+piece = st.sampled_from(_DOTS.split() + _SLASHES.split() + _ODD + _HOSTS + _PLAIN) | st.text(max_size=2)
 hostile = st.lists(piece, max_size=8).map("".join)
 # Mostly below a prefix, or hardly anything would get as far as a target.
 paths = st.tuples(st.sampled_from(["/api/", "/api/v2/", "/stripped/", "/api", "/stripped", "/", ""]), hostile).map(
@@ -96,40 +68,7 @@ def below(path: str, prefix: str) -> bool:
     return path == prefix or path.startswith(prefix + "/") or prefix == ""
 
 
-# --- how others take a path apart
-
-
-def once(path: str) -> str:
-    return unquote_to_bytes(path).decode("utf-8", "replace")
-
-
-def without_parameters(path: str) -> str:
-    return "/".join(segment.partition(";")[0] for segment in path.split("/"))
-
-
-def resolved(path: str) -> str:
-    """Dot segments resolved, several slashes made one, as most servers do."""
-    return posixpath.normpath(re.sub("/+", "/", path) or "/")
-
-
-READERS: dict[str, Callable[[str], str]] = {
-    "as it is": lambda path: resolved(path),
-    "decoded": lambda path: resolved(once(path)),
-    "decoded twice": lambda path: resolved(once(once(path))),
-    "decoded three times": lambda path: resolved(once(once(once(path)))),
-    "without parameters": lambda path: resolved(without_parameters(path)),
-    "decoded, without parameters": lambda path: resolved(without_parameters(once(path))),
-    "without parameters, decoded": lambda path: resolved(once(without_parameters(path))),
-    "backslashes as slashes": lambda path: resolved(once(path).replace("\\", "/")),
-    "resolved, then decoded and resolved": lambda path: resolved(once(resolved(path))),
-    "blanks cut off": lambda path: resolved("/".join(segment.strip() for segment in once(path).split("/"))),
-    "up to a NUL": lambda path: resolved(once(path).partition("\0")[0]),
-    "compatibility forms": lambda path: resolved(normalize("NFKC", once(path)).replace("\\", "/")),
-}
-
-
-@pytest.mark.parametrize("reader", READERS)
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=500)
 @given(paths)
 @example("/api/..;/admin")
 @example("/api/%2e%2e%2fadmin")
@@ -141,16 +80,16 @@ READERS: dict[str, Callable[[str], str]] = {
 @example("/api/%e2%80%a5/admin")
 @example("/api/x%ef%bc%8f..%ef%bc%8f..%ef%bc%8fadmin")
 @example("/api/%ef%bc%bc%e2%80%a5%ef%bc%bcadmin")
-def test_an_upstream_that_reads_otherwise_stays_below_the_prefix(reader: str, path: str) -> None:
+def test_an_upstream_that_reads_otherwise_stays_below_the_prefix(path: str) -> None:
     found = forwarded(path)
     event("refused" if found is None else "forwarded")
     if found is not None:
         route, target = found
-        read = READERS[reader](target)
-        assert below(read, resolved(home(route)) if home(route) else ""), read
+        for reader, read in READERS.items():
+            assert below(read(target), resolved(home(route)) if home(route) else ""), reader
 
 
-@settings(max_examples=2000, deadline=None)
+@settings(max_examples=300)
 @given(paths)
 @example("/api/@evil.test/x")
 @example("/stripped/@evil.test")
@@ -174,7 +113,7 @@ def test_a_whatwg_parser_finds_the_same_upstream_and_the_same_path(path: str) ->
     assert urlsplit(f"http://{route.server.authority}{target}").netloc == route.server.authority
 
 
-@settings(max_examples=2000, deadline=None)
+@settings(max_examples=300)
 @given(paths)
 @example("/api/../auth/logout")
 @example("/api/%2e%2e/auth/logout")
@@ -192,7 +131,7 @@ def test_a_browser_that_is_given_the_path_asks_for_the_same_route(path: str) -> 
     assert unquote_to_bytes(again[1]) == unquote_to_bytes(found[1])
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=200)
 @given(st.binary(max_size=40))
 def test_whatever_bytes_come_the_target_is_one_line_of_visible_ascii(raw: bytes) -> None:
     for prefix in (b"", b"/api/", b"/stripped/"):
@@ -209,17 +148,6 @@ def test_whatever_bytes_come_the_target_is_one_line_of_visible_ascii(raw: bytes)
         assert below(target.partition(b"?")[0].decode("ascii"), home(route))
 
 
-@pytest.mark.parametrize(
-    "path",
-    [
-        "/api/x",
-        "/api/v2/a%20b",
-        "/stripped/caf%C3%A9/;v=1",
-        "/api/a..b/...",
-        "/api/@x:y",
-        "/api/A%ef%bc%8fB",
-        "/api/%e2%80%a6",
-    ],
-)
-def test_what_is_plain_gets_through(path: str) -> None:
-    assert forwarded(path) is not None
+def test_an_unambiguous_path_passes() -> None:
+    paths = "/api/x /api/v2/a%20b /stripped/caf%C3%A9/;v=1 /api/a..b/... /api/@x:y /api/A%ef%bc%8fB /api/%e2%80%a6"
+    assert [path for path in paths.split() if forwarded(path) is None] == []

@@ -1,35 +1,35 @@
-"""HTTP through the proxy over real sockets: what arrives, what comes back, and what happens when somebody dies."""
+"""HTTP through the proxy over real sockets: what arrives, what comes back, and what happens when one side goes."""
 
 import asyncio
 import json
 import os
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.harness.routes import a_route
-from tests.harness.upstream_wire import (
-    OURS,
-    PATIENCE,
-    Heard,
-    TokenOfUser,
-    Users,
-    ask,
-    bff,
+from bff.errors import StepUpRequired
+from bff.proxy.http import require_step_up
+from tests.harness.proxy_server import User, Users, running_proxy
+from tests.harness.raw_http import (
+    ALICE,
+    Reader,
+    Request,
+    Writer,
+    connected,
     fetch,
-    ok,
-    raw_upstream,
-    read_answer,
     read_chunks,
     read_head,
-    route,
-    says,
+    read_response,
+    send,
 )
+from tests.harness.raw_upstream import ok, raw_upstream, route, sends
+from tests.harness.routes import a_route
+from tests.harness.waiting import PATIENCE, loop_turns
+from tests.harness.websocket_peers import handshake
 
 MIB = 1 << 20
-# What memory is bounded by must not depend on how much there is of it.
+# Memory must not depend on the size.
 SIZES = pytest.mark.parametrize(
     "size",
     [pytest.param(64 * MIB, id="64-MiB"), pytest.param(1024 * MIB, id="1-GiB", marks=pytest.mark.long)],
@@ -37,71 +37,60 @@ SIZES = pytest.mark.parametrize(
 
 
 def resident() -> int:
-    """Resident memory of this process in bytes: client, product and upstream live in it together."""
+    """Resident memory of this process in bytes: client, proxy and upstream together."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
-@asynccontextmanager
-async def closing(port: int) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    try:
-        yield reader, writer
-    finally:
-        writer.close()
+def code_of(response: object) -> str:
+    return str(json.loads(response.body)["code"])  # type: ignore[attr-defined]
 
 
 @pytest.mark.case("PX-007")
 async def test_a_request_reaches_the_upstream_with_the_token_and_without_the_cookie() -> None:
-    async with raw_upstream(ok(b'{"items":[]}', "content-type: application/json")) as upstream:
-        with bff(route(upstream)) as port:
-            answer = await fetch(port, "/api/items?a=1&a=2&b=%00&c=+%2B;d=1", "accept: application/json")
-    assert (answer.status, answer.body, answer.complete) == (200, b'{"items":[]}', True)
-    heard = upstream.heard[0]
-    assert (heard.method, heard.target) == ("GET", "/api/items?a=1&a=2&b=%00&c=+%2B;d=1")
-    assert heard.all("authorization") == ["Bearer token-of-alice"]
-    assert heard.all("cookie") == heard.all("x-csrf") == heard.all("sec-fetch-site") == []
-    assert heard.all("host") == [f"127.0.0.1:{upstream.port}"]
-    assert heard.all("x-forwarded-for") == ["127.0.0.1"]
-    assert heard.all("x-forwarded-proto") == ["https"]
-    assert heard.all("x-forwarded-host") == ["app.example"]
-    assert heard.all("accept-encoding") == []
+    target = "/api/items?a=1&a=2&b=%00&c=+%2B;d=1"
+    async with (
+        raw_upstream(ok(b'{"items":[]}', "content-type: application/json")) as upstream,
+        running_proxy(route(upstream)) as port,
+    ):
+        response = await fetch(port, target, "accept: application/json", "prefer: caf\xe9")
+    assert (response.status, response.body, response.complete) == (200, b'{"items":[]}', True)
+    (request,) = upstream.requests
+    assert (request.method, request.target) == ("GET", target)
+    assert request.headers == {
+        "host": f"127.0.0.1:{upstream.port}",
+        "authorization": "Bearer token-of-alice",
+        "x-forwarded-for": "127.0.0.1",
+        "x-forwarded-proto": "https",
+        "x-forwarded-host": "app.example",
+        "accept": "application/json",
+        "prefer": "caf\xe9",
+        "traceparent": request.headers["traceparent"],
+    }
 
 
-@pytest.mark.parametrize("query", ["", "x='q'&z=\"<>`{}|^[]", "?", "a%2Fb=%2e%2e", "%zz", "a=1&a=2&b=%00&c=+%2B;d=1"])
 @pytest.mark.case("PX-039")
-async def test_a_query_is_forwarded_byte_for_byte(query: str) -> None:
-    async with raw_upstream(ok()) as upstream:
-        with bff(route(upstream)) as port:
+async def test_a_query_is_forwarded_byte_for_byte() -> None:
+    queries = ["x='q'&z=\"<>`{}|^[]", "?", "a%2Fb=%2e%2e", "%zz", "a=1&a=2&b=%00&c=+%2B;d=1"]
+    async with raw_upstream(ok()) as upstream, running_proxy(route(upstream)) as port:
+        for query in ("", *queries):
             await fetch(port, f"/api/x?{query}")
-    assert upstream.heard[0].target == (f"/api/x?{query}" if query else "/api/x")
-
-
-async def test_a_header_in_latin_1_passes_in_both_directions() -> None:
-    async with raw_upstream(ok(b"x", 'content-disposition: attachment; filename="r\xe9sum\xe9.pdf"')) as upstream:
-        with bff(route(upstream)) as port:
-            answer = await fetch(port, "/api/x", "prefer: caf\xe9")
-    assert upstream.heard[0].all("prefer") == ["caf\xe9"]
-    assert answer.one("content-disposition") == 'attachment; filename="r\xe9sum\xe9.pdf"'
-
-
-FORGED = ("x-user-sub: evil", "X_User_Sub: evil", "x.user.sub: evil", "iv-user: evil", "client-cert: :evil:")
-HANDSHAKE = (
-    "GET /api/x HTTP/1.1\r\nhost: a\r\norigin: https://app.example\r\nconnection: upgrade\r\nupgrade: websocket\r\n"
-    "sec-websocket-version: 13\r\nsec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==\r\ncookie: user=alice\r\n"
-)
+    assert [request.target for request in upstream.requests] == ["/api/x", *(f"/api/x?{query}" for query in queries)]
 
 
 @pytest.mark.parametrize("token", ["user", "user_or_none", "none"])
-async def test_no_browser_says_who_it_is_by_a_header(token: str) -> None:
-    """On a WebSocket's handshake as little as on any other request."""
+async def test_no_browser_can_say_by_a_header_who_it_is(token: str) -> None:
+    """Neither in a request nor in the handshake of a WebSocket."""
+    forged = ("x-user-sub: evil", "X_User_Sub: evil", "x.user.sub: evil", "iv-user: evil", "client-cert: :evil:")
+    fields = (*forged, "x-team: mine", "accept: text/plain")
     async with raw_upstream(ok()) as upstream:
-        with bff(route(upstream, token=token, websocket=True, allow_request_headers=("x-team",))) as port:
-            await fetch(port, "/api/x", *FORGED, "x-team: mine", "accept: text/plain")
-            await ask(port, HANDSHAKE + "\r\n".join([*FORGED, "x-team: mine", "accept: text/plain"]) + "\r\n\r\n")
-    assert len(upstream.heard) == 2
-    for heard in upstream.heard:
-        assert "evil" not in str(heard.fields)
-        assert (heard.all("x-team"), heard.all("accept")) == (["mine"], ["text/plain"])
+        api = route(upstream, token=token, websocket=True, allow_request_headers=("x-team",))
+        async with running_proxy(api) as port:
+            await fetch(port, "/api/x", *fields)
+            await handshake(port, "Origin: https://app.example", *fields, path="/api/x")
+    assert len(upstream.requests) == 2
+    for request in upstream.requests:
+        assert "evil" not in str(request.fields)
+        assert (request.all("x-team"), request.all("accept")) == (["mine"], ["text/plain"])
 
 
 @pytest.mark.parametrize(
@@ -112,169 +101,171 @@ async def test_no_browser_says_who_it_is_by_a_header(token: str) -> None:
         pytest.param("connection: x-csrf", id="PX-003"),
     ],
 )
-async def test_a_connection_header_takes_nothing_of_ours_away(sent: str) -> None:
-    async with raw_upstream(ok()) as upstream:
-        with bff(route(upstream)) as port:
-            answer = await fetch(port, "/api/x", sent)
-    assert answer.status == 200
-    heard = upstream.heard[0]
-    assert heard.all("authorization") == ["Bearer token-of-alice"]
-    assert heard.all("x-forwarded-for") == ["127.0.0.1"]
-    assert heard.all("x-forwarded-proto") == ["https"]
-    assert heard.all("host") == [f"127.0.0.1:{upstream.port}"]
-    assert heard.all("connection") == []
+async def test_a_connection_header_removes_none_of_our_headers(sent: str) -> None:
+    async with raw_upstream(ok()) as upstream, running_proxy(route(upstream)) as port:
+        assert (await fetch(port, "/api/x", sent)).status == 200
+    (request,) = upstream.requests
+    assert request.headers == {
+        "host": f"127.0.0.1:{upstream.port}",
+        "authorization": "Bearer token-of-alice",
+        "x-forwarded-for": "127.0.0.1",
+        "x-forwarded-proto": "https",
+        "x-forwarded-host": "app.example",
+        "traceparent": request.headers["traceparent"],
+    }
 
 
 @pytest.mark.case("PX-058", "PX-059", "PX-060")
-async def test_a_cookie_that_an_upstream_sets_for_one_user_never_travels_with_another() -> None:
+async def test_a_cookie_that_an_upstream_sets_for_one_user_is_never_sent_for_another() -> None:
     setting = ok(
         b"x", "set-cookie: __Host-Http-session=evil", "set-cookie: a=b; Domain=app.example", "Set-Cookie2: c=d"
     )
-    users = Users(alice=TokenOfUser("token-of-alice"), bob=TokenOfUser("token-of-bob"))
-    async with raw_upstream(setting) as upstream:
-        with bff(route(upstream), users=users) as port:
-            answers = [await fetch(port, "/api/x", user=user) for user in ("alice", "bob", "alice")]
-    assert [heard.all("authorization") for heard in upstream.heard] == [
-        ["Bearer token-of-alice"],
-        ["Bearer token-of-bob"],
-        ["Bearer token-of-alice"],
-    ]
+    users = Users(alice=User("token-of-alice"), bob=User("token-of-bob"))
+    names = ["alice", "bob", "alice"]
+    async with raw_upstream(setting) as upstream, running_proxy(route(upstream), users=users) as port:
+        responses = [await fetch(port, "/api/x", user=user) for user in names]
+    tokens = [request.one("authorization") for request in upstream.requests]
+    assert tokens == [f"Bearer token-of-{name}" for name in names]
     assert upstream.connections == 1  # the same connection carried them all
-    assert all(heard.all("cookie") == [] for heard in upstream.heard)
-    assert all(answer.all("set-cookie") == answer.all("set-cookie2") == [] for answer in answers)
+    assert all(request.all("cookie") == [] for request in upstream.requests)
+    assert all(response.all("set-cookie") == response.all("set-cookie2") == [] for response in responses)
 
 
 @pytest.mark.parametrize(
-    ("raw", "begins"),
+    ("raw", "status"),
     [
-        pytest.param(b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nabc", True, id="PX-065-shorter-than-announced"),
-        pytest.param(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n", True, id="PX-065-no-end"),
+        pytest.param(b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nabc", 200, id="PX-065-shorter-than-announced"),
+        pytest.param(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n", 200, id="PX-065-no-end"),
         pytest.param(
-            b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\nzz\r\n", True, id="PX-065-bad-chunk"
+            b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\nzz\r\n", 200, id="PX-065-bad-chunk"
         ),
-        pytest.param(
-            b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
-            False,
-            id="PX-065-two-framings",
-        ),
-        pytest.param(
-            b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\ncontent-length: 4\r\n\r\nabcd", False, id="PX-065-two-lengths"
-        ),
-        pytest.param(b"HTTP/1.1 200 OK\r\ntransfer-encoding: gzip\r\n\r\nabc", False, id="PX-065-unasked-coding"),
-        pytest.param(b"", False, id="PX-065-nothing"),
-        pytest.param(b"HTTP/1.1 200 OK\r\ncontent-le", False, id="PX-065-half-a-head"),
-        pytest.param(b"SSH-2.0-OpenSSH_9\r\n", False, id="PX-065-not-http"),
-        pytest.param(
-            b"HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n", False, id="PX-065-upgrade"
-        ),
+        pytest.param(b"", 502, id="PX-065-nothing"),
+        pytest.param(b"HTTP/1.1 200 OK\r\ncontent-le", 502, id="PX-065-half-a-head"),
+        pytest.param(b"SSH-2.0-OpenSSH_9\r\n", 502, id="PX-065-not-http"),
     ],
 )
-async def test_an_answer_that_breaks_off_never_looks_whole(raw: bytes, begins: bool) -> None:
-    async with raw_upstream(says(raw)) as upstream:
-        with bff(route(upstream)) as port:
-            answer = await fetch(port, "/api/x")
-    if begins:
-        assert (answer.status, answer.complete) == (200, False)
-    else:
-        assert (answer.status, answer.complete) == (502, True)
-        assert json.loads(answer.body)["code"] == "upstream_unreachable"
+async def test_a_response_that_breaks_off_never_looks_complete(raw: bytes, status: int) -> None:
+    async with raw_upstream(sends(raw)) as upstream, running_proxy(route(upstream)) as port:
+        response = await fetch(port, "/api/x")
+    assert (response.status, response.complete) == (status, status == 502)
+    if status == 502:
+        assert code_of(response) == "upstream_unreachable"
 
 
 @pytest.mark.parametrize(
     "more", [b"HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\npoison", b"HTTP/1.1 204 No\r\n\r\n", b"x"]
 )
 @pytest.mark.case("PX-065")
-async def test_what_follows_a_whole_answer_reaches_nobody_longer_than_announced(more: bytes) -> None:
-    async with raw_upstream(
-        says(b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nabc" + more, then_close=False)
-    ) as upstream:
-        with bff(route(upstream)) as port:
-            answers = [await fetch(port, "/api/x") for _ in range(3)]
-    assert [(answer.status, answer.body, answer.complete) for answer in answers] == [(200, b"abc", True)] * 3
+async def test_bytes_after_a_response_reach_nobody_longer_than_announced(more: bytes) -> None:
+    raw = b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nabc" + more
+    async with raw_upstream(sends(raw, then_close=False)) as upstream, running_proxy(route(upstream)) as port:
+        responses = [await fetch(port, "/api/x") for _ in range(3)]
+    assert [(response.status, response.body, response.complete) for response in responses] == [(200, b"abc", True)] * 3
     assert upstream.connections == 3
 
 
 @pytest.mark.case("PX-066")
-async def test_an_answer_that_nobody_asked_for_closes_the_resting_connection() -> None:
+async def test_an_unsolicited_response_closes_the_idle_connection() -> None:
     first_was_read = asyncio.Event()
 
-    async def twice(heard: Heard, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+    async def twice(request: Request, reader: Reader, writer: Writer) -> bool:
         writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nabc")
         await first_was_read.wait()
         writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\npoison")
         return True
 
-    async with raw_upstream(twice) as upstream:
-        with bff(route(upstream)) as port:
-            answers = [await fetch(port, "/api/x")]
-            first_was_read.set()
-            await asyncio.wait_for(upstream.hung_up.wait(), PATIENCE)
-            answers.append(await fetch(port, "/api/x"))
-    assert [answer.body for answer in answers] == [b"abc"] * 2
+    async with raw_upstream(twice) as upstream, running_proxy(route(upstream)) as port:
+        first = await fetch(port, "/api/x")
+        first_was_read.set()
+        await asyncio.wait_for(upstream.hung_up.wait(), PATIENCE)
+        second = await fetch(port, "/api/x")
+    assert (first.body, second.body) == (b"abc", b"abc")
     assert upstream.connections == 2
 
 
-async def test_an_answer_of_an_old_server_ends_with_its_connection() -> None:
-    async with raw_upstream(says(b"HTTP/1.0 200 OK\r\ncontent-type: text/plain\r\n\r\nall of it")) as upstream:
-        with bff(route(upstream)) as port:
-            answer = await fetch(port, "/api/x")
-    assert (answer.status, answer.body, answer.complete) == (200, b"all of it", True)
+async def test_a_response_of_an_old_server_ends_with_its_connection() -> None:
+    raw = b"HTTP/1.0 200 OK\r\ncontent-type: text/plain\r\n\r\nall of it"
+    async with raw_upstream(sends(raw)) as upstream, running_proxy(route(upstream)) as port:
+        response = await fetch(port, "/api/x")
+    assert (response.status, response.body, response.complete) == (200, b"all of it", True)
 
 
 @pytest.mark.parametrize(
     ("method", "raw", "status"),
     [
         ("HEAD", b"HTTP/1.1 200 OK\r\ncontent-length: 1234\r\n\r\n", 200),
-        ("GET", b"HTTP/1.1 204 No Content\r\n\r\n", 204),
         ("GET", b"HTTP/1.1 304 Not Modified\r\netag: x\r\ncontent-length: 1234\r\n\r\n", 304),
         ("GET", b"HTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n", 204),
     ],
 )
-async def test_an_answer_without_a_body_has_none(method: str, raw: bytes, status: int) -> None:
-    async with raw_upstream(says(raw, then_close=False)) as upstream:
-        with bff(route(upstream)) as port:
-            answers = [await fetch(port, "/api/x", method=method) for _ in range(2)]
-    assert [answer.status for answer in answers] == [status] * 2
-    assert answers[0].one("content-length") == ("1234" if method == "HEAD" else None)
+async def test_a_response_without_a_body_has_none(method: str, raw: bytes, status: int) -> None:
+    async with raw_upstream(sends(raw, then_close=False)) as upstream, running_proxy(route(upstream)) as port:
+        responses = [await fetch(port, "/api/x", method=method) for _ in range(2)]
+    assert [response.status for response in responses] == [status] * 2
+    assert responses[0].one("content-length") == ("1234" if method == "HEAD" else None)
+
+
+async def test_trailers_of_a_response_are_no_headers() -> None:
+    trailers = b"location: https://evil.example/\r\ncache-control: public\r\nx-more: y\r\n\r\n"
+    raw = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n" + trailers
+    async with raw_upstream(sends(raw, then_close=False)) as upstream, running_proxy(route(upstream)) as port:
+        response = await fetch(port, "/api/x")
+    assert (response.status, response.body, response.complete) == (200, b"hello", True)
+    assert response.all("location") == response.all("x-more") == []
+    assert response.one("cache-control") == "no-store"
 
 
 async def test_server_sent_events_arrive_one_by_one() -> None:
-    seen = asyncio.Queue[str]()
+    seen = asyncio.Queue[bytes]()
 
-    async def events(heard: Heard, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+    async def events(request: Request, reader: Reader, writer: Writer) -> bool:
         writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n")
         for number in range(3):
             event = f"data: {number}\n\n".encode()
             writer.write(b"%x\r\n%b\r\n" % (len(event), event))
             await writer.drain()
-            assert await seen.get() == event.decode()  # the next one is sent when the client has seen this one
+            assert await seen.get() == event  # the next one is sent when the client has this one
         writer.write(b"0\r\n\r\n")
         return True
 
-    async with raw_upstream(events) as upstream:
-        with bff(route(upstream)) as port:
-            async with closing(port) as (reader, writer):
-                writer.write(f"GET /api/x HTTP/1.1\r\nhost: a\r\n{OURS}cookie: user=alice\r\n\r\n".encode())
-                await read_head(reader)
-                async with asyncio.timeout(PATIENCE):
-                    async for chunk in read_chunks(reader):
-                        seen.put_nowait(chunk.decode())
+    async with (
+        raw_upstream(events) as upstream,
+        running_proxy(route(upstream)) as port,
+        connected(port, f"GET /api/x HTTP/1.1\r\n{ALICE}\r\n") as (reader, _),
+    ):
+        async with asyncio.timeout(PATIENCE):
+            await read_head(reader)
+            async for chunk in read_chunks(reader):
+                seen.put_nowait(chunk)
+
+
+# --- memory
+
+
+async def standstill(progress: Callable[[], int]) -> int:
+    """How far it gets by itself, as long as somebody does not read."""
+    held = -1
+    while held != (now := progress()):
+        held = now
+        await loop_turns(200)
+    return held
 
 
 @SIZES
 @pytest.mark.parametrize("chunked", [False, True])
-async def test_a_large_upload_streams_in_bounded_memory(chunked: bool, size: int) -> None:
-    piece, peak = b"u" * 65536, 0
+async def test_a_large_upload_streams_in_bounded_memory_at_the_pace_of_the_upstream(chunked: bool, size: int) -> None:
+    piece, sent, peak = b"u" * 65536, 0, 0
+    may_read = asyncio.Event()
 
-    async def swallow(heard: Heard, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+    async def slow(request: Request, reader: Reader, writer: Writer) -> bool:
         nonlocal peak
+        await may_read.wait()
         received = 0
         if chunked:
             async for chunk in read_chunks(reader):
                 received += len(chunk)
                 peak = max(peak, resident())
         else:
-            assert heard.all("content-length") == [str(size)]
             while received < size:
                 received += len(await reader.read(65536))
                 peak = max(peak, resident())
@@ -282,63 +273,28 @@ async def test_a_large_upload_streams_in_bounded_memory(chunked: bool, size: int
         writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body))
         return True
 
-    async with raw_upstream(swallow, reads_body=False) as upstream:
-        with bff(route(upstream)) as port:
-            async with closing(port) as (reader, writer):
-                before = resident()
-                framing = "transfer-encoding: chunked" if chunked else f"content-length: {size}"
-                writer.write(
-                    f"PUT /api/x HTTP/1.1\r\nhost: a\r\n{OURS}cookie: user=alice\r\n{framing}\r\n\r\n".encode()
-                )
-                for _ in range(size // len(piece)):
+    async with raw_upstream(slow, reads_body=False) as upstream, running_proxy(route(upstream)) as port:
+        framing = "transfer-encoding: chunked" if chunked else f"content-length: {size}"
+        before = resident()
+        async with connected(port, f"PUT /api/x HTTP/1.1\r\n{ALICE}{framing}\r\n\r\n") as (reader, writer):
+
+            async def upload() -> None:
+                nonlocal sent
+                while sent < size:
                     writer.write(b"%x\r\n%b\r\n" % (len(piece), piece) if chunked else piece)
+                    sent += len(piece)
                     await writer.drain()
-                if chunked:
-                    writer.write(b"0\r\n\r\n")
-                answer = await asyncio.wait_for(read_answer(reader), 120)
-    assert answer.body == str(size).encode()
+                writer.write(b"0\r\n\r\n" if chunked else b"")
+
+            async with asyncio.TaskGroup() as group:
+                group.create_task(upload())
+                assert await standstill(lambda: sent) < size // 2
+                peak = resident()
+                may_read.set()
+            response = await read_response(reader)
+    assert response.body == str(size).encode()
+    assert upstream.requests[0].one("content-length") == (None if chunked else str(size))
     assert peak - before < 16 * MIB
-
-
-@SIZES
-async def test_a_large_upload_waits_for_a_slow_upstream_in_bounded_memory(size: int) -> None:
-    piece, sent = b"u" * 65536, 0
-    may_read = asyncio.Event()
-
-    async def slow(heard: Heard, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
-        await may_read.wait()
-        received = 0
-        while received < size:
-            received += len(await reader.read(65536))
-        writer.write(b"HTTP/1.1 204 No Content\r\n\r\n")
-        return True
-
-    async with raw_upstream(slow, reads_body=False) as upstream:
-        with bff(route(upstream)) as port:
-            async with closing(port) as (reader, writer):
-
-                async def upload() -> None:
-                    nonlocal sent
-                    while sent < size:
-                        writer.write(piece)
-                        sent += len(piece)
-                        await writer.drain()
-
-                before = resident()
-                head = f"PUT /api/x HTTP/1.1\r\nhost: a\r\n{OURS}cookie: user=alice\r\ncontent-length: {size}\r\n\r\n"
-                writer.write(head.encode())
-                async with asyncio.TaskGroup() as group:
-                    group.create_task(upload())
-                    held = -1
-                    while held != sent:  # nobody reads: the client comes to a standstill by itself
-                        held = sent
-                        await asyncio.sleep(0.2)
-                    grown = resident() - before
-                    may_read.set()
-                answer = await asyncio.wait_for(read_answer(reader), 120)
-    assert held < size // 2
-    assert grown < 16 * MIB
-    assert answer.status == 204
 
 
 @SIZES
@@ -346,7 +302,7 @@ async def test_a_large_upload_waits_for_a_slow_upstream_in_bounded_memory(size: 
 async def test_a_large_download_waits_for_a_slow_client_in_bounded_memory(size: int) -> None:
     piece, sent = b"d" * 65536, 0
 
-    async def pour(heard: Heard, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+    async def pour(request: Request, reader: Reader, writer: Writer) -> bool:
         nonlocal sent
         writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % size)
         while sent < size:
@@ -355,162 +311,152 @@ async def test_a_large_download_waits_for_a_slow_client_in_bounded_memory(size: 
             await writer.drain()
         return True
 
-    async with raw_upstream(pour) as upstream:
-        with bff(route(upstream)) as port:
-            async with closing(port) as (reader, writer):
-                before = resident()
-                writer.write(f"GET /api/x HTTP/1.1\r\nhost: a\r\n{OURS}cookie: user=alice\r\n\r\n".encode())
-                await read_head(reader)
-                held = -1
-                while held != sent:  # nobody reads: the upstream comes to a standstill by itself
-                    held = sent
-                    await asyncio.sleep(0.2)
-                assert held < size // 2
-                received, peak = 0, resident()
-                while received < size:
-                    received += len(await reader.read(65536))
-                    peak = max(peak, resident())
+    async with raw_upstream(pour) as upstream, running_proxy(route(upstream)) as port:
+        before = resident()
+        async with connected(port, f"GET /api/x HTTP/1.1\r\n{ALICE}\r\n") as (reader, _):
+            await read_head(reader)
+            assert await standstill(lambda: sent) < size // 2
+            received, peak = 0, resident()
+            while received < size:
+                received += len(await reader.read(65536))
+                peak = max(peak, resident())
     assert peak - before < 16 * MIB
+
+
+# --- one side goes, or is silent
 
 
 @pytest.mark.parametrize("phase", ["before the head", "mid-body", "mid-upload"])
 @pytest.mark.case("PX-066")
 async def test_a_client_that_hangs_up_ends_the_upstream_request(phase: str) -> None:
-    asked = asyncio.Event()
-
-    async def hang(heard: Heard, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+    async def hang(request: Request, reader: Reader, writer: Writer) -> bool:
         if phase == "mid-body":
             writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nabc")
-        asked.set()
         while await reader.read(65536):
             pass
         raise asyncio.IncompleteReadError(b"", None)
 
-    async with raw_upstream(hang, reads_body=False) as upstream:
-        with bff(route(upstream)) as port:
-            async with closing(port) as (reader, writer):
-                head = f"PUT /api/x HTTP/1.1\r\nhost: a\r\n{OURS}cookie: user=alice\r\n"
-                if phase == "mid-upload":
-                    head += "content-length: 1000\r\n"
-                writer.write(head.encode() + b"\r\n" + (b"some" if phase == "mid-upload" else b""))
-                await asyncio.wait_for(asked.wait(), PATIENCE)
-                if phase == "mid-body":
-                    await read_head(reader)
-            await asyncio.wait_for(upstream.hung_up.wait(), PATIENCE)
-            # And the product serves on.
-            assert (await fetch(port, "/api/y", "connection: close", method="TRACE")).status == 405
+    framing, body = ("content-length: 1000\r\n", "some") if phase == "mid-upload" else ("", "")
+    async with raw_upstream(hang, reads_body=False) as upstream, running_proxy(route(upstream)) as port:
+        async with connected(port, f"PUT /api/x HTTP/1.1\r\n{ALICE}{framing}\r\n{body}") as (reader, _):
+            await asyncio.wait_for(upstream.arrived.wait(), PATIENCE)
+            if phase == "mid-body":
+                await read_head(reader)
+        await asyncio.wait_for(upstream.hung_up.wait(), PATIENCE)
 
 
-async def test_an_upstream_that_answers_before_the_upload_is_over_is_heard() -> None:
-    async def too_large(heard: Heard, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
-        writer.write(b"HTTP/1.1 413 Content Too Large\r\ncontent-length: 2\r\n\r\nno")
-        return True
-
-    async with raw_upstream(too_large, reads_body=False) as upstream:
-        with bff(route(upstream)) as port:
-            async with closing(port) as (reader, writer):
-                head = f"PUT /api/x HTTP/1.1\r\nhost: a\r\n{OURS}cookie: user=alice\r\ncontent-length: 1000\r\n\r\n"
-                writer.write(head.encode() + b"some")
-                answer = await asyncio.wait_for(read_answer(reader), PATIENCE)
-    assert (answer.status, answer.body) == (413, b"no")
+async def test_a_response_that_precedes_the_end_of_the_upload_is_forwarded() -> None:
+    too_large = sends(b"HTTP/1.1 413 Content Too Large\r\ncontent-length: 2\r\n\r\nno", then_close=False)
+    async with raw_upstream(too_large, reads_body=False) as upstream, running_proxy(route(upstream)) as port:
+        head = f"PUT /api/x HTTP/1.1\r\n{ALICE}content-length: 1000\r\n\r\n"
+        response = await send(port, head + "some")
+    assert (response.status, response.body) == (413, b"no")
 
 
 async def test_a_body_over_the_limit_is_refused_announced_or_not() -> None:
-    async with raw_upstream(ok()) as upstream:
-        with bff(route(upstream, request_limit=10)) as port:
-            announced = await fetch(port, "/api/x", method="POST", body=b"12345678901")
-            head = f"POST /api/x HTTP/1.1\r\nhost: a\r\n{OURS}cookie: user=alice\r\ntransfer-encoding: chunked\r\n\r\n"
-            unannounced = await ask(port, head + "6\r\n123456\r\n6\r\n123456\r\n0\r\n\r\n")
-            within = await fetch(port, "/api/x", method="POST", body=b"1234567890")
+    async with raw_upstream(ok()) as upstream, running_proxy(route(upstream, request_limit=10)) as port:
+        announced = await fetch(port, "/api/x", method="POST", body=b"12345678901")
+        head = f"POST /api/x HTTP/1.1\r\n{ALICE}transfer-encoding: chunked\r\n\r\n"
+        unannounced = await send(port, head + "6\r\n123456\r\n6\r\n123456\r\n0\r\n\r\n")
+        within = await fetch(port, "/api/x", method="POST", body=b"1234567890")
     assert (announced.status, unannounced.status, within.status) == (413, 413, 200)
-    assert [heard.body for heard in upstream.heard] == [b"1234567890"]
+    assert [request.body for request in upstream.requests] == [b"1234567890"]
 
 
 async def test_a_post_without_a_body_says_so_and_a_get_says_nothing() -> None:
+    async with raw_upstream(ok()) as upstream, running_proxy(route(upstream)) as port:
+        for method in ("POST", "GET", "DELETE"):
+            await fetch(port, "/api/x", method=method)
+        await fetch(port, "/api/x", method="DELETE", body=b"abc")
+    assert [request.all("content-length") for request in upstream.requests] == [["0"], [], [], ["3"]]
+
+
+async def test_an_unreachable_upstream_is_502_and_names_no_internal_address() -> None:
     async with raw_upstream(ok()) as upstream:
-        with bff(route(upstream)) as port:
-            for method in ("POST", "GET", "DELETE"):
-                await fetch(port, "/api/x", method=method)
-            await fetch(port, "/api/x", method="DELETE", body=b"abc")
-    assert [heard.all("content-length") for heard in upstream.heard] == [["0"], [], [], ["3"]]
-
-
-async def test_an_upstream_that_nobody_runs_is_502_and_one_that_says_nothing_is_504() -> None:
-    async def silent(heard: Heard, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
-        return not await reader.read(1)
-
-    async with raw_upstream(silent) as upstream:
-        nobody = a_route("/nobody", "http://127.0.0.1:1", connect_timeout=PATIENCE)
-        with bff(route(upstream, timeout=0.2), nobody) as port:
-            refused = await fetch(port, "/nobody/x?secret=1")
-            late = await fetch(port, "/api/x")
-    assert (refused.status, json.loads(refused.body)["code"]) == (502, "upstream_unreachable")
+        gone = route(upstream)
+    async with running_proxy(gone) as port:
+        refused = await fetch(port, "/api/x?secret=1")
+    assert (refused.status, code_of(refused)) == (502, "upstream_unreachable")
     assert b"127.0.0.1" not in refused.body
     assert b"secret" not in refused.body
-    assert (late.status, json.loads(late.body)["code"]) == (504, "upstream_timeout")
 
 
-async def test_an_upstream_that_falls_silent_mid_answer_ends_the_clients_connection() -> None:
-    async def stall(heard: Heard, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
-        writer.write(b"HTTP/1.0 200 OK\r\n\r\nabc")  # no length: only the connection's end would end it
+@pytest.mark.parametrize(
+    ("begin", "option", "status"),
+    [
+        (b"", {"timeout": 5}, 504),
+        (b"HTTP/1.0 200 OK\r\n\r\nabc", {"read_timeout": 5}, 200),  # only the connection's end would end it
+    ],
+)
+async def test_an_upstream_that_falls_silent_is_given_up(
+    begin: bytes, option: dict[str, int], status: int, advance_clock: Callable[[float], None]
+) -> None:
+    async def silent(request: Request, reader: Reader, writer: Writer) -> bool:
+        writer.write(begin)
+        await loop_turns(20)
+        advance_clock(5)
         return not await reader.read(1)
 
-    async with raw_upstream(stall) as upstream:
-        with bff(route(upstream, read_timeout=0.2)) as port:
-            answer = await fetch(port, "/api/x")
-    assert (answer.status, answer.body, answer.complete) == (200, b"abc", False)
+    async with raw_upstream(silent) as upstream, running_proxy(route(upstream, **option)) as port:
+        response = await fetch(port, "/api/x")
+    assert response.status == status
+    if begin:
+        assert (response.body, response.complete) == (b"abc", False)
+    else:
+        assert code_of(response) == "upstream_timeout"
 
 
-async def test_a_connection_that_the_upstream_closed_meanwhile_costs_a_get_nothing_and_a_post_is_never_sent_twice() -> (
-    None
-):
-    dropped = 0
-
-    async def once_then_drop(heard: Heard, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
-        nonlocal dropped
-        if len(upstream.heard) in (2, 4, 6):  # the second request on a connection dies unanswered
-            dropped += 1
+async def test_a_connection_that_the_upstream_closes_costs_a_get_nothing_and_a_post_is_never_sent_twice() -> None:
+    async def every_second(request: Request, reader: Reader, writer: Writer) -> bool:
+        if len(upstream.requests) % 2 == 0:  # the second request on a connection is not answered
             return False
         writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")
         return True
 
-    async with raw_upstream(once_then_drop) as upstream:
-        with bff(route(upstream)) as port:
-            statuses = [(await fetch(port, "/api/x", method=method)).status for method in ("GET", "GET", "POST")]
+    async with raw_upstream(every_second) as upstream, running_proxy(route(upstream)) as port:
+        statuses = [(await fetch(port, "/api/x", method=method)).status for method in ("GET", "GET", "POST")]
     assert statuses == [200, 200, 502]
-    assert [heard.method for heard in upstream.heard] == ["GET", "GET", "GET", "POST"]
-    assert dropped == 2
+    assert [request.method for request in upstream.requests] == ["GET", "GET", "GET", "POST"]
 
 
 @pytest.mark.case("PX-063", "PX-064")
 async def test_a_redirect_is_passed_on_and_never_followed() -> None:
-    async def redirect(heard: Heard, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
-        where = {
-            "/v1/own": f"http://127.0.0.1:{upstream.port}/v1/x",
+    async def redirect(request: Request, reader: Reader, writer: Writer) -> bool:
+        location = {
+            "/v1/own": f"{upstream.url}/v1/x",
             "/v1/meta": "http://169.254.169.254/latest/meta-data/",
             "/v1/outside": "/auth/logout",
             "/v1/far": "https://cdn.example/file?sig=1",
-        }[heard.target]
-        writer.write(f"HTTP/1.1 302 Found\r\nlocation: {where}\r\ncontent-length: 0\r\n\r\n".encode())
+        }[request.target]
+        writer.write(f"HTTP/1.1 302 Found\r\nlocation: {location}\r\ncontent-length: 0\r\n\r\n".encode())
         return True
 
     async with raw_upstream(redirect) as upstream:
-        to = a_route("/api", upstream.url + "/v1", strip_prefix=True, connect_timeout=PATIENCE)
-        with bff(to) as port:
-            answers = {path: await fetch(port, f"/api/{path}") for path in ("own", "meta", "outside", "far")}
-    assert {path: answer.one("location") for path, answer in answers.items()} == {
+        api = a_route("/api", upstream.url + "/v1", strip_prefix=True, connect_timeout=PATIENCE)
+        async with running_proxy(api) as port:
+            responses = {path: await fetch(port, f"/api/{path}") for path in ("own", "meta", "outside", "far")}
+    assert {path: response.one("location") for path, response in responses.items()} == {
         "own": "/api/x",
         "meta": None,
         "outside": None,
         "far": "https://cdn.example/file?sig=1",
     }
-    assert all(answer.status == 302 for answer in answers.values())
-    assert len(upstream.heard) == 4
+    assert all(response.status == 302 for response in responses.values())
+    assert len(upstream.requests) == 4
 
 
-async def test_a_compressed_answer_passes_as_it_is() -> None:
-    async with raw_upstream(ok(b"\x1f\x8bnot really", "content-encoding: gzip")) as upstream:
-        with bff(route(upstream)) as port:
-            answer = await fetch(port, "/api/x", "accept-encoding: br;q=1, gzip")
-    assert answer.body == b"\x1f\x8bnot really"
-    assert upstream.heard[0].all("accept-encoding") == ["br;q=1, gzip"]
+async def test_a_compressed_response_passes_unchanged() -> None:
+    fields = ("content-encoding: gzip", 'content-disposition: attachment; filename="r\xe9sum\xe9.pdf"')
+    async with raw_upstream(ok(b"\x1f\x8bnot really", *fields)) as upstream, running_proxy(route(upstream)) as port:
+        response = await fetch(port, "/api/x", "accept-encoding: br;q=1, gzip")
+    assert response.body == b"\x1f\x8bnot really"
+    assert response.one("content-disposition") == 'attachment; filename="r\xe9sum\xe9.pdf"'
+    assert upstream.requests[0].all("accept-encoding") == ["br;q=1, gzip"]
+
+
+def test_a_step_up_challenge_of_an_upstream_is_raised_with_what_it_requires() -> None:
+    challenge = b'Bearer error="insufficient_user_authentication", acr_values="gold", max_age="300"'
+    with pytest.raises(StepUpRequired) as required:
+        require_step_up([(b"www-authenticate", challenge)])
+    assert (required.value.acr_values, required.value.max_age) == (("gold",), 300)
+    require_step_up([(b"www-authenticate", b'Bearer error="invalid_token"'), (b"x", b"insufficient")])

@@ -14,11 +14,12 @@ from websockets.typing import Origin
 
 from bff.config.routes import Route
 from bff.config.settings import load_settings
-from bff.errors import ConfigurationError
 from bff.proxy.open_routes import route_table
 from tests.harness.certificates import Authority, Issued, server_context
+from tests.harness.proxy_server import PUBLIC, running_proxy
+from tests.harness.raw_http import fetch
 from tests.harness.settings import with_changes
-from tests.harness.upstream_wire import PATIENCE, PUBLIC, bff_beside, fetch
+from tests.harness.waiting import PATIENCE
 
 
 @asynccontextmanager
@@ -65,7 +66,7 @@ async def test_an_upstream_is_trusted_by_its_routes_own_authority_and_no_other(t
         table = routes(
             route(url, "/ours", ca_file=ours.file), route(url, "/theirs", ca_file=theirs.file), route(url, "/system")
         )
-        async with bff_beside(*table) as port:
+        async with running_proxy(*table) as port:
             assert (await fetch(port, "/ours/x")).status == 200
             assert await echoed(port, "/ours/x") == "hello"
             for path in ("/theirs/x", "/system/x"):
@@ -80,7 +81,7 @@ async def test_a_name_that_leads_elsewhere_is_refused_by_its_certificate(tmp_pat
     ours = Authority(tmp_path, "ours")
     async with tls_upstream(server_context(ours.issue("server"))) as (url, _):
         elsewhere = url.replace("127.0.0.1", "localhost")
-        async with bff_beside(*routes(route(elsewhere, ca_file=ours.file))) as port:
+        async with running_proxy(*routes(route(elsewhere, ca_file=ours.file))) as port:
             assert (await fetch(port, "/api/x")).status == 502
 
 
@@ -97,24 +98,9 @@ async def test_each_route_shows_its_own_certificate_and_shares_no_connection(tmp
             route(url, "/b", **shows(ours.issue("reports"))),
             route(url, "/c", ca_file=ours.file),
         )
-        async with bff_beside(*table) as port:
+        async with running_proxy(*table) as port:
             for path in ("/a/x", "/b/x", "/a/x"):
                 assert (await fetch(port, path)).status == 200
             assert await echoed(port, "/b/x") == "hello"
             assert (await fetch(port, "/c/x")).status == 502
     assert shown == ["orders", "reports", "orders", "reports"]
-
-
-@pytest.mark.parametrize("wrong", ["no certificate", "another's key", "no key at all"])
-def test_files_that_are_no_certificate_and_key_stop_the_start(tmp_path: Path, wrong: str) -> None:
-    ours = Authority(tmp_path, "ours")
-    one, other, text = ours.issue("one"), ours.issue("other"), tmp_path / "text"
-    text.write_text("canary")
-    files = {
-        "no certificate": {"ca_file": text},
-        "another's key": {"client_cert_file": one.cert, "client_key_file": other.key},
-        "no key at all": {"client_cert_file": one.cert},
-    }[wrong]
-    with pytest.raises(ConfigurationError, match="BFF_ROUTES") as told:
-        routes(route("https://api.internal", **files))
-    assert "canary" not in str(told.value)

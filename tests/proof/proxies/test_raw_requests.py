@@ -1,36 +1,38 @@
-"""Bytes that nobody's client sends, at the shipped server itself and again through nginx: what reaches the upstream.
+"""Bytes that no honest client sends, at the server itself and through nginx: what reaches the upstream.
 
-Every case ends in one of three ways: it is refused, nothing of it being forwarded; or it is forwarded as one request
-that keeps the laws of `assert_lawful`; or, through nginx, it was fixed by nginx before we saw it, and the same laws
-hold.
+Each is refused, and nothing of it forwarded; or it is forwarded as one request for which `check_forwarded` holds; or
+nginx made something plain of it before.
 """
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
 from tests.harness.nginx import nginx
-from tests.harness.upstream_wire import (
-    PATIENCE,
-    Answer,
-    Heard,
-    RawUpstream,
-    ask,
-    bff_beside,
+from tests.harness.proxy_server import bff_beside
+from tests.harness.raw_http import (
+    HttpServer,
+    Reader,
+    Request,
+    Respond,
+    Writer,
+    connected,
     fetch,
-    ok,
-    raw_upstream,
-    read_answer,
-    route,
+    read_response,
+    send,
 )
+from tests.harness.raw_upstream import ok, raw_upstream, route
+from tests.harness.waiting import PATIENCE
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 OURS = "Sec-Fetch-Site: same-origin\r\nX-CSRF: 1\r\nCookie: user=alice; theme=dark\r\n"
 END = "Connection: close\r\n\r\n"
-NEVER = frozenset(
+NEVER_FORWARDED = frozenset(
     b"""
     cookie forwarded x-forwarded-user x-user x-auth-request-email remote-user x-original-url x-http-method-override
     x-csrf origin proxy-authorization te trailer upgrade via x-real-ip
@@ -40,7 +42,7 @@ NEVER = frozenset(
 
 @dataclass(frozen=True)
 class Case:
-    """`direct` and `fronted`: the statuses that are right; 0 is a connection that ends without an answer."""
+    """`direct` and `fronted`: the right statuses without and with nginx; 0: closed without one."""
 
     raw: str | bytes
     direct: frozenset[int]
@@ -185,92 +187,86 @@ CASES: dict[str, Case] = {
 }
 
 
-@asynccontextmanager
-async def front(kind: str, folder: Path) -> AsyncIterator[tuple[int, RawUpstream]]:
-    async with raw_upstream(ok()) as upstream, bff_beside(route(upstream)) as port:
-        if kind == "nginx":
-            async with nginx(folder / "nginx", port) as fronted:
-                yield fronted, upstream
-        else:
-            yield port, upstream
+@dataclass
+class Front:
+    port: int
+    upstream: HttpServer
+    nginx: bool
+    respond: Respond
 
 
-def assert_lawful(heard: Heard, upstream: RawUpstream) -> None:
-    """What holds of everything that reaches an upstream, whatever was sent."""
-    assert heard.target.startswith("/api/")
-    assert heard.all("host") == [f"127.0.0.1:{upstream.port}"]
-    assert heard.all("authorization") == ["Bearer token-of-alice"]
-    assert heard.all("x-forwarded-host") == ["app.example"]
-    assert heard.all("x-forwarded-proto") == ["https"]
-    assert len(heard.all("x-forwarded-for")) == 1
-    assert not NEVER & {name for name, _ in heard.fields}
-    assert not [value for _, value in heard.fields if "evil" in value or "root" in value]
-    assert not [name for name, _ in heard.fields if "_" in name or name != name.strip()]
+@pytest_asyncio.fixture(scope="module", loop_scope="module", params=["uvicorn", "nginx"])
+async def shared(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Front]:
+    async def respond(heard: Request, reader: Reader, writer: Writer) -> bool:
+        return await running.respond(heard, reader, writer)
+
+    async with AsyncExitStack() as stack:
+        upstream = await stack.enter_async_context(raw_upstream(respond))
+        port = await stack.enter_async_context(bff_beside(route(upstream)))
+        if request.param == "nginx":
+            port = await stack.enter_async_context(nginx(tmp_path_factory.mktemp("nginx"), port))
+        running = Front(port, upstream, request.param == "nginx", ok())
+        yield running
 
 
-async def sent(port: int, raw: str | bytes) -> Answer | None:
-    """The answer, or None where the connection ended without one."""
-    try:
-        return await ask(port, raw)
-    except (asyncio.IncompleteReadError, ConnectionError):
-        return None
+@pytest.fixture
+def front(shared: Front) -> Front:
+    """One server, and one nginx, for all tests; what it remembers is cleared before each."""
+    shared.upstream.requests.clear()
+    shared.respond = ok()
+    return shared
 
 
-@pytest.mark.parametrize("kind", ["uvicorn", "nginx"])
+def check_forwarded(request: Request, upstream: HttpServer) -> None:
+    """Holds for everything that reaches an upstream, whatever was sent."""
+    assert request.target.startswith("/api/")
+    assert request.all("host") == [f"127.0.0.1:{upstream.port}"]
+    assert request.all("authorization") == ["Bearer token-of-alice"]
+    assert request.all("x-forwarded-host") == ["app.example"]
+    assert request.all("x-forwarded-proto") == ["https"]
+    assert len(request.all("x-forwarded-for")) == 1
+    assert not NEVER_FORWARDED & {name for name, _ in request.fields}
+    assert not [value for _, value in request.fields if "evil" in value or "root" in value]
+    assert not [name for name, _ in request.fields if "_" in name or name != name.strip()]
+
+
 @pytest.mark.parametrize("name", CASES)
-async def test_what_is_sent_is_refused_or_lawful(name: str, kind: str, tmp_path: Path) -> None:
+async def test_a_raw_request_is_refused_or_forwarded_safely(name: str, front: Front) -> None:
     case = CASES[name]
-    async with front(kind, tmp_path) as (port, upstream):
-        answer = await sent(port, case.raw)
-        status = 0 if answer is None else answer.status
-        assert status in (case.direct if kind == "uvicorn" else case.fronted)
-        for heard in upstream.heard:
-            assert_lawful(heard, upstream)
-        targets = [heard.target for heard in upstream.heard if heard.target != case.target]
-        assert targets == []
-        assert len(upstream.heard) == (1 if status == 200 else 0)
-        # And nobody else notices.
-        assert (await fetch(port, "/api/after")).status == 200
+    try:
+        status = (await send(front.port, case.raw)).status
+    except (asyncio.IncompleteReadError, ConnectionError):
+        status = 0
+    assert status in (case.fronted if front.nginx else case.direct)
+    for request in front.upstream.requests:
+        check_forwarded(request, front.upstream)
+    assert [request.target for request in front.upstream.requests] == ([case.target] if status == 200 else [])
+    assert (await fetch(front.port, "/api/after")).status == 200  # the next client does not notice
 
 
-@pytest.mark.parametrize("kind", ["uvicorn", "nginx"])
 @pytest.mark.case("PX-050")
-async def test_a_request_inside_a_body_is_a_body(kind: str, tmp_path: Path) -> None:
+async def test_a_request_inside_a_body_is_a_body(front: Front) -> None:
     inner = "GET /api/inner HTTP/1.1\r\nHost: a\r\nX-CSRF: 1\r\nCookie: user=alice\r\n\r\n"
     outer = f"GET /api/outer HTTP/1.1\r\nHost: a\r\n{OURS}Content-Length: {len(inner)}\r\n\r\n{inner}"
-    async with front(kind, tmp_path) as (port, upstream):
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.write((outer + get("/api/next")).encode())
-        statuses = [(await asyncio.wait_for(read_answer(reader), PATIENCE)).status for _ in range(2)]
+    async with connected(front.port, outer + get("/api/next")) as (reader, _):
+        assert [(await read_response(reader)).status for _ in range(2)] == [200, 200]
         assert await asyncio.wait_for(reader.read(), PATIENCE) == b""
-        writer.close()
-    assert statuses == [200, 200]
-    assert [(heard.target, heard.body) for heard in upstream.heard] == [
+    assert [(request.target, request.body) for request in front.upstream.requests] == [
         ("/api/outer", inner.encode()),
         ("/api/next", b""),
     ]
 
 
-@pytest.mark.parametrize("kind", ["uvicorn", "nginx"])
 @pytest.mark.case("PX-056")
-async def test_a_hundred_requests_at_once_are_answered_in_order(kind: str, tmp_path: Path) -> None:
-    async def by_target(heard: Heard, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
-        if heard.target == "/api/0":
-            await asyncio.sleep(0.2)
-        body = heard.target.encode()
+async def test_a_hundred_pipelined_requests_are_answered_in_order(front: Front) -> None:
+    async def by_target(request: Request, reader: Reader, writer: Writer) -> bool:
+        body = request.target.encode()
         writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body))
         return True
 
-    wanted = [f"/api/{number}" for number in range(100)]
-    async with (
-        raw_upstream(by_target) as upstream,
-        bff_beside(route(upstream)) as behind,
-        nginx(tmp_path / "nginx", behind) as fronted,
-    ):
-        port = fronted if kind == "nginx" else behind
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.write("".join(f"GET {target} HTTP/1.1\r\nHost: a\r\n{OURS}\r\n" for target in wanted).encode())
-        answers = [await asyncio.wait_for(read_answer(reader), PATIENCE) for _ in wanted]
-        writer.close()
-    assert [answer.body.decode() for answer in answers] == wanted
-    assert [heard.target for heard in upstream.heard] == wanted
+    front.respond = by_target
+    targets = [f"/api/{number}" for number in range(100)]
+    raw = "".join(f"GET {target} HTTP/1.1\r\nHost: a\r\n{OURS}\r\n" for target in targets)
+    async with connected(front.port, raw) as (reader, _):
+        assert [(await read_response(reader)).body.decode() for _ in targets] == targets
+    assert [request.target for request in front.upstream.requests] == targets
