@@ -22,7 +22,7 @@ ENDPOINTS = {
     "/auth/session/extend": ("POST",),
     "/auth/sessions": ("GET",),
     "/auth/sessions/end": ("POST",),
-    "/auth/logout": ("POST",),
+    "/auth/logout": ("GET", "POST"),
     "/auth/backchannel-logout": ("POST",),
     "/auth/frontchannel-logout": ("GET", "HEAD", "POST"),
     "/auth/global-token-revocation": ("POST",),

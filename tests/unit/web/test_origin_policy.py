@@ -194,6 +194,27 @@ def test_a_handshake_needs_exactly_our_origin_or_an_allowed_one(headers: list[Fi
 
 
 @pytest.mark.parametrize(
+    ("headers", "ours"),
+    [
+        ((site("same-origin"), NAVIGATE, origin(OURS)), True),
+        ((site("same-origin"), NAVIGATE), False),
+        ((site("same-origin"), origin(OURS)), False),
+        ((NAVIGATE, origin(OURS)), False),
+        *(((site(other), NAVIGATE, origin(OURS)), False) for other in ("same-site", "cross-site", "none")),
+        *(((site("same-origin"), NAVIGATE, origin(other)), False) for other in (LISTED, EVIL, "null")),
+        ((site("same-origin"), (b"sec-fetch-mode", b"cors"), origin(OURS), CSRF), False),
+    ],
+)
+def test_a_form_needs_every_signal_of_a_navigation_of_our_own_page(headers: tuple[Field, ...], ours: bool) -> None:
+    policy = OriginPolicy(OURS, [LISTED])
+    if ours:
+        policy.check_form(headers)
+    else:
+        with pytest.raises(CsrfRequired):
+            policy.check_form(headers)
+
+
+@pytest.mark.parametrize(
     ("headers", "script"),
     [
         ({}, True),

@@ -8,7 +8,7 @@ from bff.flows.logout.provider_sign_out import TICKET_LIFETIME
 from bff.web.auth.logout import AT_PROVIDER
 from bff.web.auth.sign_out_cookie import SignOutCookie
 from bff.web.cookies import CookieNames
-from tests.harness.web_parts import FETCH, FORM, NAVIGATION, PUBLIC_URL, Browser, WebParts
+from tests.harness.web_parts import FETCH, NAVIGATION, PUBLIC_URL, Browser, WebParts
 
 
 async def sign_out(browser: Browser, **more: object) -> str | None:
@@ -66,7 +66,7 @@ async def test_the_body_may_ask_for_a_local_sign_out(signed_in: Browser, body: b
     [
         (NAVIGATION, (403, "csrf_required")),
         (("sec-fetch-site: cross-site", "x-csrf: 1"), (403, "csrf_required")),
-        ((*FETCH, FORM, "content-length: 3"), (415, "unsupported_media_type")),
+        ((*FETCH, "content-type: text/plain"), (415, "unsupported_media_type")),
     ],
 )
 async def test_another_site_signs_nobody_out(

@@ -2,8 +2,12 @@
 
 import pytest
 
+from bff.config.session_policy import SessionPolicy
+from bff.errors import SignInRequired
 from bff.session.keyring import new_key, new_session_id
 from bff.session.session import EndReason
+from bff.web.auth.current_session import CurrentSessions
+from bff.web.auth.session import REASON_SHOWN
 from bff.web.session_cookies import seal_session_cookie
 from tests.harness.minting import NOW
 from tests.harness.web_parts import FETCH, NAVIGATION, Browser, WebParts
@@ -55,14 +59,16 @@ async def test_a_session_over_its_limit_is_ended(signed_in: Browser, parts: WebP
     assert await parts.sessions() == []
 
 
-async def test_the_end_reason_is_told_once_and_to_our_script_only(signed_in: Browser, parts: WebParts) -> None:
+async def test_the_end_reason_is_for_our_scripts_and_for_a_while(signed_in: Browser, parts: WebParts) -> None:
     [session] = await parts.sessions()
     await parts.flows.sessions.end_session.end(session.key, EndReason.SIGNED_OUT_ELSEWHERE)
     for method, lines in (("HEAD", FETCH), ("GET", NAVIGATION), ("GET", ("sec-fetch-site: cross-site",))):
         response = await signed_in.send(method, "/auth/session", *lines)
         assert (response.status, b"elsewhere" in response.body) == (200, False)
-    assert await signed_in.session() == {"authenticated": False, "reason": "signed_out_elsewhere"}
+    for _ in range(2):  # two tabs
+        assert await signed_in.session() == {"authenticated": False, "reason": "signed_out_elsewhere"}
     assert SESSION not in signed_in.cookies
+    parts.clock.now += REASON_SHOWN + 1
     assert await signed_in.session() == {"authenticated": False, "reason": None}
 
 
@@ -106,3 +112,23 @@ async def test_without_the_store_it_is_503_and_the_cookie_stays(signed_in: Brows
     await parts.stores.sessions.close()
     assert (await signed_in.fetch("GET", "/auth/session")).problem == (503, "store_unavailable")
     assert SESSION in signed_in.cookies
+
+
+async def test_reading_a_session_refreshes_nothing_and_ends_it_at_its_limit(
+    signed_in: Browser, parts: WebParts
+) -> None:
+    flows, settings = parts.flows.sessions, parts.settings
+    policy = SessionPolicy(settings.refresh, settings.session)
+    current = CurrentSessions(parts.stores.sessions, flows.refresh, flows.end_session, policy)
+    [session] = await parts.sessions()
+    parts.clock.now += settings.session.idle_timeout - 1
+    stored = await current.require(session.key)
+    assert stored.session == session, "neither refreshed nor extended"
+    assert (current.limit_reached(stored), current.idle_ends_at(stored)) == (None, NOW + settings.session.idle_timeout)
+    parts.clock.now += 2
+    with pytest.raises(SignInRequired) as ended:
+        await current.require(session.key)
+    assert ended.value.reason == "idle_timeout"
+    with pytest.raises(SignInRequired) as gone:
+        await current.require(session.key)
+    assert gone.value.reason == "idle_timeout", "the reason is kept for the page that asks next"
