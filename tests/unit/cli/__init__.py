@@ -1,1 +1,1 @@
-"""The command line, run as a process of its own."""
+"""The command line, called in this process."""

@@ -7,7 +7,12 @@ from bff import __version__
 from bff.cli import check, completion, docs, doctor, exit_codes, keys, output, routes, serve, sessions, version
 from bff.cli import help as help_command
 from bff.cli.command_tree import COMMANDS, tree
+from bff.cli.main import main
 from bff.cli.okta import group
+from bff.cli.okta.apply import apply
+from bff.cli.okta.plan import plan
+from bff.cli.okta.rotate_secret import rotate_secret
+from bff.cli.okta.show import show
 from tests.harness.bff_command import call_bff
 from tests.harness.settings import RIGHT
 
@@ -34,6 +39,15 @@ def test_each_command_is_imported_on_use_and_listed_with_its_own_short_help() ->
         assert command is module.command
         assert command.get_short_help_str(200) == COMMANDS[name]
         assert (command.help or "").strip(), name
+    assert group.command.commands == {"plan": plan, "apply": apply, "show": show, "rotate-secret": rotate_secret}
+
+
+def test_an_interrupted_command_has_its_own_exit_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(version.command, "callback", interrupt)
+    assert main(["version"]) == exit_codes.INTERRUPTED
 
 
 @pytest.mark.parametrize("option", ["--version", "-V", "version"])

@@ -6,13 +6,17 @@ from pathlib import Path
 
 import pytest
 
+from bff.admin.sessions import Selection, list_sessions
 from bff.base64url import decode_base64url
 from bff.cli import exit_codes
+from bff.cli.session_store import print_from_store
+from bff.config.settings import load_settings
 from bff.session.keyring import KeyRing
 from bff.session.session import Session
 from bff.storage.open import open_store
 from tests.harness.bff_command import call_bff
 from tests.harness.example_session import a_session
+from tests.harness.root_logger import taken_root_logger
 from tests.harness.settings import KEY, with_changes
 
 ISSUER = "http://127.0.0.1:9/oauth2/default"  # nobody listens there
@@ -50,7 +54,10 @@ def test_sessions_are_listed_and_ended_with_a_reason_in_the_audit_log(store: str
     assert call_bff("sessions", "list", environ=environ).stdout == "0 sessions\n"
 
 
-def test_an_unavailable_store_has_its_own_exit_code() -> None:
-    done = call_bff("sessions", "list", environ=with_changes(store="redis://127.0.0.1:1"))
-    assert (done.returncode, done.stdout) == (exit_codes.UNAVAILABLE, "")
-    assert "Redis is unavailable" in done.stderr
+def test_an_unavailable_store_has_its_own_exit_code(capsys: pytest.CaptureFixture[str]) -> None:
+    settings = load_settings(with_changes(store="redis://127.0.0.1:1"))
+    with taken_root_logger():
+        code = print_from_store(settings, lambda context: list_sessions(context, Selection()))
+    printed = capsys.readouterr()
+    assert (code, printed.out) == (exit_codes.UNAVAILABLE, "")
+    assert "Redis is unavailable" in printed.err

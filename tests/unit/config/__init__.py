@@ -1,1 +1,1 @@
-"""Settings: what is accepted, what is refused and how it is told, and where values come from."""
+"""The settings: what is accepted and refused, and where values come from."""

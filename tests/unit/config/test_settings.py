@@ -231,7 +231,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("name", "value"), REFUSED)
-def test_a_wrong_value_is_setting_its_own_name(name: str, value: str) -> None:
+def test_an_invalid_value_is_reported_under_its_setting(name: str, value: str) -> None:
     reported = problems(with_changes(**{name: value}))
     assert {setting.partition("[")[0] for setting in reported} == {f"BFF_{name.upper()}"}
     assert "valid tuple" not in str(reported.values())

@@ -1,13 +1,11 @@
 """The sample API accepts tokens of its issuer only, and shows none."""
 
-import json
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 import httpx
 import pytest
-import websockets
 
 from demo.api.server import ApiConfig, RunningApi, running_api
 from demo.simulator.grants import RotationPolicy
@@ -95,41 +93,3 @@ async def test_keys_are_read_when_needed_and_outlive_the_issuer(world: World) ->
     assert await status() == 200
     await world.okta.control.down()
     assert await status() == 200
-
-
-async def test_statuses_and_bytes_on_demand(world: World) -> None:
-    for code in (200, 204, 302, 503):
-        assert (await world.client.get(f"/api/status/{code}", headers=world.bearer())).status_code == code
-    for size in (0, 1_000_003):
-        answer = await world.client.get(f"/api/bytes/{size}", headers=world.bearer())
-        assert answer.content == bytes(i % 256 for i in range(size))
-    assert (await world.client.get("/api/slow?seconds=0.01", headers=world.bearer())).json() == {"slept": 0.01}
-
-
-async def test_time_is_a_stream_of_events_that_goes_on_where_it_stopped(world: World) -> None:
-    headers = world.bearer() | {"Last-Event-ID": "41"}
-    async with world.client.stream("GET", "/api/time?count=1", headers=headers) as answer:
-        assert answer.headers["content-type"].startswith("text/event-stream")
-        text = (await answer.aread()).decode()
-    assert "id: 42\nevent: time\n" in text
-    assert json.loads(text.split("data: ")[1])["sub"] == "alice@example.com"
-
-
-async def test_the_socket_echoes_text_and_bytes_and_takes_a_subprotocol(world: World) -> None:
-    url = f"{world.api.base_url.replace('http', 'ws')}/api/socket"
-    async with websockets.connect(
-        url, additional_headers=world.bearer(), subprotocols=[websockets.Subprotocol("chat")], proxy=None
-    ) as socket:
-        assert socket.subprotocol == "chat"
-        for message in ("hello", b"\x00\xff", ""):
-            await socket.send(message)
-            assert await socket.recv() == message
-
-
-async def test_the_socket_is_refused_with_401_before_the_handshake(world: World) -> None:
-    url = f"{world.api.base_url.replace('http', 'ws')}/api/socket"
-    with pytest.raises(websockets.InvalidStatus) as refused:
-        async with websockets.connect(url, proxy=None):
-            pass
-    assert refused.value.response.status_code == 401
-    assert "Bearer" in refused.value.response.headers["WWW-Authenticate"]

@@ -18,6 +18,7 @@ from bff.storage.open import open_store
 from bff.storage.sqlite.database import prepare
 from bff.storage.sqlite.filesystem import filesystem_type, is_ephemeral
 from tests.harness.settings import with_changes
+from tests.harness.waiting import PATIENCE
 
 # The file system of a container is remarked upon.
 HEALTHY = "warn" if is_ephemeral(filesystem_type(Path(tempfile.gettempdir())) or "") else "ok"
@@ -82,7 +83,7 @@ def readable_by_all(path: Path) -> None:
 
 
 def _ours(path: Path, statement: str) -> None:
-    prepare(path)
+    prepare(path, busy_timeout=PATIENCE)
     connection = sqlite3.connect(path)
     connection.execute(statement).fetchall()
     connection.commit()

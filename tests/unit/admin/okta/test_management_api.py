@@ -127,11 +127,11 @@ async def test_a_rate_limit_is_waited_for_until_okta_says_it_ends(operator: Oper
     logged: list[str] = []
     state.rate_limit = 2
 
-    def sleep(seconds: float) -> None:
+    def advance(seconds: float) -> None:
         waited.append(seconds)
         operator.okta.control.advance(seconds)
 
-    with api_of(operator, sleep=sleep, log=logged.append) as api:
+    with api_of(operator, sleep=advance, log=logged.append) as api:
         for _ in range(3):
             await all_pages(api, "/api/v1/groups")
     assert len(waited) == 1

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from bff.cli.okta.context import DEFAULT_ENV_FILE, OktaOptions
 from tests.harness.okta_org import API_TOKEN, Json, Operator, app_body, client_of
 
 
@@ -79,6 +80,21 @@ async def test_once_agreed_to_the_app_is_ours(operator: Operator) -> None:
 
 
 # --- where the credentials go
+
+
+def test_the_file_of_the_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def target(env_file: str | None = None, secret_file: str | None = None, *, show: bool = False) -> object:
+        files = [Path(path) if path else None for path in (env_file, secret_file)]
+        file = OktaOptions(None, *files, as_json=False, show_secret=show).credentials_file()
+        return file and (file.path, file.content)
+
+    monkeypatch.chdir(tmp_path)
+    assert target() == (DEFAULT_ENV_FILE, "env")
+    assert target("a.env") == (Path("a.env"), "env")
+    assert target(None, "a-secret") == (Path("a-secret"), "secret")
+    assert target(show=True) is None
+    monkeypatch.setenv("BFF_CLIENT_SECRET_FILE", "/run/secret")
+    assert target() == (Path("/run/secret"), "secret")
 
 
 async def test_an_env_file_gets_mode_0600_and_keeps_its_other_lines(operator: Operator) -> None:

@@ -211,18 +211,6 @@ async def test_a_plan_can_be_read_without_the_command_line(operator: Operator) -
     assert (planned.is_ours, planned.changes_app) == (True, False)
 
 
-async def test_the_readable_difference_has_actual_and_desired_value_reason_and_fix(operator: Operator) -> None:
-    client_id = await operator.apply()
-    await operator.change_app(client_id, lambda app: client_of(app)["refresh_token"].update(leeway=0))
-    planned = await operator.bff_okta("plan")
-    lines = [line.strip() for line in planned.stdout.splitlines()]
-    place = lines.index("~ refresh_token_leeway")
-    assert lines[place + 1 : place + 3] == ["- 0", "+ 30"]
-    assert "Terraform leaves it at 0" in lines[place + 3]
-    assert "`bff okta apply` sets it; manually: Applications > this app" in lines[place + 4]
-    assert lines[-1] == "1 difference."
-
-
 @pytest.mark.parametrize(
     ("changes", "words"),
     [

@@ -99,22 +99,6 @@ async def test_reuse_after_the_grace_is_counted_and_takes_the_access_token_along
     assert (await app.refresh(second["refresh_token"])).json()["error"] == "invalid_grant"
 
 
-async def test_an_alarm_of_a_client_known_to_send_late_is_marked_as_expected(app: Application) -> None:
-    first = await app.tokens()
-    await app.refresh(first["refresh_token"])
-    app.okta.control.settings(grace=0, expect_late=True)
-    await app.refresh(first["refresh_token"])
-    assert [event.facts["expected"] for event in app.okta.control.events() if event.kind == "reuse_alarm"] == [True]
-
-
-async def test_scopes_beyond_the_grant_are_access_denied_and_fewer_are_granted(app: Application) -> None:
-    first = await app.tokens()
-    beyond = await app.refresh(first["refresh_token"], scope="openid groups")
-    assert (beyond.status_code, beyond.json()["error"]) == (400, "access_denied")
-    fewer = await app.refresh(first["refresh_token"], scope="openid offline_access")
-    assert set(fewer.json()["scope"].split()) == {"openid", "offline_access"}
-
-
 async def test_an_unassigned_person_is_access_denied_and_a_revoked_one_invalid_grant(app: Application) -> None:
     first = await app.tokens()
     app.okta.control.unassign("alice@example.com")
@@ -151,13 +135,6 @@ async def test_events_and_state_contain_no_token_code_or_secret(app: Application
         *(body[name] for body in (first, second) for name in ("refresh_token", "access_token", "id_token")),
     ):
         assert secret not in shown
-
-
-async def test_an_id_token_can_be_made_wrong_on_command(app: Application) -> None:
-    app.okta.control.settings(id_token_claims={"aud": "somebody-else", "nonce": None})
-    body = await app.tokens()
-    assert claims(body["id_token"])["aud"] == "somebody-else"
-    assert "nonce" not in claims(body["id_token"])
 
 
 async def test_the_rotation_policy_is_configured_and_changes_at_run_time(app: Application) -> None:
