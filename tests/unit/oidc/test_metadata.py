@@ -65,6 +65,7 @@ BAD_FIELDS: dict[str, list[Any]] = {
     "response_types_supported": [ABSENT, ["id_token"], "code"],
     "grant_types_supported": [["implicit"], [1]],
     "code_challenge_methods_supported": [["plain"]],
+    "id_token_signing_alg_values_supported": ["RS256", [1], {}],
     "token_endpoint": [
         *[ABSENT, ["https://example.okta.com/"], "https://e/" + "a" * 2039],
         *["http://example.okta.com/token", "http://localhost/token", "ftp://example.okta.com/", "//example.okta.com/"],
