@@ -24,9 +24,9 @@ from tests.harness.proxy_server import User, Users, bff_beside
 from tests.harness.raw_http import HttpServer, Reader, Request, Response, Writer, read_response
 from tests.harness.raw_upstream import raw_upstream, route
 from tests.harness.waiting import PATIENCE
-from tests.proof.examples.in_front import Places
-from tests.proof.examples.in_front import caddy as example_caddy
-from tests.proof.examples.in_front import nginx as example_nginx
+from tests.proof.examples.proxies import Places
+from tests.proof.examples.proxies import caddy as example_caddy
+from tests.proof.examples.proxies import nginx as example_nginx
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -176,7 +176,7 @@ async def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPat
             yield World(address, upstream, fronted=front is not directly)
 
 
-async def test_nobody_gets_the_response_to_what_another_one_sent(world: World) -> None:
+async def test_each_client_gets_the_response_to_its_own_request(world: World) -> None:
     for one in SELECTED:
         for segments in ((one.raw + LAST,), (one.head, one.rest + LAST)):
             where = f"{one.name} in {len(segments)}"

@@ -9,7 +9,6 @@ from bff.provider.client import PUSH_TIMEOUT
 from bff.telemetry import metrics
 from tests.harness.provider_server import (
     DISCOVERY,
-    TWO_SECRETS,
     Behaviour,
     ProviderServer,
     answer,
@@ -17,7 +16,6 @@ from tests.harness.provider_server import (
     client_of,
     discovery_document,
     late,
-    only_with,
     provider_server,
     reset,
     secret_of,
@@ -48,16 +46,6 @@ async def test_the_request_is_posted_by_the_authenticated_client() -> None:
     assert (request.method, request.target) == ("POST", "/par")
     assert secret_of(request) == "one"
     assert request.form == REQUEST
-
-
-async def test_the_second_secret_is_tried_and_remembered() -> None:
-    async with (
-        provider_server(par=only_with("two", ACCEPTED)) as server,
-        client_of(offering(server), TWO_SECRETS) as provider,
-    ):
-        for _ in range(2):
-            assert await provider.push(REQUEST) == PUSHED
-        assert [secret_of(request) for request in server.to("/par")] == ["one", "two", "two"]
 
 
 async def test_without_an_endpoint_nothing_is_sent() -> None:

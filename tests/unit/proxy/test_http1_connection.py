@@ -83,6 +83,7 @@ async def test_a_connection_is_reused_only_if_the_body_was_certainly_read(
     assert connection.reusable is reusable
 
 
+@pytest.mark.case("PX-065")
 async def test_data_after_a_response_or_between_two_closes_the_connection() -> None:
     for again in (b"x", EMPTY, NO_CONTENT):
         connection, transport = connected()

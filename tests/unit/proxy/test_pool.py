@@ -221,15 +221,6 @@ async def test_connections_with_plain_responses_are_reused_for_as_long_as_they_m
         pool.close()
 
 
-async def test_every_method_reuses_the_connection() -> None:
-    async with raw_upstream(ok()) as upstream, running_proxy(route(upstream, methods=METHODS)) as port:
-        for method in ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"):
-            body = b"x" * 10 if method in ("POST", "PUT", "PATCH") else None
-            assert (await fetch(port, "/api/x", method=method, body=body)).status == 200
-    assert upstream.connections == 1
-    assert [request.all("connection") for request in upstream.requests] == [[]] * 6
-
-
 async def test_an_upstream_that_does_not_listen_is_unreachable() -> None:
     async with raw_upstream(ok()) as upstream:
         gone = route(upstream)

@@ -32,16 +32,6 @@ async def test_text_and_bytes_pass_unchanged_in_both_directions() -> None:
         assert await page.recv() == "one two three"
 
 
-async def test_the_browser_learns_how_the_upstream_closed() -> None:
-    async def close(connection: ServerConnection) -> None:
-        await connection.send("last words")
-        await connection.close(4999, "own")
-
-    async with socket_upstream(close) as url, running_proxy(to(url)) as port, browser(port) as page:
-        assert await page.recv() == "last words"
-        assert await closing_of(page) == (4999, "own")
-
-
 @pytest.mark.parametrize("sent", [(1000, ""), (3999, "x"), None])
 async def test_the_upstream_learns_how_the_browser_closed(sent: tuple[int, str] | None) -> None:
     closes = ClosesHeard()
