@@ -34,10 +34,11 @@ class Mutant:
     name: str
     edits: tuple[tuple[Any, str, str, str], ...]  # owner, function, text, instead
     world: dict[str, Any]  # what makes the trouble frequent in which it shows
+    seed: int = 0  # one in which it was seen, tried first; the search still finds it when the code has changed
 
 
-def mutant(name: str, *edits: tuple[Any, str, str, str], **world: Any) -> Mutant:
-    return Mutant(name, edits, world)
+def mutant(name: str, *edits: tuple[Any, str, str, str], seed: int = 0, **world: Any) -> Mutant:
+    return Mutant(name, edits, world, seed)
 
 
 DONE = "return result if (await self._store.replace(written, session.version)).done else None"
@@ -64,6 +65,7 @@ MUTANTS = [
             DONE,
             "await self._store.replace(written, session.version)\n            return result",
         ),
+        seed=39,
     ),
     mutant(
         "a reservation is not written before its token is sent",
@@ -123,6 +125,7 @@ MUTANTS = [
             "answer = await self._send(reservation)",
             "async with self._slots:\n                    answer = await self._send(reservation)",
         ),
+        seed=160,
     ),
     mutant(
         "a resend ignores the grace",
@@ -135,6 +138,7 @@ MUTANTS = [
     mutant(
         "a takeover forgets when the token was first sent",
         (rotation, "reserve", "now if first_sent_at is None else first_sent_at", "now"),
+        seed=167,
     ),
     mutant(
         "nobody asks again whether the lease still covers the answer",
@@ -311,7 +315,7 @@ def break_the_code(monkeypatch: pytest.MonkeyPatch, mutant: Mutant) -> None:
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
 def test_a_mutant_violates_an_invariant(mutant: Mutant, monkeypatch: pytest.MonkeyPatch) -> None:
     break_the_code(monkeypatch, mutant)
-    for seed in range(SEEDS):
+    for seed in (mutant.seed, *range(SEEDS)):
         try:
             World(seed, **mutant.world).run()
         except Exception as error:
