@@ -62,9 +62,9 @@ class Person:
         )
 
     async def signs_out(self) -> None:
-        await self.presses("Sign out")
-        # By way of the provider's page: until then the page that is left may show the way to sign in, too.
-        await self.page.wait_for_url("**/?state=*", timeout=PATIENCE)
+        """By way of the provider: until it has answered, the page that is left may show the way to sign in, too."""
+        async with self.page.expect_response("**/v1/logout?*", timeout=PATIENCE):
+            await self.presses("Sign out")
         await self.sees_that_nobody_is_signed_in()
 
     async def takes_okta_down(self) -> None:

@@ -1,4 +1,4 @@
-"""One demo for all tests of this folder, one Chromium for those of a file; a cookie jar of its own for each."""
+"""One demo and one Chromium for all tests of this folder; a context with a cookie jar of its own for each."""
 
 from collections.abc import AsyncIterator, Iterator
 
@@ -30,13 +30,13 @@ def demo(one_demo: RunningDemo) -> Iterator[RunningDemo]:
     assert state["reuse_alarms"] == 0
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def browser() -> AsyncIterator[Browser]:
     async with chromium() as one:
         yield one
 
 
-@pytest_asyncio.fixture(loop_scope="module")
+@pytest_asyncio.fixture(loop_scope="session")
 async def person(demo: RunningDemo, browser: Browser) -> AsyncIterator[Person]:
     """At the end of every test: whatever happened in it, no token came into the browser."""
     context = await browser.new_context()

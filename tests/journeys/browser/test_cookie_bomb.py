@@ -24,7 +24,7 @@ from tests.harness.person import PATIENCE
 from tests.harness.ports import free_port
 from tests.harness.world import World, listening, serving, small_world
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("browser")]
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.xdist_group("browser")]
 
 ROUNDS = 8  # of a form and a link each
 

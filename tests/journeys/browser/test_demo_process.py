@@ -1,4 +1,4 @@
-"""`python -m demo` as a process: it starts whole, says one line, and leaves nothing behind."""
+"""`python -m demo` as a process: it starts completely, prints one line, and leaves nothing behind."""
 
 import os
 import re
@@ -25,30 +25,20 @@ def is_running(pid: int) -> bool:
         return False
 
 
-@pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM])
-def test_it_stops_in_good_order_and_takes_its_processes_along(by: signal.Signals) -> None:
-    demo = DemoProcess()
-    ready = demo.wait_until_ready()
-    children = children_of(demo.process.pid)
-    assert len(children) == 3
-    assert demo.stop(by) == 0
-    assert not any(is_running(child) for child in children)
-    with socket.socket() as probe:
-        assert probe.connect_ex(("127.0.0.1", int(ready.url.rpartition(":")[2]))) != 0
-
-
-def test_a_taken_port_makes_it_choose_another() -> None:
-    # One more than it wants, for the one that it chooses instead.
-    port = free_ports(5)
+def test_a_taken_port_makes_it_choose_another_and_ctrl_c_stops_all_its_processes() -> None:
+    port = free_ports(5)  # one more than it wants, for the one that it chooses instead
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", port))
         taken.listen()
         demo = DemoProcess(port=port)
         assert demo.wait_until_ready().url != f"http://localhost:{port}"
-        assert demo.stop() == 0
+        children = children_of(demo.process.pid)
+        assert len(children) == 3
+        assert demo.stop(signal.SIGINT) == 0
+    assert not any(is_running(child) for child in children)
 
 
-def test_when_one_of_its_processes_dies_it_stops_loudly() -> None:
+def test_when_one_of_its_processes_dies_it_stops_with_an_error() -> None:
     demo = DemoProcess()
     demo.wait_until_ready()
     children = children_of(demo.process.pid)
@@ -59,7 +49,7 @@ def test_when_one_of_its_processes_dies_it_stops_loudly() -> None:
     assert not any(is_running(child) for child in children)
 
 
-def test_check_asks_the_doctor_tries_every_door_and_stops() -> None:
+def test_check_runs_the_doctor_tries_every_port_and_stops() -> None:
     demo = DemoProcess("--check")
     output, errors = demo.process.communicate(timeout=240)
     assert (demo.process.returncode, errors) == (0, "")

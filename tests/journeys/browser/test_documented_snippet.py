@@ -1,6 +1,5 @@
 """What README.md tells an SPA to do, run as it stands there, in a real browser."""
 
-import asyncio
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,9 +14,10 @@ from demo.simulator.people import PASSWORD
 from tests.harness.person import PATIENCE
 from tests.harness.places import ROOT
 from tests.harness.redis_servers import RedisServer, one_server
+from tests.harness.waiting import until
 from tests.harness.world import World, small_world
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("browser")]
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.xdist_group("browser")]
 
 README = ROOT / "README.md"
 PAGE = '<!doctype html><title>app</title><script type="module" src="/app.js"></script>'
@@ -42,9 +42,8 @@ async def served(folder: Path, **changes: str) -> AsyncIterator[World]:
 
 
 async def session_of(page: Page) -> dict[str, Any]:
-    async with asyncio.timeout(60):  # asked for from outside: the page's own policy forbids a string that waits in it
-        while not await page.evaluate("globalThis.app !== undefined"):
-            await asyncio.sleep(0.05)
+    # Asked for from outside: the page's own policy forbids a string that waits in it.
+    await until(lambda: page.evaluate("globalThis.app !== undefined"))
     found: dict[str, Any] = await page.evaluate("app.session")
     return found
 
@@ -98,9 +97,7 @@ async def outlives_an_outage(world: World, page: Page, redis: RedisServer) -> No
     redis.freeze()
     try:
         await page.reload()
-        async with asyncio.timeout(60):
-            while statuses.count(503) < 2:
-                await asyncio.sleep(0.05)
+        await until(lambda: statuses.count(503) >= 2)
         assert await page.evaluate("globalThis.app") is None
     finally:
         redis.thaw()

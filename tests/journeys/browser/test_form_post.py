@@ -9,7 +9,7 @@ from playwright.async_api import Browser, BrowserContext, Page, Request
 from demo.simulator.people import PASSWORD
 from tests.harness.world import World, small_world
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("browser")]
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.xdist_group("browser")]
 
 
 async def sign_in(world: World, context: BrowserContext) -> tuple[Page, list[Request]]:
