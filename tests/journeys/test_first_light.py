@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from bff.web.auth.session import REASON_SHOWN
 from demo.simulator.grants import RotationPolicy
 from tests.harness.world import World, small_world
 
@@ -29,8 +30,10 @@ async def test_a_person_signs_in_calls_the_api_and_signs_out(world: World) -> No
     assert "bff-session" not in browser.cookie_names()
     assert (await browser.fetch("/api/orders")).status_code == 401
     back = await browser.navigate(ended["end_session_url"])
-    assert str(back.url).startswith(f"{world.public_url}/?state=")
+    assert [seen.request.url.path for seen in browser.seen][-2:] == ["/oauth2/default/v1/logout", "/"]
+    assert str(back.url) == f"{world.public_url}/"
     assert await browser.session() == {"authenticated": False, "reason": "signed_out"}
+    world.advance(REASON_SHOWN + 1)
     assert await browser.session() == {"authenticated": False, "reason": None}
     assert world.revoked == ["revoked by the client"]
     assert world.okta.control.violations == []

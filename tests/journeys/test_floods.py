@@ -248,7 +248,7 @@ async def test_a_body_of_another_kind_is_read_by_none_of_our_endpoints(world: Wo
     body = b'--x\r\ncontent-disposition: form-data; name="a"; filename="b"\r\n\r\nc\r\n--x--\r\n'
     ours, form = {**FETCH, "x-csrf": "1"}, "application/x-www-form-urlencoded"
     senders: dict[str, tuple[dict[str, str], str]] = {
-        "/auth/logout": (ours, "application/json;"),
+        "/auth/logout": (ours, "application/json;"),  # or a form of our own origin
         "/auth/session/extend": (ours, ""),  # reads no body at all
         "/auth/login": ({**NAVIGATION, "sec-fetch-site": "same-origin"}, form),
         "/auth/backchannel-logout": ({}, form),
@@ -258,7 +258,7 @@ async def test_a_body_of_another_kind_is_read_by_none_of_our_endpoints(world: Wo
         for path, (headers, read) in senders.items():
             fields = {**headers, "content-type": kind}
             answer = await browser._send("POST", world.public_url + path, fields, cross_site=False, content=body)
-            assert answer.status_code == 415 or kind.startswith(read), (path, kind)
+            assert answer.status_code in (403, 415) or kind.startswith(read), (path, kind)
             assert answer.status_code < 500
 
 

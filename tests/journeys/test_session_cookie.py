@@ -9,6 +9,7 @@ import pytest
 
 from bff.components.timeouts import Timeouts
 from bff.flows.refresh.timing import RefreshTimeouts
+from bff.web.auth.session import REASON_SHOWN
 from demo.simulator.grants import RotationPolicy
 from tests.harness.http_browser import Browser
 from tests.harness.pages import problem, set_cookies
@@ -44,6 +45,7 @@ async def test_the_absolute_timeout_is_the_servers_and_is_explained_once(world: 
     assert await browser.session() == ended("absolute_timeout")
     browser.plant("bff-session", cookie)  # whatever Max-Age a client believes in
     assert (await browser.fetch("/api/x")).status_code == 401
+    world.advance(REASON_SHOWN + 1)
     assert await browser.session() == SIGNED_OUT
 
 
@@ -58,7 +60,9 @@ async def test_the_idle_timeout_is_moved_by_use_and_not_by_looking(world: World)
         world.advance(180)  # 3540 of 3600 in the end: real time goes on beside ours
         assert (await browser.session())["authenticated"] is True
     world.advance(61)
-    assert await browser.session() == ended("idle_timeout")
+    for _ in range(2):  # every tab learns it
+        assert await browser.session() == ended("idle_timeout")
+    world.advance(REASON_SHOWN + 1)
     assert await browser.session() == SIGNED_OUT
     assert (await browser.fetch("/api/x")).status_code == 401
 
@@ -83,7 +87,9 @@ async def test_an_idle_session_that_the_api_ends_is_explained_by_the_session_end
     assert problem(refused) == (401, "sign_in_required")
     assert refused.json()["reason"] == "idle_timeout"
     assert set_cookies(refused) == {}
-    assert await browser.session() == ended("idle_timeout")
+    for _ in range(2):  # every tab learns it
+        assert await browser.session() == ended("idle_timeout")
+    world.advance(REASON_SHOWN + 1)
     assert await browser.session() == SIGNED_OUT
     await world.settled()
     assert world.revoked == ["revoked by the client"]
@@ -102,7 +108,6 @@ async def test_a_cookie_kept_from_before_the_sign_out_opens_nothing(world: World
     browser.plant("bff-session", cookie)
     assert (await browser.fetch("/api/x")).status_code == 401
     assert await browser.session() == ended("signed_out")
-    assert await browser.session() == SIGNED_OUT
     browser.plant("bff-session", cookie)
     assert (await browser.fetch("/auth/logout", "POST")).json() == {"end_session_url": None}
     assert world.upstream.heard == []

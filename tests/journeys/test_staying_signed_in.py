@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from bff.web.auth.session import REASON_SHOWN
 from demo.simulator.grants import Replay, RotationPolicy
 from tests.harness.pages import problem, set_cookies
 from tests.harness.waiting import until
@@ -188,7 +189,7 @@ async def test_a_lost_answer_with_grace_0_is_a_late_send_that_may_end_the_sessio
 # --- what does end a session -----------------------------------------------------------------------------------------
 
 
-async def test_a_confirmed_refusal_ends_the_session_and_says_so_once(short: World) -> None:
+async def test_a_confirmed_refusal_ends_the_session_and_shows_the_reason(short: World) -> None:
     browser = await short.signed_in()
     short.okta.control.revoke_user("alice@example.com")
     assert (await browser.fetch("/api/x")).status_code == 200
@@ -197,6 +198,7 @@ async def test_a_confirmed_refusal_ends_the_session_and_says_so_once(short: Worl
     assert problem(refused) == (401, "sign_in_required")
     await short.settled()  # the reason is stored for the session and for the browser, one after the other
     assert await browser.session() == {"authenticated": False, "reason": "refresh_token_invalid"}
+    short.advance(REASON_SHOWN + 1)
     assert await browser.session() == {"authenticated": False, "reason": None}
     await browser.sign_in()
     assert (await browser.fetch("/api/x")).status_code == 200
