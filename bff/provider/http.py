@@ -15,6 +15,7 @@ import httpx
 
 from bff import __version__
 from bff.oidc.token import NoAnswer
+from bff.provider.failure import reason_of
 
 USER_AGENT: Final = f"okta-bff/{__version__}"
 MAX_CONNECTIONS: Final = 50
@@ -132,7 +133,7 @@ class HttpClient:
         except _BodyRefused as refused:
             why = str(refused)
         except Exception as error:  # any exception of httpx, httpcore, anyio, ssl or h11
-            why = _cause(error)
+            why = reason_of(error)
         finally:
             if connecting is not None:  # httpcore 1.0 leaks the socket when it is cancelled during a TLS handshake
                 await connecting.aclose()
@@ -164,14 +165,3 @@ async def _read(response: httpx.Response, limit: int) -> bytes:
     if unpack is not None and received and not unpack.eof:
         raise _BodyRefused("the body is truncated")
     return bytes(body)
-
-
-def _cause(error: Exception) -> str:
-    """The exception types, outermost first, without their messages, which may quote a URL or a header."""
-    names: list[str] = []
-    cause: BaseException | None = error
-    while cause is not None and len(names) < 4:
-        if type(cause).__name__ not in names:
-            names.append(type(cause).__name__)
-        cause = cause.__cause__ or cause.__context__
-    return " from ".join(names)

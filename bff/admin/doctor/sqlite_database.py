@@ -64,6 +64,8 @@ def _permissions(path: Path) -> CheckResult | None:
         return fail("store", f"{path} or its directory cannot be written by this account.", fix)
     if stat.S_IMODE(path.stat().st_mode) & 0o077:
         return warn("store", f"{path} can be read by other accounts of this machine.", f"chmod 600 {path}")
+    if stat.S_IMODE(path.parent.stat().st_mode) & 0o007:
+        return warn("store", f"{path.parent} is open to other accounts of this machine.", f"chmod 700 {path.parent}")
     return None
 
 

@@ -17,6 +17,7 @@ import httpx
 
 from bff import __version__
 from bff.admin.okta.api_error import OktaManagementError, refusal
+from bff.provider.failure import reason_of
 
 TIMEOUT: Final = 30.0  # seconds for one request
 RETRIES: Final = 2  # attempts after a rate limit
@@ -155,7 +156,7 @@ class ManagementApi:
 
 def unreachable(org_url: str, error: Exception) -> OktaManagementError:
     fix = "Check the address, BFF_PROVIDER_PROXY and BFF_PROVIDER_CA_FILE. Completed steps are not repeated."
-    return OktaManagementError(f"{org_url} cannot be reached ({type(error).__name__}).", fix)
+    return OktaManagementError(f"{org_url} cannot be reached ({reason_of(error)}).", fix)
 
 
 def rate_limit_wait(headers: Mapping[str, str], now: float) -> float:

@@ -82,6 +82,11 @@ def readable_by_all(path: Path) -> None:
     path.chmod(0o644)
 
 
+def in_a_folder_open_to_all(path: Path) -> None:
+    _ours(path, "SELECT 1")
+    path.parent.chmod(0o755)
+
+
 def _ours(path: Path, statement: str) -> None:
     prepare(path, busy_timeout=PATIENCE)
     connection = sqlite3.connect(path)
@@ -98,6 +103,7 @@ def _ours(path: Path, statement: str) -> None:
         (a_directory, "fail", "is not a file"),
         (without_wal, "fail", "not in WAL mode"),
         (of_another_schema, "fail", "has schema 99"),
+        (in_a_folder_open_to_all, "warn", "is open to other accounts"),
         (readable_by_all, "warn", "can be read by other accounts"),
     ],
 )
