@@ -23,6 +23,7 @@ from bff.oidc.token import Granted, RevocationResult, Revoked, TokenResponse, To
 from bff.session.session import Session
 from tests.harness.asgi_call import Response, http_scope, run
 from tests.harness.minting import NOW, RSA_KEY, jwk, jwks, mint
+from tests.harness.patience import PATIENT
 from tests.harness.settings import RIGHT, with_changes
 
 ISSUER, CLIENT_ID, PUBLIC_URL = RIGHT["BFF_ISSUER"], RIGHT["BFF_CLIENT_ID"], RIGHT["BFF_PUBLIC_URL"]
@@ -171,7 +172,8 @@ class WebParts:
             with_changes(**{"store": f"sqlite:///{folder / 'bff.db'}", "routes": routes, **changes})
         )
         self.provider, self.org = MemoryProvider(self.clock, ISSUER), MemoryProvider(self.clock, ORG)
-        app = build_app(self.settings, clock=self.clock, ports=Ports(self.provider, (self.org,)))
+        ports = Ports(self.provider, (self.org,))
+        app = build_app(self.settings, clock=self.clock, timeouts=PATIENT, ports=ports)
         self.public, self.forward_auth, self.upstreams = app.public, app.forward_auth, app.upstreams
         self.stores, self.flows, self.tasks = app.stores, app.flows, app.runtime.tasks
 
