@@ -12,7 +12,7 @@ from bff.config.response_headers import is_dropped, is_for_shared_caches
     [
         (Disposition.FORWARDED, "accept content-type if-none-match range accept-language user-agent"),
         (Disposition.CONSUMED, "host origin cookie connection sec-fetch-site x-forwarded-for"),
-        (Disposition.DROPPED, "x-tenant-id x-user-sub x_accept x.accept accept_encoding -accept"),
+        (Disposition.DROPPED, "x-tenant-id x-user-sub accept-a_b content-type.x -accept"),
     ],
 )
 def test_a_request_header_that_no_route_lists(disposition: Disposition, names: str) -> None:
