@@ -27,6 +27,8 @@ def connected(batch: WriteBatch | None = None) -> tuple[UpstreamConnection, Reco
         (b"GET", -1, b""),
         (b"POST", 0, b"content-length: 0\r\n"),
         (b"POST", 3, b"content-length: 3\r\n"),
+        (b"PUT", 3, b"content-length: 3\r\n"),
+        (b"PATCH", 3, b"content-length: 3\r\n"),
         (b"POST", None, b"transfer-encoding: chunked\r\nconnection: close\r\n"),
         (b"DELETE", 3, b"content-length: 3\r\nconnection: close\r\n"),
         (b"HEAD", -1, b"connection: close\r\n"),
