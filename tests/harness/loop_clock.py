@@ -4,14 +4,17 @@ import asyncio
 from collections.abc import Callable
 
 
-def advance_loop_clock() -> Callable[[float], None]:
-    """A function that advances the running loop's clock by so many seconds, for the rest of the loop's life."""
+def advance_loop_clock(*, frozen: bool = False) -> Callable[[float], None]:
+    """A function that advances the running loop's clock by so many seconds, for the rest of the loop's life.
+
+    If `frozen`, no time passes otherwise, however long the process is stopped. Then nothing else times out either.
+    """
     loop, ahead = asyncio.get_running_loop(), 0.0
-    clock = loop.time
+    clock, begun = loop.time, loop.time()
 
     def advance(seconds: float) -> None:
         nonlocal ahead
         ahead += seconds
 
-    loop.time = lambda: clock() + ahead  # type: ignore[method-assign]
+    loop.time = lambda: (begun if frozen else clock()) + ahead  # type: ignore[method-assign]
     return advance

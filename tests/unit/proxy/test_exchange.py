@@ -57,12 +57,12 @@ async def pass_time(advance: Callable[[float], None], *seconds: float) -> None:
         await loop_turns(3)
 
 
-async def test_a_response_that_does_not_begin_is_given_up(advance_clock: Callable[[float], None]) -> None:
+async def test_a_response_that_does_not_begin_is_given_up(frozen_clock: Callable[[float], None]) -> None:
     running = Running()
     begun = await running.begin()
-    await pass_time(advance_clock, 0.1, 2, 2.5)
+    await pass_time(frozen_clock, 0.1, 2, 2.5)
     assert not begun.done()
-    await pass_time(advance_clock, 0.5)
+    await pass_time(frozen_clock, 0.5)
     with pytest.raises(UpstreamTimeout):
         await begun
     assert running.transport.closing
@@ -70,7 +70,7 @@ async def test_a_response_that_does_not_begin_is_given_up(advance_clock: Callabl
 
 
 async def test_a_response_that_stops_is_given_up_after_the_read_timeout(
-    advance_clock: Callable[[float], None],
+    frozen_clock: Callable[[float], None],
 ) -> None:
     running = Running()
     begun = await running.begin()
@@ -79,34 +79,34 @@ async def test_a_response_that_stops_is_given_up_after_the_read_timeout(
     assert await running.connection.read() == b"abc"
     reading = asyncio.create_task(running.connection.read())
     await loop_turns()
-    await pass_time(advance_clock, 0.1, 5, 1)
+    await pass_time(frozen_clock, 0.1, 5, 1)
     assert not reading.done()
-    await pass_time(advance_clock, 1, 1)
+    await pass_time(frozen_clock, 1, 1)
     with pytest.raises(UpstreamTimeout):
         await reading
     running.exchange.end()
 
 
-async def test_a_body_that_stops_arriving_is_the_clients_fault(advance_clock: Callable[[float], None]) -> None:
+async def test_a_body_that_stops_arriving_is_the_clients_fault(frozen_clock: Callable[[float], None]) -> None:
     running = Running("POST", fields=[(b"content-length", b"6")])
     running.body_chunk(b"abc", more=True)
     begun = await running.begin()
-    await pass_time(advance_clock, 0.1, 5)
+    await pass_time(frozen_clock, 0.1, 5)
     with pytest.raises(InvalidRequest):
         await begun
     running.exchange.end()
 
 
 async def test_the_timeout_of_the_response_runs_from_the_last_byte_of_the_body(
-    advance_clock: Callable[[float], None],
+    frozen_clock: Callable[[float], None],
 ) -> None:
     running = Running("POST", fields=[(b"content-length", b"6")])
     running.body_chunk(b"abc", more=True)
     begun = await running.begin()
-    await pass_time(advance_clock, 0.1, 4)
+    await pass_time(frozen_clock, 0.1, 4)
     running.body_chunk(b"def", more=False)
     await loop_turns(3)
-    await pass_time(advance_clock, 4)
+    await pass_time(frozen_clock, 4)
     assert not begun.done()
     running.connection.data_received(PLAIN)
     assert (await begun).status == 200
@@ -126,11 +126,11 @@ async def test_a_body_that_grows_too_large_fails_the_exchange() -> None:
 
 
 async def test_a_client_that_disconnects_while_it_waits_ends_the_exchange(
-    advance_clock: Callable[[float], None],
+    frozen_clock: Callable[[float], None],
 ) -> None:
     running = Running()
     begun = await running.begin()
-    await pass_time(advance_clock, 0.1)
+    await pass_time(frozen_clock, 0.1)
     running.client.put_nowait({"type": "http.disconnect"})
     with pytest.raises(ClientDisconnected):
         await begun
@@ -148,7 +148,7 @@ async def test_a_client_that_disconnects_while_it_waits_ends_the_exchange(
     ],
 )
 async def test_an_exchange_is_long_lived_after_a_second_and_an_event_stream_at_once(
-    method: str, response: bytes, registered: list[bool], advance_clock: Callable[[float], None]
+    method: str, response: bytes, registered: list[bool], frozen_clock: Callable[[float], None]
 ) -> None:
     running = Running(method)
     begun = await running.begin()
@@ -156,7 +156,7 @@ async def test_an_exchange_is_long_lived_after_a_second_and_an_event_stream_at_o
         running.connection.data_received(response)
         running.exchange.response_started(await begun)
     assert running.registered == (registered if response is EVENTS else [])
-    await pass_time(advance_clock, 0.1, 1, 1)
+    await pass_time(frozen_clock, 0.1, 1, 1)
     assert running.registered == registered
     if registered:
         running.close(SessionEnded())
@@ -167,10 +167,10 @@ async def test_an_exchange_is_long_lived_after_a_second_and_an_event_stream_at_o
     begun.cancel()
 
 
-async def test_a_late_event_stream_is_registered_again_as_endless(advance_clock: Callable[[float], None]) -> None:
+async def test_a_late_event_stream_is_registered_again_as_endless(frozen_clock: Callable[[float], None]) -> None:
     running = Running()
     begun = await running.begin()
-    await pass_time(advance_clock, 0.1, 1, 1)
+    await pass_time(frozen_clock, 0.1, 1, 1)
     assert running.registered == [False]
     running.connection.data_received(EVENTS)
     running.exchange.response_started(await begun)

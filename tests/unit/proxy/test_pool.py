@@ -199,7 +199,7 @@ async def test_a_connection_on_which_bytes_already_wait_is_not_reused() -> None:
 
 
 async def test_connections_with_plain_responses_are_reused_for_as_long_as_they_may_idle(
-    advance_clock: Callable[[float], None],
+    frozen_clock: Callable[[float], None],
 ) -> None:
     async with raw_upstream(ok()) as upstream:
         pool = UpstreamPool(route(upstream), WriteBatch(), idle_life=4.0)
@@ -211,7 +211,7 @@ async def test_connections_with_plain_responses_are_reused_for_as_long_as_they_m
             pool.release(connection)
 
         for idle, fresh, connections in [(0, False, 1), (0, False, 1), (4.1, False, 2), (0, True, 3), (0, False, 3)]:
-            advance_clock(idle)
+            frozen_clock(idle)
             await exchange(fresh=fresh)
             assert upstream.connections == connections
         unfinished = await pool.acquire()
