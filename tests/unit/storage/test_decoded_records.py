@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from bff.session.keyring import KeyRing, new_key
+from bff.session.keyring import KeyRing, Opened, Unreadable, new_key
 from bff.session.session import Session
 from bff.session.store import Found, KeyRemoved, StoredSession
 from bff.storage import codec
@@ -12,18 +12,26 @@ from bff.storage.decoded_records import DecodedRecords
 from tests.harness.example_session import a_session, is_under_older_key, next_version, session_of
 
 
+class CountingRing(KeyRing):
+    """Lists what was opened."""
+
+    def open(self, purpose: str, sealed: bytes, context: bytes = b"") -> Opened | Unreadable:
+        OPENED.append(sealed)
+        return super().open(purpose, sealed, context)
+
+
+OPENED: list[bytes] = []
+
+
 @pytest.fixture
-def opened(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
-    """The records that were really opened."""
-    records: list[bytes] = []
-    real = codec.read
+def ring() -> KeyRing:
+    return CountingRing.from_keys([new_key()])
 
-    def read(ring: KeyRing, key: str, version: int, record: bytes, now: float, last_seen_at: float) -> StoredSession:
-        records.append(record)
-        return real(ring, key, version, record, now, last_seen_at)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(codec, "read", read)
-    return records
+@pytest.fixture
+def opened() -> list[bytes]:
+    OPENED.clear()
+    return OPENED
 
 
 def reading(

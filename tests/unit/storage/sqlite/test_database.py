@@ -1,0 +1,96 @@
+"""The database file: readable by its owner alone, and refused where it is something else."""
+
+import sqlite3
+import stat
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from bff.errors import ConfigurationError
+from bff.storage.sqlite.database import connect, prepare
+from bff.storage.sqlite.expiry import PURGE_STEP, RETENTION_AFTER_END, purge
+from bff.storage.sqlite.host_clock import host_now
+from tests.harness.waiting import PATIENCE
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_a_new_file_is_readable_by_its_owner_alone(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "deeper" / "bff.db"
+    prepare(path, busy_timeout=PATIENCE)
+    assert (mode(path), mode(path.parent)) == (0o600, 0o700)
+    with closing(connect(path, PATIENCE)) as connection:
+        settings = ("journal_mode", "wal"), ("synchronous", 2), ("trusted_schema", 0), ("user_version", 1)
+        for name, value in settings:
+            assert connection.execute(f"PRAGMA {name}").fetchone() == (value,)
+
+
+def test_a_file_that_was_open_to_others_is_closed_to_them(tmp_path: Path) -> None:
+    path = tmp_path / "bff.db"
+    path.touch()
+    path.chmod(0o666)
+    prepare(path, busy_timeout=PATIENCE)
+    prepare(path, busy_timeout=PATIENCE)  # it is ours now
+    assert mode(path) == 0o600
+
+
+def executed(*statements: str) -> Callable[[Path], None]:
+    def change(path: Path) -> None:
+        with closing(sqlite3.connect(path)) as connection:
+            for statement in statements:
+                connection.execute(statement)
+
+    return change
+
+
+def of_a_newer_version(path: Path) -> None:
+    prepare(path, busy_timeout=PATIENCE)
+    executed("PRAGMA user_version = 2")(path)
+
+
+@pytest.mark.parametrize(
+    ("make", "problem"),
+    [
+        (lambda path: path.write_bytes(b"not a database, though long enough to be one" * 50), "not a valid"),
+        (lambda path: path.write_bytes(b"\0" * 5000), "not a valid"),
+        (executed("CREATE TABLE theirs (x)"), "another program"),
+        (executed("PRAGMA user_version = 7"), "another program"),
+        (executed("PRAGMA application_id = 7"), "another program"),
+        (of_a_newer_version, "schema 2"),
+        (lambda path: path.mkdir(), "can't be opened"),
+    ],
+)
+def test_another_file_is_refused(tmp_path: Path, make: Callable[[Path], object], problem: str) -> None:
+    path = tmp_path / "bff.db"
+    make(path)
+    with pytest.raises(ConfigurationError, match=problem) as refused:
+        prepare(path, busy_timeout=PATIENCE)
+    assert refused.value.setting == "BFF_STORE"
+
+
+def test_a_purge_deletes_what_is_over_in_steps(tmp_path: Path) -> None:
+    path, now = tmp_path / "bff.db", 1_000_000.0
+    prepare(path, busy_timeout=PATIENCE)
+    with closing(connect(path, PATIENCE)) as connection:
+        over, kept = now - RETENTION_AFTER_END, now - RETENTION_AFTER_END + 1
+        rows = [(f"k{number}", over if number else kept) for number in range(PURGE_STEP + 2)]
+        insert = (
+            "INSERT INTO session (key, version, write_id, ends_at, last_seen_at, record) VALUES (?, 1, '', ?, 0, x'')"
+        )
+        connection.executemany(insert, rows)
+        connection.executemany(
+            "INSERT INTO session_index (name, hash, key) VALUES ('sub', 'h', ?)", [row[:1] for row in rows]
+        )
+        connection.executemany("INSERT INTO claim (name, until) VALUES (?, ?)", [("a", now), ("b", now + 1)])
+        assert [purge(connection, now) for _ in range(3)] == [PURGE_STEP, 1, 0]
+        for table in ("session", "session_index", "claim"):
+            assert connection.execute(f"SELECT count(*) FROM {table}").fetchone() == (1,)
+
+
+def test_the_clock_of_this_host_never_steps_back() -> None:
+    times = [host_now() for _ in range(1000)]
+    assert times == sorted(times)
