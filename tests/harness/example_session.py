@@ -1,7 +1,7 @@
 """A session to put into a store."""
 
-import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 from uuid import uuid4
@@ -10,6 +10,7 @@ from bff.errors import StoreUnavailable
 from bff.session.keyring import new_session_id
 from bff.session.session import ConcurrentSuccessor, RefreshAttempt, Session, Tokens, User
 from bff.session.store import Found, StoredSession
+from tests.harness.waiting import until
 
 
 def a_session(now: float = 0.0, **changes: Any) -> Session:
@@ -54,9 +55,12 @@ def is_under_older_key(stored: StoredSession) -> bool:
 
 async def eventually(attempt: Callable[[], object]) -> object:
     """Repeats what is refused as unavailable, as callers do, until it is done."""
-    async with asyncio.timeout(60):
-        while True:
-            try:
-                return await attempt()  # type: ignore[misc]
-            except StoreUnavailable:
-                await asyncio.sleep(0.05)
+    done: list[object] = []
+
+    async def attempted() -> bool:
+        with suppress(StoreUnavailable):
+            done.append(await attempt())  # type: ignore[misc]
+        return bool(done)
+
+    await until(attempted)
+    return done[0]

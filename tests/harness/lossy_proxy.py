@@ -3,6 +3,8 @@
 import asyncio
 import contextlib
 
+from tests.harness.waiting import loop_turns
+
 
 class LossyProxy:
     def __init__(self, port: int) -> None:
@@ -22,8 +24,7 @@ class LossyProxy:
     async def close(self) -> None:
         assert self._server is not None
         self._server.close()
-        for _ in range(20):  # who was let in this very moment begins, and can be ended with the others
-            await asyncio.sleep(0)
+        await loop_turns(20)  # who was let in this very moment begins, and can be ended with the others
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -124,9 +124,12 @@ class MemoryStore:
     async def put_end_reason(self, name: str, reason: EndReason) -> None:
         self.data.ends[index.end_reason_name(name)] = reason, self.data.now() + RETENTION_AFTER_END
 
-    async def take_end_reason(self, name: str) -> EndReason | None:
-        reason = await self.get_end_reason(name)
-        self.data.ends.pop(index.end_reason_name(name), None)
+    async def take_end_reason(self, name: str, *, keep: float = 0.0) -> EndReason | None:
+        reason, stored = await self.get_end_reason(name), index.end_reason_name(name)
+        if reason is not None and keep:
+            self.data.ends[stored] = reason, min(self.data.ends[stored][1], self.data.now() + keep)
+        else:
+            self.data.ends.pop(stored, None)
         return reason
 
     async def get_end_reason(self, name: str) -> EndReason | None:

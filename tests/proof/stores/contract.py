@@ -14,6 +14,7 @@ from bff.session.revocation import Revocation
 from bff.session.session import EndReason, SessionKey, Tokens, User
 from bff.session.store import VALUE_LIMIT, Found, IndexName, KeyRemoved, Missing, SessionStore
 from tests.harness.example_session import a_session, is_under_older_key, next_version, session_of
+from tests.harness.waiting import loop_turns
 
 StoreFactory = Callable[..., SessionStore]
 Dump = Callable[[], Awaitable[bytes]]
@@ -329,7 +330,7 @@ class SessionStoreContract:
         now = await store.now()
         sessions = [a_session(now) for _ in range(20)]
         creations = [asyncio.ensure_future(store.create(session)) for session in sessions]
-        await asyncio.sleep(0)
+        await loop_turns()
         for creation in creations:
             creation.cancel()
         await asyncio.gather(*creations, return_exceptions=True)

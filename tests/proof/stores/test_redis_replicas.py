@@ -14,6 +14,7 @@ from bff.storage.timeouts import StoreTimeouts
 from tests.harness.example_session import a_session, eventually, next_version, session_of
 from tests.harness.patience import PATIENT_REDIS
 from tests.harness.redis_servers import RedisServer, one_server, watched
+from tests.harness.waiting import until
 
 TIMEOUTS = StoreTimeouts(redis=replace(PATIENT_REDIS, acknowledge=0.5))  # not patient with replicas
 
@@ -23,9 +24,7 @@ async def test_a_write_that_no_replica_has_is_not_relied_on(
 ) -> None:
     store = open_store(own_server.url, ring, timeouts=TIMEOUTS)
     with one_server(tmp_path / "replica", "--replicaof", "127.0.0.1", str(own_server.port)) as replica:
-        async with asyncio.timeout(60):
-            while not own_server.ask("ROLE")[2]:
-                await asyncio.sleep(0.05)
+        await until(lambda: own_server.ask("ROLE")[2])
         session = a_session(await store.now())
         await eventually(lambda: store.create(session))
         replica.freeze()

@@ -16,6 +16,7 @@ from tests.harness.example_session import a_session, next_version, session_of
 from tests.harness.lossy_proxy import LossyProxy
 from tests.harness.patience import PATIENT_STORES
 from tests.harness.redis_servers import RedisServer
+from tests.harness.waiting import loop_turns
 
 
 @pytest.mark.case("ST-001")
@@ -37,8 +38,7 @@ async def test_a_cancelled_exchange_leaves_no_reply_to_the_next(redis_server: Re
         nonlocal cancelled
         while cancelled < 10_000:
             task = asyncio.ensure_future(ask())
-            for _ in range(chance.randint(0, 12)):
-                await asyncio.sleep(0)
+            await loop_turns(chance.randint(0, 12))
             cancelled += chance.random() < 0.8 and task.cancel()
             await asyncio.gather(task, return_exceptions=True)
 
@@ -72,8 +72,7 @@ async def test_a_cancelled_caller_is_never_answered_to_another(redis_server: Red
 
     for _ in range(60):
         tasks = [asyncio.ensure_future(act()) for _ in range(40)]
-        for _ in range(chance.randint(0, 10)):
-            await asyncio.sleep(0)
+        await loop_turns(chance.randint(0, 10))
         for victim in chance.sample(tasks, 20):
             victim.cancel()
         answers = await asyncio.gather(*tasks, return_exceptions=True)

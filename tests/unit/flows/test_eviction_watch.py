@@ -30,7 +30,7 @@ def store(parts: Parts) -> EvictingStore:
         ("noeviction", False, []),
         ("allkeys-lru", True, ["the store evicts sessions when memory runs out"]),
         (None, False, ["the store does not report whether it evicts sessions"]),
-        ("down", False, ["the store is not reachable yet"]),
+        ("down", False, ["the session store is not reachable: requests with a session get 503 until it is"]),
     ],
 )
 async def test_what_lets_the_application_start(
