@@ -77,6 +77,21 @@ async def test_a_lost_answer_is_survived_whatever_a_replayed_refresh_token_bring
         assert (await browser.fetch("/api/x")).status_code == (401 if ended else 200)
 
 
+async def test_two_hundred_calls_in_three_minutes_with_two_lost_answers_are_all_answered(tmp_path: Path) -> None:
+    async with small_world(tmp_path, rotation=RotationPolicy(access_token_lifetime=30)) as world:
+        browser = await world.signed_in()
+        for call in range(200):
+            if call in (40, 130):
+                world.okta.control.fault("lose_answer", grant="refresh_token")
+            assert (await browser.fetch("/api/orders")).status_code == 200, call
+            await world.settled()
+            world.advance(0.9)
+        (family,) = world.okta.control.state()["families"]
+        assert family["rotation_count"] > 5
+        assert family["resends"] == 2
+        assert_no_harm(world)
+
+
 async def test_fifty_calls_at_once_cost_one_refresh(short: World) -> None:
     browser = await short.signed_in()
     short.advance(EXPIRED)
