@@ -2,9 +2,7 @@
 
 import asyncio
 import gc
-import os
 import resource
-import signal
 import socket
 from collections.abc import Iterator
 
@@ -14,11 +12,9 @@ from starlette.types import Receive, Scope, Send
 from bff.asgi.write_batching import WriteBatch
 from bff.config.settings import load_settings
 from bff.errors import ConfigurationError
-from bff.server.listeners import Bound
 from bff.server.run import run
 from bff.server.serve import serve
 from tests.harness.settings import with_changes
-from tests.harness.waiting import until
 
 
 class App:
@@ -53,55 +49,12 @@ class App:
         await send({"type": "http.response.body", "body": b""})
 
 
-async def status(bound: socket.socket, path: str = "/x") -> bytes:
-    reader, writer = await asyncio.open_connection(*bound.getsockname()[:2])
-    writer.write(f"GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n".encode())
-    try:
-        return (await reader.read()).split(b" ")[1]
-    finally:
-        writer.close()
-
-
 @pytest.fixture
 def sockets() -> Iterator[list[socket.socket]]:
     opened = [socket.create_server(("127.0.0.1", 0)) for _ in range(3)]
     yield opened
     for each in opened:
         each.close()
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-async def test_a_signal_drains_and_then_ends_every_server(sockets: list[socket.socket], number: int) -> None:
-    app = App()
-    async with asyncio.timeout(60):
-        running = asyncio.create_task(serve(app, [Bound(each) for each in sockets], drain_delay=0))
-        assert [await status(each) for each in sockets] == [b"200"] * 3
-        os.kill(os.getpid(), signal.SIGHUP)
-        await until(lambda: "reload" in app.events)
-        app.go_on.clear()
-        slow = asyncio.create_task(status(sockets[0], "/slow"))
-        await until(lambda: "/slow" in app.events)
-        os.kill(os.getpid(), number)
-        await until(lambda: "end streams" in app.events)
-        assert not running.done(), "a request in progress is awaited"
-        inside = asyncio.create_task(status(sockets[1], "/livez"))
-        await until(lambda: "/livez" in app.events)  # the management port goes on meanwhile
-        app.go_on.set()
-        assert [await slow, await inside, await running] == [b"200", b"200", 0]
-    ends = [event for event in app.events if not event.startswith("/")]
-    assert ends == ["startup", "reload", "begin to stop", "end streams", "shutdown"]
-
-
-async def test_a_second_signal_skips_the_delay(sockets: list[socket.socket]) -> None:
-    app = App()
-    async with asyncio.timeout(60):
-        running = asyncio.create_task(serve(app, [Bound(sockets[0]), None, None], drain_delay=3600))
-        assert await status(sockets[0]) == b"200"
-        os.kill(os.getpid(), signal.SIGTERM)
-        await until(lambda: "begin to stop" in app.events)
-        assert await status(sockets[0]) == b"200", "it serves while it drains"
-        os.kill(os.getpid(), signal.SIGTERM)
-        assert await running == 0
 
 
 async def test_the_public_address_is_required() -> None:
