@@ -48,17 +48,22 @@ class Stutter(threading.Thread):
 
     def run(self) -> None:
         next_stop = 0.0
-        while not self._over.wait(0.02):
-            now = time.monotonic()
-            self._resume(now)
-            if now >= next_stop:
-                next_stop = now + self._random.uniform(0.1, 0.5)
-                if candidates := [pid for pid in descendants(self._process.pid) if pid not in self._stopped]:
-                    pid = self._random.choice(candidates)
-                    if not self._is_theirs(pid) and _send(pid, signal.SIGSTOP):
-                        self._stopped[pid] = now + self._random.uniform(0.05, 3.0)
-                        self.count += 1
-        self._resume(float("inf"))
+        try:
+            while not self._over.wait(0.02):
+                now = time.monotonic()
+                self._resume(now)
+                if now >= next_stop:
+                    next_stop = now + self._random.uniform(0.1, 0.5)
+                    self._stop_one(now)
+        finally:
+            self._resume(float("inf"))
+
+    def _stop_one(self, now: float) -> None:
+        if candidates := [pid for pid in descendants(self._process.pid) if pid not in self._stopped]:
+            pid = self._random.choice(candidates)
+            if not self._is_theirs(pid) and _send(pid, signal.SIGSTOP):
+                self._stopped[pid] = now + self._random.uniform(0.05, 3.0)
+                self.count += 1
 
     def finish(self) -> None:
         self._over.set()
@@ -85,7 +90,8 @@ def _send(pid: int, number: signal.Signals) -> bool:
 
 def descendants(root: int) -> list[int]:
     """The process, its children and theirs, and those of its session whose parent has ended; none that has ended."""
-    listed = subprocess.run(["ps", "-A", "-o", "pid=,ppid=,stat="], capture_output=True, text=True, check=True).stdout
+    command = ["ps", "-A", "-o", "pid=,ppid=,stat="]  # in a session of its own: ctrl-c is not for it
+    listed = subprocess.run(command, capture_output=True, text=True, check=False, start_new_session=True).stdout
     rows = [line.split() for line in listed.splitlines()]
     alive = {int(pid): int(parent) for pid, parent, state in rows if not state.startswith("Z")}
     below = {root} & alive.keys()
