@@ -3,6 +3,8 @@
 import sqlite3
 from typing import Final
 
+from bff.session.session import EndReason
+
 RETENTION_AFTER_END: Final = 86_400.0  # seconds that a record and its end reason stay after the end
 PURGE_STEP: Final = 500  # records per transaction, so that a large purge does not delay sign-ins
 
@@ -20,3 +22,10 @@ def purge(connection: sqlite3.Connection, now: float) -> int:
     connection.execute("DELETE FROM one_time_value WHERE until <= ?", (now,))
     connection.execute("DELETE FROM revocation WHERE until <= ?", (now,))
     return len(rows)
+
+
+def put_end_reason(connection: sqlite3.Connection, name: str, reason: EndReason, until: float) -> None:
+    """Keeps why a session ended under that name; `until` is in seconds since the epoch."""
+    connection.execute(
+        "INSERT OR REPLACE INTO end_reason (name, reason, until) VALUES (?, ?, ?)", (name, reason.value, until)
+    )

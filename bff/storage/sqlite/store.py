@@ -21,7 +21,7 @@ from bff.storage import codec, index, one_time_value
 from bff.storage.decoded_records import DecodedRecords
 from bff.storage.revocation_record import RevocationRecords
 from bff.storage.sqlite.database import connect, prepare
-from bff.storage.sqlite.expiry import PURGE_STEP, RETENTION_AFTER_END, purge
+from bff.storage.sqlite.expiry import PURGE_STEP, RETENTION_AFTER_END, purge, put_end_reason
 from bff.storage.sqlite.group_commit import GroupCommit, unavailable
 from bff.storage.sqlite.host_clock import host_now
 from bff.storage.sqlite.revocations import SqliteRevocations
@@ -136,7 +136,7 @@ class SqliteStore:
             ).fetchall()
             if rows:
                 connection.execute("DELETE FROM session_index WHERE key = ?", (key,))
-                _put_end_reason(connection, key, reason, until)
+                put_end_reason(connection, key, reason, until)
             return rows
 
         for version, record in await self._writes.run(write):
@@ -145,7 +145,7 @@ class SqliteStore:
 
     async def put_end_reason(self, name: str, reason: EndReason) -> None:
         stored, until = index.end_reason_name(name), self._clock() + RETENTION_AFTER_END
-        await self._writes.run(lambda connection: _put_end_reason(connection, stored, reason, until))
+        await self._writes.run(lambda connection: put_end_reason(connection, stored, reason, until))
 
     async def take_end_reason(self, name: str, *, keep: float = 0.0) -> EndReason | None:
         stored, now = index.end_reason_name(name), self._clock()
@@ -297,9 +297,3 @@ def _write_id(connection: sqlite3.Connection, key: str) -> str | None:
 def _write_entries(connection: sqlite3.Connection, key: str, entries: tuple[tuple[IndexName, str], ...]) -> None:
     rows = [(name, hashed, key) for name, hashed in entries]
     connection.executemany("INSERT OR IGNORE INTO session_index (name, hash, key) VALUES (?, ?, ?)", rows)
-
-
-def _put_end_reason(connection: sqlite3.Connection, name: str, reason: EndReason, until: float) -> None:
-    connection.execute(
-        "INSERT OR REPLACE INTO end_reason (name, reason, until) VALUES (?, ?, ?)", (name, reason.value, until)
-    )

@@ -1,6 +1,5 @@
 """Redis servers in memory: each answers commands by a function of a test's choice, over redis-py's own pool."""
 
-import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,6 +9,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 
 from bff.storage.redis.topology import Command
+from tests.harness.virtual_time import time_passes
 
 Answer = Callable[[Command], Any]
 
@@ -54,7 +54,7 @@ class Connection:
 
     async def read_response(self) -> Any:
         server = self._network[self._port]
-        await asyncio.sleep(server.delay)
+        await time_passes(server.delay)
         reply = server.answer(self._unanswered.pop(0))
         if isinstance(reply, Exception):
             raise reply
