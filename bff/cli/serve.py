@@ -1,11 +1,15 @@
 """`bff serve`: serves the application until SIGTERM or SIGINT."""
 
+import logging
 from pathlib import Path
 
 import click
 
 from bff.cli.options import environment, settings_source
+from bff.config.service_links import linked_services
 from bff.config.settings import load_settings
+
+logger = logging.getLogger(__name__)
 
 
 @click.command(short_help="Serve until SIGTERM, in one process.")
@@ -29,4 +33,9 @@ def command(config: Path | None, env_file: Path | None) -> int:
         settings.telemetry.log_format,
         stderr_without_blocking(settings.telemetry.log_format),
     )
+    if services := linked_services(environ):
+        logger.info(
+            "ignored the variables of Kubernetes service links; enableServiceLinks: false removes them",
+            extra={"services": " ".join(services)},
+        )
     return run(build_app(settings, sources=Sources(environ, config)), settings)

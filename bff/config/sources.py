@@ -5,6 +5,7 @@ interpret values; `bff.config.settings` does.
 """
 
 import json
+import os
 import tomllib
 from collections.abc import Collection, Mapping, Set
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from bff.config.section import Leaf
+from bff.config.service_links import is_service_link
 from bff.config.validators import NEW_KEY
 from bff.errors import ConfigurationError
 
@@ -79,6 +81,7 @@ def gather(
         for name, value in environ.items()
         if name.upper().startswith(prefix) and name != CONFIG
         if table is not None or not name.upper().startswith(f"{PREFIX}{OKTA.upper()}_")
+        if not is_service_link(name, value)
     }
     for source in (from_file, from_environ):
         for key in [key for key in source if key not in allowed]:
@@ -132,7 +135,8 @@ def _toml(
 ) -> tuple[Path, dict[str, Any]]:
     configured = toml_path or (Path(environ[CONFIG]) if environ.get(CONFIG) else None)
     path = configured or Path("bff.toml")
-    if configured is None and not path.is_file():
+    # False as well for a working directory that this process may not search, such as one of another user.
+    if configured is None and not os.path.isfile(path):
         return path, {}
     label = CONFIG if toml_path is None and configured else str(path)
     try:

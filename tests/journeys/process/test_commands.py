@@ -1,6 +1,7 @@
 """What shows only in a process of its own: imports, signals, closed pipes, and other versions of packages."""
 
 import errno
+import json
 import os
 import signal
 import subprocess
@@ -45,6 +46,29 @@ def test_serving_imports_no_operator_command_and_no_telemetry_sdk(tmp_path: Path
     assert {"bff.app", "bff.server.run"} <= modules
     unwanted = ("bff.admin", "opentelemetry.sdk", "opentelemetry.exporter", "google")
     assert [name for name in modules if name.startswith(unwanted)] == []
+
+
+def test_serve_logs_once_that_it_ignores_service_links_of_kubernetes(tmp_path: Path) -> None:
+    links = {"service_host": "10.96.0.7", "service_port": "8080", "port": "tcp://10.96.0.7:8080"}
+    environ = with_changes(listen="192.0.2.1:1", store=f"sqlite:///{tmp_path / 'bff.db'}", log_format="json", **links)
+    logged = bff("serve", environ=environ, cwd=tmp_path).stderr
+    (line,) = [line for line in logged.splitlines() if "service links" in line]
+    assert json.loads(line)["services"] == "bff"
+    assert "enableServiceLinks" in line
+
+
+def test_a_working_directory_that_the_process_may_not_search_has_no_bff_toml(tmp_path: Path) -> None:
+    """OpenShift runs an image as an arbitrary user, to whom the directory of the image may be closed."""
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o700)
+    (closed / "bff.toml").write_text("unknown = 1")
+    # As a user without the rights of root. The interpreter's own files may be closed to that user: import them before.
+    drop = "os.setgroups([]); os.setgid(65534); os.setuid(65534)" if os.geteuid() == 0 else "pass"
+    imports = "import os; import bff.cli.check; from bff.cli.main import main"
+    program = f"{imports}; os.chdir('closed'); os.chmod('.', 0); {drop}; main(['check'])"
+    done = python("-c", program, environ=RIGHT, cwd=tmp_path)
+    closed.chmod(0o700)
+    assert "The settings are valid." in done.stdout, done.stderr
 
 
 def test_serve_refuses_another_release_of_uvicorn_and_names_the_right_one(tmp_path: Path) -> None:
