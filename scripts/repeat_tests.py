@@ -59,7 +59,9 @@ class Stutter(threading.Thread):
             self._resume(float("inf"))
 
     def _stop_one(self, now: float) -> None:
-        if candidates := [pid for pid in descendants(self._process.pid) if pid not in self._stopped]:
+        processes = descendants(self._process.pid)
+        candidates = [pid for pid in processes if pid not in self._stopped]
+        if candidates and 3 * len(self._stopped) < len(processes):  # or hardly any of a few processes ever runs
             pid = self._random.choice(candidates)
             if not self._is_theirs(pid) and _send(pid, signal.SIGSTOP):
                 self._stopped[pid] = now + self._random.uniform(0.05, 3.0)
