@@ -29,7 +29,7 @@ def plan_lines(planned: Plan) -> list[str]:
     if not findings.differences:
         return [*lines, "Nothing differs."]
     left = f", {manual} of them manual" if manual else ""
-    lines += ["  ~ `bff okta apply` changes it   ! change it by hand   - what the org has   + what the settings need"]
+    lines += ["  ~ `bff okta apply` changes it   ! change it manually   - what the org has   + what the settings need"]
     noun = "difference" if len(findings.differences) == 1 else "differences"
     return [*lines, f"{len(findings.differences)} {noun}{left}."]
 

@@ -177,7 +177,7 @@ class HttpProtocol(ClosingConnection):
             flow=self.flow,
             logger=self.logger,
             access_logger=self.access_logger,
-            access_log=self.access_log,
+            access_log=False,  # `bff.web.middleware.access_log` takes its place
             default_headers=self.server_state.default_headers,
             message_event=asyncio.Event(),
             # For HTTP/1.0, and without a body, the expectation has no meaning (RFC 9110 section 10.1.1).

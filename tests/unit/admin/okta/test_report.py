@@ -23,7 +23,7 @@ def test_each_difference_has_both_values_the_reason_and_the_fix() -> None:
         *("  ~ redirect_uris", "      - a", "      + c", "      It matters.", "      Set it."),
         *("  ! public_key", "      - (nothing)", "      + key k1", "      It matters.", "      By hand."),
         "  note: A note.",
-        "  ~ `bff okta apply` changes it   ! change it by hand   - what the org has   + what the settings need",
+        "  ~ `bff okta apply` changes it   ! change it manually   - what the org has   + what the settings need",
         "3 differences, 1 of them manual.",
     ]
     content = plan_json(plan(leeway))
