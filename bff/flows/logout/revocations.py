@@ -5,6 +5,7 @@ failed attempt is postponed with a back-off, until the token has expired or the 
 """
 
 import asyncio
+import contextlib
 import logging
 import secrets
 import time
@@ -116,11 +117,14 @@ class Revocations:
             if running:
                 running = await self._until_one_is_over(running)
             elif not self._added.is_set():
-                break
-        try:
+                await self._record_waiting()
+                # No await from here to the end of the task: whoever adds an entry now finds no worker, and starts one.
+                if not self._added.is_set():
+                    return
+
+    async def _record_waiting(self) -> None:
+        with contextlib.suppress(StoreUnavailable):
             metrics.REVOCATIONS_WAITING.set(await self._store.revocations.waiting())
-        except StoreUnavailable:
-            return
 
     async def _claim(self, count: int) -> Sequence[Revocation]:
         if count <= 0 or asyncio.get_running_loop().time() < self._held_until:

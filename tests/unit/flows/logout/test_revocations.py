@@ -8,8 +8,9 @@ from bff.flows.logout.revocations import LEASE, MAX_UNQUEUED_ATTEMPTS
 from bff.oidc.token import NotRevoked, RevocationResult, TokenResponse
 from bff.session.revocation import ATTEMPTS_LIMIT, KEPT_FOR, Revocation
 from bff.session.session import ConcurrentSuccessor, Session
+from bff.storage.revocation_record import RevocationRecords
 from tests.harness.example_session import a_session
-from tests.harness.memory_store import MemoryStore
+from tests.harness.memory_store import MemoryRevocations, MemoryStore
 from tests.harness.minting import ISSUER
 from tests.harness.virtual_time import time_passes
 from tests.unit.flows.parts import START, Parts
@@ -116,6 +117,21 @@ async def test_what_is_added_while_the_worker_runs_is_done_too(parts: Parts) -> 
     await parts.revocations.session_ended(with_tokens("late"))
     await parts.settled()
     assert len(parts.provider.revoked) == 21
+
+
+class SlowToCount(MemoryRevocations):
+    async def waiting(self) -> int:
+        await time_passes(1.0)
+        return await super().waiting()
+
+
+async def test_what_is_added_while_the_worker_is_about_to_end_is_done_too(parts: Parts) -> None:
+    parts.store.revocations = SlowToCount(parts.data, RevocationRecords(parts.ring), 100)
+    await parts.revocations.session_ended(with_tokens("early"))
+    await time_passes(0.5)  # the worker has nothing left to do, and counts
+    await parts.revocations.session_ended(with_tokens("late"))
+    await parts.settled()
+    assert parts.provider.revoked == ["early", "late"]
 
 
 async def test_after_retry_after_nothing_is_claimed_for_a_while(parts: Parts) -> None:
