@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+from contextlib import closing
 from importlib.resources import files
 from pathlib import Path
 from typing import Final
@@ -22,13 +23,13 @@ def prepare(path: Path, *, busy_timeout: float) -> None:
 
     Raises ConfigurationError or StoreUnavailable.
     """
-    _prepare_file(path)
+    _create_file(path)
     try:
-        writer = connect(path, busy_timeout)
-        try:
-            _create_schema(writer)
-        finally:
-            writer.close()
+        with closing(connect(path, busy_timeout)) as connection:
+            _identify(connection)  # before anything of the file changes: it may be another program's
+        _close_to_others(path)
+        with closing(connect(path, busy_timeout)) as connection:
+            _create_schema(connection)
     except sqlite3.Error as error:
         if getattr(error, "sqlite_errorcode", None) in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
             raise _misconfigured("the file is not a valid SQLite database.", "Choose another file.") from None
@@ -39,7 +40,7 @@ def _misconfigured(problem: str, fix: str) -> ConfigurationError:
     return ConfigurationError(_SETTING, problem, fix)
 
 
-def _prepare_file(path: Path) -> None:
+def _create_file(path: Path) -> None:
     filesystem = network_filesystem(path)
     if filesystem is not None:
         raise _misconfigured(
@@ -48,15 +49,22 @@ def _prepare_file(path: Path) -> None:
         )
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # Before SQLite opens it: the -wal and -shm files inherit the mode of the database.
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            if os.fstat(descriptor).st_mode & 0o077:
-                os.fchmod(descriptor, 0o600)
-        finally:
-            os.close(descriptor)
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     except OSError as error:
-        raise _misconfigured(f"{path} can't be opened: {error.strerror}.", "Name a writable file.") from None
+        raise _cannot_open(path, error) from None
+
+
+def _close_to_others(path: Path) -> None:
+    """Before the database is in WAL mode: the -wal and -shm files inherit its mode."""
+    try:
+        if path.stat().st_mode & 0o077:
+            path.chmod(0o600)
+    except OSError as error:
+        raise _cannot_open(path, error) from None
+
+
+def _cannot_open(path: Path, error: OSError) -> ConfigurationError:
+    return _misconfigured(f"{path} can't be opened: {error.strerror}.", "Name a writable file.")
 
 
 def connect(path: Path, timeout: float) -> sqlite3.Connection:
@@ -71,10 +79,8 @@ def connect(path: Path, timeout: float) -> sqlite3.Connection:
     return connection
 
 
-def _create_schema(connection: sqlite3.Connection) -> None:
-    """Two processes may start at once: the one that waits for the lock finds the schema."""
-    connection.execute("PRAGMA journal_mode = WAL").fetchall()
-    connection.execute("BEGIN IMMEDIATE")
+def _identify(connection: sqlite3.Connection) -> None:
+    """Reads only. Raises ConfigurationError unless the database is empty, or ours with this schema."""
     (application,), (version,) = (
         connection.execute(f"PRAGMA {pragma}").fetchone() for pragma in ("application_id", "user_version")
     )
@@ -83,6 +89,13 @@ def _create_schema(connection: sqlite3.Connection) -> None:
         raise _misconfigured("the file is another program's database.", "Choose another file.")
     if not fresh and version != SCHEMA:
         raise _misconfigured(f"the database has schema {version}, this version supports {SCHEMA}.", "Use another file.")
+
+
+def _create_schema(connection: sqlite3.Connection) -> None:
+    """Two processes may start at once: the one that waits for the lock finds the schema."""
+    connection.execute("PRAGMA journal_mode = WAL").fetchall()
+    connection.execute("BEGIN IMMEDIATE")
+    _identify(connection)
     for statement in (files("bff.storage.sqlite") / "schema.sql").read_text().split(";\n"):
         connection.execute(statement)  # each one only if its table does not exist yet
     connection.execute("COMMIT")

@@ -67,9 +67,12 @@ def of_a_newer_version(path: Path) -> None:
 def test_another_file_is_refused(tmp_path: Path, make: Callable[[Path], object], problem: str) -> None:
     path = tmp_path / "bff.db"
     make(path)
+    path.chmod(0o755)
+    before = path.read_bytes() if path.is_file() else b""
     with pytest.raises(ConfigurationError, match=problem) as refused:
         prepare(path, busy_timeout=PATIENCE)
     assert refused.value.setting == "BFF_STORE"
+    assert (path.read_bytes() if path.is_file() else b"", mode(path)) == (before, 0o755), "the file has changed"
 
 
 def test_a_purge_deletes_what_is_over_in_steps(tmp_path: Path) -> None:
