@@ -25,7 +25,7 @@ class RevocationRecords:
             return None
         try:
             token, hint, issuer, session = json.loads(opened.plaintext)
-        except ValueError:
+        except (ValueError, TypeError):
             return None
         if hint not in ("refresh_token", "access_token") or not all(
             isinstance(text, str) for text in (token, issuer, session)

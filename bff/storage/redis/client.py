@@ -69,7 +69,9 @@ class _Read:
     def resolve(self, reply: Any) -> None:
         if self.answer.done():
             return  # its caller was cancelled
-        if isinstance(reply, Exception):
+        if isinstance(reply, asyncio.CancelledError):
+            self.answer.cancel()
+        elif isinstance(reply, BaseException):
             self.answer.set_exception(reply)
         else:
             self.answer.set_result(reply)
@@ -159,6 +161,10 @@ class RedisLink:
             replies = await self._within_limits(first, lambda: self._exchange_reads(first, reads))
         except StoreUnavailable as error:
             replies = [StoreUnavailable(error.detail, retry_after=error.retry_after) for _ in reads]
+        except BaseException as error:  # whatever it is, each caller gets it: none waits for ever
+            for read in reads:
+                read.resolve(error)
+            raise
         for read, reply in zip(reads, replies, strict=True):
             if isinstance(reply, (NoScriptError, AskError, *_WRONG_SERVER)):
                 self._start(self._read_alone(read))  # the server requires something specific to this read
@@ -168,8 +174,10 @@ class RedisLink:
     async def _read_alone(self, read: _Read) -> None:
         try:
             read.resolve(await self._within_limits(read.call.key, lambda: self._attempt(read.call)))
-        except (StoreUnavailable, ResponseError) as error:
+        except BaseException as error:
             read.resolve(error)
+            if not isinstance(error, (StoreUnavailable, ResponseError)):
+                raise
 
     async def _exchange_reads(self, key: str, reads: list[_Read]) -> list[Any]:
         return await exchange(await self._servers.pool_for(key), [read.call.command() for read in reads])

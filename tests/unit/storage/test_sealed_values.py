@@ -31,7 +31,9 @@ def test_a_revocation_is_read_back_under_its_own_id_only(ring: KeyRing) -> None:
     assert records.open("id", 5.0, 2, records.seal(replace(REVOCATION, hint="access_token"))) is not None
 
 
-@pytest.mark.parametrize("content", ["[]", "{", '["t", "password", "i", "s"]', '["t", "access_token", 5, "s"]'])
+@pytest.mark.parametrize(
+    "content", ["[]", "{", "null", "4", '["t", "password", "i", "s"]', '["t", "access_token", 5, "s"]']
+)
 def test_what_is_no_revocation(ring: KeyRing, content: str) -> None:
     sealed = ring.seal(revocation_record.PURPOSE, content.encode(), b"id")
     assert RevocationRecords(ring).open("id", 5.0, 2, sealed) is None

@@ -124,6 +124,15 @@ async def test_each_reader_gets_an_exception_of_its_own() -> None:
     assert len({id(each) for each in errors if isinstance(each, StoreUnavailable)}) == 3
 
 
+@pytest.mark.parametrize(
+    "replies", [[MemoryError()], [NoScriptError(), NoScriptError(), MemoryError()]], ids=["together", "alone"]
+)
+async def test_no_reader_waits_for_ever_whatever_happens(replies: list[Exception]) -> None:
+    link = replying(*replies)
+    answers = await asyncio.gather(*(link.link.read(GET) for _ in range(2)), return_exceptions=True)
+    assert [type(answer) for answer in answers] == [MemoryError] * 2
+
+
 async def test_a_cancelled_caller_cancels_no_command() -> None:
     link = replying(1)
     link.server.delay = 0.2
