@@ -1,7 +1,7 @@
 """The real secrets of a journey, gathered from whoever holds them, and the forms in which one could be written down."""
 
 from base64 import b64encode, urlsafe_b64encode
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import parse_qs, quote, quote_plus, urlsplit
@@ -34,6 +34,13 @@ class Canaries:
         for browser in browsers:
             self._from_browser(browser)
         await self._from_store()
+
+    def add_files(self, files: Mapping[str, str]) -> None:
+        """The secrets of a deployment, by the name and the content of each file; a file without one fails."""
+        for name, content in files.items():
+            words = content.split()
+            assert words, f"{name} holds no secret"
+            self.add(name, *words, *(urlsplit(word).password for word in words if "://" in word))
 
     def _ring(self) -> KeyRing:
         keys = (decode_base64url(key) for key in self.environ["BFF_SESSION_KEYS"].split())
