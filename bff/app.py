@@ -62,8 +62,10 @@ class Application:
         web = build_web(self.runtime, self.stores, self.flows, self.upstreams)
         self.public = Draining(web.public)
         self.forward_auth: ASGIApp = web.forward_auth
-        readiness = Readiness(lambda: self.public.begun, self.stores, self.providers, telemetry)
-        self.management: ASGIApp = ManagementApp(readiness.checks)
+        self._readiness = Readiness(
+            self.runtime, self.stores, self.providers, lambda: self.public.begun, timeouts.readiness
+        )
+        self.management: ASGIApp = ManagementApp(self._readiness.report)
         poll_interval = timeouts.settings_poll
         self._reload = (
             None if sources is None else SettingsReload(settings, sources, self._apply, poll_interval=poll_interval)
@@ -110,6 +112,7 @@ class Application:
             "purge expired records": stores.purge,
             "refresh early": sessions.refresh.run_early_refreshes,
             "revoke what waits": sessions.revocations.run,
+            "check the store": self._readiness.watch,
             "watch the store's eviction policy": stores.eviction.watch,
             "watch open streams": partial(sessions.streams.watch, sessions.end_session.end),
         }

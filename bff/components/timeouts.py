@@ -7,6 +7,17 @@ from bff.storage.timeouts import StoreTimeouts
 
 
 @dataclass(frozen=True, slots=True)
+class ReadinessTimeouts:
+    """`check`: for each check, so that `/readyz` responds within the second that probes usually wait.
+
+    `interval`: between two checks of the store for its metric.
+    """
+
+    check: float = 0.25
+    interval: float = 5.0
+
+
+@dataclass(frozen=True, slots=True)
 class Timeouts:
     """The defaults are for production.
 
@@ -16,5 +27,6 @@ class Timeouts:
 
     store: StoreTimeouts = field(default_factory=StoreTimeouts)
     refresh: RefreshTimeouts = field(default_factory=RefreshTimeouts)
+    readiness: ReadinessTimeouts = field(default_factory=ReadinessTimeouts)
     last_spans: float = 3.0
     settings_poll: float = 2.0

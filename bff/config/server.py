@@ -1,7 +1,7 @@
 """Listeners: the public one, the management port, forward-auth; the proxies in front; the drain."""
 
 from functools import cached_property
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, field_validator
 
@@ -44,6 +44,7 @@ class ServerSettings(BaseModel):
     trusted_proxies: Annotated[
         tuple[Annotated[str, AfterValidator(validators.network)], ...], BeforeValidator(validators.words)
     ] = ()
+    ready_requires: Annotated[tuple[Literal["store", "provider"], ...], BeforeValidator(validators.words)] = ()
     drain_delay: Annotated[float, Number, Field(ge=0, le=300, allow_inf_nan=False)] = 0.0
 
     @over("management_listen", "listen")

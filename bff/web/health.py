@@ -1,12 +1,14 @@
 """The management port: /livez, /readyz and /metrics, on an address that the public cannot reach. /livez checks no
-dependencies, so a store outage does not restart the pod. /readyz runs the checks that the composition root passes in,
-and fails only for a dependency without which nothing useful can be served.
+dependencies, so a store outage does not restart the pod. /readyz runs the checks that the composition root passes in.
+It says whether this process may receive traffic, and shows the state of the dependencies, which decide nothing unless
+the operator wants that.
 """
 
 import asyncio
 import json
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -18,21 +20,34 @@ logger = logging.getLogger(__name__)
 
 READY_TIMEOUT: Final = 2.0  # seconds; a check that hangs counts as failed
 
-# Reported, but not decisive: without the provider, existing sessions keep working; during a key rotation replicas
-# disagree about the newest key.
-INFORMATIONAL: Final = frozenset({"provider", "key_ring_in_sync"})
+# Reported, but not decisive unless the operator requires it: what the replicas share fails for all of them at once, and
+# a replica without it still answers, with a 503 that keeps users signed in. During a key rotation replicas disagree
+# about the newest key.
+INFORMATIONAL: Final = frozenset({"store", "provider", "key_ring_in_sync"})
 
-Checks: TypeAlias = Callable[[], Awaitable[Mapping[str, bool]]]
+
+@dataclass(frozen=True, slots=True)
+class ReadinessReport:
+    """Whether this process may receive traffic, and each check by its name."""
+
+    ready: bool
+    checks: Mapping[str, bool]
+
+
+Report: TypeAlias = Callable[[], Awaitable[ReadinessReport]]
+
+
+def is_ready(checks: Mapping[str, bool], required: Collection[str]) -> bool:
+    """`required`: the informational checks that the operator wants to decide too."""
+    return all(passes for name, passes in checks.items() if name not in INFORMATIONAL or name in required)
 
 
 class ManagementApp:
-    """ASGI. `ready` returns each check and whether it passes; a callable that raises or times
-    out counts as not ready.
-    """
+    """ASGI. A `report` that raises or times out counts as not ready."""
 
-    def __init__(self, ready: Checks, *, timeout: float = READY_TIMEOUT) -> None:
+    def __init__(self, report: Report, *, timeout: float = READY_TIMEOUT) -> None:
         """`timeout`: seconds for all checks together."""
-        self._ready, self._timeout = ready, timeout
+        self._report, self._timeout = report, timeout
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -61,19 +76,18 @@ class ManagementApp:
             return 200, CONTENT_TYPE_LATEST, generate_latest(REGISTRY)
         if path == "/livez":
             return 200, *_json({"live": True})
-        checks = await self._checks()
-        ready = all(holds for name, holds in checks.items() if name not in INFORMATIONAL)
-        return 200 if ready else 503, *_json({"ready": ready, "checks": dict(checks)})
+        report = await self._readiness()
+        return 200 if report.ready else 503, *_json({"ready": report.ready, "checks": dict(report.checks)})
 
-    async def _checks(self) -> Mapping[str, bool]:
+    async def _readiness(self) -> ReadinessReport:
         try:
             async with asyncio.timeout(self._timeout):
-                return await self._ready()
+                return await self._report()
         except TimeoutError:
-            return {"answered_in_time": False}
+            return ReadinessReport(ready=False, checks={"answered_in_time": False})
         except Exception:
             logger.exception("the readiness checks failed")
-            return {"answered": False}
+            return ReadinessReport(ready=False, checks={"answered": False})
 
 
 def _json(content: Mapping[str, Any]) -> tuple[str, bytes]:

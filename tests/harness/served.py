@@ -15,7 +15,7 @@ from bff.asgi.write_batching import WriteBatch
 from bff.config.settings import load_settings
 from bff.server.run import run
 from bff.telemetry.logging import configure_logging, stderr_without_blocking
-from bff.web.health import ManagementApp
+from bff.web.health import ManagementApp, ReadinessReport, is_ready
 from tests.harness.settings import with_changes
 from tests.harness.waiting import until
 
@@ -23,7 +23,7 @@ from tests.harness.waiting import until
 class Tiny:
     def __init__(self) -> None:
         self.folder = Path(os.environ["SERVED_FOLDER"])
-        self.management = ManagementApp(self.checks)
+        self.management = ManagementApp(self.report)
         self.forward_auth = self.management
         self.write_batch = WriteBatch()
         self.public_url = "http://localhost"
@@ -37,6 +37,10 @@ class Tiny:
 
     def end_streams(self) -> None:
         (self.folder / "streams-ended").touch()
+
+    async def report(self) -> ReadinessReport:
+        checks = await self.checks()
+        return ReadinessReport(is_ready(checks, ()), checks)
 
     async def checks(self) -> dict[str, bool]:
         if self.stopping:

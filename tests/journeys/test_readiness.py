@@ -1,4 +1,4 @@
-"""Ready is who can serve somebody; alive is who need not be killed for somebody else's outage."""
+"""Ready is what may receive traffic; alive is what need not be restarted for another's outage."""
 
 from pathlib import Path
 
@@ -16,34 +16,71 @@ async def probe(fleet: Fleet, path: str) -> httpx.Response:
         return await client.get(f"{fleet.replicas[0].management}{path}")
 
 
-async def readiness(fleet: Fleet, status: int) -> dict[str, bool]:
-    """The checks, once the probe answers `status`: a probe gives up after two seconds, which any one may take."""
+async def readiness(fleet: Fleet, status: int, **expected: bool) -> dict[str, bool]:
+    """The checks, once the probe answers `status` and these checks: each check gives up soon, which any one may do."""
     checks: dict[str, bool] = {}
 
     async def answers() -> bool:
-        answer = await probe(fleet, "/readyz")
+        try:
+            answer = await probe(fleet, "/readyz")
+        except httpx.TransportError:
+            return False  # it does not listen yet
+        checks.clear()
         checks.update(answer.json()["checks"])
-        return answer.status_code == status
+        return answer.status_code == status and expected.items() <= checks.items()
 
     await until(answers)
     return checks
 
 
 @pytest.mark.case("OP-007")
-async def test_a_store_that_is_away_takes_a_replica_out_and_kills_none(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("settings", "while_away"), [({}, 200), ({"ready_requires": "store"}, 503)])
+async def test_a_store_that_is_away_signs_nobody_out_and_takes_out_a_replica_that_requires_it(
+    tmp_path: Path, settings: dict[str, str], while_away: int
+) -> None:
     with one_server(tmp_path / "redis") as redis:
-        async with running_fleet(tmp_path, redis.url, replicas=1, lifetime=3600) as fleet:
-            well = {"serving": True, "store": True, "provider": True, "key_ring_in_sync": True}
-            assert await readiness(fleet, 200) == well
+        async with running_fleet(tmp_path, redis.url, replicas=1, patient=False, lifetime=3600, **settings) as fleet:
+            well = {"serving": True, "store_reached": True, "store": True, "provider": True, "key_ring_in_sync": True}
+            assert await readiness(fleet, 200, **well) == well
             (cookie,) = await fleet.signed_in()
             redis.freeze()
-            await readiness(fleet, 503)
+            await readiness(fleet, while_away, store=False)
             assert (await probe(fleet, "/livez")).json() == {"live": True}
             answer = await fleet.call(cookie)
             assert (answer.status_code, answer.json()["code"]) == (503, "store_unavailable")
             redis.thaw()
-            await readiness(fleet, 200)
-            assert (await fleet.call(cookie)).status_code == 200, "nobody was signed out by it"
+            await readiness(fleet, 200, store=True)
+            await fleet.served(cookie)  # signed out by nothing
+
+
+@pytest.mark.case("OP-007")
+async def test_a_store_that_is_full_takes_no_replica_out(tmp_path: Path) -> None:
+    with one_server(tmp_path / "redis") as redis:
+        async with running_fleet(tmp_path, redis.url, replicas=1, patient=False, lifetime=3600) as fleet:
+            (cookie,) = await fleet.signed_in()
+            redis.ask("CONFIG", "SET", "maxmemory", "1")
+            await readiness(fleet, 200, store=False)
+            await until(lambda: metric(fleet, "bff_store_available 0.0"))
+            await fleet.served(cookie)  # reading needs no memory
+            redis.ask("CONFIG", "SET", "maxmemory", "0")
+            await readiness(fleet, 200, store=True)
+            await until(lambda: metric(fleet, "bff_store_available 1.0"))
+
+
+async def metric(fleet: Fleet, line: str) -> bool:
+    return line in (await probe(fleet, "/metrics")).text.splitlines()
+
+
+@pytest.mark.case("OP-007")
+async def test_a_replica_that_cannot_reach_its_store_at_the_start_waits_for_it(tmp_path: Path) -> None:
+    with one_server(tmp_path / "redis") as redis:
+        async with running_fleet(tmp_path, redis.url, replicas=1, patient=False, lifetime=3600) as fleet:
+            redis.freeze()
+            fleet.replicas[0].process.kill()
+            fleet.replicas[0].process.start()
+            await readiness(fleet, 503, store_reached=False)
+            redis.thaw()
+            await readiness(fleet, 200, store=True)
 
 
 @pytest.mark.case("OP-007")

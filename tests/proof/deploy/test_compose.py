@@ -18,7 +18,7 @@ from bff.config.settings import SECRETS, Settings, load_settings
 from bff.server.uvicorn_0_54.server import DRAIN, KEEP_ALIVE
 from bff.session.keyring import KeyRing, new_key
 from bff.storage.open import open_store
-from bff.web.health import ManagementApp
+from bff.web.health import ManagementApp, ReadinessReport
 from deploy.make_secrets import BFF, READERS, REDIS, RIGHTS, main
 from tests.harness.example_session import a_session, session_of
 from tests.harness.places import ROOT
@@ -345,8 +345,8 @@ async def test_the_image_runs_as_a_user_of_its_own_and_its_health_is_a_path_that
     host, port, path = re.findall(r"HTTPConnection\('([\d.]+)', (\d+),.*'GET', '(\S+)'\)", last)[0]
     assert (host, port) == ("127.0.0.1", settings_port(last))
 
-    async def checks() -> dict[str, bool]:
-        return {}
+    async def report() -> ReadinessReport:
+        return ReadinessReport(ready=True, checks={})
 
     sent: list[Any] = []
 
@@ -357,7 +357,7 @@ async def test_the_image_runs_as_a_user_of_its_own_and_its_health_is_a_path_that
         sent.append(message)
 
     scope = {"type": "http", "method": "GET", "path": path, "raw_path": path.encode(), "headers": []}
-    await ManagementApp(checks)(scope, receive, send)
+    await ManagementApp(report)(scope, receive, send)
     assert sent[0]["status"] == 200
 
 

@@ -6,20 +6,20 @@ from collections.abc import Mapping
 
 import pytest
 
-from bff.web.health import ManagementApp
+from bff.web.health import ManagementApp, ReadinessReport, is_ready
 from tests.harness.asgi_call import Response, call, run, websocket_scope
 
 
 async def ask(checks: Mapping[str, bool] | Exception | None, path: str = "/readyz", method: str = "GET") -> Response:
     """`checks`: their results, an error, or None for checks that hang."""
 
-    async def ready() -> Mapping[str, bool]:
+    async def ready() -> ReadinessReport:
         if checks is None:
             await asyncio.Event().wait()
         if isinstance(checks, Exception):
             raise checks
         assert checks is not None
-        return checks
+        return ReadinessReport(is_ready(checks, ()), checks)
 
     return await call(ManagementApp(ready, timeout=0.001 if checks is None else 60.0), method, path)
 
@@ -28,15 +28,16 @@ async def ask(checks: Mapping[str, bool] | Exception | None, path: str = "/ready
     ("checks", "status", "shown"),
     [
         ({"store": True, "provider": True}, 200, {"store": True, "provider": True}),
-        ({"store": False, "provider": True}, 503, {"store": False, "provider": True}),
+        ({"store": False, "provider": True}, 200, {"store": False, "provider": True}),
         ({"store": True, "provider": False, "key_ring_in_sync": False}, 200, None),
+        ({"store_reached": False, "store": False}, 503, None),
         ({"serving": False}, 503, {"serving": False}),
         ({}, 200, {}),
         (None, 503, {"answered_in_time": False}),
         (RuntimeError("CANARY"), 503, {"answered": False}),
     ],
 )
-async def test_readiness_fails_for_what_serving_needs(
+async def test_readiness_fails_for_what_this_process_needs(
     checks: Mapping[str, bool] | Exception | None, status: int, shown: Mapping[str, bool] | None
 ) -> None:
     response = await ask(checks)
@@ -67,7 +68,7 @@ async def test_the_other_paths_need_no_checks(method: str, path: str, status: in
 
 
 async def test_a_websocket_is_refused() -> None:
-    async def ready() -> Mapping[str, bool]:
-        return {}
+    async def ready() -> ReadinessReport:
+        return ReadinessReport(ready=True, checks={})
 
     assert (await run(ManagementApp(ready), websocket_scope("/livez"))).status == 0
