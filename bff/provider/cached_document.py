@@ -12,6 +12,7 @@ logger = logging.getLogger(__name__)
 
 FIRST_RETRY: Final = 1.0  # seconds; doubled after every failure
 MAX_RETRY: Final = 60.0
+MAX_RETRY_WITHOUT: Final = 3.0  # while there is no document at all: nothing works until there is one
 
 T = TypeVar("T")
 
@@ -102,7 +103,8 @@ class CachedDocument(Generic[T]):
 
     def _failed(self, problem: ProviderUnavailable) -> None:
         self._failures += 1
-        wait = min(MAX_RETRY, FIRST_RETRY * 2.0 ** min(self._failures - 1, 10))
+        limit = MAX_RETRY_WITHOUT if self._value is None else MAX_RETRY
+        wait = min(limit, FIRST_RETRY * 2.0 ** min(self._failures - 1, 10))
         self._problem, self._retry_at = problem, self._clock() + wait
         extra = {
             "document": self._name,
@@ -110,7 +112,9 @@ class CachedDocument(Generic[T]):
             "failures": self._failures,
             "kept": self._value is not None,
         }
-        logger.warning("a document of the provider could not be fetched", extra=extra)
+        # Ever less often: the 1st, 2nd, 4th, 8th ... failure in a row.
+        level = logging.DEBUG if self._failures & (self._failures - 1) else logging.WARNING
+        logger.log(level, "a document of the provider could not be fetched", extra=extra)
 
     def _unavailable(self) -> ProviderUnavailable:
         """A new exception each time: a shared object would accumulate the tracebacks of all callers."""

@@ -16,6 +16,9 @@ RESEND_TRIES = 3
 # access_denied must occur again this much later before it ends a session: a policy change must not sign users out.
 CONFIRM_DENIED_AFTER = 60.0
 MAX_BACKOFF = 30.0
+# The ceiling where the provider did not answer: that it does again must be noticed soon. The requests of a process for
+# all its sessions are limited in bff/flows/refresh/provider_limits.py.
+MAX_UNANSWERED_BACKOFF = 3.0
 MIN_BACKOFF = 0.75  # seconds between two sends: the initial back-off
 DEFAULT_LIFETIME = 300.0  # expires_in is only RECOMMENDED (RFC 6749 section 5.1)
 MAX_LIFETIME = 365 * 86400.0
@@ -125,9 +128,9 @@ def token_fingerprint(access_token: str) -> str:
     return hashlib.sha256(b"access-token:" + access_token.encode()).hexdigest()[:16]
 
 
-def backoff(tries: int, key: SessionKey) -> float:
-    """1, 2, 4 ... 30 s, with up to 25 % jitter so that a thousand sessions do not retry at the same instant."""
-    return min(MAX_BACKOFF, 2.0 ** min(tries - 1, 10)) * (0.75 + _jitter(key, str(tries)) / 4)
+def backoff(tries: int, key: SessionKey, limit: float = MAX_BACKOFF) -> float:
+    """1, 2, 4 ... `limit` s, with up to 25 % jitter so that a thousand sessions do not retry at the same instant."""
+    return min(limit, 2.0 ** min(tries - 1, 10)) * (0.75 + _jitter(key, str(tries)) / 4)
 
 
 def _jitter(key: SessionKey, purpose: str) -> float:

@@ -8,6 +8,8 @@ from bff.session.rotation import promote_successor
 from bff.session.session import ConcurrentSuccessor, EndReason, RefreshAttempt, Session
 from bff.session.timing import (
     CONFIRM_DENIED_AFTER,
+    MAX_BACKOFF,
+    MAX_UNANSWERED_BACKOFF,
     MIN_BACKOFF,
     RESEND_MARGIN,
     RESEND_TRIES,
@@ -76,8 +78,11 @@ def apply_token_response(
             return Pending(_not_consumed(session, attempt, now, policy, denied_at=denied_at))
         case Denied():
             return Pending(_not_consumed(session, attempt, now, policy))
-        case Postponed(retry_after) | NoAnswer(may_have_been_sent=False, retry_after=retry_after):
+        case Postponed(retry_after):
             return Pending(_not_consumed(session, attempt, now, policy, wait=retry_after))
+        case NoAnswer(may_have_been_sent=False, retry_after=retry_after):
+            limit = MAX_UNANSWERED_BACKOFF
+            return Pending(_not_consumed(session, attempt, now, policy, wait=retry_after, limit=limit))
         case NoAnswer(retry_after=retry_after):
             return _apply_unknown(session, attempt, now, policy, retry_after)
         case _:
@@ -130,9 +135,10 @@ def _not_consumed(
     *,
     wait: float | None = None,
     denied_at: float | None = None,
+    limit: float = MAX_BACKOFF,
 ) -> Session:
     """This send certainly did not use the token; an earlier unknown outcome, if any, remains unknown."""
-    first, least = attempt.previous_first_sent_at, backoff(attempt.tries, session.key)
+    first, least = attempt.previous_first_sent_at, backoff(attempt.tries, session.key, limit)
     pause = least if wait is None else max(0.0, wait)
     if first is not None:
         # An earlier send may have rotated it: a wait beyond the grace period would lose it, so retry once more in time.
@@ -147,7 +153,7 @@ def _not_consumed(
 def _apply_unknown(
     session: Session, attempt: RefreshAttempt, now: float, policy: RefreshPolicy, retry_after: float | None
 ) -> Pending:
-    pause = backoff(attempt.tries, session.key)
+    pause = backoff(attempt.tries, session.key, MAX_UNANSWERED_BACKOFF)
     in_time = 0.0 if attempt.after_grace else resend_deadline(attempt.first_sent_at or now, policy) - now
     # Many attempts would otherwise outlast the grace period.
     pause = in_time if MIN_BACKOFF <= in_time < pause else pause

@@ -54,6 +54,16 @@ async def test_a_refused_connection_consumes_nothing(tmp_path: Path) -> None:
         assert world.okta.control.reuse_alarms == 0
 
 
+async def test_the_first_call_a_few_seconds_after_an_outage_is_served(tmp_path: Path) -> None:
+    async with due(tmp_path) as (world, browser):
+        await world.okta.control.down(how="refuse")
+        for _ in range(8):  # a back-off that goes on doubling would be half a minute by then
+            assert problem(await browser.fetch("/api/x")) == (503, "provider_unavailable")
+            world.advance(3)
+        await world.okta.control.up()
+        assert await status(browser) == 200
+
+
 @pytest.mark.parametrize(
     "fault",
     [

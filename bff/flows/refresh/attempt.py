@@ -47,7 +47,7 @@ class RefreshAttempts:
 
     async def attempt(self, key: SessionKey, cause: RefreshCause) -> RefreshResult | NotDue:
         """Raises StoreUnavailable if the reservation cannot be written, and ProviderUnavailable while the provider
-        throttles the client; then nothing was reserved or sent.
+        throttles the client or is unavailable; then nothing was reserved or sent.
         """
         with tracing.span("refresh", "internal") as span:
             sent = await self._reserve_and_send(key, cause)
@@ -89,12 +89,14 @@ class RefreshAttempts:
         if not covered():
             return NoAnswer(may_have_been_sent=False, why="writing the reservation took too long")
         try:
-            return await self._provider.refresh(
+            answer = await self._provider.refresh(
                 refresh_token,
                 timeout=self._policy.timeout,
                 may_send=covered,
                 dpop_key=session.dpop_key,
             )
+            self._reservations.answered(answer)
+            return answer
         except Exception as error:  # the port must return a value; an unexpected error must not lose the attempt
             logger.exception("the provider client raised an exception", extra={"error": type(error).__name__})
             return NoAnswer(may_have_been_sent=True, why=type(error).__name__)

@@ -1,7 +1,9 @@
-"""Respects the provider's limits: requests per user, and none while the provider throttles the client.
+"""Respects the provider's limits: requests per user, none while the provider throttles the client, and few while it
+does not answer.
 
 Okta refreshes at most four times a second per user, and answers 429 for the whole client when a rate-limit bucket is
-empty. A 429 consumes no token, but a thousand sessions that each retry keep the bucket empty.
+empty. A 429 consumes no token, but a thousand sessions that each retry keep the bucket empty. During an outage one
+session a second asks for all: each retries after seconds only, so that calls succeed again soon after the outage.
 """
 
 from collections import deque
@@ -9,6 +11,8 @@ from collections.abc import Callable
 
 PER_PERSON = 4  # calls
 MAX_HOLD = 60.0  # seconds; Okta refills its buckets every minute
+MAX_UNANSWERED = 10  # requests in a row without an answer; from then on the provider counts as unavailable
+PROBE_INTERVAL = 1.0  # seconds between two requests while it is unavailable
 MAX_PEOPLE = 10_000  # users with a request in the window; beyond that the cap on concurrent requests applies
 
 
@@ -17,6 +21,8 @@ class TokenRequestLimits:
         """A user has `PER_PERSON` calls in `window` seconds."""
         self._monotonic, self._window = monotonic, window
         self._blocked_until = 0.0
+        self._unanswered = 0  # in a row
+        self._next_probe = 0.0
         self._of_person: dict[str, deque[float]] = {}
 
     def block(self, seconds: float | None) -> None:
@@ -27,6 +33,26 @@ class TokenRequestLimits:
     def blocked_for(self) -> float:
         """Seconds until the provider may be called again; 0 if it may be called now."""
         return max(0.0, self._blocked_until - self._monotonic())
+
+    def answered(self) -> None:
+        """The provider answered a token request, whatever it said."""
+        self._unanswered = 0
+
+    def unanswered(self) -> None:
+        """A token request had no answer: a refused connection, a timeout, a 5xx."""
+        self._unanswered += 1
+
+    def reserve_probe(self) -> float:
+        """Seconds until a request may be sent although the provider is unavailable; 0 if now, and always if it is
+        available. The probe is reserved: the next caller waits for the next one.
+        """
+        now = self._monotonic()
+        if self._unanswered < MAX_UNANSWERED:
+            return 0.0
+        if now < self._next_probe:
+            return self._next_probe - now
+        self._next_probe = now + PROBE_INTERVAL
+        return 0.0
 
     def reserve_turn(self, sub: str) -> float:
         """Seconds until this user's next request may be sent, 0 if now.

@@ -2,6 +2,7 @@
 
 import math
 import secrets
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -9,10 +10,13 @@ from typing import TypeAlias
 from bff.errors import ProviderUnavailable
 from bff.flows.refresh.provider_limits import TokenRequestLimits
 from bff.flows.refresh.timing import RefreshTiming, StoreClock
+from bff.oidc.token import NoAnswer, TokenResult
 from bff.session.rotation import SendRefresh, decide, reserve
 from bff.session.session import Session, SessionKey
 from bff.session.store import Found, SessionRecords
 from bff.telemetry import metrics
+
+RETRY_SPREAD = 3  # seconds over which the sessions come back that waited for an unavailable provider
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +70,7 @@ class Reservations:
         """`turn`: this user's turn under the provider's limits has come.
 
         Raises StoreUnavailable, then whether the reservation was written is unknown, and ProviderUnavailable while the
-        provider throttles the client.
+        provider throttles the client or is unavailable.
         """
         while True:
             stored = await self._store.get(key)
@@ -97,14 +101,26 @@ class Reservations:
         """The provider throttles the client: reserves nothing for that long."""
         self._limits.block(seconds)
 
+    def answered(self, answer: TokenResult) -> None:
+        """Records whether the provider responded to a token request: while it does not, few are reserved."""
+        if isinstance(answer, NoAnswer):
+            self._limits.unanswered()
+        else:
+            self._limits.answered()
+
     def _throttle_delay(self, reserved: Session, *, turn: bool) -> float:
         """The wait that the provider's limits require, in seconds.
 
-        Raises ProviderUnavailable while it throttles the client.
+        Raises ProviderUnavailable while it throttles the client, or does not answer and another session probes.
         """
         attempt = reserved.attempt
-        if attempt is not None and attempt.previous_first_sent_at is not None:
+        if attempt is not None and attempt.previous_first_sent_at is not None and not attempt.after_grace:
             return 0.0  # a resend after a lost response ignores the limits: the grace period is running
         if (left := self._limits.blocked_for()) > 0:
             raise ProviderUnavailable(retry_after=math.ceil(left))
-        return 0.0 if turn else self._limits.reserve_turn(reserved.user.sub)
+        if turn:
+            return 0.0
+        if (left := self._limits.reserve_probe()) > 0:
+            # Spread: once the provider answers, the sessions that had to wait do not come back in the same second.
+            raise ProviderUnavailable(retry_after=math.ceil(left) + zlib.crc32(reserved.key.encode()) % RETRY_SPREAD)
+        return self._limits.reserve_turn(reserved.user.sub)

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from bff.errors import ProviderUnavailable
-from bff.provider.cached_document import MAX_RETRY, CachedDocument, Loaded
+from bff.provider.cached_document import MAX_RETRY_WITHOUT, CachedDocument, Loaded
 from tests.harness.provider_server import ManualClock
 from tests.harness.waiting import loop_turns
 
@@ -66,19 +66,45 @@ async def test_all_callers_wait_for_one_fetch_and_a_cancelled_one_does_not_affec
     assert source.loads == 1
 
 
-async def test_a_failed_fetch_is_repeated_ever_less_often_and_keeps_its_reason() -> None:
+async def test_without_a_document_a_failed_fetch_is_repeated_every_few_seconds_and_keeps_its_reason() -> None:
     source = Source()
     fetched_at = []
-    for second in range(200):
+    for second in range(15):
         before = source.loads
         with pytest.raises(ProviderUnavailable, match="away") as failed:
             await source.get(*([] if source.queue.qsize() else [ProviderUnavailable("It is away.")]))
         assert failed.value.retry_after is not None
-        assert 1 <= failed.value.retry_after <= MAX_RETRY
+        assert 1 <= failed.value.retry_after <= MAX_RETRY_WITHOUT
+        if source.loads > before:
+            fetched_at.append(second)
+        source.clock.forward(1)
+    assert fetched_at == [0, 1, 3, 6, 9, 12]
+
+
+async def test_with_an_older_document_a_failed_fetch_is_repeated_ever_less_often() -> None:
+    source = Source()
+    await source.get("one")
+    source.clock.forward(100)
+    fetched_at = []
+    for second in range(200):
+        before = source.loads
+        assert await source.get(*([] if source.queue.qsize() else [ProviderUnavailable("It is away.")])) == "one"
+        await loop_turns(3)
         if source.loads > before:
             fetched_at.append(second)
         source.clock.forward(1)
     assert fetched_at == [0, 1, 3, 7, 15, 31, 63, 123, 183]
+
+
+async def test_the_log_has_the_first_failure_and_then_ever_fewer(caplog: pytest.LogCaptureFixture) -> None:
+    source = Source()
+    for _ in range(20):
+        with pytest.raises(ProviderUnavailable):
+            await source.get(ProviderUnavailable("It is away."))
+        source.clock.forward(3)
+    assert [getattr(record, "failures", 0) for record in caplog.records if record.levelname == "WARNING"] == [
+        1, 2, 4, 8, 16,
+    ]  # fmt: skip
 
 
 async def test_a_failed_fetch_does_not_replace_a_good_document() -> None:

@@ -12,6 +12,7 @@ from bff.session.session import EndReason, RefreshAttempt, SessionKey, Tokens
 from bff.session.timing import (
     DEFAULT_LIFETIME,
     MAX_LIFETIME,
+    MAX_UNANSWERED_BACKOFF,
     backoff,
     end_of_session,
     inside_grace,
@@ -174,6 +175,11 @@ def test_the_grace_period_counts_from_the_first_send(grace: int) -> None:
 )
 def test_back_off_doubles_up_to_half_a_minute(tries: int, seconds: float) -> None:
     assert seconds * 0.75 <= backoff(tries, KEY) <= seconds
+
+
+@pytest.mark.parametrize(("tries", "seconds"), [(1, 1), (2, 2), (3, 3), (10**9, 3)])
+def test_an_answer_that_did_not_come_is_asked_for_again_within_seconds(tries: int, seconds: float) -> None:
+    assert seconds * 0.75 <= backoff(tries, KEY, MAX_UNANSWERED_BACKOFF) <= seconds
 
 
 def test_sessions_that_failed_together_do_not_retry_together() -> None:

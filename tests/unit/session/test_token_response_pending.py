@@ -6,7 +6,7 @@ import pytest
 
 from bff.oidc.token import NoAnswer, Postponed, TokenResult
 from bff.session.rotation import RetryLater, SendRefresh, UseAccessToken
-from bff.session.timing import MIN_BACKOFF, RESEND_MARGIN, backoff
+from bff.session.timing import MAX_UNANSWERED_BACKOFF, MIN_BACKOFF, RESEND_MARGIN, backoff
 from bff.session.token_response import Pending
 from tests.harness.refresh_records import (
     INVALID_CLIENT,
@@ -57,7 +57,8 @@ def test_a_429_is_waited_for_as_long_as_it_says(wait: float, waited: float) -> N
     ("answer", "tries", "first", "not_before"),
     [
         # One more send inside the grace period, although the back-off or the provider would wait for longer.
-        *[(answer, 6, -12, -12 + LAST_RESEND) for answer in (*NOT_CONSUMED, NOT_ASSIGNED, UNKNOWN)],
+        *[(answer, 6, -12, -12 + LAST_RESEND) for answer in (*NOT_CONSUMED, NOT_ASSIGNED) if answer != UNSENT],
+        *[(answer, 6, -18.0, -18 + LAST_RESEND) for answer in (UNSENT, UNKNOWN)],
         (Postponed(3600.0), 1, -5, -5 + LAST_RESEND),
         (NoAnswer(False, retry_after=3600.0), 1, -5, -5 + LAST_RESEND),
         # A shorter wait is kept.
@@ -69,7 +70,7 @@ def test_a_429_is_waited_for_as_long_as_it_says(wait: float, waited: float) -> N
         (Postponed(3600.0), 4, -12, 3601),
         (INVALID_CLIENT, 6, -18.5, 1 + backoff(7, KEY)),
         (INVALID_CLIENT, 6, -18.25, 1 + MIN_BACKOFF),
-        (UNKNOWN, 6, -18.5, 1 + backoff(7, KEY)),
+        (UNKNOWN, 6, -18.5, 1 + backoff(7, KEY, MAX_UNANSWERED_BACKOFF)),
         (UNKNOWN, 6, -18.25, 1 + MIN_BACKOFF),
     ],
 )
@@ -105,7 +106,7 @@ def test_the_third_try_is_not_repeated_at_once() -> None:
     session, _ = pending(respond(reserved(due()), UNKNOWN, after=0.5), resend=True)
     session, _ = pending(respond(reserved(session, NOW + 0.5, resend=True), UNKNOWN, after=1), resend=True)
     _, attempt = pending(respond(reserved(session, NOW + 1, resend=True), UNKNOWN, after=1.5))
-    assert (attempt.first_sent_at, attempt.not_before) == (NOW, NOW + 1.5 + backoff(3, KEY))
+    assert (attempt.first_sent_at, attempt.not_before) == (NOW, NOW + 1.5 + backoff(3, KEY, MAX_UNANSWERED_BACKOFF))
 
 
 def test_a_send_after_the_grace_period_is_not_repeated_at_once() -> None:

@@ -1,6 +1,13 @@
 """The provider's limits are kept by us: four calls a second for a user, none while it throttles the client."""
 
-from bff.flows.refresh.provider_limits import MAX_HOLD, MAX_PEOPLE, PER_PERSON, TokenRequestLimits
+from bff.flows.refresh.provider_limits import (
+    MAX_HOLD,
+    MAX_PEOPLE,
+    MAX_UNANSWERED,
+    PER_PERSON,
+    PROBE_INTERVAL,
+    TokenRequestLimits,
+)
 
 
 class Clock:
@@ -44,3 +51,26 @@ def test_a_hold_ends_when_the_provider_said_and_never_lasts_longer_than_a_bucket
     assert held == [1.0, 7.0, 7.0, MAX_HOLD]
     clock.now += MAX_HOLD
     assert limits.blocked_for() == 0.0
+
+
+def test_while_the_provider_does_not_answer_one_request_a_second_is_sent() -> None:
+    clock = Clock()
+    limits = TokenRequestLimits(clock, window=1.0)
+    for _ in range(MAX_UNANSWERED):
+        assert limits.reserve_probe() == 0.0
+        limits.unanswered()
+    assert [limits.reserve_probe() for _ in range(3)] == [0.0, PROBE_INTERVAL, PROBE_INTERVAL]
+    clock.now += PROBE_INTERVAL
+    limits.unanswered()
+    assert [limits.reserve_probe() for _ in range(2)] == [0.0, PROBE_INTERVAL]
+    limits.answered()
+    assert [limits.reserve_probe() for _ in range(3)] == [0.0, 0.0, 0.0]
+
+
+def test_one_answer_among_failures_is_no_outage() -> None:
+    limits = TokenRequestLimits(Clock(), window=1.0)
+    for _ in range(5):
+        for _ in range(MAX_UNANSWERED - 1):
+            limits.unanswered()
+        limits.answered()
+    assert [limits.reserve_probe() for _ in range(3)] == [0.0, 0.0, 0.0]

@@ -5,7 +5,10 @@ import asyncio
 import pytest
 
 from bff.errors import ProviderUnavailable, StoreUnavailable
+from bff.flows.refresh.provider_limits import MAX_UNANSWERED
 from bff.flows.refresh.reservation import AwaitTurn, NotDue, RefreshCause, Reservations, Reserved
+from bff.oidc.token import Granted, NoAnswer, TokenResponse
+from bff.session.session import RefreshAttempt
 from bff.session.timing import token_fingerprint
 from tests.harness.virtual_time import time_passes
 from tests.unit.flows.parts import Parts
@@ -57,6 +60,44 @@ async def test_a_throttled_client_reserves_nothing(parts: Parts) -> None:
     assert await parts.stored(session) == session
     await time_passes(20)
     assert isinstance(await parts.reservations.reserve(session.key, CAUSE, turn=False), Reserved)
+
+
+async def unavailable(parts: Parts) -> None:
+    """The provider has not answered for some time, and this second's probe is under way."""
+    for _ in range(MAX_UNANSWERED):
+        parts.reservations.answered(NoAnswer(may_have_been_sent=True))
+    assert isinstance(await parts.reservations.reserve((await parts.expired()).key, CAUSE, turn=False), Reserved)
+
+
+async def test_while_the_provider_is_unavailable_one_session_asks_for_all(parts: Parts) -> None:
+    await unavailable(parts)
+    sessions = [await parts.expired() for _ in range(20)]
+    waits = []
+    for session in sessions:
+        with pytest.raises(ProviderUnavailable) as refused:
+            await parts.reservations.reserve(session.key, CAUSE, turn=False)
+        assert await parts.stored(session) == session
+        waits.append(refused.value.retry_after)
+    assert set(waits) <= {1, 2, 3}
+    assert len(set(waits)) > 1, "they do not all come back in the same second"
+    parts.reservations.answered(Granted(TokenResponse("access", 60, None, None, None)))
+    for session in sessions:
+        assert isinstance(await parts.reservations.reserve(session.key, CAUSE, turn=False), Reserved)
+
+
+@pytest.mark.parametrize(("sent_ago", "in_grace"), [(10.0, True), (100.0, False)])
+async def test_only_a_resend_inside_the_grace_period_does_not_wait_for_the_probe(
+    parts: Parts, sent_ago: float, in_grace: bool
+) -> None:
+    await unavailable(parts)
+    at = parts.now
+    lost = RefreshAttempt("lost", tries=1, first_sent_at=at - sent_ago, lease_until=at - 1, not_before=at - 1)
+    session = await parts.expired(attempt=lost)
+    if in_grace:
+        assert isinstance(await parts.reservations.reserve(session.key, CAUSE, turn=False), Reserved)
+        return
+    with pytest.raises(ProviderUnavailable):
+        await parts.reservations.reserve(session.key, CAUSE, turn=False)
 
 
 async def test_a_store_that_is_away_is_an_error_and_no_session_is_not(parts: Parts) -> None:
