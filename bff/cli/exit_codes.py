@@ -8,6 +8,7 @@ FAILED: Final = 1
 USAGE: Final = 2
 DIFFERENT: Final = 2
 UNAVAILABLE: Final = 3
+STALLED: Final = 4
 INTERRUPTED: Final = 130  # 128 + SIGINT, as shells report it
 
 
@@ -30,5 +31,6 @@ TABLE: Final = (
     Meaning(DIFFERENT, "okta plan, okta apply", "The org differs from the settings, or a manual step remains."),
     Meaning(UNAVAILABLE, "serve", "The application could not start, for example without the provider's metadata."),
     Meaning(UNAVAILABLE, "sessions, keys rewrap", "The session store is unavailable."),
+    Meaning(STALLED, "serve", "The event loop stood still for BFF_WATCHDOG_TIMEOUT, and the process ended itself."),
     Meaning(INTERRUPTED, "all but serve", "Interrupted by Ctrl-C."),
 )

@@ -34,7 +34,10 @@ def check_loopback(name: str, listen: str) -> None:
 
 
 class ServerSettings(BaseModel):
-    """`trusted_proxies` are the peers whose forwarding headers count. `drain_delay` is in seconds."""
+    """`trusted_proxies` are the peers whose forwarding headers count.
+
+    `drain_delay` is in seconds, and so is `watchdog_timeout`, of which 0 means no watchdog.
+    """
 
     model_config = FROZEN
 
@@ -46,6 +49,14 @@ class ServerSettings(BaseModel):
     ] = ()
     ready_requires: Annotated[tuple[Literal["store", "provider"], ...], BeforeValidator(validators.words)] = ()
     drain_delay: Annotated[float, Number, Field(ge=0, le=300, allow_inf_nan=False)] = 0.0
+    watchdog_timeout: Annotated[float, Number, Field(ge=0, le=3600, allow_inf_nan=False)] = 60.0
+
+    @field_validator("watchdog_timeout")
+    @classmethod
+    def _not_too_short(cls, timeout: float) -> float:
+        if 0 < timeout < 10:
+            raise validators.invalid("is shorter than 10 seconds.", "Set at least 10, or 0 for no watchdog.")
+        return timeout
 
     @over("management_listen", "listen")
     def _management_apart(self) -> None:

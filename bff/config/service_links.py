@@ -40,8 +40,8 @@ def _is_port(text: str) -> bool:
 
 
 def _is_url(text: str) -> bool:
-    found = _URL.fullmatch(text)
-    return found is not None and _is_address(found["v6"] or found["v4"]) and _is_port(found["port"])
+    url = _URL.fullmatch(text)
+    return url is not None and _is_address(url["v6"] or url["v4"]) and _is_port(url["port"])
 
 
 _URL: Final = re.compile(r"(?:tcp|udp|sctp)://(?:\[(?P<v6>[^][]+)\]|(?P<v4>[^][:]+)):(?P<port>[0-9]+)")

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 def run(app: "Application", settings: Settings) -> int:
     """Serves until SIGTERM or SIGINT.
 
-    Returns 0 after an orderly shutdown, 3 when the application could not start. Raises ConfigurationError when an
+    Returns 0 after an orderly shutdown, 3 when the application could not start. Ends with code 4 when the event loop
+    stands still (`bff.server.watchdog`). Raises ConfigurationError when an
     address cannot be bound, or another release of uvicorn or httptools is installed than the BFF needs.
     """
     check_versions()
@@ -39,7 +40,7 @@ def run(app: "Application", settings: Settings) -> int:
     bound = [None if address is None else bind(setting, address) for setting, address in addresses.items()]
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         try:
-            return runner.run(serve(app, bound, settings.server.drain_delay))
+            return runner.run(serve(app, bound, settings.server.drain_delay, settings.server.watchdog_timeout))
         except SystemExit as stopped:  # uvicorn's sign that the lifespan failed; the reason has been logged
             return stopped.code if isinstance(stopped.code, int) and stopped.code else 3
         finally:

@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from bff.asgi.write_batching import WriteBatch
 from bff.server.listeners import Bound, describe
 from bff.server.uvicorn_0_54.server import Server, uvicorn_config
+from bff.server.watchdog import Watchdog
 
 logger = logging.getLogger(__name__)
 
@@ -45,11 +46,14 @@ class Application(Protocol):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None: ...
 
 
-async def serve(app: Application, bound: Sequence[Bound | None], drain_delay: float) -> int:
+async def serve(
+    app: Application, bound: Sequence[Bound | None], drain_delay: float, watchdog_timeout: float = 0.0
+) -> int:
     """Serves until SIGTERM or SIGINT, and returns 0 after an orderly shutdown.
 
     `bound` are the public, management and forward-auth listeners; only the first is required. After the signal
-    readiness fails for `drain_delay` seconds before the listeners close.
+    readiness fails for `drain_delay` seconds before the listeners close. The process ends with code 4 if the event loop
+    stands still for `watchdog_timeout` seconds; 0 is never.
     """
     public, management, forward_auth = bound
     if public is None:
@@ -92,14 +96,15 @@ async def serve(app: Application, bound: Sequence[Bound | None], drain_delay: fl
         if listener is not None
     ]
     answering = [asyncio.create_task(inner_server.serve(sockets=[listener])) for inner_server, listener in inside]
-    try:
-        await server.serve(sockets=[public.socket])
-    finally:
-        draining.cancel()
-        # The management and forward-auth ports keep answering until the last public request ends.
-        for inner_server, _ in inside:
-            inner_server.should_exit = True
-        await asyncio.gather(*answering)
+    async with Watchdog(watchdog_timeout).running():
+        try:
+            await server.serve(sockets=[public.socket])
+        finally:
+            draining.cancel()
+            # The management and forward-auth ports keep answering until the last public request ends.
+            for inner_server, _ in inside:
+                inner_server.should_exit = True
+            await asyncio.gather(*answering)
     return 0
 
 

@@ -126,6 +126,11 @@ JWKS_FETCHES: Final = Counter(
     ["outcome"],
     registry=REGISTRY,
 )
+EVENT_LOOP_LAG: Final = Gauge(
+    "bff_event_loop_lag_seconds",
+    "Seconds by which the event loop was late, measured every second; the largest of the last minute.",
+    registry=REGISTRY,
+)
 
 
 class DroppedRecords(Collector):

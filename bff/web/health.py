@@ -1,7 +1,8 @@
 """The management port: /livez, /readyz and /metrics, on an address that the public cannot reach. /livez checks no
-dependencies, so a store outage does not restart the pod. /readyz runs the checks that the composition root passes in.
-It says whether this process may receive traffic, and shows the state of the dependencies, which decide nothing unless
-the operator wants that.
+dependencies, so a store outage does not restart the pod. The event loop of all ports serves it: if that is stuck,
+/livez does not respond, which fails a probe. The lag that it shows is information, since a restart does not help an
+overloaded process. /readyz runs the checks that the composition root passes in. It says whether this process may
+receive traffic, and shows the state of the dependencies, which decide nothing unless the operator wants that.
 """
 
 import asyncio
@@ -75,7 +76,8 @@ class ManagementApp:
         if path == "/metrics":
             return 200, CONTENT_TYPE_LATEST, generate_latest(REGISTRY)
         if path == "/livez":
-            return 200, *_json({"live": True})
+            lag = REGISTRY.get_sample_value("bff_event_loop_lag_seconds")
+            return 200, *_json({"live": True, "event_loop_lag_seconds": lag})
         report = await self._readiness()
         return 200 if report.ready else 503, *_json({"ready": report.ready, "checks": dict(report.checks)})
 

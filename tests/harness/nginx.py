@@ -54,16 +54,16 @@ async def nginx(folder: Path, behind: int) -> AsyncIterator[int]:
 
 def shipped_config(folder: Path, port: int, replicas: Sequence[int]) -> str:
     """`deploy/nginx/nginx.conf` with nothing changed but where things are on this machine."""
-    config = SHIPPED.read_text("utf-8")
+    config = SHIPPED.read_text("utf-8").replace(" /tmp/", f" {folder}/")
     places = {
         "listen 8080;": f"listen 127.0.0.1:{port};",
         "/srv/spa": f"{folder}/spa",
         **{f"server bff-{number}:8080 ": f"server 127.0.0.1:{at} " for number, at in enumerate(replicas, 1)},
     }
     for shipped, here in places.items():
-        assert config.count(shipped) == 1, f"{SHIPPED.name} no longer says {shipped!r}"
+        assert shipped in config, f"{SHIPPED.name} no longer says {shipped!r}"
         config = config.replace(shipped, here)
-    return config.replace(" /tmp/", f" {folder}/")
+    return config
 
 
 @asynccontextmanager

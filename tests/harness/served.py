@@ -7,6 +7,7 @@ for what happens, and /slow is answered once the file `go` exists there. With SE
 import asyncio
 import os
 import sys
+import threading
 from pathlib import Path
 
 from starlette.types import Receive, Scope, Send
@@ -67,6 +68,8 @@ class Tiny:
             (self.folder / "stopped").touch()
             await send({"type": "lifespan.shutdown.complete"})
             return
+        if scope["path"] == "/block":
+            threading.Event().wait()
         if scope["path"] == "/slow":
             (self.folder / "requested").touch()
             await until((self.folder / "go").exists)
@@ -80,5 +83,7 @@ if __name__ == "__main__":
     changes = {"listen": public, "management_listen": management, "drain_delay": drain_delay}
     if "SERVED_FORWARD_AUTH" in os.environ:
         changes |= {"forward_auth_listen": os.environ["SERVED_FORWARD_AUTH"], "trusted_proxies": "127.0.0.1"}
+    if "SERVED_WATCHDOG" in os.environ:
+        changes["watchdog_timeout"] = os.environ["SERVED_WATCHDOG"]
     settings = load_settings(with_changes(**changes))
     sys.exit(run(Tiny(), settings))

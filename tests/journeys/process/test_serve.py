@@ -95,7 +95,7 @@ def test_the_log_says_once_where_it_is_ready_and_nothing_of_the_server_below(ser
 
 def test_each_port_answers_its_own_paths_only(shared: Served) -> None:
     assert get(f"{shared.public}/metrics").text == "127.0.0.1", "the application's answer, not the metrics"
-    assert get(f"{shared.management}/livez").json() == {"live": True}
+    assert get(f"{shared.management}/livez").json()["live"] is True
     assert get(f"{shared.management}/auth/session").status_code == 404
     assert "bff_refresh_seconds_bucket" in get(f"{shared.management}/metrics").text
     posted = httpx.post(f"{shared.management}/livez", trust_env=False, timeout=PATIENCE)
@@ -224,3 +224,15 @@ async def test_it_is_not_ready_and_goes_on_answering_until_the_drain_delay_is_ov
     served.process.send_signal(signal.SIGTERM)  # the second time nothing is waited for
     assert served.wait() == 0
     assert (tmp_path / "streams-ended").exists()
+
+
+async def test_a_process_whose_event_loop_is_blocked_ends_itself(tmp_path: Path) -> None:
+    """The thread needs no turn of the loop; a supervisor starts the process again."""
+    with ended(Served(tmp_path, "127.0.0.1:0", "127.0.0.1:0", SERVED_WATCHDOG="10")) as served:
+        assert get(f"{served.management}/livez").json()["live"] is True
+        async with httpx.AsyncClient(trust_env=False, timeout=PATIENCE) as client:
+            with pytest.raises(httpx.TransportError):
+                await client.get(f"{served.public}/block")
+        assert served.wait() == 4
+        (line,) = [line for line in served.lines if "stands still" in str(line["message"])]
+        assert "served.py" in str(line["place"])

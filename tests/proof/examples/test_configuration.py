@@ -23,10 +23,15 @@ OPTIONS = {
     *(f"http.routers.*.{name}" for name in ("rule", "entryPoints", "middlewares", "service", "tls")),
     *(f"http.middlewares.*.forwardAuth.{name}" for name in ("address", "authResponseHeaders")),
     "http.middlewares.*.buffering.maxRequestBodyBytes",
+    "http.middlewares.*.retry.attempts",
+    *(f"http.services.*.loadBalancer.healthCheck.{name}" for name in ("path", "interval", "timeout")),
     *(f"http.middlewares.*.headers.{name}.*" for name in ("customRequestHeaders", "customResponseHeaders")),
     *(f"http.middlewares.*.headers.{name}" for name in ("stsSeconds", "contentTypeNosniff", "contentSecurityPolicy")),
     *("http.services.*.loadBalancer.serversTransport", "http.services.*.loadBalancer.servers.url"),
-    *(f"http.serversTransports.*.forwardingTimeouts.{name}" for name in ("dialTimeout", "idleConnTimeout")),
+    *(
+        f"http.serversTransports.*.forwardingTimeouts.{name}"
+        for name in ("dialTimeout", "responseHeaderTimeout", "idleConnTimeout")
+    ),
     *("tls.certificates.certFile", "tls.certificates.keyFile", "tls.options.*.minVersion"),
 }
 STATIC_OPTIONS = {
@@ -163,3 +168,27 @@ def test_the_sign_in_takes_small_bodies_only_and_the_api_any() -> None:
     for route in snippet["routes"]:
         assert route["typed_per_filter_config"].keys() == {"envoy.filters.http.ext_authz", "envoy.filters.http.buffer"}
         assert route["typed_per_filter_config"]["envoy.filters.http.buffer"]["buffer"] == {"max_request_bytes": 32768}
+
+
+def test_every_proxy_gives_up_on_a_replica_that_hangs() -> None:
+    for dynamic in DYNAMIC.values():
+        http = dynamic["http"]
+        assert http["serversTransports"]["bff"]["forwardingTimeouts"]["responseHeaderTimeout"] == "40s"
+        assert http["services"]["bff"]["loadBalancer"]["healthCheck"]["path"] == "/auth/session"
+        to_bff = [router for router in http["routers"].values() if router["service"] == "bff"]
+        assert all("retry" in router["middlewares"] for router in to_bff)
+    snippet = yaml.safe_load((EXAMPLES / "envoy" / "forward-auth.yaml").read_text("utf-8"))
+    for cluster in snippet["clusters"]:
+        assert cluster["lb_policy"] == "LEAST_REQUEST"
+        assert cluster["outlier_detection"]["enforcing_consecutive_5xx"] == 0
+    for route in snippet["routes"]:
+        assert route["route"]["timeout"] == "30s"
+        assert "5xx" not in route["route"]["retry_policy"]["retry_on"]
+    for path in EXAMPLES.rglob("*Caddyfile"):
+        text = path.read_text("utf-8")
+        assert text.count("lb_policy least_conn") == text.count("response_header_timeout") == text.count("dial_timeout")
+    for path in EXAMPLES.rglob("*.conf"):
+        text = path.read_text("utf-8")
+        assert re.findall(r"proxy_next_upstream ([\w ]+);", text) == ["error timeout"]
+        assert "proxy_buffer_size 16k;" in text
+        assert re.search(r"(?m)^worker_shutdown_timeout 2s;", text)
