@@ -9,7 +9,7 @@ from uuid import uuid4
 from bff.errors import StoreUnavailable
 from bff.session.keyring import new_session_id
 from bff.session.session import ConcurrentSuccessor, RefreshAttempt, Session, Tokens, User
-from bff.session.store import Found, StoredSession
+from bff.session.store import Found, SessionStore, StoredSession
 from tests.harness.waiting import until
 
 
@@ -37,6 +37,13 @@ def a_session(now: float = 0.0, **changes: Any) -> Session:
         acr="urn:okta:loa:2fa:any",
     )
     return replace(session, **changes)
+
+
+async def created(store: SessionStore, **changes: Any) -> Session:
+    """One that is in the store, signed in now."""
+    session = a_session(await store.now(), **changes)
+    await store.create(session)
+    return session
 
 
 def next_version(session: Session, **changes: Any) -> Session:

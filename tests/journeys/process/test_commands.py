@@ -12,7 +12,7 @@ from bff.admin.okta.credentials_file import ClientCredentials, CredentialsFile
 from bff.cli import exit_codes
 from bff.server.required_versions import REQUIRED
 from tests.harness.bff_command import PATIENCE, bff, process_environment, python
-from tests.harness.settings import CLIENT_SECRET, KEY, RIGHT, with_changes
+from tests.harness.settings import RIGHT, with_changes
 from tests.harness.waiting import until
 
 IMPORTS = """
@@ -113,17 +113,6 @@ def test_the_frameworks_own_spans_stay_off(tmp_path: Path) -> None:
     """They would contain the query of the callback."""
     done = python("-c", FRAMEWORK, environ={"FASTAPI_OTEL_AUTO_CONFIGURE": "true"}, cwd=tmp_path)
     assert done.stdout == "404 ()\n", done.stderr
-
-
-def test_doctor_reports_a_provider_and_a_store_that_are_away(tmp_path: Path) -> None:
-    store = "redis://user:canary-store-password@127.0.0.1:1"
-    done = bff("doctor", environ=with_changes(issuer="http://127.0.0.1:9", store=store), cwd=tmp_path)
-    assert (done.returncode, done.stderr) == (1, "")
-    assert "FAIL  store" in done.stdout
-    assert "FAIL  metadata" in done.stdout
-    assert list(tmp_path.iterdir()) == []
-    for secret in ("canary-store-password", CLIENT_SECRET, KEY):
-        assert secret not in done.stdout
 
 
 def test_a_reader_that_leaves_causes_no_traceback(tmp_path: Path) -> None:

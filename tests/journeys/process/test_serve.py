@@ -14,8 +14,6 @@ from pathlib import Path
 import httpx
 import pytest
 
-from bff.errors import ConfigurationError
-from bff.server.listeners import bind
 from tests.harness.places import ROOT
 from tests.harness.waiting import PATIENCE, until
 
@@ -102,26 +100,6 @@ def test_each_port_answers_its_own_paths_only(shared: Served) -> None:
     assert (posted.status_code, posted.headers["allow"]) == (405, "GET, HEAD")
 
 
-@pytest.mark.parametrize(
-    ("state", "status", "checks"),
-    [
-        ("", 200, {"store": True, "provider": True}),
-        ("provider", 200, {"store": True, "provider": False}),
-        ("store", 503, {"store": False, "provider": True}),
-        ("raise", 503, {"answered": False}),
-        ("hang", 503, {"answered_in_time": False}),
-    ],
-)
-def test_only_an_unavailable_store_makes_it_not_ready(
-    shared: Served, state: str, status: int, checks: dict[str, bool]
-) -> None:
-    (shared.folder / "checks").write_text(state)
-    answer = get(f"{shared.management}/readyz")
-    assert (answer.status_code, answer.json()) == (status, {"ready": status == 200, "checks": checks})
-    assert get(f"{shared.management}/livez").status_code == 200
-    assert "canary" not in answer.text
-
-
 def test_a_response_has_a_date_and_names_no_server(shared: Served) -> None:
     headers = get(shared.public).headers
     assert "server" not in headers
@@ -167,14 +145,6 @@ def test_a_failed_start_ends_with_3(tmp_path: Path) -> None:
     assert Served(tmp_path, "127.0.0.1:0", "127.0.0.1:0", SERVED_FAIL="1").wait() == 3
 
 
-def test_a_port_that_is_in_use_is_named_by_its_setting(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        with pytest.raises(ConfigurationError) as refused:
-            bind("BFF_LISTEN", taken.getsockname())
-        assert refused.value.setting == "BFF_LISTEN"
-        assert "listened on" in refused.value.problem
-
-
 def over_unix(path: Path) -> httpx.Response:
     with httpx.Client(transport=httpx.HTTPTransport(uds=str(path)), trust_env=False, timeout=PATIENCE) as client:
         return client.get("http://bff/")
@@ -202,16 +172,6 @@ def test_a_socket_of_a_killed_process_is_replaced_and_one_in_use_is_not(tmp_path
     assert second.wait() == 1
     assert over_unix(path).status_code == 200
     assert served.end() == 0
-
-
-def test_a_process_that_replaced_the_socket_keeps_it_when_the_old_one_ends(tmp_path: Path) -> None:
-    path = tmp_path / "bff.sock"
-    old = Served(tmp_path, f"unix:{path}", "off")
-    path.unlink()
-    new = Served(tmp_path, f"unix:{path}", "off")
-    assert old.end() == 0
-    assert over_unix(path).status_code == 200
-    assert new.end() == 0
 
 
 async def test_it_is_not_ready_and_goes_on_answering_until_the_drain_delay_is_over(tmp_path: Path) -> None:

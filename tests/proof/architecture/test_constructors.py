@@ -1,9 +1,4 @@
-"""Constructors take at most five arguments: what needs more has a group of collaborators without a name.
-
-An `__init__` counts its parameters beside `self`. A dataclass or a NamedTuple counts its fields if it is a component,
-that is, if it has an async method, holds a callable, or holds a component of the product. The others are records, whose
-fields are values, such as the claims of a token or the columns of a table: a record may have as many as it describes.
-"""
+"""Constructors take at most five arguments: what needs more has a group of collaborators without a name."""
 
 import ast
 from collections.abc import Iterator
@@ -23,7 +18,6 @@ class Constructor:
     arguments: list[str]
     mentions: set[str] = field(default_factory=set)  # names in the annotations of the fields
     is_component: bool = False
-    is_error: bool = False
 
 
 def names_in(node: ast.AST) -> set[str]:
@@ -80,25 +74,3 @@ def test_no_constructor_takes_more_than_five_arguments() -> None:
     found = [constructor for path in PRODUCT for constructor in constructors(path.read_text("utf-8"))]
     assert len(found) > 200
     assert too_many(found) == []
-
-
-SIX = "a: int; b: int; c: int; d: int; e: int; f: {kind}"
-
-
-def test_components_are_distinguished_from_records() -> None:
-    for source, refused in (
-        ("class A:\n def __init__(self, a, b, c, d, e, *, f=1): ...", True),
-        ("class A:\n def __init__(self, a, b, c, d, *, e=1): ...", False),
-        (f"@dataclass(frozen=True)\nclass A: {SIX.format(kind='str')}", False),
-        (f"@dataclass(frozen=True)\nclass A: {SIX.format(kind='Callable[[], float]')}", True),
-        (f"class A(NamedTuple): {SIX.format(kind='B')}\nclass B:\n def __init__(self, a): ...", True),
-        (
-            f"@dataclass\nclass A: {SIX.format(kind='B')}\n@dataclass\nclass B:\n c: C | None\nclass C(Protocol): ...",
-            True,
-        ),
-        (
-            "@dataclass\nclass A:\n a: B; b: B; c: B; d: B; e: B\n f: B = field(init=False)\nclass B(Protocol): ...",
-            False,
-        ),
-    ):
-        assert bool(too_many(list(constructors(source)))) is refused, source

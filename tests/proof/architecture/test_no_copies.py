@@ -1,9 +1,4 @@
-"""A component is given the settings that it needs, whole: no second record holds a copy of their values.
-
-Read from the syntax tree, by the names of settings. A pure function may be given values (`oidc` knows no settings), and
-a constructor one that has to be of another form; a constructor with two keywords, each filled from an attribute of the
-same name, makes a copy. A class with three fields of one section is a second record of it.
-"""
+"""A component is given the settings that it needs, whole: no second record holds a copy of their values."""
 
 import ast
 from collections.abc import Iterator
@@ -69,10 +64,3 @@ def test_no_call_copies_settings() -> None:
 
 def test_no_class_is_a_second_record_of_a_section() -> None:
     assert [(where, record) for where, tree in trees() for record in records(tree)] == []
-
-
-def test_a_copy_would_be_found() -> None:
-    copied = "Pool(timeout=route.timeout, connect_timeout=route.connect_timeout)"
-    assert list(copies(ast.parse(copied))) == ["line 1: timeout, connect_timeout"]
-    record = "class Limits:\n    timeout: float\n    read_timeout: float\n    request_limit: int"
-    assert list(records(ast.parse(record))) == ["Limits has read_timeout, request_limit, timeout of routes"]

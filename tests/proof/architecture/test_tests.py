@@ -41,19 +41,6 @@ def test_no_unit_test_sleeps() -> None:
     assert sleeping == [], "let the clock be an argument, or wait for an event; harness.waiting.loop_turns for a turn"
 
 
-def test_what_patches_and_what_sleeps_is_recognised() -> None:
-    for source, name in (
-        ("monkeypatch.setattr(client, 'ANSWER_TIMEOUT', 1)", "ANSWER_TIMEOUT"),
-        ("monkeypatch.setattr('bff.storage.redis.client._TIMEOUT', 1)", "_TIMEOUT"),
-        ("setattr(module, 'LIMIT', 1)", "LIMIT"),
-        ("monkeypatch.setattr(module, 'limit', 'ALL')", ""),
-        ("monkeypatch.setenv('PATH', 'x')", ""),
-    ):
-        call = ast.parse(source, mode="eval").body
-        assert isinstance(call, ast.Call)
-        assert patched_constant(call) == name, source
-
-
 def has_logic(path: Path) -> bool:
     """Whether a module has a function that does something: no declarations of constants, records and protocols only."""
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):

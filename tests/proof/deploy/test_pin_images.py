@@ -128,7 +128,3 @@ def test_where_one_is_not_resolved_it_says_so_and_nothing_is_written(
     assert "redis:" in done.stderr
     assert "docker is not installed" in done.stderr
     assert texts(checkout) == before
-
-
-def test_make_runs_it() -> None:
-    assert "scripts/pin_images.py" in (ROOT / "Makefile").read_text("utf-8").partition("\npin-images:")[2][:200]

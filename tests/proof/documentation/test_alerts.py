@@ -121,9 +121,3 @@ def test_the_dashboard_shows_every_metric() -> None:
     shown = {series.metric for query in dashboard_queries() for series in selected(query)}
     counted = {name.removesuffix("_bucket") for name in exposed() if not name.endswith(("_sum", "_count"))}
     assert {name.removesuffix("_bucket") for name in shown} == counted
-
-
-def test_the_reader_of_queries_finds_what_is_wrong() -> None:
-    (found,) = selected('sum by (reason) (rate(bff_no_such_total{job="bff",colour=~"a|b"}[5m]))')
-    assert found == Selected("bff_no_such_total", (("job", "=", "bff"), ("colour", "=~", "a|b")))
-    assert found.metric not in exposed()

@@ -1,8 +1,4 @@
-"""One language: the words of the project's former private dialect do not come back.
-
-Left of each arrow is what is refused, right of it what to write instead; docs/glossary.md defines the terms. The words
-are matched as whole words, in names as well as in prose.
-"""
+"""One language: the words of the project's former private dialect do not come back."""
 
 import ast
 import re
@@ -105,23 +101,3 @@ def vague_names(path: Path) -> Iterator[str]:
 
 def test_a_variable_is_named_after_what_it_holds() -> None:
     assert [hit for path in FILES if path.suffix == ".py" for hit in vague_names(path)] == []
-
-
-def test_words_are_matched_whole() -> None:
-    for text, is_refused in (
-        ("def judge_csrf() -> None: ...", True),
-        ("JUDGE = 1", True),
-        ("# Mend the setting", True),
-        ("_told(reading)", True),
-        ("by_hand", False),
-        ("the law is", True),
-        ("a lawn, a pendulum, an outdoors mushroom", False),
-        ("Nobody is signed out by accident.", False),
-        ("nobody is signed in", True),
-        ("`tests/unit/web/test_csrf.py::test_nobody_else_signs_out`", False),
-        ("intelligent", False),
-        ("BFF_PAR=always", True),
-        ("single flight", False),
-        ("class Outbox:", True),
-    ):
-        assert bool(list(refused(text))) is is_refused, text

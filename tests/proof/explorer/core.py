@@ -1,4 +1,6 @@
-"""What is explored: the pure functions, and the promises of the flow around them. A mutant overrides one method."""
+"""What is explored: the pure functions, and the promises of the flow around them. A mutant overrides one of them."""
+
+from typing import NamedTuple
 
 from bff.oidc.token import TokenResult
 from bff.session import rotation, timing, token_response
@@ -8,8 +10,22 @@ from bff.session.token_response import RefreshResult
 from tests.harness.policy import Policy
 
 
+class Answered(NamedTuple):
+    """The arguments of `apply_token_response`."""
+
+    session: Session
+    reserved: Session
+    answer: TokenResult
+    now: int
+    policy: Policy
+
+
 class Core:
     """The product as it is."""
+
+    writes_before_sending = True
+    revokes_for_a_deleted_session = True
+    revokes_what_is_not_ours = False
 
     def decide(self, session: Session, now: int, policy: Policy, *, resend_of: str | None) -> RefreshDecision:
         return rotation.decide(session, now, policy, resend_of=resend_of)
@@ -20,12 +36,8 @@ class Core:
     def may_send(self, attempt: RefreshAttempt, now: int, policy: Policy) -> bool:
         return timing.may_send(attempt, now, policy)
 
-    def apply_token_response(
-        self, session: Session, reserved: Session, answer: TokenResult, now: int, policy: Policy
-    ) -> RefreshResult:
-        return token_response.apply_token_response(session, reserved, answer, now, policy)
-
-    # --- what the flow promises --------------------------------------------------------------------------------------
+    def settle(self, given: Answered) -> RefreshResult:
+        return token_response.apply_token_response(*given)
 
     def may_write(self, record: Session, read: int) -> bool:
         """Compare-and-set: only onto the version that was read."""
@@ -33,12 +45,3 @@ class Core:
 
     def may_delete(self, record: Session, read: int) -> bool:
         return record.version == read
-
-    def writes_before_sending(self) -> bool:
-        return True
-
-    def revokes_for_a_deleted_session(self) -> bool:
-        return True
-
-    def revokes_what_is_not_ours(self) -> bool:
-        return False

@@ -1,9 +1,4 @@
-"""When two worlds are the same: times count from now, tokens by age, versions by whether they still match.
-
-This is what makes the states of a run without end finite. Every reduction is exact for the tables: a time that has
-passed long enough to fail every comparison alike is cut off, and a version matters only by being the present one. The
-faults that are left are not part of it: `search` compares them.
-"""
+"""When two worlds are the same: times count from now, tokens by age, versions by whether they still match."""
 
 import marshal
 from collections.abc import Iterator

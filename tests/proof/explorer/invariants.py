@@ -1,8 +1,4 @@
-"""The invariants of `bff.session.rotation`, as questions about one step: None, or what was violated.
-
-Invariant 7 (a result reaches only its own callers) and 11 (no secret is logged) need more than one session and more
-than the tables; they are asserted elsewhere. Invariant 10 is about what comes next: `search` asks it.
-"""
+"""The invariants of `bff.session.rotation`, as questions about one step: None, or what was violated."""
 
 from collections.abc import Callable, Iterator
 
@@ -65,10 +61,7 @@ def invariant_3_versions_grow(before: World, step: Step, setting: Setting) -> st
 
 
 def invariant_4_the_dead_stay_dead(before: World, step: Step, setting: Setting) -> str | None:
-    """A deleted session does not come back, and tokens that arrive for it are revoked.
-
-    Known residue: a sign-out together with a crash or a lost answer may leave a token that nobody holds.
-    """
+    """A deleted session does not come back, and tokens that arrive for it are revoked."""
     after = step.world
     if before.record is None and after.record is not None:
         return "a deleted session lives again"

@@ -2,12 +2,12 @@
 
 from dataclasses import replace
 
-from bff.oidc.token import Denied, Granted, NoAnswer, Postponed, TokenResult
+from bff.oidc.token import Denied, Granted, NoAnswer, Postponed
 from bff.session.rotation import RefreshDecision, SendRefresh
 from bff.session.session import RefreshAttempt, Session
 from bff.session.token_response import Pending, RefreshResult, Renewed, Superseded
 from tests.harness.policy import Policy
-from tests.proof.explorer.core import Core
+from tests.proof.explorer.core import Answered, Core
 
 
 class MaySendAtEquality(Core):
@@ -18,7 +18,7 @@ class MaySendAtEquality(Core):
 
 
 class SendsAfterAPause(Core):
-    """Nobody asks again as the bytes leave."""
+    """No replica asks again as the bytes leave."""
 
     def may_send(self, attempt: RefreshAttempt, now: int, policy: Policy) -> bool:
         return True
@@ -44,44 +44,36 @@ class DoesNotCompareAndSet(Core):
 
 
 class SendsBeforeItWrites(Core):
-    def writes_before_sending(self) -> bool:
-        return False
+    writes_before_sending = False
 
 
 class DropsWhatArrivesForADeletedSession(Core):
-    def revokes_for_a_deleted_session(self) -> bool:
-        return False
+    revokes_for_a_deleted_session = False
 
 
 class DeletesAnyVersion(Core):
-    """A refusal ends the session even if somebody brought a successor home since it was judged."""
+    """A refusal ends the session even if another replica has stored a successor since it was checked."""
 
     def may_delete(self, record: Session, read: int) -> bool:
         return True
 
 
-class JudgesARefusalWithoutReadingAgain(Core):
-    """A refusal is judged by the record as it was when the token was sent."""
+class ChecksARefusalWithoutReadingAgain(Core):
+    """A refusal is checked against the record as it was when the token was sent."""
 
-    def apply_token_response(
-        self, session: Session, reserved: Session, answer: TokenResult, now: int, policy: Policy
-    ) -> RefreshResult:
-        against = reserved if isinstance(answer, Denied) else session
-        return super().apply_token_response(against, reserved, answer, now, policy)
+    def settle(self, given: Answered) -> RefreshResult:
+        return super().settle(given._replace(session=given.reserved) if isinstance(given.answer, Denied) else given)
 
 
 class RevokesWhatIsNotOurs(Core):
     """The provider may have given both holders the same successor."""
 
-    def revokes_what_is_not_ours(self) -> bool:
-        return True
+    revokes_what_is_not_ours = True
 
 
 class ForgetsTheAlternate(Core):
-    def apply_token_response(
-        self, session: Session, reserved: Session, answer: TokenResult, now: int, policy: Policy
-    ) -> RefreshResult:
-        result = super().apply_token_response(session, reserved, answer, now, policy)
+    def settle(self, given: Answered) -> RefreshResult:
+        result = super().settle(given)
         return Superseded() if isinstance(result, Superseded) else result
 
 
@@ -96,10 +88,8 @@ class DoesNotMarkLate(ForgetsTheGraceAsItSends):
 class ForgetsAnEarlierUnknown(Core):
     """What was certainly not sent this time may have been sent before."""
 
-    def apply_token_response(
-        self, session: Session, reserved: Session, answer: TokenResult, now: int, policy: Policy
-    ) -> RefreshResult:
-        result = super().apply_token_response(session, reserved, answer, now, policy)
+    def settle(self, given: Answered) -> RefreshResult:
+        result, answer = super().settle(given), given.answer
         certain = isinstance(answer, Postponed) or (isinstance(answer, NoAnswer) and not answer.may_have_been_sent)
         if certain and isinstance(result, Pending) and result.session.attempt is not None:
             attempt = replace(result.session.attempt, first_sent_at=None)
@@ -110,19 +100,16 @@ class ForgetsAnEarlierUnknown(Core):
 class TakesTheUnsentForUnknown(Core):
     """A connection that was refused starts the grace, so that the next send is late without need."""
 
-    def apply_token_response(
-        self, session: Session, reserved: Session, answer: TokenResult, now: int, policy: Policy
-    ) -> RefreshResult:
-        return super().apply_token_response(session, reserved, _worse(answer), now, policy)
+    def settle(self, given: Answered) -> RefreshResult:
+        unknown = isinstance(given.answer, NoAnswer)
+        return super().settle(given._replace(answer=NoAnswer(True)) if unknown else given)
 
 
 class DropsTheOldRefreshToken(Core):
     """A grant without a refresh token means that the one we have stays good."""
 
-    def apply_token_response(
-        self, session: Session, reserved: Session, answer: TokenResult, now: int, policy: Policy
-    ) -> RefreshResult:
-        result = super().apply_token_response(session, reserved, answer, now, policy)
+    def settle(self, given: Answered) -> RefreshResult:
+        result, answer = super().settle(given), given.answer
         if isinstance(result, Renewed) and isinstance(answer, Granted) and answer.tokens.refresh_token is None:
             return Renewed(replace(result.session, tokens=replace(result.session.tokens, refresh_token=None)))
         return result
@@ -136,14 +123,12 @@ class IgnoresTheLease(Core):
 
 
 class NeverGivesTheLeaseUp(Core):
-    """An unknown outcome keeps a lease that never ends, so that nobody goes on."""
+    """An unknown outcome keeps a lease that never ends, so that no replica goes on."""
 
-    def apply_token_response(
-        self, session: Session, reserved: Session, answer: TokenResult, now: int, policy: Policy
-    ) -> RefreshResult:
-        result = super().apply_token_response(session, reserved, answer, now, policy)
+    def settle(self, given: Answered) -> RefreshResult:
+        result = super().settle(given)
         if isinstance(result, Pending) and result.session.attempt is not None:
-            attempt = replace(result.session.attempt, lease_until=now + 10.0**6)
+            attempt = replace(result.session.attempt, lease_until=given.now + 10.0**6)
             return Pending(replace(result.session, attempt=attempt), resend=False)
         return result
 
@@ -151,20 +136,17 @@ class NeverGivesTheLeaseUp(Core):
 class TakesAReplayForNew(Core):
     """A replayed access token is as old as the first send."""
 
-    def apply_token_response(
-        self, session: Session, reserved: Session, answer: TokenResult, now: int, policy: Policy
-    ) -> RefreshResult:
+    def settle(self, given: Answered) -> RefreshResult:
+        session = given.session
         if session.attempt is not None:
             session = replace(session, attempt=replace(session.attempt, first_sent_at=None))
-        return super().apply_token_response(session, reserved, answer, now, policy)
+        return super().settle(given._replace(session=session))
 
 
 class WritesTheSameVersion(Core):
-    def apply_token_response(
-        self, session: Session, reserved: Session, answer: TokenResult, now: int, policy: Policy
-    ) -> RefreshResult:
-        result = super().apply_token_response(session, reserved, answer, now, policy)
-        return Renewed(replace(result.session, version=session.version)) if isinstance(result, Renewed) else result
+    def settle(self, given: Answered) -> RefreshResult:
+        result, version = super().settle(given), given.session.version
+        return Renewed(replace(result.session, version=version)) if isinstance(result, Renewed) else result
 
 
 class EndsAtTheFirstUnknown(Core):
@@ -178,25 +160,18 @@ class EndsAtTheFirstUnknown(Core):
 class PromotesBlindly(Core):
     """Keeps an alternate that is the session's own token, and tries it again once it has been refused."""
 
-    def apply_token_response(
-        self, session: Session, reserved: Session, answer: TokenResult, now: int, policy: Policy
-    ) -> RefreshResult:
-        result = super().apply_token_response(session, reserved, answer, now, policy)
-        if isinstance(result, Renewed) and session.concurrent_successor is not None:
-            return Renewed(replace(result.session, concurrent_successor=session.concurrent_successor))
+    def settle(self, given: Answered) -> RefreshResult:
+        result, kept = super().settle(given), given.session.concurrent_successor
+        if isinstance(result, Renewed) and kept is not None:
+            return Renewed(replace(result.session, concurrent_successor=kept))
         return result
 
 
-class JudgesByTheTokenOfTheRecord(Core):
+class ChecksTheTokenOfTheRecord(Core):
     """An answer to one token is taken for an answer to the one that the record has by now."""
 
-    def apply_token_response(
-        self, session: Session, reserved: Session, answer: TokenResult, now: int, policy: Policy
-    ) -> RefreshResult:
+    def settle(self, given: Answered) -> RefreshResult:
+        session, reserved = given.session, given.reserved
         if session.attempt and reserved.attempt and session.attempt.attempt_id == reserved.attempt.attempt_id:
-            reserved = replace(reserved, tokens=session.tokens)
-        return super().apply_token_response(session, reserved, answer, now, policy)
-
-
-def _worse(answer: TokenResult) -> TokenResult:
-    return NoAnswer(True) if isinstance(answer, NoAnswer) else answer
+            return super().settle(given._replace(reserved=replace(reserved, tokens=session.tokens)))
+        return super().settle(given)

@@ -80,10 +80,7 @@ def _time_may_pass(world: World, setting: Setting) -> bool:
 
 
 def _time_passes(world: World) -> Step:
-    """A second; or, while the token is fresh and nobody awake has anything to do, all the time until renewal is due.
-
-    Nothing is lost by the leap: a sleeper that wakes on the way finds its lease over and its attempt gone all the same.
-    """
+    """A second; or, while the token is fresh and nobody awake has anything to do, all the time until renewal is due."""
     record = world.record
     if record is not None and record.attempt is None and not world.orphans:
         due = ceil(record.tokens.refresh_at)

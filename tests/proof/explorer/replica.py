@@ -9,6 +9,7 @@ from bff.session.session import Session
 from bff.session.timing import RESEND_MARGIN, inside_grace
 from bff.session.token_response import Ended, Pending, Renewed, Superseded
 from tests.harness.policy import Policy
+from tests.proof.explorer.core import Answered
 from tests.proof.explorer.world import NAMES, Does, Replica, Request, Setting, Step, World, moved, revoke_all_of, told
 
 
@@ -70,7 +71,7 @@ def _reserves(world: World, setting: Setting, index: int, replica: Replica) -> S
         facts.append("resend in grace")
     if reserved.rotation > record.rotation:
         facts.append("alternate promoted by decide")
-    written = world._replace(record=reserved) if setting.core.writes_before_sending() else world
+    written = world._replace(record=reserved) if setting.core.writes_before_sending else world
     story = f"{name} writes its reservation, version {reserved.version}"
     after = moved(written, index, replica._replace(does=Does.SEND))
     return Step("replica", story, after, tuple(facts), written_onto=replica.read, reserved=reserved)
@@ -99,14 +100,14 @@ def _settles(world: World, setting: Setting, index: int, replica: Replica) -> St
     assert answer is not None
     given = answer.tokens.refresh_token if isinstance(answer, Granted) else None
     if record is None:
-        if given is None or not setting.core.revokes_for_a_deleted_session():
+        if given is None or not setting.core.revokes_for_a_deleted_session:
             return Step("replica", f"{name} finds the session gone", moved(world, index, Replica()))
         after = moved(world, index, Replica())._replace(provider=world.provider.revoke(given))
         return Step("replica", f"{name} finds the session gone and revokes {given}", after, ("unplaceable revoked",))
-    result = setting.core.apply_token_response(record, reserved, answer, world.now, setting.policy)
+    result = setting.core.settle(Answered(record, reserved, answer, world.now, setting.policy))
     if isinstance(result, Superseded) and result.session is None:
         provider, revoked = world.provider.brought_home(given), None
-        if given is not None and setting.core.revokes_what_is_not_ours():
+        if given is not None and setting.core.revokes_what_is_not_ours:
             provider, revoked = provider.revoke(given), given
         after = moved(world, index, Replica())._replace(provider=provider)
         return Step("replica", f"{name} sees that others went on", after, ("not ours",), revoked=revoked)

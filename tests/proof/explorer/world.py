@@ -1,8 +1,4 @@
-"""The small world: replicas that run the refresh step by step, requests on their way, a store, a clock, and faults.
-
-A replica that is awake takes its steps at once; the network takes up to `timeout`; a paused replica sleeps for as
-long as it likes. Callers come whenever they like. One tick of the clock is a second.
-"""
+"""The small world: replicas that run the refresh step by step, requests on their way, a store, a clock, and faults."""
 
 from enum import StrEnum
 from typing import Any, NamedTuple

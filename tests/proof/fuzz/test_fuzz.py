@@ -1,7 +1,4 @@
-"""Anything sent to one of our own endpoints gets an answer of a shape that is documented, and never a 5xx.
-
-The endpoints are those of the framework's own description of them, so that a new one is tried without being named.
-"""
+"""Anything sent to one of our own endpoints gets an answer of a shape that is documented, and never a 5xx."""
 
 import asyncio
 import json
@@ -39,8 +36,7 @@ json_value = st.recursive(
     max_leaves=8,
 )
 known = st.fixed_dictionaries(
-    {},
-    optional={"id": json_value, "others": json_value, "local": json_value, "sub_id": json_value},
+    {}, optional={"id": json_value, "others": json_value, "local": json_value, "sub_id": json_value}
 )
 body = (
     st.binary(max_size=200)
@@ -124,14 +120,7 @@ def test_every_answer_of_ours_is_a_documented_one(running: Running) -> None:
         body=b"{}",
     )
     def send(
-        path: str,
-        method: str,
-        query: str,
-        fetch: bool,
-        signed_in: bool,
-        kind: str,
-        extra: dict[str, str],
-        body: bytes,
+        path: str, method: str, query: str, fetch: bool, signed_in: bool, kind: str, extra: dict[str, str], body: bytes
     ) -> None:
         headers = {**(FETCH if fetch else NAVIGATION), **({"content-type": kind} if kind else {}), **extra}
         cookies = dict(jar) if signed_in and "cookie" not in extra else {}

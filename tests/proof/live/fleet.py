@@ -150,10 +150,7 @@ class Fleet:
     public_url: str
 
     async def expired_sessions(self, count: int = 1, login: str = "alice@example.com") -> list[str]:
-        """As `signed_in`, with access tokens that have expired; the next ones live for an hour.
-
-        A token that expires on its way to the BFF is no sign-in: the next try gets one that lives twice as long.
-        """
+        """As `signed_in`, with access tokens that have expired; the next ones live for an hour."""
         lifetime, cookies = 1, list[str]()
         while len(cookies) < count:
             await self.okta.post("/settings", access_token_lifetime=lifetime)
@@ -237,10 +234,7 @@ async def running_fleet(
     **settings: str,
 ) -> AsyncIterator[Fleet]:
     """`lifetime` of access tokens in seconds; `stores` gives single replicas another URL of the same store, `own` other
-    variables of their own. `ports` are where the replicas listen, `front` is the port of a proxy that people know.
-
-    With `patient` the stores wait for 60 seconds, for a machine that may stand still for longer than a store waits.
-    """
+    variables of their own. `ports` are where the replicas listen, `front` is the port of a proxy that people know."""
     okta_port, control_port = free_port(), free_port()
     to_okta = Tripwire(okta_port)
     await to_okta.start()
@@ -294,10 +288,7 @@ async def running_fleet(
                 started.append(Replica(process, f"http://localhost:{port}", f"http://127.0.0.1:{management}"))
             # No expiry: httpcore may close a connection as expired that it has just given to another request.
             limits = httpx.Limits(max_connections=None, max_keepalive_connections=100, keepalive_expiry=None)
-            async with (
-                serving(upstream, api),
-                plain_http(timeout=60, limits=limits) as callers,
-            ):
+            async with serving(upstream, api), plain_http(timeout=60, limits=limits) as callers:
                 await asyncio.gather(*(replica.process.answers() for replica in started))
                 yield Fleet(started, okta, upstream, to_okta, callers, environ, public_url)
     finally:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tests.harness.redis_servers import RedisServer, one_server, until
+from tests.harness.redis_servers import one_server, until
 from tests.proof.live.fleet import running_fleet
 from tests.proof.live.tripwire import Tripwire
 
@@ -38,23 +38,3 @@ async def test_a_renewed_token_that_a_failover_lost_is_written_again(tmp_path: P
                 assert await fleet.replicas[0].metric("bff_refresh_reasserted_total") >= 3
         finally:
             await to_redis.close()
-
-
-async def test_a_store_that_is_away_costs_503_and_no_session(tmp_path: Path, redis_server: RedisServer) -> None:
-    to_redis = Tripwire(redis_server.port)
-    await to_redis.start()
-    try:
-        through = f"redis://127.0.0.1:{to_redis.port}"
-        async with running_fleet(tmp_path, through, replicas=1, lifetime=600, patient=False) as fleet:
-            (cookie,) = await fleet.signed_in()
-            redis_server.freeze()
-            answer = await fleet.call(cookie)
-            assert (answer.status_code, answer.json()["code"]) == (503, "store_unavailable")
-            assert int(answer.headers["retry-after"]) >= 1
-            assert "set-cookie" not in answer.headers
-            sign_out = await fleet.sign_out(cookie)
-            assert (sign_out.status_code, "set-cookie" in sign_out.headers) == (503, False)
-            redis_server.thaw()
-            await fleet.served(cookie, 0)
-    finally:
-        await to_redis.close()

@@ -12,7 +12,6 @@ import pytest
 from bff.base64url import encode_base64url
 from bff.session.keyring import new_key
 from tests.harness.http_browser import Browser
-from tests.harness.plain_http import plain_http
 from tests.harness.redis_servers import RedisServer
 from tests.harness.waiting import until
 from tests.harness.world import CLIENT_SECRET
@@ -35,13 +34,6 @@ class KeyFiles:
 async def logged(replica: Replica, event: str, times: int) -> None:
     """Waits until the replica has logged that so often."""
     await until(lambda: replica.process.log.read_text().count(event) >= times)
-
-
-async def readiness(replica: Replica) -> dict[str, object]:
-    async with plain_http() as client:
-        answer = await client.get(f"{replica.management}/readyz")
-    assert answer.status_code == 200, "a roll refuses nobody"
-    return dict(answer.json()["checks"])
 
 
 @pytest.mark.case("OP-018", "RF-065")
@@ -132,31 +124,6 @@ async def signed_in(fleet: Fleet, login: str = "alice@example.com") -> Browser:
 async def call(fleet: Fleet, browser: Browser, path: str, replica: int) -> httpx.Response:
     """To a browser a port is no other site: the cookie goes to both, and is taken from both."""
     return await browser.fetch(f"{fleet.replicas[replica].url}{path}")
-
-
-async def test_readiness_reports_replicas_with_different_keys_and_stays_ready(
-    tmp_path: Path, redis_server: RedisServer
-) -> None:
-    old, new = new_key(), new_key()
-    files = KeyFiles(tmp_path, 2)
-    for number in range(2):
-        files.write(number, old, new)
-    own = {
-        number: {"BFF_SESSION_KEYS": "", "BFF_SESSION_KEYS_FILE": str(path)} for number, path in enumerate(files.paths)
-    }
-    async with running_fleet(tmp_path, redis_server.url, replicas=2, own=own) as fleet:
-        assert [(await readiness(replica))["key_ring_in_sync"] for replica in fleet.replicas] == [True, True]
-        files.write(1, new, old)
-        await becomes(fleet, False)
-        files.write(0, new, old)
-        await becomes(fleet, True)
-
-
-async def becomes(fleet: Fleet, in_sync: bool) -> None:
-    async def all_report_it() -> bool:
-        return {(await readiness(replica))["key_ring_in_sync"] for replica in fleet.replicas} == {in_sync}
-
-    await until(all_report_it)
 
 
 @pytest.mark.case("OP-016")

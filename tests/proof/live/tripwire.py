@@ -35,11 +35,7 @@ class Tripwire:
         self.port = self._server.sockets[0].getsockname()[1]
 
     def once(self, word: bytes, side: Side, act: Callable[[], Awaitable[bool]], *, skip: int = 0) -> None:
-        """At the next request that contains `word` (after `skip` of them): `act()`, then forward if it says True.
-
-        `side="request"` acts before the request goes on, `side="answer"` when its answer has come back, before that
-        goes on. When `act` says False the connection is closed with nothing more sent.
-        """
+        """At the next request that contains `word` (after `skip` of them): `act()`, then forward if it says True."""
         self._wires.append(_Wire(word, side, act, skip))
 
     def clear(self) -> None:

@@ -1,9 +1,4 @@
-"""What all replicas share.
-
-Records with versions, answered as the scripts in bff/storage/redis/lua answer, and a failover.
-
-Records are sealed by the real codec; the plain session beside each one is for the invariants only, no replica reads it.
-"""
+"""What all replicas share."""
 
 from dataclasses import dataclass, field, replace
 

@@ -1,8 +1,4 @@
-"""The invariants of rotation, checked at every step: what may be sent, stored, handed out, ended and left behind.
-
-They see what no replica can see: what the provider really did, and which answers and writes the faults took away.
-What a fault excuses is counted by its kind, so that an excuse can't hide how often it is used.
-"""
+"""The invariants of rotation, checked at every step: what may be sent, stored, handed out, ended and left behind."""
 
 import asyncio
 from collections import Counter, defaultdict, deque
@@ -113,8 +109,6 @@ class Invariants:
         self._deleting: dict[tuple[str, SessionKey], bool] = {}
         self._deleted_at: dict[tuple[str, SessionKey], float] = {}
 
-    # --- verdicts ----------------------------------------------------------------------------------------------------
-
     def broken(self, invariant: str, what: str, key: SessionKey | None = None) -> None:
         name = self.sessions[key].name if key in self.sessions else ""
         self.trace.add(self.loop.time(), "INVARIANT", f"{invariant} broken: {what}", name)
@@ -132,8 +126,6 @@ class Invariants:
     def _say(self, who: str, what: str, watched: Watched) -> None:
         self.trace.add(self.loop.time(), who, what, watched.name)
 
-    # --- sign-in -----------------------------------------------------------------------------------------------------
-
     def signed_in(self, session: Session, issued: Issued, name: str) -> None:
         watched = Watched(session.key, name, session.user.sub, last_used_at=self.loop.time())
         self.sessions[session.key] = watched
@@ -147,8 +139,6 @@ class Invariants:
         if issued.refresh_token is not None and issued.refresh_token not in self._owners:
             self._owners[issued.refresh_token] = watched
             watched.refresh_tokens.append(issued.refresh_token)
-
-    # --- the store ---------------------------------------------------------------------------------------------------
 
     def acknowledged(self, session: Session) -> None:
         """The store told a replica that its write is durable."""
@@ -285,8 +275,6 @@ class Invariants:
     def _is_live(self, token: str) -> bool:
         assert self.endpoint is not None
         return self.endpoint.families.live_sign_in(token, self.loop.time() + EPOCH) is not None
-
-    # --- the provider ------------------------------------------------------------------------------------------------
 
     def about_to_send(self, refresh_token: str, process: Process) -> Presentation:
         task = asyncio.current_task()
@@ -466,8 +454,6 @@ class Invariants:
         self._revoked_by_us.add(token)
         self.counts["revocations"] += 1
 
-    # --- processes ---------------------------------------------------------------------------------------------------
-
     def gone(self, process: Process, why: str) -> None:
         """A process ended; what it held in its hands is lost with it."""
         for flight in self._refresh_tasks:
@@ -484,11 +470,6 @@ class Invariants:
                 if why == "a crash" and self.loop.time() - at < NOT_LEFT_YET:
                     self.excuse(key, why)
                 del self._deleted_at[name, key]
-
-    def unstorable(self, key: SessionKey) -> None:
-        self.excuse(key, "an outcome that could not be stored")
-
-    # --- callers -----------------------------------------------------------------------------------------------------
 
     def handed_out(self, session: Session, key: SessionKey, asked_at: float, *, passive: bool) -> None:
         watched, now, token = self.sessions[key], self.loop.time(), session.tokens.access_token
@@ -520,8 +501,6 @@ class Invariants:
     def sign_in_required(self, key: SessionKey) -> None:
         if self.sessions[key].ended_at is None:
             self.broken("invariant 6", "sign-in is asked for though the session has not ended", key)
-
-    # --- the end -----------------------------------------------------------------------------------------------------
 
     def left_behind(self) -> None:
         """Invariant 4: what the provider still honours for a session that is gone."""

@@ -1,8 +1,4 @@
-"""An asyncio event loop whose time is simulated: it never waits, it moves its clock to the next timer.
-
-Callbacks belong to a simulated process (by their context). A stopped process runs none of them until it is continued,
-as after SIGSTOP and SIGCONT; a killed one never runs any again, not even a `finally`, as after SIGKILL.
-"""
+"""An asyncio event loop whose time is simulated: it never waits, it moves its clock to the next timer."""
 
 import asyncio
 import heapq

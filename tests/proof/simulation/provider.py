@@ -1,12 +1,8 @@
-"""An OpenIDProvider (bff/oidc/provider.py) over the simulator's token families and a network that fails.
-
-What the provider does to a token happens outside the process that asked: it goes on when that process is stopped or
-killed. Answers are checked by the real `parse_token_response`, ID tokens are signed with a real key.
-"""
+"""An OpenIDProvider (bff/oidc/provider.py) over the simulator's token families and a network that fails."""
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import cache
 from itertools import count
 from typing import Any
@@ -16,7 +12,6 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from bff.errors import ProviderUnavailable
 from bff.oidc.jwks import KeySet, SigningKey
 from bff.oidc.jws import sign
-from bff.oidc.metadata import ProviderMetadata
 from bff.oidc.token import (
     NoAnswer,
     NotRevoked,
@@ -142,17 +137,6 @@ class SimulatedProvider:
         if not there:
             raise ProviderUnavailable
         return _KEY_SET
-
-    async def metadata(self) -> ProviderMetadata:
-        raise ProviderUnavailable
-
-    async def exchange_code(
-        self, code: str, *, redirect_uri: str, code_verifier: str, dpop_key: str | None = None
-    ) -> TokenResult:
-        raise NotImplementedError("nobody signs in through the front here")
-
-    async def userinfo(self, access_token: str, *, dpop_key: str | None = None) -> Mapping[str, Any]:
-        raise ProviderUnavailable
 
     async def _wait(self, delay: float) -> None:
         future: asyncio.Future[None] = self._loop.create_future()

@@ -1,7 +1,4 @@
-"""What a seed chooses: the provider's behaviour, the size of the world, and which faults happen how often.
-
-Each world has some of the faults, not all: where everything fails, one fault hides what another one would show.
-"""
+"""What a seed chooses: the provider's behaviour, the size of the world, and which faults happen how often."""
 
 from dataclasses import dataclass, field, replace
 from random import Random

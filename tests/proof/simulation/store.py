@@ -1,13 +1,9 @@
-"""One replica's connection to the database: a SessionStore (bff/session/store.py) over a network that fails.
-
-A write is repeated under the same id when its reply is lost, as the Redis adapter does; when that is given up, it
-raises StoreUnavailable though the write may have been applied, or may be applied later.
-"""
+"""One replica's connection to the database: a SessionStore (bff/session/store.py) over a network that fails."""
 
 import asyncio
 import dataclasses
 import functools
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from random import Random
 from typing import Any, TypeVar
 
@@ -15,14 +11,12 @@ from bff.errors import StoreUnavailable
 from bff.session.keyring import KeyRing
 from bff.session.revocation import Revocation, RevocationQueue
 from bff.session.session import EndReason, Session, SessionKey
-from bff.session.store import Found, IndexName, KeyRemoved, Missing, Replaced, StoredSession
+from bff.session.store import Found, Missing, Replaced, StoredSession
 from bff.storage import codec
 from bff.storage.decoded_records import DecodedRecords
 from tests.proof.simulation.database import Database
 from tests.proof.simulation.faults import Faults
 from tests.proof.simulation.loop import Process
-
-OPERATION_TIMEOUT = 2.0  # seconds, as bff/storage/redis/client.py
 
 T = TypeVar("T")
 
@@ -88,39 +82,6 @@ class SimulatedStore:
 
     async def get_end_reason(self, name: str) -> EndReason | None:
         return await self._ask(lambda: self._database.ends.get(name), write=False)
-
-    def all(self) -> AsyncIterator[Found | KeyRemoved]:
-        raise NotImplementedError("no flow of this simulation lists sessions")
-
-    async def put_marker(self, name: str, at: float, until: float) -> None:
-        raise NotImplementedError("no flow of this simulation leaves markers")
-
-    async def get_marker(self, name: str) -> float | None:
-        raise NotImplementedError("no flow of this simulation reads markers")
-
-    async def find(self, index: IndexName, value: str) -> Sequence[Session]:
-        raise NotImplementedError("no flow of this simulation looks sessions up")
-
-    async def claim_once(self, name: str, until: float) -> bool:
-        raise NotImplementedError("no flow of this simulation claims anything")
-
-    async def leave_value(self, name: str, value: bytes, until: float) -> None:
-        raise NotImplementedError("no flow of this simulation leaves values")
-
-    async def take_value(self, name: str) -> bytes | None:
-        raise NotImplementedError("no flow of this simulation takes values")
-
-    async def purge_expired(self) -> int:
-        return 0
-
-    async def ping(self) -> None:
-        await self._ask(lambda: None, write=True)
-
-    async def eviction_policy(self) -> str | None:
-        return "noeviction"
-
-    async def close(self) -> None:
-        pass
 
     async def _ask(self, apply: Callable[[], T], *, write: bool, queue: bool = False) -> T:
         plan = self._faults.store_operation(self._process.name, write=write, queue=queue)

@@ -1,8 +1,4 @@
-"""The flow, broken on purpose: each way must violate an invariant within some seeds, or they see less than they say.
-
-A mutant is a function of the real code with one piece of its text replaced. If that piece is no longer there, the
-mutant has to be written anew for the code as it is.
-"""
+"""The flow, broken on purpose: each way must violate an invariant within some seeds, or they see less than they say."""
 
 import inspect
 import sys
@@ -44,7 +40,6 @@ def mutant(name: str, *edits: tuple[Any, str, str, str], seed: int = 0, **world:
 DONE = "return result if (await self._store.replace(written, session.version)).done else None"
 REPLACE = "await self._store.replace(written, session.version)"
 NOT_OURS = "case Superseded():\n            return"
-ENDED = "await self._end_session.end(key, reason, expected_version=session.version)"
 FAILOVERS = {"each": {}, "every": {"failover": 45.0}, "sessions": 10, "replicas": 3, "mean_pause": 60.0}
 MUTANTS = [
     mutant(
@@ -86,12 +81,7 @@ MUTANTS = [
     ),
     mutant(
         "a finished flight is joined again, and its error told again",
-        (
-            SingleFlight,
-            "running",
-            "refresh_task is None or refresh_task.done()",
-            "refresh_task is None",
-        ),
+        (SingleFlight, "running", "refresh_task is None or refresh_task.done()", "refresh_task is None"),
         (
             SingleFlight,
             "_refresh_until_settled",
@@ -112,10 +102,7 @@ MUTANTS = [
             "done = [refresh_task]\n    await asyncio.wait_for(refresh_task, within)",
         ),
     ),
-    mutant(
-        "a caller waits for a refresh without a deadline",
-        (SingleFlight, "wait", "timeout=within", "timeout=None"),
-    ),
+    mutant("a caller waits for a refresh without a deadline", (SingleFlight, "wait", "timeout=within", "timeout=None")),
     mutant(
         "the slot is taken after the reservation",
         (RefreshAttempts, "_reserve_and_send", "async with self._slots:", "if True:"),
@@ -146,12 +133,7 @@ MUTANTS = [
     ),
     mutant(
         "a lease is checked from when the reply was read",
-        (
-            Reservations,
-            "reserve",
-            "StoreClock(replaced.now, asked_at,",
-            "StoreClock(replaced.now, self._monotonic(),",
-        ),
+        (Reservations, "reserve", "StoreClock(replaced.now, asked_at,", "StoreClock(replaced.now, self._monotonic(),"),
     ),
     mutant(
         "an answer settles whatever attempt the record holds",
@@ -285,12 +267,7 @@ MUTANTS = [
     ),
     mutant(
         "a token is written to the log",
-        (
-            attempt,
-            "_record_outcome",
-            '"rotation": reserved.rotation,',
-            '"rotation": reserved.tokens.access_token,',
-        ),
+        (attempt, "_record_outcome", '"rotation": reserved.rotation,', '"rotation": reserved.tokens.access_token,'),
     ),
 ]
 

@@ -1,9 +1,4 @@
-"""Thousands of small worlds, each with its own provider, faults and order of events; every invariant in every step.
-
-`make test` runs `BLOCKS` times `SEEDS` of them, in blocks that pytest-xdist can share. `pytest -m long` goes on from
-there for as many as SIMULATION_SEEDS says. A seed that violates an invariant prints its trace;
-`python -m tests.proof.simulation SEED` prints it again.
-"""
+"""Thousands of small worlds, each with its own provider, faults and order of events; every invariant in every step."""
 
 import os
 from collections import Counter

@@ -144,8 +144,6 @@ class World:
         for defect in self.loop.defects:
             self.invariants.broken("no defect", defect)
 
-    # --- what happens to replicas -------------------------------------------------------------------------------------
-
     async def _happens(self, what: str) -> None:
         actions: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {
             "crash": self._crash,
@@ -181,19 +179,18 @@ class World:
         replica = next((each for each in self.replicas if each.process is process), None)
         person = next((each for each in self.people if each.key == key), None)
         work: Coroutine[Any, Any, None] | None = None
-        match what:
-            case "crash":
-                work = self._crash(replica) if replica else None
-            case "pause":
-                work = self._pause(replica) if replica else None
-            case "drain":
-                work = self._drain(replica) if replica else None
-            case "partition":
-                work = self._partition(replica) if replica else None
-            case "failover":
-                work = self._fail_over()
-            case "sign_out":
-                work = person.signs_out() if person else None
+        if what == "failover":
+            work = self._fail_over()
+        elif what == "sign_out":
+            work = person.signs_out() if person else None
+        elif replica is not None:
+            of_replica = {
+                "crash": self._crash,
+                "pause": self._pause,
+                "drain": self._drain,
+                "partition": self._partition,
+            }
+            work = of_replica[what](replica)
         if work is not None:
             self._aimed.append(self.loop.create_task(work))
 
@@ -287,8 +284,6 @@ class World:
                 await asyncio.sleep(self.random.uniform(0, 3))
         self._say("the keys are rolled")
 
-    # --- invariant 11 ------------------------------------------------------------------------------------------------
-
     def _check_logs(self, records: list[str]) -> None:
         text = "\n".join(records)
         self.invariants.counts["log records"] += len(records)
@@ -318,7 +313,7 @@ class Person:
         self._world, self.name, self.sub = world, name, sub
         self._sign_ins = 0
         self._left = False
-        self._access_token, self._got_at = "", 0.0
+        self._access_token = ""
         self._requests: list[tuple[asyncio.Task[None], Replica]] = []
         self.key = self._sign_in()
 

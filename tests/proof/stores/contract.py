@@ -13,24 +13,16 @@ from bff.session.keyring import KeyRing, new_key, new_session_id
 from bff.session.revocation import Revocation
 from bff.session.session import EndReason, SessionKey, Tokens, User
 from bff.session.store import VALUE_LIMIT, Found, IndexName, KeyRemoved, Missing, SessionStore
-from tests.harness.example_session import a_session, is_under_older_key, next_version, session_of
+from tests.harness.example_session import a_session, created, is_under_older_key, next_version, session_of
 from tests.harness.waiting import loop_turns
 
 StoreFactory = Callable[..., SessionStore]
+Stores = tuple[SessionStore, SessionStore]
 Dump = Callable[[], Awaitable[bytes]]
 
 A_DAY: Final = 86_400.0
 STRANGE_KEYS: Final = (
-    "",
-    "x\r\nDEL y",
-    "a b",
-    "*",
-    "k" * 10_240,
-    "A" * 42,
-    "A" * 44,
-    "A" * 42 + "\n",
-    "é" * 43,
-    "{" * 43,
+    *("", "x\r\nDEL y", "a b", "*", "k" * 10_240, "A" * 42, "A" * 44, "A" * 42 + "\n", "é" * 43, "{" * 43),
 )
 
 
@@ -40,42 +32,46 @@ def a_revocation(until: float, number: int) -> Revocation:
 
 
 class SessionStoreContract:
-    async def test_it_says_that_it_never_throws_a_record_away(self, store_factory: StoreFactory) -> None:
-        assert await store_factory().eviction_policy() == "noeviction"
+    @pytest.fixture
+    def here(self, store_factory: StoreFactory) -> SessionStore:
+        return store_factory()
 
-    async def test_what_is_created_is_read_back_whole_by_every_replica(self, store_factory: StoreFactory) -> None:
-        here, there = store_factory(), store_factory()
+    @pytest.fixture
+    def there(self, store_factory: StoreFactory) -> SessionStore:
+        return store_factory()
+
+    @pytest.fixture
+    def store(self, here: SessionStore) -> SessionStore:
+        return here
+
+    @pytest.fixture
+    def stores(self, here: SessionStore, there: SessionStore) -> Stores:
+        return here, there
+
+    async def test_what_is_created_is_read_back_whole_by_every_replica(
+        self, here: SessionStore, there: SessionStore
+    ) -> None:
         before = await here.now()
-        session = a_session(before, extra={"a_later_field": {"x": 1}, "tokens": {"dpop": "canary"}})
-        await here.create(session)
-        for store in (here, there):
-            reading = await store.get(session.key)
-            assert isinstance(reading, Found)
-            assert reading.session == session
-            assert reading.now >= before
-            assert before <= reading.last_seen_at <= reading.now
-
-    async def test_a_session_with_nothing_optional_is_read_back(self, store_factory: StoreFactory) -> None:
-        store = store_factory()
-        bare = a_session(
-            await store.now(), attempt=None, concurrent_successor=None, rejected_token=None, sid=None, browser=None
-        )
+        full = a_session(before, extra={"a_later_field": {"x": 1}, "tokens": {"dpop": "canary"}})
+        bare = a_session(before, attempt=None, concurrent_successor=None, rejected_token=None, sid=None, browser=None)
         bare = replace(bare, user=User("00u"), tokens=Tokens("at", 1, 2, 3), auth_time=None, acr=None)
-        await store.create(bare)
-        assert session_of(await store.get(bare.key)) == bare
+        for session in (full, bare):
+            await here.create(session)
+            for store in (here, there):
+                reading = await store.get(session.key)
+                assert isinstance(reading, Found)
+                assert reading.session == session
+                assert before <= reading.last_seen_at <= reading.now
 
-    async def test_a_key_is_taken_once_but_the_same_create_may_be_repeated(self, store_factory: StoreFactory) -> None:
-        store = store_factory()
-        session = a_session(await store.now())
-        await store.create(session)
+    async def test_a_key_is_taken_once_but_the_same_create_may_be_repeated(self, store: SessionStore) -> None:
+        session = await created(store)
         await store.create(session)
         with pytest.raises(StoreUnavailable):
             await store.create(replace(session, user=User("somebody else")))
         assert session_of(await store.get(session.key)) == session
 
     @pytest.mark.case("ST-021")
-    async def test_a_key_of_foreign_shape_is_no_key(self, store_factory: StoreFactory) -> None:
-        store = store_factory()
+    async def test_a_key_of_foreign_shape_is_no_key(self, store: SessionStore) -> None:
         for strange in map(SessionKey, STRANGE_KEYS):
             assert session_of(await store.get(strange)) is None
             assert await store.delete(strange, EndReason.OPERATOR) is None
@@ -86,8 +82,7 @@ class SessionStoreContract:
                 await store.replace(a_session(key=strange), 1)
 
     @pytest.mark.case("ST-021")
-    async def test_names_of_any_shape_are_names(self, store_factory: StoreFactory) -> None:
-        store = store_factory()
+    async def test_names_of_any_shape_are_names(self, store: SessionStore) -> None:
         until = await store.now() + 60
         for strange in (*STRANGE_KEYS, "\ud800"):
             await store.put_end_reason(strange, EndReason.IDLE_TIMEOUT)
@@ -97,19 +92,10 @@ class SessionStoreContract:
             assert not await store.claim_once(strange, until)
             assert list(await store.find("email", strange)) == []
 
-    async def test_an_unknown_key_reads_as_no_session(self, store_factory: StoreFactory) -> None:
-        store = store_factory()
-        key = new_session_id().key
-        assert session_of(await store.get(key)) is None
-        assert await store.delete(key, EndReason.OPERATOR) is None
-        assert await store.take_end_reason(key) is None
-
     async def test_replace_writes_exactly_when_the_version_is_the_expected_one(
-        self, store_factory: StoreFactory
+        self, here: SessionStore, there: SessionStore
     ) -> None:
-        here, there = store_factory(), store_factory()
-        session = a_session(await here.now())
-        await here.create(session)
+        session = await created(here)
         mine = next_version(session, rotation=2, attempt=None)
         theirs = next_version(session, acr="theirs")
         assert (await here.replace(mine, 1)).done
@@ -118,49 +104,41 @@ class SessionStoreContract:
         assert (await there.replace(replace(theirs, version=3), 2)).done
         assert session_of(await here.get(session.key)) == replace(theirs, version=3)
 
-    async def test_of_many_writers_of_one_version_one_wins(self, store_factory: StoreFactory) -> None:
-        stores = store_factory(), store_factory()
-        session = a_session(await stores[0].now())
-        await stores[0].create(session)
+    async def test_of_many_writers_of_one_version_one_wins(self, stores: Stores) -> None:
+        session = await created(stores[0])
         writes = [next_version(session, acr=f"writer {n}") for n in range(30)]
         answers = await asyncio.gather(*(stores[n % 2].replace(write, 1) for n, write in enumerate(writes)))
         winners = [write for write, answer in zip(writes, answers, strict=True) if answer.done]
         assert len(winners) == 1
         assert session_of(await stores[1].get(session.key)) == winners[0]
 
-    async def test_the_same_write_repeated_after_a_lost_answer_is_done(self, store_factory: StoreFactory) -> None:
-        here, there = store_factory(), store_factory()
-        session = a_session(await here.now())
-        await here.create(session)
+    async def test_the_same_write_repeated_after_a_lost_answer_is_done(
+        self, here: SessionStore, there: SessionStore
+    ) -> None:
+        session = await created(here)
         write = next_version(session, rotation=2)
         assert (await here.replace(write, 1)).done
         assert (await there.replace(write, 1)).done
         assert session_of(await here.get(session.key)) == write
 
-    async def test_a_deleted_session_stays_deleted(self, store_factory: StoreFactory) -> None:
-        here, there = store_factory(), store_factory()
-        session = a_session(await here.now())
-        await here.create(session)
+    async def test_a_deleted_session_stays_deleted(self, here: SessionStore, there: SessionStore) -> None:
+        session = await created(here)
         await there.delete(session.key, EndReason.SIGNED_OUT)
         assert not (await here.replace(next_version(session), 1)).done
         await here.touch(session.key, await here.now() + 100)
         assert session_of(await here.get(session.key)) is None
         assert list(await here.find("sub", session.user.sub)) == []
 
-    async def test_delete_answers_what_it_deleted_and_marks_why(self, store_factory: StoreFactory) -> None:
-        here, there = store_factory(), store_factory()
-        session = a_session(await here.now())
-        await here.create(session)
+    async def test_delete_answers_what_it_deleted_and_marks_why(self, here: SessionStore, there: SessionStore) -> None:
+        session = await created(here)
         assert await here.delete(session.key, EndReason.BACK_CHANNEL) == session
         assert await there.delete(session.key, EndReason.OPERATOR) is None
         assert await there.take_end_reason(session.key) is EndReason.BACK_CHANNEL
         assert await here.take_end_reason(session.key) is None
 
     @pytest.mark.case("ST-004")
-    async def test_delete_of_a_version_that_moved_deletes_nothing(self, store_factory: StoreFactory) -> None:
-        store = store_factory()
-        session = a_session(await store.now())
-        await store.create(session)
+    async def test_delete_of_a_version_that_moved_deletes_nothing(self, store: SessionStore) -> None:
+        session = await created(store)
         moved = next_version(session, rotation=2)
         await store.replace(moved, 1)
         assert await store.delete(session.key, EndReason.REFRESH_TOKEN_INVALID, expected_version=1) is None
@@ -168,15 +146,12 @@ class SessionStoreContract:
         assert await store.take_end_reason(session.key) is None
         assert await store.delete(session.key, EndReason.REFRESH_TOKEN_INVALID, expected_version=2) == moved
 
-    async def test_one_of_many_deletes_gets_the_session(self, store_factory: StoreFactory) -> None:
-        stores = store_factory(), store_factory()
-        session = a_session(await stores[0].now())
-        await stores[0].create(session)
+    async def test_one_of_many_deletes_gets_the_session(self, stores: Stores) -> None:
+        session = await created(stores[0])
         answers = await asyncio.gather(*(stores[n % 2].delete(session.key, EndReason.SIGNED_OUT) for n in range(20)))
         assert [answer for answer in answers if answer is not None] == [session]
 
-    async def test_an_end_reason_is_taken_once(self, store_factory: StoreFactory) -> None:
-        stores = store_factory(), store_factory()
+    async def test_an_end_reason_is_taken_once(self, stores: Stores) -> None:
         name = f"browser {uuid4()}"
         await stores[0].put_end_reason(name, EndReason.IDLE_TIMEOUT)
         await stores[0].put_end_reason(name, EndReason.UNIVERSAL_LOGOUT)
@@ -184,9 +159,8 @@ class SessionStoreContract:
         assert [answer for answer in answers if answer is not None] == [EndReason.UNIVERSAL_LOGOUT]
 
     async def test_an_end_reason_that_is_kept_is_read_by_all_until_it_is_taken(
-        self, store_factory: StoreFactory
+        self, here: SessionStore, there: SessionStore
     ) -> None:
-        here, there = store_factory(), store_factory()
         await here.put_end_reason("tabs", EndReason.SIGNED_OUT)
         for store in (here, there, here):
             assert await store.take_end_reason("tabs", keep=3600) is EndReason.SIGNED_OUT
@@ -194,10 +168,8 @@ class SessionStoreContract:
         assert await there.take_end_reason("tabs") is EndReason.SIGNED_OUT
         assert await here.take_end_reason("tabs", keep=3600) is None
 
-    async def test_last_seen_moves_forward_only_and_makes_no_version(self, store_factory: StoreFactory) -> None:
-        store = store_factory()
-        session = a_session(await store.now())
-        await store.create(session)
+    async def test_last_seen_moves_forward_only_and_makes_no_version(self, store: SessionStore) -> None:
+        session = await created(store)
         later = await store.now() + 60
         await store.touch(session.key, later)
         await store.touch(session.key, later - 30)
@@ -211,11 +183,11 @@ class SessionStoreContract:
         assert again.last_seen_at == pytest.approx(later, abs=0.001)
 
     @pytest.mark.parametrize("index", ["sub", "sid", "email", "browser"])
-    async def test_a_session_is_found_by_each_index(self, store_factory: StoreFactory, index: IndexName) -> None:
-        here, there = store_factory(), store_factory()
-        session, other = a_session(await here.now()), a_session(await here.now())
-        await here.create(session)
-        await here.create(other)
+    async def test_a_session_is_found_by_each_index(
+        self, here: SessionStore, there: SessionStore, index: IndexName
+    ) -> None:
+        session = await created(here)
+        await created(here)
         values = {"sub": session.user.sub, "email": session.user.email, "sid": session.sid, "browser": session.browser}
         value = values[index]
         assert value is not None
@@ -224,8 +196,7 @@ class SessionStoreContract:
         assert list(await here.find(index, value)) == []
         assert list(await here.find(index, "nobody")) == []
 
-    async def test_one_person_may_have_many_sessions(self, store_factory: StoreFactory) -> None:
-        store = store_factory()
+    async def test_one_person_may_have_many_sessions(self, store: SessionStore) -> None:
         first = a_session(await store.now())
         assert first.user.email is not None
         second = a_session(await store.now(), user=replace(first.user, email=first.user.email.upper()))
@@ -236,10 +207,8 @@ class SessionStoreContract:
         assert {each.key for each in await store.find("sub", first.user.sub)} == {first.key, second.key}
         assert list(await store.find("sub", first.user.sub.upper())) == []
 
-    async def test_a_changed_value_is_found_under_its_new_name_only(self, store_factory: StoreFactory) -> None:
-        store = store_factory()
-        session = a_session(await store.now())
-        await store.create(session)
+    async def test_a_changed_value_is_found_under_its_new_name_only(self, store: SessionStore) -> None:
+        session = await created(store)
         stepped_up = next_version(session, sid="another sid", browser=None)
         await store.replace(stepped_up, 1)
         assert session.sid is not None
@@ -250,28 +219,24 @@ class SessionStoreContract:
         assert list(await store.find("sub", session.user.sub)) == [stepped_up]
         await store.delete(session.key, EndReason.OPERATOR)
 
-    async def test_of_fifty_claims_one_wins(self, store_factory: StoreFactory) -> None:
-        stores = store_factory(), store_factory()
+    async def test_of_fifty_claims_one_wins(self, stores: Stores) -> None:
         name, until = f"jti {uuid4()}", await stores[0].now() + 60
         answers = await asyncio.gather(*(stores[n % 2].claim_once(name, until) for n in range(50)))
         assert answers.count(True) == 1
         assert await stores[0].claim_once(f"jti {uuid4()}", until)
 
-    async def test_a_claim_that_ran_out_may_be_made_again(self, store_factory: StoreFactory) -> None:
-        store = store_factory()
+    async def test_a_claim_that_ran_out_may_be_made_again(self, store: SessionStore) -> None:
         name, now = f"jti {uuid4()}", await store.now()
         assert await store.claim_once(name, now - 1)
         assert await store.claim_once(name, now + 60)
         assert not await store.claim_once(name, now + 60)
 
-    async def test_the_clock_never_steps_back(self, store_factory: StoreFactory) -> None:
-        store = store_factory()
+    async def test_the_clock_never_steps_back(self, store: SessionStore) -> None:
         key = new_session_id().key
         times = [time for _ in range(100) for time in (await store.now(), (await store.get(key)).now)]
         assert times == sorted(times)
 
-    async def test_a_large_record_is_kept_and_an_absurd_one_refused(self, store_factory: StoreFactory) -> None:
-        store = store_factory()
+    async def test_a_large_record_is_kept_and_an_absurd_one_refused(self, store: SessionStore) -> None:
         session = a_session(await store.now(), user=User("00u", claims={"groups": ["g" * 50] * 900}))
         await store.create(session)
         assert session_of(await store.get(session.key)) == session
@@ -281,8 +246,7 @@ class SessionStoreContract:
         assert refusal.value.code == "record_too_large"
         assert session_of(await store.get(session.key)) == session
 
-    async def test_an_ended_session_is_readable_for_a_day_but_not_found(self, store_factory: StoreFactory) -> None:
-        store = store_factory()
+    async def test_an_ended_session_is_readable_for_a_day_but_not_found(self, store: SessionStore) -> None:
         now = await store.now()
         ended, forgotten = a_session(now, ends_at=now - 60), a_session(now, ends_at=now - A_DAY - 60)
         await store.create(ended)
@@ -299,8 +263,7 @@ class SessionStoreContract:
         old, new = new_key(), new_key()
         before, during, after = (KeyRing.from_keys(keys) for keys in ([old], [old, new], [new, old]))
         first, second, third = (store_factory(ring=ring) for ring in (before, during, after))
-        session = a_session(await first.now())
-        await first.create(session)
+        session = await created(first)
         name, until = f"jti {uuid4()}", await first.now() + 60
         assert session_of(await third.get(session.key)) == session
         assert list(await third.find("sub", session.user.sub)) == [session]
@@ -317,16 +280,14 @@ class SessionStoreContract:
         self, store_factory: StoreFactory
     ) -> None:
         here, stranger = store_factory(), store_factory(ring=KeyRing.from_keys([new_key()]))
-        session = a_session(await here.now())
-        await here.create(session)
+        session = await created(here)
         assert session_of(await stranger.get(session.key)) is None
         assert list(await stranger.find("sub", session.user.sub)) == []
         await stranger.purge_expired()
         assert session_of(await here.get(session.key)) == session
         assert list(await here.find("sub", session.user.sub)) == [session]
 
-    async def test_a_cancelled_caller_loses_no_write_and_halves_none(self, store_factory: StoreFactory) -> None:
-        store = store_factory()
+    async def test_a_cancelled_caller_loses_no_write_and_halves_none(self, store: SessionStore) -> None:
         now = await store.now()
         sessions = [a_session(now) for _ in range(20)]
         creations = [asyncio.ensure_future(store.create(session)) for session in sessions]
@@ -339,8 +300,7 @@ class SessionStoreContract:
             assert session_of(await store.get(session.key)) == session
             assert list(await store.find("sub", session.user.sub)) == [session]
 
-    async def test_a_dump_of_the_store_says_nothing_of_anybody(self, store_factory: StoreFactory, dump: Dump) -> None:
-        store = store_factory()
+    async def test_a_dump_of_the_store_contains_no_user_data(self, store: SessionStore, dump: Dump) -> None:
         session = a_session(await store.now(), extra={"later": "canary"})
         await store.create(session)
         await store.replace(next_version(session, sid="canary-sid"), 1)
@@ -353,8 +313,9 @@ class SessionStoreContract:
         assert session.key.encode() in content
         assert b"canary" not in content.lower()
 
-    async def test_a_tombstone_is_read_by_every_replica_and_not_consumed(self, store_factory: StoreFactory) -> None:
-        here, there = store_factory(), store_factory()
+    async def test_a_logout_marker_is_read_by_every_replica_and_not_consumed(
+        self, here: SessionStore, there: SessionStore
+    ) -> None:
         name, now = f"sub canary {uuid4()}", await here.now()
         assert await here.get_marker(name) is None
         await here.put_marker(name, now - 5, now + 60)
@@ -362,10 +323,9 @@ class SessionStoreContract:
             assert await store.get_marker(name) == pytest.approx(now - 5, abs=0.001)
         assert await there.get_marker(f"{name} another") is None
 
-    async def test_the_latest_of_several_tombstones_stays_and_for_the_longest_time(
-        self, store_factory: StoreFactory
+    async def test_the_latest_of_several_logout_markers_stays_and_for_the_longest_time(
+        self, here: SessionStore, there: SessionStore
     ) -> None:
-        here, there = store_factory(), store_factory()
         name, now = f"sub {uuid4()}", await here.now()
         await asyncio.gather(
             *(store.put_marker(name, now + at, now + 60) for at in range(10) for store in (here, there))
@@ -373,8 +333,7 @@ class SessionStoreContract:
         await here.put_marker(name, now - 100, now + 0.001)
         assert await there.get_marker(name) == pytest.approx(now + 9, abs=0.001)
 
-    async def test_a_tombstone_is_forgotten_after_its_time(self, store_factory: StoreFactory) -> None:
-        store = store_factory()
+    async def test_a_logout_marker_is_forgotten_after_its_time(self, store: SessionStore) -> None:
         name, now = f"sub {uuid4()}", await store.now()
         await store.put_marker(name, now - 10, now - 1)
         assert await store.get_marker(name) is None
@@ -382,7 +341,7 @@ class SessionStoreContract:
         await store.put_marker(name, now - 20, now + 60)
         assert await store.get_marker(name) == pytest.approx(now - 20, abs=0.001)
 
-    async def test_a_tombstone_is_seen_while_keys_are_rolled(self, store_factory: StoreFactory) -> None:
+    async def test_a_logout_marker_is_seen_while_keys_are_rolled(self, store_factory: StoreFactory) -> None:
         old, new = new_key(), new_key()
         before, during, after, last = (
             store_factory(ring=KeyRing.from_keys(keys)) for keys in ([old], [old, new], [new, old], [new])
@@ -391,17 +350,6 @@ class SessionStoreContract:
         for number, (left, right) in enumerate([(before, during), (during, after), (after, last), (during, last)]):
             await left.put_marker(f"sub {number}", now, now + 60)
             assert await right.get_marker(f"sub {number}") is not None
-
-    async def test_an_end_reason_may_be_read_before_it_is_taken(self, store_factory: StoreFactory) -> None:
-        here, there = store_factory(), store_factory()
-        session = a_session(await here.now())
-        await here.create(session)
-        assert await there.get_end_reason(session.key) is None
-        await here.delete(session.key, EndReason.UNIVERSAL_LOGOUT)
-        for store in (here, there, here):
-            assert await store.get_end_reason(session.key) is EndReason.UNIVERSAL_LOGOUT
-        assert await there.take_end_reason(session.key) is EndReason.UNIVERSAL_LOGOUT
-        assert await here.get_end_reason(session.key) is None
 
     async def test_all_records_are_listed_those_of_a_removed_key_too(self, store_factory: StoreFactory) -> None:
         old, new = new_key(), new_key()
@@ -426,8 +374,7 @@ class SessionStoreContract:
     async def test_a_reading_tells_under_which_key_its_record_is_sealed(self, store_factory: StoreFactory) -> None:
         old, new = new_key(), new_key()
         before, after, last = (store_factory(ring=KeyRing.from_keys(keys)) for keys in ([old], [new, old], [new]))
-        session = a_session(await before.now())
-        await before.create(session)
+        session = await created(before)
         assert not is_under_older_key(await before.get(session.key))
         assert is_under_older_key(await after.get(session.key))
         assert isinstance(await last.get(session.key), KeyRemoved)
@@ -438,8 +385,7 @@ class SessionStoreContract:
             assert (reading.session, reading.older_key) == (next_version(session), False)
         assert isinstance(await after.get(new_session_id().key), Missing)
 
-    async def test_a_value_is_taken_once_by_whichever_replica(self, store_factory: StoreFactory) -> None:
-        stores = store_factory(), store_factory()
+    async def test_a_value_is_taken_once_by_whichever_replica(self, stores: Stores) -> None:
         name, until = f"value {uuid4()}", await stores[0].now() + 60
         assert await stores[0].take_value(name) is None
         await stores[0].leave_value(name, b"\x00\xffcanary", until)
@@ -448,8 +394,7 @@ class SessionStoreContract:
         assert sorted(value for value in taken if value is not None) == [b"\x00\xffcanary"]
         assert await stores[0].take_value(name) is None
 
-    async def test_a_value_is_lost_after_its_time(self, store_factory: StoreFactory) -> None:
-        store = store_factory()
+    async def test_a_value_is_lost_after_its_time(self, store: SessionStore) -> None:
         name, now = f"value {uuid4()}", await store.now()
         await store.leave_value(name, b"late", now - 1)
         assert await store.take_value(name) is None
@@ -471,9 +416,8 @@ class SessionStoreContract:
         assert await after.take_value("three") == b"x" * VALUE_LIMIT
 
     async def test_a_revocation_is_claimed_by_one_replica_and_again_when_its_lease_is_over(
-        self, store_factory: StoreFactory
+        self, stores: Stores
     ) -> None:
-        stores = store_factory(), store_factory()
         until = await stores[0].now() + 60
         kept = [a_revocation(until, n) for n in range(20)]
         for revocation in kept:
@@ -499,8 +443,7 @@ class SessionStoreContract:
         assert (again.id, again.attempts) == (claimed[18].id, 3), "its lease is over: whoever held it has died"
         assert await stores[0].revocations.waiting() == 2
 
-    async def test_those_that_are_due_the_longest_are_claimed_first(self, store_factory: StoreFactory) -> None:
-        store = store_factory()
+    async def test_those_that_are_due_the_longest_are_claimed_first(self, store: SessionStore) -> None:
         until = await store.now() + 600
         for n in range(6):
             assert await store.revocations.add(a_revocation(until, n))
@@ -513,8 +456,7 @@ class SessionStoreContract:
             ["revocation-4", "revocation-5"],
         ]
 
-    async def test_a_revocation_that_is_of_no_use_any_more_is_gone(self, store_factory: StoreFactory) -> None:
-        store = store_factory()
+    async def test_a_revocation_that_is_of_no_use_any_more_is_gone(self, store: SessionStore) -> None:
         now = await store.now()
         assert await store.revocations.add(a_revocation(now - 1, 1))
         assert await store.revocations.add(a_revocation(now + 600, 2))
@@ -542,6 +484,3 @@ class SessionStoreContract:
         await before.revocations.postpone(revocation.id, 0.0)
         (claimed,) = await after.revocations.claim(9, 600.0)
         assert claimed.token == revocation.token
-
-    async def test_ping_answers(self, store_factory: StoreFactory) -> None:
-        await store_factory().ping()

@@ -12,7 +12,7 @@ from bff.session.keyring import KeyRing, Opened, new_key
 from bff.session.session import EndReason, Session
 from bff.storage import codec
 from bff.storage.open import open_store
-from tests.harness.example_session import a_session, next_version, session_of
+from tests.harness.example_session import a_session, created, next_version, session_of
 
 # What the first release's records did not have.
 LATER = ("sign_in_began_at", "client", "address")
@@ -56,8 +56,7 @@ def test_the_older_version_hands_on_what_it_does_not_know() -> None:
 async def test_a_database_of_the_older_version_is_opened_and_left_usable_for_it(tmp_path: Path) -> None:
     path, ring = tmp_path / "bff.db", KeyRing.from_keys([new_key()])
     store = open_store(f"sqlite:///{path}", ring)
-    session = a_session(await store.now())
-    await store.create(session)
+    session = await created(store)
     await store.close()
     connection = sqlite3.connect(path)
     connection.execute("DROP TABLE marker")  # as the first release had made it
@@ -78,8 +77,7 @@ async def test_a_database_of_the_older_version_is_opened_and_left_usable_for_it(
 async def test_a_reason_of_a_newer_version_is_no_reason_and_no_error(tmp_path: Path) -> None:
     path, ring = tmp_path / "bff.db", KeyRing.from_keys([new_key()])
     store = open_store(f"sqlite:///{path}", ring)
-    session = a_session(await store.now())
-    await store.create(session)
+    session = await created(store)
     await store.delete(session.key, EndReason.OPERATOR)
     connection = sqlite3.connect(path)
     connection.execute("UPDATE end_reason SET reason = 'struck_by_lightning'")

@@ -11,7 +11,7 @@ from bff.session.session import EndReason, Session
 from bff.session.store import SessionStore
 from bff.storage import index
 from bff.storage.open import open_store
-from tests.harness.example_session import a_session, next_version
+from tests.harness.example_session import a_session, created, next_version
 from tests.harness.patience import PATIENT_STORES
 from tests.harness.redis_rights import ACL, ACL_CLUSTER
 from tests.harness.redis_servers import RedisServer
@@ -54,9 +54,7 @@ async def test_a_list_of_entries_does_not_grow_for_ever(
 
 
 async def test_every_key_expires(own_server: RedisServer, store: SessionStore) -> None:
-    session, ended = a_session(await store.now()), a_session(await store.now())
-    await store.create(session)
-    await store.create(ended)
+    session, ended = await created(store), await created(store)
     await store.replace(next_version(session, sid="new"), 1)
     await store.delete(ended.key, EndReason.OPERATOR)
     await store.put_end_reason("browser", EndReason.IDLE_TIMEOUT)

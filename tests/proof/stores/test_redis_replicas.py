@@ -11,7 +11,7 @@ from bff.session.keyring import KeyRing
 from bff.session.session import EndReason
 from bff.storage.open import open_store
 from bff.storage.timeouts import StoreTimeouts
-from tests.harness.example_session import a_session, eventually, next_version, session_of
+from tests.harness.example_session import a_session, created, eventually, next_version, session_of
 from tests.harness.patience import PATIENT_REDIS
 from tests.harness.redis_servers import RedisServer, one_server, watched
 from tests.harness.waiting import until
@@ -65,8 +65,7 @@ async def test_a_session_is_read_and_written_while_its_slot_moves(
     redis_cluster: list[RedisServer], ring: KeyRing
 ) -> None:
     store = open_store(f"redis+cluster://127.0.0.1:{redis_cluster[0].port}", ring, timeouts=TIMEOUTS)
-    session = a_session(await store.now())
-    await store.create(session)
+    session = await created(store)
     record = f"bff:{{{session.key}}}"
     slot = redis_cluster[0].ask("CLUSTER", "KEYSLOT", record)
     source = next(server for server in redis_cluster if _keeps(server, record))

@@ -13,14 +13,13 @@ from bff.storage import index
 from bff.storage.open import open_store
 from bff.storage.timeouts import RedisTimeouts, StoreTimeouts
 from bff.telemetry.metrics import REGISTRY
-from tests.harness.example_session import a_session, eventually, next_version, session_of
+from tests.harness.example_session import a_session, created, eventually, next_version, session_of
 from tests.harness.redis_servers import RedisServer
 
 
 @pytest.mark.case("ST-011")
 async def test_a_full_server_refuses_writes_and_keeps_what_it_has(own_server: RedisServer, store: SessionStore) -> None:
-    session = a_session(await store.now())
-    await store.create(session)
+    session = await created(store)
     own_server.ask("CONFIG", "SET", "maxmemory", 1)
     for _ in range(5):
         with pytest.raises(StoreUnavailable, match="OutOfMemory") as refusal:
@@ -37,8 +36,7 @@ async def test_a_full_server_refuses_writes_and_keeps_what_it_has(own_server: Re
 async def test_a_demoted_server_refuses_writes_until_it_is_promoted(
     own_server: RedisServer, redis_server: RedisServer, store: SessionStore
 ) -> None:
-    session = a_session(await store.now())
-    await store.create(session)
+    session = await created(store)
     own_server.ask("CONFIG", "SET", "replica-serve-stale-data", "yes")
     own_server.ask("REPLICAOF", "127.0.0.1", 1)
     with pytest.raises(StoreUnavailable, match="ReadOnly"):
@@ -53,8 +51,7 @@ async def test_a_demoted_server_refuses_writes_until_it_is_promoted(
 async def test_a_server_that_stands_still_is_given_up_and_found_again(
     own_server: RedisServer, store: SessionStore, ring: KeyRing
 ) -> None:
-    session = a_session(await store.now())
-    await store.create(session)
+    session = await created(store)
     store = open_store(own_server.url, ring, timeouts=StoreTimeouts(redis=RedisTimeouts(operation=0.5)))
     own_server.freeze()
     calls = (store.get(session.key), store.ping(), store.now(), store.replace(next_version(session), 1))
@@ -70,21 +67,8 @@ async def test_a_server_that_stands_still_is_given_up_and_found_again(
     await store.close()
 
 
-async def test_a_server_that_was_away_is_found_again(own_server: RedisServer, store: SessionStore) -> None:
-    await store.ping()
-    own_server.stop()
-    for _ in range(5):
-        with pytest.raises(StoreUnavailable) as refusal:
-            await store.ping()
-        assert refusal.value.retry_after == 1
-    own_server.start()
-    await eventually(store.ping)
-    assert session_of(await store.get(a_session().key)) is None
-
-
 async def test_a_script_that_the_server_forgot_is_sent_again(own_server: RedisServer, store: SessionStore) -> None:
-    session = a_session(await store.now())
-    await store.create(session)
+    session = await created(store)
     own_server.ask("SCRIPT", "FLUSH")
     readings = await asyncio.gather(*(store.get(session.key) for _ in range(5)))
     assert [session_of(reading) for reading in readings] == [session] * 5
@@ -98,8 +82,7 @@ async def test_what_was_evicted_is_gone_and_nothing_else_goes_wrong(
 ) -> None:
     chance = random.Random(3)
     for _ in range(20):
-        session = a_session(await store.now())
-        await store.create(session)
+        session = await created(store)
         await store.put_end_reason(str(session.browser), EndReason.IDLE_TIMEOUT)
         keys = own_server.ask("KEYS", "bff:*")
         for key in chance.sample(keys, chance.randint(1, len(keys))):
@@ -117,9 +100,7 @@ async def test_what_was_evicted_is_gone_and_nothing_else_goes_wrong(
 
 @pytest.mark.case("ST-020")
 async def test_poison_in_the_server_is_no_session(own_server: RedisServer, store: SessionStore) -> None:
-    session, other = a_session(await store.now()), a_session(await store.now())
-    await store.create(session)
-    await store.create(other)
+    session, other = await created(store), await created(store)
     record = f"bff:{{{session.key}}}"
     stolen = own_server.ask("HGET", f"bff:{{{other.key}}}", "r")
     for poison in ("\x80\x04.", "x" * 1_000_000, stolen, ""):

@@ -19,7 +19,7 @@ from bff.session.session import EndReason, SessionKey
 from bff.storage.sqlite.store import SqliteStore
 from bff.storage.timeouts import SqliteTimeouts
 from bff.telemetry.metrics import REGISTRY
-from tests.harness.example_session import a_session, next_version, session_of
+from tests.harness.example_session import a_session, created, next_version, session_of
 from tests.harness.patience import PATIENT_SQLITE
 from tests.harness.waiting import PATIENCE
 
@@ -39,12 +39,9 @@ async def test_no_other_user_can_read_the_files(tmp_path: Path, store: SqliteSto
     assert modes == {"bff.db": 0o600, "bff.db-wal": 0o600, "bff.db-shm": 0o600}
 
 
-async def test_another_process_that_locks_the_file_stops_writes_but_not_reads(
-    tmp_path: Path,
-) -> None:
+async def test_another_process_that_locks_the_file_stops_writes_but_not_reads(tmp_path: Path) -> None:
     store = SqliteStore(tmp_path / "bff.db", RING, timeouts=SqliteTimeouts(busy=0.2, answer=PATIENCE))
-    session = a_session(await store.now())
-    await store.create(session)
+    session = await created(store)
     other = sqlite3.connect(tmp_path / "bff.db", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     write = asyncio.ensure_future(store.replace(next_version(session), 1))
@@ -60,9 +57,7 @@ async def test_another_process_that_locks_the_file_stops_writes_but_not_reads(
 
 @pytest.mark.case("ST-020")
 async def test_a_poisoned_row_is_no_session(tmp_path: Path, store: SqliteStore) -> None:
-    session, other = a_session(await store.now()), a_session(await store.now())
-    await store.create(session)
-    await store.create(other)
+    session, other = await created(store), await created(store)
     connection = sqlite3.connect(tmp_path / "bff.db", isolation_level=None)
     poison = [b"\x80\x04.", b"x" * 1_000_000, connection.execute("SELECT record FROM session").fetchall()[1][0]]
     for record in poison:
@@ -78,7 +73,7 @@ WRITER = """
 import asyncio, sys
 from pathlib import Path
 from tests.proof.stores.test_sqlite import RING
-from tests.harness.example_session import a_session
+from tests.harness.example_session import created
 from bff.storage.sqlite.store import SqliteStore
 from tests.harness.patience import PATIENT_SQLITE
 
@@ -86,8 +81,7 @@ async def main() -> None:
     store = SqliteStore(Path(sys.argv[1]), RING, timeouts=PATIENT_SQLITE)
     async def one() -> None:
         while True:
-            session = a_session(await store.now())
-            await store.create(session)
+            session = await created(store)
             print(session.key, flush=True)
     await asyncio.gather(*(one() for _ in range(20)))
 

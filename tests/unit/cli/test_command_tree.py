@@ -102,12 +102,6 @@ def test_a_wrong_command_line_of_bff_okta_is_never_taken_for_a_difference(argume
     assert "Usage: bff okta" in done.stderr
 
 
-def test_doctor_takes_no_secret_on_the_command_line() -> None:
-    options = call_bff("doctor", "--help").stdout
-    assert "secret" not in options
-    assert "token" not in options
-
-
 @pytest.mark.parametrize("shell", completion.SHELLS)
 def test_every_shell_gets_a_completion_script(shell: str) -> None:
     done = call_bff("completion", shell)

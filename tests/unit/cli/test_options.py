@@ -33,21 +33,12 @@ def test_the_two_forms_of_a_secret_override_each_other(env_file: Path, monkeypat
     assert "BFF_SESSION_KEYS_FILE" not in environment(env_file)
 
 
-@pytest.mark.parametrize(
-    ("content", "problem"),
-    [(None, "does not exist"), (b"\xff\xfe", "cannot be read"), (b"A=1\n" * 20_000, "is too large")],
-    ids=["missing", "binary", "large"],
-)
 @pytest.mark.parametrize("command", ["check", "serve", "doctor", "routes"])
-def test_an_env_file_that_cannot_be_used_is_a_configuration_error(
-    command: str, content: bytes | None, problem: str, tmp_path: Path
-) -> None:
+def test_an_env_file_that_cannot_be_used_is_a_configuration_error(command: str, tmp_path: Path) -> None:
     path = tmp_path / "bff.env"
-    if content is not None:
-        path.write_bytes(content)
     done = call_bff(command, "--env-file", str(path), environ=RIGHT)
     assert done.returncode == exit_codes.FAILED
-    assert f"{path}: {problem}" in done.stderr
+    assert f"{path}: does not exist" in done.stderr
 
 
 def test_options_before_a_subcommand_hold_for_it(env_file: Path) -> None:

@@ -38,8 +38,7 @@ def test_a_file_that_the_command_will_write_may_be_missing(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    ("content", "problem"),
-    [(None, "does not exist"), (b"\xff", "not UTF-8"), (b"#" * (MAX_BYTES + 1), "is too large")],
+    ("content", "problem"), [(None, "does not exist"), (b"\xff", "not UTF-8"), (b"#" * (MAX_BYTES + 1), "is too large")]
 )
 def test_a_file_that_cannot_be_used_is_named(tmp_path: Path, content: bytes | None, problem: str) -> None:
     path = tmp_path / "bff.env"

@@ -29,83 +29,73 @@ def test_a_slash_after_the_upstream_makes_no_double_slash() -> None:
     assert route.upstream == "https://api.internal/v1"
 
 
-@pytest.mark.parametrize(
-    ("change", "key"),
-    [
-        ({"prefix": "api"}, "prefix"),
-        ({"prefix": "/"}, "prefix"),
-        ({"prefix": "/api/"}, "prefix"),
-        ({"prefix": "/api//v1"}, "prefix"),
-        ({"prefix": "/api/../x"}, "prefix"),
-        ({"prefix": "/%61pi"}, "prefix"),
-        ({"prefix": "/api/v1."}, "prefix"),
-        ({"prefix": "/auth"}, "prefix"),
-        ({"prefix": "/Auth"}, "prefix"),
-        ({"prefix": "/auth/session"}, "prefix"),
-        ({"upstream": "api.internal"}, "upstream"),
-        ({"upstream": "https://user:canary@api.internal"}, "upstream"),
-        ({"upstream": "https://api.internal?x=1"}, "upstream"),
-        ({"upstream": "https://api.internal/v1/../v2"}, "upstream"),
-        ({"upstream": "ftp://api.internal"}, "upstream"),
-        ({"upstream": "http://api.internal"}, "allow_http"),
-        ({"methods": []}, "methods"),
-        ({"methods": ["TRACE"]}, "methods[0]"),
-        ({"methods": ["GET", "CONNECT"]}, "methods[1]"),
-        ({"token": "client"}, "token"),
-        ({"csrf": "off"}, "csrf"),
-        ({"timeout": 0}, "timeout"),
-        ({"timeout": True}, "timeout"),
-        ({"request_limit": 0}, "request_limit"),
-        ({"scopes": ["email"], "token": "none"}, "scopes"),
-        ({"scopes": 'e"mail'}, "scopes[0]"),
-        ({"message_limit": 0}, "message_limit"),
-        ({"message_limit": 16 * 1024 * 1024 + 1}, "message_limit"),
-        ({"on_token_expiry": "refresh"}, "on_token_expiry"),
-        ({"websocket": "wss"}, "websocket"),
-        *(
-            ({"add_headers": {name: "canary"}}, "add_headers")
+INVALID: dict[str, list[dict[str, Any]]] = {  # key: changes
+    "prefix": [
+        {"prefix": prefix}
+        for prefix in (
+            *("api", "/", "/api/", "/api//v1", "/api/../x", "/%61pi", "/api/v1.", "/auth", "/Auth", "/auth/session"),
+        )
+    ],
+    "upstream": [
+        {"upstream": upstream}
+        for upstream in (
+            *("api.internal", "https://user:canary@api.internal", "https://api.internal?x=1"),
+            *("https://api.internal/v1/../v2", "ftp://api.internal"),
+        )
+    ],
+    "allow_http": [{"upstream": "http://api.internal"}],
+    "methods": [{"methods": []}],
+    "methods[0]": [{"methods": ["TRACE"]}],
+    "methods[1]": [{"methods": ["GET", "CONNECT"]}],
+    "token": [{"token": "client"}],
+    "csrf": [{"csrf": "off"}],
+    "timeout": [{"timeout": 0}, {"timeout": True}],
+    "request_limit": [{"request_limit": 0}],
+    "scopes": [{"scopes": ["email"], "token": "none"}],
+    "scopes[0]": [{"scopes": 'e"mail'}],
+    "message_limit": [{"message_limit": 0}, {"message_limit": 16 * 1024 * 1024 + 1}],
+    "on_token_expiry": [{"on_token_expiry": "refresh"}],
+    "websocket": [{"websocket": "wss"}],
+    "add_headers": [
+        *[
+            {"add_headers": {name: "canary"}}
             for name in (
                 *("Authorization", "cookie", "Host", "Content-Length", "transfer-encoding", "Connection"),
                 *("X-Forwarded-For", "Sec-Fetch-Site", "proxy-authorization", "x y", ""),
             )
-        ),
-        *(
-            ({"add_headers": {"x-key": value}}, "add_headers")
-            for value in ("", " canary", "canary\r\nx: y", "caf\u00e9")
-        ),
-        ({"add_headers": {"x-key": "canary", "X-Key": "canary"}}, "add_headers"),
-        *(
-            ({"allow_request_headers": [name]}, "allow_request_headers[0]")
-            for name in (
-                *("Authorization", "Cookie", "Host", "Connection", "Transfer-Encoding", "content-length", "X-CSRF"),
-                *("X-Forwarded-For", "X-Forwarded-Anything", "Remote-User", "X_Tenant_Id", "X.Tenant", "Client-Cert"),
-                *("X-HTTP-Method-Override", "X-Original-URL", "traceparent", "Sec-WebSocket-Key", "a b", ""),
-            )
-        ),
-        ({"add_headers": {"X-Key": "canary"}, "allow_request_headers": ["x-key"]}, "allow_request_headers"),
-        *(
-            ({"allow_response_headers": [name]}, "allow_response_headers[0]")
-            for name in (
-                "Set-Cookie",
-                "Access-Control-Allow-Origin",
-                "clear-site-data",
-                "connection",
-                "x-accel-buffering",
-                *("X-LiteSpeed-Location", "LSC-Cookie", "X-Reproxy-URL", "X-Lighttpd-Send-File", "X-Sendfile2"),
-                *("Set-Login", "Secure-Session-Registration", "Sec-GPC", "Authorization", "Content-Length"),
-            )
-        ),
-        *(
-            ({"allow_cookies": [name]}, "allow_cookies[0]")
-            for name in ("__Host-Http-session", "__HOST-HTTP-x", "bff-session", "BFF-x", "a b", "a;b", "")
-        ),
-        ({"ca_file": "/nowhere.pem"}, "ca_file"),
-        ({"ca_file": __file__, "upstream": "http://127.0.0.1:9"}, "ca_file"),
-        ({"client_cert_file": __file__, "upstream": "http://127.0.0.1:9"}, "client_cert_file"),
-        ({"client_key_file": __file__}, "client_key_file"),
+        ],
+        *[{"add_headers": {"x-key": value}} for value in ("", " canary", "canary\r\nx: y", "caf\u00e9")],
+        {"add_headers": {"x-key": "canary", "X-Key": "canary"}},
     ],
-)
-def test_an_invalid_route_is_reported_with_its_position_and_key(change: dict[str, Any], key: str) -> None:
+    "allow_request_headers": [{"add_headers": {"X-Key": "canary"}, "allow_request_headers": ["x-key"]}],
+    "allow_request_headers[0]": [
+        {"allow_request_headers": [name]}
+        for name in (
+            *("Authorization", "Cookie", "Host", "Connection", "Transfer-Encoding", "content-length", "X-CSRF"),
+            *("X-Forwarded-For", "X-Forwarded-Anything", "Remote-User", "X_Tenant_Id", "X.Tenant", "Client-Cert"),
+            *("X-HTTP-Method-Override", "X-Original-URL", "traceparent", "Sec-WebSocket-Key", "a b", ""),
+        )
+    ],
+    "allow_response_headers[0]": [
+        {"allow_response_headers": [name]}
+        for name in (
+            *("Set-Cookie", "Access-Control-Allow-Origin", "clear-site-data", "connection", "x-accel-buffering"),
+            *("X-LiteSpeed-Location", "LSC-Cookie", "X-Reproxy-URL", "X-Lighttpd-Send-File", "X-Sendfile2"),
+            *("Set-Login", "Secure-Session-Registration", "Sec-GPC", "Authorization", "Content-Length"),
+        )
+    ],
+    "allow_cookies[0]": [
+        {"allow_cookies": [name]}
+        for name in ("__Host-Http-session", "__HOST-HTTP-x", "bff-session", "BFF-x", "a b", "a;b", "")
+    ],
+    "ca_file": [{"ca_file": "/nowhere.pem"}, {"ca_file": __file__, "upstream": "http://127.0.0.1:9"}],
+    "client_cert_file": [{"client_cert_file": __file__, "upstream": "http://127.0.0.1:9"}],
+    "client_key_file": [{"client_key_file": __file__}],
+}
+
+
+@pytest.mark.parametrize(("key", "change"), [(key, change) for key, bad in INVALID.items() for change in bad])
+def test_an_invalid_route_is_reported_with_its_position_and_key(key: str, change: dict[str, Any]) -> None:
     reported = problems(with_routes({"prefix": "/ok", "upstream": "https://ok.internal"}, {**ROUTE, **change}))
     assert list(reported) == [f"BFF_ROUTES[1].{key}"]
     assert "canary" not in str(reported)

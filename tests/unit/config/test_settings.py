@@ -53,39 +53,19 @@ def test_a_missing_setting_has_no_default(name: str, empty: bool) -> None:
     assert reported[f"BFF_{name}"].startswith("is missing")
 
 
-ISSUERS = {
-    "IT-023-empty": "",
-    "admin-console": "https://dev-123-admin.okta.com",
-    "admin-preview": "https://acme-admin.oktapreview.com/oauth2/default",
-    "placeholder-of-the-guide": "https://{yourOktaDomain}/oauth2/default",
-    "shell-placeholder": "https://${yourOktaDomain}",
-    "placeholder-in-words": "https://yourOktaDomain.okta.com",
-    "encoded-placeholder": "https://%7ByourOktaDomain%7D",
-    "trailing-slash": "https://example.okta.com/",
-    "trailing-slash-after-path": "https://example.okta.com/oauth2/default/",
-    "http": "http://example.okta.com",
-    "http-upper": "HTTP://example.okta.com",
-    "http-looks-local": "http://localhost.example.com",
-    "http-userinfo-looks-local": "http://localhost@example.com",
-    "no-scheme": "example.okta.com",
-    "other-scheme": "ftp://example.okta.com",
-    "query": "https://example.okta.com?x=1",
-    "empty-query": "https://example.okta.com?",
-    "fragment": "https://example.okta.com#x",
-    "empty-fragment": "https://example.okta.com#",
-    "userinfo": "https://user:canary@example.okta.com",
-    "upper-case-host": "https://Example.okta.com",
-    "white-space": " https://example.okta.com",
-    "newline-inside": "https://example.okta.com\n/x",
-    "no-host": "https:///oauth2/default",
-    "port-out-of-range": "https://example.okta.com:99999",
-    "port-nought": "https://example.okta.com:0",
-    "port-empty": "https://example.okta.com:",
-    "unclosed-bracket": "https://[::1",
-}
+ISSUERS = r"""
+https://dev-123-admin.okta.com https://acme-admin.oktapreview.com/oauth2/default https://{yourOktaDomain}/oauth2/default
+https://${yourOktaDomain} https://yourOktaDomain.okta.com https://%7ByourOktaDomain%7D https://example.okta.com/
+https://example.okta.com/oauth2/default/ http://example.okta.com HTTP://example.okta.com http://localhost.example.com
+http://localhost@example.com example.okta.com ftp://example.okta.com https://example.okta.com?x=1
+https://example.okta.com? https://example.okta.com#x https://example.okta.com# https://user:canary@example.okta.com
+https://Example.okta.com https:///oauth2/default https://example.okta.com:99999 https://example.okta.com:0
+https://example.okta.com: https://[::1
+"""
 
 
-@pytest.mark.parametrize("issuer", [pytest.param(text, id=name) for name, text in ISSUERS.items()])
+@pytest.mark.case("IT-023")
+@pytest.mark.parametrize("issuer", ["", " https://example.okta.com", "https://example.okta.com\n/x", *ISSUERS.split()])
 def test_an_invalid_issuer_is_refused(issuer: str) -> None:
     reported = problems(with_changes(issuer=issuer))
     assert list(reported) == ["BFF_ISSUER"]
@@ -152,85 +132,56 @@ def test_a_ring_of_keys_keeps_its_order(separator: str) -> None:
     assert [key.get_secret_value() for key in settings.session.keys] == [KEY, OLD_KEY]
 
 
-REFUSED = [
-    ("client_id", "{yourClientId}"),
-    ("client_id", "two words"),
-    ("client_secret", "changeme"),
-    ("client_secret", "{yourClientSecret}"),
-    ("client_auth", "none"),
-    ("sign_out_hint", "never"),  # the issuer of these tests is at Okta
-    ("sign_out_hint", "optional"),
-    ("sign_out_hint", "sometimes"),
-    ("public_url", "http://app.example.com"),
-    ("public_url", "https://app.example.com/"),
-    ("public_url", "https://app.example.com/app"),
-    ("public_url", "https://app.example.com:443"),
-    ("public_url", "http://localhost:80"),
-    ("public_url", "https://App.example.com"),
-    ("public_url", "https://bücher.example"),
-    ("public_url", "https://*.example.com"),
-    ("public_url", "null"),
-    ("callback_path", "callback"),
-    ("callback_path", "/"),
-    ("callback_path", "/callback/"),
-    ("callback_path", "//evil.example"),
-    ("callback_path", "/a/../b"),
-    ("callback_path", "/call%62ack"),
-    ("callback_path", "/callback?x=1"),
-    ("callback_path", "/auth/login"),
-    ("callback_path", "/auth/verify"),
-    ("landing_path", "/auth/logout"),
-    ("signed_out_path", "/auth"),
-    ("landing_path", "https://evil.example"),
-    ("landing_path", "//evil.example"),
-    ("landing_path", "/\\evil.example"),
-    ("signed_out_path", "//evil.example"),
-    ("scopes", "profile email"),
-    ("scopes", 'openid "quoted"'),
-    ("user_claims", "name email"),
-    ("id_token_algorithms", "HS256"),
-    ("id_token_algorithms", "RS256,none"),
-    ("clock_skew", "301"),
-    ("clock_skew", "-1"),
-    ("clock_skew", "a minute"),
-    ("store", "mysql://root:canary@db/x"),
-    ("store", "sqlite://var/bff.db"),
-    ("store", "sqlite:///"),
-    ("store", "sqlite:///bff.db?mode=memory"),
-    ("store", "redis://"),
-    ("idle_timeout", "0"),
-    ("idle_timeout", "1.5"),
-    ("login_lifetime", "30"),
-    ("refresh_grace", "61"),
-    ("refresh_grace", "-1"),
-    ("refresh_before_expiry", "nan"),
-    ("refresh_lease", "inf"),
-    ("refresh_after_grace", "perhaps"),
-    ("refresh_concurrency", "0"),
-    ("allowed_origins", "*"),
-    ("allowed_origins", "null"),
-    ("allowed_origins", "https://ok.example https://*.example.com"),
-    ("allowed_origins", "https://admin.example.com/"),
-    ("allowed_origins", "http://admin.example.com"),
-    ("routes", "not json"),
-    ("routes", '{"prefix": "/api"}'),
-    ("spa_dir", "/nowhere"),
-    ("spa_upstream", "127.0.0.1:5173"),
-    ("listen", "8080"),
-    ("listen", "127.0.0.1:65536"),
-    ("listen", "::1:8080"),
-    ("management_listen", "127.0.0.1:8080"),
-    ("trusted_proxies", "proxy.internal"),
-    ("trusted_proxies", "10.0.0.1/8"),
-    ("provider_proxy", "user:canary@proxy"),
-    ("provider_ca_file", "/nowhere/ca.pem"),
-    ("provider_timeout", "0"),
-    ("log_level", "chatty"),
-    ("log_format", "xml"),
-]
+REFUSED: dict[str, tuple[str, ...]] = {
+    "client_id": ("{yourClientId}", "two words"),
+    "client_secret": ("changeme", "{yourClientSecret}"),
+    "client_auth": ("none",),
+    "sign_out_hint": ("never", "optional", "sometimes"),  # the issuer of these tests is at Okta
+    "public_url": (
+        *("http://app.example.com", "https://app.example.com/", "https://app.example.com/app", "null"),
+        *("https://app.example.com:443", "http://localhost:80", "https://App.example.com", "https://*.example.com"),
+        "https://bücher.example",
+    ),
+    "callback_path": (
+        *("callback", "/", "/callback/", "//evil.example", "/a/../b", "/call%62ack", "/callback?x=1"),
+        *("/auth/login", "/auth/verify"),
+    ),
+    "landing_path": ("/auth/logout", "https://evil.example", "//evil.example", "/\\evil.example"),
+    "signed_out_path": ("/auth", "//evil.example"),
+    "scopes": ("profile email", 'openid "quoted"'),
+    "user_claims": ("name email",),
+    "id_token_algorithms": ("HS256", "RS256,none"),
+    "clock_skew": ("301", "-1", "a minute"),
+    "store": (
+        *("mysql://root:canary@db/x", "sqlite://var/bff.db", "sqlite:///", "sqlite:///bff.db?mode=memory"),
+        "redis://",
+    ),
+    "idle_timeout": ("0", "1.5"),
+    "login_lifetime": ("30",),
+    "refresh_grace": ("61", "-1"),
+    "refresh_before_expiry": ("nan",),
+    "refresh_lease": ("inf",),
+    "refresh_after_grace": ("perhaps",),
+    "refresh_concurrency": ("0",),
+    "allowed_origins": (
+        *("*", "null", "https://ok.example https://*.example.com", "https://admin.example.com/"),
+        "http://admin.example.com",
+    ),
+    "routes": ("not json", '{"prefix": "/api"}'),
+    "spa_dir": ("/nowhere",),
+    "spa_upstream": ("127.0.0.1:5173",),
+    "listen": ("8080", "127.0.0.1:65536", "::1:8080"),
+    "management_listen": ("127.0.0.1:8080",),
+    "trusted_proxies": ("proxy.internal", "10.0.0.1/8"),
+    "provider_proxy": ("user:canary@proxy",),
+    "provider_ca_file": ("/nowhere/ca.pem",),
+    "provider_timeout": ("0",),
+    "log_level": ("chatty",),
+    "log_format": ("xml",),
+}
 
 
-@pytest.mark.parametrize(("name", "value"), REFUSED)
+@pytest.mark.parametrize(("name", "value"), [(name, value) for name, bad in REFUSED.items() for value in bad])
 def test_an_invalid_value_is_reported_under_its_setting(name: str, value: str) -> None:
     reported = problems(with_changes(**{name: value}))
     assert {setting.partition("[")[0] for setting in reported} == {f"BFF_{name.upper()}"}

@@ -38,10 +38,7 @@ def test_an_ambiguous_document_is_refused(document: bytes, reason: str) -> None:
 
 def test_every_other_document_is_read() -> None:
     document = b' {"a":[1,-2.5,1e3,true,null,"\\ud83d\\ude00\xc3\xa9"],"b":{"a":{}}} '
-    assert read_object(document, max_bytes=len(document)) == {
-        "a": [1, -2.5, 1000.0, True, None, "😀é"],
-        "b": {"a": {}},
-    }
+    assert read_object(document, max_bytes=len(document)) == {"a": [1, -2.5, 1000.0, True, None, "😀é"], "b": {"a": {}}}
     assert read_object(b'{"a":[[]]}', max_bytes=100, max_depth=3) == {"a": [[]]}
     with pytest.raises(JsonRefused, match="nested too deeply"):
         read_object(b'{"a":[[]]}', max_bytes=100, max_depth=2)

@@ -6,16 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bff.session.keyring import (
-    USES_LIMIT,
-    KeyExhausted,
-    KeyRing,
-    Opened,
-    Unreadable,
-    key_id,
-    new_key,
-    new_session_id,
-)
+from bff.session.keyring import USES_LIMIT, KeyExhausted, KeyRing, Opened, Unreadable, key_id, new_key, new_session_id
 from tests.harness.minting import other_trailing_bits
 
 OLD, NEW, OTHER = b"\x01" * 31 + b"o", b"\x02" * 31 + b"n", b"\x03" * 31 + b"x"

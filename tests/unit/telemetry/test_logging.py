@@ -249,9 +249,7 @@ def test_after_the_window_a_message_is_logged_again(bounded: Bounded, clock: Clo
     assert len(lines(stream)) == 15, "a burst in each window, nothing held back, no summary"
 
 
-def test_other_warnings_and_the_audit_trail_pass_meanwhile(
-    bounded: Bounded,
-) -> None:
+def test_other_warnings_and_the_audit_trail_pass_meanwhile(bounded: Bounded) -> None:
     logger, stream, _ = bounded
     for _ in range(100):
         logger.warning("flood")
@@ -261,9 +259,7 @@ def test_other_warnings_and_the_audit_trail_pass_meanwhile(
     assert (output.count("flood"), output.count("signed in"), output.count("another")) == (5, 100, 1)
 
 
-def test_what_was_suppressed_is_reported_at_the_end(
-    bounded: Bounded,
-) -> None:
+def test_what_was_suppressed_is_reported_at_the_end(bounded: Bounded) -> None:
     logger, stream, handler = bounded
     for _ in range(9):
         logger.warning("flood")
@@ -271,9 +267,7 @@ def test_what_was_suppressed_is_reported_at_the_end(
     assert lines(stream)[-1]["suppressed"] == 4
 
 
-def test_a_flood_of_different_warnings_is_bounded_in_total(
-    bounded: Bounded,
-) -> None:
+def test_a_flood_of_different_warnings_is_bounded_in_total(bounded: Bounded) -> None:
     logger, stream, _ = bounded
     for number in range(5_000):
         logger.warning(f"made of {number}")

@@ -1,7 +1,6 @@
 """What a log line must not contain, of any logger; and what must stay readable."""
 
 import base64
-import secrets
 import unicodedata
 
 import pytest
@@ -97,12 +96,6 @@ def test_random_bytes_in_base64url_never_pass(material: bytes) -> None:
     text = base64.urlsafe_b64encode(material).rstrip(b"=").decode()
     if any(char.isupper() for char in text) and any(char.islower() for char in text):
         assert text not in redact(f"got {text} from a client")
-
-
-def test_fresh_keys_never_pass() -> None:
-    for _ in range(200):
-        text = secrets.token_urlsafe(32)
-        assert text not in redact(f"[{text}]")
 
 
 @pytest.mark.parametrize(

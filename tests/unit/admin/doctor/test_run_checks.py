@@ -1,6 +1,5 @@
 """All checks together, against a simulated org."""
 
-import time
 from pathlib import Path
 
 import pytest
@@ -8,7 +7,7 @@ import pytest
 from bff.admin.doctor.check_result import CheckResult
 from bff.admin.doctor.run_checks import run_checks
 from bff.config.settings import load_settings
-from tests.harness.okta_org import Operator, app_body, empty_org
+from tests.harness.okta_org import Operator, empty_org
 from tests.unit.admin.okta.test_client_credentials import as_service_app, service_app
 
 TOKEN = "BFF_OKTA_API_TOKEN"
@@ -74,25 +73,6 @@ async def test_nothing_more_is_asked_of_a_provider_that_is_away(operator: Operat
     assert "cannot be reached (connection refused" in results["metadata"].observed
     skipped = ("keys", "pkce", "par", "client_credentials", "redirect_uri")
     assert {results[name].status for name in skipped} == {"skipped"}
-
-
-async def test_the_clock_is_an_argument(operator: Operator) -> None:
-    await operator.apply()
-    settings = load_settings({name: value for name, value in operator.served().items() if "OKTA" not in name})
-    results = await run_checks(settings, None, clock=lambda: time.time() + 3600)
-    assert [result.status for result in results if result.name == "clock"] == ["fail"]
-
-
-async def test_a_single_page_app_is_the_wrong_type(operator: Operator) -> None:
-    credentials = {"token_endpoint_auth_method": "none", "pkce_required": True}
-    made = await operator.api("POST", "apps", app_body("SPA", credentials, application_type="browser"))
-    operator.environ |= {"BFF_CLIENT_ID": made["id"], "BFF_CLIENT_SECRET": "a-single-page-app-has-no-secret-1234"}
-    planned = await operator.bff_okta("plan", "--json")
-    assert (planned.code, planned.differences["application_type"]["by"]) == (2, "manual")
-    seen = await operator.doctor("--json")
-    assert seen.code == 1
-    assert "Web Application" in seen.findings["okta.application_type"]["fix"]
-    assert seen.findings["client_secret"]["status"] == "fail"
 
 
 async def test_a_service_app_in_place_of_a_token(tmp_path: Path, key_file: Path) -> None:

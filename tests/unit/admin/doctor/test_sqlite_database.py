@@ -52,62 +52,43 @@ async def test_a_database_that_does_not_exist_yet_is_not_created(
     assert list(tmp_path.iterdir()) == []
 
 
-def of_another_program(path: Path) -> None:
-    with sqlite3.connect(path) as connection:
-        connection.execute("PRAGMA application_id = 4711")
-        connection.execute("CREATE TABLE theirs (x)")
+def ours(path: Path, statement: str = "SELECT 1") -> Path:
+    prepare(path, busy_timeout=PATIENCE)
+    return changed(path, statement)
+
+
+def changed(path: Path, *statements: str) -> Path:
+    connection = sqlite3.connect(path)
+    for statement in statements:
+        connection.execute(statement).fetchall()
+    connection.commit()
     connection.close()
     path.chmod(0o600)
+    return path
 
 
 def no_database(path: Path) -> None:
-    path.write_text("not a database at all, and longer than the hundred bytes of a header\n" * 3)
+    path.write_text("longer than the hundred bytes of a header\n" * 9)
     path.chmod(0o600)
-
-
-def a_directory(path: Path) -> None:
-    path.mkdir()
-
-
-def without_wal(path: Path) -> None:
-    _ours(path, "PRAGMA journal_mode = DELETE")
-
-
-def of_another_schema(path: Path) -> None:
-    _ours(path, "PRAGMA user_version = 99")
-
-
-def readable_by_all(path: Path) -> None:
-    _ours(path, "SELECT 1")
-    path.chmod(0o644)
-
-
-def in_a_folder_open_to_all(path: Path) -> None:
-    _ours(path, "SELECT 1")
-    path.parent.chmod(0o755)
-
-
-def _ours(path: Path, statement: str) -> None:
-    prepare(path, busy_timeout=PATIENCE)
-    connection = sqlite3.connect(path)
-    connection.execute(statement).fetchall()
-    connection.commit()
-    connection.close()
 
 
 @pytest.mark.parametrize(
     ("make", "status", "seen"),
     [
-        (of_another_program, "fail", "another program's database"),
+        (
+            lambda path: changed(path, "PRAGMA application_id = 4711", "CREATE TABLE theirs (x)"),
+            "fail",
+            "another program",
+        ),
         (no_database, "fail", "not a SQLite database"),
-        (a_directory, "fail", "is not a file"),
-        (without_wal, "fail", "not in WAL mode"),
-        (of_another_schema, "fail", "has schema 99"),
-        (in_a_folder_open_to_all, "warn", "is open to other accounts"),
-        (readable_by_all, "warn", "can be read by other accounts"),
+        (Path.mkdir, "fail", "is not a file"),
+        (lambda path: ours(path, "PRAGMA journal_mode = DELETE"), "fail", "not in WAL mode"),
+        (lambda path: ours(path, "PRAGMA user_version = 99"), "fail", "has schema 99"),
+        (lambda path: ours(path).parent.chmod(0o755), "warn", "is open to other accounts"),
+        (lambda path: ours(path).chmod(0o644), "warn", "can be read by other accounts"),
     ],
 )
-async def test_an_unhealthy_database(tmp_path: Path, make: Callable[[Path], None], status: str, seen: str) -> None:
+async def test_an_unhealthy_database(tmp_path: Path, make: Callable[[Path], object], status: str, seen: str) -> None:
     path = tmp_path / "bff.db"
     make(path)
     result = await checked(path)

@@ -1,7 +1,7 @@
 """The client of the Management API: refusals, rate limits, pages."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -10,7 +10,6 @@ import pytest
 
 from bff.admin.okta.api_error import OktaManagementError, refusal
 from bff.admin.okta.management_api import ApiToken, ManagementApi, http_client, rate_limit_wait
-from demo.simulator.management_state import ManagementState
 from tests.harness.okta_org import API_TOKEN, Json, Operator
 
 
@@ -27,37 +26,14 @@ def all_pages(api: ManagementApi, path: str, **query: str) -> Awaitable[list[Jso
 # --- refusals
 
 
-def expire_token(state: ManagementState) -> None:
-    state.token_expired = True
-
-
-def begin_maintenance(state: ManagementState) -> None:
-    state.read_only = True
-
-
-@pytest.mark.parametrize(
-    ("trouble", "words", "fix"),
-    [(expire_token, "rejects the credentials", "30 days without use"), (begin_maintenance, "in maintenance", "later")],
-)
-async def test_a_refusal_is_explained_with_its_fix(
-    operator: Operator, trouble: Callable[[ManagementState], None], words: str, fix: str
-) -> None:
-    trouble(operator.okta.control.management)
+async def test_a_refusal_is_printed_with_its_fix(operator: Operator) -> None:
+    operator.okta.control.management.token_expired = True
     done = await operator.bff_okta("apply")
     assert (done.code, done.stdout) == (1, "")
-    assert words in done.stderr
-    assert fix in done.stderr
+    assert "30 days without use" in done.stderr
     as_json = await operator.bff_okta("apply", "--json")
     assert as_json.code == 1
-    assert words in as_json.json["error"]["problem"]
-
-
-async def test_without_a_licence_for_custom_servers_the_rest_is_applied(operator: Operator) -> None:
-    operator.okta.control.management.licensed = False
-    applied = await operator.bff_okta("apply")
-    assert applied.code == 0
-    assert "E0000015" in applied.stdout
-    assert "API Access Management" in applied.stdout
+    assert "rejects the credentials" in as_json.json["error"]["problem"]
 
 
 @pytest.mark.parametrize(
@@ -139,21 +115,16 @@ async def test_a_rate_limit_is_waited_for_until_okta_says_it_ends(operator: Oper
     assert "rate limit" in logged[0]
 
 
-async def test_a_rate_limit_is_waited_for_twice_at_most(operator: Operator) -> None:
+@pytest.mark.parametrize(("reset_in", "waits"), [(3, 2), (3600, 0)])
+async def test_a_rate_limit_is_waited_for_twice_at_most_and_no_hour(
+    operator: Operator, reset_in: int, waits: int
+) -> None:
     waited: list[float] = []
-    operator.okta.control.fault("rate_limited", endpoint="apps", times=20, reset_in=3)
+    operator.okta.control.fault("rate_limited", endpoint="apps", times=20, reset_in=reset_in)
     with api_of(operator, sleep=waited.append) as api, pytest.raises(OktaManagementError) as refused:
         await all_pages(api, "/api/v1/apps")
     assert refused.value.okta_code == "E0000047"
-    assert len(waited) == 2
-
-
-async def test_a_rate_limit_of_an_hour_is_an_error_at_once(operator: Operator) -> None:
-    waited: list[float] = []
-    operator.okta.control.fault("rate_limited", endpoint="apps", times=20, reset_in=3600)
-    with api_of(operator, sleep=waited.append) as api, pytest.raises(OktaManagementError):
-        await all_pages(api, "/api/v1/apps")
-    assert waited == []
+    assert len(waited) == waits
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,4 @@
-"""Every request that the commands send is held against Okta's public description of its API.
-
-`okta_api_facts.json` carries the facts over: operations, query parameters, success codes, scopes, and the names, types,
-enumerations and requirements of bodies. What the simulated org accepts proves little: we wrote it too.
-"""
+"""Every request that the commands send is held against Okta's public description of its API."""
 
 import json
 import re

@@ -32,12 +32,6 @@ async def test_the_app_is_found_by_its_label_when_the_file_is_gone(operator: Ope
     assert operator.held() == {"BFF_CLIENT_ID": client_id, "BFF_CLIENT_SECRET": secret}
 
 
-async def test_a_new_app_rotates_refresh_tokens_with_our_grace(operator: Operator) -> None:
-    operator.environ["BFF_REFRESH_GRACE"] = "45"
-    client = (await operator.applied_app()).client
-    assert (client.rotation, client.pkce_required) == (("rotate", 45), True)
-
-
 # --- an app that somebody else made
 
 
@@ -95,19 +89,6 @@ def test_the_file_of_the_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     assert target(show=True) is None
     monkeypatch.setenv("BFF_CLIENT_SECRET_FILE", "/run/secret")
     assert target() == (Path("/run/secret"), "secret")
-
-
-async def test_an_env_file_gets_mode_0600_and_keeps_its_other_lines(operator: Operator) -> None:
-    operator.env_file.parent.mkdir()
-    operator.env_file.write_text("# ours\nBFF_PUBLIC_URL=https://app.example.com\nexport BFF_CLIENT_ID=\n")
-    operator.env_file.chmod(0o644)
-    done = await operator.bff_okta("apply", "--env-file", str(operator.env_file))
-    assert "var/okta.env (mode 0600)" in done.stdout
-    lines = operator.env_file.read_text().splitlines()
-    assert lines[:2] == ["# ours", "BFF_PUBLIC_URL=https://app.example.com"]
-    assert [line.partition("=")[0] for line in lines[2:]] == ["BFF_CLIENT_ID", "BFF_CLIENT_SECRET"]
-    assert mode(operator.env_file) == 0o600
-    assert [path.name for path in operator.env_file.parent.iterdir()] == ["okta.env"]
 
 
 async def test_a_secret_file_holds_the_secret_alone_where_the_bff_reads_it(operator: Operator, tmp_path: Path) -> None:

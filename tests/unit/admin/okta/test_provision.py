@@ -1,21 +1,13 @@
 """Misconfigurations of the org, each named by `bff okta plan` and `bff doctor` with its fix, and fixed by `apply` where
-the API can.
+the API can."""
 
-Those of single properties of the app are in test_app_properties; here is one org with all of them.
-"""
-
-import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from bff.admin.okta.connection import read_plan
-from bff.admin.okta.desired import placeholders
-from bff.admin.okta.provision import Plan
-from bff.admin.okta.settings import load_okta_settings
-from bff.config.settings import load_settings
+from demo.simulator.management_state import ManagementState
 from tests.harness.okta_org import PUBLIC_URL, Json, Operator, app_body, client_of, empty_org
 from tests.unit.admin.okta.test_app_properties import WRONG, WRONG_CREDENTIALS
 
@@ -39,6 +31,13 @@ def of_settings(**values: str) -> Plant:
     return plant
 
 
+def in_org(change: Callable[[ManagementState], object]) -> Plant:
+    async def plant(operator: Operator, _: str) -> None:
+        change(operator.okta.control.management)
+
+    return plant
+
+
 async def other_client_authentication(operator: Operator, client_id: str) -> None:
     method = {"token_endpoint_auth_method": "client_secret_post"}
     await operator.change_app(client_id, lambda app: app["credentials"]["oauthClient"].update(method))
@@ -54,32 +53,13 @@ async def no_assignment(operator: Operator, client_id: str) -> None:
     operator.environ["BFF_OKTA_GROUPS"] = ""
 
 
-async def no_access_policy(operator: Operator, _: str) -> None:
-    operator.okta.control.management.policies.clear()
-
-
-async def policy_for_another_client(operator: Operator, _: str) -> None:
-    for policy in operator.okta.control.management.policies.values():
-        policy.body["conditions"]["clients"]["include"] = ["0oasomebodyelse00001"]
-
-
-async def policy_without_the_code_grant(operator: Operator, _: str) -> None:
-    for policy in operator.okta.control.management.policies.values():
-        policy.rules[0]["conditions"]["grantTypes"]["include"] = ["client_credentials"]
-
-
 async def inactive_app(operator: Operator, client_id: str) -> None:
     await operator.api("POST", f"apps/{client_id}/lifecycle/deactivate")
 
 
-async def inactive_server(operator: Operator, _: str) -> None:
-    operator.okta.control.management.server["status"] = "INACTIVE"
-
-
-async def custom_domain(operator: Operator, _: str) -> None:
-    """The org has got a custom domain, and the server its issuer."""
-    issuer = {"issuerMode": "CUSTOM_URL", "issuer": "https://login.example.com/oauth2/default"}
-    operator.okta.control.management.server |= issuer
+def without_the_code_grant(state: ManagementState) -> None:
+    for policy in state.policies.values():
+        policy.rules[0]["conditions"]["grantTypes"]["include"] = ["client_credentials"]
 
 
 async def app_on_org_domain(operator: Operator, _: str) -> None:
@@ -108,6 +88,8 @@ async def trusted_origin_without_redirect(operator: Operator, _: str) -> None:
     await operator.api("POST", "trustedOrigins", body)
 
 
+CUSTOM_DOMAIN = {"issuerMode": "CUSTOM_URL", "issuer": "https://login.example.com/oauth2/default"}
+
 # What is planted; the difference that names it; a word of the fix; whether `apply` fixes it; and the check of
 # `bff doctor` without a token that sees it, with a word of its fix.
 PLANTED: list[tuple[Plant, str, str, bool, tuple[str, str] | None]] = [
@@ -135,14 +117,20 @@ PLANTED: list[tuple[Plant, str, str, bool, tuple[str, str] | None]] = [
     (no_group, "group_not_assigned", "Assign to Groups", True, None),
     (no_assignment, "no_assignment", "BFF_OKTA_GROUPS", False, None),
     (of_settings(BFF_OKTA_GROUPS="Everyone, Byers"), "group_unknown", "Directory > Groups", False, None),
-    (of_settings(BFF_OKTA_LABEL="Shop"), "label", "App integration name", True, None),
     (of_settings(BFF_OKTA_FRONTCHANNEL_LOGOUT="true"), "frontchannel_logout_uri", "Logout", True, None),
     (inactive_app, "app_status", "activates", True, ("issuer", "active")),
-    (no_access_policy, "access_policy", "Add Policy", True, ("access_policy", "Add Policy")),
-    (policy_for_another_client, "access_policy", "Add Policy", True, ("access_policy", "Add Policy")),
-    (policy_without_the_code_grant, "access_policy", "Add Rule", True, ("access_policy", "Add Rule")),
-    (inactive_server, "server_status", "Active", False, None),
-    (custom_domain, "issuer", "https://login.example.com/", False, ("issuer", "https://login.example.com/")),
+    (
+        in_org(lambda state: state.policies.clear()),
+        "access_policy",
+        "Add Policy",
+        True,
+        ("access_policy", "Add Policy"),
+    ),
+    (in_org(without_the_code_grant), "access_policy", "Add Rule", True, ("access_policy", "Add Rule")),
+    (
+        in_org(lambda state: state.server.update(CUSTOM_DOMAIN)),
+        *("issuer", "https://login.example.com/", False, ("issuer", "https://login.example.com/")),
+    ),
     (app_on_org_domain, "issuer_mode", "OpenID Connect", True, ("issuer", "Set BFF_ISSUER to http://127.0.0.1")),
     (wrong_secret, "client_secret", "active secret", True, ("client_secret", "is the secret active")),
     (retired_secret, "client_secret", "active secret", True, ("client_secret", "is the secret active")),
@@ -199,16 +187,6 @@ async def test_every_wrong_property_of_an_app_is_fixed_in_one_run(operator: Oper
     assert (await operator.bff_okta("apply")).code == 0
     assert (await operator.bff_okta("plan")).code == 0
     assert (await operator.doctor("--json")).json["healthy"]
-
-
-async def test_a_plan_can_be_read_without_the_command_line(operator: Operator) -> None:
-    await operator.apply()
-    environ = {**operator.environ, **operator.held()}
-    settings = load_settings(environ, placeholders=placeholders())
-    planned: Plan = await asyncio.to_thread(read_plan, settings, load_okta_settings(environ))
-    assert planned.findings.differences == ()
-    assert planned.view.client_id == operator.held()["BFF_CLIENT_ID"]
-    assert (planned.is_ours, planned.changes_app) == (True, False)
 
 
 @pytest.mark.parametrize(
