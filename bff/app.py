@@ -127,6 +127,7 @@ class Application:
         self.providers.replace_client_auth(settings)
         self.stores.ring.replace_keys(settings.session.key_ring)
         if "session_keys" in changed:
+            self.flows.sessions.end_sessions.forget_recent_records()
             audit.record(AuditEvent.KEY_RING_CHANGED, "reload", key_ids=" ".join(self.stores.ring.key_ids))
         if credentials := sorted(changed & CREDENTIALS):
             audit.record(AuditEvent.CLIENT_CREDENTIALS_CHANGED, "reload", changed=" ".join(credentials))

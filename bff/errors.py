@@ -192,8 +192,14 @@ class ProviderUnavailable(BffError):
 
 
 class StoreUnavailable(BffError):
+    """`unreachable`: no server of the store gave a reply. False where it replied with an error."""
+
     code = "store_unavailable"
     title = "The session store is temporarily unavailable"
+
+    def __init__(self, detail: str | None = None, *, retry_after: int | None = None, unreachable: bool = False) -> None:
+        super().__init__(detail, retry_after=retry_after)
+        self.unreachable = unreachable
 
 
 class UpstreamUnreachable(BffError):

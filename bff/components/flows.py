@@ -13,6 +13,7 @@ from bff.flows.logout.end_sessions import EndSessions
 from bff.flows.logout.provider_logout import ProviderLogoutFlow
 from bff.flows.logout.provider_sign_out import ProviderSignOut
 from bff.flows.logout.revocations import Revocations
+from bff.flows.recent_records import RecentRecords
 from bff.flows.refresh.attempt import RefreshAttempts
 from bff.flows.refresh.flow import RefreshTokenFlow
 from bff.flows.refresh.outcome import RefreshOutcomes
@@ -69,7 +70,9 @@ def _session_flows(runtime: Runtime, stores: Stores, providers: Providers, timeo
     store, tasks, policy, issuer = stores.sessions, runtime.tasks, runtime.policy, runtime.settings.provider.issuer
     streams = OpenStreams(store, policy)
     revocations = Revocations(store, providers.main, tasks, issuer)
-    end_session = EndSession(store, revocations, tasks, streams=streams)
+    grace = runtime.settings.store.outage_grace
+    recent = RecentRecords(grace, policy) if grace else None
+    end_session = EndSession(store, revocations, tasks, streams=streams, recent=recent)
     timing = RefreshTiming(policy, timeouts=timeouts)
     attempts = RefreshAttempts(
         Reservations(store, timing),

@@ -7,7 +7,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, SecretSt
 
 from bff.base64url import encode_base64url
 from bff.config import validators
-from bff.config.field_types import WholeSeconds, Words
+from bff.config.field_types import Number, WholeSeconds, Words
 from bff.config.section import FROZEN, over
 from bff.config.validators import invalid
 
@@ -64,7 +64,9 @@ class SessionSettings(BaseModel):
 
 
 class StoreSettings(BaseModel):
-    """Where session records are kept."""
+    """Where session records are kept. `outage_grace`: seconds for which a record that was read before may be used
+    while the store cannot be reached; 0 is off.
+    """
 
     model_config = FROZEN
 
@@ -72,6 +74,9 @@ class StoreSettings(BaseModel):
         default="sqlite:///var/bff.db",
         validation_alias="store",
         repr=False,  # it may contain a password
+    )
+    outage_grace: Annotated[float, Number, Field(ge=0, le=30, allow_inf_nan=False)] = Field(
+        default=0.0, validation_alias="store_outage_grace"
     )
     allow_evicting: bool = Field(default=False, validation_alias="allow_evicting_store")
 

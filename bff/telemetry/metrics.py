@@ -63,6 +63,11 @@ STORE_ERRORS: Final = Counter(
     "Operations that the session store did not complete in time.",
     registry=REGISTRY,
 )
+STORE_OUTAGE_ANSWERS: Final = Counter(
+    "bff_store_outage_answers",
+    "Requests answered from a record read before, because the session store could not be reached.",
+    registry=REGISTRY,
+)
 STORE_AVAILABLE: Final = Gauge(
     "bff_store_available",
     "Whether the session store could be read and written at the last check (1) or not (0).",

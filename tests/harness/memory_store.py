@@ -43,10 +43,14 @@ class _Expiring(dict[str, tuple[T, float]], Generic[T]):
 
 @dataclass
 class MemoryData:
-    """What the stores of several replicas share. While it is `down`, every operation fails."""
+    """What the stores of several replicas share.
+
+    While it is `down`, no operation gets a reply; while it is `full`, each gets an error.
+    """
 
     clock: Callable[[], float]
     down: bool = False
+    full: bool = False
     sessions: dict[str, _Record] = field(default_factory=dict)
     ends: _Expiring[EndReason] = field(default_factory=_Expiring)
     markers: _Expiring[float] = field(default_factory=_Expiring)
@@ -55,8 +59,8 @@ class MemoryData:
     revocations: dict[str, _Waiting] = field(default_factory=dict)
 
     def now(self) -> float:
-        if self.down:
-            raise StoreUnavailable(retry_after=1)
+        if self.down or self.full:
+            raise StoreUnavailable(retry_after=1, unreachable=self.down)
         return self.clock()
 
 

@@ -7,6 +7,7 @@ from bff.errors import StoreUnavailable
 from bff.flows.background import BackgroundTasks
 from bff.flows.logout.revocations import Revocations
 from bff.flows.logout.session_ends import SessionEnds
+from bff.flows.recent_records import RecentRecords
 from bff.flows.streams import OpenStreams
 from bff.session.session import EndReason, Session, SessionKey
 from bff.session.store import SessionStore
@@ -24,9 +25,10 @@ class EndSession:
         tasks: BackgroundTasks,
         *,
         streams: OpenStreams | None = None,
+        recent: RecentRecords | None = None,
     ) -> None:
         self._store, self._tasks, self._streams = store, tasks, streams
-        self.revocations = revocations
+        self.revocations, self.recent = revocations, recent
         self.ends = SessionEnds()
 
     async def end(self, key: SessionKey, reason: EndReason, expected_version: int | None = None) -> Session | None:
@@ -38,6 +40,8 @@ class EndSession:
         return await asyncio.shield(self._tasks.start(self._end(key, reason, expected_version), "end session"))
 
     async def _end(self, key: SessionKey, reason: EndReason, expected_version: int | None) -> Session | None:
+        if self.recent is not None:
+            self.recent.forget(key)
         session = await self._store.delete(key, reason, expected_version)
         if session is None:
             return None

@@ -33,6 +33,11 @@ class EndSessions:
         self._store, self._end_session, self._logout_markers = store, end_session, logout_markers
         self._tasks, self._issuer = tasks, issuer
 
+    def forget_recent_records(self) -> None:
+        """For a logout request that is authentic: sessions that it ends are not used if the store cannot be reached."""
+        if self._end_session.recent is not None:
+            self._end_session.recent.forget_all()
+
     async def of_user(
         self, index: IndexName, value: str, reason: EndReason, *, at: float | None = None
     ) -> tuple[Session, ...]:
@@ -41,6 +46,7 @@ class EndSessions:
         Returns those that this call ended. `at` is when the logout was requested, in seconds since the epoch, if it may
         be delivered late: a sign-in that started after that stays.
         """
+        self.forget_recent_records()
         marker_kind: MarkerKind = "email" if index == "email" else "sub"
         return await self._shielded(self._of(index, marker_kind, value, reason, at))
 
@@ -59,10 +65,15 @@ class EndSessions:
         among them (docs/decisions/0012-logout-token-with-sid-and-sub.md). `mark_if_unknown=False` writes no logout
         marker where there is no session: for requests that any client can send.
         """
+        if mark_if_unknown:
+            self.forget_recent_records()
+        elif self._end_session.recent is not None:
+            self._end_session.recent.forget_provider_session(sid)
         return await self._shielded(self._of_sid(sid, reason, sub, at, mark_if_unknown=mark_if_unknown))
 
     async def of_everyone(self, reason: EndReason) -> int:
         """Ends every session in the store. Returns their number."""
+        self.forget_recent_records()
         return await self._shielded(self._of_everyone(reason))
 
     async def these(self, sessions: Iterable[Session], reason: EndReason) -> tuple[Session, ...]:

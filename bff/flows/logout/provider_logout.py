@@ -59,6 +59,7 @@ class ProviderLogoutFlow:
         Raises LogoutTokenRefused, ProviderUnavailable (no keys), StoreUnavailable.
         """
         token = await self._logout_token(compact)
+        self._end_sessions.forget_recent_records()
         used = f"logout token {token.jti}"
         if await self._store.get_marker(used) is not None:
             return
@@ -87,6 +88,7 @@ class ProviderLogoutFlow:
         Raises RevocationRefused (also for a used token), ProviderUnavailable, StoreUnavailable.
         """
         token = await self._revocation_token(compact)
+        self._end_sessions.forget_recent_records()
         if await self._store.get_marker(f"revocation token {token.jti}") is not None:
             raise RevocationRefused("jti: used before")
         return token

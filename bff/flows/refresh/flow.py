@@ -38,7 +38,7 @@ class RefreshTokenFlow:
         tasks: BackgroundTasks,
         timing: RefreshTiming,
     ) -> None:
-        self._store, self._end_session = store, end_session
+        self._store, self._end_session, self._recent = store, end_session, end_session.recent
         self._policy, self._monotonic = timing.policy, timing.monotonic
         self._caller_timeout = timing.timeouts.caller
         self._peers = RecordWatcher(store, tasks, timing.monotonic)
@@ -59,7 +59,18 @@ class RefreshTokenFlow:
         deadline, refreshes_awaited = self._monotonic() + self._caller_timeout, 0
         while True:
             asked_at = self._monotonic()
-            stored = await self._recovery.reassert(await self._store.get(key))
+            try:
+                read = await self._store.get(key)
+            except StoreUnavailable as error:
+                # Never a token that an upstream has just rejected.
+                if self._recent is None or rejected_token is not None:
+                    raise
+                if (recent := self._recent.session(key, error)) is None:
+                    raise
+                return recent
+            if self._recent is not None:
+                self._recent.record(key, read, asked_at)
+            stored = await self._recovery.reassert(read)
             if not isinstance(stored, Found):
                 ended = await self.end_reason(key, stored)
                 raise SignInRequired(reason=ended.value if ended else None)

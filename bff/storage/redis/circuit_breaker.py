@@ -12,11 +12,12 @@ PAUSE: Final = 0.5  # seconds between probes, so that recovery is noticed soon a
 
 @dataclass(slots=True)
 class CircuitBreaker:
-    """`now` is any monotonic clock, in seconds."""
+    """`now` is any monotonic clock, in seconds. `unreachable`: the last failure was no reply of the server."""
 
     failures: int = 0
     next_probe: float = 0.0
     probing: bool = False
+    unreachable: bool = False
 
     def admits(self, now: float) -> bool:
         """Whether to try. A caller admitted while the circuit is open is the probe, and must report the result."""
@@ -30,6 +31,7 @@ class CircuitBreaker:
     def succeeded(self) -> None:
         self.failures, self.probing = 0, False
 
-    def failed(self, now: float) -> None:
+    def failed(self, now: float, *, unreachable: bool = False) -> None:
+        self.unreachable = unreachable
         self.failures, self.probing = self.failures + 1, False
         self.next_probe = now + PAUSE

@@ -14,6 +14,8 @@ from typing import Any, Final, TypeVar
 from redis.asyncio import ConnectionPool
 from redis.exceptions import (
     AskError,
+    AuthenticationError,
+    AuthorizationError,
     ClusterDownError,
     MasterDownError,
     MovedError,
@@ -40,6 +42,7 @@ _DELAYS: Final = (0.02, 0.1, 0.3)  # seconds between attempts
 _T = TypeVar("_T")
 
 _UNREACHABLE: Final = (RedisConnectionError, RedisTimeoutError, OSError)
+_LOGIN_REFUSED: Final = (AuthenticationError, AuthorizationError)  # connection errors to redis-py, but they are replies
 _WRONG_SERVER: Final = (ReadOnlyError, ClusterDownError, MasterDownError, TryAgainError)
 
 
@@ -160,7 +163,10 @@ class RedisLink:
         try:
             replies = await self._within_limits(first, lambda: self._exchange_reads(first, reads))
         except StoreUnavailable as error:
-            replies = [StoreUnavailable(error.detail, retry_after=error.retry_after) for _ in reads]
+            replies = [
+                StoreUnavailable(error.detail, retry_after=error.retry_after, unreachable=error.unreachable)
+                for _ in reads
+            ]
         except BaseException as error:  # whatever it is, each caller gets it: none waits for ever
             for read in reads:
                 read.resolve(error)
@@ -187,15 +193,17 @@ class RedisLink:
         clock = asyncio.get_running_loop().time
         breaker = self._breakers[self._servers.name_for(key)]
         if not breaker.admits(clock()):
-            raise StoreUnavailable("Redis does not respond; it is tried again in a moment.", retry_after=1)
-        answered = False
+            detail = "Redis does not respond; it is tried again in a moment."
+            raise StoreUnavailable(detail, retry_after=1, unreachable=breaker.unreachable)
+        answered = unreachable = False
         try:
             async with asyncio.timeout(self._operation_timeout), self._slots:
                 reply = await self._attempts(attempt)
             answered = True
             return reply
         except (*_UNREACHABLE, *_WRONG_SERVER, TimeoutError) as error:
-            raise _unavailable(error) from None
+            unreachable = not isinstance(error, _LOGIN_REFUSED)
+            raise _unavailable(error, unreachable=unreachable) from None
         except _NotAcknowledged:
             answered = True
             raise StoreUnavailable("No replica of Redis acknowledged the write.", retry_after=1) from None
@@ -208,7 +216,7 @@ class RedisLink:
             if answered:
                 breaker.succeeded()
             else:
-                breaker.failed(clock())
+                breaker.failed(clock(), unreachable=unreachable)
 
     async def _attempts(self, attempt: Callable[[], Awaitable[_T]]) -> _T:
         unacknowledged = 0
@@ -262,10 +270,10 @@ class RedisLink:
         return min(1, replicas)
 
 
-def _unavailable(error: Exception) -> StoreUnavailable:
+def _unavailable(error: Exception, *, unreachable: bool = False) -> StoreUnavailable:
     """Names only the error class: a message may contain an address or the command."""
     error_name = type(error).__name__.removesuffix("Error")
-    return StoreUnavailable(f"Redis is unavailable ({error_name}).", retry_after=1)
+    return StoreUnavailable(f"Redis is unavailable ({error_name}).", retry_after=1, unreachable=unreachable)
 
 
 def command_rejected(error: ResponseError) -> StoreUnavailable:

@@ -12,6 +12,7 @@ from bff.flows.logout.end_session import EndSession
 from bff.flows.logout.end_sessions import EndSessions
 from bff.flows.logout.markers import LogoutMarkers
 from bff.flows.logout.revocations import Revocations
+from bff.flows.recent_records import RecentRecords
 from bff.flows.refresh.attempt import RefreshAttempts
 from bff.flows.refresh.flow import RefreshTokenFlow
 from bff.flows.refresh.outcome import RefreshOutcomes
@@ -42,6 +43,7 @@ class Parts:
         timeouts: RefreshTimeouts | None = None,
         concurrency: int = 50,
         beside: "Parts | None" = None,
+        outage_grace: float = 0.0,
         **changes: str,
     ) -> None:
         """`beside`: another replica with the same store and provider. `changes` are settings."""
@@ -53,7 +55,8 @@ class Parts:
         self.store, self.tasks = MemoryStore(self.data, self.ring), BackgroundTasks()
         self.streams = OpenStreams(self.store, policy, monotonic=loop.time)
         self.revocations = Revocations(self.store, self.provider, self.tasks, ISSUER)
-        self.end_session = EndSession(self.store, self.revocations, self.tasks, streams=self.streams)
+        recent = RecentRecords(outage_grace, policy, monotonic=loop.time) if outage_grace else None
+        self.end_session = EndSession(self.store, self.revocations, self.tasks, streams=self.streams, recent=recent)
         self.markers = LogoutMarkers(self.store, 600.0)
         self.end_sessions = EndSessions(self.store, self.end_session, self.markers, self.tasks, ISSUER)
         self.establish = EstablishSession(self.store, self.end_session, self.markers, self.streams)

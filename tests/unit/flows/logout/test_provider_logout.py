@@ -55,6 +55,24 @@ async def code_of(call: Callable[[], Any]) -> str:
     return ""
 
 
+@pytest.mark.parametrize("kind", ["logout token", "revocation token"])
+async def test_an_authentic_logout_request_that_the_store_cannot_take_leaves_no_recent_record(kind: str) -> None:
+    provider = Provider(Parts(outage_grace=30.0))
+    parts = provider.parts
+    session = await parts.signed_in(user=ALICE, sid="sid-1")
+    await parts.refresh.session_with_fresh_token(session.key)
+    parts.data.down = True
+    await parts.refresh.session_with_fresh_token(session.key)
+    if kind == "logout token":
+        received: Any = provider.flow.back_channel(provider.logout_token(sid="sid-1"))
+    else:
+        received = provider.flow.authorize_revocation(provider.revocation_token())
+    with pytest.raises(StoreUnavailable):
+        await received
+    with pytest.raises(StoreUnavailable):
+        await parts.refresh.session_with_fresh_token(session.key)
+
+
 @pytest.mark.parametrize(
     ("who", "ends"),
     [

@@ -4,8 +4,17 @@ import asyncio
 from typing import Any
 
 import pytest
+from redis.exceptions import (
+    AuthenticationError,
+    BusyLoadingError,
+    ClusterDownError,
+    NoPermissionError,
+    NoScriptError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    ResponseError,
+)
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import NoScriptError, ReadOnlyError
 
 from bff.errors import StoreUnavailable
 from bff.storage.redis import scripts
@@ -80,6 +89,29 @@ async def test_a_server_that_does_not_answer_is_given_up_and_found_again() -> No
     answers = await asyncio.gather(*(link.link.run(GET) for _ in range(5)), return_exceptions=True)
     assert [answer for answer in answers if answer == b"value"] == [b"value"], "one of them is the probe"
     assert await link.link.run(GET) == b"value"
+
+
+@pytest.mark.parametrize(
+    ("failure", "unreachable"),
+    [
+        (RedisConnectionError(), True),
+        (OSError(), True),
+        (BusyLoadingError(), True),
+        (ClusterDownError("CLUSTERDOWN"), True),
+        (AuthenticationError("WRONGPASS"), False),
+        (NoPermissionError("NOPERM"), False),
+        (OutOfMemoryError("OOM"), False),
+        (error("ERR"), False),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+async def test_only_a_server_without_a_reply_is_unreachable(failure: Exception, unreachable: bool) -> None:
+    link = replying(failure)
+    for _ in range(FAILURES + 1):  # also once the circuit is open
+        for ask in (link.link.ask(GET), link.link.read(GET)):
+            with pytest.raises((StoreUnavailable, ResponseError)) as refused:
+                await ask
+            assert getattr(refused.value, "unreachable", False) == unreachable
 
 
 @pytest.mark.parametrize(("acknowledged", "attempts"), [([1], 1), ([0, 1], 2), ([0, 0], 2)])

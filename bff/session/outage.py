@@ -1,0 +1,17 @@
+"""Whether a record that was read before may stand in for a store that cannot be reached. Pure; times are in seconds."""
+
+from bff.session.session import Session
+from bff.session.store import Found
+from bff.session.timing import RefreshPolicy, limit_reached
+
+
+def usable_in_outage(stored: Found, age: float, grace: float, policy: RefreshPolicy) -> Session | None:
+    """The session of a record that was requested `age` seconds ago, if it may be used without asking the store again.
+
+    Only its access token is used, so it must be valid. The age counts from before the store was asked: the store's
+    clock, as estimated here, is never behind, and no limit is reached later than it would be.
+    """
+    session, now = stored.session, stored.now + age
+    if age > grace or now >= session.tokens.usable_until:
+        return None
+    return session if limit_reached(session, now, policy, stored.last_seen_at) is None else None
