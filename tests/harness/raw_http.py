@@ -145,11 +145,6 @@ class HttpServer:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    @property
-    def heard(self) -> list[Request]:
-        """The former name of `requests`."""
-        return self.requests
-
 
 @asynccontextmanager
 async def listening(server: HttpServer, respond: Respond, *, reads_body: bool = True) -> AsyncIterator[None]:

@@ -68,35 +68,6 @@ async def test_a_record_is_sealed_again_by_the_next_call_and_the_cookie_by_the_s
     assert await late.session() == KEY_REMOVED
 
 
-async def test_the_session_endpoint_seals_the_record_again_too(world: World, keys: tuple[bytes, bytes]) -> None:
-    old, new = keys
-    await world.restart(session_keys=world.session_keys(old))
-    browser = await world.signed_in()
-    await world.restart(session_keys=world.session_keys(new, old))
-    assert (await browser.session())["authenticated"] is True
-    await world.settled()
-    await world.restart(session_keys=world.session_keys(new))
-    assert await calls(browser) == (200, None)
-
-
-async def test_a_removed_key_is_the_reason_given_and_the_cookie_is_kept(
-    world: World, keys: tuple[bytes, bytes]
-) -> None:
-    """A roll half done: the next replica, or the next configuration, may hold the key still."""
-    old, new = keys
-    await world.restart(session_keys=world.session_keys(old))
-    browser = await world.signed_in()
-    cookie = browser.cookie("bff-session")
-    await world.restart(session_keys=world.session_keys(new))
-    for _ in range(2):
-        answer = await browser.fetch("/auth/session")
-        assert (answer.json(), set_cookies(answer)) == (KEY_REMOVED, {})
-    assert await calls(browser) == (401, "key_removed")
-    assert browser.cookie("bff-session") == cookie
-    await world.restart(session_keys=world.session_keys(new, old))
-    assert await calls(browser) == (200, None)
-
-
 async def test_a_record_whose_key_is_gone_says_so_and_is_back_when_the_key_is(
     world: World, keys: tuple[bytes, bytes]
 ) -> None:

@@ -11,14 +11,15 @@ from urllib.parse import quote, urlsplit
 import httpx
 
 from tests.harness.path_readers import SPELLINGS
-from tests.harness.upstream_wire import RawUpstream, ask, ok, raw_upstream
+from tests.harness.raw_http import HttpServer, send
+from tests.harness.raw_upstream import ok, raw_upstream
 from tests.harness.world import World, small_world
 
 ADMIN = "https://admin.example.com"
 
 
 @asynccontextmanager
-async def nested(folder: Path, **inner: Any) -> AsyncIterator[tuple[World, RawUpstream]]:
+async def nested(folder: Path, **inner: Any) -> AsyncIterator[tuple[World, HttpServer]]:
     async with raw_upstream(ok()) as upstream:
         routes = [
             {"prefix": "/api", "upstream": upstream.url},
@@ -32,7 +33,7 @@ async def raw(world: World, method: str, path: str, *fields: str) -> httpx.Respo
     """Byte for byte: a client of URLs would put some of these spellings right."""
     at = urlsplit(world.public_url)
     lines = [f"{method} {path} HTTP/1.1", f"Host: {at.netloc}", *fields, "", ""]
-    answer = await ask(at.port or 80, "\r\n".join(lines))
+    answer = await send(at.port or 80, "\r\n".join(lines))
     return httpx.Response(answer.status, headers=answer.fields, content=answer.body)
 
 
@@ -46,7 +47,7 @@ async def test_somebody_signed_in_gets_round_no_rule_by_a_spelling(tmp_path: Pat
             preflight = ("Access-Control-Request-Method: DELETE", f"Origin: {ADMIN}")
             asked = await raw(world, "OPTIONS", path, *preflight)
             assert (asked.status_code, "access-control-allow-origin" in asked.headers) == (400, False), path
-        assert upstream.heard == []
+        assert upstream.requests == []
         assert (await raw(world, "DELETE", "/api/orders", *ours)).status_code == 200
         assert (await raw(world, "DELETE", "/api/admin/x", *ours)).status_code == 405
 
@@ -57,8 +58,8 @@ async def test_where_the_upstream_ignores_case_so_does_the_route(tmp_path: Path)
         for path in ("/api/Admin/x", "/API/ADMIN"):
             assert (await browser.fetch(path, "DELETE")).status_code == 405
             assert (await browser.fetch(path)).status_code == 200
-            assert upstream.heard[-1].target == path
-        assert len(upstream.heard) == 2
+            assert upstream.requests[-1].target == path
+        assert len(upstream.requests) == 2
 
 
 async def test_the_landing_page_leads_into_no_route_by_another_spelling(tmp_path: Path) -> None:
@@ -76,5 +77,5 @@ async def test_the_landing_page_leads_into_no_route_that_passes_cookies_on(tmp_p
         async with small_world(tmp_path, routes=json.dumps(routes)) as world:
             refused = await raw(world, "GET", "/old/x", "Sec-Fetch-Site: cross-site", "Cookie: legacy=1")
             page = await world.browser().navigate("/auth/landing?to=/old/x")
-    assert (refused.status_code, upstream.heard) == (403, [])
+    assert (refused.status_code, upstream.requests) == (403, [])
     assert (page.status_code, re.findall(r'url=([^"]*)"', page.text)) == (200, ["/"])

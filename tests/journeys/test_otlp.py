@@ -9,8 +9,10 @@ import pytest
 from bff.telemetry.logging import configure_logging
 from tests.harness.canaries import Canaries
 from tests.harness.collector import Collector, collector, recording
+from tests.harness.proxy_server import Users, bff
+from tests.harness.raw_http import fetch
+from tests.harness.raw_upstream import ok, raw_upstream, route, sends
 from tests.harness.root_logger import taken_root_logger
-from tests.harness.upstream_wire import Users, bff, fetch, ok, raw_upstream, route, says
 from tests.harness.world import small_world
 from tests.journeys.test_canaries import EXPECTED, SHORT, journey
 from tests.unit.telemetry.test_tracing import PARENT, SPAN, TRACE, sent_trace
@@ -42,7 +44,7 @@ async def test_a_request_is_a_server_span_with_the_upstreams_request_below_it(re
     assert [(span.kind, span.parent_id, span.trace_id) for span in below] == [
         ("client", above[0].span_id, above[0].trace_id)
     ]
-    assert sent_trace(upstream.heard[0].all("traceparent")) == (below[0].trace_id, below[0].span_id)
+    assert sent_trace(upstream.requests[0].all("traceparent")) == (below[0].trace_id, below[0].span_id)
     assert above[0].attributes == {
         "http.request.method": "GET",
         "http.response.status_code": 200,
@@ -57,8 +59,8 @@ async def test_the_trace_of_a_trusted_proxy_is_continued_in_the_spans(received: 
                 await fetch(port, "/api/x", f"traceparent: {PARENT}", "tracestate: a=1", "baggage: tenant=7")
     (above,) = received.named("GET")
     assert (above.trace_id, above.parent_id) == (TRACE, SPAN)
-    assert upstream.heard[0].all("tracestate") == ["a=1"]
-    assert upstream.heard[0].all("baggage") == ["tenant=7"]
+    assert upstream.requests[0].all("tracestate") == ["a=1"]
+    assert upstream.requests[0].all("baggage") == ["tenant=7"]
 
 
 async def test_an_unsampled_trace_is_not_recorded_and_still_propagated(received: Collector) -> None:
@@ -67,14 +69,14 @@ async def test_an_unsampled_trace_is_not_recorded_and_still_propagated(received:
             with bff(route(upstream), trusted=("127.0.0.1",), telemetry=telemetry) as port:
                 await fetch(port, "/api/x", f"traceparent: {PARENT[:-2]}00")
     assert received.spans == []
-    assert upstream.heard[0].all("traceparent")[0].endswith("-00")
-    assert sent_trace(upstream.heard[0].all("traceparent"))[0] == TRACE
+    assert upstream.requests[0].all("traceparent")[0].endswith("-00")
+    assert sent_trace(upstream.requests[0].all("traceparent"))[0] == TRACE
 
 
 async def test_a_failure_is_recorded_by_its_code_and_the_reference_is_the_span(received: Collector) -> None:
     with taken_root_logger() as stream, recording() as telemetry:
         configure_logging("debug", "json", stream)
-        async with raw_upstream(says(b"canary of an upstream\r\n\r\n")) as upstream:
+        async with raw_upstream(sends(b"canary of an upstream\r\n\r\n")) as upstream:
             with bff(route(upstream), telemetry=telemetry) as port:
                 answer = await fetch(port, "/api/x")
     (above,), (below,) = received.named("GET"), received.named("GET /api")

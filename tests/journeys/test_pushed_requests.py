@@ -51,11 +51,6 @@ async def test_options_of_a_sign_in_are_pushed_with_it(tmp_path: Path) -> None:
         assert "bob" not in str(page.url)
 
 
-async def test_where_it_is_not_offered_nothing_is_pushed(world: World) -> None:
-    assert {"state", "nonce", "code_challenge", "redirect_uri"} < carried(await world.browser().begin())
-    assert pushed(world) == 0
-
-
 async def test_a_push_that_fails_costs_nobody_a_sign_in_and_is_not_tried_again_at_once(tmp_path: Path) -> None:
     async with small_world(tmp_path, okta=OFFERED) as world:
         for count, kind in enumerate(("server_error", "access_denied", "reset", "html")):
@@ -72,30 +67,9 @@ async def test_a_push_that_fails_costs_nobody_a_sign_in_and_is_not_tried_again_a
             assert carried(await world.browser().begin()) == BY_NAME
 
 
-async def test_required_is_refused_with_a_page_where_the_push_fails(tmp_path: Path) -> None:
-    async with small_world(tmp_path, okta=OFFERED, par="required") as world:
-        for kind, expected in (("access_denied", (502, "sign_in_failed")), ("server_error", (503, UNAVAILABLE))):
-            assert carried(await world.browser().begin()) == BY_NAME, "one failure does not end it"
-            world.okta.control.fault(kind, endpoint="par")
-            page = await world.browser().navigate("/auth/login")
-            assert error_page(page) == expected
-            assert ("retry-after" in page.headers) is (expected[0] == 503)
-
-
-async def test_required_is_refused_with_a_page_where_it_is_not_offered(tmp_path: Path) -> None:
-    async with small_world(tmp_path, par="required") as world:
-        assert error_page(await world.browser().navigate("/auth/login")) == (502, "sign_in_failed")
-
-
 async def test_what_the_provider_requires_is_never_left_out(tmp_path: Path) -> None:
     async with small_world(tmp_path, okta=OFFERED, prepare=requires_it) as world:
         assert carried(await world.browser().begin()) == BY_NAME
         world.okta.control.fault("server_error", endpoint="par")
         assert error_page(await world.browser().navigate("/auth/login")) == (503, UNAVAILABLE)
         assert carried(await world.browser().begin()) == BY_NAME
-
-
-async def test_never_means_never(tmp_path: Path) -> None:
-    async with small_world(tmp_path, okta=OFFERED, par="never") as world:
-        assert "state" in carried(await world.browser().begin())
-        assert pushed(world) == 0

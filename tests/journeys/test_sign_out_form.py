@@ -5,7 +5,6 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from tests.harness.http_browser import FETCH
 from tests.harness.world import World, small_world
 
 FORM = '<form method="post" action="/auth/logout"><button>Sign out</button></form>'
@@ -30,26 +29,6 @@ async def test_sign_out_by_the_page_ends_both_sessions_and_leaves_no_state_in_th
     landed = await browser.navigate(provider.headers["location"], initiator="http://localhost")
     assert str(landed.url) == f"{world.public_url}/"
     assert (await browser.session())["reason"] == "signed_out"
-
-
-async def test_the_form_without_a_session_leads_to_the_page_after_a_sign_out(world: World) -> None:
-    answer = await world.browser().submit("/auth/logout", {}, initiator="http://localhost", follow=False)
-    assert (answer.status_code, answer.headers["location"]) == (303, "/")
-
-
-async def test_the_form_of_another_site_signs_nobody_out(world: World) -> None:
-    browser = world.browser()
-    await browser.sign_in()
-    refused = await browser.submit("/auth/logout", {}, initiator="https://another.example", follow=False)
-    assert refused.status_code == 403
-    refused = await browser.submit("/auth/logout", {"local": "true"}, initiator="http://localhost", follow=False)
-    assert refused.status_code == 400, "a form with fields is not ours"
-    assert (await browser.session())["authenticated"]
-
-
-async def test_a_fetch_of_the_sign_out_page_is_not_allowed(world: World) -> None:
-    answer = await world.browser().fetch("/auth/logout")
-    assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
 
 
 async def test_a_navigation_below_the_api_gets_a_page_and_a_fetch_problem_json(tmp_path: Path) -> None:
@@ -86,23 +65,3 @@ async def test_the_page_of_a_bad_request_names_the_parameter_and_never_the_value
     assert page.status_code == 400
     assert named in page.text
     assert "canary" not in page.text
-
-
-async def test_the_api_tells_a_tab_whose_cookie_is_gone_why(world: World) -> None:
-    browser = world.browser()
-    await browser.sign_in()
-    await browser.sign_out()
-    for _ in range(2):
-        answer = await browser.fetch("/api/orders", headers=FETCH)
-        assert answer.status_code == 401
-        assert answer.json()["reason"] == "signed_out"
-
-
-async def test_every_tab_hears_once_why_the_session_ended(world: World) -> None:
-    """The tab that did not sign out polls, and must not take the reason from the tab that did."""
-    browser = world.browser()
-    await browser.sign_in()
-    await browser.sign_out()
-    assert [(await browser.session())["reason"] for _ in range(3)] == ["signed_out"] * 3
-    world.advance(61)
-    assert (await browser.session())["reason"] is None

@@ -91,6 +91,7 @@ async def test_a_fresher_sign_in_opens_what_the_api_kept_closed(world: World, ba
     assert (await browser.fetch("/api/limit")).status_code == 200
 
 
+@pytest.mark.case("AZ-068")
 async def test_a_sign_in_that_is_not_what_was_asked_for_is_not_taken(world: World) -> None:
     browser = await world.signed_in()
     before = browser.cookie("bff-session")

@@ -10,7 +10,7 @@ from demo.simulator.grants import RotationPolicy
 from tests.harness.http_browser import Browser
 from tests.harness.minting import EC_KEY, RSA_KEY, jwk
 from tests.harness.pages import error_page, set_cookies, try_again
-from tests.harness.world import CLIENT_SECRET, World, small_world
+from tests.harness.world import World, small_world
 
 
 async def signs_in_and_is_renewed(world: World) -> Browser:
@@ -85,14 +85,6 @@ async def test_the_org_authorization_server_signs_in_and_completes_its_thin_id_t
         assert (await browser.session())["user"]["given_name"] == "Alice"
 
 
-async def test_an_access_policy_that_is_missing_in_a_new_org_is_not_the_persons_fault(world: World) -> None:
-    browser = world.browser()
-    answer = await browser.until_callback()
-    world.okta.control.settings(policy_exists=False)
-    assert error_page(await browser.arrive(answer))[0] in (403, 502)
-    assert (await browser.session())["authenticated"] is False
-
-
 # --- when the provider is away ---------------------------------------------------------------------------------------
 
 
@@ -107,25 +99,3 @@ async def test_a_provider_that_is_away_at_the_start_is_a_page_that_says_when_to_
     assert set_cookies(refused) == {}
     asked = await browser.fetch("/auth/session")
     assert asked.json() == {"authenticated": False, "reason": None}
-
-
-async def test_a_provider_that_fails_at_the_callback_is_a_page_and_the_next_try_succeeds(world: World) -> None:
-    for how in ("reset", "server_error", "rate_limited", "temporarily_unavailable", "html"):
-        browser = world.browser()
-        answer = await browser.until_callback(return_to="/orders")
-        world.okta.control.fault(how)
-        refused = await browser.arrive(answer)
-        assert error_page(refused) == (503, "provider_unavailable"), how
-        assert int(refused.headers["retry-after"]) > 0
-        assert "bff-session" not in set_cookies(refused)
-        arrived = await browser.navigate(try_again(refused), initiator=world.public_url)
-        assert str(arrived.url) == f"{world.public_url}/orders"
-        assert (await browser.session())["authenticated"] is True
-
-
-async def test_a_client_secret_that_is_wrong_is_the_operators_to_fix(world: World) -> None:
-    browser = world.browser()
-    world.okta.control.settings(secrets=("another-secret-0123456789abcdefghijklmn",))
-    refused = await browser.arrive(await browser.until_callback())
-    assert error_page(refused) == (502, "sign_in_failed")
-    assert CLIENT_SECRET not in refused.text

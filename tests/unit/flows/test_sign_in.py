@@ -82,6 +82,13 @@ async def test_an_error_of_the_authorization_endpoint(sign_in: SignIn, error: st
     assert sign_in.parts.provider.exchanged == []
 
 
+async def test_every_error_that_only_the_user_can_resolve_is_a_refusal(sign_in: SignIn) -> None:
+    errors = "login_required consent_required interaction_required mfa_required account_selection_required"
+    for error in (*errors.split(), "unmet_authentication_requirements"):
+        sign_in = SignIn(sign_in.parts)
+        assert await sign_in.code(AuthorizationError(error)) == "sign_in_refused", error
+
+
 @pytest.mark.parametrize(("error", "silent"), [("login_required", True), ("server_error", True), ("other", False)])
 async def test_a_silent_check_changes_no_session(parts: Parts, error: str, silent: bool) -> None:
     sign_in = SignIn(parts, prompt="none")
@@ -91,6 +98,7 @@ async def test_a_silent_check_changes_no_session(parts: Parts, error: str, silen
         assert await sign_in.code(AuthorizationError(error)) == "sign_in_failed"
 
 
+@pytest.mark.case("AZ-057")
 @pytest.mark.parametrize(
     ("token", "code"),
     [
@@ -106,6 +114,7 @@ async def test_an_answer_of_the_token_endpoint(sign_in: SignIn, token: TokenResu
     assert sign_in.parts.data.sessions == {}
 
 
+@pytest.mark.case("AZ-024")
 @pytest.mark.parametrize(
     "wrong", [{"nonce": "another"}, {"aud": "another"}, {"session_expiry": 5}, {"exp": 5}], ids=str
 )
@@ -123,6 +132,7 @@ async def test_a_response_counts_once(parts: Parts, sign_in: SignIn) -> None:
     assert len(parts.provider.exchanged) == 1
 
 
+@pytest.mark.case("AZ-029")
 @pytest.mark.parametrize("wrong", ["another provider", "another iss"])
 async def test_a_response_of_another_provider_is_refused_and_not_consumed(
     parts: Parts, sign_in: SignIn, wrong: str
@@ -169,6 +179,7 @@ async def test_a_sign_in_of_the_same_browser_replaces_the_session_before(parts: 
     assert list(parts.data.sessions) == [after.session.key]
 
 
+@pytest.mark.case("AZ-066")
 @pytest.mark.parametrize(
     ("claims", "groups"),
     [({"sub": SUB, "groups": ["a"], "name": "of UserInfo"}, ["a"]), ({}, None), ({"sub": "another"}, None)],

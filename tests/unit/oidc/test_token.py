@@ -69,6 +69,7 @@ def test_a_complete_response_is_granted() -> None:
     assert "SECRET" not in shown
 
 
+@pytest.mark.case("AZ-060")
 @pytest.mark.parametrize(
     ("status", "body", "expected"),
     [
@@ -164,6 +165,7 @@ def test_the_token_type_is_the_one_that_was_asked_for(kind: TokenType, token_typ
     assert problem in response.problem
 
 
+@pytest.mark.case("PX-074", "PX-075")
 @pytest.mark.parametrize(
     "access_token",
     [ABSENT, "", 7, "a\r\nX-Evil: 1", "a b", "tökn", "a\n", "a" * (16 * 1024 + 1)],

@@ -138,6 +138,7 @@ async def test_a_body_of_exactly_the_limit_is_read(http: HttpClient, body: bytes
     assert (await response_to(http, answer(200, body, headers))).body == b"x" * LIMIT
 
 
+@pytest.mark.case("AZ-063")
 async def test_a_gzip_bomb_is_never_unpacked_in_memory(http: HttpClient) -> None:
     tracemalloc.start()
     try:

@@ -59,7 +59,7 @@ async def test_a_new_key_is_found_as_soon_as_a_token_names_it() -> None:
         assert server.count("/keys") == 2
 
 
-@pytest.mark.case("JK-026", "IT-049")
+@pytest.mark.case("JK-026", "IT-049", "BL-021")
 async def test_unknown_kids_cause_one_fetch_in_each_interval() -> None:
     clock = ManualClock()
     async with with_keys(clock) as (server, provider):

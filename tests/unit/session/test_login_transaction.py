@@ -122,7 +122,7 @@ def test_secrets_and_the_return_path_are_readable_nowhere() -> None:
     assert "orders" not in sign_state(transaction, RING)
 
 
-@pytest.mark.case("CK-005")
+@pytest.mark.case("CK-005", "AZ-045")
 def test_a_cookie_opens_in_its_own_slot_and_for_its_own_purpose_only() -> None:
     transaction = a_sign_in()
     for slot in set(range(SLOTS)) - {transaction.slot}:
@@ -208,6 +208,7 @@ def test_the_state_is_valid_for_its_lifetime_and_then_expired(
     assert read(sign_state(transaction, RING), now=dated + age) == result(transaction.id, INTENT)
 
 
+@pytest.mark.case("AZ-006")
 def test_only_the_exact_signed_text_is_a_state() -> None:
     state, full = sign_state(a_sign_in(intent=PLAIN), RING), sign_state(a_sign_in(), RING)
     identifier, date, signature = state.split(".")

@@ -11,8 +11,10 @@ import pytest
 from bff.errors import ProviderUnavailable
 from bff.telemetry import tracing
 from bff.telemetry.logging import configure_logging
+from tests.harness.proxy_server import User, Users, bff
+from tests.harness.raw_http import Response, fetch
+from tests.harness.raw_upstream import ok, raw_upstream, route, sends
 from tests.harness.root_logger import taken_root_logger
-from tests.harness.upstream_wire import Answer, TokenOfUser, Users, bff, fetch, ok, raw_upstream, route, says
 
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 PARENT = f"00-{TRACE}-{SPAN}-01"
@@ -86,10 +88,10 @@ async def test_the_trace_headers_of_an_untrusted_client_are_dropped() -> None:
         with bff(route(upstream)) as port:
             await fetch(port, "/api/x", *sent)
             await fetch(port, "/api/x", *sent)
-    first, second = (sent_trace(heard.all("traceparent")) for heard in upstream.heard)
+    first, second = (sent_trace(heard.all("traceparent")) for heard in upstream.requests)
     assert TRACE not in (first[0], second[0])
     assert first[0] != second[0]
-    assert [heard.all("tracestate") + heard.all("baggage") for heard in upstream.heard] == [[], []]
+    assert [heard.all("tracestate") + heard.all("baggage") for heard in upstream.requests] == [[], []]
 
 
 async def test_the_trace_of_a_trusted_proxy_is_continued_with_our_span() -> None:
@@ -97,7 +99,7 @@ async def test_the_trace_of_a_trusted_proxy_is_continued_with_our_span() -> None
         with bff(route(upstream), trusted=("127.0.0.1",)) as port:
             sent = (f"traceparent: {PARENT[:-2]}00", "tracestate: a=1", "tracestate: b=2", "baggage: tenant=7")
             await fetch(port, "/api/x", *sent)
-    (heard,) = upstream.heard
+    (heard,) = upstream.requests
     trace_id, span_id = sent_trace(heard.all("traceparent"))
     assert trace_id == TRACE
     assert span_id != SPAN
@@ -110,7 +112,7 @@ async def test_a_trusted_proxy_without_a_valid_traceparent_gets_a_new_trace(sent
     async with raw_upstream(ok()) as upstream:
         with bff(route(upstream), trusted=("127.0.0.1",)) as port:
             answer = await fetch(port, "/api/x", *sent)
-    (heard,) = upstream.heard
+    (heard,) = upstream.requests
     assert (answer.status, len(sent_trace(heard.all("traceparent"))[0])) == (200, 32)
     assert heard.all("traceparent")[0].endswith("-01")
     assert heard.all("tracestate") == heard.all("baggage") == []
@@ -120,21 +122,21 @@ async def test_a_connection_header_does_not_remove_our_trace() -> None:
     async with raw_upstream(ok()) as upstream:
         with bff(route(upstream)) as port:
             await fetch(port, "/api/x", "connection: traceparent")
-    sent_trace(upstream.heard[0].all("traceparent"))
+    sent_trace(upstream.requests[0].all("traceparent"))
 
 
 async def test_a_websocket_handshake_carries_the_trace_to_the_upstream() -> None:
-    async with raw_upstream(says(b"HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n")) as upstream:
+    async with raw_upstream(sends(b"HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n")) as upstream:
         with bff(route(upstream, websocket=True), trusted=("127.0.0.1",)) as port:
             handshake = ("connection: Upgrade", "upgrade: websocket", "sec-websocket-version: 13")
             key = "sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ=="
             await fetch(port, "/api/x", *handshake, key, "origin: https://app.example", f"traceparent: {PARENT}")
-    trace_id, span_id = sent_trace(upstream.heard[0].all("traceparent"))
+    trace_id, span_id = sent_trace(upstream.requests[0].all("traceparent"))
     assert trace_id == TRACE
     assert span_id != SPAN
 
 
-def reference(answer: Answer) -> str:
+def reference(answer: Response) -> str:
     return str(json.loads(answer.body)["correlation_id"])
 
 
@@ -150,7 +152,7 @@ def lines(log: io.StringIO) -> list[dict[str, object]]:
 
 
 async def test_the_log_and_the_error_name_the_same_trace_and_request(log: io.StringIO) -> None:
-    users = Users(alice=TokenOfUser("t"))
+    users = Users(alice=User("t"))
     async with raw_upstream(ok()) as upstream:
         with bff(route(upstream), users=users, trusted=("127.0.0.1",)) as port:
             refused = [await fetch(port, "/api/x", f"traceparent: {PARENT}", user=None) for _ in range(2)]
@@ -160,10 +162,10 @@ async def test_the_log_and_the_error_name_the_same_trace_and_request(log: io.Str
 
 
 async def test_the_reference_is_the_span_that_an_upstream_saw(log: io.StringIO) -> None:
-    async with raw_upstream(says(b"nonsense\r\n\r\n")) as upstream:
+    async with raw_upstream(sends(b"nonsense\r\n\r\n")) as upstream:
         with bff(route(upstream)) as port:
             answer = await fetch(port, "/api/x")
-    assert (answer.status, reference(answer)) == (502, sent_trace(upstream.heard[0].all("traceparent"))[1])
+    assert (answer.status, reference(answer)) == (502, sent_trace(upstream.requests[0].all("traceparent"))[1])
 
 
 async def test_a_refusal_of_the_guard_has_a_reference_too(log: io.StringIO) -> None:

@@ -6,19 +6,9 @@ from typing import Any
 import pytest
 
 from bff.errors import BffError, ProviderUnavailable, SignInRequired, StoreUnavailable
-from tests.harness.upstream_wire import (
-    Answer,
-    Heard,
-    TokenOfUser,
-    Users,
-    ask,
-    bff,
-    fetch,
-    ok,
-    raw_upstream,
-    route,
-    says,
-)
+from tests.harness.proxy_server import User, Users, bff
+from tests.harness.raw_http import Request, Response, fetch, send
+from tests.harness.raw_upstream import ok, raw_upstream, route, sends
 
 HANDSHAKE = (
     "connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n"
@@ -30,7 +20,7 @@ def request(fields: str, method: str = "GET") -> str:
     return f"{method} /api/x HTTP/1.1\r\nhost: a\r\n{fields}\r\n"
 
 
-def problem(answer: Answer) -> tuple[int, str]:
+def problem(answer: Response) -> tuple[int, str]:
     assert answer.one("content-type") == "application/problem+json"
     return answer.status, json.loads(answer.body)["code"]
 
@@ -42,7 +32,7 @@ async def test_without_a_session_it_is_401_as_problem_json_and_never_a_redirect(
                 answer = await fetch(port, "/api/x", sent, user=None)
                 assert problem(answer) == (401, "sign_in_required")
                 assert answer.all("set-cookie") == answer.all("location") == []
-    assert upstream.heard == []
+    assert upstream.requests == []
 
 
 @pytest.mark.case("PX-005", "PX-016")
@@ -50,15 +40,19 @@ async def test_a_clients_own_token_is_never_forwarded() -> None:
     async with raw_upstream(ok()) as upstream:
         with bff(route(upstream)) as port:
             await fetch(port, "/api/x", "authorization: Bearer evil", "user-agent: GoogleHC/1.0")
-    assert upstream.heard[0].all("authorization") == ["Bearer token-of-alice"]
+    assert upstream.requests[0].all("authorization") == ["Bearer token-of-alice"]
 
 
+NOT_PUBLIC = ("/docs", "/redoc", "/openapi.json", "/metrics", "/livez", "/readyz", "/healthz?verbose", "/debug")
+
+
+@pytest.mark.case("DS-030", "PX-090")
 async def test_a_path_without_a_route_is_404() -> None:
     async with raw_upstream(ok()) as upstream:
         with bff(route(upstream)) as port:
-            for path in ("/apix", "/", "/auth/session", "/%61pi/x", "/docs", "/openapi.json"):
+            for path in ("/apix", "/", "/auth/session", "/%61pi/x", *NOT_PUBLIC):
                 assert problem(await fetch(port, path)) == (404, "route_not_found")
-    assert upstream.heard == []
+    assert upstream.requests == []
 
 
 async def test_a_method_that_the_route_does_not_list_is_405_before_the_session_is_read() -> None:
@@ -66,28 +60,28 @@ async def test_a_method_that_the_route_does_not_list_is_405_before_the_session_i
     preflight = "origin: https://evil.test\r\naccess-control-request-method: GET\r\n"
     async with raw_upstream(ok()) as upstream:
         with bff(route(upstream, methods=("GET", "HEAD")), users=users) as port:
-            answers = [await fetch(port, "/api/x", method="DELETE"), await ask(port, request(preflight, "OPTIONS"))]
+            answers = [await fetch(port, "/api/x", method="DELETE"), await send(port, request(preflight, "OPTIONS"))]
     for answer in answers:
         assert (answer.status, answer.one("allow")) == (405, "GET, HEAD")
         assert not [name for name, _ in answer.fields if name.startswith("access-control-")]
-    assert (upstream.heard, users.asked) == ([], 0)
+    assert (upstream.requests, users.asked) == ([], 0)
 
 
 async def test_a_request_of_another_page_is_403_before_the_session_is_read() -> None:
-    users = Users(alice=TokenOfUser("t"))
+    users = Users(alice=User("t"))
     async with raw_upstream(ok()) as upstream:
         with bff(route(upstream), users=users) as port:
             for fields in ("", "x-csrf: 1\r\nsec-fetch-site: cross-site\r\n", "sec-fetch-site: same-origin\r\n"):
-                answer = await ask(port, request(f"cookie: user=alice\r\n{fields}"))
+                answer = await send(port, request(f"cookie: user=alice\r\n{fields}"))
                 assert problem(answer) == (403, "csrf_required")
             trailer = "cookie: user=alice\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nX-CSRF: 1\r\n"
-            assert (await ask(port, request(trailer, "POST"))).status == 403
-    assert (upstream.heard, users.asked) == ([], 0)
+            assert (await send(port, request(trailer, "POST"))).status == 403
+    assert (upstream.requests, users.asked) == ([], 0)
 
 
 @pytest.mark.parametrize("token", ["none", "user_or_none"])
 async def test_where_cookies_are_forwarded_another_page_cannot_use_them(token: str) -> None:
-    """Without a token too: to the API the cookie may be all that says who a user is."""
+    """Without a token too: to the API the cookie may be all that sends who a user is."""
     cookies = {"token": token, "allow_cookies": ("theme",)}
     foreign = "cookie: theme=dark\r\norigin: https://evil.test\r\nsec-fetch-site: cross-site\r\n"
     async with raw_upstream(ok()) as upstream:
@@ -97,13 +91,13 @@ async def test_where_cookies_are_forwarded_another_page_cannot_use_them(token: s
                 request(foreign),
                 request(foreign + HANDSHAKE),
             ):
-                assert problem(await ask(port, refused)) == (403, "csrf_required")
-            assert upstream.heard == []
+                assert problem(await send(port, refused)) == (403, "csrf_required")
+            assert upstream.requests == []
             assert (await fetch(port, "/api/x", method="POST", body=b"x")).status == 200
         with bff(route(upstream, csrf="fetch-metadata", **cookies)) as port:
             own = "cookie: theme=dark\r\nsec-fetch-site: same-origin\r\n"
-            assert [(await ask(port, request(own, method))).status for method in ("GET", "POST")] == [200, 403]
-    assert [heard.all("cookie") for heard in upstream.heard] == [["theme=dark"], ["theme=dark"]]
+            assert [(await send(port, request(own, method))).status for method in ("GET", "POST")] == [200, 403]
+    assert [heard.all("cookie") for heard in upstream.requests] == [["theme=dark"], ["theme=dark"]]
 
 
 @pytest.mark.parametrize(
@@ -111,32 +105,32 @@ async def test_where_cookies_are_forwarded_another_page_cannot_use_them(token: s
     [("none", 0, [[], []]), ("user_or_none", 2, [["Bearer token-of-alice"], []])],
 )
 async def test_a_route_may_need_no_session(token: str, asked: int, authorization: list[list[str]]) -> None:
-    users = Users(alice=TokenOfUser("token-of-alice"))
+    users = Users(alice=User("token-of-alice"))
     async with raw_upstream(ok()) as upstream:
         with bff(route(upstream, token=token), users=users) as port:
             answers = [await fetch(port, "/api/x", user=user) for user in ("alice", None)]
             if token == "none":
-                assert (await ask(port, request("cookie: user=alice\r\n"))).status == 200, "it carries no authority"
-                upstream.heard.pop()
+                assert (await send(port, request("cookie: user=alice\r\n"))).status == 200, "it carries no authority"
+                upstream.requests.pop()
     assert ([answer.status for answer in answers], users.asked) == ([200, 200], asked)
-    assert [heard.all("authorization") for heard in upstream.heard] == authorization
-    assert [heard.all("cookie") for heard in upstream.heard] == [[], []]
+    assert [heard.all("authorization") for heard in upstream.requests] == authorization
+    assert [heard.all("cookie") for heard in upstream.requests] == [[], []]
 
 
 @pytest.mark.parametrize("error", [ProviderUnavailable(retry_after=7), StoreUnavailable(retry_after=1)])
 @pytest.mark.parametrize("token", ["user", "user_or_none"])
 async def test_an_outage_is_503_and_signs_nobody_out(error: BffError, token: str) -> None:
-    async def away(scope: object) -> TokenOfUser:
+    async def away(scope: object) -> User:
         raise error
 
     async with raw_upstream(ok()) as upstream:
         with bff(route(upstream, token=token), users=away) as port:  # type: ignore[arg-type]
             answer = await fetch(port, "/api/x")
     assert (problem(answer), answer.one("retry-after")) == ((503, error.code), str(error.retry_after))
-    assert (answer.all("set-cookie"), upstream.heard) == ([], [])
+    assert (answer.all("set-cookie"), upstream.requests) == ([], [])
 
 
-async def only_new(heard: Heard, reader: object, writer: Any) -> bool:
+async def only_new(heard: Request, reader: object, writer: Any) -> bool:
     good = heard.all("authorization") == ["Bearer new"]
     status = b"200 OK" if good else b"401 Unauthorized\r\nwww-authenticate: Basic realm=inside"
     writer.write(b"HTTP/1.1 " + status + b"\r\ncontent-length: 2\r\n\r\nok")
@@ -159,11 +153,11 @@ async def only_new(heard: Heard, reader: object, writer: Any) -> bool:
 async def test_a_rejected_token_is_renewed_once_and_only_a_safe_request_is_repeated(
     method: str, body: bytes | None, renewed: str | None, status: int, sent: int
 ) -> None:
-    alice = TokenOfUser("old", after_refusal=renewed)
+    alice = User("old", after_refusal=renewed)
     async with raw_upstream(only_new) as upstream:
         with bff(route(upstream), users=Users(alice=alice)) as port:
             answer = await fetch(port, "/api/x", method=method, body=body)
-    assert (answer.status, len(upstream.heard), alice.refused) == (status, sent, ["old"])
+    assert (answer.status, len(upstream.requests), alice.refused) == (status, sent, ["old"])
     assert answer.all("www-authenticate") == []
 
 
@@ -171,7 +165,7 @@ async def test_a_rejected_token_is_renewed_once_and_only_a_safe_request_is_repea
     ("error", "status"), [(ProviderUnavailable(retry_after=3), 503), (SignInRequired(reason="provider_denied"), 401)]
 )
 async def test_a_renewal_that_fails_is_the_response(error: BffError, status: int) -> None:
-    class Fails(TokenOfUser):
+    class Fails(User):
         async def renewed(self, refused_token: str) -> str:
             raise error
 
@@ -184,8 +178,8 @@ async def test_a_renewal_that_fails_is_the_response(error: BffError, status: int
 async def test_a_websocket_is_refused_with_a_response(origin: str | None, status: int) -> None:
     async with raw_upstream(ok()) as upstream:
         with bff(route(upstream)) as port:
-            answer = await ask(port, request((f"origin: {origin}\r\n" if origin else "") + HANDSHAKE))
-    assert (answer.status, upstream.heard) == (status, [])
+            answer = await send(port, request((f"origin: {origin}\r\n" if origin else "") + HANDSHAKE))
+    assert (answer.status, upstream.requests) == (status, [])
 
 
 @pytest.mark.parametrize(
@@ -193,15 +187,15 @@ async def test_a_websocket_is_refused_with_a_response(origin: str | None, status
     [(("openid", "orders", "email"), 200), (("openid", "email"), 403), ((), 403), (("openid", "ORDERS", "email"), 403)],
 )
 async def test_a_route_is_closed_to_a_token_that_lacks_its_scopes(granted: tuple[str, ...], status: int) -> None:
-    alice, needs = TokenOfUser("t", scopes=granted), frozenset({"orders", "email"})
+    alice, needs = User("t", scopes=granted), frozenset({"orders", "email"})
     async with raw_upstream(ok()) as upstream:
         with bff(route(upstream, scopes=needs, websocket=True), users=Users(alice=alice)) as port:
             answer = await fetch(port, "/api/x")
-            socket = await ask(port, request(f"origin: https://app.example\r\ncookie: user=alice\r\n{HANDSHAKE}"))
+            socket = await send(port, request(f"origin: https://app.example\r\ncookie: user=alice\r\n{HANDSHAKE}"))
     assert answer.status == status
     if status == 403:
         assert problem(answer) == problem(socket) == (403, "insufficient_scope")
-        assert upstream.heard == []
+        assert upstream.requests == []
 
 
 @pytest.mark.parametrize(
@@ -218,11 +212,11 @@ async def test_a_route_is_closed_to_a_token_that_lacks_its_scopes(granted: tuple
 async def test_an_api_that_wants_a_stronger_sign_in_is_answered_with_its_url(
     asked: dict[str, str], url: str | None
 ) -> None:
-    alice = TokenOfUser("old", after_refusal="new")
+    alice = User("old", after_refusal="new")
     parameters = "".join(f', {name}="{value}"' for name, value in asked.items())
     challenge = f'Bearer error="insufficient_user_authentication"{parameters}'
     response = f"HTTP/1.1 401 Unauthorized\r\nwww-authenticate: {challenge}\r\ncontent-length: 2\r\n\r\nno".encode()
-    async with raw_upstream(says(response, then_close=False)) as upstream:
+    async with raw_upstream(sends(response, then_close=False)) as upstream:
         with bff(route(upstream), users=Users(alice=alice), acr_values=("gold", "urn:a:b")) as port:
             for method in ("GET", "POST"):
                 answer = await fetch(port, "/api/x", method=method)
@@ -232,6 +226,6 @@ async def test_an_api_that_wants_a_stronger_sign_in_is_answered_with_its_url(
                 assert content["acr_values"] == asked.get("acr_values", "").split()
                 assert content["max_age"] == (int(asked["max_age"]) if "max_age" in asked else None)
         # The token is good: a renewal would change nothing, and the request is not repeated.
-        assert (alice.refused, len(upstream.heard)) == ([], 2)
+        assert (alice.refused, len(upstream.requests)) == ([], 2)
         with bff(route(upstream, token="none")) as port:
             assert (await fetch(port, "/api/x")).body == b"no", "nobody has a session to step up"

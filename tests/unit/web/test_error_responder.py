@@ -55,6 +55,7 @@ def test_a_navigation_gets_a_page_and_a_fetch_gets_json(headers: Headers, page: 
         assert content_type.startswith(b"text/html" if shown else b"application/problem+json")
 
 
+@pytest.mark.case("CK-038")
 @pytest.mark.parametrize("error", SENT, ids=lambda error: error.code)
 def test_no_error_ends_a_session_or_is_another_origins_to_read(error: type[BffError]) -> None:
     for request in (NAVIGATION, FETCH):

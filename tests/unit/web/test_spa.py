@@ -40,6 +40,7 @@ async def get(directory: Path, target: str, *lines: str, method: str = "GET") ->
     return await call(app, method, target, *lines)
 
 
+@pytest.mark.case("CA-015")
 @pytest.mark.parametrize(
     ("target", "lines", "status", "body"),
     [
@@ -83,3 +84,12 @@ def test_a_directory_without_an_index_is_refused(tmp_path: Path) -> None:
     for folder in (tmp_path, tmp_path / "missing"):
         with pytest.raises(FileNotFoundError):
             SinglePageApp(folder)
+
+
+@pytest.mark.case("CA-011")
+async def test_a_file_never_grows_by_being_requested_in_many_ranges(directory: Path) -> None:
+    (directory / "assets" / "app.js").write_bytes(b"x" * 100_000)
+    many = "range: bytes=" + ",".join(["0-"] * 5000)
+    assert len((await get(directory, "/assets/app.js", FETCH, many)).body) <= 200_000
+    part = await get(directory, "/assets/app.js", FETCH, "range: bytes=10-19")
+    assert (part.status, part.body) == (206, b"x" * 10)

@@ -8,14 +8,14 @@ from bff.config.settings import load_settings
 from bff.oidc.metadata import ProviderMetadata
 from bff.provider.http import HttpClient
 from tests.harness.minting import RSA_KEY, jwk, jwks
-from tests.harness.provider_wire import Behaviour, answer, answer_json, reset, wire
+from tests.harness.provider_server import Behaviour, answer, answer_json, provider_server, reset
 from tests.harness.settings import with_changes
 
 LEAKED = {**jwk(RSA_KEY), "d": "AQAB"}
 
 
 async def checked_keys(behaviour: Behaviour, **changes: str) -> CheckResult:
-    async with wire(keys=behaviour) as provider:
+    async with provider_server(keys=behaviour) as provider:
         issuer = provider.issuer
         metadata = ProviderMetadata(issuer, f"{issuer}/authorize", f"{issuer}/token", f"{issuer}/keys")
         http = HttpClient()

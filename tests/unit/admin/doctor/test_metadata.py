@@ -10,14 +10,23 @@ from bff.admin.doctor.check_result import CheckResult
 from bff.admin.doctor.metadata import discover, unreachable
 from bff.config.settings import load_settings
 from bff.provider.http import HttpClient
-from tests.harness.provider_wire import DISCOVERY, Behaviour, Wire, answer, answer_json, discovery_document, reset, wire
+from tests.harness.provider_server import (
+    DISCOVERY,
+    Behaviour,
+    ProviderServer,
+    answer,
+    answer_json,
+    discovery_document,
+    provider_server,
+    reset,
+)
 from tests.harness.settings import RIGHT, with_changes
 
 PATH = "/oauth2/default"
 FOR_CLIENT = f"{DISCOVERY}?client_id={RIGHT['BFF_CLIENT_ID']}"
 
 
-async def checked(provider: Wire, *, path: str = "", ahead: float = 0.0) -> dict[str, CheckResult]:
+async def checked(provider: ProviderServer, *, path: str = "", ahead: float = 0.0) -> dict[str, CheckResult]:
     settings = load_settings(with_changes(issuer=provider.issuer + path, provider_timeout="60"))
     http = HttpClient()
     try:
@@ -29,7 +38,7 @@ async def checked(provider: Wire, *, path: str = "", ahead: float = 0.0) -> dict
 
 async def document(**changes: Any) -> dict[str, CheckResult]:
     """The results for a document that differs from a valid one."""
-    async with wire() as provider:
+    async with provider_server() as provider:
         found = answer_json(discovery_document(provider.issuer, **changes))
         provider.routes |= {DISCOVERY: found, FOR_CLIENT: found}
         return await checked(provider)
@@ -55,7 +64,7 @@ async def test_a_valid_document() -> None:
     ],
 )
 async def test_no_discovery_document(behaviour: Behaviour, observed: str, fix: str) -> None:
-    async with wire() as provider:
+    async with provider_server() as provider:
         provider.routes[DISCOVERY] = behaviour
         result = (await checked(provider))["metadata"]
     assert result.status == "fail"
@@ -72,7 +81,7 @@ async def test_no_discovery_document(behaviour: Behaviour, observed: str, fix: s
     ],
 )
 async def test_a_document_of_another_issuer(named: str, fix: str) -> None:
-    async with wire() as provider:
+    async with provider_server() as provider:
         named = named.format(issuer=provider.issuer + PATH)
         provider.routes[PATH + DISCOVERY] = answer_json({"issuer": named})
         result = (await checked(provider, path=PATH))["issuer"]
@@ -100,7 +109,7 @@ async def test_endpoints_on_another_host() -> None:
     ],
 )
 async def test_the_issuer_for_this_client(behaviour: Behaviour, observed: str, fix: str) -> None:
-    async with wire() as provider:
+    async with provider_server() as provider:
         provider.routes[FOR_CLIENT] = behaviour
         result = (await checked(provider))["issuer"]
     assert result.status == "fail"
@@ -110,7 +119,7 @@ async def test_the_issuer_for_this_client(behaviour: Behaviour, observed: str, f
 
 @pytest.mark.parametrize("body", [b"{", b"[]"])
 async def test_a_provider_that_ignores_the_client_id(body: bytes) -> None:
-    async with wire() as provider:
+    async with provider_server() as provider:
         provider.routes[FOR_CLIENT] = answer(200, body)
         assert (await checked(provider))["issuer"].status == "ok"
 
@@ -129,7 +138,7 @@ async def test_the_clock_is_compared_with_the_date_and_age_of_the_response(
     ahead: float, age: str, status: str, observed: str
 ) -> None:
     now = float(int(time.time()))
-    async with wire() as provider:
+    async with provider_server() as provider:
         body = discovery_document(provider.issuer)
         provider.routes[DISCOVERY] = answer_json(body, headers={"date": formatdate(now, usegmt=True), "age": age})
         provider.routes[FOR_CLIENT] = provider.routes[DISCOVERY]

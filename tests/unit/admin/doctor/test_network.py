@@ -13,8 +13,8 @@ from bff.admin.doctor import network
 from bff.admin.doctor.check_result import CheckResult
 from bff.config.settings import load_settings
 from tests.harness.certificates import Authority, server_context
-from tests.harness.provider_wire import Behaviour, answer_json, reset, wire
-from tests.harness.provider_wire import answer as answering
+from tests.harness.provider_server import Behaviour, answer_json, provider_server, reset
+from tests.harness.provider_server import answer as answering
 from tests.harness.settings import with_changes
 
 SESSION = {"authenticated": False, "reason": None}
@@ -108,7 +108,7 @@ async def test_no_routes_are_a_warning() -> None:
     ],
 )
 async def test_who_answers_at_the_public_url(behaviour: Behaviour, status: str, observed: str) -> None:
-    async with wire() as proxy:
+    async with provider_server() as proxy:
         proxy.routes["/auth/session"] = behaviour
         result = await network.public_url(load_settings(with_changes(public_url=proxy.issuer)))
     assert (result.status, observed in result.observed) == (status, True)

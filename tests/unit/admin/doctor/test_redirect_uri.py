@@ -11,7 +11,8 @@ from bff.config.settings import load_settings
 from bff.oidc.metadata import ProviderMetadata
 from bff.provider.http import HttpClient
 from demo.simulator.server import RunningSimulator, SimulatorConfig, running_simulator
-from tests.harness.provider_wire import Behaviour, Request, answer, reset
+from tests.harness.provider_server import Behaviour, answer, reset
+from tests.harness.raw_http import Request
 from tests.harness.settings import with_changes
 
 PUBLIC_URL = "http://127.0.0.1:8080"  # as registered in the simulated org

@@ -59,6 +59,7 @@ async def test_nothing_is_sent_for_a_session_that_is_not_due_or_gone(parts: Part
     assert parts.provider.refreshed == []
 
 
+@pytest.mark.case("DS-010")
 async def test_no_more_requests_run_at_once_than_allowed() -> None:
     parts = Parts(concurrency=2)
     sessions = [await parts.expired() for _ in range(6)]

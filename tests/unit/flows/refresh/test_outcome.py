@@ -35,6 +35,7 @@ async def written(parts: Parts, reservation: Reserved, id_token: str | None) -> 
     return result.session
 
 
+@pytest.mark.case("RF-067")
 async def test_claims_and_the_id_token_change_with_the_tokens(parts: Parts) -> None:
     reservation = await reserved(parts)
     sub, expiry = reservation.session.user.sub, int(parts.now) + 1000
@@ -62,6 +63,7 @@ async def test_an_id_token_that_fails_validation_replaces_nothing(parts: Parts, 
     )
 
 
+@pytest.mark.case("IT-073")
 async def test_tokens_of_another_user_end_the_session_and_are_revoked(parts: Parts) -> None:
     reservation = await reserved(parts)
     id_token = parts.id_token(sub="somebody else", nonce=None)

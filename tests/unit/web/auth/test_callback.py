@@ -12,6 +12,7 @@ from tests.harness.web_parts import CALLBACK, CROSS_SITE, FETCH, FORM, Browser, 
 SESSION = "__Host-Http-session"
 
 
+@pytest.mark.case("AZ-051")
 async def test_a_sign_in_creates_a_session_and_leads_back(parts: WebParts, browser: Browser) -> None:
     response = await browser.sign_in("?return_to=/orders%3Fa=1")
     assert (response.status, response.one("location")) == (303, "/orders?a=1")
@@ -21,6 +22,7 @@ async def test_a_sign_in_creates_a_session_and_leads_back(parts: WebParts, brows
     assert "canary" not in repr(response), "the browser never holds a token"
 
 
+@pytest.mark.case("AZ-014")
 async def test_a_response_is_used_once_and_a_reload_leads_back(browser: Browser, parts: WebParts) -> None:
     asked = await browser.begin("?return_to=/orders")
     before = dict(browser.cookies)
@@ -53,18 +55,21 @@ async def test_a_response_for_another_browser_creates_no_session(parts: WebParts
     assert await parts.sessions() == []
 
 
+@pytest.mark.case("AZ-033", "AZ-035")
 async def test_a_failed_response_keeps_the_session(signed_in: Browser) -> None:
     for query in ("state=forged&code=c-1", "error=server_error"):
         await signed_in.navigate(f"{CALLBACK}?{query}")
     assert (await signed_in.session())["authenticated"] is True
 
 
+@pytest.mark.case("AZ-038", "AZ-053")
 @pytest.mark.parametrize("lines", [FETCH, ("sec-fetch-dest: iframe",), ("sec-purpose: prefetch",)])
 async def test_only_a_navigation_is_a_response(browser: Browser, lines: tuple[str, ...]) -> None:
     response = await browser.finish(await browser.begin(), *lines)
     assert (response.status, b"navigation_required" in response.body) == (403, True)
 
 
+@pytest.mark.case("AZ-039")
 async def test_the_sign_in_expires_and_the_page_offers_another(browser: Browser, parts: WebParts) -> None:
     asked = await browser.begin("?return_to=/orders")
     parts.clock.now += parts.settings.sign_in.login_lifetime + 1
@@ -74,6 +79,7 @@ async def test_the_sign_in_expires_and_the_page_offers_another(browser: Browser,
     assert not any("login-" in name for name in browser.cookies)
 
 
+@pytest.mark.case("AZ-032", "AZ-034")
 @pytest.mark.parametrize(
     ("error", "status", "code"),
     [
@@ -87,10 +93,14 @@ async def test_an_error_of_the_provider_is_shown_as_ours(
     browser: Browser, error: str, status: int, code: bytes
 ) -> None:
     asked = await browser.begin("?return_to=/orders")
-    response = await browser.navigate(f"{CALLBACK}?error={error}&error_description=CANARY&state={asked['state']}")
+    kept = dict(browser.cookies)
+    hostile = "error_description=CANARY&error_uri=https://evil.test/CANARY"
+    response = await browser.navigate(f"{CALLBACK}?error={error}&{hostile}&state={asked['state']}")
     assert (response.status, code in response.body) == (status, True)
     assert b"CANARY" not in response.body
     assert not any("login-" in name for name in browser.cookies)
+    browser.cookies = kept
+    assert (await browser.finish(asked)).status == 400, "the error has used the sign-in up"
 
 
 async def test_a_silent_check_leads_back_without_a_session(browser: Browser) -> None:
@@ -142,6 +152,7 @@ async def test_a_form_post_leads_to_the_landing_page(tmp_path: Path) -> None:
         assert refused.status == 415
 
 
+@pytest.mark.case("AZ-036")
 async def test_in_query_mode_a_form_post_is_not_allowed(browser: Browser) -> None:
     assert (await browser.send("POST", CALLBACK, FORM, body=b"code=c-1")).problem == (405, "method_not_allowed")
 

@@ -10,8 +10,13 @@ from bff.web.auth.loop_guard import LIMIT, WINDOW
 from tests.harness.web_parts import CROSS_SITE, FORM, ISSUER, NAVIGATION, ORG, Browser, WebParts
 
 
+@pytest.mark.case("AZ-020")
 async def test_a_sign_in_asks_the_provider_with_pkce_state_and_nonce(browser: Browser) -> None:
-    asked = await browser.begin("?return_to=/orders&client_id=evil&redirect_uri=https://evil.test&scope=all")
+    hostile = "&client_id=evil&redirect_uri=https://evil.test&scope=all&response_type=token&response_mode=fragment"
+    hostile += "&state=fixed&nonce=fixed&code_challenge=x&code_challenge_method=plain&request=e30.e30.&request_uri=x"
+    asked = await browser.begin(f"?return_to=/orders{hostile}")
+    assert "fixed" not in (asked["state"], asked["nonce"])
+    assert not {"request", "request_uri"} & asked.keys()
     assert {name: asked[name] for name in ("response_type", "client_id", "redirect_uri", "code_challenge_method")} == {
         "response_type": "code",
         "client_id": "0oa1example",
@@ -33,6 +38,7 @@ async def test_only_a_path_of_ours_is_returned_to(browser: Browser, return_to: s
     assert response.one("location") == leads_to
 
 
+@pytest.mark.case("AZ-038", "AZ-053")
 @pytest.mark.parametrize(
     ("lines", "status"),
     [
@@ -52,6 +58,7 @@ async def test_only_a_navigation_starts_a_sign_in(browser: Browser, lines: tuple
     assert bool(response.all("set-cookie")) == (status == 303)
 
 
+@pytest.mark.case("DS-021")
 @pytest.mark.parametrize(
     ("query", "status"),
     [
@@ -108,10 +115,13 @@ async def test_a_form_becomes_a_navigation_that_shows_no_address(browser: Browse
     assert "login_hint" not in await browser.begin(location.removeprefix("/auth/login"))
 
 
+@pytest.mark.case("PX-087", "PX-089")
 @pytest.mark.parametrize(
     ("content_type", "body", "lines", "status"),
     [
         ("text/plain", b"return_to=/", CROSS_SITE, 415),
+        ("multipart/form-data; boundary=x", b"--x--", CROSS_SITE, 415),
+        ('application/json; a="' + "\\" * 8000, b"return_to=/", CROSS_SITE, 415),
         (FORM[14:], b"return_to=/" + b"a" * FORM_LIMIT, CROSS_SITE, 413),
         (FORM[14:], b"iss=https://evil.test", CROSS_SITE, 400),
         (FORM[14:], b"", ("sec-fetch-mode: cors",), 403),

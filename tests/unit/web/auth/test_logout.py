@@ -18,6 +18,7 @@ async def sign_out(browser: Browser, **more: object) -> str | None:
     return None if url is None else url.removeprefix(PUBLIC_URL)
 
 
+@pytest.mark.case("CK-018", "CA-013")
 async def test_a_sign_out_ends_the_session_and_its_cookie(signed_in: Browser, parts: WebParts) -> None:
     response = await signed_in.fetch("POST", "/auth/logout")
     assert response.one("clear-site-data") == '"cache"'
@@ -84,6 +85,7 @@ async def test_without_the_store_the_cookie_stays(signed_in: Browser, parts: Web
     assert "__Host-Http-session" in signed_in.cookies
 
 
+@pytest.mark.case("BL-032")
 async def test_without_the_provider_the_sign_out_is_local(signed_in: Browser, parts: WebParts) -> None:
     parts.provider.available = False
     assert await sign_out(signed_in) is None

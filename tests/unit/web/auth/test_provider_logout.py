@@ -23,6 +23,7 @@ async def back_channel(parts: WebParts, token: str, *lines: str) -> Response:
     return await call(parts.public, "POST", BACK, *(lines or (FORM,)), body=body)
 
 
+@pytest.mark.case("BL-011")
 @pytest.mark.usefixtures("signed_in")
 @pytest.mark.parametrize(
     ("claims", "status", "left"),
@@ -47,6 +48,7 @@ async def test_a_logout_token_ends_the_sessions_it_names(
     assert response.one("cache-control") == "no-store"
 
 
+@pytest.mark.case("BL-026")
 async def test_a_logout_token_may_arrive_again_and_ends_no_newer_session(signed_in: Browser, parts: WebParts) -> None:
     token = logout_token(parts)
     assert (await back_channel(parts, token)).status == 200
@@ -75,6 +77,7 @@ async def test_a_malformed_back_channel_request_ends_nothing(
     assert len(await parts.sessions()) == 1
 
 
+@pytest.mark.case("BL-017")
 async def test_without_the_store_a_logout_token_is_not_used(signed_in: Browser, parts: WebParts) -> None:
     token = logout_token(parts)
     await parts.stores.sessions.close()

@@ -15,6 +15,7 @@ from tests.harness.web_parts import FETCH, NAVIGATION, Browser, WebParts
 SESSION = "__Host-Http-session"
 
 
+@pytest.mark.case("CA-014", "CA-012")
 async def test_a_session_is_shown_with_its_limits_and_no_token(signed_in: Browser, parts: WebParts) -> None:
     parts.clock.now += 60
     response = await signed_in.fetch("GET", "/auth/session")
@@ -30,8 +31,12 @@ async def test_a_session_is_shown_with_its_limits_and_no_token(signed_in: Browse
     }
     assert b"canary" not in response.body
     assert response.all("set-cookie") == []
+    assert response.one("cache-control") == "no-store"
+    head = await signed_in.fetch("HEAD", "/auth/session")
+    assert (head.status, head.headers) == (200, response.headers)
 
 
+@pytest.mark.case("CK-013")
 async def test_only_extend_extends_the_idle_timeout(signed_in: Browser, parts: WebParts) -> None:
     idle = parts.settings.session.idle_timeout
     parts.clock.now += idle - 10
@@ -48,6 +53,7 @@ async def test_extending_needs_our_own_script(signed_in: Browser, lines: tuple[s
     assert (await signed_in.send("POST", "/auth/session/extend", *lines)).status == 403
 
 
+@pytest.mark.case("CK-012")
 @pytest.mark.parametrize(("limit", "reason"), [("idle_timeout", "idle_timeout"), ("max_lifetime", "absolute_timeout")])
 async def test_a_session_over_its_limit_is_ended(signed_in: Browser, parts: WebParts, limit: str, reason: str) -> None:
     if limit == "max_lifetime":

@@ -78,6 +78,7 @@ async def test_requested_headers_are_echoed_if_they_are_names(headers: str | Non
     assert response.all("access-control-allow-headers") == ([headers] if echoed else [])
 
 
+@pytest.mark.case("CS-024")
 @pytest.mark.parametrize(
     "origins",
     [
