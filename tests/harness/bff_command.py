@@ -46,10 +46,7 @@ class _Terminal(io.StringIO):
 def call_bff(
     *arguments: str, environ: dict[str, str] | None = None, cwd: Path | None = None, terminal_input: str = ""
 ) -> subprocess.CompletedProcess[str]:
-    """In this process, which saves the start of an interpreter. Not from a coroutine: commands run their own loop.
-
-    Standard input is a terminal if there is `terminal_input`, and empty otherwise.
-    """
+    """In this process, which saves the start of an interpreter. Not from a coroutine: commands run their own loop."""
     stdout, stderr = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
     with (
         patch.dict(os.environ, environ or {}, clear=True),

@@ -1,7 +1,4 @@
-"""Chromium as the machine has it, with nothing that talks to the internet on its own.
-
-Headless, unless HEADED=1 asks for a window, in which everything is slowed down so that a person can follow.
-"""
+"""Chromium as the machine has it, with nothing that talks to the internet on its own."""
 
 import os
 import shutil

@@ -95,10 +95,7 @@ class _Timer:
 
 
 class Recorder:
-    """An application that reads each request to its end, remembers it and responds once `respond` is set.
-
-    A WebSocket is accepted, and its messages are echoed.
-    """
+    """An application that reads each request to its end, remembers it and responds once `respond` is set."""
 
     def __init__(self, *headers: tuple[bytes, bytes], body: bytes = b"") -> None:
         self.requests: list[tuple[str, str, bytes]] = []

@@ -1,8 +1,4 @@
-"""Requests of every shape, and what of each may reach an upstream: nothing else may, whoever reads them on the way.
-
-`hidden` is what an attacker hides where two programs might see a request: inside of a body, behind an upgrade, behind
-the last request of a connection.
-"""
+"""Requests of every shape, and what of each may reach an upstream: nothing else may, whoever reads them on the way."""
 
 import re
 from dataclasses import dataclass
@@ -29,13 +25,7 @@ METHODS: Final = ("POST", "GET")
 
 @dataclass(frozen=True)
 class Shape:
-    """`head` ends with its empty line; `rest` is what the client sends behind it.
-
-    `body` is what the request has for a body if it is read as the RFC says, None where it has to be refused. `ends`:
-    the connection ends with its answer, and nothing is read behind it. `made_plain`: the bodies that a proxy may see in
-    it that takes an upgrade, or one of two lengths, away; with one of two lengths it may also see the hidden request,
-    as one of the attacker's own (`may_show`).
-    """
+    """`head` ends with its empty line; `rest` is what the client sends behind it."""
 
     name: str
     head: bytes

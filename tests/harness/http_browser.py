@@ -1,8 +1,4 @@
-"""A browser without a screen: a real cookie jar, redirects followed as a navigation, SameSite and Sec-Fetch-* kept.
-
-What only a real engine can show is shown in `tests/journeys/browser`; this one is for the hundreds of journeys
-that need to see every byte.
-"""
+"""A browser without a screen: a real cookie jar, redirects followed as a navigation, SameSite and Sec-Fetch-* kept."""
 
 import html
 import re

@@ -1,9 +1,4 @@
-"""Reads everything that reaches a browser, and looks for tokens in it.
-
-Two nets. One knows what tokens look like: JWTs, and members named as in RFC 6749. The other knows the tokens: the
-simulated Okta tells the fingerprint of every refresh token it issued, and every word that the browser saw is
-fingerprinted too.
-"""
+"""Reads everything that reaches a browser, and looks for tokens in it."""
 
 import asyncio
 import base64
@@ -120,11 +115,7 @@ def _fingerprint(word: str) -> str:
 
 
 def _is_id_token_for_sign_out(jwt: str, where: str, text: str) -> bool:
-    """OpenID Connect RP-Initiated Logout puts the ID token into the sign-out URL; it opens nothing.
-
-    Only the browser itself meets it: in the `Location` of the redirect that leads there, and as it goes there. No
-    script can read either.
-    """
+    """OpenID Connect RP-Initiated Logout puts the ID token into the sign-out URL; it opens nothing."""
     text = re.sub(r"^location: ", "", text, flags=re.IGNORECASE) if where == "header of /auth/logout/provider" else text
     if where not in ("header of /auth/logout/provider", "URL"):
         return False

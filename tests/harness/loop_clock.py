@@ -5,10 +5,7 @@ from collections.abc import Callable
 
 
 def advance_loop_clock(*, frozen: bool = False) -> Callable[[float], None]:
-    """A function that advances the running loop's clock by so many seconds, for the rest of the loop's life.
-
-    If `frozen`, no time passes otherwise, however long the process is stopped. Then nothing else times out either.
-    """
+    """A function that advances the running loop's clock by so many seconds, for the rest of the loop's life."""
     loop, ahead = asyncio.get_running_loop(), 0.0
     clock, begun = loop.time, loop.time()
 

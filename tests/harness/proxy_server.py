@@ -1,7 +1,4 @@
-"""The data plane as it is shipped, in front of raw upstreams: request guard, API endpoint, proxies, server.
-
-`running_proxy` runs it in the test's own event loop. `bff` and `bff_beside` run it on uvloop, in a thread.
-"""
+"""The data plane as it is shipped, in front of raw upstreams: request guard, API endpoint, proxies, server."""
 
 import asyncio
 import socket
@@ -150,10 +147,7 @@ async def running_proxy(*routes: Route, users: Users | None = None) -> AsyncIter
 def serve(
     app: Any, *, close: Callable[[], None] = lambda: None, http: Any = None, timeouts: Timeouts | None = None
 ) -> Iterator[int]:
-    """The server in a thread, with the flags it ships with; its port. `close` runs in its loop at the end.
-
-    `http` replaces our protocol by one of uvicorn's own.
-    """
+    """The server in a thread, with the flags it ships with; its port. `close` runs in its loop at the end."""
 
     async def with_lifespan(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "lifespan":

@@ -21,10 +21,7 @@ from tests.harness.minting import ISSUER, RSA_KEY, jwk, jwks
 
 
 class ScriptedProvider:
-    """Without a queued answer it grants `access-1` and `refresh-1`, `access-2` and so on, and revokes.
-
-    Each answer takes `delay` seconds of the loop's clock. `key_sets` are served one after the other, the last one on.
-    """
+    """Without a queued answer it grants `access-1` and `refresh-1`, `access-2` and so on, and revokes."""
 
     def __init__(self) -> None:
         self.delay = 0.0

@@ -1,8 +1,4 @@
-"""A process that serves a tiny application with `bff.server.run.run`.
-
-Run as `python -m tests.harness.served PUBLIC MANAGEMENT [DRAIN_DELAY]`. In the folder SERVED_FOLDER it creates files
-for what happens, and /slow is answered once the file `go` exists there. With SERVED_FAIL the lifespan fails.
-"""
+"""A process that serves a tiny application with `bff.server.run.run`."""
 
 import asyncio
 import os

@@ -1,7 +1,4 @@
-"""The whole web layer in memory: real flows and a real store file, a provider without a network, ASGI calls.
-
-The clock stands still until the test moves it.
-"""
+"""The whole web layer in memory: real flows and a real store file, a provider without a network, ASGI calls."""
 
 import json
 from collections.abc import AsyncIterator, Mapping

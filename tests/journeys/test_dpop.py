@@ -1,7 +1,6 @@
 """Tokens bound to a key (RFC 9449): a whole sign-in against a provider and an API that both insist on proofs."""
 
 import json
-import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -12,7 +11,6 @@ import pytest
 from demo.api.server import ApiConfig, RunningApi, running_api
 from demo.simulator.grants import RotationPolicy
 from tests.harness.http_browser import Browser
-from tests.harness.pages import error_page
 from tests.harness.plain_http import plain_http
 from tests.harness.streams import Page, echoed
 from tests.harness.world import World, small_world
@@ -86,51 +84,12 @@ async def test_a_stolen_access_token_alone_is_of_no_use(tmp_path: Path) -> None:
         assert (await browser.fetch("/api/orders")).status_code == 200, "and its owner notices nothing"
 
 
-async def test_an_api_that_wants_a_nonce_gets_it_and_the_browser_sees_nothing_of_it(tmp_path: Path) -> None:
-    async with bound_world(tmp_path, nonce="api-1") as (world, api):
-        browser = await world.signed_in()
-        answer = await browser.fetch("/api/orders")
-        assert answer.status_code == 200
-        assert [bool(seen.refused) for seen in api.seen] == [True, False]
-        assert (await browser.fetch("/api/echo", "POST", content=b"x")).status_code == 200, "the nonce is known by now"
-        api.settings["dpop_nonce"] = "api-2"
-        changed = await browser.fetch("/api/echo", "POST", content=b"x")
-        assert changed.status_code == 401, "a request that may change something is not sent twice"
-        assert "dpop-nonce" not in changed.headers
-        assert (await browser.fetch("/api/echo", "POST", content=b"x")).status_code == 200
-        assert world.okta.control.refresh_requests == 0, "a nonce is no reason to renew a token"
-
-
-async def test_a_nonce_that_the_provider_changes_costs_nobody_a_session(tmp_path: Path) -> None:
-    async with bound_world(tmp_path) as (world, _):
-        browser = await world.signed_in()
-        for nonce in ("n1", "n2"):
-            world.okta.control.settings(dpop_nonce=nonce)
-            world.advance(301)
-            assert (await browser.fetch("/api/orders")).status_code == 200
-        assert world.okta.control.reuse_alarms == 0
-
-
 async def test_a_websocket_is_opened_with_a_proof_and_a_browsers_own_is_not_passed_on(tmp_path: Path) -> None:
     async with bound_world(tmp_path, nonce="api-1") as (world, _):
         browser = await world.signed_in()
         async with Page(world.public_url, browser).socket(world.public_url) as socket:
             assert await echoed(socket, "hello")
         assert (await browser.fetch("/api/orders", headers={"dpop": "forged"})).status_code == 200
-
-
-async def test_a_provider_that_ignores_the_proof_signs_nobody_in(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    async with bound_world(tmp_path) as (world, _):
-        await world.browser().sign_in("bob@example.com")  # the nonce is known from now on
-        world.okta.control.fault("edit_answer", set={"token_type": "Bearer"})
-        with caplog.at_level(logging.WARNING, "bff"):
-            page = await world.browser().sign_in()
-        assert error_page(page) == (502, "sign_in_failed")
-        assert any("token_type is not DPoP" in str(vars(record).get("why")) for record in caplog.records)
-        await world.settled()
-        assert world.revoked == [None, "revoked by the client"]
 
 
 @pytest.mark.parametrize("first", ["off", "on"])

@@ -100,15 +100,6 @@ async def test_streams_are_closed_and_requests_in_progress_are_answered(tmp_path
         await bff.upstream.has_ended("events", "socket", "slow")
 
 
-async def test_sessions_survive_a_restart(tmp_path: Path) -> None:
-    async with served(tmp_path) as bff:
-        bff.stop()
-        assert await bff.replica.process.ended() == 0
-        bff.replica.process.start()
-        await bff.replica.process.answers()
-        assert (await bff.page.fetch("/auth/session")).json()["authenticated"] is True
-
-
 @pytest.mark.long
 async def test_an_answer_that_never_comes_delays_the_end_for_the_drain_timeout_only(tmp_path: Path) -> None:
     async with served(tmp_path) as bff:

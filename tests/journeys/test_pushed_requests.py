@@ -5,17 +5,9 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from demo.simulator.server import RunningSimulator
-from tests.harness.pages import error_page
 from tests.harness.world import World, small_world
 
-UNAVAILABLE = "provider_unavailable"
 OFFERED = {"pushed_requests": True}
-
-
-def requires_it(okta: RunningSimulator) -> None:
-    change = {"require_pushed_authorization_requests": True}
-    okta.control.fault("edit_answer", endpoint="openid-configuration", set=change, times=None)
 
 
 def carried(url: str) -> set[str]:
@@ -49,27 +41,3 @@ async def test_options_of_a_sign_in_are_pushed_with_it(tmp_path: Path) -> None:
         page = await browser.navigate("/auth/login?login_hint=bob@example.com")
         assert "bob@example.com" in page.text
         assert "bob" not in str(page.url)
-
-
-async def test_a_push_that_fails_costs_nobody_a_sign_in_and_is_not_tried_again_at_once(tmp_path: Path) -> None:
-    async with small_world(tmp_path, okta=OFFERED) as world:
-        for count, kind in enumerate(("server_error", "access_denied", "reset", "html")):
-            world.okta.control.fault(kind, endpoint="par")
-            browser = world.browser()
-            url = await browser.begin()
-            assert "state" in carried(url), kind
-            await browser.arrive(await browser.at_provider(url))
-            assert (await browser.fetch("/api/a")).status_code == 200
-            world.clock.ahead += 290
-            assert "state" in carried(await world.browser().begin())
-            assert pushed(world) == count, "each try would delay a sign-in"
-            world.clock.ahead += 11
-            assert carried(await world.browser().begin()) == BY_NAME
-
-
-async def test_what_the_provider_requires_is_never_left_out(tmp_path: Path) -> None:
-    async with small_world(tmp_path, okta=OFFERED, prepare=requires_it) as world:
-        assert carried(await world.browser().begin()) == BY_NAME
-        world.okta.control.fault("server_error", endpoint="par")
-        assert error_page(await world.browser().navigate("/auth/login")) == (503, UNAVAILABLE)
-        assert carried(await world.browser().begin()) == BY_NAME

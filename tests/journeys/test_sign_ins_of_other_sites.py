@@ -7,7 +7,7 @@ import logging
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
 import pytest
 
@@ -63,23 +63,21 @@ async def test_a_callback_without_an_answer_begins_a_sign_in(world: World) -> No
         assert (await browser.session())["authenticated"] is True
 
 
-@pytest.mark.parametrize("path", ["/auth/login", "/authorization-code/callback"])
-async def test_a_tile_of_another_provider_is_refused(world: World, path: str) -> None:
-    host = urlsplit(world.okta.issuer).netloc
-    for iss in (EVIL, f"https://{host}", f"http://{host}.evil.example", f"http://{host}@evil.example"):
-        refused = await world.browser().navigate(f"{path}?{urlencode({'iss': iss})}", initiator=EVIL)
-        assert error_page(refused) == (400, "invalid_request"), iss
-        assert set_cookies(refused) == {}
-
-
-async def test_a_foreign_target_link_uri_leads_to_the_landing_page(world: World) -> None:
-    elsewhere = ["https://evil.example/", "//evil.example", f"{world.public_url}.evil.example/", "javascript:alert(1)"]
-    elsewhere += [f"{world.public_url}@evil.example/", "/auth/logout", "/authorization-code/callback?code=x"]
-    for target in elsewhere:
-        browser = world.browser()
-        asked = urlencode({"iss": world.okta.org_issuer, "target_link_uri": target})
-        arrived = await browser.fill_in(await browser.navigate(f"/auth/login?{asked}"))
-        assert str(arrived.url) == f"{world.public_url}/", target
+@pytest.mark.case("CS-022")
+async def test_a_sign_in_that_another_site_began_is_the_browsers_own(world: World) -> None:
+    """It may begin one, as Okta's dashboard does; it can't choose who is signed in, nor where the browser lands."""
+    browser, attacker = world.browser(), world.browser()
+    hostile = {"return_to": "https://evil.test/", "login_hint": "bob@example.com", "state": "x", "nonce": "x"}
+    page = await browser.submit("/auth/login", hostile, initiator=EVIL)
+    arrived = await browser.fill_in(page, "alice@example.com")
+    assert str(arrived.url) == f"{world.public_url}/"
+    assert (await browser.session())["user"]["email"] == "alice@example.com"
+    # And an answer from the attacker's own sign-in does not fit into the one that was begun.
+    answer = await attacker.until_callback("bob@example.com")
+    await browser.sign_out()
+    await browser.submit("/auth/login", hostile, initiator=EVIL, follow=False)
+    assert error_page(await browser.arrive(answer)) == (400, "sign_in_state_invalid")
+    assert (await browser.session())["authenticated"] is False
 
 
 # --- forms -----------------------------------------------------------------------------------------------------------
@@ -95,13 +93,6 @@ async def test_many_forms_leave_sixteen_small_cookies_at_most(world: World) -> N
     assert len(browser.login_cookies()) == SLOTS
     assert len(cookie_line(browser)) < ALL_COOKIES_BYTES
     assert (await browser.fetch("/api/x")).status_code == 200
-
-
-async def test_a_form_with_wrong_parameters_is_refused_at_once(world: World) -> None:
-    for asked in ({"iss": EVIL}, {"prompt": "consent"}, {"max_age": "x"}):
-        refused = await world.browser().submit("/auth/login", asked, initiator=EVIL)
-        assert error_page(refused) == (400, "invalid_request")
-        assert refused.request.method == "POST"
 
 
 async def test_a_login_hint_reaches_the_provider_and_no_address_and_no_log_of_ours(
@@ -124,51 +115,3 @@ async def test_a_login_hint_reaches_the_provider_and_no_address_and_no_log_of_ou
     ours = [str(vars(record)) for record in caplog.records if record.name.startswith("bff")]
     assert ours
     assert not [line for line in ours if re.search(r"zo(ë|%C3)|hint(@|%40)", line)]
-    # Whoever finds the address written down somewhere learns nothing from it a minute later.
-    world.advance(62)
-    assert await hint_sent(urlencode(sent)) is None
-    for bent in ("x", "A" * 100, sent["sealed_hint"][:-2]):
-        assert await hint_sent(urlencode({"sealed_hint": bent})) is None
-    for plain in ("bob@example.com", 'a"b&prompt=none'):
-        assert await hint_sent(urlencode({"login_hint": plain})) == plain
-    for useless in ("x" * 255, "two\r\nlines"):
-        assert await hint_sent(urlencode({"login_hint": useless})) is None
-
-
-# --- loops, and too many cookies -------------------------------------------------------------------------------------
-
-
-async def test_another_sites_links_use_up_their_own_count_and_not_ours(world: World) -> None:
-    browser = world.browser()
-    for _ in range(10):
-        assert (await browser.navigate("/auth/login", initiator=EVIL, follow=False)).status_code == 303
-    for initiator in (EVIL, "http://sister.localhost"):
-        stopped = await browser.navigate("/auth/login", initiator=initiator, follow=False)
-        assert error_page(stopped) == (429, "sign_in_loop")
-    for _ in range(10):
-        assert (await browser.navigate("/auth/login", follow=False)).status_code == 303
-    assert error_page(await browser.navigate("/auth/login", follow=False)) == (429, "sign_in_loop")
-    world.advance(61)
-    await browser.sign_in()
-    assert (await browser.session())["authenticated"] is True
-
-
-async def test_headers_that_are_too_large_cost_the_sign_ins_under_way_and_no_session(world: World) -> None:
-    browser = await world.signed_in()
-    await browser.begin()
-    line = "; ".join(f"{name}={browser.cookie(name)}" for name in browser.cookie_names())
-    line += "".join(f"; bff-login-{number:022d}={'x' * 2600}" for number in range(13))
-    headers = {"cookie": line, "accept": "text/html", "sec-fetch-mode": "navigate"}
-    refused = await browser.http.get(f"{world.public_url}/orders", headers=headers)
-    assert error_page(refused) == (431, "headers_too_large")
-    assert "have been deleted" in re.sub(r"\s+", " ", refused.text)
-    cleared = set_cookies(refused)
-    assert cleared.keys() >= {"bff-attempts", *(f"bff-login-{number:022d}" for number in range(13))}
-    assert not {"bff-session", "bff-browser"} & cleared.keys()
-    assert all("Max-Age=0" in each for each in cleared.values())
-    problem = await browser.http.get(f"{world.public_url}/api/x", headers={"cookie": line})
-    assert problem.json()["code"] == "headers_too_large"
-    assert "sign-ins in progress were deleted" in problem.json()["detail"]
-    assert set_cookies(problem) == cleared
-    without = await browser.http.get(f"{world.public_url}/api/x", headers={"x": "y" * 40000})
-    assert (without.status_code, set_cookies(without)) == (431, {})

@@ -1,19 +1,13 @@
 """A person signs out: here, at the provider by an address of our own that holds no token, or here alone."""
 
 import asyncio
-from dataclasses import replace
-from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from bff.config.settings import load_settings
-from bff.flows.logout.provider_sign_out import ProviderSignOut
-from tests.harness.example_session import a_session
 from tests.harness.http_browser import Browser
 from tests.harness.provider_orders import is_signed_in
-from tests.harness.settings import with_changes
-from tests.harness.world import World, small_world
+from tests.harness.world import World
 
 
 @pytest.mark.case("BL-030", "BL-033")
@@ -71,30 +65,19 @@ async def test_any_replica_knows_the_address_also_after_a_restart(world: World) 
     assert (await browser.navigate(url, follow=False)).headers["location"].startswith(world.okta.issuer)
 
 
-async def test_the_provider_is_sent_an_id_token_unless_it_needs_none(tmp_path: Path) -> None:
-    async with small_world(tmp_path) as world:
-        for hint, sent in {"required": True, "optional": True, "never": False}.items():
-            await world.restart(sign_out_hint=hint)
-            browser = await world.signed_in()
-            on = await browser.navigate(await end_session_url(browser), follow=False)
-            query = parse_qs(urlsplit(on.headers["location"]).query)
-            assert ("id_token_hint" in query) is sent, hint
-            assert {"client_id", "post_logout_redirect_uri"} <= query.keys()
-
-
-async def test_a_session_without_an_id_token_signs_out_at_the_provider_only_where_none_is_required(
-    world: World,
-) -> None:
-    session = a_session()
-    bare = replace(session, tokens=replace(session.tokens, id_token=None))
-    found = {}
-    for hint in ("required", "optional", "never"):
-        settings = load_settings(with_changes(issuer="https://id.example.com", sign_out_hint=hint))
-        way = ProviderSignOut(world.bff.stores.sessions, world.bff.providers.main, settings)
-        ticket = await way.prepare(bare)
-        found[hint] = ticket is not None
-        if ticket is not None:
-            assert "id_token_hint" not in (await way.take(ticket) or "id_token_hint")
-            assert ticket.ticket not in repr(ticket)
-            assert ticket.browser not in repr(ticket)
-    assert found == {"required": False, "optional": True, "never": True}
+async def test_sign_out_by_the_page_ends_both_sessions_and_leaves_no_state_in_the_address(world: World) -> None:
+    browser = world.browser()
+    await browser.sign_in()
+    page = await browser.navigate("/auth/logout", initiator="https://another.example")
+    assert page.status_code == 200
+    step = await browser.submit("/auth/logout", {}, initiator="http://localhost")
+    assert step.status_code == 200
+    assert step.headers["clear-site-data"] == '"cache"'
+    assert browser.cookie("bff-session") is None
+    to = step.text.partition("url=")[2].partition('"')[0]
+    provider = await browser.navigate(to, initiator="http://localhost", follow=False)
+    query = parse_qs(urlsplit(provider.headers["location"]).query)
+    assert query.keys() == {"id_token_hint", "client_id", "post_logout_redirect_uri"}
+    landed = await browser.navigate(provider.headers["location"], initiator="http://localhost")
+    assert str(landed.url) == f"{world.public_url}/"
+    assert (await browser.session())["reason"] == "signed_out"

@@ -4,17 +4,11 @@ import asyncio
 
 import pytest
 
-from bff.session.login_transaction import SLOTS, slot_of
-from tests.harness.pages import error_page, parameters, set_cookies
+from tests.harness.pages import error_page, set_cookies
 from tests.harness.world import World
 
 BOB = "bob@example.com"
 NOBODY = {"authenticated": False, "reason": None}
-
-
-def slot(url: str) -> int:
-    """Of the login cookie that belongs to this authorization request."""
-    return slot_of(parameters(url)["state"].partition(".")[0])
 
 
 # --- tabs ------------------------------------------------------------------------------------------------------------
@@ -60,41 +54,6 @@ async def test_a_tab_whose_login_cookie_is_gone_is_sent_on_when_somebody_is_sign
     assert error_page(await browser.arrive(answer)) == (400, "sign_in_state_invalid")
 
 
-async def test_a_sign_in_that_lost_its_cookie_to_a_newer_one_begins_again_by_itself(world: World) -> None:
-    browser = world.browser()
-    browser.plant("bff-login-AAAAAAAAAAAAAAAAAAAAAA", "x" * 600)  # of an older version: deleted
-    begun = []
-    for number in range(SLOTS + 1):
-        begun.append(await browser.begin(f"/{number}"))
-        world.advance(7)
-    assert len(browser.login_cookies()) == len({slot(url) for url in begun}) == SLOTS
-    assert slot(begun[0]) == slot(begun[-1])
-    lost = await browser.arrive(await browser.at_provider(begun[0]))
-    assert lost.status_code == 303
-    assert lost.headers["location"].startswith(world.okta.base_url)
-    assert world.okta.control.token_requests == 0
-    # The newer one's cookie was left alone.
-    assert (await browser.arrive(await browser.at_provider(begun[-1]))).headers["location"] == f"/{SLOTS}"
-    again = await browser.arrive(await browser.at_provider(lost.headers["location"]))
-    assert again.headers["location"] == "/0"
-
-
-async def test_it_does_not_begin_again_for_ever(world: World) -> None:
-    browser, other = world.browser(), world.browser()
-    url = await browser.begin("/wanted")
-    for turn in range(3):
-        answer, taken = await browser.at_provider(url), None
-        while taken != slot(url):
-            world.advance(7)
-            taken = slot(await other.begin())
-        browser.plant(f"bff-login-{taken:x}", str(other.cookie(f"bff-login-{taken:x}")))
-        arrived = await browser.arrive(answer)
-        if turn < 2:
-            url = arrived.headers["location"]
-    assert error_page(arrived) == (403, "sign_in_refused")
-    assert world.okta.control.token_requests == 0
-
-
 # --- people ----------------------------------------------------------------------------------------------------------
 
 
@@ -128,21 +87,6 @@ async def test_another_person_in_the_same_browser_ends_the_first_ones_session(wo
     assert await old.session() == {"authenticated": False, "reason": "replaced"}
     assert await old.session() == NOBODY
     assert (await browser.session())["user"]["email"] == BOB
-
-
-async def test_an_end_that_came_before_the_sign_in_is_not_shown_after_it(world: World) -> None:
-    """The reason says why the *last* session ended: a browser that was closed since has lost its cookie, no more."""
-    browser = await world.signed_in()
-    browser.forget()
-    await browser.sign_in(BOB)
-    browser.drop("bff-session")
-    assert await browser.session() == NOBODY
-
-    world.advance(3601)
-    assert (await browser.fetch("/api/x")).status_code == 401
-    await browser.sign_in()
-    browser.drop("bff-session")
-    assert await browser.session() == NOBODY
 
 
 async def test_two_browsers_of_one_person_have_two_sessions(world: World) -> None:

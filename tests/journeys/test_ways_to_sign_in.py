@@ -61,23 +61,6 @@ async def test_a_client_with_a_private_key_signs_in_and_is_renewed(tmp_path: Pat
         await signs_in_and_is_renewed(world)
 
 
-async def test_of_two_live_secrets_the_second_is_used_when_the_first_is_dead(tmp_path: Path) -> None:
-    other = "the-new-client-secret-0123456789abcdefgh"
-    async with small_world(tmp_path, rotation=SHORT, client_secret_next=other) as world:
-        browser = world.browser()
-        await browser.sign_in()
-        world.okta.control.settings(secrets=(other,))  # the operator's last step: the old one is deactivated
-        world.advance(301)
-        assert (await browser.fetch("/api/a")).status_code == 200
-        await browser.sign_out()
-        await world.settled()
-        await browser.sign_in()
-        assert (await browser.session())["authenticated"] is True
-        # Remembered: the dead secret was presented once, not with every request.
-        refused = [event for event in world.okta.control.events() if event.kind == "refused"]
-        assert len(refused) == 1
-
-
 async def test_the_org_authorization_server_signs_in_and_completes_its_thin_id_token(tmp_path: Path) -> None:
     async with small_world(tmp_path, rotation=SHORT, org_server=True) as world:
         browser = await signs_in_and_is_renewed(world)

@@ -1,8 +1,4 @@
-"""The whole application for tests, on real sockets in the running event loop, with everything around it.
-
-`small_world` starts a simulated Okta, an upstream and the BFF; `World.browser()` opens a browser. The parts are of use
-alone too: `listening` and `serving` run any ASGI application on the shipped server.
-"""
+"""The whole application for tests, on real sockets in the running event loop, with everything around it."""
 
 from tests.harness.world.app_server import listening, running_app, serving
 from tests.harness.world.clock import Clock

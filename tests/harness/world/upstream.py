@@ -17,10 +17,7 @@ class ReceivedRequest:
 
 @dataclass
 class Upstream:
-    """Answers 200, or the next status of `answers`; adds `fields` to every answer, and keeps requests in `heard`.
-
-    A path that ends with /events is an event stream with a second event once `goes_on` is set; a WebSocket is an echo.
-    """
+    """Answers 200, or the next status of `answers`; adds `fields` to every answer, and keeps requests in `heard`."""
 
     heard: list[ReceivedRequest] = field(default_factory=list)
     answers: list[int] = field(default_factory=list)

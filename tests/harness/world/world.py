@@ -117,12 +117,7 @@ async def small_world(
     timeouts: Timeouts = PRODUCTION,
     **changes: str,
 ) -> AsyncIterator[World]:
-    """`changes` are settings as environment variables, without the prefix and in any case.
-
-    `okta` changes how the provider is configured, `route` the one route, `api` what is behind it. `prepare` is called
-    with the provider before the BFF starts. With `org_server` the issuer is the org authorization server.
-    `timeouts`: see `tests.harness.patience`.
-    """
+    """`changes` are settings as environment variables, without the prefix and in any case."""
     clock, upstream = Clock(), Upstream()
     with listening() as public, listening() as behind:
         # To a browser `localhost` and 127.0.0.1 are two sites, as the app and Okta are in production.

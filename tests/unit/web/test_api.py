@@ -67,6 +67,7 @@ async def test_a_method_that_the_route_does_not_list_is_405_before_the_session_i
     assert (upstream.requests, users.asked) == ([], 0)
 
 
+@pytest.mark.case("CS-004")
 async def test_a_request_of_another_page_is_403_before_the_session_is_read() -> None:
     users = Users(alice=User("t"))
     async with raw_upstream(ok()) as upstream:

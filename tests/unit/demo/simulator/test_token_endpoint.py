@@ -27,22 +27,6 @@ async def test_tokens_are_shaped_as_at_okta(app: Application) -> None:
     assert (access["aud"], access["jti"][:3]) == ("api://default", "AT.")
 
 
-async def test_the_org_server_issues_a_thin_id_token_and_an_opaque_access_token(app: Application) -> None:
-    app.use_org_server()
-    body = await app.tokens()
-    id_token = claims(body["id_token"])
-    assert id_token["iss"] == app.okta.base_url
-    assert {"name", "preferred_username", "email"} <= id_token.keys()
-    assert not {"given_name", "locale", "email_verified"} & id_token.keys()
-    bearer = {"Authorization": f"Bearer {body['access_token']}"}
-    userinfo = (await app.backend.get(f"{app.endpoints}/userinfo", headers=bearer)).json()
-    assert userinfo["sub"] == id_token["sub"]
-    assert userinfo["given_name"] == "Alice"
-    published = (await app.backend.get(f"{app.endpoints}/keys")).json()["keys"]
-    header = json.loads(b64url_decode(body["access_token"].split(".")[0]))
-    assert header["kid"] not in [key["kid"] for key in published]
-
-
 async def test_a_code_is_exchanged_once_within_300_seconds_by_whom_it_was_issued_to(app: Application) -> None:
     code = (await app.sign_in())["code"]
     assert (await app.exchange(code)).status_code == 200
@@ -176,25 +160,3 @@ async def test_revocation_introspection_and_userinfo(app: Application) -> None:
     assert (await post("revoke", "unknown")).status_code == 200
     assert (await app.backend.post(f"{app.endpoints}/revoke", data={"token": "x"})).status_code == 401
     assert app.okta.control.reuse_alarms == 0
-
-
-async def test_both_servers_have_metadata_and_publish_the_next_key_before_it_signs(app: Application) -> None:
-    for issuer in (app.okta.base_url, app.okta.issuer):
-        document = (await app.backend.get(f"{issuer}/.well-known/openid-configuration")).json()
-        assert (document["issuer"], document["code_challenge_methods_supported"]) == (issuer, ["S256"])
-        assert (await app.backend.get(document["jwks_uri"])).status_code == 200
-    unknown = f"{app.okta.base_url}/oauth2/nobody/.well-known/openid-configuration"
-    assert (await app.backend.get(unknown)).json()["errorCode"] == "E0000007"
-    url = f"{app.okta.issuer}/.well-known/openid-configuration"
-    for client_id, status in ((app.client_id, 200), ("0oanobody000000000000", 400)):
-        assert (await app.backend.get(url, params={"client_id": client_id})).status_code == status
-
-    async def published() -> set[str]:
-        return {key["kid"] for key in (await app.backend.get(f"{app.endpoints}/keys")).json()["keys"]}
-
-    before = await published()
-    first, second = app.okta.control.state()["signing_key"], app.okta.control.rotate_keys()
-    assert {first, second} <= before
-    third = app.okta.control.rotate_keys(emergency=True, forget_previous=True)
-    assert third not in before
-    assert second not in await published()

@@ -5,7 +5,9 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from bff.config.settings import load_settings
 from bff.flows.logout.provider_sign_out import TICKET_LIFETIME, ProviderSignOut, SignOutTicket
+from tests.harness.settings import with_changes
 from tests.harness.virtual_time import time_passes
 from tests.unit.flows.parts import Parts
 
@@ -54,3 +56,29 @@ async def test_a_failure_leaves_the_user_signed_in_at_the_provider_only(
         case _:
             pass
     assert await sign_out.prepare(None if problem == "no session" else session) is None
+
+
+@pytest.mark.parametrize(
+    ("hint", "id_token", "sent"),
+    [
+        ("required", "id", True),
+        ("optional", "id", True),
+        ("never", "id", False),
+        ("required", None, None),
+        ("optional", None, False),
+        ("never", None, False),
+    ],
+)
+async def test_the_id_token_is_sent_unless_the_provider_needs_none(
+    parts: Parts, hint: str, id_token: str | None, sent: bool | None
+) -> None:
+    settings = load_settings(with_changes(issuer="https://id.example.com", sign_out_hint=hint))
+    sign_out = ProviderSignOut(parts.store, parts.provider, settings)
+    session = await parts.signed_in()
+    ticket = await sign_out.prepare(replace(session, tokens=replace(session.tokens, id_token=id_token)))
+    assert (ticket is not None) is (sent is not None)
+    if ticket is not None:
+        query = parse_qs(urlsplit(await sign_out.take(ticket) or "").query)
+        assert ("id_token_hint" in query) is sent
+        assert "client_id" in query
+        assert ticket.ticket not in repr(ticket)

@@ -78,6 +78,19 @@ async def test_parameters_are_checked(browser: Browser, query: str, status: int)
 
 
 @pytest.mark.parametrize(
+    ("query", "named"),
+    [
+        ("max_age=soon", b"The parameter max_age is not a number of seconds."),
+        ("prompt=none%20login", b"The parameter prompt combines none with another value."),
+        ("acr_values=canary", b"The parameter acr_values has a value that is not allowed here."),
+    ],
+)
+async def test_the_page_names_the_parameter_and_never_the_value(browser: Browser, query: str, named: bytes) -> None:
+    page = await browser.navigate(f"/auth/login?{query}")
+    assert (page.status, named in page.body, b"canary" in page.body) == (400, True, False)
+
+
+@pytest.mark.parametrize(
     ("iss", "ours"),
     [
         (None, True),

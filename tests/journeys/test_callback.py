@@ -1,4 +1,4 @@
-"""Forged, doubled, replayed, late and foreign answers at the callback; a bad one costs nobody anything."""
+"""Answers at the callback that need two replicas, two browsers or the provider's own rules."""
 
 import asyncio
 import logging
@@ -7,14 +7,11 @@ from urllib.parse import urlencode
 
 import pytest
 
-from tests.harness.pages import error_page, parameters, set_cookies
+from tests.harness.pages import error_page, parameters, set_cookies, with_parameters
 from tests.harness.redis_servers import one_server
 from tests.harness.world import World, small_world
 
 STATE_INVALID = (400, "sign_in_state_invalid")
-
-
-# --- replay ----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.case("AZ-015")
@@ -33,9 +30,6 @@ async def test_two_replicas_at_once_redeem_one_code_once(tmp_path: Path) -> None
             assert other.status_code == 303 or error_page(other) == STATE_INVALID
 
 
-# --- errors of the provider ------------------------------------------------------------------------------------------
-
-
 async def test_the_log_holds_known_error_codes_and_nothing_else_of_the_answer(
     world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -49,3 +43,21 @@ async def test_the_log_holds_known_error_codes_and_nothing_else_of_the_answer(
     ours = [vars(record) for record in caplog.records if record.name.startswith("bff")]
     assert [each["error"] for each in ours if "where" in each] == ["access_denied", "other", "other"]
     assert not [each for each in ours if "canary" in str(each) or "hunter2" in str(each) or "xxxx" in str(each)]
+
+
+@pytest.mark.case("AZ-017")
+async def test_a_stolen_code_does_not_fit_another_sign_in(world: World) -> None:
+    attacker, victim = world.browser(), world.browser()
+    stolen = parameters(await victim.until_callback("alice@example.com"))["code"]
+    own = await attacker.until_callback("bob@example.com")
+    assert error_page(await attacker.arrive(with_parameters(own, code=stolen))) == (502, "sign_in_failed")
+    assert (await attacker.session())["authenticated"] is False
+    assert world.revoked == []
+
+
+async def test_keys_that_were_changed_in_an_emergency_are_fetched_in_the_middle_of_a_sign_in(world: World) -> None:
+    browser = await world.signed_in()
+    await browser.sign_out()
+    world.okta.control.rotate_keys(emergency=True, forget_previous=True)
+    await browser.sign_in()
+    assert (await browser.session())["authenticated"] is True
