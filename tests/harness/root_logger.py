@@ -13,7 +13,10 @@ def taken_root_logger() -> Iterator[io.StringIO]:
     """A stream to configure it with; afterwards handlers and levels are what they were."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
-    pinned = {name: (logging.getLogger(name).level, logging.getLogger(name).handlers[:]) for name in PINNED}
+    pinned = {
+        name: (logging.getLogger(name).level, logging.getLogger(name).handlers[:])
+        for name in (*PINNED, "bff.audit", "bff.access")
+    }
     root.handlers.clear()
     try:
         yield io.StringIO()
@@ -21,6 +24,6 @@ def taken_root_logger() -> Iterator[io.StringIO]:
         root.handlers[:] = handlers
         root.setLevel(level)
         logging.captureWarnings(capture=False)
-        for name, (before, own_handlers) in pinned.items():
-            logging.getLogger(name).setLevel(before)
-            logging.getLogger(name).handlers[:] = own_handlers
+        for logger, own_level, own_handlers in before:
+            logger.setLevel(own_level)
+            logger.handlers[:] = own_handlers

@@ -25,6 +25,7 @@ from tests.harness.canaries import Canaries, forms
 from tests.harness.http_browser import Browser
 from tests.harness.places import ROOT
 from tests.harness.ports import free_port
+from tests.harness.root_logger import taken_root_logger
 from tests.harness.waiting import until
 from tests.harness.world import World, small_world
 
@@ -98,22 +99,12 @@ class Recorder(logging.Handler):
 @pytest.fixture
 def logged() -> Iterator[tuple[Recorder, io.StringIO]]:
     """What our own loggers were given, and what the shipped configuration made of everybody's records."""
-    root, ours = logging.getLogger(), logging.getLogger("bff")
-    kept, level, levels = root.handlers[:], root.level, {}
-    for name in list(logging.root.manager.loggerDict):
-        levels[name] = logging.getLogger(name).level
-    stream, recorder = io.StringIO(), Recorder()
-    for handler in kept:
-        root.removeHandler(handler)
-    configure_logging("debug", "json", stream)
-    ours.addHandler(recorder)
-    yield recorder, stream
-    ours.removeHandler(recorder)
-    logging.captureWarnings(capture=False)
-    root.handlers[:] = kept
-    root.setLevel(level)
-    for name, before in levels.items():
-        logging.getLogger(name).setLevel(before)
+    recorder, ours = Recorder(), logging.getLogger("bff")
+    with taken_root_logger() as stream:
+        configure_logging("debug", "json", stream)
+        ours.addHandler(recorder)
+        yield recorder, stream
+        ours.removeHandler(recorder)
 
 
 @pytest.mark.case("LG-001", "LG-004", "LG-010", "CK-042")
