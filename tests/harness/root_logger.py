@@ -13,10 +13,8 @@ def taken_root_logger() -> Iterator[io.StringIO]:
     """A stream to configure it with; afterwards handlers and levels are what they were."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
-    pinned = {
-        name: (logging.getLogger(name).level, logging.getLogger(name).handlers[:])
-        for name in (*PINNED, "bff.audit", "bff.access")
-    }
+    configured = [logging.getLogger(name) for name in (*PINNED, "bff.audit", "bff.access")]
+    before = [(logger, logger.level, logger.handlers[:]) for logger in configured]
     root.handlers.clear()
     try:
         yield io.StringIO()

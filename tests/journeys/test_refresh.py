@@ -10,6 +10,7 @@ import pytest
 
 from demo.simulator.grants import RotationPolicy
 from tests.harness.http_browser import Browser
+from tests.harness.pages import problem
 from tests.harness.patience import PATIENT
 from tests.harness.waiting import until
 from tests.harness.world import World, small_world
