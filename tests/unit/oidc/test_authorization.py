@@ -90,6 +90,7 @@ def test_a_query_of_the_endpoint_is_kept(endpoint: str, start: str) -> None:
         ("state=S&code=C&iss=https%3A%2F%2Fop", Code("C", "S", "https://op")),
         ("code=C&state=S&session_state=1&unknown=2&unknown=3", Code("C", "S")),
         ("code=C%2Bd&state=S", Code("C+d", "S")),
+        ("code=C==&state=S", Code("C==", "S")),
         ("c%6fde=C&state=S", Code("C", "S")),
         ("error=access_denied&state=S", AuthorizationError("access_denied", "", "S")),
         ("error=access_denied", AuthorizationError("access_denied")),

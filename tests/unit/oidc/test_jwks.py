@@ -46,6 +46,7 @@ def test_a_set_without_a_usable_key_is_refused(document: bytes, reason: str) -> 
     with pytest.raises(KeySetRefused, match=reason) as caught:
         parse_key_set(document)
     assert caught.value.code == "provider_keys_invalid"
+    assert caught.value.private == (document == jwks(SYMMETRIC))
 
 
 @pytest.mark.case("JK-014")
