@@ -68,8 +68,7 @@ class Child:
     """One process with its log in a file. `answers` is an address and a path that responds once it is ready."""
 
     def __init__(self, name: str, arguments: Sequence[str], environ: Mapping[str, str], directory: Path) -> None:
-        self.name = name
-        self._log = directory / f"{name.replace(' ', '-')}.log"
+        self.name, self._log = name, log_of(name, directory)
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", *arguments],
@@ -110,6 +109,10 @@ class Child:
     def _end(self) -> str:
         lines = self._log.read_text("utf-8", "replace").splitlines()[-LOG_SHOWN:]
         return "\n".join(f"    {line}" for line in lines) or "    (its log is empty)"
+
+
+def log_of(name: str, directory: Path) -> Path:
+    return directory / f"{name.replace(' ', '-')}.log"
 
 
 def _free_port(preferred: int, taken: set[int]) -> int:
@@ -182,7 +185,7 @@ def bff_environment(ports: Ports, api_token: str, directory: Path) -> dict[str, 
         "BFF_SPA_DIR": str(ROOT / "demo" / "spa"),
         "BFF_LISTEN": f"127.0.0.1:{ports.bff}",
         "BFF_MANAGEMENT_LISTEN": "off",
-        "BFF_LOG_LEVEL": "warning",
+        "BFF_LOG_LEVEL": "info",
         "BFF_LOG_FORMAT": "text",
         # For `bff okta` and `bff doctor`; a running BFF does not read these.
         "BFF_OKTA_API_TOKEN": api_token,
@@ -212,6 +215,7 @@ def start(
         "--access-token-lifetime": lifetime,
         "--rotation": "rotate",
         "--grace": 30,
+        "--bff-log": log_of("BFF", directory),
     }
     flat = [str(part) for pair in okta_arguments.items() for part in pair]
     # Not on the command line, which other users of the machine can read.
@@ -280,7 +284,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             person = PEOPLE[0]
             print(
                 f"Open {ports.public_url} and sign in as {person.login} with the password {person.password}. "
-                "Ctrl-C stops the demo.",
+                "Ctrl-C stops the demo.\n"
+                f"The BFF logs to {log_of('BFF', directory)}, which is there until then.",
                 flush=True,
             )
             while True:

@@ -55,6 +55,7 @@ class SimulatorConfig:
     empty_org: bool = False  # no app at the start: one is created through the Management API
     # for the Management API; without it no request is authorized
     api_token: str | None = field(default=None, repr=False)
+    bff_log: str | None = None  # where the log of the BFF is, for the demo's page
     service_apps: tuple[Client, ...] = ()
 
     def client(self) -> Client:

@@ -39,6 +39,7 @@ class Control:
         self._down_how: str | None = None
         self._outage: list[Fault] = []
         self._timer: asyncio.Task[None] | None = None
+        self._held: list[asyncio.Event] = []
         self.orders = SignOutOrders(org)
 
     # --- observations ---
@@ -81,6 +82,7 @@ class Control:
             "keys": [key.kid for key in org.keys.published()],
             "signing_key": org.keys.current.kid,
             "families": [dataclasses.asdict(family) for family in org.families.families()],
+            "bff_log": org.config.bff_log,
             "people": [self._person_view(person) for person in org.people.values()],
         }
 
@@ -106,17 +108,26 @@ class Control:
     ) -> Fault:
         """Queues a fault for `times` requests or for `seconds`; for one request by default.
 
-        `options` are those of `Fault`: delay, release, status, retry_after, reset_in, set. Raises UnknownSetting.
+        `options` are those of `Fault`: delay, release, held, status, retry_after, reset_in, set. Raises UnknownSetting.
         """
         if times is None and seconds is None:
             times = 1
         until = None if seconds is None else self._org.now() + seconds
         try:
+            if options.get("held"):
+                options["release"] = asyncio.Event()
+                self._held.append(options["release"])
             fault = Fault(fault_kind(kind), endpoint, grant, times, until, **options)
         except (ValueError, TypeError) as wrong:
             raise UnknownSetting(str(wrong)) from None
         self._org.faults.add(fault)
         return fault
+
+    def release(self, after: float = 0.0) -> None:
+        """Lets every `held` request go on after that many seconds."""
+        held, self._held = self._held, []
+        for release in held:
+            asyncio.get_running_loop().call_later(after, release.set)
 
     def clear_faults(self) -> None:
         self._org.faults.clear()

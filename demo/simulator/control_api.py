@@ -1,7 +1,8 @@
 """The control API: the simulated org's remote control, as JSON on a port of its own, so it stays up while Okta is away.
 
-GET /state · GET /events?after=N · POST|DELETE /faults · POST /down · POST /up · POST /settings · POST /keys/rotate ·
-POST /users/{sub}/unassign|assign|revoke · GET /users/{sub}/sids · POST /orders/logout-token|global-token-revocation
+GET /state · GET /events?after=N · POST|DELETE /faults · POST /faults/release · POST /down · POST /up · POST /settings ·
+POST /keys/rotate · POST /users/{sub}/unassign|assign|revoke · GET /users/{sub}/sids ·
+POST /orders/logout-token|global-token-revocation
 """
 
 import json
@@ -37,6 +38,10 @@ def build_control_api(control: Control, origins: tuple[str, ...] = ()) -> Starle
     async def clear_faults(_: Request) -> Response:
         control.clear_faults()
         return Response(status_code=204)
+
+    async def release(request: Request) -> Response:
+        control.release(**await _body(request))
+        return _json({})
 
     async def down(request: Request) -> Response:
         await control.down(**await _body(request))
@@ -85,6 +90,7 @@ def build_control_api(control: Control, origins: tuple[str, ...] = ()) -> Starle
         Route("/events", _with_errors(events)),
         Route("/faults", _with_errors(add_fault), methods=["POST"]),
         Route("/faults", _with_errors(clear_faults), methods=["DELETE"]),
+        Route("/faults/release", _with_errors(release), methods=["POST"]),
         Route("/down", _with_errors(down), methods=["POST"]),
         Route("/up", _with_errors(up), methods=["POST"]),
         Route("/settings", _with_errors(settings), methods=["POST"]),

@@ -1,6 +1,7 @@
 """Injectable faults: what fails, how often or how long, and at which endpoint."""
 
 import asyncio
+import contextlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -49,7 +50,7 @@ def fault_kind(name: str) -> FaultKind:
 class Fault:
     """`endpoint` is a path's last segment, or "any". `grant` narrows to one grant_type. `until` is an epoch time.
 
-    What is slow takes `delay` seconds, or until `release` is set.
+    What is slow takes `delay` seconds, or until `release` is set; `held`: whichever comes first.
     """
 
     kind: FaultKind
@@ -63,13 +64,16 @@ class Fault:
     reset_in: float | None = None
     set: dict[str, Any] | None = None
     release: asyncio.Event | None = None
+    held: bool = False
 
     async def wait(self) -> None:
         """For as long as what is slow takes."""
-        if self.release is not None:
-            await self.release.wait()
-        else:
+        if self.release is None:
             await asyncio.sleep(self.delay)
+            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self.delay if self.held else None):
+                await self.release.wait()
 
     def concerns(self, endpoint: str, grant: str | None) -> bool:
         return self.endpoint in (endpoint, "any") and self.grant in (None, grant)

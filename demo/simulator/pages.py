@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from html import escape
 
-from starlette.responses import HTMLResponse
+from starlette.responses import HTMLResponse, Response
 
 from demo.simulator.people import Person
 
 STYLE = """
-:root { color-scheme: light dark; --ink: #1d1d21; --soft: #6e6e78; --page: #f4f4f4; --card: #fff; --line: #d7d7dc;
+:root { color-scheme: light dark; --ink: #1d1d21; --soft: #62626b; --page: #f4f4f4; --card: #fff; --line: #d7d7dc;
         --act: #1662dd; }
 @media (prefers-color-scheme: dark) {
   :root { --ink: #f2f2f4; --soft: #a8a8b3; --page: #141417; --card: #1f1f24; --line: #3a3a42; --act: #6aa1ff; }
@@ -33,6 +33,10 @@ button { width: 100%; margin-top: 24px; padding: 12px; font: inherit; font-weigh
 .people ul { margin: 4px 0 0; padding-left: 18px; }
 code { color: var(--ink); }
 """
+FAVICON = (
+    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><circle cx="16" cy="16" r="15" fill="#1662dd"/>'
+    '<circle cx="16" cy="16" r="7" fill="#fff"/></svg>'
+)
 HEADERS = {
     "Cache-Control": "no-cache, no-store",
     "Referrer-Policy": "no-referrer",
@@ -47,6 +51,7 @@ def _page(title: str, body: str) -> str:
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{escape(title)}</title>
+<link rel="icon" href="/favicon.ico" type="image/svg+xml">
 <style>{STYLE}</style>
 <main>
 <div class="org">Simulated Okta</div>
@@ -96,13 +101,19 @@ def signed_out() -> str:
     return _page("Signed out - Simulated Okta", "<h1>Signed out</h1><p>You may close this page.</p>")
 
 
+def favicon() -> Response:
+    """Browsers ask for it on their own."""
+    return Response(FAVICON, media_type="image/svg+xml", headers={"Cache-Control": "max-age=86400"})
+
+
 def form_post(redirect_uri: str, answer: Mapping[str, str]) -> str:
     fields = "".join(
         f'<input type="hidden" name="{escape(name)}" value="{escape(value)}">' for name, value in answer.items()
     )
     return f"""<!doctype html>
 <html lang="en"><meta charset="utf-8"><title>Signing in</title>
-<body onload="document.forms[0].submit()">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<body onload="document.forms[0].submit()"><main><h1>Signing in</h1>
 <form method="post" action="{escape(redirect_uri)}">{fields}<noscript><button>Continue</button></noscript></form>
-</body></html>
+</main></body></html>
 """

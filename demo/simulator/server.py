@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from demo.simulator import authorization, metadata, okta_errors, token_inspection
+from demo.simulator import authorization, metadata, okta_errors, pages, token_inspection
 from demo.simulator.config import SimulatorConfig
 from demo.simulator.control import Control
 from demo.simulator.control_api import build_control_api
@@ -47,7 +47,7 @@ def build_okta(org: Org) -> Starlette:
     routes = [Route("/", _index), Route("/signin", _bound(org, authorization.sign_in), methods=["POST"])]
     for endpoints in SERVERS:
         routes += _server_routes(org, endpoints)
-    routes += management_routes(org)
+    routes += [*management_routes(org), Route("/favicon.ico", _favicon)]
     return Starlette(routes=routes, exception_handlers={404: _not_found, 405: _wrong_method})
 
 
@@ -99,6 +99,10 @@ def _bound(
 
 async def _index(_: Request) -> Response:
     return RedirectResponse("/.well-known/openid-configuration", 302)
+
+
+async def _favicon(_: Request) -> Response:
+    return pages.favicon()
 
 
 async def _not_found(_: Request, __: Exception) -> Response:

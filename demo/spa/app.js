@@ -36,6 +36,7 @@ function showBoard(answer) {
   board = new Board(document.querySelector(".board"), client, answer);
   whoName.textContent = answer.user.name ?? answer.user.preferred_username ?? answer.user.sub;
   body.dataset.view = "in";
+  focusOn("#headline-title");
   board.start();
 }
 
@@ -47,7 +48,17 @@ function showWelcome(reason) {
   // The BFF returns the reason once; a later response without it must not remove the text.
   if (words) ended.textContent = words;
   ended.hidden = !ended.textContent;
+  const changed = body.dataset.view !== "out";
   body.dataset.view = "out";
+  if (words) focusOn("#ended");
+  else if (changed) focusOn("#welcome-title");
+}
+
+/** A new view begins at its message or heading, also for those who do not see it; a control in use keeps the focus. */
+function focusOn(selector) {
+  const active = document.activeElement;
+  if (active && active !== body && active.checkVisibility?.()) return;
+  document.querySelector(selector).focus({ preventScroll: true });
 }
 
 /** Removes all private data from the page, also for the back button. */

@@ -110,11 +110,14 @@ export class Board {
     this.#at("okta-requests").textContent = state.token_requests;
     this.#at("okta-lost").textContent = this.survived.losses;
     this.#fact("okta-alarms", String(state.reuse_alarms), state.reuse_alarms === 0);
+    this.#at("log").hidden = !state.bff_log;
+    this.#at("log").querySelector("code").textContent = state.bff_log ?? "";
     this.#at("token-rotations").textContent = this.family ? count(this.family.rotation_count, "time") : "–";
     await this.trials.look({
       up: state.up,
       downFor: state.down_until ? state.down_until - state.now : 0,
       renewalIn: this.#renewalIn(),
+      usableUntil: this.#usableUntil(),
       tokenIsLive: lastsUntil > Date.now() / 1000,
     });
   }
@@ -138,6 +141,12 @@ export class Board {
   #renewalIn() {
     const { access_token_issued_at: from, access_token_expires_at: until } = this.family ?? {};
     return from ? Math.max(0, until - (until - from) / 4 - Date.now() / 1000) : null;
+  }
+
+  /** The BFF uses a token until shortly before its expiry, as in bff/session/timing.py. */
+  #usableUntil() {
+    const { access_token_issued_at: from, access_token_expires_at: until } = this.family ?? {};
+    return from ? until - Math.min(5, (until - from) / 10) : 0;
   }
 
   #tick() {

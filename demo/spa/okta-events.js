@@ -23,6 +23,11 @@ const WORDS = {
     text: "replaced the refresh token, and its answer was lost on the way.",
     why: "The BFF has only a token that Okta has already replaced. A client that does not know this is signed out.",
   },
+  slow: {
+    tone: "wait",
+    text: "takes its time with a renewal.",
+    why: "The access token runs out meanwhile. Calls that come now wait for this one request, and send none of their own.",
+  },
   down: {
     tone: "bad",
     text: "refuses every connection.",

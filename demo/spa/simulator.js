@@ -23,6 +23,16 @@ export class Simulator {
     return this.#post("/simulator/faults", { kind: "lose_answer", grant: "refresh_token", times: 1 });
   }
 
+  /** Okta does not answer the next renewal until it is released, or `seconds` are over. */
+  holdNextRenewal(seconds) {
+    const fault = { kind: "slow", grant: "refresh_token", times: 1, delay: seconds, held: true };
+    return this.#post("/simulator/faults", fault);
+  }
+
+  releaseRenewal(after) {
+    return this.#post("/simulator/faults/release", { after });
+  }
+
   refuseConnections(seconds) {
     return this.#post("/simulator/down", { seconds, how: "refuse" });
   }

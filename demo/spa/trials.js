@@ -6,6 +6,8 @@ import { count, duration } from "./durations.js";
 const CALLS = 50;
 const OUTAGE = 20; // seconds
 const PATIENCE = 60; // seconds that a call waits out an outage
+const HELD = 7; // seconds that Okta holds a renewal at most; the BFF waits for 8
+const RELEASED_AFTER = 1; // second: time for the calls to arrive while the renewal is held
 
 export class Trials {
   constructor(root, { client, simulator, journal }) {
@@ -17,6 +19,9 @@ export class Trials {
     this.callsSurvived = 0;
     this.outage = false;
     this.armed = false;
+    this.callsWait = false; // for the access token to run out
+    this.holding = false; // the next renewal
+    this.usableUntil = 0;
   }
 
   async #loseAnswer() {
@@ -36,7 +41,13 @@ export class Trials {
   }
 
   /** Handles the simulator's current state; called about once a second. */
-  async look({ up, downFor, renewalIn, tokenIsLive }) {
+  async look({ up, downFor, renewalIn, usableUntil, tokenIsLive }) {
+    this.usableUntil = usableUntil;
+    if (this.callsWait) {
+      this.calls.button.textContent = up && renewalIn ? `Renewal due in ${duration(renewalIn)}` : "Waiting …";
+      // While Okta is down no renewal reaches it: the calls wait for it to come back.
+      if (!tokenIsLive && !up) this.#sendCalls();
+    }
     if (this.armed && renewalIn !== null) this.lose.button.textContent = `Renewal due in ${duration(renewalIn)}`;
     if (!this.outage) return;
     if (!up) {
@@ -55,6 +66,9 @@ export class Trials {
     if (event.kind === "fault" && event.fault === "lose_answer" && this.armed) {
       this.armed = false;
       this.lose.say("waiting", "The answer is lost. Okta has replaced the token, and the BFF does not have the new one …");
+    } else if (event.kind === "fault" && event.fault === "slow" && this.holding) {
+      this.holding = false;
+      await this.#meetRenewal(event);
     } else if (event.kind === "resent" && this.lose.busy) {
       await this.#report(this.lose, "The answer was lost; the BFF repeated the request in time.");
     }
@@ -68,21 +82,57 @@ export class Trials {
     this.lose.finish();
   }
 
+  /** The calls come when they need a renewal: with a token that is still good there would be none. */
   async #openCalls() {
+    this.grid.replaceChildren();
+    const { up } = await this.simulator.state();
+    if (up) await this.simulator.holdNextRenewal(HELD);
+    this.holding = up;
+    this.callsWait = true;
+    const when = up ? "and Okta takes its time to renew it" : "and Okta is down";
+    this.calls.say("waiting", `The calls begin when the access token has run out ${when}.`);
+    return "keep disabled";
+  }
+
+  /** A renewal is under way, and Okta holds it: sends the calls once the old token is no longer used. */
+  async #meetRenewal(event) {
+    if (!this.callsWait) return this.simulator.releaseRenewal(0);
+    const { token_requests } = await this.simulator.state();
+    const at = Math.min(this.usableUntil + 0.2, event.at + HELD - 2 * RELEASED_AFTER);
+    setTimeout(async () => {
+      const released = this.simulator.releaseRenewal(RELEASED_AFTER);
+      await released.catch(() => {}); // before the calls, which occupy every connection; without it Okta goes on later
+      this.#sendCalls(token_requests - 1);
+    }, Math.max(0, 1000 * (at - Date.now() / 1000)));
+  }
+
+  /** `before` is the number of token requests without those that the calls wait for. */
+  async #sendCalls(before) {
+    if (!this.callsWait) return;
+    this.callsWait = false;
+    try {
+      await this.#race(before);
+    } catch (error) {
+      this.calls.say("wrong", error.message);
+      this.calls.finish();
+    }
+  }
+
+  async #race(before) {
     const squares = Array.from({ length: CALLS }, () => document.createElement("i"));
     this.grid.replaceChildren(...squares);
     this.calls.say("waiting", `${CALLS} calls are on their way.`);
-    const before = await this.simulator.state();
+    before ??= (await this.simulator.state()).token_requests;
     const started = performance.now();
     const answers = await Promise.all(squares.map((square) => this.#call(square)));
     const seconds = ((performance.now() - started) / 1000).toFixed(1);
     const after = await this.simulator.state();
-    const requests = after.token_requests - before.token_requests;
+    const requests = after.token_requests - before;
     const answered = answers.filter(Boolean).length;
     this.callsSurvived += answered;
     this.journal.add({
       who: "You",
-      text: `opened ${CALLS} calls at once: ${answered} answered, ${count(requests, "token request")} meanwhile.`,
+      text: `opened ${CALLS} calls at once: ${answered} answered, with ${count(requests, "token request")}.`,
       why: "All calls of a session share one renewal, across every replica of the BFF: the lease is in the session's record.",
     });
     const facts = `${answered} of ${CALLS} answered in ${seconds} s, with ${count(requests, "token request")}.`;

@@ -14,11 +14,12 @@ _PAGE: Final = """<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="robots" content="noindex">
 <meta http-equiv="refresh" content="0; url={to}">
 <title>One moment</title>
 </head>
-<body><a href="{to}">Go on</a></body>
+<body><main><h1>One moment</h1><p><a href="{to}">Go on</a></p></main></body>
 </html>
 """
 _HEADERS: Final = (

@@ -97,6 +97,25 @@ async def test_fifty_calls_that_wait_for_okta_to_come_back_share_one_token_reque
     assert requests - before == 1 + len(others)
 
 
+async def test_fifty_calls_that_come_during_a_renewal_share_its_token_request(person: Person) -> None:
+    await person.sign_in()
+    before = max(event["n"] for event in person.demo.okta("/events?after=0")["events"])
+    await person.presses("Open 50 calls at once")
+    await person.sees("#trial-calls .result", "50 of 50 answered")
+    await person.sees("#trial-calls .result", "You are still signed in")
+    result = await person.page.locator("#trial-calls .result").inner_text()
+    events = person.demo.okta("/events?after=0")["events"]
+    (held,) = [event for event in events if event["kind"] == "fault" and event["n"] > before]
+    assert held["fault"] == "slow"
+    first, *others = [event for event in events if event["n"] > held["n"] and event["kind"] in ("refreshed", "resent")]
+    assert first["kind"] == "refreshed"
+    # A later renewal comes because that token, counted from its request, has aged.
+    assert all(later["at"] - held["at"] > 2 for later in others)
+    told = re.search(r"with (\d+) token request", result)
+    assert told is not None
+    assert 1 <= int(told[1]) <= 1 + len(others)
+
+
 async def test_two_tabs_that_sign_in_at_the_same_time_both_arrive(person: Person) -> None:
     other = Person(person.demo, person.context, await person.context.new_page(), person.watch)
     await asyncio.gather(person.open(), other.open("/orders/2"))

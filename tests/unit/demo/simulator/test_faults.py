@@ -157,3 +157,16 @@ async def test_an_outage_may_end_by_itself_and_be_errors(app: Application) -> No
         assert (await app.backend.get(f"{app.endpoints}/{name}")).status_code == 503
     await app.okta.control.up()
     assert (await app.backend.get(f"{app.endpoints}/keys")).status_code == 200
+
+
+async def test_a_held_request_goes_on_when_it_is_released_or_its_delay_is_over(app: Application) -> None:
+    token = await refresh_token(app)
+    app.okta.control.fault("slow", held=True, delay=3600.0)
+    held = asyncio.create_task(app.refresh(token))
+    await until(lambda: any(event.kind == "fault" for event in app.okta.control.events()))
+    assert rotations(app) == 0
+    async with plain_http() as http:
+        assert (await http.post(f"{app.okta.control_url}/faults/release", json={"after": 0.01})).status_code == 200
+    assert (await held).status_code == 200
+    app.okta.control.fault("slow", held=True, delay=0.01)
+    assert (await app.refresh(token)).status_code == 200
