@@ -12,10 +12,7 @@ from tests.journeys.process.test_serve import Served
 HIDDEN = b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\n"
 HEADS = {
     "a body": (b"Upgrade: h2c\r\nConnection: Upgrade\r\nContent-Length: %d\r\n" % len(HIDDEN), [b"400"]),
-    "chunks": (b"Upgrade: foo\r\nConnection: Upgrade\r\nTransfer-Encoding: chunked\r\n", [b"400"]),
-    "a websocket with a body": (b"Upgrade: websocket\r\nConnection: Upgrade\r\nContent-Length: 3\r\n", [b"400"]),
     "nothing": (b"Upgrade: h2c\r\nConnection: Upgrade\r\n", [b"200"]),
-    "two hosts": (b"Host: b\r\n", [b"400"]),
 }
 
 

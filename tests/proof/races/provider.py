@@ -1,7 +1,4 @@
-"""An OpenID provider without a network: it implements the port, and every answer comes at a random moment.
-
-Its refresh tokens are the simulated Okta's; what it is asked for is judged by the BFF's own rules.
-"""
+"""An OpenID provider without a network, on the simulated Okta's tokens: every answer comes at a random moment."""
 
 import asyncio
 import secrets
@@ -65,16 +62,9 @@ class RacingProvider:
 
     def logout_token(self, *, sub: str | None = None, sid: str | None = None) -> str:
         now = int(time.time())
-        claims = {
-            "iss": ISSUER,
-            "aud": CLIENT_ID,
-            "iat": now,
-            "exp": now + 120,
-            "jti": f"{sub}-{sid}",
-            "events": {EVENT: {}},
-        }
+        claims = {"iss": ISSUER, "aud": CLIENT_ID, "iat": now, "exp": now + 120, "jti": f"{sub}-{sid}"}
         who = {"sub": sub} if sub is not None else {"sid": sid}
-        return KEY.sign({**claims, **who}, {"typ": "logout+jwt"})
+        return KEY.sign({**claims, **who, "events": {EVENT: {}}}, {"typ": "logout+jwt"})
 
     def revocation_token(self, endpoint: str, jti: str) -> str:
         now = int(time.time())
@@ -104,14 +94,8 @@ class RacingProvider:
         person, sid, nonce = self.codes.pop(code)
         await self._pause()
         now = time.time()
-        grant = SignIn(
-            sub=person.sub,
-            client_id=CLIENT_ID,
-            issuer=ISSUER,
-            scope=frozenset({"openid", "email", "offline_access"}),
-            sid=sid,
-            auth_time=int(now),
-        )
+        scope = frozenset({"openid", "email", "offline_access"})
+        grant = SignIn(person.sub, CLIENT_ID, ISSUER, scope, sid=sid, auth_time=int(now))
         answer = self._granted(self.families.sign_in(grant, now), person, nonce)
         await self._pause()
         return answer

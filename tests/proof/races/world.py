@@ -11,87 +11,33 @@ from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 from bff.app import Application, build_app
-from bff.asgi.extensions import HEADERS_FINAL
 from bff.base64url import encode_base64url
 from bff.components.ports import Ports
 from bff.config.settings import load_settings
 from bff.session.keyring import new_key
+from tests.harness.asgi_call import Response, call
 from tests.harness.patience import PATIENT
+from tests.harness.web_parts import FETCH, FORM, NAVIGATION
 from tests.harness.world import Upstream, listening, serving
 from tests.proof.races.provider import CLIENT_ID, ISSUER, Person, RacingProvider
 
 PUBLIC_URL = "https://app.example.com"
-FETCH = {"sec-fetch-site": "same-origin", "sec-fetch-mode": "cors", "x-csrf": "1"}
-NAVIGATION = {"sec-fetch-mode": "navigate", "sec-fetch-dest": "document"}
-
-
-@dataclass
-class Answer:
-    status: int
-    headers: list[tuple[bytes, bytes]]
-    body: bytes
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.body)
-
-    @property
-    def location(self) -> str:
-        return next(value.decode() for name, value in self.headers if name == b"location")
-
-    @property
-    def cookies(self) -> dict[str, str]:
-        set_cookies = (value.decode().split(";")[0] for name, value in self.headers if name == b"set-cookie")
-        return dict(pair.split("=", 1) for pair in set_cookies)
 
 
 async def ask(
-    app: Application, method: str, target: str, headers: dict[str, str], *, body: bytes = b"", jar: dict[str, str]
-) -> Answer:
-    """One request, as the server would hand it over; `jar` is sent, and takes what is set."""
-    parts = urlsplit(target)
-    fields = {"host": "app.example.com", **headers}
-    if body:
-        fields["content-length"] = str(len(body))
-    if jar:
-        fields["cookie"] = "; ".join(f"{name}={value}" for name, value in jar.items())
-    scope = {
-        "type": "http",
-        "asgi": {"version": "3.0"},
-        "http_version": "1.1",
-        "method": method,
-        "scheme": "https",
-        "path": parts.path,
-        "raw_path": parts.path.encode(),
-        "query_string": parts.query.encode(),
-        "root_path": "",
-        "headers": [(name.encode(), value.encode()) for name, value in fields.items()],
-        "client": ("203.0.113.7", 1234),
-        "server": ("127.0.0.1", 443),
-        HEADERS_FINAL: True,
-    }
-    asked, answer = False, Answer(0, [], b"")
-
-    async def receive() -> dict[str, Any]:
-        nonlocal asked
-        if asked:
-            await asyncio.Event().wait()
-        asked = True
-        return {"type": "http.request", "body": body, "more_body": False}
-
-    async def send(message: Any) -> None:
-        if message["type"] == "http.response.start":
-            answer.status, answer.headers = message["status"], list(message["headers"])
-        elif message["type"] == "http.response.body":
-            answer.body += message.get("body", b"")
-
-    await app(scope, receive, send)
-    for name, value in answer.cookies.items():
+    app: Application, method: str, target: str, lines: tuple[str, ...], *, body: bytes = b"", jar: dict[str, str]
+) -> Response:
+    """`jar` is sent, and takes what is set."""
+    cookies = "; ".join(f"{name}={value}" for name, value in jar.items())
+    sent = (*lines, f"cookie: {cookies}") if jar else lines
+    response = await call(app, method, target, *sent, body=body, client="203.0.113.7")
+    for line in response.all("set-cookie"):
+        name, _, value = line.split(";")[0].partition("=")
         if value:
             jar[name] = value
         else:
             jar.pop(name, None)
-    return answer
+    return response
 
 
 @dataclass
@@ -111,7 +57,7 @@ class World:
     async def some_time(self) -> None:
         await asyncio.sleep(self.chance.uniform(0, 1.2 * self.pace))
 
-    async def _timed(self, request: Coroutine[Any, Any, Answer]) -> Answer:
+    async def _timed(self, request: Coroutine[Any, Any, Response]) -> Response:
         began = time.monotonic()
         answer = await request
         self.pace += (time.monotonic() - began - self.pace) / 20
@@ -121,43 +67,36 @@ class World:
         """A sign-in up to the provider's answer: the callback's address, not yet opened."""
         begun = await ask(self.any_app(), "GET", "/auth/login?return_to=/home", NAVIGATION, jar=jar)
         assert begun.status == 303, begun.body
-        return self.answer_for(begun.location, person, sid)
-
-    def answer_for(self, authorization_url: str, person: Person, sid: str) -> str:
-        asked = parse_qs(urlsplit(authorization_url).query)
+        asked = parse_qs(urlsplit(begun.one("location") or "").query)
         code = self.provider.code_for(person, sid, asked["nonce"][0])
         return f"/authorization-code/callback?{urlencode({'code': code, 'state': asked['state'][0]})}"
 
-    async def arrive(self, target: str, jar: dict[str, str]) -> Answer:
+    async def arrive(self, target: str, jar: dict[str, str]) -> Response:
         return await self._timed(ask(self.any_app(), "GET", target, NAVIGATION, jar=jar))
 
     async def signed_in(self, person: Person, sid: str) -> dict[str, str]:
         """The browser's cookies."""
         jar: dict[str, str] = {}
         answer = await self.arrive(await self.answer_to(person, jar, sid), jar)
-        assert (answer.status, answer.location) == (303, "/home"), answer.body
+        assert (answer.status, answer.one("location")) == (303, "/home"), answer.body
         return jar
 
-    async def call(self, jar: dict[str, str], app: Application | None = None) -> Answer:
-        return await ask(app or self.any_app(), "GET", "/api/x", FETCH, jar=dict(jar))
+    async def call(self, jar: dict[str, str], app: Application | None = None) -> Response:
+        return await self._timed(ask(app or self.any_app(), "GET", "/api/x", FETCH, jar=dict(jar)))
 
-    async def call_with_refresh(self, jar: dict[str, str]) -> Answer:
-        return await self._timed(self.call(jar))
-
-    async def sign_out(self, jar: dict[str, str]) -> Answer:
+    async def sign_out(self, jar: dict[str, str]) -> Response:
         return await ask(self.any_app(), "POST", "/auth/logout", FETCH, jar=dict(jar))
 
-    async def back_channel(self, **who: str) -> Answer:
+    async def back_channel(self, **who: str) -> Response:
         body = urlencode({"logout_token": self.provider.logout_token(**who)}).encode()
-        headers = {"content-type": "application/x-www-form-urlencoded"}
-        return await ask(self.any_app(), "POST", "/auth/backchannel-logout", headers, body=body, jar={})
+        return await ask(self.any_app(), "POST", "/auth/backchannel-logout", (FORM,), body=body, jar={})
 
-    async def universal(self, person: Person) -> Answer:
+    async def universal(self, person: Person) -> Response:
         endpoint = "/auth/global-token-revocation"
         token = self.provider.revocation_token(PUBLIC_URL + endpoint, f"jti-{person.number}")
-        headers = {"authorization": f"Bearer {token}", "content-type": "application/json"}
+        lines = (f"authorization: Bearer {token}", "content-type: application/json")
         body = json.dumps({"sub_id": {"format": "email", "email": person.email.upper()}}).encode()
-        return await ask(self.any_app(), "POST", endpoint, headers, body=body, jar={})
+        return await ask(self.any_app(), "POST", endpoint, lines, body=body, jar={})
 
     async def settled(self) -> None:
         """Whatever was begun in the background has come to its end."""

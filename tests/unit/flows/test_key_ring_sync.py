@@ -38,8 +38,3 @@ async def test_an_outage_does_not_end_the_announcements(parts: Parts) -> None:
     parts.data.down = False
     await time_passes(3)
     assert not await ahead.in_sync()
-
-
-async def test_a_ring_of_one_key_is_in_sync(parts: Parts) -> None:
-    await sync_of(parts, NEW, OLD).announce_once()
-    assert await sync_of(parts, NEW).in_sync()

@@ -168,17 +168,6 @@ async def test_a_store_that_fails_loses_no_tokens(parts: Parts, sign_in: SignIn)
     assert parts.provider.revoked == ["rt"]
 
 
-async def test_a_sign_in_of_the_same_browser_replaces_the_session_before(parts: Parts, sign_in: SignIn) -> None:
-    before = await sign_in.finish()
-    assert isinstance(before, SignedIn)
-    await time_passes(60)
-    after = await SignIn(parts).finish()
-    assert isinstance(after, SignedIn)
-    assert await parts.stored(before.session) is None
-    assert await parts.store.get_end_reason("browser") is None, "it is not of the new session"
-    assert list(parts.data.sessions) == [after.session.key]
-
-
 @pytest.mark.case("AZ-066")
 @pytest.mark.parametrize(
     ("claims", "groups"),

@@ -129,17 +129,6 @@ async def test_an_unexpected_error_is_a_failed_fetch_that_names_only_its_type() 
     assert "secret" not in str(failed.value)
 
 
-async def test_a_kind_of_failure_keeps_its_type() -> None:
-    class Refused(ProviderUnavailable):
-        pass
-
-    source = Source()
-    for _ in range(2):  # during the back-off too
-        with pytest.raises(Refused, match="no keys"):
-            await source.get(Refused("It has no keys."))
-    assert source.loads == 1
-
-
 async def test_closing_cancels_a_running_fetch() -> None:
     source = Source()
     caller = asyncio.create_task(source.get())

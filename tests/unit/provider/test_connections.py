@@ -6,10 +6,9 @@ from typing import Any
 
 import pytest
 
-from bff.config.provider import TransportSettings
 from bff.oidc.token import Granted, Revoked
 from bff.provider.client import HttpProvider
-from bff.provider.connections import REVOCATIONS, SIGN_INS, ProviderConnections
+from bff.provider.connections import REVOCATIONS, SIGN_INS
 from tests.harness.provider_server import (
     GOOD_TOKENS,
     WITHIN,
@@ -71,10 +70,3 @@ async def test_as_many_refreshes_as_configured_run_concurrently() -> None:
         for task in waiting:
             task.cancel()
         await asyncio.gather(*waiting, return_exceptions=True)
-
-
-async def test_each_purpose_has_a_pool_of_its_own() -> None:
-    connections = ProviderConnections(TransportSettings(timeout=3.0))
-    assert connections.timeout == 3.0
-    assert len({connections.of(purpose) for purpose in ("refresh", "sign_in", "revocation", "documents")}) == 4
-    await connections.close()

@@ -17,7 +17,6 @@ from tests.harness.provider_server import (
     answer,
     answer_json,
     client_of,
-    discovery_document,
     endless,
     late,
     provider_server,
@@ -29,20 +28,6 @@ from tests.harness.waiting import until
 
 def redirect(location: str) -> Behaviour:
     return answer(301, b"", {"location": location})
-
-
-async def test_the_document_is_fetched_once_in_its_lifetime() -> None:
-    clock = ManualClock()
-    async with provider_server() as server, client_of(server, monotonic=clock) as provider:
-        assert (await provider.metadata()).token_endpoint == f"{server.issuer}/token"
-        clock.forward(LIFETIME - 1)
-        assert await provider.metadata() is await provider.metadata()
-        assert server.count(DISCOVERY) == 1
-        server.routes[DISCOVERY] = answer_json(discovery_document(server.issuer, token_endpoint=f"{server.issuer}/2"))
-        clock.forward(1)
-        await provider.metadata()
-        await until(lambda: not provider._metadata.loading)
-        assert (await provider.metadata()).token_endpoint == f"{server.issuer}/2"
 
 
 @pytest.mark.parametrize(

@@ -89,14 +89,6 @@ async def test_proxies_of_the_environment_are_ignored(monkeypatch: pytest.Monkey
     assert proxy.connections == 0
 
 
-async def test_a_configured_proxy_is_used() -> None:
-    async with provider_server() as proxy:
-        proxy.routes["http://provider.example/token"] = answer(200, b"{}")
-        client = HttpClient(proxy=proxy.issuer)
-        assert isinstance(await post(client, "http://provider.example/token"), HttpResponse)
-        await client.close()
-
-
 def test_a_ca_file_must_be_readable(tmp_path: Path) -> None:
     with pytest.raises(OSError):
         HttpClient(ca_file=tmp_path / "missing.pem")

@@ -88,20 +88,6 @@ async def test_a_key_that_appears_during_a_fetch_is_found_by_another_one() -> No
         assert server.count("/keys") == 3
 
 
-async def test_a_slow_fetch_is_joined_so_that_it_cannot_end_after_a_newer_one() -> None:
-    clock = ManualClock()
-    async with with_keys(clock) as (server, provider):
-        server.routes["/keys"], gate = gated(answer(200, BOTH_KEYS))
-        clock.forward(MAX_LIFETIME)
-        await provider.keys()
-        callers = [asyncio.create_task(provider.keys("k2")) for _ in range(20)]
-        clock.forward(3600)
-        await provider.keys()
-        gate.set()
-        assert all(keys.has("k2") for keys in await asyncio.gather(*callers))
-        assert server.count("/keys") == 2
-
-
 @pytest.mark.case("JK-025")
 async def test_during_an_outage_known_keys_stay_valid_and_unknown_ones_fail_fast() -> None:
     clock = ManualClock()
@@ -172,18 +158,6 @@ async def test_without_any_good_keys_the_refusal_is_raised() -> None:
             await provider.keys()
 
 
-async def test_keys_are_fetched_again_when_their_lifetime_is_over_and_not_before() -> None:
-    clock = ManualClock()
-    keys = answer(200, jwks(jwk(RSA_KEY)), {"cache-control": "max-age=600, must-revalidate"})
-    async with with_keys(clock, keys=keys) as (server, provider):
-        clock.forward(599)
-        await provider.keys()
-        assert not provider._keys.document.loading
-        clock.forward(1)
-        await provider.keys()
-        await until(lambda: server.count("/keys") == 2)
-
-
 @pytest.mark.parametrize(
     ("cache_control", "age", "seconds"),
     [
@@ -218,3 +192,15 @@ async def test_a_published_private_key_is_logged_and_counted_and_the_others_are_
     assert metrics.JWKS_PRIVATE_KEYS._value.get() == before + 1
     assert "the provider publishes private or symmetric keys; none of them is used" in caplog.messages
     assert "a-private-part" not in repr([vars(record) for record in caplog.records])
+
+
+async def test_keys_are_fetched_again_when_their_lifetime_is_over_and_not_before() -> None:
+    clock = ManualClock()
+    keys = answer(200, jwks(jwk(RSA_KEY)), {"cache-control": "max-age=600, must-revalidate"})
+    async with with_keys(clock, keys=keys) as (server, provider):
+        clock.forward(599)
+        await provider.keys()
+        assert not provider._keys.document.loading
+        clock.forward(1)
+        await provider.keys()
+        await until(lambda: server.count("/keys") == 2)

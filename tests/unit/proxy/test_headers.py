@@ -178,23 +178,44 @@ def test_a_response_header_with_a_control_character_is_dropped_alone(octet: byte
     assert found[b"x-good"] == b"1"
 
 
-def test_a_header_that_the_upstream_declares_hop_by_hop_is_dropped() -> None:
-    assert b"x-inner" not in down((b"connection", b"close, X-Inner"), (b"x-inner", b"1"))
+LENGTH: Header = (b"content-length", b"5")
+PUBLIC: Header = (b"cache-control", b"public, s-maxage=60")
+CORP = b"cross-origin-resource-policy"
+PLAIN = PublicOrigin.parse("http://localhost:8080")
+LISTED = with_options(allow_response_headers=("server", "service-worker-allowed"))
 
 
-def test_a_response_header_that_the_route_lists_passes() -> None:
-    route = with_options(allow_response_headers=("server", "service-worker-allowed"))
-    found = down((b"server", b"x"), (b"service-worker-allowed", b"/"), (b"via", b"y"), route=route)
-    assert (found[b"server"], found[b"service-worker-allowed"]) == (b"x", b"/")
-    assert b"via" not in found
-    # What Connection names is hop-by-hop, listed or not.
-    assert b"server" not in down((b"connection", b"server"), (b"server", b"x"), route=route)
-
-
-def test_browsers_never_guess_content_types() -> None:
-    sent = (b"x-content-type-options", b"none of your business")
-    headers = response_headers(200, [sent], route=ROUTE, origin=ORIGIN, authenticated=True)
-    assert [value for name, value in headers if name == sent[0]] == [b"nosniff"]
+@pytest.mark.parametrize(
+    ("sent", "options", "name", "received"),
+    [
+        ([(b"connection", b"close, X-Inner"), (b"x-inner", b"1")], {}, b"x-inner", []),
+        ([(b"server", b"x")], {"route": LISTED}, b"server", [b"x"]),
+        ([(b"service-worker-allowed", b"/")], {"route": LISTED}, b"service-worker-allowed", [b"/"]),
+        ([(b"via", b"y")], {"route": LISTED}, b"via", []),
+        ([(b"connection", b"server"), (b"server", b"x")], {"route": LISTED}, b"server", []),
+        ([(b"x-content-type-options", b"none of your business")], {}, b"x-content-type-options", [b"nosniff"]),
+        ([], {}, b"cache-control", [b"no-store"]),
+        ([PUBLIC], {}, b"cache-control", [b"private"]),
+        ([PUBLIC], {"route": SHARED}, b"cache-control", [PUBLIC[1]]),
+        ([PUBLIC], {"authenticated": False}, b"cache-control", [PUBLIC[1]]),
+        ([], {"authenticated": False}, b"cache-control", []),
+        ([(PUBLIC[0], b"max-age=6"), (PUBLIC[0], b"private")], {}, b"cache-control", [b"max-age=6,private"]),
+        ([], {}, CORP, [b"same-origin"]),
+        ([(CORP, b"cross-origin")], {}, CORP, [b"cross-origin"]),
+        ([], {"authenticated": False}, CORP, []),
+        ([LENGTH], {}, LENGTH[0], [b"5"]),
+        ([LENGTH], {"status": 304}, LENGTH[0], []),
+        ([LENGTH], {"status": 204}, LENGTH[0], []),
+        ([LENGTH, (b"transfer-encoding", b"chunked")], {}, LENGTH[0], []),
+        ([(b"set-cookie", b"theme=1")], {"route": COOKIES, "origin": PLAIN}, b"set-cookie", [b"theme=1"]),
+    ],
+)
+def test_a_header_of_a_response_depends_on_route_status_and_session(
+    sent: list[Header], options: dict[str, Any], name: bytes, received: list[bytes]
+) -> None:
+    given = {"status": 200, "route": ROUTE, "origin": ORIGIN, "authenticated": True, **options}
+    found = response_headers(given.pop("status"), sent, **given)
+    assert [value for other, value in found if other == name] == received
 
 
 @pytest.mark.parametrize(
@@ -221,34 +242,6 @@ def test_only_listed_cookies_reach_the_browser_and_for_this_host_only(sent: byte
     assert b"set-cookie" not in down((b"set-cookie", sent))
 
 
-def test_on_plain_http_a_cookie_is_not_made_secure() -> None:
-    sent = [(b"set-cookie", b"theme=light")]
-    headers = response_headers(
-        200, sent, route=COOKIES, origin=PublicOrigin.parse("http://localhost:8080"), authenticated=True
-    )
-    assert dict(headers)[b"set-cookie"] == b"theme=light"
-
-
-def test_cache_control_of_an_authenticated_response_needs_the_route_for_shared_caches() -> None:
-    sent = (b"cache-control", b"public, max-age=60")
-    assert down()[b"cache-control"] == b"no-store"
-    assert down(sent)[b"cache-control"] == b"max-age=60, private"
-    assert down(sent, route=SHARED)[b"cache-control"] == sent[1]
-
-
-def test_cache_control_in_several_lines_is_one() -> None:
-    fields = [(b"cache-control", b"max-age=60"), (b"expires", b"x"), (b"cache-control", b"private")]
-    headers = response_headers(200, fields, route=ROUTE, origin=ORIGIN, authenticated=True)
-    assert [value for name, value in headers if name == b"cache-control"] == [b"max-age=60,private"]
-
-
-def test_a_public_response_is_stored_as_the_upstream_says() -> None:
-    assert b"cache-control" not in down(authenticated=False)
-    assert down((b"cache-control", b"public, s-maxage=60"), authenticated=False)[b"cache-control"] == (
-        b"public, s-maxage=60"
-    )
-
-
 def test_headers_for_shared_caches_need_the_route_as_well() -> None:
     for name in b"""
         cdn-cache-control cloudflare-cdn-cache-control netlify-cdn-cache-control surrogate-control surrogate-key
@@ -258,22 +251,6 @@ def test_headers_for_shared_caches_need_the_route_as_well() -> None:
         assert name not in down(sent)
         assert down(sent, route=SHARED)[name] == sent[1]
         assert down(sent, authenticated=False)[name] == sent[1]
-
-
-def test_other_sites_cannot_embed_an_authenticated_response_unless_the_upstream_allows_it() -> None:
-    name = b"cross-origin-resource-policy"
-    assert down()[name] == b"same-origin"
-    headers = response_headers(200, [(name, b"cross-origin")], route=ROUTE, origin=ORIGIN, authenticated=True)
-    assert [value for found, value in headers if found == name] == [b"cross-origin"]
-    assert name not in down(authenticated=False)
-
-
-def test_content_length_passes_only_where_it_is_the_bodys() -> None:
-    length = (b"content-length", b"5")
-    assert down(length)[b"content-length"] == b"5"
-    assert b"content-length" not in down(length, status=304)
-    assert b"content-length" not in down(length, status=204)
-    assert b"content-length" not in down(length, (b"transfer-encoding", b"chunked"))
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from bff.errors import StepUpRequired
-from bff.proxy.http import require_step_up
 from tests.harness.proxy_server import User, Users, running_proxy
 from tests.harness.raw_http import (
     ALICE,
@@ -21,12 +19,10 @@ from tests.harness.raw_http import (
     read_chunks,
     read_head,
     read_response,
-    send,
 )
 from tests.harness.raw_upstream import ok, raw_upstream, route, sends
 from tests.harness.routes import a_route
 from tests.harness.waiting import PATIENCE, loop_turns
-from tests.harness.websocket_peers import handshake
 
 MIB = 1 << 20
 # Memory must not depend on the size.
@@ -68,53 +64,6 @@ async def test_a_request_reaches_the_upstream_with_the_token_and_without_the_coo
     }
 
 
-@pytest.mark.case("PX-039")
-async def test_a_query_is_forwarded_byte_for_byte() -> None:
-    queries = ["x='q'&z=\"<>`{}|^[]", "?", "a%2Fb=%2e%2e", "%zz", "a=1&a=2&b=%00&c=+%2B;d=1"]
-    async with raw_upstream(ok()) as upstream, running_proxy(route(upstream)) as port:
-        for query in ("", *queries):
-            await fetch(port, f"/api/x?{query}")
-    assert [request.target for request in upstream.requests] == ["/api/x", *(f"/api/x?{query}" for query in queries)]
-
-
-@pytest.mark.parametrize("token", ["user", "user_or_none", "none"])
-async def test_no_browser_can_say_by_a_header_who_it_is(token: str) -> None:
-    """Neither in a request nor in the handshake of a WebSocket."""
-    forged = ("x-user-sub: evil", "X_User_Sub: evil", "x.user.sub: evil", "iv-user: evil", "client-cert: :evil:")
-    fields = (*forged, "x-team: mine", "accept: text/plain")
-    async with raw_upstream(ok()) as upstream:
-        api = route(upstream, token=token, websocket=True, allow_request_headers=("x-team",))
-        async with running_proxy(api) as port:
-            await fetch(port, "/api/x", *fields)
-            await handshake(port, "Origin: https://app.example", *fields, path="/api/x")
-    assert len(upstream.requests) == 2
-    for request in upstream.requests:
-        assert "evil" not in str(request.fields)
-        assert (request.all("x-team"), request.all("accept")) == (["mine"], ["text/plain"])
-
-
-@pytest.mark.parametrize(
-    "sent",
-    [
-        pytest.param("connection: close, Authorization, Cookie, X-Forwarded-For", id="PX-001"),
-        pytest.param("connection: x-real-ip, X-FORWARDED-PROTO, host", id="PX-002"),
-        pytest.param("connection: x-csrf", id="PX-003"),
-    ],
-)
-async def test_a_connection_header_removes_none_of_our_headers(sent: str) -> None:
-    async with raw_upstream(ok()) as upstream, running_proxy(route(upstream)) as port:
-        assert (await fetch(port, "/api/x", sent)).status == 200
-    (request,) = upstream.requests
-    assert request.headers == {
-        "host": f"127.0.0.1:{upstream.port}",
-        "authorization": "Bearer token-of-alice",
-        "x-forwarded-for": "127.0.0.1",
-        "x-forwarded-proto": "https",
-        "x-forwarded-host": "app.example",
-        "traceparent": request.headers["traceparent"],
-    }
-
-
 @pytest.mark.case("PX-058", "PX-059", "PX-060")
 async def test_a_cookie_that_an_upstream_sets_for_one_user_is_never_sent_for_another() -> None:
     setting = ok(
@@ -150,49 +99,6 @@ async def test_a_response_that_breaks_off_never_looks_complete(raw: bytes, statu
     assert (response.status, response.complete) == (status, status == 502)
     if status == 502:
         assert code_of(response) == "upstream_unreachable"
-
-
-@pytest.mark.case("PX-066")
-async def test_an_unsolicited_response_closes_the_idle_connection() -> None:
-    first_was_read = asyncio.Event()
-
-    async def twice(request: Request, reader: Reader, writer: Writer) -> bool:
-        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nabc")
-        await first_was_read.wait()
-        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\npoison")
-        return True
-
-    async with raw_upstream(twice) as upstream, running_proxy(route(upstream)) as port:
-        first = await fetch(port, "/api/x")
-        first_was_read.set()
-        await asyncio.wait_for(upstream.hung_up.wait(), PATIENCE)
-        second = await fetch(port, "/api/x")
-    assert (first.body, second.body) == (b"abc", b"abc")
-    assert upstream.connections == 2
-
-
-async def test_server_sent_events_arrive_one_by_one() -> None:
-    seen = asyncio.Queue[bytes]()
-
-    async def events(request: Request, reader: Reader, writer: Writer) -> bool:
-        writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n")
-        for number in range(3):
-            event = f"data: {number}\n\n".encode()
-            writer.write(b"%x\r\n%b\r\n" % (len(event), event))
-            await writer.drain()
-            assert await seen.get() == event  # the next one is sent when the client has this one
-        writer.write(b"0\r\n\r\n")
-        return True
-
-    async with (
-        raw_upstream(events) as upstream,
-        running_proxy(route(upstream)) as port,
-        connected(port, f"GET /api/x HTTP/1.1\r\n{ALICE}\r\n") as (reader, _),
-    ):
-        async with asyncio.timeout(PATIENCE):
-            await read_head(reader)
-            async for chunk in read_chunks(reader):
-                seen.put_nowait(chunk)
 
 
 # --- memory
@@ -301,16 +207,6 @@ async def test_a_client_that_hangs_up_ends_the_upstream_request(phase: str) -> N
         await asyncio.wait_for(upstream.hung_up.wait(), PATIENCE)
 
 
-async def test_a_body_over_the_limit_is_refused_announced_or_not() -> None:
-    async with raw_upstream(ok()) as upstream, running_proxy(route(upstream, request_limit=10)) as port:
-        announced = await fetch(port, "/api/x", method="POST", body=b"12345678901")
-        head = f"POST /api/x HTTP/1.1\r\n{ALICE}transfer-encoding: chunked\r\n\r\n"
-        unannounced = await send(port, head + "6\r\n123456\r\n6\r\n123456\r\n0\r\n\r\n")
-        within = await fetch(port, "/api/x", method="POST", body=b"1234567890")
-    assert (announced.status, unannounced.status, within.status) == (413, 413, 200)
-    assert [request.body for request in upstream.requests] == [b"1234567890"]
-
-
 async def test_an_unreachable_upstream_is_502_and_names_no_internal_address() -> None:
     async with raw_upstream(ok()) as upstream:
         gone = route(upstream)
@@ -319,31 +215,6 @@ async def test_an_unreachable_upstream_is_502_and_names_no_internal_address() ->
     assert (refused.status, code_of(refused)) == (502, "upstream_unreachable")
     assert b"127.0.0.1" not in refused.body
     assert b"secret" not in refused.body
-
-
-@pytest.mark.parametrize(
-    ("begin", "option", "status"),
-    [
-        (b"", {"timeout": 5}, 504),
-        (b"HTTP/1.0 200 OK\r\n\r\nabc", {"read_timeout": 5}, 200),  # only the connection's end would end it
-    ],
-)
-async def test_an_upstream_that_falls_silent_is_given_up(
-    begin: bytes, option: dict[str, int], status: int, advance_clock: Callable[[float], None]
-) -> None:
-    async def silent(request: Request, reader: Reader, writer: Writer) -> bool:
-        writer.write(begin)
-        await loop_turns(20)
-        advance_clock(5)
-        return not await reader.read(1)
-
-    async with raw_upstream(silent) as upstream, running_proxy(route(upstream, **option)) as port:
-        response = await fetch(port, "/api/x")
-    assert response.status == status
-    if begin:
-        assert (response.body, response.complete) == (b"abc", False)
-    else:
-        assert code_of(response) == "upstream_timeout"
 
 
 async def test_a_connection_that_the_upstream_closes_costs_a_get_nothing_and_a_post_is_never_sent_twice() -> None:
@@ -383,20 +254,3 @@ async def test_a_redirect_is_passed_on_and_never_followed() -> None:
     }
     assert all(response.status == 302 for response in responses.values())
     assert len(upstream.requests) == 4
-
-
-async def test_a_compressed_response_passes_unchanged() -> None:
-    fields = ("content-encoding: gzip", 'content-disposition: attachment; filename="r\xe9sum\xe9.pdf"')
-    async with raw_upstream(ok(b"\x1f\x8bnot really", *fields)) as upstream, running_proxy(route(upstream)) as port:
-        response = await fetch(port, "/api/x", "accept-encoding: br;q=1, gzip")
-    assert response.body == b"\x1f\x8bnot really"
-    assert response.one("content-disposition") == 'attachment; filename="r\xe9sum\xe9.pdf"'
-    assert upstream.requests[0].all("accept-encoding") == ["br;q=1, gzip"]
-
-
-def test_a_step_up_challenge_of_an_upstream_is_raised_with_what_it_requires() -> None:
-    challenge = b'Bearer error="insufficient_user_authentication", acr_values="gold", max_age="300"'
-    with pytest.raises(StepUpRequired) as required:
-        require_step_up([(b"www-authenticate", challenge)])
-    assert (required.value.acr_values, required.value.max_age) == (("gold",), 300)
-    require_step_up([(b"www-authenticate", b'Bearer error="invalid_token"'), (b"x", b"insufficient")])

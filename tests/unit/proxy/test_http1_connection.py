@@ -6,7 +6,7 @@ import pytest
 
 from bff.asgi.write_batching import WriteBatch
 from bff.errors import InvalidRequest, UpstreamTimeout
-from bff.proxy.http1_connection import BUFFERED, ConnectionLost, UpstreamConnection
+from bff.proxy.http1_connection import BUFFERED, UpstreamConnection
 from tests.harness.recording_transport import RecordingTransport
 from tests.harness.waiting import loop_turns
 
@@ -141,15 +141,6 @@ async def test_the_first_failure_is_the_one_that_is_raised() -> None:
     with pytest.raises(UpstreamTimeout):
         await waiting
     assert transport.closing
-
-
-async def test_a_connection_that_closes_before_any_byte_says_so() -> None:
-    connection, _ = connected()
-    connection.send_head(b"GET", b"/a", [], length=-1)
-    connection.connection_lost(None)
-    with pytest.raises(ConnectionLost) as lost:
-        await connection.head()
-    assert not lost.value.response_begun
 
 
 async def test_an_upload_does_not_overtake_a_head_that_waits_for_the_same_upstream() -> None:

@@ -7,10 +7,10 @@ from collections.abc import Callable
 import pytest
 
 from bff.asgi.write_batching import WriteBatch
-from bff.errors import UpstreamTimeout, UpstreamUnreachable
+from bff.errors import UpstreamTimeout
 from bff.proxy.pool import UpstreamPool, UpstreamPools
 from tests.harness.proxy_server import User, Users, running_proxy
-from tests.harness.raw_http import ALICE, HttpServer, Reader, Request, Response, Writer, connected, fetch, read_response
+from tests.harness.raw_http import Reader, Request, Response, Writer, fetch
 from tests.harness.raw_upstream import ok, raw_upstream, route
 from tests.harness.routes import a_route
 from tests.harness.waiting import PATIENCE, until
@@ -117,55 +117,6 @@ async def test_a_request_body_that_an_upstream_does_not_read_answers_no_other_us
         assert "/api/smuggled" not in [request.target for request in upstream.requests]
 
 
-async def first_request(upstream: HttpServer) -> None:
-    await asyncio.wait_for(upstream.arrived.wait(), PATIENCE)
-
-
-async def test_chunks_that_an_upstream_does_not_know_answer_no_other_user() -> None:
-    async def ignores_bodies(request: Request, reader: Reader, writer: Writer) -> bool:
-        if request.target == "/api/attack":
-            await reader.readuntil(b"x\r\n0\r\n\r\n")  # it would be the next request; here only its arrival counts
-        writer.write(own_target(request))
-        return True
-
-    async with (
-        raw_upstream(ignores_bodies, reads_body=False) as upstream,
-        running_proxy(route(upstream), users=users()) as port,
-    ):
-        head = f"POST /api/attack HTTP/1.1\r\n{ALICE}transfer-encoding: chunked\r\n\r\n"
-        async with connected(port, head + "1\r\nx\r\n") as (reader, writer):
-            await first_request(upstream)
-            writer.write(b"0\r\n\r\n")
-            assert (await read_response(reader)).status == 200
-        assert (await fetch(port, "/api/mine", user="bob")).body == b"/api/mine"
-    assert upstream.requests[0].all("transfer-encoding") == ["chunked"]
-    assert upstream.requests[0].all("connection") == ["close"]
-    assert upstream.connections == 2
-
-
-async def test_a_connection_whose_response_began_before_the_request_was_sent_is_not_reused() -> None:
-    async def early(request: Request, reader: Reader, writer: Writer) -> bool:
-        if request.target == "/api/attack":
-            writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\na")
-            await reader.readexactly(20)
-            writer.write(b"b")
-        else:
-            writer.write(own_target(request))
-        return True
-
-    async with (
-        raw_upstream(early, reads_body=False) as upstream,
-        running_proxy(route(upstream), users=users()) as port,
-    ):
-        head = f"POST /api/attack HTTP/1.1\r\n{ALICE}content-length: 20\r\n\r\n"
-        async with connected(port, head + "x" * 10) as (reader, writer):
-            await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), PATIENCE)
-            writer.write(b"x" * 10)
-            assert await asyncio.wait_for(reader.readexactly(2), PATIENCE) == b"ab"
-        assert (await fetch(port, "/api/mine", user="bob")).body == b"/api/mine"
-    assert upstream.connections == 2
-
-
 async def test_a_connection_on_which_bytes_already_wait_is_not_reused() -> None:
     """The loop may not have looked at the socket since they arrived."""
     released = asyncio.Event()
@@ -219,13 +170,6 @@ async def test_connections_with_plain_responses_are_reused_for_as_long_as_they_m
         pool.release(unfinished)
         assert unfinished.closed
         pool.close()
-
-
-async def test_an_upstream_that_does_not_listen_is_unreachable() -> None:
-    async with raw_upstream(ok()) as upstream:
-        gone = route(upstream)
-    with pytest.raises(UpstreamUnreachable):
-        await UpstreamPool(gone, WriteBatch()).acquire()
 
 
 async def test_connecting_has_a_timeout(advance_clock: Callable[[float], None]) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from bff.errors import InvalidRequest, RequestTooLarge
-from bff.proxy.request_body import ClientDisconnected, RequestBody
+from bff.proxy.request_body import RequestBody
 
 CHUNKED = (b"transfer-encoding", b"chunked")
 
@@ -65,11 +65,3 @@ async def test_a_body_that_does_not_arrive_is_refused_in_time(advance_clock: Cal
     with pytest.raises(InvalidRequest):
         await begun
     assert body.awaited
-
-
-async def test_a_client_that_disconnects_ends_the_body() -> None:
-    body = body_of((b"abc", True), None)
-    await body.begin(within=60)
-    with pytest.raises(ClientDisconnected):
-        await body.next()
-    assert body.ended

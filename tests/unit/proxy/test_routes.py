@@ -85,32 +85,6 @@ def test_the_target_is_the_clients_path_except_for_the_prefix(base: str, strip: 
     assert route.target(path.encode(), b"a=1&a=2&b=%00") == target.encode() + b"?a=1&a=2&b=%00"
 
 
-@pytest.mark.parametrize(
-    "path",
-    [
-        pytest.param(b"@evil.test/x", id="PX-024-userinfo"),
-        pytest.param(b"\\@evil.test/", id="PX-024-backslash"),
-        pytest.param(b".evil.test/x", id="PX-025-host-suffix"),
-        pytest.param(b":9/x", id="PX-025-port"),
-        b"//evil.test/x",
-        b"/api//evil.test/x",
-        b"/api/../auth",
-        b"/api/..",
-        b"/api/..;/admin",
-        b"/api/./x",
-        b"/api/x y",
-        b"/api/x\r\nx: y",
-        b"/api/\xc3\xa9",
-        b"http://evil.test/api/x",
-        b"",
-        b"/apix",
-    ],
-)
-def test_what_could_leave_the_base_path_is_not_forwarded(path: bytes) -> None:
-    with pytest.raises(InvalidRequest):
-        a_route("/api", API, strip_prefix=True).target(path, b"")
-
-
 @given(
     path=st.binary(max_size=40), query=st.binary(max_size=20), strip=st.booleans(), base=st.sampled_from(["", "/v1"])
 )
@@ -230,7 +204,7 @@ def segments(draw: st.DrawFn) -> str:
 paths = st.lists(segments() | names, min_size=1, max_size=5).map(lambda parts: "/api/" + "/".join(parts))
 
 
-@settings(max_examples=400)
+@settings(max_examples=200)
 @given(paths)
 @example("/api/admin/audit")
 @example("/api/admin/;/audit/x")

@@ -169,23 +169,6 @@ async def test_a_refused_token_is_renewed_once_and_the_handshake_repeated() -> N
     assert len(seen) == 4
 
 
-async def test_a_step_up_challenge_is_passed_on_as_such() -> None:
-    raw = (
-        b'HTTP/1.1 401 Unauthorized\r\nwww-authenticate: Bearer error="insufficient_user_authentication", '
-        b'max_age="300"\r\ncontent-length: 0\r\n\r\n'
-    )
-    alice = User("token-of-alice", after_refusal="new")
-    async with (
-        raw_upstream(sends(raw)) as upstream,
-        running_proxy(route(upstream, websocket=True), users=Users(alice=alice)) as port,
-    ):
-        response = await handshake(port, OUR_PAGE)
-    problem = json.loads(response.body)
-    assert (response.status, problem["code"]) == (401, "step_up_required")
-    assert problem["sign_in_url"] == "/auth/login?max_age=300&return_to="
-    assert alice.refused == []
-
-
 async def test_a_public_route_opens_a_websocket_without_a_token() -> None:
     seen, users = Handshakes(), Users()
     async with (
@@ -231,3 +214,20 @@ async def test_a_handshake_that_lacks_a_dpop_nonce_is_repeated_once_with_it() ->
     assert sent.get_nowait()["status"] == 401
     assert [request.one("dpop") for request in upstream.requests] == ["GET None", "GET n-1"]
     assert {request.one("authorization") for request in upstream.requests} == {"DPoP at"}
+
+
+async def test_a_step_up_challenge_is_passed_on_as_such() -> None:
+    raw = (
+        b'HTTP/1.1 401 Unauthorized\r\nwww-authenticate: Bearer error="insufficient_user_authentication", '
+        b'max_age="300"\r\ncontent-length: 0\r\n\r\n'
+    )
+    alice = User("token-of-alice", after_refusal="new")
+    async with (
+        raw_upstream(sends(raw)) as upstream,
+        running_proxy(route(upstream, websocket=True), users=Users(alice=alice)) as port,
+    ):
+        response = await handshake(port, OUR_PAGE)
+    problem = json.loads(response.body)
+    assert (response.status, problem["code"]) == (401, "step_up_required")
+    assert problem["sign_in_url"] == "/auth/login?max_age=300&return_to="
+    assert alice.refused == []

@@ -1,7 +1,5 @@
 """WebSocket peers that send what uses memory and do not read: pings, fragments, messages over the route's limit."""
 
-import asyncio
-
 import pytest
 from websockets.client import ClientProtocol
 from websockets.exceptions import PayloadTooBig
@@ -12,10 +10,8 @@ from websockets.utils import accept_key
 
 from bff.proxy.websocket import _Frames, _UpstreamSocket
 from bff.proxy.websocket_bounds import MAX_FRAGMENTS, BoundedProtocol
-from tests.harness.proxy_server import PUBLIC, running_proxy
-from tests.harness.raw_http import ALICE, connected, read_head
+from tests.harness.proxy_server import running_proxy
 from tests.harness.recording_transport import RecordingTransport
-from tests.harness.waiting import PATIENCE
 from tests.harness.websocket_peers import ClosesHeard, browser, closing_of, socket_upstream, to
 
 MIB = 1 << 20
@@ -83,21 +79,6 @@ async def test_a_message_is_refused_as_soon_as_it_is_too_large(raw: bytes) -> No
         page.transport.write(raw)
         assert await closing_of(page) == (1009, "message too big")
         assert (await closes.next())[0] == 1009
-
-
-async def test_a_browser_that_goes_on_sending_a_refused_message_reads_the_close_frame() -> None:
-    head = f"GET /api/socket HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n{ALICE}Origin: {PUBLIC}\r\n"
-    key = "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
-    async with (
-        socket_upstream() as url,
-        running_proxy(to(url, message_limit=1024)) as port,
-        connected(port, head + key) as (reader, writer),
-        asyncio.timeout(PATIENCE),
-    ):
-        await read_head(reader)
-        writer.write(frame(0x82, b"x" * (4 * MIB)))
-        close = await reader.readexactly(19)
-    assert close == b"\x88\x11" + (1009).to_bytes(2) + b"message too big"
 
 
 async def test_pings_of_an_upstream_that_does_not_read_use_no_memory() -> None:

@@ -21,17 +21,6 @@ KIB = 1024
 MIB = 1 << 20
 
 
-async def test_text_and_bytes_pass_unchanged_in_both_directions() -> None:
-    blob = secrets.token_bytes(200 * KIB)
-    async with socket_upstream() as url, running_proxy(to(url)) as port, browser(port) as page:
-        for message in ("", "héllo \U0001f600", b"", blob, "x" * (300 * KIB)):
-            await page.send(message)
-            assert await page.recv() == message
-        # In fragments too: a message is complete before it is forwarded.
-        await page.send(["one ", "two ", "three"])
-        assert await page.recv() == "one two three"
-
-
 @pytest.mark.parametrize("sent", [(1000, ""), (3999, "x"), None])
 async def test_the_upstream_learns_how_the_browser_closed(sent: tuple[int, str] | None) -> None:
     closes = ClosesHeard()
@@ -178,3 +167,14 @@ async def test_a_peer_waits_for_the_other_that_does_not_read(way: str) -> None:
             may_read.set()
         assert await closing_of(page) == (1000, "")
     assert received == total
+
+
+async def test_text_and_bytes_pass_unchanged_in_both_directions() -> None:
+    blob = secrets.token_bytes(200 * KIB)
+    async with socket_upstream() as url, running_proxy(to(url)) as port, browser(port) as page:
+        for message in ("", "héllo \U0001f600", b"", blob, "x" * (300 * KIB)):
+            await page.send(message)
+            assert await page.recv() == message
+        # In fragments too: a message is complete before it is forwarded.
+        await page.send(["one ", "two ", "three"])
+        assert await page.recv() == "one two three"

@@ -251,9 +251,3 @@ def test_at_most_so_many_chunks_are_parsed_at_once() -> None:
     assert (body.unfinished, buffer) == (True, b"1\r\nx\r\n0\r\n\r\n")
     assert body.take(buffer) == b"x"
     assert (body.ended, body.unfinished, buffer) == (True, False, b"")
-
-
-def test_a_body_whose_rest_has_not_arrived_is_not_unfinished() -> None:
-    body, buffer = ChunkedBody(), bytearray(b"1\r\nx\r\n" * CHUNKS_AT_ONCE)
-    assert body.take(buffer) == b"x" * CHUNKS_AT_ONCE
-    assert (body.ended, body.unfinished, buffer) == (False, False, b"")

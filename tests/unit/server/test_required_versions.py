@@ -30,10 +30,6 @@ def test_a_patch_release_fits_and_no_other(uvicorn: str, httptools: str, fits: b
             check_versions(installed)
 
 
-def test_the_installed_releases_fit() -> None:
-    check_versions()
-
-
 def test_the_package_requires_the_same_releases() -> None:
     dependencies = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
     for package, release in REQUIRED.items():

@@ -1,8 +1,6 @@
 """Cookies on the wire: read byte for byte, and written with every attribute."""
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from bff.session.keyring import KeyRing, new_key, new_session_id
 from bff.session.login_transaction import SLOTS, begin, seal_transaction
@@ -93,15 +91,6 @@ def test_our_name_twice_is_neither_the_first_nor_the_last(headers: Headers) -> N
 
 def test_the_longest_value_of_a_browser_is_read() -> None:
     assert read_cookies(cookie(b"__Host-s=" + b"a" * VALUE_LIMIT), "__Host-s") == Cookie("a" * VALUE_LIMIT)
-
-
-@given(st.lists(st.binary(max_size=60), max_size=4))
-def test_no_bytes_make_reading_raise(lines: list[bytes]) -> None:
-    headers = [(b"cookie", line) for line in lines]
-    assert browser_id_hash(headers, NAMES) is None
-    read_cookies(headers, NAMES.session)
-    login_cookies(headers, NAMES)
-    NAMES.clear_sign_ins(headers)
 
 
 STRICT, LAX = "Path=/; HttpOnly; SameSite=Strict", "Path=/; HttpOnly; SameSite=Lax"

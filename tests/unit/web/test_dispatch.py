@@ -9,7 +9,7 @@ from bff.errors import InvalidRequest
 from bff.web.api import ROUTE
 from bff.web.dispatch import Dispatcher, build_auth_app
 from bff.web.error_responder import ErrorResponder
-from tests.harness.asgi_call import Reached, call, run, websocket_scope
+from tests.harness.asgi_call import Reached, call
 from tests.harness.routes import a_route
 from tests.harness.web_parts import NAVIGATION, WebParts, web_parts
 
@@ -61,12 +61,6 @@ async def test_an_endpoint_has_one_address_and_no_redirect_leads_to_it(parts: We
     assert b"openapi" not in (await call(parts.public, "GET", "/openapi.json", "accept: text/html")).body
 
 
-async def test_in_form_post_mode_the_callback_takes_a_form(tmp_path: Path) -> None:
-    async with web_parts(tmp_path, response_mode="form_post") as parts:
-        response = await call(parts.public, "HEAD", "/authorization-code/callback")
-    assert (response.status, response.one("allow")) == (405, "GET, POST")
-
-
 @pytest.mark.parametrize(
     ("path", "selected"),
     [
@@ -107,7 +101,3 @@ async def test_an_unexpected_error_is_a_500_without_its_text(caplog: pytest.LogC
     with pytest.raises(RuntimeError):  # Starlette raises it again, for the server's log
         await call(app, "GET", "/x")
     assert "unexpected error" in caplog.text
-
-
-async def test_a_websocket_to_an_endpoint_is_refused(parts: WebParts) -> None:
-    assert (await run(parts.public, websocket_scope("/auth/session"))).status in (0, 403, 404)

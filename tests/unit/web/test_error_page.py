@@ -13,7 +13,6 @@ from bff.errors import BffError, ProviderUnavailable, RouteNotFound, SignInExpir
 from bff.oidc.authorization import SignInOptions
 from bff.web.error_page import ErrorPages
 from tests.harness.settings import problems, with_changes
-from tests.harness.web_parts import NAVIGATION, web_parts
 from tests.unit.web.test_problem_details import SENT
 
 
@@ -129,11 +128,3 @@ def test_what_is_no_style_sheet_stops_the_start(tmp_path: Path, wrong: bytes) ->
     path = tmp_path / "pages.css"
     path.write_bytes(wrong)
     assert "BFF_PAGE_STYLE_FILE" in problems(with_changes(page_style_file=str(path)))
-
-
-async def test_the_operators_style_is_on_the_pages(tmp_path: Path) -> None:
-    path = tmp_path / "pages.css"
-    path.write_text(":root { --link: #b00020; }")
-    async with web_parts(tmp_path, page_style_file=str(path)) as parts:
-        response = await parts.browser().navigate("/authorization-code/callback?state=forged&code=x", *NAVIGATION)
-    assert b"--link: #b00020" in response.body

@@ -10,7 +10,7 @@ from bff.telemetry import tracing
 from bff.web.error_page import ErrorPages
 from bff.web.error_responder import ErrorResponder, wants_page
 from bff.web.error_status import status_of
-from tests.harness.asgi_call import call, http_scope
+from tests.harness.asgi_call import http_scope
 from tests.unit.web.test_problem_details import SENT
 
 Headers = list[tuple[bytes, bytes]]
@@ -91,9 +91,3 @@ def test_an_error_is_recorded_once_by_its_code_and_never_by_its_path(
         assert (record.levelno, vars(record)["error"], record.getMessage()) == (level, error.code, "request failed")
     else:
         assert event in str(vars(record)).replace("-", "_")
-
-
-async def test_the_response_to_head_has_no_body() -> None:
-    request = Request(http_scope("HEAD", "/"))
-    response = await call(ErrorResponder().respond(InvalidRequest(), request), "HEAD", "/")
-    assert (response.status, response.body, response.one("content-length") != "0") == (400, b"", True)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import pytest
 
 from bff.web.health import ManagementApp, ReadinessReport, is_ready
-from tests.harness.asgi_call import Response, call, run, websocket_scope
+from tests.harness.asgi_call import Response, call
 
 
 async def ask(checks: Mapping[str, bool] | Exception | None, path: str = "/readyz", method: str = "GET") -> Response:
@@ -65,10 +65,3 @@ async def test_the_other_paths_need_no_checks(method: str, path: str, status: in
     assert response.all("allow") == (["GET, HEAD"] if status == 405 else [])
     assert bool(response.body) == (method != "HEAD")
     assert response.one("content-length") != "0"
-
-
-async def test_a_websocket_is_refused() -> None:
-    async def ready() -> ReadinessReport:
-        return ReadinessReport(ready=True, checks={})
-
-    assert (await run(ManagementApp(ready), websocket_scope("/livez"))).status == 0

@@ -203,6 +203,10 @@ def test_a_handshake_needs_exactly_our_origin_or_an_allowed_one(headers: list[Fi
         *(((site(other), NAVIGATE, origin(OURS)), False) for other in ("same-site", "cross-site", "none")),
         *(((site("same-origin"), NAVIGATE, origin(other)), False) for other in (LISTED, EVIL, "null")),
         ((site("same-origin"), (b"sec-fetch-mode", b"cors"), origin(OURS), CSRF), False),
+        *(
+            ((site("same-origin"), NAVIGATE, origin(OURS), again), False)
+            for again in (site("same-origin"), NAVIGATE, origin(OURS))
+        ),
     ],
 )
 def test_a_form_needs_every_signal_of_a_navigation_of_our_own_page(headers: tuple[Field, ...], ours: bool) -> None:

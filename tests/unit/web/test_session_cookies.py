@@ -86,14 +86,6 @@ def test_a_request_without_one_session_is_refused(
     assert getattr(refused.value, "reason", None) == reason
 
 
-def test_require_seal_and_clear() -> None:
-    cookies, session_id = SessionCookies(RING, NAMES), new_session_id()
-    value = cookies.seal(session_id)[1].decode().partition("=")[2].partition(";")[0]
-    assert cookies.require(sent(value)) == SignedIn(session_id, reseal=False)
-    assert cookies.clear() == NAMES.clear_session()
-    assert SessionCookies(RING, CookieNames(secure=False)).read(sent(value)) == Anonymous()
-
-
 def test_a_cached_cookie_is_the_same_session_and_no_other_is() -> None:
     cookies, ids = SessionCookies(RING, NAMES), [new_session_id() for _ in range(2)]
     values = [seal_session_cookie(each, RING) for each in ids]

@@ -2,7 +2,6 @@
 
 import pytest
 
-from bff.errors import SignInRequired
 from bff.web.api import BACKGROUND, is_background
 from bff.web.cookies import CookieNames
 from bff.web.session_cookies import SessionCookies
@@ -42,11 +41,6 @@ async def test_scopes_are_those_granted_or_else_those_requested(signed_in: Brows
     assert not found.dpop_bound
     with pytest.raises(ValueError, match="not DPoP-bound"):
         found.dpop_proof("GET", "https://api.example.com/x", None)
-
-
-async def test_without_a_session_it_is_refused(parts: WebParts) -> None:
-    with pytest.raises(SignInRequired):
-        await credentials(parts)(http_scope("GET", "/api/x"))
 
 
 @pytest.mark.parametrize(

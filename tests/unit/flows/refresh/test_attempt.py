@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from bff.flows.refresh.attempt import RefreshAttempts
-from bff.flows.refresh.reservation import NotDue, RefreshCause
+from bff.flows.refresh.reservation import RefreshCause
 from bff.oidc.token import Denied, NoAnswer, Postponed, TokenResult
 from bff.session.token_response import Renewed
 from bff.telemetry.metrics import REGISTRY
@@ -49,14 +49,6 @@ async def test_the_attempt_is_durable_before_the_token_is_sent(parts: Parts) -> 
     assert stored.attempt is not None
     assert stored.attempt.first_sent_at is not None
     assert isinstance(await attempt, Renewed)
-
-
-async def test_nothing_is_sent_for_a_session_that_is_not_due_or_gone(parts: Parts) -> None:
-    session = await parts.signed_in()
-    assert isinstance(await parts.attempts.attempt(session.key, CAUSE), NotDue)
-    parts.data.sessions.clear()
-    assert isinstance(await parts.attempts.attempt(session.key, CAUSE), NotDue)
-    assert parts.provider.refreshed == []
 
 
 @pytest.mark.case("DS-010")

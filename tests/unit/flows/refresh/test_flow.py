@@ -33,13 +33,6 @@ async def answer_of(parts: Parts, key: SessionKey) -> str:
         return error.code
 
 
-async def test_a_good_token_is_used_without_a_request(parts: Parts) -> None:
-    session = await parts.signed_in()
-    assert await token_of(parts, session.key) == session.tokens.access_token
-    await parts.settled()
-    assert parts.provider.refreshed == []
-
-
 async def test_a_due_token_is_used_while_it_is_renewed(parts: Parts) -> None:
     session = await parts.signed_in()
     await time_passes(LIFETIME + 1)
@@ -54,22 +47,6 @@ async def test_callers_of_an_expired_token_share_one_request(parts: Parts) -> No
     parts.provider.delay = 2.0
     assert set(await asyncio.gather(*(token_of(parts, session.key) for _ in range(20)))) == {"access-1"}
     assert parts.provider.refreshed == [session.tokens.refresh_token]
-
-
-async def test_callers_of_two_replicas_share_one_request(parts: Parts) -> None:
-    other, session = Parts(beside=parts), await parts.expired()
-    parts.provider.delay = 2.0
-    assert set(await asyncio.gather(token_of(parts, session.key), token_of(other, session.key))) == {"access-1"}
-    assert len(parts.provider.refreshed) == 1
-
-
-@pytest.mark.case("RF-043")
-async def test_each_session_gets_its_own_tokens(parts: Parts) -> None:
-    sessions = [await parts.expired() for _ in range(3)]
-    parts.provider.delay = 1.0
-    tokens = await asyncio.gather(*(token_of(parts, session.key) for session in sessions for _ in range(2)))
-    assert len(set(tokens)) == 3
-    assert parts.provider.refreshed == [session.tokens.refresh_token for session in sessions]
 
 
 @pytest.mark.parametrize(
@@ -176,12 +153,6 @@ async def test_an_ended_session_says_why_as_long_as_that_is_known(parts: Parts, 
         assert refused.value.reason == (reason.value if reason else None)
 
 
-async def test_a_session_of_a_removed_key_says_so(parts: Parts) -> None:
-    session = await parts.signed_in()
-    parts.ring.replace_keys([new_key()])
-    assert await answer_of(parts, session.key) == "sign_in_required key_removed"
-
-
 async def test_a_rejected_token_is_renewed_once_and_a_newer_one_is_returned(parts: Parts) -> None:
     session = await parts.signed_in()
     await time_passes(60)
@@ -211,18 +182,6 @@ async def test_tokens_that_cannot_be_stored_are_kept_until_the_store_is_back(par
     await time_passes(5)
     assert await token_of(parts, session.key) == "access-1"
     assert len(parts.provider.refreshed) == 1
-
-
-@pytest.mark.case("RF-059")
-async def test_active_sessions_are_renewed_before_a_request_needs_it(parts: Parts) -> None:
-    running = parts.tasks.start(parts.refresh.run_early_refreshes(), "early")
-    session = await parts.signed_in()
-    await parts.refresh.session_with_fresh_token(session.key)
-    await time_passes(LIFETIME - 200)
-    await parts.refresh.session_with_fresh_token(session.key)
-    await time_passes(250)
-    assert parts.provider.refreshed == [session.tokens.refresh_token]
-    running.cancel()
 
 
 async def test_a_refresh_that_the_store_lost_is_written_again(parts: Parts) -> None:
@@ -264,3 +223,10 @@ async def test_a_throttled_client_asks_nothing_until_it_may(parts: Parts) -> Non
     assert len(parts.provider.refreshed) == 1
     await time_passes(35)
     assert await token_of(parts, second.key) == "access-2"
+
+
+async def test_callers_of_two_replicas_share_one_request(parts: Parts) -> None:
+    other, session = Parts(beside=parts), await parts.expired()
+    parts.provider.delay = 2.0
+    assert set(await asyncio.gather(token_of(parts, session.key), token_of(other, session.key))) == {"access-1"}
+    assert len(parts.provider.refreshed) == 1

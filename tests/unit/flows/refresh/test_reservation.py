@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
-from bff.errors import ProviderUnavailable, StoreUnavailable
+from bff.errors import ProviderUnavailable
 from bff.flows.refresh.provider_limits import MAX_UNANSWERED
-from bff.flows.refresh.reservation import AwaitTurn, NotDue, RefreshCause, Reservations, Reserved
+from bff.flows.refresh.reservation import AwaitTurn, RefreshCause, Reservations, Reserved
 from bff.oidc.token import Granted, NoAnswer, TokenResponse
 from bff.session.session import RefreshAttempt
 from bff.session.timing import token_fingerprint
@@ -52,16 +52,6 @@ async def test_the_fifth_refresh_of_a_user_in_a_second_waits_for_its_turn(parts:
     assert isinstance(await parts.reservations.reserve(sessions[4].key, CAUSE, turn=True), Reserved)
 
 
-async def test_a_throttled_client_reserves_nothing(parts: Parts) -> None:
-    session = await parts.expired()
-    parts.reservations.block(20.0)
-    with pytest.raises(ProviderUnavailable):
-        await parts.reservations.reserve(session.key, CAUSE, turn=False)
-    assert await parts.stored(session) == session
-    await time_passes(20)
-    assert isinstance(await parts.reservations.reserve(session.key, CAUSE, turn=False), Reserved)
-
-
 async def unavailable(parts: Parts) -> None:
     """The provider has not answered for some time, and this second's probe is under way."""
     for _ in range(MAX_UNANSWERED):
@@ -98,13 +88,3 @@ async def test_only_a_resend_inside_the_grace_period_does_not_wait_for_the_probe
         return
     with pytest.raises(ProviderUnavailable):
         await parts.reservations.reserve(session.key, CAUSE, turn=False)
-
-
-async def test_a_store_that_is_away_is_an_error_and_no_session_is_not(parts: Parts) -> None:
-    session = await parts.expired()
-    parts.data.down = True
-    with pytest.raises(StoreUnavailable):
-        await parts.reservations.reserve(session.key, CAUSE, turn=False)
-    parts.data.down = False
-    parts.data.sessions.clear()
-    assert isinstance(await parts.reservations.reserve(session.key, CAUSE, turn=False), NotDue)

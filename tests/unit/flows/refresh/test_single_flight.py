@@ -2,9 +2,6 @@
 
 import asyncio
 
-import pytest
-
-from bff.errors import ProviderUnavailable
 from bff.flows.logout.session_ends import EndWatch
 from bff.flows.refresh.single_flight import SingleFlight
 from bff.oidc.token import NoAnswer, Postponed
@@ -20,36 +17,6 @@ class Flight:
         self.flight = SingleFlight(parts.attempts, parts.tasks, watch, parts.timing, self.renewed.append)
 
 
-async def test_the_running_task_is_joined_and_a_finished_one_is_not(parts: Parts) -> None:
-    flight, session = Flight(parts), await parts.expired()
-    parts.provider.delay = 1.0
-    first = flight.flight.join_or_start(session.key)
-    assert flight.flight.join_or_start(session.key) is first is flight.flight.running(session.key)
-    await first
-    assert flight.flight.running(session.key) is None
-    assert flight.flight.join_or_start(session.key) is not first
-    assert [renewed.tokens.access_token for renewed in flight.renewed] == ["access-1"]
-
-
-async def test_a_wait_ends_in_time_and_leaves_the_task_running(parts: Parts) -> None:
-    flight, session = Flight(parts), await parts.expired()
-    parts.provider.delay = 5.0
-    task = flight.flight.join_or_start(session.key)
-    for within in (0.0, 2.0):
-        with pytest.raises(ProviderUnavailable):
-            await flight.flight.wait(session.key, task, within)
-    await flight.flight.wait(session.key, task, 10.0)
-    assert task.done()
-
-
-async def test_a_lost_answer_is_asked_for_again_without_a_request(parts: Parts) -> None:
-    flight, session = Flight(parts), await parts.expired()
-    parts.provider.answers = [NoAnswer(may_have_been_sent=True)] * 2
-    await flight.flight.join_or_start(session.key)
-    assert parts.provider.refreshed == [session.tokens.refresh_token] * 3
-    assert len(flight.renewed) == 1
-
-
 async def test_a_store_that_fails_inside_the_grace_period_is_tried_again(parts: Parts) -> None:
     flight, session = Flight(parts), await parts.expired()
     parts.provider.answers = [NoAnswer(may_have_been_sent=True)]
@@ -61,6 +28,14 @@ async def test_a_store_that_fails_inside_the_grace_period_is_tried_again(parts: 
     await time_passes(3)
     parts.data.down = False
     await task
+    assert len(flight.renewed) == 1
+
+
+async def test_a_lost_answer_is_asked_for_again_without_a_request(parts: Parts) -> None:
+    flight, session = Flight(parts), await parts.expired()
+    parts.provider.answers = [NoAnswer(may_have_been_sent=True)] * 2
+    await flight.flight.join_or_start(session.key)
+    assert parts.provider.refreshed == [session.tokens.refresh_token] * 3
     assert len(flight.renewed) == 1
 
 

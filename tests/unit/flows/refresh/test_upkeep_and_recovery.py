@@ -57,28 +57,6 @@ async def test_waiters_for_another_replica_share_one_poll_and_see_its_change(par
     assert parts.now - session.signed_in_at == pytest.approx(2.1, abs=0.2)
 
 
-async def test_a_waiter_gives_up_in_time(parts: Parts) -> None:
-    session = await parts.signed_in()
-    watcher = RecordWatcher(parts.store, parts.tasks, asyncio.get_running_loop().time)
-    await watcher.wait_for_change(session.key, 1, 3.0)
-    assert parts.now - session.signed_in_at == pytest.approx(3.0)
-
-
-async def test_a_result_that_the_store_lost_is_written_again_without_a_request(parts: Parts) -> None:
-    session = await parts.signed_in()
-    lost = replace(parts.data.sessions[session.key])
-    renewed = next_version(session, rotation=session.rotation + 1)
-    await parts.store.replace(renewed, 1)
-    recovery = FailoverRecovery(parts.store, parts.tasks, parts.timing)
-    recovery.renewed(renewed)
-    parts.data.sessions[session.key] = lost
-    parts.data.down = True  # the first look fails, the next one does not
-    await time_passes(CONFIRM_AFTER + 1)
-    parts.data.down = False
-    await time_passes(CONFIRM_AFTER)
-    assert await parts.stored(session) == renewed
-
-
 @pytest.mark.parametrize("case", ["over", "another sign-in", "not lost", "deleted"])
 async def test_nothing_else_is_written_again(parts: Parts, case: str) -> None:
     session = await parts.signed_in()
@@ -100,3 +78,25 @@ async def test_nothing_else_is_written_again(parts: Parts, case: str) -> None:
             recovery.renewed(renewed)
     before = await parts.store.get(session.key)
     assert await recovery.reassert(before) is before
+
+
+async def test_a_result_that_the_store_lost_is_written_again_without_a_request(parts: Parts) -> None:
+    session = await parts.signed_in()
+    lost = replace(parts.data.sessions[session.key])
+    renewed = next_version(session, rotation=session.rotation + 1)
+    await parts.store.replace(renewed, 1)
+    recovery = FailoverRecovery(parts.store, parts.tasks, parts.timing)
+    recovery.renewed(renewed)
+    parts.data.sessions[session.key] = lost
+    parts.data.down = True  # the first look fails, the next one does not
+    await time_passes(CONFIRM_AFTER + 1)
+    parts.data.down = False
+    await time_passes(CONFIRM_AFTER)
+    assert await parts.stored(session) == renewed
+
+
+async def test_a_waiter_gives_up_in_time(parts: Parts) -> None:
+    session = await parts.signed_in()
+    watcher = RecordWatcher(parts.store, parts.tasks, asyncio.get_running_loop().time)
+    await watcher.wait_for_change(session.key, 1, 3.0)
+    assert parts.now - session.signed_in_at == pytest.approx(3.0)

@@ -138,12 +138,6 @@ async def waiting_response() -> Connection:
     return connection
 
 
-async def test_a_response_leaves_by_itself_at_the_end_of_the_turn() -> None:
-    connection = await waiting_response()
-    await loop_turns()
-    assert [response.body for response in connection.responses] == [b"hello"]
-
-
 async def test_a_server_that_stops_sends_a_waiting_response_first() -> None:
     connection = await waiting_response()
     connection.protocol.shutdown()

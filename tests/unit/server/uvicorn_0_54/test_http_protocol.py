@@ -5,7 +5,6 @@ from itertools import pairwise
 
 import httptools
 import pytest
-from starlette.types import Receive, Scope, Send
 
 from bff.server.request_framing import CHUNKS_AT_ONCE, EMPTY_LINES
 from bff.web.error_responder import ErrorResponder
@@ -146,13 +145,6 @@ async def test_nothing_is_read_behind_the_last_request(head: str, status: int) -
         assert [path for _, path, _ in recorder.requests] == (["/api/x"] if status == 200 else [])
 
 
-async def test_connection_upgrade_alone_changes_nothing() -> None:
-    """Many a proxy's configuration sends it with every request."""
-    recorder = Recorder()
-    await Connection(recorder).receives(request("POST", "Connection: upgrade", "Content-Length: 3"), "ab", "c" + NEXT)
-    assert recorder.requests == [("POST", "/api/x", b"abc"), ("GET", "/api/next", b"")]
-
-
 async def test_empty_lines_before_a_request_are_skipped() -> None:
     for empty in ("\r\n", "\r\n" * EMPTY_LINES):
         recorder = Recorder()
@@ -169,20 +161,6 @@ async def test_a_request_is_not_parsed_before_the_response_to_the_previous_one()
     recorder.respond.set()
     await loop_turns(TURNS)
     assert connection.statuses == [200, 400]
-
-
-@pytest.mark.case("PX-056")
-async def test_pipelined_requests_are_answered_in_order() -> None:
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        body = scope["path"].encode()
-        length = (b"content-length", b"%d" % len(body))
-        await send({"type": "http.response.start", "status": 200, "headers": [length]})
-        await send({"type": "http.response.body", "body": body})
-
-    connection = Connection(app)
-    connection.feed("".join(request("GET", target=f"/{number}") for number in range(100)))
-    await until(lambda: len(connection.statuses) == 100)
-    assert [response.body for response in connection.responses] == [b"/%d" % number for number in range(100)]
 
 
 @pytest.mark.parametrize(

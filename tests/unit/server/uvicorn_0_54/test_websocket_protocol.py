@@ -49,14 +49,6 @@ class Held:
         self.received.append(message["code"])
 
 
-async def test_messages_are_relayed_in_both_directions() -> None:
-    connection = Connection(Recorder())
-    await connection.receives(HANDSHAKE, text(b"hello"))
-    assert isinstance(connection.wire.protocol, WebSocketProtocol)
-    assert frames(connection) == b"\x81\x05hello"
-    await connection.hang_up()
-
-
 @pytest.mark.parametrize(("early", "aborted"), [(b"early", False), (b"x" * 65537, True)], ids=["few", "many"])
 async def test_frames_before_the_response_wait_for_it_up_to_a_bound(early: bytes, aborted: bool) -> None:
     held = Held()
@@ -149,4 +141,16 @@ async def test_a_client_that_does_not_read_accumulates_no_pongs() -> None:
     protocol.resume_writing()
     assert before == 0
     assert len(frames(connection)) <= 102
+    await connection.hang_up()
+
+
+async def test_a_stopping_server_sends_nothing_behind_a_close_that_was_answered() -> None:
+    connection = Connection(Recorder())
+    await connection.receives(HANDSHAKE)
+    protocol = connection.wire.protocol
+    assert isinstance(protocol, WebSocketProtocol)
+    protocol.data_received(b"\x88\x80\0\0\0\0")
+    assert frames(connection) == b"\x88\0"
+    protocol.shutdown()  # raised InvalidState, and the server's end with it
+    assert frames(connection) == b"\x88\0"
     await connection.hang_up()

@@ -9,7 +9,7 @@ from bff.session.keyring import KeyRing, new_session_id
 from bff.session.revocation import Revocation
 from bff.session.session import EndReason
 from bff.session.store import Missing
-from bff.storage.redis import eviction, scripts
+from bff.storage.redis import eviction
 from bff.storage.redis.circuit_breaker import FAILURES, PAUSE, CircuitBreaker
 from bff.storage.redis.client import RedisLink
 from bff.storage.redis.one_time_value import OneTimeValues
@@ -73,11 +73,6 @@ def test_a_value_is_stored_under_a_hash_of_its_name(ring: KeyRing) -> None:
     assert left.args[1] == 12_500
     assert values.taken("name", bytes(left.args[0])) == b"value"  # type: ignore[arg-type]
     assert values.taken("another", bytes(left.args[0])) is None  # type: ignore[arg-type]
-
-
-def test_a_script_is_sent_by_its_digest_or_with_its_text() -> None:
-    assert scripts.GET.command(("k",), (1,), load=False) == ("EVALSHA", scripts.GET.sha, 1, "k", 1)
-    assert scripts.GET.command(("k",), (1,), load=True) == ("EVAL", scripts.GET.source, 1, "k", 1)
 
 
 INFO, CONFIG = b"# Memory\r\nmaxmemory_policy:%s\r\n", [b"maxmemory-policy", b"allkeys-lru"]

@@ -23,10 +23,6 @@ def test_a_url_names_its_servers(url: str, target: RedisTarget) -> None:
     assert parse_redis_url(url) == target
 
 
-def test_the_password_is_not_shown() -> None:
-    assert "hunter" not in repr(parse_redis_url("redis+sentinel://me:hunter2@a/svc?sentinel_password=hunter3"))
-
-
 @pytest.mark.parametrize(
     "url",
     [
@@ -39,3 +35,7 @@ def test_a_url_that_names_no_servers_is_refused_without_repeating_it(url: str) -
     with pytest.raises(ConfigurationError, match="BFF_STORE") as refusal:
         parse_redis_url(url)
     assert "hunter2" not in str(refusal.value)
+
+
+def test_the_password_is_not_shown() -> None:
+    assert "hunter" not in repr(parse_redis_url("redis+sentinel://me:hunter2@a/svc?sentinel_password=hunter3"))

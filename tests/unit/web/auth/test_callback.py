@@ -152,11 +152,6 @@ async def test_a_form_post_leads_to_the_landing_page(tmp_path: Path) -> None:
         assert refused.status == 415
 
 
-@pytest.mark.case("AZ-036")
-async def test_in_query_mode_a_form_post_is_not_allowed(browser: Browser) -> None:
-    assert (await browser.send("POST", CALLBACK, FORM, body=b"code=c-1")).problem == (405, "method_not_allowed")
-
-
 async def test_the_session_remembers_browser_and_network_coarsely(parts: WebParts, browser: Browser) -> None:
     agent = "user-agent: Mozilla/5.0 (Windows NT 10.0; rv:130.0) Gecko/20100101 Firefox/130.0"
     await browser.finish(await browser.begin(), *CROSS_SITE, agent)

@@ -4,7 +4,6 @@ import json
 
 import pytest
 
-from bff.flows.logout.provider_sign_out import TICKET_LIFETIME
 from bff.web.auth.logout import AT_PROVIDER
 from bff.web.auth.sign_out_cookie import SignOutCookie
 from bff.web.cookies import CookieNames
@@ -42,13 +41,6 @@ async def test_the_provider_is_reached_once_by_this_browser(signed_in: Browser, 
     assert (await signed_in.navigate(url)).one("location") == "/"
 
 
-async def test_the_url_expires(signed_in: Browser, parts: WebParts) -> None:
-    url = await sign_out(signed_in)
-    assert url is not None
-    parts.clock.now += TICKET_LIFETIME + 1
-    assert (await signed_in.navigate(url)).one("location") == "/"
-
-
 @pytest.mark.parametrize(
     ("body", "status"),
     [(b"", 200), (b"{}", 200), (b'{"local": true}', 200), (b'{"local": 1}', 400), (b'{"a": 1}', 400), (b"[", 400)],
@@ -83,13 +75,6 @@ async def test_without_the_store_the_cookie_stays(signed_in: Browser, parts: Web
     await parts.stores.sessions.close()
     assert (await signed_in.fetch("POST", "/auth/logout")).problem == (503, "store_unavailable")
     assert "__Host-Http-session" in signed_in.cookies
-
-
-@pytest.mark.case("BL-032")
-async def test_without_the_provider_the_sign_out_is_local(signed_in: Browser, parts: WebParts) -> None:
-    parts.provider.available = False
-    assert await sign_out(signed_in) is None
-    assert await parts.sessions() == []
 
 
 async def test_the_sign_out_cookie_is_ours_or_none(parts: WebParts) -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from bff.config.settings import load_settings
 from bff.session.keyring import KeyRing, new_key
-from bff.session.login_transaction import SLOTS, LoginTransaction, StateExpired, StateOk, begin, sign_state
+from bff.session.login_transaction import SLOTS, LoginTransaction, begin
 from bff.session.sign_in_intent import SignInIntent
 from bff.web.auth.login_hint import LIFETIME, LoginHints
 from bff.web.auth.loop_guard import LIMIT, WINDOW, SignInAttempts
@@ -66,13 +66,6 @@ def test_cookies_of_an_earlier_version_are_deleted(pending: PendingSignIns, cloc
     old = [NAMES.set_login("anOldName", "x", lifetime=600), NAMES.set_login("3", "x", lifetime=600)]
     _, *deleted = pending.set_cookies(sent(old), a_transaction(clock.now, 4))
     assert [value.partition(b"=")[0] for _, value in deleted] == [b"__Host-Http-login-anOldName"]
-
-
-def test_the_state_is_read_for_its_lifetime(pending: PendingSignIns, clock: Clock) -> None:
-    state = sign_state(a_transaction(clock.now), RING)
-    assert isinstance(pending.read_state(state), StateOk)
-    clock.now += SETTINGS.login_lifetime + 1
-    assert isinstance(pending.read_state(state), StateExpired)
 
 
 # --- the loop guard

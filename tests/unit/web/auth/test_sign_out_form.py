@@ -4,7 +4,6 @@ import pytest
 
 from bff.web.auth.logout import AT_PROVIDER
 from bff.web.auth.sign_out_form import _FORM_LIMIT
-from bff.web.page_layout import PageLayout
 from tests.harness.web_parts import CROSS_SITE, FETCH, FORM, NAVIGATION, PUBLIC_URL, Browser, WebParts
 
 OWN_FORM = (*NAVIGATION[:2], "sec-fetch-site: same-origin", f"origin: {PUBLIC_URL}", FORM)
@@ -48,9 +47,3 @@ async def test_any_other_form_signs_nobody_out(
 ) -> None:
     assert (await signed_in.send("POST", "/auth/logout", *lines, body=body)).status == status
     assert (await signed_in.session())["authenticated"] is True
-
-
-def test_only_a_page_with_a_form_of_ours_may_send_one() -> None:
-    for own_forms, action in ((True, "'self'"), (False, "'none'")):
-        policy = dict(PageLayout().headers(own_forms=own_forms))[b"content-security-policy"].decode()
-        assert f"form-action {action};" in policy

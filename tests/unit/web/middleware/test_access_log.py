@@ -58,13 +58,6 @@ async def test_a_client_that_leaves_and_a_method_of_its_own_invention(caplog: py
     assert (line["method"], line["route"], line["status"], line["session"]) == ("_OTHER", None, None, None)
 
 
-async def test_a_websocket_is_one_line(caplog: pytest.LogCaptureFixture) -> None:
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        await send({"type": "websocket.accept"})
-
-    assert (await logged(app, websocket_scope(f"/api?{SECRET}"), caplog))["status"] == 101
-
-
 async def test_an_error_of_the_application_is_a_line_too(caplog: pytest.LogCaptureFixture) -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         raise ConnectionError
@@ -72,3 +65,10 @@ async def test_an_error_of_the_application_is_a_line_too(caplog: pytest.LogCaptu
     with pytest.raises(ConnectionError), caplog.at_level(logging.INFO, "bff.access"):
         await run(AccessLog(app, SessionCookies(RING, NAMES)), http_scope("GET", "/"))
     assert len(caplog.records) == 1
+
+
+async def test_a_websocket_is_one_line(caplog: pytest.LogCaptureFixture) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "websocket.accept"})
+
+    assert (await logged(app, websocket_scope(f"/api?{SECRET}"), caplog))["status"] == 101

@@ -5,8 +5,6 @@ from collections.abc import Callable
 from itertools import count
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from bff.config.settings import load_settings
 from bff.proxy.client_address import TrustedProxies
@@ -64,7 +62,7 @@ def allowed(rate: ClientRate, client: bytes, now: float = 0.0) -> bool:
 
 
 @pytest.mark.parametrize("per_client", [True, False])
-@pytest.mark.parametrize("per_minute", [1, 7, 600, 10_000])
+@pytest.mark.parametrize("per_minute", [1, 7, 600])
 @pytest.mark.parametrize("start", [0.0, 123456.789])
 def test_a_minutes_worth_passes_at_once_and_then_one_at_a_time(per_minute: int, start: float, per_client: bool) -> None:
     ask, interval = asking(per_minute, per_client=per_client), MINUTE / per_minute
@@ -76,37 +74,12 @@ def test_a_minutes_worth_passes_at_once_and_then_one_at_a_time(per_minute: int, 
     assert not ask(start + 10 * MINUTE)
 
 
-def test_the_wait_is_exact() -> None:
-    total = TotalRate(60)
-    for _ in range(60):
-        total.count(0.0)
-    assert [total.wait(now) for now in (0.0, 0.75, 1.0)] == [pytest.approx(1.0), pytest.approx(0.25), 0.0]
-
-
-def test_a_client_that_keeps_asking_gets_exactly_the_rate() -> None:
-    rate = ClientRate(600)
-    for _ in range(600):
-        rate.count(b"flood", 0.0)
-    assert sum(allowed(rate, b"flood", tick / 100) for tick in range(60 * 100)) == pytest.approx(600, abs=2)
-
-
-@given(st.integers(1, 50), st.lists(st.floats(0, 20, allow_nan=False), min_size=1, max_size=200))
-def test_no_minute_holds_more_than_two_minutes_worth(per_minute: int, pauses: list[float]) -> None:
-    ask, now, passed = asking(per_minute, per_client=False), 0.0, []
-    for pause in pauses:
-        now += pause
-        if ask(now):
-            passed.append(now)
-    for begin in passed:
-        assert sum(begin <= at < begin + MINUTE for at in passed) <= 2 * per_minute
-
-
 def test_a_flood_neither_costs_another_client_nor_empties_its_own_count() -> None:
     rate = ClientRate(5)
     assert [allowed(rate, b"flood") for _ in range(100)].count(True) == 5
     assert all(allowed(rate, b"honest") for _ in range(5))
     size = len(rate._paid_until)
-    for number in range(20_000):
+    for number in range(2_000):
         allowed(rate, number.to_bytes(8, "big"))
     assert not allowed(rate, b"flood")
     assert len(rate._paid_until) == size == rate.ROWS * rate.CELLS
@@ -122,12 +95,6 @@ def test_addresses_without_end_leave_room_for_honest_clients() -> None:
                 rate.count(client, now)
                 total.count(now)
     assert all(rate.wait(chance.randbytes(8), 50.0) == 0 for _ in range(2000))
-
-
-def test_a_rate_of_zero_limits_nothing() -> None:
-    for per_client in (True, False):
-        ask = asking(0, per_client=per_client)
-        assert all(ask(0.0) for _ in range(100))
 
 
 def test_the_cells_of_a_client_differ_from_process_to_process() -> None:

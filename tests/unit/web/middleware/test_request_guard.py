@@ -16,7 +16,6 @@ from bff.web.middleware.request_guard import (
     check_request,
 )
 from tests.harness.asgi_call import Reached, call, http_scope, run, websocket_scope
-from tests.harness.client_connection import Connection, Recorder
 
 HOST = (b"host", b"app.example")
 
@@ -196,12 +195,6 @@ async def test_a_chunked_body_needs_a_server_that_keeps_trailers_apart(
         assert reached.scopes[0]["headers"] == scope["headers"]
 
 
-async def test_the_lifespan_passes() -> None:
-    reached = Reached()
-    await run(RequestGuard(reached, ErrorResponder()), {"type": "lifespan"})
-    assert len(reached.scopes) == 1
-
-
 @pytest.mark.parametrize("path", ["/api/..%2fx", "/api/..;/x"])
 async def test_a_websocket_handshake_is_checked_alike(path: str) -> None:
     guard = RequestGuard(Reached(), ErrorResponder())
@@ -240,57 +233,3 @@ async def test_a_refused_navigation_gets_a_page_and_a_program_problem_json() -> 
 
 
 # --- on a connection of the shipped server
-
-
-def raw(method: str, target: str, *lines: str, version: str = "1.1") -> str:
-    return "\r\n".join([f"{method} {target} HTTP/{version}", "host: a", *lines, "", ""])
-
-
-@pytest.mark.parametrize(
-    ("request_", "statuses"),
-    [
-        *(
-            pytest.param(raw("OPTIONS", target), {400}, id=f"PX-021-{target}")
-            for target in ("http://evil.test/api/x", "http://app.example/api/x", "*")
-        ),
-        *(
-            pytest.param(raw("POST", "/", "transfer-encoding: chunked") + chunks, {400}, id=f"PX-048-{chunks!r}")
-            for chunks in ("3;a\nb\r\nabc\r\n0\r\n\r\n", "0x3\r\nabc\r\n", "1_0\r\nabc\r\n", "3\r\nabcXX")
-        ),
-        pytest.param(raw("GET", "/", "x: a", " authorization: b"), {400}, id="PX-052"),
-        *(
-            pytest.param(raw("GET", "/", version=wrong), {400, 505}, id=f"PX-054-{wrong}")
-            for wrong in ("0.9", "1.2", "2.0")
-        ),
-        pytest.param(raw("CONNECT", "evil:443"), {400, 405}, id="PX-057-CONNECT"),
-        pytest.param(raw("TRACE", "/"), {405}, id="PX-057-TRACE"),
-        pytest.param(raw("GET", "/", "x: " + "a" * 40_000), {431}, id="PX-073"),
-    ],
-)
-async def test_a_refused_request_closes_its_connection(request_: str, statuses: set[int]) -> None:
-    recorder = Recorder()
-    connection = Connection(RequestGuard(recorder, ErrorResponder()))
-    await connection.receives(request_)
-    [response] = connection.responses
-    assert (response.status in statuses, response.one("connection"), connection.wire.closed) == (True, "close", True)
-    assert {body for _, _, body in recorder.requests} <= {b"(broken off)"}
-
-
-@pytest.mark.case("PX-049")
-async def test_trailers_are_no_headers() -> None:
-    recorder = Recorder()
-    chunks = (
-        "3\r\nabc\r\n0\r\nCookie: evil\r\nAuthorization: Bearer evil\r\nX-Forwarded-User: root\r\nX-CSRF: 1\r\n\r\n"
-    )
-    connection = Connection(RequestGuard(recorder, ErrorResponder()))
-    await connection.receives(raw("POST", "/api/x", "cookie: mine", "transfer-encoding: chunked") + chunks)
-    assert recorder.requests == [("POST", "/api/x", b"abc")]
-    assert [name for name, _ in recorder.scopes[0]["headers"]] == [b"host", b"cookie", b"transfer-encoding"]
-
-
-@pytest.mark.case("PX-050")
-async def test_the_body_of_a_get_is_no_next_request() -> None:
-    recorder, inner = Recorder(), raw("GET", "/inner")
-    connection = Connection(RequestGuard(recorder, ErrorResponder()))
-    await connection.receives(raw("GET", "/outer", f"content-length: {len(inner)}") + inner + raw("GET", "/next"))
-    assert recorder.requests == [("GET", "/outer", inner.encode()), ("GET", "/next", b"")]

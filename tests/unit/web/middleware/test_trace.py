@@ -77,12 +77,6 @@ async def test_only_a_trusted_proxy_continues_a_trace(client: str | None, contin
     assert seen.context.span_id != "b7ad6b7169203331"
 
 
-async def test_the_lifespan_has_no_trace() -> None:
-    seen = Seen()
-    await run(TraceMiddleware(seen, TRUSTED, ApplicationTelemetry()), {"type": "lifespan"})
-    assert seen.context is None
-
-
 @pytest.mark.parametrize(
     ("method", "status", "name", "failure"),
     [
@@ -109,15 +103,6 @@ async def test_a_server_span_has_method_and_status(
     assert span.parent.trace_id == TRACE
     assert seen.context is not None
     assert seen.context.correlation_id == span.context.span_id
-
-
-async def test_a_refused_handshake_and_a_strangers_request_are_recorded_too() -> None:
-    tracer = MemoryTracer()
-    guard = RequestGuard(Reached(), ErrorResponder())
-    middleware = TraceMiddleware(guard, TRUSTED, ApplicationTelemetry(tracer=tracer))
-    await run(middleware, websocket_scope("/api/..", *INCOMING, client=STRANGER))
-    [span] = tracer.spans
-    assert (span.parent, span.attributes["http.response.status_code"]) == (None, 400)
 
 
 async def test_an_exception_marks_the_span_as_failed() -> None:
@@ -151,3 +136,12 @@ async def test_the_audit_trail_names_the_client(peer: str | None, address: str) 
 
     await call(AuditContext(app, TRUSTED), "GET", "/", "x-forwarded-for: 198.51.100.7", client=peer)
     assert addresses == [address]
+
+
+async def test_a_refused_handshake_and_a_strangers_request_are_recorded_too() -> None:
+    tracer = MemoryTracer()
+    guard = RequestGuard(Reached(), ErrorResponder())
+    middleware = TraceMiddleware(guard, TRUSTED, ApplicationTelemetry(tracer=tracer))
+    await run(middleware, websocket_scope("/api/..", *INCOMING, client=STRANGER))
+    [span] = tracer.spans
+    assert (span.parent, span.attributes["http.response.status_code"]) == (None, 400)
