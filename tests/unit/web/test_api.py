@@ -205,3 +205,12 @@ async def test_an_api_that_wants_a_stronger_sign_in_is_answered_with_its_url(
         assert (alice.refused, len(upstream.requests)) == ([], 2)
         with bff(route(upstream, token="none")) as port:
             assert (await fetch(port, "/api/x")).body == b"no", "nobody has a session to step up"
+
+
+@pytest.mark.case("DS-030", "PX-090")
+async def test_a_path_without_a_route_is_404() -> None:
+    async with raw_upstream(ok()) as upstream:
+        with bff(route(upstream)) as port:
+            for path in ("/apix", "/", "/auth/session", "/%61pi/x", *NOT_PUBLIC):
+                assert problem(await fetch(port, path)) == (404, "route_not_found")
+    assert upstream.requests == []

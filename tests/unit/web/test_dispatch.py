@@ -40,6 +40,7 @@ async def parts(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator
         yield parts
 
 
+@pytest.mark.case("AZ-036")
 async def test_an_endpoint_has_its_methods_and_no_other(parts: WebParts) -> None:
     for path, methods in ENDPOINTS.items():
         for method in METHODS:

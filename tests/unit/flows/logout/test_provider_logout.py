@@ -104,6 +104,7 @@ async def test_a_wrong_logout_token_ends_nothing(
     assert await parts.stored(session) == session
 
 
+@pytest.mark.case("BL-026")
 async def test_a_logout_token_counts_once_and_again_after_a_failure(
     parts: Parts, provider: Provider, session: Session
 ) -> None:

@@ -40,6 +40,7 @@ async def test_the_url_is_kept_for_a_minute(parts: Parts, sign_out: ProviderSign
 
 
 @pytest.mark.parametrize("problem", ["no session", "no ID token", "provider", "no endpoint", "store"])
+@pytest.mark.case("BL-032")
 async def test_a_failure_leaves_the_user_signed_in_at_the_provider_only(
     parts: Parts, sign_out: ProviderSignOut, problem: str
 ) -> None:
