@@ -8,7 +8,7 @@ RUN := $(VENV)/bin
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev fmt test test-unit test-containers test-all coverage proof bench check lock sbom audit pin-images clean
+.PHONY: help demo dev fmt images test test-unit test-containers test-all coverage proof bench check lock sbom audit pin-images clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | sort | while IFS="$$(printf '\t')" read -r name text; do \
@@ -67,6 +67,13 @@ proof: $(VENV)/.dev ## run the long versions: thousands of races, hours of simul
 bench: $(VENV)/.dev ## measure, and write docs/performance.md
 	@scripts/need redis-server nginx apache2 mod_auth_openidc wrk curl
 	$(RUN)/python -m bench --write
+
+# The version and the commit are in the tag and in the labels, so no build replaces an image that a roll-back needs. Deploy
+# with the printed IMAGE_TAG in .env.
+images: ## build the images, tagged with version and commit
+	@version=$$(sed -n 's/^__version__ = "\(.*\)"/\1/p' bff/__init__.py); revision=$$(git rev-parse HEAD); \
+	tag=$$version-$$(git rev-parse --short=12 HEAD)$$(git diff --quiet HEAD || echo -dirty); \
+	VERSION=$$version REVISION=$$revision IMAGE_TAG=$$tag docker compose --profile demo build && echo "IMAGE_TAG=$$tag"
 
 # Builds the images and runs docker-compose.yml on the Docker engine of DOCKER_HOST.
 test-containers: $(VENV)/.dev ## build and run the images on a Docker engine

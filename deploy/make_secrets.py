@@ -1,5 +1,8 @@
 """Creates the missing secret files of a deployment and copies each file to the services that read it.
 
+It also copies what nginx reads, and prepares the directory of the sockets. The copies have the owner and the
+permissions that their reader needs, whatever those of the original are (a clone under umask 077, another user's files).
+
 client_secret    the client secret from Okta; a random one is created for the demo, replace it by yours
 session_keys     the key ring that seals cookies and session records (`bff keys new`), newest key first
 redis.conf       the configuration of Redis: users, persistence and `noeviction`
@@ -12,12 +15,13 @@ a change in SOURCE.
 
 import os
 import secrets
+import shutil
 import sys
 from base64 import urlsafe_b64encode
 from hashlib import sha256
 from pathlib import Path
 
-BFF = 10001  # the user that the image runs as
+BFF = 10001  # the user and the group that the image runs as; nginx is in that group
 REDIS = 999  # the user of the official images of Redis and Valkey
 READERS = {
     "bff": (BFF, ("client_secret", "session_keys", "store_url")),
@@ -57,6 +61,31 @@ def main(source: Path, readers: Path) -> None:
         (readers / reader).chmod(0o500)
     if (data := readers / "redis-data").is_dir():
         os.chown(data, REDIS, -1)
+    if (sockets := readers / "sockets").is_dir():
+        os.chown(sockets, BFF, BFF)
+        sockets.chmod(0o750)
+
+
+def copy_for_proxy(source: Path, target: Path) -> None:
+    """Copies nginx.conf and the files of the single-page app, readable by all. Raises SystemExit if one is missing."""
+    if not (source / "nginx.conf").is_file():
+        raise SystemExit("deploy/nginx/nginx.conf is not a file. Restore it from the repository.")
+    if not (source / "spa").is_dir():
+        raise SystemExit("SPA_DIR is not a directory. Set it to the build of your single-page app.")
+    new, old = target / ".spa.new", target / ".spa.old"
+    for left_over in (new, old):
+        shutil.rmtree(left_over, ignore_errors=True)
+    shutil.copytree(source / "spa", new, copy_function=shutil.copyfile, ignore_dangling_symlinks=True)
+    for path in (new, *new.rglob("*")):
+        path.chmod(0o755 if path.is_dir() else 0o644)
+    if (target / "spa").exists():
+        (target / "spa").rename(old)
+    new.rename(target / "spa")
+    shutil.rmtree(old, ignore_errors=True)
+    shutil.copyfile(source / "nginx.conf", target / ".nginx.conf.new")
+    (target / ".nginx.conf.new").chmod(0o644)
+    (target / ".nginx.conf.new").replace(target / "nginx.conf")
+    target.chmod(0o755)
 
 
 def make_redis(config: Path, url: Path) -> None:
@@ -95,3 +124,4 @@ def write(path: Path, content: bytes, owner: int | None = None) -> None:
 
 if __name__ == "__main__":
     main(Path(sys.argv[1]), Path(sys.argv[2]))
+    copy_for_proxy(Path("/run/proxy"), Path(sys.argv[2]) / "proxy")

@@ -16,6 +16,7 @@ from bff.cli import exit_codes
 COMMANDS: Final[Mapping[str, str]] = {
     "serve": "Serve until SIGTERM, in one process.",
     "check": "Check the settings, and print problems and advice.",
+    "health": "Ask the running process whether it is alive.",
     "doctor": "Check the provider, app integration, store, upstreams and proxy as they are now.",
     "keys": "Create, list and change session keys.",
     "routes": "List the routes, or explain how a request is handled.",

@@ -25,6 +25,7 @@ TABLE: Final = (
     Meaning(OK, "all", "Success. Warnings and notes are allowed."),
     Meaning(FAILED, "all", "The configuration is invalid. Every problem was printed."),
     Meaning(FAILED, "doctor", "At least one check failed."),
+    Meaning(FAILED, "health", "The process does not respond, or responds that it is not alive or not ready."),
     Meaning(FAILED, "routes explain", "The BFF would not forward the request."),
     Meaning(FAILED, "okta", "An error, or a command line that is not valid."),
     Meaning(USAGE, "all but okta", "The command line is not valid."),

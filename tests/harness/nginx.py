@@ -57,8 +57,11 @@ def shipped_config(folder: Path, port: int, replicas: Sequence[int]) -> str:
     config = SHIPPED.read_text("utf-8").replace(" /tmp/", f" {folder}/")
     places = {
         "listen 8080;": f"listen 127.0.0.1:{port};",
-        "/srv/spa": f"{folder}/spa",
-        **{f"server bff-{number}:8080 ": f"server 127.0.0.1:{at} " for number, at in enumerate(replicas, 1)},
+        "/run/proxy/spa": f"{folder}/spa",
+        **{
+            f"server unix:/run/sockets/bff-{number}.sock ": f"server 127.0.0.1:{at} "
+            for number, at in enumerate(replicas, 1)
+        },
     }
     for shipped, here in places.items():
         assert shipped in config, f"{SHIPPED.name} no longer says {shipped!r}"

@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from bff import __version__
 from tests.harness.places import ROOT
 
 NEEDED = (
     "bff",
     "demo",
+    "docs",
     "deploy",
     "Dockerfile",
     "docker-compose.yml",
@@ -28,6 +30,7 @@ NO_ENGINE = """no Docker engine is reachable, and these tests need one (with com
 Start one, or say where it is: DOCKER_HOST=unix:///path/of/docker.sock make test-containers
 Its published ports must be this machine's loopback: 8080 and 9000 have to be free.
 """
+IMAGE = f"okta-bff:{__version__}"
 UP_WITHIN = 600  # seconds; the first build downloads what the image is made of
 
 
@@ -84,9 +87,23 @@ class Compose:
 
     def kill_process(self, service: str) -> None:
         """SIGKILL as if it had crashed. `docker kill` counts as an order to stop, after which nothing is restarted."""
-        order = f"import os; os.kill({self.process(service)}, 9)"
-        container = ["--rm", "--pid", "host", "--user", "0:0", "--entrypoint", "python", "okta-bff:dev", "-c", order]
+        self.signal(service, 9)
+
+    def signal(self, service: str, number: int) -> None:
+        """Sends a signal to its first process."""
+        order = f"import os; os.kill({self.process(service)}, {number})"
+        container = ["--rm", "--pid", "host", "--user", "0:0", "--entrypoint", "python", IMAGE, "-c", order]
         _run(["docker", "run", *container], self.directory)
+
+    def docker(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Runs `docker`, whatever its exit code."""
+        return subprocess.run(
+            ["docker", *arguments], cwd=self.directory, capture_output=True, text=True, check=False, timeout=UP_WITHIN
+        )
+
+    def attempt(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Runs `docker compose`, whatever its exit code."""
+        return self.docker("compose", "-p", self.project, *arguments)
 
     def inside(self, service: str, *command: str) -> subprocess.CompletedProcess[str]:
         arguments = ["docker", "compose", "-p", self.project, "exec", "-T", service, *command]

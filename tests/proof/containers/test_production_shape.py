@@ -66,7 +66,7 @@ def test_redis_asks_for_its_password_and_is_not_published(compose: Compose) -> N
 
 
 def test_every_container_has_the_limits_that_the_file_gives_it(compose: Compose) -> None:
-    for service in ("proxy", "bff-1", "bff-2", "redis", "secrets"):
+    for service in ("proxy", "bff-1", "bff-2", "redis", "secrets", "check"):
         host = compose.inspect(service)["HostConfig"]
         assert isinstance(host, dict)
         assert 0 < host["Memory"] == host["MemorySwap"] <= 1024**3, service

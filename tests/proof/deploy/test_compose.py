@@ -5,7 +5,6 @@ import json
 import re
 import subprocess
 from collections.abc import Iterator
-from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +12,13 @@ import pytest
 import redis
 import yaml
 
+from bff import __version__
 from bff.config.section import leaves
 from bff.config.settings import SECRETS, Settings, load_settings
 from bff.server.uvicorn_0_54.server import DRAIN, KEEP_ALIVE
 from bff.session.keyring import KeyRing, new_key
 from bff.storage.open import open_store
-from bff.web.health import ManagementApp, ReadinessReport
-from deploy.make_secrets import BFF, READERS, REDIS, RIGHTS, main
+from deploy.make_secrets import BFF, READERS, REDIS, RIGHTS, copy_for_proxy, main
 from tests.harness.example_session import a_session, session_of
 from tests.harness.places import ROOT
 from tests.harness.redis_rights import ACL
@@ -32,7 +31,7 @@ DOCKERFILE = DOCKERFILES[ROOT / "Dockerfile"]
 NGINX = (ROOT / "deploy" / "nginx" / "nginx.conf").read_text("utf-8")
 REPLICAS = ("bff-1", "bff-2")
 OURS = {"BFF_ISSUER", "BFF_CLIENT_ID", "BFF_PUBLIC_URL", "BFF_ROUTES"}  # what a deployment must say itself
-OF_COMPOSE = {"SECRETS_DIR", "SPA_DIR", "PORT", "IMAGE_TAG"}
+OF_COMPOSE = {"SECRETS_DIR", "SPA_DIR", "PORT", "IMAGE_TAG", "VERSION", "REVISION"}
 
 EXAMPLE = dict(
     line.split("=", 1)
@@ -57,11 +56,6 @@ def settings(env: dict[str, str], secrets: Path) -> Settings:
     own = {name: value.replace("/run/bff", str(secrets / "for" / "bff")) for name, value in environment(env).items()}
     image = dict(re.findall(r"^ +(BFF_\w+)=(\S+)", DOCKERFILE, re.MULTILINE))
     return load_settings({**image, **own})
-
-
-def address(service: str) -> str:
-    found: str = SERVICES[service]["networks"]["inside"]["ipv4_address"]
-    return found
 
 
 def seconds(text: str) -> float:
@@ -94,7 +88,7 @@ def test_every_setting_that_is_named_exists() -> None:
 def test_the_replicas_would_start_with_it(env: dict[str, str], secrets: Path) -> None:
     read = settings(env, secrets)
     assert read.store.url.startswith("redis://")
-    assert (read.server.listen, read.server.management_listen) == ("0.0.0.0:8080", "0.0.0.0:9090")
+    assert (read.server.listen, read.server.management_listen) == ("unix:/run/sockets/bff-1.sock", "0.0.0.0:9090")
     assert read.routes
 
 
@@ -106,26 +100,36 @@ def test_the_example_says_all_that_a_deployment_must_say_itself_and_passes_every
     assert SERVICES["bff-1"]["env_file"] == [{"path": ".env", "required": False}]
 
 
-@pytest.mark.parametrize("env", [{}, EXAMPLE], ids=["the demo", "the example .env"])
-def test_only_the_proxy_is_trusted(env: dict[str, str], secrets: Path) -> None:
-    trusted = [ip_network(network) for network in settings(env, secrets).server.trusted_proxies]
-    assert any(ip_address(address("proxy")) in network for network in trusted)
-    (inside,) = COMPOSE["networks"]["inside"]["ipam"]["config"]
-    others = [*map(address, REPLICAS), *map(str, ip_network(inside["ip_range"]).hosts())]
-    assert not any(ip_address(other) in network for other in others for network in trusted)
+def test_only_the_proxy_reaches_the_replicas_and_is_trusted(secrets: Path) -> None:
+    """Through sockets in a volume, so no address is fixed and several projects run side by side."""
+    assert settings({}, secrets).server.trusted_proxies == ("unix",)
+    assert settings(EXAMPLE, secrets).server.trusted_proxies[0] == "unix"
+    mounting = {name for name, service in SERVICES.items() if "sockets:" in str(service.get("volumes"))}
+    assert mounting == {"proxy", "secrets", *REPLICAS}
+    assert SERVICES["proxy"]["user"].split(":")[1] == str(BFF), "the group of the sockets"
+    assert "networks" not in COMPOSE
+    assert "ipv4_address" not in str(COMPOSE)
+    sockets = re.findall(r"server (unix:\S+) max_fails", NGINX)
+    assert sockets == [SERVICES[name]["environment"]["BFF_LISTEN"] for name in REPLICAS] * 2, "and again as backup"
 
 
-def test_nginx_knows_the_replicas_by_addresses_that_stay() -> None:
-    upstream = re.findall(r"server ([\w-]+):(\d+) max_fails", NGINX)
-    assert upstream == [(name, "8080") for name in REPLICAS] * 2, "and once more as backup"
-    assert SERVICES["proxy"]["extra_hosts"] == [f"{name}:{address(name)}" for name in REPLICAS]
-    (inside,) = COMPOSE["networks"]["inside"]["ipam"]["config"]
-    fixed = [ip_address(address(name)) for name in ("proxy", *REPLICAS)]
-    assert len({*fixed, ip_address(inside["gateway"])}) == 4
-    for one in fixed:
-        assert one in ip_network(inside["subnet"])
-        assert one not in ip_network(inside["ip_range"])
-    assert SERVICES["proxy"]["ports"][0].endswith(re.findall(r"listen (\d+);", NGINX)[0])
+def test_nothing_starts_before_the_settings_are_valid() -> None:
+    check = SERVICES["check"]
+    assert (check["command"], check["restart"], check["network_mode"]) == (["check"], "no", "none")
+    first = {name: str(service.get("depends_on")) for name, service in SERVICES.items()}
+    for name in REPLICAS:
+        assert "check': {'condition': 'service_completed_successfully" in first[name]
+        same = {"BFF_LISTEN": SERVICES[name]["environment"]["BFF_LISTEN"]}
+        assert {**check["environment"], **same} == SERVICES[name]["environment"]
+        assert check["env_file"] == SERVICES[name]["env_file"]
+
+
+def test_a_build_replaces_no_image_of_another_version() -> None:
+    for name, service in SERVICES.items():
+        if "build" in service:
+            assert service["image"].endswith(f":${{IMAGE_TAG:-{__version__}}}"), name
+    assert SERVICES["bff-1"]["build"]["args"]["VERSION"] == f"${{VERSION:-{__version__}}}"
+    assert "VOLUME" not in re.findall(r"(?m)^[A-Z]+", DOCKERFILE), "a volume that read_only would not cover"
 
 
 def test_times_of_nginx_of_the_bff_and_of_the_engine_fit(secrets: Path) -> None:
@@ -146,7 +150,7 @@ def test_requests_are_asked_again_at_the_other_replica_only_where_that_is_harmle
     (conditions,) = re.findall(r"proxy_next_upstream ([\w ]+);", NGINX)
     assert conditions == "error timeout", "an error of the API is no failure of a replica"
     # Were both marked as failed, nginx would respond with 502, "no live upstreams".
-    assert NGINX.count(":8080 max_fails=0 backup;") == len(REPLICAS)
+    assert NGINX.count(" max_fails=0 backup;") == len(REPLICAS)
 
 
 def test_the_bff_gives_up_on_an_api_before_nginx_gives_up_on_the_bff(secrets: Path) -> None:
@@ -184,10 +188,15 @@ def test_each_service_mounts_its_own_secrets_and_one_writes_them() -> None:
         for name, service in SERVICES.items()
     }
     writer = mounted.pop("secrets")
-    assert writer == ["${SECRETS_DIR:-secrets}:/run/secrets", *(f"for-{name}:/run/for/{name}" for name in READERS)]
+    assert writer == [
+        "${SECRETS_DIR:-secrets}:/run/secrets",
+        *(f"for-{name}:/run/for/{name}" for name in (*READERS, "proxy")),
+    ]
     assert {name: volumes for name, volumes in mounted.items() if volumes} == {
         "bff-1": ["for-bff:/run/bff:ro"],
         "bff-2": ["for-bff:/run/bff:ro"],
+        "check": ["for-bff:/run/bff:ro"],
+        "proxy": ["for-proxy:/run/proxy:ro"],
         "redis": ["for-redis:/run/redis:ro"],
         "okta": ["for-okta:/run/okta:ro"],
     }
@@ -337,29 +346,38 @@ def test_the_image_has_the_wheel_and_neither_the_source_tree_nor_what_builds_it(
     assert re.findall(r"^COPY .+", last, re.MULTILINE) == ["COPY --from=install /opt/bff /opt/bff"]
 
 
-async def test_the_image_runs_as_a_user_of_its_own_and_its_health_is_a_path_that_exists() -> None:
+def test_the_image_runs_as_a_user_of_its_own_and_asks_itself_for_its_health() -> None:
     last = DOCKERFILE.rpartition("FROM ")[2]
     assert f"USER {BFF}:{BFF}" in last
     assert f"--uid {BFF} " in last
     assert 'ENTRYPOINT ["bff"]' in last, "the exec form: SIGTERM reaches the process itself"
-    host, port, path = re.findall(r"HTTPConnection\('([\d.]+)', (\d+),.*'GET', '(\S+)'\)", last)[0]
-    assert (host, port) == ("127.0.0.1", settings_port(last))
-
-    async def report() -> ReadinessReport:
-        return ReadinessReport(ready=True, checks={})
-
-    sent: list[Any] = []
-
-    async def receive() -> Any:
-        return {"type": "http.request", "body": b"", "more_body": False}
-
-    async def send(message: Any) -> None:
-        sent.append(message)
-
-    scope = {"type": "http", "method": "GET", "path": path, "raw_path": path.encode(), "headers": []}
-    await ManagementApp(report)(scope, receive, send)
-    assert sent[0]["status"] == 200
+    assert re.search(r"HEALTHCHECK .* CMD \[\"bff\", \"health\"\]", last)
 
 
-def settings_port(stage: str) -> str:
-    return re.findall(r"BFF_MANAGEMENT_LISTEN=[\d.]+:(\d+)", stage)[0]
+def test_what_nginx_reads_is_copied_readable_whatever_its_permissions_are(tmp_path: Path) -> None:
+    source, target = tmp_path / "source", tmp_path / "target"
+    (source / "spa" / "assets").mkdir(parents=True)
+    target.mkdir(mode=0o700)
+    files = {"nginx.conf": "1", "spa/index.html": "2", "spa/assets/app.js": "3"}
+    for name, text in files.items():
+        (source / name).write_text(text)
+        (source / name).chmod(0o600)
+    (source / "spa" / "assets").chmod(0o700)
+    copy_for_proxy(source, target)
+    for name, text in files.items():
+        assert ((target / name).read_text(), (target / name).stat().st_mode & 0o777) == (text, 0o644)
+    assert {path.stat().st_mode & 0o777 for path in (target, *target.rglob("*")) if path.is_dir()} == {0o755}
+    (source / "spa" / "assets" / "app.js").unlink()
+    (source / "spa" / "index.html").write_text("new")
+    copy_for_proxy(source, target)
+    assert {path.name for path in target.rglob("*") if path.is_file()} == {"nginx.conf", "index.html"}
+    assert (target / "spa" / "index.html").read_text() == "new"
+
+
+@pytest.mark.parametrize("missing", ["nginx.conf", "spa"])
+def test_what_nginx_needs_and_is_missing_is_named(tmp_path: Path, missing: str) -> None:
+    (tmp_path / "nginx.conf").touch()
+    (tmp_path / "spa").mkdir()
+    (tmp_path / missing).rename(tmp_path / "elsewhere")
+    with pytest.raises(SystemExit, match="nginx.conf" if missing == "nginx.conf" else "SPA_DIR"):
+        copy_for_proxy(tmp_path, tmp_path)

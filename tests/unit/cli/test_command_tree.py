@@ -4,7 +4,7 @@ import click
 import pytest
 
 from bff import __version__
-from bff.cli import check, completion, docs, doctor, exit_codes, keys, output, routes, serve, sessions, version
+from bff.cli import check, completion, docs, doctor, exit_codes, health, keys, output, routes, serve, sessions, version
 from bff.cli import help as help_command
 from bff.cli.command_tree import COMMANDS, tree
 from bff.cli.main import main
@@ -19,6 +19,7 @@ from tests.harness.settings import RIGHT
 MODULES = {
     "serve": serve,
     "check": check,
+    "health": health,
     "doctor": doctor,
     "docs": docs,
     "keys": keys,
