@@ -15,6 +15,7 @@ from typing import Final
 from bff.config.settings import Settings
 from bff.errors import ProviderUnavailable, StoreUnavailable
 from bff.oidc.logout import end_session_url
+from bff.oidc.metadata import ProviderMetadata
 from bff.oidc.provider import OpenIDProvider
 from bff.session.session import Session
 from bff.session.store import SessionStore
@@ -22,6 +23,9 @@ from bff.session.store import SessionStore
 logger = logging.getLogger(__name__)
 
 TICKET_LIFETIME: Final = 60  # seconds from the sign-out to the navigation
+# Characters. With the other headers it fits into the 16 KiB that proxies have for the head of a response; with a longer
+# one they would respond with 502.
+LONGEST_URL: Final = 15_000
 METADATA_TIMEOUT: Final = 0.5  # seconds: a sign-out does not wait for an unavailable provider
 
 
@@ -76,6 +80,13 @@ class ProviderSignOut:
                 metadata = await self._provider.metadata()
         except (ProviderUnavailable, TimeoutError):
             return None
+        url = self._url(metadata, hint)
+        if url is not None and hint is not None and len(url) > LONGEST_URL:
+            logger.warning("the provider's logout URL is too long for its ID token", extra={"length": len(url)})
+            url = None if use == "required" else self._url(metadata, None)
+        return url
+
+    def _url(self, metadata: ProviderMetadata, hint: str | None) -> str | None:
         return end_session_url(
             metadata,
             id_token_hint=hint,

@@ -7,10 +7,13 @@ from pathlib import Path
 import httpx
 import pytest
 
+from bff.base64url import encode_base64url
+from bff.session.keyring import new_key
 from tests.proof.containers.compose import IMAGE, ROOT, Compose, need_engine
 
 pytestmark = [pytest.mark.containers, pytest.mark.xdist_group("containers")]
 
+KEY = encode_base64url(new_key())
 BEHIND_TLS = {"Host": "app.example.com"}
 
 
@@ -126,6 +129,3 @@ def test_the_image_says_what_it_is(compose: Compose) -> None:
     labels = compose.docker("inspect", "-f", "{{json .Config.Labels}} {{json .Config.Volumes}}", IMAGE).stdout
     assert '"org.opencontainers.image.version":"' + IMAGE.partition(":")[2] in labels
     assert labels.strip().endswith(" null"), "no volume that nothing documents"
-
-
-KEY = "q83vEjRWeJCrze8SNFZ4kKvN7xI0VniQq83vEjRWeJA"

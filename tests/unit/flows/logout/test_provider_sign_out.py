@@ -6,7 +6,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from bff.config.settings import load_settings
-from bff.flows.logout.provider_sign_out import TICKET_LIFETIME, ProviderSignOut, SignOutTicket
+from bff.flows.logout.provider_sign_out import LONGEST_URL, TICKET_LIFETIME, ProviderSignOut, SignOutTicket
 from tests.harness.settings import with_changes
 from tests.harness.virtual_time import time_passes
 from tests.unit.flows.parts import Parts
@@ -83,3 +83,13 @@ async def test_the_id_token_is_sent_unless_the_provider_needs_none(
         assert ("id_token_hint" in query) is sent
         assert "client_id" in query
         assert ticket.ticket not in repr(ticket)
+
+
+@pytest.mark.parametrize("length", [14_000, 16_000])
+async def test_a_url_that_no_proxy_would_pass_on_is_not_prepared(
+    parts: Parts, sign_out: ProviderSignOut, length: int
+) -> None:
+    session = await parts.signed_in()
+    session = replace(session, tokens=replace(session.tokens, id_token="i" * length))
+    ticket = await sign_out.prepare(session)
+    assert (ticket is not None) == (length < LONGEST_URL)

@@ -7,6 +7,7 @@ import pytest
 from bff.errors import InvalidRequest
 from bff.web.auth.login import FORM_LIMIT, KNOWN, require_our_provider
 from bff.web.auth.loop_guard import LIMIT, WINDOW
+from tests.harness.asgi_call import Response
 from tests.harness.web_parts import CROSS_SITE, FORM, ISSUER, NAVIGATION, ORG, Browser, WebParts
 
 
@@ -115,6 +116,26 @@ async def test_options_that_the_settings_allow_reach_the_provider(browser: Brows
     assert (asked["prompt"], asked["max_age"], asked["login_hint"]) == ("login", "300", "ann@example.com")
     assert "sealed_hint" in KNOWN
     assert "login_hint" not in await browser.begin("?sealed_hint=forged")
+
+
+@pytest.mark.parametrize("character", ["a", "%22", "&", '"', "'"])
+@pytest.mark.parametrize("length", [1024, 2048])
+async def test_the_heads_of_a_sign_in_fit_into_8_kib(browser: Browser, character: str, length: int) -> None:
+    """Proxies have one buffer for the head of a response, and respond with 502 if it is larger."""
+    hint = "+" * 254
+    target = ("/" + character * length)[:length] if character == "a" else ("/?" + character * length)[:length]
+    query = urlencode({"return_to": target, "login_hint": hint, "max_age": "999999999"})
+    for _ in range(3):  # with the cookies of earlier ones
+        begun = await browser.navigate(f"/auth/login?{query}")
+        assert begun.status == 303
+        assert head_size(begun) < 4096
+    form = await browser.send("POST", "/auth/login", *CROSS_SITE, FORM, body=query.encode()[:FORM_LIMIT])
+    assert form.status == 303
+    assert head_size(form) < 8192
+
+
+def head_size(response: Response) -> int:
+    return sum(len(name) + len(value) + 4 for name, value in response.headers)
 
 
 async def test_a_form_becomes_a_navigation_that_shows_no_address(browser: Browser, parts: WebParts) -> None:
