@@ -51,7 +51,7 @@ class Ran:
 
 
 async def run_commands(lines: list[str], *, here: Path, environ: dict[str, str], before_each: str = ":") -> Ran:
-    """Runs the lines in one shell of a login at `here`. A server is stopped as soon as it is ready.
+    """Runs the lines in one shell at `here`. A server is stopped as soon as it is ready.
 
     `before_each` is a command that runs before each line. In a thread: what the commands call may live in this loop.
     """
