@@ -16,9 +16,8 @@ from tests.harness.http_browser import FETCH, NAVIGATION, Browser
 from tests.harness.patience import PATIENT
 from tests.harness.plain_http import plain_http
 from tests.harness.redis_servers import one_server
-from tests.harness.streams import EndlessUpstream
 from tests.harness.waiting import until
-from tests.harness.world import World, listening, serving, small_world
+from tests.harness.world import Upstream, World, listening, serving, small_world
 
 SHORT = RotationPolicy(access_token_lifetime=300)
 EXPIRED = 301  # seconds after sign-in
@@ -79,7 +78,7 @@ async def test_a_cookie_that_we_did_not_seal_costs_the_store_nothing(tmp_path: P
 
 @pytest.mark.case("DS-015")
 async def test_an_upstream_that_hangs_holds_up_no_other(tmp_path: Path) -> None:
-    hanging, answering = EndlessUpstream(), EndlessUpstream()
+    hanging, answering = Upstream(), Upstream()
     answering.may_answer.set()
     with listening() as slow, listening() as quick:
         prefixes = {"/slow": slow, "/api": quick}
@@ -96,7 +95,7 @@ async def test_an_upstream_that_hangs_holds_up_no_other(tmp_path: Path) -> None:
             browser = await world.signed_in()
             call = (f"{world.public_url}/slow/slow", calling(browser))
             calls = [asyncio.create_task(client.get(call[0], headers=call[1])) for _ in range(110)]
-            await until(lambda: len(hanging.order) == len(calls))
+            await until(lambda: len(hanging.heard) == len(calls))
             assert (await browser.fetch("/api/slow")).status_code == 200
             another = await world.signed_in("bob@example.com")
             assert (await another.fetch("/api/slow")).status_code == 200

@@ -3,8 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from demo.simulator.grants import RotationPolicy
 from tests.harness.http_browser import Browser
 from tests.harness.world import World, small_world
@@ -54,28 +52,6 @@ async def test_all_others_are_ended_and_this_one_stays(world: World) -> None:
 
 
 # --- limits ----------------------------------------------------------------------------------------------------------
-
-
-async def idle_ends_in(browser: Browser) -> int:
-    session = (await browser.session())["session"]
-    return int(session["idle_ends_at"] - session["now"])
-
-
-@pytest.mark.parametrize("how", ["header", "route"])
-async def test_background_polling_does_not_extend_the_session(tmp_path: Path, how: str) -> None:
-    route = {"background": True} if how == "route" else {}
-    headers = {"x-background": "1"} if how == "header" else {}
-    rotation = RotationPolicy(access_token_lifetime=300)
-    async with small_world(tmp_path, rotation=rotation, idle_timeout="600", route=route) as world:
-        browser = await signed_in(world)
-        for _ in range(5):
-            world.advance(110)
-            assert (await browser.fetch("/api/poll", headers=headers)).status_code == 200
-        assert world.okta.control.refresh_requests >= 1, "it renews tokens like every call"
-        assert await idle_ends_in(browser) < 60
-        world.advance(60)
-        assert (await browser.fetch("/api/poll", headers=headers)).json()["reason"] == "idle_timeout"
-        assert "x-background" not in world.upstream.heard[-1].headers
 
 
 async def test_the_providers_ceiling_bounds_a_session_and_a_refresh_may_move_it(tmp_path: Path) -> None:

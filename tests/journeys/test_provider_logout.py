@@ -15,7 +15,7 @@ from tests.harness.provider_orders import (
     sid,
 )
 from tests.harness.redis_servers import one_server
-from tests.harness.streams import Page, endless_world
+from tests.harness.streams import Page
 from tests.harness.world import World, small_world
 
 ALICE, BOB = "alice@example.com", "bob@example.com"
@@ -50,7 +50,7 @@ async def test_a_stream_that_is_open_ends_with_the_session(tmp_path: Path, store
         if store == "redis":
             url = servers.enter_context(one_server(tmp_path / "redis")).url
         async with AsyncExitStack() as running:
-            world, _ = await running.enter_async_context(endless_world(tmp_path, store=url))
+            world = await running.enter_async_context(small_world(tmp_path, store=url))
             browser = await world.signed_in()
             base = await running.enter_async_context(world.replica()) if store == "redis" else world.public_url
             reading = await running.enter_async_context(Page(base, browser).reading("/api/events"))

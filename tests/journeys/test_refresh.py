@@ -53,33 +53,6 @@ async def test_the_first_call_a_few_seconds_after_an_outage_is_served(tmp_path: 
         assert await status(browser) == 200
 
 
-@pytest.mark.parametrize(
-    "fault",
-    [
-        pytest.param({"kind": "reset"}, id="RF-002"),
-        pytest.param({"kind": "lose_answer"}, id="RF-004"),
-        pytest.param({"kind": "stall_after"}, id="RF-004 stall"),
-        pytest.param({"kind": "server_error", "status": 503}, id="RF-006"),
-        pytest.param({"kind": "server_error_after", "status": 502}, id="RF-006 after"),
-        pytest.param({"kind": "truncate"}, id="RF-008 truncated"),
-        pytest.param({"kind": "broken_body"}, id="RF-008 broken"),
-        pytest.param({"kind": "html"}, id="RF-008 HTML"),
-        pytest.param({"kind": "reset_mid_body"}, id="RF-008 reset"),
-    ],
-)
-async def test_an_unknown_outcome_is_asked_for_again_inside_the_grace_period(
-    tmp_path: Path, fault: dict[str, Any]
-) -> None:
-    # An answer that never comes has to be waited for; the rest is seen at once, with the times as shipped.
-    times = {"refresh_timeout": "4", "refresh_lease": "5"} if fault["kind"] == "stall_after" else {}
-    async with due(tmp_path, **times) as (world, browser):
-        world.okta.control.fault(**fault)
-        await until_served(browser)
-        assert world.okta.control.reuse_alarms == 0
-        assert world.okta.control.refresh_requests == 2
-        assert (await browser.session())["authenticated"] is True
-
-
 @pytest.mark.case("RF-030")
 async def test_a_clock_that_steps_back_an_hour_in_the_middle_harms_nothing(tmp_path: Path) -> None:
     async with due(tmp_path) as (world, browser):

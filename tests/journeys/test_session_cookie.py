@@ -88,24 +88,6 @@ async def test_a_sign_out_answers_callers_that_wait_for_a_renewal_before_the_pro
 # --- where a cookie must not be --------------------------------------------------------------------------------------
 
 
-@pytest.mark.case("CK-039")
-async def test_what_may_be_cached_carries_no_cookie(tmp_path: Path) -> None:
-    spa = tmp_path / "spa"
-    spa.mkdir()
-    (spa / "index.html").write_text("<!doctype html><title>app</title>")
-    (spa / "app.js").write_text("export {}")
-    short = RotationPolicy(access_token_lifetime=300)
-    async with small_world(tmp_path, rotation=short, spa_dir=str(spa)) as world:
-        browser = await world.signed_in()
-        world.advance(299)
-        for path in ("/", "/app.js", "/orders/7"):
-            answer = await browser.navigate(path)
-            assert answer.status_code == 200
-            assert "set-cookie" not in answer.headers, path
-        private = await browser.fetch("/auth/session")
-        assert private.headers["cache-control"] == "no-store"
-
-
 @pytest.mark.case("CK-045")
 async def test_the_way_back_from_the_provider_needs_no_strict_cookie(world: World) -> None:
     """This browser holds Strict back on the whole chain, as Firefox does; Chromium is driven in `browser/`."""

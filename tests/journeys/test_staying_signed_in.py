@@ -92,16 +92,6 @@ async def test_two_hundred_calls_in_three_minutes_with_two_lost_answers_are_all_
         assert_no_harm(world)
 
 
-async def test_fifty_calls_at_once_cost_one_refresh(short: World) -> None:
-    browser = await short.signed_in()
-    short.advance(EXPIRED)
-    answers = await asyncio.gather(*(browser.fetch(f"/api/{number}") for number in range(50)))
-    assert {each.status_code for each in answers} == {200}
-    assert short.okta.control.refresh_requests == 1
-    assert len(set(short.upstream.tokens)) == 1
-    assert_no_harm(short)
-
-
 # --- windows of trouble ----------------------------------------------------------------------------------------------
 
 # The provider's grace is 0 here, so that no caller waits for a second try inside it: what is shown is the answer.
@@ -205,17 +195,3 @@ async def test_a_confirmed_refusal_ends_the_session_and_shows_the_reason(short: 
     assert await browser.session() == {"authenticated": False, "reason": None}
     await browser.sign_in()
     assert (await browser.fetch("/api/x")).status_code == 200
-
-
-# --- an upstream that says 401 ---------------------------------------------------------------------------------------
-
-
-async def test_an_upstreams_401_forces_one_refresh_and_the_call_succeeds(short: World) -> None:
-    browser = await short.signed_in()
-    short.advance(31)
-    short.upstream.answers = [401]
-    assert (await browser.fetch("/api/x")).status_code == 200
-    first, second = short.upstream.tokens
-    assert first != second
-    assert short.okta.control.refresh_requests == 1
-    assert_no_harm(short)

@@ -40,7 +40,7 @@ async def get(directory: Path, target: str, *lines: str, method: str = "GET") ->
     return await call(app, method, target, *lines)
 
 
-@pytest.mark.case("CA-015")
+@pytest.mark.case("CA-015", "CK-039")
 @pytest.mark.parametrize(
     ("target", "lines", "status", "body"),
     [
@@ -72,6 +72,7 @@ async def test_a_file_or_the_index_is_served(
         assert response.one("x-content-type-options") == "nosniff"
         caching = "no-cache" if body == b"INDEX" else "public, max-age=0, must-revalidate"
         assert response.one("cache-control") == caching
+        assert response.all("set-cookie") == []
 
 
 async def test_other_methods_are_not_allowed(directory: Path) -> None:
