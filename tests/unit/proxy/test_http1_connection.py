@@ -40,6 +40,10 @@ async def test_a_head_states_the_framing_and_closes_where_a_body_might_stay_unre
     connection, transport = connected()
     connection.send_head(method, b"/a", [(b"host", b"api"), (b"x", b"caf\xe9")], length=length)
     assert transport.written == method + b" /a HTTP/1.1\r\nhost: api\r\nx: caf\xe9\r\n" + added + b"\r\n"
+    connection.send_body(b"abc" if length in (3, None) else b"")
+    connection.end_body()
+    connection.data_received(EMPTY)
+    assert connection.reusable is (b"close" not in added)
 
 
 @pytest.mark.parametrize("value", [b"a\r\nb: c", b"a\nb", b"a\rb", b"a\0b"])
