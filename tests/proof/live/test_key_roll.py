@@ -37,7 +37,7 @@ async def logged(replica: Replica, event: str, times: int) -> None:
 
 
 @pytest.mark.case("OP-018", "RF-065")
-@pytest.mark.parametrize("how", ["file", "SIGHUP"])
+@pytest.mark.parametrize("how", ["file", pytest.param("SIGHUP", marks=pytest.mark.long)])
 async def test_a_rolling_change_of_keys_under_load(tmp_path: Path, redis_server: RedisServer, how: str) -> None:
     old, new = new_key(), new_key()
     files = KeyFiles(tmp_path, 2)

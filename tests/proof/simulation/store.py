@@ -31,10 +31,6 @@ class SimulatedStore:
     async def now(self) -> float:
         return await self._ask(self._database.now, write=False)
 
-    async def create(self, session: Session) -> None:
-        encoded = codec.encode(self._ring, session)
-        await self._ask(lambda: self._database.create(session, encoded.write_id, encoded.record), write=True)
-
     async def get(self, key: SessionKey) -> StoredSession:
         self._invariants.read(key, self._process)
         now, row = await self._ask(lambda: self._database.get(key), write=False)
@@ -76,9 +72,6 @@ class SimulatedStore:
 
     async def put_end_reason(self, name: str, reason: EndReason) -> None:
         await self._ask(lambda: self._database.ends.__setitem__(name, reason), write=True)
-
-    async def take_end_reason(self, name: str, *, keep: float = 0.0) -> EndReason | None:
-        return await self._ask(lambda: self._database.ends.pop(name, None), write=True)
 
     async def get_end_reason(self, name: str) -> EndReason | None:
         return await self._ask(lambda: self._database.ends.get(name), write=False)

@@ -9,7 +9,7 @@ from tests.proof.simulation.scenario import ROTATING
 from tests.proof.simulation.world import World
 
 BLOCKS = 2
-SEEDS = 500
+SEEDS = 300
 LONG_SEEDS = int(os.environ.get("SIMULATION_SEEDS", "100000"))  # about an hour on one core
 
 # What each block must have seen at least once, or its silence proves nothing.

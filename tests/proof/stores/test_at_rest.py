@@ -15,7 +15,7 @@ from tests.harness.example_session import a_session, next_version
 from tests.harness.patience import PATIENT_STORES
 from tests.harness.redis_servers import RedisServer, one_server, until
 
-MANY = 20
+MANY = 8
 
 
 def canaries(session: Session) -> set[bytes]:

@@ -20,28 +20,17 @@ def test_a_request_header_that_no_route_lists(disposition: Disposition, names: s
         assert classify(name.encode()) is disposition, name
 
 
-@pytest.mark.parametrize(
-    ("name", "allowed"),
-    [
-        *((name, True) for name in ("x-tenant-id", "x-request-id", "origin")),
-        *((name, False) for name in ("authorization", "cookie", "host", "remote-user", "x_tenant", "")),
-    ],
-)
-def test_a_request_header_that_a_route_may_list(name: str, allowed: bool) -> None:
-    assert request_headers.may_be_allowed(name.encode()) is allowed
+def test_a_request_header_that_a_route_may_list() -> None:
+    for allowed, names in ((True, "x-tenant-id x-request-id origin"), (False, "authorization cookie host remote-user")):
+        for name in names.split():
+            assert request_headers.may_be_allowed(name.encode()) is allowed, name
+    assert not any(request_headers.may_be_allowed(name) for name in (b"x_tenant", b""))
 
 
-@pytest.mark.parametrize(
-    ("name", "other", "conflict"),
-    [
-        ("X-Team", "x_team", True),
-        ("x.team", "X-Team", True),
-        ("-x-team-", "X--Team", True),
-        ("x-team", "x-teams", False),
-    ],
-)
-def test_names_that_a_server_could_confuse(name: str, other: str, conflict: bool) -> None:
-    assert conflicting_name(["x-other", name], [other]) == (name if conflict else None)
+def test_names_that_a_server_could_confuse() -> None:
+    for name, other in (("X-Team", "x_team"), ("x.team", "X-Team"), ("-x-team-", "X--Team")):
+        assert conflicting_name(["x-other", name], [other]) == name
+    assert conflicting_name(["x-other", "x-team"], ["x-teams"]) is None
 
 
 @pytest.mark.parametrize(

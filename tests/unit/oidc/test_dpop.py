@@ -57,11 +57,8 @@ def test_a_malformed_key_is_refused(key: str) -> None:
         dpop_proof(key, method="GET", url=URL, now=0, jti="j")
 
 
-@pytest.mark.parametrize("value", [None, "", "a b", 'a"b', "a\\b", "ä", "a\r\nb", "a\n", "n" * 1025])
-def test_a_malformed_nonce_is_not_used(value: str | None) -> None:
-    assert read_nonce(value) is None
-
-
-@pytest.mark.parametrize("value", ["eyJ7S_zG.eyJH0-Z.HX4w-7v", "!#[]~", "n" * 1024])
-def test_a_nonce_of_the_characters_of_the_rfc_is_used(value: str) -> None:
-    assert read_nonce(value) == value
+def test_only_a_nonce_of_the_characters_of_the_rfc_is_used() -> None:
+    for malformed in (None, "", "a b", 'a"b', "a\\b", "ä", "a\r\nb", "a\n", "n" * 1025):
+        assert read_nonce(malformed) is None, malformed
+    for value in ("eyJ7S_zG.eyJH0-Z.HX4w-7v", "!#[]~", "n" * 1024):
+        assert read_nonce(value) == value

@@ -132,15 +132,20 @@ def test_a_long_token_is_refused_by_its_length_before_anything_is_decoded() -> N
 @pytest.mark.parametrize(
     ("reason", "compact"),
     [
-        pytest.param("wrong", with_header(OTHER_RSA_KEY, jwk=jwk(OTHER_RSA_KEY)), id="jwk"),
-        pytest.param("wrong", with_header(OTHER_RSA_KEY, jku="https://evil/jwks"), id="jku"),
-        pytest.param("wrong", with_header(OTHER_RSA_KEY, x5u="file:///etc/passwd"), id="x5u"),
-        pytest.param("wrong", with_header(OTHER_RSA_KEY, x5c="MIIB"), id="x5c"),
-        pytest.param("wrong", mint(key=OTHER_RSA_KEY), id="another key"),
-        pytest.param("wrong", f"{HEADER}.{PAYLOAD}.{b64(b'x' * 256)}", id="no signature"),
-        pytest.param("wrong", f"{HEADER}.{PAYLOAD}.{b64(signature(EC_KEY, b'', 'ES256'))}", id="ECDSA"),
-        pytest.param("matches", with_header(kid="ec"), id="key of another type"),
+        *[
+            ("wrong", with_header(OTHER_RSA_KEY, **header))
+            for header in (
+                {"jwk": jwk(OTHER_RSA_KEY)},
+                {"jku": "https://evil/jwks"},
+                {"x5u": "file:///etc/passwd"},
+                {"x5c": "MIIB"},
+            )
+        ],
+        ("wrong", mint(key=OTHER_RSA_KEY)),
+        *[("wrong", f"{HEADER}.{PAYLOAD}.{b64(other)}") for other in (b"x" * 256, signature(EC_KEY, b"", "ES256"))],
+        ("matches", with_header(kid="ec")),  # a key of another type
     ],
+    ids=["jwk", "jku", "x5u", "x5c", "another key", "no signature", "ECDSA", "key of another type"],
 )
 def test_keys_come_from_the_key_set_alone(compact: str, reason: str) -> None:
     with pytest.raises(JwsRefused, match=reason):

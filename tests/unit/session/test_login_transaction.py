@@ -214,24 +214,11 @@ def test_only_the_exact_signed_text_is_a_state() -> None:
     identifier, date, signature = state.split(".")
     other_date = sign_state(a_sign_in(started_at=NOW + 600), RING).split(".")[2]
     for text in (
-        "",
-        ".",
-        "..",
-        state + "x",
-        state[:-1],
-        state + "=",
-        state + "\n",
-        other_trailing_bits(state),
+        *("", ".", "..", state + "x", state[:-1], state + "=", state + "\n", other_trailing_bits(state), state * 1000),
         f"{identifier}.{date}.{signature[:20]}!{signature[20:]}",
-        f"{identifier}.{date}",
-        f"{identifier}..{signature}",
-        f"{identifier}.{date}.{date}.{signature}",
-        f"{a_sign_in().id}.{date}.{signature}",
-        f"{identifier}.{other_date}.{signature}",
-        sign_state(a_sign_in(), KeyRing.from_keys([OLD])),
-        state.replace(".", "\uff0e"),
-        state * 1000,
-        full.replace(".", "..", 1),
+        *(f"{identifier}.{date}", f"{identifier}..{signature}", f"{identifier}.{date}.{date}.{signature}"),
+        *(f"{a_sign_in().id}.{date}.{signature}", f"{identifier}.{other_date}.{signature}"),
+        *(sign_state(a_sign_in(), KeyRing.from_keys([OLD])), state.replace(".", "\uff0e"), full.replace(".", "..", 1)),
         f"{identifier}.{full.split('.')[1]}.{date}.{signature}",
     ):
         assert read(text) == StateInvalid(), text

@@ -1,7 +1,6 @@
 """`apply_token_response`: what a grant and what a refusal change in the record."""
 
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
@@ -168,21 +167,12 @@ def test_a_grant_in_between_resets_access_denied(grant: Granted) -> None:
     assert attempt.denied_at == NOW + 5001
 
 
-CONFIGURATION_ERRORS: list[Any] = [
-    Denied(401, "invalid_client"),
-    Denied(400, "invalid_client"),
-    Denied(400, "unauthorized_client"),
-    Denied(400, "unsupported_grant_type"),
-    Denied(400, "invalid_scope"),
-    Denied(400, "invalid_request"),
-    Denied(401, "invalid_grant"),
-    Denied(403, "invalid_grant"),
-    Denied(404, "invalid_grant"),
-    Denied(200, "invalid_grant"),
-    Denied(401, "access_denied"),
-    Denied(403, "access_denied"),
-    Denied(403, "server_error"),
-    Denied(404, "unreadable"),
+CONFIGURATION_ERRORS = [
+    *[Denied(400, error) for error in ("invalid_client", "unauthorized_client", "unsupported_grant_type")],
+    *[Denied(400, error) for error in ("invalid_scope", "invalid_request")],
+    *[Denied(status, "invalid_grant") for status in (401, 403, 404, 200)],
+    *[Denied(status, "access_denied") for status in (401, 403)],
+    *[Denied(401, "invalid_client"), Denied(403, "server_error"), Denied(404, "unreadable")],
 ]
 
 

@@ -80,14 +80,11 @@ def test_what_is_no_secret_stays_readable(line: str) -> None:
     assert redact(line) == line
 
 
-@pytest.mark.parametrize("name", ["refresh_token", "code", "Cookie", "set-cookie", "client_secret", "headers", "nonce"])
-def test_a_field_named_like_a_secret_shows_nothing(name: str) -> None:
-    assert redact_field(name, "Canary") == REDACTED
-
-
-@pytest.mark.parametrize(("name", "value"), [("code", "csrf_required"), ("reason", "no_refresh_token"), ("path", "/x")])
-def test_an_error_code_is_no_authorization_code(name: str, value: str) -> None:
-    assert redact_field(name, value) == value
+def test_a_field_named_like_a_secret_shows_nothing_but_an_error_code() -> None:
+    for name in ("refresh_token", "code", "Cookie", "set-cookie", "client_secret", "headers", "nonce"):
+        assert redact_field(name, "Canary") == REDACTED, name
+    for name, value in (("code", "csrf_required"), ("reason", "no_refresh_token"), ("path", "/x")):
+        assert redact_field(name, value) == value
 
 
 @given(st.binary(min_size=32, max_size=64))
