@@ -339,3 +339,10 @@ async def test_both_secrets_share_one_deadline(advance_clock: Callable[[float], 
     async with provider_server(token=slowly) as server, client_of(server, TWO_SECRETS) as provider:
         await provider.metadata()
         assert_no_answer(await refresh(provider), may_have_been_sent=True)
+
+
+async def test_replaced_secrets_are_used_from_the_next_request_on() -> None:
+    async with provider_server() as server, client_of(server) as provider:
+        provider.replace_client_auth(client_authentication("client_secret_basic", "0oa1", secrets=["new"]))
+        await refresh(provider)
+        assert secret_of(server.requests[-1]) == "new"

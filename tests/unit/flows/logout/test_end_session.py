@@ -2,6 +2,8 @@
 
 import asyncio
 
+import pytest
+
 from bff.session.session import EndReason
 from bff.session.stream_end import SessionEnded
 from tests.harness.example_session import next_version
@@ -38,3 +40,12 @@ async def test_a_caller_that_goes_away_cancels_nothing(parts: Parts) -> None:
     caller.cancel()
     await parts.settled()
     assert parts.provider.revoked == [session.tokens.refresh_token]
+
+
+@pytest.mark.parametrize("browser", [None, "b"])
+async def test_a_session_without_a_browser_leaves_its_reason_under_its_key_alone(
+    parts: Parts, browser: str | None
+) -> None:
+    session = await parts.signed_in(browser=browser)
+    await parts.end_session.end(session.key, EndReason.SIGNED_OUT)
+    assert len(parts.data.ends) == (1 if browser is None else 2)
