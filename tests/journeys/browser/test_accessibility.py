@@ -8,6 +8,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page, Response, expect
 
+from demo.simulator import pages
 from tests.harness.accessibility import accessibility_findings
 from tests.harness.person import PATIENCE, Person
 from tests.harness.running_demo import RunningDemo
@@ -70,6 +71,18 @@ async def test_the_pages_of_the_simulated_okta(demo: RunningDemo, page: Page) ->
     assert (icon.status, icon.headers["content-type"]) == (200, "image/svg+xml")
     await page.goto(f"{issuer}/v1/authorize?{urlencode({'client_id': 'unknown', 'redirect_uri': 'http://x.example'})}")
     await expect(page.get_by_role("heading", level=1)).to_have_text("400")
+    assert await accessibility_findings(page) == []
+
+
+@pytest.mark.parametrize(
+    "html",
+    [
+        pytest.param(pages.signed_out(), id="signed out"),
+        pytest.param(pages.form_post("https://app.example.com/callback", {"code": "x"}), id="form_post"),
+    ],
+)
+async def test_the_pages_on_which_nobody_stays(page: Page, html: str) -> None:
+    await page.set_content(html.replace("onload=", "data-onload="))
     assert await accessibility_findings(page) == []
 
 
