@@ -187,3 +187,13 @@ async def test_while_the_provider_is_unavailable_a_page_keeps_the_way(browser: B
     assert b"return_to=/orders&amp;max_age=5" in response.body
     silent = await browser.navigate("/auth/login?return_to=/orders&prompt=none")
     assert (silent.status, silent.one("location")) == (303, "/orders")
+
+
+async def test_signing_in_again_keeps_the_browser_id_and_replaces_the_session(
+    signed_in: Browser, parts: WebParts
+) -> None:
+    before = dict(signed_in.cookies)
+    await signed_in.sign_in()
+    changed = {name for name in before if before[name] != signed_in.cookies[name]}
+    assert changed == {"__Host-Http-session", "__Host-Http-attempts"}
+    assert len(await parts.sessions()) == 1
