@@ -14,6 +14,7 @@ WAITING_LIMIT: Final = 50_000  # revocations in the queue; some 100 MB at the si
 ATTEMPTS_LIMIT: Final = 30
 MAX_WAIT: Final = 3600.0  # between two attempts
 FIRST_WAIT: Final = 5.0
+TURN: Final = 0.25  # seconds between the due times of two tokens of one user that are queued together
 KEPT_FOR: Final = 86_400.0  # after that a refresh token is not tried any more, whatever its lifetime
 
 
@@ -22,6 +23,8 @@ class Revocation:
     """One token to be revoked at its issuer. After `until` it is not tried any more.
 
     `attempts` counts the attempts begun, including the one it was claimed for. `session` is a fingerprint, for logs.
+    `turn` is its position among the tokens of one user that are queued together: so many times `TURN` later it is due,
+    which puts it behind those of other users. It is not stored.
     """
 
     id: str
@@ -31,6 +34,7 @@ class Revocation:
     session: str
     until: float
     attempts: int = 0
+    turn: int = 0
 
 
 def backoff(attempts: int, retry_after: float | None) -> float:
@@ -42,13 +46,18 @@ def backoff(attempts: int, retry_after: float | None) -> float:
 class RevocationQueue(Protocol):
     """Every method raises StoreUnavailable, and may be repeated after an unknown outcome."""
 
-    async def add(self, revocation: Revocation) -> bool:
-        """Adds it, due at once. False when `WAITING_LIMIT` others are waiting already."""
+    async def add(self, *revocations: Revocation) -> int:
+        """Adds them, in this order, durably and in one operation.
+
+        Returns how many were added: fewer than all when `WAITING_LIMIT` are waiting then.
+        """
         ...
 
     async def claim(self, count: int, lease: float) -> Sequence[Revocation]:
-        """At most `count` that are due, the longest due first.
+        """At most `count`: those that are due, the longest due first, and then those that were never attempted.
 
+        A token that was never attempted is claimed before its time when nothing else is to do: its due time only puts
+        the users in an order ("Virtual Clock" scheduling), so that ten thousand tokens of one user delay no other's.
         No other caller gets them for `lease` seconds, within which the caller finishes or postpones them.
         """
         ...

@@ -48,6 +48,14 @@ StoredSession: TypeAlias = Found | Missing | KeyRemoved
 
 
 @dataclass(frozen=True, slots=True)
+class Deleted:
+    """What one call deleted. `complete` is False when it is unknown of some keys whether they are deleted."""
+
+    sessions: Sequence[Session]
+    complete: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Replaced:
     """`done` is False when the version had changed or the record is gone: the caller reads and decides again."""
 
@@ -90,6 +98,10 @@ class SessionRecords(Protocol):
         """
         ...
 
+    async def delete_all(self, keys: Sequence[SessionKey], reason: EndReason) -> Deleted:
+        """As `delete` for each key, in few operations. For some hundred keys; more would delay other callers."""
+        ...
+
     async def find(self, index: IndexName, value: str) -> Sequence[Session]:
         """All live records with that value in that index; index entries without a record are removed on the way."""
         ...
@@ -107,6 +119,10 @@ class EndReasons(Protocol):
 
     async def put_end_reason(self, name: str, reason: EndReason) -> None:
         """Stores an end reason under another name (a browser's hash)."""
+        ...
+
+    async def put_end_reasons(self, names: Sequence[str], reason: EndReason) -> None:
+        """As `put_end_reason` for each name, in few operations."""
         ...
 
     async def take_end_reason(self, name: str, *, keep: float = 0.0) -> EndReason | None:

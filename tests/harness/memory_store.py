@@ -6,9 +6,9 @@ from typing import Any, Generic, TypeVar
 
 from bff.errors import StoreUnavailable
 from bff.session.keyring import KeyRing
-from bff.session.revocation import MAX_WAIT, WAITING_LIMIT, Revocation, RevocationQueue
+from bff.session.revocation import MAX_WAIT, TURN, WAITING_LIMIT, Revocation, RevocationQueue
 from bff.session.session import EndReason, Session, SessionKey
-from bff.session.store import Found, IndexName, KeyRemoved, Missing, Replaced, StoredSession
+from bff.session.store import Deleted, Found, IndexName, KeyRemoved, Missing, Replaced, StoredSession
 from bff.storage import codec, index, one_time_value
 from bff.storage.revocation_record import RevocationRecords
 from bff.storage.sqlite.expiry import RETENTION_AFTER_END
@@ -110,6 +110,10 @@ class MemoryStore:
         self.data.ends[key] = reason, now + RETENTION_AFTER_END
         return codec.decode(self._ring, key, record.version, record.encoded.record)
 
+    async def delete_all(self, keys: Sequence[SessionKey], reason: EndReason) -> Deleted:
+        deleted = [await self.delete(key, reason) for key in keys]
+        return Deleted([session for session in deleted if session is not None])
+
     async def find(self, index_name: IndexName, value: str) -> Sequence[Session]:
         now, wanted = self.data.now(), set(index.hashes(self._ring, index_name, value))
         found = [
@@ -127,6 +131,10 @@ class MemoryStore:
 
     async def put_end_reason(self, name: str, reason: EndReason) -> None:
         self.data.ends[index.end_reason_name(name)] = reason, self.data.now() + RETENTION_AFTER_END
+
+    async def put_end_reasons(self, names: Sequence[str], reason: EndReason) -> None:
+        for name in names:
+            await self.put_end_reason(name, reason)
 
     async def take_end_reason(self, name: str, *, keep: float = 0.0) -> EndReason | None:
         reason, stored = await self.get_end_reason(name), index.end_reason_name(name)
@@ -195,19 +203,23 @@ class MemoryRevocations:
     def __init__(self, data: MemoryData, records: RevocationRecords, limit: int) -> None:
         self._data, self._records, self._limit = data, records, limit
 
-    async def add(self, revocation: Revocation) -> bool:
-        now, waiting = self._data.now(), self._data.revocations
-        if len(waiting) >= self._limit:
-            return False
-        waiting.setdefault(revocation.id, _Waiting(now, revocation.until, self._records.seal(revocation)))
-        return True
+    async def add(self, *revocations: Revocation) -> int:
+        now, waiting, added = self._data.now(), self._data.revocations, 0
+        for one in revocations:
+            if one.id not in waiting:
+                if len(waiting) >= self._limit:
+                    break
+                waiting[one.id] = _Waiting(now + one.turn * TURN, one.until, self._records.seal(one))
+            added += 1
+        return added
 
     async def claim(self, count: int, lease: float) -> Sequence[Revocation]:
         now, waiting, claimed = self._data.now(), self._data.revocations, []
         for name in [name for name, entry in waiting.items() if entry.until <= now]:
             del waiting[name]
-        due = sorted((entry.due_at, name) for name, entry in waiting.items() if entry.due_at <= now)
-        for _, name in due[:count]:
+        due = [(entry.due_at > now, entry.due_at, name) for name, entry in waiting.items()]
+        due = [one for one in due if not one[0] or waiting[one[2]].attempts == 0]
+        for _, _, name in sorted(due)[:count]:
             entry = waiting[name]
             entry.due_at, entry.attempts = now + lease, entry.attempts + 1
             opened = self._records.open(name, entry.until, entry.attempts, entry.sealed)

@@ -1,18 +1,45 @@
 """Ends many sessions at once: those of a user, of a provider session, or all of them."""
 
 import asyncio
-from collections.abc import Coroutine, Iterable
+from collections import Counter
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import Any, Final, TypeVar
 
+from bff.errors import StoreUnavailable
 from bff.flows.background import BackgroundTasks
 from bff.flows.logout.end_session import EndSession
 from bff.flows.logout.markers import LogoutMarkers, MarkerKind
-from bff.session.session import EndReason, Session
+from bff.session.session import EndReason, Session, SessionKey
 from bff.session.store import Found, IndexName, SessionStore
 
-BATCH: Final = 50  # sessions ended concurrently when all are ended
+BATCH: Final = 100  # sessions that end together
 
 T = TypeVar("T")
+
+
+class _Order:
+    """The sessions that one request ends, batch by batch, and the first failure."""
+
+    def __init__(self, end_session: EndSession, reason: EndReason) -> None:
+        self._end_session, self._reason = end_session, reason
+        self._turns: Counter[str] = Counter()
+        self._failure: StoreUnavailable | None = None
+
+    async def end(self, keys: Sequence[SessionKey]) -> Sequence[Session]:
+        if not keys:
+            return ()
+        try:
+            deleted = await self._end_session.end_batch(keys, self._reason, self._turns)
+        except StoreUnavailable as error:
+            self._failure = self._failure or error
+            return ()
+        if not deleted.complete:
+            self._failure = self._failure or StoreUnavailable(retry_after=1)
+        return deleted.sessions
+
+    def raise_failure(self) -> None:
+        if self._failure is not None:
+            raise self._failure
 
 
 class EndSessions:
@@ -71,10 +98,10 @@ class EndSessions:
             self._end_session.recent.forget_provider_session(sid)
         return await self._shielded(self._of_sid(sid, reason, sub, at, mark_if_unknown=mark_if_unknown))
 
-    async def of_everyone(self, reason: EndReason) -> int:
-        """Ends every session in the store. Returns their number."""
+    async def of_everyone(self, reason: EndReason, progress: Callable[[int], None] = lambda ended: None) -> int:
+        """Ends every session in the store. Returns their number. `progress` is called with the number so far."""
         self.forget_recent_records()
-        return await self._shielded(self._of_everyone(reason))
+        return await self._shielded(self._of_everyone(reason, progress))
 
     async def these(self, sessions: Iterable[Session], reason: EndReason) -> tuple[Session, ...]:
         """Ends exactly these sessions. Writes no logout marker, so a sign-in in progress is not refused."""
@@ -107,28 +134,33 @@ class EndSessions:
             sessions += [session for session in known if session.sid is None and session.sign_in_began_by(at)]
         return await self._end_all(sessions, reason)
 
-    async def _of_everyone(self, reason: EndReason) -> int:
+    async def _of_everyone(self, reason: EndReason, progress: Callable[[int], None]) -> int:
         at = await self._store.now()
         await self._logout_markers.put("everyone", "", at)
-        ended = 0
-        batch: list[Session] = []
+        order, batch, ended = _Order(self._end_session, reason), list[SessionKey](), 0
         async for stored in self._store.all():
-            if isinstance(stored, Found) and stored.session.sign_in_began_by(at):
-                batch.append(stored.session)
+            if isinstance(stored, Found) and self._is_meant(stored.session, at):
+                batch.append(stored.session.key)
             if len(batch) >= BATCH:
-                ended += len(await self._end_all(batch, reason))
+                ended += len(await order.end(batch))
+                progress(ended)
                 batch = []
-        return ended + len(await self._end_all(batch, reason))
+        ended += len(await order.end(batch))
+        progress(ended)
+        order.raise_failure()
+        return ended
+
+    def _is_meant(self, session: Session, at: float) -> bool:
+        return session.issuer == self._issuer and session.sign_in_began_by(at)
 
     async def _end_all(self, sessions: Iterable[Session], reason: EndReason) -> tuple[Session, ...]:
         """Attempts all of them, then raises the first failure, if any."""
-        mine = [session for session in sessions if session.issuer == self._issuer]
-        ends = (self._end_session.end(session.key, reason) for session in mine)
-        outcomes = await asyncio.gather(*ends, return_exceptions=True)
-        for outcome in outcomes:
-            if isinstance(outcome, BaseException):
-                raise outcome
-        return tuple(outcome for outcome in outcomes if isinstance(outcome, Session))
+        order, ended = _Order(self._end_session, reason), list[Session]()
+        mine = [session.key for session in sessions if session.issuer == self._issuer]
+        for first in range(0, len(mine), BATCH):
+            ended += await order.end(mine[first : first + BATCH])
+        order.raise_failure()
+        return tuple(ended)
 
     async def _shielded(self, work: Coroutine[Any, Any, T]) -> T:
         return await asyncio.shield(self._tasks.start(work, "end sessions"))

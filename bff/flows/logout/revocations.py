@@ -9,6 +9,7 @@ import contextlib
 import logging
 import secrets
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
@@ -41,6 +42,15 @@ class _Token:
     until: float
 
 
+@dataclass(slots=True)
+class RevocationCounts:
+    """Tokens, since this process began. `revoked` and `abandoned` include those that other processes had queued."""
+
+    queued: int = 0
+    revoked: int = 0
+    abandoned: int = 0  # refused by the provider, given up, or not queued: they stay valid there
+
+
 class Revocations:
     def __init__(self, store: SessionStore, provider: OpenIDProvider, tasks: BackgroundTasks, issuer: str) -> None:
         self._store, self._provider, self._tasks, self._issuer = store, provider, tasks, issuer
@@ -48,24 +58,21 @@ class Revocations:
         self._added = asyncio.Event()
         self._held_until = 0.0  # of the loop's clock
         self._unqueued_attempts = 0
+        self.counts = RevocationCounts()
 
-    async def session_ended(self, session: Session) -> None:
-        """Queues the tokens of an ended session for revocation. Never raises.
+    async def sessions_ended(self, sessions: Sequence[Session], turns: Counter[str]) -> None:
+        """Queues the tokens of ended sessions for revocation, in one operation. Never raises.
 
         Revoking a refresh token revokes its access tokens (RFC 7009 section 2.1); a session without a refresh token has
-        its access token revoked.
+        its access token revoked. `turns` counts each user's tokens so far: later ones wait for those of other users.
         """
-        # Computed from the record, not from the store's clock: after the deletion nothing may delay the queueing.
-        until = max(session.ends_at, session.tokens.received_at + KEPT_FOR)
-        concurrent_successor = session.concurrent_successor.refresh_token if session.concurrent_successor else None
-        tokens = [
-            _Token(value, "refresh_token", until)
-            for value in (session.tokens.refresh_token, concurrent_successor)
-            if value
-        ]
-        if not tokens:
-            tokens = [_Token(session.tokens.access_token, "access_token", session.tokens.usable_until)]
-        await self._enqueue(tokens, session.fingerprint)
+        revocations = []
+        for session in sessions:
+            for token in _tokens_of(session):
+                turn = turns[session.user.sub]
+                turns[session.user.sub] += 1
+                revocations.append(self._revocation(token, session.fingerprint, turn))
+        await self._enqueue(revocations)
 
     def discarded(self, response: TokenResponse, session: str = "") -> None:
         """Queues tokens that never became part of a session, in the background. `session` is a fingerprint."""
@@ -76,7 +83,7 @@ class Revocations:
             token = _Token(response.access_token, "access_token", until)
         else:
             return
-        self._tasks.start(self._enqueue([token], session), "queue a revocation")
+        self._tasks.start(self._enqueue([self._revocation(token, session)]), "queue a revocation")
 
     async def run(self) -> None:
         """Looks for due entries periodically, until cancelled: a task of the application's lifespan."""
@@ -84,22 +91,27 @@ class Revocations:
             self.work_soon()
             await asyncio.sleep(POLL_INTERVAL)
 
-    async def _enqueue(self, tokens: Sequence[_Token], session: str) -> None:
-        for token in tokens:
-            revocation = Revocation(
-                secrets.token_urlsafe(16), token.value, token.hint, self._issuer, session, token.until
-            )
-            try:
-                queued = await self._store.revocations.add(revocation)
-            except StoreUnavailable:
-                queued = False
-            if queued:
-                self.work_soon()
-            elif self._unqueued_attempts < MAX_UNQUEUED_ATTEMPTS:
-                logger.warning("a revocation could not be queued, and is attempted once", extra={"session": session})
+    def _revocation(self, token: _Token, session: str, turn: int = 0) -> Revocation:
+        name = secrets.token_urlsafe(16)
+        return Revocation(name, token.value, token.hint, self._issuer, session, token.until, turn=turn)
+
+    async def _enqueue(self, revocations: Sequence[Revocation]) -> None:
+        try:
+            queued = await self._store.revocations.add(*revocations)
+        except StoreUnavailable:
+            queued = 0
+        self.counts.queued += queued
+        if queued:
+            self.work_soon()
+        for revocation in revocations[queued:]:
+            if self._unqueued_attempts < MAX_UNQUEUED_ATTEMPTS:
+                logger.warning(
+                    "a revocation could not be queued, and is attempted once", extra={"session": revocation.session}
+                )
+                self._unqueued_attempts += 1
                 self._tasks.start(self._attempt_without_queue(revocation), "revoke")
             else:
-                _log_abandoned(revocation, "not_queued", "too many are waiting")
+                self._abandon(revocation, "not_queued", "too many are waiting")
 
     def work_soon(self) -> None:
         """Starts the worker, or wakes it up if it is running."""
@@ -148,18 +160,18 @@ class Revocations:
         queue = self._store.revocations
         try:
             if revocation.issuer != self._issuer:  # a token is sent only to its own issuer
-                _log_abandoned(revocation, "given_up", "it is from another issuer")
+                self._abandon(revocation, "given_up", "it is from another issuer")
                 await queue.finish(revocation.id)
                 return
             match await self._provider.revoke(revocation.token, revocation.hint, within=REVOKE_TIMEOUT):
                 case Revoked():
-                    metrics.REVOCATIONS.labels(outcome="revoked").inc()
+                    self._revoked()
                     await queue.finish(revocation.id)
                 case NotRevoked(why, final=True):
-                    _log_abandoned(revocation, "refused", why)
+                    self._abandon(revocation, "refused", why)
                     await queue.finish(revocation.id)
                 case NotRevoked(why) if revocation.attempts >= ATTEMPTS_LIMIT:
-                    _log_abandoned(revocation, "given_up", why)
+                    self._abandon(revocation, "given_up", why)
                     await queue.finish(revocation.id)
                 case NotRevoked(why, retry_after=retry_after):
                     self._hold(retry_after)
@@ -172,22 +184,23 @@ class Revocations:
 
     async def _attempt_without_queue(self, revocation: Revocation) -> None:
         """Attempts a revocation once; if that fails, tries to queue it again, since the store may be back."""
-        self._unqueued_attempts += 1
         try:
             answer = await self._provider.revoke(revocation.token, revocation.hint, within=REVOKE_TIMEOUT)
         finally:
             self._unqueued_attempts -= 1
         match answer:
             case Revoked():
-                metrics.REVOCATIONS.labels(outcome="revoked").inc()
+                self._revoked()
             case NotRevoked(why, final=final):
                 if final or not await self._queued_after_all(revocation):
-                    _log_abandoned(revocation, "refused" if final else "not_queued", why)
+                    self._abandon(revocation, "refused" if final else "not_queued", why)
 
     async def _queued_after_all(self, revocation: Revocation) -> bool:
         try:
             until = max(revocation.until, await self._store.now() + KEPT_FOR)
-            return await self._store.revocations.add(replace(revocation, until=until))
+            queued = await self._store.revocations.add(replace(revocation, until=until)) == 1
+            self.counts.queued += queued
+            return queued
         except StoreUnavailable:
             return False
 
@@ -196,8 +209,20 @@ class Revocations:
             until = asyncio.get_running_loop().time() + min(retry_after, MAX_HOLD)
             self._held_until = max(self._held_until, until)
 
+    def _revoked(self) -> None:
+        self.counts.revoked += 1
+        metrics.REVOCATIONS.labels(outcome="revoked").inc()
 
-def _log_abandoned(revocation: Revocation, outcome: str, why: str) -> None:
-    metrics.REVOCATIONS.labels(outcome=outcome).inc()
-    fields = {"session": revocation.session, "why": why, "kind": revocation.hint, "attempts": revocation.attempts}
-    logger.warning("a refresh token could not be revoked; it stays valid until the provider expires it", extra=fields)
+    def _abandon(self, revocation: Revocation, outcome: str, why: str) -> None:
+        self.counts.abandoned += 1
+        metrics.REVOCATIONS.labels(outcome=outcome).inc()
+        fields = {"session": revocation.session, "why": why, "kind": revocation.hint, "attempts": revocation.attempts}
+        logger.warning("a token could not be revoked; it stays valid until the provider expires it", extra=fields)
+
+
+def _tokens_of(session: Session) -> Sequence[_Token]:
+    # Computed from the record, not from the store's clock: after the deletion nothing may delay the queueing.
+    until = max(session.ends_at, session.tokens.received_at + KEPT_FOR)
+    successor = session.concurrent_successor.refresh_token if session.concurrent_successor else None
+    tokens = [_Token(value, "refresh_token", until) for value in (session.tokens.refresh_token, successor) if value]
+    return tokens or [_Token(session.tokens.access_token, "access_token", session.tokens.usable_until)]

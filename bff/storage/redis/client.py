@@ -5,6 +5,7 @@ connection returns to the pool with an unread reply. All commands are idempotent
 """
 
 import asyncio
+import contextlib
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
@@ -41,6 +42,7 @@ _DELAYS: Final = (0.02, 0.1, 0.3)  # seconds between attempts
 
 _T = TypeVar("_T")
 
+ERROR: Final = StoreUnavailable("Redis did not answer.", retry_after=1)
 _UNREACHABLE: Final = (RedisConnectionError, RedisTimeoutError, OSError)
 _LOGIN_REFUSED: Final = (AuthenticationError, AuthorizationError)  # connection errors to redis-py, but they are replies
 _WRONG_SERVER: Final = (ReadOnlyError, ClusterDownError, MasterDownError, TryAgainError)
@@ -104,6 +106,57 @@ class RedisLink:
             return await self.run(call)
         except ResponseError as error:
             raise command_rejected(error) from None
+
+    async def ask_together(self, calls: Sequence[Call]) -> list[Any]:
+        """The reply of each call, or StoreUnavailable in its place. Those for one server are sent together.
+
+        For some hundred calls. Never raises StoreUnavailable.
+        """
+        return await asyncio.shield(self._start(self._ask_together(calls)))
+
+    async def _ask_together(self, calls: Sequence[Call]) -> list[Any]:
+        replies: dict[int, Any] = {}
+
+        async def ask_server(numbers: list[int]) -> None:
+            together = [calls[number] for number in numbers]
+            try:
+                answers = await self._within_limits(together[0].key, lambda: self._exchange_together(together))
+                replies.update(zip(numbers, answers, strict=True))
+            except (StoreUnavailable, ResponseError):
+                return  # each is asked for alone, and has its own error
+
+        async def ask_alone(number: int) -> None:
+            try:
+                replies[number] = await self.ask(calls[number])
+            except StoreUnavailable as error:
+                replies[number] = error
+
+        if calls:
+            with contextlib.suppress(StoreUnavailable):  # so that a Cluster's servers are known
+                await self._within_limits(calls[0].key, lambda: self._servers.pool_for(calls[0].key))
+        by_server: dict[str, list[int]] = {}
+        for number, call in enumerate(calls):
+            by_server.setdefault(self._servers.name_for(call.key), []).append(number)
+        await asyncio.gather(*(ask_server(numbers) for numbers in by_server.values()))
+        alone = [number for number in range(len(calls)) if isinstance(replies.get(number, ERROR), Exception)]
+        await asyncio.gather(*(ask_alone(number) for number in alone))
+        return [replies[number] for number in range(len(calls))]
+
+    async def _exchange_together(self, calls: Sequence[Call]) -> list[Any]:
+        """The replies, error replies included. Raises _NotAcknowledged if a write is not acknowledged by a replica."""
+        pool = await self._servers.pool_for(calls[0].key)
+        acknowledgements = await self._acknowledgements(pool) if any(call.write for call in calls) else 0
+        wait: list[Command] = [("WAIT", acknowledgements, self._acknowledge_ms)] if acknowledgements else []
+        loaded: set[Script | None] = set()
+        commands = []
+        for call in calls:  # the first call of each script brings its text
+            commands.append(call.command(load=call.script not in loaded))
+            loaded.add(call.script)
+        replies = await exchange(pool, [*commands, *wait])
+        if acknowledgements and not (isinstance(replies[-1], int) and replies[-1] >= acknowledgements):
+            self._replicas.pop(pool, None)
+            raise _NotAcknowledged
+        return replies[: len(calls)]
 
     async def read(self, call: Call) -> Any:
         """As `run`, for reads: the reads of one turn of the event loop are pipelined."""

@@ -1,11 +1,11 @@
-"""The revocation queue in Redis: due times in a sorted set, records in a hash, both in one slot."""
+"""The revocation queue in Redis: due times and turns in sorted sets, records in a hash, all in one slot."""
 
 from collections.abc import Sequence
 from typing import Any
 
 from bff.errors import StoreUnavailable
 from bff.session.keyring import KeyRing
-from bff.session.revocation import MAX_WAIT, Revocation
+from bff.session.revocation import MAX_WAIT, TURN, Revocation
 from bff.storage.redis import scripts
 from bff.storage.redis.client import Call, RedisLink
 from bff.storage.revocation_record import RevocationRecords
@@ -16,11 +16,13 @@ class RedisRevocations:
 
     def __init__(self, link: RedisLink, ring: KeyRing, prefix: str, *, limit: int) -> None:
         self._link, self._records, self._limit = link, RevocationRecords(ring), limit
-        self._keys = (f"{prefix}{{revocation}}:due", f"{prefix}{{revocation}}:record")
+        self._keys = tuple(f"{prefix}{{revocation}}:{part}" for part in ("due", "record", "turns"))
 
-    async def add(self, revocation: Revocation) -> bool:
-        sealed, until = self._records.seal(revocation), int(revocation.until * 1000)
-        return bool(await self._call(scripts.REVOCATION_ADD, revocation.id, until, sealed, self._limit) == 1)
+    async def add(self, *revocations: Revocation) -> int:
+        args: list[str | bytes | int] = [self._limit]
+        for one in revocations:
+            args += [one.id, int(one.until * 1000), int(one.turn * TURN * 1000), self._records.seal(one)]
+        return int(await self._call(scripts.REVOCATION_ADD, *args))
 
     async def claim(self, count: int, lease: float) -> Sequence[Revocation]:
         reply = await self._call(scripts.REVOCATION_CLAIM, count, int(lease * 1000))

@@ -19,7 +19,7 @@ from bff.errors import StoreUnavailable
 from bff.session.keyring import KeyRing
 from bff.session.revocation import WAITING_LIMIT, RevocationQueue
 from bff.session.session import EndReason, Session, SessionKey
-from bff.session.store import Found, IndexName, KeyRemoved, Missing, Replaced, StoredSession
+from bff.session.store import Deleted, Found, IndexName, KeyRemoved, Missing, Replaced, StoredSession
 from bff.storage import codec, index
 from bff.storage.decoded_records import DecodedRecords
 from bff.storage.redis import eviction, scripts
@@ -31,6 +31,7 @@ from bff.storage.redis.url import parse_redis_url
 from bff.storage.timeouts import RedisTimeouts
 
 RETENTION_AFTER_END: Final = 86_400.0  # seconds that a record and its end reason stay after the end
+PAGE: Final = 100  # records read and decoded at a time
 SHOWN: Final = "shown"  # the taker of an end reason that other callers may still read
 DELETED_COPY_LIFETIME: Final = 30_000  # ms in which a repeated destructive write is recognised
 ENTRY_GRACE: Final = 60_000  # ms after which an index entry without a record cannot belong to a sign-in in progress
@@ -103,21 +104,32 @@ class RedisStore:
     async def delete(self, key: SessionKey, reason: EndReason, expected_version: int | None = None) -> Session | None:
         if not index.is_session_key(key):
             return None
-        name, version = self._record(key), "" if expected_version is None else expected_version
-        args = (token_urlsafe(12), reason.value, version, int(RETENTION_AFTER_END * 1000), DELETED_COPY_LIFETIME)
-        keys = (name, f"{name}:deleted", f"{name}:end")
-        reply = await self._run(Call(name, scripts.DELETE, keys=keys, args=args))
-        if reply is None:
-            return None
-        deleted = _parsed(lambda answer: codec.decode(self._ring, key, int(answer[0]), answer[1]), reply)
+        reply = await self._run(self._deletion(key, reason, expected_version))
+        deleted = None if reply is None else self._deleted(key, reply)
         if deleted is not None:
-            await self._remove_entries(deleted)
+            await self._remove_entries([deleted])
         return deleted
 
+    async def delete_all(self, keys: Sequence[SessionKey], reason: EndReason) -> Deleted:
+        known = [key for key in keys if index.is_session_key(key)]
+        replies = await self._link.ask_together([self._deletion(key, reason, None) for key in known])
+        sessions, complete = [], True
+        for key, reply in zip(known, replies, strict=True):
+            if isinstance(reply, StoreUnavailable):
+                complete = False
+            elif reply is not None and (session := self._deleted(key, reply)) is not None:
+                sessions.append(session)
+        await self._remove_entries(sessions)
+        return Deleted(sessions, complete)
+
+    async def put_end_reasons(self, names: Sequence[str], reason: EndReason) -> None:
+        replies = await self._link.ask_together([self._end_reason(name, reason) for name in names])
+        for reply in replies:
+            if isinstance(reply, StoreUnavailable):
+                raise reply
+
     async def put_end_reason(self, name: str, reason: EndReason) -> None:
-        reason_key = self._end_reason_key(name)
-        args = (reason.value, int(RETENTION_AFTER_END * 1000))
-        await self._run(Call(reason_key, scripts.PUT_END_REASON, keys=(reason_key,), args=args))
+        await self._run(self._end_reason(name, reason))
 
     async def take_end_reason(self, name: str, *, keep: float = 0.0) -> EndReason | None:
         reason_key = self._end_reason_key(name)
@@ -154,13 +166,15 @@ class RedisStore:
             reply = await self._run(Call(name, None, args=("HGETALL", name), write=False))
             pairs = _parsed(lambda answer: dict(zip(answer[::2], answer[1::2], strict=True)), reply)
             keys = {SessionKey(key.decode("latin-1")): (key, entry) for key, entry in pairs.items()}
-            stored_sessions = await asyncio.gather(*(self.get(key) for key in keys))
             stale: list[bytes] = []
-            for (key, seen), stored in zip(keys.items(), stored_sessions, strict=True):
-                if not isinstance(stored, Found) or not index.has_value(stored.session, index_name, value):
-                    stale += seen
-                elif stored.session.ends_at > stored.now:
-                    sessions[key] = stored.session
+            wanted = list(keys.items())
+            for page in (wanted[first : first + PAGE] for first in range(0, len(wanted), PAGE)):
+                stored_sessions = await asyncio.gather(*(self.get(key) for key, _ in page))
+                for (key, seen), stored in zip(page, stored_sessions, strict=True):
+                    if not isinstance(stored, Found) or not index.has_value(stored.session, index_name, value):
+                        stale += seen
+                    elif stored.session.ends_at > stored.now:
+                        sessions[key] = stored.session
             if stale:
                 await self._run(Call(name, scripts.INDEX_DROP, keys=(name,), args=(ENTRY_GRACE, *stale), write=False))
         return list(sessions.values())
@@ -239,17 +253,29 @@ class RedisStore:
         args = (session.key, _expiry(session))
         await asyncio.gather(*(self._run(Call(name, scripts.INDEX_ADD, keys=(name,), args=args)) for name in names))
 
-    async def _remove_entries(self, session: Session) -> None:
+    def _deletion(self, key: SessionKey, reason: EndReason, expected_version: int | None) -> Call:
+        name, version = self._record(key), "" if expected_version is None else expected_version
+        args = (token_urlsafe(12), reason.value, version, int(RETENTION_AFTER_END * 1000), DELETED_COPY_LIFETIME)
+        return Call(name, scripts.DELETE, keys=(name, f"{name}:deleted", f"{name}:end"), args=args)
+
+    def _deleted(self, key: SessionKey, reply: Any) -> Session | None:
+        return _parsed(lambda answer: codec.decode(self._ring, key, int(answer[0]), answer[1]), reply)
+
+    def _end_reason(self, name: str, reason: EndReason) -> Call:
+        reason_key = self._end_reason_key(name)
+        args = (reason.value, int(RETENTION_AFTER_END * 1000))
+        return Call(reason_key, scripts.PUT_END_REASON, keys=(reason_key,), args=args)
+
+    async def _remove_entries(self, sessions: Sequence[Session]) -> None:
         """Best effort: remaining entries are ignored and removed by `find`."""
-        values = ((name, index.indexed_value(session, name)) for name in index.INDEX_NAMES)
-        names = [
-            self._entries(name, hashed)
-            for name, value in values
-            if value
-            for hashed in index.hashes(self._ring, name, value)
-        ]
-        removals = (self._run(Call(name, None, args=("HDEL", name, session.key), write=False)) for name in names)
-        await asyncio.gather(*removals, return_exceptions=True)
+        keys: dict[str, list[SessionKey]] = {}
+        for session in sessions:
+            for index_name in index.INDEX_NAMES:
+                if value := index.indexed_value(session, index_name):
+                    for hashed in index.hashes(self._ring, index_name, value):
+                        keys.setdefault(self._entries(index_name, hashed), []).append(session.key)
+        calls = (Call(name, None, args=("HDEL", name, *entries), write=False) for name, entries in keys.items())
+        await self._link.ask_together(list(calls))
 
     def _stored(self, key: SessionKey, answer: Any) -> StoredSession:
         now, (version, record, last_seen_at) = _time(answer), answer[2:]

@@ -1,7 +1,7 @@
-"""How long records stay in SQLite, and the deletion of what has expired."""
+"""The end of records in SQLite: how long they stay, and their deletion."""
 
 import sqlite3
-from typing import Final
+from typing import Any, Final
 
 from bff.session.session import EndReason
 
@@ -24,8 +24,19 @@ def purge(connection: sqlite3.Connection, now: float) -> int:
     return len(rows)
 
 
-def put_end_reason(connection: sqlite3.Connection, name: str, reason: EndReason, until: float) -> None:
-    """Keeps why a session ended under that name; `until` is in seconds since the epoch."""
-    connection.execute(
-        "INSERT OR REPLACE INTO end_reason (name, reason, until) VALUES (?, ?, ?)", (name, reason.value, until)
+def put_end_reason(connection: sqlite3.Connection, reason: EndReason, until: float, *names: str) -> None:
+    """Keeps why a session ended under each of these names; `until` is in seconds since the epoch."""
+    connection.executemany(
+        "INSERT OR REPLACE INTO end_reason (name, reason, until) VALUES (?, ?, ?)",
+        [(name, reason.value, until) for name in names],
     )
+
+
+def delete_sessions(connection: sqlite3.Connection, keys: str, reason: EndReason, until: float) -> list[Any]:
+    """Deletes the sessions of these keys (a JSON array), and keeps why. Returns their keys, versions and records."""
+    rows = connection.execute(
+        "DELETE FROM session WHERE key IN (SELECT value FROM json_each(?)) RETURNING key, version, record", (keys,)
+    ).fetchall()
+    connection.execute("DELETE FROM session_index WHERE key IN (SELECT value FROM json_each(?))", (keys,))
+    put_end_reason(connection, reason, until, *(key for key, *_ in rows))
+    return rows

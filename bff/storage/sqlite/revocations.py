@@ -1,12 +1,18 @@
 """The revocation queue in SQLite."""
 
+import json
 import sqlite3
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from bff.session.revocation import MAX_WAIT, Revocation
+from bff.session.revocation import MAX_WAIT, TURN, Revocation
 from bff.storage.revocation_record import RevocationRecords
 from bff.storage.sqlite.group_commit import GroupCommit
+
+_ANYTHING_TO_DO = (
+    "SELECT 1 WHERE EXISTS (SELECT 1 FROM revocation WHERE due_at <= ?)"
+    " OR EXISTS (SELECT 1 FROM revocation WHERE attempts = 0)"
+)
 
 Read = Callable[[str, tuple[Any, ...]], Awaitable[list[Any]]]
 
@@ -20,35 +26,42 @@ class SqliteRevocations:
         self._writes, self._read, self._clock = writes, read, clock
         self._records, self._limit = records, limit
 
-    async def add(self, revocation: Revocation) -> bool:
-        row = (revocation.id, self._clock(), revocation.until, self._records.seal(revocation))
+    async def add(self, *revocations: Revocation) -> int:
+        now = self._clock()
+        rows = [(one.id, now + one.turn * TURN, one.until, self._records.seal(one)) for one in revocations]
 
-        def write(connection: sqlite3.Connection) -> bool:
+        def write(connection: sqlite3.Connection) -> int:
             ((waiting,),) = connection.execute(
                 "SELECT count(*) FROM (SELECT 1 FROM revocation LIMIT ?)", (self._limit,)
             ).fetchall()
-            if waiting >= self._limit:
-                return False
-            connection.execute(
-                "INSERT OR IGNORE INTO revocation (id, due_at, until, attempts, record) VALUES (?, ?, ?, 0, ?)", row
+            accepted = rows[: max(0, self._limit - waiting)]
+            connection.executemany(
+                "INSERT OR IGNORE INTO revocation (id, due_at, until, attempts, record) VALUES (?, ?, ?, 0, ?)",
+                accepted,
             )
-            return True
+            return len(accepted)
 
         return await self._writes.run(write)
 
     async def claim(self, count: int, lease: float) -> Sequence[Revocation]:
         now = self._clock()
-        # Usually nothing is due; checking with a read avoids a write.
-        if not await self._read("SELECT 1 FROM revocation WHERE due_at <= ? LIMIT 1", (now,)):
+        # Usually there is nothing to do; checking with a read avoids a write.
+        if not await self._read(_ANYTHING_TO_DO, (now,)):
             return ()
 
         def write(connection: sqlite3.Connection) -> list[Any]:
             connection.execute("DELETE FROM revocation WHERE until <= ?", (now,))
+            ids = connection.execute(
+                "SELECT id FROM revocation WHERE due_at <= ? ORDER BY due_at, id LIMIT ?", (now, count)
+            ).fetchall()
+            ids += connection.execute(
+                "SELECT id FROM revocation WHERE attempts = 0 AND due_at > ? ORDER BY due_at LIMIT ?",
+                (now, count - len(ids)),
+            ).fetchall()
             return connection.execute(
-                "UPDATE revocation SET due_at = ?, attempts = attempts + 1 WHERE id IN"
-                " (SELECT id FROM revocation WHERE due_at <= ? ORDER BY due_at, id LIMIT ?)"
-                " RETURNING id, until, attempts, record",
-                (now + lease, now, count),
+                "UPDATE revocation SET due_at = ?, attempts = attempts + 1"
+                " WHERE id IN (SELECT value FROM json_each(?)) RETURNING id, until, attempts, record",
+                (now + lease, json.dumps([name for (name,) in ids])),
             ).fetchall()
 
         claimed = []

@@ -52,6 +52,8 @@ CREATE TABLE IF NOT EXISTS revocation (
     record   BLOB NOT NULL
 ) STRICT;
 CREATE INDEX IF NOT EXISTS revocation_due_at ON revocation (due_at);
+CREATE INDEX IF NOT EXISTS revocation_new ON revocation (due_at) WHERE attempts = 0;
+CREATE INDEX IF NOT EXISTS revocation_until ON revocation (until);
 
 -- One row that `ping` writes, so that a full disk is noticed before a session write fails.
 CREATE TABLE IF NOT EXISTS write_probe (

@@ -5,6 +5,7 @@ caller gets the result. Reads run on the event loop, where they take microsecond
 would, the read moves to the thread.
 """
 
+import asyncio
 import json
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -16,19 +17,19 @@ from bff.errors import StoreUnavailable
 from bff.session.keyring import KeyRing
 from bff.session.revocation import WAITING_LIMIT, RevocationQueue
 from bff.session.session import EndReason, Session, SessionKey
-from bff.session.store import Found, IndexName, KeyRemoved, Missing, Replaced, StoredSession
+from bff.session.store import Deleted, Found, IndexName, KeyRemoved, Missing, Replaced, StoredSession
 from bff.storage import codec, index, one_time_value
 from bff.storage.decoded_records import DecodedRecords
 from bff.storage.revocation_record import RevocationRecords
 from bff.storage.sqlite.database import connect, prepare
-from bff.storage.sqlite.expiry import PURGE_STEP, RETENTION_AFTER_END, purge, put_end_reason
+from bff.storage.sqlite.expiry import PURGE_STEP, RETENTION_AFTER_END, delete_sessions, purge, put_end_reason
 from bff.storage.sqlite.group_commit import GroupCommit, unavailable
 from bff.storage.sqlite.host_clock import host_now
 from bff.storage.sqlite.revocations import SqliteRevocations
 from bff.storage.timeouts import SqliteTimeouts
 from bff.telemetry import metrics
 
-PAGE: Final = 200  # records read at a time, when all are read
+PAGE: Final = 100  # records read and decoded at a time
 
 
 class SqliteStore:
@@ -136,16 +137,26 @@ class SqliteStore:
             ).fetchall()
             if rows:
                 connection.execute("DELETE FROM session_index WHERE key = ?", (key,))
-                put_end_reason(connection, key, reason, until)
+                put_end_reason(connection, reason, until, key)
             return rows
 
         for version, record in await self._writes.run(write):
             return codec.decode(self._ring, key, version, record)
         return None
 
+    async def delete_all(self, keys: Sequence[SessionKey], reason: EndReason) -> Deleted:
+        known = [key for key in keys if index.is_session_key(key)]
+        wanted, until = json.dumps(known), self._clock() + RETENTION_AFTER_END
+        rows = await self._writes.run(lambda connection: delete_sessions(connection, wanted, reason, until))
+        decoded = (codec.decode(self._ring, SessionKey(key), version, record) for key, version, record in rows)
+        return Deleted([session for session in decoded if session is not None])
+
+    async def put_end_reasons(self, names: Sequence[str], reason: EndReason) -> None:
+        stored, until = [index.end_reason_name(name) for name in names], self._clock() + RETENTION_AFTER_END
+        await self._writes.run(lambda connection: put_end_reason(connection, reason, until, *stored))
+
     async def put_end_reason(self, name: str, reason: EndReason) -> None:
-        stored, until = index.end_reason_name(name), self._clock() + RETENTION_AFTER_END
-        await self._writes.run(lambda connection: put_end_reason(connection, stored, reason, until))
+        await self.put_end_reasons([name], reason)
 
     async def take_end_reason(self, name: str, *, keep: float = 0.0) -> EndReason | None:
         stored, now = index.end_reason_name(name), self._clock()
@@ -187,14 +198,23 @@ class SqliteStore:
             after = rows[-1][0]
 
     async def find(self, index_name: IndexName, value: str) -> Sequence[Session]:
-        wanted = json.dumps(index.hashes(self._ring, index_name, value))
-        rows = await self._read(
-            "SELECT DISTINCT session.key, version, record FROM session_index JOIN session USING (key)"
-            " WHERE name = ? AND hash IN (SELECT value FROM json_each(?)) AND ends_at > ?",
-            (index_name, wanted, self._clock()),
-        )
-        sessions = (codec.decode(self._ring, SessionKey(key), version, record) for key, version, record in rows)
-        return [session for session in sessions if session is not None]
+        found: dict[str, Session | None] = {}
+        for hashed in index.hashes(self._ring, index_name, value):
+            after = ""
+            while True:
+                rows = await self._read(
+                    "SELECT session_index.key, version, record FROM session_index JOIN session USING (key)"
+                    " WHERE name = ? AND hash = ? AND session_index.key > ? AND ends_at > ?"
+                    " ORDER BY session_index.key LIMIT ?",
+                    (index_name, hashed, after, self._clock(), PAGE),
+                )
+                for key, version, record in rows:
+                    found[key] = codec.decode(self._ring, SessionKey(key), version, record)
+                if len(rows) < PAGE:
+                    break
+                after = rows[-1][0]
+                await asyncio.sleep(0)  # reading does not wait, and a user may have thousands of sessions
+        return [session for session in found.values() if session is not None]
 
     async def put_marker(self, name: str, at: float, until: float) -> None:
         rows = [(marker, at, until) for marker in index.marker_names(self._ring, name)]

@@ -107,9 +107,11 @@ class SimulatedRevocations:
         # Whether anything is due is asked for all the time: with dice of its own, so that it changes no other story.
         self._ask = functools.partial(ask, queue=True)
 
-    async def add(self, revocation: Revocation) -> bool:
-        with self._database.invariants.keeping(revocation.token, self._process):
-            return bool(await self._ask(lambda: self._database.add_revocation(revocation), write=True))
+    async def add(self, *revocations: Revocation) -> int:
+        for revocation in revocations:
+            with self._database.invariants.keeping(revocation.token, self._process):
+                await self._ask(functools.partial(self._database.add_revocation, revocation), write=True)
+        return len(revocations)
 
     async def claim(self, count: int, lease: float) -> Sequence[Revocation]:
         claimed: list[Revocation] = await self._ask(lambda: self._database.claim_revocations(count, lease), write=True)

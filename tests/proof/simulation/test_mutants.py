@@ -229,7 +229,7 @@ MUTANTS = [
     ),
     mutant(
         "the tokens of an ended session are not revoked",
-        (EndSession, "_end", "await self.revocations.session_ended(session)", "pass"),
+        (EndSession, "_have_ended", "await self.revocations.sessions_ended(sessions, turns)", "pass"),
     ),
     mutant(
         "a drain waits only for what was there when it began",

@@ -151,6 +151,34 @@ class SessionStoreContract:
         answers = await asyncio.gather(*(stores[n % 2].delete(session.key, EndReason.SIGNED_OUT) for n in range(20)))
         assert [answer for answer in answers if answer is not None] == [session]
 
+    async def test_many_are_deleted_at_once_each_by_one_caller(self, here: SessionStore, there: SessionStore) -> None:
+        first = a_session(await here.now())
+        sessions = [first, *(a_session(first.signed_in_at, user=first.user) for _ in range(229)), a_session()]
+        for session in sessions[:-1]:
+            await here.create(session)
+        strange = [session.key for session in sessions] + [SessionKey(name) for name in STRANGE_KEYS]
+        answers = await asyncio.gather(*(store.delete_all(strange, EndReason.OPERATOR) for store in (here, there)))
+        assert all(answer.complete for answer in answers)
+        deleted = [session for answer in answers for session in answer.sessions]
+        assert sorted(deleted, key=lambda one: one.key) == sorted(sessions[:-1], key=lambda one: one.key)
+        assert list(await here.find("sub", first.user.sub)) == []
+        assert {await there.get_end_reason(session.key) for session in sessions[:-1]} == {EndReason.OPERATOR}
+        assert await there.get_end_reason(sessions[-1].key) is None
+        assert (await there.delete_all([], EndReason.OPERATOR)).sessions == []
+
+    async def test_a_person_may_have_more_sessions_than_are_read_at_a_time(self, store: SessionStore) -> None:
+        first = a_session(await store.now())
+        mine = [first, *(a_session(first.signed_in_at, user=first.user) for _ in range(229))]
+        for session in mine:
+            await store.create(session)
+        found = [session.key for session in await store.find("sub", first.user.sub)]
+        assert sorted(found) == sorted(session.key for session in mine)
+
+    async def test_one_end_reason_is_kept_under_many_names(self, here: SessionStore, there: SessionStore) -> None:
+        names = [f"browser {number}" for number in range(5)]
+        await here.put_end_reasons(names, EndReason.UNIVERSAL_LOGOUT)
+        assert {await there.get_end_reason(name) for name in names} == {EndReason.UNIVERSAL_LOGOUT}
+
     async def test_an_end_reason_is_taken_once(self, stores: Stores) -> None:
         name = f"browser {uuid4()}"
         await stores[0].put_end_reason(name, EndReason.IDLE_TIMEOUT)
@@ -471,6 +499,26 @@ class SessionStoreContract:
         assert added == [True, True, True, False, False]
         await store.revocations.finish("revocation-1")
         assert await store.revocations.add(a_revocation(until, 9))
+        assert await store.revocations.add(*(a_revocation(until, n) for n in range(20, 25))) == 0
+        for n in (0, 2):
+            await store.revocations.finish(f"revocation-{n}")
+        assert await store.revocations.add(*(a_revocation(until, n) for n in range(20, 25))) == 2
+
+    async def test_the_later_turns_of_one_person_wait_for_the_others(
+        self, here: SessionStore, there: SessionStore
+    ) -> None:
+        until = await here.now() + 7200
+        many = [replace(a_revocation(until, n), turn=2000 * n) for n in range(4)]
+        assert await here.revocations.add(*many) == 4
+        assert await here.revocations.add(a_revocation(until, 9)) == 1
+        order = [one.id for _ in range(3) for one in await there.revocations.claim(2, 600.0)]
+        expected = [0, 9, 1, 2, 3]
+        assert [{*order[:2]}, {*order[2:4]}, {*order[4:]}] == [
+            {f"revocation-{n}" for n in numbers} for numbers in (expected[:2], expected[2:4], expected[4:])
+        ]
+        assert list(await here.revocations.claim(9, 600.0)) == [], "each once, although some are not due"
+        await here.revocations.postpone("revocation-3", 0.0)
+        assert [one.attempts for one in await here.revocations.claim(9, 600.0)] == [2]
 
     async def test_a_revocation_whose_key_is_not_here_waits_for_a_replica_that_has_it(
         self, store_factory: StoreFactory

@@ -1,14 +1,19 @@
 """Many sessions at once: exactly those that were meant, and a failure is reported after all were attempted."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 
 import pytest
 
 from bff.errors import StoreUnavailable
-from bff.flows.logout.end_sessions import BATCH
-from bff.session.session import EndReason, Session, User
+from bff.flows.logout.end_session import EndSession
+from bff.flows.logout.end_sessions import BATCH, EndSessions
+from bff.session.session import EndReason, Session, SessionKey, User
+from bff.session.store import Deleted
 from tests.harness.example_session import a_session
+from tests.harness.memory_store import MemoryStore
+from tests.harness.minting import ISSUER
 from tests.harness.virtual_time import time_passes
 from tests.unit.flows.parts import Parts
 
@@ -83,6 +88,46 @@ async def test_everyone_is_more_than_one_batch(parts: Parts) -> None:
         await parts.signed_in()
     assert await parts.end_sessions.of_everyone(WHY) == BATCH + 2
     assert parts.data.sessions == {}
+
+
+async def test_progress_is_reported_batch_by_batch(parts: Parts) -> None:
+    for _ in range(BATCH + 2):
+        await parts.signed_in()
+    seen: list[int] = []
+    await parts.end_sessions.of_everyone(WHY, seen.append)
+    assert seen == [BATCH, BATCH + 2]
+
+
+async def test_the_tokens_of_one_person_do_not_delay_those_of_others(parts: Parts) -> None:
+    parts.provider.delay = 1.0
+    for _ in range(3 * BATCH):
+        await parts.signed_in(user=ALICE)
+    bobs = await parts.signed_in(user=BOB)
+    await parts.end_sessions.of_user("sub", "alice", WHY)
+    await time_passes(2)
+    await parts.end_session.end(bobs.key, EndReason.SIGNED_OUT)
+    await time_passes(3)
+    assert bobs.tokens.refresh_token in parts.provider.revoked
+    await parts.settled()
+    assert len(set(parts.provider.revoked)) == 3 * BATCH + 1
+
+
+class LosesTheLast(MemoryStore):
+    """Does not learn whether the last record of a batch was deleted."""
+
+    async def delete_all(self, keys: Sequence[SessionKey], reason: EndReason) -> Deleted:
+        return replace(await super().delete_all(keys[:-1], reason), complete=False)
+
+
+async def test_what_ended_is_revoked_although_the_rest_failed(parts: Parts) -> None:
+    sessions = [await parts.signed_in(user=ALICE) for _ in range(3)]
+    store = LosesTheLast(parts.data, parts.ring)
+    end_session = EndSession(store, parts.revocations, parts.tasks)
+    with pytest.raises(StoreUnavailable):
+        await EndSessions(store, end_session, parts.markers, parts.tasks, ISSUER).of_user("sub", "alice", WHY)
+    await parts.settled()
+    assert len(parts.provider.revoked) == len(parts.data.ends) // 2 == 2
+    assert len([session for session in sessions if await parts.stored(session)]) == 1
 
 
 async def test_a_failure_is_reported_and_the_caller_may_repeat(parts: Parts) -> None:

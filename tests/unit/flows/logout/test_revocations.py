@@ -1,5 +1,6 @@
 """The tokens of ended sessions are revoked, with retries, across restarts and outages."""
 
+from collections import Counter
 from dataclasses import replace
 
 import pytest
@@ -30,7 +31,7 @@ def with_tokens(refresh_token: str | None, successor: str | None = None) -> Sess
     ],
 )
 async def test_the_refresh_tokens_of_a_session_are_revoked(parts: Parts, session: Session, revoked: list[str]) -> None:
-    await parts.revocations.session_ended(session)
+    await parts.revocations.sessions_ended([session], Counter())
     await parts.settled()
     assert sorted(parts.provider.revoked) == revoked
 
@@ -38,7 +39,7 @@ async def test_the_refresh_tokens_of_a_session_are_revoked(parts: Parts, session
 async def test_without_a_refresh_token_the_access_token_is_revoked(parts: Parts) -> None:
     session = with_tokens(None)
     tokens = replace(session.tokens, usable_until=parts.now + 60)
-    await parts.revocations.session_ended(replace(session, tokens=tokens))
+    await parts.revocations.sessions_ended([replace(session, tokens=tokens)], Counter())
     await parts.settled()
     assert parts.provider.revoked == ["at"]
 
@@ -114,7 +115,7 @@ async def test_what_is_added_while_the_worker_runs_is_done_too(parts: Parts) -> 
         await queued(parts, number=number)
     parts.revocations.work_soon()
     await time_passes(1)
-    await parts.revocations.session_ended(with_tokens("late"))
+    await parts.revocations.sessions_ended([with_tokens("late")], Counter())
     await parts.settled()
     assert len(parts.provider.revoked) == 21
 
@@ -127,9 +128,9 @@ class SlowToCount(MemoryRevocations):
 
 async def test_what_is_added_while_the_worker_is_about_to_end_is_done_too(parts: Parts) -> None:
     parts.store.revocations = SlowToCount(parts.data, RevocationRecords(parts.ring), 100)
-    await parts.revocations.session_ended(with_tokens("early"))
+    await parts.revocations.sessions_ended([with_tokens("early")], Counter())
     await time_passes(0.5)  # the worker has nothing left to do, and counts
-    await parts.revocations.session_ended(with_tokens("late"))
+    await parts.revocations.sessions_ended([with_tokens("late")], Counter())
     await parts.settled()
     assert parts.provider.revoked == ["early", "late"]
 
@@ -160,7 +161,7 @@ async def test_what_cannot_be_queued_is_attempted_once_and_then_queued_after_all
         parts.revocations._store = MemoryStore(parts.data, parts.ring, revocation_limit=0)
     parts.provider.revocation_answers, parts.provider.delay = list(answers), 1.0
     parts.data.down = down
-    await parts.revocations.session_ended(with_tokens("rt"))
+    await parts.revocations.sessions_ended([with_tokens("rt")], Counter())
     parts.data.down = False
     await parts.settled()
     assert parts.provider.revoked == ["rt"]
@@ -170,7 +171,7 @@ async def test_what_cannot_be_queued_is_attempted_once_and_then_queued_after_all
 async def test_attempts_without_the_queue_are_bounded(parts: Parts) -> None:
     parts.data.down, parts.provider.delay = True, 1.0
     for _ in range(MAX_UNQUEUED_ATTEMPTS + 5):
-        await parts.revocations.session_ended(with_tokens("rt"))
+        await parts.revocations.sessions_ended([with_tokens("rt")], Counter())
         await time_passes(0)
     await parts.settled()
     assert len(parts.provider.revoked) == MAX_UNQUEUED_ATTEMPTS

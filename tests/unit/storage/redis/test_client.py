@@ -143,6 +143,38 @@ async def test_reads_of_one_turn_are_sent_together_and_each_gets_its_own_reply()
     assert link.server.exchanges == [20]
 
 
+@pytest.mark.parametrize("role", [MASTER, [b"master", 0, [[b"replica"]]]], ids=["alone", "with a replica"])
+async def test_calls_together_are_one_exchange_and_each_has_its_own_reply(role: Any) -> None:
+    def answer(command: Command) -> Any:
+        return role if command[0] == "ROLE" else 1 if command[0] == "WAIT" else command[-1]
+
+    link = Link(answer)
+    calls = [Call("k", scripts.TOUCH, keys=("k",), args=(number,)) for number in range(5)]
+    assert await link.link.ask_together(calls) == [0, 1, 2, 3, 4]
+    assert [name for name in link.names if name != "ROLE"][:5] == ["EVAL", *["EVALSHA"] * 4]
+    assert link.names.count("WAIT") == (role is not MASTER)
+    assert await link.link.ask_together([]) == []
+
+
+async def test_a_call_that_fails_together_is_repeated_alone() -> None:
+    replies: list[Any] = [1, NoScriptError(), 3, error("OOM no memory"), 2, error("OOM no memory")]
+    link = Link(lambda command: MASTER if command[0] == "ROLE" else replies.pop(0))
+    first, second, third, fourth = await link.link.ask_together([SCRIPT] * 4)
+    assert (first, second, third, type(fourth)) == (1, 2, 3, StoreUnavailable)
+
+
+async def test_calls_together_are_unavailable_one_by_one() -> None:
+    link = replying(RedisConnectionError())
+    answers = await link.link.ask_together([SCRIPT] * 3)
+    assert [type(answer) for answer in answers] == [StoreUnavailable] * 3
+
+
+async def test_calls_together_that_no_replica_acknowledged_are_no_success() -> None:
+    link = Link(lambda command: [b"master", 0, [[b"replica"]]] if command[0] == "ROLE" else 0)
+    answers = await link.link.ask_together([SCRIPT] * 2)
+    assert ["acknowledged" in str(answer) for answer in answers] == [True, True]
+
+
 async def test_a_read_that_needs_its_script_is_repeated_alone() -> None:
     replies: dict[Any, list[Any]] = {"EVALSHA": [1, NoScriptError(), 3, NoScriptError()], "EVAL": [2]}
     link = Link(lambda command: replies[command[0]].pop(0))
