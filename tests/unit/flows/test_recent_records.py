@@ -90,17 +90,15 @@ async def test_an_access_token_that_has_expired_or_was_rejected_is_not_used(part
 
 @pytest.mark.parametrize("together", [False, True])
 async def test_a_sign_out_at_this_replica_holds_although_the_store_could_not_record_it(
-    parts: Parts, together: bool
+    parts: Parts, *, together: bool
 ) -> None:
     session, other = await parts.signed_in(), await parts.signed_in()
     for one in (session, other):
         await answer(parts, one)
     parts.data.down = True
+    key, why = session.key, EndReason.SIGNED_OUT
     with pytest.raises(StoreUnavailable):
-        if together:
-            await parts.end_sessions.these([session], EndReason.SIGNED_OUT)
-        else:
-            await parts.end_session.end(session.key, EndReason.SIGNED_OUT)
+        await (parts.end_sessions.these([session], why) if together else parts.end_session.end(key, why))
     assert await answer(parts, session) == "store_unavailable"
     assert await answer(parts, other) == other.tokens.access_token
 
