@@ -3,8 +3,9 @@
 The texts identify sessions and users by fingerprints and contain no token, so they give access to nothing.
 """
 
+import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -18,6 +19,7 @@ from bff.flows.logout.markers import LogoutMarkers
 from bff.flows.logout.revocations import REVOKE_TIMEOUT, Revocations
 from bff.provider.open import open_provider
 from bff.session.keyring import KeyRing
+from bff.session.revocation import WAITING_LIMIT
 from bff.session.session import EndReason
 from bff.session.store import Found, KeyRemoved, SessionStore, StoredSession
 from bff.storage.open import open_store
@@ -27,6 +29,8 @@ from bff.telemetry.audit import AuditEvent
 
 logger = logging.getLogger(__name__)
 
+WAIT_STEP: Final = 0.25  # seconds between two looks at the revocation queue
+CHECKED_EVERY: Final = 1_000  # sessions ended between two looks
 REWRAP_ATTEMPTS: Final = 5  # for a record that concurrent writes keep changing
 
 SelectedBy: TypeAlias = Literal["sub", "email", "sid", "id", "all"]
@@ -45,6 +49,15 @@ class AdminContext:
     settings: Settings
     store: SessionStore
     end_sessions: EndSessions
+    revocations: Revocations
+
+
+class TokensStayValid(Exception):
+    """Sessions have ended, but so many of their tokens could neither be revoked nor queued for revocation."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__(f"{_count(count, 'token')} not revoked, valid until the provider expires them")
+        self.count = count
 
 
 @asynccontextmanager
@@ -52,13 +65,13 @@ async def open_admin_context(settings: Settings) -> AsyncIterator[AdminContext]:
     """Raises StoreUnavailable."""
     store = open_store(settings.store.url, KeyRing.from_keys(settings.session.key_ring))
     provider, tasks = open_provider(settings), BackgroundTasks()
-    end_session = EndSession(store, Revocations(store, provider, tasks, settings.provider.issuer), tasks)
+    revocations = Revocations(store, provider, tasks, settings.provider.issuer)
+    end_session = EndSession(store, revocations, tasks)
     logout_markers = LogoutMarkers(store, settings.sign_in.login_lifetime)
     ApplicationTelemetry(settings.telemetry.audit_subject).bind()
     try:
-        yield AdminContext(
-            settings, store, EndSessions(store, end_session, logout_markers, tasks, settings.provider.issuer)
-        )
+        end_sessions = EndSessions(store, end_session, logout_markers, tasks, settings.provider.issuer)
+        yield AdminContext(settings, store, end_sessions, revocations)
     finally:
         # The refresh tokens of ended sessions are still revoked at the provider.
         if left := await tasks.drain(2 * REVOKE_TIMEOUT):
@@ -114,17 +127,27 @@ def _details(stored: Found, settings: Settings) -> list[tuple[str, str]]:
     ]
 
 
-async def end_sessions(context: AdminContext, selection: Selection, reason: str) -> AsyncIterator[str]:
-    """Ends the sessions and revokes their refresh tokens. `reason` is for the audit log. Raises StoreUnavailable."""
-    end = context.end_sessions
-    by = selection.by
+async def end_sessions(
+    context: AdminContext,
+    selection: Selection,
+    reason: str,
+    *,
+    wait: float,
+    progress: Callable[[str], None] = lambda text: None,
+) -> AsyncIterator[str]:
+    """Ends the sessions and revokes their tokens, for which it waits up to `wait` seconds.
+
+    What is not revoked by then stays in the queue of the store, for any process. `reason` is for the audit log. Raises
+    StoreUnavailable, and TokensStayValid at the end.
+    """
+    end, by, room = context.end_sessions, selection.by, _Room(context, wait, progress)
     match by:
         case "sub" | "email":
             count = len(await end.of_user(by, selection.value, EndReason.OPERATOR))
         case "sid":
             count = len(await end.of_provider_session(selection.value, EndReason.OPERATOR))
         case "all":
-            count = await end.of_everyone(EndReason.OPERATOR)
+            count = await end.of_everyone(EndReason.OPERATOR, room.after)
         case "id":
             selected = await _select(context.store, selection)
             sessions = [stored.session for stored in selected if isinstance(stored, Found)]
@@ -133,6 +156,51 @@ async def end_sessions(context: AdminContext, selection: Selection, reason: str)
             assert_never(by)
     audit.record(AuditEvent.SESSIONS_ENDED_BY_OPERATOR, "operator", selected_by=by, ended=count, why=reason)
     yield f"{_count(count, 'session')} ended"
+    waiting = await _revoke(context, wait, progress)
+    counts = context.revocations.counts
+    yield f"{_count(counts.revoked, 'token')} revoked at the provider"
+    if waiting:
+        yield (
+            f"{_count(waiting, 'token')} in the queue of the store: a running bff serve revokes them, and so does this "
+            "command when it is run again"
+        )
+    if counts.abandoned:
+        raise TokensStayValid(counts.abandoned)
+
+
+class _Room:
+    """Keeps the revocation queue from overflowing while very many sessions end."""
+
+    def __init__(self, context: AdminContext, wait: float, progress: Callable[[str], None]) -> None:
+        self._context, self._wait, self._progress = context, wait, progress
+        self._checked = 0
+
+    async def after(self, ended: int) -> None:
+        """Waits while the queue is nearly full, for at most `wait` seconds in which it does not get shorter."""
+        self._progress(f"{_count(ended, 'session')} ended")
+        if ended - self._checked < CHECKED_EVERY:
+            return
+        self._checked = ended
+        queue, shortest, waited = self._context.store.revocations, WAITING_LIMIT, 0.0
+        while (waiting := await queue.waiting()) > WAITING_LIMIT - 2 * CHECKED_EVERY and waited < self._wait:
+            self._progress(f"{_count(ended, 'session')} ended, {_count(waiting, 'token')} to be revoked first")
+            self._context.revocations.work_soon()
+            await asyncio.sleep(WAIT_STEP)
+            waited = 0.0 if waiting < shortest else waited + WAIT_STEP
+            shortest = min(shortest, waiting)
+
+
+async def _revoke(context: AdminContext, wait: float, progress: Callable[[str], None]) -> int:
+    """Returns the length of the queue when it is empty, all tokens of this process are done, or the time is over."""
+    counts, waited = context.revocations.counts, 0.0
+    while (waiting := await context.store.revocations.waiting()) and waited < wait:
+        if counts.queued and counts.revoked + counts.abandoned >= counts.queued:
+            break
+        progress(f"{_count(waiting, 'token')} to be revoked")
+        context.revocations.work_soon()
+        await asyncio.sleep(WAIT_STEP)
+        waited += WAIT_STEP
+    return waiting
 
 
 async def rewrap(context: AdminContext) -> AsyncIterator[str]:

@@ -27,6 +27,7 @@ TABLE: Final = (
     Meaning(FAILED, "doctor", "At least one check failed."),
     Meaning(FAILED, "health", "The process does not respond, or responds that it is not alive or not ready."),
     Meaning(FAILED, "routes explain", "The BFF would not forward the request."),
+    Meaning(FAILED, "sessions end", "Sessions have ended, but at least one of their tokens stays valid."),
     Meaning(FAILED, "okta", "An error, or a command line that is not valid."),
     Meaning(USAGE, "all but okta", "The command line is not valid."),
     Meaning(DIFFERENT, "okta plan, okta apply", "The org differs from the settings, or a manual step remains."),

@@ -6,7 +6,8 @@ Text is escaped, because setting names, labels and values may hold control chara
 import json
 import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -41,6 +42,20 @@ def table(rows: Sequence[Sequence[str]]) -> None:
 
 def progress(text: str) -> None:
     print(escape(text), file=sys.stderr)
+
+
+class Progress:
+    """Prints at most one line a second to a terminal, and one in ten seconds to anything else."""
+
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._monotonic, self._interval = monotonic, 1.0 if sys.stderr.isatty() else 10.0
+        self._next = monotonic() + self._interval
+
+    def __call__(self, text: str) -> None:
+        now = self._monotonic()
+        if now >= self._next:
+            self._next = now + self._interval
+            progress(text)
 
 
 def problem(text: str, fix: str) -> None:

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 
-from bff.admin.sessions import AdminContext, open_admin_context
+from bff.admin.sessions import AdminContext, TokensStayValid, open_admin_context
 from bff.cli import exit_codes, output
 from bff.config.settings import Settings
 from bff.errors import StoreUnavailable
@@ -27,4 +27,7 @@ def print_from_store(settings: Settings, work: Callable[[AdminContext], AsyncIte
     except StoreUnavailable as error:
         logger.error("the session store is unavailable", extra={"why": str(error)})
         return exit_codes.UNAVAILABLE
+    except TokensStayValid as error:
+        output.problem(f"Error: {error}.", "The log names their sessions; revoke them at the provider.")
+        return exit_codes.FAILED
     return exit_codes.OK

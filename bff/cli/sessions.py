@@ -7,6 +7,7 @@ from typing import Any, Final, TypeVar
 import click
 
 from bff.admin.sessions import SelectedBy, Selection, end_sessions, list_sessions, show_sessions
+from bff.cli import output
 from bff.cli.command_tree import CONTEXT
 from bff.cli.options import settings_from, settings_source
 from bff.cli.session_store import print_from_store
@@ -77,8 +78,19 @@ def show(ctx: click.Context, config: Path | None, env_file: Path | None) -> int:
 @settings_source
 @selectors
 @click.option("--reason", metavar="TEXT", default="", help="A reason for the audit log.")
+@click.option(
+    "--wait",
+    metavar="SECONDS",
+    type=click.FloatRange(min=0, max=86_400),
+    default=60.0,
+    show_default=True,
+    help="How long to wait until the provider has revoked the tokens. The rest stays in the queue of the store.",
+)
 @click.pass_context
-def end(ctx: click.Context, config: Path | None, env_file: Path | None, reason: str) -> int:
-    """End sessions, and revoke their refresh tokens at the provider."""
-    selected = selection(ctx, required=True)
-    return print_from_store(settings_from(config, env_file), lambda context: end_sessions(context, selected, reason))
+def end(ctx: click.Context, config: Path | None, env_file: Path | None, reason: str, wait: float) -> int:
+    """End sessions, and revoke their tokens at the provider."""
+    selected, progress = selection(ctx, required=True), output.Progress()
+    return print_from_store(
+        settings_from(config, env_file),
+        lambda context: end_sessions(context, selected, reason, wait=wait, progress=progress),
+    )

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from typing import Any, Final, TypeVar
 
 from bff.errors import StoreUnavailable
@@ -98,8 +98,11 @@ class EndSessions:
             self._end_session.recent.forget_provider_session(sid)
         return await self._shielded(self._of_sid(sid, reason, sub, at, mark_if_unknown=mark_if_unknown))
 
-    async def of_everyone(self, reason: EndReason, progress: Callable[[int], None] = lambda ended: None) -> int:
-        """Ends every session in the store. Returns their number. `progress` is called with the number so far."""
+    async def of_everyone(self, reason: EndReason, progress: Callable[[int], Awaitable[None]] | None = None) -> int:
+        """Ends every session in the store. Returns their number.
+
+        `progress` is awaited with the number so far after each batch, so that it may hold back the next.
+        """
         self.forget_recent_records()
         return await self._shielded(self._of_everyone(reason, progress))
 
@@ -134,7 +137,7 @@ class EndSessions:
             sessions += [session for session in known if session.sid is None and session.sign_in_began_by(at)]
         return await self._end_all(sessions, reason)
 
-    async def _of_everyone(self, reason: EndReason, progress: Callable[[int], None]) -> int:
+    async def _of_everyone(self, reason: EndReason, progress: Callable[[int], Awaitable[None]] | None) -> int:
         at = await self._store.now()
         await self._logout_markers.put("everyone", "", at)
         order, batch, ended = _Order(self._end_session, reason), list[SessionKey](), 0
@@ -143,10 +146,10 @@ class EndSessions:
                 batch.append(stored.session.key)
             if len(batch) >= BATCH:
                 ended += len(await order.end(batch))
-                progress(ended)
+                if progress is not None:
+                    await progress(ended)
                 batch = []
         ended += len(await order.end(batch))
-        progress(ended)
         order.raise_failure()
         return ended
 

@@ -2,13 +2,15 @@
 
 import asyncio
 import time
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from bff.admin.sessions import Selection, list_sessions
+from bff.admin.sessions import AdminContext, Selection, TokensStayValid, list_sessions
 from bff.base64url import decode_base64url
 from bff.cli import exit_codes
+from bff.cli.output import Progress
 from bff.cli.session_store import print_from_store
 from bff.config.settings import load_settings
 from bff.session.keyring import KeyRing
@@ -47,8 +49,8 @@ def test_sessions_are_listed_and_ended_with_a_reason_in_the_audit_log(store: str
     assert "refresh token: yes" in call_bff("sessions", "show", "--all", environ=environ).stdout
     assert call_bff("sessions", "show", environ=environ).returncode == exit_codes.USAGE
     assert call_bff("keys", "rewrap", environ=environ).stdout.startswith("0 records re-encrypted")
-    ended = call_bff("sessions", "end", "--all", "--reason", "left the\ncompany", environ=environ)
-    assert (ended.returncode, ended.stdout) == (0, "1 session ended\n")
+    ended = call_bff("sessions", "end", "--all", "--wait", "0", "--reason", "left the\ncompany", environ=environ)
+    assert (ended.returncode, ended.stdout[:16]) == (0, "1 session ended\n")
     assert "left the\\ncompany" in ended.stderr or "left the\\\\ncompany" in ended.stderr
     assert "canary" not in ended.stderr.lower()
     assert call_bff("sessions", "list", environ=environ).stdout == "0 sessions\n"
@@ -61,3 +63,24 @@ def test_an_unavailable_store_has_its_own_exit_code(capsys: pytest.CaptureFixtur
     printed = capsys.readouterr()
     assert (code, printed.out) == (exit_codes.UNAVAILABLE, "")
     assert "Redis is unavailable" in printed.err
+
+
+async def _with_tokens_left(context: AdminContext) -> AsyncIterator[str]:
+    yield "1 session ended"
+    raise TokensStayValid(1)
+
+
+def test_tokens_that_stay_valid_are_an_error(store: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with taken_root_logger():
+        code = print_from_store(load_settings(with_changes(store=store)), _with_tokens_left)
+    printed = capsys.readouterr()
+    assert (code, printed.out) == (exit_codes.FAILED, "1 session ended\n")
+    assert "1 token not revoked" in printed.err
+
+
+def test_progress_is_shown_now_and_then(capsys: pytest.CaptureFixture[str]) -> None:
+    times = iter([0.0, 9.0, 10.0, 11.0, 20.0])
+    progress = Progress(lambda: next(times))
+    for number in range(4):
+        progress(f"{number}")
+    assert capsys.readouterr().err == "1\n3\n"

@@ -93,9 +93,13 @@ async def test_everyone_is_more_than_one_batch(parts: Parts) -> None:
 async def test_progress_is_reported_batch_by_batch(parts: Parts) -> None:
     for _ in range(BATCH + 2):
         await parts.signed_in()
-    seen: list[int] = []
-    await parts.end_sessions.of_everyone(WHY, seen.append)
-    assert seen == [BATCH, BATCH + 2]
+    seen: list[tuple[int, int]] = []
+
+    async def progress(ended: int) -> None:
+        seen.append((ended, len(parts.data.sessions)))
+
+    assert await parts.end_sessions.of_everyone(WHY, progress) == BATCH + 2
+    assert seen == [(BATCH, 2)]
 
 
 async def test_the_tokens_of_one_person_do_not_delay_those_of_others(parts: Parts) -> None:
