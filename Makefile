@@ -8,7 +8,7 @@ RUN := $(VENV)/bin
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev fmt images test test-unit test-containers test-all coverage proof bench bench-scale check lock sbom audit pin-images clean
+.PHONY: help demo dev fmt images test test-unit test-containers chaos test-all coverage proof bench bench-scale check lock sbom audit pin-images clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | sort | while IFS="$$(printf '\t')" read -r name text; do \
@@ -85,6 +85,10 @@ test-containers: $(VENV)/.dev ## build and run the images on a Docker engine
 	@scripts/need chromium
 	$(RUN)/pytest -m containers tests/proof/containers
 
+# Needs the Docker engine of DOCKER_HOST and the ports 8080 and 9000; at most 15 minutes.
+chaos: $(VENV)/.dev ## kill, stop and fill the parts of the compose file under load, and print what callers saw
+	$(RUN)/python -m tests.proof.containers.chaos
+
 check: $(VENV)/.dev ## lint, formatting, types, layers and dead code
 	$(RUN)/ruff check .
 	$(RUN)/ruff format --check .
@@ -103,12 +107,13 @@ lock: $(VENV)/.dev ## write the lock files
 	$(COMPILE) pyproject.toml --constraints requirements-otel.lock --extra otel --group dev -o requirements-dev.lock
 	$(COMPILE) --constraints requirements-dev.lock --group pyproject.toml:build -o requirements-build.lock
 
-# The packages of the image as CycloneDX JSON, with their hashes. `LOCK=requirements-otel.lock` selects another lock file.
+# The packages of the image as CycloneDX JSON. With IMAGE (`make sbom IMAGE=okta-bff:0.1.0`) it includes the Debian packages,
+# and fails if the image has other Python packages. `LOCK=requirements-otel.lock` selects another lock file.
 LOCK ?= requirements.lock
 sbom: $(VENV)/.dev ## write sbom.cdx.json
 	$(RUN)/pip install --quiet uv
-	$(RUN)/python scripts/sbom.py $(RUN)/uv $(LOCK) > sbom.cdx.json
-	@echo "sbom.cdx.json: CycloneDX, from $(LOCK)"
+	$(RUN)/python scripts/sbom.py $(RUN)/uv $(LOCK) $(IMAGE) > sbom.cdx.json
+	@echo "sbom.cdx.json: CycloneDX, from $(LOCK)$(if $(IMAGE), and $(IMAGE))"
 
 # Pins the base images in docker-compose.yml and the Dockerfiles to their digests. Queries a registry with docker, skopeo or
 # HTTP (REGISTRY=https://...); if any image cannot be resolved, it fails and writes nothing.
