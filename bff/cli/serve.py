@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from bff.cli.options import environment, settings_source
-from bff.config.service_links import linked_services
+from bff.config.kubernetes_links import linked_services
 from bff.config.settings import load_settings
 
 logger = logging.getLogger(__name__)

@@ -13,8 +13,8 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from bff.config.kubernetes_links import is_service_link
 from bff.config.section import Leaf
-from bff.config.service_links import is_service_link
 from bff.config.validators import NEW_KEY
 from bff.errors import ConfigurationError
 

@@ -2,8 +2,8 @@
 
 import pytest
 
+from bff.config.kubernetes_links import is_service_link, linked_services
 from bff.config.section import leaves
-from bff.config.service_links import is_service_link, linked_services
 from bff.config.settings import SECRETS, Settings, load_settings
 from tests.harness.settings import RIGHT, problems
 
