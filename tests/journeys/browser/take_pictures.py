@@ -34,8 +34,8 @@ async def take_pictures(demo: RunningDemo, folder: Path) -> None:
         await person.sees("#trial-calls .result", "You are still signed in")
         await person.sees("#trial-down .result", "You are still signed in")
         await person.page.locator("#beats i.ok").nth(40).wait_for(timeout=4 * PATIENCE)
-        await _picture(person, folder / "demo.png", "light", height=1180)
-        await _picture(person, folder / "demo-dark.png", "dark", height=1180)
+        await _picture(person, folder / "demo.png", "light", height=1260)
+        await _picture(person, folder / "demo-dark.png", "dark", height=1260)
         await person.page.set_viewport_size({"width": 390, "height": 844})
         await _picture(person, folder / "demo-narrow.png", "light", height=844)
 
