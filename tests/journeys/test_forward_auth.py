@@ -67,8 +67,7 @@ async def test_a_page_is_let_through_with_token_and_identity_and_no_browser_gets
         for path in ("/auth/verify", "/auth/verify/anything"):
             for more in ({}, {"x-original-method": "GET", "x-forwarded-method": "GET"}):
                 public = await browser.fetch(path, headers=more)
-                assert (public.status_code, "authorization" in public.headers) == (200, False)
-                assert "ey" not in public.text
+                assert (public.status_code, "authorization" in public.headers, public.content) == (200, False, b"")
 
 
 async def test_a_navigation_from_elsewhere_takes_one_step_on_our_own_site_first(tmp_path: Path) -> None:

@@ -64,3 +64,10 @@ def test_no_call_copies_settings() -> None:
 
 def test_no_class_is_a_second_record_of_a_section() -> None:
     assert [(where, record) for where, tree in trees() for record in records(tree)] == []
+
+
+def test_a_copy_and_a_second_record_are_recognised() -> None:
+    call = "Cookies(public_url=settings.public_url, callback_path=settings.callback_path)"
+    assert list(copies(ast.parse(call))) == ["line 1: public_url, callback_path"]
+    fields = "\n".join(f"    {name}: float" for name in ("lease", "timeout", "grace"))
+    assert list(records(ast.parse(f"class Timing:\n{fields}"))) == ["Timing has grace, lease, timeout of refresh"]
