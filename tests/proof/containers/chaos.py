@@ -184,7 +184,9 @@ def scenarios(compose: Compose) -> dict[str, Callable[[], Awaitable[None]]]:
         await asyncio.sleep(10)
 
     async def redis_full() -> None:
-        await run(compose.inside, "bff-1", "python", "-c", FILL)
+        filled = await asyncio.to_thread(compose.inside, "bff-1", "python", "-c", FILL)
+        if "maxmemory" not in filled.stdout:
+            raise SystemExit(f"Redis is not full: {filled.stdout} {filled.stderr}")
         await asyncio.sleep(10)
         await run(compose.inside, "bff-1", "python", "-c", EMPTY)
         await asyncio.sleep(10)
