@@ -140,14 +140,14 @@ async def end_sessions(
     What is not revoked by then stays in the queue of the store, for any process. `reason` is for the audit log. Raises
     StoreUnavailable, and TokensStayValid at the end.
     """
-    end, by, room = context.end_sessions, selection.by, _Room(context, wait, progress)
+    end, by, queue_limit = context.end_sessions, selection.by, _QueueLimit(context, wait, progress)
     match by:
         case "sub" | "email":
             count = len(await end.of_user(by, selection.value, EndReason.OPERATOR))
         case "sid":
             count = len(await end.of_provider_session(selection.value, EndReason.OPERATOR))
         case "all":
-            count = await end.of_everyone(EndReason.OPERATOR, room.after)
+            count = await end.of_everyone(EndReason.OPERATOR, queue_limit.after_batch)
         case "id":
             selected = await _select(context.store, selection)
             sessions = [stored.session for stored in selected if isinstance(stored, Found)]
@@ -168,14 +168,14 @@ async def end_sessions(
         raise TokensStayValid(counts.abandoned)
 
 
-class _Room:
+class _QueueLimit:
     """Keeps the revocation queue from overflowing while very many sessions end."""
 
     def __init__(self, context: AdminContext, wait: float, progress: Callable[[str], None]) -> None:
         self._context, self._wait, self._progress = context, wait, progress
         self._checked = 0
 
-    async def after(self, ended: int) -> None:
+    async def after_batch(self, ended: int) -> None:
         """Waits while the queue is nearly full, for at most `wait` seconds in which it does not get shorter."""
         self._progress(f"{_count(ended, 'session')} ended")
         if ended - self._checked < CHECKED_EVERY:

@@ -130,7 +130,7 @@ class Revocations:
                 running = await self._until_one_is_over(running)
             elif not self._added.is_set():
                 await self._record_waiting()
-                # No await from here to the end of the task: whoever adds an entry now finds no worker, and starts one.
+                # No await from here to the end of the task: an entry that is added now finds no worker, and starts one.
                 if not self._added.is_set():
                     return
 

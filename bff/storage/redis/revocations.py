@@ -20,8 +20,13 @@ class RedisRevocations:
 
     async def add(self, *revocations: Revocation) -> int:
         args: list[str | bytes | int] = [self._limit]
-        for one in revocations:
-            args += [one.id, int(one.until * 1000), int(one.turn * TURN * 1000), self._records.seal(one)]
+        for revocation in revocations:
+            args += [
+                revocation.id,
+                int(revocation.until * 1000),
+                int(revocation.turn * TURN * 1000),
+                self._records.seal(revocation),
+            ]
         return int(await self._call(scripts.REVOCATION_ADD, *args))
 
     async def claim(self, count: int, lease: float) -> Sequence[Revocation]:

@@ -28,7 +28,10 @@ class SqliteRevocations:
 
     async def add(self, *revocations: Revocation) -> int:
         now = self._clock()
-        rows = [(one.id, now + one.turn * TURN, one.until, self._records.seal(one)) for one in revocations]
+        rows = [
+            (revocation.id, now + revocation.turn * TURN, revocation.until, self._records.seal(revocation))
+            for revocation in revocations
+        ]
 
         def write(connection: sqlite3.Connection) -> int:
             ((waiting,),) = connection.execute(

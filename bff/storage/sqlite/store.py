@@ -198,7 +198,7 @@ class SqliteStore:
             after = rows[-1][0]
 
     async def find(self, index_name: IndexName, value: str) -> Sequence[Session]:
-        found: dict[str, Session | None] = {}
+        sessions: dict[str, Session | None] = {}
         for hashed in index.hashes(self._ring, index_name, value):
             after = ""
             while True:
@@ -209,12 +209,12 @@ class SqliteStore:
                     (index_name, hashed, after, self._clock(), PAGE),
                 )
                 for key, version, record in rows:
-                    found[key] = codec.decode(self._ring, SessionKey(key), version, record)
+                    sessions[key] = codec.decode(self._ring, SessionKey(key), version, record)
                 if len(rows) < PAGE:
                     break
                 after = rows[-1][0]
                 await asyncio.sleep(0)  # reading does not wait, and a user may have thousands of sessions
-        return [session for session in found.values() if session is not None]
+        return [session for session in sessions.values() if session is not None]
 
     async def put_marker(self, name: str, at: float, until: float) -> None:
         rows = [(marker, at, until) for marker in index.marker_names(self._ring, name)]
