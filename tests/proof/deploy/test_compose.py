@@ -110,7 +110,9 @@ def test_only_the_proxy_reaches_the_replicas_and_is_trusted(secrets: Path) -> No
     assert "networks" not in COMPOSE
     assert "ipv4_address" not in str(COMPOSE)
     sockets = re.findall(r"server (unix:\S+) max_fails", NGINX)
-    assert sockets == [SERVICES[name]["environment"]["BFF_LISTEN"] for name in REPLICAS] * 2, "and again as backup"
+    assert sockets == [SERVICES[name]["environment"]["BFF_LISTEN"] for name in REPLICAS] * 4, (
+        "and as backup, for both groups"
+    )
 
 
 def test_nothing_starts_before_the_settings_are_valid() -> None:
@@ -150,7 +152,7 @@ def test_requests_are_asked_again_at_the_other_replica_only_where_that_is_harmle
     (conditions,) = re.findall(r"proxy_next_upstream ([\w ]+);", NGINX)
     assert conditions == "error timeout", "an error of the API is no failure of a replica"
     # Were both marked as failed, nginx would respond with 502, "no live upstreams".
-    assert NGINX.count(" max_fails=0 backup;") == len(REPLICAS)
+    assert NGINX.count(" max_fails=0 backup;") == 2 * len(REPLICAS)
 
 
 def test_the_bff_gives_up_on_an_api_before_nginx_gives_up_on_the_bff(secrets: Path) -> None:

@@ -5,7 +5,7 @@ import os
 import signal
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -82,6 +82,30 @@ async def test_a_replica_that_hangs_gets_no_share_of_the_requests(tmp_path: Path
             for task in first:
                 task.cancel()
         assert behind.asked()[0] == 1
+
+
+async def test_streams_of_the_other_replica_do_not_attract_requests_to_one_that_hangs(tmp_path: Path) -> None:
+    """After an upgrade one replica may have all streams."""
+
+    async def first(request: Request, reader: Reader, writer: Writer) -> bool:
+        return False if "events" in request.target else await hangs(request, reader, writer)
+
+    async def second(request: Request, reader: Reader, writer: Writer) -> bool:
+        return await (Stream() if "events" in request.target else ok())(request, reader, writer)
+
+    async with behind_nginx(tmp_path, first, second) as behind, AsyncExitStack() as stack:
+        raw = f"GET /api/events HTTP/1.1\r\nhost: app.example\r\n{EVENTS}\r\n\r\n"
+        for _ in range(6):
+            reader, _ = await stack.enter_async_context(connected(behind.port, raw))
+            await reader.readuntil(b"data: 1\n\n")
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(behind.get("/api/x")) for _ in range(2)]
+            await until(lambda: any(request.target == "/api/x" for request in behind.replicas[0].requests))
+            for _ in range(20):
+                assert (await asyncio.wait_for(behind.get("/api/x"), PATIENCE)).status == 200
+            for task in tasks:
+                task.cancel()
+        assert sum(request.target == "/api/x" for request in behind.replicas[0].requests) == 1
 
 
 async def test_an_idempotent_request_to_a_replica_that_hangs_is_repeated_at_the_other(tmp_path: Path) -> None:
