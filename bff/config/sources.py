@@ -173,6 +173,11 @@ def _read_value(gathered: Gathered, name: str, label: str, value: Any, *, from_s
     try:
         text = _secret(value) if from_secret_file else value
         gathered.values[name] = json.loads(text) if name == "routes" and isinstance(text, str) else text
+    except PermissionError:
+        user = os.geteuid()
+        problem = f"cannot be read by the user {user} of this process: Permission denied."
+        fix = f"Let that user read the file and enter its directories, for example with chown {user}."
+        gathered.problems.append(ConfigurationError(label, problem, fix))
     except OSError as error:
         fix = "Give the path of a file that this process can read."
         gathered.problems.append(ConfigurationError(label, f"cannot be read: {error.strerror}.", fix))

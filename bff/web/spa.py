@@ -39,6 +39,8 @@ class SinglePageApp:
                 raise RouteNotFound
             file = self._index
         page = file == self._index
+        if page and not file.is_file():
+            raise RouteNotFound  # removed since the start, as while a new build is copied
         # index.html names the build's files and must be revalidated every time; other files are revalidated by ETag.
         headers = {
             "cache-control": "no-cache" if page else "public, max-age=0, must-revalidate",

@@ -12,7 +12,7 @@ from bff.admin.okta.credentials_file import ClientCredentials, CredentialsFile
 from bff.cli import exit_codes
 from bff.server.required_versions import REQUIRED
 from tests.harness.bff_command import PATIENCE, bff, process_environment, python
-from tests.harness.settings import RIGHT, with_changes
+from tests.harness.settings import CLIENT_SECRET, RIGHT, with_changes
 from tests.harness.waiting import until
 
 IMPORTS = """
@@ -69,6 +69,21 @@ def test_a_working_directory_that_the_process_may_not_search_has_no_bff_toml(tmp
     done = python("-c", program, environ=RIGHT, cwd=tmp_path)
     closed.chmod(0o700)
     assert "The settings are valid." in done.stdout, done.stderr
+
+
+def test_a_secret_file_of_another_user_names_the_user_that_needs_it(tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text(CLIENT_SECRET)
+    secret.chmod(0)
+    user = 65534 if os.geteuid() == 0 else os.geteuid()
+    drop = "os.setgroups([]); os.setgid(65534); os.setuid(65534)" if os.geteuid() == 0 else "pass"
+    program = f"import os; import bff.cli.check; from bff.cli.main import main; {drop}; main(['check'])"
+    environ = {**with_changes(client_secret=None), "BFF_CLIENT_SECRET_FILE": str(secret)}
+    done = python("-c", program, environ=environ, cwd=tmp_path)
+    assert (
+        f"BFF_CLIENT_SECRET_FILE: cannot be read by the user {user} of this process: Permission denied." in done.stderr
+    )
+    assert f"chown {user}" in done.stderr
 
 
 def test_serve_refuses_another_release_of_uvicorn_and_names_the_right_one(tmp_path: Path) -> None:

@@ -26,8 +26,11 @@ def directory(tmp_path: Path) -> Path:
     return spa
 
 
-async def get(directory: Path, target: str, *lines: str, method: str = "GET") -> Response:
+async def get(directory: Path, target: str, *lines: str, method: str = "GET", removed: str = "") -> Response:
+    """`removed`: a file that is deleted after the start."""
     spa = SinglePageApp(directory)
+    if removed:
+        (directory / removed).unlink()
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
@@ -38,6 +41,12 @@ async def get(directory: Path, target: str, *lines: str, method: str = "GET") ->
         await response(scope, receive, send)
 
     return await call(app, method, target, *lines)
+
+
+@pytest.mark.parametrize("target", ["/", "/orders/7", "/index.html"])
+async def test_an_index_that_was_removed_is_not_found(directory: Path, target: str) -> None:
+    response = await get(directory, target, NAVIGATE, HTML, removed="index.html")
+    assert (response.status, bool(response.body)) == (404, True)
 
 
 @pytest.mark.case("CA-015", "CK-039")
