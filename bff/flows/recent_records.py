@@ -51,7 +51,7 @@ class RecentRecords:
         """Keeps what the store returned to a read that began at `asked_at`."""
         reads = self._reads
         reads.pop(key, None)
-        # A read that began before this process ended a session may have overtaken that end: it is not kept.
+        # A read that began before this process ended a session may have read before that end: it is not kept.
         if isinstance(stored, Found) and asked_at > self._last_end:
             reads[key] = _Read(stored, asked_at)
         oldest_allowed = self._monotonic() - self._grace

@@ -1,4 +1,4 @@
-"""Whether a record that was read before may stand in for a store that cannot be reached. Pure; times are in seconds."""
+"""Whether a record that was read before may be used while the store cannot be reached. Pure; times are in seconds."""
 
 from bff.session.session import Session
 from bff.session.store import Found
