@@ -48,7 +48,7 @@ def test_a_token_is_usable_until_shortly_before_its_end_counted_from_the_request
 
 @pytest.mark.case("RF-013")
 @pytest.mark.parametrize(
-    ("expires_in", "lifetime"), [(None, DEFAULT_LIFETIME), (1, 1), (50, 50), (10**12, MAX_LIFETIME)]
+    ("expires_in", "lifetime"), [(None, DEFAULT_LIFETIME), (1, 1), (50, 50), (10**12, 365 * 86400)]
 )
 def test_a_missing_a_tiny_and_a_huge_lifetime_are_accepted(expires_in: int | None, lifetime: float) -> None:
     assert tokens(expires_in).usable_until == NOW + lifetime - min(5.0, lifetime / 10)

@@ -105,6 +105,12 @@ async def test_a_server_span_has_method_and_status(
     assert seen.context.correlation_id == span.context.span_id
 
 
+async def test_the_lifespan_has_no_span() -> None:
+    tracer, reached = MemoryTracer(), Reached()
+    await run(TraceMiddleware(reached, TRUSTED, ApplicationTelemetry(tracer=tracer)), {"type": "lifespan"})
+    assert (reached.scopes, tracer.spans) == ([{"type": "lifespan"}], [])
+
+
 async def test_an_exception_marks_the_span_as_failed() -> None:
     async def fails(scope: Scope, receive: Receive, send: Send) -> None:
         raise RuntimeError
