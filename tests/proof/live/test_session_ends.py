@@ -78,7 +78,7 @@ async def by_operator(fleet: Fleet, cookie: str) -> None:
     done = await asyncio.to_thread(
         subprocess.run, command, env=environ, cwd=fleet.replicas[0].process.log.parent, capture_output=True, text=True
     )
-    assert (done.returncode, done.stdout) == (0, "1 session ended\n"), done.stderr
+    assert (done.returncode, done.stdout) == (0, "1 session ended\n1 token revoked at the provider\n"), done.stderr
 
 
 async def by_another_browser(fleet: Fleet, cookie: str) -> None:
