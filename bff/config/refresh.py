@@ -22,7 +22,7 @@ class RefreshSettings(BaseModel):
     grace: Annotated[int, Number, Field(ge=0, le=60)] = Field(default=30, validation_alias="refresh_grace")
     after_grace: bool = Field(default=True, validation_alias="refresh_after_grace")
     concurrency: Annotated[int, Number, Field(ge=1, le=1000)] = Field(
-        default=20, validation_alias="refresh_concurrency"
+        default=200, validation_alias="refresh_concurrency"
     )
 
     @over("refresh_lease", "refresh_timeout")

@@ -20,6 +20,7 @@ MAX_BACKOFF = 30.0
 # all its sessions are limited in bff/flows/refresh/provider_limits.py.
 MAX_UNANSWERED_BACKOFF = 3.0
 MIN_BACKOFF = 0.75  # seconds between two sends: the initial back-off
+SPREAD = 15  # times the lead by which a refresh may be due earlier, though not before three quarters of the lifetime
 DEFAULT_LIFETIME = 300.0  # expires_in is only RECOMMENDED (RFC 6749 section 5.1)
 MAX_LIFETIME = 365 * 86400.0
 
@@ -112,10 +113,12 @@ def new_tokens(
         return None
     expires_at = asked_at + lifetime
     lead = min(before_expiry, lifetime / 4)
+    # Sessions whose tokens were issued together (after an outage, or at nine o'clock) are due at different times.
+    spread = lead / 4 + min(SPREAD * lead, lifetime / 4 - lead)
     return Tokens(
         access_token=response.access_token,
         usable_until=expires_at - min(5.0, lifetime / 10),
-        refresh_at=expires_at - lead + lead / 4 * _jitter(key, "refresh_at"),
+        refresh_at=expires_at - lead * 3 / 4 - spread * _jitter(key, "refresh_at"),
         received_at=now,
         refresh_token=response.refresh_token or None,
         id_token=response.id_token,

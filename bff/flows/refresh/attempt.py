@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from bff.flows.refresh.outcome import RefreshOutcomes
 from bff.flows.refresh.reservation import NotDue, RefreshCause, Reservations, Reserved
+from bff.flows.refresh.slots import RefreshSlots
 from bff.flows.refresh.timing import RefreshTiming
 from bff.oidc.error_codes import TOKEN_ENDPOINT
 from bff.oidc.provider import OpenIDProvider
@@ -30,7 +31,7 @@ class _Sent:
 
 
 class RefreshAttempts:
-    """`concurrency` is how many token requests this process sends at a time."""
+    """`concurrency` is how many token requests this process sends at a time, at most."""
 
     def __init__(
         self,
@@ -43,7 +44,7 @@ class RefreshAttempts:
     ) -> None:
         self._reservations, self._provider, self._outcomes = reservations, provider, outcomes
         self._policy, self._monotonic = timing.policy, timing.monotonic
-        self._slots = asyncio.Semaphore(concurrency)
+        self.slots = RefreshSlots(concurrency, timing.monotonic)
 
     async def attempt(self, key: SessionKey, cause: RefreshCause) -> RefreshResult | NotDue:
         """Raises StoreUnavailable if the reservation cannot be written, and ProviderUnavailable while the provider
@@ -53,8 +54,14 @@ class RefreshAttempts:
             sent = await self._reserve_and_send(key, cause)
             if isinstance(sent, NotDue):
                 return sent
-            if isinstance(sent.answer, Postponed) and sent.answer.client_wide:
-                self._reservations.block(sent.answer.retry_after)
+            match sent.answer:
+                case Postponed(retry_after, client_wide=True):
+                    self._reservations.block(retry_after)
+                    self.slots.overloaded()
+                case NoAnswer():
+                    self.slots.overloaded()
+                case _:
+                    self.slots.answered()
             result = await self._outcomes.store(sent.reserved, sent.answer)
             outcome = _record_outcome(sent, result)
             span.set("bff.refresh.outcome", outcome)
@@ -65,7 +72,7 @@ class RefreshAttempts:
         while True:
             # The slot is taken before the reservation is written, so that a lease never runs while its holder queues.
             # It is released before the outcome is written, so that a store outage does not block others.
-            async with self._slots:
+            async with self.slots.hold(key):
                 reservation = await self._reservations.reserve(key, cause, turn=turn)
                 if isinstance(reservation, NotDue):
                     return reservation

@@ -58,6 +58,7 @@ class SingleFlight:
         if within <= 0:
             raise ProviderUnavailable(retry_after=1)
         metrics.REFRESH_CALLERS_COALESCED.inc()
+        self._attempts.slots.awaited(key)
         # `asyncio.wait` does not cancel the task: a caller that disconnects leaves the refresh running.
         either = [refresh_task, self._end_watch.beside(refresh_task, key)]
         done, _ = await asyncio.wait(either, timeout=within, return_when=asyncio.FIRST_COMPLETED)
@@ -106,6 +107,7 @@ class SingleFlight:
                     case _:
                         return
         finally:
+            self._attempts.slots.settled(key)
             if self._refresh_tasks.get(key) is asyncio.current_task():
                 del self._refresh_tasks[key]
 

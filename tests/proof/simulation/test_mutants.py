@@ -106,12 +106,12 @@ MUTANTS = [
     mutant("a caller waits for a refresh without a deadline", (SingleFlight, "wait", "timeout=within", "timeout=None")),
     mutant(
         "the slot is taken after the reservation",
-        (RefreshAttempts, "_reserve_and_send", "async with self._slots:", "if True:"),
+        (RefreshAttempts, "_reserve_and_send", "async with self.slots.hold(key):", "if True:"),
         (
             RefreshAttempts,
             "_reserve_and_send",
             "answer = await self._send(reservation)",
-            "async with self._slots:\n                    answer = await self._send(reservation)",
+            "async with self.slots.hold(key):\n                    answer = await self._send(reservation)",
         ),
         seed=160,
     ),
