@@ -7,8 +7,8 @@ round (additive increase, multiplicative decrease, as TCP does).
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final
 
 from bff.session.session import SessionKey
@@ -33,18 +33,19 @@ class RefreshSlots:
         """How many requests may be in flight now."""
         return int(self._allowed)
 
-    @asynccontextmanager
-    async def hold(self, key: SessionKey) -> AsyncIterator[None]:
-        """Waits for a slot: in the order of the calls, but those of awaited sessions first."""
+    def hold(self, key: SessionKey) -> "Slot":
+        """`async with` waits for a slot: in the order of the calls, but those of awaited sessions first."""
+        return Slot(self, key)
+
+    async def take(self, key: SessionKey) -> None:
         if self._in_use < self.allowed and not self._first and not self._rest:
             self._in_use += 1
         else:
             await self._wait(key)
-        try:
-            yield
-        finally:
-            self._in_use -= 1
-            self._fill()
+
+    def give_back(self) -> None:
+        self._in_use -= 1
+        self._fill()
 
     def awaited(self, key: SessionKey) -> None:
         """A request waits for this session's refresh: it goes before those that nothing waits for yet."""
@@ -75,8 +76,7 @@ class RefreshSlots:
             await turn
         except asyncio.CancelledError:
             if not turn.cancelled():  # the slot was given just before
-                self._in_use -= 1
-                self._fill()
+                self.give_back()
             raise
 
     def _fill(self) -> None:
@@ -94,3 +94,17 @@ class RefreshSlots:
                 del self._rest[key]
             return turn
         return None
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """One token request's place, from `async with` to its end."""
+
+    slots: RefreshSlots
+    key: SessionKey
+
+    async def __aenter__(self) -> None:
+        await self.slots.take(self.key)
+
+    async def __aexit__(self, *_: object) -> None:
+        self.slots.give_back()
