@@ -8,29 +8,16 @@ import asyncio
 import contextlib
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, TypeVar
 
 from redis.asyncio import ConnectionPool
-from redis.exceptions import (
-    AskError,
-    AuthenticationError,
-    AuthorizationError,
-    ClusterDownError,
-    MasterDownError,
-    MovedError,
-    NoScriptError,
-    ReadOnlyError,
-    RedisError,
-    ResponseError,
-    TryAgainError,
-)
-from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import TimeoutError as RedisTimeoutError
+from redis.exceptions import AskError, ClusterDownError, MovedError, NoScriptError, RedisError, ResponseError
 
 from bff.errors import StoreUnavailable
+from bff.storage.redis.call import Call, Read
 from bff.storage.redis.circuit_breaker import CircuitBreaker
+from bff.storage.redis.failures import ERROR, LOGIN_REFUSED, UNREACHABLE, WRONG_SERVER, command_rejected, unavailable
 from bff.storage.redis.scripts import Script
 from bff.storage.redis.topology import CONNECTIONS, Command, Servers, exchange
 from bff.storage.timeouts import RedisTimeouts
@@ -42,44 +29,9 @@ _DELAYS: Final = (0.02, 0.1, 0.3)  # seconds between attempts
 
 _T = TypeVar("_T")
 
-ERROR: Final = StoreUnavailable("Redis did not answer.", retry_after=1)
-_UNREACHABLE: Final = (RedisConnectionError, RedisTimeoutError, OSError)
-_LOGIN_REFUSED: Final = (AuthenticationError, AuthorizationError)  # connection errors to redis-py, but they are replies
-_WRONG_SERVER: Final = (ReadOnlyError, ClusterDownError, MasterDownError, TryAgainError)
-
 
 class _NotAcknowledged(Exception):
     """No replica has acknowledged the write. It may be repeated, and must not be relied on."""
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """A command, or a script with its keys and arguments. `key` selects the server; a `write` waits for replicas."""
-
-    key: str
-    script: Script | None
-    keys: tuple[str, ...] = ()
-    args: tuple[str | bytes | int | float, ...] = ()
-    write: bool = True
-
-    def command(self, *, load: bool = False) -> Command:
-        return self.script.command(self.keys, self.args, load=load) if self.script else self.args
-
-
-@dataclass(frozen=True, slots=True)
-class _Read:
-    call: Call
-    answer: asyncio.Future[Any]
-
-    def resolve(self, reply: Any) -> None:
-        if self.answer.done():
-            return  # its caller was cancelled
-        if isinstance(reply, asyncio.CancelledError):
-            self.answer.cancel()
-        elif isinstance(reply, BaseException):
-            self.answer.set_exception(reply)
-        else:
-            self.answer.set_result(reply)
 
 
 class RedisLink:
@@ -90,7 +42,7 @@ class RedisLink:
         self._replicas: dict[ConnectionPool, tuple[float, int]] = {}
         self._slots = asyncio.Semaphore(CONNECTIONS)
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._reads: dict[str, list[_Read]] = {}
+        self._reads: dict[str, list[Read]] = {}
 
     async def run(self, call: Call) -> Any:
         """The reply. Raises StoreUnavailable, and ResponseError for an error of this command."""
@@ -161,7 +113,7 @@ class RedisLink:
     async def read(self, call: Call) -> Any:
         """As `run`, for reads: the reads of one turn of the event loop are pipelined."""
         loop = asyncio.get_running_loop()
-        server, waiting = self._servers.name_for(call.key), _Read(call, loop.create_future())
+        server, waiting = self._servers.name_for(call.key), Read(call, loop.create_future())
         together = self._reads.setdefault(server, [])
         together.append(waiting)
         if len(together) == 1:
@@ -180,7 +132,7 @@ class RedisLink:
                 command: Command = ("SCAN", cursor, "MATCH", pattern, "COUNT", SCANNED)
                 (reply,) = await self._within_limits("", partial(exchange, pool, [command]))
                 if isinstance(reply, Exception):
-                    raise _unavailable(reply)
+                    raise unavailable(reply)
                 cursor = int(reply[0])
                 yield list(reply[1])
                 if cursor == 0:
@@ -211,7 +163,7 @@ class RedisLink:
         if not task.cancelled():
             task.exception()  # retrieved even if the caller has gone, so that asyncio does not log it
 
-    async def _read_together(self, reads: list[_Read]) -> None:
+    async def _read_together(self, reads: list[Read]) -> None:
         first = reads[0].call.key
         try:
             replies = await self._within_limits(first, lambda: self._exchange_reads(first, reads))
@@ -225,12 +177,12 @@ class RedisLink:
                 read.resolve(error)
             raise
         for read, reply in zip(reads, replies, strict=True):
-            if isinstance(reply, (NoScriptError, AskError, *_WRONG_SERVER)):
+            if isinstance(reply, (NoScriptError, AskError, *WRONG_SERVER)):
                 self._start(self._read_alone(read))  # the server requires something specific to this read
             else:
                 read.resolve(reply)
 
-    async def _read_alone(self, read: _Read) -> None:
+    async def _read_alone(self, read: Read) -> None:
         try:
             read.resolve(await self._within_limits(read.call.key, lambda: self._attempt(read.call)))
         except BaseException as error:
@@ -238,7 +190,7 @@ class RedisLink:
             if not isinstance(error, (StoreUnavailable, ResponseError)):
                 raise
 
-    async def _exchange_reads(self, key: str, reads: list[_Read]) -> list[Any]:
+    async def _exchange_reads(self, key: str, reads: list[Read]) -> list[Any]:
         return await exchange(await self._servers.pool_for(key), [read.call.command() for read in reads])
 
     async def _within_limits(self, key: str, attempt: Callable[[], Awaitable[_T]]) -> _T:
@@ -254,9 +206,9 @@ class RedisLink:
                 reply = await self._attempts(attempt)
             answered = True
             return reply
-        except (*_UNREACHABLE, *_WRONG_SERVER, TimeoutError) as error:
-            unreachable = not isinstance(error, _LOGIN_REFUSED)
-            raise _unavailable(error, unreachable=unreachable) from None
+        except (*UNREACHABLE, *WRONG_SERVER, TimeoutError) as error:
+            unreachable = not isinstance(error, LOGIN_REFUSED)
+            raise unavailable(error, unreachable=unreachable) from None
         except _NotAcknowledged:
             answered = True
             raise StoreUnavailable("No replica of Redis acknowledged the write.", retry_after=1) from None
@@ -264,7 +216,7 @@ class RedisLink:
             answered = True
             raise
         except RedisError as error:
-            raise _unavailable(error) from None
+            raise unavailable(error) from None
         finally:
             if answered:
                 breaker.succeeded()
@@ -276,7 +228,7 @@ class RedisLink:
         for delay in _DELAYS:
             try:
                 return await attempt()
-            except (*_UNREACHABLE, *_WRONG_SERVER) as error:
+            except (*UNREACHABLE, *WRONG_SERVER) as error:
                 await self._servers.recover(error)
             except _NotAcknowledged:
                 # The replicas are determined again and the same write is sent once more: a replica may have gone for
@@ -321,18 +273,3 @@ class RedisLink:
             replicas = len(role[2]) if isinstance(role, list) and role[0] == b"master" else 0
             self._replicas[pool] = (now + ROLE_KEPT, replicas)
         return min(1, replicas)
-
-
-def _unavailable(error: Exception, *, unreachable: bool = False) -> StoreUnavailable:
-    """Names only the error class: a message may contain an address or the command."""
-    error_name = type(error).__name__.removesuffix("Error")
-    return StoreUnavailable(f"Redis is unavailable ({error_name}).", retry_after=1, unreachable=unreachable)
-
-
-def command_rejected(error: ResponseError) -> StoreUnavailable:
-    """Only the error's class or first word is shown: the rest may quote the command."""
-    metrics.STORE_ERRORS.inc()
-    error_name = type(error).__name__.removesuffix("Error")
-    if error_name == "Response":
-        error_name = next((word for word in str(error).split()[:1] if word.isalpha() and word.isupper()), "ERR")
-    return StoreUnavailable(f"Redis refused a command ({error_name}).", retry_after=1)

@@ -6,7 +6,7 @@ from typing import Final
 from bff.session.keyring import KeyRing
 from bff.storage import index, one_time_value
 from bff.storage.redis import scripts
-from bff.storage.redis.client import Call
+from bff.storage.redis.call import Call
 
 TAKEN_KEPT: Final = 30_000  # ms in which a caller whose reply was lost may ask again
 

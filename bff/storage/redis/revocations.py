@@ -7,7 +7,8 @@ from bff.errors import StoreUnavailable
 from bff.session.keyring import KeyRing
 from bff.session.revocation import MAX_WAIT, TURN, Revocation
 from bff.storage.redis import scripts
-from bff.storage.redis.client import Call, RedisLink
+from bff.storage.redis.call import Call
+from bff.storage.redis.client import RedisLink
 from bff.storage.revocation_record import RevocationRecords
 
 

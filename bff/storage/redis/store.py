@@ -23,7 +23,9 @@ from bff.session.store import Deleted, Found, IndexName, KeyRemoved, Missing, Re
 from bff.storage import codec, index
 from bff.storage.decoded_records import DecodedRecords
 from bff.storage.redis import eviction, scripts
-from bff.storage.redis.client import Call, RedisLink, command_rejected
+from bff.storage.redis.call import Call
+from bff.storage.redis.client import RedisLink
+from bff.storage.redis.failures import command_rejected
 from bff.storage.redis.one_time_value import OneTimeValues
 from bff.storage.redis.revocations import RedisRevocations
 from bff.storage.redis.topology import servers_of

@@ -18,8 +18,9 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from bff.errors import StoreUnavailable
 from bff.storage.redis import scripts
+from bff.storage.redis.call import Call
 from bff.storage.redis.circuit_breaker import FAILURES, PAUSE
-from bff.storage.redis.client import Call, RedisLink
+from bff.storage.redis.client import RedisLink
 from bff.storage.redis.topology import Command, OneServer
 from bff.storage.timeouts import RedisTimeouts
 from tests.harness.virtual_time import time_passes

@@ -9,7 +9,8 @@ from redis.asyncio.sentinel import SentinelConnectionPool
 from redis.crc import key_slot
 from redis.exceptions import AskError, ClusterDownError, MovedError, ReadOnlyError
 
-from bff.storage.redis.client import Call, RedisLink
+from bff.storage.redis.call import Call
+from bff.storage.redis.client import RedisLink
 from bff.storage.redis.topology import Cluster, Command, OneServer, servers_of
 from bff.storage.redis.url import parse_redis_url
 from bff.storage.timeouts import RedisTimeouts
