@@ -100,3 +100,9 @@ def _bytes(value: str) -> bytes:
 def _text(value: str) -> str:
     """A lone surrogate, which JSON may contain, cannot be encoded as UTF-8; it must not fail a sign-in."""
     return value.encode("utf-8", "backslashreplace").decode()
+
+
+def require_session_key(session: Session) -> None:
+    """Raises ValueError for a key that no session id of ours has."""
+    if not is_session_key(session.key):
+        raise ValueError("a session's key is 43 characters of base64url")

@@ -6,9 +6,8 @@ record and removed after it, so an entry may briefly point to nothing, but no re
 """
 
 import asyncio
-import hashlib
 import re
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from secrets import token_urlsafe
 from typing import Any, Final, TypeVar
@@ -27,12 +26,12 @@ from bff.storage.redis.call import Call
 from bff.storage.redis.client import RedisLink
 from bff.storage.redis.failures import command_rejected
 from bff.storage.redis.one_time_value import OneTimeValues
+from bff.storage.redis.record_format import RETENTION_AFTER_END, entries_digest, expiry_ms, parsed, server_time
 from bff.storage.redis.revocations import RedisRevocations
 from bff.storage.redis.topology import servers_of
 from bff.storage.redis.url import parse_redis_url
 from bff.storage.timeouts import RedisTimeouts
 
-RETENTION_AFTER_END: Final = 86_400.0  # seconds that a record and its end reason stay after the end
 PAGE: Final = 100  # records read and decoded at a time
 SHOWN: Final = "shown"  # the taker of an end reason that other callers may still read
 DELETED_COPY_LIFETIME: Final = 30_000  # ms in which a repeated destructive write is recognised
@@ -59,14 +58,14 @@ class RedisStore:
 
     async def now(self) -> float:
         call = Call(self._prefix, None, args=("TIME",), write=False)
-        return _parsed(_time, await self._run(call))
+        return parsed(server_time, await self._run(call))
 
     async def create(self, session: Session) -> None:
-        _require_key(session)
+        index.require_session_key(session)
         encoded = codec.encode(self._ring, session)
         entries = index.entries(self._ring, session)
         await self._add_entries(session, entries)
-        args = (session.version, encoded.write_id, encoded.record, _digest(session, entries), _expiry(session))
+        args = (session.version, encoded.write_id, encoded.record, entries_digest(session, entries), expiry_ms(session))
         if await self._on_record(scripts.CREATE, session.key, *args) != 1:
             raise StoreUnavailable("A session with this key already exists.")
 
@@ -82,20 +81,20 @@ class RedisStore:
             if str(error).startswith("WRONGTYPE"):  # the value at that key is not a record of ours
                 return Missing(await self.now())
             raise command_rejected(error) from None
-        return _parsed(lambda answer: self._stored(key, answer), reply)
+        return parsed(lambda answer: self._stored(key, answer), reply)
 
     async def replace(self, session: Session, expected_version: int) -> Replaced:
-        _require_key(session)
+        index.require_session_key(session)
         session = replace(session, version=expected_version + 1)
         encoded = codec.encode(self._ring, session)
         entries = index.entries(self._ring, session)
         args = (expected_version, session.version, encoded.write_id, encoded.record)
-        args_of_index = (_digest(session, entries), _expiry(session))
+        args_of_index = (entries_digest(session, entries), expiry_ms(session))
         reply = await self._on_record(scripts.REPLACE, session.key, *args, *args_of_index, 0)
-        if _parsed(lambda answer: answer[2], reply) == b"index":
+        if parsed(lambda answer: answer[2], reply) == b"index":
             await self._add_entries(session, entries)
             reply = await self._on_record(scripts.REPLACE, session.key, *args, *args_of_index, 1)
-        return _parsed(lambda answer: Replaced(_time(answer), answer[2] == b"done"), reply)
+        return parsed(lambda answer: Replaced(server_time(answer), answer[2] == b"done"), reply)
 
     async def touch(self, key: SessionKey, last_seen_at: float) -> None:
         if index.is_session_key(key):
@@ -137,7 +136,7 @@ class RedisStore:
         reason_key = self._end_reason_key(name)
         args = (SHOWN, int(keep * 1000)) if keep else (token_urlsafe(12), DELETED_COPY_LIFETIME)
         reply = await self._run(Call(reason_key, scripts.TAKE_END_REASON, keys=(reason_key,), args=args))
-        return None if reply is None else _parsed(lambda answer: index.end_reason(answer.decode()), reply)
+        return None if reply is None else parsed(lambda answer: index.end_reason(answer.decode()), reply)
 
     async def get_end_reason(self, name: str) -> EndReason | None:
         reason_key = self._end_reason_key(name)
@@ -148,7 +147,7 @@ class RedisStore:
             there = answer[0] and answer[1] in (None, SHOWN.encode())
             return index.end_reason(answer[0].decode()) if there else None
 
-        return _parsed(read, reply)
+        return parsed(read, reply)
 
     async def all(self) -> AsyncIterator[Found | KeyRemoved]:
         seen: set[str] = set()
@@ -166,7 +165,7 @@ class RedisStore:
         for hashed in index.hashes(self._ring, index_name, value):
             name = self._entries(index_name, hashed)
             reply = await self._run(Call(name, None, args=("HGETALL", name), write=False))
-            pairs = _parsed(lambda answer: dict(zip(answer[::2], answer[1::2], strict=True)), reply)
+            pairs = parsed(lambda answer: dict(zip(answer[::2], answer[1::2], strict=True)), reply)
             keys = {SessionKey(key.decode("latin-1")): (key, entry) for key, entry in pairs.items()}
             stale: list[bytes] = []
             wanted = list(keys.items())
@@ -189,7 +188,7 @@ class RedisStore:
     async def get_marker(self, name: str) -> float | None:
         calls = (Call(marker, None, args=("GET", marker), write=False) for marker in self._markers(name))
         replies = await asyncio.gather(*(self._run(call) for call in calls))
-        return max((_parsed(float, reply) for reply in replies if reply is not None), default=None)
+        return max((parsed(float, reply) for reply in replies if reply is not None), default=None)
 
     async def claim_once(self, name: str, until: float) -> bool:
         for hashed in index.claim_names(self._ring, name):
@@ -204,7 +203,7 @@ class RedisStore:
 
     async def take_value(self, name: str) -> bytes | None:
         reply = await self._run(self._values.taking(name))
-        return None if reply is None else _parsed(lambda answer: self._values.taken(name, answer), reply)
+        return None if reply is None else parsed(lambda answer: self._values.taken(name, answer), reply)
 
     async def purge_expired(self) -> int:
         return 0  # Redis expires by itself
@@ -252,7 +251,7 @@ class RedisStore:
 
     async def _add_entries(self, session: Session, entries: tuple[tuple[IndexName, str], ...]) -> None:
         names = [self._entries(index_name, hashed) for index_name, hashed in entries]
-        args = (session.key, _expiry(session))
+        args = (session.key, expiry_ms(session))
         await asyncio.gather(*(self._run(Call(name, scripts.INDEX_ADD, keys=(name,), args=args)) for name in names))
 
     def _deletion(self, key: SessionKey, reason: EndReason, expected_version: int | None) -> Call:
@@ -261,7 +260,7 @@ class RedisStore:
         return Call(name, scripts.DELETE, keys=(name, f"{name}:deleted", f"{name}:end"), args=args)
 
     def _deleted(self, key: SessionKey, reply: Any) -> Session | None:
-        return _parsed(lambda answer: codec.decode(self._ring, key, int(answer[0]), answer[1]), reply)
+        return parsed(lambda answer: codec.decode(self._ring, key, int(answer[0]), answer[1]), reply)
 
     def _end_reason(self, name: str, reason: EndReason) -> Call:
         reason_key = self._end_reason_key(name)
@@ -280,35 +279,8 @@ class RedisStore:
         await self._link.ask_together(list(calls))
 
     def _stored(self, key: SessionKey, answer: Any) -> StoredSession:
-        now, (version, record, last_seen_at) = _time(answer), answer[2:]
+        now, (version, record, last_seen_at) = server_time(answer), answer[2:]
         if version is None or record is None:
             self._decoded.forget(key)
             return Missing(now)
         return self._decoded.read(key, int(version), record, now, float(last_seen_at or 0))
-
-
-def _require_key(session: Session) -> None:
-    if not index.is_session_key(session.key):
-        raise ValueError("a session's key is 43 characters of base64url")
-
-
-def _time(answer: Any) -> float:
-    return int(answer[0]) + int(answer[1]) / 1_000_000
-
-
-def _expiry(session: Session) -> int:
-    """In ms since the epoch. Clamped to the 64-bit range of Redis."""
-    return int(min(session.ends_at + RETENTION_AFTER_END, 1e12) * 1000)
-
-
-def _digest(session: Session, entries: tuple[tuple[IndexName, str], ...]) -> str:
-    """Changes with the index entries, which are then written again before the record."""
-    text = "\n".join((str(_expiry(session)), *(f"{name} {hashed}" for name, hashed in entries)))
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def _parsed(parse: Callable[[Any], _T], reply: Any) -> _T:
-    try:
-        return parse(reply)
-    except (TypeError, ValueError, LookupError, AttributeError):
-        raise StoreUnavailable("Redis returned an unexpected reply.", retry_after=1) from None

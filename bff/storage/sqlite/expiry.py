@@ -40,3 +40,12 @@ def delete_sessions(connection: sqlite3.Connection, keys: str, reason: EndReason
     connection.execute("DELETE FROM session_index WHERE key IN (SELECT value FROM json_each(?))", (keys,))
     put_end_reason(connection, reason, until, *(key for key, *_ in rows))
     return rows
+
+
+def take_end_reason(connection: sqlite3.Connection, name: str, until: float | None) -> list[Any]:
+    """Its reason and the time until which it was kept. It is deleted, or kept until `until` at most."""
+    if until is None:
+        statement, values = "DELETE FROM end_reason WHERE name = ? RETURNING reason, until", (name,)
+        return connection.execute(statement, values).fetchall()
+    statement = "UPDATE end_reason SET until = min(until, ?) WHERE name = ? RETURNING reason, until"
+    return connection.execute(statement, (until, name)).fetchall()

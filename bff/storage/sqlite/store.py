@@ -21,10 +21,12 @@ from bff.session.store import Deleted, Found, IndexName, KeyRemoved, Missing, Re
 from bff.storage import codec, index, one_time_value
 from bff.storage.decoded_records import DecodedRecords
 from bff.storage.revocation_record import RevocationRecords
+from bff.storage.sqlite import expiry
 from bff.storage.sqlite.database import connect, prepare
-from bff.storage.sqlite.expiry import PURGE_STEP, RETENTION_AFTER_END, delete_sessions, purge, put_end_reason
+from bff.storage.sqlite.expiry import PURGE_STEP, RETENTION_AFTER_END
 from bff.storage.sqlite.group_commit import GroupCommit, unavailable
 from bff.storage.sqlite.host_clock import host_now
+from bff.storage.sqlite.record_rows import write_entries, write_id
 from bff.storage.sqlite.revocations import SqliteRevocations
 from bff.storage.timeouts import SqliteTimeouts
 from bff.telemetry import metrics
@@ -66,7 +68,7 @@ class SqliteStore:
         return self._clock()
 
     async def create(self, session: Session) -> None:
-        _require_key(session)
+        index.require_session_key(session)
         encoded = codec.encode(self._ring, session)
         entries = index.entries(self._ring, session)
 
@@ -77,8 +79,8 @@ class SqliteStore:
                 (session.key, session.version, encoded.write_id, session.ends_at, self._clock(), encoded.record),
             ).rowcount
             if done:
-                _write_entries(connection, session.key, entries)
-            return bool(done) or _write_id(connection, session.key) == encoded.write_id
+                write_entries(connection, session.key, entries)
+            return bool(done) or write_id(connection, session.key) == encoded.write_id
 
         if not await self._writes.run(write):
             raise StoreUnavailable("A session with this key already exists.")
@@ -97,7 +99,7 @@ class SqliteStore:
         return Missing(now)
 
     async def replace(self, session: Session, expected_version: int) -> Replaced:
-        _require_key(session)
+        index.require_session_key(session)
         session = replace(session, version=expected_version + 1)
         encoded = codec.encode(self._ring, session)
         entries = index.entries(self._ring, session)
@@ -109,8 +111,8 @@ class SqliteStore:
             ).rowcount
             if done:
                 connection.execute("DELETE FROM session_index WHERE key = ?", (session.key,))
-                _write_entries(connection, session.key, entries)
-            return bool(done) or _write_id(connection, session.key) == encoded.write_id
+                write_entries(connection, session.key, entries)
+            return bool(done) or write_id(connection, session.key) == encoded.write_id
 
         done = await self._writes.run(write)
         return Replaced(self._clock(), done)
@@ -137,7 +139,7 @@ class SqliteStore:
             ).fetchall()
             if rows:
                 connection.execute("DELETE FROM session_index WHERE key = ?", (key,))
-                put_end_reason(connection, reason, until, key)
+                expiry.put_end_reason(connection, reason, until, key)
             return rows
 
         for version, record in await self._writes.run(write):
@@ -147,13 +149,13 @@ class SqliteStore:
     async def delete_all(self, keys: Sequence[SessionKey], reason: EndReason) -> Deleted:
         known = [key for key in keys if index.is_session_key(key)]
         wanted, until = json.dumps(known), self._clock() + RETENTION_AFTER_END
-        rows = await self._writes.run(lambda connection: delete_sessions(connection, wanted, reason, until))
+        rows = await self._writes.run(lambda connection: expiry.delete_sessions(connection, wanted, reason, until))
         decoded = (codec.decode(self._ring, SessionKey(key), version, record) for key, version, record in rows)
         return Deleted([session for session in decoded if session is not None])
 
     async def put_end_reasons(self, names: Sequence[str], reason: EndReason) -> None:
         stored, until = [index.end_reason_name(name) for name in names], self._clock() + RETENTION_AFTER_END
-        await self._writes.run(lambda connection: put_end_reason(connection, reason, until, *stored))
+        await self._writes.run(lambda connection: expiry.put_end_reason(connection, reason, until, *stored))
 
     async def put_end_reason(self, name: str, reason: EndReason) -> None:
         await self.put_end_reasons([name], reason)
@@ -164,15 +166,9 @@ class SqliteStore:
         if not await self._read("SELECT 1 FROM end_reason WHERE name = ?", (stored,)):
             return None
 
-        def write(connection: sqlite3.Connection) -> Any:
-            if keep:
-                statement = "UPDATE end_reason SET until = min(until, ?) WHERE name = ? RETURNING reason, until"
-                return connection.execute(statement, (now + keep, stored)).fetchall()
-            return connection.execute(
-                "DELETE FROM end_reason WHERE name = ? RETURNING reason, until", (stored,)
-            ).fetchall()
-
-        rows = await self._writes.run(write)
+        rows = await self._writes.run(
+            lambda connection: expiry.take_end_reason(connection, stored, now + keep if keep else None)
+        )
         return next((index.end_reason(reason) for reason, until in rows if until > now), None)
 
     async def get_end_reason(self, name: str) -> EndReason | None:
@@ -269,7 +265,7 @@ class SqliteStore:
     async def purge_expired(self) -> int:
         now, purged = self._clock(), 0
         while True:
-            step = await self._writes.run(lambda connection: purge(connection, now))
+            step = await self._writes.run(lambda connection: expiry.purge(connection, now))
             purged += step
             if step < PURGE_STEP:
                 return purged
@@ -302,18 +298,3 @@ class SqliteStore:
             metrics.STORE_ERRORS.inc()
             raise unavailable(error) from None
         return await self._writes.run(lambda connection: connection.execute(statement, values).fetchall())
-
-
-def _require_key(session: Session) -> None:
-    if not index.is_session_key(session.key):
-        raise ValueError("a session's key is 43 characters of base64url")
-
-
-def _write_id(connection: sqlite3.Connection, key: str) -> str | None:
-    rows = connection.execute("SELECT write_id FROM session WHERE key = ?", (key,)).fetchall()
-    return str(rows[0][0]) if rows else None
-
-
-def _write_entries(connection: sqlite3.Connection, key: str, entries: tuple[tuple[IndexName, str], ...]) -> None:
-    rows = [(name, hashed, key) for name, hashed in entries]
-    connection.executemany("INSERT OR IGNORE INTO session_index (name, hash, key) VALUES (?, ?, ?)", rows)
