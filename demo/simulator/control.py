@@ -13,14 +13,14 @@ from demo.simulator.app_integrations import AppIntegrations
 from demo.simulator.config import Client
 from demo.simulator.event_log import Event
 from demo.simulator.faults import Fault, FaultKind, Instead, fault_kind
-from demo.simulator.grants import Replay, RotationPolicy, SignIn
+from demo.simulator.grants import Replay, SignIn
 from demo.simulator.listener import Listener
 from demo.simulator.management_state import ManagementState
 from demo.simulator.org import Org
 from demo.simulator.people import Person
+from demo.simulator.policy_fields import POLICY_FIELDS, validate_policy
 from demo.simulator.sign_out_orders import SignOutOrders
 
-POLICY_FIELDS = frozenset(field.name for field in dataclasses.fields(RotationPolicy))
 ORG_FIELDS = frozenset({"policy_exists", "expect_late", "id_token_claims", "dpop_nonce"})
 CLIENT_FIELDS = frozenset(
     {"secrets", "redirect_uris", "post_logout_redirect_uris", "jwks", "auth_methods", "pkce_required"}
@@ -192,7 +192,7 @@ class Control:
         try:
             if "replay" in policy:
                 policy["replay"] = Replay(policy["replay"])
-            _validate_policy(policy)
+            validate_policy(policy)
         except (TypeError, ValueError) as wrong:
             raise UnknownSetting(str(wrong)) from None
         org = self._org
@@ -290,17 +290,3 @@ def _as_client_holds(name: str, value: Any) -> Any:
             return bool(value)
         case _:
             return tuple(value)
-
-
-def _validate_policy(policy: Mapping[str, Any]) -> None:
-    """Raises ValueError or TypeError."""
-    if policy.get("mode", "rotate") not in ("rotate", "persistent"):
-        raise ValueError("mode is rotate or persistent")
-    if not 0 <= policy.get("grace", 0) <= 60:
-        raise ValueError("grace is 0 to 60 seconds")
-    if policy.get("on_reuse", "refuse") not in ("revoke_family", "refuse"):
-        raise ValueError("on_reuse is revoke_family or refuse")
-    if policy.get("family_scope", "sign_in") not in ("sign_in", "user_and_client"):
-        raise ValueError("family_scope is sign_in or user_and_client")
-    if not policy.get("access_token_lifetime", 1) > 0:
-        raise ValueError("access_token_lifetime is a number of seconds")
