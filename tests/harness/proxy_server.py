@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 import uvicorn
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from bff.config.routes import Route
 from bff.errors import SignInRequired
@@ -116,7 +118,14 @@ def data_plane(
     upstreams = Upstreams(RouteTable(routes), proxy, WebSocketProxy(PublicOrigin.parse(PUBLIC)), streams)
     origins, errors = OriginPolicy(PUBLIC), ErrorResponder()
     api = ApiEndpoint(upstreams, who, origins=origins, errors=errors, acr_values=acr_values)
-    app = TraceMiddleware(RequestGuard(api, errors), TrustedProxies(trusted), telemetry or ApplicationTelemetry())
+
+    async def alive_or_api(scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers the health checks of the example proxies; the rest is the API's."""
+        await (Response() if scope["path"] == "/auth/session" else api)(scope, receive, send)
+
+    app = TraceMiddleware(
+        RequestGuard(alive_or_api, errors), TrustedProxies(trusted), telemetry or ApplicationTelemetry()
+    )
     return app, proxy.close
 
 
