@@ -120,8 +120,9 @@ def data_plane(
     api = ApiEndpoint(upstreams, who, origins=origins, errors=errors, acr_values=acr_values)
 
     async def alive_or_api(scope: Scope, receive: Receive, send: Send) -> None:
-        """Answers the health checks of the example proxies; the rest is the API's."""
-        await (Response() if scope["path"] == "/auth/session" else api)(scope, receive, send)
+        """Answers the health checks of the example proxies, which send no cookie; the rest is the API's."""
+        from_proxy = scope["path"] == "/auth/session" and not any(name == b"cookie" for name, _ in scope["headers"])
+        await (Response() if from_proxy else api)(scope, receive, send)
 
     app = TraceMiddleware(
         RequestGuard(alive_or_api, errors), TrustedProxies(trusted), telemetry or ApplicationTelemetry()

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -176,11 +176,16 @@ class Fleet:
 
         await until(is_served)
 
-    async def nothing_lives_at_okta(self) -> None:
-        """Waits until every family of tokens has been revoked."""
+    async def families(self) -> set[str]:
+        """The ids of the families of tokens at Okta."""
+        return {family["id"] for family in (await self.okta.state())["families"]}
+
+    async def nothing_lives_at_okta(self, besides: Collection[str] = ()) -> None:
+        """Waits until every family of tokens has been revoked, but those of `besides`."""
 
         async def all_revoked() -> bool:
-            return all(family["revoked"] is not None for family in (await self.okta.state())["families"])
+            families = (await self.okta.state())["families"]
+            return all(family["revoked"] is not None for family in families if family["id"] not in besides)
 
         await until(all_revoked)
 
