@@ -14,7 +14,7 @@ from bff.server.uvicorn_0_54.timeouts import Timeouts
 from tests.harness.asgi_call import Response
 from tests.harness.waiting import loop_turns
 
-# Enough for an application that waits for nothing but its request: to read it, to respond, to be told that it is over.
+# Enough for an application that waits for nothing but its request: to read it, to respond, to see its end.
 TURNS = 6
 
 

@@ -1,4 +1,4 @@
-"""Requests of every shape, and what of each may reach an upstream: nothing else may, whoever reads them on the way."""
+"""Requests of every shape, and what of each may reach an upstream: nothing else may, through any proxy on the way."""
 
 import re
 from dataclasses import dataclass

@@ -33,7 +33,7 @@ async def test_two_replicas_at_once_redeem_one_code_once(tmp_path: Path) -> None
 async def test_the_log_holds_known_error_codes_and_nothing_else_of_the_answer(
     world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Whoever opens the callback writes error and error_description; the provider's may quote what was typed."""
+    """The client writes error and error_description; the provider's may quote what was typed."""
     browser = world.browser()
     with caplog.at_level(logging.DEBUG, "bff"):
         for error in ("access_denied", "canary-of-a-stranger", "x" * 128):

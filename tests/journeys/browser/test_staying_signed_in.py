@@ -111,9 +111,9 @@ async def test_fifty_calls_that_come_during_a_renewal_share_its_token_request(pe
     assert first["kind"] == "refreshed"
     # A later renewal comes because that token, counted from its request, has aged.
     assert all(later["at"] - held["at"] > 2 for later in others)
-    told = re.search(r"with (\d+) token request", result)
-    assert told is not None
-    assert 1 <= int(told[1]) <= 1 + len(others)
+    reported = re.search(r"with (\d+) token request", result)
+    assert reported is not None
+    assert 1 <= int(reported[1]) <= 1 + len(others)
 
 
 async def test_two_tabs_that_sign_in_at_the_same_time_both_arrive(person: Person) -> None:

@@ -26,7 +26,7 @@ def test_codes_are_unique_and_each_has_a_status() -> None:
     assert len(codes) == len(set(codes))
     assert set(STATUS) == set(codes)
     assert all(error.title for error in SENT)
-    assert status_of(ConfigurationError("BFF_X", "is wrong.", "Mend it.")) == 500
+    assert status_of(ConfigurationError("BFF_X", "is wrong.", "Fix it.")) == 500
 
 
 @pytest.mark.parametrize(
