@@ -9,7 +9,7 @@ from bff.config.settings import Settings
 
 def notes(settings: Settings) -> list[str]:
     """Returns one text for each piece of advice. None of them prevents the start."""
-    return [*_refresh(settings), *_browser(settings), *_data_plane(settings)]
+    return [*_issuer(settings), *_refresh(settings), *_browser(settings), *_data_plane(settings)]
 
 
 def org_server_tokens(settings: Settings) -> list[str]:
@@ -22,6 +22,13 @@ def org_server_tokens(settings: Settings) -> list[str]:
         f"validate them (`bff docs okta`). Set BFF_ISSUER to a custom authorization server, like "
         f"{settings.provider.org_url}/oauth2/default."
     ]
+
+
+def _issuer(settings: Settings) -> list[str]:
+    issuer = settings.provider.issuer
+    if not is_okta(issuer) or not issuer.endswith("/"):
+        return []
+    return [f"issuer ends with a slash, and Okta's issuers do not: it is probably {issuer.rstrip('/')}."]
 
 
 def _refresh(settings: Settings) -> list[str]:

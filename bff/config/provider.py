@@ -106,9 +106,17 @@ class ProviderSettings(BaseModel):
         return f"{parts.scheme}://{parts.netloc}"
 
     @property
+    def org_issuer(self) -> str | None:
+        """The issuer of the Okta org, if ours is one of its custom authorization servers.
+
+        None elsewhere: the root of another provider's host may be somebody else's.
+        """
+        return self.org_url if urlsplit(self.issuer).path.startswith("/oauth2/") else None
+
+    @property
     def logout_issuers(self) -> tuple[str, ...]:
-        """The issuers that logout requests may name: the token issuer first, then its org if that differs."""
-        return tuple(dict.fromkeys((self.issuer, self.org_url)))
+        """The issuers that logout requests may name: the token issuer first, then its Okta org if that differs."""
+        return (self.issuer,) if self.org_issuer is None else (self.issuer, self.org_issuer)
 
     @property
     def requests_email(self) -> bool:

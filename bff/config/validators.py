@@ -88,7 +88,10 @@ def url(value: str, *, schemes: tuple[str, ...] = ("https", "http"), example: st
 
 
 def issuer(value: str) -> str:
-    """Validates the issuer, which must equal the discovery document's exactly (OIDC Discovery section 4.3)."""
+    """Validates the issuer, which must equal the discovery document's exactly (OIDC Discovery section 4.3).
+
+    A trailing slash is part of it: Auth0, authentik and others have one.
+    """
     example = "https://example.okta.com/oauth2/default"
     if _PLACEHOLDER.search(value):
         raise invalid("still contains a placeholder.", f"Use your own Okta domain, like {example}.")
@@ -97,8 +100,6 @@ def issuer(value: str) -> str:
     if first_label.endswith("-admin") and "okta" in domain:
         fix = f"Use the Okta domain without -admin: {value.replace('-admin.', '.', 1).rstrip('/')}."
         raise invalid("is the address of the Admin Console, which issues no tokens.", fix)
-    if value.endswith("/"):
-        raise invalid("ends with a slash.", f"Write {value.rstrip('/')}: the issuer must match exactly.")
     return _https_off_loopback(value, parts)
 
 

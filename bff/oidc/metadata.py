@@ -22,6 +22,11 @@ _ENDPOINTS = (
 )
 
 
+def discovery_url(issuer: str) -> str:
+    """Where the issuer's discovery document is: one terminating slash is not repeated (OIDC Discovery section 4.1)."""
+    return issuer.removesuffix("/") + "/.well-known/openid-configuration"
+
+
 class MetadataRefused(ProviderUnavailable):
     """The discovery document is unusable. `detail` says which field and why; it contains no text of the document."""
 

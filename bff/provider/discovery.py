@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeAlias
 
-from bff.oidc.metadata import ProviderMetadata, parse_metadata
+from bff.oidc.metadata import ProviderMetadata, discovery_url, parse_metadata
 from bff.provider.cached_document import CachedDocument, Loaded
 from bff.provider.http import HttpResponse
 
@@ -13,8 +13,8 @@ FetchDocument: TypeAlias = Callable[[str], Awaitable[HttpResponse]]  # raises Pr
 
 
 def discovery(fetch: FetchDocument, issuer: str, *, clock: Callable[[], float]) -> CachedDocument[ProviderMetadata]:
-    """The document at `{issuer}/.well-known/openid-configuration`. `clock` is monotonic seconds."""
-    url = issuer.rstrip("/") + "/.well-known/openid-configuration"
+    """The document of this issuer, which must name exactly this issuer. `clock` is monotonic seconds."""
+    url = discovery_url(issuer)
 
     async def load() -> Loaded[ProviderMetadata]:
         answer = await fetch(url)

@@ -44,8 +44,8 @@ def open_provider(
 
 def open_org_provider(settings: Settings, *, clock: Callable[[], float] = time.time) -> tuple[HttpProvider, ...]:
     """The org authorization server, if the issuer is a custom one: its keys may sign Universal Logout requests."""
-    org = settings.provider.org_url
-    return () if org == settings.provider.issuer else (open_provider(settings, issuer=org, clock=clock),)
+    org = settings.provider.org_issuer
+    return () if org is None else (open_provider(settings, issuer=org, clock=clock),)
 
 
 def validate_metadata(client: ProviderSettings, metadata: ProviderMetadata) -> None:

@@ -15,6 +15,7 @@ from bff.oidc.metadata import (
     MAX_METADATA_BYTES,
     MetadataRefused,
     ProviderMetadata,
+    discovery_url,
     endpoints_elsewhere,
     parse_metadata,
 )
@@ -22,7 +23,6 @@ from bff.oidc.strict_json import JsonRefused, read_object
 from bff.oidc.token import NoAnswer
 from bff.provider.http import HttpClient, HttpResponse
 
-WELL_KNOWN: Final = "/.well-known/openid-configuration"
 CLOCK_WARNING: Final = 10.0  # seconds of skew that are reported; `Date` has a resolution of one second
 _SERVERS: Final = "Security > API > Authorization Servers"
 _WAY: Final = "Check BFF_ISSUER, DNS and the firewall; and BFF_PROVIDER_PROXY if there is an outbound proxy"
@@ -39,7 +39,7 @@ class Discovered:
 
 async def discover(http: HttpClient, settings: Settings, clock: Callable[[], float]) -> Discovered:
     """`clock` is in seconds since the epoch."""
-    url = settings.provider.issuer + WELL_KNOWN
+    url = discovery_url(settings.provider.issuer)
     before = clock()
     answer = await http.send("GET", url, within=settings.provider.transport.timeout, limit=MAX_METADATA_BYTES)
     now = (before + clock()) / 2

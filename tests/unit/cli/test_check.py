@@ -29,7 +29,6 @@ INVALID: dict[str, tuple[dict[str, str | None], str, str]] = {
     "OP-001-no-public-url": ({"public_url": None}, "BFF_PUBLIC_URL", "https://app.example.com"),
     "OP-001-no-keys": ({"session_keys": None}, "BFF_SESSION_KEYS", "bff keys new"),
     "OP-002-changeme": ({"session_keys": "changeme"}, "BFF_SESSION_KEYS[0]", "bff keys new"),
-    "issuer-with-slash": ({"issuer": "https://x.okta.com/"}, "BFF_ISSUER", "Write https://x.okta.com:"),
     "http-public-url": ({"public_url": "http://app.example.com"}, "BFF_PUBLIC_URL", "https://app.example.com"),
     "misspelt": ({"idle_timeot": "60"}, "BFF_IDLE_TIMEOT", "BFF_IDLE_TIMEOUT"),
     "lease-too-short": ({"refresh_lease": "8"}, "BFF_REFRESH_LEASE", "8 and 10"),

@@ -23,6 +23,7 @@ def test_there_is_no_advice_for_an_ordinary_configuration() -> None:
 @pytest.mark.parametrize(
     ("changes", "text"),
     [
+        ({"issuer": "https://example.okta.com/oauth2/default/"}, "probably https://example.okta.com/oauth2/default."),
         ({"scopes": "openid"}, "offline_access"),
         ({"refresh_grace": "0"}, "refresh_grace is 0"),
         ({"refresh_grace": "18"}, "not shorter than refresh_grace"),
@@ -40,6 +41,10 @@ def test_there_is_no_advice_for_an_ordinary_configuration() -> None:
 def test_what_is_probably_not_intended(changes: dict[str, str], text: str) -> None:
     (only,) = advice(**changes)
     assert text in only
+
+
+def test_only_okta_has_no_issuers_with_a_slash() -> None:
+    assert advice(issuer="https://tenant.eu.auth0.com/") == []
 
 
 @pytest.mark.parametrize("changes", [{"public_url": "http://localhost:8080"}, {"sign_in_rate_per_client": "0"}])

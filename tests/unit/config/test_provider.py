@@ -52,6 +52,21 @@ def test_dpop_needs_a_provider_that_verifies_es256(algorithms: tuple[str, ...]) 
     validate_metadata(load_settings(RIGHT).provider, provider(*algorithms))
 
 
+@pytest.mark.parametrize(
+    ("issuer", "others"),
+    [
+        ("https://example.okta.com/oauth2/default", ["https://example.okta.com"]),
+        ("https://login.example.com/oauth2/default", ["https://login.example.com"]),  # an org's custom domain
+        *[("https://example.okta.com", []), ("https://tenant.eu.auth0.com/", [])],
+        ("https://auth.example.com/application/o/app/", []),
+        ("https://kc.example.com/realms/one", []),
+    ],
+)
+def test_logout_requests_name_the_issuer_exactly_or_its_okta_org(issuer: str, others: list[str]) -> None:
+    settings = load_settings(with_changes(issuer=issuer)).provider
+    assert list(settings.logout_issuers) == [issuer, *others]
+
+
 VALID_KEYS = [pem(rsa.generate_private_key(65537, 2048)), pem(ec.generate_private_key(ec.SECP256R1()))]
 
 

@@ -51,7 +51,7 @@ class Parts:
         self.data: MemoryData = beside.data if beside else MemoryData(clock=lambda: START + loop.time())
         self.provider: ScriptedProvider = beside.provider if beside else ScriptedProvider()
         self.ring: KeyRing = beside.ring if beside else KeyRing.from_keys([new_key()])
-        self.settings = load_settings(with_changes(issuer=ISSUER, client_id=CLIENT_ID, **changes))
+        self.settings = load_settings(with_changes(**{"issuer": ISSUER, "client_id": CLIENT_ID, **changes}))
         self.store, self.tasks = MemoryStore(self.data, self.ring), BackgroundTasks()
         self.streams = OpenStreams(self.store, policy, monotonic=loop.time)
         self.revocations = Revocations(self.store, self.provider, self.tasks, ISSUER)

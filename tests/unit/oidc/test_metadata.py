@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bff.oidc.metadata import MetadataRefused, ProviderMetadata, endpoints_elsewhere, parse_metadata
+from bff.oidc.metadata import MetadataRefused, ProviderMetadata, discovery_url, endpoints_elsewhere, parse_metadata
 from tests.harness.minting import ISSUER
 
 OKTA = {
@@ -41,6 +41,27 @@ def test_every_field_that_we_use_is_read() -> None:
     for name in ProviderMetadata.__dataclass_fields__:
         value = getattr(metadata, name)
         assert (list(value) if isinstance(value, tuple) else value) == OKTA[name], name
+
+
+@pytest.mark.parametrize(
+    ("issuer", "url"),
+    [
+        ("https://id.example", "https://id.example/.well-known/openid-configuration"),
+        ("https://id.example/", "https://id.example/.well-known/openid-configuration"),
+        ("https://id.example/o/app/", "https://id.example/o/app/.well-known/openid-configuration"),
+        ("https://id.example//", "https://id.example//.well-known/openid-configuration"),
+    ],
+)
+def test_the_well_known_path_follows_the_issuer_without_its_terminating_slash(issuer: str, url: str) -> None:
+    assert discovery_url(issuer) == url
+
+
+def test_the_trailing_slash_is_part_of_the_issuer() -> None:
+    with_slash = ISSUER + "/"
+    assert parse_metadata(document(issuer=with_slash), with_slash).issuer == with_slash
+    for ours, theirs in ((with_slash, ISSUER), (ISSUER, with_slash), (with_slash, with_slash + "/")):
+        with pytest.raises(MetadataRefused, match="trailing slash included"):
+            parse_metadata(document(issuer=theirs), ours)
 
 
 @pytest.mark.parametrize("nothing", [ABSENT, None])

@@ -25,4 +25,5 @@ async def test_the_org_server_is_opened_only_beside_a_custom_one() -> None:
     (org,) = open_org_provider(custom)
     await org.close()
     await open_provider(custom).close()
-    assert open_org_provider(load_settings(with_changes(issuer="https://example.okta.com"))) == ()
+    for issuer in ("https://example.okta.com", "https://tenant.eu.auth0.com/", "https://kc.example.com/realms/one"):
+        assert open_org_provider(load_settings(with_changes(issuer=issuer))) == ()

@@ -52,6 +52,16 @@ async def test_a_valid_document() -> None:
     assert "the org's own authorization server" in results["metadata"].observed
 
 
+async def test_an_issuer_with_a_trailing_slash() -> None:
+    async with provider_server() as provider:
+        issuer = f"{provider.issuer}/app/"
+        found = answer_json({**discovery_document(provider.issuer), "issuer": issuer})
+        provider.routes |= {"/app" + DISCOVERY: found, "/app" + FOR_CLIENT: found}
+        results = await checked(provider, path="/app/")
+    assert (results["metadata"].status, results["issuer"].status) == ("ok", "ok")
+    assert results["issuer"].observed == issuer
+
+
 @pytest.mark.parametrize(
     ("behaviour", "observed", "fix"),
     [

@@ -156,6 +156,15 @@ async def test_universal_logout_ends_all_sessions_of_a_user(
     assert (await parts.stored(session) is None) is (code == "")
 
 
+async def test_an_issuer_with_a_trailing_slash_is_named_with_it() -> None:
+    with_slash = "https://tenant.example.com/"
+    parts = Parts(issuer=with_slash)
+    flow = Provider(parts).flow
+    logout_token = Provider(parts).logout_token(sub="alice", iss=with_slash[:-1])
+    assert await code_of(lambda: flow.back_channel(logout_token)) == "invalid_request"
+    assert await code_of(lambda: flow.back_channel(Provider(parts).logout_token(sub="alice", iss=with_slash))) == ""
+
+
 async def test_universal_logout_needs_stored_addresses_for_an_address() -> None:
     parts = Parts(scopes="openid offline_access")
     provider = Provider(parts)
