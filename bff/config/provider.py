@@ -114,6 +114,11 @@ class ProviderSettings(BaseModel):
         return self.org_url if urlsplit(self.issuer).path.startswith("/oauth2/") else None
 
     @property
+    def at_okta(self) -> bool:
+        """Whether the provider is Okta: by its host, or on a custom domain by the path of its authorization servers."""
+        return is_okta(self.issuer) or self.org_issuer is not None
+
+    @property
     def logout_issuers(self) -> tuple[str, ...]:
         """The issuers that logout requests may name: the token issuer first, then its Okta org if that differs."""
         return (self.issuer,) if self.org_issuer is None else (self.issuer, self.org_issuer)

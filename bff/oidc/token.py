@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeAlias
 
+from bff.oidc.challenge import USE_NONCE
 from bff.oidc.retry_after import retry_after
 from bff.oidc.strict_json import JsonRefused, read_object
 
@@ -13,6 +14,7 @@ MAX_ACCESS_TOKEN_LENGTH: Final = 16 * 1024
 MAX_EXPIRES_IN: Final = 10 * 365 * 86400  # seconds; longer lifetimes are reduced to this
 MAX_ERROR_LENGTH: Final = 64
 MAX_DESCRIPTION_LENGTH: Final = 500
+UNREADABLE: Final = "unreadable"  # instead of an error code, where the response has none
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,19 @@ class Denied:
     status: int
     error: str
     description: str = ""
+
+    @property
+    def refuses_client(self) -> bool:
+        """Whether client authentication failed (RFC 6749 section 5.2), so that no token was looked at.
+
+        A 401 says so whatever its code: Keycloak sends `unauthorized_client` for a wrong secret, Auth0 `access_denied`.
+        """
+        return self.error == "invalid_client" or (self.status == 401 and self.error != USE_NONCE)
+
+    @property
+    def proves_client(self) -> bool:
+        """Whether the client was authenticated: only the grant was refused. Any other code may come before that."""
+        return self.error == "invalid_grant" and not self.refuses_client
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +176,7 @@ def _refusal(status: int, headers: Mapping[str, str], body: bytes, now: float) -
     try:
         fields = read_object(body, max_bytes=MAX_RESPONSE_BYTES)
     except JsonRefused:
-        return Denied(status, "unreadable")  # an error response all the same: from a firewall, a proxy, a wrong path
+        return Denied(status, UNREADABLE)  # an error response all the same: from a firewall, a proxy, a wrong path
     error = error_code(fields)
     if status == 400 and error == "temporarily_unavailable":
         return Postponed(retry_after(headers, now))
@@ -216,7 +231,7 @@ def error_code(fields: Mapping[str, Any]) -> str:
     """The error code; Okta's routing and management errors use `errorCode` instead (E0000007 and others)."""
     error = fields.get("error", fields.get("errorCode"))
     if not isinstance(error, str) or not re.fullmatch(rf"[\x21-\x7e]{{1,{MAX_ERROR_LENGTH}}}", error):
-        return "unreadable"
+        return UNREADABLE
     return error
 
 

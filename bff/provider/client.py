@@ -204,7 +204,7 @@ class HttpProvider:
         may_send: Callable[[], bool],
         dpop_key: str | None = None,
     ) -> tuple[Outcome, TokenResult]:
-        """Posts with client authentication, and tries the next secret after `invalid_client`, which consumes nothing.
+        """Posts with client authentication, and tries the next secret if it is refused, which consumes nothing.
 
         Nor does `use_dpop_nonce` (RFC 9449 section 8), which is resent once with the provided nonce. All attempts share
         one deadline (seconds of the loop's clock).
@@ -234,11 +234,11 @@ class HttpProvider:
                     nonce_retried = True
                     continue
             tried += 1
-            if isinstance(answer, Denied) and answer.error == "invalid_client":
+            if isinstance(answer, Denied) and answer.refuses_client:
                 if tried < len(candidates):
                     continue
-                logger.error("the provider rejects every configured client secret or key")
-            elif isinstance(outcome, HttpResponse) and position != self._accepted and client_auth is self._client_auth:
+                logger.error("the provider rejects every configured client secret or key", extra={"purpose": purpose})
+            elif _proves_client(outcome, answer) and position != self._accepted and client_auth is self._client_auth:
                 logger.warning("the provider accepted the secondary client secret", extra={"position": position + 1})
                 self._accepted = position
             return outcome, answer
@@ -258,6 +258,13 @@ class HttpProvider:
             http = self._connections.of("documents")
             answer = await http.send("GET", url, within=self._timeout, limit=MAX_METADATA_BYTES)
         return _document(answer, "document")
+
+
+def _proves_client(outcome: Outcome, answer: TokenResult) -> bool:
+    """Whether the client was authenticated: the endpoint did what was asked, or refused the grant alone."""
+    if isinstance(outcome, HttpResponse) and outcome.status in (200, 201):
+        return True
+    return isinstance(answer, Denied) and answer.proves_client
 
 
 def _document(answer: Outcome, what: str) -> HttpResponse:

@@ -1,7 +1,7 @@
 """Checks client authentication for every configured secret or key, with a refresh request that cannot succeed.
 
-The refresh token does not exist, so no session is affected: `invalid_client` means that authentication failed, any
-other error that it succeeded. Other errors may point to a wrong grant type or DPoP setting, which is reported as well.
+The refresh token does not exist, so no session is affected: `invalid_grant` means that authentication succeeded, 401 or
+`invalid_client` that it failed. Other errors may point to a wrong grant type or DPoP setting, which is reported too.
 """
 
 from dataclasses import dataclass, replace
@@ -10,8 +10,9 @@ from bff.admin.doctor.check_result import CheckResult, fail, ok, warn
 from bff.admin.okta.client_secrets import NO_TOKEN, classify
 from bff.config.settings import Settings
 from bff.oidc.client_auth import Candidate, ClientAuthentication
+from bff.oidc.dpop import new_dpop_key
 from bff.oidc.metadata import ProviderMetadata
-from bff.oidc.token import Denied, NoAnswer, TokenResult
+from bff.oidc.token import UNREADABLE, Denied, NoAnswer, TokenResult
 from bff.provider.open import client_auth, open_provider
 
 
@@ -28,7 +29,7 @@ async def check_credentials(settings: Settings, metadata: ProviderMetadata) -> C
     """Raises ConfigurationError when a key or CA file is unusable."""
     proof = client_auth(settings.provider)
     answers = tuple([await _refresh_as(settings, proof, candidate) for candidate in proof.candidates])
-    verdicts = [classify(answer) for answer in answers]
+    verdicts = [classify(answer, okta=settings.provider.at_okta) for answer in answers]
     accepted = True if "accepted" in verdicts else False if set(verdicts) == {"refused"} else None
     findings = [
         _verdict(settings, metadata, name, verdict, answer, others_work=accepted is True)
@@ -41,7 +42,8 @@ async def _refresh_as(settings: Settings, proof: ClientAuthentication, candidate
     provider = open_provider(settings)
     provider.replace_client_auth(replace(proof, candidates=(candidate,)))
     try:
-        return await provider.refresh(NO_TOKEN, timeout=settings.provider.transport.timeout)
+        timeout, dpop_key = settings.provider.transport.timeout, new_dpop_key() if settings.provider.uses_dpop else None
+        return await provider.refresh(NO_TOKEN, timeout=timeout, dpop_key=dpop_key)
     finally:
         await provider.close()
 
@@ -63,10 +65,9 @@ def _verdict(
     if verdict == "accepted":
         return ok(name, f"the token endpoint accepts {called} ({settings.provider.client_auth})")
     if verdict == "unknown":
-        why = answer.why if isinstance(answer, NoAnswer) else getattr(answer, "error", "rate limited")
-        fix = "Run this command again; if it persists, check BFF_PROVIDER_PROXY and status.okta.com."
-        return fail(name, f"The response of the token endpoint does not show whether it accepts {called} ({why}).", fix)
-    observed = f"The token endpoint rejects {called} of client {settings.provider.client_id} (invalid_client)."
+        return _not_shown(name, called, answer)
+    error = f"{answer.status} {answer.error}" if isinstance(answer, Denied) else "invalid_client"
+    observed = f"The token endpoint rejects {called} of client {settings.provider.client_id} ({error})."
     if others_work:
         fix = "The other secret is accepted. Remove this one; `bff okta rotate-secret` creates a new second one."
         return warn(name, observed, fix)
@@ -87,6 +88,16 @@ def _verdict(
     return fail(name, observed, fix)
 
 
+def _not_shown(name: str, called: str, answer: TokenResult) -> CheckResult:
+    """Another error than `invalid_grant` may come before or after client authentication."""
+    readable = isinstance(answer, Denied) and answer.error != UNREADABLE
+    why = answer.why if isinstance(answer, NoAnswer) else getattr(answer, "error", "rate limited")
+    observed = f"The response of the token endpoint does not show whether it accepts {called} ({why})."
+    if readable:
+        return warn(name, observed, "Sign in once: the log says whether the client is rejected.")
+    return fail(name, observed, "Run this command again; if it persists, check BFF_PROVIDER_PROXY and status.okta.com.")
+
+
 def _other_refusals(settings: Settings, answers: tuple[TokenResult, ...]) -> list[CheckResult]:
     """An authenticated client may still lack the refresh token grant, or be required to send DPoP proofs."""
     errors = {answer.error for answer in answers if isinstance(answer, Denied)}
@@ -100,8 +111,6 @@ def _other_refusals(settings: Settings, answers: tuple[TokenResult, ...]) -> lis
                 fix,
             )
         )
-    # The check sends no DPoP proof, so an app that requires one answers with an error, which is expected with BFF_DPOP
-    # on.
     if errors & {"use_dpop_nonce", "invalid_dpop_proof"} and settings.provider.dpop == "off":
         fix = "Applications > this app > General > Proof of possession: off (`bff okta apply` does it)."
         results.append(

@@ -12,7 +12,7 @@ from bff.admin.okta.api_error import OktaManagementError
 from bff.admin.okta.desired import Desired
 from bff.admin.okta.management_api import ManagementApi
 from bff.oidc.client_auth import client_authentication
-from bff.oidc.token import Denied, Granted, NoAnswer, Postponed, TokenResult
+from bff.oidc.token import UNREADABLE, Denied, Granted, NoAnswer, Postponed, TokenResult
 from bff.provider.client import HttpProvider
 from bff.provider.connections import ProviderConnections
 
@@ -57,16 +57,24 @@ def delete(api: ManagementApi, app_id: str, secret: ClientSecret) -> None:
     api.delete(f"{_path(app_id)}/{secret.id}")
 
 
-def classify(answer: TokenResult) -> Verdict:
-    """What the response to a refresh that cannot succeed says about the client's credentials. invalid_client is
-    returned before the grant is checked, every other error after client authentication.
+def classify(answer: TokenResult, *, okta: bool = True) -> Verdict:
+    """What the response to a refresh that cannot succeed says about the client's credentials.
+
+    Only `invalid_grant` proves that they were accepted. Okta's error catalogue says more: there every other readable
+    error comes after client authentication, a 401 `access_denied` (no access policy for this client) included.
     """
     match answer:
-        case Denied(error="invalid_client"):
-            return "refused"
-        case Denied(status=status) if status in (400, 401, 403):
-            return "accepted"
         case Granted():
+            return "accepted"
+        case Denied(error=error) if error == UNREADABLE:
+            return "unknown"
+        case Denied(401, "access_denied") if okta:
+            return "accepted"
+        case Denied() if answer.refuses_client:
+            return "refused"
+        case Denied() if answer.proves_client:
+            return "accepted"
+        case Denied(400 | 403) if okta:
             return "accepted"
         case Denied() | Postponed() | NoAnswer():
             return "unknown"

@@ -154,15 +154,41 @@ async def test_the_second_secret_is_tried_in_the_same_call_and_remembered() -> N
     ("behaviour", "denied", "attempts"),
     [
         (only_with("three", answer(200)), Denied(401, "invalid_client"), 2),
+        (answer_json({"error": "unauthorized_client"}, 401), Denied(401, "unauthorized_client"), 2),  # Keycloak
+        (answer(401), Denied(401, "unreadable"), 2),
+        (answer_json({"error": "invalid_client"}, 400), Denied(400, "invalid_client"), 2),
+        (answer_json({"error": "use_dpop_nonce"}, 401), Denied(401, "use_dpop_nonce"), 1),
+        (answer_json({"error": "unauthorized_client"}, 400), Denied(400, "unauthorized_client"), 1),
         (answer_json({"error": "invalid_grant"}, 400), Denied(400, "invalid_grant"), 1),
     ],
 )
-async def test_each_secret_is_tried_once_and_only_after_invalid_client(
+async def test_each_secret_is_tried_once_and_only_after_a_refusal_of_the_client(
     behaviour: Behaviour, denied: Denied, attempts: int
 ) -> None:
     async with provider_server(token=behaviour) as server, client_of(server, TWO_SECRETS) as provider:
         assert await refresh(provider) == denied
         assert server.count("/token") == attempts
+
+
+@pytest.mark.parametrize(
+    ("response", "remembered"),
+    [
+        (answer_json({"error": "invalid_grant"}, 400), True),
+        (answer_json({"error": "invalid_request"}, 400), False),
+        (answer(503), False),
+    ],
+)
+async def test_only_a_response_that_proves_the_client_makes_its_secret_the_first(
+    response: Behaviour, remembered: bool
+) -> None:
+    async with (
+        provider_server(token=only_with("two", response)) as server,
+        client_of(server, TWO_SECRETS) as provider,
+    ):
+        for _ in range(2):
+            await refresh(provider)
+        tried = [secret_of(request) for request in server.to("/token")]
+    assert tried == ["one", "two", *(["two"] if remembered else ["one", "two"])]
 
 
 async def test_the_second_secret_is_not_sent_when_it_is_too_late() -> None:

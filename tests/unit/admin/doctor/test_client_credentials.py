@@ -1,5 +1,6 @@
 """Every configured secret or key is tried at the token endpoint of a simulated Okta."""
 
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -7,9 +8,10 @@ import pytest
 
 from bff.admin.doctor.client_credentials import CredentialsCheck, check_credentials
 from bff.config.settings import load_settings
-from bff.oidc.metadata import ProviderMetadata
+from bff.oidc.metadata import ProviderMetadata, parse_metadata
 from demo.simulator.server import RunningSimulator, running_simulator
 from tests.harness.okta_org import Operator
+from tests.harness.provider_server import answer_json, discovery_document, provider_server
 from tests.harness.settings import with_changes
 
 WRONG = "a-secret-that-was-never-created-0123456789"
@@ -64,7 +66,7 @@ async def test_a_wrong_secret_and_a_method_that_is_not_offered(okta: RunningSimu
     [
         ("unauthorized_client", "off", "grant_types"),
         ("use_dpop_nonce", "off", "proof_of_possession"),
-        ("use_dpop_nonce", "on", None),
+        ("invalid_dpop_proof", "on", None),
     ],
 )
 async def test_other_errors_mean_that_the_secret_is_accepted(
@@ -73,6 +75,26 @@ async def test_other_errors_mean_that_the_secret_is_accepted(
     okta.control.fault("edit_answer", set={"error": error})
     expected = {"client_secret": "ok"} | ({finding: "fail"} if finding else {})
     assert statuses(await checked(okta, dpop=dpop)) == expected
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "finding", "accepted"),
+    [
+        (400, "invalid_grant", "ok", True),
+        (401, "unauthorized_client", "fail", False),  # Keycloak, for a wrong secret
+        (401, "access_denied", "fail", False),  # Auth0, for a wrong secret
+        (400, "invalid_request", "warn", None),
+    ],
+)
+async def test_other_providers_refuse_a_client_by_the_status(
+    status: int, error: str, finding: str, accepted: bool | None
+) -> None:
+    async with provider_server(token=answer_json({"error": error}, status)) as provider:
+        document = json.dumps(discovery_document(provider.issuer)).encode()
+        settings = load_settings(with_changes(issuer=provider.issuer, provider_timeout="60"))
+        check = await check_credentials(settings, parse_metadata(document, provider.issuer))
+    assert (statuses(check)["client_secret"], check.accepted) == (finding, accepted)
+    assert finding == "ok" or error in check.findings[0].observed
 
 
 async def test_an_outage_says_nothing_about_the_secret(okta: RunningSimulator) -> None:

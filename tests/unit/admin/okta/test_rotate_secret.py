@@ -166,6 +166,9 @@ async def test_a_secret_may_become_active_everywhere_only_after_a_moment(rotatin
         (Denied(400, "unauthorized_client"), "accepted"),
         (Granted(TokenResponse("a", 60)), "accepted"),
         (Denied(401, "invalid_client"), "refused"),
+        (Denied(401, "unauthorized_client"), "refused"),
+        (Denied(401, "unreadable"), "unknown"),
+        (Denied(400, "unreadable"), "unknown"),
         (Denied(400, "invalid_client"), "refused"),
         (Denied(404, "not_found"), "unknown"),
         (Postponed(3), "unknown"),
@@ -174,3 +177,19 @@ async def test_a_secret_may_become_active_everywhere_only_after_a_moment(rotatin
 )
 def test_what_an_answer_says_about_the_credentials(answer: TokenResult, verdict: str) -> None:
     assert classify(answer) == verdict
+
+
+@pytest.mark.parametrize(
+    ("answer", "verdict"),
+    [
+        (Denied(400, "invalid_grant"), "accepted"),
+        (Denied(403, "invalid_grant"), "accepted"),
+        (Denied(401, "unauthorized_client"), "refused"),  # Keycloak, for a wrong secret
+        (Denied(401, "access_denied"), "refused"),  # Auth0, for a wrong secret
+        (Denied(400, "unauthorized_client"), "unknown"),
+        (Denied(401, "use_dpop_nonce"), "unknown"),
+        (Denied(400, "invalid_request"), "unknown"),
+    ],
+)
+def test_elsewhere_only_invalid_grant_proves_that_credentials_are_accepted(answer: TokenResult, verdict: str) -> None:
+    assert classify(answer, okta=False) == verdict
