@@ -8,7 +8,7 @@ RUN := $(VENV)/bin
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev fmt images test test-unit test-containers chaos test-all coverage proof bench bench-scale check lock sbom audit pin-images clean
+.PHONY: help demo dev fmt images test test-unit test-containers chaos test-all coverage proof bench bench-scale bench-cost check lock sbom audit pin-images clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | sort | while IFS="$$(printf '\t')" read -r name text; do \
@@ -72,6 +72,11 @@ bench: $(VENV)/.dev ## measure, and write docs/performance.md
 bench-scale: $(VENV)/.dev ## end 1,000 and 10,000 sessions of one person at once, and measure what others notice
 	@scripts/need redis-server
 	$(RUN)/python -m bench.scale
+
+# Bounded by numbers of requests; about five minutes. Processor time and memory hold on a busy machine too.
+bench-cost: $(VENV)/.dev ## measure the processor time of a refresh
+	@scripts/need redis-server
+	$(RUN)/python -m bench.refresh
 
 # The version and the commit are in the tag and in the labels, so no build replaces an image that a roll-back needs. Deploy
 # with the printed IMAGE_TAG in .env.

@@ -111,13 +111,13 @@ class Result:
         )
 
 
-def a_session(now: float, sub: str, number: int, *, due: bool = False) -> Session:
+def a_session(now: float, sub: str, number: int, *, due: bool = False, issuer: str = ISSUER) -> Session:
     usable_until = now - 1 if due else now + 3600
     return Session(
         key=new_session_id().key,
         version=1,
         rotation=0,
-        issuer=ISSUER,
+        issuer=issuer,
         client_id="bench",
         user=User(sub, f"{sub}@example.com", {"name": "Somebody"}),
         tokens=Tokens(TOKEN, usable_until, usable_until - 60, now, f"refresh-{sub}-{number}", TOKEN, "openid"),
