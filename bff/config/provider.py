@@ -50,6 +50,7 @@ class ProviderSettings(BaseModel):
     client_secret_next: Secret | None = None
     client_private_key: SecretStr | None = None
     client_key_id: str | None = None
+    client_assertion_audience: Literal["auto", "issuer", "token_endpoint", "endpoint"] = "auto"
     dpop: Literal["off", "on"] = "off"
     scopes: Words = ("openid", "profile", "email", "offline_access")
     id_token_algorithms: Annotated[tuple[Algorithm, ...], BeforeValidator(validators.words)] = ("RS256",)
@@ -109,7 +110,7 @@ class ProviderSettings(BaseModel):
     def org_issuer(self) -> str | None:
         """The issuer of the Okta org, if ours is one of its custom authorization servers.
 
-        None elsewhere: the root of another provider's host may be somebody else's.
+        None elsewhere: the root of another provider's host may belong to another party.
         """
         return self.org_url if urlsplit(self.issuer).path.startswith("/oauth2/") else None
 
@@ -122,6 +123,14 @@ class ProviderSettings(BaseModel):
     def logout_issuers(self) -> tuple[str, ...]:
         """The issuers that logout requests may name: the token issuer first, then its Okta org if that differs."""
         return (self.issuer,) if self.org_issuer is None else (self.issuer, self.org_issuer)
+
+    @property
+    def assertion_audiences(self) -> tuple[Literal["issuer", "token_endpoint", "endpoint"], ...]:
+        """What client assertions name as their audience, in the order of trying."""
+        if self.client_assertion_audience != "auto":
+            return (self.client_assertion_audience,)
+        # Okta documents the endpoint that is called; Keycloak and Ory Hydra refuse any but the token endpoint.
+        return ("endpoint" if self.at_okta else "token_endpoint", "issuer")
 
     @property
     def requests_email(self) -> bool:

@@ -1,7 +1,8 @@
 """Client authentication at the provider (RFC 6749 section 2.3.1, OIDC Core section 9, RFC 7523).
 
 Okta allows two active secrets per client. Both may be configured, so that replacing a secret fails no refresh: each is
-a candidate, and the caller tries the next one after `invalid_client`.
+a candidate, and the caller tries the next one after the client was refused. The same holds for the audience of an
+assertion, about which providers disagree.
 """
 
 import json
@@ -17,8 +18,12 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from bff.base64url import require_base64url
 from bff.oidc.jwks import MIN_RSA_BITS
 from bff.oidc.jws import sign
+from bff.oidc.metadata import ProviderMetadata
 
 Method: TypeAlias = Literal["client_secret_basic", "client_secret_post", "client_secret_jwt", "private_key_jwt"]
+# What an assertion names as its `aud`: the issuer (FAPI 2.0, RFC 10070), or the URL of the token endpoint or of the
+# endpoint that is called (OIDC Core section 9, RFC 7523 section 3).
+Audience: TypeAlias = Literal["issuer", "token_endpoint", "endpoint"]
 PrivateKey: TypeAlias = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
 
 ASSERTION_TYPE: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
@@ -53,14 +58,29 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class ClientAuthentication:
+    """`audiences` are tried in this order until the provider accepts one; they apply to assertions only."""
+
     method: Method
     client_id: str
     candidates: tuple[Candidate, ...]
+    audiences: tuple[Audience, ...] = ("token_endpoint", "issuer")
 
-    def credentials(self, candidate: Candidate, *, endpoint: str, now: float, jti: str) -> Credentials:
-        """The credentials for one request to `endpoint`.
+    @property
+    def uses_assertions(self) -> bool:
+        return self.method in ("client_secret_jwt", "private_key_jwt")
 
-        An assertion is single-use: every request needs a new `jti`.
+    def audience_values(self, *, endpoint: str, metadata: ProviderMetadata) -> tuple[str, ...]:
+        """What an assertion for `endpoint` may name, in order; one value for a method without assertions."""
+        if not self.uses_assertions:
+            return (endpoint,)
+        values = {"issuer": metadata.issuer, "token_endpoint": metadata.token_endpoint, "endpoint": endpoint}
+        return tuple(dict.fromkeys(values[audience] for audience in self.audiences))
+
+    def credentials(self, candidate: Candidate, *, audience: str, now: float, jti: str) -> Credentials:
+        """The credentials for one request.
+
+        An assertion is single-use: every request needs a new `jti`. `audience` is its only `aud` value: with several,
+        one recipient could use it at another.
         """
         match self.method, candidate.key:
             case "client_secret_basic", str(secret):
@@ -78,7 +98,7 @@ class ClientAuthentication:
         claims = {
             "iss": self.client_id,
             "sub": self.client_id,
-            "aud": endpoint,
+            "aud": audience,
             "iat": int(now) - ASSERTION_BACKDATE,
             "exp": int(now) + ASSERTION_LIFETIME,
             "jti": jti,
@@ -95,15 +115,16 @@ def client_authentication(
     secrets: Sequence[str] = (),
     private_key: str | None = None,
     key_id: str | None = None,
+    audiences: tuple[Audience, ...] = ("token_endpoint", "issuer"),
 ) -> ClientAuthentication:
     """From the settings. `private_key` is PEM or JWK text. Raises ValueError, whose text contains no part of a key."""
     if method == "private_key_jwt":
         if private_key is None:
             raise ValueError("private_key_jwt needs a private key")
-        return ClientAuthentication(method, client_id, (_private_key(private_key, key_id),))
+        return ClientAuthentication(method, client_id, (_private_key(private_key, key_id),), audiences)
     if not secrets or not all(secrets):
         raise ValueError(f"{method} needs a client secret")
-    return ClientAuthentication(method, client_id, tuple(Candidate(secret) for secret in secrets))
+    return ClientAuthentication(method, client_id, tuple(Candidate(secret) for secret in secrets), audiences)
 
 
 def _private_key(text: str, key_id: str | None) -> Candidate:

@@ -24,6 +24,7 @@ def client_auth(client: ProviderSettings) -> ClientAuthentication:
             secrets=[secret.get_secret_value() for secret in secrets if secret is not None],
             private_key=None if key is None else key.get_secret_value(),
             key_id=client.client_key_id,
+            audiences=client.assertion_audiences,
         )
     except ValueError as error:
         fix = "`bff docs settings` says what each method needs."

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from bff.admin.doctor import app_integration, capabilities, client_credentials, network, redirect_uri, store
 from bff.admin.doctor import settings as settings_checks
+from bff.admin.doctor.assertion_audience import check_assertion_audience
 from bff.admin.doctor.check_result import CheckResult, fail, skipped
 from bff.admin.doctor.metadata import discover
 from bff.admin.okta.api_error import OktaManagementError
@@ -54,9 +55,10 @@ async def _provider(
         results.append(capabilities.access_tokens(settings, metadata))
         try:
             credentials = await client_credentials.check_credentials(settings, metadata)
+            audience = await check_assertion_audience(settings, metadata)
         except ConfigurationError as error:
             return [*results, fail("client_credentials", f"{error.setting} {error.problem}", error.fix)], ()
-        results += credentials.findings
+        results += [*credentials.findings, *audience]
         results += await redirect_uri.check_redirect_uri(http, settings, metadata, accepted=credentials.accepted)
         return results, credentials.answers
     finally:

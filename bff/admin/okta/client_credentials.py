@@ -56,7 +56,7 @@ class ServiceApp:
     def _request(self, http: httpx.Client, org_url: str, scopes: tuple[str, ...]) -> tuple[int, dict[str, object]]:
         endpoint = org_url + TOKEN_PATH
         proof = self._authentication.credentials(
-            self._authentication.candidates[0], endpoint=endpoint, now=self._clock(), jti=secrets.token_urlsafe(16)
+            self._authentication.candidates[0], audience=endpoint, now=self._clock(), jti=secrets.token_urlsafe(16)
         )
         form = {"grant_type": "client_credentials", "scope": " ".join(scopes), **proof.form}
         try:

@@ -96,7 +96,8 @@ def verify(desired: Desired, client_id: str, secret: str, *, pause: Callable[[],
 
 async def _refresh(desired: Desired, client_id: str, secret: str) -> TokenResult:
     settings = desired.settings.provider
-    authentication = client_authentication(settings.client_auth, client_id, secrets=[secret])
+    audiences = settings.assertion_audiences
+    authentication = client_authentication(settings.client_auth, client_id, secrets=[secret], audiences=audiences)
     transport = settings.transport.model_copy(update={"timeout": ANSWER_TIMEOUT})
     provider = HttpProvider(settings.issuer, authentication, ProviderConnections(transport))
     try:

@@ -55,8 +55,8 @@ def test_a_missing_setting_has_no_default(name: str, empty: bool) -> None:
 
 ISSUERS = r"""
 https://dev-123-admin.okta.com https://acme-admin.oktapreview.com/oauth2/default https://{yourOktaDomain}/oauth2/default
-https://${yourOktaDomain} https://yourOktaDomain.okta.com https://%7ByourOktaDomain%7D https://example.okta.com/
-https://example.okta.com/oauth2/default/ http://example.okta.com HTTP://example.okta.com http://localhost.example.com
+https://${yourOktaDomain} https://yourOktaDomain.okta.com https://%7ByourOktaDomain%7D
+http://example.okta.com HTTP://example.okta.com http://localhost.example.com
 http://localhost@example.com example.okta.com ftp://example.okta.com https://example.okta.com?x=1
 https://example.okta.com? https://example.okta.com#x https://example.okta.com# https://user:canary@example.okta.com
 https://Example.okta.com https:///oauth2/default https://example.okta.com:99999 https://example.okta.com:0

@@ -21,7 +21,7 @@ RSA_JWK = {**jwk(RSA_KEY, "from-jwk"), "d": b64_number(RSA.d)}
 
 
 def credentials(authentication: ClientAuthentication, jti: str = "j1", number: int = 0) -> Credentials:
-    return authentication.credentials(authentication.candidates[number], endpoint=ENDPOINT, now=NOW, jti=jti)
+    return authentication.credentials(authentication.candidates[number], audience=ENDPOINT, now=NOW, jti=jti)
 
 
 def pem(key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey) -> str:

@@ -199,17 +199,6 @@ async def test_the_second_secret_is_not_sent_when_it_is_too_late() -> None:
         assert server.count("/token") == 1
 
 
-async def test_every_attempt_has_an_assertion_of_its_own_for_this_endpoint() -> None:
-    auth = client_authentication("client_secret_jwt", "0oa1", secrets=["s" * 32, "t" * 32])
-    async with provider_server(token=INVALID_CLIENT) as server, client_of(server, auth) as provider:
-        await refresh(provider)
-        await refresh(provider)
-        assertions = [request.form["client_assertion"] for request in server.to("/token")]
-    claims = [json.loads(base64.urlsafe_b64decode(assertion.split(".")[1] + "==")) for assertion in assertions]
-    assert {claim["aud"] for claim in claims} == {f"{server.issuer}/token"}
-    assert len({claim["jti"] for claim in claims}) == 4
-
-
 # --- UserInfo
 
 
