@@ -24,4 +24,8 @@ File: TypeAlias = Annotated[Path, AfterValidator(validators.file)]
 Address: TypeAlias = tuple[str, int] | Path
 
 Method: TypeAlias = Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
-Algorithm: TypeAlias = Literal["RS256", "RS384", "RS512", "ES256", "ES384", "ES512"]
+# fmt: off
+Algorithm: TypeAlias = Literal[
+    "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "Ed25519",
+]
+# fmt: on

@@ -10,6 +10,8 @@ from bff.config import validators
 from bff.config.field_types import Algorithm, File, Number, Seconds, Secret, Words
 from bff.config.section import FROZEN, over
 from bff.config.validators import invalid
+from bff.oidc.algorithms import algorithms_of
+from bff.oidc.private_keys import read_private_key
 
 _OKTA_HOST: Final = re.compile(r"\.(okta|oktapreview|okta-emea|okta-gov|trex-govcloud)\.com$|\.okta\.mil$")
 
@@ -51,6 +53,7 @@ class ProviderSettings(BaseModel):
     client_private_key: SecretStr | None = None
     client_key_id: str | None = None
     client_assertion_audience: Literal["auto", "issuer", "token_endpoint", "endpoint"] = "auto"
+    client_key_algorithm: Algorithm | None = None
     dpop: Literal["off", "on"] = "off"
     scopes: Words = ("openid", "profile", "email", "offline_access")
     id_token_algorithms: Annotated[tuple[Algorithm, ...], BeforeValidator(validators.words)] = ("RS256",)
@@ -94,6 +97,17 @@ class ProviderSettings(BaseModel):
             raise invalid("is missing, and client_auth is private_key_jwt.", fix)
         if method != "private_key_jwt" and key is not None:
             raise invalid(f"is set, and client_auth is {method}.", "Remove it, or set client_auth = private_key_jwt.")
+
+    @over("client_key_algorithm", "client_private_key")
+    def _algorithm_of_key(self) -> None:
+        algorithm, key = self.client_key_algorithm, self.client_private_key
+        if algorithm is not None and key is None:
+            raise invalid("is set, and client_private_key is not.", "Remove it, or set client_private_key.")
+        if algorithm is not None and key is not None:
+            own = read_private_key(key.get_secret_value())
+            if algorithm not in (usable := algorithms_of(own.key)) or own.alg not in (None, algorithm):
+                fix = f"Choose from {', '.join(usable if own.alg is None else (own.alg,))}, or remove it."
+                raise invalid(f"is {algorithm}, and client_private_key is for another algorithm.", fix)
 
     @over("sign_out_hint", "issuer")
     def _hint_at_okta(self) -> None:

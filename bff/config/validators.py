@@ -1,21 +1,17 @@
 """Validators of single settings. Each returns the value, or raises an error with the problem and its fix."""
 
 import ipaddress
-import json
 import re
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from pydantic import SecretStr
 from pydantic_core import PydanticCustomError
 
 from bff.base64url import decode_base64url
+from bff.oidc.private_keys import read_private_key
 
 NEW_KEY = "Make one with `bff keys new`."
 # The example in docs/settings.md. It is public, so it is rejected as a key.
@@ -154,23 +150,12 @@ def client_secret(value: SecretStr) -> SecretStr:
 
 
 def private_key(value: SecretStr) -> SecretStr:
-    """Validates the key for private_key_jwt: PEM or JWK; RSA of at least 2048 bits, or an elliptic curve."""
-    fix = "Give an unencrypted RSA (2048 bits or more) or EC private key as PEM or JWK."
-    text = value.get_secret_value()
-    if text.lstrip().startswith("{"):
-        try:
-            jwk = json.loads(text)
-        except ValueError:
-            raise invalid("is not JSON, although it begins like a JWK.", fix) from None
-        if jwk.get("kty") not in {"RSA", "EC"} or not isinstance(jwk.get("d"), str):
-            raise invalid("is a JWK, but not an RSA or EC private key.", fix)
-        return value
+    """Validates the key for private_key_jwt: PEM or JWK; RSA of at least 2048 bits, an elliptic curve, or Ed25519."""
     try:
-        key = load_pem_private_key(text.encode(), password=None)
-    except (ValueError, TypeError, UnsupportedAlgorithm):
-        raise invalid("is not a readable private key.", fix) from None
-    if not isinstance(key, EllipticCurvePrivateKey) and not (isinstance(key, RSAPrivateKey) and key.key_size >= 2048):
-        raise invalid("has an unsupported type or size.", fix)
+        read_private_key(value.get_secret_value())
+    except ValueError:
+        fix = "Give an unencrypted RSA (2048 bits or more), EC or Ed25519 private key as PEM or JWK."
+        raise invalid("is not a readable private key of a supported type and size.", fix) from None
     return value
 
 

@@ -8,6 +8,7 @@ from typing import Any, Final, TypeGuard
 
 from bff.base64url import encode_base64url
 from bff.errors import SignInFailed
+from bff.oidc.algorithms import digest_name
 from bff.oidc.jwks import KeySet
 from bff.oidc.jws import JwsKeyUnknown, JwsRefused, Verified, verify
 
@@ -185,7 +186,7 @@ def _validate_at_hash(verified: Verified, access_token: str) -> None:
     """OIDC Core section 3.1.3.6: optional in the code flow, but if present it must match the access token."""
     if "at_hash" not in verified.claims:
         return
-    digest = hashlib.new(f"sha{verified.alg[-3:]}", access_token.encode()).digest()
+    digest = hashlib.new(digest_name(verified.alg), access_token.encode()).digest()
     expected = encode_base64url(digest[: len(digest) // 2])
     at_hash = verified.claims["at_hash"]
     if not isinstance(at_hash, str) or not _equal(at_hash, expected):

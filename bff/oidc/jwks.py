@@ -2,30 +2,26 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, ClassVar, Final
 
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from bff.base64url import require_base64url
 from bff.errors import ProviderUnavailable
+from bff.oidc.algorithms import CURVES, MAX_RSA_BITS, MIN_RSA_BITS, PublicKey, algorithms_of
+from bff.oidc.roca import is_roca_modulus
 from bff.oidc.strict_json import JsonRefused, read_object
 
 MAX_JWKS_BYTES = 1 << 20
 MAX_KEYS = 100
 MAX_KID_LENGTH = 256
-MIN_RSA_BITS = 2048
-MAX_RSA_BITS = 8192  # larger keys would make a single verification a denial of service
 
-PublicKey: TypeAlias = rsa.RSAPublicKey | ec.EllipticCurvePublicKey
-
-_CURVES: Mapping[str, tuple[ec.EllipticCurve, int, str]] = {  # crv: curve, octets of a coordinate, alg (RFC 7518)
-    "P-256": (ec.SECP256R1(), 32, "ES256"),
-    "P-384": (ec.SECP384R1(), 48, "ES384"),
-    "P-521": (ec.SECP521R1(), 66, "ES512"),
-}
-_RSA_ALGORITHMS = frozenset({"RS256", "RS384", "RS512"})
 # Of private RSA, EC and OKP keys and of symmetric ones (RFC 7518 sections 6.2.2, 6.3.2 and 6.4, RFC 8037).
 _SECRET_PARTS = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k", "priv"})
+
+# Ed25519 (RFC 8032 section 5.1): the field, and the constant of the curve.
+_ED25519_FIELD: Final = 2**255 - 19
+_ED25519_D: Final = -121665 * pow(121666, -1, _ED25519_FIELD) % _ED25519_FIELD
 
 
 class KeySetRefused(ProviderUnavailable):
@@ -121,18 +117,20 @@ def _signing_key(member: Any) -> SigningKey | None:
         return None
     if member.get("use", "sig") != "sig" or not (operations is None or _lists_verify(operations)):
         return None
+    public_key: PublicKey
     try:
         match member.get("kty"):
             case "RSA":
-                public_key, algorithms = _rsa_key(member)
+                public_key = _rsa_key(member)
             case "EC":
-                public_key, algorithms = _ec_key(member)
+                public_key = ec_public_key(member)
+            case "OKP":
+                public_key = _ed25519_key(member)
             case _:
                 return None
     except (ValueError, KeyError, TypeError):
         return None
-    if alg is not None:
-        algorithms = algorithms & {alg} if isinstance(alg, str) else frozenset()
+    algorithms = frozenset(usable for usable in algorithms_of(public_key) if alg is None or usable == alg)
     return SigningKey(kid, algorithms, public_key) if algorithms else None
 
 
@@ -144,19 +142,37 @@ def _lists_verify(operations: Any) -> bool:
     return isinstance(operations, list) and "verify" in operations
 
 
-def _rsa_key(member: Mapping[str, Any]) -> tuple[PublicKey, frozenset[str]]:
+def _rsa_key(member: Mapping[str, Any]) -> rsa.RSAPublicKey:
     modulus, exponent = (int.from_bytes(require_base64url(member[name])) for name in ("n", "e"))
-    if not MIN_RSA_BITS <= modulus.bit_length() <= MAX_RSA_BITS or modulus % 2 == 0:
-        raise ValueError("RSA modulus out of range")
+    if not MIN_RSA_BITS <= modulus.bit_length() <= MAX_RSA_BITS or modulus % 2 == 0 or is_roca_modulus(modulus):
+        raise ValueError("RSA modulus out of range, or weak")
     if exponent < 3 or exponent % 2 == 0 or exponent.bit_length() > 32:
         raise ValueError("RSA exponent out of range")
-    return rsa.RSAPublicNumbers(exponent, modulus).public_key(), _RSA_ALGORITHMS
+    return rsa.RSAPublicNumbers(exponent, modulus).public_key()
 
 
-def _ec_key(member: Mapping[str, Any]) -> tuple[PublicKey, frozenset[str]]:
-    curve, octets, algorithm = _CURVES[member["crv"]]
+def ec_public_key(member: Mapping[str, Any]) -> ec.EllipticCurvePublicKey:
+    """The point of an EC JWK (RFC 7518 section 6.2.1). Raises ValueError, KeyError or TypeError; also off the curve."""
+    curve = CURVES[member["crv"]]
     x, y = require_base64url(member["x"]), require_base64url(member["y"])
-    if len(x) != octets or len(y) != octets:
+    if len(x) != curve.octets or len(y) != curve.octets:
         raise ValueError("EC coordinate of the wrong length")
-    public_numbers = ec.EllipticCurvePublicNumbers(int.from_bytes(x), int.from_bytes(y), curve)
-    return public_numbers.public_key(), frozenset({algorithm})  # refuses a point off the curve
+    return ec.EllipticCurvePublicNumbers(int.from_bytes(x), int.from_bytes(y), curve.curve).public_key()
+
+
+def _ed25519_key(member: Mapping[str, Any]) -> ed25519.Ed25519PublicKey:
+    encoded = require_base64url(member["x"])
+    if member["crv"] != "Ed25519" or len(encoded) != 32 or _has_small_order(encoded):
+        raise ValueError("not Ed25519, or a point that verifies forged signatures")
+    return ed25519.Ed25519PublicKey.from_public_bytes(encoded)
+
+
+def _has_small_order(encoded: bytes) -> bool:
+    """Whether a point has an order of 1, 2, 4 or 8, or is not encoded canonically (RFC 8032 section 5.1.3).
+
+    Anybody could sign for such a key. The order depends on y alone: 1 and 2 have y = 1 and -1, 4 has y = 0, and
+    doubling a point of order 8 gives y = 0.
+    """
+    y = int.from_bytes(encoded, "little") & ((1 << 255) - 1)
+    order_8 = _ED25519_D * y**4 + 2 * y * y - 1
+    return y >= _ED25519_FIELD or y * (y * y - 1) * order_8 % _ED25519_FIELD == 0

@@ -2,8 +2,8 @@
 
 The only file that imports python-jose, and it delegates no decision to it. python-jose accepts unknown `crit`, `b64:
 false`, foreign base64 characters and any `kid`, and lets foreign exceptions escape. So size, alphabet, header and key
-are checked here first; it then gets one key, one algorithm, the signed bytes and the signature. Every failure is one
-JwsRefused.
+are checked here first; it then gets one key, one algorithm, the signed bytes and the signature. The algorithms that it
+does not have are verified by `bff.oidc.pss_and_ed25519`, behind the same checks. Every failure is one JwsRefused.
 """
 
 import json
@@ -11,18 +11,16 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from jose import jwk
 
 from bff.base64url import encode_base64url, require_base64url
+from bff.oidc import pss_and_ed25519
+from bff.oidc.algorithms import ASYMMETRIC, PrivateKey, PublicKey, algorithms_of
 from bff.oidc.jwks import MAX_KID_LENGTH, KeyNotFound, KeySet, KeyUnusable
 from bff.oidc.strict_json import JsonRefused, read_object
 
 MAX_COMPACT_LENGTH: Final = 16 * 1024
 MAX_DEPTH: Final = 16
-
-# The permitted algorithms, whatever the settings say: never `none`, never a shared secret (RFC 8725 section 3.1).
-ASYMMETRIC: Final = frozenset({"RS256", "RS384", "RS512", "ES256", "ES384", "ES512"})
 
 
 class JwsRefused(Exception):
@@ -79,10 +77,10 @@ def verify(compact: str, keys: KeySet, *, algorithms: Collection[str], types: Co
         signature = require_base64url(signature_part)
         payload = require_base64url(payload_part)
         signed = f"{header_part}.{payload_part}".encode("ascii")
-        good = jwk.construct(key.public_key, alg).verify(signed, signature)  # type: ignore[arg-type]
+        good = _is_signature(alg, key.public_key, signed, signature)
     except Exception:  # python-jose lets JWKError, TypeError, ValueError and others through
         raise JwsRefused("its signature cannot be parsed") from None
-    if good is not True:
+    if not good:
         raise JwsRefused("its signature is wrong")
     try:
         return Verified(alg, read_object(payload, max_bytes=MAX_COMPACT_LENGTH, max_depth=MAX_DEPTH))
@@ -92,16 +90,43 @@ def verify(compact: str, keys: KeySet, *, algorithms: Collection[str], types: Co
 
 def sign(
     claims: Mapping[str, Any],
-    key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | bytes,
+    key: PrivateKey | bytes,
     *,
     alg: str,
     kid: str | None = None,
+    typ: str = "JWT",
+    header: Mapping[str, Any] | None = None,
 ) -> str:
-    """A compact JWS for a client assertion (RFC 7523). `bytes` is a shared secret, for HS256 to HS512 only."""
-    header = {"alg": alg, "typ": "JWT"} | ({"kid": kid} if kid is not None else {})
-    signed = f"{encode_base64url(json.dumps(header).encode())}.{encode_base64url(json.dumps(claims).encode())}"
-    signature: bytes = jwk.construct(key, alg).sign(signed.encode("ascii"))  # type: ignore[arg-type]
-    return f"{signed}.{encode_base64url(signature)}"
+    """A compact JWS of ours: a client assertion (RFC 7523), a DPoP proof, or another signed statement.
+
+    `bytes` is a shared secret, for HS256 to HS512 only. `typ` says what the token is for (RFC 8725 section 3.11), and
+    `header` has further members. Raises ValueError for a key of another algorithm.
+    """
+    members = {"alg": alg, "typ": typ, **({"kid": kid} if kid is not None else {}), **(header or {})}
+    signed = f"{_segment(members)}.{_segment(claims)}"
+    return f"{signed}.{encode_base64url(_signature(alg, key, signed.encode('ascii')))}"
+
+
+def _segment(content: Mapping[str, Any]) -> str:
+    return encode_base64url(json.dumps(content, separators=(",", ":")).encode())
+
+
+def _is_signature(alg: str, key: PublicKey, signed: bytes, signature: bytes) -> bool:
+    if alg in pss_and_ed25519.ALGORITHMS:
+        return pss_and_ed25519.is_signature(alg, key, signed, signature)
+    return jwk.construct(key, alg).verify(signed, signature) is True  # type: ignore[arg-type]
+
+
+def _signature(alg: str, key: PrivateKey | bytes, signed: bytes) -> bytes:
+    if isinstance(key, bytes):
+        if not alg.startswith("HS"):
+            raise ValueError("a shared secret is for HS256, HS384 and HS512")
+    elif alg not in algorithms_of(key):
+        raise ValueError("the key is not for this algorithm")
+    elif alg in pss_and_ed25519.ALGORITHMS:
+        return pss_and_ed25519.signature_of(alg, key, signed)
+    signature: bytes = jwk.construct(key, alg).sign(signed)  # type: ignore[arg-type]
+    return signature
 
 
 def _segments(compact: str) -> tuple[str, str, str]:

@@ -25,6 +25,7 @@ def client_auth(client: ProviderSettings) -> ClientAuthentication:
             private_key=None if key is None else key.get_secret_value(),
             key_id=client.client_key_id,
             audiences=client.assertion_audiences,
+            algorithm=client.client_key_algorithm,
         )
     except ValueError as error:
         fix = "`bff docs settings` says what each method needs."

@@ -2,12 +2,13 @@
 
 import hashlib
 import json
+import math
 from base64 import urlsafe_b64encode
 from collections.abc import Mapping
 from typing import Any
 
 from cryptography.hazmat.primitives import hashes, hmac
-from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
 ISSUER = "https://example.okta.com/oauth2/default"
@@ -23,8 +24,10 @@ WEAK_RSA_KEY = rsa.generate_private_key(65537, 1024)
 EC_KEY = ec.generate_private_key(ec.SECP256R1())
 EC_KEY_384 = ec.generate_private_key(ec.SECP384R1())
 EC_KEY_521 = ec.generate_private_key(ec.SECP521R1())
+ED25519_KEY = ed25519.Ed25519PrivateKey.generate()
 
-PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | bytes
+AsymmetricKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
+PrivateKey = AsymmetricKey | bytes
 
 
 def b64(data: bytes) -> str:
@@ -35,9 +38,11 @@ def b64_number(number: int, octets: int | None = None) -> str:
     return b64(number.to_bytes(octets or (number.bit_length() + 7) // 8))
 
 
-def jwk(key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey, kid: str | None = "k1", **more: Any) -> dict[str, Any]:
+def jwk(key: AsymmetricKey, kid: str | None = "k1", **more: Any) -> dict[str, Any]:
     """The public half of `key`."""
     named = {} if kid is None else {"kid": kid}
+    if isinstance(key, ed25519.Ed25519PrivateKey):
+        return {"kty": "OKP", "crv": "Ed25519", "x": b64(key.public_key().public_bytes_raw()), **named, **more}
     if isinstance(key, rsa.RSAPrivateKey):
         numbers = key.public_key().public_numbers()
         return {"kty": "RSA", "n": b64_number(numbers.n), "e": b64_number(numbers.e), **named, **more}
@@ -45,6 +50,15 @@ def jwk(key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey, kid: str | None = "
     point = key.public_key().public_numbers()
     coordinates = {"x": b64_number(point.x, octets), "y": b64_number(point.y, octets)}
     return {"kty": "EC", "crv": f"P-{key.curve.key_size}", **coordinates, **named, **more}
+
+
+def private_jwk(key: AsymmetricKey, kid: str | None = "k1", **more: Any) -> dict[str, Any]:
+    if isinstance(key, ed25519.Ed25519PrivateKey):
+        return {**jwk(key, kid, **more), "d": b64(key.private_bytes_raw())}
+    if isinstance(key, rsa.RSAPrivateKey):
+        return {**jwk(key, kid, **more), "d": b64_number(key.private_numbers().d)}
+    octets = (key.curve.key_size + 7) // 8
+    return {**jwk(key, kid, **more), "d": b64_number(key.private_numbers().private_value, octets)}
 
 
 def jwks(*keys: Mapping[str, Any]) -> bytes:
@@ -72,14 +86,23 @@ def good_claims(**changes: Any) -> dict[str, Any]:
 NULL = object()
 
 
+def roca_modulus() -> int:
+    """A number of 2048 bits with the mark of a vulnerable RSA key (CVE-2017-15361); it need not have two factors."""
+    primorial = math.prod(n for n in range(2, 168) if all(n % divisor for divisor in range(2, n)))
+    return (1 << 2047) // primorial * primorial + primorial + pow(65537, 4711, primorial)
+
+
 def signature(key: PrivateKey, signed: bytes, alg: str = "RS256") -> bytes:
+    if isinstance(key, ed25519.Ed25519PrivateKey):
+        return key.sign(signed)
     digest = {"256": hashes.SHA256(), "384": hashes.SHA384(), "512": hashes.SHA512()}[alg[-3:]]
     if isinstance(key, bytes):
         mac = hmac.HMAC(key, digest)
         mac.update(signed)
         return mac.finalize()
     if isinstance(key, rsa.RSAPrivateKey):
-        return key.sign(signed, padding.PKCS1v15(), digest)
+        pss = padding.PSS(padding.MGF1(digest), digest.digest_size)
+        return key.sign(signed, pss if alg.startswith("PS") else padding.PKCS1v15(), digest)
     r, s = decode_dss_signature(key.sign(signed, ec.ECDSA(digest)))
     octets = (key.curve.key_size + 7) // 8
     return r.to_bytes(octets) + s.to_bytes(octets)
@@ -110,5 +133,6 @@ def other_trailing_bits(text: str) -> str:
 
 
 def at_hash(access_token: str, alg: str = "RS256") -> str:
-    digest = hashlib.new(f"sha{alg[-3:]}", access_token.encode()).digest()
+    name = "sha512" if alg in ("EdDSA", "Ed25519") else f"sha{alg[-3:]}"
+    digest = hashlib.new(name, access_token.encode()).digest()
     return b64(digest[: len(digest) // 2])

@@ -33,7 +33,7 @@ async def keys(http: HttpClient, settings: Settings, metadata: ProviderMetadata)
     except KeySetRefused as refused:
         if refused.private:
             return _private(url, refused.private)
-        fix = "The provider must publish RSA keys of 2048 bits or more, or EC keys, for signatures."
+        fix = "The provider must publish RSA keys of 2048 bits or more, EC or Ed25519 keys, for signatures."
         return fail("keys", f"{url}: {refused}", fix)
     if key_set.private:
         return _private(url, key_set.private)

@@ -48,7 +48,7 @@ def _credentials(desired: Desired) -> Credentials:
             key_id=okta.service_key_id,
         )
     except ValueError as error:
-        fix = "Give an RSA (2048 bits or more) or EC private key as PEM or JWK."
+        fix = "Give an RSA (2048 bits or more), EC or Ed25519 private key as PEM or JWK."
         raise ConfigurationError("BFF_OKTA_SERVICE_PRIVATE_KEY", f"cannot be used: {error}.", fix) from None
     # Only the scopes of the features in use, so that no more has to be granted.
     scopes = ["okta.apps.manage", "okta.groups.read"]

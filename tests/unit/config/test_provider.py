@@ -3,18 +3,19 @@
 import json
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from bff.config.provider import is_okta
 from bff.config.settings import load_settings
 from bff.errors import ConfigurationError
 from bff.oidc.metadata import ProviderMetadata
-from bff.provider.open import validate_metadata
+from bff.provider.open import client_auth, validate_metadata
+from tests.harness.minting import EC_KEY, ED25519_KEY, RSA_KEY, AsymmetricKey, private_jwk
 from tests.harness.settings import RIGHT, problems, with_changes
 
 
-def pem(key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey) -> str:
+def pem(key: AsymmetricKey) -> str:
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
 
 
@@ -67,10 +68,10 @@ def test_logout_requests_name_the_issuer_exactly_or_its_okta_org(issuer: str, ot
     assert list(settings.logout_issuers) == [issuer, *others]
 
 
-VALID_KEYS = [pem(rsa.generate_private_key(65537, 2048)), pem(ec.generate_private_key(ec.SECP256R1()))]
+VALID_KEYS = [pem(RSA_KEY), pem(EC_KEY), pem(ED25519_KEY)]
 
 
-@pytest.mark.parametrize("key", [*VALID_KEYS, json.dumps({"kty": "EC", "crv": "P-256", "x": "x", "y": "y", "d": "d"})])
+@pytest.mark.parametrize("key", [*VALID_KEYS, json.dumps(private_jwk(EC_KEY)), json.dumps(private_jwk(RSA_KEY))])
 def test_private_key_jwt_takes_a_key_instead_of_a_secret(key: str) -> None:
     environ = with_changes(client_auth="private_key_jwt", client_private_key=key, client_secret=None)
     assert load_settings(environ).provider.client_secret is None
@@ -83,15 +84,37 @@ def test_private_key_jwt_takes_a_key_instead_of_a_secret(key: str) -> None:
         pem(rsa.generate_private_key(65537, 1024)),
         json.dumps({"kty": "RSA", "n": "canary", "e": "AQAB"}),
         json.dumps({"kty": "oct", "k": "canary", "d": "x"}),
+        json.dumps({"kty": "EC", "crv": "P-256", "x": "x", "y": "y", "d": "canary"}),
         "{canary",
         "[]",
     ],
-    ids=["text", "RSA-1024", "public-jwk", "symmetric-jwk", "broken-json", "list"],
+    ids=["text", "RSA-1024", "public-jwk", "symmetric-jwk", "broken-jwk", "broken-json", "list"],
 )
 def test_an_unsuitable_private_key_is_refused_and_not_printed(key: str) -> None:
     reported = problems(with_changes(client_auth="private_key_jwt", client_private_key=key))
     assert list(reported) == ["BFF_CLIENT_PRIVATE_KEY"]
     assert "canary" not in str(reported)
+
+
+@pytest.mark.parametrize(
+    ("key", "algorithm", "accepted"),
+    [
+        (pem(RSA_KEY), "PS256", True),
+        (pem(ED25519_KEY), "Ed25519", True),
+        (json.dumps(private_jwk(RSA_KEY, alg="PS384")), "PS384", True),
+        (json.dumps(private_jwk(RSA_KEY, alg="PS384")), "PS256", False),
+        (pem(EC_KEY), "PS256", False),
+        (pem(RSA_KEY), "HS256", False),
+        (None, "PS256", False),
+    ],
+)
+def test_the_algorithm_of_the_client_key_fits_the_key(key: str | None, algorithm: str, accepted: bool) -> None:
+    method = {"client_auth": "private_key_jwt", "client_secret": None} if key else {}
+    environ = with_changes(client_private_key=key, client_key_algorithm=algorithm, **method)
+    if accepted:
+        assert client_auth(load_settings(environ).provider).candidates[0].alg == algorithm
+    else:
+        assert list(problems(environ)) == ["BFF_CLIENT_KEY_ALGORITHM"]
 
 
 def test_a_private_key_with_a_secret_method_is_refused() -> None:

@@ -7,12 +7,24 @@ from urllib.parse import unquote_plus
 
 import pytest
 from cryptography.hazmat.primitives import hashes, hmac
-from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from bff.oidc.client_auth import ASSERTION_TYPE, Candidate, ClientAuthentication, Credentials, client_authentication
-from tests.harness.minting import EC_KEY, EC_KEY_384, EC_KEY_521, NOW, RSA_KEY, WEAK_RSA_KEY, b64_number, jwk
+from tests.harness.minting import (
+    EC_KEY,
+    EC_KEY_384,
+    EC_KEY_521,
+    ED25519_KEY,
+    NOW,
+    RSA_KEY,
+    WEAK_RSA_KEY,
+    AsymmetricKey,
+    b64_number,
+    jwk,
+    private_jwk,
+)
 
 ENDPOINT = "https://example.okta.com/oauth2/v1/token"
 SECRET = "x" * 30 + ":%+é"
@@ -24,7 +36,7 @@ def credentials(authentication: ClientAuthentication, jti: str = "j1", number: i
     return authentication.credentials(authentication.candidates[number], audience=ENDPOINT, now=NOW, jti=jti)
 
 
-def pem(key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey) -> str:
+def pem(key: AsymmetricKey) -> str:
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
 
 
@@ -114,6 +126,41 @@ def test_an_ec_key_signs_with_the_algorithm_of_its_curve(
 
 
 @pytest.mark.parametrize(
+    ("key", "algorithm", "alg"),
+    [
+        *[(RSA_KEY, "PS256", "PS256"), (RSA_KEY, "PS512", "PS512")],
+        *[(ED25519_KEY, None, "EdDSA"), (ED25519_KEY, "Ed25519", "Ed25519")],
+    ],
+)
+def test_pss_and_ed25519_sign_what_their_verifiers_accept(key: AsymmetricKey, algorithm: str | None, alg: str) -> None:
+    jwk_text = json.dumps(private_jwk(key, None) | ({} if algorithm is None else {"alg": algorithm}))
+    for text, chosen in ((pem(key), algorithm), (jwk_text, None)):
+        authentication = client_authentication("private_key_jwt", "0oa1", private_key=text, algorithm=chosen)
+        header, _, signed, signature = assertion_of(authentication)
+        assert header == {"alg": alg, "typ": "JWT"}
+        if isinstance(key, rsa.RSAPrivateKey):
+            digest = {"PS256": hashes.SHA256(), "PS512": hashes.SHA512()}[alg]
+            pss = padding.PSS(padding.MGF1(digest), digest.digest_size)
+            key.public_key().verify(signature, signed, pss, digest)
+        elif isinstance(key, ed25519.Ed25519PrivateKey):
+            key.public_key().verify(signature, signed)
+
+
+@pytest.mark.parametrize(
+    ("text", "algorithm", "reason"),
+    [
+        (pem(RSA_KEY), "ES256", "RS256, RS384"),
+        (pem(EC_KEY), "PS256", "ES256"),
+        (pem(ED25519_KEY), "ES256", "EdDSA"),
+        (json.dumps({**RSA_JWK, "alg": "RS256"}), "PS256", "for another algorithm"),
+    ],
+)
+def test_an_algorithm_that_the_key_is_not_for_is_refused(text: str, algorithm: str, reason: str) -> None:
+    with pytest.raises(ValueError, match=reason):
+        client_authentication("private_key_jwt", "0oa1", private_key=text, algorithm=algorithm)
+
+
+@pytest.mark.parametrize(
     ("method", "arguments", "reason"),
     [
         pytest.param("client_secret_basic", {}, "needs a client secret", id="no secret"),
@@ -128,7 +175,9 @@ def test_an_ec_key_signs_with_the_algorithm_of_its_curve(
                 ("another type", json.dumps({**RSA_JWK, "kty": "OKP"}), "neither a valid PEM"),
                 ("no kty", json.dumps({"n": RSA_JWK["n"]}), "neither a valid PEM"),
                 ("broken RSA", json.dumps({**RSA_JWK, "d": 5}), "neither a valid PEM"),
-                ("HS256", json.dumps({**RSA_JWK, "alg": "HS256"}), "neither RSA"),
+                ("HS256", json.dumps({**RSA_JWK, "alg": "HS256"}), "cannot sign with that algorithm"),
+                ("for encryption", json.dumps({**RSA_JWK, "use": "enc"}), "for encryption"),
+                ("with another x", json.dumps({**private_jwk(ED25519_KEY), "x": "A" * 43}), "neither a valid PEM"),
                 ("weak RSA", pem(WEAK_RSA_KEY), "neither RSA"),
                 ("secp256k1", pem(ec.generate_private_key(ec.SECP256K1())), "neither RSA"),
             ]

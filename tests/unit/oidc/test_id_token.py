@@ -14,6 +14,7 @@ from tests.harness.minting import (
     ACCESS_TOKEN,
     CLIENT_ID,
     EC_KEY_384,
+    ED25519_KEY,
     ISSUER,
     NONCE,
     NOW,
@@ -21,6 +22,7 @@ from tests.harness.minting import (
     OTHER_RSA_KEY,
     RSA_KEY,
     SUB,
+    AsymmetricKey,
     at_hash,
     good_claims,
     jwk,
@@ -28,7 +30,7 @@ from tests.harness.minting import (
     mint,
 )
 
-KEYS = parse_key_set(jwks(jwk(RSA_KEY), jwk(EC_KEY_384, "ec384")))
+KEYS = parse_key_set(jwks(jwk(RSA_KEY), jwk(EC_KEY_384, "ec384"), jwk(ED25519_KEY, "ed")))
 SKEW = 60.0
 COMMON = {"issuer": ISSUER, "client_id": CLIENT_ID, "now": NOW, "skew": SKEW, "algorithms": ("RS256", "ES384")}
 ACCESS_TOKEN_CLAIMS = {
@@ -186,6 +188,23 @@ def test_at_hash_uses_the_hash_of_the_signature_algorithm() -> None:
     with pytest.raises(IdTokenRefused, match="at_hash"):
         validate(token("RS256"))
     assert validate(token("RS256"), access_token=None).sub == SUB
+
+
+@pytest.mark.parametrize(
+    ("alg", "kid", "key"),
+    [
+        *[("PS256", "k1", RSA_KEY), ("PS512", "k1", RSA_KEY)],
+        *[("EdDSA", "ed", ED25519_KEY), ("Ed25519", "ed", ED25519_KEY)],
+    ],
+)
+def test_at_hash_of_a_token_signed_by_pss_or_ed25519(alg: str, kid: str, key: AsymmetricKey) -> None:
+    def token(hashed: str) -> str:
+        header = {"alg": alg, "kid": kid}
+        return mint(header=header, key=key, alg=alg, at_hash=at_hash(ACCESS_TOKEN, hashed))
+
+    assert validate(token(alg), algorithms=(alg,)).sub == SUB
+    with pytest.raises(IdTokenRefused, match="at_hash"):
+        validate(token("PS384"), algorithms=(alg,))
 
 
 def test_max_age_needs_an_authentication_that_is_recent_enough() -> None:

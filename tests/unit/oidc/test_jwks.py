@@ -10,6 +10,7 @@ from tests.harness.minting import (
     EC_KEY,
     EC_KEY_384,
     EC_KEY_521,
+    ED25519_KEY,
     OTHER_RSA_KEY,
     RSA_KEY,
     WEAK_RSA_KEY,
@@ -17,12 +18,19 @@ from tests.harness.minting import (
     b64_number,
     jwk,
     jwks,
+    roca_modulus,
 )
 
 RSA_PRIVATE = RSA_KEY.private_numbers()
 EC_POINT = EC_KEY.public_key().public_numbers()
 SYMMETRIC = {"kty": "oct", "kid": "k1", "k": b64(b"s" * 32)}
-OKP = {"kty": "OKP", "crv": "Ed25519", "kid": "ed", "x": b64(b"x" * 32)}
+X25519 = {"kty": "OKP", "crv": "X25519", "kid": "x", "x": b64(b"x" * 32)}
+RSA_ALGORITHMS = {"RS256", "RS384", "RS512", "PS256", "PS384", "PS512"}
+
+
+def ed25519(y: int, **more: Any) -> dict[str, Any]:
+    """An Ed25519 key of the point with this y."""
+    return {"kty": "OKP", "crv": "Ed25519", "kid": "k1", "x": b64(y.to_bytes(32, "little")), **more}
 
 
 WITHOUT_KEY = {  # reason: documents
@@ -46,7 +54,7 @@ def test_a_set_without_a_usable_key_is_refused(reason: str) -> None:
 
 @pytest.mark.case("JK-014")
 def test_keys_of_other_types_and_unknown_members_are_skipped() -> None:
-    members = [OKP, jwk(EC_KEY, "ec"), {**jwk(RSA_KEY, x5t="abc"), "okta-version": 7}]
+    members = [X25519, jwk(EC_KEY, "ec"), {**jwk(RSA_KEY, x5t="abc"), "okta-version": 7}]
     keys = parse_key_set(json.dumps({"keys": members, "more": [1]}).encode())
     assert [key.kid for key in keys.keys] == ["ec", "k1"]
     assert keys.choose(None, "RS256").public_key == RSA_KEY.public_key()
@@ -58,11 +66,14 @@ def test_keys_of_other_types_and_unknown_members_are_skipped() -> None:
 @pytest.mark.parametrize(
     ("member", "algorithms"),
     [
-        (jwk(RSA_KEY), {"RS256", "RS384", "RS512"}),
+        (jwk(RSA_KEY), RSA_ALGORITHMS),
         (jwk(RSA_KEY, alg="RS512", use="sig", key_ops=["verify", "sign"]), {"RS512"}),
-        (jwk(RSA_KEY, "k" * 256), {"RS256", "RS384", "RS512"}),
-        ({**jwk(RSA_KEY), "n": b64_number((1 << 2047) + 1), "e": b64_number(3)}, {"RS256", "RS384", "RS512"}),
-        ({**jwk(RSA_KEY), "n": b64_number((1 << 8191) + 1)}, {"RS256", "RS384", "RS512"}),
+        (jwk(RSA_KEY, "k" * 256), RSA_ALGORITHMS),
+        ({**jwk(RSA_KEY), "n": b64_number((1 << 2047) + 1), "e": b64_number(3)}, RSA_ALGORITHMS),
+        ({**jwk(RSA_KEY), "n": b64_number((1 << 8191) + 1)}, RSA_ALGORITHMS),
+        (jwk(RSA_KEY, alg="PS256"), {"PS256"}),
+        (jwk(ED25519_KEY), {"EdDSA", "Ed25519"}),
+        (jwk(ED25519_KEY, alg="EdDSA"), {"EdDSA"}),
         (jwk(EC_KEY, None), {"ES256"}),
         (jwk(EC_KEY_384), {"ES384"}),
         (jwk(EC_KEY_521), {"ES512"}),
@@ -84,6 +95,9 @@ def test_two_keys_of_one_kid_are_refused_in_either_order_and_the_same_key_twice_
 
 
 MODULI = (b64_number((1 << 8192) + 1), b64_number(RSA_PRIVATE.public_numbers.n + 1), jwk(RSA_KEY)["n"] + "==", 5)
+FIELD = 2**255 - 19
+ORDER_8 = 2707385501144840649318225287225658788936804267575313519463743609750303402022
+SMALL_ORDER = (0, 1, FIELD - 1, ORDER_8, FIELD - ORDER_8)
 SKIPPED = [
     jwk(WEAK_RSA_KEY),
     {"kty": "RSA", "kid": "k1"},
@@ -93,7 +107,11 @@ SKIPPED = [
     *[{**jwk(RSA_KEY), "kid": kid} for kid in (1, "", "k" * 257)],
     *[jwk(RSA_KEY, use=use) for use in ("enc", None)],
     *[jwk(RSA_KEY, key_ops=operations) for operations in (["sign"], "verify")],
-    *[jwk(RSA_KEY, alg=alg) for alg in ("PS256", "ES256", 1)],
+    *[jwk(RSA_KEY, alg=alg) for alg in ("RSA-OAEP-256", "HS256", "ES256", 1)],
+    {**jwk(RSA_KEY), "n": b64_number(roca_modulus())},
+    *[ed25519(y) for y in SMALL_ORDER],
+    *[ed25519(FIELD + y) for y in (0, 1, 3)],  # not canonical
+    *[jwk(ED25519_KEY, **wrong) for wrong in ({"crv": "Ed448"}, {"x": "AAAA"}, {"x": 5}, {"alg": "ES256"})],
     *[{**jwk(EC_KEY), "crv": curve} for curve in ("P-384", "secp256k1", ["P-256"])],
     {**jwk(EC_KEY), "x": b64_number(EC_POINT.x, 33)},
     {**jwk(EC_KEY), "y": b64_number(EC_POINT.y, 33)},

@@ -5,6 +5,9 @@ import random
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import padding
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from bff.oidc.jwks import KeySet, parse_key_set
 from bff.oidc.jws import JwsKeyUnknown, JwsRefused, Verified, sign, validate_form, verify
@@ -12,6 +15,7 @@ from tests.harness.minting import (
     EC_KEY,
     EC_KEY_384,
     EC_KEY_521,
+    ED25519_KEY,
     OTHER_RSA_KEY,
     RSA_KEY,
     PrivateKey,
@@ -24,8 +28,9 @@ from tests.harness.minting import (
     signature,
 )
 
-KEYS = parse_key_set(jwks(jwk(RSA_KEY), jwk(EC_KEY, "ec"), jwk(EC_KEY_384, "ec384"), jwk(EC_KEY_521, "ec521")))
-ALGORITHMS = ("RS256", "ES256", "ES384")
+EC_KEYS = (jwk(EC_KEY, "ec"), jwk(EC_KEY_384, "ec384"), jwk(EC_KEY_521, "ec521"))
+KEYS = parse_key_set(jwks(jwk(RSA_KEY), *EC_KEYS, jwk(ED25519_KEY, "ed")))
+ALGORITHMS = ("RS256", "PS256", "ES256", "ES384", "EdDSA")
 TYPES = (None, "jwt")
 SECRET = b"a client secret of 32 characters"
 GOOD = mint()
@@ -56,6 +61,8 @@ def nested(depth: int) -> str:
         pytest.param(with_header(x5t="abc"), id="unknown header parameter"),
         pytest.param(mint(header={"alg": "ES256", "kid": "ec"}, key=EC_KEY, alg="ES256"), id="ES256"),
         pytest.param(mint(header={"alg": "ES384", "kid": "ec384"}, key=EC_KEY_384, alg="ES384"), id="ES384"),
+        pytest.param(mint(header={"alg": "PS256", "kid": "k1"}, alg="PS256"), id="PS256"),
+        pytest.param(mint(header={"alg": "EdDSA", "kid": "ed"}, key=ED25519_KEY, alg="EdDSA"), id="EdDSA"),
         pytest.param(mint(header={"alg": "RS256"}), id="no kid, one key of that algorithm"),
         pytest.param(mint(padding="x" * 11_000), id="long"),
         pytest.param(nested(15), id="nested"),
@@ -189,8 +196,51 @@ def test_without_a_kid_two_possible_keys_are_ambiguous() -> None:
     ("key", "alg", "kid"),
     [
         *[(RSA_KEY, "RS256", "k1"), (RSA_KEY, "RS384", None), (RSA_KEY, "RS512", "k1")],
+        *[(RSA_KEY, "PS256", "k1"), (RSA_KEY, "PS384", None), (RSA_KEY, "PS512", "k1")],
         *[(EC_KEY, "ES256", "ec"), (EC_KEY_384, "ES384", "ec384"), (EC_KEY_521, "ES512", "ec521")],
+        *[(ED25519_KEY, "EdDSA", "ed"), (ED25519_KEY, "Ed25519", None)],
     ],
 )
 def test_what_we_sign_is_verified(key: Any, alg: str, kid: str | None) -> None:
     assert verified(sign({"sub": "s"}, key, alg=alg, kid=kid), algorithms=(alg,)) == Verified(alg, {"sub": "s"})
+
+
+@pytest.mark.parametrize(
+    ("key", "alg"),
+    [
+        *[(RSA_KEY, "ES256"), (EC_KEY, "ES384"), (EC_KEY, "PS256"), (ED25519_KEY, "RS256"), (RSA_KEY, "EdDSA")],
+        *[(RSA_KEY, "HS256"), (SECRET, "RS256"), (SECRET, "PS256"), (SECRET, "none")],
+    ],
+)
+def test_nothing_is_signed_with_a_key_of_another_algorithm(key: Any, alg: str) -> None:
+    with pytest.raises(ValueError, match=r"algorithm|shared secret"):
+        sign({"sub": "s"}, key, alg=alg)
+
+
+def test_what_we_sign_says_what_it_is_for() -> None:
+    compact = sign({"sub": "s"}, EC_KEY, alg="ES256", kid="ec", typ="dpop+jwt", header={"jwk": {}})
+    with pytest.raises(JwsRefused, match="another purpose"):
+        verified(compact)
+    assert verify(compact, KEYS, algorithms=("ES256",), types=("dpop+jwt",)).claims == {"sub": "s"}
+
+
+@pytest.mark.parametrize(("alg", "kid"), [("PS256", "k1"), ("PS512", "k1"), ("EdDSA", "ed"), ("Ed25519", "ed")])
+def test_a_signature_of_another_scheme_or_key_is_wrong(alg: str, kid: str) -> None:
+    """PSS and PKCS #1 v1.5 share their keys, and all schemes share the path around them."""
+    signed_by: list[tuple[PrivateKey, str]] = [
+        *[(key, other) for key in (RSA_KEY, OTHER_RSA_KEY) for other in ("RS256", "PS256", "PS384", "PS512")],
+        *[(EC_KEY, "ES256"), (ED25519_KEY, "EdDSA"), (Ed25519PrivateKey.generate(), "EdDSA")],
+    ]
+    for key, other in signed_by:
+        if (key, other) not in ((RSA_KEY, alg), (ED25519_KEY, "EdDSA")) or (kid == "k1" and key is ED25519_KEY):
+            with pytest.raises(JwsRefused, match="wrong"):
+                verified(mint(header={"alg": alg, "kid": kid}, key=key, alg=other), algorithms=(alg,))
+
+
+@pytest.mark.parametrize("salt_length", [0, 20, 31, 33, 64])
+def test_a_pss_salt_has_the_length_of_the_hash(salt_length: int) -> None:
+    header = b64(b'{"alg":"PS256","kid":"k1"}')
+    signed = f"{header}.{PAYLOAD}"
+    scheme = padding.PSS(padding.MGF1(hashes.SHA256()), salt_length)
+    with pytest.raises(JwsRefused, match="wrong"):
+        verified(f"{signed}.{b64(RSA_KEY.sign(signed.encode(), scheme, hashes.SHA256()))}")

@@ -8,10 +8,10 @@ import pytest
 
 from bff.admin.okta.app_integration import MARK, changed, client_id_of, compare, is_marked, new_app
 from bff.admin.okta.app_properties import properties
-from bff.admin.okta.client_key import thumbprint
 from bff.admin.okta.desired import Desired
 from bff.admin.okta.settings import load_okta_settings
 from bff.config.settings import load_settings
+from bff.oidc.public_jwk import thumbprint
 from tests.harness.okta_org import API_TOKEN, Json, client_of
 from tests.harness.settings import with_changes
 

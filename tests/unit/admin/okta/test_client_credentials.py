@@ -9,9 +9,9 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from bff.admin.okta.client_credentials import ServiceApp
-from bff.admin.okta.client_key import thumbprint
 from bff.base64url import encode_base64url
 from bff.oidc.client_auth import client_authentication
+from bff.oidc.public_jwk import thumbprint
 from demo.simulator.config import Client
 from tests.harness.okta_org import Operator, empty_org
 
