@@ -25,7 +25,7 @@ class Providers:
     async def check(self, settings: Settings) -> None:
         """Raises MetadataRefused or ConfigurationError for a provider that contradicts the settings.
 
-        One that is unavailable is only logged: existing sessions keep working.
+        One that is unavailable, or shows another page instead, is only logged: existing sessions keep working.
         """
         try:
             metadata = await self.main.metadata()
@@ -33,7 +33,7 @@ class Providers:
         except MetadataRefused:
             raise
         except ProviderUnavailable as error:
-            logger.warning("the provider is not reachable yet", extra={"error": error.code})
+            logger.warning("the provider is not available yet", extra={"error": error.code, "why": str(error)})
             return
         if elsewhere := endpoints_elsewhere(metadata):
             endpoints = ", ".join(f"{name} at {host}" for name, host in elsewhere.items())

@@ -2,6 +2,7 @@
 
 import ipaddress
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
@@ -27,8 +28,15 @@ def discovery_url(issuer: str) -> str:
     return issuer.removesuffix("/") + "/.well-known/openid-configuration"
 
 
+class NoDiscoveryDocument(ProviderUnavailable):
+    """The response is no discovery document at all: a maintenance page, a captive portal. It counts as an outage."""
+
+
 class MetadataRefused(ProviderUnavailable):
-    """The discovery document is unusable. `detail` says which field and why; it contains no text of the document."""
+    """The discovery document is another issuer's, or lacks what we need: waiting does not help.
+
+    `detail` says which field and why; it contains no text of the document.
+    """
 
     code: ClassVar[str] = "provider_metadata_invalid"
     title: ClassVar[str] = "The identity provider's discovery document cannot be used"
@@ -36,7 +44,10 @@ class MetadataRefused(ProviderUnavailable):
 
 @dataclass(frozen=True, slots=True)
 class ProviderMetadata:
-    """The metadata that we use. Every URL has been validated; a missing endpoint is None."""
+    """The metadata that we use. Every URL has been validated; a missing endpoint is None.
+
+    `ignored`: the optional members that are unusable and therefore count as absent, each with its reason.
+    """
 
     issuer: str
     authorization_endpoint: str
@@ -51,43 +62,98 @@ class ProviderMetadata:
     token_endpoint_auth_methods_supported: tuple[str, ...] = ("client_secret_basic",)
     id_token_signing_alg_values_supported: tuple[str, ...] = ("RS256",)
     dpop_signing_alg_values_supported: tuple[str, ...] = ()
+    ignored: tuple[str, ...] = ()
 
 
 def parse_metadata(document: bytes, issuer: str) -> ProviderMetadata:
     """Parses a discovery document whose `issuer` must equal ours exactly.
 
-    Raises MetadataRefused (OIDC Discovery section 4.3, RFC 8414 section 3.3).
+    Raises MetadataRefused (OIDC Discovery section 4.3, RFC 8414 section 3.3), or NoDiscoveryDocument for a body that
+    names no issuer.
     """
     try:
         fields = read_object(document, max_bytes=MAX_METADATA_BYTES)
     except JsonRefused as refused:
-        raise MetadataRefused(f"The discovery document is {refused}.") from None
-    if fields.get("issuer") != issuer:
+        raise NoDiscoveryDocument(f"The discovery document is {refused}.") from None
+    if not isinstance(named := fields.get("issuer"), str):
+        raise NoDiscoveryDocument("The discovery document names no issuer.")
+    if named != issuer:
         raise MetadataRefused(
             "issuer: the discovery document names another issuer than the one configured. "
             "They must be equal, the trailing slash included."
         )
-    http_allowed = _is_loopback_http(issuer)
-    _require_code_flow(fields)
+    members = _Members(fields, http_allowed=_is_loopback_http(issuer))
+    _require_code_flow(members)
     return ProviderMetadata(
         issuer=issuer,
-        authorization_endpoint=_required_url(fields, "authorization_endpoint", http_allowed),
-        token_endpoint=_required_url(fields, "token_endpoint", http_allowed),
-        jwks_uri=_required_url(fields, "jwks_uri", http_allowed),
-        userinfo_endpoint=_url(fields, "userinfo_endpoint", http_allowed),
-        end_session_endpoint=_url(fields, "end_session_endpoint", http_allowed),
-        revocation_endpoint=_url(fields, "revocation_endpoint", http_allowed),
-        pushed_authorization_request_endpoint=_url(fields, "pushed_authorization_request_endpoint", http_allowed),
-        require_pushed_authorization_requests=fields.get("require_pushed_authorization_requests") is True,
-        authorization_response_iss_parameter_supported=(
-            fields.get("authorization_response_iss_parameter_supported") is True
-        ),
+        authorization_endpoint=members.required_url("authorization_endpoint"),
+        token_endpoint=members.required_url("token_endpoint"),
+        jwks_uri=members.required_url("jwks_uri"),
+        userinfo_endpoint=members.url("userinfo_endpoint"),
+        end_session_endpoint=members.url("end_session_endpoint"),
+        revocation_endpoint=members.url("revocation_endpoint"),
+        pushed_authorization_request_endpoint=members.url("pushed_authorization_request_endpoint"),
+        require_pushed_authorization_requests=members.flag("require_pushed_authorization_requests"),
+        authorization_response_iss_parameter_supported=members.flag("authorization_response_iss_parameter_supported"),
         token_endpoint_auth_methods_supported=(
-            _words(fields, "token_endpoint_auth_methods_supported") or ("client_secret_basic",)
+            members.words("token_endpoint_auth_methods_supported") or ("client_secret_basic",)
         ),
-        id_token_signing_alg_values_supported=_words(fields, "id_token_signing_alg_values_supported") or ("RS256",),
-        dpop_signing_alg_values_supported=_words(fields, "dpop_signing_alg_values_supported") or (),
+        id_token_signing_alg_values_supported=members.words("id_token_signing_alg_values_supported") or ("RS256",),
+        dpop_signing_alg_values_supported=members.words("dpop_signing_alg_values_supported") or (),
+        ignored=tuple(members.ignored),
     )
+
+
+class _Members:
+    """Reads members of a document. An optional one that is unusable is collected in `ignored`."""
+
+    def __init__(self, fields: Mapping[str, Any], *, http_allowed: bool) -> None:
+        self._fields, self._http_allowed = fields, http_allowed
+        self.ignored: list[str] = []
+
+    def words(self, name: str) -> tuple[str, ...] | None:
+        """A list of strings; None where it is absent, null or unusable."""
+        value = self._fields.get(name)
+        if value is None:
+            return None
+        if not isinstance(value, list) or not all(isinstance(word, str) for word in value):
+            self.ignored.append(f"{name}: not a list of strings.")
+            return None
+        return tuple(value)
+
+    def flag(self, name: str) -> bool:
+        return self._fields.get(name) is True
+
+    def url(self, name: str) -> str | None:
+        """A URL; None where it is absent, null or unusable."""
+        value = self._fields.get(name)
+        problem = None if value is None else self._problem_of_url(value)
+        if problem is not None:
+            self.ignored.append(f"{name}: {problem}")
+            return None
+        return value
+
+    def required_url(self, name: str) -> str:
+        """Raises MetadataRefused."""
+        value = self._fields.get(name)
+        problem = "missing." if value is None else self._problem_of_url(value)
+        if problem is not None:
+            raise MetadataRefused(f"{name}: {problem}")
+        return str(value)
+
+    def _problem_of_url(self, value: Any) -> str | None:
+        if not isinstance(value, str) or len(value) > MAX_URL_LENGTH or not _URL_CHARACTERS.fullmatch(value):
+            return "not a URL."
+        try:
+            parts = urlsplit(value)
+            host, _ = parts.hostname, parts.port
+        except ValueError:
+            return "not a URL."
+        if parts.scheme != "https" and not (self._http_allowed and _is_loopback_http(value)):
+            return "must be https."
+        if not host or parts.username is not None or parts.password is not None or "#" in value:
+            return "needs a host, and neither a user name nor a fragment."
+        return None
 
 
 def endpoints_elsewhere(metadata: ProviderMetadata) -> dict[str, str]:
@@ -101,53 +167,18 @@ def endpoints_elsewhere(metadata: ProviderMetadata) -> dict[str, str]:
     return {name: host for name, host in hosts.items() if host != ours}
 
 
-def _require_code_flow(fields: dict[str, Any]) -> None:
-    response_types = _words(fields, "response_types_supported")
+def _require_code_flow(members: _Members) -> None:
+    response_types = members.words("response_types_supported")
     if response_types is None:
         raise MetadataRefused("response_types_supported: missing.")
     if "code" not in response_types:
         raise MetadataRefused("response_types_supported: the provider does not offer the code flow.")
-    grant_types = _words(fields, "grant_types_supported")
+    grant_types = members.words("grant_types_supported")
     if grant_types is not None and "authorization_code" not in grant_types:
         raise MetadataRefused("grant_types_supported: the provider does not offer authorization_code.")
-    challenge_methods = _words(fields, "code_challenge_methods_supported")
+    challenge_methods = members.words("code_challenge_methods_supported")
     if challenge_methods is not None and "S256" not in challenge_methods:
         raise MetadataRefused("code_challenge_methods_supported: the provider does not offer S256.")
-
-
-def _words(fields: dict[str, Any], name: str) -> tuple[str, ...] | None:
-    """A list of strings, None where the field is absent or null."""
-    value = fields.get(name)
-    if value is None:
-        return None
-    if not isinstance(value, list) or not all(isinstance(word, str) for word in value):
-        raise MetadataRefused(f"{name}: not a list of strings.")
-    return tuple(value)
-
-
-def _required_url(fields: dict[str, Any], name: str, http_allowed: bool) -> str:
-    url = _url(fields, name, http_allowed)
-    if url is None:
-        raise MetadataRefused(f"{name}: missing.")
-    return url
-
-
-def _url(fields: dict[str, Any], name: str, http_allowed: bool) -> str | None:
-    value = fields.get(name)
-    if value is None:
-        return None
-    if not isinstance(value, str) or len(value) > MAX_URL_LENGTH or not _URL_CHARACTERS.fullmatch(value):
-        raise MetadataRefused(f"{name}: not a URL.")
-    try:
-        parts = urlsplit(value)
-        host, _ = parts.hostname, parts.port
-    except ValueError:
-        raise MetadataRefused(f"{name}: not a URL.") from None
-    if parts.scheme != "https" and not (http_allowed and _is_loopback_http(value)):
-        raise MetadataRefused(f"{name}: must be https.")
-    if not host or parts.username is not None or parts.password is not None or "#" in value:
-        raise MetadataRefused(f"{name}: needs a host, and neither a user name nor a fragment.")
-    return value
 
 
 def _is_loopback_http(url: str) -> bool:

@@ -62,9 +62,20 @@ async def discover(http: HttpClient, settings: Settings, clock: Callable[[], flo
             "document."
         )
         return Discovered((fail("metadata", str(refused), fix), time))
-    read = ok("metadata", f"{url}: {_kind(settings.provider.issuer)}")
-    findings = (read, _endpoints(metadata), await _issuer_for_client(http, settings, url), time)
+    findings = (
+        _members(metadata, f"{url}: {_kind(settings.provider.issuer)}"),
+        _endpoints(metadata),
+        await _issuer_for_client(http, settings, url),
+        time,
+    )
     return Discovered(findings, metadata, fields)
+
+
+def _members(metadata: ProviderMetadata, observed: str) -> CheckResult:
+    if not metadata.ignored:
+        return ok("metadata", observed)
+    fix = "What depends on them is off until the provider corrects its document."
+    return warn("metadata", f"{observed}. These members count as absent: {' '.join(metadata.ignored)}", fix)
 
 
 def _endpoints(metadata: ProviderMetadata) -> CheckResult:

@@ -6,7 +6,14 @@ from typing import Any
 
 import pytest
 
-from bff.oidc.metadata import MetadataRefused, ProviderMetadata, discovery_url, endpoints_elsewhere, parse_metadata
+from bff.oidc.metadata import (
+    MetadataRefused,
+    NoDiscoveryDocument,
+    ProviderMetadata,
+    discovery_url,
+    endpoints_elsewhere,
+    parse_metadata,
+)
 from tests.harness.minting import ISSUER
 
 OKTA = {
@@ -38,7 +45,7 @@ def document(**changes: Any) -> bytes:
 
 def test_every_field_that_we_use_is_read() -> None:
     metadata = parse_metadata(document(), ISSUER)
-    for name in ProviderMetadata.__dataclass_fields__:
+    for name in ProviderMetadata.__dataclass_fields__.keys() - {"ignored"}:
         value = getattr(metadata, name)
         assert (list(value) if isinstance(value, tuple) else value) == OKTA[name], name
 
@@ -79,14 +86,12 @@ def test_a_flag_is_set_by_true_only(name: str) -> None:
 
 
 BAD_FIELDS: dict[str, list[Any]] = {
-    "issuer": [ABSENT, ISSUER + "/", "https://evil"],
+    "issuer": [ISSUER + "/", "https://evil"],
     "jwks_uri": [ABSENT, "file:///etc/passwd", "data:application/json,{}"],
     "authorization_endpoint": [None, "javascript:alert(1)"],
-    "end_session_endpoint": ["http://example.okta.com/"],
     "response_types_supported": [ABSENT, ["id_token"], "code"],
-    "grant_types_supported": [["implicit"], [1]],
+    "grant_types_supported": [["implicit"]],
     "code_challenge_methods_supported": [["plain"]],
-    "id_token_signing_alg_values_supported": ["RS256", [1], {}],
     "token_endpoint": [
         *[ABSENT, ["https://example.okta.com/"], "https://e/" + "a" * 2039],
         *["http://example.okta.com/token", "http://localhost/token", "ftp://example.okta.com/", "//example.okta.com/"],
@@ -109,13 +114,47 @@ def test_an_unusable_document_is_refused_naming_the_field(field: str, value: Any
     "text",
     [
         *[b"", b"<html>captive portal</html>", b"[]", b"null", b"\xff", b'{"issuer":"a","issuer":"b"}', b'{"x":NaN}'],
-        *[b'{"x":1e999}', b"{" + b" " * (1 << 20) + b"}", b"[" * 100_000],
+        *[
+            b'{"maintenance":true}',
+            b'{"issuer":null}',
+            b'{"issuer":["a"]}',
+            b'{"x":1e999}',
+            b"{" + b" " * (1 << 20) + b"}",
+            b"[" * 100_000,
+        ],
     ],
     ids=lambda text: repr(text[:24]),
 )
 def test_a_document_that_is_not_one_json_object_is_refused(text: bytes) -> None:
-    with pytest.raises(MetadataRefused, match="The discovery document is"):
+    with pytest.raises(NoDiscoveryDocument, match="The discovery document ") as caught:
         parse_metadata(text, ISSUER)
+    assert caught.value.code == "provider_unavailable"
+
+
+USELESS: dict[str, list[Any]] = {
+    "revocation_endpoint": ["", "none", 1, ["https://example.okta.com/revoke"]],
+    "end_session_endpoint": ["http://example.okta.com/", "javascript:alert(1)"],
+    "userinfo_endpoint": ["https://a:b@evil/"],
+    "pushed_authorization_request_endpoint": [False],
+    "grant_types_supported": [[1], "authorization_code"],
+    "code_challenge_methods_supported": ["S256"],
+    "id_token_signing_alg_values_supported": ["RS256", [1], {}],
+    "token_endpoint_auth_methods_supported": [""],
+    "dpop_signing_alg_values_supported": ["ES256"],
+}
+
+
+@pytest.mark.parametrize(("field", "value"), [(field, value) for field, bad in USELESS.items() for value in bad])
+def test_a_useless_optional_member_counts_as_absent_and_is_named(field: str, value: Any) -> None:
+    metadata = parse_metadata(document(**{field: value}), ISSUER)
+    assert replace(metadata, ignored=()) == parse_metadata(document(**{field: ABSENT}), ISSUER)
+    (reason,) = metadata.ignored
+    assert reason.startswith(f"{field}: ")
+    assert "evil" not in reason
+
+
+def test_a_member_that_is_not_used_may_be_anything() -> None:
+    assert parse_metadata(document(scopes_supported="openid", claims_supported={}), ISSUER).ignored == ()
 
 
 @pytest.mark.parametrize("host", ["localhost:9000", "127.0.0.1:9000", "[::1]:9000", "okta.localhost"])

@@ -8,7 +8,7 @@ import pytest
 
 from bff.errors import ProviderUnavailable
 from bff.oidc.metadata import MetadataRefused
-from bff.provider.discovery import LIFETIME
+from bff.provider.discovery import LIFETIME, discovery
 from tests.harness.provider_server import (
     DISCOVERY,
     WITHIN,
@@ -47,6 +47,7 @@ def redirect(location: str) -> Behaviour:
         pytest.param(answer(500), id="500"),
         pytest.param(answer(404), id="404"),
         pytest.param(answer_json({"issuer": "https://evil"}), id="of another issuer"),
+        pytest.param(answer_json({"maintenance": True}), id="JSON of another kind"),
     ],
 )
 async def test_an_unusable_document_neither_replaces_a_good_one_nor_is_used_as_the_first(
@@ -82,3 +83,13 @@ async def test_an_unusable_document_is_refused_with_its_reason(changes: dict[str
             with pytest.raises(MetadataRefused, match=reason):
                 await provider.metadata()
         assert server.count(DISCOVERY) == 1
+
+
+async def test_useless_members_are_logged(caplog: pytest.LogCaptureFixture) -> None:
+    changes = {"revocation_endpoint": "", "dpop_signing_alg_values_supported": "ES256"}
+    async with provider_server(changes) as server, client_of(server) as provider:
+        assert (await provider.metadata()).revocation_endpoint is None
+    (record,) = [record for record in caplog.records if record.name == discovery.__module__]
+    assert record.__dict__["members"] == (
+        "revocation_endpoint: not a URL. dpop_signing_alg_values_supported: not a list of strings."
+    )

@@ -106,6 +106,11 @@ async def test_a_document_that_lacks_an_endpoint() -> None:
     assert (result.status, "token_endpoint" in result.observed) == ("fail", True)
 
 
+async def test_members_that_cannot_be_used() -> None:
+    result = (await document(revocation_endpoint=""))["metadata"]
+    assert (result.status, "revocation_endpoint: not a URL." in result.observed) == ("warn", True)
+
+
 async def test_endpoints_on_another_host() -> None:
     result = (await document(revocation_endpoint="https://oauth.example/revoke"))["endpoints"]
     assert (result.status, "revocation_endpoint at oauth.example" in result.observed) == ("warn", True)
