@@ -46,9 +46,9 @@ async def test_a_refresh_cancelled_at_any_await_leaves_a_session_that_can_be_ren
         browser = world.browser()
         await browser.sign_in()
         start = BackgroundTasks.start
-        step, reached = 0, True
-        while reached:
-            step, reached = step + 1, False
+        step, completed = 1, False
+        for _ in range(100):
+            reached = False
 
             def note() -> None:
                 nonlocal reached
@@ -60,17 +60,24 @@ async def test_a_refresh_cancelled_at_any_await_leaves_a_session_that_can_be_ren
             world.advance(296)  # due, and past usable: the caller has to wait for the refresh
             with monkeypatch.context() as patched:
                 patched.setattr(BackgroundTasks, "start", cut)
-                assert (await browser.fetch("/api/x")).status_code in (200, 503)
-            # The lease of whoever was cut off runs out; then anyone may go on, inside the grace.
+                first = await browser.fetch("/api/x")
+            assert first.status_code in (200, 503)
+            # The lease of the cancelled refresh runs out; then another may begin, inside the grace period.
             world.advance(4)
             for _ in range(5):
                 answer = await browser.fetch("/api/x")
                 if answer.status_code == 200:
                     break
-                # A renewal ahead of time may have begun under the knife as well: whoever joined it is told to retry.
+                # A renewal ahead of time may have been cancelled as well: a request that joined it gets 503.
                 assert answer.status_code == 503, (step, answer.text)
                 world.advance(4)
             assert answer.status_code == 200, (step, answer.text)
             assert world.okta.control.reuse_alarms == 0, step
+            # On a machine that takes a second for it, a refresh fails without being cancelled: the same step again.
+            completed = not reached and first.status_code == 200
+            if completed:
+                break
+            step += reached
         print(f"suspensions cancelled: {step - 1}")
+        assert completed
         assert step > 5
