@@ -55,6 +55,7 @@ class ProviderSettings(BaseModel):
     client_assertion_audience: Literal["auto", "issuer", "token_endpoint", "endpoint"] = "auto"
     client_key_algorithm: Algorithm | None = None
     dpop: Literal["off", "on"] = "off"
+    userinfo: Literal["auto", "always", "never"] = "auto"
     scopes: Words = ("openid", "profile", "email", "offline_access")
     id_token_algorithms: Annotated[tuple[Algorithm, ...], BeforeValidator(validators.words)] = ("RS256",)
     clock_skew: Annotated[int, Number, Field(ge=0, le=300)] = 60

@@ -90,13 +90,12 @@ class BuildSession:
         )
 
     async def _all_claims(self, id_token: IdTokenClaims, access_token: str, dpop_key: str | None) -> Mapping[str, Any]:
-        """The ID token's claims, completed from UserInfo if the ID token is thin.
+        """The ID token's claims, completed from UserInfo if the settings ask for it.
 
         Raises SignInFailed if `sub` differs.
         """
-        missing = self._id_tokens.requested_claims() - THIN_CLAIMS - id_token.claims.keys()
         metadata = await self._provider.metadata()
-        if not missing or metadata.userinfo_endpoint is None:
+        if metadata.userinfo_endpoint is None or not self._asks_userinfo(id_token):
             return id_token.claims
         try:
             userinfo = await self._provider.userinfo(access_token, dpop_key=dpop_key)
@@ -107,6 +106,16 @@ class BuildSession:
         if userinfo.get("sub") != id_token.sub:
             raise _failed("UserInfo is about another subject")
         return {**userinfo, **id_token.claims}
+
+    def _asks_userinfo(self, id_token: IdTokenClaims) -> bool:
+        match self._settings.provider.userinfo:
+            case "always":
+                return True
+            case "never":
+                return False
+            case "auto":
+                missing = self._id_tokens.requested_claims() - THIN_CLAIMS - id_token.claims.keys()
+                return bool(missing)
 
 
 def _failed(why: str) -> SignInFailed:

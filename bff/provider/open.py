@@ -55,3 +55,6 @@ def validate_metadata(client: ProviderSettings, metadata: ProviderMetadata) -> N
     if client.uses_dpop and ALGORITHM not in metadata.dpop_signing_alg_values_supported:
         problem = f"is on, and the provider does not support DPoP proofs signed with {ALGORITHM}."
         raise ConfigurationError("BFF_DPOP", problem, "Set it to off, or use a provider that supports RFC 9449.")
+    if client.userinfo == "always" and metadata.userinfo_endpoint is None:
+        problem = "is always, and the provider has no UserInfo endpoint."
+        raise ConfigurationError("BFF_USERINFO", problem, "Set it to auto or never.")

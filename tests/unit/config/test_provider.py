@@ -1,6 +1,7 @@
 """The provider's settings: client keys, DPoP, and the ID token at sign-out."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -51,6 +52,16 @@ def test_dpop_needs_a_provider_that_verifies_es256(algorithms: tuple[str, ...]) 
             validate_metadata(settings, provider(*algorithms))
         assert refused.value.setting == "BFF_DPOP"
     validate_metadata(load_settings(RIGHT).provider, provider(*algorithms))
+
+
+def test_userinfo_that_is_always_asked_needs_an_endpoint() -> None:
+    assert load_settings(RIGHT).provider.userinfo == "auto"
+    assert "BFF_USERINFO" in problems(with_changes(userinfo="perhaps"))
+    always = load_settings(with_changes(userinfo="always")).provider
+    with pytest.raises(ConfigurationError) as refused:
+        validate_metadata(always, provider())
+    assert refused.value.setting == "BFF_USERINFO"
+    validate_metadata(always, replace(provider(), userinfo_endpoint="https://example.okta.com/userinfo"))
 
 
 @pytest.mark.parametrize(

@@ -187,3 +187,22 @@ async def test_claims_that_the_id_token_lacks_come_from_userinfo(
     assert isinstance(done, SignedIn)
     assert done.session.user.claims.get("groups") == groups
     assert done.session.user.claims["name"] == "of the ID token"
+
+
+@pytest.mark.parametrize(
+    ("userinfo", "user_claims", "email"),
+    [
+        ("always", "sub email", "of UserInfo"),
+        ("auto", "sub email", None),  # a provider's ID token has these four if it has them at all
+        ("never", "sub email groups", None),
+        ("auto", "sub email groups", "of UserInfo"),
+    ],
+)
+async def test_userinfo_is_asked_always_if_needed_or_never(userinfo: str, user_claims: str, email: str | None) -> None:
+    parts = Parts(userinfo=userinfo, user_claims=user_claims)
+    parts.provider.document = replace(parts.provider.document, userinfo_endpoint=f"{ISSUER}/v1/userinfo")
+    parts.provider.claims = {"sub": SUB, "email": "of UserInfo"}
+    sign_in = SignIn(parts)
+    done = await sign_in.finish(token=sign_in.granted())
+    assert isinstance(done, SignedIn)
+    assert done.session.user.claims.get("email") == email
