@@ -13,7 +13,7 @@ from typing import Final, assert_never
 from bff.config.settings import Settings
 from bff.errors import ProviderUnavailable, SignInFailed, StoreUnavailable
 from bff.oidc.authorization import PLAIN, SignInOptions, authorization_parameters, authorization_url
-from bff.oidc.dpop import ALGORITHM
+from bff.oidc.dpop import proof_algorithm
 from bff.oidc.metadata import ProviderMetadata
 from bff.oidc.pkce import s256_challenge
 from bff.oidc.provider import OpenIDProvider
@@ -65,8 +65,8 @@ class AuthorizationRequests:
         stored nowhere. `slot` is the cookie's.
         """
         metadata = await self._provider.metadata()
-        if self._settings.provider.uses_dpop and ALGORITHM not in metadata.dpop_signing_alg_values_supported:
-            logger.error("BFF_DPOP is on, and the provider does not support DPoP proofs signed with ES256")
+        if self._settings.provider.uses_dpop and proof_algorithm(metadata.dpop_signing_alg_values_supported) is None:
+            logger.error("BFF_DPOP is on, and the provider does not support DPoP proofs with any of our algorithms")
             raise SignInFailed
         transaction = begin(
             now=await self._now(),

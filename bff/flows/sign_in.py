@@ -1,5 +1,6 @@
 """Sign-in with the authorization code flow and PKCE (RFC 6749 section 4.1, RFC 7636, OIDC Core section 3.1)."""
 
+import asyncio
 import logging
 from dataclasses import dataclass, replace
 from typing import assert_never
@@ -15,9 +16,11 @@ from bff.errors import (
 )
 from bff.flows.build_session import BuildSession
 from bff.flows.establish_session import EstablishSession
+from bff.oidc.algorithms import RSA_PSS
 from bff.oidc.authorization import AuthorizationError, Code, check_issuer
-from bff.oidc.dpop import new_dpop_key
+from bff.oidc.dpop import ES256, new_dpop_key, proof_algorithm
 from bff.oidc.error_codes import known_error
+from bff.oidc.metadata import ProviderMetadata
 from bff.oidc.provider import OpenIDProvider
 from bff.oidc.token import Denied, Granted, NoAnswer, Postponed, TokenResponse
 from bff.session.login_transaction import LoginTransaction, provider_fingerprint
@@ -111,7 +114,7 @@ class AuthorizationCodeFlow:
                 raise self._refusal(answer)
             case Code(code):
                 asked_at = await self._store.now()
-                dpop_key = new_dpop_key() if self._settings.provider.uses_dpop else None
+                dpop_key = await _new_dpop_key(metadata) if self._settings.provider.uses_dpop else None
                 response = await self._exchange(code, transaction, dpop_key)
             case _:
                 assert_never(answer)
@@ -156,6 +159,14 @@ class AuthorizationCodeFlow:
         _record_refusal(refusal.code, "authorization endpoint", answer.error)
         metrics.SIGN_IN.labels(outcome=outcome).inc()
         return refusal
+
+
+async def _new_dpop_key(metadata: ProviderMetadata) -> str:
+    """A key for the first of our algorithms that the provider supports."""
+    alg = proof_algorithm(metadata.dpop_signing_alg_values_supported) or ES256
+    if alg in RSA_PSS:  # takes long: other requests must not wait
+        return await asyncio.to_thread(new_dpop_key, alg)
+    return new_dpop_key(alg)
 
 
 def _classify(answer: AuthorizationError) -> tuple[BffError, str]:

@@ -7,7 +7,7 @@ from bff.config.provider import ProviderSettings
 from bff.config.settings import Settings
 from bff.errors import ConfigurationError
 from bff.oidc.client_auth import ClientAuthentication, client_authentication
-from bff.oidc.dpop import ALGORITHM
+from bff.oidc.dpop import ALGORITHMS, proof_algorithm
 from bff.oidc.metadata import ProviderMetadata
 from bff.provider.client import HttpProvider
 from bff.provider.connections import ProviderConnections
@@ -52,8 +52,8 @@ def open_org_provider(settings: Settings, *, clock: Callable[[], float] = time.t
 
 def validate_metadata(client: ProviderSettings, metadata: ProviderMetadata) -> None:
     """Raises ConfigurationError where a setting requires more than the provider supports."""
-    if client.uses_dpop and ALGORITHM not in metadata.dpop_signing_alg_values_supported:
-        problem = f"is on, and the provider does not support DPoP proofs signed with {ALGORITHM}."
+    if client.uses_dpop and proof_algorithm(metadata.dpop_signing_alg_values_supported) is None:
+        problem = f"is on, and the provider does not support DPoP proofs with any of {', '.join(ALGORITHMS)}."
         raise ConfigurationError("BFF_DPOP", problem, "Set it to off, or use a provider that supports RFC 9449.")
     if client.userinfo == "always" and metadata.userinfo_endpoint is None:
         problem = "is always, and the provider has no UserInfo endpoint."

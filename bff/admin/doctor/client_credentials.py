@@ -10,7 +10,7 @@ from bff.admin.doctor.check_result import CheckResult, fail, ok, warn
 from bff.admin.okta.client_secrets import NO_TOKEN, classify
 from bff.config.settings import Settings
 from bff.oidc.client_auth import Candidate, ClientAuthentication
-from bff.oidc.dpop import new_dpop_key
+from bff.oidc.dpop import ES256, new_dpop_key, proof_algorithm
 from bff.oidc.metadata import ProviderMetadata
 from bff.oidc.token import UNREADABLE, Denied, NoAnswer, TokenResult
 from bff.provider.open import client_auth, open_provider
@@ -42,8 +42,9 @@ async def _refresh_as(settings: Settings, proof: ClientAuthentication, candidate
     provider = open_provider(settings)
     provider.replace_client_auth(replace(proof, candidates=(candidate,)))
     try:
-        timeout, dpop_key = settings.provider.transport.timeout, new_dpop_key() if settings.provider.uses_dpop else None
-        return await provider.refresh(NO_TOKEN, timeout=timeout, dpop_key=dpop_key)
+        alg = proof_algorithm((await provider.metadata()).dpop_signing_alg_values_supported) or ES256
+        dpop_key = new_dpop_key(alg) if settings.provider.uses_dpop else None
+        return await provider.refresh(NO_TOKEN, timeout=settings.provider.transport.timeout, dpop_key=dpop_key)
     finally:
         await provider.close()
 

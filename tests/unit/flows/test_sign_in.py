@@ -1,6 +1,8 @@
 """The authorization response becomes a session, or says what became of it."""
 
 import asyncio
+import json
+from base64 import urlsafe_b64decode
 from dataclasses import replace
 from typing import Any
 
@@ -10,6 +12,7 @@ from bff.errors import BffError, SignInStateInvalid
 from bff.flows.build_session import BuildSession
 from bff.flows.sign_in import AlreadyUsed, AuthorizationCodeFlow, Client, NotSignedIn, SignedIn, SignedOutMeanwhile
 from bff.oidc.authorization import AuthorizationError, Code
+from bff.oidc.dpop import dpop_proof
 from bff.oidc.token import Denied, Granted, NoAnswer, Postponed, TokenResponse, TokenResult
 from bff.session.login_transaction import LoginTransaction, begin, provider_fingerprint
 from bff.session.session import EndReason
@@ -206,3 +209,19 @@ async def test_userinfo_is_asked_always_if_needed_or_never(userinfo: str, user_c
     done = await sign_in.finish(token=sign_in.granted())
     assert isinstance(done, SignedIn)
     assert done.session.user.claims.get("email") == email
+
+
+@pytest.mark.parametrize(
+    ("offered", "alg"), [(("PS256", "ES256"), "ES256"), (("EdDSA", "PS256"), "EdDSA"), (("PS256",), "PS256")]
+)
+def test_tokens_are_bound_to_a_key_for_an_algorithm_of_the_provider(offered: tuple[str, ...], alg: str) -> None:
+    async def key_of_the_session() -> str:
+        parts = Parts(dpop="on")
+        parts.provider.document = replace(parts.provider.document, dpop_signing_alg_values_supported=offered)
+        done = await SignIn(parts).finish()
+        assert isinstance(done, SignedIn)
+        return (await parts.stored(done.session)).dpop_key or ""
+
+    key = asyncio.run(key_of_the_session())  # on a real loop: an RSA key is made in a thread
+    proof = dpop_proof(key, method="GET", url="https://api.example/", now=0, jti="j1")
+    assert json.loads(urlsafe_b64decode(proof.split(".")[0] + "==="))["alg"] == alg
