@@ -16,7 +16,8 @@ CREATE TABLE IF NOT EXISTS session_index (
     key  TEXT NOT NULL,
     PRIMARY KEY (name, hash, key)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS session_index_key ON session_index (key);
+-- Of earlier versions: the entries of a session are known from its record.
+DROP INDEX IF EXISTS session_index_key;
 
 CREATE TABLE IF NOT EXISTS end_reason (
     name   TEXT PRIMARY KEY,
@@ -42,6 +43,7 @@ CREATE TABLE IF NOT EXISTS one_time_value (
     until REAL NOT NULL,
     value BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS one_time_value_until ON one_time_value (until);
 
 -- Tokens to be revoked, sealed. `due_at` is the time of the next attempt, `until` the end of all attempts.
 CREATE TABLE IF NOT EXISTS revocation (

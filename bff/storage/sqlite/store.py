@@ -23,15 +23,28 @@ from bff.storage.decoded_records import DecodedRecords
 from bff.storage.revocation_record import RevocationRecords
 from bff.storage.sqlite import expiry
 from bff.storage.sqlite.database import connect, prepare
-from bff.storage.sqlite.expiry import PURGE_STEP, RETENTION_AFTER_END
+from bff.storage.sqlite.expiry import RETENTION_AFTER_END
 from bff.storage.sqlite.group_commit import GroupCommit, unavailable
 from bff.storage.sqlite.host_clock import host_now
-from bff.storage.sqlite.record_rows import write_entries, write_id
+from bff.storage.sqlite.purge import Purge
 from bff.storage.sqlite.revocations import SqliteRevocations
+from bff.storage.sqlite.session_rows import SessionRows
 from bff.storage.timeouts import SqliteTimeouts
 from bff.telemetry import metrics
 
 PAGE: Final = 100  # records read and decoded at a time
+
+_PUT_MARKER: Final = (
+    "INSERT INTO marker (name, at, until) VALUES (?, ?, ?) ON CONFLICT (name) DO UPDATE"
+    " SET at = iif(until > ?, max(at, excluded.at), excluded.at),"
+    " until = iif(until > ?, max(until, excluded.until), excluded.until)"
+)
+
+# A page of index entries, the records of those that have one.
+_FIND: Final = (
+    "SELECT entry.key, version, record FROM (SELECT key FROM session_index WHERE name = ? AND hash = ? AND key > ?"
+    " ORDER BY key LIMIT ?) AS entry LEFT JOIN session ON session.key = entry.key AND ends_at > ? ORDER BY entry.key"
+)
 
 
 class SqliteStore:
@@ -60,6 +73,7 @@ class SqliteStore:
         self._decoded = DecodedRecords(ring)
         thread, records = f"sqlite-writer {path.name}", RevocationRecords(ring)
         self._writes = GroupCommit(lambda: connect(path, timeouts.busy), thread, answer_timeout=timeouts.answer)
+        self._rows, self._purge = SessionRows(ring), Purge(self._writes)
         self.revocations: RevocationQueue = SqliteRevocations(
             self._writes, self._read, records, clock, limit=revocation_limit
         )
@@ -68,21 +82,8 @@ class SqliteStore:
         return self._clock()
 
     async def create(self, session: Session) -> None:
-        index.require_session_key(session)
-        encoded = codec.encode(self._ring, session)
-        entries = index.entries(self._ring, session)
-
-        def write(connection: sqlite3.Connection) -> bool:
-            done = connection.execute(
-                "INSERT INTO session (key, version, write_id, ends_at, last_seen_at, record) VALUES (?, ?, ?, ?, ?, ?)"
-                " ON CONFLICT (key) DO NOTHING",
-                (session.key, session.version, encoded.write_id, session.ends_at, self._clock(), encoded.record),
-            ).rowcount
-            if done:
-                write_entries(connection, session.key, entries)
-            return bool(done) or write_id(connection, session.key) == encoded.write_id
-
-        if not await self._writes.run(write):
+        sealed, now = self._rows.seal(session), self._clock()
+        if not await self._writes.run(lambda connection: self._rows.insert(connection, sealed, now)):
             raise StoreUnavailable("A session with this key already exists.")
 
     async def get(self, key: SessionKey) -> StoredSession:
@@ -99,22 +100,8 @@ class SqliteStore:
         return Missing(now)
 
     async def replace(self, session: Session, expected_version: int) -> Replaced:
-        index.require_session_key(session)
-        session = replace(session, version=expected_version + 1)
-        encoded = codec.encode(self._ring, session)
-        entries = index.entries(self._ring, session)
-
-        def write(connection: sqlite3.Connection) -> bool:
-            done = connection.execute(
-                "UPDATE session SET version = ?, write_id = ?, ends_at = ?, record = ? WHERE key = ? AND version = ?",
-                (session.version, encoded.write_id, session.ends_at, encoded.record, session.key, expected_version),
-            ).rowcount
-            if done:
-                connection.execute("DELETE FROM session_index WHERE key = ?", (session.key,))
-                write_entries(connection, session.key, entries)
-            return bool(done) or write_id(connection, session.key) == encoded.write_id
-
-        done = await self._writes.run(write)
+        sealed = self._rows.seal(replace(session, version=expected_version + 1))
+        done = await self._writes.run(lambda connection: self._rows.update(connection, sealed, expected_version))
         return Replaced(self._clock(), done)
 
     async def touch(self, key: SessionKey, last_seen_at: float) -> None:
@@ -128,30 +115,16 @@ class SqliteStore:
         )
 
     async def delete(self, key: SessionKey, reason: EndReason, expected_version: int | None = None) -> Session | None:
-        if not index.is_session_key(key):
-            return None
-        until = self._clock() + RETENTION_AFTER_END
-
-        def write(connection: sqlite3.Connection) -> Any:
-            rows = connection.execute(
-                "DELETE FROM session WHERE key = ? AND version = coalesce(?, version) RETURNING version, record",
-                (key, expected_version),
-            ).fetchall()
-            if rows:
-                connection.execute("DELETE FROM session_index WHERE key = ?", (key,))
-                expiry.put_end_reason(connection, reason, until, key)
-            return rows
-
-        for version, record in await self._writes.run(write):
-            return codec.decode(self._ring, key, version, record)
-        return None
+        return next(iter(await self._delete([key], reason, expected_version)), None)
 
     async def delete_all(self, keys: Sequence[SessionKey], reason: EndReason) -> Deleted:
-        known = [key for key in keys if index.is_session_key(key)]
-        wanted, until = json.dumps(known), self._clock() + RETENTION_AFTER_END
-        rows = await self._writes.run(lambda connection: expiry.delete_sessions(connection, wanted, reason, until))
-        decoded = (codec.decode(self._ring, SessionKey(key), version, record) for key, version, record in rows)
-        return Deleted([session for session in decoded if session is not None])
+        return Deleted(await self._delete(keys, reason, None))
+
+    async def _delete(self, keys: Sequence[SessionKey], reason: EndReason, version: int | None) -> list[Session]:
+        known, until = [key for key in keys if index.is_session_key(key)], self._clock() + RETENTION_AFTER_END
+        if not known:
+            return []
+        return await self._writes.run(lambda connection: self._rows.delete(connection, known, reason, until, version))
 
     async def put_end_reasons(self, names: Sequence[str], reason: EndReason) -> None:
         stored, until = [index.end_reason_name(name) for name in names], self._clock() + RETENTION_AFTER_END
@@ -194,35 +167,25 @@ class SqliteStore:
             after = rows[-1][0]
 
     async def find(self, index_name: IndexName, value: str) -> Sequence[Session]:
-        sessions: dict[str, Session | None] = {}
+        sessions: dict[str, Session] = {}
         for hashed in index.hashes(self._ring, index_name, value):
             after = ""
             while True:
-                rows = await self._read(
-                    "SELECT session_index.key, version, record FROM session_index JOIN session USING (key)"
-                    " WHERE name = ? AND hash = ? AND session_index.key > ? AND ends_at > ?"
-                    " ORDER BY session_index.key LIMIT ?",
-                    (index_name, hashed, after, self._clock(), PAGE),
-                )
+                rows = await self._read(_FIND, (index_name, hashed, after, PAGE, self._clock()))
                 for key, version, record in rows:
-                    sessions[key] = codec.decode(self._ring, SessionKey(key), version, record)
+                    session = record and codec.decode(self._ring, SessionKey(key), version, record)
+                    if session and index.has_value(session, index_name, value):
+                        sessions[key] = session
                 if len(rows) < PAGE:
                     break
                 after = rows[-1][0]
                 await asyncio.sleep(0)  # reading does not wait, and a user may have thousands of sessions
-        return [session for session in sessions.values() if session is not None]
+        return list(sessions.values())
 
     async def put_marker(self, name: str, at: float, until: float) -> None:
-        rows = [(marker, at, until) for marker in index.marker_names(self._ring, name)]
-        await self._writes.run(
-            lambda connection: (
-                connection.executemany(
-                    "INSERT INTO marker (name, at, until) VALUES (?, ?, ?) ON CONFLICT (name) DO UPDATE"
-                    " SET at = max(at, excluded.at), until = max(until, excluded.until)",
-                    rows,
-                ).rowcount
-            )
-        )
+        now = self._clock()
+        rows = [(marker, at, until, now, now) for marker in index.marker_names(self._ring, name)]
+        await self._writes.run(lambda connection: connection.executemany(_PUT_MARKER, rows).rowcount)
 
     async def get_marker(self, name: str) -> float | None:
         names = json.dumps(index.marker_names(self._ring, name))
@@ -263,12 +226,7 @@ class SqliteStore:
         return next((one_time_value.unseal(self._ring, stored, value) for until, value in rows if until > now), None)
 
     async def purge_expired(self) -> int:
-        now, purged = self._clock(), 0
-        while True:
-            step = await self._writes.run(lambda connection: expiry.purge(connection, now))
-            purged += step
-            if step < PURGE_STEP:
-                return purged
+        return await self._purge.run(self._clock())
 
     async def ping(self) -> None:
         now = self._clock()

@@ -60,6 +60,7 @@ async def test_a_database_of_the_older_version_is_opened_and_left_usable_for_it(
     await store.close()
     connection = sqlite3.connect(path)
     connection.execute("DROP TABLE marker")  # as the first release had made it
+    connection.execute("CREATE INDEX session_index_key ON session_index (key)")
     version = connection.execute("PRAGMA user_version").fetchall()
     connection.close()
     store = open_store(f"sqlite:///{path}", ring)
@@ -70,6 +71,9 @@ async def test_a_database_of_the_older_version_is_opened_and_left_usable_for_it(
     await store.close()
     connection = sqlite3.connect(path)
     assert connection.execute("PRAGMA user_version").fetchall() == version
+    indexes = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'index'").fetchall()}
+    assert "one_time_value_until" in indexes
+    assert "session_index_key" not in indexes, "every deletion of an entry would write a page of it"
     connection.close()
 
 

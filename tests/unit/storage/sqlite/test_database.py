@@ -10,7 +10,6 @@ import pytest
 
 from bff.errors import ConfigurationError
 from bff.storage.sqlite.database import connect, prepare
-from bff.storage.sqlite.expiry import PURGE_STEP, RETENTION_AFTER_END, purge
 from bff.storage.sqlite.host_clock import host_now
 from tests.harness.waiting import PATIENCE
 
@@ -73,25 +72,6 @@ def test_another_file_is_refused(tmp_path: Path, make: Callable[[Path], object],
         prepare(path, busy_timeout=PATIENCE)
     assert refused.value.setting == "BFF_STORE"
     assert (path.read_bytes() if path.is_file() else b"", mode(path)) == (before, 0o755), "the file has changed"
-
-
-def test_a_purge_deletes_what_is_over_in_steps(tmp_path: Path) -> None:
-    path, now = tmp_path / "bff.db", 1_000_000.0
-    prepare(path, busy_timeout=PATIENCE)
-    with closing(connect(path, PATIENCE)) as connection:
-        over, kept = now - RETENTION_AFTER_END, now - RETENTION_AFTER_END + 1
-        rows = [(f"k{number}", over if number else kept) for number in range(PURGE_STEP + 2)]
-        insert = (
-            "INSERT INTO session (key, version, write_id, ends_at, last_seen_at, record) VALUES (?, 1, '', ?, 0, x'')"
-        )
-        connection.executemany(insert, rows)
-        connection.executemany(
-            "INSERT INTO session_index (name, hash, key) VALUES ('sub', 'h', ?)", [row[:1] for row in rows]
-        )
-        connection.executemany("INSERT INTO claim (name, until) VALUES (?, ?)", [("a", now), ("b", now + 1)])
-        assert [purge(connection, now) for _ in range(3)] == [PURGE_STEP, 1, 0]
-        for table in ("session", "session_index", "claim"):
-            assert connection.execute(f"SELECT count(*) FROM {table}").fetchone() == (1,)
 
 
 def test_the_clock_of_this_host_never_steps_back() -> None:
