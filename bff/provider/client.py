@@ -29,8 +29,8 @@ from bff.oidc.token import (
 from bff.provider.client_requests import ClientRequest, ClientRequests
 from bff.provider.connections import ProviderConnections, Purpose
 from bff.provider.discovery import discovery
-from bff.provider.http import HttpResponse, Outcome
 from bff.provider.key_set import KeySetCache
+from bff.provider.response import HttpResponse, Outcome
 from bff.telemetry import metrics, tracing
 
 PUSH_TIMEOUT: Final = 3.0  # seconds; a user is waiting, and there is a fallback

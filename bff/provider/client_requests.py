@@ -20,7 +20,7 @@ from bff.oidc.token import (
     parse_token_response,
 )
 from bff.provider.connections import ProviderConnections, Purpose
-from bff.provider.http import HttpResponse, Outcome
+from bff.provider.response import HttpResponse, Outcome
 
 logger = logging.getLogger(__name__)
 

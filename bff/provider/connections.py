@@ -8,12 +8,15 @@ from typing import Final, Literal, TypeAlias
 
 from bff.config.provider import TransportSettings
 from bff.provider.http import HttpClient
+from bff.provider.http1_client import Http1Client
 
 Purpose: TypeAlias = Literal["refresh", "sign_in", "revocation", "documents"]
 
 SIGN_INS: Final = 50  # concurrent code exchanges, pushed requests and UserInfo requests
 REVOCATIONS: Final = 8
 DOCUMENTS: Final = 4  # metadata and keys: each is fetched once for all callers
+# By far the most requests, so they go over connections that cost less processor time.
+FREQUENT: Final[frozenset[Purpose]] = frozenset({"refresh", "revocation"})
 SPARE: Final = 10  # connections beyond the running refreshes: a cancelled one may still be closing
 
 
@@ -27,14 +30,18 @@ class ProviderConnections:
             "revocation": REVOCATIONS,
             "documents": DOCUMENTS,
         }
-        self._pools = {
-            purpose: HttpClient(proxy=transport.proxy, ca_file=transport.ca_file, connections=size)
-            for purpose, size in sizes.items()
-        }
+        self._pools = {purpose: _pool(purpose, size, transport) for purpose, size in sizes.items()}
 
-    def of(self, purpose: Purpose) -> HttpClient:
+    def of(self, purpose: Purpose) -> HttpClient | Http1Client:
         return self._pools[purpose]
 
     async def close(self) -> None:
         for pool in self._pools.values():
             await pool.close()
+
+
+# A tunnel through a proxy is httpx's.
+def _pool(purpose: Purpose, size: int, transport: TransportSettings) -> HttpClient | Http1Client:
+    if purpose in FREQUENT and transport.proxy is None:
+        return Http1Client(ca_file=transport.ca_file, connections=size)
+    return HttpClient(proxy=transport.proxy, ca_file=transport.ca_file, connections=size)

@@ -6,7 +6,7 @@ from typing import Final, TypeAlias
 
 from bff.oidc.metadata import ProviderMetadata, discovery_url, parse_metadata
 from bff.provider.cached_document import CachedDocument, Loaded
-from bff.provider.http import HttpResponse
+from bff.provider.response import HttpResponse
 
 logger = logging.getLogger(__name__)
 

@@ -1,54 +1,24 @@
 """One HTTP request to the provider: limited in time and size, and exact about whether anything was sent."""
 
 import asyncio
-import ssl
-import zlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from functools import cache
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, Literal
 from urllib.parse import urlencode
 
 import httpx
 
-from bff import __version__
 from bff.oidc.token import NoAnswer
 from bff.provider.failure import reason_of
+from bff.provider.response import FORM, KEEP_ALIVE_SECONDS, USER_AGENT, BodyRefused, BoundedBody, HttpResponse, Outcome
+from bff.provider.trust import authorities
 
-USER_AGENT: Final = f"okta-bff/{__version__}"
 MAX_CONNECTIONS: Final = 50
-# Short: a refresh sent on a connection that the provider is closing has an unknown outcome.
-KEEP_ALIVE_SECONDS: Final = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class HttpResponse:
-    """`complete` is False when the status arrived but the body was invalid, too large or late; then `body` is empty."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes = field(repr=False)
-    complete: bool = True
-    why: str = ""
-
-
-Outcome: TypeAlias = HttpResponse | NoAnswer
-
-
-@cache
-def _public_authorities() -> ssl.SSLContext:
-    """Loaded once per process: it takes 20 ms and more than a megabyte."""
-    return httpx.create_ssl_context(trust_env=False)
 
 
 class _TooLateToSend(Exception):
     """`may_send` returned False."""
-
-
-class _BodyRefused(Exception):
-    pass
 
 
 class HttpClient:
@@ -67,7 +37,7 @@ class HttpClient:
             trust_env=False,
             follow_redirects=False,
             proxy=proxy,
-            verify=_public_authorities() if ca_file is None else ssl.create_default_context(cafile=str(ca_file)),
+            verify=authorities(ca_file),
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
             limits=httpx.Limits(
                 max_connections=connections,
@@ -113,7 +83,7 @@ class HttpClient:
         request = self._client.build_request(
             method,
             url,
-            headers={**(headers or {}), **({"content-type": "application/x-www-form-urlencoded"} if form else {})},
+            headers={**(headers or {}), **({"content-type": FORM} if form else {})},
             content=urlencode(form).encode() if form else None,
             extensions={"trace": trace},
         )
@@ -130,7 +100,7 @@ class HttpClient:
             return NoAnswer(False, "the time to send had passed")
         except TimeoutError:
             why = f"no answer within {within:.1f} s"
-        except _BodyRefused as refused:
+        except BodyRefused as refused:
             why = str(refused)
         except Exception as error:  # any exception of httpx, httpcore, anyio, ssl or h11
             why = reason_of(error)
@@ -146,22 +116,7 @@ class HttpClient:
 
 
 async def _read(response: httpx.Response, limit: int) -> bytes:
-    """Decompresses in bounded steps: httpx would expand one chunk of a gzip bomb to gigabytes before it could be
-    counted.
-    """
-    encoding = response.headers.get("content-encoding", "identity").strip().lower()
-    if encoding not in ("", "identity", "gzip", "x-gzip"):
-        raise _BodyRefused("the body has an encoding that was not requested")
-    unpack = zlib.decompressobj(wbits=31) if "gzip" in encoding else None
-    received, body = 0, bytearray()
+    body = BoundedBody(response.headers.get("content-encoding", ""), limit)
     async for chunk in response.aiter_raw():
-        received += len(chunk)
-        try:
-            body += chunk if unpack is None else unpack.decompress(chunk, limit + 1 - len(body))
-        except zlib.error:
-            raise _BodyRefused("the body is not valid gzip") from None
-        if max(received, len(body)) > limit:
-            raise _BodyRefused(f"the body is longer than {limit} bytes")
-    if unpack is not None and received and not unpack.eof:
-        raise _BodyRefused("the body is truncated")
-    return bytes(body)
+        body.add(chunk)
+    return body.end()

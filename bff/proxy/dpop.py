@@ -3,10 +3,10 @@
 from typing import Final
 
 from bff.config.routes import Route
+from bff.http1.response_parser import Header
 from bff.oidc.challenge import asks_for_nonce
 from bff.oidc.dpop_nonces import DpopNonces
 from bff.proxy.credentials import UpstreamCredentials
-from bff.proxy.headers import Header
 
 NONCE: Final = b"dpop-nonce"
 

@@ -9,11 +9,10 @@ from typing import Final, TypeAlias
 
 from bff.config.routes import Route
 from bff.errors import BffError, InvalidRequest, UpstreamTimeout
+from bff.http1.connection import ConnectionLost, Http1Connection
+from bff.http1.response_parser import Header, ResponseHead
 from bff.proxy.credentials import CloseStream, Unregister
-from bff.proxy.headers import Header
-from bff.proxy.http1_connection import ConnectionLost, UpstreamConnection
 from bff.proxy.request_body import ClientDisconnected, RequestBody
-from bff.proxy.response_parser import ResponseHead
 from bff.session.stream_end import StreamEnd
 
 WATCH_AFTER: Final = 0.1  # seconds after which a waiting client is monitored for disconnects
@@ -35,7 +34,7 @@ class Interrupted(Exception):
 
 class Exchange:
     def __init__(
-        self, connection: UpstreamConnection, route: Route, body: RequestBody, on_long_lived: OnLongLived | None
+        self, connection: Http1Connection, route: Route, body: RequestBody, on_long_lived: OnLongLived | None
     ) -> None:
         self.connection = connection
         self._route, self._body, self._on_long_lived = route, body, on_long_lived

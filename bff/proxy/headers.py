@@ -5,12 +5,13 @@ import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final, TypeAlias
+from typing import Final
 from urllib.parse import urlsplit
 
 from bff.config.request_headers import Disposition, classify
 from bff.config.response_headers import is_dropped, is_for_shared_caches
 from bff.config.routes import Route
+from bff.http1.response_parser import Header
 from bff.proxy.cache_control import authenticated_cache_control
 from bff.telemetry import metrics
 
@@ -44,8 +45,6 @@ def cookie_for_browser(set_cookie: bytes, allowed: Collection[bytes], *, secure:
         kept.append(b" Secure")
     return b";".join([pair, *kept])
 
-
-Header: TypeAlias = tuple[bytes, bytes]
 
 # Upstream headers that need processing before they are forwarded.
 _EXAMINED: Final = frozenset(

@@ -12,16 +12,16 @@ from bff.asgi.access import access_of
 from bff.asgi.extensions import BODY_FOLLOWS
 from bff.config.routes import Route
 from bff.errors import BffError, SignInRequired, StepUpRequired, UpstreamUnreachable
+from bff.http1.connection import ConnectionLost
+from bff.http1.response_parser import Header, ResponseHead
 from bff.oidc.challenge import read_step_up
 from bff.proxy.client_address import TrustedProxies
 from bff.proxy.credentials import UpstreamCredentials
 from bff.proxy.dpop import DpopProofs
 from bff.proxy.exchange import SAFE, Exchange, Interrupted, OnLongLived
-from bff.proxy.headers import Header, PublicOrigin, request_headers, response_headers
-from bff.proxy.http1_connection import ConnectionLost
+from bff.proxy.headers import PublicOrigin, request_headers, response_headers
 from bff.proxy.pool import UpstreamPools
 from bff.proxy.request_body import ClientDisconnected, Message, Receive, RequestBody, Scope, Send
-from bff.proxy.response_parser import ResponseHead
 from bff.session.stream_end import ServerStopping, SessionEnded, StreamEnd
 from bff.telemetry import metrics, tracing
 

@@ -10,7 +10,7 @@ from bff.asgi.write_batching import WriteBatch
 from bff.config.routes import Route
 from bff.config.upstream import Upstream
 from bff.errors import UpstreamTimeout, UpstreamUnreachable
-from bff.proxy.http1_connection import UpstreamConnection
+from bff.http1.connection import Http1Connection
 
 # Seconds that a connection may idle. Common servers close theirs after five: ours closes first, so that no request is
 # sent on a closing connection.
@@ -26,10 +26,10 @@ class UpstreamPool:
         self._upstream, self._connect_timeout = route.server, route.connect_timeout
         self._tls = (route.tls or ssl.create_default_context()) if route.server.scheme == "https" else None
         self._write_batch, self._idle_life = write_batch, idle_life
-        self._idle: list[UpstreamConnection] = []
-        self._busy: set[UpstreamConnection] = set()
+        self._idle: list[Http1Connection] = []
+        self._busy: set[Http1Connection] = set()
 
-    async def acquire(self, *, fresh: bool = False) -> UpstreamConnection:
+    async def acquire(self, *, fresh: bool = False) -> Http1Connection:
         """The most recently used idle connection, or a new one. Raises UpstreamUnreachable or UpstreamTimeout."""
         loop = asyncio.get_running_loop()
         oldest = loop.time() - self._idle_life
@@ -42,7 +42,7 @@ class UpstreamPool:
         try:
             async with asyncio.timeout(self._connect_timeout):
                 _, connection = await loop.create_connection(
-                    partial(UpstreamConnection, loop, self._write_batch),
+                    partial(Http1Connection, loop, self._write_batch),
                     self._upstream.address,
                     self._upstream.port,
                     ssl=self._tls,
@@ -56,7 +56,7 @@ class UpstreamPool:
         self._busy.add(connection)
         return connection
 
-    def release(self, connection: UpstreamConnection) -> None:
+    def release(self, connection: Http1Connection) -> None:
         """Takes a connection back; one that cannot carry another exchange is closed, which also aborts the upstream's
         work.
         """

@@ -19,11 +19,12 @@ from websockets.uri import WebSocketURI
 
 from bff.config.routes import Route
 from bff.errors import InvalidRequest, UpstreamTimeout, UpstreamUnreachable
+from bff.http1.response_parser import Header
 from bff.proxy.client_address import TrustedProxies
 from bff.proxy.credentials import UpstreamCredentials
 from bff.proxy.dpop import DpopProofs
 from bff.proxy.exchange import OnLongLived
-from bff.proxy.headers import Header, PublicOrigin, request_headers, response_headers
+from bff.proxy.headers import PublicOrigin, request_headers, response_headers
 from bff.proxy.http import require_step_up
 from bff.proxy.request_body import Receive, Scope, Send
 from bff.proxy.websocket_bounds import BoundedProtocol

@@ -11,7 +11,7 @@ from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
 from bff.asgi.extensions import close_connection, limit_messages
-from bff.proxy.headers import Header
+from bff.http1.response_parser import Header
 from bff.proxy.request_body import Receive, Scope, Send
 from bff.proxy.websocket_close import CloseFrame, close_frame_for, for_browser, for_upstream
 from bff.session.stream_end import StreamEnd

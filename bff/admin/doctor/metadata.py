@@ -21,7 +21,8 @@ from bff.oidc.metadata import (
 )
 from bff.oidc.strict_json import JsonRefused, read_object
 from bff.oidc.token import NoAnswer
-from bff.provider.http import HttpClient, HttpResponse
+from bff.provider.http import HttpClient
+from bff.provider.response import HttpResponse
 
 CLOCK_WARNING: Final = 10.0  # seconds of skew that are reported; `Date` has a resolution of one second
 _SERVERS: Final = "Security > API > Authorization Servers"

@@ -23,8 +23,9 @@ from bff.oidc.metadata import ProviderMetadata
 from bff.oidc.pkce import s256_challenge
 from bff.oidc.pushed_authorization import NotPushed, Pushed, pushed_parameters
 from bff.oidc.token import NoAnswer
-from bff.provider.http import HttpClient, HttpResponse
+from bff.provider.http import HttpClient
 from bff.provider.open import open_provider
+from bff.provider.response import HttpResponse
 
 MAX_PAGE: Final = 1 << 20  # bytes read of the provider's page
 _CONSOLE: Final = "Applications > this app > General > Sign-in redirect URIs"

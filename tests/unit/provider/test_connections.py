@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 
+from bff.config.provider import TransportSettings
 from bff.oidc.token import Granted, Revoked
 from bff.provider.client import HttpProvider
-from bff.provider.connections import REVOCATIONS, SIGN_INS
+from bff.provider.connections import REVOCATIONS, SIGN_INS, ProviderConnections
+from bff.provider.response import HttpResponse
 from tests.harness.provider_server import (
     GOOD_TOKENS,
     WITHIN,
@@ -70,3 +72,14 @@ async def test_as_many_refreshes_as_configured_run_concurrently() -> None:
         for task in waiting:
             task.cancel()
         await asyncio.gather(*waiting, return_exceptions=True)
+
+
+async def test_a_refresh_goes_through_the_configured_proxy() -> None:
+    async with provider_server() as server, provider_server() as proxy:
+        proxy.routes[f"{server.issuer}/token"] = answer_json(GOOD_TOKENS)  # as a proxy is asked
+        connections = ProviderConnections(TransportSettings(provider_proxy=proxy.issuer, provider_timeout=WITHIN))
+        http = connections.of("refresh")
+        outcome = await http.send("POST", f"{server.issuer}/token", within=WITHIN, limit=1000, form={"a": "b"})
+        assert isinstance(outcome, HttpResponse)
+        assert (server.connections, proxy.count(f"{server.issuer}/token")) == (0, 1)
+        await connections.close()

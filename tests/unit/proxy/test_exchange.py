@@ -8,8 +8,8 @@ import pytest
 
 from bff.asgi.write_batching import WriteBatch
 from bff.errors import InvalidRequest, RequestTooLarge, UpstreamTimeout
+from bff.http1.connection import Http1Connection
 from bff.proxy.exchange import Exchange, Interrupted
-from bff.proxy.http1_connection import UpstreamConnection
 from bff.proxy.request_body import ClientDisconnected, RequestBody
 from bff.session.stream_end import SessionEnded
 from tests.harness.recording_transport import RecordingTransport
@@ -28,7 +28,7 @@ class Running:
         self.transport = RecordingTransport()
         self.registered: list[bool] = []
         self.close: Any = None
-        self.connection = UpstreamConnection(asyncio.get_running_loop(), WriteBatch())
+        self.connection = Http1Connection(asyncio.get_running_loop(), WriteBatch())
         self.connection.connection_made(self.transport)
         self.body = RequestBody({"method": method, "headers": list(fields)}, self.client.get, limit=limit)
         route = a_route(**{"timeout": 5, "read_timeout": 7, **options})

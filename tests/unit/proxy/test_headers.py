@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from bff.config.routes import Route
-from bff.proxy.headers import Header, PublicOrigin, public_location, request_headers, response_headers
+from bff.http1.response_parser import Header
+from bff.proxy.headers import PublicOrigin, public_location, request_headers, response_headers
 from bff.telemetry.metrics import REGISTRY
 from tests.harness.routes import a_route
 

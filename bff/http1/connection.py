@@ -1,4 +1,4 @@
-"""One HTTP/1.1 connection to an upstream: bytes out, bytes in, one exchange at a time, nothing decoded on the way.
+"""One HTTP/1.1 connection to a server: bytes out, bytes in, one exchange at a time, nothing decoded on the way.
 
 No client library is used: a request target and a header must be sent byte for byte as received, a Latin-1 header must
 be accepted, and an abort must close the socket at once (docs/decisions/0005-own-http1-client-for-upstreams.md has the
@@ -16,8 +16,7 @@ from typing import Final, cast
 
 from bff.asgi.write_batching import WriteBatch
 from bff.errors import InvalidRequest
-from bff.proxy.headers import Header
-from bff.proxy.response_parser import ResponseHead, ResponseParser
+from bff.http1.response_parser import Header, ResponseHead, ResponseParser
 
 # bytes of a response that are buffered for a slow client before reading from the upstream pauses
 BUFFERED: Final = 65536
@@ -37,8 +36,8 @@ class ConnectionLost(Exception):
         self.response_begun = response_begun
 
 
-class UpstreamConnection(ResponseParser, asyncio.Protocol):
-    """Created by `UpstreamPool`.
+class Http1Connection(ResponseParser, asyncio.Protocol):
+    """Created by a pool (`bff.proxy.pool`, `bff.provider.http1_client`).
 
     A wait ends when the response progresses, the connection fails, or `fail` is called.
     """

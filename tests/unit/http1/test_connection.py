@@ -6,7 +6,7 @@ import pytest
 
 from bff.asgi.write_batching import WriteBatch
 from bff.errors import InvalidRequest, UpstreamTimeout
-from bff.proxy.http1_connection import BUFFERED, UpstreamConnection
+from bff.http1.connection import BUFFERED, Http1Connection
 from tests.harness.recording_transport import RecordingTransport
 from tests.harness.waiting import loop_turns
 
@@ -14,9 +14,9 @@ NO_CONTENT = b"HTTP/1.1 204 No Content\r\n\r\n"
 EMPTY = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"
 
 
-def connected(batch: WriteBatch | None = None) -> tuple[UpstreamConnection, RecordingTransport]:
+def connected(batch: WriteBatch | None = None) -> tuple[Http1Connection, RecordingTransport]:
     transport = RecordingTransport("upstream")
-    connection = UpstreamConnection(asyncio.get_running_loop(), batch or WriteBatch())
+    connection = Http1Connection(asyncio.get_running_loop(), batch or WriteBatch())
     connection.connection_made(transport)
     return connection, transport
 

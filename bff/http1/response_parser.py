@@ -1,4 +1,4 @@
-"""Parses the responses of an upstream with llhttp (httptools) in strict mode, which rejects ambiguous framing.
+"""Parses the responses of a server with llhttp (httptools) in strict mode, which rejects ambiguous framing.
 
 llhttp does not limit a head, a trailer or a chunk extension. Here everything but content is limited in bytes. Trailers
 are dropped.
@@ -6,11 +6,11 @@ are dropped.
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 import httptools
 
-from bff.proxy.headers import Header
+Header: TypeAlias = tuple[bytes, bytes]
 
 HEAD_LIMIT: Final = 65536  # bytes of status line and headers, including the 1xx responses before them
 INFORMATIONAL_LIMIT: Final = 16  # 1xx responses before the final one
@@ -30,7 +30,7 @@ class ResponseHead(NamedTuple):
 
 
 class ResponseParser(ABC):
-    """Parses one response after the other; `UpstreamConnection` adds the sending direction and the waiting."""
+    """Parses one response after the other; `Http1Connection` adds the sending direction and the waiting."""
 
     def __init__(self) -> None:
         self._begin_response(to_head=False)

@@ -7,8 +7,8 @@ from itertools import repeat
 import pytest
 
 from bff.asgi.write_batching import WriteBatch
-from bff.proxy.http1_connection import ConnectionLost, UpstreamConnection
-from bff.proxy.response_parser import CHUNK_OVERHEAD_LIMIT, HEAD_LIMIT, INFORMATIONAL_LIMIT
+from bff.http1.connection import ConnectionLost, Http1Connection
+from bff.http1.response_parser import CHUNK_OVERHEAD_LIMIT, HEAD_LIMIT, INFORMATIONAL_LIMIT
 from tests.harness.recording_transport import RecordingTransport
 
 READ = 65536  # bytes of one read
@@ -18,15 +18,15 @@ CHUNKED = OK + b"transfer-encoding: chunked\r\n\r\n5\r\nhello\r\n"
 EARLY = b"HTTP/1.1 103 Early Hints\r\n"
 
 
-async def requested(method: bytes = b"GET") -> UpstreamConnection:
+async def requested(method: bytes = b"GET") -> Http1Connection:
     """A connection on which a request without a body was sent."""
-    connection = UpstreamConnection(asyncio.get_running_loop(), WriteBatch())
+    connection = Http1Connection(asyncio.get_running_loop(), WriteBatch())
     connection.connection_made(RecordingTransport())
     connection.send_head(method, b"/", [], length=-1)
     return connection
 
 
-async def body_of(connection: UpstreamConnection) -> bytes:
+async def body_of(connection: Http1Connection) -> bytes:
     body = b""
     while piece := await connection.read():
         body += piece
@@ -42,7 +42,7 @@ def numbered(line: bytes) -> Iterator[bytes]:
         number += count
 
 
-def feed_until_closed(connection: UpstreamConnection, begin: bytes, pieces: Iterator[bytes]) -> int:
+def feed_until_closed(connection: Http1Connection, begin: bytes, pieces: Iterator[bytes]) -> int:
     """Bytes that were taken after `begin`."""
     connection.data_received(begin)
     taken = 0
