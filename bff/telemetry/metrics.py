@@ -48,6 +48,11 @@ REFRESH_WAITS: Final = Counter(
     ["where"],
     registry=REGISTRY,
 )
+REFRESHES_ALLOWED: Final = Gauge(
+    "bff_refreshes_allowed",
+    "Refreshes that this process may have at the provider at a time, as adapted to what the provider answers.",
+    registry=REGISTRY,
+)
 REFRESH_REASSERTED: Final = Counter(
     "bff_refresh_reasserted",
     "Refreshed tokens written again because the store had lost them.",

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from bff.session.session import SessionKey
+from bff.telemetry import metrics
 
 START: Final = 20  # concurrent requests at first, and at least
 DECREASE_INTERVAL: Final = 1.0  # seconds between two reductions: the requests of one moment fail together
@@ -22,7 +23,8 @@ class RefreshSlots:
         """At most `limit` requests at a time."""
         self._limit, self._monotonic = limit, monotonic
         self._least = float(min(START, limit))
-        self._allowed, self._doubling = self._least, True
+        self._doubling = True
+        self._allow(self._least)
         self._in_use, self._reduced_at = 0, -DECREASE_INTERVAL
         self._awaited: set[SessionKey] = set()
         self._first: deque[asyncio.Future[None]] = deque()
@@ -60,14 +62,19 @@ class RefreshSlots:
         """The provider answered a request: more may be sent at a time, if any are waiting."""
         if self._first or self._rest:
             step = 1.0 if self._doubling else 1.0 / self._allowed
-            self._allowed = min(float(self._limit), self._allowed + step)
+            self._allow(min(float(self._limit), self._allowed + step))
             self._fill()
 
     def overloaded(self) -> None:
         """The provider throttles the client, or does not answer."""
         now = self._monotonic()
         if now - self._reduced_at >= DECREASE_INTERVAL:
-            self._allowed, self._doubling, self._reduced_at = max(self._least, self._allowed / 2), False, now
+            self._doubling, self._reduced_at = False, now
+            self._allow(max(self._least, self._allowed / 2))
+
+    def _allow(self, requests: float) -> None:
+        self._allowed = requests
+        metrics.REFRESHES_ALLOWED.set(self.allowed)
 
     async def _wait(self, key: SessionKey) -> None:
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()

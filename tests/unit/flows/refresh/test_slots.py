@@ -8,6 +8,7 @@ import pytest
 from bff.flows.refresh.slots import DECREASE_INTERVAL, START, RefreshSlots
 from bff.oidc.token import Denied, NoAnswer, Postponed, TokenResult
 from bff.session.session import SessionKey
+from bff.telemetry.metrics import REGISTRY
 from tests.harness.virtual_time import time_passes
 from tests.unit.flows.parts import Parts
 
@@ -69,6 +70,15 @@ async def test_overload_halves_the_number_once_for_all_that_fail_together_and_it
         await time_passes(DECREASE_INTERVAL)
         load.slots.overloaded()
     assert load.slots.allowed == START
+
+
+async def test_the_number_is_a_metric() -> None:
+    load = Load(limit=50)
+    assert REGISTRY.get_sample_value("bff_refreshes_allowed") == START
+    await asyncio.gather(*load.start(KEYS))
+    assert REGISTRY.get_sample_value("bff_refreshes_allowed") == 50
+    load.slots.overloaded()
+    assert REGISTRY.get_sample_value("bff_refreshes_allowed") == 25
 
 
 async def test_the_awaited_go_first_and_the_others_in_turn() -> None:
