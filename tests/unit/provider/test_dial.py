@@ -6,14 +6,15 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
 import pytest
+from aiohappyeyeballs import AddrInfoType
 
-from bff.provider.dial import AddressInfo, alternate, connect_to_first, dial
+from bff.provider.dial import connect_to_first, dial
 from tests.harness.waiting import loop_turns, until
 
-Opens = Callable[[ExitStack], AddressInfo]
+Opens = Callable[[ExitStack], AddrInfoType]
 
 
-def info(host: str, port: int, family: int = socket.AF_INET) -> AddressInfo:
+def info(host: str, port: int, family: int = socket.AF_INET) -> AddrInfoType:
     return family, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", (host, port)
 
 
@@ -23,18 +24,18 @@ def sockets() -> Iterator[ExitStack]:
         yield stack
 
 
-def accepting(sockets: ExitStack) -> AddressInfo:
+def accepting(sockets: ExitStack) -> AddrInfoType:
     server = sockets.enter_context(socket.create_server(("127.0.0.1", 0)))
     return info("127.0.0.1", server.getsockname()[1])
 
 
-def refusing(sockets: ExitStack) -> AddressInfo:
+def refusing(sockets: ExitStack) -> AddrInfoType:
     unused = sockets.enter_context(socket.socket())
     unused.bind(("127.0.0.1", 0))
     return info("127.0.0.1", unused.getsockname()[1])
 
 
-def silent(sockets: ExitStack) -> AddressInfo:
+def silent(sockets: ExitStack) -> AddrInfoType:
     """The system answers no further connection request: the queue of the listener is full."""
     server = sockets.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
     for _ in range(4):
@@ -46,15 +47,6 @@ def silent(sockets: ExitStack) -> AddressInfo:
 
 def nothing_else_runs() -> bool:
     return asyncio.all_tasks() == {asyncio.current_task()}
-
-
-def test_address_families_take_turns() -> None:
-    four, six = (
-        [info(f"10.0.0.{n}", 443) for n in (1, 2, 3)],
-        [info(f"fd00::{n}", 443, socket.AF_INET6) for n in (1, 2)],
-    )
-    assert alternate([*six, *four]) == [six[0], four[0], six[1], four[1], four[2]]
-    assert alternate(four) == four
 
 
 @pytest.mark.parametrize("others", [[refusing], [silent], [refusing, silent, refusing]])
