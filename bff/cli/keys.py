@@ -47,7 +47,7 @@ def list_keys(config: Path | None, env_file: Path | None) -> None:
 @settings_source
 def rewrap(config: Path | None, env_file: Path | None) -> int:
     """Re-encrypt every record of the session store under the newest key. Sessions stay usable meanwhile."""
-    from bff.admin.sessions import rewrap
+    from bff.admin.rewrap import rewrap
     from bff.cli.session_store import print_from_store  # not for the other commands: they open no store
 
     return print_from_store(settings_from(config, env_file), rewrap)

@@ -58,6 +58,15 @@ class Progress:
             progress(text)
 
 
+def progress_beside_results() -> Callable[[str], None]:
+    """`Progress`, but none on a terminal where the results appear themselves."""
+    return _discarded if sys.stdout.isatty() else Progress()
+
+
+def _discarded(text: str) -> None:
+    """Prints nothing."""
+
+
 def problem(text: str, fix: str) -> None:
     progress(f"{text} {fix}")
 

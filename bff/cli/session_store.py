@@ -8,6 +8,7 @@ from bff.admin.sessions import AdminContext, TokensStayValid, open_admin_context
 from bff.cli import exit_codes, output
 from bff.config.settings import Settings
 from bff.errors import StoreUnavailable
+from bff.session.store import InvalidPosition
 from bff.telemetry.logging import configure_logging
 
 logger = logging.getLogger(__name__)
@@ -27,6 +28,9 @@ def print_from_store(settings: Settings, work: Callable[[AdminContext], AsyncIte
     except StoreUnavailable as error:
         logger.error("the session store is unavailable", extra={"why": str(error)})
         return exit_codes.UNAVAILABLE
+    except InvalidPosition:
+        output.problem("Error: --after has no position in this store.", "Give the one that --limit printed.")
+        return exit_codes.USAGE
     except TokensStayValid as error:
         output.problem(f"Error: {error}.", "The log names their sessions; revoke them at the provider.")
         return exit_codes.FAILED

@@ -6,7 +6,9 @@ from typing import Any, Final, TypeVar
 
 import click
 
-from bff.admin.sessions import SelectedBy, Selection, end_sessions, list_sessions, show_sessions
+from bff.admin.selection import SelectedBy, Selection
+from bff.admin.session_list import list_sessions, show_sessions
+from bff.admin.sessions import end_sessions
 from bff.cli import output
 from bff.cli.command_tree import CONTEXT
 from bff.cli.options import settings_from, settings_source
@@ -57,11 +59,22 @@ def command() -> None:
 @command.command(name="list", short_help="Print one line for each session.")
 @settings_source
 @selectors
+@click.option("--limit", metavar="COUNT", type=click.IntRange(min=1), help="Of all sessions, print at most so many.")
+@click.option("--after", metavar="POSITION", default="", help="Continue after --limit, which printed the position.")
 @click.pass_context
-def list_command(ctx: click.Context, config: Path | None, env_file: Path | None) -> int:
-    """Print one line for each session, newest first. Without a selector: all sessions."""
+def list_command(ctx: click.Context, config: Path | None, env_file: Path | None, limit: int | None, after: str) -> int:
+    """Print one line for each session, and their number. Without a selector: all sessions.
+
+    The newest are first, but for more than 1,000 sessions in Redis, which keeps no order.
+    """
     selected = selection(ctx, required=False)
-    return print_from_store(settings_from(config, env_file), lambda context: list_sessions(context, selected))
+    if selected.by != "all" and (limit is not None or after):
+        raise click.UsageError("--limit and --after are for all sessions, not for a selector.", ctx)
+    progress = output.progress_beside_results()
+    return print_from_store(
+        settings_from(config, env_file),
+        lambda context: list_sessions(context, selected, limit=limit, after=after, progress=progress),
+    )
 
 
 @command.command(name="show", short_help="Print the details of sessions.")
@@ -70,8 +83,8 @@ def list_command(ctx: click.Context, config: Path | None, env_file: Path | None)
 @click.pass_context
 def show(ctx: click.Context, config: Path | None, env_file: Path | None) -> int:
     """Print the details of sessions, without secrets."""
-    selected = selection(ctx, required=True)
-    return print_from_store(settings_from(config, env_file), lambda context: show_sessions(context, selected))
+    selected, progress = selection(ctx, required=True), output.progress_beside_results()
+    return print_from_store(settings_from(config, env_file), lambda context: show_sessions(context, selected, progress))
 
 
 @command.command(name="end", short_help="End sessions, and revoke their tokens.")

@@ -14,7 +14,12 @@ from bff.session.session import EndReason, Session, SessionKey
 
 VALUE_LIMIT: Final = 32 * 1024  # bytes of one one-time value
 
-IndexName: TypeAlias = Literal["sub", "sid", "email", "browser"]
+# `id` is the fingerprint of the session.
+IndexName: TypeAlias = Literal["sub", "sid", "email", "browser", "id"]
+
+
+class InvalidPosition(ValueError):
+    """A position that no page of this store has returned."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +53,22 @@ StoredSession: TypeAlias = Found | Missing | KeyRemoved
 
 
 @dataclass(frozen=True, slots=True)
+class Page:
+    """Some records, and the position of the next ones; None at the end."""
+
+    records: Sequence[Found | KeyRemoved]
+    following: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class KeyPage:
+    """Some keys of records, and the position of the next ones; None at the end."""
+
+    keys: Sequence[SessionKey]
+    following: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Deleted:
     """What one call deleted. `complete` is False when it is unknown of some keys whether they are deleted."""
 
@@ -69,7 +90,7 @@ class SessionRecords(Protocol):
         ...
 
     async def create(self, session: Session) -> None:
-        """Stores a new record, indexed by `user.sub`, `sid`, `user.email` and `browser`; last seen now."""
+        """Stores a new record, indexed by every `IndexName`; last seen now."""
         ...
 
     async def get(self, key: SessionKey) -> StoredSession:
@@ -106,12 +127,28 @@ class SessionRecords(Protocol):
         """All live records with that value in that index; index entries without a record are removed on the way."""
         ...
 
-    def all(self) -> AsyncIterator[Found | KeyRemoved]:
-        """Every record, also those that no key opens, for operators: reads the whole store.
+    async def page(self, after: str = "", count: int = 100) -> Page:
+        """At most `count` records after the position `after`, also those that no key opens; "" is the beginning.
 
-        Records created or deleted meanwhile may or may not be included.
+        It may have fewer, even none, before the end. Records created or deleted meanwhile may or may not be included.
+        SQLite returns the newest sessions first; Redis has no order, and may return a record twice. Raises
+        InvalidPosition.
         """
         ...
+
+    async def keys(self, after: str = "") -> KeyPage:
+        """As `page`, without reading the records; in an order and with positions of its own."""
+        ...
+
+
+async def all_records(store: SessionRecords) -> AsyncIterator[Found | KeyRemoved]:
+    """Every record, page by page, for operators: it reads the whole store."""
+    position: str | None = ""
+    while position is not None:
+        page = await store.page(position)
+        for record in page.records:
+            yield record
+        position = page.following
 
 
 class EndReasons(Protocol):

@@ -1,6 +1,6 @@
 """A SessionStore in memory, with the records and names of the real ones. It passes their contract."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypeVar
 
@@ -8,7 +8,7 @@ from bff.errors import StoreUnavailable
 from bff.session.keyring import KeyRing
 from bff.session.revocation import MAX_WAIT, TURN, WAITING_LIMIT, Revocation, RevocationQueue
 from bff.session.session import EndReason, Session, SessionKey
-from bff.session.store import Deleted, Found, IndexName, KeyRemoved, Missing, Replaced, StoredSession
+from bff.session.store import Deleted, IndexName, InvalidPosition, KeyPage, Missing, Page, Replaced, StoredSession
 from bff.storage import codec, index, one_time_value
 from bff.storage.revocation_record import RevocationRecords
 from bff.storage.sqlite.expiry import RETENTION_AFTER_END
@@ -123,11 +123,16 @@ class MemoryStore:
         ]
         return [session for session in found if session is not None]
 
-    async def all(self) -> AsyncIterator[Found | KeyRemoved]:
-        for key in list(self.data.sessions):
-            stored = await self.get(SessionKey(key))
-            if not isinstance(stored, Missing):
-                yield stored
+    async def page(self, after: str = "", count: int = 100) -> Page:
+        if after and not index.is_session_key(after):
+            raise InvalidPosition
+        keys = sorted(key for key in self.data.sessions if key > after)
+        stored = [await self.get(SessionKey(key)) for key in keys[:count]]
+        records = [record for record in stored if not isinstance(record, Missing)]
+        return Page(records, keys[count - 1] if len(keys) > count else None)
+
+    async def keys(self, after: str = "") -> KeyPage:
+        return KeyPage([SessionKey(key) for key in self.data.sessions], None)
 
     async def put_end_reason(self, name: str, reason: EndReason) -> None:
         self.data.ends[index.end_reason_name(name)] = reason, self.data.now() + RETENTION_AFTER_END

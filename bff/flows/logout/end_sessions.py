@@ -10,7 +10,7 @@ from bff.flows.background import BackgroundTasks
 from bff.flows.logout.end_session import EndSession
 from bff.flows.logout.markers import LogoutMarkers, MarkerKind
 from bff.session.session import EndReason, Session, SessionKey
-from bff.session.store import Found, IndexName, SessionStore
+from bff.session.store import Found, IndexName, SessionStore, all_records
 
 BATCH: Final = 100  # sessions that end together
 
@@ -141,7 +141,7 @@ class EndSessions:
         at = await self._store.now()
         await self._logout_markers.put("everyone", "", at)
         order, batch, ended = _Order(self._end_session, reason), list[SessionKey](), 0
-        async for stored in self._store.all():
+        async for stored in all_records(self._store):
             if isinstance(stored, Found) and self._is_meant(stored.session, at):
                 batch.append(stored.session.key)
             if len(batch) >= BATCH:

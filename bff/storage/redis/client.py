@@ -7,7 +7,7 @@ connection returns to the pool with an unread reply. All commands are idempotent
 import asyncio
 import contextlib
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from functools import partial
 from typing import Any, Final, TypeVar
 
@@ -15,6 +15,7 @@ from redis.asyncio import ConnectionPool
 from redis.exceptions import AskError, ClusterDownError, MovedError, NoScriptError, RedisError, ResponseError
 
 from bff.errors import StoreUnavailable
+from bff.session.store import InvalidPosition
 from bff.storage.redis.call import Call, Read
 from bff.storage.redis.circuit_breaker import CircuitBreaker
 from bff.storage.redis.failures import ERROR, LOGIN_REFUSED, UNREACHABLE, WRONG_SERVER, command_rejected, unavailable
@@ -23,7 +24,7 @@ from bff.storage.redis.topology import CONNECTIONS, Command, Servers, exchange
 from bff.storage.timeouts import RedisTimeouts
 from bff.telemetry import metrics
 
-SCANNED: Final = 500  # names per SCAN reply
+SCANNED: Final = 500  # names that one SCAN looks at
 ROLE_KEPT: Final = 5.0  # seconds that the number of replicas is cached
 _DELAYS: Final = (0.02, 0.1, 0.3)  # seconds between attempts
 
@@ -124,19 +125,22 @@ class RedisLink:
             metrics.STORE_ERRORS.inc()
             raise
 
-    async def scan(self, pattern: str) -> AsyncIterator[list[bytes]]:
-        """The matching names, in batches, from every server with keys. Raises StoreUnavailable."""
-        for pool in await self._within_limits("", self._servers.pools):
-            cursor = 0
-            while True:
-                command: Command = ("SCAN", cursor, "MATCH", pattern, "COUNT", SCANNED)
-                (reply,) = await self._within_limits("", partial(exchange, pool, [command]))
-                if isinstance(reply, Exception):
-                    raise unavailable(reply)
-                cursor = int(reply[0])
-                yield list(reply[1])
-                if cursor == 0:
-                    break
+    async def scan(self, pattern: str, server: int, cursor: int) -> tuple[list[bytes], tuple[int, int] | None]:
+        """Some matching names of the server of that number, and the server and cursor of the next ones, if any.
+
+        Raises InvalidPosition if there is no such server, and StoreUnavailable.
+        """
+        pools = await self._within_limits("", self._servers.pools)
+        if server >= len(pools):
+            raise InvalidPosition
+        command: Command = ("SCAN", cursor, "MATCH", pattern, "COUNT", SCANNED)
+        (reply,) = await self._within_limits("", partial(exchange, pools[server], [command]))
+        if isinstance(reply, Exception):
+            raise unavailable(reply)
+        following = server, int(reply[0])
+        if following[1] == 0:
+            following = server + 1, 0
+        return list(reply[1]), following if following[0] < len(pools) else None
 
     async def ask_each(self, commands: Sequence[Command]) -> list[list[Any]]:
         """The replies of every server with keys; error replies are included. Raises StoreUnavailable."""

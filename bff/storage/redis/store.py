@@ -6,8 +6,7 @@ record and removed after it, so an entry may briefly point to nothing, but no re
 """
 
 import asyncio
-import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from secrets import token_urlsafe
 from typing import Any, Final, TypeVar
@@ -18,16 +17,17 @@ from bff.errors import StoreUnavailable
 from bff.session.keyring import KeyRing
 from bff.session.revocation import WAITING_LIMIT, RevocationQueue
 from bff.session.session import EndReason, Session, SessionKey
-from bff.session.store import Deleted, Found, IndexName, KeyRemoved, Missing, Replaced, StoredSession
+from bff.session.store import Deleted, Found, IndexName, KeyPage, Missing, Page, Replaced, StoredSession
 from bff.storage import codec, index
 from bff.storage.decoded_records import DecodedRecords
 from bff.storage.redis import eviction, scripts
 from bff.storage.redis.call import Call
-from bff.storage.redis.client import RedisLink
+from bff.storage.redis.client import SCANNED, RedisLink
 from bff.storage.redis.failures import command_rejected
 from bff.storage.redis.one_time_value import OneTimeValues
 from bff.storage.redis.record_format import RETENTION_AFTER_END, entries_digest, expiry_ms, parsed, server_time
 from bff.storage.redis.revocations import RedisRevocations
+from bff.storage.redis.session_scan import SessionScan
 from bff.storage.redis.topology import servers_of
 from bff.storage.redis.url import parse_redis_url
 from bff.storage.timeouts import RedisTimeouts
@@ -46,6 +46,7 @@ class RedisStore:
     def __init__(self, link: RedisLink, ring: KeyRing, prefix: str, revocation_limit: int = WAITING_LIMIT) -> None:
         self._link, self._ring, self._prefix = link, ring, prefix
         self._decoded, self._values = DecodedRecords(ring), OneTimeValues(ring, prefix)
+        self._scan = SessionScan(link, prefix)
         self.revocations: RevocationQueue = RedisRevocations(link, ring, prefix, limit=revocation_limit)
 
     @classmethod
@@ -149,16 +150,13 @@ class RedisStore:
 
         return parsed(read, reply)
 
-    async def all(self) -> AsyncIterator[Found | KeyRemoved]:
-        seen: set[str] = set()
-        named = re.compile(re.escape(self._prefix) + r"\{([A-Za-z0-9_-]{43})\}", re.ASCII)
-        async for names in self._link.scan(re.sub(r"([*?\[\]^\\])", r"\\\1", self._prefix) + "{*}"):
-            keys = [match[1] for name in names if (match := named.fullmatch(name.decode("latin-1")))]
-            fresh = [SessionKey(key) for key in dict.fromkeys(keys) if key not in seen]
-            seen.update(fresh)  # SCAN may return a name twice
-            for stored in await asyncio.gather(*(self.get(key) for key in fresh)):
-                if not isinstance(stored, Missing):
-                    yield stored
+    async def page(self, after: str = "", count: int = PAGE) -> Page:
+        keys, following = await self._scan.keys(after, min(count, PAGE))
+        stored = await asyncio.gather(*(self.get(key) for key in keys))
+        return Page([record for record in stored if not isinstance(record, Missing)], following)
+
+    async def keys(self, after: str = "") -> KeyPage:
+        return KeyPage(*await self._scan.keys(after, SCANNED))
 
     async def find(self, index_name: IndexName, value: str) -> Sequence[Session]:
         sessions: dict[SessionKey, Session] = {}

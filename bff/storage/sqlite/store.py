@@ -8,7 +8,7 @@ would, the read moves to the thread.
 import asyncio
 import json
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -17,7 +17,7 @@ from bff.errors import StoreUnavailable
 from bff.session.keyring import KeyRing
 from bff.session.revocation import WAITING_LIMIT, RevocationQueue
 from bff.session.session import EndReason, Session, SessionKey
-from bff.session.store import Deleted, Found, IndexName, KeyRemoved, Missing, Replaced, StoredSession
+from bff.session.store import Deleted, IndexName, KeyPage, Missing, Page, Replaced, StoredSession
 from bff.storage import codec, index, one_time_value
 from bff.storage.decoded_records import DecodedRecords
 from bff.storage.revocation_record import RevocationRecords
@@ -26,13 +26,12 @@ from bff.storage.sqlite.database import connect, prepare
 from bff.storage.sqlite.expiry import RETENTION_AFTER_END
 from bff.storage.sqlite.group_commit import GroupCommit, unavailable
 from bff.storage.sqlite.host_clock import host_now
+from bff.storage.sqlite.listing import PAGE, Listing
 from bff.storage.sqlite.purge import Purge
 from bff.storage.sqlite.revocations import SqliteRevocations
 from bff.storage.sqlite.session_rows import SessionRows
 from bff.storage.timeouts import SqliteTimeouts
 from bff.telemetry import metrics
-
-PAGE: Final = 100  # records read and decoded at a time
 
 _PUT_MARKER: Final = (
     "INSERT INTO marker (name, at, until) VALUES (?, ?, ?) ON CONFLICT (name) DO UPDATE"
@@ -74,6 +73,7 @@ class SqliteStore:
         thread, records = f"sqlite-writer {path.name}", RevocationRecords(ring)
         self._writes = GroupCommit(lambda: connect(path, timeouts.busy), thread, answer_timeout=timeouts.answer)
         self._rows, self._purge = SessionRows(ring), Purge(self._writes)
+        self._listing = Listing(self._read, ring)
         self.revocations: RevocationQueue = SqliteRevocations(
             self._writes, self._read, records, clock, limit=revocation_limit
         )
@@ -150,21 +150,11 @@ class SqliteStore:
         )
         return index.end_reason(rows[0][0]) if rows else None
 
-    async def all(self) -> AsyncIterator[Found | KeyRemoved]:
-        after = ""
-        while True:
-            rows = await self._read(
-                "SELECT key, version, record, last_seen_at FROM session WHERE key > ? AND ends_at > ?"
-                " ORDER BY key LIMIT ?",
-                (after, self._clock() - RETENTION_AFTER_END, PAGE),
-            )
-            for key, version, record, last_seen_at in rows:
-                stored = codec.read(self._ring, SessionKey(key), version, record, self._clock(), last_seen_at)
-                if not isinstance(stored, Missing):
-                    yield stored
-            if len(rows) < PAGE:
-                return
-            after = rows[-1][0]
+    async def page(self, after: str = "", count: int = PAGE) -> Page:
+        return await self._listing.page(after, min(count, PAGE), self._clock())
+
+    async def keys(self, after: str = "") -> KeyPage:
+        return await self._listing.keys(after)
 
     async def find(self, index_name: IndexName, value: str) -> Sequence[Session]:
         sessions: dict[str, Session] = {}

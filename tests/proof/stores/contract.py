@@ -12,7 +12,16 @@ from bff.errors import StoreUnavailable
 from bff.session.keyring import KeyRing, new_key, new_session_id
 from bff.session.revocation import Revocation
 from bff.session.session import EndReason, SessionKey, Tokens, User
-from bff.session.store import VALUE_LIMIT, Found, IndexName, KeyRemoved, Missing, SessionStore
+from bff.session.store import (
+    VALUE_LIMIT,
+    Found,
+    IndexName,
+    InvalidPosition,
+    KeyRemoved,
+    Missing,
+    SessionStore,
+    all_records,
+)
 from tests.harness.example_session import a_session, created, is_under_older_key, next_version, session_of
 from tests.harness.waiting import loop_turns
 
@@ -210,14 +219,14 @@ class SessionStoreContract:
         assert isinstance(again, Found)
         assert again.last_seen_at == pytest.approx(later, abs=0.001)
 
-    @pytest.mark.parametrize("index", ["sub", "sid", "email", "browser"])
+    @pytest.mark.parametrize("index", ["sub", "sid", "email", "browser", "id"])
     async def test_a_session_is_found_by_each_index(
         self, here: SessionStore, there: SessionStore, index: IndexName
     ) -> None:
         session = await created(here)
         await created(here)
         values = {"sub": session.user.sub, "email": session.user.email, "sid": session.sid, "browser": session.browser}
-        value = values[index]
+        value = session.fingerprint if index == "id" else values[index]
         assert value is not None
         assert list(await there.find(index, value)) == [session]
         await there.delete(session.key, EndReason.OPERATOR)
@@ -388,15 +397,41 @@ class SessionStoreContract:
         await stores[1].create(under_new)
         await stores[1].put_end_reason("browser", EndReason.IDLE_TIMEOUT)
         await stores[1].put_marker("sub", now, now + 60)
-        readings = [reading async for reading in stores[1].all()]
+        readings = [reading async for reading in all_records(stores[1])]
         listed = {reading.session.key: reading for reading in readings if isinstance(reading, Found)}
         assert listed.keys() == {session.key for session in (*under_old, under_new)}
         assert len(readings) == 231
         assert all(reading.last_seen_at >= now for reading in listed.values())
         assert {key for key, reading in listed.items() if reading.older_key} == {session.key for session in under_old}
-        blind = [reading async for reading in stores[2].all()]
+        blind = [reading async for reading in all_records(stores[2])]
         assert [reading.session for reading in blind if isinstance(reading, Found)] == [under_new]
         assert sum(isinstance(reading, KeyRemoved) for reading in blind) == 230
+
+    async def test_pages_and_keys_reach_every_session_once(self, store: SessionStore) -> None:
+        now = await store.now()
+        sessions = [a_session(now) for _ in range(40)]
+        await asyncio.gather(*(store.create(session) for session in sessions))
+        for count in (1, 7, 40, 99):
+            read: list[str] = []
+            position: str | None = ""
+            while position is not None:
+                page = await store.page(position, count)
+                assert len(page.records) <= count
+                read += [record.session.key for record in page.records if isinstance(record, Found)]
+                position = page.following
+            assert sorted(read) == sorted(session.key for session in sessions)
+        keys: list[str] = []
+        position = ""
+        while position is not None:
+            page_of_keys = await store.keys(position)
+            keys += page_of_keys.keys
+            position = page_of_keys.following
+        assert sorted(keys) == sorted(session.key for session in sessions)
+
+    async def test_a_position_of_foreign_shape_is_refused(self, store: SessionStore) -> None:
+        for strange in ("x", "-1", "1.x.", "9999.0.", f"0.{10**19 * 2}.", "1" * 40, "\n"):
+            with pytest.raises(InvalidPosition):
+                await store.page(strange)
 
     async def test_a_reading_tells_under_which_key_its_record_is_sealed(self, store_factory: StoreFactory) -> None:
         old, new = new_key(), new_key()

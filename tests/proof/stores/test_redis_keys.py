@@ -8,7 +8,7 @@ from bff.errors import StoreUnavailable
 from bff.session.keyring import KeyRing
 from bff.session.revocation import Revocation
 from bff.session.session import EndReason, Session
-from bff.session.store import SessionStore
+from bff.session.store import SessionStore, all_records
 from bff.storage import index
 from bff.storage.open import open_store
 from tests.harness.example_session import a_session, created, next_version
@@ -105,7 +105,7 @@ async def test_a_user_with_the_documented_rights_can_do_everything(own_server: R
     await store.revocations.postpone("x", 1.0)
     await store.revocations.finish("x")
     assert await store.revocations.waiting() == 0
-    assert [reading async for reading in store.all()] == []
+    assert [reading async for reading in all_records(store)] == []
     assert await store.eviction_policy() == "noeviction"
     own_server.ask("ACL", "SETUSER", "bff", "-evalsha", "-eval")
     with pytest.raises(StoreUnavailable, match="NoPermission"):

@@ -1,7 +1,9 @@
 """Sessions as an operator lists, shows, ends and re-encrypts them, in a real SQLite store."""
 
+import asyncio
 import hashlib
 import logging
+import sqlite3
 import time
 from contextlib import aclosing
 from pathlib import Path
@@ -9,10 +11,13 @@ from typing import Any
 
 import pytest
 
-from bff.admin.sessions import Selection, end_sessions, list_sessions, open_admin_context, rewrap, show_sessions
+from bff.admin.rewrap import rewrap
+from bff.admin.selection import SORTED, Selection
+from bff.admin.session_list import list_sessions, show_sessions
+from bff.admin.sessions import end_sessions, open_admin_context
 from bff.config.settings import load_settings
 from bff.session.session import EndReason, Session
-from bff.session.store import Found
+from bff.session.store import Found, InvalidPosition, all_records
 from tests.harness.example_session import a_session, session_of
 from tests.harness.settings import KEY, OLD_KEY, with_changes
 
@@ -32,8 +37,7 @@ class Admin:
 
     async def keep(self, *sessions: Session, keys: str = KEY) -> None:
         async with self.open(keys) as context:
-            for session in sessions:
-                await context.store.create(session)
+            await asyncio.gather(*(context.store.create(session) for session in sessions))
 
     async def lines(self, command: Any, *arguments: Any, keys: str = KEY, **options: Any) -> list[str]:
         async with self.open(keys) as context, aclosing(command(context, *arguments, **options)) as lines:
@@ -41,7 +45,7 @@ class Admin:
 
     async def records(self, keys: str = KEY) -> list[Any]:
         async with self.open(keys) as context:
-            return [stored async for stored in context.store.all()]
+            return [stored async for stored in all_records(context.store)]
 
     async def end_reason(self, session: Session) -> EndReason | None:
         async with self.open() as context:
@@ -122,3 +126,45 @@ async def test_records_under_a_removed_key_are_counted_and_kept(admin: Admin) ->
         "0 sessions, 1 encrypted under a key that is not in the ring"
     ]
     assert [isinstance(stored, Found) for stored in await admin.records(OLD_KEY)] == [True]
+
+
+async def test_a_list_is_continued_where_its_limit_ended(admin: Admin) -> None:
+    sessions = [session(signed_in_at=float(number)) for number in range(7)]
+    await admin.keep(*sessions)
+    newest_first = [each.fingerprint for each in reversed(sessions)]
+    listed, after = list[str](), ""
+    while True:
+        *lines, total = await admin.lines(list_sessions, Selection(), limit=3, after=after)
+        listed += [line.split()[0] for line in lines]
+        if "--after" not in total:
+            break
+        after = total.rpartition(" ")[2]
+    assert listed == newest_first
+    assert total == "1 session"
+    with pytest.raises(InvalidPosition):
+        await admin.lines(list_sessions, Selection(), after="0x7")
+
+
+async def test_a_long_list_is_printed_while_it_is_read(admin: Admin) -> None:
+    await admin.keep(*(session() for _ in range(SORTED + 200)))
+    async with admin.open() as context, aclosing(list_sessions(context, Selection())) as lines:
+        first = await anext(lines)
+        await context.end_sessions.of_everyone(EndReason.OPERATOR)
+        rest = [line async for line in lines]
+    assert len({first, *rest[:-1]}) == SORTED
+    assert rest[-1] == f"{SORTED} sessions"
+
+
+async def test_a_session_without_an_index_entry_is_found_by_its_fingerprint(admin: Admin, tmp_path: Path) -> None:
+    """As those of earlier versions, and those that have ended."""
+    earlier, ended, other = session(), session(ends_at=time.time() - 60), session()
+    await admin.keep(earlier, ended, other)
+    with sqlite3.connect(tmp_path / "bff.db") as connection:
+        assert connection.execute("DELETE FROM session_index WHERE name = 'id'").rowcount == 3
+    connection.close()
+    for each in (earlier, ended):
+        shown = await admin.lines(show_sessions, Selection("id", each.fingerprint))
+        assert shown[0] == f"session {each.fingerprint}"
+    assert await admin.lines(show_sessions, Selection("id", "ffffffff")) == []
+    assert (await admin.lines(end_sessions, Selection("id", earlier.fingerprint), "", wait=0))[0] == "1 session ended"
+    assert [session_of(stored) for stored in await admin.records()] == [other, ended]

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from bff.admin.sessions import AdminContext, Selection, TokensStayValid, list_sessions
+from bff.admin.selection import Selection
+from bff.admin.session_list import list_sessions
+from bff.admin.sessions import AdminContext, TokensStayValid
 from bff.base64url import decode_base64url
 from bff.cli import exit_codes
 from bff.cli.output import Progress
@@ -43,8 +45,13 @@ def test_sessions_are_listed_and_ended_with_a_reason_in_the_audit_log(store: str
     keep(store, session)
     environ = with_changes(store=store, issuer=ISSUER)
     assert call_bff("sessions", "list", environ=environ).stdout.startswith(f"{session.fingerprint}  user ")
-    for arguments in ((), ("--sub", "a", "--all")):
-        refused = call_bff("sessions", "end", *arguments, environ=environ)
+    for arguments in (
+        ("end",),
+        ("end", "--sub", "a", "--all"),
+        ("list", "--sub", "a", "--limit", "1"),
+        ("list", "--after", "x"),
+    ):
+        refused = call_bff("sessions", *arguments, environ=environ)
         assert (refused.returncode, refused.stdout) == (exit_codes.USAGE, "")
     assert "refresh token: yes" in call_bff("sessions", "show", "--all", environ=environ).stdout
     assert call_bff("sessions", "show", environ=environ).returncode == exit_codes.USAGE

@@ -47,6 +47,7 @@ def test_addresses_are_compared_without_case_and_nothing_else_is() -> None:
         ("sub", "sub", False),
         ("sid", "Sid", True),
         ("browser", "another", False),
+        ("id", session.fingerprint, True),
     ]
     for name, value, found in asked:
         assert index.has_value(session, name, value) is found
@@ -56,7 +57,7 @@ def test_addresses_are_compared_without_case_and_nothing_else_is() -> None:
 
 def test_values_that_are_missing_have_no_entry() -> None:
     bare = a_session(user=User("sub"), sid=None, browser=None)
-    assert [name for name, _ in index.entries(BEFORE, bare)] == ["sub"]
+    assert [name for name, _ in index.entries(BEFORE, bare)] == ["sub", "id"]
     assert not index.has_value(bare, "sid", "")
 
 

@@ -17,6 +17,7 @@ from redis.exceptions import (
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from bff.errors import StoreUnavailable
+from bff.session.store import InvalidPosition
 from bff.storage.redis import scripts
 from bff.storage.redis.call import Call
 from bff.storage.redis.circuit_breaker import FAILURES, PAUSE
@@ -210,5 +211,8 @@ async def test_a_cancelled_caller_cancels_no_command() -> None:
 
 async def test_a_scan_follows_the_cursor() -> None:
     link = replying([b"7", [b"a", b"b"]], [b"0", [b"c"]])
-    assert [names async for names in link.link.scan("bff:*")] == [[b"a", b"b"], [b"c"]]
+    assert await link.link.scan("bff:*", 0, 0) == ([b"a", b"b"], (0, 7))
+    assert await link.link.scan("bff:*", 0, 7) == ([b"c"], None)
     assert [command[1] for command in link.server.received] == [0, 7]
+    with pytest.raises(InvalidPosition):
+        await link.link.scan("bff:*", 1, 0)
