@@ -1,17 +1,20 @@
 """The OpenID provider, and this client of it."""
 
 import re
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, TypeAlias
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, SecretStr, field_validator
 
 from bff.config import validators
 from bff.config.field_types import Algorithm, File, Number, Seconds, Secret, Words
+from bff.config.provider_addresses import ProviderAddress, check_distinct, provider_address
 from bff.config.section import FROZEN, over
 from bff.config.validators import invalid
 from bff.oidc.algorithms import algorithms_of
 from bff.oidc.private_keys import read_private_key
+
+Endpoint: TypeAlias = Annotated[str, AfterValidator(validators.provider_endpoint)]
 
 _OKTA_HOST: Final = re.compile(r"\.(okta|oktapreview|okta-emea|okta-gov|trex-govcloud)\.com$|\.okta\.mil$")
 
@@ -22,6 +25,22 @@ def is_okta(url: str) -> bool:
     An org's custom domain cannot be distinguished from any other host.
     """
     return _OKTA_HOST.search(f".{urlsplit(url).hostname or ''}") is not None
+
+
+class EndpointSettings(BaseModel):
+    """Endpoints that the provider has and its discovery document does not name. They precede those of the document."""
+
+    model_config = FROZEN
+
+    userinfo_endpoint: Endpoint | None = Field(default=None, validation_alias="provider_userinfo_endpoint")
+    end_session_endpoint: Endpoint | None = Field(default=None, validation_alias="provider_end_session_endpoint")
+    revocation_endpoint: Endpoint | None = Field(default=None, validation_alias="provider_revocation_endpoint")
+
+    @property
+    def urls(self) -> dict[str, str]:
+        """The configured ones, by their name in a discovery document."""
+        named = {name: getattr(self, name) for name in type(self).model_fields}
+        return {name: url for name, url in named.items() if url is not None}
 
 
 class TransportSettings(BaseModel):
@@ -36,6 +55,23 @@ class TransportSettings(BaseModel):
     )
     ca_file: File | None = Field(default=None, validation_alias="provider_ca_file")
     timeout: Annotated[Seconds, Field(le=60)] = Field(default=8.0, validation_alias="provider_timeout")
+    addresses: Annotated[
+        tuple[Annotated[str, AfterValidator(provider_address)], ...], BeforeValidator(validators.words)
+    ] = Field(default=(), validation_alias="provider_addresses")
+    endpoints: EndpointSettings = Field(default_factory=EndpointSettings)
+
+    @over("provider_addresses")
+    def _one_address_for_each_host(self) -> None:
+        check_distinct(self.address_map)
+
+    @over("provider_addresses", "provider_proxy")
+    def _addresses_without_proxy(self) -> None:
+        if self.addresses and self.proxy is not None:
+            raise invalid("is set, and provider_proxy too: the proxy connects to the provider.", "Remove one of them.")
+
+    @property
+    def address_map(self) -> tuple[ProviderAddress, ...]:
+        return tuple(ProviderAddress.parse(entry) for entry in self.addresses)
 
 
 class ProviderSettings(BaseModel):

@@ -99,6 +99,11 @@ def issuer(value: str) -> str:
     return _https_off_loopback(value, parts)
 
 
+def provider_endpoint(value: str) -> str:
+    """Validates the URL of one of the provider's endpoints."""
+    return _https_off_loopback(value, url(value, example="https://id.example.com/oauth2/revoke"))
+
+
 def origin(value: str) -> str:
     """Validates a web origin (RFC 6454): scheme, host, and the port only if it is not the default."""
     example = "https://app.example.com"

@@ -58,7 +58,7 @@ class HttpProvider:
         self._timeout = connections.timeout
         self._nonces = DpopNonces()
         self._requests = ClientRequests(client_auth, connections, self._nonces, clock=clock)
-        self._metadata = discovery(self._fetch_document, issuer, clock=monotonic)
+        self._metadata = discovery(self._fetch_document, issuer, connections.endpoints, clock=monotonic)
         self._keys = KeySetCache(self._fetch_document, self._metadata, clock=monotonic)
 
     def replace_client_auth(self, client_auth: ClientAuthentication) -> None:

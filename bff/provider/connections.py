@@ -7,9 +7,11 @@ urgent, so it must not take a connection from either.
 from typing import Final, Literal, TypeAlias
 
 from bff.config.provider import TransportSettings
+from bff.provider.addresses import AddressMap
 from bff.provider.http import HttpClient
 from bff.provider.http1_client import Http1Client
 
+ProviderClient: TypeAlias = HttpClient | Http1Client
 Purpose: TypeAlias = Literal["refresh", "sign_in", "revocation", "documents"]
 
 SIGN_INS: Final = 50  # concurrent code exchanges, pushed requests and UserInfo requests
@@ -24,15 +26,19 @@ class ProviderConnections:
     def __init__(self, transport: TransportSettings, *, refreshes: int = 20) -> None:
         """`refreshes` is the maximum number of concurrent refreshes."""
         self.timeout = transport.timeout  # seconds for one request
+        self.endpoints = transport.endpoints
         sizes: dict[Purpose, int] = {
             "refresh": refreshes + SPARE,
             "sign_in": SIGN_INS,
             "revocation": REVOCATIONS,
             "documents": DOCUMENTS,
         }
-        self._pools = {purpose: _pool(purpose, size, transport) for purpose, size in sizes.items()}
+        self._pools = {
+            purpose: open_client(transport, connections=size, frequent=purpose in FREQUENT)
+            for purpose, size in sizes.items()
+        }
 
-    def of(self, purpose: Purpose) -> HttpClient | Http1Client:
+    def of(self, purpose: Purpose) -> ProviderClient:
         return self._pools[purpose]
 
     async def close(self) -> None:
@@ -40,8 +46,12 @@ class ProviderConnections:
             await pool.close()
 
 
-# A tunnel through a proxy is httpx's.
-def _pool(purpose: Purpose, size: int, transport: TransportSettings) -> HttpClient | Http1Client:
-    if purpose in FREQUENT and transport.proxy is None:
-        return Http1Client(ca_file=transport.ca_file, connections=size)
-    return HttpClient(proxy=transport.proxy, ca_file=transport.ca_file, connections=size)
+def open_client(transport: TransportSettings, *, connections: int, frequent: bool = False) -> ProviderClient:
+    """A client with at most so many connections. Raises OSError if the CA file cannot be read.
+
+    A tunnel through a proxy is httpx's; another address than the URL's is possible on our own connections only.
+    """
+    if transport.proxy is None and (frequent or transport.address_map):
+        addresses = AddressMap(transport.address_map)
+        return Http1Client(ca_file=transport.ca_file, addresses=addresses, connections=connections)
+    return HttpClient(proxy=transport.proxy, ca_file=transport.ca_file, connections=connections)

@@ -2,8 +2,10 @@
 
 import logging
 from collections.abc import Awaitable, Callable
-from typing import Final, TypeAlias
+from dataclasses import replace
+from typing import Any, Final, TypeAlias
 
+from bff.config.provider import EndpointSettings
 from bff.oidc.metadata import ProviderMetadata, discovery_url, parse_metadata
 from bff.provider.cached_document import CachedDocument, Loaded
 from bff.provider.response import HttpResponse
@@ -15,7 +17,15 @@ LIFETIME: Final = 3600.0  # seconds; endpoints rarely change, and the last valid
 FetchDocument: TypeAlias = Callable[[str], Awaitable[HttpResponse]]  # raises ProviderUnavailable
 
 
-def discovery(fetch: FetchDocument, issuer: str, *, clock: Callable[[], float]) -> CachedDocument[ProviderMetadata]:
+def with_configured_endpoints(metadata: ProviderMetadata, endpoints: EndpointSettings) -> ProviderMetadata:
+    """The metadata with the endpoints of the settings, which precede those of the document."""
+    changes: dict[str, Any] = endpoints.urls
+    return replace(metadata, **changes)
+
+
+def discovery(
+    fetch: FetchDocument, issuer: str, endpoints: EndpointSettings, *, clock: Callable[[], float]
+) -> CachedDocument[ProviderMetadata]:
     """The document of this issuer, which must name exactly this issuer. `clock` is monotonic seconds."""
     url = discovery_url(issuer)
 
@@ -24,6 +34,6 @@ def discovery(fetch: FetchDocument, issuer: str, *, clock: Callable[[], float]) 
         if metadata.ignored:
             fields = {"members": " ".join(metadata.ignored)}
             logger.warning("members of the discovery document cannot be used and count as absent", extra=fields)
-        return Loaded(metadata, LIFETIME)
+        return Loaded(with_configured_endpoints(metadata, endpoints), LIFETIME)
 
     return CachedDocument("discovery document", load, clock=clock)

@@ -18,6 +18,7 @@ from bff.errors import InvalidRequest
 from bff.http1.connection import ConnectionLost, Http1Connection
 from bff.http1.response_parser import Header
 from bff.oidc.token import NoAnswer
+from bff.provider.addresses import NO_ADDRESSES, AddressMap
 from bff.provider.dial import dial
 from bff.provider.failure import reason_of
 from bff.provider.response import FORM, KEEP_ALIVE_SECONDS, USER_AGENT, BodyRefused, BoundedBody, HttpResponse, Outcome
@@ -57,11 +58,11 @@ _HEADERS: Final[tuple[Header, ...]] = (
 class Http1Client:
     """Sends as `HttpClient` does, and returns the same: no redirects, cookies, proxies, or headers of a browser."""
 
-    def __init__(self, *, ca_file: Path | None = None, connections: int) -> None:
+    def __init__(self, *, ca_file: Path | None = None, addresses: AddressMap = NO_ADDRESSES, connections: int) -> None:
         """`connections` is the maximum number of open connections; a request without a free one waits, within its own
         deadline. Raises OSError if `ca_file` cannot be read.
         """
-        self._tls = authorities(ca_file)
+        self._tls, self._addresses = authorities(ca_file), addresses
         self._free = asyncio.Semaphore(connections)
         self._idle: dict[Origin, list[Http1Connection]] = {}
         self._busy: set[Http1Connection] = set()
@@ -138,7 +139,7 @@ class Http1Client:
                 self._busy.add(connection)
                 return connection
             connection.abort()
-        socket = await dial(origin.host, origin.port)
+        socket = await dial(*self._addresses.of(origin.host, origin.port))
         try:
             _, connection = await loop.create_connection(
                 partial(Http1Connection, loop, self._write_batch),

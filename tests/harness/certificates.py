@@ -28,11 +28,12 @@ class Authority:
         self.file = folder / f"{name}.pem"
         self.file.write_bytes(builder.sign(self._key, hashes.SHA256()).public_bytes(Encoding.PEM))
 
-    def issue(self, name: str) -> Issued:
-        """For 127.0.0.1 as a server, and for anybody as a client."""
+    def issue(self, name: str, *, host: str | None = None) -> Issued:
+        """For `host`, or 127.0.0.1, as a server, and for anybody as a client."""
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        where = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+        loopback = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
+        where = x509.SubjectAlternativeName([loopback if host is None else x509.DNSName(host)])
         uses = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH])
         builder = self._builder(subject, key.public_key(), authority=False)
         builder = builder.add_extension(where, False).add_extension(uses, False)

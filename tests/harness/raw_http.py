@@ -1,6 +1,7 @@
 """HTTP/1.1 as bytes: a server that hands each request to a function, and a client that sends what a test writes."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -147,7 +148,9 @@ class HttpServer:
 
 
 @asynccontextmanager
-async def listening(server: HttpServer, respond: Respond, *, reads_body: bool = True) -> AsyncIterator[None]:
+async def listening(
+    server: HttpServer, respond: Respond, *, reads_body: bool = True, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[None]:
     """Serves on a free port of 127.0.0.1 until the end of the block."""
     tasks: set[asyncio.Task[None]] = set()
 
@@ -176,7 +179,7 @@ async def listening(server: HttpServer, respond: Respond, *, reads_body: bool = 
             tasks.discard(task)
             writer.close()
 
-    accepting = await asyncio.start_server(connection, "127.0.0.1", 0)
+    accepting = await asyncio.start_server(connection, "127.0.0.1", 0, ssl=tls)
     server.port = accepting.sockets[0].getsockname()[1]
     try:
         yield

@@ -13,12 +13,12 @@ from bff.config.settings import Settings
 from bff.oidc.jwks import MAX_JWKS_BYTES, KeySetRefused, parse_key_set
 from bff.oidc.metadata import ProviderMetadata
 from bff.oidc.token import NoAnswer
-from bff.provider.http import HttpClient
+from bff.provider.connections import ProviderClient
 
 ORG_TOKEN_ENDPOINT: Final = "/oauth2/v1/token"
 
 
-async def keys(http: HttpClient, settings: Settings, metadata: ProviderMetadata) -> CheckResult:
+async def keys(http: ProviderClient, settings: Settings, metadata: ProviderMetadata) -> CheckResult:
     url = metadata.jwks_uri
     answer = await http.send("GET", url, within=settings.provider.transport.timeout, limit=MAX_JWKS_BYTES)
     if isinstance(answer, NoAnswer):

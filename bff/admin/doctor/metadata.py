@@ -21,12 +21,16 @@ from bff.oidc.metadata import (
 )
 from bff.oidc.strict_json import JsonRefused, read_object
 from bff.oidc.token import NoAnswer
-from bff.provider.http import HttpClient
+from bff.provider.connections import ProviderClient
+from bff.provider.discovery import with_configured_endpoints
 from bff.provider.response import HttpResponse
 
 CLOCK_WARNING: Final = 10.0  # seconds of skew that are reported; `Date` has a resolution of one second
 _SERVERS: Final = "Security > API > Authorization Servers"
-_WAY: Final = "Check BFF_ISSUER, DNS and the firewall; and BFF_PROVIDER_PROXY if there is an outbound proxy"
+_WAY: Final = (
+    "Check BFF_ISSUER, DNS and the firewall; BFF_PROVIDER_PROXY if there is an outbound proxy, and "
+    "BFF_PROVIDER_ADDRESSES if the provider has another address in this network"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +42,7 @@ class Discovered:
     fields: Mapping[str, Any] = field(default_factory=dict)
 
 
-async def discover(http: HttpClient, settings: Settings, clock: Callable[[], float]) -> Discovered:
+async def discover(http: ProviderClient, settings: Settings, clock: Callable[[], float]) -> Discovered:
     """`clock` is in seconds since the epoch."""
     url = discovery_url(settings.provider.issuer)
     before = clock()
@@ -56,13 +60,14 @@ async def discover(http: HttpClient, settings: Settings, clock: Callable[[], flo
     if named != settings.provider.issuer:
         return Discovered((_another_issuer(settings.provider.issuer, named), time))
     try:
-        metadata = parse_metadata(answer.body, settings.provider.issuer)
+        document = parse_metadata(answer.body, settings.provider.issuer)
     except MetadataRefused as refused:
         fix = (
             "Is this an OpenID Provider with the authorization code flow? An outbound proxy may also have changed the "
             "document."
         )
         return Discovered((fail("metadata", str(refused), fix), time))
+    metadata = with_configured_endpoints(document, settings.provider.transport.endpoints)
     findings = (
         _members(metadata, f"{url}: {_kind(settings.provider.issuer)}"),
         _endpoints(metadata),
@@ -130,7 +135,7 @@ def _path(url: str) -> str:
         return ""
 
 
-async def _issuer_for_client(http: HttpClient, settings: Settings, url: str) -> CheckResult:
+async def _issuer_for_client(http: ProviderClient, settings: Settings, url: str) -> CheckResult:
     """Okta's metadata for a client_id names the issuer of that app's ID tokens: an app has its own issuer mode.
 
     Other providers ignore the parameter.

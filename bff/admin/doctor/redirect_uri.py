@@ -23,7 +23,7 @@ from bff.oidc.metadata import ProviderMetadata
 from bff.oidc.pkce import s256_challenge
 from bff.oidc.pushed_authorization import NotPushed, Pushed, pushed_parameters
 from bff.oidc.token import NoAnswer
-from bff.provider.http import HttpClient
+from bff.provider.connections import ProviderClient
 from bff.provider.open import open_provider
 from bff.provider.response import HttpResponse
 
@@ -46,7 +46,7 @@ _FIXES: Final = {
 
 
 async def check_redirect_uri(
-    http: HttpClient, settings: Settings, metadata: ProviderMetadata, *, accepted: bool | None
+    http: ProviderClient, settings: Settings, metadata: ProviderMetadata, *, accepted: bool | None
 ) -> list[CheckResult]:
     """Returns the results `par` and `redirect_uri`.
 

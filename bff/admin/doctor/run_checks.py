@@ -19,7 +19,7 @@ from bff.admin.okta.settings import OktaSettings
 from bff.config.settings import Settings
 from bff.errors import ConfigurationError
 from bff.oidc.token import TokenResult
-from bff.provider.http import HttpClient
+from bff.provider.connections import open_client
 
 
 async def run_checks(
@@ -37,7 +37,7 @@ async def _provider(
     settings: Settings, clock: Callable[[], float]
 ) -> tuple[list[CheckResult], tuple[TokenResult, ...]]:
     try:
-        http = HttpClient(proxy=settings.provider.transport.proxy, ca_file=settings.provider.transport.ca_file)
+        http = open_client(settings.provider.transport, connections=1)
     except (OSError, ssl.SSLError):
         fix = "Give a file of certificates in PEM."
         return [

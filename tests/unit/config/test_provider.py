@@ -64,6 +64,14 @@ def test_userinfo_that_is_always_asked_needs_an_endpoint() -> None:
     validate_metadata(always, replace(provider(), userinfo_endpoint="https://example.okta.com/userinfo"))
 
 
+def test_endpoints_of_the_settings_are_urls_with_tls() -> None:
+    revocation = "https://id.example.com/o/revoke_token/"
+    settings = load_settings(with_changes(provider_revocation_endpoint=revocation)).provider
+    assert settings.transport.endpoints.urls == {"revocation_endpoint": revocation}
+    for url in ("http://id.example.com/revoke", "/revoke", "https://a:b@id.example.com/", "https://id.example.com/#x"):
+        assert list(problems(with_changes(provider_userinfo_endpoint=url))) == ["BFF_PROVIDER_USERINFO_ENDPOINT"]
+
+
 @pytest.mark.parametrize(
     ("issuer", "others"),
     [

@@ -6,10 +6,15 @@ from typing import Any
 
 import pytest
 
+from bff.config.provider import EndpointSettings, TransportSettings
 from bff.errors import ProviderUnavailable
 from bff.oidc.metadata import MetadataRefused
+from bff.oidc.token import Revoked
+from bff.provider.client import HttpProvider
+from bff.provider.connections import ProviderConnections
 from bff.provider.discovery import LIFETIME, discovery
 from tests.harness.provider_server import (
+    BASIC,
     DISCOVERY,
     WITHIN,
     Behaviour,
@@ -93,3 +98,18 @@ async def test_useless_members_are_logged(caplog: pytest.LogCaptureFixture) -> N
     assert record.__dict__["members"] == (
         "revocation_endpoint: not a URL. dpop_signing_alg_values_supported: not a list of strings."
     )
+
+
+async def test_endpoints_that_the_document_does_not_name_come_from_the_settings() -> None:
+    async with provider_server({"revocation_endpoint": None}, revoke_token=answer(200)) as server:
+        own = {name: f"{server.issuer}/{name}" for name in ("revoke_token", "logout", "me")}
+        endpoints = EndpointSettings(
+            revocation_endpoint=own["revoke_token"], end_session_endpoint=own["logout"], userinfo_endpoint=own["me"]
+        )
+        connections = ProviderConnections(TransportSettings(timeout=WITHIN, endpoints=endpoints))
+        provider = HttpProvider(server.issuer, BASIC, connections)
+        metadata = await provider.metadata()
+        assert await provider.revoke("rt1", "refresh_token", within=WITHIN) == Revoked()
+        await provider.close()
+        assert (metadata.end_session_endpoint, metadata.userinfo_endpoint) == (own["logout"], own["me"])
+        assert (metadata.token_endpoint, server.count("/revoke_token")) == (f"{server.issuer}/token", 1)

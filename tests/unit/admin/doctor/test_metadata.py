@@ -26,8 +26,10 @@ PATH = "/oauth2/default"
 FOR_CLIENT = f"{DISCOVERY}?client_id={RIGHT['BFF_CLIENT_ID']}"
 
 
-async def checked(provider: ProviderServer, *, path: str = "", ahead: float = 0.0) -> dict[str, CheckResult]:
-    settings = load_settings(with_changes(issuer=provider.issuer + path, provider_timeout="60"))
+async def checked(
+    provider: ProviderServer, *, path: str = "", ahead: float = 0.0, **changes: str
+) -> dict[str, CheckResult]:
+    settings = load_settings(with_changes(issuer=provider.issuer + path, provider_timeout="60", **changes))
     http = HttpClient()
     try:
         discovered = await discover(http, settings, lambda: time.time() + ahead)
@@ -109,6 +111,14 @@ async def test_a_document_that_lacks_an_endpoint() -> None:
 async def test_members_that_cannot_be_used() -> None:
     result = (await document(revocation_endpoint=""))["metadata"]
     assert (result.status, "revocation_endpoint: not a URL." in result.observed) == ("warn", True)
+
+
+async def test_endpoints_of_the_settings_are_checked_like_those_of_the_document() -> None:
+    elsewhere = {"provider_revocation_endpoint": "https://oauth.example/revoke"}
+    async with provider_server() as provider:
+        provider.routes[FOR_CLIENT] = provider.routes[DISCOVERY]
+        result = (await checked(provider, **elsewhere))["endpoints"]
+    assert "revocation_endpoint at oauth.example" in result.observed
 
 
 async def test_endpoints_on_another_host() -> None:
