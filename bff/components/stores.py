@@ -14,7 +14,6 @@ from bff.flows.logout.markers import LogoutMarkers
 from bff.session.keyring import KeyRing
 from bff.session.store import SessionStore
 from bff.storage.open import open_store
-from bff.storage.sqlite.host_clock import host_now
 from bff.storage.timeouts import StoreTimeouts
 
 logger = logging.getLogger(__name__)
@@ -24,7 +23,7 @@ PURGE_INTERVAL: Final = 300.0  # seconds
 
 @dataclass(frozen=True, slots=True)
 class Stores:
-    """`key_ring_sync` is None for SQLite: its database has one process, so no other replica has keys to compare."""
+    """`key_ring_sync` is None for SQLite: all processes of its database are on one machine, and read the same files."""
 
     ring: KeyRing
     sessions: SessionStore
@@ -45,7 +44,7 @@ class Stores:
 def build_stores(runtime: Runtime, timeouts: StoreTimeouts) -> Stores:
     """Opens the SQLite database if one is configured. Raises ConfigurationError."""
     settings, ring = runtime.settings, KeyRing.from_keys(runtime.settings.session.key_ring)
-    clock = host_now if runtime.clock is time.time else runtime.clock
+    clock = None if runtime.clock is time.time else runtime.clock
     sessions = open_store(settings.store.url, ring, clock=clock, timeouts=timeouts)
     return Stores(
         ring=ring,

@@ -8,7 +8,6 @@ from bff.errors import ConfigurationError
 from bff.session.keyring import KeyRing
 from bff.session.revocation import WAITING_LIMIT
 from bff.session.store import SessionStore
-from bff.storage.sqlite.host_clock import host_now
 from bff.storage.sqlite.store import SqliteStore
 from bff.storage.timeouts import StoreTimeouts
 
@@ -19,13 +18,14 @@ def open_store(
     url: str,
     ring: KeyRing,
     *,
-    clock: Callable[[], float] = host_now,
+    clock: Callable[[], float] | None = None,
     timeouts: StoreTimeouts = StoreTimeouts(),
     revocation_limit: int = WAITING_LIMIT,
 ) -> SessionStore:
     """Opens `sqlite:///relative.db`, `sqlite:////absolute.db`, or a Redis URL (see `bff.storage.redis.url`).
 
-    `clock`, in seconds since the epoch, is for SQLite: Redis has its own. At most `revocation_limit` revocations wait.
+    `clock`, in seconds since the epoch, is for SQLite, which has one of this machine by default; Redis has its own. At
+    most `revocation_limit` revocations wait.
     A Redis store connects on first use. Raises ConfigurationError for an unsupported URL, StoreUnavailable for a
     corrupt database.
     """

@@ -1,5 +1,6 @@
 """The database file: permissions, pragmas, schema. `store.py` reads and writes it."""
 
+import errno
 import os
 import sqlite3
 from contextlib import closing
@@ -49,7 +50,14 @@ def _create_file(path: Path) -> None:
         )
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    except FileExistsError:
+        # An existing file is not opened: closing it would end the locks that SQLite holds on it in this process
+        # (sqlite.org/howtocorrupt.html section 2.2), and another process would then delete the log that is in use.
+        if not path.is_file():
+            raise _cannot_open(path, OSError(errno.EISDIR, os.strerror(errno.EISDIR))) from None
+        if not os.access(path, os.R_OK | os.W_OK):
+            raise _cannot_open(path, OSError(errno.EACCES, os.strerror(errno.EACCES))) from None
     except OSError as error:
         raise _cannot_open(path, error) from None
 

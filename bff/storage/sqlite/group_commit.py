@@ -2,23 +2,31 @@
 
 Each operation has its own savepoint, so a failure does not affect the others. A result is returned only after COMMIT
 made it durable. Cancelling a caller does not cancel its operation.
+
+Several processes may write to one file, each with a group commit of its own. SQLite's own wait for the lock sleeps
+longer and longer, up to 100 ms, so a process that writes without a pause starves the others; here every attempt comes
+after a short random pause.
 """
 
 import asyncio
 import contextlib
 import queue
+import random
 import sqlite3
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
 from bff.errors import StoreUnavailable
+from bff.storage.timeouts import SqliteTimeouts
 from bff.telemetry import metrics
 
 BATCH: Final = 128  # operations per COMMIT; more would delay the first one
 # Operations. Beyond that the disk is too slow, and callers get an error instead of a longer queue.
 QUEUE_LIMIT: Final = 4096
+_LOCK_PAUSE: Final = (0.0002, 0.001)  # seconds between two attempts to begin while another process writes
 
 _T = TypeVar("_T")
 
@@ -49,12 +57,11 @@ class _Operation:
 
 
 class GroupCommit:
-    def __init__(self, connect: Callable[[], sqlite3.Connection], name: str, *, answer_timeout: float) -> None:
-        """`connect` is called on the thread, and again after a failure. It returns a connection in autocommit mode.
-
-        A caller waits for its result for at most `answer_timeout` seconds.
+    def __init__(self, connect: Callable[[], sqlite3.Connection], name: str, timeouts: SqliteTimeouts) -> None:
+        """`connect` is called on the thread, and again after a failure. It returns a connection in autocommit mode,
+        whose own timeout is 0: `begin` waits.
         """
-        self._connect, self._answer_timeout = connect, answer_timeout
+        self._connect, self._timeouts = connect, timeouts
         self._queue: queue.SimpleQueue[_Operation | None] = queue.SimpleQueue()
         self._closed = False
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
@@ -80,7 +87,7 @@ class GroupCommit:
         waiting = _Operation(operation, loop, loop.create_future())
         self._queue.put(waiting)
         try:
-            async with asyncio.timeout(self._answer_timeout):
+            async with asyncio.timeout(self._timeouts.answer):
                 result: _T = await waiting.answer
                 return result
         except TimeoutError:
@@ -105,7 +112,7 @@ class GroupCommit:
             try:
                 if connection is None:
                     connection = self._connect()
-                _write(connection, batch)
+                _write(connection, batch, self._timeouts.busy)
             except Exception as error:
                 for operation in batch:
                     operation.error = _store_error(error)
@@ -128,10 +135,27 @@ class GroupCommit:
         return batch, False
 
 
-def _write(connection: sqlite3.Connection, batch: list[_Operation]) -> None:
+def begin(connection: sqlite3.Connection, busy_timeout: float) -> None:
+    """Begins a transaction that writes, once no other process does.
+
+    Raises sqlite3.OperationalError (SQLITE_BUSY) after `busy_timeout` seconds.
+    """
+    ends_at = time.monotonic() + busy_timeout
+    while True:
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() >= ends_at:
+                raise
+            time.sleep(random.uniform(*_LOCK_PAUSE))  # noqa: S311 - chance is to be fair, not unpredictable
+        else:
+            return
+
+
+def _write(connection: sqlite3.Connection, batch: list[_Operation], busy_timeout: float) -> None:
     if not batch:
         return
-    connection.execute("BEGIN IMMEDIATE")
+    begin(connection, busy_timeout)
     for operation in batch:
         connection.execute("SAVEPOINT operation")
         try:

@@ -1,8 +1,8 @@
 """The store for one machine: a SQLite database in WAL mode.
 
-One process per database file is supported. Writes run on one thread and are durable (`synchronous=FULL`) before a
-caller gets the result. Reads run on the event loop, where they take microseconds; a WAL reader rarely waits, and if it
-would, the read moves to the thread.
+All processes of a machine may use one database, and a read sees what any of them has written. Writes run on one thread
+and are durable (`synchronous=FULL`) before a caller gets the result. Reads run on the event loop, where they take
+microseconds; a WAL reader rarely waits, and if it would, the read moves to the thread.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ from bff.storage.sqlite import expiry
 from bff.storage.sqlite.database import connect, prepare
 from bff.storage.sqlite.expiry import RETENTION_AFTER_END
 from bff.storage.sqlite.group_commit import GroupCommit, unavailable
-from bff.storage.sqlite.host_clock import host_now
+from bff.storage.sqlite.host_clock import HostClock
 from bff.storage.sqlite.listing import PAGE, Listing
 from bff.storage.sqlite.purge import Purge
 from bff.storage.sqlite.revocations import SqliteRevocations
@@ -54,16 +54,18 @@ class SqliteStore:
         path: Path,
         ring: KeyRing,
         *,
-        clock: Callable[[], float] = host_now,
+        clock: Callable[[], float] | None = None,
         timeouts: SqliteTimeouts = SqliteTimeouts(),
         revocation_limit: int = WAITING_LIMIT,
     ) -> None:
         """Opens or creates the database. Raises ConfigurationError for an unusable path, or StoreUnavailable.
 
-        `clock` is in seconds since the epoch; at most `revocation_limit` revocations wait.
+        `clock` is in seconds since the epoch, by default that of the host; at most `revocation_limit` revocations wait.
         """
-        self._path, self._ring, self._clock = path, ring, clock
+        self._ring = ring
         prepare(path, busy_timeout=timeouts.busy)
+        self._host_clock = HostClock(path, timeout=timeouts.busy)
+        self._clock = clock = self._host_clock if clock is None else clock
         try:
             self._reader = connect(path, 0.0)
             self._reader.execute("PRAGMA query_only = 1")
@@ -71,7 +73,7 @@ class SqliteStore:
             raise unavailable(error) from None
         self._decoded = DecodedRecords(ring)
         thread, records = f"sqlite-writer {path.name}", RevocationRecords(ring)
-        self._writes = GroupCommit(lambda: connect(path, timeouts.busy), thread, answer_timeout=timeouts.answer)
+        self._writes = GroupCommit(lambda: connect(path, 0.0), thread, timeouts)
         self._rows, self._purge = SessionRows(ring), Purge(self._writes)
         self._listing = Listing(self._read, ring)
         self.revocations: RevocationQueue = SqliteRevocations(
@@ -219,12 +221,8 @@ class SqliteStore:
         return await self._purge.run(self._clock())
 
     async def ping(self) -> None:
-        now = self._clock()
-        await self._writes.run(
-            lambda connection: (
-                connection.execute("INSERT OR REPLACE INTO write_probe (id, at) VALUES (1, ?)", (now,)).rowcount
-            )
-        )
+        statement, now = "INSERT OR REPLACE INTO write_probe (id, at) VALUES (1, ?)", self._clock()
+        await self._writes.run(lambda connection: connection.execute(statement, (now,)).rowcount)
         await self._read("SELECT at FROM write_probe", ())
 
     async def eviction_policy(self) -> str | None:
@@ -233,6 +231,7 @@ class SqliteStore:
     async def close(self) -> None:
         await self._writes.close()
         self._reader.close()
+        self._host_clock.close()
 
     async def _read(self, statement: str, values: tuple[Any, ...]) -> list[Any]:
         try:

@@ -16,8 +16,9 @@ from tests.harness import memory_store
 from tests.harness.memory_store import MemoryData, MemoryStore
 from tests.harness.patience import PATIENT_STORES
 from tests.harness.redis_servers import RedisServer, Watched, cluster, one_server, watched
+from tests.harness.remote_store import RemoteStore, stores_of_another_process
 
-KINDS = ("memory", "sqlite", "redis", "sentinel", "cluster")
+KINDS = ("memory", "sqlite", "sqlite of two processes", "redis", "sentinel", "cluster")
 
 
 @pytest.fixture
@@ -59,6 +60,12 @@ async def store(own_server: RedisServer, ring: KeyRing) -> AsyncIterator[Session
     await opened.close()
 
 
+@pytest.fixture(scope="session")
+def other_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    with stores_of_another_process(tmp_path_factory.mktemp("process")) as path:
+        yield path
+
+
 @pytest.fixture(params=KINDS)
 def kind(request: pytest.FixtureRequest) -> str:
     return str(request.param)
@@ -98,16 +105,20 @@ def memory() -> MemoryData:
 
 @pytest.fixture
 async def store_factory(
-    kind: str, store_url: str, ring: KeyRing, memory: MemoryData
+    kind: str, store_url: str, ring: KeyRing, memory: MemoryData, request: pytest.FixtureRequest
 ) -> AsyncIterator[Callable[..., SessionStore]]:
     """Each call opens another store on the same data, as another replica would."""
-    opened: list[SessionStore] = []
+    opened: list[Any] = []
 
     def open_one(ring: KeyRing = ring, **options: Any) -> SessionStore:
         if kind == "memory":
             return MemoryStore(memory, ring, **options)
+        if kind == "sqlite of two processes" and len(opened) % 2:
+            other = request.getfixturevalue("other_process")
+            opened.append(RemoteStore(other, store_url, ring, options))
+            return opened[-1]  # type: ignore[no-any-return]
         opened.append(open_store(store_url, ring, timeouts=PATIENT_STORES, **options))
-        return opened[-1]
+        return opened[-1]  # type: ignore[no-any-return]
 
     yield open_one
     for store in opened:
@@ -121,7 +132,7 @@ def dump(kind: str, store_url: str, servers: list[RedisServer], memory: MemoryDa
     async def read() -> bytes:
         if kind == "memory":
             return memory_store.content_of(memory)
-        if kind == "sqlite":
+        if kind.startswith("sqlite"):
             database = Path(store_url.removeprefix("sqlite:///"))
             return b"".join(part.read_bytes() for part in database.parent.iterdir())
         return b"".join(content_of(server) for server in servers)

@@ -65,7 +65,7 @@ async def test_no_byte_of_the_sqlite_files_tells_anything(tmp_path: Path) -> Non
     store = open_store(f"sqlite:///{directory}/bff.db", KeyRing.from_keys([new_key()]), timeouts=PATIENT_STORES)
     lived = await a_life(store)
     parts = {part.name: part.read_bytes() for part in directory.iterdir()}
-    assert parts.keys() == {"bff.db", "bff.db-wal", "bff.db-shm"}
+    assert parts.keys() == {"bff.db", "bff.db-wal", "bff.db-shm", "bff.db-clock"}
     nothing_shows(b"".join(parts.values()), lived)
     await store.close()  # the log is folded into the database
     nothing_shows(b"".join(part.read_bytes() for part in directory.iterdir()), lived)

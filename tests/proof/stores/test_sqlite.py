@@ -36,7 +36,7 @@ async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
 async def test_no_other_user_can_read_the_files(tmp_path: Path, store: SqliteStore) -> None:
     await store.create(a_session(await store.now()))
     modes = {each.name: stat.S_IMODE(each.stat().st_mode) for each in tmp_path.iterdir()}
-    assert modes == {"bff.db": 0o600, "bff.db-wal": 0o600, "bff.db-shm": 0o600}
+    assert modes == {"bff.db": 0o600, "bff.db-wal": 0o600, "bff.db-shm": 0o600, "bff.db-clock": 0o600}
 
 
 async def test_another_process_that_locks_the_file_stops_writes_but_not_reads(tmp_path: Path) -> None:

@@ -10,7 +10,6 @@ import pytest
 
 from bff.errors import ConfigurationError
 from bff.storage.sqlite.database import connect, prepare
-from bff.storage.sqlite.host_clock import host_now
 from tests.harness.waiting import PATIENCE
 
 
@@ -72,8 +71,3 @@ def test_another_file_is_refused(tmp_path: Path, make: Callable[[Path], object],
         prepare(path, busy_timeout=PATIENCE)
     assert refused.value.setting == "BFF_STORE"
     assert (path.read_bytes() if path.is_file() else b"", mode(path)) == (before, 0o755), "the file has changed"
-
-
-def test_the_clock_of_this_host_never_steps_back() -> None:
-    times = [host_now() for _ in range(1000)]
-    assert times == sorted(times)

@@ -10,19 +10,20 @@ import pytest
 
 from bff.errors import StoreUnavailable
 from bff.storage.sqlite.group_commit import BATCH, QUEUE_LIMIT, GroupCommit
+from bff.storage.timeouts import SqliteTimeouts
 from tests.harness.waiting import PATIENCE, loop_turns, until
 
 
 class Writes(GroupCommit):
-    def __init__(self, path: Path, answer_timeout: float = PATIENCE) -> None:
+    def __init__(self, path: Path, answer_timeout: float = PATIENCE, busy_timeout: float = PATIENCE) -> None:
         self.path, self.connections, self.open = path, 0, threading.Event()
         self.open.set()
-        super().__init__(self._opened, "test", answer_timeout=answer_timeout)
+        super().__init__(self._opened, "test", SqliteTimeouts(busy=busy_timeout, answer=answer_timeout))
 
     def _opened(self) -> sqlite3.Connection:
         assert self.open.wait(PATIENCE)
         self.connections += 1
-        return sqlite3.connect(self.path, isolation_level=None)
+        return sqlite3.connect(self.path, isolation_level=None, timeout=0)
 
     async def insert(self, number: int) -> int:
         return await self.run(lambda connection: connection.execute("INSERT INTO t VALUES (?)", (number,)).rowcount)
@@ -112,3 +113,28 @@ async def test_a_closed_one_writes_what_waits_and_refuses_the_rest(writes: Write
     assert await caller == 1
     with pytest.raises(StoreUnavailable, match="closed"):
         await writes.insert(2)
+
+
+async def test_a_writer_waits_for_the_lock_of_another_process_and_then_writes(writes: Writes) -> None:
+    other = sqlite3.connect(writes.path, isolation_level=None, timeout=0)
+    other.execute("BEGIN IMMEDIATE")
+    insert = asyncio.ensure_future(writes.insert(1))
+    await asyncio.sleep(0.02)
+    assert not insert.done()
+    other.execute("INSERT INTO t VALUES (0)")
+    other.execute("COMMIT")
+    other.close()
+    assert await insert == 1
+    assert await writes.numbers() == [0, 1]
+    assert writes.connections == 1
+
+
+async def test_a_lock_that_is_not_released_in_time_is_an_error(tmp_path: Path, writes: Writes) -> None:
+    hasty = Writes(writes.path, busy_timeout=0.05)
+    other = sqlite3.connect(writes.path, isolation_level=None, timeout=0)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(StoreUnavailable, match="SQLITE_BUSY"):
+        await hasty.insert(1)
+    other.close()
+    assert await hasty.insert(1) == 1
+    await hasty.close()
