@@ -44,7 +44,7 @@ def connection(path: Path) -> Iterator[sqlite3.Connection]:
 
 @pytest.fixture
 async def writes(path: Path) -> AsyncIterator[GroupCommit]:
-    writes = GroupCommit(lambda: connect(path, PATIENCE), "writer", answer_timeout=PATIENT_SQLITE.answer)
+    writes = GroupCommit(lambda: connect(path, 0.0), "writer", PATIENT_SQLITE)
     yield writes
     await writes.close()
 
