@@ -15,6 +15,7 @@ from bff.components.ports import Ports
 from bff.components.providers import build_providers
 from bff.components.readiness import Readiness
 from bff.components.runtime import Runtime
+from bff.components.security_events import build_security_events
 from bff.components.stores import build_stores
 from bff.components.timeouts import Timeouts
 from bff.components.web import build_upstreams, build_web
@@ -59,7 +60,11 @@ class Application:
         self.providers = build_providers(self.runtime, ports)
         self.flows = build_flows(self.runtime, self.stores, self.providers, timeouts.refresh)
         self.upstreams = build_upstreams(self.runtime, self.write_batch, self.flows.sessions.streams)
-        web = build_web(self.runtime, self.stores, self.flows, self.upstreams)
+        self.security_events = build_security_events(
+            self.runtime, self.stores, self.providers, self.flows.sessions.end_sessions, ports
+        )
+        receiver = None if self.security_events is None else self.security_events.receiver
+        web = build_web(self.runtime, self.stores, self.flows, self.upstreams, receiver)
         self.public = Draining(web.public)
         self.forward_auth: ASGIApp = web.forward_auth
         self._readiness = Readiness(
@@ -78,6 +83,7 @@ class Application:
                 self._stop_tracer,
                 self.stores.sessions.close,
                 self.providers.close,
+                self._close_transmitter,
                 self._close_upstreams,
                 self._drain,
             ),
@@ -118,6 +124,8 @@ class Application:
         }
         if stores.key_ring_sync is not None:
             tasks["publish the newest key id"] = stores.key_ring_sync.announce
+        if self.security_events is not None and self.security_events.polls is not None:
+            tasks["poll for security events"] = self.security_events.polls.run
         if self._reload is not None:
             tasks["watch the secret files"] = self._reload.watch
         return tasks
@@ -141,6 +149,10 @@ class Application:
 
     async def _close_upstreams(self) -> None:
         self.upstreams.http.close()
+
+    async def _close_transmitter(self) -> None:
+        if self.security_events is not None:
+            await self.security_events.transmitter.close()
 
     async def _drain(self) -> None:
         if late := await self.runtime.tasks.drain(self.runtime.policy.timeout + 2):

@@ -73,6 +73,13 @@ class RevocationRefused(BffError):
     title = "The sign-out request is not authorized"
 
 
+class DeliveryRefused(BffError):
+    """The `Authorization` header of a delivery of security events is not the one that was agreed."""
+
+    code = "delivery_refused"
+    title = "The delivery is not authorized"
+
+
 class CsrfRequired(BffError):
     code = "csrf_required"
     title = "The request was not proven to come from this application"

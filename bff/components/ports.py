@@ -1,16 +1,27 @@
 """What an application may be given instead of building it from the settings."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Protocol
 
 from bff.oidc.client_auth import ClientAuthentication
 from bff.oidc.provider import OpenIDProvider
+from bff.oidc.token import TokenResult
+from bff.oidc.transmitter import SecurityEventTransmitter
 
 
 class ManagedProvider(OpenIDProvider, Protocol):
     """A provider that the application opens and closes, and whose credentials it replaces at a reload."""
 
     def replace_client_auth(self, client_auth: ClientAuthentication) -> None: ...
+
+    async def client_token(self, scopes: Collection[str]) -> TokenResult: ...
+
+    async def close(self) -> None: ...
+
+
+class ManagedTransmitter(SecurityEventTransmitter, Protocol):
+    """A transmitter of security events that the application opens and closes."""
 
     async def close(self) -> None: ...
 
@@ -19,8 +30,9 @@ class ManagedProvider(OpenIDProvider, Protocol):
 class Ports:
     """`provider` signs users in, and `org` may sign Universal Logout requests.
 
-    Without a `provider` both are those of the settings, over HTTP.
+    Without a `provider` both are those of the settings, over HTTP; so is the `transmitter` of security events.
     """
 
     provider: ManagedProvider | None = None
     org: tuple[ManagedProvider, ...] = ()
+    transmitter: ManagedTransmitter | None = None

@@ -9,6 +9,8 @@ from bff.asgi.write_batching import WriteBatch
 from bff.components.flows import Flows
 from bff.components.runtime import Runtime
 from bff.components.stores import Stores
+from bff.config.settings import Settings
+from bff.flows.security_events.receiver import SecurityEventReceiver
 from bff.flows.streams import OpenStreams
 from bff.proxy.client_address import TrustedProxies
 from bff.proxy.headers import PublicOrigin
@@ -26,6 +28,7 @@ from bff.web.auth.login_hint import LoginHints
 from bff.web.auth.logout import LogoutEndpoint
 from bff.web.auth.pending_sign_ins import PendingSignIns
 from bff.web.auth.provider_logout import ProviderLogout, provider_logout_router
+from bff.web.auth.security_events import SecurityEventsEndpoint, security_events_router
 from bff.web.auth.session import SessionEndpoint, session_router
 from bff.web.auth.sessions import SessionsEndpoint, sessions_router
 from bff.web.auth.sign_out_cookie import SignOutCookie
@@ -71,7 +74,10 @@ def build_upstreams(runtime: Runtime, write_batch: WriteBatch, streams: OpenStre
     return Upstreams(route_table(settings), http, WebSocketProxy(origin, trusted), streams)
 
 
-def build_web(runtime: Runtime, stores: Stores, flows: Flows, upstreams: Upstreams) -> WebApplications:
+def build_web(
+    runtime: Runtime, stores: Stores, flows: Flows, upstreams: Upstreams, receiver: SecurityEventReceiver | None
+) -> WebApplications:
+    """`receiver` is None if security events are off."""
     browser = runtime.settings.browser
     names = CookieNames(secure=browser.cookies_secure)
     origins = OriginPolicy(browser.public_url, browser.allowed_origins)
@@ -85,7 +91,7 @@ def build_web(runtime: Runtime, stores: Stores, flows: Flows, upstreams: Upstrea
     without_pages = ErrorResponder()
     private: ASGIApp = RequestGuard(forward_auth.on_private_port, without_pages)
     limited = RateLimitMiddleware(
-        _auth_app(runtime, stores, flows, rules, upstreams),
+        _auth_app(runtime, stores, flows, rules, upstreams, receiver),
         RateLimits(runtime.settings),
         rules.trusted_proxies,
         rules.authentication.cookies,
@@ -124,7 +130,14 @@ def _forward_auth(runtime: Runtime, flows: Flows, rules: WebRules) -> ForwardAut
     return ForwardAuth(flows.sessions.refresh, rules.authentication, rules.trusted_proxies, rules.errors, settings)
 
 
-def _auth_app(runtime: Runtime, stores: Stores, flows: Flows, rules: WebRules, upstreams: Upstreams) -> FastAPI:
+def _auth_app(
+    runtime: Runtime,
+    stores: Stores,
+    flows: Flows,
+    rules: WebRules,
+    upstreams: Upstreams,
+    receiver: SecurityEventReceiver | None,
+) -> FastAPI:
     """Our own endpoints, and the SPA for every other path."""
     settings, store, authentication = runtime.settings, stores.sessions, rules.authentication
     end_session, end_sessions = flows.sessions.end_session, flows.sessions.end_sessions
@@ -144,8 +157,17 @@ def _auth_app(runtime: Runtime, stores: Stores, flows: Flows, rules: WebRules, u
         provider_logout_router(ProviderLogout(flows.logout.by_provider)),
     ):
         auth_app.include_router(router)
+    if receiver is not None and settings.security_events.delivery == "push":
+        auth_app.include_router(security_events_router(_security_events(settings, receiver, rules)))
     serve_spa(auth_app, settings.spa.dir)
     return auth_app
+
+
+def _security_events(settings: Settings, receiver: SecurityEventReceiver, rules: WebRules) -> SecurityEventsEndpoint:
+    section, secret = settings.security_events, settings.security_events.authorization
+    audiences = section.audience or (settings.browser.security_events_endpoint,)
+    authorization = None if secret is None else secret.get_secret_value()
+    return SecurityEventsEndpoint(receiver, audiences, authorization, rules.errors)
 
 
 def _sign_in_start(runtime: Runtime, stores: Stores, flows: Flows, rules: WebRules) -> SignInStart:

@@ -16,7 +16,7 @@ ENDPOINTS: Final = frozenset(
     {"/auth/login", "/auth/landing", "/auth/session", "/auth/session/extend", "/auth/sessions", "/auth/sessions/end"}
     | {"/auth/logout", "/auth/logout/provider"}
     | {"/auth/backchannel-logout", "/auth/frontchannel-logout", "/auth/global-token-revocation"}
-    | {"/auth/verify"}
+    | {"/auth/security-events", "/auth/verify"}
 )
 
 
@@ -82,6 +82,11 @@ class BrowserSettings(BaseModel):
     def revocation_endpoint(self) -> str:
         """The URL to register in Okta for Universal Logout."""
         return f"{self.public_url}/auth/global-token-revocation"
+
+    @property
+    def security_events_endpoint(self) -> str:
+        """The delivery URL to register at the transmitter of security events."""
+        return f"{self.public_url}/auth/security-events"
 
     @property
     def cookies_secure(self) -> bool:

@@ -17,6 +17,7 @@ from bff.config.refresh import RefreshSettings
 from bff.config.request_headers import conflicting_name
 from bff.config.routes import Route, distinct_prefixes
 from bff.config.section import FROZEN, over, secrets
+from bff.config.security_events import SecurityEventSettings
 from bff.config.server import ForwardAuthSettings, ServerSettings, check_apart, check_loopback
 from bff.config.session import SessionSettings, StoreSettings
 from bff.config.sign_in import SignInSettings
@@ -35,6 +36,7 @@ class Settings(BaseModel):
     store: StoreSettings = Field(default_factory=StoreSettings)
     sign_in: SignInSettings = Field(default_factory=SignInSettings)
     refresh: RefreshSettings = Field(default_factory=RefreshSettings)
+    security_events: SecurityEventSettings = Field(default_factory=SecurityEventSettings)
     routes: Annotated[tuple[Route, ...], AfterValidator(distinct_prefixes)] = ()
     spa: SpaSettings = Field(default_factory=SpaSettings)
     forward_auth: ForwardAuthSettings = Field(default_factory=ForwardAuthSettings)

@@ -7,7 +7,7 @@ from typing import Any
 
 from bff.config.settings import Settings
 from bff.errors import ProviderUnavailable, SignInFailed
-from bff.flows.id_tokens import IdTokenValidator, email_of, session_expiry_of
+from bff.flows.id_tokens import IdTokenValidator, email_of, provider_session_of, session_expiry_of
 from bff.oidc.id_token import IdTokenClaims, IdTokenRefused
 from bff.oidc.provider import OpenIDProvider
 from bff.oidc.token import TokenResponse
@@ -82,6 +82,7 @@ class BuildSession:
             signed_in_at=now,
             ends_at=ends_at,
             sid=id_token.sid,
+            provider_session=provider_session_of(id_token.claims),
             sign_in_began_at=transaction.started_at,
             nonce=transaction.nonce,
             auth_time=id_token.auth_time,

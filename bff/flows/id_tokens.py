@@ -15,6 +15,7 @@ from bff.oidc.id_token import (
     validate_id_token,
     validate_refreshed_id_token,
 )
+from bff.oidc.logout import is_identifier
 from bff.oidc.provider import OpenIDProvider
 from bff.session.session import Session
 
@@ -122,3 +123,10 @@ def session_expiry_of(claims: Mapping[str, Any]) -> float | None:
     """The provider's maximum session lifetime (`session_expiry` of the IPSIE profile), in seconds since the epoch."""
     expiry = claims.get("session_expiry")
     return float(expiry) if is_time(expiry) else None
+
+
+def provider_session_of(claims: Mapping[str, Any]) -> str | None:
+    """Okta's `session.id` claim, under that name or as the member `id` of `session`."""
+    nested = claims.get("session")
+    value = claims.get("session.id", nested.get("id") if isinstance(nested, Mapping) else None)
+    return value if is_identifier(value) else None

@@ -82,7 +82,7 @@ def parse_metadata(document: bytes, issuer: str) -> ProviderMetadata:
             "issuer: the discovery document names another issuer than the one configured. "
             "They must be equal, the trailing slash included."
         )
-    members = _Members(fields, http_allowed=_is_loopback_http(issuer))
+    members = Members(fields, http_allowed=is_loopback_http(issuer))
     _require_code_flow(members)
     return ProviderMetadata(
         issuer=issuer,
@@ -104,8 +104,8 @@ def parse_metadata(document: bytes, issuer: str) -> ProviderMetadata:
     )
 
 
-class _Members:
-    """Reads members of a document. An optional one that is unusable is collected in `ignored`."""
+class Members:
+    """Reads members of a document of the provider. An optional one that is unusable is collected in `ignored`."""
 
     def __init__(self, fields: Mapping[str, Any], *, http_allowed: bool) -> None:
         self._fields, self._http_allowed = fields, http_allowed
@@ -149,7 +149,7 @@ class _Members:
             host, _ = parts.hostname, parts.port
         except ValueError:
             return "not a URL."
-        if parts.scheme != "https" and not (self._http_allowed and _is_loopback_http(value)):
+        if parts.scheme != "https" and not (self._http_allowed and is_loopback_http(value)):
             return "must be https."
         if not host or parts.username is not None or parts.password is not None or "#" in value:
             return "needs a host, and neither a user name nor a fragment."
@@ -167,7 +167,7 @@ def endpoints_elsewhere(metadata: ProviderMetadata) -> dict[str, str]:
     return {name: host for name, host in hosts.items() if host != ours}
 
 
-def _require_code_flow(members: _Members) -> None:
+def _require_code_flow(members: Members) -> None:
     response_types = members.words("response_types_supported")
     if response_types is None:
         raise MetadataRefused("response_types_supported: missing.")
@@ -181,7 +181,7 @@ def _require_code_flow(members: _Members) -> None:
         raise MetadataRefused("code_challenge_methods_supported: the provider does not offer S256.")
 
 
-def _is_loopback_http(url: str) -> bool:
+def is_loopback_http(url: str) -> bool:
     """Development on one machine: http to a loopback address, which no other machine can observe."""
     try:
         parts = urlsplit(url)

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final, Literal
 
 from bff.errors import ProviderUnavailable
@@ -35,7 +35,7 @@ from bff.telemetry import metrics, tracing
 
 PUSH_TIMEOUT: Final = 3.0  # seconds; a user is waiting, and there is a fallback
 
-_PURPOSES: Final[Mapping[str, Purpose]] = {"code": "sign_in", "refresh": "refresh"}
+_PURPOSES: Final[Mapping[str, Purpose]] = {"code": "sign_in", "refresh": "refresh", "client_credentials": "documents"}
 _OUTCOMES: Final = {"Granted": "granted", "Denied": "denied", "Postponed": "postponed", "NoAnswer": "no_answer"}
 
 
@@ -59,7 +59,7 @@ class HttpProvider:
         self._nonces = DpopNonces()
         self._requests = ClientRequests(client_auth, connections, self._nonces, clock=clock)
         self._metadata = discovery(self._fetch_document, issuer, connections.endpoints, clock=monotonic)
-        self._keys = KeySetCache(self._fetch_document, self._metadata, clock=monotonic)
+        self._keys = KeySetCache(self._fetch_document, self._jwks_uri, clock=monotonic)
 
     def replace_client_auth(self, client_auth: ClientAuthentication) -> None:
         """Switches to other secrets or another key; requests in progress keep the ones they started with."""
@@ -107,6 +107,11 @@ class HttpProvider:
         form = refresh_form(refresh_token)
         return await self._request_tokens(form, timeout, may_send, dpop_key, metric_endpoint="refresh")
 
+    async def client_token(self, scopes: Collection[str]) -> TokenResult:
+        """An access token of this client itself, without a user (RFC 6749 section 4.4)."""
+        form = {"grant_type": "client_credentials", "scope": " ".join(scopes)}
+        return await self._request_tokens(form, self._timeout, lambda: True, None, metric_endpoint="client_credentials")
+
     async def userinfo(self, access_token: str, *, dpop_key: str | None = None) -> Mapping[str, Any]:
         metadata = await self.metadata()
         if metadata.userinfo_endpoint is None:
@@ -120,7 +125,7 @@ class HttpProvider:
                 if has_nonce and answer.status == 401 and asks_for_nonce([challenge]):
                     answer = await self._get_userinfo(endpoint, access_token, dpop_key, deadline)
         try:
-            claims = read_object(_document(answer, "UserInfo").body, max_bytes=MAX_RESPONSE_BYTES)
+            claims = read_object(require_document(answer, "UserInfo").body, max_bytes=MAX_RESPONSE_BYTES)
         except (ProviderUnavailable, JsonRefused) as refused:
             metrics.PROVIDER_REQUESTS.labels(endpoint="userinfo", outcome="no_answer").inc()
             raise ProviderUnavailable(f"The UserInfo answer cannot be used: {refused}") from None
@@ -167,7 +172,7 @@ class HttpProvider:
         may_send: Callable[[], bool],
         dpop_key: str | None,
         *,
-        metric_endpoint: Literal["code", "refresh"],
+        metric_endpoint: Literal["code", "refresh", "client_credentials"],
     ) -> TokenResult:
         deadline = asyncio.get_running_loop().time() + within
         with tracing.span(f"provider {metric_endpoint}", "client") as span:
@@ -192,14 +197,17 @@ class HttpProvider:
         except (ProviderUnavailable, TimeoutError):
             return None
 
+    async def _jwks_uri(self) -> str:
+        return (await self._metadata.get()).jwks_uri
+
     async def _fetch_document(self, url: str) -> HttpResponse:
         with tracing.span("provider document", "client"):
             http = self._connections.of("documents")
             answer = await http.send("GET", url, within=self._timeout, limit=MAX_METADATA_BYTES)
-        return _document(answer, "document")
+        return require_document(answer, "document")
 
 
-def _document(answer: Outcome, what: str) -> HttpResponse:
+def require_document(answer: Outcome, what: str) -> HttpResponse:
     """A response whose body may be parsed. Raises ProviderUnavailable."""
     if isinstance(answer, NoAnswer):
         raise ProviderUnavailable(f"The {what} could not be fetched: {answer.why}.")

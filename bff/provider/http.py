@@ -1,6 +1,7 @@
 """One HTTP request to the provider: limited in time and size, and exact about whether anything was sent."""
 
 import asyncio
+import json
 from collections.abc import Callable, Mapping
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
@@ -58,12 +59,13 @@ class HttpClient:
         limit: int,
         headers: Mapping[str, str] | None = None,
         form: Mapping[str, str] | None = None,
+        document: Mapping[str, Any] | None = None,
         may_send: Callable[[], bool] = lambda: True,
     ) -> Outcome:
         """Returns within `within` seconds; reads at most `limit` bytes, both compressed and decompressed.
 
-        Never raises. `may_send` is called when the first byte is about to be written. NoAnswer(False) guarantees that
-        none was.
+        `document` is sent as JSON. Never raises. `may_send` is called when the first byte is about to be written.
+        NoAnswer(False) guarantees that none was.
         """
         sent = False
         answered: HttpResponse | None = None
@@ -80,11 +82,12 @@ class HttpClient:
                     raise _TooLateToSend
                 sent, connecting = True, None
 
+        content_type, content = _body(form, document)
         request = self._client.build_request(
             method,
             url,
-            headers={**(headers or {}), **({"content-type": FORM} if form else {})},
-            content=urlencode(form).encode() if form else None,
+            headers={**(headers or {}), **content_type},
+            content=content,
             extensions={"trace": trace},
         )
         try:
@@ -113,6 +116,15 @@ class HttpClient:
 
     async def close(self) -> None:
         await self._client.aclose()
+
+
+def _body(form: Mapping[str, str] | None, document: Mapping[str, Any] | None) -> tuple[Mapping[str, str], bytes | None]:
+    """The content type as a header, and the content."""
+    if form:
+        return {"content-type": FORM}, urlencode(form).encode()
+    if document is not None:
+        return {"content-type": "application/json"}, json.dumps(document).encode()
+    return {}, None
 
 
 async def _read(response: httpx.Response, limit: int) -> bytes:

@@ -4,12 +4,11 @@ fetches.
 
 import logging
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 from bff.errors import ProviderUnavailable
 from bff.oidc.jwks import KeySet, KeySetRefused, parse_key_set
-from bff.oidc.metadata import ProviderMetadata
 from bff.provider.cached_document import CachedDocument, Loaded
 from bff.provider.discovery import FetchDocument
 from bff.telemetry import metrics
@@ -24,17 +23,17 @@ UNKNOWN_KID_COOL_DOWN: Final = 10.0
 
 
 class KeySetCache:
-    """`clock` is monotonic seconds."""
+    """`jwks_uri` says where the keys are; it raises ProviderUnavailable. `clock` is monotonic seconds."""
 
     def __init__(
-        self, fetch: FetchDocument, metadata: CachedDocument[ProviderMetadata], *, clock: Callable[[], float]
+        self, fetch: FetchDocument, jwks_uri: Callable[[], Awaitable[str]], *, clock: Callable[[], float]
     ) -> None:
         self._clock = clock
         self._asked_at: float | None = None
 
         async def load() -> Loaded[KeySet]:
             try:
-                answer = await fetch((await metadata.get()).jwks_uri)
+                answer = await fetch(await jwks_uri())
                 keys = parse_key_set(answer.body)
                 loaded = Loaded(keys, lifetime(answer.headers))
                 _warn_of_private_keys(keys.private)

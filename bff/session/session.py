@@ -23,6 +23,7 @@ class EndReason(StrEnum):
     BACK_CHANNEL = "back_channel"
     FRONT_CHANNEL = "front_channel"
     UNIVERSAL_LOGOUT = "universal_logout"
+    SECURITY_EVENT = "security_event"
     OPERATOR = "operator"
     REFRESH_TOKEN_INVALID = "refresh_token_invalid"
     NO_REFRESH_TOKEN = "no_refresh_token"
@@ -134,6 +135,10 @@ class Session:
     address: str | None = None  # the network that it was signed in from: "203.0.113.0/24"
     # The key that the tokens are bound to (RFC 9449); None for bearer tokens.
     dpop_key: str | None = field(default=None, repr=False)
+    # Of Okta's `session.id` claim: the session there, as the System Log names it; `sid` is another value.
+    provider_session: str | None = None
+    # When a security event required a new authentication: until then no request is forwarded.
+    step_up_required_at: float | None = None
     # Unknown fields, written by a newer version: kept, so that an older replica does not drop them during a deploy. The
     # store's codec reads and writes them.
     extra: Mapping[str, Any] = field(default_factory=dict, repr=False)

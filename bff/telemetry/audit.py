@@ -5,7 +5,8 @@ Events that any client can cause without limit are warnings, which `bff.telemetr
 """
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from contextvars import ContextVar
 from enum import StrEnum
 from typing import Final, Literal, TypeAlias
@@ -27,6 +28,8 @@ class AuditEvent(StrEnum):
     SESSION_ENDED = "session_ended"
     PROVIDER_LOGOUT_ACCEPTED = "provider_logout_accepted"
     PROVIDER_LOGOUT_REJECTED = "provider_logout_rejected"
+    SECURITY_EVENT_ACCEPTED = "security_event_accepted"
+    SECURITY_EVENT_REJECTED = "security_event_rejected"
     SESSIONS_ENDED_BY_OPERATOR = "sessions_ended_by_operator"
     REFRESH_DENIED = "refresh_denied"
     STEP_UP_REQUIRED = "step_up_required"
@@ -44,6 +47,7 @@ _RARE: Final = frozenset(
         AuditEvent.SIGN_IN_SUPERSEDED,
         AuditEvent.SESSION_ENDED,
         AuditEvent.PROVIDER_LOGOUT_ACCEPTED,
+        AuditEvent.SECURITY_EVENT_ACCEPTED,
         AuditEvent.KEY_RING_CHANGED,
         AuditEvent.CLIENT_CREDENTIALS_CHANGED,
     }
@@ -61,6 +65,7 @@ ENDED_BY: Final[Mapping[EndReason, EndedBy]] = {
     EndReason.BACK_CHANNEL: "provider",
     EndReason.FRONT_CHANNEL: "provider",
     EndReason.UNIVERSAL_LOGOUT: "provider",
+    EndReason.SECURITY_EVENT: "provider",
     EndReason.REFRESH_TOKEN_INVALID: "provider",
     EndReason.PROVIDER_DENIED: "provider",
     EndReason.SUBJECT_CHANGED: "provider",
@@ -68,6 +73,7 @@ ENDED_BY: Final[Mapping[EndReason, EndedBy]] = {
 }
 
 _CLIENT: Final[ContextVar[Callable[[], str] | None]] = ContextVar("client address", default=None)
+_SECURITY_EVENT: Final[ContextVar[str | None]] = ContextVar("security event", default=None)
 _SUBJECT_FORMAT: Final[ContextVar[SubjectAs]] = ContextVar("audit subject format", default="fingerprint")
 
 
@@ -87,6 +93,16 @@ def set_subject_format(subject_format: SubjectAs) -> None:
     _SUBJECT_FORMAT.set(subject_format)
 
 
+@contextmanager
+def caused_by(security_event: str) -> Iterator[None]:
+    """Every line that is recorded inside, also by tasks that are started there, names this security event."""
+    token = _SECURITY_EVENT.set(security_event)
+    try:
+        yield
+    finally:
+        _SECURITY_EVENT.reset(token)
+
+
 def record(
     event: AuditEvent, reason: str, *, session: Session | None = None, **facts: str | int | bool | float | None
 ) -> None:
@@ -95,6 +111,10 @@ def record(
     if session is not None:
         fields["session"] = session.fingerprint
         fields["subject"] = session.user.sub if _SUBJECT_FORMAT.get() == "sub" else session.person
+        if session.provider_session is not None:
+            fields["provider_session"] = session.provider_session
+    if (security_event := _SECURITY_EVENT.get()) is not None:
+        fields["security_event"] = security_event
     if (client := _CLIENT.get()) is not None:
         fields["client"] = client()
     level = logging.INFO if event in _RARE else logging.WARNING

@@ -160,6 +160,30 @@ class DroppedRecords(Collector):
 
 LOG_RECORDS_DROPPED: Final = DroppedRecords()
 REGISTRY.register(LOG_RECORDS_DROPPED)
+SECURITY_EVENTS: Final = Counter(
+    "bff_security_events",
+    "Security events of valid tokens, by short name and outcome.",
+    ["event", "outcome"],
+    registry=REGISTRY,
+)
+SECURITY_EVENTS_REFUSED: Final = Counter(
+    "bff_security_events_refused",
+    "Security Event Tokens that were refused, by the error that the transmitter got.",
+    ["error"],
+    registry=REGISTRY,
+)
+SECURITY_EVENT_DELAY: Final = Histogram(
+    "bff_security_event_delay_seconds",
+    "Seconds from the issuance of a Security Event Token to its receipt, by the clocks of both sides.",
+    buckets=(0.5, 1.0, 2.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0),
+    registry=REGISTRY,
+)
+SECURITY_EVENT_POLLS: Final = Counter(
+    "bff_security_event_polls",
+    "Polls of the transmitter of security events, by outcome.",
+    ["outcome"],
+    registry=REGISTRY,
+)
 REVOCATIONS: Final = Counter(
     "bff_revocations",
     "Attempts to revoke a token of a session that has ended, by outcome.",
@@ -192,3 +216,9 @@ for _endpoint in ("code", "refresh"):
         PROVIDER_REQUESTS.labels(endpoint=_endpoint, outcome=_outcome)
 for _outcome in ("fetched", "failed"):
     JWKS_FETCHES.labels(outcome=_outcome)
+for _outcome in ("polled", "failed"):
+    SECURITY_EVENT_POLLS.labels(outcome=_outcome)
+for _outcome in ("paused", "disabled"):
+    SECURITY_EVENTS.labels(event="stream-updated", outcome=_outcome)
+for _error in ("invalid_request", "invalid_key", "invalid_issuer", "invalid_audience", "authentication_failed"):
+    SECURITY_EVENTS_REFUSED.labels(error=_error)

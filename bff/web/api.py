@@ -53,7 +53,7 @@ def is_background(scope: Scope) -> bool:
     return BACKGROUND in scope or (b"x-background", b"1") in scope["headers"]
 
 
-# Raises SignInRequired, ProviderUnavailable, StoreUnavailable, InvalidRequest.
+# Raises SignInRequired, StepUpRequired, ProviderUnavailable, StoreUnavailable, InvalidRequest.
 GetCredentials: TypeAlias = Callable[[Scope], Awaitable[UpstreamCredentials]]
 
 

@@ -11,6 +11,7 @@ from starlette.types import Scope, Send
 from bff.errors import (
     BffError,
     CsrfRequired,
+    DeliveryRefused,
     InsufficientScope,
     MethodNotAllowed,
     RateLimited,
@@ -24,6 +25,7 @@ from bff.errors import (
 )
 from bff.oidc.authorization import PLAIN, SignInOptions
 from bff.oidc.logout import LogoutTokenRefused
+from bff.oidc.security_event_token import SecurityEventRefused
 from bff.telemetry import audit, metrics, tracing
 from bff.telemetry.audit import AuditEvent
 from bff.web.cookies import Header
@@ -42,6 +44,8 @@ _AUDIT_EVENTS: Final[Mapping[type[BffError], AuditEvent]] = {
     SignInLoop: AuditEvent.SIGN_IN_REFUSED,
     LogoutTokenRefused: AuditEvent.PROVIDER_LOGOUT_REJECTED,
     RevocationRefused: AuditEvent.PROVIDER_LOGOUT_REJECTED,
+    SecurityEventRefused: AuditEvent.SECURITY_EVENT_REJECTED,
+    DeliveryRefused: AuditEvent.SECURITY_EVENT_REJECTED,
     StepUpRequired: AuditEvent.STEP_UP_REQUIRED,
     InsufficientScope: AuditEvent.ACCESS_REFUSED,
     CsrfRequired: AuditEvent.CSRF_REFUSED,

@@ -13,9 +13,11 @@ STATUS: Final[Mapping[str, int]] = {
     "internal_error": 500,
     # requests
     "invalid_request": 400,
+    "security_event_refused": 400,
     "sign_in_required": 401,
     "step_up_required": 401,
     "revocation_refused": 401,
+    "delivery_refused": 401,
     "csrf_required": 403,
     "insufficient_scope": 403,
     "navigation_required": 403,

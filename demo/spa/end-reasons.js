@@ -8,6 +8,7 @@ const WORDS = {
   back_channel: "You were signed out because you signed out of Okta elsewhere.",
   front_channel: "You were signed out because you signed out of Okta in this browser.",
   universal_logout: "An administrator signed you out everywhere.",
+  security_event: "You were signed out because Okta revoked your session or changed your account.",
   operator: "An operator of this application ended your session.",
   refresh_token_invalid: "You were signed out because Okta no longer renews this session.",
   no_refresh_token: "You were signed out because Okta issued no token to renew the session with.",

@@ -1,7 +1,7 @@
 """The whole web layer in memory: real flows and a real store file, a provider without a network, ASGI calls."""
 
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from http.cookies import SimpleCookie
 from pathlib import Path
@@ -21,6 +21,7 @@ from bff.session.session import Session
 from tests.harness.asgi_call import Response, http_scope, run
 from tests.harness.minting import NOW, RSA_KEY, jwk, jwks, mint
 from tests.harness.patience import PATIENT
+from tests.harness.security_events import MemoryTransmitter
 from tests.harness.settings import RIGHT, with_changes
 
 ISSUER, CLIENT_ID, PUBLIC_URL = RIGHT["BFF_ISSUER"], RIGHT["BFF_CLIENT_ID"], RIGHT["BFF_PUBLIC_URL"]
@@ -101,6 +102,9 @@ class MemoryProvider:
     async def userinfo(self, access_token: str, *, dpop_key: str | None = None) -> Mapping[str, Any]:
         raise NotImplementedError
 
+    async def client_token(self, scopes: Collection[str]) -> TokenResult:
+        raise NotImplementedError
+
     def replace_client_auth(self, client_auth: ClientAuthentication) -> None: ...
 
     async def close(self) -> None: ...
@@ -169,7 +173,8 @@ class WebParts:
             with_changes(**{"store": f"sqlite:///{folder / 'bff.db'}", "routes": routes, **changes})
         )
         self.provider, self.org = MemoryProvider(self.clock, ISSUER), MemoryProvider(self.clock, ORG)
-        ports = Ports(self.provider, (self.org,))
+        self.transmitter = MemoryTransmitter(ORG)
+        ports = Ports(self.provider, (self.org,), self.transmitter)
         app = build_app(self.settings, clock=self.clock, timeouts=PATIENT, ports=ports)
         self.public, self.forward_auth, self.upstreams = app.public, app.forward_auth, app.upstreams
         self.stores, self.flows, self.tasks = app.stores, app.flows, app.runtime.tasks

@@ -5,7 +5,7 @@ callers.
 import math
 from typing import assert_never
 
-from bff.errors import ProviderUnavailable, SignInRequired, StoreUnavailable
+from bff.errors import ProviderUnavailable, SignInRequired, StepUpRequired, StoreUnavailable
 from bff.flows.background import BackgroundTasks
 from bff.flows.logout.end_session import EndSession
 from bff.flows.logout.session_ends import EndWatch
@@ -54,7 +54,8 @@ class RefreshTokenFlow:
         """The live session with an access token that is good now.
 
         With `rejected_token`, the fingerprint of a token that got a 401, the same one is returned if none is newer. A
-        `passive` call does not extend the idle timeout. Raises SignInRequired, ProviderUnavailable, StoreUnavailable.
+        `passive` call does not extend the idle timeout. Raises SignInRequired, ProviderUnavailable, StoreUnavailable;
+        and StepUpRequired where a security event required a new authentication.
         """
         deadline, refreshes_awaited = self._monotonic() + self._caller_timeout, 0
         while True:
@@ -67,7 +68,7 @@ class RefreshTokenFlow:
                     raise
                 if (recent := self._recent.session(key, error)) is None:
                     raise
-                return recent
+                return _authenticated(recent)
             if self._recent is not None:
                 self._recent.record(key, read, asked_at)
             stored = await self._recovery.reassert(read)
@@ -80,9 +81,11 @@ class RefreshTokenFlow:
                 case UseAccessToken():
                     if now < session.tokens.usable_until <= now + age:
                         continue
+                    session = _authenticated(session)
                     self._note_activity(stored, passive=passive)
                     return session
                 case SendRefresh():
+                    session = _authenticated(session)
                     refresh_task = self._flight.join_or_start(key, rejected_token)
                     usable = now + age < session.tokens.usable_until
                     if usable and rejected_token != token_fingerprint(session.tokens.access_token):
@@ -153,6 +156,13 @@ class RefreshTokenFlow:
     def _renewed(self, session: Session) -> None:
         self._recovery.renewed(session)
         self._early.renewed(session.key, session.tokens.refresh_at - session.tokens.received_at)
+
+
+def _authenticated(session: Session) -> Session:
+    """The session itself. Raises StepUpRequired until a new sign-in has replaced it."""
+    if session.step_up_required_at is not None:
+        raise StepUpRequired("A security event requires a new sign-in.", max_age=0)
+    return session
 
 
 def _count_awaited(refreshes_awaited: int) -> int:

@@ -22,7 +22,7 @@ from urllib.parse import quote
 from starlette.types import Receive, Scope, Send
 
 from bff.config.settings import Settings
-from bff.errors import BffError, InvalidRequest, RetryRequired, RouteNotFound, SignInRequired
+from bff.errors import BffError, InvalidRequest, RetryRequired, RouteNotFound, SignInRequired, StepUpRequired
 from bff.flows.refresh.flow import RefreshTokenFlow
 from bff.proxy.client_address import TrustedProxies
 from bff.session.session import Session
@@ -95,7 +95,9 @@ class ForwardAuth:
         await send_response(scope, send, 200, headers, b"")
 
     async def _authorize(self, scope: Scope, original: _Original) -> Session:
-        """Raises CsrfRequired, SignInRequired, InvalidRequest, ProviderUnavailable, StoreUnavailable."""
+        """Raises CsrfRequired, SignInRequired, StepUpRequired, InvalidRequest, ProviderUnavailable and
+        StoreUnavailable.
+        """
         key = self._authentication.require(original.method, scope["headers"], "navigation").session_id.key
         return await self._flow.session_with_fresh_token(key, passive=is_background(scope))
 
@@ -132,8 +134,8 @@ class ForwardAuth:
         browser, headers = self._browser, scope["headers"]
         back = return_path(original.uri, browser)
         status, fields, body = self._errors.render(error, headers, return_to=back)
-        if isinstance(error, SignInRequired):
-            where = self._sign_in_url(headers, back)
+        if isinstance(error, SignInRequired | StepUpRequired):
+            where = self._sign_in_url(headers, back, step_up=isinstance(error, StepUpRequired))
             fields = [*fields, (b"x-sign-in-url", where)]
             navigation = (b"sec-fetch-mode", b"navigate") in headers and original.method == "GET"
             if navigation and b"sign_in=redirect" in _options(scope):
@@ -143,11 +145,13 @@ class ForwardAuth:
                 status, body = 303, b""
         await send_response(scope, send, status, fields, body)
 
-    def _sign_in_url(self, headers: Sequence[Header], back: str) -> bytes:
-        """A cross-site navigation may be signed in although the Strict cookie was not sent, so it goes to the landing
-        page first.
+    def _sign_in_url(self, headers: Sequence[Header], back: str, *, step_up: bool) -> bytes:
+        """A step-up asks for a new authentication.
+
+        A cross-site navigation may be signed in although the Strict cookie was not sent, so it goes to the landing page
+        first.
         """
-        page, parameter = "/auth/login", "return_to"
+        page, parameter = "/auth/login", "max_age=0&return_to" if step_up else "return_to"
         if is_cross_site_navigation(headers):
             page, parameter = LANDING, "to"
         return f"{page}?{parameter}={quote(back, safe='/')}".encode("ascii")

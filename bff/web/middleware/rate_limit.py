@@ -120,7 +120,8 @@ Endpoint: TypeAlias = Literal["sign_in", "callback", "sign_out", "provider", "fr
 LOGIN: Final = "/auth/login"
 PROVIDER_FACTOR: Final = 10
 SITE_FACTOR: Final = 5  # total of all clients of one /48, in multiples of one client's rate
-_SIGNATURE_HELD: Final = frozenset({200, 204, 404, 422})  # the responses to a signed request with a valid signature
+# The responses to a signed request with a valid signature.
+_SIGNATURE_HELD: Final = frozenset({200, 202, 204, 404, 422})
 
 
 class RateLimits:
@@ -135,6 +136,7 @@ class RateLimits:
             "/auth/backchannel-logout": "provider",
             "/auth/frontchannel-logout": "front_channel",
             "/auth/global-token-revocation": "provider",
+            "/auth/security-events": "provider",
         }
         by_provider = ("provider", "front_channel")
         factors = {endpoint: PROVIDER_FACTOR if endpoint in by_provider else 1 for endpoint in self.endpoints.values()}
