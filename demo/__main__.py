@@ -112,8 +112,11 @@ def operate(arguments: Sequence[str], environ: Mapping[str, str], directory: Pat
     return done.stdout
 
 
-def bff_environment(ports: Ports, api_token: str, directory: Path) -> dict[str, str]:
-    """The BFF's environment. Only the addresses and the route /simulator are specific to the demo."""
+def bff_environment(ports: Ports, api_token: str, delivery: str, directory: Path) -> dict[str, str]:
+    """The BFF's environment. Only the addresses and the route /simulator are specific to the demo.
+
+    `delivery` is the Authorization header of security events.
+    """
     api, control = f"http://127.0.0.1:{ports.api}", f"http://127.0.0.1:{ports.control}"
     routes = [
         {"prefix": "/api", "upstream": api},
@@ -133,6 +136,8 @@ def bff_environment(ports: Ports, api_token: str, directory: Path) -> dict[str, 
         "BFF_MANAGEMENT_LISTEN": "off",
         "BFF_LOG_LEVEL": "info",
         "BFF_LOG_FORMAT": "text",
+        "BFF_SECURITY_EVENTS": "push",
+        "BFF_SECURITY_EVENTS_AUTHORIZATION": delivery,
         # For `bff okta` and `bff doctor`; a running BFF does not read these.
         "BFF_OKTA_API_TOKEN": api_token,
         "BFF_OKTA_GROUPS": "Everyone",
@@ -147,7 +152,8 @@ def start(
     Raises DemoFailed. `started` is called with each process at once.
     """
     bare = {name: value for name, value in os.environ.items() if not name.upper().startswith("BFF_")}
-    api_token, env_file, children = secrets.token_urlsafe(32), directory / "okta.env", []
+    api_token, delivery = secrets.token_urlsafe(32), f"Bearer {secrets.token_urlsafe(32)}"
+    env_file, children = directory / "okta.env", []
 
     def child(name: str, arguments: Sequence[str], environ: Mapping[str, str]) -> Child:
         started_child = Child(name, arguments, environ, directory)
@@ -161,16 +167,18 @@ def start(
         "--access-token-lifetime": lifetime,
         "--rotation": "rotate",
         "--grace": 30,
+        "--event-stream": f"{ports.public_url}/auth/security-events",
         "--bff-log": log_of("BFF", directory),
     }
     flat = [str(part) for pair in okta_arguments.items() for part in pair]
     # Not on the command line, which other users of the machine can read.
-    okta = child("simulated Okta", ["demo.simulator", "--empty-org", *flat], {**bare, "SIMULATOR_API_TOKEN": api_token})
+    okta_secrets = {"SIMULATOR_API_TOKEN": api_token, "SIMULATOR_EVENT_STREAM_AUTHORIZATION": delivery}
+    okta = child("simulated Okta", ["demo.simulator", "--empty-org", *flat], {**bare, **okta_secrets})
     api = child("sample API", ["demo.api", "--port", str(ports.api), "--issuer", ports.issuer], bare)
     okta.wait_until_it_answers(ports.okta, "/oauth2/default/.well-known/openid-configuration")
     okta.wait_until_it_answers(ports.control, "/state")
     api.wait_until_it_answers(ports.api, "/")
-    environ = {**bare, **bff_environment(ports, api_token, directory)}
+    environ = {**bare, **bff_environment(ports, api_token, delivery, directory)}
     operate(["okta", "apply", "--env-file", str(env_file)], environ, directory)
     environ |= dict(line.split("=", 1) for line in env_file.read_text("utf-8").splitlines())
     bff = child("BFF", ["bff", "serve"], environ)

@@ -27,6 +27,8 @@ def read_arguments(arguments: list[str] | None = None) -> SimulatorConfig:
     parser.add_argument("--grace", type=int, choices=range(61), default=int(policy.grace), metavar="0-60")
     parser.add_argument("--replay", choices=[replay.value for replay in Replay], default=policy.replay.value)
     parser.add_argument("--empty-org", action="store_true", help="start without an app: `bff okta apply` creates it")
+    # The Authorization header of the deliveries is in SIMULATOR_EVENT_STREAM_AUTHORIZATION.
+    parser.add_argument("--event-stream", metavar="URL", help="where to deliver security events")
     parser.add_argument("--bff-log", metavar="PLACE", help="where the log of the BFF is; the demo's page says so")
     chosen = parser.parse_args(arguments)
     from_environment = os.environ.get("SIMULATOR_CLIENT_SECRET")
@@ -43,6 +45,8 @@ def read_arguments(arguments: list[str] | None = None) -> SimulatorConfig:
         post_logout_redirect_uris=tuple(chosen.post_logout_redirect_uri or defaults.post_logout_redirect_uris),
         bff_log=chosen.bff_log,
         empty_org=chosen.empty_org,
+        event_stream=chosen.event_stream,
+        event_stream_authorization=os.environ.get("SIMULATOR_EVENT_STREAM_AUTHORIZATION"),
         api_token=os.environ.get("SIMULATOR_API_TOKEN"),  # for the Management API
         rotation=RotationPolicy(
             mode=chosen.rotation,

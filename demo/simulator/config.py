@@ -57,6 +57,9 @@ class SimulatorConfig:
     api_token: str | None = field(default=None, repr=False)
     bff_log: str | None = None  # where the log of the BFF is, for the demo's page
     service_apps: tuple[Client, ...] = ()
+    # The delivery URL of a stream of security events that exists at the start, and its Authorization header.
+    event_stream: str | None = None
+    event_stream_authorization: str | None = field(default=None, repr=False)
 
     def client(self) -> Client:
         methods = self.auth_methods or (frozenset({"private_key_jwt"}) if self.client_jwks else SECRET_METHODS)

@@ -19,6 +19,7 @@ from demo.simulator.management_state import ManagementState
 from demo.simulator.org import Org
 from demo.simulator.people import Person
 from demo.simulator.policy_fields import POLICY_FIELDS, validate_policy
+from demo.simulator.security_events import SecurityEvents
 from demo.simulator.sign_out_orders import SignOutOrders
 
 ORG_FIELDS = frozenset({"policy_exists", "expect_late", "id_token_claims", "dpop_nonce"})
@@ -32,7 +33,7 @@ class UnknownSetting(ValueError):
 
 
 class Control:
-    def __init__(self, org: Org, listener: Listener) -> None:
+    def __init__(self, org: Org, listener: Listener, security_events: SecurityEvents) -> None:
         self._org = org
         self._listener = listener
         self._down_until: float | None = None
@@ -41,6 +42,7 @@ class Control:
         self._timer: asyncio.Task[None] | None = None
         self._held: list[asyncio.Event] = []
         self.orders = SignOutOrders(org)
+        self.security_events = security_events
 
     # --- observations ---
 
@@ -171,6 +173,7 @@ class Control:
         self._org.record("up", "the provider is back")
 
     async def close(self) -> None:
+        await self.security_events.close()
         if self._timer is not None:
             self._timer.cancel()
             await asyncio.gather(self._timer, return_exceptions=True)

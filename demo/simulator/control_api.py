@@ -2,7 +2,8 @@
 
 GET /state · GET /events?after=N · POST|DELETE /faults · POST /faults/release · POST /down · POST /up · POST /settings ·
 POST /keys/rotate · POST /users/{sub}/unassign|assign|revoke · GET /users/{sub}/sids ·
-POST /orders/logout-token|global-token-revocation
+POST /users/{sub}/end-okta-sessions · POST /orders/logout-token|global-token-revocation|security-event ·
+POST /event-stream · POST /event-stream/status
 """
 
 import json
@@ -67,6 +68,8 @@ def build_control_api(control: Control, origins: tuple[str, ...] = ()) -> Starle
                 control.assign(sub)
             case "revoke":
                 control.revoke_user(sub)
+            case "end-okta-sessions":
+                return _json({"streams": control.security_events.end_sessions(control.person(sub))})
             case _:
                 return _json({"error": "not found"}, 404)
         return Response(status_code=204)
@@ -81,9 +84,18 @@ def build_control_api(control: Control, origins: tuple[str, ...] = ()) -> Starle
                 status = await control.orders.send_logout_token(**body)
             case "global-token-revocation":
                 status = await control.orders.send_global_token_revocation(**body)
+            case "security-event":
+                return _json({"status": await control.security_events.order(**body)})
             case _:
                 return _json({"error": "not found"}, 404)
         return _json({"status": status})
+
+    async def event_stream(request: Request) -> Response:
+        return _json({"stream_id": control.security_events.add_stream(**await _body(request)).stream_id}, 201)
+
+    async def event_stream_status(request: Request) -> Response:
+        control.security_events.order_status(**await _body(request))
+        return Response(status_code=204)
 
     routes = [
         Route("/state", _with_errors(state)),
@@ -96,6 +108,8 @@ def build_control_api(control: Control, origins: tuple[str, ...] = ()) -> Starle
         Route("/settings", _with_errors(settings), methods=["POST"]),
         Route("/keys/rotate", _with_errors(rotate_keys), methods=["POST"]),
         Route("/orders/{kind}", _with_errors(order), methods=["POST"]),
+        Route("/event-stream", _with_errors(event_stream), methods=["POST"]),
+        Route("/event-stream/status", _with_errors(event_stream_status), methods=["POST"]),
         Route("/users/{sub}/sids", _with_errors(sids)),
         Route("/users/{sub}/{action}", _with_errors(person), methods=["POST"]),
     ]

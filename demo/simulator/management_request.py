@@ -20,7 +20,10 @@ SMALLEST_PAGE = 1
 
 
 def guarded(org: Org, handler: Handler, what: str) -> Callable[[Request], Awaitable[Response]]:
-    """`what` is the scope family: okta.<what>.read for GET, okta.<what>.manage otherwise."""
+    """`what` is the scope family: okta.<what>.read for GET, okta.<what>.manage otherwise.
+
+    `ssf` has its own scopes, ssf.read and ssf.manage, and takes no API token: a stream belongs to a client.
+    """
 
     async def answer(request: Request) -> Response:
         state = org.management
@@ -49,6 +52,8 @@ def _authorize(org: Org, request: Request, what: str) -> None:
     """Raises ApiRefused."""
     scheme, _, value = request.headers.get("authorization", "").partition(" ")
     state = org.management
+    if scheme == "SSWS" and what == "ssf":
+        raise errors.forbidden("ssf.manage")
     if scheme == "SSWS":
         held = state.api_token
         if held is None or state.token_expired or not hmac.compare_digest(held.encode(), value.encode()):
@@ -58,11 +63,18 @@ def _authorize(org: Org, request: Request, what: str) -> None:
     if claims is None or claims.get("exp", 0) <= org.now() or claims.get("aud") != org.base_url:
         raise errors.bad_token()
     action = "read" if request.method == "GET" else "manage"
-    if not {f"okta.{what}.{action}", f"okta.{what}.manage"} & set(claims["scp"]):
-        raise errors.forbidden(f"okta.{what}.{action}")
+    family = what if what == "ssf" else f"okta.{what}"
+    if not {f"{family}.{action}", f"{family}.manage"} & set(claims["scp"]):
+        raise errors.forbidden(f"{family}.{action}")
     client = org.clients.get(claims["cid"])
-    if client is None or not client.has_admin_role:
+    if client is None or not (client.has_admin_role or what == "ssf"):
         raise errors.forbidden()
+
+
+def client_of(org: Org, request: Request) -> str:
+    """The client of the access token of a request that `guarded` has let in."""
+    claims = org.keys.private.verified(request.headers["authorization"].partition(" ")[2]) or {}
+    return str(claims.get("cid"))
 
 
 async def _remember(org: Org, request: Request) -> None:

@@ -14,11 +14,13 @@ from demo.simulator import authorization, metadata, okta_errors, pages, token_in
 from demo.simulator.config import SimulatorConfig
 from demo.simulator.control import Control
 from demo.simulator.control_api import build_control_api
+from demo.simulator.event_streams import event_stream_routes
 from demo.simulator.fault_delivery import FaultDelivery
 from demo.simulator.listener import Listener
 from demo.simulator.logout import logout
 from demo.simulator.management import management_routes
 from demo.simulator.org import Org
+from demo.simulator.security_events import SecurityEvents
 from demo.simulator.token_endpoint import token
 
 __all__ = ["RunningSimulator", "SimulatorConfig", "build_okta", "running_simulator"]
@@ -43,11 +45,11 @@ class RunningSimulator:
         return self.base_url
 
 
-def build_okta(org: Org) -> Starlette:
+def build_okta(org: Org, transmitter: SecurityEvents) -> Starlette:
     routes = [Route("/", _index), Route("/signin", _bound(org, authorization.sign_in), methods=["POST"])]
     for endpoints in SERVERS:
         routes += _server_routes(org, endpoints)
-    routes += [*management_routes(org), Route("/favicon.ico", _favicon)]
+    routes += [*event_stream_routes(org, transmitter), *management_routes(org), Route("/favicon.ico", _favicon)]
     return Starlette(routes=routes, exception_handlers={404: _not_found, 405: _wrong_method})
 
 
@@ -119,10 +121,13 @@ async def running_simulator(config: SimulatorConfig | None = None) -> AsyncItera
     """A simulated Okta on real sockets in the running loop. Raises OSError where a port is taken."""
     config = config or SimulatorConfig()
     org = Org(config)
+    transmitter = SecurityEvents(org)
+    if config.event_stream is not None:
+        transmitter.add_stream(config.event_stream, config.event_stream_authorization)
     listener: Listener
-    app = FaultDelivery(build_okta(org), org, lambda: listener)
+    app = FaultDelivery(build_okta(org, transmitter), org, lambda: listener)
     listener = Listener(app, host=config.host, port=config.port)
-    control = Control(org, listener)
+    control = Control(org, listener, transmitter)
     control_listener: Listener | None = None
     try:
         await listener.start()

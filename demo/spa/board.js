@@ -35,7 +35,8 @@ export class Board {
     this.#showWhatScriptsSee();
     this.#at("call").addEventListener("click", () => this.#callApi());
     new Heartbeat(this.root, this.client, this.journal).start(signal);
-    new LiveClock(this.root, "/api/time").start(signal);
+    const ask = () => this.client.session().catch(() => {}); // `onSignedOut` shows the other view
+    new LiveClock(this.root, "/api/time", ask).start(signal);
     new SocketEcho(this.root, "/api/socket").start(signal);
     this.#repeat(() => this.#look(), LOOK_EVERY);
     this.#repeat(() => this.#tick(), TICK_EVERY);

@@ -5,7 +5,9 @@ import { clockTime } from "./durations.js";
 const AGAIN = 3000; // milliseconds
 
 export class LiveClock {
-  constructor(root, path) {
+  /** `onClosed` is called when the BFF closes the stream, which it does at the end of the session. */
+  constructor(root, path, onClosed) {
+    this.onClosed = onClosed;
     this.time = root.querySelector("#stream-time");
     this.state = root.querySelector("#stream-state");
     this.path = path;
@@ -21,6 +23,7 @@ export class LiveClock {
       source.addEventListener("error", () => {
         this.state.textContent = ", connecting …";
         if (source.readyState === EventSource.CLOSED) setTimeout(open, AGAIN);
+        if (!signal.aborted) this.onClosed();
       });
     };
     signal.addEventListener("abort", () => source?.close());

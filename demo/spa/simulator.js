@@ -37,6 +37,11 @@ export class Simulator {
     return this.#post("/simulator/down", { seconds, how: "refuse" });
   }
 
+  /** Ends the user's sessions at Okta, not their tokens: only a security event reports it. */
+  endOktaSessions(sub) {
+    return this.#post(`/simulator/users/${encodeURIComponent(sub)}/end-okta-sessions`, {});
+  }
+
   async #post(path, body) {
     const answer = await this.client.fetch(path, {
       method: "POST",

@@ -1,5 +1,5 @@
-// Three faults that sign users out of less careful clients. Each ends by checking with the BFF that the user is still
-// signed in.
+// Three faults that sign users out of less careful clients, each of which ends by checking with the BFF that the user
+// is still signed in; and one order of Okta's that does sign out.
 
 import { count, duration } from "./durations.js";
 
@@ -10,11 +10,12 @@ const HELD = 7; // seconds that Okta holds a renewal at most; the BFF waits for 
 const RELEASED_AFTER = 1; // second: time for the calls to arrive while the renewal is held
 
 export class Trials {
-  constructor(root, { client, simulator, journal }) {
-    Object.assign(this, { client, simulator, journal });
+  constructor(root, { client, simulator, journal, user }) {
+    Object.assign(this, { client, simulator, journal, user });
     this.lose = new Trial(root.querySelector("#trial-lose"), () => this.#loseAnswer());
     this.down = new Trial(root.querySelector("#trial-down"), () => this.#takeDown());
     this.calls = new Trial(root.querySelector("#trial-calls"), () => this.#openCalls());
+    this.revoke = new Trial(root.querySelector("#trial-revoke"), () => this.#revokeSession());
     this.grid = root.querySelector("#calls-grid");
     this.callsSurvived = 0;
     this.outage = false;
@@ -38,6 +39,12 @@ export class Trials {
     this.down.say("waiting", "Okta refuses every connection. Watch the calls above, and try the other buttons.");
     this.journal.add({ who: "You", text: `took Okta down for ${OUTAGE} seconds.` });
     return "keep disabled";
+  }
+
+  async #revokeSession() {
+    this.revoke.say("waiting", "Okta has ended the session, and its security event is on the way …");
+    await this.simulator.endOktaSessions(this.user.sub);
+    return "keep disabled"; // until the other view takes its place
   }
 
   /** Handles the simulator's current state; called about once a second. */
