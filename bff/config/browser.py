@@ -70,13 +70,18 @@ class BrowserSettings(BaseModel):
 
     @property
     def redirect_uri(self) -> str:
-        """The sign-in redirect URI to register in Okta. It never follows the Host header."""
+        """The redirect URI to register at the provider. It never follows the Host header."""
         return self.public_url + self.callback_path
 
     @property
     def post_logout_redirect_uri(self) -> str:
-        """The sign-out redirect URI to register in Okta."""
+        """The post-logout redirect URI to register at the provider."""
         return self.public_url + self.signed_out_path
+
+    @property
+    def backchannel_logout_uri(self) -> str:
+        """The URL to register at the provider for OpenID Connect Back-Channel Logout."""
+        return f"{self.public_url}/auth/backchannel-logout"
 
     @property
     def revocation_endpoint(self) -> str:

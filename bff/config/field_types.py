@@ -5,12 +5,12 @@ from typing import Annotated, Final, Literal, TypeAlias
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
-from bff.config import validators
+from bff.config import client_credentials, validators
 
 Words: TypeAlias = Annotated[tuple[str, ...], BeforeValidator(validators.words)]
 Scope: TypeAlias = Annotated[str, AfterValidator(validators.scope)]
 Scopes: TypeAlias = Annotated[tuple[Scope, ...], BeforeValidator(validators.words)]
-Secret: TypeAlias = Annotated[SecretStr, AfterValidator(validators.client_secret)]
+Secret: TypeAlias = Annotated[SecretStr, AfterValidator(client_credentials.client_secret)]
 
 Number: Final = BeforeValidator(validators.number)
 WholeSeconds: TypeAlias = Annotated[int, Number, Field(gt=0, le=86400 * 366)]

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, SecretStr, field_validator
 
-from bff.config import validators
+from bff.config import client_credentials, validators
 from bff.config.field_types import Algorithm, File, Number, Seconds, Secret, Words
 from bff.config.provider_addresses import ProviderAddress, check_distinct, provider_address
 from bff.config.section import FROZEN, over
@@ -80,7 +80,7 @@ class ProviderSettings(BaseModel):
     model_config = FROZEN
 
     issuer: Annotated[str, AfterValidator(validators.issuer)] = Field(examples=["https://example.okta.com"])
-    client_id: Annotated[str, AfterValidator(validators.filled)] = Field(examples=["placeholder"])
+    client_id: Annotated[str, AfterValidator(client_credentials.client_id)] = Field(examples=["placeholder"])
     client_auth: Literal["client_secret_basic", "client_secret_post", "client_secret_jwt", "private_key_jwt"] = (
         "client_secret_basic"
     )
@@ -101,7 +101,7 @@ class ProviderSettings(BaseModel):
     @field_validator("client_private_key")
     @classmethod
     def _readable_key(cls, key: SecretStr | None) -> SecretStr | None:
-        return validators.private_key(key) if key else None
+        return client_credentials.private_key(key) if key else None
 
     @field_validator("scopes")
     @classmethod
@@ -114,7 +114,7 @@ class ProviderSettings(BaseModel):
     @classmethod
     def _some_algorithm(cls, algorithms: tuple[Algorithm, ...]) -> tuple[Algorithm, ...]:
         if not algorithms:
-            raise invalid("is empty.", "Name at least one; Okta signs with RS256.")
+            raise invalid("is empty.", "Name at least one; most providers sign with RS256.")
         return algorithms
 
     @over("client_secret", "client_auth")
@@ -124,7 +124,7 @@ class ProviderSettings(BaseModel):
             fix = "Set BFF_CLIENT_SECRET_FILE to a file that holds it, or BFF_CLIENT_SECRET."
             raise invalid(f"is missing, and client_auth is {method}.", fix)
         if method == "client_secret_jwt" and secret and len(secret.get_secret_value()) < 32:
-            raise invalid("is shorter than the 32 characters client_secret_jwt needs.", "Make a longer one in Okta.")
+            raise invalid("is shorter than the 32 characters client_secret_jwt needs.", "Make a longer one there.")
 
     @over("client_private_key", "client_auth")
     def _key_for_method(self) -> None:

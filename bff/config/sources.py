@@ -23,8 +23,8 @@ CONFIG = "BFF_CONFIG"
 FILE_SUFFIX = "_file"
 OKTA = "okta"  # the [okta] table and BFF_OKTA_* are for `bff okta` (bff.admin.okta.settings), not for a running BFF
 MISSING = {  # how to obtain the values that have no default
-    "issuer": "Set it to your Okta domain and authorization server, like https://example.okta.com/oauth2/default.",
-    "client_id": "Set it to the client ID on the app integration's page in Okta.",
+    "issuer": "Set it to the issuer of your provider; at Okta, the Okta domain and authorization server: https://example.okta.com/oauth2/default.",
+    "client_id": "Set it to the client ID that the provider shows for this application.",
     "public_url": "Set it to the public address of the application, like https://app.example.com.",
     "session_keys": NEW_KEY,
 }

@@ -11,14 +11,13 @@ from pydantic import SecretStr
 from pydantic_core import PydanticCustomError
 
 from bff.base64url import decode_base64url
-from bff.oidc.private_keys import read_private_key
 
 NEW_KEY = "Make one with `bff keys new`."
 # The example in docs/settings.md. It is public, so it is rejected as a key.
 EXAMPLE_KEY = "q83vEjRWeJCrze8SNFZ4kKvN7xI0VniQERPHJmVQzvQ"
 REDIS_SCHEMES = ("redis", "rediss", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster")
 STORE_SCHEMES = ("sqlite", *REDIS_SCHEMES)
-_PLACEHOLDER = re.compile(r"[{}<>$]|%7b|your[-_]?okta[-_]?domain|your[-_]?client", re.IGNORECASE)
+PLACEHOLDER = re.compile(r"[{}<>$]|%7b|your[-_]?okta[-_]?domain|your[-_]?client", re.IGNORECASE)
 _SCOPE_TOKEN = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")  # RFC 6749 section 3.3
 _PATH = re.compile(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+/?|/")  # without escapes, dot segments and empty segments
 _HOST = re.compile(r"[a-z0-9]([a-z0-9._-]*[a-z0-9])?|\[[0-9a-f:.]+\]")
@@ -89,7 +88,7 @@ def issuer(value: str) -> str:
     A trailing slash is part of it: Auth0, authentik and others have one.
     """
     example = "https://example.okta.com/oauth2/default"
-    if _PLACEHOLDER.search(value):
+    if PLACEHOLDER.search(value):
         raise invalid("still contains a placeholder.", f"Use your own Okta domain, like {example}.")
     parts = url(value, example=example)
     first_label, _, domain = (parts.hostname or "").partition(".")
@@ -136,31 +135,6 @@ def path(value: str) -> str:
     """Validates a path of the BFF: absolute, without dot segments, escapes, query or fragment."""
     if not _PATH.fullmatch(value):
         raise invalid("is not a plain absolute path.", "Write it like /app: letters, digits and -._~ between slashes.")
-    return value
-
-
-def filled(value: str) -> str:
-    """Rejects an empty value, a placeholder, and characters other than printable ASCII."""
-    if _PLACEHOLDER.search(value) or not value.isascii() or not value.isprintable() or " " in value or not value:
-        raise invalid("is empty, a placeholder, or contains blanks.", "Copy it from the app's page in Okta.")
-    return value
-
-
-def client_secret(value: SecretStr) -> SecretStr:
-    """Validates a client secret. Okta's have 14 to 100 printable ASCII characters; other providers' may be longer."""
-    filled(value.get_secret_value())
-    if value.get_secret_value().lower() in {"changeme", "change-me", "secret", "client-secret", "client_secret"}:
-        raise invalid("is an example, not a secret.", "Copy it from the app integration's page in Okta.")
-    return value
-
-
-def private_key(value: SecretStr) -> SecretStr:
-    """Validates the key for private_key_jwt: PEM or JWK; RSA of at least 2048 bits, an elliptic curve, or Ed25519."""
-    try:
-        read_private_key(value.get_secret_value())
-    except ValueError:
-        fix = "Give an unencrypted RSA (2048 bits or more), EC or Ed25519 private key as PEM or JWK."
-        raise invalid("is not a readable private key of a supported type and size.", fix) from None
     return value
 
 
@@ -218,7 +192,8 @@ def proxy(value: str) -> str:
 def scope(value: str) -> str:
     if not _SCOPE_TOKEN.fullmatch(value):
         raise invalid(
-            "contains a scope with a quote, a backslash or a non-ASCII character.", "Name scopes as Okta lists them."
+            "contains a scope with a quote, a backslash or a non-ASCII character.",
+            "Name scopes as the provider lists them.",
         )
     return value
 

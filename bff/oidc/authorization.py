@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 from urllib.parse import quote, unquote_to_bytes, urlencode, urlsplit
 
+from bff.oidc.error_codes import UNREADABLE
 from bff.oidc.metadata import ProviderMetadata
 
 MAX_QUERY_LENGTH: Final = 16 * 1024
@@ -15,6 +16,9 @@ MAX_DESCRIPTION_LENGTH: Final = 500
 # For a duplicate parameter, parsers that take the first and parsers that take the last disagree (RFC 6749 section 3.1
 # forbids it).
 _SINGLE: Final = frozenset({"code", "state", "iss", "error", "error_description", "error_uri"})
+# RFC 6749 section 4.1.2.1 allows ASCII only. Some providers send text in another language or encoding: the response is
+# still an error response, and must not lose its state.
+_FOR_LOGS: Final = frozenset({"error", "error_description", "error_uri"})
 # Response parameters of flows and modes that are never requested.
 _UNASKED: Final = frozenset({"id_token", "access_token", "response"})
 _ESCAPES: Final = re.compile(r"(?:[^%]|%[0-9A-Fa-f]{2})*")
@@ -143,13 +147,17 @@ def read_authorization_response(query: str | bytes) -> AuthorizationResponse:
             continue
         value = _decode(raw)
         if value is None:
-            return Malformed(f"{name} is not UTF-8 text")
+            if name not in _FOR_LOGS:
+                return Malformed(f"{name} is not UTF-8 text")
+            value = "\N{REPLACEMENT CHARACTER}"
         if name in values:
             return Malformed(f"{name} appears twice")
         values[name] = value
     for name, limit in MAX_LENGTHS.items():
         value = values.get(name, "")
-        if len(value) > limit or not (value.isascii() and value.isprintable()):
+        if name == "error" and len(value) <= limit and not _is_printable_ascii(value):
+            values[name] = UNREADABLE
+        elif len(value) > limit or not _is_printable_ascii(value):
             return Malformed(f"{name} is too long, or contains characters other than printable ASCII")
     return _response(values)
 
@@ -182,6 +190,10 @@ def _decode(text: str) -> str | None:
         return unquote_to_bytes(text.replace("+", " ")).decode("utf-8")
     except UnicodeDecodeError:
         return None
+
+
+def _is_printable_ascii(text: str) -> bool:
+    return text.isascii() and text.isprintable()
 
 
 def _readable(text: str) -> str:

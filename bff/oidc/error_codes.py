@@ -5,9 +5,11 @@ Anybody can open the callback with an arbitrary `error`, and an `error_descripti
 
 from typing import Final
 
+UNREADABLE: Final = "unreadable"  # instead of a code that is missing, or has characters that RFC 6749 excludes
+
 TOKEN_ENDPOINT: Final = frozenset(
     {"invalid_grant", "invalid_client", "invalid_request", "invalid_scope", "unauthorized_client", "access_denied"}
-    | {"unsupported_grant_type", "server_error", "use_dpop_nonce", "invalid_dpop_proof"}
+    | {"unsupported_grant_type", "server_error", "use_dpop_nonce", "invalid_dpop_proof", UNREADABLE}
 )
 # RFC 6749 section 4.1.2.1, OIDC Core section 3.1.2.6, RFC 9470, and Okta's additions.
 AUTHORIZATION_ENDPOINT: Final = frozenset(

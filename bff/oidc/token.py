@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeAlias
 
 from bff.oidc.challenge import USE_NONCE
+from bff.oidc.error_codes import UNREADABLE
 from bff.oidc.retry_after import retry_after
 from bff.oidc.strict_json import JsonRefused, read_object
 
@@ -14,7 +15,6 @@ MAX_ACCESS_TOKEN_LENGTH: Final = 16 * 1024
 MAX_EXPIRES_IN: Final = 10 * 365 * 86400  # seconds; longer lifetimes are reduced to this
 MAX_ERROR_LENGTH: Final = 64
 MAX_DESCRIPTION_LENGTH: Final = 500
-UNREADABLE: Final = "unreadable"  # instead of an error code, where the response has none
 
 
 @dataclass(frozen=True, slots=True)

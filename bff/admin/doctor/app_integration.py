@@ -112,6 +112,21 @@ def without_api(settings: Settings, answers: Sequence[TokenResult]) -> list[Chec
     return [policy_without_api(settings, answers), rotation, app]
 
 
+def elsewhere(settings: Settings) -> list[CheckResult]:
+    """What cannot be seen from outside at a provider without Okta's Management API."""
+    manual = f"Set BFF_REFRESH_GRACE ({settings.refresh.grace} s) to the provider's own period (`bff docs providers`)."
+    rotation = (
+        skipped("rotation", "how long a rotated refresh token stays valid is not published", manual)
+        if "offline_access" in settings.provider.scopes
+        else _no_refresh()
+    )
+    rest = (
+        f"Verify there: post-logout redirect URI {settings.browser.post_logout_redirect_uri}, back-channel logout URI "
+        f"{settings.browser.backchannel_logout_uri}, the grant type refresh_token, PKCE required."
+    )
+    return [rotation, skipped("client_registration", "the client's registration cannot be read", rest)]
+
+
 def policy_without_api(settings: Settings, answers: Sequence[TokenResult]) -> CheckResult:
     """Okta evaluates the policy before the token only in some cases, so the absence of access_denied proves nothing."""
     known = _policy(settings, answers)

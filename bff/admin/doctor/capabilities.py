@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from bff.admin.doctor.check_result import CheckResult, fail, ok, warn
 from bff.admin.doctor.metadata import unreachable
+from bff.admin.doctor.provider_words import fix_at
 from bff.config.advice import org_server_tokens
 from bff.config.settings import Settings
 from bff.oidc.jwks import MAX_JWKS_BYTES, KeySetRefused, parse_key_set
@@ -42,9 +43,7 @@ async def keys(http: ProviderClient, settings: Settings, metadata: ProviderMetad
     offered = metadata.id_token_signing_alg_values_supported
     if not usable or not set(accepted) & set(offered):
         observed = f"BFF_ID_TOKEN_ALGORITHMS is {' '.join(accepted)}, the provider signs with {' '.join(offered)[:200]}"
-        return fail(
-            "keys", f"{observed}.", "Set BFF_ID_TOKEN_ALGORITHMS to what the provider signs with; Okta's is RS256."
-        )
+        return fail("keys", f"{observed}.", "Set BFF_ID_TOKEN_ALGORITHMS to what the provider signs with.")
     return ok("keys", f"{len(key_set.keys)} at {url}, usable for {' '.join(usable)}")
 
 
@@ -76,7 +75,7 @@ def access_tokens(settings: Settings, metadata: ProviderMetadata) -> CheckResult
 def pkce(fields: Mapping[str, Any]) -> CheckResult:
     """A provider that lists methods without S256 was rejected with its metadata."""
     if fields.get("code_challenge_methods_supported") is None:
-        fix = "Okta lists S256; for another provider, check in its documentation that it verifies S256 (RFC 7636)."
+        fix = "Check in its documentation that it verifies S256 (RFC 7636), as the BFF always sends it."
         return warn("pkce", "The provider does not state whether it supports PKCE.", fix)
     return ok("pkce", "S256")
 
@@ -86,7 +85,11 @@ def pushed_requests(settings: Settings, metadata: ProviderMetadata) -> CheckResu
     offered = metadata.pushed_authorization_request_endpoint is not None
     required = metadata.require_pushed_authorization_requests
     if settings.sign_in.par == "required" and not offered:
-        fix = "Set BFF_PAR to auto, or have the feature enabled in the org (Okta has it on Identity Engine)."
+        fix = fix_at(
+            settings,
+            okta="Set BFF_PAR to auto, or have the feature enabled in the org (Okta has it on Identity Engine).",
+            elsewhere="Set BFF_PAR to auto, or have the provider offer pushed authorization requests (RFC 9126).",
+        )
         return fail("par", "BFF_PAR is required, and the provider has no pushed authorization request endpoint.", fix)
     if settings.sign_in.par == "never" and required:
         fix = "Set BFF_PAR to auto: this provider requires pushed authorization requests."

@@ -10,6 +10,7 @@ from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
 from bff.admin.doctor.check_result import CheckResult, fail, ok, skipped, warn
+from bff.admin.doctor.provider_words import fix_at
 from bff.config.settings import Settings
 from bff.oidc.metadata import (
     MAX_METADATA_BYTES,
@@ -56,9 +57,9 @@ async def discover(http: ProviderClient, settings: Settings, clock: Callable[[],
     except JsonRefused:
         fields = {}
     if not isinstance(named := fields.get("issuer"), str):
-        return Discovered((_no_document(answer, url, settings.provider.issuer), time))
+        return Discovered((_no_document(settings, answer, url), time))
     if named != settings.provider.issuer:
-        return Discovered((_another_issuer(settings.provider.issuer, named), time))
+        return Discovered((_another_issuer(settings, named), time))
     try:
         document = parse_metadata(answer.body, settings.provider.issuer)
     except MetadataRefused as refused:
@@ -69,8 +70,8 @@ async def discover(http: ProviderClient, settings: Settings, clock: Callable[[],
         return Discovered((fail("metadata", str(refused), fix), time))
     metadata = with_configured_endpoints(document, settings.provider.transport.endpoints)
     findings = (
-        _members(metadata, f"{url}: {_kind(settings.provider.issuer)}"),
-        _endpoints(metadata),
+        _members(metadata, f"{url}: {_kind(settings)}"),
+        _endpoints(settings, metadata),
         await _issuer_for_client(http, settings, url),
         time,
     )
@@ -84,12 +85,13 @@ def _members(metadata: ProviderMetadata, observed: str) -> CheckResult:
     return warn("metadata", f"{observed}. These members count as absent: {' '.join(metadata.ignored)}", fix)
 
 
-def _endpoints(metadata: ProviderMetadata) -> CheckResult:
+def _endpoints(settings: Settings, metadata: ProviderMetadata) -> CheckResult:
     elsewhere = endpoints_elsewhere(metadata)
     if not elsewhere:
         return ok("endpoints", f"all at {urlsplit(metadata.issuer).hostname}")
     hosts = ", ".join(f"{name} at {host}" for name, host in elsewhere.items())
-    fix = "Compare with the provider's documentation: the client secret is sent there. Okta's endpoints share one host."
+    compare = "Compare with the provider's documentation: the client secret is sent there."
+    fix = fix_at(settings, okta=f"{compare} Okta's endpoints share one host.", elsewhere=compare)
     return warn("endpoints", f"On another host than the issuer: {hosts}.", fix)
 
 
@@ -100,26 +102,38 @@ def unreachable(name: str, url: str, why: str) -> CheckResult:
     return fail(name, f"{url} cannot be reached ({why}).", f"{_WAY}.")
 
 
-def _no_document(answer: HttpResponse, url: str, issuer: str) -> CheckResult:
+def _no_document(settings: Settings, answer: HttpResponse, url: str) -> CheckResult:
     observed = f"{url} answers {answer.status} without a discovery document."
     if answer.status == 404:
-        fix = f"The org has no such authorization server: take the issuer from {_SERVERS}, or use the org's address."
+        fix = fix_at(
+            settings,
+            okta="The org has no such authorization server: take the issuer from "
+            f"{_SERVERS}, or use the org's address.",
+            elsewhere="There is no such issuer at this host: take it from the provider's console or documentation; its "
+            "realm, tenant or application is part of it.",
+        )
     elif 300 <= answer.status < 400:
         fix = "BFF_ISSUER must be the issuer itself, not an address that redirects to it."
     elif answer.status >= 500 or answer.status == 429:
-        fix = "The provider has an outage (see status.okta.com); run this command again later."
+        fix = fix_at(
+            settings,
+            okta="The provider has an outage (see status.okta.com); run this command again later.",
+            elsewhere="The provider has an outage; run this command again later.",
+        )
     else:
-        fix = f"{_WAY}; is {urlsplit(issuer).netloc} the Okta domain without -admin?"
+        host = urlsplit(settings.provider.issuer).netloc
+        fix = fix_at(settings, okta=f"{_WAY}; is {host} the Okta domain without -admin?", elsewhere=f"{_WAY}.")
     return fail("metadata", observed, fix)
 
 
-def _another_issuer(configured: str, named: str) -> CheckResult:
+def _another_issuer(settings: Settings, named: str) -> CheckResult:
     """Compared character by character (OIDC Discovery section 4.3)."""
+    configured = settings.provider.issuer
     observed = f"The provider names itself {named[:300]}, and BFF_ISSUER is {configured}."
     theirs, ours = named.rstrip("/"), configured.rstrip("/")
     if theirs == ours:
         return fail("issuer", observed, f"Set BFF_ISSUER to exactly {named[:300]}: the trailing slash is significant.")
-    if _path(theirs) == _path(ours):
+    if settings.provider.at_okta and _path(theirs) == _path(ours):
         fix = (
             f"Set BFF_ISSUER to {named[:300]} (a custom domain, or the org's own), or change the issuer: {_SERVERS} > "
             "this server > Settings > Issuer. Users with sessions of the old issuer sign in again."
@@ -152,12 +166,14 @@ async def _issuer_for_client(http: ProviderClient, settings: Settings, url: str)
         observed = (
             f"For this app the provider uses the issuer {named[:300]}, and BFF_ISSUER is {settings.provider.issuer}."
         )
-        fix = (
-            "Applications > this app > Sign On > OpenID Connect ID Token > Issuer: the one of BFF_ISSUER, or Dynamic; "
-            f"or set BFF_ISSUER to {named[:300]}."
+        fix = fix_at(
+            settings,
+            okta="Applications > this app > Sign On > OpenID Connect ID Token > Issuer: the one of BFF_ISSUER, or "
+            f"Dynamic; or set BFF_ISSUER to {named[:300]}.",
+            elsewhere=f"Set BFF_ISSUER to {named[:300]}, if this client's tokens name it.",
         )
         return fail("issuer", observed, fix)
-    if isinstance(answer, HttpResponse) and answer.status == 400:
+    if settings.provider.at_okta and isinstance(answer, HttpResponse) and answer.status == 400:
         fix = (
             "Fix BFF_CLIENT_ID (General > Client Credentials) or BFF_ISSUER: is it the right org, and is the app "
             "active?"
@@ -166,8 +182,10 @@ async def _issuer_for_client(http: ProviderClient, settings: Settings, url: str)
     return ok("issuer", settings.provider.issuer)
 
 
-def _kind(issuer: str) -> str:
-    path = urlsplit(issuer).path
+def _kind(settings: Settings) -> str:
+    path = urlsplit(settings.provider.issuer).path
+    if not settings.provider.at_okta:
+        return "an OpenID Provider"
     if path.startswith("/oauth2/"):
         return f"custom authorization server {path.removeprefix('/oauth2/')}"
     return "the org's own authorization server" if not path else "an authorization server"

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from bff.admin.doctor.capabilities import pushed_requests
 from bff.admin.doctor.check_result import CheckResult, fail, ok, warn
+from bff.admin.doctor.provider_words import fix_at
 from bff.config.settings import Settings
 from bff.oidc.authorization import (
     AuthorizationError,
@@ -29,6 +30,7 @@ from bff.provider.response import HttpResponse
 
 MAX_PAGE: Final = 1 << 20  # bytes read of the provider's page
 _CONSOLE: Final = "Applications > this app > General > Sign-in redirect URIs"
+_REGISTRATION: Final = "the redirect URIs of this client (redirect_uris)"
 # Expected without a provider session: the request itself is valid.
 _NO_SESSION: Final = frozenset(
     {"login_required", "interaction_required", "consent_required", "account_selection_required", "mfa_required"}
@@ -42,6 +44,12 @@ _FIXES: Final = {
     "Authorization Servers > this server > Scopes.",
     "unauthorized_client": "Applications > this app > General > Grant type: tick Authorization Code.",
     "unsupported_response_type": "Applications > this app > General > Grant type: tick Authorization Code.",
+}
+_FIXES_ELSEWHERE: Final = {
+    "access_denied": "A policy of the provider denies the request to this client.",
+    "invalid_scope": "BFF_SCOPES contains a scope that the provider does not have or does not allow this client.",
+    "unauthorized_client": "Allow the grant type authorization_code for this client.",
+    "unsupported_response_type": "Allow the response type code for this client.",
 }
 
 
@@ -103,7 +111,7 @@ def _redirect_result(settings: Settings, answer: HttpResponse | NoAnswer, accept
     return warn(
         "redirect_uri",
         observed,
-        f"Run this command again, or sign in once; {_CONSOLE} must list {settings.browser.redirect_uri}.",
+        f"Run this command again, or sign in once; {_where(settings)} must list {settings.browser.redirect_uri}.",
     )
 
 
@@ -112,14 +120,20 @@ def _redirected(settings: Settings, location: str) -> CheckResult:
     if target != settings.browser.redirect_uri:
         observed = f"The provider sends the browser to {urlsplit(location).netloc or 'a page of its own'} first."
         return warn(
-            "redirect_uri", observed, f"Sign in once to be sure; {_CONSOLE} must list {settings.browser.redirect_uri}."
+            "redirect_uri",
+            observed,
+            f"Sign in once to be sure; {_where(settings)} must list {settings.browser.redirect_uri}.",
         )
     match read_authorization_response(query):
         case AuthorizationError(error) if error in _NO_SESSION:
             return ok("redirect_uri", f"{settings.browser.redirect_uri} is accepted")
         case AuthorizationError(error):
-            fix = _FIXES.get(
-                error, "`bff okta plan` compares the app with the settings; `bff docs okta` lists the fields."
+            fix = fix_at(
+                settings,
+                okta=_FIXES.get(
+                    error, "`bff okta plan` compares the app with the settings; `bff docs okta` lists the fields."
+                ),
+                elsewhere=_FIXES_ELSEWHERE.get(error, "The provider's own log says why (`bff docs providers`)."),
             )
             return fail(
                 "redirect_uri", (f"The provider accepts the redirect URI and rejects the request ({error})."), fix
@@ -133,7 +147,12 @@ def _redirected(settings: Settings, location: str) -> CheckResult:
 
 def _error_page(settings: Settings, status: int, accepted: bool | None) -> CheckResult:
     observed = f"The provider shows an error page ({status}) instead of redirecting to {settings.browser.redirect_uri}."
-    register = f"{_CONSOLE}: add exactly {settings.browser.redirect_uri} (`bff okta apply` does it)"
+    register = f"{_where(settings)}: add exactly {settings.browser.redirect_uri}"
+    register += fix_at(settings, okta=" (`bff okta apply` does it)", elsewhere="")
     if accepted:
         return fail("redirect_uri", observed, f"{register}.")
-    return fail("redirect_uri", observed, f"{register}; or the client ID is unknown, or the app is inactive.")
+    return fail("redirect_uri", observed, f"{register}; or the client ID is unknown, or the client is inactive.")
+
+
+def _where(settings: Settings) -> str:
+    return fix_at(settings, okta=_CONSOLE, elsewhere=_REGISTRATION)

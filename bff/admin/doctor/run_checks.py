@@ -67,7 +67,8 @@ async def _provider(
 
 async def _app(settings: Settings, okta: OktaSettings | None, answers: tuple[TokenResult, ...]) -> list[CheckResult]:
     if okta is None:
-        return app_integration.without_api(settings, answers)
+        checks_at_okta = settings.provider.at_okta
+        return app_integration.without_api(settings, answers) if checks_at_okta else app_integration.elsewhere(settings)
     try:
         planned = await asyncio.to_thread(read_plan, settings, okta)
     except OktaManagementError as error:

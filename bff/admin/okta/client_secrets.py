@@ -12,7 +12,8 @@ from bff.admin.okta.api_error import OktaManagementError
 from bff.admin.okta.desired import Desired
 from bff.admin.okta.management_api import ManagementApi
 from bff.oidc.client_auth import client_authentication
-from bff.oidc.token import UNREADABLE, Denied, Granted, NoAnswer, Postponed, TokenResult
+from bff.oidc.error_codes import UNREADABLE
+from bff.oidc.token import Denied, Granted, NoAnswer, Postponed, TokenResult
 from bff.provider.client import HttpProvider
 from bff.provider.connections import ProviderConnections
 

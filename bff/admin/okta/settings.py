@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final, TypeAlias
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, SecretStr, field_validator
 
-from bff.config import validators
+from bff.config import client_credentials, validators
 from bff.config.load import load
 from bff.config.section import FROZEN, leaves, over, secrets
 from bff.config.sources import gather
@@ -39,10 +39,10 @@ class OktaSettings(BaseModel):
 
     # --- the org and the credentials ---
     org_url: Annotated[str, AfterValidator(_org_url)] | None = None
-    service_client_id: Annotated[str, AfterValidator(validators.filled)] | None = None
+    service_client_id: Annotated[str, AfterValidator(client_credentials.client_id)] | None = None
     service_key_id: str | None = None
     service_private_key: SecretStr | None = None
-    api_token: Annotated[SecretStr, AfterValidator(validators.client_secret)] | None = None
+    api_token: Annotated[SecretStr, AfterValidator(client_credentials.client_secret)] | None = None
 
     # --- the app integration ---
     label: Name | None = None
@@ -55,7 +55,7 @@ class OktaSettings(BaseModel):
     @field_validator("service_private_key")
     @classmethod
     def _readable_key(cls, key: SecretStr | None) -> SecretStr | None:
-        return validators.private_key(key) if key else None
+        return client_credentials.private_key(key) if key else None
 
     @over("service_private_key", "service_client_id")
     def _key_with_client(self) -> None:

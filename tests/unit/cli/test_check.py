@@ -21,6 +21,13 @@ def test_valid_settings_print_what_to_register_and_advice() -> None:
     assert KEY not in done.stdout
 
 
+def test_another_provider_than_okta_is_not_called_okta() -> None:
+    done = call_bff("check", environ=with_changes(issuer="https://kc.example.com/realms/one"))
+    assert done.returncode == 0
+    assert "Okta" not in done.stdout
+    assert "back-channel logout URI:  https://app.example.com/auth/backchannel-logout" in done.stdout
+
+
 # Settings, the name in the message, and a word of the fix.
 INVALID: dict[str, tuple[dict[str, str | None], str, str]] = {
     "IT-023-no-issuer": ({"issuer": None}, "BFF_ISSUER", "Okta domain"),

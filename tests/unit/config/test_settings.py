@@ -134,7 +134,16 @@ def test_a_ring_of_keys_keeps_its_order(separator: str) -> None:
 
 REFUSED: dict[str, tuple[str, ...]] = {
     "client_id": ("{yourClientId}", "two words"),
-    "client_secret": ("changeme", "{yourClientSecret}"),
+    "client_secret": (
+        "changeme",
+        "{yourClientSecret}",
+        "<secret>",
+        "${SECRET}",
+        "$CLIENT_SECRET",
+        "two words",
+        "pa\u00dfwort",
+        "a\x7fb",
+    ),
     "client_auth": ("none",),
     "sign_out_hint": ("never", "optional", "sometimes"),  # the issuer of these tests is at Okta
     "public_url": (

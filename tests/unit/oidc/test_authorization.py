@@ -145,6 +145,26 @@ def test_no_part_of_a_malformed_response_is_used(reason: str) -> None:
             assert reason in result.reason
 
 
+@pytest.mark.parametrize(
+    ("query", "error", "description"),
+    [
+        ("error=access_denied&error_description=Zugriff+verweigert:+%C3%BC&state=S", "access_denied", "verweigert: ü"),
+        ("error=access_denied&error_description=Zugriff+verweigert:+%FC&state=S", "access_denied", "\ufffd"),
+        ("error=access_denied&error_description=ü&state=S", "access_denied", "\ufffd"),
+        ("error=acc%C3%A8s&state=S", "unreadable", ""),
+        ("error=%FF&error_uri=%FF&state=S", "unreadable", ""),
+        ("error=a%0d%0ab&state=S", "unreadable", ""),
+    ],
+)
+def test_an_error_outside_the_alphabet_of_rfc_6749_is_still_an_error_response(
+    query: str, error: str, description: str
+) -> None:
+    result = read_authorization_response(query)
+    assert isinstance(result, AuthorizationError)
+    assert (result.error, result.state) == (error, "S")
+    assert description in result.description
+
+
 @given(st.text(max_size=100) | st.binary(max_size=100))
 def test_no_response_makes_reading_raise(query: str | bytes) -> None:
     read_authorization_response(query)

@@ -51,7 +51,7 @@ async def test_a_valid_document() -> None:
     assert {name: results[name].status for name in ("metadata", "endpoints", "issuer")} == dict.fromkeys(
         ("metadata", "endpoints", "issuer"), "ok"
     )
-    assert "the org's own authorization server" in results["metadata"].observed
+    assert "an OpenID Provider" in results["metadata"].observed
 
 
 async def test_an_issuer_with_a_trailing_slash() -> None:
@@ -65,23 +65,25 @@ async def test_an_issuer_with_a_trailing_slash() -> None:
 
 
 @pytest.mark.parametrize(
-    ("behaviour", "observed", "fix"),
+    ("behaviour", "observed", "at_okta", "elsewhere"),
     [
-        (reset, "cannot be reached", "BFF_PROVIDER_PROXY"),
-        (answer(404), "answers 404", "Security > API > Authorization Servers"),
-        (answer(302, headers={"location": "/"}), "answers 302", "the issuer itself"),
-        (answer(503), "answers 503", "run this command again later"),
-        (answer(200, b"<html>"), "answers 200 without a discovery document", "without -admin"),
-        (answer_json({"no": "issuer"}), "without a discovery document", "BFF_ISSUER"),
+        (reset, "cannot be reached", "BFF_PROVIDER_PROXY", "BFF_PROVIDER_ADDRESSES"),
+        (answer(404), "answers 404", "Security > API > Authorization Servers", "its realm, tenant or application"),
+        (answer(302, headers={"location": "/"}), "answers 302", "the issuer itself", "the issuer itself"),
+        (answer(503), "answers 503", "status.okta.com", "run this command again later"),
+        (answer(200, b"<html>"), "answers 200 without a discovery document", "without -admin", "BFF_ISSUER"),
+        (answer_json({"no": "issuer"}), "without a discovery document", "BFF_ISSUER", "BFF_ISSUER"),
     ],
 )
-async def test_no_discovery_document(behaviour: Behaviour, observed: str, fix: str) -> None:
-    async with provider_server() as provider:
-        provider.routes[DISCOVERY] = behaviour
-        result = (await checked(provider))["metadata"]
-    assert result.status == "fail"
-    assert observed in result.observed
-    assert fix in result.fix
+async def test_no_discovery_document(behaviour: Behaviour, observed: str, at_okta: str, elsewhere: str) -> None:
+    for path, fix in ((PATH, at_okta), ("", elsewhere)):
+        async with provider_server() as provider:
+            provider.routes[path + DISCOVERY] = behaviour
+            result = (await checked(provider, path=path))["metadata"]
+        assert result.status == "fail"
+        assert observed in result.observed
+        assert fix in result.fix
+    assert "Okta" not in result.fix
 
 
 @pytest.mark.parametrize(
@@ -133,13 +135,21 @@ async def test_endpoints_on_another_host() -> None:
         (answer(400), f"does not know the client {RIGHT['BFF_CLIENT_ID']}", "BFF_CLIENT_ID"),
     ],
 )
-async def test_the_issuer_for_this_client(behaviour: Behaviour, observed: str, fix: str) -> None:
+async def test_okta_names_the_issuer_for_this_client(behaviour: Behaviour, observed: str, fix: str) -> None:
     async with provider_server() as provider:
-        provider.routes[FOR_CLIENT] = behaviour
-        result = (await checked(provider))["issuer"]
+        issuer = provider.issuer + PATH
+        found = answer_json({**discovery_document(provider.issuer), "issuer": issuer})
+        provider.routes |= {PATH + DISCOVERY: found, PATH + FOR_CLIENT: behaviour}
+        result = (await checked(provider, path=PATH))["issuer"]
     assert result.status == "fail"
     assert observed in result.observed
     assert fix in result.fix
+
+
+async def test_another_provider_may_refuse_the_parameter() -> None:
+    async with provider_server() as provider:
+        provider.routes[FOR_CLIENT] = answer(400)
+        assert (await checked(provider))["issuer"].status == "ok"
 
 
 @pytest.mark.parametrize("body", [b"{", b"[]"])
