@@ -77,7 +77,7 @@ def _session_flows(runtime: Runtime, stores: Stores, providers: Providers, timeo
     attempts = RefreshAttempts(
         Reservations(store, timing),
         providers.main,
-        RefreshOutcomes(store, providers.id_tokens, end_session, timing),
+        RefreshOutcomes(store, providers.id_tokens, end_session, timing, runtime.settings.provider),
         timing,
         concurrency=runtime.settings.refresh.concurrency,
     )
@@ -93,7 +93,9 @@ def _session_flows(runtime: Runtime, stores: Stores, providers: Providers, timeo
 def _sign_in_flows(runtime: Runtime, stores: Stores, providers: Providers, sessions: SessionFlows) -> SignInFlows:
     store, settings, clock = stores.sessions, runtime.settings, runtime.clock
     build = BuildSession(store, providers.main, providers.id_tokens, settings, clock=clock)
-    establish = EstablishSession(store, sessions.end_session, stores.logout_markers, sessions.streams)
+    establish = EstablishSession(
+        store, sessions.end_session, stores.logout_markers, sessions.streams, settings.provider
+    )
     return SignInFlows(
         requests=AuthorizationRequests(store, providers.main, stores.ring, settings, clock=clock),
         code=AuthorizationCodeFlow(store, providers.main, build, establish, settings),

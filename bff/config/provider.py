@@ -189,5 +189,13 @@ class ProviderSettings(BaseModel):
         return "email" in self.scopes
 
     @property
+    def revokes_single_tokens(self) -> bool:
+        """Whether revoking a refresh token leaves the user's other sign-ins alone, as Okta documents it.
+
+        Elsewhere it may end the whole grant, or this client's part of the session (RFC 7009 section 2.1).
+        """
+        return is_okta(self.issuer)
+
+    @property
     def uses_dpop(self) -> bool:
         return self.dpop == "on"

@@ -1,7 +1,9 @@
 """The last step of a sign-in: stores the session, ends this browser's previous one, and checks the logout markers."""
 
 import logging
+from functools import partial
 
+from bff.config.provider import ProviderSettings
 from bff.errors import StoreUnavailable
 from bff.flows.logout.end_session import EndSession
 from bff.flows.logout.markers import LogoutMarkers
@@ -17,10 +19,15 @@ logger = logging.getLogger(__name__)
 
 class EstablishSession:
     def __init__(
-        self, store: SessionStore, end_session: EndSession, logout_markers: LogoutMarkers, streams: OpenStreams
+        self,
+        store: SessionStore,
+        end_session: EndSession,
+        logout_markers: LogoutMarkers,
+        streams: OpenStreams,
+        provider: ProviderSettings,
     ) -> None:
         self._store, self._end_session, self._logout_markers = store, end_session, logout_markers
-        self._streams = streams
+        self._streams, self._provider = streams, provider
 
     async def establish(self, session: Session) -> bool:
         """Stores the session; False when its user was signed out meanwhile.
@@ -41,23 +48,39 @@ class EstablishSession:
             if session.replaces(old):
                 # The streams still belong to the same user, and any site can send a browser here to sign in again.
                 self._streams.hand_over(old.key, session)
-            await self._replace(old)
+            await self._replace(old, session)
         await self._forget_ends(session)
         return True
 
-    def discard(self, response: TokenResponse) -> None:
-        """Revokes the tokens of a sign-in that led to no session, in the background."""
-        self._end_session.revocations.discarded(response)
+    def discard(self, response: TokenResponse, browser: str) -> None:
+        """Revokes the tokens of a sign-in that led to no session, in the background.
+
+        Not where that could end the session that this browser has: a step-up that failed leaves it as it was.
+        """
+        unless = None if self._provider.revokes_single_tokens else partial(self._has_session, browser)
+        self._end_session.revocations.discarded(response, unless=unless)
+
+    async def _has_session(self, browser: str) -> bool:
+        """True also if the store cannot say: a token that no record holds does less harm than a session that ends."""
+        try:
+            return bool(await self._store.find("browser", browser))
+        except StoreUnavailable:
+            return True
 
     def _superseded(self, session: Session) -> bool:
         metrics.SIGN_IN.labels(outcome="signed_out_meanwhile").inc()
         audit.record(AuditEvent.SIGN_IN_SUPERSEDED, "signed_out_meanwhile", session=session)
         return False
 
-    async def _replace(self, old: Session) -> None:
-        """Prevents session fixation: this browser's previous session ends with the new sign-in."""
+    async def _replace(self, old: Session, new: Session) -> None:
+        """Prevents session fixation: this browser's previous session ends with the new sign-in.
+
+        Its tokens are not revoked where that could end the new session's too: any site can send a browser here to sign
+        in again, and a step-up does. No record holds them any more, and the provider ends them with its own session.
+        """
+        revoke = self._provider.revokes_single_tokens or not new.may_share_grant(old)
         try:
-            await self._end_session.end(old.key, EndReason.REPLACED)
+            await self._end_session.end(old.key, EndReason.REPLACED, revoke=revoke)
         except StoreUnavailable:
             # The cookie has already changed; the record ends by its own limits.
             logger.warning("a replaced session could not be deleted", extra={"session": old.fingerprint})

@@ -125,9 +125,9 @@ class AuthorizationCodeFlow:
                 return SignedIn(session_id, session, transaction.return_to)
         except BaseException:
             # These tokens are discarded: revoke them at the provider.
-            self._establish.discard(response)
+            self._establish.discard(response, browser)
             raise
-        self._establish.discard(response)
+        self._establish.discard(response, browser)
         return SignedOutMeanwhile(transaction.return_to)
 
     async def _exchange(self, code: str, transaction: LoginTransaction, dpop_key: str | None) -> TokenResponse:

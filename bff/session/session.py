@@ -158,6 +158,11 @@ class Session:
         later = self.key != other.key and self.signed_in_at >= other.signed_in_at
         return same_person and later and self.browser is not None and self.browser == other.browser
 
+    def may_share_grant(self, other: "Session") -> bool:
+        """Whether the tokens of both may belong to one grant: the same user, in one session at the provider."""
+        same_person = (self.issuer, self.user.sub) == (other.issuer, other.user.sub)
+        return same_person and (self.sid is None or other.sid is None or self.sid == other.sid)
+
     def sign_in_began_by(self, at: float) -> bool:
         """Whether a logout request of time `at` covers this session: its sign-in had started by then."""
         return (self.signed_in_at if self.sign_in_began_at is None else self.sign_in_began_at) <= at

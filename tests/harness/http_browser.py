@@ -166,12 +166,13 @@ class Browser:
         """The jar's cookies for this host; of a cross-site navigation no Strict ones, and Lax ones only for GET."""
         probe = httpx.Request("GET", request.url)
         self.http.cookies.set_cookie_header(probe)
-        names = {pair.partition("=")[0] for pair in probe.headers.get("cookie", "").split("; ") if pair}
+        # With the value: cookies of one name may have several paths.
+        pairs = set(probe.headers.get("cookie", "").split("; "))
         kept = []
         for cookie in self.http.cookies.jar:
             same_site = cookie.get_nonstandard_attr("SameSite") or "Lax"
             held_back = cross_site and (same_site == "Strict" or (same_site == "Lax" and method != "GET"))
             host = request.url.host if "." in request.url.host else f"{request.url.host}.local"
-            if cookie.name in names and cookie.domain in (host, request.url.host) and not held_back:
+            if f"{cookie.name}={cookie.value}" in pairs and cookie.domain in (host, request.url.host) and not held_back:
                 kept.append(cookie)
         return kept

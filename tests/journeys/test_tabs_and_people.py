@@ -63,8 +63,9 @@ async def test_signing_in_again_changes_the_session_and_ends_the_first_one(world
     first = browser.cookie("bff-session")
     await browser.sign_in()
     assert browser.cookie("bff-session") not in (None, first)
+    assert await world.stored() is not None  # the only one
     await world.settled()
-    assert world.revoked == ["revoked by the client", None]
+    assert world.revoked == [None, None], "elsewhere than at Okta's own hosts this could end the new session too"
 
     victim = world.browser()
     planted = str(browser.cookie("bff-session"))

@@ -33,13 +33,17 @@ class EndSession:
         self.revocations, self.recent = revocations, recent
         self.ends = SessionEnds()
 
-    async def end(self, key: SessionKey, reason: EndReason, expected_version: int | None = None) -> Session | None:
+    async def end(
+        self, key: SessionKey, reason: EndReason, expected_version: int | None = None, *, revoke: bool = True
+    ) -> Session | None:
         """Ends a session now and revokes its tokens in the background. Returns what was ended, if anything.
 
-        Not cancelled with the caller: between the deletion of the record and the entry in the revocation queue only
-        this task holds the tokens.
+        `revoke` False: its tokens are dropped, because their revocation could end another session. Not cancelled with
+        the caller: between the deletion of the record and the entry in the revocation queue only this task holds the
+        tokens.
         """
-        return await asyncio.shield(self._tasks.start(self._end(key, reason, expected_version), "end session"))
+        ending = self._end(key, reason, expected_version, revoke)
+        return await asyncio.shield(self._tasks.start(ending, "end session"))
 
     async def end_batch(self, keys: Sequence[SessionKey], reason: EndReason, turns: Counter[str]) -> Deleted:
         """As `end` for each session of a batch, in few operations of the store. For some hundred sessions.
@@ -49,13 +53,15 @@ class EndSession:
         """
         return await asyncio.shield(self._tasks.start(self._end_batch(keys, reason, turns), "end sessions"))
 
-    async def _end(self, key: SessionKey, reason: EndReason, expected_version: int | None) -> Session | None:
+    async def _end(
+        self, key: SessionKey, reason: EndReason, expected_version: int | None, revoke: bool
+    ) -> Session | None:
         if self.recent is not None:
             self.recent.forget(key)
         session = await self._store.delete(key, reason, expected_version)
         if session is None:
             return None
-        await self._have_ended([session], reason, Counter())
+        await self._have_ended([session], reason, Counter(), revoke=revoke)
         return session
 
     async def _end_batch(self, keys: Sequence[SessionKey], reason: EndReason, turns: Counter[str]) -> Deleted:
@@ -66,14 +72,17 @@ class EndSession:
         await self._have_ended(deleted.sessions, reason, turns)
         return deleted
 
-    async def _have_ended(self, sessions: Sequence[Session], reason: EndReason, turns: Counter[str]) -> None:
+    async def _have_ended(
+        self, sessions: Sequence[Session], reason: EndReason, turns: Counter[str], *, revoke: bool = True
+    ) -> None:
         for session in sessions:
             if self._streams is not None:
                 self._streams.session_ended(session.key, reason)
             metrics.SESSION_ENDED.labels(reason=reason.value).inc()
             audit.record(AuditEvent.SESSION_ENDED, reason.value, session=session, by=ENDED_BY[reason])
         try:
-            await self.revocations.sessions_ended(sessions, turns)
+            if revoke:
+                await self.revocations.sessions_ended(sessions, turns)
             await self._store_reason_for_browsers(sessions, reason)
         finally:
             # Last: a caller that is answered requests /auth/session, which takes the reason from both places.

@@ -10,7 +10,7 @@ import logging
 import secrets
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -74,8 +74,13 @@ class Revocations:
                 revocations.append(self._revocation(token, session.fingerprint, turn))
         await self._enqueue(revocations)
 
-    def discarded(self, response: TokenResponse, session: str = "") -> None:
-        """Queues tokens that never became part of a session, in the background. `session` is a fingerprint."""
+    def discarded(
+        self, response: TokenResponse, session: str = "", *, unless: Callable[[], Awaitable[bool]] | None = None
+    ) -> None:
+        """Queues tokens that never became part of a session, in the background, unless `unless` returns true then.
+
+        `session` is a fingerprint.
+        """
         until = time.time() + KEPT_FOR  # only limits the retries, so the host's clock is precise enough
         if response.refresh_token:
             token = _Token(response.refresh_token, "refresh_token", until)
@@ -83,7 +88,11 @@ class Revocations:
             token = _Token(response.access_token, "access_token", until)
         else:
             return
-        self._tasks.start(self._enqueue([self._revocation(token, session)]), "queue a revocation")
+        self._tasks.start(self._discard(self._revocation(token, session), unless), "queue a revocation")
+
+    async def _discard(self, revocation: Revocation, unless: Callable[[], Awaitable[bool]] | None) -> None:
+        if unless is None or not await unless():
+            await self._enqueue([revocation])
 
     async def run(self) -> None:
         """Looks for due entries periodically, until cancelled: a task of the application's lifespan."""

@@ -5,6 +5,7 @@ import logging
 from dataclasses import replace
 from typing import TypeAlias, assert_never
 
+from bff.config.provider import ProviderSettings
 from bff.errors import StoreUnavailable
 from bff.flows.id_tokens import IdTokenValidator, SameUser, Unverified, WrongUser
 from bff.flows.logout.end_session import EndSession
@@ -12,7 +13,7 @@ from bff.flows.refresh.reservation import Reserved
 from bff.flows.refresh.timing import RefreshTiming
 from bff.oidc.token import Granted, TokenResult
 from bff.session.session import EndReason, Session, User
-from bff.session.store import Found, SessionRecords
+from bff.session.store import Found, SessionStore
 from bff.session.timing import end_of_session
 from bff.session.token_response import Ended, Pending, RefreshResult, Renewed, Superseded, apply_token_response
 from bff.telemetry import metrics
@@ -28,10 +29,15 @@ UserCheck: TypeAlias = SameUser | WrongUser | Unverified
 
 class RefreshOutcomes:
     def __init__(
-        self, store: SessionRecords, id_tokens: IdTokenValidator, end_session: EndSession, timing: RefreshTiming
+        self,
+        store: SessionStore,
+        id_tokens: IdTokenValidator,
+        end_session: EndSession,
+        timing: RefreshTiming,
+        provider: ProviderSettings,
     ) -> None:
         self._store, self._id_tokens, self._end_session = store, id_tokens, end_session
-        self._policy = timing.policy
+        self._policy, self._provider = timing.policy, provider
 
     async def store(self, reservation: Reserved, answer: TokenResult) -> RefreshResult:
         """Applies `answer` to the current record and writes it. Raises StoreUnavailable when it cannot be written."""
@@ -60,8 +66,10 @@ class RefreshOutcomes:
         key = reserved.key
         stored = await self._store.get(key)
         if not isinstance(stored, Found):
-            # A deleted session is never recreated; tokens that arrive for it are revoked.
-            self._revoke(answer)
+            # A deleted session is never recreated; tokens that arrive for it are revoked, unless that could end the
+            # session that replaced it.
+            if self._provider.revokes_single_tokens or await self._store.get_end_reason(key) != EndReason.REPLACED:
+                self._revoke(answer)
             return Superseded()
         session = stored.session
         lost = session.attempt is None or session.version < reserved.version

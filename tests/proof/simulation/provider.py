@@ -28,7 +28,7 @@ from tests.proof.simulation.faults import Faults, TokenPlan
 from tests.proof.simulation.invariants import Invariants, Presentation
 from tests.proof.simulation.loop import Process, SimulatedLoop
 
-ISSUER = "https://provider.example"
+ISSUER = "https://provider.okta.com"  # it revokes single tokens, as Okta does
 CLIENT_ID = "client"
 _KEY = ec.generate_private_key(ec.SECP256R1())
 _KEY_SET = KeySet((SigningKey("1", frozenset({"ES256"}), _KEY.public_key()),))

@@ -66,7 +66,7 @@ class Replica:
         attempts = RefreshAttempts(
             Reservations(store, timing, new_attempt_id=lambda: f"{name}-{next(numbers)}"),
             provider,
-            RefreshOutcomes(store, IdTokenValidator(provider, SETTINGS), self.end_session, timing),
+            RefreshOutcomes(store, IdTokenValidator(provider, SETTINGS), self.end_session, timing, SETTINGS.provider),
             timing,
             concurrency=scenario.concurrency,
         )

@@ -223,8 +223,8 @@ MUTANTS = [
         (
             EndSession,
             "end",
-            'return await asyncio.shield(self._tasks.start(self._end(key, reason, expected_version), "end session"))',
-            "return await self._end(key, reason, expected_version)",
+            'return await asyncio.shield(self._tasks.start(ending, "end session"))',
+            "return await ending",
         ),
     ),
     mutant(

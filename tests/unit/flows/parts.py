@@ -59,11 +59,15 @@ class Parts:
         self.end_session = EndSession(self.store, self.revocations, self.tasks, streams=self.streams, recent=recent)
         self.markers = LogoutMarkers(self.store, 600.0)
         self.end_sessions = EndSessions(self.store, self.end_session, self.markers, self.tasks, ISSUER)
-        self.establish = EstablishSession(self.store, self.end_session, self.markers, self.streams)
+        self.establish = EstablishSession(
+            self.store, self.end_session, self.markers, self.streams, self.settings.provider
+        )
         self.id_tokens = IdTokenValidator(self.provider, self.settings)
         self.timing = RefreshTiming(policy, loop.time, timeouts or RefreshTimeouts())
         self.reservations = Reservations(self.store, self.timing)
-        self.outcomes = RefreshOutcomes(self.store, self.id_tokens, self.end_session, self.timing)
+        self.outcomes = RefreshOutcomes(
+            self.store, self.id_tokens, self.end_session, self.timing, self.settings.provider
+        )
         self.attempts = RefreshAttempts(
             self.reservations, self.provider, self.outcomes, self.timing, concurrency=concurrency
         )

@@ -82,6 +82,18 @@ async def test_tokens_for_a_session_that_has_ended_are_revoked(parts: Parts) -> 
     assert await parts.stored(reservation.session) is None
 
 
+@pytest.mark.parametrize(("issuer", "revoked"), [("https://example.okta.com", True), ("https://id.example.com", False)])
+async def test_tokens_for_a_session_that_was_replaced_are_revoked_where_the_new_session_survives_that(
+    issuer: str, revoked: bool
+) -> None:
+    parts = Parts(issuer=issuer)
+    reservation = await reserved(parts)
+    await parts.store.delete(reservation.session.key, EndReason.REPLACED)
+    assert await parts.outcomes.store(reservation, granted()) == Superseded()
+    await parts.settled()
+    assert parts.provider.revoked == (["new refresh"] if revoked else [])
+
+
 async def test_a_reservation_that_a_failover_lost_still_takes_its_answer(parts: Parts) -> None:
     session = await parts.expired()
     before = replace(parts.data.sessions[session.key])
