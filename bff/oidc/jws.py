@@ -23,6 +23,9 @@ MAX_COMPACT_LENGTH: Final = 16 * 1024
 MAX_DEPTH: Final = 16
 
 
+SHARED_SECRET: Final = ("HS256", "HS384", "HS512")
+
+
 class JwsRefused(Exception):
     """The token is invalid. The reason is our own text and contains no part of the token."""
 
@@ -135,6 +138,8 @@ def _segments(compact: str) -> tuple[str, str, str]:
     segments = compact.split(".")
     if len(segments) == 5:
         raise JwsRefused("it is encrypted (JWE), which is not supported: disable ID token encryption")
+    if len(segments) == 3 and all(segments[:2]) and not segments[2]:
+        raise JwsRefused("it has no signature (alg none), which is never accepted")
     if len(segments) != 3 or not all(segments):
         raise JwsRefused("it does not have three segments")
     return segments[0], segments[1], segments[2]
@@ -162,8 +167,12 @@ def _validate_header(
     if (typ.lower() if isinstance(typ, str) else None) not in types:
         raise JwsRefused("its typ is for another purpose")
     alg = header.get("alg")
-    if not isinstance(alg, str) or alg not in ASYMMETRIC or alg not in algorithms:
-        raise JwsRefused("its algorithm is not allowed")
+    if alg in SHARED_SECRET:
+        raise JwsRefused(f"its algorithm {alg} signs with a shared secret, which is never accepted")
+    if not isinstance(alg, str) or alg not in ASYMMETRIC:
+        raise JwsRefused("its algorithm is none, or unknown")
+    if alg not in algorithms:
+        raise JwsRefused(f"its algorithm {alg} is not allowed")
     kid = header.get("kid")
     if "kid" in header and not (isinstance(kid, str) and 0 < len(kid) <= MAX_KID_LENGTH):
         raise JwsRefused("its kid is not a short string")

@@ -96,9 +96,9 @@ BAD_FORMS = {  # reason: tokens
     "its typ is not a string": [with_header(typ=None), with_header(typ=["JWT"])],
     "encrypted": ["a.b.c.d.e"],
     "segments": [
-        *["", "..", unsigned(alg="none") + ".", GOOD + ".x", f"{HEADER}.{PAYLOAD}"],
-        *[f"{HEADER}.{PAYLOAD}.", f"{HEADER}..{SIGNATURE}"],
+        *["", "..", GOOD + ".x", f"{HEADER}.{PAYLOAD}", f"{HEADER}..{SIGNATURE}"],
     ],
+    "no signature": [unsigned(alg="none") + ".", f"{HEADER}.{PAYLOAD}."],
     "header is": [
         *[" " + GOOD, "é" + GOOD, "\ud800" + GOOD, f"{HEADER}=.{PAYLOAD}.{SIGNATURE}"],
         mint(header=b'{"alg":"none","alg":"RS256","kid":"k1"}'),
@@ -168,6 +168,23 @@ def test_one_flipped_bit_anywhere_invalidates_the_token() -> None:
         flipped = chr(ord(GOOD[position]) ^ 1 << chance.randrange(7))
         with pytest.raises(JwsRefused):
             verified(GOOD[:position] + flipped + GOOD[position + 1 :])
+
+
+@pytest.mark.parametrize(
+    ("compact", "reason"),
+    [
+        (f"{mint().rpartition('.')[0]}.", "no signature (alg none)"),
+        (with_header(alg="none"), "algorithm is none, or unknown"),
+        (with_header(alg="HS256"), "algorithm HS256 signs with a shared secret"),
+        (with_header(alg="RS512"), "algorithm RS512 is not allowed"),
+        (with_header(alg="canary"), "algorithm is none, or unknown"),
+    ],
+)
+def test_a_refused_algorithm_is_named_as_what_it_is(compact: str, reason: str) -> None:
+    with pytest.raises(JwsRefused) as refused:
+        verified(compact, algorithms=("RS256",))
+    assert reason in str(refused.value)
+    assert "canary" not in str(refused.value)
 
 
 def test_algorithms_that_are_not_configured_and_shared_secrets_are_refused() -> None:
