@@ -18,7 +18,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "check": "Check the settings, and print problems and advice.",
     "health": "Ask the running process whether it is alive.",
     "doctor": "Check the provider, app integration, store, upstreams and proxy as they are now.",
-    "keys": "Create, list and change session keys.",
+    "keys": "Create, list and change keys.",
     "routes": "List the routes, or explain how a request is handled.",
     "sessions": "List, show and end sessions.",
     "okta": "Compare the Okta org with the settings, and apply the settings to it.",

@@ -1,6 +1,8 @@
-"""`bff keys`: create, list and change session keys. Only `bff keys new` prints a key, the one that it creates."""
+"""`bff keys`: create, list and change keys. Only `new` and `jwk` print a key, the one that they create."""
 
+import json
 from pathlib import Path
+from typing import Final
 
 import click
 
@@ -8,15 +10,20 @@ from bff.base64url import encode_base64url
 from bff.cli import output
 from bff.cli.command_tree import CONTEXT
 from bff.cli.options import settings_from, settings_source
+from bff.oidc.algorithms import ECDSA, ED25519, RSA_PKCS1, RSA_PSS
+from bff.oidc.jwe_algorithms import ECDH, RSA
+from bff.oidc.private_keys import new_private_jwk
 from bff.session.keyring import key_id, new_key
+
+ALGORITHMS: Final = (*RSA, *ECDH, *ECDSA, *ED25519, *RSA_PSS, *RSA_PKCS1)
 
 
 @click.group(name="keys", context_settings=CONTEXT)
 def command() -> None:
-    """Create, list and change session keys.
+    """Create, list and change keys.
 
-    To change the key: append a new one to BFF_SESSION_KEYS and deploy; move it to the front and deploy; run `bff keys
-    rewrap`; remove the old one. Sessions continue throughout.
+    To change the session key: append a new one to BFF_SESSION_KEYS and deploy; move it to the front and deploy; run
+    `bff keys rewrap`; remove the old one. Sessions continue throughout.
     """
 
 
@@ -28,6 +35,17 @@ def new() -> None:
     with it.
     """
     output.line(encode_base64url(new_key()))
+
+
+@command.command(name="jwk", short_help="Print a new private key as a JWK.")
+@click.argument("algorithm", type=click.Choice(ALGORITHMS))
+def jwk(algorithm: str) -> None:
+    """Print a new private key as a JWK, with its thumbprint as `kid`.
+
+    For BFF_DECRYPTION_KEYS: RSA-OAEP-256, ECDH-ES or ECDH-ES+A256KW, in a JWK Set. For BFF_CLIENT_PRIVATE_KEY: a
+    signature algorithm, like ES256 or PS256.
+    """
+    output.line(json.dumps(new_private_jwk(algorithm)))
 
 
 @command.command(name="list", short_help="Print the ids of the configured keys.")

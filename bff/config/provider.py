@@ -7,12 +7,14 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, SecretStr, field_validator
 
 from bff.config import client_credentials, validators
+from bff.config.encryption import EncryptionSettings
 from bff.config.field_types import Algorithm, File, Number, Seconds, Secret, Words
 from bff.config.provider_addresses import ProviderAddress, check_distinct, provider_address
 from bff.config.section import FROZEN, over
 from bff.config.validators import invalid
 from bff.oidc.algorithms import algorithms_of
 from bff.oidc.private_keys import read_private_key
+from bff.oidc.public_jwk import public_members
 
 Endpoint: TypeAlias = Annotated[str, AfterValidator(validators.provider_endpoint)]
 
@@ -94,6 +96,7 @@ class ProviderSettings(BaseModel):
     userinfo: Literal["auto", "always", "never"] = "auto"
     scopes: Words = ("openid", "profile", "email", "offline_access")
     id_token_algorithms: Annotated[tuple[Algorithm, ...], BeforeValidator(validators.words)] = ("RS256",)
+    encryption: EncryptionSettings = Field(default_factory=EncryptionSettings)
     clock_skew: Annotated[int, Number, Field(ge=0, le=300)] = 60
     transport: TransportSettings = Field(default_factory=TransportSettings)
     sign_out_hint: Literal["required", "optional", "never"] = "required"
@@ -145,6 +148,13 @@ class ProviderSettings(BaseModel):
             if algorithm not in (usable := algorithms_of(own.key)) or own.alg not in (None, algorithm):
                 fix = f"Choose from {', '.join(usable if own.alg is None else (own.alg,))}, or remove it."
                 raise invalid(f"is {algorithm}, and client_private_key is for another algorithm.", fix)
+
+    @over("decryption_keys", "client_private_key")
+    def _one_purpose_for_a_key(self) -> None:
+        if self.encryption.decryption is not None and self.client_private_key is not None:
+            signing = public_members(read_private_key(self.client_private_key.get_secret_value()).key)
+            if any(public_members(key.key) == signing for key in self.encryption.decryption.keys.keys):
+                raise invalid("contains client_private_key.", "Use another key: each has one purpose.")
 
     @over("sign_out_hint", "issuer")
     def _hint_at_okta(self) -> None:

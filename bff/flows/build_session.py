@@ -48,6 +48,7 @@ class BuildSession:
         `asked_at` is when the tokens were requested, in seconds of the store's clock: their lifetime counts from then.
         Raises SignInFailed, ProviderUnavailable, StoreUnavailable.
         """
+        response = self._id_tokens.decrypted(response)
         if response.id_token is None or response.access_token is None:
             raise _failed(response.problem or "the token response lacks an ID token or an access token")
         try:

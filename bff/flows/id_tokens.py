@@ -2,12 +2,13 @@
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bff.config.settings import Settings
 from bff.errors import ProviderUnavailable
 from bff.oidc.id_token import (
+    TYPES,
     IdTokenClaims,
     IdTokenRefused,
     UnknownKey,
@@ -15,8 +16,10 @@ from bff.oidc.id_token import (
     validate_id_token,
     validate_refreshed_id_token,
 )
+from bff.oidc.jws import JwsRefused
 from bff.oidc.logout import is_identifier
 from bff.oidc.provider import OpenIDProvider
+from bff.oidc.token import TokenResponse
 from bff.session.session import Session
 
 logger = logging.getLogger(__name__)
@@ -44,6 +47,21 @@ class Unverified:
 class IdTokenValidator:
     def __init__(self, provider: OpenIDProvider, settings: Settings) -> None:
         self._provider, self._settings, self._session = provider, settings.provider, settings.session
+
+    def decrypted(self, tokens: TokenResponse) -> TokenResponse:
+        """The response with a signed ID token in place of an encrypted one, which is kept as the hint of a sign-out.
+
+        Without an ID token, and with the reason in `problem` and the log, if it cannot be decrypted, or is not
+        encrypted although it must be: then it counts as missing.
+        """
+        decryption = self._settings.encryption.decryption
+        if decryption is None or tokens.id_token is None:
+            return tokens
+        try:
+            return replace(tokens, id_token=decryption.open(tokens.id_token, types=TYPES))
+        except JwsRefused as refused:
+            logger.warning("an ID token cannot be used", extra={"why": str(refused)})
+            return replace(tokens, id_token=None, problem=tokens.problem or f"the ID token: {refused}")
 
     async def at_sign_in(
         self,

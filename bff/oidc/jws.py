@@ -137,7 +137,7 @@ def _segments(compact: str) -> tuple[str, str, str]:
         raise JwsRefused(f"it is longer than {MAX_COMPACT_LENGTH} characters")
     segments = compact.split(".")
     if len(segments) == 5:
-        raise JwsRefused("it is encrypted (JWE), which is not supported: disable ID token encryption")
+        raise JwsRefused("it is encrypted (JWE): set BFF_DECRYPTION_KEYS, or disable the encryption at the provider")
     if len(segments) == 3 and all(segments[:2]) and not segments[2]:
         raise JwsRefused("it has no signature (alg none), which is never accepted")
     if len(segments) != 3 or not all(segments):

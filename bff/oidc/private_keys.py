@@ -11,12 +11,26 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from bff.base64url import require_base64url
-from bff.oidc.algorithms import CURVES, MAX_RSA_BITS, MIN_RSA_BITS, PrivateKey, algorithms_of
+from bff.base64url import encode_base64url, require_base64url
+from bff.oidc.algorithms import (
+    CURVES,
+    ED25519,
+    MAX_RSA_BITS,
+    MIN_RSA_BITS,
+    RSA_PKCS1,
+    RSA_PSS,
+    PrivateKey,
+    algorithms_of,
+    curve_of,
+)
+from bff.oidc.jwe_algorithms import ECDH
+from bff.oidc.jwe_algorithms import RSA as RSA_ENCRYPTION
+from bff.oidc.public_jwk import public_members, thumbprint
 from bff.oidc.strict_json import JsonRefused, read_object
 
 MAX_TEXT_BYTES: Final = 64 * 1024
 MAX_KID_LENGTH: Final = 256
+NEW_RSA_BITS: Final = 3072  # as strong as AES-128, and as P-256 (NIST SP 800-57)
 _NO_KEY: Final = "the private key is neither a valid PEM nor a valid JWK"
 _UNSUITABLE: Final = (
     f"the private key is neither RSA of {MIN_RSA_BITS} to {MAX_RSA_BITS} bits, nor EC on P-256, P-384 or P-521, "
@@ -43,6 +57,48 @@ def read_private_key(text: str) -> OwnKey:
     except (ValueError, TypeError, UnsupportedAlgorithm):
         raise ValueError(_NO_KEY) from None
     return OwnKey(_suitable(key))
+
+
+def read_private_keys(text: str) -> tuple[OwnKey, ...]:
+    """Parses a JWK Set, or one key as `read_private_key` does. Raises ValueError."""
+    if not text.lstrip().startswith("{") or "keys" not in (document := _document(text)):
+        return (read_private_key(text),)
+    members = document["keys"]
+    if not isinstance(members, list) or not members or not all(isinstance(member, dict) for member in members):
+        raise ValueError("the JWK Set has no list of keys")
+    return tuple(private_key_of(member) for member in members)
+
+
+def new_private_jwk(alg: str) -> dict[str, str]:
+    """A new private key for a signature algorithm or for one of `bff.oidc.jwe_algorithms`, as a JWK with its thumbprint
+    as `kid`. Raises ValueError for another algorithm.
+    """
+    key: PrivateKey
+    if alg in (*RSA_PKCS1, *RSA_PSS, *RSA_ENCRYPTION):
+        key = rsa.generate_private_key(65537, NEW_RSA_BITS)
+    elif alg in ED25519:
+        key = ed25519.Ed25519PrivateKey.generate()
+    elif alg in ECDH:
+        key = ec.generate_private_key(ec.SECP256R1())
+    else:
+        curve = next((curve for curve in CURVES.values() if curve.algorithm == alg), None)
+        if curve is None:
+            raise ValueError("not an algorithm of ours")
+        key = ec.generate_private_key(curve.curve)
+    members = public_members(key)
+    use = "enc" if alg in (*RSA_ENCRYPTION, *ECDH) else "sig"
+    return {**members, **_private_members(key), "use": use, "alg": alg, "kid": thumbprint(members)}
+
+
+def _private_members(key: PrivateKey) -> dict[str, str]:
+    if isinstance(key, ed25519.Ed25519PrivateKey):
+        return {"d": encode_base64url(key.private_bytes_raw())}
+    if isinstance(key, ec.EllipticCurvePrivateKey):
+        return {"d": encode_base64url(key.private_numbers().private_value.to_bytes(curve_of(key).octets))}
+    numbers = key.private_numbers()
+    named = {"d": numbers.d, "p": numbers.p, "q": numbers.q}
+    named |= {"dp": numbers.dmp1, "dq": numbers.dmq1, "qi": numbers.iqmp}
+    return {name: encode_base64url(value.to_bytes((value.bit_length() + 7) // 8)) for name, value in named.items()}
 
 
 def private_key_of(member: Mapping[str, Any]) -> OwnKey:

@@ -7,7 +7,7 @@ each of the small primes it is a power of 65537, which for another key is as goo
 from typing import Final
 
 _GENERATOR: Final = 65537
-# Those of the primes up to 167 whose group 65537 does not generate: only these tell a vulnerable key from another.
+# Those of the primes up to 167 whose group 65537 does not generate: only these distinguish a vulnerable key.
 _PRIMES: Final = tuple(
     prime for prime in range(3, 168) if all(prime % divisor for divisor in range(2, prime)) and _GENERATOR % prime
 )

@@ -56,7 +56,8 @@ def private_jwk(key: AsymmetricKey, kid: str | None = "k1", **more: Any) -> dict
     if isinstance(key, ed25519.Ed25519PrivateKey):
         return {**jwk(key, kid, **more), "d": b64(key.private_bytes_raw())}
     if isinstance(key, rsa.RSAPrivateKey):
-        return {**jwk(key, kid, **more), "d": b64_number(key.private_numbers().d)}
+        numbers = key.private_numbers()  # with p and q: without them reading it takes a second
+        return {**jwk(key, kid, **more), **{name: b64_number(getattr(numbers, name)) for name in ("d", "p", "q")}}
     octets = (key.curve.key_size + 7) // 8
     return {**jwk(key, kid, **more), "d": b64_number(key.private_numbers().private_value, octets)}
 

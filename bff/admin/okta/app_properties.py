@@ -17,6 +17,9 @@ _UNSAFE_GRANTS: Final = frozenset({"implicit", "password"})
 _CONSOLE: Final = "Applications > this app > General"
 
 
+OKTA_ENCRYPTION: Final = "RSA-OAEP-256"  # of those that Okta offers, the one that the BFF decrypts
+
+
 @dataclass(frozen=True, slots=True)
 class Property:
     """`desired` maps the actual value to the desired one; `default` is what Okta assumes for an absent property.
@@ -214,12 +217,24 @@ def _grants_and_tokens(desired: Desired) -> Iterator[Property]:
         f"{_CONSOLE} > Proof of possession: {'on' if desired.dpop else 'off'}",
         default=False,
     )
-    yield Property(
-        "id_token_encryption",
-        (*CLIENT, "id_token_encrypted_response_alg"),
-        _exactly(None),
-        "The BFF cannot decrypt ID tokens: every sign-in would fail.",
-        f"{_CONSOLE} > ID token encryption: none",
+    yield _id_token_encryption(desired)
+
+
+def _id_token_encryption(desired: Desired) -> Property:
+    """Without our key in Okta the setting would fail every sign-in, so only an administrator enables it."""
+    name, path = "id_token_encryption", (*CLIENT, "id_token_encrypted_response_alg")
+    decryption = desired.settings.provider.encryption.decryption
+    if decryption is None:
+        why = "The BFF has no BFF_DECRYPTION_KEYS: every sign-in would fail."
+        return Property(name, path, _exactly(None), why, f"{_CONSOLE} > ID token encryption: none")
+    accepted = (OKTA_ENCRYPTION,) if decryption.required else (OKTA_ENCRYPTION, None)
+    return Property(
+        name,
+        path,
+        lambda actual: actual if actual in accepted else OKTA_ENCRYPTION,
+        "BFF_DECRYPTION_KEYS and BFF_ID_TOKEN_ENCRYPTION set it.",
+        f"{_CONSOLE} > ID token encryption: {OKTA_ENCRYPTION}, with the key of /.well-known/jwks.json",
+        by="manual",
     )
 
 

@@ -22,9 +22,12 @@ from bff.oidc.global_token_revocation import (
     validate_revocation_token_form,
 )
 from bff.oidc.jwks import KeySet
+from bff.oidc.jws import JwsRefused
 from bff.oidc.logout import (
+    TYPES,
     LogoutKeyUnknown,
     LogoutToken,
+    LogoutTokenRefused,
     validate_front_channel_logout,
     validate_logout_token,
     validate_logout_token_form,
@@ -120,6 +123,7 @@ class ProviderLogoutFlow:
 
     async def _logout_token(self, compact: str) -> LogoutToken:
         provider, settings = self._providers[0], self._settings.provider
+        compact = self._decrypted(compact)
         validate_logout_token_form(compact, settings.id_token_algorithms)
 
         def validate(keys: KeySet) -> LogoutToken:
@@ -137,6 +141,20 @@ class ProviderLogoutFlow:
             return validate(await provider.keys())
         except LogoutKeyUnknown as unknown:
             return validate(await provider.keys(unknown.kid))
+
+    def _decrypted(self, compact: str) -> str:
+        """The signed logout token: providers may encrypt them where they encrypt ID tokens, or only sign them.
+
+        Only the signature authorizes a logout, and a refused one would leave a session open. So both are accepted,
+        whatever BFF_ID_TOKEN_ENCRYPTION says. Raises LogoutTokenRefused.
+        """
+        decryption = self._settings.provider.encryption.decryption
+        if decryption is None:
+            return compact
+        try:
+            return decryption.open(compact, types=TYPES, required=False)
+        except JwsRefused as refused:
+            raise LogoutTokenRefused(str(refused)) from None
 
     async def _revocation_token(self, compact: str) -> RevocationToken:
         """Okta signs with the keys of one of its authorization servers; its documentation does not say which."""

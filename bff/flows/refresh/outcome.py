@@ -42,6 +42,8 @@ class RefreshOutcomes:
     async def store(self, reservation: Reserved, answer: TokenResult) -> RefreshResult:
         """Applies `answer` to the current record and writes it. Raises StoreUnavailable when it cannot be written."""
         reserved, clock = reservation.session, reservation.clock
+        if isinstance(answer, Granted):
+            answer = Granted(self._id_tokens.decrypted(answer.tokens))
         user_check = await self._check_user(reserved, answer, clock.now())
         # A rotated token exists only in this process. Unwritten, the session is lost after the grace period, so the
         # write is retried however long the store is unavailable; any other outcome can be determined again.

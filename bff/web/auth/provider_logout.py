@@ -11,11 +11,11 @@ from fastapi import APIRouter, Request, Response
 from bff.errors import InvalidRequest, RevocationRefused, UnsupportedMediaType
 from bff.flows.logout.provider_logout import ProviderLogoutFlow
 from bff.oidc.global_token_revocation import MAX_BODY_BYTES, read_subject
-from bff.oidc.jws import MAX_COMPACT_LENGTH
+from bff.oidc.jwe import MAX_JWE_LENGTH
 from bff.web.request_body import media_type, parse_fields, read_body, read_form_fields
 from bff.web.responses import PRIVATE, raw_response
 
-FORM_LIMIT = MAX_COMPACT_LENGTH + 1024  # bytes
+FORM_LIMIT = MAX_JWE_LENGTH + 1024  # bytes
 FRONT_CHANNEL_LIMIT = 4096  # bytes
 
 # Loaded in a hidden frame of the provider's page: empty, and useless to any other framing page.

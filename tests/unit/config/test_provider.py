@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -134,6 +135,48 @@ def test_the_algorithm_of_the_client_key_fits_the_key(key: str | None, algorithm
         assert client_auth(load_settings(environ).provider).candidates[0].alg == algorithm
     else:
         assert list(problems(environ)) == ["BFF_CLIENT_KEY_ALGORITHM"]
+
+
+def key_set(*members: dict[str, Any]) -> str:
+    return json.dumps({"keys": list(members)})
+
+
+def test_decryption_keys_are_a_ring() -> None:
+    assert load_settings(RIGHT).provider.encryption.decryption is None
+    keys = key_set(private_jwk(RSA_KEY, "new"), private_jwk(EC_KEY, "old"))
+    for text, kids in ((keys, ["new", "old"]), (json.dumps(private_jwk(EC_KEY, "one")), ["one"])):
+        settings = load_settings(with_changes(decryption_keys=text)).provider
+        decryption = settings.encryption.decryption
+        assert decryption is not None
+        assert [key.kid for key in decryption.keys.keys] == kids
+        assert decryption.required
+        assert private_jwk(EC_KEY)["d"] not in repr(settings)
+    optional = load_settings(with_changes(decryption_keys=keys, id_token_encryption="optional")).provider
+    assert optional.encryption.decryption is not None
+    assert not optional.encryption.decryption.required
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("canary", "neither a valid PEM"),
+        ('{"keys":[]}', "no list of keys"),
+        (json.dumps(private_jwk(ED25519_KEY)), "neither RSA nor EC"),
+        (key_set(private_jwk(RSA_KEY), private_jwk(EC_KEY)), "one kid"),
+        (json.dumps({**private_jwk(EC_KEY), "d": "canary"}), "neither a valid PEM"),
+    ],
+)
+def test_unusable_decryption_keys_are_refused_and_not_printed(text: str, reason: str) -> None:
+    reported = problems(with_changes(decryption_keys=text))
+    assert list(reported) == ["BFF_DECRYPTION_KEYS"]
+    assert reason in reported["BFF_DECRYPTION_KEYS"]
+    assert "canary" not in str(reported)
+
+
+def test_a_key_has_one_purpose() -> None:
+    method = {"client_auth": "private_key_jwt", "client_secret": None}
+    environ = with_changes(client_private_key=pem(RSA_KEY), decryption_keys=key_set(private_jwk(RSA_KEY)), **method)
+    assert list(problems(environ)) == ["BFF_DECRYPTION_KEYS"]
 
 
 def test_a_private_key_with_a_secret_method_is_refused() -> None:

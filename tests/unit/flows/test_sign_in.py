@@ -17,7 +17,8 @@ from bff.oidc.token import Denied, Granted, NoAnswer, Postponed, TokenResponse, 
 from bff.session.login_transaction import LoginTransaction, begin, provider_fingerprint
 from bff.session.session import EndReason
 from bff.session.sign_in_intent import SignInIntent
-from tests.harness.minting import ISSUER, SUB
+from tests.harness.encrypting import encrypted
+from tests.harness.minting import EC_KEY, EC_KEY_384, ISSUER, SUB, private_jwk
 from tests.harness.virtual_time import time_passes
 from tests.unit.flows.parts import Parts
 
@@ -190,6 +191,42 @@ async def test_claims_that_the_id_token_lacks_come_from_userinfo(
     assert isinstance(done, SignedIn)
     assert done.session.user.claims.get("groups") == groups
     assert done.session.user.claims["name"] == "of the ID token"
+
+
+@pytest.mark.parametrize(
+    ("encryption", "key", "encrypts", "reason"),
+    [
+        ("required", EC_KEY, True, None),
+        ("optional", EC_KEY, True, None),
+        ("optional", EC_KEY, False, None),
+        ("required", EC_KEY, False, "BFF_ID_TOKEN_ENCRYPTION"),
+        ("optional", EC_KEY_384, True, "cannot be decrypted"),
+    ],
+)
+async def test_an_encrypted_id_token(
+    caplog: pytest.LogCaptureFixture, encryption: str, key: Any, encrypts: bool, reason: str | None
+) -> None:
+    parts = Parts(decryption_keys=json.dumps(private_jwk(EC_KEY)), id_token_encryption=encryption)
+    sign_in = SignIn(parts)
+    signed = sign_in.granted()
+    sent = signed
+    if encrypts:
+        compact = encrypted(signed.tokens.id_token or "", key, alg="ECDH-ES+A256KW")
+        sent = Granted(replace(signed.tokens, id_token=compact))
+    if reason is None:
+        done = await sign_in.finish(token=sent)
+        assert isinstance(done, SignedIn)
+        assert done.session.tokens.id_token == signed.tokens.id_token  # the hint of a sign-out is the signed token
+    else:
+        assert await sign_in.code(token=sent) == "sign_in_failed"
+        assert any(reason in str(vars(record)) for record in caplog.records)
+
+
+async def test_an_encrypted_id_token_without_a_key_says_what_to_set(caplog: pytest.LogCaptureFixture) -> None:
+    sign_in = SignIn(Parts())
+    compact = encrypted(sign_in.granted().tokens.id_token or "", EC_KEY, alg="ECDH-ES")
+    assert await sign_in.code(token=Granted(replace(sign_in.granted().tokens, id_token=compact))) == "sign_in_failed"
+    assert any("BFF_DECRYPTION_KEYS" in str(vars(record)) for record in caplog.records)
 
 
 @pytest.mark.parametrize(

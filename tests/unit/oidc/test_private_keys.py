@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from bff.oidc.algorithms import algorithms_of
-from bff.oidc.private_keys import read_private_key
+from bff.oidc.private_keys import new_private_jwk, read_private_key, read_private_keys
 from bff.oidc.public_jwk import public_members, thumbprint
 from tests.harness.minting import (
     EC_KEY,
@@ -45,6 +45,12 @@ def test_a_key_from_pem_or_jwk_has_the_public_half_of_the_original(key: Asymmetr
     assert (own.kid, own.use, own.alg) == ("k", "sig", "any")
 
 
+def test_a_key_set_has_its_keys_in_order() -> None:
+    text = json.dumps({"keys": [private_jwk(EC_KEY, "a"), private_jwk(RSA_KEY, "b")]})
+    assert [own.kid for own in read_private_keys(text)] == ["a", "b"]
+    assert [own.kid for own in read_private_keys(json.dumps(private_jwk(EC_KEY, "one")))] == ["one"]
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -64,9 +70,33 @@ def test_a_key_from_pem_or_jwk_has_the_public_half_of_the_original(key: Asymmetr
     ],
 )
 def test_an_unusable_key_is_refused_without_a_part_of_it(text: str) -> None:
-    with pytest.raises(ValueError, match=r"key|JWK") as refused:
-        read_private_key(text)
-    assert "canary" not in str(refused.value)
+    for read in (read_private_key, read_private_keys):
+        with pytest.raises(ValueError, match=r"key|JWK") as refused:
+            read(text)
+        assert "canary" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("alg", "use", "kty"),
+    [
+        *[("RS256", "sig", "RSA"), ("PS512", "sig", "RSA"), ("ES384", "sig", "EC"), ("EdDSA", "sig", "OKP")],
+        *[("RSA-OAEP-256", "enc", "RSA"), ("ECDH-ES", "enc", "EC"), ("ECDH-ES+A256KW", "enc", "EC")],
+    ],
+)
+def test_a_new_key_can_be_read_and_says_what_it_is_for(alg: str, use: str, kty: str) -> None:
+    member = new_private_jwk(alg)
+    assert (member["alg"], member["use"], member["kty"]) == (alg, use, kty)
+    own = read_private_key(json.dumps(member))
+    members = public_members(own.key)
+    assert member.items() >= members.items()
+    assert (own.alg, own.use, own.kid) == (alg, use, thumbprint(members))
+    assert new_private_jwk(alg)["kid"] != member["kid"]
+
+
+@pytest.mark.parametrize("alg", ["", "none", "HS256", "RSA1_5", "A256KW"])
+def test_no_key_is_made_for_another_algorithm(alg: str) -> None:
+    with pytest.raises(ValueError, match="algorithm"):
+        new_private_jwk(alg)
 
 
 def test_a_thumbprint_is_that_of_the_specification() -> None:

@@ -1,6 +1,7 @@
 """Every managed property of an app: how a wrong one is named, and that a changed copy has it as desired."""
 
 import copy
+import json
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from bff.admin.okta.desired import Desired
 from bff.admin.okta.settings import load_okta_settings
 from bff.config.settings import load_settings
 from bff.oidc.public_jwk import thumbprint
+from tests.harness.minting import EC_KEY, private_jwk
 from tests.harness.okta_org import API_TOKEN, Json, client_of
 from tests.harness.settings import with_changes
 
@@ -171,6 +173,24 @@ def test_unknown_redirect_uris_are_noted_and_removed_only_with_prune() -> None:
     for note in ("https://staging.example.com/cb: kept", "disallowed_network_zone", "Universal Logout is off"):
         assert note in notes
     check_named_and_fixed(app, desired(prune=True), "redirect_uris", "Sign-in")
+
+
+@pytest.mark.parametrize(
+    ("encryption", "alg", "as_desired"),
+    [
+        *[("required", "RSA-OAEP-256", True), ("required", None, False), ("required", "RSA-OAEP-512", False)],
+        *[("optional", "RSA-OAEP-256", True), ("optional", None, True), ("optional", "RSA-OAEP-512", False)],
+    ],
+)
+def test_encryption_of_id_tokens_follows_the_settings(encryption: str, alg: str | None, as_desired: bool) -> None:
+    wanted = desired(decryption_keys=json.dumps(private_jwk(EC_KEY)), id_token_encryption=encryption)
+    app = copy.deepcopy(APP)
+    if alg is not None:
+        client_of(app)["id_token_encrypted_response_alg"] = alg
+    named = {difference.name for difference in compare(app, wanted).differences}
+    assert ("id_token_encryption" not in named) is as_desired
+    # Only an administrator enables it, who also registers the key.
+    assert client_of(changed(app, wanted)).get("id_token_encrypted_response_alg") == alg
 
 
 def test_a_public_key_is_added_beside_registered_ones(key_file: Path, other_key_file: Path) -> None:

@@ -1,5 +1,6 @@
 """Logout requests of the provider: which tokens count, how often, and which sessions end."""
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +11,19 @@ from bff.flows.logout.provider_logout import ProviderLogoutFlow
 from bff.oidc.global_token_revocation import EmailSubject, IssuerSubject, Subject
 from bff.oidc.jwks import parse_key_set
 from bff.session.session import EndReason, Session, User
-from tests.harness.minting import CLIENT_ID, ISSUER, OTHER_RSA_KEY, RSA_KEY, jwk, jwks, mint
+from tests.harness.encrypting import encrypted
+from tests.harness.minting import (
+    CLIENT_ID,
+    EC_KEY,
+    EC_KEY_384,
+    ISSUER,
+    OTHER_RSA_KEY,
+    RSA_KEY,
+    jwk,
+    jwks,
+    mint,
+    private_jwk,
+)
 from tests.unit.flows.parts import Parts
 
 EVENTS: dict[str, Any] = {"http://schemas.openid.net/event/backchannel-logout": {}}
@@ -100,6 +113,36 @@ async def test_a_wrong_logout_token_ends_nothing(
     parts: Parts, provider: Provider, session: Session, changes: dict[str, Any]
 ) -> None:
     token = provider.logout_token(sid="sid-1", **changes)
+    assert await code_of(lambda: provider.flow.back_channel(token)) == "invalid_request"
+    assert await parts.stored(session) == session
+
+
+@pytest.mark.parametrize(
+    ("key", "header", "code"),
+    [
+        (EC_KEY, {}, ""),
+        (EC_KEY, {"typ": "logout+jwt"}, ""),
+        (None, {}, ""),  # only signed
+        (EC_KEY, {"typ": "at+jwt"}, "invalid_request"),
+        (EC_KEY, {"zip": "DEF"}, "invalid_request"),
+        (EC_KEY_384, {}, "invalid_request"),
+    ],
+)
+async def test_a_logout_token_may_be_encrypted(key: Any, header: dict[str, str], code: str) -> None:
+    parts = Parts(decryption_keys=json.dumps(private_jwk(EC_KEY)))
+    provider, session = Provider(parts), await parts.signed_in(user=ALICE, sid="sid-1")
+    token = provider.logout_token(sid="sid-1")
+    if key is not None:
+        token = encrypted(token, key, alg="ECDH-ES", header=header)
+    assert await code_of(lambda: provider.flow.back_channel(token)) == code
+    assert (await parts.stored(session) is None) is (code == "")
+
+
+async def test_an_encrypted_logout_token_still_needs_a_signature_of_the_provider() -> None:
+    parts = Parts(decryption_keys=json.dumps(private_jwk(EC_KEY)))
+    provider, session = Provider(parts), await parts.signed_in(user=ALICE, sid="sid-1")
+    forged = provider.logout_token(sid="sid-1", key=OTHER_RSA_KEY)
+    token = encrypted(forged, EC_KEY, alg="ECDH-ES")
     assert await code_of(lambda: provider.flow.back_channel(token)) == "invalid_request"
     assert await parts.stored(session) == session
 

@@ -1,6 +1,7 @@
 """The outcome of a refresh in the record: durable, of the same user, and never bringing a session back."""
 
 import asyncio
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -12,7 +13,8 @@ from bff.flows.refresh.reservation import RefreshCause, Reserved
 from bff.oidc.token import Granted, NoAnswer, TokenResponse
 from bff.session.session import EndReason, Session
 from bff.session.token_response import Ended, Renewed, Superseded
-from tests.harness.minting import NONCE, OTHER_RSA_KEY, mint
+from tests.harness.encrypting import encrypted
+from tests.harness.minting import EC_KEY, EC_KEY_384, NONCE, OTHER_RSA_KEY, mint, private_jwk
 from tests.harness.virtual_time import time_passes
 from tests.unit.flows.parts import Parts
 
@@ -61,6 +63,25 @@ async def test_an_id_token_that_fails_validation_replaces_nothing(parts: Parts, 
         reservation.session.user,
         reservation.session.tokens.id_token,
     )
+
+
+@pytest.mark.parametrize("sent", ["encrypted", "encrypted for another key", "signed only"])
+async def test_a_refreshed_id_token_is_decrypted_or_replaces_nothing(sent: str) -> None:
+    parts = Parts(decryption_keys=json.dumps(private_jwk(EC_KEY)))
+    reservation = await reserved(parts)
+    before = reservation.session
+    signed = parts.id_token(sub=before.user.sub, nonce=None, name="New Name")
+    id_token = {
+        "encrypted": encrypted(signed, EC_KEY, alg="ECDH-ES"),
+        "encrypted for another key": encrypted(signed, EC_KEY_384, alg="ECDH-ES"),
+        "signed only": signed,
+    }[sent]
+    session = await written(parts, reservation, id_token)
+    assert (session.tokens.access_token, session.tokens.refresh_token) == ("new access", "new refresh")
+    if sent == "encrypted":
+        assert (session.tokens.id_token, session.user.claims["name"]) == (signed, "New Name")
+    else:
+        assert (session.tokens.id_token, session.user) == (before.tokens.id_token, before.user)
 
 
 @pytest.mark.case("IT-073")
