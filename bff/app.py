@@ -64,7 +64,7 @@ class Application:
             self.runtime, self.stores, self.providers, self.flows.sessions.end_sessions, ports
         )
         receiver = None if self.security_events is None else self.security_events.receiver
-        web = build_web(self.runtime, self.stores, self.flows, self.upstreams, receiver)
+        web = build_web(self.runtime, self.stores, self.flows, self.upstreams, receiver, self.providers.published)
         self.public = Draining(web.public)
         self.forward_auth: ASGIApp = web.forward_auth
         self._readiness = Readiness(

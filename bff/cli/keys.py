@@ -13,6 +13,7 @@ from bff.cli.options import settings_from, settings_source
 from bff.oidc.algorithms import ECDSA, ED25519, RSA_PKCS1, RSA_PSS
 from bff.oidc.jwe_algorithms import ECDH, RSA
 from bff.oidc.private_keys import new_private_jwk
+from bff.oidc.published_keys import key_set_document
 from bff.session.keyring import key_id, new_key
 
 ALGORITHMS: Final = (*RSA, *ECDH, *ECDSA, *ED25519, *RSA_PSS, *RSA_PKCS1)
@@ -46,6 +47,19 @@ def jwk(algorithm: str) -> None:
     signature algorithm, like ES256 or PS256.
     """
     output.line(json.dumps(new_private_jwk(algorithm)))
+
+
+@command.command(name="public", short_help="Print the public keys of the BFF.")
+@settings_source
+def public(config: Path | None, env_file: Path | None) -> None:
+    """Print the public keys of the BFF as a JWK Set, as /.well-known/jwks.json has them.
+
+    For a provider that cannot fetch that document: register the keys there.
+    """
+    from bff.provider.own_keys import public_keys  # not for the other commands: they need no provider
+
+    keys = public_keys(settings_from(config, env_file).provider)
+    output.line(key_set_document(member for members in keys.values() for member in members).decode("ascii"))
 
 
 @command.command(name="list", short_help="Print the ids of the configured keys.")

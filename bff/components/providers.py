@@ -9,18 +9,24 @@ from bff.config.settings import Settings
 from bff.errors import ProviderUnavailable
 from bff.flows.id_tokens import IdTokenValidator
 from bff.oidc.metadata import MetadataRefused, endpoints_elsewhere
+from bff.oidc.published_keys import PublishedKeys
 from bff.provider.open import client_auth, open_org_provider, open_provider, validate_metadata
+from bff.provider.own_keys import public_keys
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Providers:
-    """`main` signs users in. `org` may also sign Universal Logout requests; it is empty if `main` is the org."""
+    """`main` signs users in. `org` may also sign Universal Logout requests; it is empty if `main` is the org.
+
+    `published` has our own public keys.
+    """
 
     main: ManagedProvider
     org: tuple[ManagedProvider, ...]
     id_tokens: IdTokenValidator
+    published: PublishedKeys
 
     async def check(self, settings: Settings) -> None:
         """Raises MetadataRefused or ConfigurationError for a provider that contradicts the settings.
@@ -41,9 +47,10 @@ class Providers:
 
     def replace_client_auth(self, settings: Settings) -> None:
         """Uses other client credentials from the next request on. Raises ConfigurationError."""
-        credentials = client_auth(settings.provider)
+        credentials, published = client_auth(settings.provider), public_keys(settings.provider)
         for provider in (self.main, *self.org):
             provider.replace_client_auth(credentials)
+        self.published.replace(published)
 
     async def close(self) -> None:
         for provider in (self.main, *self.org):
@@ -56,4 +63,5 @@ def build_providers(runtime: Runtime, ports: Ports) -> Providers:
     if main is None:
         main = open_provider(runtime.settings, clock=runtime.clock)
         org = open_org_provider(runtime.settings, clock=runtime.clock)
-    return Providers(main, org, IdTokenValidator(main, runtime.settings))
+    published = PublishedKeys(public_keys(runtime.settings.provider))
+    return Providers(main, org, IdTokenValidator(main, runtime.settings), published)

@@ -9,9 +9,11 @@ from bff.asgi.write_batching import WriteBatch
 from bff.components.flows import Flows
 from bff.components.runtime import Runtime
 from bff.components.stores import Stores
+from bff.config.browser import KEY_SET_PATH
 from bff.config.settings import Settings
 from bff.flows.security_events.receiver import SecurityEventReceiver
 from bff.flows.streams import OpenStreams
+from bff.oidc.published_keys import PublishedKeys
 from bff.proxy.client_address import TrustedProxies
 from bff.proxy.headers import PublicOrigin
 from bff.proxy.http import HttpProxy
@@ -37,6 +39,7 @@ from bff.web.cookies import CookieNames
 from bff.web.dispatch import Dispatcher, build_auth_app, serve_spa
 from bff.web.error_page import ErrorPages
 from bff.web.error_responder import ErrorResponder
+from bff.web.key_set import key_set_router
 from bff.web.middleware.access_log import AccessLog
 from bff.web.middleware.cors import CorsMiddleware
 from bff.web.middleware.rate_limit import RateLimitMiddleware, RateLimits
@@ -75,9 +78,14 @@ def build_upstreams(runtime: Runtime, write_batch: WriteBatch, streams: OpenStre
 
 
 def build_web(
-    runtime: Runtime, stores: Stores, flows: Flows, upstreams: Upstreams, receiver: SecurityEventReceiver | None
+    runtime: Runtime,
+    stores: Stores,
+    flows: Flows,
+    upstreams: Upstreams,
+    receiver: SecurityEventReceiver | None,
+    published: PublishedKeys,
 ) -> WebApplications:
-    """`receiver` is None if security events are off."""
+    """`receiver` is None if security events are off; `published` has our public keys."""
     browser = runtime.settings.browser
     names = CookieNames(secure=browser.cookies_secure)
     origins = OriginPolicy(browser.public_url, browser.allowed_origins)
@@ -90,8 +98,11 @@ def build_web(
     forward_auth = _forward_auth(runtime, flows, rules)
     without_pages = ErrorResponder()
     private: ASGIApp = RequestGuard(forward_auth.on_private_port, without_pages)
+    auth_app = _auth_app(runtime, stores, flows, rules, upstreams, receiver)
+    if runtime.settings.provider.publishes_keys:
+        auth_app.include_router(key_set_router(published))
     limited = RateLimitMiddleware(
-        _auth_app(runtime, stores, flows, rules, upstreams, receiver),
+        auth_app,
         RateLimits(runtime.settings),
         rules.trusted_proxies,
         rules.authentication.cookies,
@@ -105,7 +116,7 @@ def build_web(
         acr_values=runtime.settings.sign_in.acr_values,
     )
     dispatcher = Dispatcher(
-        limited, api, upstreams.routes.match, browser.callback_path, {VERIFY: forward_auth.on_public_port}
+        limited, api, upstreams.routes.match, _own_paths(runtime.settings), {VERIFY: forward_auth.on_public_port}
     )
     inside: ASGIApp = AuditContext(dispatcher, rules.trusted_proxies)
     if origins.allows_other_origins:
@@ -117,6 +128,11 @@ def build_web(
         public=TraceMiddleware(public, rules.trusted_proxies, runtime.telemetry),
         forward_auth=TraceMiddleware(private, rules.trusted_proxies, runtime.telemetry),
     )
+
+
+def _own_paths(settings: Settings) -> tuple[str, ...]:
+    """The paths of our own endpoints that are not below /auth."""
+    return (settings.browser.callback_path, *((KEY_SET_PATH,) if settings.provider.publishes_keys else ()))
 
 
 def _credentials(runtime: Runtime, flows: Flows, rules: WebRules) -> SessionCredentials:

@@ -11,6 +11,8 @@ from bff.config.section import FROZEN, over
 from bff.config.validators import invalid
 
 RESERVED: Final = "/auth"
+# Where our public keys are, if there are any (RFC 8615). No route can be configured there: prefixes have no dots.
+KEY_SET_PATH: Final = "/.well-known/jwks.json"
 # Paths of the BFF's own endpoints; the callback must not be one of them.
 ENDPOINTS: Final = frozenset(
     {"/auth/login", "/auth/landing", "/auth/session", "/auth/session/extend", "/auth/sessions", "/auth/sessions/end"}

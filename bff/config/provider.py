@@ -207,5 +207,10 @@ class ProviderSettings(BaseModel):
         return is_okta(self.issuer)
 
     @property
+    def publishes_keys(self) -> bool:
+        """Whether `/.well-known/jwks.json` is ours: a key of ours verifies what we sign, or others encrypt for one."""
+        return self.client_auth == "private_key_jwt" or self.encryption.decryption is not None
+
+    @property
     def uses_dpop(self) -> bool:
         return self.dpop == "on"

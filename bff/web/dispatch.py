@@ -4,7 +4,7 @@ FastAPI serves the endpoints that a session uses rarely; the hot paths are plain
 """
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -46,15 +46,12 @@ class Dispatcher:
         auth_app: ASGIApp,
         api: ASGIApp,
         forwarded: Callable[[bytes], object],
-        callback_path: str,
+        own_paths: Collection[str],
         plain: Mapping[bytes, ASGIApp],
     ) -> None:
-        self._auth_app, self._api, self._forwarded, self._callback = (
-            auth_app,
-            api,
-            forwarded,
-            callback_path.encode("ascii"),
-        )
+        """`own_paths`: those of our own endpoints that are not below /auth."""
+        self._auth_app, self._api, self._forwarded = auth_app, api, forwarded
+        self._own = frozenset({b"/auth", *(path.encode("ascii") for path in own_paths)})
         self._plain = tuple((path, path + b"/", app) for path, app in plain.items())
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
@@ -70,7 +67,7 @@ class Dispatcher:
 
     def _select(self, scope: Scope) -> ASGIApp:
         path = scope["raw_path"]
-        if path.startswith(b"/auth/") or path in (b"/auth", self._callback):
+        if path.startswith(b"/auth/") or path in self._own:
             for exact, below, app in self._plain:
                 if path == exact or path.startswith(below):
                     return app

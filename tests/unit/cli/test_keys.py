@@ -9,7 +9,7 @@ from bff.config.settings import load_settings
 from bff.provider.open import client_auth
 from bff.session.keyring import key_id
 from tests.harness.bff_command import call_bff
-from tests.harness.settings import KEY, OLD_KEY, with_changes
+from tests.harness.settings import KEY, OLD_KEY, RIGHT, with_changes
 
 
 def test_a_new_key_is_accepted_and_never_the_same() -> None:
@@ -32,6 +32,13 @@ def test_a_new_jwk_is_accepted_as_the_key_of_the_client(algorithm: str) -> None:
     method = {"client_auth": "private_key_jwt", "client_secret": None}
     settings = load_settings(with_changes(client_private_key=jwk, **method)).provider
     assert client_auth(settings).candidates[0].alg == algorithm
+
+
+def test_the_public_keys_are_printed_without_the_private_ones() -> None:
+    jwk = json.loads(call_bff("keys", "jwk", "ECDH-ES").stdout)
+    done = call_bff("keys", "public", environ=with_changes(decryption_keys=json.dumps(jwk)))
+    assert json.loads(done.stdout) == {"keys": [{name: value for name, value in jwk.items() if name != "d"}]}
+    assert json.loads(call_bff("keys", "public", environ=RIGHT).stdout) == {"keys": []}
 
 
 def test_the_list_shows_ids_newest_first_and_no_key() -> None:

@@ -1,14 +1,18 @@
 """What the start makes of the provider's discovery document."""
 
+import json
 import logging
 
 import pytest
 
 from bff.components.providers import Providers
-from bff.config.settings import load_settings
+from bff.config.settings import Settings, load_settings
 from bff.errors import ConfigurationError, ProviderUnavailable
 from bff.flows.id_tokens import IdTokenValidator
 from bff.oidc.metadata import MetadataRefused
+from bff.oidc.published_keys import PublishedKeys
+from bff.provider.own_keys import public_keys
+from tests.harness.minting import EC_KEY, RSA_KEY, AsymmetricKey, jwk, private_jwk
 from tests.harness.provider_server import (
     DISCOVERY,
     Behaviour,
@@ -27,7 +31,7 @@ from tests.harness.settings import with_changes
 async def check(server: ProviderServer, **changes: str) -> None:
     settings = load_settings(with_changes(issuer=server.issuer, **changes))
     async with client_of(server) as provider:
-        await Providers(provider, (), IdTokenValidator(provider, settings)).check(settings)
+        await Providers(provider, (), IdTokenValidator(provider, settings), PublishedKeys({})).check(settings)
 
 
 @pytest.mark.parametrize(
@@ -78,3 +82,20 @@ async def test_another_issuer_and_a_provider_without_what_is_needed_prevent_the_
 async def test_useless_optional_members_do_not_prevent_the_start() -> None:
     async with provider_server({"revocation_endpoint": "", "end_session_endpoint": "none"}) as server:
         await check(server)
+
+
+async def test_a_reload_publishes_the_other_key_of_the_client() -> None:
+    def with_key(key: AsymmetricKey) -> Settings:
+        text = json.dumps(private_jwk(key, "of the client"))
+        return load_settings(with_changes(client_auth="private_key_jwt", client_secret=None, client_private_key=text))
+
+    before, after = with_key(EC_KEY), with_key(RSA_KEY)
+    async with provider_server() as server, client_of(server) as provider:
+        published = PublishedKeys(public_keys(before.provider))
+        providers = Providers(provider, (), IdTokenValidator(provider, before), published)
+        first, etag = published.current
+        providers.replace_client_auth(after)
+        second, other_etag = published.current
+    assert json.loads(first)["keys"] == [{**jwk(EC_KEY, "of the client"), "use": "sig", "alg": "ES256"}]
+    assert json.loads(second)["keys"] == [{**jwk(RSA_KEY, "of the client"), "use": "sig", "alg": "RS256"}]
+    assert etag != other_etag

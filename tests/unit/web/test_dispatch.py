@@ -86,7 +86,7 @@ async def test_the_raw_path_selects_the_application(path: str, selected: str) ->
             raise InvalidRequest
         return route if raw_path.startswith((b"/api", b"/auth", b"/callback/")) and raw_path != b"/authx" else None
 
-    dispatcher = Dispatcher(apps["auth"], apps["api"], match, "/callback", {b"/auth/verify": apps["plain"]})
+    dispatcher = Dispatcher(apps["auth"], apps["api"], match, ("/callback",), {b"/auth/verify": apps["plain"]})
     await call(dispatcher, "GET", path)
     assert [name for name, app in apps.items() if app.scopes] == [selected]
     assert apps["api"].scopes == [] or apps["api"].scopes[0].get(ROUTE) is (route if path != "/api/ambiguous" else None)
