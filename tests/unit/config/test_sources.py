@@ -1,5 +1,6 @@
 """Where values come from, which one wins, and names that nobody knows."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from bff.config.section import leaves
 from bff.config.settings import SECRETS, Settings, load_settings
 from bff.config.sources import gather, named_files, secret_file
+from tests.harness.minting import EC_KEY, private_jwk
 from tests.harness.settings import CLIENT_SECRET, KEY, OLD_KEY, RIGHT, problems, with_changes
 
 TOML = """
@@ -137,6 +139,7 @@ def test_every_secret_can_come_from_a_file(tmp_path: Path, name: str) -> None:
     leaf = leaves(Settings)[name]
     values = {"session_keys": f"{KEY}\n{OLD_KEY}\n", "store": "redis://:pw@redis.internal\n"}
     values["provider_proxy"] = "http://user:pw@proxy.internal:3128"
+    values["decryption_keys"] = json.dumps(private_jwk(EC_KEY), indent=1) + "\n"
     path = tmp_path / "secret"
     path.write_text(values.get(name, "a-secret-from-a-file\n"))
     environ = {**with_changes(**{name: None}), f"BFF_{name.upper()}_FILE": str(path)}
