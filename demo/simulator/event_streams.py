@@ -44,10 +44,10 @@ def event_stream_routes(org: Org, transmitter: SecurityEvents) -> list[Route]:
         client_id = client_of(org, request)
         match request.method:
             case "GET":
-                found = transmitter.streams.get(client_id)
+                existing = transmitter.streams.get(client_id)
                 if "stream_id" in request.query_params:
                     return JSONResponse(_view(org, own(request)))
-                return JSONResponse([] if found is None else [_view(org, found)])
+                return JSONResponse([] if existing is None else [_view(org, existing)])
             case "POST":
                 if client_id in transmitter.streams:
                     raise ApiRefused(409, "E0000157", "The client has a stream already.")
@@ -66,15 +66,15 @@ def event_stream_routes(org: Org, transmitter: SecurityEvents) -> list[Route]:
                 return Response(status_code=204)
 
     async def status(_: Org, request: Request) -> Response:
-        found = own(request)
-        return JSONResponse({"stream_id": found.stream_id, "status": found.status})
+        existing = own(request)
+        return JSONResponse({"stream_id": existing.stream_id, "status": existing.status})
 
     async def verification(_: Org, request: Request) -> Response:
         body = await body_of(request)
-        found = transmitter.streams.get(client_of(org, request))
-        if found is None or body.get("stream_id") != found.stream_id:
+        existing = transmitter.streams.get(client_of(org, request))
+        if existing is None or body.get("stream_id") != existing.stream_id:
             raise errors.not_found("stream")
-        transmitter.verify(found, body.get("state"))
+        transmitter.verify(existing, body.get("state"))
         return Response(status_code=204)
 
     return [

@@ -171,3 +171,12 @@ async def test_a_session_that_an_administrator_ended_says_so_and_lets_sign_in_ag
     await person.sees_that_nobody_is_signed_in()
     await person.sees("#ended", "Okta no longer renews this session")
     assert "Liddell" not in await person.page.content()
+
+
+async def test_a_session_that_okta_revokes_ends_on_the_page_without_a_call_of_the_user(person: Person) -> None:
+    await person.sign_in()
+    await person.presses("Okta revokes the session")
+    await person.sees("#ended", "Okta revoked your session")
+    await person.sees_that_nobody_is_signed_in()
+    events = person.demo.okta("/events?after=0")["events"]
+    assert [event["status"] for event in events if event["kind"] == "security_event"] == [202]
