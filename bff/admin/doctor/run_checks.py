@@ -8,7 +8,15 @@ import ssl
 import time
 from collections.abc import Callable
 
-from bff.admin.doctor import app_integration, capabilities, client_credentials, network, redirect_uri, store
+from bff.admin.doctor import (
+    app_integration,
+    capabilities,
+    client_credentials,
+    event_stream,
+    network,
+    redirect_uri,
+    store,
+)
 from bff.admin.doctor import settings as settings_checks
 from bff.admin.doctor.assertion_audience import check_assertion_audience
 from bff.admin.doctor.check_result import CheckResult, fail, skipped
@@ -29,7 +37,7 @@ async def run_checks(
     """`okta` None: no Management API credentials. `clock` is in seconds since the epoch. Writes nothing."""
     results = [settings_checks.key_ring(settings), settings_checks.cookies(settings), *await store.run_checks(settings)]
     at_provider, answers = await _provider(settings, clock)
-    results += [*at_provider, *await _app(settings, okta, answers)]
+    results += [*at_provider, *await _app(settings, okta, answers), *await event_stream.check(settings, okta)]
     results += await network.upstreams(settings)
     return [*results, settings_checks.trusted_proxies(settings), await network.public_url(settings)]
 

@@ -53,5 +53,6 @@ def _credentials(desired: Desired) -> Credentials:
     # Only the scopes of the features in use, so that no more has to be granted.
     scopes = ["okta.apps.manage", "okta.groups.read"]
     scopes += ["okta.trustedOrigins.manage"] if okta.trusted_origins else []
+    scopes += ["ssf.manage", "ssf.read"] if desired.receives_events else []
     optional = ("okta.authorizationServers.manage",) if desired.authorization_server_id else ()
     return ServiceApp(authentication, scopes=tuple(scopes), optional=optional)

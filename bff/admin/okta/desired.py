@@ -12,6 +12,7 @@ from bff.admin.okta.settings import OktaSettings
 from bff.base64url import encode_base64url
 from bff.config.settings import Settings
 from bff.oidc.client_auth import Method
+from bff.oidc.security_events import requested_types
 from bff.session.keyring import new_key
 
 INITIATE_LOGIN_PATH: Final = "/auth/login"
@@ -111,6 +112,17 @@ class Desired:
     def grace(self) -> int | None:
         """The grace period of token rotation in seconds; None without refresh tokens."""
         return self.settings.refresh.grace if "offline_access" in self.settings.provider.scopes else None
+
+    @property
+    def receives_events(self) -> bool:
+        """Whether the org is to push security events to the BFF."""
+        section = self.settings.security_events
+        return section.delivery == "push" and section.issuer(self.settings.provider).rstrip("/") == self.org_url
+
+    @property
+    def event_types(self) -> tuple[str, ...]:
+        """The security events that do more than leave a record."""
+        return requested_types(self.settings.security_events.actions)
 
     @property
     def dpop(self) -> bool:

@@ -3,7 +3,9 @@
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, TypeAlias
 
-Part: TypeAlias = Literal["app", "status", "groups", "trusted_origins", "access_policy", "credentials", "server"]
+Part: TypeAlias = Literal[
+    "app", "status", "groups", "trusted_origins", "access_policy", "credentials", "server", "event_stream"
+]
 
 
 @dataclass(frozen=True, slots=True)

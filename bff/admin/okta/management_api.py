@@ -81,6 +81,11 @@ class ManagementApi:
         self._credentials, self._http = credentials, http
         self._sleep, self._log = sleep, log
 
+    @property
+    def as_service_app(self) -> bool:
+        """Whether requests carry an access token of a client, and not an administrator's API token."""
+        return self._credentials.is_service_app
+
     def get(self, path: str) -> Json:
         """Raises OktaManagementError, as all methods do."""
         return _object(self._request("GET", path))

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from bff.admin.okta import access_policy, app_integration, assignments, client_secrets, trusted_origins
+from bff.admin.okta import access_policy, app_integration, assignments, client_secrets, event_stream, trusted_origins
 from bff.admin.okta.api_error import OktaManagementError
 from bff.admin.okta.client_secrets import ClientSecret
 from bff.admin.okta.credentials_file import ClientCredentials, CredentialsFile
@@ -28,6 +28,7 @@ class OrgView:
     groups: assignments.Assignments
     origins: tuple[Json, ...]
     policies: access_policy.Policies | None
+    stream: event_stream.EventStreamView | None = None
 
     @property
     def client_id(self) -> str | None:
@@ -74,6 +75,7 @@ def read_org(api: ManagementApi, desired: Desired) -> OrgView:
         groups=assignments.read(api, app, desired),
         origins=trusted_origins.read(api, desired),
         policies=access_policy.read(api, desired),
+        stream=event_stream.read(api, desired),
     )
 
 
@@ -107,6 +109,7 @@ def plan(api: ManagementApi, desired: Desired) -> Plan:
     rest = trusted_origins.compare(view.origins, desired) + access_policy.compare(
         view.policies, view.client_id, desired
     )
+    rest += event_stream.compare(view.stream, desired)
     if view.app is None:
         return Plan(desired, view, _no_app(desired) + groups + rest)
     findings = (
@@ -182,6 +185,10 @@ def apply(api: ManagementApi, planned: Plan, *, target: CredentialsFile | None, 
     if findings.of("access_policy"):
         access_policy.apply(api, client_id, view.policies, desired)
         log("Added an access policy for this client.")
+    if view.stream is not None and view.stream.readable:
+        event_stream.apply(api, view.stream, desired)
+        if findings.of("event_stream"):
+            log("Set the stream of security events.")
     changed = tuple(difference.name for difference in findings.differences if difference.by == "apply")
     left = tuple(difference for difference in findings.differences if difference.by == "manual")
     return Applied(

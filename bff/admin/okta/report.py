@@ -108,6 +108,8 @@ def show_json(view: OrgView) -> dict[str, Any]:
     }
     if view.policies is not None:
         fields["access_policies"] = [policy.get("name") for policy, _ in view.policies.policies]
+    if view.stream is not None:
+        fields["event_stream"] = view.stream.as_json()
     return fields
 
 
