@@ -15,11 +15,11 @@ from tests.proof.live.fleet import ON_TWO_REPLICAS, ROOT, Fleet
 
 pytestmark = ON_TWO_REPLICAS
 
-ALICE = "alice@example.com"
+PERSON = "bob@example.com"  # of whom no other test of the shared fleet has sessions
 COOKIE = "bff-session"
 
 
-async def signed_in(fleet: Fleet, login: str = ALICE) -> Browser:
+async def signed_in(fleet: Fleet, login: str = PERSON) -> Browser:
     browser = Browser(fleet.replicas[0].url)
     await browser.sign_in(login)
     assert browser.cookie(COOKIE) is not None, browser.seen[-1].text
@@ -35,7 +35,7 @@ async def everywhere(fleet: Fleet, cookie: str) -> list[tuple[int, str | None]]:
     return [(answer.status_code, answer.json().get("reason")) for answer in answers]
 
 
-async def sub_of(fleet: Fleet, login: str = ALICE) -> str:
+async def sub_of(fleet: Fleet, login: str = PERSON) -> str:
     people = (await fleet.okta.state())["people"]
     return next(str(person["sub"]) for person in people if person["login"] == login)
 
@@ -49,7 +49,7 @@ async def by_signing_out(fleet: Fleet, cookie: str) -> None:
 
 async def by_logout_token_of_a_session(fleet: Fleet, cookie: str) -> None:
     url = f"{fleet.replicas[1].url}/auth/backchannel-logout"
-    for sid in await fleet.okta.sids_of(ALICE):
+    for sid in await fleet.okta.sids_of(PERSON):
         assert await fleet.okta.order("logout-token", url=url, sid=sid) == 200
 
 
@@ -61,20 +61,20 @@ async def by_logout_token_of_a_person(fleet: Fleet, cookie: str) -> None:
 async def by_universal_logout(fleet: Fleet, cookie: str) -> None:
     registered = f"{fleet.replicas[0].url}/auth/global-token-revocation"
     url = f"{fleet.replicas[1].url}/auth/global-token-revocation"
-    assert await fleet.okta.order("global-token-revocation", url=url, endpoint=registered, email=ALICE) == 204
+    assert await fleet.okta.order("global-token-revocation", url=url, endpoint=registered, email=PERSON) == 204
 
 
 async def by_front_channel(fleet: Fleet, cookie: str) -> None:
     issuer = f"http://127.0.0.1:{fleet.to_okta.port}/oauth2/default"
     async with plain_http() as frame:
-        for sid in await fleet.okta.sids_of(ALICE):
+        for sid in await fleet.okta.sids_of(PERSON):
             url = f"{fleet.replicas[1].url}/auth/frontchannel-logout"
             assert (await frame.get(url, params={"iss": issuer, "sid": sid})).status_code == 200
 
 
 async def by_operator(fleet: Fleet, cookie: str) -> None:
     environ = {**os.environ, **fleet.environ, "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-m", "bff", *("sessions", "end", "--email", ALICE, "--reason", "a test")]
+    command = [sys.executable, "-m", "bff", *("sessions", "end", "--email", PERSON, "--reason", "a test")]
     done = await asyncio.to_thread(
         subprocess.run, command, env=environ, cwd=fleet.replicas[0].process.log.parent, capture_output=True, text=True
     )
