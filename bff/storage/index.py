@@ -75,7 +75,7 @@ def indexed_value(session: Session, index: IndexName) -> str | None:
 
 
 def hashes(ring: KeyRing, index: IndexName, value: str) -> tuple[str, ...]:
-    """Newest key first: write under the first, look up under all. A fingerprint identifies no user, and is not hashed."""
+    """Newest key first: write under the first, look up under all. A fingerprint identifies no user: not hashed."""
     if index == "id":
         return (_text(value),)
     return ring.index_hashes(f"by-{index}", _text(_same(index, value)))

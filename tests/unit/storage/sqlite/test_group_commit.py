@@ -119,7 +119,7 @@ async def test_a_writer_waits_for_the_lock_of_another_process_and_then_writes(wr
     other = sqlite3.connect(writes.path, isolation_level=None, timeout=0)
     other.execute("BEGIN IMMEDIATE")
     insert = asyncio.ensure_future(writes.insert(1))
-    await asyncio.sleep(0.02)
+    await loop_turns(20)
     assert not insert.done()
     other.execute("INSERT INTO t VALUES (0)")
     other.execute("COMMIT")
