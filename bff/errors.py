@@ -198,6 +198,13 @@ class ProviderUnavailable(BffError):
     title = "The identity provider is temporarily unavailable"
 
 
+class RefreshRefused(ProviderUnavailable):
+    """The provider refuses to refresh this session's tokens, without saying that the refresh token is invalid.
+
+    The session continues, and refreshes are retried; a new sign-in would help at once.
+    """
+
+
 class StoreUnavailable(BffError):
     """`unreachable`: no server of the store gave a reply. False where it replied with an error."""
 

@@ -1,9 +1,11 @@
 """The durations that the decisions on a session depend on, taken from two sections of the settings."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from bff.config.refresh import RefreshSettings
 from bff.config.session import SessionSettings
+from bff.session.timing import CONFIRM_REFUSAL_AFTER
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,14 @@ class SessionPolicy:
     @property
     def after_grace(self) -> bool:
         return self.refresh.after_grace
+
+    @property
+    def final_errors(self) -> Collection[str]:
+        return self.refresh.final_errors
+
+    @property
+    def confirm_refusal_after(self) -> float:
+        return CONFIRM_REFUSAL_AFTER
 
     @property
     def idle_timeout(self) -> float:

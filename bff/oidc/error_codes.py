@@ -6,10 +6,19 @@ Anybody can open the callback with an arbitrary `error`, and an `error_descripti
 from typing import Final
 
 UNREADABLE: Final = "unreadable"  # instead of a code that is missing, or has characters that RFC 6749 excludes
+UNSPECIFIED: Final = "unspecified"  # the same, in the token endpoint's refusal: an empty body, or a JSON object
 
 TOKEN_ENDPOINT: Final = frozenset(
     {"invalid_grant", "invalid_client", "invalid_request", "invalid_scope", "unauthorized_client", "access_denied"}
-    | {"unsupported_grant_type", "server_error", "use_dpop_nonce", "invalid_dpop_proof", UNREADABLE}
+    | {"unsupported_grant_type", "server_error", "use_dpop_nonce", "invalid_dpop_proof", "invalid_target"}
+    | {UNREADABLE, UNSPECIFIED}
+)
+# Refusals of a token request that say nothing of the refresh token: they are about the client, the request, its proof
+# or the moment (RFC 6749 section 5.2, RFC 8628 section 3.5, RFC 8707 section 2, RFC 9449 sections 5 and 8).
+NEVER_FINAL: Final = frozenset(
+    {"invalid_client", "unauthorized_client", "unsupported_grant_type", "invalid_scope", "invalid_target"}
+    | {"temporarily_unavailable", "server_error", "slow_down", "authorization_pending"}
+    | {"use_dpop_nonce", "invalid_dpop_proof"}
 )
 # RFC 6749 section 4.1.2.1, OIDC Core section 3.1.2.6, RFC 9470, and Okta's additions.
 AUTHORIZATION_ENDPOINT: Final = frozenset(

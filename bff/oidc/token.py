@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeAlias
 
 from bff.oidc.challenge import USE_NONCE
-from bff.oidc.error_codes import UNREADABLE
+from bff.oidc.error_codes import UNREADABLE, UNSPECIFIED
 from bff.oidc.retry_after import retry_after
 from bff.oidc.strict_json import JsonRefused, read_object
 
@@ -38,12 +38,25 @@ class Granted:
 
 
 @dataclass(frozen=True, slots=True)
+class ClientProof:
+    """What else is known of the client credentials that a request was sent with.
+
+    `credentials` identifies them without containing them. `granted_ago`: seconds from the last token that this process
+    was granted with them until the request began; None if there was none.
+    """
+
+    credentials: str
+    granted_ago: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Denied:
     """An error response. `description` is the provider's text: logged shortened and escaped, never shown."""
 
     status: int
     error: str
     description: str = ""
+    proof: ClientProof | None = field(default=None, compare=False)
 
     @property
     def refuses_client(self) -> bool:
@@ -139,16 +152,16 @@ def revocation_form(token: str, token_type_hint: TokenTypeHint) -> dict[str, str
 
 
 def parse_token_response(
-    status: int, headers: Mapping[str, str], body: bytes, now: float, *, token_type: TokenType = BEARER
+    status: int, headers: Mapping[str, str], body: bytes | None, now: float, *, token_type: TokenType = BEARER
 ) -> TokenResult:
-    """Parses a response of the token endpoint.
+    """Parses a response of the token endpoint. `body` is None if it did not arrive whole.
 
     The status is evaluated before the `error` code: Okta throttles a single user with 429 `invalid_grant`, which must
     not end a session. `headers` has lower-case names (or ignores case), `now` is in seconds since the epoch. A token of
     another type than `token_type` is unusable: `DPoP` if the request carried a proof. Never raises.
     """
     if status == 429:
-        return Postponed(retry_after(headers, now, rate_limited=True), client_wide=not _is_user_limit(body))
+        return Postponed(retry_after(headers, now, rate_limited=True), client_wide=not _is_user_limit(body or b""))
     if status >= 500 or status == 408:
         return NoAnswer(True, f"status {status}", retry_after(headers, now))
     if status >= 400:
@@ -156,7 +169,7 @@ def parse_token_response(
     if status != 200:  # redirects are not followed, because they would carry the credentials elsewhere
         return NoAnswer(True, f"status {status}")
     try:
-        fields = read_object(body, max_bytes=MAX_RESPONSE_BYTES)
+        fields = read_object(body or b"", max_bytes=MAX_RESPONSE_BYTES)
     except JsonRefused as refused:
         return NoAnswer(True, f"the body is {refused}")
     if fields.get("error") is not None:
@@ -172,12 +185,16 @@ def _is_user_limit(body: bytes) -> bool:
         return False
 
 
-def _refusal(status: int, headers: Mapping[str, str], body: bytes, now: float) -> TokenResult:
+def _refusal(status: int, headers: Mapping[str, str], body: bytes | None, now: float) -> TokenResult:
+    if body is not None and not body.strip():
+        return Denied(status, UNSPECIFIED)
     try:
-        fields = read_object(body, max_bytes=MAX_RESPONSE_BYTES)
+        fields = read_object(body or b"", max_bytes=MAX_RESPONSE_BYTES)
     except JsonRefused:
         return Denied(status, UNREADABLE)  # an error response all the same: from a firewall, a proxy, a wrong path
     error = error_code(fields)
+    if error == UNREADABLE:
+        error = UNSPECIFIED
     if status == 400 and error == "temporarily_unavailable":
         return Postponed(retry_after(headers, now))
     return Denied(status, error, _description(fields))

@@ -57,7 +57,7 @@ class HttpProvider:
         self._connections, self._clock = connections, clock
         self._timeout = connections.timeout
         self._nonces = DpopNonces()
-        self._requests = ClientRequests(client_auth, connections, self._nonces, clock=clock)
+        self._requests = ClientRequests(client_auth, connections, self._nonces, clock=clock, monotonic=monotonic)
         self._metadata = discovery(self._fetch_document, issuer, connections.endpoints, clock=monotonic)
         self._keys = KeySetCache(self._fetch_document, self._jwks_uri, clock=monotonic)
 

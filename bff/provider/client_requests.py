@@ -19,6 +19,7 @@ from bff.oidc.token import (
     TokenType,
     parse_token_response,
 )
+from bff.provider.client_grants import ClientGrants
 from bff.provider.connections import ProviderConnections, Purpose
 from bff.provider.response import HttpResponse, Outcome
 
@@ -38,7 +39,7 @@ class ClientRequest:
 
 class ClientRequests:
     """Remembers which secret the provider accepted last, and which audience of an assertion at each endpoint, so that
-    the usual request is a single one. `clock` is the wall clock.
+    the usual request is a single one. `clock` is the wall clock, `monotonic` is for how long ago a token was granted.
     """
 
     def __init__(
@@ -48,9 +49,11 @@ class ClientRequests:
         nonces: DpopNonces,
         *,
         clock: Callable[[], float],
+        monotonic: Callable[[], float],
     ) -> None:
         self._client_auth, self._connections = client_auth, connections
-        self._nonces, self._clock = nonces, clock
+        self._nonces, self._clock, self._monotonic = nonces, clock, monotonic
+        self._grants = ClientGrants(monotonic)
         self._accepted = 0  # index of the secret that the provider accepted last
         self._audiences: dict[str, str] = {}  # by endpoint; bounded, because the metadata names few
 
@@ -70,7 +73,8 @@ class ClientRequests:
         tried = 0
         while True:
             position, audience = attempts[tried]
-            credentials = partial(self._credentials, client_auth, client_auth.candidates[position], audience)
+            began, candidate = self._monotonic(), client_auth.candidates[position]
+            credentials = partial(self._credentials, client_auth, candidate, audience)
             outcome, answer = await self._attempt(request, credentials, deadline)
             tried += 1
             if isinstance(answer, Denied) and answer.refuses_client:
@@ -82,7 +86,7 @@ class ClientRequests:
                 self._remember_secret(position)
                 if audience != attempts[0][1]:
                     self._remember_audience(request.endpoint, audience)
-            return outcome, answer
+            return outcome, self._grants.noted(answer, client_auth, candidate, began)
 
     def _attempts(
         self, client_auth: ClientAuthentication, endpoint: str, metadata: ProviderMetadata
@@ -149,7 +153,11 @@ class ClientRequests:
         if isinstance(outcome, NoAnswer):
             return outcome
         answer = parse_token_response(
-            outcome.status, outcome.headers, outcome.body, self._clock(), token_type=token_type
+            outcome.status,
+            outcome.headers,
+            outcome.body if outcome.complete else None,
+            self._clock(),
+            token_type=token_type,
         )
         if isinstance(answer, NoAnswer) and outcome.why:
             return NoAnswer(answer.may_have_been_sent, outcome.why, answer.retry_after)

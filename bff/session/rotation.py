@@ -110,6 +110,8 @@ def reserve(session: Session, decision: SendRefresh, now: float, policy: Refresh
         previous_first_sent_at=first_sent_at,
         after_grace=decision.after_grace,
         denied_at=before.denied_at if before else None,
+        refused_at=before.refused_at if before else None,
+        refused_with=before.refused_with if before else "",
     )
     rejected_token = token_fingerprint(session.tokens.access_token) if decision.rejected else session.rejected_token
     return replace(session, version=session.version + 1, attempt=attempt, rejected_token=rejected_token)
@@ -122,6 +124,7 @@ def promote_successor(session: Session, now: float) -> Session:
     if session.concurrent_successor is None or session.attempt is None:
         raise ValueError("there is no concurrent successor to promote")
     fresh = replace(session.attempt, first_sent_at=None, previous_first_sent_at=None, lease_until=now, not_before=now)
+    fresh = replace(fresh, refused_at=None, refused_with="")
     tokens = replace(session.tokens, refresh_token=session.concurrent_successor.refresh_token)
     promoted = replace(session, rotation=session.rotation + 1, tokens=tokens, concurrent_successor=None)
     return replace(promoted, attempt=replace(fresh, after_grace=False))

@@ -95,6 +95,10 @@ class RefreshAttempt:
     previous_first_sent_at: float | None = None
     after_grace: bool = False
     denied_at: float | None = None  # when the provider first answered access_denied
+    # When the provider first refused this refresh token without saying that it is invalid, and the client credentials
+    # (`ClientProof.credentials`) that the request was sent with.
+    refused_at: float | None = None
+    refused_with: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """Refresh timing: policy, limits, token lifetimes, grace period and back-off. Pure; times are in seconds."""
 
 import hashlib
+from collections.abc import Collection
 from typing import Protocol
 
 from bff.oidc.token import TokenResponse
@@ -13,8 +14,9 @@ REFUSED_TOKEN_AGE = 30.0
 # this often.
 RESEND_MARGIN = 2.0
 RESEND_TRIES = 3
-# access_denied must occur again this much later before it ends a session: a policy change must not sign users out.
-CONFIRM_DENIED_AFTER = 60.0
+# A refusal that is not final must occur again this much later before it can end a session: a policy change, or a fault
+# of the provider, must not sign users out.
+CONFIRM_REFUSAL_AFTER = 60.0
 MAX_BACKOFF = 30.0
 # The ceiling where the provider did not answer: that it does again must be noticed soon. The requests of a process for
 # all its sessions are limited in bff/flows/refresh/provider_limits.py.
@@ -47,6 +49,14 @@ class RefreshPolicy(Protocol):
     @property
     def after_grace(self) -> bool:
         """Whether a token whose grace period is over may be sent once more."""
+
+    @property
+    def final_errors(self) -> Collection[str]:
+        """The error codes of the token endpoint that say that a refresh token is invalid."""
+
+    @property
+    def confirm_refusal_after(self) -> float:
+        """How long after the first refusal that is not final another one may end the session."""
 
     @property
     def idle_timeout(self) -> float:

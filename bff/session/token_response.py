@@ -4,10 +4,10 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias, assert_never
 
 from bff.oidc.token import Denied, Granted, NoAnswer, Postponed, TokenResponse, TokenResult
+from bff.session.refusal import Refusal, classify, is_confirmed
 from bff.session.rotation import promote_successor
 from bff.session.session import ConcurrentSuccessor, EndReason, RefreshAttempt, Session
 from bff.session.timing import (
-    CONFIRM_DENIED_AFTER,
     MAX_BACKOFF,
     MAX_UNANSWERED_BACKOFF,
     MIN_BACKOFF,
@@ -62,22 +62,8 @@ def apply_token_response(
     match answer:
         case Granted(response):
             return _apply_granted(session, attempt, sent, response, now, policy)
-        case Denied(400, "invalid_grant") if session.tokens.refresh_token != sent:
-            # The record has a newer token than the rejected one.
-            session = replace(session, concurrent_successor=None)
-            return Pending(_not_consumed(session, attempt, now, policy, wait=0.0), resend=True)
-        case Denied(400, "invalid_grant"):
-            if session.concurrent_successor is not None:
-                promoted = promote_successor(session, now)
-                return Pending(replace(promoted, version=session.version + 1), resend=True)
-            return Ended(EndReason.REFRESH_TOKEN_INVALID)
-        case Denied(400, "access_denied"):
-            if attempt.denied_at is not None and now - attempt.denied_at >= CONFIRM_DENIED_AFTER:
-                return Ended(EndReason.PROVIDER_DENIED)
-            denied_at = now if attempt.denied_at is None else attempt.denied_at
-            return Pending(_not_consumed(session, attempt, now, policy, denied_at=denied_at))
         case Denied():
-            return Pending(_not_consumed(session, attempt, now, policy))
+            return _apply_refusal(session, attempt, reserved, answer, now, policy)
         case Postponed(retry_after):
             return Pending(_not_consumed(session, attempt, now, policy, wait=retry_after))
         case NoAnswer(may_have_been_sent=False, retry_after=retry_after):
@@ -117,6 +103,8 @@ def _apply_granted(
         first = attempt.previous_first_sent_at if successor == sent else None
         waiting = replace(attempt, first_sent_at=first, previous_first_sent_at=first, denied_at=None, lease_until=now)
         waiting = replace(waiting, not_before=now + backoff(attempt.tries, session.key))
+        if successor != sent:
+            waiting = replace(waiting, refused_at=None, refused_with="")
         rotation = session.rotation + (successor != session.tokens.refresh_token)
         tokens = replace(session.tokens, refresh_token=successor)
         kept = replace(session, version=session.version + 1, rotation=rotation, tokens=tokens)
@@ -127,6 +115,46 @@ def _apply_granted(
     return Renewed(replace(renewed, attempt=None, concurrent_successor=sibling, rejected_token=None))
 
 
+def _apply_refusal(
+    session: Session, attempt: RefreshAttempt, reserved: Session, answer: Denied, now: float, policy: RefreshPolicy
+) -> RefreshResult:
+    asked_at = attempt.lease_until - policy.lease
+    match classify(answer, policy.final_errors):
+        case Refusal.FINAL:
+            return _apply_invalid(session, attempt, reserved, now, policy)
+        case Refusal.USER_DENIED:
+            if attempt.denied_at is not None and now - attempt.denied_at >= policy.confirm_refusal_after:
+                return Ended(EndReason.PROVIDER_DENIED)
+            denied_at = now if attempt.denied_at is None else attempt.denied_at
+            return Pending(_not_consumed(session, replace(attempt, denied_at=denied_at), now, policy))
+        case Refusal.UNCONFIRMED if is_confirmed(session, attempt, answer, asked_at, now, policy):
+            return _apply_invalid(session, attempt, reserved, now, policy)
+        case Refusal.UNCONFIRMED if session.tokens.refresh_token == reserved.tokens.refresh_token:
+            credentials = answer.proof.credentials if answer.proof is not None else ""
+            if attempt.refused_at is None or attempt.refused_with != credentials:
+                # The first refusal, or one that other credentials may have caused: it counts from here.
+                attempt = replace(attempt, refused_at=now, refused_with=credentials)
+            return Pending(_not_consumed(session, attempt, now, policy))
+        case Refusal.UNCONFIRMED | Refusal.NOT_THE_TOKEN:
+            return Pending(_not_consumed(session, attempt, now, policy))
+        case never:
+            assert_never(never)
+
+
+def _apply_invalid(
+    session: Session, attempt: RefreshAttempt, reserved: Session, now: float, policy: RefreshPolicy
+) -> RefreshResult:
+    """The refresh token that was sent is invalid for good; another one that the record holds may be valid."""
+    if session.tokens.refresh_token != reserved.tokens.refresh_token:
+        # The record has a newer token than the rejected one.
+        session = replace(session, concurrent_successor=None)
+        return Pending(_not_consumed(session, attempt, now, policy, wait=0.0), resend=True)
+    if session.concurrent_successor is not None:
+        promoted = promote_successor(session, now)
+        return Pending(replace(promoted, version=session.version + 1), resend=True)
+    return Ended(EndReason.REFRESH_TOKEN_INVALID)
+
+
 def _not_consumed(
     session: Session,
     attempt: RefreshAttempt,
@@ -134,7 +162,6 @@ def _not_consumed(
     policy: RefreshPolicy,
     *,
     wait: float | None = None,
-    denied_at: float | None = None,
     limit: float = MAX_BACKOFF,
 ) -> Session:
     """This send certainly did not use the token; an earlier unknown outcome, if any, remains unknown."""
@@ -145,8 +172,6 @@ def _not_consumed(
         in_time = resend_deadline(first, policy) - now
         pause = in_time if (MIN_BACKOFF if wait is None else least) <= in_time < pause else pause
     waiting = replace(attempt, first_sent_at=first, lease_until=now, not_before=now + pause)
-    if denied_at is not None:
-        waiting = replace(waiting, denied_at=denied_at)
     return replace(session, version=session.version + 1, attempt=waiting)
 
 

@@ -7,11 +7,12 @@ a 431 deletes.)
 import json
 from typing import Any, Final, NamedTuple
 
-from bff.errors import BffError, MethodNotAllowed, SignInRequired, StepUpRequired
+from bff.errors import BffError, MethodNotAllowed, RefreshRefused, SignInRequired, StepUpRequired
 from bff.web.cookies import Header
 from bff.web.error_status import status_of
 
 _TYPE: Final = "urn:okta-bff:problem:"
+SIGN_IN_URL: Final = "/auth/login?return_to="  # the caller appends the percent-encoded return path
 
 
 class ErrorResponse(NamedTuple):
@@ -39,6 +40,8 @@ def render_problem(error: BffError, *, correlation_id: str) -> ErrorResponse:
     if isinstance(error, StepUpRequired):
         problem["acr_values"], problem["max_age"] = list(error.acr_values), error.max_age
         problem["sign_in_url"] = error.sign_in_url
+    if isinstance(error, RefreshRefused):
+        problem["sign_in_url"] = SIGN_IN_URL
     if error.retry_after is not None:
         problem["retry_after"] = error.retry_after
     body = json.dumps(problem, separators=(",", ":")).encode("ascii")

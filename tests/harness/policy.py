@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from bff.session.timing import MAX_LIFETIME
+from bff.session.timing import CONFIRM_REFUSAL_AFTER, MAX_LIFETIME
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,5 +14,7 @@ class Policy:
     lease: float = 10.0
     grace: float = 30.0
     after_grace: bool = True
+    final_errors: tuple[str, ...] = ("invalid_grant",)
+    confirm_refusal_after: float = CONFIRM_REFUSAL_AFTER
     idle_timeout: float = 3600.0
     max_session_lifetime: float = MAX_LIFETIME

@@ -5,7 +5,7 @@ callers.
 import math
 from typing import assert_never
 
-from bff.errors import ProviderUnavailable, SignInRequired, StepUpRequired, StoreUnavailable
+from bff.errors import ProviderUnavailable, RefreshRefused, SignInRequired, StepUpRequired, StoreUnavailable
 from bff.flows.background import BackgroundTasks
 from bff.flows.logout.end_session import EndSession
 from bff.flows.logout.session_ends import EndWatch
@@ -97,7 +97,7 @@ class RefreshTokenFlow:
                     await self._await_holder(session, until - now, deadline - self._monotonic())
                 case RetryLater(at):
                     if (under_way := self._flight.running(key)) is None:
-                        raise ProviderUnavailable(retry_after=max(1, math.ceil(at - now)))
+                        raise _unavailable(session, retry_after=max(1, math.ceil(at - now)))
                     # The holder retries by itself inside the grace period, so the token may arrive soon.
                     refreshes_awaited = _count_awaited(refreshes_awaited)
                     await self._flight.wait(key, under_way, deadline - self._monotonic())
@@ -163,6 +163,12 @@ def _authenticated(session: Session) -> Session:
     if session.step_up_required_at is not None:
         raise StepUpRequired("A security event requires a new sign-in.", max_age=0)
     return session
+
+
+def _unavailable(session: Session, *, retry_after: int) -> ProviderUnavailable:
+    """The refusal may last: then the client may offer a sign-in instead of a wait."""
+    refused = session.attempt is not None and session.attempt.refused_at is not None
+    return RefreshRefused(retry_after=retry_after) if refused else ProviderUnavailable(retry_after=retry_after)
 
 
 def _count_awaited(refreshes_awaited: int) -> int:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from math import ceil
 from typing import Any
 
-from bff.oidc.token import Granted, TokenResult
+from bff.oidc.token import Denied, Granted, TokenResult
 from bff.session.session import RefreshAttempt, Session
 from bff.session.token_response import RefreshResult
 from tests.proof.explorer.provider import LIFE
@@ -57,7 +57,7 @@ def _bytes(value: Any) -> bytes:
 class _Identity:
     def __init__(self, world: World, setting: Setting) -> None:
         self.world, self.setting, self.now = world, setting, world.now
-        self.long_ago = -(LIFE + setting.behaviour.grace + setting.policy.lease)
+        self.long_ago = -(LIFE + setting.behaviour.grace + setting.policy.lease + setting.policy.confirm_refusal_after)
         oldest_first = sorted((token.name for token in world.provider.tokens), key=lambda name: int(name[1:]))
         self.rank: dict[str | None, int] = {name: rank for rank, name in enumerate(oldest_first)}
         self.rank[None] = -1
@@ -79,7 +79,7 @@ class _Identity:
             else (token.status, token.home, token.again)
             for token in sorted(world.provider.tokens, key=lambda token: self.rank[token.name])
         ]
-        whole = (self.of_session(world.record), replicas, orphans, tokens)
+        whole = (self.of_session(world.record), replicas, orphans, tokens, self.ago(world.broken_since, self.long_ago))
         return _bytes(whole)
 
     def ago(self, moment: float | None, floor: float) -> int:
@@ -119,6 +119,8 @@ class _Identity:
             self.ago(attempt.not_before, 0),
             self.ago(attempt.previous_first_sent_at, past) if held else (),
             attempt.after_grace if held else (),
+            self.ago(attempt.refused_at, self.long_ago),
+            attempt.refused_with,
         )
 
     def of_replica(self, replica: Replica) -> tuple[object, ...]:
@@ -170,6 +172,10 @@ class _Identity:
             case Granted(tokens):
                 assert tokens.access_token is not None
                 return (self.rank.get(tokens.refresh_token, -2), self.ago(int(tokens.access_token[1:]), 0))
+            case Denied(status, error, proof=proof):
+                # Of an old grant no more is looked at than that it is older than the first refusal.
+                ago = NEVER if proof is None or proof.granted_ago is None else int(proof.granted_ago)
+                return (status, error, min(ago, -self.long_ago))
             case _:
                 return (repr(answer),)
 

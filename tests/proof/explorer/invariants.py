@@ -6,7 +6,7 @@ from bff.session.rotation import AwaitRefresh, RetryLater, UseAccessToken
 from bff.session.session import EndReason
 from bff.session.timing import MAX_BACKOFF
 from tests.proof.explorer.identity import names
-from tests.proof.explorer.world import Request, Setting, Step, World
+from tests.proof.explorer.world import Budget, Request, Setting, Step, World
 
 
 def invariant_1_no_old_token(before: World, step: Step, setting: Setting) -> str | None:
@@ -30,7 +30,7 @@ def invariant_1_late_is_the_last_resort(before: World, step: Step, setting: Sett
     better = [each for each in before.provider.live() if each.home and int(each.name[1:]) > int((token or "r0")[1:])]
     if better:
         return f"{token} is to be sent late although {better[0].name}, its successor, was brought home"
-    if before.left._replace(refusals=0, sign_outs=0) == setting.budget._replace(refusals=0, sign_outs=0):
+    if _harmful(before.left) == _harmful(setting.budget):
         return f"{token} is to be sent late although no outcome was ever unknown"
     return None
 
@@ -99,12 +99,13 @@ def invariant_6_no_accidental_end(before: World, step: Step, setting: Setting) -
         return f"the session ended ({step.ended}) although {good[0].name}, which had been brought home, is good"
     if step.ended is not EndReason.REFRESH_TOKEN_INVALID and not late_is_off:
         return f"the session ended for no reason of its own: {step.ended}"
-    left, budget = step.world.left._replace(sign_outs=0, refusals=0), setting.budget._replace(sign_outs=0, refusals=0)
+    left, budget = _harmful(step.world.left), _harmful(setting.budget)
     if left == budget:
         return f"the session ended ({step.ended}) and nothing had gone wrong"
     policy, behaviour = setting.policy, setting.behaviour
     in_time = 2 * policy.timeout + 1 <= policy.grace and behaviour.replay != "old_stale"
-    if in_time and left == budget._replace(losses=budget.losses - 1):
+    answered = left._replace(throttles=step.world.left.throttles, breakdowns=step.world.left.breakdowns)
+    if in_time and answered == setting.budget._replace(sign_outs=0, refusals=0, losses=budget.losses - 1):
         return f"the session ended ({step.ended}) and a single answer had been lost"
     return None
 
@@ -145,6 +146,11 @@ def broken(before: World, step: Step, setting: Setting) -> str | None:
         if what is not None:
             return f"{invariant.__name__}: {what}"
     return None
+
+
+def _harmful(budget: Budget) -> Budget:
+    """Without the faults that leave no outcome unknown and no token rotated."""
+    return budget._replace(refusals=0, sign_outs=0, throttles=0, breakdowns=0)
 
 
 def _lost_something(world: World, setting: Setting) -> bool:

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from bff.oidc.token import Denied, Granted, NoAnswer, Postponed
+from bff.oidc.token import ClientProof, Denied, Granted, NoAnswer, Postponed
 from bff.session.rotation import RefreshDecision, SendRefresh
 from bff.session.session import RefreshAttempt, Session
 from bff.session.token_response import Pending, RefreshResult, Renewed, Superseded
@@ -175,3 +175,25 @@ class ChecksTheTokenOfTheRecord(Core):
         if session.attempt and reserved.attempt and session.attempt.attempt_id == reserved.attempt.attempt_id:
             return super().settle(given._replace(reserved=replace(reserved, tokens=session.tokens)))
         return super().settle(given)
+
+
+class CountsThrottlingAsFinal(Core):
+    """A 429 is judged by its body: Okta throttles a single user with `invalid_grant`."""
+
+    def settle(self, given: Answered) -> RefreshResult:
+        throttled = isinstance(given.answer, Postponed)
+        return super().settle(given._replace(answer=Denied(400, "invalid_grant")) if throttled else given)
+
+
+class NeedsNoProof(Core):
+    """A refusal that does not say that the token is invalid counts although no other token request succeeds."""
+
+    def settle(self, given: Answered) -> RefreshResult:
+        if isinstance(given.answer, Denied):
+            given = given._replace(answer=replace(given.answer, proof=ClientProof("client", 0.0)))
+        return super().settle(given)
+
+
+class CountsTheFirstUnclearRefusal(Core):
+    def settle(self, given: Answered) -> RefreshResult:
+        return super().settle(given._replace(policy=replace(given.policy, final_errors=("invalid_request",))))

@@ -1,15 +1,21 @@
 """What happens around the replicas: callers, the network, the clock, and the faults. `steps` is everything at once."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from math import ceil
 
-from bff.oidc.token import NoAnswer
+from bff.oidc.token import ClientProof, Denied, NoAnswer, Postponed, TokenResult
+from tests.proof.explorer.provider import Provider, Sighting
 from tests.proof.explorer.replica import acts, reads
 from tests.proof.explorer.world import NAMES, Does, Replica, Request, Setting, Step, World, moved, revoke_all_of, told
+
+BREAKDOWN_LASTS = 10  # seconds at most: twice as long as it takes to confirm a refusal
 
 
 def steps(world: World, setting: Setting) -> Iterator[Step]:
     """Everything that can happen next. For invariant 10 the order matters: who can move comes before time passes."""
+    if world.broken_since is not None:
+        yield Step("provider", "the provider works again", world._replace(broken_since=None))
     for index, replica in enumerate(world.replicas):
         if not replica.paused:
             yield from acts(world, setting, index, replica)
@@ -29,9 +35,7 @@ def _network(world: World, setting: Setting, index: int, replica: Replica, reque
     name = NAMES[index]
     if request.answer is None:
         if world.now <= request.reach_by:
-            provider, answer, sighting = world.provider.present(
-                setting.behaviour, request.token, world.now, after_grace=request.after_grace
-            )
+            provider, answer, sighting = _presented(world, setting, request)
             if replica.paused:  # the answer waits at the sleeper's socket
                 waits = replica._replace(does=Does.SETTLE, request=None, answer=answer)
             else:
@@ -41,6 +45,10 @@ def _network(world: World, setting: Setting, index: int, replica: Replica, reque
     else:
         arrived = replica._replace(does=Does.SETTLE, request=None, answer=request.answer)
         yield Step("provider", f"{name} receives {told(request.answer)}", moved(world, index, arrived))
+    if world.left.throttles and request.answer is None:
+        busy = replica._replace(does=Does.SETTLE, request=None, answer=Postponed())
+        left = world.left._replace(throttles=world.left.throttles - 1)
+        yield Step("fault", f"{name}'s request is answered with 429", moved(world, index, busy)._replace(left=left))
     if world.left.losses:
         gone = replica._replace(does=Does.SETTLE, request=None, answer=NoAnswer(may_have_been_sent=True))
         after = moved(world, index, gone)
@@ -53,12 +61,23 @@ def _network(world: World, setting: Setting, index: int, replica: Replica, reque
             yield Step("fault", f"{name} sees a reset, but its request travels on", after)
 
 
+def _presented(world: World, setting: Setting, request: Request) -> tuple[Provider, TokenResult, Sighting | None]:
+    """What the provider does with a request, and a refusal with what its sender knows of its client credentials."""
+    provider, answer, sighting = world.provider, Denied(400, "invalid_request"), None
+    if world.broken_since is None:
+        provider, answer, sighting = world.provider.present(
+            setting.behaviour, request.token, world.now, after_grace=request.after_grace
+        )
+    if isinstance(answer, Denied) and setting.others:
+        others_granted_at = world.now if world.broken_since is None else world.broken_since
+        answer = replace(answer, proof=ClientProof("client", max(0, request.sent_at - others_granted_at)))
+    return provider, answer, sighting
+
+
 def _orphans(world: World, setting: Setting) -> Iterator[Step]:
     for at, request in enumerate(world.orphans):
         rest = world.orphans[:at] + world.orphans[at + 1 :]
-        after, answer, sighting = world.provider.present(
-            setting.behaviour, request.token, world.now, after_grace=request.after_grace
-        )
+        after, answer, sighting = _presented(world, setting, request)
         story = f"the provider is given {request.token} and answers {told(answer)}, but nobody listens"
         yield Step("provider", story, world._replace(orphans=rest, provider=after), sighting=sighting)
         yield Step("loss", f"a request with {request.token} never reaches the provider", world._replace(orphans=rest))
@@ -67,6 +86,8 @@ def _orphans(world: World, setting: Setting) -> Iterator[Step]:
 def _time_may_pass(world: World, setting: Setting) -> bool:
     """Whoever is awake and can act does so first, and the network keeps its deadlines."""
     timeout = setting.policy.timeout
+    if world.broken_since is not None and world.now >= world.broken_since + BREAKDOWN_LASTS:
+        return False
     if any(world.now >= request.reach_by for request in world.orphans):
         return False
     for replica in world.replicas:
@@ -116,6 +137,9 @@ def _faults(world: World, setting: Setting) -> Iterator[Step]:
     if left.sign_outs and world.record is not None:
         after = world._replace(record=None, left=left._replace(sign_outs=left.sign_outs - 1))
         yield Step("fault", "the user signs out", after._replace(provider=revoke_all_of(world.provider, world.record)))
+    if left.breakdowns and world.broken_since is None:
+        after = world._replace(broken_since=world.now, left=left._replace(breakdowns=left.breakdowns - 1))
+        yield Step("fault", "the provider breaks down, and refuses everybody", after)
     if left.revocations:
         after = world._replace(provider=world.provider.revoke_all())
         after = after._replace(left=left._replace(revocations=left.revocations - 1))

@@ -17,6 +17,7 @@ class Behaviour(NamedTuple):
     closes: bool = False  # the first use of the successor ends its predecessor's grace
     reuse_revokes: bool = True  # reuse takes the whole family down; otherwise it is only refused
     names_refresh_token: bool = True
+    refusal: Denied = Denied(400, "invalid_grant")  # what a token gets that is not good
 
 
 class Token(NamedTuple):
@@ -84,7 +85,7 @@ class Provider(NamedTuple):
         token = self.find(name)
         assert token is not None, name
         if token.status == "revoked":
-            return self, Denied(400, "invalid_grant"), Sighting(token, after_grace)
+            return self, behaviour.refusal, Sighting(token, after_grace)
         if token.status == "live":
             after, answer = self._first_use(behaviour, token, now)
             return after, answer, Sighting(token, after_grace)
@@ -92,7 +93,7 @@ class Provider(NamedTuple):
         older = successor is not None and successor.status == "retired"
         if (older and behaviour.closes) or behaviour.grace == 0 or now > token.retired_at + behaviour.grace:
             after = self.revoke_all() if behaviour.reuse_revokes else self
-            return after, Denied(400, "invalid_grant"), Sighting(token, after_grace, reuse=True, older=older)
+            return after, behaviour.refusal, Sighting(token, after_grace, reuse=True, older=older)
         after, answer = self._replay(behaviour, token, now)
         return after, answer, Sighting(token, after_grace, replay=True, older=older)
 
@@ -141,4 +142,6 @@ REFUSES = Behaviour("reuse is refused, the family lives", reuse_revokes=False)
 OLD_STALE_REFUSES = OLD_STALE._replace(name="the old token is handed back, then refused", reuse_revokes=False)
 NO_NAME = Behaviour("no refresh_token in the answer", rotates=False, names_refresh_token=False)
 SHORT = Behaviour("a grace shorter than lease and answer", grace=4)
+UNCLEAR = Behaviour("a dead token is refused without saying so", refusal=Denied(400, "invalid_request"))
+UNCLEAR_NO_GRACE = UNCLEAR._replace(name="the same, grace 0", grace=0)
 EVERY = (PERSISTENT, SAME, SIBLING, CLOSES, NO_GRACE, OLD, OLD_STALE, OLD_STALE_REFUSES, REFUSES, NO_NAME, SHORT)

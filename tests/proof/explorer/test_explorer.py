@@ -20,6 +20,12 @@ PAUSE_ONLY = Budget(crashes=0, losses=0, pauses=1, sign_outs=0)
 ALL_FOUR = Budget(crashes=1, losses=1, pauses=1, sign_outs=1)
 REFUSED = Budget(crashes=1, losses=1, pauses=0, sign_outs=1, refusals=1)
 REVOKED = Budget(crashes=0, losses=1, pauses=0, sign_outs=1, revocations=1)
+THROTTLED = Budget(crashes=0, losses=0, pauses=0, sign_outs=0, throttles=1)
+BREAKDOWN = Budget(crashes=0, losses=0, pauses=0, sign_outs=0, breakdowns=1)
+BREAKDOWN_LOSS = BREAKDOWN._replace(losses=1, sign_outs=1, throttles=1)
+BREAKDOWN_CRASH = Budget(crashes=1, losses=0, pauses=0, sign_outs=0, breakdowns=1)
+BREAKDOWN_PAUSE = Budget(crashes=0, losses=0, pauses=1, sign_outs=0, breakdowns=1)
+UNCLEARLY_REVOKED = Budget(crashes=0, losses=1, pauses=0, sign_outs=0, revocations=1)
 STRAGGLER = Budget(crashes=1, losses=1, pauses=0, sign_outs=1, stragglers=1)
 # No provider we know of: twice it hands back what it refuses the third time. A holder that sleeps through two renewals
 # and wakes with the successor then finds the session ended. One fault at a time is survived.
@@ -31,7 +37,9 @@ OVERTAKEN = (provider.NO_GRACE, provider.OLD, provider.OLD_STALE_REFUSES)
 
 def policy(behaviour: Behaviour, *, after_grace: bool = True) -> Policy:
     """A second here is several in production; what matters is which moment lies before which."""
-    return Policy(before_expiry=60, timeout=2, lease=4, grace=behaviour.grace, after_grace=after_grace)
+    return Policy(
+        before_expiry=60, timeout=2, lease=4, grace=behaviour.grace, after_grace=after_grace, confirm_refusal_after=6
+    )
 
 
 def prove(behaviour: Behaviour, budget: Budget, *, replicas: int = 2, after_grace: bool = True) -> Report:
@@ -60,6 +68,9 @@ def worlds(*cases: tuple[Behaviour, Budget]) -> list[ParameterSet]:
         (provider.SAME, REFUSED),
         (provider.SAME, REVOKED),
         (provider.SAME, STRAGGLER),
+        (provider.UNCLEAR, BREAKDOWN),
+        (provider.UNCLEAR, UNCLEARLY_REVOKED),
+        (provider.UNCLEAR_NO_GRACE, CRASH_LOSS),
     ),
 )
 def test_no_invariant_is_violated(behaviour: Behaviour, budget: Budget) -> None:
@@ -85,6 +96,7 @@ def test_without_late_sends_only_an_unknown_outcome_ends_a_session() -> None:
             if behaviour not in ONE_AT_A_TIME
         ),
         *((behaviour, STRAGGLER) for behaviour in provider.EVERY if behaviour not in OVERTAKEN),
+        *((provider.UNCLEAR, budget) for budget in (BREAKDOWN_LOSS, BREAKDOWN_CRASH, BREAKDOWN_PAUSE)),
         (provider.PERSISTENT, ALL_FOUR),
         (provider.SAME, ALL_FOUR),
         (provider.NO_GRACE, ALL_FOUR),
@@ -154,6 +166,9 @@ def test_the_whole_behaviour_of_a_healthy_session_is_small() -> None:
         (mutants.TakesTheUnsentForUnknown, provider.NO_GRACE, Budget(0, 0, 0, 1, refusals=1), "invariant_1"),
         (mutants.DropsTheOldRefreshToken, provider.NO_NAME, CRASH_LOSS, "invariant_2"),
         (mutants.NeverGivesTheLeaseUp, provider.SAME, CRASH_LOSS, "invariant_8"),
+        (mutants.CountsThrottlingAsFinal, provider.SAME, THROTTLED, "invariant_6"),
+        (mutants.NeedsNoProof, provider.UNCLEAR, BREAKDOWN, "invariant_6"),
+        (mutants.CountsTheFirstUnclearRefusal, provider.UNCLEAR, BREAKDOWN, "invariant_6"),
         (mutants.EndsAtTheFirstUnknown, provider.SAME, CRASH_LOSS, "invariant_6"),
         pytest.param(mutants.PromotesBlindly, provider.REFUSES, CRASH_PAUSE, "invariant_1", marks=pytest.mark.long),
     ],

@@ -57,6 +57,8 @@ class Budget(NamedTuple):
     refusals: int = 0  # connections refused: certainly not sent
     revocations: int = 0  # of the whole family, by an administrator of the provider
     stragglers: int = 0  # requests that the provider hears although the holder saw the connection reset
+    throttles: int = 0  # 429, whatever its body says
+    breakdowns: int = 0  # times at which the provider begins to refuse everybody, and not as RFC 6749 says
 
 
 class Setting(NamedTuple):
@@ -65,6 +67,7 @@ class Setting(NamedTuple):
     replicas: int = 2
     budget: Budget = Budget()
     core: Core = Core()
+    others: bool = True  # whether the replicas are granted tokens for other sessions all the time
 
 
 class World(NamedTuple):
@@ -74,6 +77,7 @@ class World(NamedTuple):
     orphans: tuple[Request, ...]  # on their way to the provider, and nobody waits for the answer
     provider: Provider
     left: Budget
+    broken_since: int | None = None  # since when the provider refuses everybody
 
 
 class Step(NamedTuple):

@@ -34,6 +34,7 @@ class Faults:
         self.outage_until = 0.0
         self.outage_kind = "refusing"
         self.invalid_client_until = 0.0
+        self.breakdown_until = 0.0
 
     def chance(self, fault: str, random: Random | None = None) -> bool:
         return self.stormy and self._mix.chance(random or self._random, fault)
@@ -41,7 +42,7 @@ class Faults:
     def clear(self) -> None:
         self.stormy = False
         self.partitioned.clear()
-        self.outage_until = self.invalid_client_until = 0.0
+        self.outage_until = self.invalid_client_until = self.breakdown_until = 0.0
 
     def store_operation(self, replica: str, *, write: bool, queue: bool = False) -> StorePlan:
         random, now = self._queue_random if queue else self._random, self._loop.time()
@@ -77,6 +78,8 @@ class Faults:
             return TokenPlan(connect, arrive=None)
         if now < self.invalid_client_until:
             return TokenPlan(connect, arrive=arrive, back=back, instead="invalid_client")
+        if now < self.breakdown_until:
+            return TokenPlan(connect, arrive=arrive, back=back, instead="breakdown")
         if self.chance("connect_refused"):
             return TokenPlan(connect, refused=True)
         if random.random() < 0.1 and self.stormy and self._mix.each:

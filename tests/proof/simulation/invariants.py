@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from bff.oidc.token import Granted, NoAnswer, Postponed, TokenResult
+from bff.errors import BffError, RefreshRefused
+from bff.oidc.token import Denied, Granted, NoAnswer, Postponed, TokenResult
 from bff.session.session import EndReason, RefreshAttempt, Session, SessionKey
 from demo.simulator.grants import Issued, RefreshOutcome, Refusal, Refused
 from tests.proof.simulation.loop import Process, SimulatedLoop
@@ -23,7 +24,8 @@ STORE_OPERATIONS = 3 * 2.0  # seconds: what a caller may meet after its wait, ea
 POLLS = 20  # reads a second by those who wait for another replica, for each session and replica
 LONG_ENOUGH = 15.0  # seconds of the grace in which a replica that nothing keeps from it asks again
 TOO_LATE = 2.0  # seconds of it that are not enough for another try: the least pause, and a margin
-NO_WAY = {"partition", "outage", "failover", "invalid_client", "unassigned", "revoked_by_administrator"}
+NO_WAY = {"partition", "outage", "failover", "invalid_client", "breakdown", "unassigned", "revoked_by_administrator"}
+UNCLEAR = {"invalid_request", "unspecified"}  # refusals that do not say that the refresh token is invalid
 AT_ONCE = 0.5  # seconds between a reservation and the request it is for, unless the process was stopped
 NOT_LEFT_YET = 0.1  # seconds after a delete in which its revocation may not have left: a task has to begin, and connect
 AHEAD = 2.0  # seconds that a replica's idea of the store's time may run ahead: one slow operation
@@ -84,6 +86,8 @@ class Watched:
     polls: dict[str, deque[float]] = field(default_factory=lambda: defaultdict(lambda: deque(maxlen=POLLS + 1)))
     holder: str = ""
     refusals: list[tuple[float, Refusal, str]] = field(default_factory=list)
+    refused_at: float = 0.0  # when a replica last heard a refusal
+    unclear: list[tuple[float, str]] = field(default_factory=list)  # refusals that were heard: when, by which process
     excuses: set[str] = field(default_factory=set)
     sign_out_asked: bool = False
     ended_at: float | None = None
@@ -101,6 +105,7 @@ class Invariants:
         self.violation: asyncio.Future[None] | None = None
         self.calm_since: float | None = None
         self.at_a_moment: Callable[[Process, SessionKey], None] = lambda process, key: None
+        self._granted: dict[str, list[float]] = defaultdict(list)  # by process
         self._owners: dict[str, Watched] = {}
         self._expiry: dict[str, float] = {}
         self._late_alarms: set[str] = set()
@@ -252,6 +257,9 @@ class Invariants:
         if not refusals or refusals[-1][2] != session.tokens.refresh_token:
             self.broken("invariant 6", "the provider never refused this token", watched.key)
             return "accident"
+        if watched.unclear and watched.unclear[-1][0] == watched.refused_at and not self._is_proven(watched):
+            self.broken("invariant 6", "an unclear refusal ended it, and nothing proved it", watched.key)
+            return "accident"
         if refusals[-1][1] is Refusal.EXPIRED:
             return "the refresh token's own limit"
         if "the administrator" in watched.excuses:
@@ -273,6 +281,13 @@ class Invariants:
             "invariant 6", "signed out by accident: a replica was given a token that is still good", watched.key
         )
         return "accident"
+
+    def _is_proven(self, watched: Watched) -> bool:
+        """Whether it was refused a minute apart, and the process that heard it last was granted a token in between."""
+        at, process = watched.unclear[-1]
+        first = [earlier for earlier, _ in watched.unclear if earlier <= at - 60.0 + AHEAD]
+        self.counts["unclear refusals that ended a session"] += 1
+        return any(earlier < granted < at for earlier in first for granted in self._granted[process])
 
     def _is_live(self, token: str) -> bool:
         assert self.endpoint is not None
@@ -415,6 +430,13 @@ class Invariants:
     def answered(self, presentation: Presentation, answer: TokenResult) -> None:
         """The answer is in the hands of the replica."""
         watched = self.sessions[presentation.key]
+        if isinstance(answer, Granted):
+            self._granted[presentation.process.name].append(self.loop.time())
+            watched.unclear.clear()
+        if isinstance(answer, Denied):
+            watched.refused_at = self.loop.time()
+            if answer.status == 400 and answer.error in UNCLEAR:
+                watched.unclear.append((watched.refused_at, presentation.process.name))
         if isinstance(answer, Granted) and answer.tokens.refresh_token:
             process = presentation.process
             watched.delivered[answer.tokens.refresh_token] = Delivery(process, self.loop.time(), process.stopped_for)
@@ -503,8 +525,14 @@ class Invariants:
         if seconds > CALLER_DEADLINE + STORE_OPERATIONS:
             self.broken("invariant 8", f"a caller waited {seconds:.2f} s", key)
 
-    def turned_away(self, key: SessionKey, asked_at: float, why: str) -> None:
+    def turned_away(self, key: SessionKey, asked_at: float, error: BffError) -> None:
+        why = error.code
         self.counts[f"callers told {why}"] += 1
+        watched = self.sessions[key]
+        if isinstance(error, RefreshRefused) and not any(self._is_live(token) for token in watched.refresh_tokens):
+            # A dead token whose death cannot be proven: the session stays, and its user may sign in again.
+            self.counts["callers offered a sign-in"] += 1
+            return
         if self.scenario.faultless:
             self.broken("invariant 10", f"a caller is told {why} though nothing is wrong", key)
         if self.calm_since is not None and asked_at >= self.calm_since:

@@ -10,6 +10,7 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from bff.errors import ProviderUnavailable
+from bff.oidc.client_auth import client_authentication
 from bff.oidc.jwks import KeySet, SigningKey
 from bff.oidc.jws import sign
 from bff.oidc.token import (
@@ -21,17 +22,27 @@ from bff.oidc.token import (
     TokenTypeHint,
     parse_token_response,
 )
-from demo.simulator.grants import Issued, Refusal, Refused, RotationPolicy
+from bff.provider.client_grants import ClientGrants
+from demo.simulator.grants import Issued, Refusal, Refused
 from demo.simulator.token_families import TokenFamilies
 from tests.proof.simulation.database import EPOCH
 from tests.proof.simulation.faults import Faults, TokenPlan
 from tests.proof.simulation.invariants import Invariants, Presentation
 from tests.proof.simulation.loop import Process, SimulatedLoop
+from tests.proof.simulation.scenario import Scenario
 
 ISSUER = "https://provider.okta.com"  # it revokes single tokens, as Okta does
 CLIENT_ID = "client"
 _KEY = ec.generate_private_key(ec.SECP256R1())
 _KEY_SET = KeySet((SigningKey("1", frozenset({"ES256"}), _KEY.public_key()),))
+
+
+_CLIENT = client_authentication("client_secret_basic", CLIENT_ID, secrets=["s" * 32])
+# What a provider or a proxy in front of it may say to everybody while it is broken; none of it is about the token.
+_BREAKDOWNS = (
+    *[(400, b'{"error":"invalid_request"}'), (400, b""), (400, b"<html>"), (403, b'{"message":"Forbidden"}')],
+    *[(400, b'{"error":"invalid_request"}'), (400, b'{"error":"server_error"}'), (404, b"")],
+)
 
 
 @cache
@@ -44,10 +55,10 @@ def id_token(sub: str) -> str:
 class TokenEndpoint:
     """The one provider that every replica asks."""
 
-    def __init__(self, policy: RotationPolicy, loop: SimulatedLoop, invariants: Invariants) -> None:
+    def __init__(self, scenario: Scenario, loop: SimulatedLoop, invariants: Invariants) -> None:
         numbers = count(1)
-        self.families = TokenFamilies(policy, new_value=lambda kind: f"{kind}canary{next(numbers)}")
-        self._loop, self._invariants = loop, invariants
+        self.families = TokenFamilies(scenario.provider, new_value=lambda kind: f"{kind}canary{next(numbers)}")
+        self._loop, self._invariants, self._refusal = loop, invariants, scenario.refusal
 
     def now(self) -> float:
         return EPOCH + self._loop.time()
@@ -60,7 +71,7 @@ class TokenEndpoint:
             case Refused(Refusal.USER_NOT_ASSIGNED):
                 return 400, _error("access_denied")
             case Refused():
-                return 400, _error("invalid_grant")
+                return self._refusal
             case Issued():
                 return 200, self._body(outcome)
 
@@ -84,6 +95,7 @@ class SimulatedProvider:
     def __init__(self, endpoint: TokenEndpoint, faults: Faults, invariants: Invariants, process: Process) -> None:
         self._endpoint, self._faults, self._invariants, self._process = endpoint, faults, invariants, process
         self._loop = invariants.loop
+        self._grants = ClientGrants(self._loop.time)
 
     async def refresh(
         self,
@@ -93,7 +105,8 @@ class SimulatedProvider:
         may_send: Callable[[], bool] = lambda: True,
         dpop_key: str | None = None,
     ) -> TokenResult:
-        deadline = self._loop.time() + timeout
+        began = self._loop.time()
+        deadline = began + timeout
         presentation = self._invariants.about_to_send(refresh_token, self._process)
         plan = self._faults.token_request()
         if plan.connect:
@@ -112,7 +125,7 @@ class SimulatedProvider:
             self._invariants.cut_off(presentation, self._process)
             raise
         self._invariants.answered(presentation, answer)
-        return answer
+        return self._grants.noted(answer, _CLIENT, _CLIENT.candidates[0], began)
 
     async def revoke(self, token: str, token_type_hint: TokenTypeHint, *, within: float) -> RevocationResult:
         delay, done = self._faults.other_request("revoke_fails")
@@ -176,6 +189,9 @@ class SimulatedProvider:
         if instead == "throttled":
             after = {} if int(now) % 3 == 0 else {"retry-after": str(int(now) % 15 + 1)}
             return parse_token_response(429, after, _error("invalid_grant"), now)
+        if instead == "breakdown":
+            status, body = _BREAKDOWNS[int(now) % len(_BREAKDOWNS)]
+            return parse_token_response(status, {}, body, now)
         if instead == "invalid_client":
             return parse_token_response(401, {}, _error("invalid_client"), now)
         status, body = self._endpoint.refresh(presentation)

@@ -24,6 +24,13 @@ ROTATING: dict[str, dict[str, object]] = {
     "refresh token of limited life": {"refresh_token_lifetime": 150},
 }
 
+# What a refresh token gets that is not good: as RFC 6749 says, and as others do.
+INVALID_GRANT = (400, b'{"error":"invalid_grant","error_description":"no"}')
+REFUSALS = (
+    *[INVALID_GRANT, INVALID_GRANT, (403, INVALID_GRANT[1])],
+    *[(400, b'{"error":"invalid_request"}'), (400, b"")],
+)
+
 # name: (highest rate, unit). Rates "each" are of one operation, the others are seconds between two of them.
 EACH = {
     "store_slow": 0.1,  # up to 1.9 s
@@ -55,6 +62,7 @@ EVERY = {  # seconds between two, at the least
     "revoked_by_administrator": 90.0,
     "key_roll": 60.0,
 }
+BREAKDOWN = 40.0  # the same of a provider that refuses everybody, with dice of its own
 
 
 @dataclass(frozen=True)
@@ -71,6 +79,7 @@ class Scenario:
     aimed: float = 0.1  # of the moments of a refresh get a fault of their own
     each: dict[str, float] = field(default_factory=dict)
     every: dict[str, float] = field(default_factory=dict)
+    refusal: tuple[int, bytes] = INVALID_GRANT
 
     @property
     def faultless(self) -> bool:
@@ -88,6 +97,7 @@ class Scenario:
             f"{self.provider.access_token_lifetime} s, grace {policy.grace:g}, early {policy.before_expiry:g}, "
             f"late {policy.after_grace}, idle {policy.idle_timeout:g}, concurrency {self.concurrency}; "
             + (", ".join(faults) or "no faults")
+            + f", a dead token gets {self.refusal}"
         )
 
 
@@ -109,6 +119,10 @@ def draw(seed: int, random: Random, behaviour: str = "", **fixed: Any) -> Scenar
     every = {name: pause * random.uniform(1, 3) for name, pause in EVERY.items() if random.random() < share}
     if random.random() < 0.5:
         every["sign_out"] = EVERY["sign_out"] * random.uniform(1, 3)
+    others = Random(f"refusals {seed}")
+    refusal = others.choice(REFUSALS)
+    if others.random() < share:
+        every["breakdown"] = BREAKDOWN * others.uniform(1, 3)
     scenario = Scenario(
         behaviour=behaviour,
         provider=provider,
@@ -121,6 +135,7 @@ def draw(seed: int, random: Random, behaviour: str = "", **fixed: Any) -> Scenar
         absolute_timeout=random.choice([86_400.0, 86_400.0, 86_400.0, 170.0]),
         each=each,
         every=every,
+        refusal=refusal,
     )
     return replace(
         scenario,

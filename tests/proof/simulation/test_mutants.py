@@ -19,7 +19,7 @@ from bff.flows.refresh.record_watcher import RecordWatcher
 from bff.flows.refresh.reservation import Reservations
 from bff.flows.refresh.single_flight import SingleFlight
 from bff.oidc import token
-from bff.session import rotation, timing, token_response
+from bff.session import refusal, rotation, timing, token_response
 from tests.proof.simulation.invariants import InvariantViolated
 from tests.proof.simulation.world import World
 
@@ -183,7 +183,32 @@ MUTANTS = [
     mutant(
         "a throttled invalid_grant ends the session",
         (token, "parse_token_response", "if status == 429:", "if False:"),
-        (token_response, "apply_token_response", 'Denied(400, "invalid_grant"):', 'Denied(_, "invalid_grant"):'),
+        (refusal, "classify", "or answer.status not in FINAL_STATUSES", "or answer.status not in (400, 403, 429)"),
+    ),
+    mutant(
+        "a refusal counts as final although no other token request succeeds",
+        (refusal, "is_confirmed", "proof.granted_ago is None", "False"),
+        (refusal, "is_confirmed", "granted_at = asked_at - proof.granted_ago", "granted_at = asked_at"),
+        (refusal, "is_confirmed", "proof.credentials != attempt.refused_with", "False"),
+        each={},
+        every={"breakdown": 40.0},
+        sessions=8,
+    ),
+    mutant(
+        "the first unclear refusal ends the session",
+        (refusal, "is_confirmed", "if refused_at is None", "return True\n    if refused_at is None"),
+        each={},
+        every={"breakdown": 40.0},
+        sessions=8,
+    ),
+    mutant(
+        "a web page counts as a refusal of the token",
+        (refusal, "classify", "or answer.error == UNREADABLE", ""),
+        (refusal, "is_confirmed", "proof.granted_ago is None", "False"),
+        (refusal, "is_confirmed", "granted_at = asked_at - proof.granted_ago", "granted_at = asked_at"),
+        each={},
+        every={"breakdown": 40.0},
+        sessions=8,
     ),
     mutant(
         "an expired access token is handed out while its renewal is under way",

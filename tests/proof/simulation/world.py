@@ -37,7 +37,7 @@ class World:
         self.invariants = Invariants(self.loop, scenario, self.trace)
         self.faults = Faults(self.loop, scenario, self.random)
         self.database = Database(self.loop, self.invariants)
-        self.endpoint = self.invariants.endpoint = TokenEndpoint(scenario.provider, self.loop, self.invariants)
+        self.endpoint = self.invariants.endpoint = TokenEndpoint(scenario, self.loop, self.invariants)
         self.keys = [hashlib.sha256(f"{seed}-{number}".encode()).digest() for number in range(3)]
         self.rings: list[list[bytes]] = [self.keys[:1] for _ in range(scenario.replicas)]
         self.replicas: list[Replica] = []
@@ -153,6 +153,7 @@ class World:
             "failover": self._fail_over,
             "outage": self._outage,
             "invalid_client": self._invalid_client,
+            "breakdown": self._break_down,
             "unassigned": self._unassign,
             "revoked_by_administrator": self._revoke,
             "sign_out": self._sign_out,
@@ -254,6 +255,10 @@ class World:
     async def _invalid_client(self) -> None:
         self._say("provider refuses the client")
         self.faults.invalid_client_until = self.loop.time() + self.random.uniform(2.0, 60.0)
+
+    async def _break_down(self) -> None:
+        self._say("provider refuses everybody")
+        self.faults.breakdown_until = self.loop.time() + self.random.choice([5.0, 40.0, 100.0])
 
     async def _unassign(self) -> None:
         person = self.random.choice(self.people)
@@ -394,7 +399,7 @@ class Person:
         except SignInRequired:
             invariants.sign_in_required(key)
         except (ProviderUnavailable, StoreUnavailable) as error:
-            invariants.turned_away(key, asked_at, error.code)
+            invariants.turned_away(key, asked_at, error)
         else:
             invariants.handed_out(session, key, asked_at, passive=passive)
             if key == self.key:

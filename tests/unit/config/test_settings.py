@@ -172,6 +172,7 @@ REFUSED: dict[str, tuple[str, ...]] = {
     "refresh_lease": ("inf",),
     "refresh_after_grace": ("perhaps",),
     "refresh_concurrency": ("0",),
+    "refresh_final_errors": ("invalid_grant invalid_client", "temporarily_unavailable", "unreadable", "café"),
     "allowed_origins": (
         *("*", "null", "https://ok.example https://*.example.com", "https://admin.example.com/"),
         "http://admin.example.com",
@@ -254,6 +255,19 @@ def test_http_on_this_machine_listens_on_this_machine_unless_it_is_permitted(cha
         load_settings(with_changes(**{"public_url": "http://localhost:8080", **changes})).server.listen
         == changes["listen"]
     )
+
+
+@pytest.mark.parametrize(
+    ("listed", "final"),
+    [
+        ("invalid_grant", ("invalid_grant",)),
+        ("invalid_grant,invalid_request", ("invalid_grant", "invalid_request")),
+        ("invalid_request", ("invalid_grant", "invalid_request")),
+        ("", ("invalid_grant",)),
+    ],
+)
+def test_invalid_grant_is_final_whatever_else_is(listed: str, final: tuple[str, ...]) -> None:
+    assert load_settings(with_changes(refresh_final_errors=listed)).refresh.final_errors == final
 
 
 # --- rules over two settings

@@ -46,7 +46,9 @@ def error(code: Any, **more: Any) -> bytes:
     return json.dumps({"error": code, **more}).encode()
 
 
-def parse(status: int, body: bytes, headers: dict[str, str] | None = None, kind: TokenType = "Bearer") -> TokenResult:
+def parse(
+    status: int, body: bytes | None, headers: dict[str, str] | None = None, kind: TokenType = "Bearer"
+) -> TokenResult:
     return parse_token_response(status, headers or {}, body, NOW, token_type=kind)
 
 
@@ -57,8 +59,12 @@ def granted(body: bytes, kind: TokenType = "Bearer") -> TokenResponse:
 
 
 UNREADABLE_ERRORS = [
-    *[b'{"error":"invalid_grant"', b'{"error":"x","error":"invalid_grant"}'],
-    *[error(code) for code in (["invalid_grant"], "invalid\ngrant", "invalid_grant\n", "e" * 65)],
+    *[b'{"error":"invalid_grant"', b'{"error":"x","error":"invalid_grant"}', b'["invalid_grant"]'],
+    *[b"<html>error=invalid_grant</html>", b" <!doctype html>", b"invalid_grant", b"null", b"\x00"],
+]
+UNSPECIFIED_ERRORS = [
+    *[error(code) for code in (["invalid_grant"], "invalid\ngrant", "invalid_grant\n", "e" * 65, "", None)],
+    *[b"", b" \r\n", b"{}", b'{"message":"invalid_grant"}', error("unreadable")],
 ]
 
 
@@ -97,7 +103,10 @@ def test_a_complete_response_is_granted() -> None:
         (201, tokens(), NoAnswer(True, "status 201")),
         # refused by an intermediary, or unreadable
         (403, b"<html>forbidden</html>", Denied(403, "unreadable")),
-        *[(400, body, Denied(400, "unreadable")) for body in UNREADABLE_ERRORS],
+        *[(400, body, Denied(400, "unreadable")) for body in (None, *UNREADABLE_ERRORS)],
+        *[(status, body, Denied(status, "unspecified")) for body in UNSPECIFIED_ERRORS for status in (400, 403)],
+        (429, None, Postponed(client_wide=True)),
+        (200, None, NoAnswer(True, "the body is not JSON")),
         (400, error("e" * 64), Denied(400, "e" * 64)),
         (400, error("x", error_description=["y"]), Denied(400, "x")),
         (400, error("x", error_description="a\r\nb\x1b[31m"), Denied(400, "x", "a  b [31m")),
@@ -108,7 +117,7 @@ def test_a_complete_response_is_granted() -> None:
     ],
     ids=lambda value: repr(value)[:40],
 )
-def test_the_status_decides_before_the_error_code(status: int, body: bytes, expected: TokenResult) -> None:
+def test_the_status_decides_before_the_error_code(status: int, body: bytes | None, expected: TokenResult) -> None:
     assert parse(status, body) == expected
 
 

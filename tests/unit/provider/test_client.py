@@ -102,6 +102,43 @@ async def test_every_response_is_parsed_and_none_raised(behaviour: Behaviour, ex
         assert server.count("/token") == 1
 
 
+async def _half_an_answer(_: Request, writer: Writer) -> None:
+    writer.write(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 30\r\nconnection: close\r\n\r\n")
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "expected"),
+    [
+        (answer(400), Denied(400, "unspecified")),  # what some providers answer to a dead refresh token
+        (_half_an_answer, Denied(400, "unreadable")),  # and what this is not
+        (answer_json({"error": "invalid_grant"}, 403), Denied(403, "invalid_grant")),
+    ],
+    ids=["no body", "a body that was lost", "403"],
+)
+async def test_an_empty_body_differs_from_one_that_did_not_arrive(behaviour: Behaviour, expected: Denied) -> None:
+    async with provider_server(token=behaviour) as server, client_of(server) as provider:
+        assert await refresh(provider) == expected
+
+
+async def test_a_refusal_carries_when_the_client_was_last_granted_a_token() -> None:
+    refused = answer_json({"error": "invalid_request"}, 400)
+    async with provider_server(token=refused) as server, client_of(server, TWO_SECRETS) as provider:
+
+        async def granted_ago() -> float | None:
+            answered = await refresh(provider)
+            assert isinstance(answered, Denied)
+            assert answered.proof is not None
+            return answered.proof.granted_ago
+
+        assert await granted_ago() is None
+        server.routes["/token"] = answer_json(GOOD_TOKENS)
+        await provider.exchange_code("c", redirect_uri="https://app.example/cb", code_verifier="v")
+        server.routes["/token"] = refused
+        assert await granted_ago() is not None
+        server.routes["/token"] = only_with("two", refused)  # the secret is being replaced: nothing is known of it
+        assert await granted_ago() is None
+
+
 async def test_a_stalled_refresh_is_given_up_at_its_own_deadline(advance_clock: Callable[[float], None]) -> None:
     async with (
         provider_server(token=late(stall, advance_clock, 8)) as server,

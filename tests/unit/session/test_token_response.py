@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from bff.oidc.token import Denied, Granted, Postponed, TokenResult
+from bff.oidc.error_codes import NEVER_FINAL
+from bff.oidc.token import ClientProof, Denied, Granted, Postponed, TokenResult
 from bff.session.session import EndReason, Session
 from bff.session.timing import MAX_BACKOFF, backoff
 from bff.session.token_response import Ended, Pending, Renewed, apply_token_response
@@ -105,9 +106,10 @@ def test_the_grace_period_of_a_token_that_is_returned_without_an_access_token_co
 
 
 @pytest.mark.case("RF-036")
+@pytest.mark.parametrize("answer", [REFUSED, Denied(403, "invalid_grant")], ids=["400", "403"])
 @pytest.mark.parametrize("record", [due(), with_attempt(expired(), first_sent_at=NOW - 100)])
-def test_invalid_grant_ends_the_session(record: Session) -> None:
-    assert respond(reserved(record), REFUSED) == Ended(EndReason.REFRESH_TOKEN_INVALID)
+def test_invalid_grant_ends_the_session(record: Session, answer: Denied) -> None:
+    assert respond(reserved(record), answer) == Ended(EndReason.REFRESH_TOKEN_INVALID)
 
 
 @pytest.mark.case("RF-023")
@@ -167,12 +169,19 @@ def test_a_grant_in_between_resets_access_denied(grant: Granted) -> None:
     assert attempt.denied_at == NOW + 5001
 
 
+PROOF = ClientProof("ours", granted_ago=0.0)  # another token was granted just before
 CONFIGURATION_ERRORS = [
-    *[Denied(400, error) for error in ("invalid_client", "unauthorized_client", "unsupported_grant_type")],
-    *[Denied(400, error) for error in ("invalid_scope", "invalid_request")],
-    *[Denied(status, "invalid_grant") for status in (401, 403, 404, 200)],
-    *[Denied(status, "access_denied") for status in (401, 403)],
-    *[Denied(401, "invalid_client"), Denied(403, "server_error"), Denied(404, "unreadable")],
+    *[Denied(400, error, proof=PROOF) for error in sorted(NEVER_FINAL)],
+    *[Denied(400, error, proof=PROOF) for error in ("unreadable",)],
+    *[Denied(status, "invalid_grant", proof=PROOF) for status in (401, 404, 200)],
+    *[Denied(status, "invalid_request", proof=PROOF) for status in (401, 403, 404)],
+    *[Denied(status, "access_denied", proof=PROOF) for status in (401, 403)],
+    *[
+        Denied(401, "invalid_client"),
+        Denied(403, "server_error"),
+        Denied(404, "unreadable"),
+        Denied(404, "unspecified"),
+    ],
 ]
 
 
@@ -184,6 +193,7 @@ def test_a_refusal_of_our_configuration_consumes_nothing_and_ends_nothing(answer
         session, attempt = pending(respond(reserved(session, moment), answer, moment - NOW))
         assert session.tokens == due().tokens
         assert (session.rotation, attempt.first_sent_at, attempt.denied_at) == (3, None, None)
+        assert (attempt.refused_at, attempt.refused_with) == (None, "")
         assert moment < attempt.not_before <= moment + MAX_BACKOFF
         moment = attempt.not_before
     record = reserved(session, moment)

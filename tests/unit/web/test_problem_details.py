@@ -6,7 +6,15 @@ from typing import Any
 
 import pytest
 
-from bff.errors import BffError, ConfigurationError, MethodNotAllowed, SignInRequired, StepUpRequired, StoreUnavailable
+from bff.errors import (
+    BffError,
+    ConfigurationError,
+    MethodNotAllowed,
+    RefreshRefused,
+    SignInRequired,
+    StepUpRequired,
+    StoreUnavailable,
+)
 from bff.web.error_status import STATUS, status_of
 from bff.web.problem_details import render_problem
 
@@ -39,6 +47,7 @@ def test_codes_are_unique_and_each_has_a_status() -> None:
             {"detail": "The session has ended.", "reason": "idle_timeout"},
             {b"www-authenticate": b'Cookie realm="session"'},
         ),
+        (RefreshRefused(), {"sign_in_url": "/auth/login?return_to="}, {}),
         (
             StepUpRequired(acr_values=("gold",), max_age=0, sign_in_url="/auth/login"),
             {"acr_values": ["gold"], "max_age": 0, "sign_in_url": "/auth/login"},

@@ -5,12 +5,12 @@ from dataclasses import replace
 
 import pytest
 
-from bff.errors import BffError, ProviderUnavailable, SignInRequired
+from bff.errors import BffError, ProviderUnavailable, RefreshRefused, SignInRequired
 from bff.flows.refresh.timing import RefreshTimeouts
-from bff.oidc.token import Denied, NoAnswer, Postponed, TokenResult
+from bff.oidc.token import ClientProof, Denied, NoAnswer, Postponed, TokenResult
 from bff.session.keyring import KeyRing, new_key, new_session_id
 from bff.session.session import EndReason, SessionKey
-from bff.session.timing import token_fingerprint
+from bff.session.timing import MAX_BACKOFF, token_fingerprint
 from tests.harness.memory_store import MemoryStore
 from tests.harness.policy import Policy
 from tests.harness.virtual_time import time_passes
@@ -47,6 +47,34 @@ async def test_callers_of_an_expired_token_share_one_request(parts: Parts) -> No
     parts.provider.delay = 2.0
     assert set(await asyncio.gather(*(token_of(parts, session.key) for _ in range(20)))) == {"access-1"}
     assert parts.provider.refreshed == [session.tokens.refresh_token]
+
+
+def unclear(granted_ago: float | None) -> Denied:
+    return Denied(400, "invalid_request", proof=ClientProof("ours", granted_ago))
+
+
+async def test_a_dead_token_that_is_refused_unclearly_ends_the_session_once_that_is_proven(parts: Parts) -> None:
+    session = await parts.expired()
+    parts.provider.answers = [unclear(0.0) for _ in range(9)]
+    while await parts.stored(session) is not None:
+        assert parts.now < session.signed_in_at + 180
+        with pytest.raises((RefreshRefused, SignInRequired)):
+            await token_of(parts, session.key)
+        await time_passes(10)
+    assert len(parts.provider.refreshed) >= 2
+    assert await parts.end_reason(session) is EndReason.REFRESH_TOKEN_INVALID
+
+
+async def test_a_token_that_is_refused_unclearly_while_nothing_is_granted_stays(parts: Parts) -> None:
+    session = await parts.expired()
+    parts.provider.answers = [unclear(None) for _ in range(40)]
+    for _ in range(30):
+        with pytest.raises(RefreshRefused):
+            await token_of(parts, session.key)
+        await time_passes(20)
+    parts.provider.answers = []
+    await time_passes(MAX_BACKOFF)
+    assert (await token_of(parts, session.key)).startswith("access-")
 
 
 @pytest.mark.parametrize(
