@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeAlias
 
 from bff.config.settings import Settings
 from bff.errors import ProviderUnavailable
@@ -12,6 +12,8 @@ from bff.oidc.id_token import (
     IdTokenClaims,
     IdTokenRefused,
     UnknownKey,
+    WrongAudience,
+    WrongIssuer,
     is_time,
     validate_id_token,
     validate_refreshed_id_token,
@@ -37,6 +39,11 @@ class SameUser:
 @dataclass(frozen=True, slots=True)
 class WrongUser:
     pass
+
+
+@dataclass(frozen=True, slots=True)
+class Mismatched:
+    """The provider signed it for another client, or as another issuer than the one that its metadata still names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +102,10 @@ class IdTokenValidator:
         except UnknownKey as unknown:
             return validate(await self._provider.keys(unknown.kid))
 
-    async def at_refresh(self, compact: str, session: Session, *, now: float) -> "SameUser | WrongUser | Unverified":
-        """OIDC Core section 12.2. Only a different subject ends the session; any other defect leaves it unchanged."""
+    async def at_refresh(self, compact: str, session: Session, *, now: float) -> "UserCheck":
+        """OIDC Core section 12.2. Only a different subject, audience or issuer ends the session; any other defect
+        leaves it unchanged.
+        """
 
         def validate(keys: Any) -> IdTokenClaims:
             return validate_refreshed_id_token(
@@ -116,13 +125,28 @@ class IdTokenValidator:
                 claims = validate(await self._provider.keys())
             except UnknownKey as unknown:
                 claims = validate(await self._provider.keys(unknown.kid))
+        except WrongAudience:
+            return Mismatched()
+        except WrongIssuer:
+            return await self._other_issuer(session)
         except (IdTokenRefused, ProviderUnavailable) as error:
-            fields = {"session": session.fingerprint, "error": error.code, "why": error.detail}
-            logger.warning("a refreshed ID token was ignored", extra=fields)
+            record_ignored(session, str(error))
             return Unverified()
         if claims.sub != session.user.sub:
             return WrongUser()
         return SameUser(self.visible_claims(claims.claims), email_of(claims.claims), session_expiry_of(claims.claims))
+
+    async def _other_issuer(self, session: Session) -> "UserCheck":
+        """Where an operator changes the provider's own name (a custom domain, an issuer mode), every token that comes
+        next has another issuer. Then the metadata has it too, and the sessions are not to blame.
+        """
+        try:
+            await self._provider.refetch_metadata()
+        except ProviderUnavailable as error:
+            why = f"it names another issuer, and so may the provider's metadata by now: {error}"
+            record_ignored(session, why, level=logging.ERROR)
+            return Unverified()
+        return Mismatched()
 
     def requested_claims(self) -> frozenset[str]:
         return frozenset(self._session.user_claims)
@@ -130,6 +154,14 @@ class IdTokenValidator:
     def visible_claims(self, claims: Mapping[str, Any]) -> dict[str, Any]:
         """The claims that a session keeps: the allow-list, nothing else."""
         return {name: claims[name] for name in self._session.user_claims if name in claims}
+
+
+UserCheck: TypeAlias = SameUser | WrongUser | Mismatched | Unverified
+
+
+def record_ignored(session: Session, why: str, *, level: int = logging.WARNING) -> None:
+    """Logs why a refreshed ID token replaced nothing. `why` contains no part of it."""
+    logger.log(level, "a refreshed ID token was ignored", extra={"session": session.fingerprint, "why": why})
 
 
 def email_of(claims: Mapping[str, Any]) -> str | None:

@@ -22,6 +22,14 @@ class IdTokenRefused(SignInFailed):
     """The ID token failed validation. `detail` is our own text and contains no part of the token."""
 
 
+class WrongAudience(IdTokenRefused):
+    """The signature is the issuer's, and the token is for other clients only."""
+
+
+class WrongIssuer(IdTokenRefused):
+    """The signature is by a key of our provider, and the token names another issuer."""
+
+
 class UnknownKey(IdTokenRefused):
     """No key has the token's kid: refetch the keys once, then validate again."""
 
@@ -125,12 +133,14 @@ def is_time(value: object) -> TypeGuard[float]:
 def validate_audience(claims: Mapping[str, Any], client_id: str) -> tuple[str, ...]:
     """Validates aud and azp (OIDC Core section 3.1.3.7, rules 3 to 5): this client, and no other audience.
 
-    Raises IdTokenRefused.
+    Raises IdTokenRefused, and its subclass WrongAudience for a token of other clients.
     """
     aud = claims.get("aud")
     audiences = tuple(aud) if isinstance(aud, list) else (aud,)
-    if not audiences or not all(isinstance(audience, str) for audience in audiences) or client_id not in audiences:
-        raise IdTokenRefused("aud: missing, or not this client")
+    if not audiences or not all(isinstance(audience, str) for audience in audiences):
+        raise IdTokenRefused("aud: missing, or not text")
+    if client_id not in audiences:
+        raise WrongAudience("aud: not this client")
     if any(audience != client_id for audience in audiences):
         raise IdTokenRefused("aud: also for another client")
     if "azp" in claims and claims["azp"] != client_id:
@@ -149,8 +159,10 @@ def _verified(compact: str, keys: KeySet, algorithms: Collection[str]) -> Verifi
 
 def _validate_claims(verified: Verified, issuer: str, client_id: str, now: float, skew: float) -> IdTokenClaims:
     claims = verified.claims
-    if not issuer or claims.get("iss") != issuer:
-        raise IdTokenRefused("iss: missing, or another issuer")
+    if not issuer or not isinstance(claims.get("iss"), str):
+        raise IdTokenRefused("iss: missing, or not text")
+    if claims["iss"] != issuer:
+        raise WrongIssuer("iss: another issuer")
     audiences = validate_audience(claims, client_id)
     if not is_subject(claims.get("sub")):
         raise IdTokenRefused("sub: missing, or not 1 to 255 printable ASCII characters")

@@ -14,6 +14,13 @@ class OpenIDProvider(Protocol):
         """The discovery document, cached. Raises ProviderUnavailable when none has ever been fetched."""
         ...
 
+    async def refetch_metadata(self) -> ProviderMetadata:
+        """The discovery document, fetched now.
+
+        Raises ProviderUnavailable if it cannot be read, names another issuer, or was fetched a moment ago.
+        """
+        ...
+
     async def keys(self, kid: str | None = None) -> KeySet:
         """The signing keys. An unknown `kid` causes at most one fetch, rate-limited. Raises ProviderUnavailable."""
         ...

@@ -12,6 +12,7 @@ logger = logging.getLogger(__name__)
 
 FIRST_RETRY: Final = 1.0  # seconds; doubled after every failure
 MAX_RETRY: Final = 60.0
+REFETCH_INTERVAL: Final = 10.0  # seconds from any fetch to one that asks for what is true now
 MAX_RETRY_WITHOUT: Final = 3.0  # while there is no document at all: nothing works until there is one
 
 T = TypeVar("T")
@@ -38,6 +39,7 @@ class CachedDocument(Generic[T]):
         self._name, self._load, self._clock = name, load, clock
         self._value: T | None = None
         self._fresh_until = 0.0
+        self._fetched_at = -REFETCH_INTERVAL
         self._failures = 0
         self._retry_at = 0.0
         self._problem: ProviderUnavailable | None = None
@@ -77,6 +79,18 @@ class CachedDocument(Generic[T]):
         if fetch is not None:
             await asyncio.shield(fetch)
 
+    async def refetch(self) -> T:
+        """The document as it is now: from a fetch that begins with this call.
+
+        Raises ProviderUnavailable if that fails, or comes too soon after another one: what that one saw may be older.
+        """
+        if self.loading or self._clock() < max(self._retry_at, self._fetched_at + REFETCH_INTERVAL):
+            raise ProviderUnavailable(f"The {self._name} was fetched a moment ago.")
+        await self.reload()
+        if self._problem is not None or self._value is None:
+            raise self._unavailable()
+        return self._value
+
     async def close(self) -> None:
         if self._fetch is not None and self.loading:
             self._fetch.cancel()
@@ -91,6 +105,7 @@ class CachedDocument(Generic[T]):
         return self._fetch
 
     async def _fetch_once(self) -> None:
+        self._fetched_at = self._clock()
         try:
             loaded = await self._load()
         except ProviderUnavailable as problem:

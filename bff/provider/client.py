@@ -68,6 +68,9 @@ class HttpProvider:
     async def metadata(self) -> ProviderMetadata:
         return await self._metadata.get()
 
+    async def refetch_metadata(self) -> ProviderMetadata:
+        return await self._metadata.refetch()
+
     async def keys(self, kid: str | None = None) -> KeySet:
         return await self._keys.get(kid)
 

@@ -30,6 +30,7 @@ class EndReason(StrEnum):
     PROVIDER_DENIED = "provider_denied"
     ROTATION_LOST = "rotation_lost"
     SUBJECT_CHANGED = "subject_changed"
+    ID_TOKEN_MISMATCH = "id_token_mismatch"
     KEY_REMOVED = "key_removed"
 
 

@@ -69,6 +69,7 @@ ENDED_BY: Final[Mapping[EndReason, EndedBy]] = {
     EndReason.REFRESH_TOKEN_INVALID: "provider",
     EndReason.PROVIDER_DENIED: "provider",
     EndReason.SUBJECT_CHANGED: "provider",
+    EndReason.ID_TOKEN_MISMATCH: "provider",
     EndReason.OPERATOR: "operator",
 }
 

@@ -14,6 +14,7 @@ const WORDS = {
   no_refresh_token: "You were signed out because Okta issued no token to renew the session with.",
   provider_denied: "You were signed out because you no longer have access to this application.",
   rotation_lost: "You were signed out because a renewal could not be completed in time.",
+  id_token_mismatch: "You were signed out because Okta's answer was for another application.",
   subject_changed: "You were signed out because Okta's answer was for another user.",
   key_removed: "The encryption key of this session is no longer in use.",
 };

@@ -24,8 +24,8 @@ class ScriptedProvider:
     """Without a queued answer it grants `access-1` and `refresh-1`, `access-2` and so on, and revokes."""
 
     def __init__(self) -> None:
-        self.delay = 0.0
-        self.down = False
+        self.delay = self.keys_delay = 0.0
+        self.down = self.metadata_down = False
         self.answers: list[TokenResult] = []
         self.revocation_answers: list[RevocationResult] = []
         self.push_answers: list[PushResult] = []
@@ -35,7 +35,7 @@ class ScriptedProvider:
         self.exchanged: list[str] = []
         self.claims: Mapping[str, Any] = {}
         self.key_sets: list[KeySet] = [parse_key_set(jwks(jwk(RSA_KEY)))]
-        self.running, self.most_running = 0, 0
+        self.running, self.most_running, self.metadata_fetches = 0, 0, 0
         self.document = ProviderMetadata(
             issuer=ISSUER,
             authorization_endpoint=f"{ISSUER}/v1/authorize",
@@ -49,9 +49,16 @@ class ScriptedProvider:
             raise ProviderUnavailable
         return self.document
 
+    async def refetch_metadata(self) -> ProviderMetadata:
+        self.metadata_fetches += 1
+        if self.down or self.metadata_down or self.document.issuer != ISSUER:
+            raise ProviderUnavailable("it could not be fetched")
+        return self.document
+
     async def keys(self, kid: str | None = None) -> KeySet:
         if self.down:
             raise ProviderUnavailable
+        await asyncio.sleep(self.keys_delay)
         if kid is not None and len(self.key_sets) > 1:
             del self.key_sets[0]
         return self.key_sets[0]

@@ -3,11 +3,11 @@
 import asyncio
 import logging
 from dataclasses import replace
-from typing import TypeAlias, assert_never
+from typing import assert_never
 
 from bff.config.provider import ProviderSettings
 from bff.errors import StoreUnavailable
-from bff.flows.id_tokens import IdTokenValidator, SameUser, Unverified, WrongUser
+from bff.flows.id_tokens import IdTokenValidator, Mismatched, SameUser, Unverified, UserCheck, WrongUser, record_ignored
 from bff.flows.logout.end_session import EndSession
 from bff.flows.refresh.reservation import Reserved
 from bff.flows.refresh.timing import RefreshTiming
@@ -23,8 +23,6 @@ logger = logging.getLogger(__name__)
 VERIFY_TIMEOUT = 1.0  # seconds to validate an ID token before the write, which does not wait for the provider
 MAX_WRITE_PAUSE = 1.0
 KEEP_GRANTED_FOR = 900.0  # seconds to keep retrying the write of new tokens while the store is unavailable
-
-UserCheck: TypeAlias = SameUser | WrongUser | Unverified
 
 
 class RefreshOutcomes:
@@ -80,10 +78,15 @@ class RefreshOutcomes:
             session = replace(session, attempt=reserved.attempt)
         result = apply_token_response(session, reserved, answer, stored.now, self._policy)
         if isinstance(result, Renewed):
-            if isinstance(user_check, WrongUser):
-                result = Ended(EndReason.SUBJECT_CHANGED)
-            else:
-                result = Renewed(_with_user(result.session, session, user_check, self._policy.max_session_lifetime))
+            match user_check:
+                case WrongUser():
+                    result = Ended(EndReason.SUBJECT_CHANGED)
+                case Mismatched():
+                    result = Ended(EndReason.ID_TOKEN_MISMATCH)
+                case SameUser() | Unverified():
+                    result = Renewed(_with_user(result.session, session, user_check, self._policy.max_session_lifetime))
+                case never:
+                    assert_never(never)
         match result:
             case Renewed(written) | Pending(written) | Superseded(Session() as written):
                 return result if (await self._store.replace(written, session.version)).done else None
@@ -104,6 +107,7 @@ class RefreshOutcomes:
             async with asyncio.timeout(VERIFY_TIMEOUT):
                 return await self._id_tokens.at_refresh(answer.tokens.id_token, reserved, now=now)
         except TimeoutError:
+            record_ignored(reserved, f"the provider's keys or metadata took longer than {VERIFY_TIMEOUT:g} s")
             return Unverified()
 
     def _revoke(self, answer: TokenResult) -> None:

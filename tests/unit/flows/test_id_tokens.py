@@ -1,13 +1,14 @@
 """ID tokens are validated with the provider's current keys; only another subject ends a session at a refresh."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from bff.flows.id_tokens import SameUser, Unverified, WrongUser, email_of, session_expiry_of
+from bff.flows.id_tokens import Mismatched, SameUser, Unverified, WrongUser, email_of, session_expiry_of
 from bff.oidc.jwks import parse_key_set
 from bff.session.session import User
-from tests.harness.minting import NONCE, OTHER_RSA_KEY, SUB, good_claims, jwk, jwks, mint
+from tests.harness.minting import CLIENT_ID, NONCE, OTHER_RSA_KEY, SUB, good_claims, jwk, jwks, mint
 from tests.unit.flows.parts import Parts
 
 
@@ -35,15 +36,49 @@ async def test_a_valid_token_and_one_under_a_new_key(parts: Parts) -> None:
         ({"name": "Alice", "email": "a@example.com"}, SameUser({"sub": SUB, "name": "Alice"}, "a@example.com")),
         ({"session_expiry": 1_000_000_500}, SameUser({"sub": SUB}, session_expiry=1_000_000_500.0)),
         ({"sub": "another"}, WrongUser()),
-        ({"aud": "another"}, Unverified()),
+        ({"aud": "another"}, Mismatched()),
+        ({"aud": ["another", "one more"], "exp": 5}, Mismatched()),
+        ({"aud": [CLIENT_ID, "another"]}, Unverified()),
+        ({"aud": None}, Unverified()),
+        ({"iss": None}, Unverified()),
         ({"nonce": "another"}, Unverified()),
     ],
-    ids=["claims", "session_expiry", "sub", "aud", "nonce"],
+    ids=["claims", "session_expiry", "sub", "aud", "auds", "shared aud", "no aud", "no iss", "nonce"],
 )
 async def test_at_a_refresh(changes: dict[str, Any], expected: object) -> None:
     parts = Parts(user_claims="sub name")
     session = await parts.signed_in(user=User(SUB), nonce=NONCE)
     assert await parts.id_tokens.at_refresh(parts.id_token(**changes), session, now=parts.now) == expected
+
+
+@pytest.mark.parametrize(
+    ("metadata", "expected"),
+    [("ours", Mismatched()), ("another issuer", Unverified()), ("away", Unverified())],
+)
+async def test_another_issuer_ends_a_session_only_if_the_metadata_read_now_still_names_ours(
+    parts: Parts, metadata: str, expected: object, caplog: pytest.LogCaptureFixture
+) -> None:
+    session = await parts.signed_in(user=User(SUB), nonce=NONCE)
+    id_token = parts.id_token(iss="https://login.example.com")
+    if metadata == "another issuer":
+        parts.provider.document = replace(parts.provider.document, issuer="https://login.example.com")
+    parts.provider.metadata_down = metadata == "away"
+    assert await parts.id_tokens.at_refresh(id_token, session, now=parts.now) == expected
+    assert parts.provider.metadata_fetches == 1
+    errors = [record for record in caplog.records if record.levelname == "ERROR"]
+    assert bool(errors) is (expected == Unverified())
+    assert "login.example.com" not in caplog.text
+
+
+@pytest.mark.parametrize("claims", [{"iss": "https://evil"}, {"aud": "another"}], ids=["iss", "aud"])
+async def test_a_forged_token_ends_nothing_and_the_log_says_why(
+    parts: Parts, claims: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    session = await parts.signed_in(user=User(SUB), nonce=NONCE)
+    forged = mint(good_claims(**claims), key=OTHER_RSA_KEY)
+    assert await parts.id_tokens.at_refresh(forged, session, now=parts.now) == Unverified()
+    assert parts.provider.metadata_fetches == 0
+    assert [getattr(record, "why", None) for record in caplog.records] == ["its signature is wrong"]
 
 
 async def test_at_a_refresh_an_outage_decides_nothing_and_new_keys_are_fetched(parts: Parts) -> None:

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from bff.errors import ProviderUnavailable
-from bff.provider.cached_document import MAX_RETRY_WITHOUT, CachedDocument, Loaded
+from bff.provider.cached_document import MAX_RETRY_WITHOUT, REFETCH_INTERVAL, CachedDocument, Loaded
 from tests.harness.provider_server import ManualClock
 from tests.harness.waiting import loop_turns
 
@@ -38,6 +38,25 @@ async def test_a_fresh_document_is_not_fetched_again() -> None:
     source.clock.forward(99.9)
     assert await source.get() == "one"
     assert (source.loads, source.document.loading, source.document.problem) == (1, False, None)
+
+
+async def test_what_is_true_now_is_fetched_now_and_not_too_often() -> None:
+    source = Source()
+    await source.get("one")
+    with pytest.raises(ProviderUnavailable, match="a moment ago"):
+        await source.document.refetch()
+    source.clock.forward(REFETCH_INTERVAL)
+    source.queue.put_nowait("two")
+    first = asyncio.create_task(source.document.refetch())
+    await loop_turns(1)
+    with pytest.raises(ProviderUnavailable, match="a moment ago"):  # what that fetch sees may be older
+        await source.document.refetch()
+    assert await first == "two"
+    source.clock.forward(REFETCH_INTERVAL)
+    source.queue.put_nowait(ProviderUnavailable("of another issuer"))
+    with pytest.raises(ProviderUnavailable, match="of another issuer"):
+        await source.document.refetch()
+    assert await source.get() == "two"
 
 
 async def test_a_stale_document_is_returned_while_a_new_one_is_fetched() -> None:

@@ -94,6 +94,38 @@ async def test_tokens_of_another_user_end_the_session_and_are_revoked(parts: Par
     assert "new refresh" in parts.provider.revoked
 
 
+@pytest.mark.parametrize("claims", [{"aud": "another"}, {"iss": "https://another.example"}], ids=["aud", "iss"])
+async def test_tokens_of_another_client_or_issuer_end_the_session_and_are_revoked(
+    parts: Parts, claims: dict[str, str]
+) -> None:
+    reservation = await reserved(parts)
+    id_token = parts.id_token(sub=reservation.session.user.sub, nonce=None, **claims)
+    assert await parts.outcomes.store(reservation, granted(id_token)) == Ended(EndReason.ID_TOKEN_MISMATCH)
+    await parts.settled()
+    assert await parts.stored(reservation.session) is None
+    assert "new refresh" in parts.provider.revoked
+
+
+async def test_a_provider_that_changes_its_issuer_ends_nothing(parts: Parts) -> None:
+    reservation = await reserved(parts)
+    parts.provider.metadata_down = True
+    id_token = parts.id_token(sub=reservation.session.user.sub, nonce=None, iss="https://another.example")
+    session = await written(parts, reservation, id_token)
+    assert session.tokens.refresh_token == "new refresh"
+    assert session.tokens.id_token == reservation.session.tokens.id_token
+
+
+async def test_keys_that_take_too_long_leave_the_reason_in_the_log(
+    parts: Parts, caplog: pytest.LogCaptureFixture
+) -> None:
+    reservation = await reserved(parts)
+    parts.provider.keys_delay = 60.0
+    await written(parts, reservation, parts.id_token(sub=reservation.session.user.sub, nonce=None))
+    assert [getattr(record, "why", None) for record in caplog.records] == [
+        "the provider's keys or metadata took longer than 1 s"
+    ]
+
+
 async def test_tokens_for_a_session_that_has_ended_are_revoked(parts: Parts) -> None:
     reservation = await reserved(parts)
     await parts.store.delete(reservation.session.key, EndReason.SIGNED_OUT)
