@@ -59,6 +59,11 @@ class Denied:
     proof: ClientProof | None = field(default=None, compare=False)
 
     @property
+    def has_code(self) -> bool:
+        """Whether the response names an error."""
+        return self.error not in (UNREADABLE, UNSPECIFIED)
+
+    @property
     def refuses_client(self) -> bool:
         """Whether client authentication failed (RFC 6749 section 5.2), so that no token was looked at.
 

@@ -104,7 +104,7 @@ def _verdict(
 
 def _not_shown(settings: Settings, name: str, answer: TokenResult) -> CheckResult:
     """Another error than `invalid_grant` may come before or after client authentication."""
-    readable = isinstance(answer, Denied) and answer.error != UNREADABLE
+    readable = isinstance(answer, Denied) and answer.has_code
     why = answer.why if isinstance(answer, NoAnswer) else getattr(answer, "error", "rate limited")
     observed = f"The response of the token endpoint does not show whether it accepts BFF_{name.upper()} ({why})."
     if readable:

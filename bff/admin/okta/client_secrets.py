@@ -12,7 +12,6 @@ from bff.admin.okta.api_error import OktaManagementError
 from bff.admin.okta.desired import Desired
 from bff.admin.okta.management_api import ManagementApi
 from bff.oidc.client_auth import client_authentication
-from bff.oidc.error_codes import UNREADABLE
 from bff.oidc.token import Denied, Granted, NoAnswer, Postponed, TokenResult
 from bff.provider.client import HttpProvider
 from bff.provider.connections import ProviderConnections
@@ -67,7 +66,7 @@ def classify(answer: TokenResult, *, okta: bool = True) -> Verdict:
     match answer:
         case Granted():
             return "accepted"
-        case Denied(error=error) if error == UNREADABLE:
+        case Denied() if not answer.has_code:
             return "unknown"
         case Denied(401, "access_denied") if okta:
             return "accepted"

@@ -192,7 +192,7 @@ async def test_the_second_secret_is_tried_in_the_same_call_and_remembered() -> N
     [
         (only_with("three", answer(200)), Denied(401, "invalid_client"), 2),
         (answer_json({"error": "unauthorized_client"}, 401), Denied(401, "unauthorized_client"), 2),  # Keycloak
-        (answer(401), Denied(401, "unreadable"), 2),
+        (answer(401), Denied(401, "unspecified"), 2),
         (answer_json({"error": "invalid_client"}, 400), Denied(400, "invalid_client"), 2),
         (answer_json({"error": "use_dpop_nonce"}, 401), Denied(401, "use_dpop_nonce"), 1),
         (answer_json({"error": "unauthorized_client"}, 400), Denied(400, "unauthorized_client"), 1),

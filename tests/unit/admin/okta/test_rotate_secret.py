@@ -169,6 +169,7 @@ async def test_a_secret_may_become_active_everywhere_only_after_a_moment(rotatin
         (Denied(401, "unauthorized_client"), "refused"),
         (Denied(401, "unreadable"), "unknown"),
         (Denied(400, "unreadable"), "unknown"),
+        (Denied(400, "unspecified"), "unknown"),
         (Denied(400, "invalid_client"), "refused"),
         (Denied(404, "not_found"), "unknown"),
         (Postponed(3), "unknown"),
