@@ -61,7 +61,7 @@ MUTANTS = [
             DONE,
             "await self._store.replace(written, session.version)\n            return result",
         ),
-        seed=39,
+        seed=42,
     ),
     mutant(
         "a reservation is not written before its token is sent",
@@ -75,10 +75,12 @@ MUTANTS = [
     mutant(
         "a token that arrives for a deleted session is dropped",
         (RefreshOutcomes, "_write", "self._revoke(answer)\n        return Superseded()", "return Superseded()"),
+        seed=36,
     ),
     mutant(
         "what a second holder was given is revoked",
         (RefreshOutcomes, "_write", NOT_OURS, NOT_OURS.replace("return", "self._revoke(answer)\n            return")),
+        seed=79,
     ),
     mutant(
         "a finished flight is joined again, and its error told again",
@@ -103,7 +105,11 @@ MUTANTS = [
             "done = [refresh_task]\n    await asyncio.wait_for(refresh_task, within)",
         ),
     ),
-    mutant("a caller waits for a refresh without a deadline", (SingleFlight, "wait", "timeout=within", "timeout=None")),
+    mutant(
+        "a caller waits for a refresh without a deadline",
+        (SingleFlight, "wait", "timeout=within", "timeout=None"),
+        seed=48,
+    ),
     mutant(
         "the slot is taken after the reservation",
         (RefreshAttempts, "_reserve_and_send", "async with self.slots.hold(key):", "if True:"),
@@ -113,7 +119,7 @@ MUTANTS = [
             "answer = await self._send(reservation)",
             "async with self.slots.hold(key):\n                    answer = await self._send(reservation)",
         ),
-        seed=160,
+        seed=67,
     ),
     mutant(
         "a resend ignores the grace",
@@ -126,7 +132,7 @@ MUTANTS = [
     mutant(
         "a takeover forgets when the token was first sent",
         (rotation, "reserve", "now if first_sent_at is None else first_sent_at", "now"),
-        seed=167,
+        seed=479,
     ),
     mutant(
         "nobody asks again whether the lease still covers the answer",
@@ -135,6 +141,7 @@ MUTANTS = [
     mutant(
         "a lease is checked from when the reply was read",
         (Reservations, "reserve", "StoreClock(replaced.now, asked_at,", "StoreClock(replaced.now, self._monotonic(),"),
+        seed=159,
     ),
     mutant(
         "an answer settles whatever attempt the record holds",
@@ -259,7 +266,7 @@ MUTANTS = [
     mutant(
         "a drain waits only for what was there when it began",
         (BackgroundTasks, "drain", "while (late", "if (late"),
-        seed=197,
+        seed=53,
         every={"drain": 15.0, "sign_out": 8.0},
         sessions=12,
         replicas=3,
@@ -285,6 +292,7 @@ MUTANTS = [
     mutant(
         "what a failover lost waits for the session's next request",
         (FailoverRecovery, "renewed", "self._confirm_soon(session.key)", "pass"),
+        seed=35,
         **FAILOVERS,
     ),
     mutant(
