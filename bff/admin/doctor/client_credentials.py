@@ -12,7 +12,6 @@ from bff.admin.okta.client_secrets import NO_TOKEN, classify
 from bff.config.settings import Settings
 from bff.oidc.client_auth import Candidate, ClientAuthentication
 from bff.oidc.dpop import ES256, new_dpop_key, proof_algorithm
-from bff.oidc.error_codes import UNREADABLE
 from bff.oidc.metadata import ProviderMetadata
 from bff.oidc.token import Denied, NoAnswer, TokenResult
 from bff.provider.open import client_auth, open_provider
