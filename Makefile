@@ -74,9 +74,10 @@ bench-scale: $(VENV)/.dev ## end 1,000 and 10,000 sessions of one person at once
 	$(RUN)/python -m bench.scale
 
 # Bounded by numbers of requests; about five minutes. Processor time and memory hold on a busy machine too.
-bench-cost: $(VENV)/.dev ## measure the processor time of a refresh
+bench-cost: $(VENV)/.dev ## measure the processor time of a refresh, and of a request by the number of busy sessions
 	@scripts/need redis-server
 	$(RUN)/python -m bench.refresh
+	$(RUN)/python -m bench.busy
 
 # The version and the commit are in the tag and in the labels, so no build replaces an image that a roll-back needs. Deploy
 # with the printed IMAGE_TAG in .env.

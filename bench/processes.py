@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,15 +39,24 @@ class Child:
 
     def resident(self) -> int:
         """Bytes of memory resident in this process and its children."""
-        pages = 0
+        pages = sum(int(statistics.split()[1]) for statistics in self._read("statm"))
+        return pages * os.sysconf("SC_PAGE_SIZE")
+
+    def processor_time(self) -> float:
+        """Seconds of processor time that this process and its children have used."""
+        # After the command in parentheses: fields 14 and 15 are the time in user and in kernel mode.
+        counted = (statistics.rpartition(")")[2].split() for statistics in self._read("stat"))
+        return sum(int(fields[11]) + int(fields[12]) for fields in counted) / os.sysconf("SC_CLK_TCK")
+
+    def _read(self, name: str) -> Iterator[str]:
+        """This file of /proc, of each process of the group."""
         for entry in Path("/proc").iterdir():
             if entry.name.isdigit():
                 try:
                     if os.getpgid(int(entry.name)) == self.process.pid:
-                        pages += int((entry / "statm").read_text().split()[1])
+                        yield (entry / name).read_text()
                 except (ProcessLookupError, FileNotFoundError):
                     continue
-        return pages * os.sysconf("SC_PAGE_SIZE")
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Fills a store with very many sessions, of which a thousand are in use."""
+"""Fills a store with very many sessions, of which some are in use."""
 
 import asyncio
 import time
@@ -15,21 +15,35 @@ SESSIONS, BUSY, AT_ONCE = 100_000, 1_000, 500
 TOKEN = "x" * 900  # bytes: the typical size of Okta's access and ID tokens
 
 
-def fill(world: World, store_url: str, cookie_name: str) -> Path:
-    """Stores the sessions. Returns a wrk script that sends the cookies of those in use in turn."""
-    return asyncio.run(_fill(world, store_url, cookie_name))
+def fill(
+    world: World, store_url: str, cookie_name: str, *, sessions: int = SESSIONS, busy: int = BUSY, uniform: bool = True
+) -> Path:
+    """Stores the sessions. Returns a wrk script that sends the cookies of those in use.
+
+    `uniform`: in turn, which no cache likes; otherwise nine of ten requests are for a tenth of them.
+    """
+    cookies = asyncio.run(_fill(world, store_url, cookie_name, sessions, busy))
+    script, listed = world.directory / "cookies.lua", world.directory / "cookies.txt"
+    listed.write_text("\n".join(cookies) + "\n")
+    some = "math.random() < 0.9 and math.random(math.ceil(#cookies / 10)) or math.random(#cookies)"
+    script.write_text(
+        f"local cookies = {{}}\nfor line in io.lines('{listed}') do cookies[#cookies + 1] = line end\nlocal n = 0\n"
+        f"request = function()\n  n = {'n % #cookies + 1' if uniform else some}\n"
+        "  wrk.headers['Cookie'] = cookies[n]\n  return wrk.format()\nend\n"
+    )
+    return script
 
 
-async def _fill(world: World, store_url: str, cookie_name: str) -> Path:
+async def _fill(world: World, store_url: str, cookie_name: str, sessions: int, busy: int) -> list[str]:
     key = decode_base64url(world.session_key)
     if key is None:
         raise ValueError("the session key is not base64url")
     ring = KeyRing.from_keys([key])
     store, now, cookies = open_store(store_url, ring), time.time(), []
     try:
-        for start in range(0, SESSIONS, AT_ONCE):
+        for start in range(0, sessions, AT_ONCE):
             ids = [new_session_id() for _ in range(AT_ONCE)]
-            if start < BUSY:
+            if start < busy:
                 cookies += [f"{cookie_name}={seal_session_cookie(session_id, ring)}" for session_id in ids]
             await asyncio.gather(
                 *(
@@ -39,14 +53,7 @@ async def _fill(world: World, store_url: str, cookie_name: str) -> Path:
             )
     finally:
         await store.close()
-    script = world.directory / "cookies.lua"
-    listed = ",\n".join(f'"{cookie}"' for cookie in cookies[:BUSY])
-    script.write_text(
-        f"local cookies = {{{listed}}}\nlocal n = 0\n"
-        "request = function()\n  n = n % #cookies + 1\n  wrk.headers['Cookie'] = cookies[n]\n"
-        "  return wrk.format()\nend\n"
-    )
-    return script
+    return cookies[:busy]
 
 
 def _session(number: int, key: str, now: float, issuer: str) -> Session:

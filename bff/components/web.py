@@ -89,9 +89,10 @@ def build_web(
     browser = runtime.settings.browser
     names = CookieNames(secure=browser.cookies_secure)
     origins = OriginPolicy(browser.public_url, browser.allowed_origins)
+    cookies = SessionCookies(stores.ring, names, runtime.settings.store.cookie_cache)
     rules = WebRules(
         names=names,
-        authentication=RequestAuthentication(origins, SessionCookies(stores.ring, names)),
+        authentication=RequestAuthentication(origins, cookies),
         errors=ErrorResponder(ErrorPages(browser.landing_path, browser.page_style())),
         trusted_proxies=TrustedProxies(runtime.settings.server.trusted_proxies),
     )

@@ -65,7 +65,7 @@ class SessionSettings(BaseModel):
 
 class StoreSettings(BaseModel):
     """Where session records are kept. `outage_grace`: seconds for which a record that was read before may be used
-    while the store cannot be reached; 0 is off.
+    while the store cannot be reached; 0 is off. `session_cache`: MiB of memory for opened records and cookies.
     """
 
     model_config = FROZEN
@@ -79,6 +79,17 @@ class StoreSettings(BaseModel):
         default=0.0, validation_alias="store_outage_grace"
     )
     allow_evicting: bool = Field(default=False, validation_alias="allow_evicting_store")
+    session_cache: Annotated[int, Number, Field(ge=0, le=65_536)] = 96
+
+    @property
+    def record_cache(self) -> int:
+        """Bytes of memory for decrypted records. A cookie takes about a fifteenth of what the record takes."""
+        return self.session_cache * (1 << 20) * 15 // 16
+
+    @property
+    def cookie_cache(self) -> int:
+        """Bytes of memory for opened session cookies."""
+        return self.session_cache * (1 << 20) // 16
 
     @property
     def is_sqlite(self) -> bool:

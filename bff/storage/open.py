@@ -6,8 +6,8 @@ from typing import Final
 
 from bff.errors import ConfigurationError
 from bff.session.keyring import KeyRing
-from bff.session.revocation import WAITING_LIMIT
 from bff.session.store import SessionStore
+from bff.storage.limits import StoreLimits
 from bff.storage.sqlite.store import SqliteStore
 from bff.storage.timeouts import StoreTimeouts
 
@@ -20,12 +20,11 @@ def open_store(
     *,
     clock: Callable[[], float] | None = None,
     timeouts: StoreTimeouts = StoreTimeouts(),
-    revocation_limit: int = WAITING_LIMIT,
+    limits: StoreLimits = StoreLimits(),
 ) -> SessionStore:
     """Opens `sqlite:///relative.db`, `sqlite:////absolute.db`, or a Redis URL (see `bff.storage.redis.url`).
 
-    `clock`, in seconds since the epoch, is for SQLite, which has one of this machine by default; Redis has its own. At
-    most `revocation_limit` revocations wait.
+    `clock`, in seconds since the epoch, is for SQLite, which has one of this machine by default; Redis has its own.
     A Redis store connects on first use. Raises ConfigurationError for an unsupported URL, StoreUnavailable for a
     corrupt database.
     """
@@ -34,11 +33,11 @@ def open_store(
         path = rest.removeprefix("/")
         if not rest.startswith("/") or not path or "?" in path or "#" in path:
             raise _misconfigured("a SQLite URL is sqlite:/// and a path, without options.")
-        return SqliteStore(Path(path), ring, clock=clock, timeouts=timeouts.sqlite, revocation_limit=revocation_limit)
+        return SqliteStore(Path(path), ring, clock=clock, timeouts=timeouts.sqlite, limits=limits)
     if separator and scheme in REDIS_SCHEMES:
         from bff.storage.redis.store import RedisStore  # imported here so that only Redis users load its client
 
-        return RedisStore.from_url(url, ring, timeouts.redis, revocation_limit)
+        return RedisStore.from_url(url, ring, timeouts.redis, limits)
     # The URL is not repeated: it may contain a password.
     raise _misconfigured("the URL has no supported scheme.")
 

@@ -68,6 +68,11 @@ STORE_ERRORS: Final = Counter(
     "Operations that the session store did not complete in time.",
     registry=REGISTRY,
 )
+SESSION_CACHE_MISSES: Final = Counter(
+    "bff_session_cache_misses",
+    "Session records that were decrypted, because they were not cached or had changed.",
+    registry=REGISTRY,
+)
 STORE_OUTAGE_ANSWERS: Final = Counter(
     "bff_store_outage_answers",
     "Requests answered from a record read before, because the session store could not be reached.",

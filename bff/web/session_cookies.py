@@ -5,13 +5,15 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias, assert_never
 
 from bff.errors import InvalidRequest, SignInRequired
+from bff.lru import LruCache
 from bff.session.keyring import KeyRing, Opened, Unreadable
 from bff.session.session import EndReason, SessionId
 from bff.web.cookies import Absent, Cookie, CookieNames, CookieResult, Header, Repeated, read_cookies
 
 PURPOSE: Final = "session-cookie"
 _ID_BYTES: Final = 32
-MAX_OPENED: Final = 10_000  # cached Cookie headers; about 5 MiB, 15 at most
+CACHE: Final = 6 << 20  # bytes of memory for cached Cookie headers: about 12,000
+_ENTRY: Final = 400  # bytes beside the header itself, as measured
 MAX_COOKIE_BYTES: Final = 1024  # bytes
 
 
@@ -55,10 +57,10 @@ class SessionCookies:
     for each request.
     """
 
-    def __init__(self, ring: KeyRing, names: CookieNames, *, max_opened: int = MAX_OPENED) -> None:
-        """`max_opened` is the number of cached Cookie headers."""
-        self._ring, self._names, self._max_opened = ring, names, max_opened
-        self._opened: dict[bytes, SignedIn] = {}  # by the whole Cookie header
+    def __init__(self, ring: KeyRing, names: CookieNames, cache: int = CACHE) -> None:
+        """`cache`: bytes of memory for Cookie headers that were opened before."""
+        self._ring, self._names = ring, names
+        self._opened: LruCache[bytes, SignedIn] = LruCache(cache)  # by the whole Cookie header
         self._keys: object = ring.present
 
     def read(self, headers: Iterable[Header]) -> CurrentSession:
@@ -73,9 +75,7 @@ class SessionCookies:
             return known
         session = self._open(read_cookies(headers, self._names.session))
         if isinstance(session, SignedIn) and 0 < len(whole) <= MAX_COOKIE_BYTES:
-            if len(self._opened) >= self._max_opened:
-                del self._opened[next(iter(self._opened))]
-            self._opened[whole] = session
+            self._opened.put(whole, session, _ENTRY + len(whole))
         return session
 
     @property

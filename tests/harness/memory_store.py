@@ -6,10 +6,11 @@ from typing import Any, Generic, TypeVar
 
 from bff.errors import StoreUnavailable
 from bff.session.keyring import KeyRing
-from bff.session.revocation import MAX_WAIT, TURN, WAITING_LIMIT, Revocation, RevocationQueue
+from bff.session.revocation import MAX_WAIT, TURN, Revocation, RevocationQueue
 from bff.session.session import EndReason, Session, SessionKey
 from bff.session.store import Deleted, IndexName, InvalidPosition, KeyPage, Missing, Page, Replaced, StoredSession
 from bff.storage import codec, index, one_time_value
+from bff.storage.limits import StoreLimits
 from bff.storage.revocation_record import RevocationRecords
 from bff.storage.sqlite.expiry import RETENTION_AFTER_END
 
@@ -65,9 +66,9 @@ class MemoryData:
 
 
 class MemoryStore:
-    def __init__(self, data: MemoryData, ring: KeyRing, *, revocation_limit: int = WAITING_LIMIT) -> None:
+    def __init__(self, data: MemoryData, ring: KeyRing, *, limits: StoreLimits = StoreLimits()) -> None:
         self.data, self._ring = data, ring
-        self.revocations: RevocationQueue = MemoryRevocations(data, RevocationRecords(ring), revocation_limit)
+        self.revocations: RevocationQueue = MemoryRevocations(data, RevocationRecords(ring), limits.revocations)
 
     async def now(self) -> float:
         return self.data.now()

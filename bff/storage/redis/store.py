@@ -15,11 +15,12 @@ from redis.exceptions import ResponseError
 
 from bff.errors import StoreUnavailable
 from bff.session.keyring import KeyRing
-from bff.session.revocation import WAITING_LIMIT, RevocationQueue
+from bff.session.revocation import RevocationQueue
 from bff.session.session import EndReason, Session, SessionKey
 from bff.session.store import Deleted, Found, IndexName, KeyPage, Missing, Page, Replaced, StoredSession
 from bff.storage import codec, index
 from bff.storage.decoded_records import DecodedRecords
+from bff.storage.limits import StoreLimits
 from bff.storage.redis import eviction, scripts
 from bff.storage.redis.call import Call
 from bff.storage.redis.client import SCANNED, RedisLink
@@ -43,19 +44,19 @@ _T = TypeVar("_T")
 class RedisStore:
     """A SessionStore (bff/session/store.py). Connects on first use."""
 
-    def __init__(self, link: RedisLink, ring: KeyRing, prefix: str, revocation_limit: int = WAITING_LIMIT) -> None:
+    def __init__(self, link: RedisLink, ring: KeyRing, prefix: str, limits: StoreLimits = StoreLimits()) -> None:
         self._link, self._ring, self._prefix = link, ring, prefix
-        self._decoded, self._values = DecodedRecords(ring), OneTimeValues(ring, prefix)
+        self._decoded, self._values = DecodedRecords(ring, limits.cache), OneTimeValues(ring, prefix)
         self._scan = SessionScan(link, prefix)
-        self.revocations: RevocationQueue = RedisRevocations(link, ring, prefix, limit=revocation_limit)
+        self.revocations: RevocationQueue = RedisRevocations(link, ring, prefix, limit=limits.revocations)
 
     @classmethod
     def from_url(
-        cls, url: str, ring: KeyRing, timeouts: RedisTimeouts = RedisTimeouts(), revocation_limit: int = WAITING_LIMIT
+        cls, url: str, ring: KeyRing, timeouts: RedisTimeouts = RedisTimeouts(), limits: StoreLimits = StoreLimits()
     ) -> "RedisStore":
         """Raises ConfigurationError for an invalid URL."""
         target = parse_redis_url(url)
-        return cls(RedisLink(servers_of(target, timeouts), timeouts), ring, target.prefix, revocation_limit)
+        return cls(RedisLink(servers_of(target, timeouts), timeouts), ring, target.prefix, limits)
 
     async def now(self) -> float:
         call = Call(self._prefix, None, args=("TIME",), write=False)

@@ -15,11 +15,12 @@ from typing import Any, Final
 
 from bff.errors import StoreUnavailable
 from bff.session.keyring import KeyRing
-from bff.session.revocation import WAITING_LIMIT, RevocationQueue
+from bff.session.revocation import RevocationQueue
 from bff.session.session import EndReason, Session, SessionKey
 from bff.session.store import Deleted, IndexName, KeyPage, Missing, Page, Replaced, StoredSession
 from bff.storage import codec, index, one_time_value
 from bff.storage.decoded_records import DecodedRecords
+from bff.storage.limits import StoreLimits
 from bff.storage.revocation_record import RevocationRecords
 from bff.storage.sqlite import expiry
 from bff.storage.sqlite.database import connect, prepare
@@ -56,11 +57,11 @@ class SqliteStore:
         *,
         clock: Callable[[], float] | None = None,
         timeouts: SqliteTimeouts = SqliteTimeouts(),
-        revocation_limit: int = WAITING_LIMIT,
+        limits: StoreLimits = StoreLimits(),
     ) -> None:
         """Opens or creates the database. Raises ConfigurationError for an unusable path, or StoreUnavailable.
 
-        `clock` is in seconds since the epoch, by default that of the host; at most `revocation_limit` revocations wait.
+        `clock` is in seconds since the epoch, by default that of the host.
         """
         self._ring = ring
         prepare(path, busy_timeout=timeouts.busy)
@@ -71,13 +72,13 @@ class SqliteStore:
             self._reader.execute("PRAGMA query_only = 1")
         except sqlite3.Error as error:
             raise unavailable(error) from None
-        self._decoded = DecodedRecords(ring)
+        self._decoded = DecodedRecords(ring, limits.cache)
         thread, records = f"sqlite-writer {path.name}", RevocationRecords(ring)
         self._writes = GroupCommit(lambda: connect(path, 0.0), thread, timeouts)
         self._rows, self._purge = SessionRows(ring), Purge(self._writes)
         self._listing = Listing(self._read, ring)
         self.revocations: RevocationQueue = SqliteRevocations(
-            self._writes, self._read, records, clock, limit=revocation_limit
+            self._writes, self._read, records, clock, limit=limits.revocations
         )
 
     async def now(self) -> float:

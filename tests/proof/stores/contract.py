@@ -22,6 +22,7 @@ from bff.session.store import (
     SessionStore,
     all_records,
 )
+from bff.storage.limits import StoreLimits
 from tests.harness.example_session import a_session, created, is_under_older_key, next_version, session_of
 from tests.harness.waiting import loop_turns
 
@@ -527,7 +528,7 @@ class SessionStoreContract:
         assert await store.revocations.waiting() == 1
 
     async def test_the_queue_of_revocations_is_bounded(self, store_factory: StoreFactory) -> None:
-        store = store_factory(revocation_limit=3)
+        store = store_factory(limits=StoreLimits(revocations=3))
         until = await store.now() + 600
         added = [await store.revocations.add(a_revocation(until, n)) for n in range(5)]
         assert added == [True, True, True, False, False]

@@ -1,14 +1,18 @@
 """A record that comes back as it came before is not opened again; any other one is, and nothing is believed longer."""
 
+import gc
+import tracemalloc
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from bff.session.keyring import KeyRing, Opened, Unreadable, new_key
-from bff.session.session import Session
+from bff.session.session import Session, User
 from bff.session.store import Found, KeyRemoved, StoredSession
 from bff.storage import codec
-from bff.storage.decoded_records import DecodedRecords
+from bff.storage.decoded_records import DecodedRecords, memory_of
+from bff.telemetry.metrics import REGISTRY
 from tests.harness.example_session import a_session, is_under_older_key, next_version, session_of
 
 
@@ -83,16 +87,57 @@ def test_a_change_of_the_key_ring_is_seen_at_once() -> None:
     assert reading(records, session, record) == Found(1.0, session, 2.0)
 
 
-def test_no_more_is_kept_than_allowed_and_nothing_of_a_deleted_record(ring: KeyRing, opened: list[bytes]) -> None:
+def test_the_least_recently_read_is_removed_first_and_nothing_stays_of_a_deleted_record(
+    ring: KeyRing, opened: list[bytes]
+) -> None:
     sessions = [a_session() for _ in range(4)]
-    sealed = {each.key: codec.encode(ring, each).record for each in sessions}
-    records = DecodedRecords(ring, bytes_kept=3 * max(len(each) for each in sealed.values()))
-    for each in sessions:
-        reading(records, each, sealed[each.key])
-    for each in reversed(sessions):
-        reading(records, each, sealed[each.key])
-    assert opened.count(sealed[sessions[0].key]) == 2, "the oldest was let go of"
-    assert len(opened) == 5
-    records.forget(sessions[0].key)
-    reading(records, sessions[0], sealed[sessions[0].key])
-    assert len(opened) == 6
+    sealed = [codec.encode(ring, session).record for session in sessions]
+    room = max(memory_of(record, session) for record, session in zip(sealed, sessions, strict=True))
+    records = DecodedRecords(ring, 3 * room)
+
+    def decrypted(number: int) -> bool:
+        before = len(opened)
+        reading(records, sessions[number], sealed[number])
+        return len(opened) > before
+
+    assert [decrypted(number) for number in (0, 1, 2)] == [True, True, True]
+    assert [decrypted(number) for number in (0, 3)] == [False, True]
+    assert [decrypted(number) for number in (0, 3, 2)] == [False, False, False]
+    assert decrypted(1)
+    records.forget(sessions[2].key)
+    assert decrypted(2)
+
+
+def test_each_decryption_is_counted(ring: KeyRing) -> None:
+    def misses() -> float:
+        return REGISTRY.get_sample_value("bff_session_cache_misses_total") or 0.0
+
+    records, session, before = DecodedRecords(ring), a_session(), misses()
+    record = codec.encode(ring, session).record
+    for _ in range(3):
+        reading(records, session, record)
+    assert misses() - before == 1
+
+
+@pytest.mark.parametrize(("token", "claims"), [(900, {}), (5000, {"groups": ["a group of people"] * 300})])
+def test_the_memory_of_an_entry_is_estimated_well(ring: KeyRing, token: int, claims: dict[str, Any]) -> None:
+    def stored() -> tuple[Session, bytes]:
+        session = a_session(user=User("00u1", "somebody@example.com", claims))
+        tokens = replace(session.tokens, access_token="x" * token, id_token="y" * token)
+        session = replace(session, tokens=tokens)
+        return session, codec.encode(ring, session).record
+
+    records, count, estimated = DecodedRecords(ring, 1 << 30), 200, 0
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        for _ in range(count):
+            session, record = stored()
+            estimated += memory_of(record, session)
+            reading(records, session, record)
+        del session, record
+        gc.collect()
+        taken = tracemalloc.get_traced_memory()[0] - before
+    finally:
+        tracemalloc.stop()
+    assert 0.7 < estimated / taken < 1.4, (estimated / count, taken / count)

@@ -9,6 +9,7 @@ from bff.flows.logout.revocations import LEASE, MAX_UNQUEUED_ATTEMPTS
 from bff.oidc.token import NotRevoked, RevocationResult, TokenResponse
 from bff.session.revocation import ATTEMPTS_LIMIT, KEPT_FOR, Revocation
 from bff.session.session import ConcurrentSuccessor, Session
+from bff.storage.limits import StoreLimits
 from bff.storage.revocation_record import RevocationRecords
 from tests.harness.example_session import a_session
 from tests.harness.memory_store import MemoryRevocations, MemoryStore
@@ -158,7 +159,7 @@ async def test_what_cannot_be_queued_is_attempted_once_and_then_queued_after_all
     parts: Parts, down: bool, answers: list[RevocationResult], waiting: int
 ) -> None:
     if not down:  # the queue is full
-        parts.revocations._store = MemoryStore(parts.data, parts.ring, revocation_limit=0)
+        parts.revocations._store = MemoryStore(parts.data, parts.ring, limits=StoreLimits(revocations=0))
     parts.provider.revocation_answers, parts.provider.delay = list(answers), 1.0
     parts.data.down = down
     await parts.revocations.sessions_ended([with_tokens("rt")], Counter())
