@@ -73,9 +73,9 @@ bench-scale: $(VENV)/.dev ## end 1,000 and 10,000 sessions of one person at once
 	@scripts/need redis-server
 	$(RUN)/python -m bench.scale
 
-# Bounded by numbers of requests; about five minutes. Processor time and memory hold on a busy machine too.
+# Bounded by numbers of requests, about fifteen minutes. Processor time and memory hold on a busy machine too.
 bench-cost: $(VENV)/.dev ## measure the processor time of a refresh, and of a request by the number of busy sessions
-	@scripts/need redis-server
+	@scripts/need redis-server nginx wrk
 	$(RUN)/python -m bench.refresh
 	$(RUN)/python -m bench.busy
 
