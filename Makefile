@@ -8,7 +8,7 @@ RUN := $(VENV)/bin
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev fmt images test test-unit test-containers chaos test-all coverage proof bench bench-scale bench-cost check lock sbom audit pin-images clean
+.PHONY: help demo dev fmt images test test-unit test-containers test-providers chaos test-all coverage proof bench bench-scale bench-cost check lock sbom audit pin-images clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | sort | while IFS="$$(printf '\t')" read -r name text; do \
@@ -24,7 +24,7 @@ fmt: $(VENV)/.dev ## format the code and apply ruff's fixes
 	$(RUN)/ruff check --fix .
 	$(RUN)/ruff format .
 
-GUARDS_A_MERGE := not long and not containers
+GUARDS_A_MERGE := not long and not containers and not providers
 PARALLEL := -n 4 --dist loadgroup
 
 # ARGS has arguments of pytest that select tests: `make test ARGS="tests/unit/oidc -k nonce"`. Without it `check` and all tests run.
@@ -90,6 +90,12 @@ images: ## build the images, tagged with version and commit
 test-containers: $(VENV)/.dev ## build and run the images on a Docker engine
 	@scripts/need chromium
 	$(RUN)/pytest -m containers tests/proof/containers
+
+# Each provider comes by its own package client into var/providers, once for each version; takes some minutes. A complete run writes
+# the table of docs/interoperability.md.
+test-providers: $(VENV)/.dev ## install OpenID providers that others wrote, and run the core journeys there
+	@scripts/need redis-server node npm
+	$(RUN)/pytest -m providers $(or $(ARGS),tests/providers)
 
 # Needs the Docker engine of DOCKER_HOST and the ports 8080 and 9000; at most 15 minutes.
 chaos: $(VENV)/.dev ## kill, stop and fill the parts of the compose file under load, and print what callers saw

@@ -1,0 +1,1 @@
+"""The core journeys against OpenID providers that others wrote: `make test-providers`."""

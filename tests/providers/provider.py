@@ -1,0 +1,137 @@
+"""What a journey needs of a provider that runs for the tests."""
+
+import secrets
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Final
+
+from tests.harness.http_browser import Browser
+from tests.harness.plain_http import plain_http
+from tests.harness.ports import free_ports
+from tests.providers.client_key import ClientKey
+from tests.providers.provider_proxy import ProviderProxy
+
+LONG: Final = 3600  # seconds that an access token lives if a test does not shorten it
+
+
+@dataclass(frozen=True)
+class Wish:
+    """How a client is to be registered. `key`: private_key_jwt with this key instead of a secret."""
+
+    id_token_algorithm: str = "RS256"
+    key: ClientKey | None = None
+    dpop: bool = False
+    rotates: bool = True  # refresh tokens are good for one refresh, as far as the provider can do that
+    secret_was_replaced: bool = False  # the provider knows only the secret of BFF_CLIENT_SECRET_NEXT
+
+
+@dataclass(frozen=True)
+class Client:
+    """A registered client. `settings` are those of the BFF, without the prefix."""
+
+    client_id: str
+    secret: str = field(repr=False)
+    settings: Mapping[str, str] = field(repr=False)
+
+
+class Provider(ABC):
+    """One process behind a proxy. The proxy's address is the issuer's, for the BFF and for browsers."""
+
+    name: ClassVar[str]
+    version: ClassVar[str]
+    # What the provider can do beyond the core. Each is one journey more.
+    id_token_algorithms: ClassVar[tuple[str, ...]] = ()  # besides RS256
+    client_key_algorithms: ClassVar[tuple[str, ...]] = ()
+    dpop: ClassVar[bool] = False
+    keeps_refresh_tokens: ClassVar[bool] = True  # it can refresh without rotating
+    # What a lost answer costs where every refresh rotates: the session, or nothing.
+    survives_lost_answers: ClassVar[bool] = True
+    settings: ClassVar[Mapping[str, str]] = {}  # of the BFF, for this provider
+
+    def __init__(self, directory: Path) -> None:
+        ports = free_ports(3)
+        self.directory, self.port, self.control_port = directory, ports + 1, ports + 2
+        self.proxy = ProviderProxy(ports, self.port)
+
+    @abstractmethod
+    def issuer_of(self, wish: Wish) -> str:
+        """The issuer of the clients that are registered so."""
+
+    @abstractmethod
+    async def start(self) -> None:
+        """Installs what is missing, and returns when the provider serves. Raises InstallationFailed."""
+
+    @abstractmethod
+    async def stop(self) -> None: ...
+
+    async def register(self, public_url: str, wish: Wish) -> Client:
+        """Registers a BFF that browsers know by `public_url`."""
+        client_id, secret = f"bff-{secrets.token_hex(8)}", secrets.token_urlsafe(48)
+        await self.add_client(client_id, secret, public_url, wish)
+        settings = {**self.settings, **_client_settings(self.issuer_of(wish), client_id, secret, wish)}
+        return Client(client_id, secret, settings)
+
+    @abstractmethod
+    async def add_client(self, client_id: str, secret: str, public_url: str, wish: Wish) -> None: ...
+
+    @abstractmethod
+    async def set_lifetime(self, client: Client, seconds: int) -> None:
+        """Access tokens that this client gets from now on live so long."""
+
+    @abstractmethod
+    async def is_alive(self, client: Client, login: str, refresh_token: str) -> bool:
+        """Whether the client could still refresh with this token of the person's session."""
+
+    @abstractmethod
+    async def sign_out_at_provider(self, client: Client, login: str, browser: Browser) -> None:
+        """The person's session at the provider ends, without the BFF: it sends a logout token."""
+
+    @abstractmethod
+    async def end_grant(self, client: Client, login: str, refresh_token: str) -> None:
+        """The refresh token becomes invalid, and the BFF hears nothing of it."""
+
+    @abstractmethod
+    async def rotate_keys(self) -> None:
+        """From now on a new key signs; the old ones are still published."""
+
+
+def _client_settings(issuer: str, client_id: str, secret: str, wish: Wish) -> dict[str, str]:
+    found = {"issuer": issuer, "client_id": client_id, "id_token_algorithms": wish.id_token_algorithm}
+    if wish.secret_was_replaced:
+        found |= {"client_secret": "the-former-secret-0123456789abcdefghijkl", "client_secret_next": secret}
+    elif wish.key is None:
+        found["client_secret"] = secret
+    else:
+        found |= {"client_auth": "private_key_jwt", "client_private_key": wish.key.private_jwk}
+    return found | ({"dpop": "on"} if wish.dpop else {})
+
+
+def client_metadata(client_id: str, secret: str, public_url: str, wish: Wish) -> dict[str, Any]:
+    """The client in the terms of Dynamic Client Registration (RFC 7591, OIDC Registration 1.0)."""
+    authentication: dict[str, Any] = {"token_endpoint_auth_method": "client_secret_basic", "client_secret": secret}
+    if wish.key is not None:
+        authentication = {
+            "token_endpoint_auth_method": "private_key_jwt",
+            "token_endpoint_auth_signing_alg": wish.key.algorithm,
+            "jwks": {"keys": [wish.key.public_jwk]},
+        }
+    return {
+        "client_id": client_id,
+        "redirect_uris": [f"{public_url}/authorization-code/callback"],
+        "post_logout_redirect_uris": [f"{public_url}/"],
+        "backchannel_logout_uri": f"{public_url}/auth/backchannel-logout",
+        "backchannel_logout_session_required": True,
+        "grant_types": ["authorization_code", "refresh_token"],
+        "response_types": ["code"],
+        "scope": "openid profile email offline_access",
+        **authentication,
+    }
+
+
+async def revoke_as(client: Client, endpoint: str, token: str) -> None:
+    """Revokes a token as a client with a secret (RFC 7009), at an endpoint past the proxy."""
+    async with plain_http() as http:
+        answer = await http.post(endpoint, data={"token": token}, auth=(client.client_id, client.secret))
+    assert answer.status_code == 200, answer.text

@@ -1,0 +1,91 @@
+"""Keys of the provider and of the client: rotation, other algorithms, private_key_jwt and DPoP."""
+
+import asyncio
+import json
+from base64 import urlsafe_b64decode
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.harness.waiting import until
+from tests.providers.client_key import new_client_key
+from tests.providers.deployment import Deployment, deployed
+from tests.providers.provider import Provider, Wish
+
+pytestmark = [pytest.mark.providers, pytest.mark.asyncio(loop_scope="session")]
+
+
+def id_token_header(bff: Deployment) -> dict[str, Any]:
+    """Of the newest ID token that the provider gave."""
+    encoded = bff.provider.proxy.given("id_token")[-1].partition(".")[0]
+    return dict(json.loads(urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4))))
+
+
+async def is_revoked_after_sign_out(bff: Deployment, login: str) -> bool:
+    return not await bff.provider.is_alive(bff.client, login, bff.newest_refresh_token())
+
+
+async def test_a_new_signing_key(tmp_path: Path, provider: Provider, seen: Callable[[str], None]) -> None:
+    async with deployed(tmp_path, provider) as bff:
+        person = await bff.signed_in_and_expired()
+        before = id_token_header(bff)["kid"]
+        await provider.rotate_keys()
+        assert (await bff.call(person)).status_code == 200  # renewed, with an ID token of the new key
+        assert id_token_header(bff)["kid"] != before
+        newcomer = await bff.signed_in("bob@example.com")
+        assert (await bff.call(newcomer, 1)).status_code == 200
+        await provider.sign_out_at_provider(bff.client, newcomer.login, newcomer)
+
+        async def is_signed_out() -> bool:
+            return (await bff.call(newcomer)).status_code == 401
+
+        await until(is_signed_out)
+        assert (await bff.call(person)).status_code == 200
+    seen("sign-in, renewal and logout tokens of the new key")
+
+
+async def test_id_tokens_with_another_algorithm(
+    tmp_path: Path, provider: Provider, id_token_algorithm: str, seen: Callable[[str], None]
+) -> None:
+    async with deployed(tmp_path, provider, Wish(id_token_algorithm=id_token_algorithm)) as bff:
+        person = await bff.signed_in_and_expired()
+        assert id_token_header(bff)["alg"] == id_token_algorithm
+        assert (await bff.call(person)).status_code == 200
+        await provider.sign_out_at_provider(bff.client, person.login, person)
+
+        async def is_signed_out() -> bool:
+            return (await bff.call(person)).status_code == 401
+
+        await until(is_signed_out)
+        assert (await person.session())["reason"] == "back_channel"
+    seen(id_token_algorithm)
+
+
+async def test_client_authentication_with_a_key(
+    tmp_path: Path, provider: Provider, client_key_algorithm: str, seen: Callable[[str], None]
+) -> None:
+    """At every endpoint: the code exchange, the refresh and the revocation."""
+    key = await asyncio.to_thread(new_client_key, client_key_algorithm)
+    async with deployed(tmp_path, provider, Wish(key=key)) as bff:
+        person = await bff.signed_in_and_expired()
+        assert (await bff.call(person)).status_code == 200
+        await person.sign_out()
+        await until(lambda: is_revoked_after_sign_out(bff, person.login))
+        sent = [each for each in provider.proxy.exchanges if "client_assertion" in each.form]
+        assert len({each.form["client_assertion"] for each in sent}) == len(sent)
+    seen(client_key_algorithm)
+
+
+async def test_tokens_bound_to_a_key(
+    tmp_path: Path, provider: Provider, dpop_algorithm: str, seen: Callable[[str], None]
+) -> None:
+    async with deployed(tmp_path, provider, Wish(dpop=True)) as bff:
+        person = await bff.signed_in_and_expired()
+        bff.upstream.heard.clear()
+        answers = await asyncio.gather(*(bff.call(person, number % 2) for number in range(10)))
+        assert {answer.status_code for answer in answers} == {200}
+        assert {heard.headers["authorization"].partition(" ")[0] for heard in bff.upstream.heard} == {"DPoP"}
+        assert len(provider.proxy.refreshes()) == 1
+    seen(f"sign-in and renewal, {dpop_algorithm}")
