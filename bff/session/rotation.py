@@ -80,7 +80,9 @@ def decide(
 
     resend = attempt.attempt_id == resend_of
     if now < attempt.lease_until:
-        return UseAccessToken() if valid and not rejected else AwaitRefresh(attempt.lease_until)
+        # Some providers end the old access token with the refresh: a 401 may be the first sign of the new one.
+        usable = valid and not is_current(session, rejected_token)
+        return UseAccessToken() if usable else AwaitRefresh(attempt.lease_until)
     if now < attempt.not_before and not resend:
         return UseAccessToken() if valid else RetryLater(attempt.not_before)
     if inside_grace(attempt, now, policy, resend=resend):
@@ -134,6 +136,11 @@ def _is_rejected(session: Session, now: float, rejected_token: str | None) -> bo
     """Whether an upstream's 401 makes a refresh due: only for the current token, only once,
     and only if it is not new.
     """
-    if rejected_token in (None, session.rejected_token) or now < session.tokens.received_at + REFUSED_TOKEN_AGE:
+    if rejected_token == session.rejected_token or now < session.tokens.received_at + REFUSED_TOKEN_AGE:
         return False
-    return rejected_token == token_fingerprint(session.tokens.access_token)
+    return is_current(session, rejected_token)
+
+
+def is_current(session: Session, rejected_token: str | None) -> bool:
+    """Whether the token with this fingerprint, which an upstream rejected, is still the session's access token."""
+    return rejected_token is not None and rejected_token == token_fingerprint(session.tokens.access_token)

@@ -16,10 +16,9 @@ from bff.flows.refresh.record_upkeep import RecordUpkeep
 from bff.flows.refresh.record_watcher import RecordWatcher
 from bff.flows.refresh.single_flight import SingleFlight
 from bff.flows.refresh.timing import RefreshTiming
-from bff.session.rotation import AwaitRefresh, RetryLater, SendRefresh, SignInAgain, UseAccessToken, decide
+from bff.session.rotation import AwaitRefresh, RetryLater, SendRefresh, SignInAgain, UseAccessToken, decide, is_current
 from bff.session.session import EndReason, Session, SessionKey
 from bff.session.store import Found, KeyRemoved, Missing, SessionStore, StoredSession
-from bff.session.timing import token_fingerprint
 from bff.telemetry import metrics
 
 MAX_REFRESHES_PER_CALLER = 3  # a caller that has seen this many failed refreshes gets an error, whatever its deadline
@@ -81,6 +80,11 @@ class RefreshTokenFlow:
                 case UseAccessToken():
                     if now < session.tokens.usable_until <= now + age:
                         continue
+                    if is_current(session, rejected_token) and (under_way := self._flight.running(key)) is not None:
+                        # Until its outcome is known, the 401 may come from the refresh itself.
+                        refreshes_awaited = _count_awaited(refreshes_awaited)
+                        await self._flight.wait(key, under_way, deadline - self._monotonic())
+                        continue
                     session = _authenticated(session)
                     self._note_activity(stored, passive=passive)
                     return session
@@ -88,7 +92,7 @@ class RefreshTokenFlow:
                     session = _authenticated(session)
                     refresh_task = self._flight.join_or_start(key, rejected_token)
                     usable = now + age < session.tokens.usable_until
-                    if usable and rejected_token != token_fingerprint(session.tokens.access_token):
+                    if usable and not is_current(session, rejected_token):
                         self._note_activity(stored, passive=passive)
                         return session
                     refreshes_awaited = _count_awaited(refreshes_awaited)

@@ -14,7 +14,7 @@ from bff.session.timing import MAX_BACKOFF, token_fingerprint
 from tests.harness.memory_store import MemoryStore
 from tests.harness.policy import Policy
 from tests.harness.virtual_time import time_passes
-from tests.unit.flows.parts import LIFETIME, Parts
+from tests.unit.flows.parts import LIFETIME, POLICY, Parts
 
 UNKNOWN, UNSENT = NoAnswer(may_have_been_sent=True), NoAnswer(may_have_been_sent=False)
 
@@ -188,6 +188,46 @@ async def test_a_rejected_token_is_renewed_once_and_a_newer_one_is_returned(part
     assert await token_of(parts, session.key, rejected_token=rejected) == "access-1"
     assert await token_of(parts, session.key, rejected_token=rejected) == "access-1"
     assert len(parts.provider.refreshed) == 1
+
+
+async def test_every_caller_with_a_rejected_token_waits_for_the_refresh_in_flight(parts: Parts) -> None:
+    other = Parts(beside=parts)
+    session = await parts.signed_in()
+    await time_passes(60)
+    rejected = token_fingerprint(session.tokens.access_token)
+    parts.provider.delay = 2.0
+    callers = [token_of(replica, session.key, rejected_token=rejected) for replica in (parts, parts, other, other)]
+    assert await asyncio.gather(*callers) == ["access-1"] * 4
+    assert len(parts.provider.refreshed) == 1
+
+
+@pytest.mark.parametrize("age", [1.0, 60.0], ids=["new", "older"])
+async def test_a_token_that_is_rejected_while_it_is_being_refreshed_waits_however_new_it_is(
+    parts: Parts, age: float
+) -> None:
+    """Some providers end the old access token with the refresh."""
+    session = await parts.signed_in()
+    await time_passes(age)
+    tokens = replace(session.tokens, refresh_at=parts.now, received_at=parts.now - age)
+    await parts.store.replace(replace(session, version=2, tokens=tokens), 1)
+    parts.provider.delay = 2.0
+    assert await token_of(parts, session.key) == session.tokens.access_token
+    await time_passes(0.5)
+    rejected = token_fingerprint(session.tokens.access_token)
+    assert await token_of(parts, session.key, rejected_token=rejected) == "access-1"
+    assert len(parts.provider.refreshed) == 1
+
+
+async def test_a_rejected_token_is_returned_again_only_when_no_refresh_is_under_way(parts: Parts) -> None:
+    session = await parts.signed_in()
+    await time_passes(60)
+    rejected = token_fingerprint(session.tokens.access_token)
+    parts.provider.answers = [UNKNOWN] * 40
+    for _ in range(2):  # while the outcome is unknown, and the holder asks again inside the grace period
+        with pytest.raises(ProviderUnavailable):
+            await token_of(parts, session.key, rejected_token=rejected)
+    await time_passes(POLICY.grace)
+    assert await token_of(parts, session.key, rejected_token=rejected) == session.tokens.access_token
 
 
 async def test_a_store_that_is_away_is_503_and_ends_nothing(parts: Parts) -> None:
