@@ -100,9 +100,11 @@ class BuildSession:
         if metadata.userinfo_endpoint is None or not self._asks_userinfo(id_token):
             return id_token.claims
         try:
-            userinfo = await self._provider.userinfo(access_token, dpop_key=dpop_key)
-        except ProviderUnavailable:
-            logger.warning("the UserInfo endpoint is unavailable; the session shows only the ID token's claims")
+            answer = await self._provider.userinfo(access_token, dpop_key=dpop_key)
+            userinfo = await self._id_tokens.userinfo_claims(answer, now=self._clock())
+        except ProviderUnavailable as error:
+            why = {"why": error.detail}
+            logger.warning("UserInfo is unavailable; the session shows only the ID token's claims", extra=why)
             return id_token.claims
         # OIDC Core section 5.3.2: without this comparison another user's claims could be substituted.
         if userinfo.get("sub") != id_token.sub:

@@ -18,10 +18,12 @@ from bff.oidc.id_token import (
     validate_id_token,
     validate_refreshed_id_token,
 )
-from bff.oidc.jws import JwsRefused
+from bff.oidc.jwks import KeySet
+from bff.oidc.jws import JwsKeyUnknown, JwsRefused
 from bff.oidc.logout import is_identifier
 from bff.oidc.provider import OpenIDProvider
 from bff.oidc.token import TokenResponse
+from bff.oidc.userinfo import SignedUserInfo, UserInfo, validate_signed_userinfo
 from bff.session.session import Session
 
 logger = logging.getLogger(__name__)
@@ -135,6 +137,37 @@ class IdTokenValidator:
         if claims.sub != session.user.sub:
             return WrongUser()
         return SameUser(self.visible_claims(claims.claims), email_of(claims.claims), session_expiry_of(claims.claims))
+
+    async def userinfo_claims(self, answer: UserInfo, *, now: float) -> Mapping[str, Any]:
+        """The claims of a UserInfo response, whose signature is verified if it has one (OIDC Core section 5.3.2).
+
+        Raises ProviderUnavailable, also if it cannot be verified: nothing of it is used then.
+        """
+        if not isinstance(answer, SignedUserInfo):
+            return answer
+        decryption = self._settings.encryption.decryption
+
+        def validate(keys: KeySet) -> Mapping[str, Any]:
+            return validate_signed_userinfo(
+                compact,
+                keys,
+                issuer=self._settings.issuer,
+                client_id=self._settings.client_id,
+                algorithms=self._settings.id_token_algorithms,
+                now=now,
+                skew=self._settings.clock_skew,
+            )
+
+        try:
+            compact = answer.compact
+            if decryption is not None:
+                compact = decryption.open(compact, types=TYPES, required=False)
+            try:
+                return validate(await self._provider.keys())
+            except JwsKeyUnknown as unknown:
+                return validate(await self._provider.keys(unknown.kid))
+        except JwsRefused as refused:
+            raise ProviderUnavailable(f"The signed UserInfo response is refused: {refused}.") from None
 
     async def _other_issuer(self, session: Session) -> "UserCheck":
         """Where an operator changes the provider's own name (a custom domain, an issuer mode), every token that comes

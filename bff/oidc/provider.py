@@ -1,12 +1,13 @@
 """The port to the OpenID Provider. `bff.provider.client` implements it over HTTP."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Protocol
 
 from bff.oidc.jwks import KeySet
 from bff.oidc.metadata import ProviderMetadata
 from bff.oidc.pushed_authorization import PushResult
 from bff.oidc.token import RevocationResult, TokenResult, TokenTypeHint
+from bff.oidc.userinfo import UserInfo
 
 
 class OpenIDProvider(Protocol):
@@ -53,8 +54,11 @@ class OpenIDProvider(Protocol):
         """
         ...
 
-    async def userinfo(self, access_token: str, *, dpop_key: str | None = None) -> Mapping[str, Any]:
-        """The UserInfo claims (OIDC Core section 5.3). Raises ProviderUnavailable. The caller must compare `sub`."""
+    async def userinfo(self, access_token: str, *, dpop_key: str | None = None) -> UserInfo:
+        """The UserInfo response (OIDC Core section 5.3). Raises ProviderUnavailable.
+
+        The caller verifies a signed one, and must compare `sub`.
+        """
         ...
 
     async def revoke(self, token: str, token_type_hint: TokenTypeHint, *, within: float) -> RevocationResult:

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Collection, Mapping
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 from bff.errors import ProviderUnavailable
 from bff.oidc.challenge import asks_for_nonce
@@ -12,7 +12,7 @@ from bff.oidc.dpop_nonces import DpopNonces
 from bff.oidc.jwks import KeySet
 from bff.oidc.metadata import MAX_METADATA_BYTES, ProviderMetadata
 from bff.oidc.pushed_authorization import NotPushed, Pushed, PushResult, parse_push_response
-from bff.oidc.strict_json import JsonRefused, read_object
+from bff.oidc.strict_json import JsonRefused
 from bff.oidc.token import (
     MAX_RESPONSE_BYTES,
     NoAnswer,
@@ -26,6 +26,7 @@ from bff.oidc.token import (
     refresh_form,
     revocation_form,
 )
+from bff.oidc.userinfo import UserInfo, parse_userinfo
 from bff.provider.client_requests import ClientRequest, ClientRequests
 from bff.provider.connections import ProviderConnections, Purpose
 from bff.provider.discovery import discovery
@@ -115,7 +116,7 @@ class HttpProvider:
         form = {"grant_type": "client_credentials", "scope": " ".join(scopes)}
         return await self._request_tokens(form, self._timeout, lambda: True, None, metric_endpoint="client_credentials")
 
-    async def userinfo(self, access_token: str, *, dpop_key: str | None = None) -> Mapping[str, Any]:
+    async def userinfo(self, access_token: str, *, dpop_key: str | None = None) -> UserInfo:
         metadata = await self.metadata()
         if metadata.userinfo_endpoint is None:
             raise ProviderUnavailable("The provider has no UserInfo endpoint.")
@@ -128,12 +129,13 @@ class HttpProvider:
                 if has_nonce and answer.status == 401 and asks_for_nonce([challenge]):
                     answer = await self._get_userinfo(endpoint, access_token, dpop_key, deadline)
         try:
-            claims = read_object(require_document(answer, "UserInfo").body, max_bytes=MAX_RESPONSE_BYTES)
+            document = require_document(answer, "UserInfo")
+            userinfo = parse_userinfo(document.headers.get("content-type", ""), document.body)
         except (ProviderUnavailable, JsonRefused) as refused:
             metrics.PROVIDER_REQUESTS.labels(endpoint="userinfo", outcome="no_answer").inc()
             raise ProviderUnavailable(f"The UserInfo answer cannot be used: {refused}") from None
         metrics.PROVIDER_REQUESTS.labels(endpoint="userinfo", outcome="granted").inc()
-        return claims
+        return userinfo
 
     async def _get_userinfo(self, endpoint: str, access_token: str, dpop_key: str | None, deadline: float) -> Outcome:
         headers = {"authorization": f"Bearer {access_token}"}

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from bff.errors import ProviderUnavailable
 from bff.oidc.jwks import KeySet, parse_key_set
@@ -17,6 +16,7 @@ from bff.oidc.token import (
     TokenResult,
     TokenTypeHint,
 )
+from bff.oidc.userinfo import UserInfo
 from tests.harness.minting import ISSUER, RSA_KEY, jwk, jwks
 
 
@@ -33,7 +33,7 @@ class ScriptedProvider:
         self.revoked: list[str] = []
         self.pushed: list[Mapping[str, str]] = []
         self.exchanged: list[str] = []
-        self.claims: Mapping[str, Any] = {}
+        self.claims: UserInfo = {}
         self.key_sets: list[KeySet] = [parse_key_set(jwks(jwk(RSA_KEY)))]
         self.running, self.most_running, self.metadata_fetches = 0, 0, 0
         self.document = ProviderMetadata(
@@ -90,7 +90,7 @@ class ScriptedProvider:
         except TimeoutError:
             return NoAnswer(may_have_been_sent=True)
 
-    async def userinfo(self, access_token: str, *, dpop_key: str | None = None) -> Mapping[str, Any]:
+    async def userinfo(self, access_token: str, *, dpop_key: str | None = None) -> UserInfo:
         if not self.claims:
             raise ProviderUnavailable
         return self.claims

@@ -13,12 +13,26 @@ from bff.flows.build_session import BuildSession
 from bff.flows.sign_in import AlreadyUsed, AuthorizationCodeFlow, Client, NotSignedIn, SignedIn, SignedOutMeanwhile
 from bff.oidc.authorization import AuthorizationError, Code
 from bff.oidc.dpop import dpop_proof
+from bff.oidc.jwks import parse_key_set
 from bff.oidc.token import Denied, Granted, NoAnswer, Postponed, TokenResponse, TokenResult
+from bff.oidc.userinfo import SignedUserInfo
 from bff.session.login_transaction import LoginTransaction, begin, provider_fingerprint
 from bff.session.session import EndReason
 from bff.session.sign_in_intent import SignInIntent
 from tests.harness.encrypting import encrypted
-from tests.harness.minting import EC_KEY, EC_KEY_384, ISSUER, SUB, private_jwk
+from tests.harness.minting import (
+    CLIENT_ID,
+    EC_KEY,
+    EC_KEY_384,
+    ISSUER,
+    OTHER_RSA_KEY,
+    RSA_KEY,
+    SUB,
+    jwk,
+    jwks,
+    mint,
+    private_jwk,
+)
 from tests.harness.virtual_time import time_passes
 from tests.unit.flows.parts import Parts
 
@@ -227,6 +241,41 @@ async def test_an_encrypted_id_token_without_a_key_says_what_to_set(caplog: pyte
     compact = encrypted(sign_in.granted().tokens.id_token or "", EC_KEY, alg="ECDH-ES")
     assert await sign_in.code(token=Granted(replace(sign_in.granted().tokens, id_token=compact))) == "sign_in_failed"
     assert any("BFF_DECRYPTION_KEYS" in str(vars(record)) for record in caplog.records)
+
+
+def signed_userinfo(key: Any = RSA_KEY, kid: str = "k1", **claims: Any) -> str:
+    return mint({"sub": SUB, "groups": ["a"], **claims}, {"alg": "RS256", "kid": kid}, key=key)
+
+
+@pytest.mark.parametrize(
+    ("compact", "groups"),
+    [
+        (signed_userinfo(), ["a"]),
+        (signed_userinfo(iss=ISSUER, aud=["another", CLIENT_ID], exp=2_000_000_000), ["a"]),
+        (signed_userinfo(OTHER_RSA_KEY, "k2"), ["a"]),  # published since the last fetch
+        (encrypted(signed_userinfo(), EC_KEY, alg="ECDH-ES"), ["a"]),
+        *[(signed_userinfo(**wrong), None) for wrong in ({"iss": "https://x"}, {"aud": "another"}, {"aud": []})],
+        *[(signed_userinfo(exp=exp), None) for exp in (5, None, "tomorrow")],
+        (signed_userinfo(OTHER_RSA_KEY), None),
+        (encrypted(signed_userinfo(), EC_KEY_384, alg="ECDH-ES"), None),
+        *[(text, None) for text in ("", "a.b.c", '{"sub":"x"}')],
+        (signed_userinfo(sub="another"), "sign_in_failed"),
+    ],
+)
+async def test_signed_userinfo_counts_only_if_its_signature_does(compact: str, groups: Any) -> None:
+    parts = Parts(userinfo="always", user_claims="sub groups", decryption_keys=json.dumps(private_jwk(EC_KEY)))
+    parts.provider.document = replace(parts.provider.document, userinfo_endpoint=f"{ISSUER}/v1/userinfo")
+    parts.provider.key_sets.append(parse_key_set(jwks(jwk(RSA_KEY), jwk(OTHER_RSA_KEY, "k2"))))
+    parts.provider.claims = SignedUserInfo(compact)
+    sign_in = SignIn(parts)
+    id_token = encrypted(sign_in.granted().tokens.id_token or "", EC_KEY, alg="ECDH-ES")
+    token = Granted(replace(sign_in.granted().tokens, id_token=id_token))
+    if groups == "sign_in_failed":
+        assert await sign_in.code(token=token) == groups
+        return
+    done = await sign_in.finish(token=token)
+    assert isinstance(done, SignedIn)
+    assert done.session.user.claims.get("groups") == groups
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from bff.oidc.client_auth import client_authentication
 from bff.oidc.dpop import new_dpop_key
 from bff.oidc.provider import OpenIDProvider
 from bff.oidc.token import Denied, Granted, NoAnswer, NotRevoked, Postponed, Revoked, TokenResult
+from bff.oidc.userinfo import SignedUserInfo
 from bff.provider.client import HttpProvider
 from tests.harness.provider_server import (
     DISCOVERY,
@@ -246,9 +247,17 @@ async def test_userinfo_is_requested_with_the_access_token() -> None:
         assert server.requests[-1].method == "GET"
 
 
+async def test_a_signed_userinfo_response_is_returned_as_it_is() -> None:
+    for content_type in ("application/jwt", "Application/JWT; charset=utf-8"):
+        signed = answer(200, b"a.b.c\n", headers={"content-type": content_type})
+        async with provider_server(userinfo=signed) as server, client_of(server) as provider:
+            assert await provider.userinfo("at") == SignedUserInfo("a.b.c")
+
+
 @pytest.mark.parametrize(
     "behaviour",
     [
+        answer(200, "é.b.c".encode(), headers={"content-type": "application/jwt"}),
         answer(401),
         answer(500),
         answer(200, b"[]"),
