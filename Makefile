@@ -8,7 +8,7 @@ RUN := $(VENV)/bin
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev fmt images test test-unit test-containers test-providers chaos test-all coverage proof bench bench-scale bench-cost check lock sbom audit pin-images clean
+.PHONY: help demo dev fmt images test test-unit test-containers test-providers chaos test-all coverage proof bench bench-scale bench-cost bench-security-events check lock sbom audit pin-images clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | sort | while IFS="$$(printf '\t')" read -r name text; do \
@@ -78,6 +78,11 @@ bench-cost: $(VENV)/.dev ## measure the processor time of a refresh, and of a re
 	@scripts/need redis-server nginx wrk
 	$(RUN)/python -m bench.refresh
 	$(RUN)/python -m bench.busy
+
+# A thousand events for each way of delivery, one every 20 ms; ten minutes.
+bench-security-events: $(VENV)/.dev ## measure how soon a security event ends a session on every replica
+	@scripts/need redis-server
+	$(RUN)/python -m bench.security_events
 
 # The version and the commit are in the tag and in the labels, so no build replaces an image that a roll-back needs. Deploy
 # with the printed IMAGE_TAG in .env.

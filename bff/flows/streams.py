@@ -24,7 +24,7 @@ from bff.telemetry import metrics
 
 logger = logging.getLogger(__name__)
 
-POLL_INTERVAL = 1.0  # seconds
+POLL_INTERVAL = 0.75  # seconds
 BATCH_SIZE = 100  # records read per turn of the event loop, so that ten thousand of them do not block it
 
 EndsSession: TypeAlias = Callable[[SessionKey, EndReason, int | None], Awaitable[Session | None]]
