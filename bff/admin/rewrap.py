@@ -1,40 +1,38 @@
-"""Re-encrypting the store under the newest key: `bff keys rewrap`."""
+"""Encrypting the store again under the newest key: `bff keys rewrap`."""
 
-from collections.abc import AsyncIterator
-from dataclasses import replace
-from typing import Final
+from collections.abc import AsyncIterator, Callable
+from typing import TypeAlias
 
 from bff.admin.sessions import AdminContext, count_of
-from bff.session.store import Found, KeyRemoved, StoredSession, all_records
+from bff.session.store import Rewrapped, SessionStore
 
-REWRAP_ATTEMPTS: Final = 5  # for a record that concurrent writes keep changing
+# Called with the number of records that are done and of all.
+RecordProgress: TypeAlias = Callable[[int, int], None]
 
 
-async def rewrap(context: AdminContext) -> AsyncIterator[str]:
-    """Re-encrypts every record under the newest key. Sessions stay usable; a concurrent write re-encrypts the record
-    as well. Raises StoreUnavailable.
+async def rewrap(context: AdminContext, progress: RecordProgress = lambda done, total: None) -> AsyncIterator[str]:
+    """Encrypts every record again that is not under the newest key. Sessions stay usable.
+
+    It may be interrupted at any time; the next run skips what is done. Raises StoreUnavailable.
     """
-    rewrapped = newest = unreadable = changing = 0
-    async for listed in all_records(context.store):
-        stored: StoredSession = listed
-        for _ in range(REWRAP_ATTEMPTS):
-            if not isinstance(stored, Found) or not stored.older_key:
-                newest += isinstance(stored, Found)
-                unreadable += isinstance(stored, KeyRemoved)
-                break
-            session = stored.session
-            written = await context.store.replace(replace(session, version=session.version + 1), session.version)
-            if written.done:
-                rewrapped += 1
-                break
-            stored = await context.store.get(session.key)
-        else:
-            changing += 1
-    yield f"{count_of(rewrapped, 'record')} re-encrypted, {newest} already under the newest key"
-    if unreadable:
+    total, done = await _count_records(context.store), Rewrapped()
+    async for step in context.store.rewrap():
+        done += step
+        progress(done.records, max(total, done.records))
+    yield f"{count_of(done.rewrapped, 'record')} re-encrypted, {done.newest} already under the newest key"
+    if done.unreadable:
         yield (
-            f"{count_of(unreadable, 'record')} encrypted under a key that is not in the ring: add the key, or let the "
-            "records expire"
+            f"{count_of(done.unreadable, 'record')} encrypted under a key that is not in the ring: add the key, or let "
+            "the records expire"
         )
-    if changing:
-        yield f"{count_of(changing, 'record')} changed too often: run this command again"
+    if done.changing:
+        yield f"{count_of(done.changing, 'record')} changed too often: run this command again"
+
+
+async def _count_records(store: SessionStore) -> int:
+    records = 0
+    position: str | None = ""
+    while position is not None:
+        page = await store.keys(position)
+        records, position = records + len(page.keys), page.following
+    return records

@@ -1,6 +1,7 @@
 """`bff keys`: create, list and change keys. Only `new` and `jwk` print a key, the one that they create."""
 
 import json
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Final
 
@@ -78,8 +79,21 @@ def list_keys(config: Path | None, env_file: Path | None) -> None:
 @command.command(name="rewrap", short_help="Re-encrypt every record under the newest key.")
 @settings_source
 def rewrap(config: Path | None, env_file: Path | None) -> int:
-    """Re-encrypt every record of the session store under the newest key. Sessions stay usable meanwhile."""
+    """Re-encrypt every record of the session store under the newest key.
+
+    Sessions stay usable meanwhile. It may be interrupted: the next run skips what is done.
+    """
     from bff.admin.rewrap import rewrap
+    from bff.admin.sessions import AdminContext
     from bff.cli.session_store import print_from_store  # not for the other commands: they open no store
 
-    return print_from_store(settings_from(config, env_file), rewrap)
+    async def work(context: AdminContext) -> AsyncIterator[str]:
+        bar = output.ProgressBar("records")
+        try:
+            async for line in rewrap(context, bar):
+                bar.close()
+                yield line
+        finally:
+            bar.close()
+
+    return print_from_store(settings_from(config, env_file), work)

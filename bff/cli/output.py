@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, Final
 
 import click
 
@@ -56,6 +56,34 @@ class Progress:
         if now >= self._next:
             self._next = now + self._interval
             progress(text)
+
+
+class ProgressBar:
+    """A bar on a terminal, drawn ten times a second at most; for anything else a line in ten seconds."""
+
+    WIDTH: Final = 40  # characters
+
+    def __init__(self, noun: str, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._noun, self._monotonic, self._begun = noun, monotonic, monotonic()
+        self._drawn_at: float | None = None
+        self._lines = None if sys.stderr.isatty() else Progress(monotonic)
+
+    def __call__(self, done: int, total: int) -> None:
+        now = self._monotonic()
+        rate = done / max(now - self._begun, 0.001)
+        text = f"{done:,} of {total:,} {self._noun}, {rate:,.0f} a second"
+        if self._lines is not None:
+            self._lines(text)
+        elif self._drawn_at is None or now - self._drawn_at >= 0.1 or done == total:
+            filled = self.WIDTH * done // max(total, 1)
+            print(f"\r[{'#' * filled:{self.WIDTH}}] {text}\x1b[K", end="", file=sys.stderr, flush=True)
+            self._drawn_at = now
+
+    def close(self) -> None:
+        """Ends the line of the bar, for what is printed next."""
+        if self._drawn_at is not None:
+            print(file=sys.stderr)
+            self._drawn_at = None
 
 
 def progress_beside_results() -> Callable[[str], None]:

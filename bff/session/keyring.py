@@ -112,6 +112,9 @@ class _Key:
             self._derived[info] = derived
         return derived
 
+    def index_hash(self, purpose: str, value: str) -> str:
+        return encode_base64url(hmac.digest(self.derive(f"index:{purpose}"), value.encode(), "sha256"))
+
     def subkey(self, purpose: str) -> _Subkey:
         subkey = self._subkeys.get(purpose)
         if subkey is None:
@@ -187,6 +190,10 @@ class KeyRing:
                 return Opened(plaintext, key_is_newest=key is keys[0])
         return _UNKNOWN_KEY
 
+    def is_under_newest(self, sealed: bytes) -> bool:
+        """Whether it names the newest key. Does not open it, so it may still be invalid."""
+        return sealed.startswith(self._keys[0].header)
+
     def seal_text(self, purpose: str, plaintext: bytes, context: bytes = b"") -> str:
         """`seal`, as base64url without padding."""
         return encode_base64url(self.seal(purpose, plaintext, context))
@@ -198,16 +205,17 @@ class KeyRing:
         sealed = decode_base64url(text)
         return _INVALID if sealed is None else self.open(purpose, sealed, context)
 
+    def newest_index_hash(self, purpose: str, value: str) -> str:
+        """The first of `index_hashes`, without computing the others."""
+        return self._keys[0].index_hash(purpose, value)
+
     def index_hashes(self, purpose: str, value: str) -> tuple[str, ...]:
         """The keyed hashes that a store indexes instead of `value`:
 
         HMAC-SHA256 under each key, base64url, newest key first. Write under the first, look up under all, so that
         entries from before a key rotation are found.
         """
-        return tuple(
-            encode_base64url(hmac.digest(key.derive(f"index:{purpose}"), value.encode(), "sha256"))
-            for key in self._keys
-        )
+        return tuple(key.index_hash(purpose, value) for key in self._keys)
 
     def signing_secrets(self, purpose: str = "state") -> tuple[bytes, ...]:
         """Derived secrets for itsdangerous, which expects the newest last."""

@@ -69,6 +69,30 @@ class KeyPage:
 
 
 @dataclass(frozen=True, slots=True)
+class Rewrapped:
+    """What one step of `rewrap` did: how many records it encrypted again, found under the newest key, could not open
+    with any key, and could not change because other writes kept changing them.
+    """
+
+    rewrapped: int = 0
+    newest: int = 0
+    unreadable: int = 0
+    changing: int = 0
+
+    def __add__(self, other: "Rewrapped") -> "Rewrapped":
+        return Rewrapped(
+            self.rewrapped + other.rewrapped,
+            self.newest + other.newest,
+            self.unreadable + other.unreadable,
+            self.changing + other.changing,
+        )
+
+    @property
+    def records(self) -> int:
+        return self.rewrapped + self.newest + self.unreadable + self.changing
+
+
+@dataclass(frozen=True, slots=True)
 class Deleted:
     """What one call deleted. `complete` is False when it is unknown of some keys whether they are deleted."""
 
@@ -210,6 +234,14 @@ class OneTimeValues(Protocol):
 class StoreMaintenance(Protocol):
     async def purge_expired(self) -> int:
         """Removes expired data; returns the number of records removed. A no-op where records expire by themselves."""
+        ...
+
+    def rewrap(self) -> AsyncIterator[Rewrapped]:
+        """Encrypts every record again that is under an older key, and indexes it under the newest one, in steps.
+
+        A record's content and version stay, so a concurrent `replace` is neither lost nor refused. It may be stopped
+        after any step: the next call skips what is done.
+        """
         ...
 
     async def ping(self) -> None:

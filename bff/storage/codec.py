@@ -63,6 +63,12 @@ def read(ring: KeyRing, key: SessionKey, version: int, record: bytes, now: float
             return Missing(now)
 
 
+def reseal(ring: KeyRing, key: SessionKey, record: bytes) -> bytes | None:
+    """The same content, byte by byte, sealed under the newest key; None if no key opens it. Raises KeyExhausted."""
+    opened = ring.open(PURPOSE, record, key.encode())
+    return ring.seal(PURPOSE, opened.plaintext, key.encode()) if isinstance(opened, Opened) else None
+
+
 def decode(ring: KeyRing, key: SessionKey, version: int, record: bytes) -> Session | None:
     """The session that was sealed under `key` as `version`; None for anything else. Never raises."""
     stored = read(ring, key, version, record, 0.0, 0.0)

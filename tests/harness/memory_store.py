@@ -1,6 +1,6 @@
 """A SessionStore in memory, with the records and names of the real ones. It passes their contract."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypeVar
 
@@ -8,7 +8,19 @@ from bff.errors import StoreUnavailable
 from bff.session.keyring import KeyRing
 from bff.session.revocation import MAX_WAIT, TURN, Revocation, RevocationQueue
 from bff.session.session import EndReason, Session, SessionKey
-from bff.session.store import Deleted, IndexName, InvalidPosition, KeyPage, Missing, Page, Replaced, StoredSession
+from bff.session.store import (
+    Deleted,
+    Found,
+    IndexName,
+    InvalidPosition,
+    KeyPage,
+    KeyRemoved,
+    Missing,
+    Page,
+    Replaced,
+    Rewrapped,
+    StoredSession,
+)
 from bff.storage import codec, index, one_time_value
 from bff.storage.limits import StoreLimits
 from bff.storage.revocation_record import RevocationRecords
@@ -190,6 +202,18 @@ class MemoryStore:
             del self.data.sessions[key]
         return len(expired)
 
+    async def rewrap(self) -> AsyncIterator[Rewrapped]:
+        for key in list(self.data.sessions):
+            match stored := await self.get(SessionKey(key)):
+                case Found(older_key=True):
+                    record = self.data.sessions[key]
+                    self._write(stored.session, codec.encode(self._ring, stored.session), record.last_seen_at)
+                    yield Rewrapped(rewrapped=1)
+                case Found():
+                    yield Rewrapped(newest=1)
+                case KeyRemoved():
+                    yield Rewrapped(unreadable=1)
+
     async def ping(self) -> None:
         self.data.now()
 
@@ -200,7 +224,7 @@ class MemoryStore:
     async def close(self) -> None:
         pass
 
-    def _write(self, session: Session, encoded: codec.Encoded, *, last_seen_at: float) -> None:
+    def _write(self, session: Session, encoded: codec.Encoded, last_seen_at: float) -> None:
         entries = index.entries(self._ring, session)
         self.data.sessions[session.key] = _Record(session.version, encoded, session.ends_at, last_seen_at, entries)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from bff.session.keyring import KeyRing
-from bff.session.store import Found, KeyRemoved
+from bff.session.store import Rewrapped
 from bff.storage.open import open_store
 from tests.harness.bff_command import process_environment
 from tests.harness.patience import PATIENT_STORES
@@ -58,9 +58,9 @@ class RemoteStore(_Calls):
         _send(self._writer, (self._calls, path, arguments, named))
         return await answer
 
-    async def all(self) -> AsyncIterator[Found | KeyRemoved]:
-        for stored in await self.call(("all",), (), {}):
-            yield stored
+    async def rewrap(self) -> AsyncIterator[Rewrapped]:
+        for step in await self.call(("rewrap",), (), {}):
+            yield step
 
     async def close(self) -> None:
         if self._writer is not None and self._reading is not None:
@@ -106,7 +106,7 @@ async def _serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
             for name in path:
                 method = getattr(method, name)
             called = method(*arguments, **named)
-            result = [stored async for stored in called] if path == ("all",) else await called
+            result = [step async for step in called] if path == ("rewrap",) else await called
             _send(writer, (number, result, None))
         except Exception as error:
             _send(writer, (number, None, error))

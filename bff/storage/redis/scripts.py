@@ -27,6 +27,7 @@ def _script(name: str) -> Script:
 GET: Final = _script("get")
 CREATE: Final = _script("create")
 REPLACE: Final = _script("replace")
+REWRAP: Final = _script("rewrap")
 TOUCH: Final = _script("touch")
 DELETE: Final = _script("delete")
 PUT_END_REASON: Final = _script("put_end_reason")

@@ -6,7 +6,7 @@ record and removed after it, so an entry may briefly point to nothing, but no re
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from secrets import token_urlsafe
 from typing import Any, Final, TypeVar
@@ -17,7 +17,7 @@ from bff.errors import StoreUnavailable
 from bff.session.keyring import KeyRing
 from bff.session.revocation import RevocationQueue
 from bff.session.session import EndReason, Session, SessionKey
-from bff.session.store import Deleted, Found, IndexName, KeyPage, Missing, Page, Replaced, StoredSession
+from bff.session.store import Deleted, Found, IndexName, KeyPage, Missing, Page, Replaced, Rewrapped, StoredSession
 from bff.storage import codec, index
 from bff.storage.decoded_records import DecodedRecords
 from bff.storage.limits import StoreLimits
@@ -28,6 +28,7 @@ from bff.storage.redis.failures import command_rejected
 from bff.storage.redis.one_time_value import OneTimeValues
 from bff.storage.redis.record_format import RETENTION_AFTER_END, entries_digest, expiry_ms, parsed, server_time
 from bff.storage.redis.revocations import RedisRevocations
+from bff.storage.redis.rewrap import Rewrap
 from bff.storage.redis.session_scan import SessionScan
 from bff.storage.redis.topology import servers_of
 from bff.storage.redis.url import parse_redis_url
@@ -206,6 +207,9 @@ class RedisStore:
 
     async def purge_expired(self) -> int:
         return 0  # Redis expires by itself
+
+    def rewrap(self) -> AsyncIterator[Rewrapped]:
+        return Rewrap(self._link, self._ring, self._prefix, self._scan).steps()
 
     async def ping(self) -> None:
         """Writes to some server. For a Cluster one responding server suffices: the others fail separately."""

@@ -4,12 +4,15 @@ import json
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from bff.session.keyring import KeyRing
 from bff.session.session import EndReason, Session, SessionKey
-from bff.session.store import IndexName
+from bff.session.store import IndexName, Rewrapped
 from bff.storage import codec, index
 from bff.storage.sqlite.expiry import put_end_reason
+
+Entries: TypeAlias = tuple[tuple[IndexName, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +21,7 @@ class SealedSession:
 
     session: Session
     encoded: codec.Encoded
-    entries: tuple[tuple[IndexName, str], ...]
+    entries: Entries
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +48,7 @@ class SessionRows:
             (session.key, session.version, encoded.write_id, session.ends_at, now, encoded.record),
         ).rowcount
         if done:
-            _write_entries(connection, sealed)
+            _write_entries(connection, session.key, sealed.entries)
         return bool(done) or _write_id(connection, session.key) == encoded.write_id
 
     def update(self, connection: sqlite3.Connection, sealed: SealedSession, expected_version: int) -> bool:
@@ -61,7 +64,7 @@ class SessionRows:
         if done and not indexed:
             for replaced in previous:
                 self._delete_entries(connection, replaced)
-            _write_entries(connection, sealed)
+            _write_entries(connection, session.key, sealed.entries)
         return bool(done) or _write_id(connection, session.key) == encoded.write_id
 
     def delete(
@@ -85,6 +88,19 @@ class SessionRows:
         put_end_reason(connection, reason, until, *(key for key, *_ in rows))
         return sessions
 
+    def rewrap(self, connection: sqlite3.Connection, *, key: SessionKey) -> Rewrapped:
+        """Encrypts this record again under the newest key, with its index entries, whatever its version is."""
+        rows = connection.execute("SELECT version, record FROM session WHERE key = ?", (key,)).fetchall()
+        for version, record in rows:
+            if self.ring.is_under_newest(record):
+                return Rewrapped(newest=1)
+            session, resealed = codec.decode(self.ring, key, version, record), codec.reseal(self.ring, key, record)
+            if session is not None and resealed is not None:
+                _write_entries(connection, key, index.entries(self.ring, session))
+                connection.execute("UPDATE session SET record = ? WHERE key = ?", (resealed, key))
+                return Rewrapped(rewrapped=1)
+        return Rewrapped()
+
     def _stored(self, connection: sqlite3.Connection, key: SessionKey, version: int) -> Sequence[Session]:
         rows = connection.execute("SELECT record FROM session WHERE key = ? AND version = ?", (key, version)).fetchall()
         decoded = (codec.decode(self.ring, key, version, record) for (record,) in rows)
@@ -100,18 +116,15 @@ class SessionRows:
         connection.executemany("DELETE FROM session_index WHERE name = ? AND hash = ? AND key = ?", rows)
 
 
-def _entry_rows(sealed: SealedSession) -> list[tuple[str, str, str]]:
-    return [(name, hashed, sealed.session.key) for name, hashed in sealed.entries]
-
-
 def _has_entries(connection: sqlite3.Connection, sealed: SealedSession) -> bool:
     statement = "SELECT 1 FROM session_index WHERE name = ? AND hash = ? AND key = ?"
-    return all(connection.execute(statement, row).fetchall() for row in _entry_rows(sealed))
+    key = sealed.session.key
+    return all(connection.execute(statement, (name, hashed, key)).fetchall() for name, hashed in sealed.entries)
 
 
-def _write_entries(connection: sqlite3.Connection, sealed: SealedSession) -> None:
+def _write_entries(connection: sqlite3.Connection, key: SessionKey, entries: Entries) -> None:
     statement = "INSERT OR IGNORE INTO session_index (name, hash, key) VALUES (?, ?, ?)"
-    connection.executemany(statement, _entry_rows(sealed))
+    connection.executemany(statement, [(name, hashed, key) for name, hashed in entries])
 
 
 def _write_id(connection: sqlite3.Connection, key: str) -> str | None:

@@ -8,7 +8,7 @@ microseconds; a WAL reader rarely waits, and if it would, the read moves to the 
 import asyncio
 import json
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -17,7 +17,7 @@ from bff.errors import StoreUnavailable
 from bff.session.keyring import KeyRing
 from bff.session.revocation import RevocationQueue
 from bff.session.session import EndReason, Session, SessionKey
-from bff.session.store import Deleted, IndexName, KeyPage, Missing, Page, Replaced, StoredSession
+from bff.session.store import Deleted, IndexName, KeyPage, Missing, Page, Replaced, Rewrapped, StoredSession
 from bff.storage import codec, index, one_time_value
 from bff.storage.decoded_records import DecodedRecords
 from bff.storage.limits import StoreLimits
@@ -30,6 +30,7 @@ from bff.storage.sqlite.host_clock import HostClock
 from bff.storage.sqlite.listing import PAGE, Listing
 from bff.storage.sqlite.purge import Purge
 from bff.storage.sqlite.revocations import SqliteRevocations
+from bff.storage.sqlite.rewrap import Rewrap
 from bff.storage.sqlite.session_rows import SessionRows
 from bff.storage.timeouts import SqliteTimeouts
 from bff.telemetry import metrics
@@ -220,6 +221,9 @@ class SqliteStore:
 
     async def purge_expired(self) -> int:
         return await self._purge.run(self._clock())
+
+    def rewrap(self) -> AsyncIterator[Rewrapped]:
+        return Rewrap(self._writes, self._read, self._rows).steps()
 
     async def ping(self) -> None:
         statement, now = "INSERT OR REPLACE INTO write_probe (id, at) VALUES (1, ?)", self._clock()

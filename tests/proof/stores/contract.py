@@ -11,7 +11,7 @@ import pytest
 from bff.errors import StoreUnavailable
 from bff.session.keyring import KeyRing, new_key, new_session_id
 from bff.session.revocation import Revocation
-from bff.session.session import EndReason, SessionKey, Tokens, User
+from bff.session.session import EndReason, Session, SessionKey, Tokens, User
 from bff.session.store import (
     VALUE_LIMIT,
     Found,
@@ -433,6 +433,54 @@ class SessionStoreContract:
         for strange in ("x", "-1", "1.x.", "9999.0.", f"0.{10**19 * 2}.", "1" * 40, "\n"):
             with pytest.raises(InvalidPosition):
                 await store.page(strange)
+
+    async def test_a_rewrap_needs_no_older_key_and_may_be_repeated(self, store_factory: StoreFactory) -> None:
+        old, new = new_key(), new_key()
+        before, after, last = (store_factory(ring=KeyRing.from_keys(keys)) for keys in ([old], [new, old], [new]))
+        sessions = [await created(before) for _ in range(5)]
+        current = await created(after)
+        steps = [step async for step in after.rewrap()]
+        assert (sum(step.rewrapped for step in steps), sum(step.newest for step in steps)) == (5, 1)
+        for session in (*sessions, current):
+            assert session_of(await last.get(session.key)) == session
+            assert list(await last.find("sub", session.user.sub)) == [session]
+            assert list(await last.find("id", session.fingerprint)) == [session]
+        stranger = store_factory(ring=KeyRing.from_keys([new_key()]))
+        for store, newest, unreadable in ((after, 6, 0), (stranger, 0, 6)):
+            steps = [step async for step in store.rewrap()]
+            assert (sum(step.newest for step in steps), sum(step.unreadable for step in steps)) == (newest, unreadable)
+            assert sum(step.rewrapped for step in steps) == 0
+        assert (await last.replace(next_version(sessions[0]), 1)).done
+
+    async def test_a_rewrap_neither_loses_nor_refuses_a_concurrent_write(self, store_factory: StoreFactory) -> None:
+        old, new = new_key(), new_key()
+        before, after, last = (store_factory(ring=KeyRing.from_keys(keys)) for keys in ([old], [new, old], [new]))
+        sessions = [await created(before) for _ in range(12)]
+        ended = asyncio.Event()
+
+        async def write(session: Session, store: SessionStore) -> Session:
+            for number in range(12):
+                session = next_version(session, sid=f"sid {number} {uuid4()}")
+                assert (await store.replace(session, session.version - 1)).done
+            return session
+
+        async def rewrap() -> None:
+            while not ended.is_set():
+                assert [step.changing async for step in after.rewrap()]
+                await loop_turns()
+
+        rewraps = asyncio.create_task(rewrap())
+        # Replicas that still seal under the older key, and replicas that do not.
+        written = await asyncio.gather(
+            *(write(session, (before, after)[number % 2]) for number, session in enumerate(sessions))
+        )
+        ended.set()
+        await rewraps
+        assert [step.changing async for step in after.rewrap()]
+        for session in written:
+            assert session_of(await last.get(session.key)) == session
+            assert session.sid is not None
+            assert list(await last.find("sid", session.sid)) == [session]
 
     async def test_a_reading_tells_under_which_key_its_record_is_sealed(self, store_factory: StoreFactory) -> None:
         old, new = new_key(), new_key()

@@ -1,6 +1,7 @@
 """`bff sessions` and `bff keys rewrap`: selectors, output and exit codes. bff/admin/sessions.py has the rest."""
 
 import asyncio
+import sys
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -12,7 +13,7 @@ from bff.admin.session_list import list_sessions
 from bff.admin.sessions import AdminContext, TokensStayValid
 from bff.base64url import decode_base64url
 from bff.cli import exit_codes
-from bff.cli.output import Progress
+from bff.cli.output import Progress, ProgressBar
 from bff.cli.session_store import print_from_store
 from bff.config.settings import load_settings
 from bff.session.keyring import KeyRing
@@ -91,3 +92,23 @@ def test_progress_is_shown_now_and_then(capsys: pytest.CaptureFixture[str]) -> N
     for number in range(4):
         progress(f"{number}")
     assert capsys.readouterr().err == "1\n3\n"
+
+
+def test_a_bar_is_drawn_on_a_terminal_and_lines_elsewhere(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    times = iter([0.0, 0.0, 10.0, 10.0])
+    bar = ProgressBar("records", lambda: next(times))
+    bar(1000, 4000)
+    bar.close()
+    assert capsys.readouterr().err == "1,000 of 4,000 records, 100 a second\n"
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    times = iter([0.0, 1.0, 1.05, 2.0])
+    bar = ProgressBar("records", lambda: next(times))
+    for done in (1000, 2000, 4000):
+        bar(done, 4000)
+    bar.close()
+    bar.close()
+    first, second = capsys.readouterr().err.removeprefix("\r").split("\r")
+    assert first == f"[{'#' * 10}{' ' * 30}] 1,000 of 4,000 records, 1,000 a second\x1b[K"
+    assert second == f"[{'#' * 40}] 4,000 of 4,000 records, 2,000 a second\x1b[K\n"
