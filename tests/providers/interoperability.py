@@ -29,6 +29,8 @@ ROWS: Final = {
     "test_a_client_secret_that_was_replaced": "Client secret replaced, `BFF_CLIENT_SECRET_NEXT`",
     "test_a_new_signing_key": "Signing key rotated",
     "test_id_tokens_with_another_algorithm": "ID and logout tokens signed with, besides RS256",
+    "test_encrypted_id_tokens": "ID and logout tokens encrypted with",
+    "test_signed_userinfo": "UserInfo signed with",
     "test_client_authentication_with_a_key": "`private_key_jwt` signed with",
     "test_tokens_bound_to_a_key": "DPoP",
     "test_doctor_finds_no_fault": "`bff doctor`",

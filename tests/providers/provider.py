@@ -1,5 +1,6 @@
 """What a journey needs of a provider that runs for the tests."""
 
+import json
 import secrets
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -7,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
+from bff.oidc.private_keys import new_private_jwk
 from tests.harness.http_browser import Browser
 from tests.harness.plain_http import plain_http
 from tests.harness.ports import free_ports
@@ -23,6 +25,8 @@ class Wish:
     id_token_algorithm: str = "RS256"
     key: ClientKey | None = None
     dpop: bool = False
+    encryption: tuple[str, str] | None = None  # of ID and logout tokens: the algorithms of the key and of the content
+    userinfo_algorithm: str | None = None  # a signed UserInfo response
     rotates: bool = True  # refresh tokens are good for one refresh, as far as the provider can do that
     secret_was_replaced: bool = False  # the provider knows only the secret of BFF_CLIENT_SECRET_NEXT
 
@@ -45,6 +49,8 @@ class Provider(ABC):
     id_token_algorithms: ClassVar[tuple[str, ...]] = ()  # besides RS256
     client_key_algorithms: ClassVar[tuple[str, ...]] = ()
     dpop: ClassVar[bool] = False
+    encryptions: ClassVar[tuple[tuple[str, str], ...]] = ()
+    userinfo_algorithms: ClassVar[tuple[str, ...]] = ()
     keeps_refresh_tokens: ClassVar[bool] = True  # it can refresh without rotating
     # What a lost answer costs where every refresh rotates: the session, or nothing.
     survives_lost_answers: ClassVar[bool] = True
@@ -105,6 +111,11 @@ def _client_settings(issuer: str, client_id: str, secret: str, wish: Wish) -> di
         found["client_secret"] = secret
     else:
         found |= {"client_auth": "private_key_jwt", "client_private_key": wish.key.private_jwk}
+    if wish.encryption is not None:
+        found["decryption_keys"] = json.dumps(new_private_jwk(wish.encryption[0]))
+    if wish.userinfo_algorithm is not None:
+        found |= {"userinfo": "always", "user_claims": "sub name"}
+        found["id_token_algorithms"] = f"{wish.id_token_algorithm} {wish.userinfo_algorithm}"
     return found | ({"dpop": "on"} if wish.dpop else {})
 
 
@@ -117,6 +128,14 @@ def client_metadata(client_id: str, secret: str, public_url: str, wish: Wish) ->
             "token_endpoint_auth_signing_alg": wish.key.algorithm,
             "jwks": {"keys": [wish.key.public_jwk]},
         }
+    if wish.encryption is not None:
+        authentication |= {
+            "jwks_uri": f"{public_url}/.well-known/jwks.json",
+            "id_token_encrypted_response_alg": wish.encryption[0],
+            "id_token_encrypted_response_enc": wish.encryption[1],
+        }
+    if wish.userinfo_algorithm is not None:
+        authentication["userinfo_signed_response_alg"] = wish.userinfo_algorithm
     return {
         "client_id": client_id,
         "redirect_uris": [f"{public_url}/authorization-code/callback"],

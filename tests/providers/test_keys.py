@@ -63,6 +63,38 @@ async def test_id_tokens_with_another_algorithm(
     seen(id_token_algorithm)
 
 
+async def test_encrypted_id_tokens(
+    tmp_path: Path, provider: Provider, encryption: str, seen: Callable[[str], None]
+) -> None:
+    """For the key that the provider fetched from the BFF; a sign-out sends what is inside as the hint."""
+    alg, enc = encryption.split(" ")
+    async with deployed(tmp_path, provider, Wish(encryption=(alg, enc))) as bff:
+        person = await bff.signed_in_and_expired()
+        header = id_token_header(bff)
+        assert (header["alg"], header["enc"]) == (alg, enc)
+        assert (await bff.call(person)).status_code == 200
+        await provider.sign_out_at_provider(bff.client, person.login, person)
+
+        async def is_signed_out() -> bool:
+            return (await bff.call(person)).status_code == 401
+
+        await until(is_signed_out)
+        assert (await person.session())["reason"] == "back_channel"
+        other = await bff.signed_in("bob@example.com")
+        await other.sign_out_everywhere()
+        assert (await bff.call(other)).status_code == 401
+    seen(f"{alg} and {enc}")
+
+
+async def test_signed_userinfo(
+    tmp_path: Path, provider: Provider, userinfo_algorithm: str, seen: Callable[[str], None]
+) -> None:
+    async with deployed(tmp_path, provider, Wish(userinfo_algorithm=userinfo_algorithm)) as bff:
+        person = await bff.signed_in()
+        assert "name" in (await person.session())["user"]  # which only UserInfo has
+    seen(userinfo_algorithm)
+
+
 async def test_client_authentication_with_a_key(
     tmp_path: Path, provider: Provider, client_key_algorithm: str, seen: Callable[[str], None]
 ) -> None:

@@ -36,6 +36,8 @@ const withKeys = (keys) => new Provider(issuer, {
     clientAuthSigningAlgValues: ['HS256', ...algorithms],
     idTokenSigningAlgValues: algorithms,
     userinfoSigningAlgValues: algorithms,
+    idTokenEncryptionAlgValues: ['RSA-OAEP-256', 'ECDH-ES', 'ECDH-ES+A256KW'],
+    idTokenEncryptionEncValues: ['A256GCM', 'A128CBC-HS256'],
     dPoPSigningAlgValues: ['ES256', 'Ed25519', 'EdDSA'],
   },
   extraClientMetadata: { properties: ['rotates'] },
