@@ -7,6 +7,7 @@ from bff.config.provider import ProviderSettings
 from bff.errors import StoreUnavailable
 from bff.flows.logout.end_session import EndSession
 from bff.flows.logout.markers import LogoutMarkers
+from bff.flows.logout.sign_out_hints import SignOutHints
 from bff.flows.streams import OpenStreams
 from bff.oidc.token import TokenResponse
 from bff.session.session import EndReason, Session
@@ -27,7 +28,7 @@ class EstablishSession:
         provider: ProviderSettings,
     ) -> None:
         self._store, self._end_session, self._logout_markers = store, end_session, logout_markers
-        self._streams, self._provider = streams, provider
+        self._streams, self._provider, self._hints = streams, provider, SignOutHints(store)
 
     async def establish(self, session: Session) -> bool:
         """Stores the session; False when its user was signed out meanwhile.
@@ -86,9 +87,10 @@ class EstablishSession:
             logger.warning("a replaced session could not be deleted", extra={"session": old.fingerprint})
 
     async def _forget_ends(self, session: Session) -> None:
-        """The previous session's end reason must not be reported for this one."""
+        """The previous session's end reason must not be reported for this one, nor its ID token sent at a sign-out."""
         if session.browser is not None:
             try:
                 await self._store.take_end_reason(session.browser)
+                await self._hints.take([session.browser])
             except StoreUnavailable:
                 logger.warning("an old end reason could not be removed", extra={"session": session.fingerprint})

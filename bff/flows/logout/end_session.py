@@ -9,6 +9,7 @@ from bff.errors import StoreUnavailable
 from bff.flows.background import BackgroundTasks
 from bff.flows.logout.revocations import Revocations
 from bff.flows.logout.session_ends import SessionEnds
+from bff.flows.logout.sign_out_hints import SignOutHints
 from bff.flows.recent_records import RecentRecords
 from bff.flows.streams import OpenStreams
 from bff.session.session import EndReason, Session, SessionKey
@@ -30,7 +31,7 @@ class EndSession:
         recent: RecentRecords | None = None,
     ) -> None:
         self._store, self._tasks, self._streams = store, tasks, streams
-        self.revocations, self.recent = revocations, recent
+        self.revocations, self.recent, self._hints = revocations, recent, SignOutHints(store)
         self.ends = SessionEnds()
 
     async def end(
@@ -84,6 +85,8 @@ class EndSession:
             if revoke:
                 await self.revocations.sessions_ended(sessions, turns)
             await self._store_reason_for_browsers(sessions, reason)
+            for session in sessions:
+                await self._hints.keep(session, reason)
         finally:
             # Last: a caller that is answered requests /auth/session, which takes the reason from both places.
             for session in sessions:

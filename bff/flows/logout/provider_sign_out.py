@@ -9,11 +9,13 @@ The real URL is kept in the store, sealed, where every replica finds it, and the
 import asyncio
 import logging
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from bff.config.settings import Settings
 from bff.errors import ProviderUnavailable, StoreUnavailable
+from bff.flows.logout.sign_out_hints import SignOutHints
 from bff.oidc.logout import end_session_url
 from bff.oidc.metadata import ProviderMetadata
 from bff.oidc.provider import OpenIDProvider
@@ -42,13 +44,26 @@ class SignOutTicket:
 class ProviderSignOut:
     def __init__(self, store: SessionStore, provider: OpenIDProvider, settings: Settings) -> None:
         self._store, self._provider, self._settings = store, provider, settings
+        self._hints = SignOutHints(store)
 
-    async def prepare(self, session: Session | None) -> SignOutTicket | None:
+    async def prepare(self, session: Session) -> SignOutTicket | None:
         """Stores the provider's logout URL for a session that has just ended; None if there is none.
 
         Never raises. The session has ended in any case: after a failure the user only stays signed in at the provider.
         """
-        url = await self._end_session_url(session)
+        return await self._prepare(session.tokens.id_token)
+
+    async def prepare_after_end(self, names: Sequence[str]) -> SignOutTicket | None:
+        """As `prepare`, for a session that ended by itself earlier. `names` are its key and its browser's hash."""
+        try:
+            hint = await self._hints.take(names)
+        except StoreUnavailable as error:
+            logger.warning("the provider's logout could not be prepared", extra={"error": type(error).__name__})
+            return None
+        return None if hint is None else await self._prepare(hint.id_token)
+
+    async def _prepare(self, id_token: str | None) -> SignOutTicket | None:
+        url = await self._end_session_url(id_token)
         if url is None:
             return None
         ticket = SignOutTicket(secrets.token_urlsafe(32), secrets.token_urlsafe(32))
@@ -68,11 +83,9 @@ class ProviderSignOut:
         url = await self._store.take_value(_name(ticket))
         return None if url is None else url.decode("ascii")
 
-    async def _end_session_url(self, session: Session | None) -> str | None:
-        if session is None:
-            return None
+    async def _end_session_url(self, id_token: str | None) -> str | None:
         use = self._settings.provider.sign_out_hint
-        hint = None if use == "never" else session.tokens.id_token
+        hint = None if use == "never" else id_token
         if hint is None and use == "required":
             return None
         try:

@@ -16,6 +16,7 @@ from bff.flows.logout.provider_sign_out import TICKET_LIFETIME, ProviderSignOut,
 from bff.session.session import EndReason
 from bff.web.auth.login import require_navigation
 from bff.web.auth.sign_out_cookie import SignOutCookie
+from bff.web.browser_id import browser_id_hash
 from bff.web.cookies import Header
 from bff.web.request_authentication import RequestAuthentication
 from bff.web.request_body import parse_fields, read_json, require_json
@@ -36,7 +37,7 @@ class LogoutEndpoint:
     browser: BrowserSettings
 
     async def answer(self, request: Request) -> Response:
-        """Idempotent: without a session it responds the same, without a URL.
+        """Idempotent: without a session it responds the same, with a URL only if the last one ended by itself.
 
         Raises CsrfRequired, StoreUnavailable. `end_session_url` is where the SPA navigates to end the session at the
         provider too: a URL of our own, single-use, valid for `TICKET_LIFETIME` seconds, in this browser. It contains no
@@ -58,14 +59,20 @@ class LogoutEndpoint:
 
         Raises StoreUnavailable; the cookie then stays, because the record does.
         """
-        ended = None
+        ended, browser = None, browser_id_hash(headers, self.authentication.cookies.names)
+        names = [] if browser is None else [browser]
         match self.authentication.cookies.read(headers):
             case SignedIn(session_id):
+                names.append(session_id.key)
                 ended = await self.end_session.end(session_id.key, EndReason.SIGNED_OUT)
             case _:
                 pass
         cookies = [self.authentication.cookies.clear()]
-        if local or (prepared := await self.at_provider.prepare(ended)) is None:
+        if local:
+            return None, cookies
+        at_provider = self.at_provider
+        prepared = await (at_provider.prepare_after_end(names) if ended is None else at_provider.prepare(ended))
+        if prepared is None:
             return None, cookies
         cookies.append(self.sign_out_cookie.seal(prepared.browser, lifetime=TICKET_LIFETIME))
         return f"{AT_PROVIDER}?ticket={prepared.ticket}", cookies

@@ -29,7 +29,7 @@ class SimulatedStore:
         self.revocations: RevocationQueue = SimulatedRevocations(database, self._ask, process)
 
     async def now(self) -> float:
-        return await self._ask(self._database.now, write=False)
+        return await self._ask(self._database.now, write=False, queue=True)
 
     async def get(self, key: SessionKey) -> StoredSession:
         self._invariants.read(key, self._process)
@@ -75,6 +75,10 @@ class SimulatedStore:
 
     async def get_end_reason(self, name: str) -> EndReason | None:
         return await self._ask(lambda: self._database.ends.get(name), write=False)
+
+    async def leave_value(self, name: str, value: bytes, until: float) -> None:
+        """Which only a sign-out afterwards would take: no story of a refresh depends on it."""
+        await self._ask(lambda: None, write=True, queue=True)
 
     async def _ask(self, apply: Callable[[], T], *, write: bool, queue: bool = False) -> T:
         plan = self._faults.store_operation(self._process.name, write=write, queue=queue)

@@ -7,6 +7,8 @@ import pytest
 
 from bff.config.settings import load_settings
 from bff.flows.logout.provider_sign_out import LONGEST_URL, TICKET_LIFETIME, ProviderSignOut, SignOutTicket
+from bff.flows.logout.sign_out_hints import ENDED_BY_ITSELF, LIFETIME
+from bff.session.session import EndReason
 from tests.harness.settings import with_changes
 from tests.harness.virtual_time import time_passes
 from tests.unit.flows.parts import Parts
@@ -39,7 +41,7 @@ async def test_the_url_is_kept_for_a_minute(parts: Parts, sign_out: ProviderSign
     assert await sign_out.take(ticket) is None
 
 
-@pytest.mark.parametrize("problem", ["no session", "no ID token", "provider", "no endpoint", "store"])
+@pytest.mark.parametrize("problem", ["no ID token", "provider", "no endpoint", "store"])
 @pytest.mark.case("BL-032")
 async def test_a_failure_leaves_the_user_signed_in_at_the_provider_only(
     parts: Parts, sign_out: ProviderSignOut, problem: str
@@ -56,7 +58,62 @@ async def test_a_failure_leaves_the_user_signed_in_at_the_provider_only(
             parts.data.down = True
         case _:
             pass
-    assert await sign_out.prepare(None if problem == "no session" else session) is None
+    assert await sign_out.prepare(session) is None
+
+
+@pytest.mark.parametrize("reason", sorted(ENDED_BY_ITSELF))
+async def test_after_a_session_ended_by_itself_its_last_id_token_still_reaches_the_provider(
+    parts: Parts, sign_out: ProviderSignOut, reason: EndReason
+) -> None:
+    session = await parts.signed_in()
+    assert session.browser is not None
+    await parts.end_session.end(session.key, reason)
+    assert await sign_out.prepare_after_end(["another browser", "another session"]) is None
+    ticket = await sign_out.prepare_after_end([session.browser, session.key])
+    assert ticket is not None
+    url = await sign_out.take(ticket)
+    assert url is not None
+    assert parse_qs(urlsplit(url).query)["id_token_hint"] == [session.tokens.id_token]
+    assert await sign_out.prepare_after_end([session.browser, session.key]) is None, "once"
+
+
+@pytest.mark.parametrize("reason", sorted(set(EndReason) - ENDED_BY_ITSELF))
+async def test_after_any_other_end_no_id_token_is_kept(
+    parts: Parts, sign_out: ProviderSignOut, reason: EndReason
+) -> None:
+    session = await parts.signed_in()
+    await parts.end_session.end(session.key, reason)
+    assert await sign_out.prepare_after_end([session.browser or "", session.key]) is None
+    assert not parts.data.values
+
+
+@pytest.mark.parametrize(("hint", "reached"), [("required", False), ("optional", True), ("never", True)])
+async def test_without_an_id_token_the_client_id_will_do_where_the_provider_takes_it(
+    parts: Parts, hint: str, reached: bool
+) -> None:
+    settings = load_settings(with_changes(issuer="https://id.example.com", sign_out_hint=hint))
+    sign_out = ProviderSignOut(parts.store, parts.provider, settings)
+    session = await parts.signed_in(browser=None)
+    session = replace(session, version=2, tokens=replace(session.tokens, id_token=None))
+    await parts.store.replace(session, 1)
+    await parts.end_session.end(session.key, EndReason.REFRESH_TOKEN_INVALID)
+    ticket = await sign_out.prepare_after_end([session.key])
+    assert (ticket is not None) is reached
+    if ticket is not None:
+        query = parse_qs(urlsplit(await sign_out.take(ticket) or "").query)
+        assert (query["client_id"], "id_token_hint" in query) == ([settings.provider.client_id], False)
+
+
+async def test_the_id_token_is_kept_for_a_day_and_a_store_that_is_away_only_loses_it(
+    parts: Parts, sign_out: ProviderSignOut
+) -> None:
+    session = await parts.signed_in()
+    await parts.end_session.end(session.key, EndReason.IDLE_TIMEOUT)
+    parts.data.down = True
+    assert await sign_out.prepare_after_end([session.browser or ""]) is None
+    parts.data.down = False
+    await time_passes(LIFETIME + 1)
+    assert await sign_out.prepare_after_end([session.browser or ""]) is None
 
 
 @pytest.mark.parametrize(

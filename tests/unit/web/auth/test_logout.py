@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from bff.session.session import EndReason
 from bff.web.auth.logout import AT_PROVIDER
 from bff.web.auth.sign_out_cookie import SignOutCookie
 from bff.web.cookies import CookieNames
@@ -39,6 +40,21 @@ async def test_the_provider_is_reached_once_by_this_browser(signed_in: Browser, 
     assert (response.status, location.startswith("https://example.okta.com/oauth2/default/v1/logout?")) == (303, True)
     assert "post_logout_redirect_uri=https%3A%2F%2Fapp.example.com%2F" in location
     assert (await signed_in.navigate(url)).one("location") == "/"
+
+
+async def test_after_the_session_ended_by_itself_a_sign_out_still_reaches_the_provider(
+    signed_in: Browser, parts: WebParts
+) -> None:
+    (session,) = await parts.sessions()
+    await parts.flows.sessions.end_session.end(session.key, EndReason.REFRESH_TOKEN_INVALID)
+    assert (await signed_in.session())["reason"] == "refresh_token_invalid"
+    assert "__Host-Http-session" not in signed_in.cookies
+    assert await sign_out(parts.browser()) is None, "another browser"
+    url = await sign_out(signed_in)
+    assert url is not None
+    location = (await signed_in.navigate(url)).one("location") or ""
+    assert f"id_token_hint={session.tokens.id_token}" in location
+    assert await sign_out(signed_in) is None, "again"
 
 
 @pytest.mark.parametrize(
