@@ -111,7 +111,15 @@ MALFORMED = (
 )
 
 
-@pytest.mark.parametrize("key", [*MALFORMED, KEY + ":", "PS256:" + KEY, "EdDSA:"])
+@pytest.mark.parametrize(
+    "key",
+    [
+        *MALFORMED,
+        pytest.param(KEY + ":", id="key as an algorithm"),
+        pytest.param("PS256:" + KEY, id="EC key"),
+        "EdDSA:",
+    ],
+)
 def test_a_malformed_key_is_refused(key: str) -> None:
     with pytest.raises(ValueError):
         dpop_proof(key, method="GET", url=URL, now=0, jti="j")
