@@ -104,11 +104,15 @@ class Revoked:
 
 @dataclass(frozen=True, slots=True)
 class NotRevoked:
-    """The token may still be valid. `final`: a retry would not change that. `retry_after` is in seconds."""
+    """The token may still be valid. `final`: a retry would not change that. `retry_after` is in seconds.
+
+    `client_refused`: client authentication failed.
+    """
 
     why: str
     final: bool = False
     retry_after: float | None = None
+    client_refused: bool = False
 
 
 RevocationResult: TypeAlias = Revoked | NotRevoked
@@ -141,14 +145,16 @@ def parse_revocation_response(status: int, headers: Mapping[str, str], body: byt
     """
     if status == 200:
         return Revoked()
+    wait = retry_after(headers, now, rate_limited=status == 429)
     if status != 400:
-        return NotRevoked(f"status {status}", retry_after=retry_after(headers, now, rate_limited=status == 429))
+        return NotRevoked(f"status {status}", retry_after=wait, client_refused=status == 401)
     try:
         error = error_code(read_object(body, max_bytes=MAX_RESPONSE_BYTES))
     except JsonRefused:
         return NotRevoked("status 400")
-    final = error in ("unsupported_token_type", "invalid_request")
-    return NotRevoked(error if final else "status 400", final=final, retry_after=retry_after(headers, now))
+    if error in ("unsupported_token_type", "invalid_request"):
+        return NotRevoked(error, final=True, retry_after=wait)
+    return NotRevoked("status 400", retry_after=wait, client_refused=error == "invalid_client")
 
 
 def revocation_form(token: str, token_type_hint: TokenTypeHint) -> dict[str, str]:

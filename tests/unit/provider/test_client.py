@@ -105,6 +105,7 @@ async def test_every_response_is_parsed_and_none_raised(behaviour: Behaviour, ex
 
 async def _half_an_answer(_: Request, writer: Writer) -> None:
     writer.write(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 30\r\nconnection: close\r\n\r\n")
+    writer.close()
 
 
 @pytest.mark.parametrize(

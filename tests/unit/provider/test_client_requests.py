@@ -46,12 +46,12 @@ def audiences_at(server: ProviderServer, path: str) -> list[str]:
     return [claims_of(request)["aud"].removeprefix(server.issuer) for request in server.to(path)]
 
 
-def only_for(path: str, then: Behaviour) -> Behaviour:
+def only_for(path: str, then: Behaviour, *, otherwise: Behaviour = INVALID_CLIENT) -> Behaviour:
     """Refuses every audience but this path of the provider; "" is its issuer."""
 
     async def send(request: Request, writer: Writer) -> None:
         accepted = claims_of(request)["aud"].removeprefix(f"http://{request.headers['host']}") == path
-        await (then if accepted else INVALID_CLIENT)(request, writer)
+        await (then if accepted else otherwise)(request, writer)
 
     return send
 

@@ -17,6 +17,8 @@ HYDRA = {"token": only_for("/token", TOKEN_REFUSED), "revoke": only_for("/token"
 FAPI = {"token": only_for("", TOKEN_REFUSED), "revoke": only_for("", answer(200))}
 OKTA = {"token": only_for("/token", TOKEN_REFUSED), "revoke": only_for("/revoke", answer(200))}
 SPLIT = {"token": only_for("/token", TOKEN_REFUSED), "revoke": only_for("", answer(200))}
+# A mismatch is an error of the server, as in zitadel/oidc: it is not repeated, because its outcome is unknown.
+ZITADEL = {"token": only_for("", TOKEN_REFUSED, otherwise=answer(500)), "revoke": only_for("", answer(200))}
 NEITHER = {"token": only_for("/x", TOKEN_REFUSED), "revoke": only_for("/x", answer(200))}
 
 
@@ -33,13 +35,15 @@ async def checked(routes: dict[str, Behaviour], **changes: str) -> list[CheckRes
     [
         (HYDRA, "auto", "ok", "revocation endpoint accepts token_endpoint"),
         (HYDRA, "endpoint", "fail", "Set BFF_CLIENT_ASSERTION_AUDIENCE to token_endpoint."),
-        (HYDRA, "issuer", "fail", "the token endpoint and the revocation endpoint refuses"),
+        (HYDRA, "issuer", "fail", "which fails at the token endpoint and the revocation endpoint"),
         (FAPI, "auto", "warn", "Set BFF_CLIENT_ASSERTION_AUDIENCE to issuer."),
         (FAPI, "issuer", "ok", "token endpoint accepts issuer"),
         (OKTA, "endpoint", "ok", "revocation endpoint accepts endpoint"),
         (OKTA, "token_endpoint", "fail", "Set BFF_CLIENT_ASSERTION_AUDIENCE to endpoint."),
         (SPLIT, "auto", "warn", "Nothing else works at both."),
         (SPLIT, "token_endpoint", "fail", "Set it to auto."),
+        (ZITADEL, "auto", "fail", "Set BFF_CLIENT_ASSERTION_AUDIENCE to issuer."),
+        (ZITADEL, "issuer", "ok", "token endpoint accepts issuer"),
         (NEITHER, "auto", "skipped", "no endpoint shows that it accepts any audience"),
     ],
 )
