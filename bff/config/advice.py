@@ -84,6 +84,11 @@ def _data_plane(settings: Settings) -> list[str]:
     remarks = []
     if is_okta(settings.provider.issuer) and not urlsplit(settings.provider.issuer).path:
         remarks += org_server_tokens(settings)
+    if settings.security_events.delivery == "push" and settings.security_events.authorization is None:
+        remarks.append(
+            "security_events is push, and security_events_authorization is not set: the signature alone authorizes a "
+            "delivery. With a header that the transmitter sends, others cannot make the BFF verify signatures."
+        )
     if not settings.routes:
         remarks.append("there are no routes: users can sign in, but no request is forwarded to an API.")
     remarks += [

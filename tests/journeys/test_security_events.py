@@ -1,14 +1,18 @@
 """Okta ends a session, and the session here ends: by Okta's own form of security events, over the shipped server."""
 
+import time
 from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
 from typing import Final
 
-from tests.harness.provider_orders import is_signed_in, reason
+from tests.harness.minting import OTHER_RSA_KEY
+from tests.harness.provider_orders import is_signed_in, reason, sid
 from tests.harness.redis_servers import one_server
+from tests.harness.security_events import REVOKED, of_session
 from tests.harness.streams import Page
+from tests.harness.transmitter_server import TransmitterServer
 from tests.harness.waiting import until
-from tests.harness.world import small_world
+from tests.harness.world import listening, serving, small_world
 
 DELIVERY: Final = "Bearer canary-delivery-0123456789"
 SETTINGS: Final = {"security_events": "push", "security_events_authorization": DELIVERY}
@@ -35,3 +39,20 @@ async def test_a_session_that_okta_ends_ends_on_every_replica_with_its_streams(t
             await browser.sign_in()
             assert await is_signed_in(browser), "the event was before this sign-in"
             await until(lambda: "revoked" in world.revoked or world.revoked.count(None) == 2)
+
+
+async def test_events_are_polled_and_acknowledged(tmp_path: Path) -> None:
+    with listening() as own:
+        transmitter = TransmitterServer(f"http://127.0.0.1:{own.getsockname()[1]}", "https://audience.example")
+        polled = {"security_events": "poll", "security_events_transmitter": transmitter.url}
+        token = {"security_events_token": "canary-token-0123456789"}
+        async with serving(transmitter, own), small_world(tmp_path, **polled, **token) as world:
+            browser, bob = await world.signed_in(), await world.signed_in("bob@example.com")
+            subject = of_session(sid(world), world.sub(), world.okta.issuer)
+            jti, compact = transmitter.token(time.time(), {REVOKED: {}}, sub_id=subject)
+            wrong, forged = transmitter.token(time.time(), {REVOKED: {}}, sub_id=subject, key=OTHER_RSA_KEY)
+            transmitter.waiting |= {jti: compact, wrong: forged}
+            await until(lambda: not transmitter.waiting)
+            assert (transmitter.acknowledged, transmitter.refused) == ([jti], {wrong: "invalid_key"})
+            assert await reason(browser) == "security_event"
+            assert await is_signed_in(bob)

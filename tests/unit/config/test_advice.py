@@ -32,6 +32,7 @@ def test_there_is_no_advice_for_an_ordinary_configuration() -> None:
         ({"idle_timeout": "86400", "absolute_timeout": "86400"}, "24 hours"),
         ({"trusted_proxies": ""}, "only limited in total"),
         ({"trusted_proxies": "0.0.0.0/0"}, "trusts every address"),
+        ({"security_events": "push"}, "the signature alone"),
         ({"routes": "[]"}, "no routes"),
         ({"routes": PLAIN}, "over http"),
         ({"management_listen": "off"}, "no /livez"),
