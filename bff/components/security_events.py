@@ -14,7 +14,7 @@ from bff.flows.security_events.poll_delivery import PollDelivery
 from bff.flows.security_events.receiver import SecurityEventReceiver
 from bff.oidc.security_events import requested_types
 from bff.oidc.token import Granted
-from bff.provider.http import HttpClient
+from bff.provider.connections import open_client
 from bff.provider.transmitter import HttpTransmitter
 
 CONNECTIONS = 4  # to the transmitter: keys, the stream, and one poll at a time
@@ -63,7 +63,7 @@ def _open_transmitter(settings: Settings, providers: Providers) -> HttpTransmitt
 
     return HttpTransmitter(
         section.issuer(settings.provider),
-        HttpClient(proxy=transport.proxy, ca_file=transport.ca_file, connections=CONNECTIONS),
+        open_client(transport, connections=CONNECTIONS, frequent=section.delivery == "poll"),
         get_token,
         requested=requested_types(section.actions),
         timeout=transport.timeout,

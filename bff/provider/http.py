@@ -1,18 +1,17 @@
 """One HTTP request to the provider: limited in time and size, and exact about whether anything was sent."""
 
 import asyncio
-import json
 from collections.abc import Callable, Mapping
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
 from typing import Any, Final, Literal
-from urllib.parse import urlencode
 
 import httpx
 
 from bff.oidc.token import NoAnswer
 from bff.provider.failure import reason_of
-from bff.provider.response import FORM, KEEP_ALIVE_SECONDS, USER_AGENT, BodyRefused, BoundedBody, HttpResponse, Outcome
+from bff.provider.request_content import request_content
+from bff.provider.response import KEEP_ALIVE_SECONDS, USER_AGENT, BodyRefused, BoundedBody, HttpResponse, Outcome
 from bff.provider.trust import authorities
 
 MAX_CONNECTIONS: Final = 50
@@ -82,12 +81,13 @@ class HttpClient:
                     raise _TooLateToSend
                 sent, connecting = True, None
 
-        content_type, content = _body(form, document)
+        content = request_content(form, document)
+        content_type = {} if content.media_type is None else {"content-type": content.media_type}
         request = self._client.build_request(
             method,
             url,
             headers={**(headers or {}), **content_type},
-            content=content,
+            content=content.body or None,
             extensions={"trace": trace},
         )
         try:
@@ -116,15 +116,6 @@ class HttpClient:
 
     async def close(self) -> None:
         await self._client.aclose()
-
-
-def _body(form: Mapping[str, str] | None, document: Mapping[str, Any] | None) -> tuple[Mapping[str, str], bytes | None]:
-    """The content type as a header, and the content."""
-    if form:
-        return {"content-type": FORM}, urlencode(form).encode()
-    if document is not None:
-        return {"content-type": "application/json"}, json.dumps(document).encode()
-    return {}, None
 
 
 async def _read(response: httpx.Response, limit: int) -> bytes:

@@ -8,8 +8,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Final, Literal, NamedTuple
-from urllib.parse import urlencode
+from typing import Any, Final, Literal, NamedTuple
 
 import httpx
 
@@ -21,7 +20,8 @@ from bff.oidc.token import NoAnswer
 from bff.provider.addresses import NO_ADDRESSES, AddressMap
 from bff.provider.dial import dial
 from bff.provider.failure import reason_of
-from bff.provider.response import FORM, KEEP_ALIVE_SECONDS, USER_AGENT, BodyRefused, BoundedBody, HttpResponse, Outcome
+from bff.provider.request_content import request_content
+from bff.provider.response import KEEP_ALIVE_SECONDS, USER_AGENT, BodyRefused, BoundedBody, HttpResponse, Outcome
 from bff.provider.trust import authorities
 
 
@@ -77,19 +77,20 @@ class Http1Client:
         limit: int,
         headers: Mapping[str, str] | None = None,
         form: Mapping[str, str] | None = None,
+        document: Mapping[str, Any] | None = None,
         may_send: Callable[[], bool] = lambda: True,
     ) -> Outcome:
         """Returns within `within` seconds; reads at most `limit` bytes, both compressed and decompressed.
 
-        Never raises. `may_send` is called when the first byte is about to be written. NoAnswer(False) guarantees that
-        none was.
+        `document` is sent as JSON. Never raises. `may_send` is called when the first byte is about to be written.
+        NoAnswer(False) guarantees that none was.
         """
         sent = False
         answered: HttpResponse | None = None
         try:
             target = target_of(url)
-            body = urlencode(form).encode() if form else b""
-            lines = _lines(target, headers or {}, has_form=bool(form))
+            request = request_content(form, document)
+            lines = _lines(target, headers or {}, request.media_type)
             async with asyncio.timeout(within), self._free:
                 connection = await self._acquire(target.origin)
                 try:
@@ -98,8 +99,8 @@ class Http1Client:
                     if not may_send():
                         return NoAnswer(False, "the time to send had passed")
                     sent = True
-                    connection.send_head(method.encode(), target.path, lines, length=len(body) or -1)
-                    connection.send_body(body)
+                    connection.send_head(method.encode(), target.path, lines, length=len(request.body) or -1)
+                    connection.send_body(request.body)
                     connection.end_body()
                     head = await connection.head()
                     fields = _fields(head.headers)
@@ -163,10 +164,10 @@ class Http1Client:
             connection.abort()
 
 
-def _lines(target: Target, headers: Mapping[str, str], *, has_form: bool) -> list[Header]:
+def _lines(target: Target, headers: Mapping[str, str], media_type: str | None) -> list[Header]:
     lines = [(b"host", target.host), *_HEADERS]
-    if has_form:
-        lines.append((b"content-type", FORM.encode()))
+    if media_type is not None:
+        lines.append((b"content-type", media_type.encode()))
     lines.extend((name.encode("ascii"), value.encode("ascii")) for name, value in headers.items())
     return lines
 

@@ -11,7 +11,6 @@ from bff.oidc.token import NoAnswer
 USER_AGENT: Final = f"okta-bff/{__version__}"
 # Short: a refresh sent on a connection that the provider is closing has an unknown outcome.
 KEEP_ALIVE_SECONDS: Final = 5.0
-FORM: Final = "application/x-www-form-urlencoded"
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from bff.oidc.transmitter import (
 )
 from bff.provider.cached_document import CachedDocument, Loaded
 from bff.provider.client import require_document
-from bff.provider.http import HttpClient
+from bff.provider.connections import ProviderClient
 from bff.provider.key_set import KeySetCache
 from bff.provider.response import HttpResponse
 
@@ -40,7 +40,7 @@ class HttpTransmitter:
     def __init__(
         self,
         issuer: str,
-        http: HttpClient,
+        http: ProviderClient,
         get_token: GetToken,
         *,
         requested: Collection[str],

@@ -31,39 +31,41 @@ class SecurityEventActions:
         """The outcome, and how many sessions changed. Raises StoreUnavailable: repeat it, what is done is skipped."""
         if action == "record":
             return "recorded", 0
-        if event.subject is None or not self._is_supported(event.subject):
+        subject = self._supported(event.subject)
+        if subject is None:
             return "unsupported", 0
         # An event cannot be later than its receipt. Nor may it end a session that began after it.
         at = min(event.at, await self._store.now())
         match action:
             case "end" | "end-all":
-                ended = await self._end(event.subject, at, everywhere=action == "end-all")
+                ended = await self._end(subject, at, everywhere=action == "end-all")
                 return ("ended", len(ended)) if ended else ("no_session", 0)
             case "renew":
                 self._end_sessions.forget_recent_records()
-                changed = await self._change(event.subject, at, lambda session, now: require_renewal(session, at, now))
+                changed = await self._change(subject, at, lambda session, now: require_renewal(session, at, now))
                 return ("renewal_required", changed) if changed else ("no_session", 0)
             case "step-up":
                 self._end_sessions.forget_recent_records()
-                changed = await self._change(event.subject, at, lambda session, _: require_step_up(session, at))
+                changed = await self._change(subject, at, lambda session, _: require_step_up(session, at))
                 return ("step_up_required", changed) if changed else ("no_session", 0)
             case _:
                 assert_never(action)
 
-    def _is_supported(self, subject: Subject) -> bool:
-        match subject.user:
-            case None:
-                return subject.session is not None
-            case EmailUser():
-                return subject.session is not None or self._provider.requests_email
-            case IssuerUser(iss):
-                return iss is None or iss.rstrip("/") in self._issuers
+    def _supported(self, subject: Subject | None) -> Subject | None:
+        """The subject as far as it can be matched, None if it cannot."""
+        match subject:
+            case Subject(IssuerUser(str() as iss)) if iss.rstrip("/") not in self._issuers:
+                return None
+            case Subject(EmailUser(), session) if not self._provider.requests_email:
+                return None if session is None else Subject(None, session)
             case _:
-                assert_never(subject.user)
+                return subject
 
     async def _end(self, subject: Subject, at: float, *, everywhere: bool) -> Sequence[Session]:
         reason, user, session = EndReason.SECURITY_EVENT, subject.user, subject.session
         if session is not None and (user is None or not everywhere):
+            if isinstance(user, EmailUser) and await self._is_of_another(session, user):
+                return ()
             sub = user.sub if isinstance(user, IssuerUser) else None
             return await self._end_sessions.of_provider_session(session, reason, sub=sub, at=at)
         if user is None:
@@ -71,12 +73,16 @@ class SecurityEventActions:
         index, value = _indexed(user)
         return await self._end_sessions.of_user(index, value, reason, at=at)
 
+    async def _is_of_another(self, sid: str, user: User) -> bool:
+        """Whether the sessions of this `sid` are of other users, whom the event does not name."""
+        known = await self._store.find("sid", sid)
+        return bool(known) and not any(_is_user(session, user) for session in known)
+
     async def _change(self, subject: Subject, at: float, change: Change) -> int:
         """Applies `change` to the sessions of a subject that began by `at`; returns how many changed."""
         if subject.session is not None:
             named = await self._store.find("sid", subject.session)
-            if isinstance(subject.user, IssuerUser):
-                named = [session for session in named if session.user.sub == subject.user.sub]
+            named = [session for session in named if subject.user is None or _is_user(session, subject.user)]
         elif subject.user is not None:
             index, value = _indexed(subject.user)
             named = [session for session in await self._store.find(index, value) if session.sign_in_began_by(at)]
@@ -96,6 +102,16 @@ class SecurityEventActions:
             if (await self._store.replace(changed, stored.session.version)).done:
                 return True
         raise StoreUnavailable("A session changed too often to be changed.", retry_after=1)
+
+
+def _is_user(session: Session, user: User) -> bool:
+    match user:
+        case IssuerUser(sub=sub):
+            return session.user.sub == sub
+        case EmailUser(email):
+            return (session.user.email or "").casefold() == email.casefold()
+        case _:
+            assert_never(user)
 
 
 def _indexed(user: User) -> tuple[IndexName, str]:

@@ -29,6 +29,8 @@ async def two_sessions(parts: Parts) -> tuple[Session, Session]:
         (REVOKED, of_session("sid-1", "bob"), {}, [0, 0]),
         (REVOKED, of_session("sid-3", "alice"), {}, [0, 0]),
         (REVOKED, {"format": "complex", "session": {"format": "opaque", "id": "sid-2"}}, {}, [0, 1]),
+        (REVOKED, {**of_session("sid-1", "alice"), "user": EMAIL}, {}, [1, 0]),
+        (REVOKED, {**of_session("sid-1", "alice"), "user": {**EMAIL, "email": "bob@example.com"}}, {}, [0, 0]),
         (REVOKED, iss_sub("alice"), {}, [1, 1]),
         (REVOKED, custom("alice"), {}, [1, 1]),
         (REVOKED, iss_sub("alice", "https://another.example"), {}, [0, 0]),
@@ -133,13 +135,14 @@ async def test_an_operator_decides_otherwise() -> None:
     [
         (Subject(EmailUser("alice@example.com")), "openid", "unsupported"),
         (Subject(EmailUser("bob@example.com")), "openid email", "no_session"),
+        (Subject(EmailUser("alice@example.com"), "sid-1"), "openid", "ended"),
         (Subject(IssuerUser(None, "alice")), "openid", "ended"),
         (None, "openid", "unsupported"),
     ],
 )
 async def test_the_outcome_says_why_nothing_happened(subject: Subject | None, scopes: str, outcome: str) -> None:
     parts = Parts(scopes=scopes)
-    await parts.signed_in(user=ALICE)
+    await parts.signed_in(user=ALICE, sid="sid-1")
     actions = SecurityEventActions(parts.store, parts.end_sessions, parts.settings.provider, "https://t.example")
     assert (await actions.carry_out(SecurityEvent("x", parts.now, subject), "end"))[0] == outcome
 
