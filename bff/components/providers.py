@@ -47,10 +47,10 @@ class Providers:
 
     def replace_client_auth(self, settings: Settings) -> None:
         """Uses other client credentials from the next request on. Raises ConfigurationError."""
-        credentials, published = client_auth(settings.provider), public_keys(settings.provider)
+        credentials, published = client_auth(settings.provider), public_keys(settings.provider)["client"]
         for provider in (self.main, *self.org):
             provider.replace_client_auth(credentials)
-        self.published.replace(published)
+        self.published.replace({"client": published})  # others decrypt from the start on, so they are not replaced
 
     async def close(self) -> None:
         for provider in (self.main, *self.org):

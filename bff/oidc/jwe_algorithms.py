@@ -51,11 +51,10 @@ def content_key(key: DecryptionPrivateKey, header: Mapping[str, Any], encrypted_
     elif alg == "ECDH-ES":
         return _agreed_key(key, header, header["enc"], size)
     else:
+        wrapping_key = _agreed_key(key, header, alg, _WRAPPING_KEY_BYTES)
         try:
-            decrypted = aes_key_unwrap(_agreed_key(key, header, alg, _WRAPPING_KEY_BYTES), encrypted_key)
-        except (InvalidUnwrap, ValueError) as error:
-            if isinstance(error, HeaderRefused):
-                raise
+            decrypted = aes_key_unwrap(wrapping_key, encrypted_key)
+        except InvalidUnwrap:  # of any length
             decrypted = b""
     return decrypted if len(decrypted) == size else secrets.token_bytes(size)
 

@@ -12,7 +12,7 @@ from bff.flows.id_tokens import IdTokenValidator
 from bff.oidc.metadata import MetadataRefused
 from bff.oidc.published_keys import PublishedKeys
 from bff.provider.own_keys import public_keys
-from tests.harness.minting import EC_KEY, RSA_KEY, AsymmetricKey, jwk, private_jwk
+from tests.harness.minting import EC_KEY, EC_KEY_384, EC_KEY_521, RSA_KEY, AsymmetricKey, jwk, private_jwk
 from tests.harness.provider_server import (
     DISCOVERY,
     Behaviour,
@@ -85,17 +85,21 @@ async def test_useless_optional_members_do_not_prevent_the_start() -> None:
 
 
 async def test_a_reload_publishes_the_other_key_of_the_client() -> None:
-    def with_key(key: AsymmetricKey) -> Settings:
-        text = json.dumps(private_jwk(key, "of the client"))
-        return load_settings(with_changes(client_auth="private_key_jwt", client_secret=None, client_private_key=text))
+    """Not another decryption key: this process cannot decrypt with it before it is started again."""
 
-    before, after = with_key(EC_KEY), with_key(RSA_KEY)
+    def with_keys(key: AsymmetricKey, decryption_key: AsymmetricKey) -> Settings:
+        text, other = (json.dumps(private_jwk(each, "k")) for each in (key, decryption_key))
+        method = {"client_auth": "private_key_jwt", "client_secret": None}
+        return load_settings(with_changes(client_private_key=text, decryption_keys=other, **method))
+
+    before, after = with_keys(EC_KEY, EC_KEY_384), with_keys(RSA_KEY, EC_KEY_521)
+    decryption = {**jwk(EC_KEY_384, "k"), "use": "enc"}
     async with provider_server() as server, client_of(server) as provider:
         published = PublishedKeys(public_keys(before.provider))
         providers = Providers(provider, (), IdTokenValidator(provider, before), published)
         first, etag = published.current
         providers.replace_client_auth(after)
         second, other_etag = published.current
-    assert json.loads(first)["keys"] == [{**jwk(EC_KEY, "of the client"), "use": "sig", "alg": "ES256"}]
-    assert json.loads(second)["keys"] == [{**jwk(RSA_KEY, "of the client"), "use": "sig", "alg": "RS256"}]
+    assert json.loads(first)["keys"] == [{**jwk(EC_KEY, "k"), "use": "sig", "alg": "ES256"}, decryption]
+    assert json.loads(second)["keys"] == [{**jwk(RSA_KEY, "k"), "use": "sig", "alg": "RS256"}, decryption]
     assert etag != other_etag

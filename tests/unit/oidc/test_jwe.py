@@ -215,3 +215,22 @@ def test_a_key_without_a_kid_has_its_thumbprint() -> None:
 def test_unusable_decryption_keys_are_refused(members: list[dict[str, Any]], reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
         ring(*members)
+
+
+def test_any_other_text_is_refused_with_the_one_exception() -> None:
+    """Segments of every kind in every place, and header members of every type."""
+    chance = random.Random(64)
+    values: list[Any] = [None, True, 5, 1.5, "", "x", "A128GCM", "JWT", [], ["RSA-OAEP-256"], {}, EPK, "A" * 300]
+    names = ("alg", "enc", "kid", "typ", "cty", "epk", "apu", "apv", "zip", "x5c")
+    genuine = [encrypted(TOKEN, key_for(alg), alg=alg).split(".") for alg in ALGORITHMS]
+    for number in range(400):
+        parts = list(genuine[number % 3])
+        header = json.loads(urlsafe_b64decode(parts[0] + "=="))
+        for name in chance.sample(names, chance.randrange(3)):
+            header[name] = chance.choice(values)
+        parts[0] = b64(json.dumps(header).encode())
+        if chance.random() < 0.5:
+            parts[chance.randrange(5)] = chance.choice(["", "A", "AAAA", "=", "é", "\x00", *parts, "A" * 5000])
+        if parts not in genuine:
+            with pytest.raises(JwsRefused):
+                opened(".".join(parts))
