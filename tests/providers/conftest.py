@@ -12,10 +12,11 @@ from tests.providers.provider import Provider
 PROVIDERS: tuple[type[Provider], ...] = (OidcProvider,)
 CAPABILITIES: dict[str, Callable[[type[Provider]], tuple[str, ...]]] = {
     "id_token_algorithm": lambda provider: provider.id_token_algorithms,
-    "client_key_algorithm": lambda provider: provider.client_key_algorithms,
-    "kept_refresh_token": lambda provider: ("kept",) if provider.keeps_refresh_tokens else (),
     "encryption": lambda provider: tuple(" ".join(names) for names in provider.encryptions),
     "userinfo_algorithm": lambda provider: provider.userinfo_algorithms,
+    "client_key_algorithm": lambda provider: provider.client_key_algorithms,
+    "kept_refresh_token": lambda provider: ("kept",) if provider.keeps_refresh_tokens else (),
+    "fapi_algorithm": lambda provider: ("PS256",) if provider.dpop and provider.par else (),
     "dpop_algorithm": lambda provider: ("ES256",) if provider.dpop else (),
 }
 TABLE = Interoperability(PROVIDERS)

@@ -103,7 +103,7 @@ async def deployed(
     directory: Path, provider: Provider, wish: Wish | None = None, **changes: str
 ) -> AsyncIterator[Deployment]:
     """`changes` are settings without the prefix, in any case."""
-    provider.proxy.exchanges.clear()
+    provider.proxy.forget()
     upstream = Upstream()
     with one_server(directory / "redis") as redis, listening() as public, listening() as api:
         public_url = f"http://localhost:{public.getsockname()[1]}"

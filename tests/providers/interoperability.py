@@ -20,6 +20,8 @@ ROWS: Final = {
     "test_a_sign_out_at_the_bff_ends_the_tokens_at_the_provider": "Sign-out revokes the refresh token",
     "test_a_sign_out_at_the_provider_ends_the_session": "Sign-out at the provider (back-channel logout)",
     "test_a_second_sign_in_in_the_same_browser_keeps_its_tokens": "A second sign-in in the same browser",
+    "test_a_step_up_that_fails_leaves_the_session_as_it_was": "A step-up that fails",
+    "test_a_sign_out_in_one_browser_leaves_the_other_one": "Two browsers of one user, sign-out in one",
     "test_fifty_callers_on_two_replicas_cost_one_token_request": "50 callers on two replicas, expired access token",
     "test_renewals_in_a_row_send_no_token_twice": "Renewals in a row",
     "test_a_lost_answer_where_refresh_tokens_are_not_rotated": "Lost token response, refresh token not rotated",
@@ -33,6 +35,7 @@ ROWS: Final = {
     "test_signed_userinfo": "UserInfo signed with",
     "test_client_authentication_with_a_key": "`private_key_jwt` signed with",
     "test_tokens_bound_to_a_key": "DPoP",
+    "test_the_shape_of_fapi_2": "FAPI 2.0: PAR, `private_key_jwt` for the issuer, DPoP, PS256",
     "test_doctor_finds_no_fault": "`bff doctor`",
 }
 

@@ -12,7 +12,6 @@ from bff.oidc.private_keys import new_private_jwk
 from tests.harness.http_browser import Browser
 from tests.harness.plain_http import plain_http
 from tests.harness.ports import free_ports
-from tests.providers.client_key import ClientKey
 from tests.providers.provider_proxy import ProviderProxy
 
 LONG: Final = 3600  # seconds that an access token lives if a test does not shorten it
@@ -20,15 +19,20 @@ LONG: Final = 3600  # seconds that an access token lives if a test does not shor
 
 @dataclass(frozen=True)
 class Wish:
-    """How a client is to be registered. `key`: private_key_jwt with this key instead of a secret."""
+    """How a client is to be registered: names are of algorithms."""
 
     id_token_algorithm: str = "RS256"
-    key: ClientKey | None = None
-    dpop: bool = False
+    client_key: str | None = None  # private_key_jwt instead of a secret
     encryption: tuple[str, str] | None = None  # of ID and logout tokens: the algorithms of the key and of the content
     userinfo_algorithm: str | None = None  # a signed UserInfo response
+    dpop: bool = False
     rotates: bool = True  # refresh tokens are good for one refresh, as far as the provider can do that
     secret_was_replaced: bool = False  # the provider knows only the secret of BFF_CLIENT_SECRET_NEXT
+
+    @property
+    def has_keys(self) -> bool:
+        """Whether the BFF publishes keys, which the provider fetches."""
+        return self.client_key is not None or self.encryption is not None
 
 
 @dataclass(frozen=True)
@@ -48,9 +52,10 @@ class Provider(ABC):
     # What the provider can do beyond the core. Each is one journey more.
     id_token_algorithms: ClassVar[tuple[str, ...]] = ()  # besides RS256
     client_key_algorithms: ClassVar[tuple[str, ...]] = ()
-    dpop: ClassVar[bool] = False
     encryptions: ClassVar[tuple[tuple[str, str], ...]] = ()
     userinfo_algorithms: ClassVar[tuple[str, ...]] = ()
+    dpop: ClassVar[bool] = False
+    par: ClassVar[bool] = False  # pushed authorization requests
     keeps_refresh_tokens: ClassVar[bool] = True  # it can refresh without rotating
     # What a lost answer costs where every refresh rotates: the session, or nothing.
     survives_lost_answers: ClassVar[bool] = True
@@ -107,35 +112,31 @@ def _client_settings(issuer: str, client_id: str, secret: str, wish: Wish) -> di
     found = {"issuer": issuer, "client_id": client_id, "id_token_algorithms": wish.id_token_algorithm}
     if wish.secret_was_replaced:
         found |= {"client_secret": "the-former-secret-0123456789abcdefghijkl", "client_secret_next": secret}
-    elif wish.key is None:
+    elif wish.client_key is None:
         found["client_secret"] = secret
     else:
-        found |= {"client_auth": "private_key_jwt", "client_private_key": wish.key.private_jwk}
+        key = json.dumps(new_private_jwk(wish.client_key))
+        found |= {"client_auth": "private_key_jwt", "client_private_key": key}
     if wish.encryption is not None:
         found["decryption_keys"] = json.dumps(new_private_jwk(wish.encryption[0]))
     if wish.userinfo_algorithm is not None:
-        found |= {"userinfo": "always", "user_claims": "sub name"}
-        found["id_token_algorithms"] = f"{wish.id_token_algorithm} {wish.userinfo_algorithm}"
+        found |= {"userinfo": "always", "id_token_algorithms": f"{wish.id_token_algorithm} {wish.userinfo_algorithm}"}
     return found | ({"dpop": "on"} if wish.dpop else {})
+
+
+def key_set_url(public_url: str) -> str:
+    """Where the BFF publishes its keys."""
+    return f"{public_url}/.well-known/jwks.json"
 
 
 def client_metadata(client_id: str, secret: str, public_url: str, wish: Wish) -> dict[str, Any]:
     """The client in the terms of Dynamic Client Registration (RFC 7591, OIDC Registration 1.0)."""
     authentication: dict[str, Any] = {"token_endpoint_auth_method": "client_secret_basic", "client_secret": secret}
-    if wish.key is not None:
+    if wish.client_key is not None:
         authentication = {
             "token_endpoint_auth_method": "private_key_jwt",
-            "token_endpoint_auth_signing_alg": wish.key.algorithm,
-            "jwks": {"keys": [wish.key.public_jwk]},
+            "token_endpoint_auth_signing_alg": wish.client_key,
         }
-    if wish.encryption is not None:
-        authentication |= {
-            "jwks_uri": f"{public_url}/.well-known/jwks.json",
-            "id_token_encrypted_response_alg": wish.encryption[0],
-            "id_token_encrypted_response_enc": wish.encryption[1],
-        }
-    if wish.userinfo_algorithm is not None:
-        authentication["userinfo_signed_response_alg"] = wish.userinfo_algorithm
     return {
         "client_id": client_id,
         "redirect_uris": [f"{public_url}/authorization-code/callback"],
@@ -146,7 +147,17 @@ def client_metadata(client_id: str, secret: str, public_url: str, wish: Wish) ->
         "response_types": ["code"],
         "scope": "openid profile email offline_access",
         **authentication,
+        **({"jwks_uri": key_set_url(public_url)} if wish.has_keys else {}),
+        **_response_metadata(wish),
     }
+
+
+def _response_metadata(wish: Wish) -> dict[str, str]:
+    found = {} if wish.userinfo_algorithm is None else {"userinfo_signed_response_alg": wish.userinfo_algorithm}
+    if wish.encryption is not None:
+        alg, enc = wish.encryption
+        found |= {"id_token_encrypted_response_alg": alg, "id_token_encrypted_response_enc": enc}
+    return found
 
 
 async def revoke_as(client: Client, endpoint: str, token: str) -> None:

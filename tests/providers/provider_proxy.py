@@ -5,9 +5,9 @@ import contextlib
 import json
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl
 
-from tests.harness.raw_http import Reader, Request, Writer, read_body, read_head, read_response
+from tests.harness.raw_http import Reader, Request, Writer, read_body, read_chunks, read_head
 from tests.harness.waiting import loop_turns
 
 
@@ -15,9 +15,7 @@ from tests.harness.waiting import loop_turns
 class Exchange:
     """One request with a form and the provider's answer, whether or not the answer was delivered."""
 
-    path: str
     form: dict[str, str] = field(repr=False)
-    status: int
     answer: dict[str, Any] = field(repr=False)
 
 
@@ -27,6 +25,7 @@ class ProviderProxy:
     def __init__(self, port: int, target_port: int) -> None:
         self.port, self._target = port, target_port
         self.exchanges: list[Exchange] = []
+        self.media_types: set[str] = set()  # of all responses
         self.lost = 0  # answers that the provider gave and nobody got
         self._lose_next: str | None = None
         self._server: asyncio.Server | None = None
@@ -42,6 +41,11 @@ class ProviderProxy:
     def given(self, name: str) -> list[str]:
         """The tokens of this name (`refresh_token`, `id_token`) that the provider gave, oldest first."""
         return [str(each.answer[name]) for each in self.exchanges if each.answer.get(name)]
+
+    def forget(self) -> None:
+        """Forgets what was recorded: another test begins."""
+        self.exchanges.clear()
+        self.media_types.clear()
 
     def lose_next_answer(self, grant_type: str) -> None:
         """The provider carries out the next token request of this grant, and its answer is lost."""
@@ -95,19 +99,23 @@ class ProviderProxy:
             writer.close()
 
     async def _record(self, request: Request, raw: bytes) -> Exchange | None:
-        media_type = request.headers.get("content-type", "")
-        if request.method != "POST" or not media_type.startswith("application/x-www-form-urlencoded"):
-            return None
         replay = asyncio.StreamReader()
         replay.feed_data(raw)
         replay.feed_eof()
-        response = await read_response(replay)
+        _, fields = await read_head(replay)
+        headers = dict(fields)
+        self.media_types.add(headers.get("content-type", "").partition(";")[0])
+        media_type = request.headers.get("content-type", "")
+        if request.method != "POST" or not media_type.startswith("application/x-www-form-urlencoded"):
+            return None
+        chunked = headers.get("transfer-encoding") == "chunked"
+        body = b"".join([chunk async for chunk in read_chunks(replay)]) if chunked else await replay.read()
         try:
-            answer = json.loads(response.body)
+            answer = json.loads(body)
         except ValueError:
             answer = {}
-        path = urlsplit(request.target).path
-        exchange = Exchange(path, request.form, response.status, answer if isinstance(answer, dict) else {})
+        form = dict(parse_qsl(request.body.decode(), keep_blank_values=True))
+        exchange = Exchange(form, answer if isinstance(answer, dict) else {})
         self.exchanges.append(exchange)
         return exchange
 

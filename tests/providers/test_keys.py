@@ -10,17 +10,28 @@ from typing import Any
 import pytest
 
 from tests.harness.waiting import until
-from tests.providers.client_key import new_client_key
 from tests.providers.deployment import Deployment, deployed
 from tests.providers.provider import Provider, Wish
 
 pytestmark = [pytest.mark.providers, pytest.mark.asyncio(loop_scope="session")]
 
 
+def part(compact: str, index: int) -> dict[str, Any]:
+    encoded = compact.split(".")[index]
+    return dict(json.loads(urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4))))
+
+
+def claims(compact: str) -> dict[str, Any]:
+    return part(compact, 1)
+
+
 def id_token_header(bff: Deployment) -> dict[str, Any]:
     """Of the newest ID token that the provider gave."""
-    encoded = bff.provider.proxy.given("id_token")[-1].partition(".")[0]
-    return dict(json.loads(urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4))))
+    return part(bff.provider.proxy.given("id_token")[-1], 0)
+
+
+def client_assertions(bff: Deployment) -> list[str]:
+    return [each.form["client_assertion"] for each in bff.provider.proxy.exchanges if "client_assertion" in each.form]
 
 
 async def is_revoked_after_sign_out(bff: Deployment, login: str) -> bool:
@@ -83,6 +94,7 @@ async def test_encrypted_id_tokens(
         other = await bff.signed_in("bob@example.com")
         await other.sign_out_everywhere()
         assert (await bff.call(other)).status_code == 401
+        assert await other.is_asked_to_sign_in()
     seen(f"{alg} and {enc}")
 
 
@@ -91,7 +103,8 @@ async def test_signed_userinfo(
 ) -> None:
     async with deployed(tmp_path, provider, Wish(userinfo_algorithm=userinfo_algorithm)) as bff:
         person = await bff.signed_in()
-        assert "name" in (await person.session())["user"]  # which only UserInfo has
+        assert (await person.session())["user"]["email"] == person.login
+        assert "application/jwt" in provider.proxy.media_types
     seen(userinfo_algorithm)
 
 
@@ -99,14 +112,13 @@ async def test_client_authentication_with_a_key(
     tmp_path: Path, provider: Provider, client_key_algorithm: str, seen: Callable[[str], None]
 ) -> None:
     """At every endpoint: the code exchange, the refresh and the revocation."""
-    key = await asyncio.to_thread(new_client_key, client_key_algorithm)
-    async with deployed(tmp_path, provider, Wish(key=key)) as bff:
+    async with deployed(tmp_path, provider, Wish(client_key=client_key_algorithm)) as bff:
         person = await bff.signed_in_and_expired()
         assert (await bff.call(person)).status_code == 200
         await person.sign_out()
         await until(lambda: is_revoked_after_sign_out(bff, person.login))
-        sent = [each for each in provider.proxy.exchanges if "client_assertion" in each.form]
-        assert len({each.form["client_assertion"] for each in sent}) == len(sent)
+        assertions = client_assertions(bff)
+        assert len(set(assertions)) == len(assertions) >= 3
     seen(client_key_algorithm)
 
 
@@ -121,3 +133,19 @@ async def test_tokens_bound_to_a_key(
         assert {heard.headers["authorization"].partition(" ")[0] for heard in bff.upstream.heard} == {"DPoP"}
         assert len(provider.proxy.refreshes()) == 1
     seen(f"sign-in and renewal, {dpop_algorithm}")
+
+
+async def test_the_shape_of_fapi_2(
+    tmp_path: Path, provider: Provider, fapi_algorithm: str, seen: Callable[[str], None]
+) -> None:
+    """What the FAPI 2.0 Security Profile asks of a client, at once."""
+    wish = Wish(id_token_algorithm=fapi_algorithm, client_key=fapi_algorithm, dpop=True)
+    async with deployed(tmp_path, provider, wish, par="required", client_assertion_audience="issuer") as bff:
+        person = await bff.signed_in_and_expired()
+        assert (await bff.call(person)).status_code == 200
+        assert bff.upstream.heard[-1].headers["authorization"].startswith("DPoP ")
+        assertions = client_assertions(bff)
+        assert {claims(assertion)["aud"] for assertion in assertions} == {provider.issuer_of(wish)}
+        await person.sign_out()
+        await until(lambda: is_revoked_after_sign_out(bff, person.login))
+    seen("sign-in, renewal, revocation")

@@ -76,3 +76,30 @@ async def test_a_second_sign_in_in_the_same_browser_keeps_its_tokens(
         await bff.settled()
         assert (await bff.call(person)).status_code == 200
     seen("keeps its tokens")
+
+
+async def test_a_step_up_that_fails_leaves_the_session_as_it_was(
+    tmp_path: Path, provider: Provider, seen: Callable[[str], None]
+) -> None:
+    """The provider returns without the requested acr, and the tokens of that sign-in are dropped."""
+    async with deployed(tmp_path, provider, acr_values="urn:example:never") as bff:
+        person = await bff.signed_in_and_expired()
+        before = person.cookie("bff-session")
+        page = await person.fill_in(await person.navigate("/auth/login?acr_values=urn:example:never"), person.login)
+        assert page.status_code == 502, page.text  # sign_in_failed
+        assert person.cookie("bff-session") == before
+        await bff.settled()
+        assert (await bff.call(person)).status_code == 200
+    seen("the session goes on")
+
+
+async def test_a_sign_out_in_one_browser_leaves_the_other_one(
+    tmp_path: Path, provider: Provider, seen: Callable[[str], None]
+) -> None:
+    async with deployed(tmp_path, provider) as bff:
+        phone = await bff.signed_in_and_expired()
+        laptop = await bff.signed_in()
+        assert str((await laptop.sign_out_everywhere()).url) == f"{bff.public_url}/"
+        await bff.settled()
+        assert (await bff.call(phone)).status_code == 200
+    seen("the other one goes on")

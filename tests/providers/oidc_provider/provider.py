@@ -27,12 +27,13 @@ class OidcProvider(Provider):
     version = json.loads((HERE / "package.json").read_text())["dependencies"]["oidc-provider"]
     id_token_algorithms = ("PS256", "ES256", "EdDSA")
     client_key_algorithms = ("RS256", "PS256", "ES256", "EdDSA")
-    dpop = True
     encryptions = (
         *(("RSA-OAEP-256", "A256GCM"), ("RSA-OAEP-256", "A128CBC-HS256")),
         *(("ECDH-ES", "A256GCM"), ("ECDH-ES+A256KW", "A128CBC-HS256")),
     )
     userinfo_algorithms = ("PS256", "EdDSA")
+    dpop = True
+    par = True
     survives_lost_answers = False  # it has no grace period: a second use of a refresh token ends its grant
 
     def issuer_of(self, wish: Wish) -> str:
