@@ -118,7 +118,8 @@ class ProviderSettings(BaseModel):
     def _some_algorithm(cls, algorithms: tuple[Algorithm, ...]) -> tuple[Algorithm, ...]:
         if not algorithms:
             raise invalid("is empty.", "Name at least one; most providers sign with RS256.")
-        return algorithms
+        both: tuple[Algorithm, ...] = ("EdDSA", "Ed25519")  # the same algorithm (RFC 9864)
+        return tuple(dict.fromkeys((*algorithms, *(() if set(both).isdisjoint(algorithms) else both))))
 
     @over("client_secret", "client_auth")
     def _secret_for_method(self) -> None:

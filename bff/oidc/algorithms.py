@@ -31,7 +31,8 @@ CURVES: Final[Mapping[str, Curve]] = {
 RSA_PKCS1: Final = ("RS256", "RS384", "RS512")
 RSA_PSS: Final = ("PS256", "PS384", "PS512")
 ECDSA: Final = tuple(curve.algorithm for curve in CURVES.values())
-# RFC 9864 replaces the name EdDSA, which leaves the curve open, by Ed25519. Both mean the same here: there is no Ed448.
+# RFC 9864 replaces the name EdDSA, which leaves the curve open, by Ed25519. Both mean the same here, as there is no
+# Ed448: a provider may change the name any day.
 ED25519: Final = ("EdDSA", "Ed25519")
 
 # The permitted algorithms, whatever the settings say: never `none`, never a shared secret (RFC 8725 section 3.1).
@@ -57,6 +58,11 @@ def algorithms_of(key: PublicKey | PrivateKey) -> tuple[str, ...]:
             return ED25519
         case _:
             raise ValueError("neither RSA, EC nor Ed25519")
+
+
+def names_of(alg: str) -> tuple[str, ...]:
+    """The algorithm's name, and its other name if it has one."""
+    return ED25519 if alg in ED25519 else (alg,)
 
 
 def digest_name(alg: str) -> str:

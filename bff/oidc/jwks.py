@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from bff.base64url import require_base64url
 from bff.errors import ProviderUnavailable
-from bff.oidc.algorithms import CURVES, MAX_RSA_BITS, MIN_RSA_BITS, PublicKey, algorithms_of
+from bff.oidc.algorithms import CURVES, MAX_RSA_BITS, MIN_RSA_BITS, PublicKey, algorithms_of, names_of
 from bff.oidc.roca import is_roca_modulus
 from bff.oidc.strict_json import JsonRefused, read_object
 
@@ -130,7 +130,7 @@ def _signing_key(member: Any) -> SigningKey | None:
                 return None
     except (ValueError, KeyError, TypeError):
         return None
-    algorithms = frozenset(usable for usable in algorithms_of(public_key) if alg is None or usable == alg)
+    algorithms = frozenset(usable for usable in algorithms_of(public_key) if alg is None or alg in names_of(usable))
     return SigningKey(kid, algorithms, public_key) if algorithms else None
 
 

@@ -137,6 +137,18 @@ def test_the_algorithm_of_the_client_key_fits_the_key(key: str | None, algorithm
         assert list(problems(environ)) == ["BFF_CLIENT_KEY_ALGORITHM"]
 
 
+@pytest.mark.parametrize(
+    ("configured", "accepted"),
+    [
+        ("RS256", ("RS256",)),
+        ("EdDSA", ("EdDSA", "Ed25519")),
+        ("PS256 Ed25519 PS256", ("PS256", "Ed25519", "EdDSA")),
+    ],
+)
+def test_either_name_of_ed25519_accepts_both(configured: str, accepted: tuple[str, ...]) -> None:
+    assert load_settings(with_changes(id_token_algorithms=configured)).provider.id_token_algorithms == accepted
+
+
 def key_set(*members: dict[str, Any]) -> str:
     return json.dumps({"keys": list(members)})
 
