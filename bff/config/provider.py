@@ -19,12 +19,14 @@ from bff.oidc.public_jwk import public_members
 Endpoint: TypeAlias = Annotated[str, AfterValidator(validators.provider_endpoint)]
 
 _OKTA_HOST: Final = re.compile(r"\.(okta|oktapreview|okta-emea|okta-gov|trex-govcloud)\.com$|\.okta\.mil$")
+# The path of a custom authorization server; of other providers, WSO2 has issuers like /oauth2/token.
+_CUSTOM_SERVER: Final = re.compile(r"/oauth2/(default|aus[A-Za-z0-9]+)")
 
 
 def is_okta(url: str) -> bool:
     """Whether a URL is on one of Okta's own domains.
 
-    An org's custom domain cannot be distinguished from any other host.
+    An org's custom domain cannot be distinguished from any other host by its name alone.
     """
     return _OKTA_HOST.search(f".{urlsplit(url).hostname or ''}") is not None
 
@@ -174,7 +176,9 @@ class ProviderSettings(BaseModel):
 
         None elsewhere: the root of another provider's host may belong to another party.
         """
-        return self.org_url if urlsplit(self.issuer).path.startswith("/oauth2/") else None
+        path = urlsplit(self.issuer).path
+        custom = path.startswith("/oauth2/") if is_okta(self.issuer) else _CUSTOM_SERVER.fullmatch(path) is not None
+        return self.org_url if custom else None
 
     @property
     def at_okta(self) -> bool:

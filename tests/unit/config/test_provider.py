@@ -78,6 +78,8 @@ def test_endpoints_of_the_settings_are_urls_with_tls() -> None:
     [
         ("https://example.okta.com/oauth2/default", ["https://example.okta.com"]),
         ("https://login.example.com/oauth2/default", ["https://login.example.com"]),  # an org's custom domain
+        ("https://login.example.com/oauth2/aus1abcdefghijklmno2", ["https://login.example.com"]),
+        ("https://is.example.com/oauth2/token", []),  # WSO2
         *[("https://example.okta.com", []), ("https://tenant.eu.auth0.com/", [])],
         ("https://auth.example.com/application/o/app/", []),
         ("https://kc.example.com/realms/one", []),
