@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -20,13 +20,13 @@ from bff.components.stores import build_stores
 from bff.components.timeouts import Timeouts
 from bff.components.web import build_upstreams, build_web
 from bff.config.reload import CREDENTIALS, SettingsReload, Sources
-from bff.config.session_policy import SessionPolicy
 from bff.config.settings import Settings
 from bff.flows.background import BackgroundTasks
+from bff.session.session import SessionKey
 from bff.telemetry import audit
 from bff.telemetry.application import ApplicationTelemetry, open_tracer
 from bff.telemetry.audit import AuditEvent
-from bff.web.health import ManagementApp
+from bff.web.health import ManagementApp, ReadinessReport
 from bff.web.middleware.draining import Draining
 
 logger = logging.getLogger(__name__)
@@ -50,9 +50,9 @@ class Application:
         self.runtime = Runtime(
             settings=settings,
             clock=clock,
-            policy=SessionPolicy(settings.refresh, settings.session),
             telemetry=telemetry,
             tasks=BackgroundTasks(),
+            siblings=ports.siblings,
         )
         self.public_url = settings.browser.public_url
         self.write_batch = WriteBatch()
@@ -89,6 +89,10 @@ class Application:
             ),
         )
 
+    async def report(self) -> ReadinessReport:
+        """What `/readyz` reports."""
+        return await self._readiness.report()
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await self.lifespan(scope, receive, send)
@@ -111,17 +115,29 @@ class Application:
         """
         self.flows.sessions.streams.close_for_shutdown()
 
+    async def check_ended(self, keys: Sequence[SessionKey]) -> None:
+        """Closes the open streams of those sessions that another worker has ended, without waiting for the next poll.
+
+        Each record is read: the store decides, not the message.
+        """
+        sessions = self.flows.sessions
+        for key in keys:
+            if sessions.end_session.recent is not None:
+                sessions.end_session.recent.forget(key)
+        await sessions.streams.check(keys, sessions.end_session.end)
+
     def _background(self) -> dict[str, Step]:
         """The background tasks by name; each runs until it is cancelled."""
         sessions, stores = self.flows.sessions, self.stores
         tasks: dict[str, Step] = {
-            "purge expired records": stores.purge,
             "refresh early": sessions.refresh.run_early_refreshes,
             "revoke what waits": sessions.revocations.run,
             "check the store": self._readiness.watch,
             "watch the store's eviction policy": stores.eviction.watch,
             "watch open streams": partial(sessions.streams.watch, sessions.end_session.end),
         }
+        if self.runtime.siblings is None or self.runtime.siblings.purges:
+            tasks["purge expired records"] = stores.purge
         if stores.key_ring_sync is not None:
             tasks["publish the newest key id"] = stores.key_ring_sync.announce
         if self.security_events is not None and self.security_events.polls is not None:

@@ -14,7 +14,7 @@ from bff.cli import exit_codes
 
 # The texts stand here because `bff --help` imports no command. The module of a command defines `command`.
 COMMANDS: Final[Mapping[str, str]] = {
-    "serve": "Serve until SIGTERM, in one process.",
+    "serve": "Serve until SIGTERM.",
     "check": "Check the settings, and print problems and advice.",
     "health": "Ask the running process whether it is alive.",
     "doctor": "Check the provider, app integration, store, upstreams and proxy as they are now.",

@@ -68,7 +68,8 @@ def build_flows(runtime: Runtime, stores: Stores, providers: Providers, timeouts
 
 def _session_flows(runtime: Runtime, stores: Stores, providers: Providers, timeouts: RefreshTimeouts) -> SessionFlows:
     store, tasks, policy, issuer = stores.sessions, runtime.tasks, runtime.policy, runtime.settings.provider.issuer
-    streams = OpenStreams(store, policy)
+    siblings = runtime.siblings
+    streams = OpenStreams(store, policy, announce=siblings.session_ended if siblings is not None else None)
     revocations = Revocations(store, providers.main, tasks, issuer)
     grace = runtime.settings.store.outage_grace
     recent = RecentRecords(grace, policy) if grace else None

@@ -8,6 +8,7 @@ from bff.oidc.client_auth import ClientAuthentication
 from bff.oidc.provider import OpenIDProvider
 from bff.oidc.token import TokenResult
 from bff.oidc.transmitter import SecurityEventTransmitter
+from bff.session.session import SessionKey
 
 
 class ManagedProvider(OpenIDProvider, Protocol):
@@ -26,9 +27,27 @@ class ManagedTransmitter(SecurityEventTransmitter, Protocol):
     async def close(self) -> None: ...
 
 
+class Siblings(Protocol):
+    """The other workers of this machine, which serve the same users from the same store."""
+
+    @property
+    def purges(self) -> bool:
+        """Whether this worker deletes expired records: one of them does."""
+        ...
+
+    @property
+    def rate_memory(self) -> memoryview:
+        """What all of them count in (`bff.web.middleware.rate_memory`)."""
+        ...
+
+    def session_ended(self, key: SessionKey) -> None:
+        """Has the others check that session now."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """`provider` signs users in, and `org` may sign Universal Logout requests.
+    """`provider` signs users in, and `org` may sign Universal Logout requests. `siblings` are the other workers.
 
     Without a `provider` both are those of the settings, over HTTP; so is the `transmitter` of security events.
     """
@@ -36,3 +55,4 @@ class Ports:
     provider: ManagedProvider | None = None
     org: tuple[ManagedProvider, ...] = ()
     transmitter: ManagedTransmitter | None = None
+    siblings: Siblings | None = None

@@ -43,6 +43,7 @@ from bff.web.key_set import key_set_router
 from bff.web.middleware.access_log import AccessLog
 from bff.web.middleware.cors import CorsMiddleware
 from bff.web.middleware.rate_limit import RateLimitMiddleware, RateLimits
+from bff.web.middleware.rate_memory import RateMemory
 from bff.web.middleware.request_guard import RequestGuard
 from bff.web.middleware.trace import AuditContext, TraceMiddleware
 from bff.web.origin_policy import OriginPolicy
@@ -104,7 +105,7 @@ def build_web(
         auth_app.include_router(key_set_router(published))
     limited = RateLimitMiddleware(
         auth_app,
-        RateLimits(runtime.settings),
+        RateLimits(runtime.settings, memory=RateMemory(runtime.siblings.rate_memory if runtime.siblings else None)),
         rules.trusted_proxies,
         rules.authentication.cookies,
         rules.errors,

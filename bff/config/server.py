@@ -1,7 +1,7 @@
 """Listeners: the public one, the management port, forward-auth; the proxies in front; the drain."""
 
 from functools import cached_property
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, field_validator
 
@@ -12,6 +12,8 @@ from bff.config.section import FROZEN, over
 
 OFF: Final = "off"
 EVERYWHERE: Final = frozenset({"0.0.0.0", "::"})
+
+MOST_WORKERS: Final = 64
 
 
 def check_apart(listen: str, other: str) -> None:
@@ -33,8 +35,18 @@ def check_loopback(name: str, listen: str) -> None:
         )
 
 
+def _worker_count(value: Any) -> int | str:
+    if value == "auto":
+        return "auto"
+    if isinstance(value, str) and value.isdecimal():
+        value = int(value)
+    if type(value) is not int or not 1 <= value <= MOST_WORKERS:
+        raise validators.invalid(f"is not a number from 1 to {MOST_WORKERS}.", "Set one, or auto for one per core.")
+    return value
+
+
 class ServerSettings(BaseModel):
-    """`trusted_proxies` are the peers whose forwarding headers count.
+    """`workers` is the number of processes that serve. `trusted_proxies` are the peers whose forwarding headers count.
 
     `drain_delay` is in seconds, and so is `watchdog_timeout`, of which 0 means no watchdog.
     """
@@ -43,6 +55,7 @@ class ServerSettings(BaseModel):
 
     listen: Annotated[str, AfterValidator(validators.listen)] = "127.0.0.1:8080"
     listen_beyond_loopback: bool = False
+    workers: Annotated[int | Literal["auto"], BeforeValidator(_worker_count)] = 1
     management_listen: Annotated[str, AfterValidator(validators.listen_or_off)] = "127.0.0.1:9090"
     trusted_proxies: Annotated[
         tuple[Annotated[str, AfterValidator(validators.network)], ...], BeforeValidator(validators.words)

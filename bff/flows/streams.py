@@ -1,17 +1,18 @@
 """The registry of open streams: event streams, WebSockets and other long-lived responses. Three things close them: the
 end of their session, the expiry of their access token, and the stop of this process.
 
-The end of a session closes its streams at once in the process that ends it, and within a second or two on every other
-replica, which polls the records of sessions with open streams. When the same user replaces a session in the same
-browser by signing in again, its streams pass to the new session: any site can send a browser here to sign in, and must
-not close open streams that way. A store outage closes nothing: a stream stays open until the store reports the end of
-its session. An open stream is no activity: the idle timeout ends it as well.
+The end of a session closes its streams at once in the process that ends it, just after that in the other workers of
+the machine, to which it is announced, and within a second or two on every other replica, which polls the records of
+sessions with open streams. When the same user replaces a session in the same browser by signing in again, its streams
+pass to the new session: any site can send a browser here to sign in, and must not close open streams that way. A store
+outage closes nothing: a stream stays open until the store reports the end of its session. An open stream is no
+activity: the idle timeout ends it as well.
 """
 
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias, assert_never
 
@@ -48,8 +49,10 @@ class OpenStreams:
         *,
         poll_interval: float = POLL_INTERVAL,
         monotonic: Callable[[], float] = time.monotonic,
+        announce: Callable[[SessionKey], None] | None = None,
     ) -> None:
-        """`poll_interval` is in seconds."""
+        """`poll_interval` is in seconds. `announce` reports an end to the other workers of this machine."""
+        self._announce = announce
         self._store, self._policy, self._poll_interval, self._monotonic = store, policy, poll_interval, monotonic
         self._streams: dict[SessionKey | None, set[_Stream]] = {}
         self._sessions: dict[SessionKey, Session] = {}  # of those keys, as last read
@@ -85,6 +88,12 @@ class OpenStreams:
             self._streams.setdefault(session.key, set()).update(streams)
             self._sessions[session.key] = session
 
+    def ended_here(self, key: SessionKey, reason: EndReason) -> None:
+        """For a session that this process has ended: as `session_ended`, and the other workers look at once."""
+        self.session_ended(key, reason)
+        if self._announce is not None:
+            self._announce(key)
+
     def session_ended(self, key: SessionKey, reason: EndReason | None) -> None:
         """Closes all streams of a session. `reason` is None where another replica ended it."""
         streams = self._streams.get(key)
@@ -119,6 +128,11 @@ class OpenStreams:
                     # An unexpected error for one session must not stop the checks of the others.
                     logger.exception("open streams could not be checked")
             await asyncio.sleep(max(interval / 10, begun + interval - self._monotonic()))
+
+    async def check(self, keys: Sequence[SessionKey], end_session: EndsSession) -> None:
+        """Checks these sessions now, those of them that have open streams here."""
+        if watched := [key for key in keys if key in self._streams]:
+            await self._check_sessions(watched, end_session)
 
     async def _check_sessions(self, keys: list[SessionKey], end_session: EndsSession) -> None:
         stored_sessions = await asyncio.gather(*(self._store.get(key) for key in keys), return_exceptions=True)

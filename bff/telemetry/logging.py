@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, ClassVar, Final, Literal, Protocol, TextIO, TypeAlias, cast
 
 from bff.telemetry import tracing
@@ -237,13 +238,25 @@ def stderr_without_blocking(log_format: LogFormat, flush_within: float = FLUSH_T
     return writer
 
 
+def _of_worker(number: int, record: logging.LogRecord) -> bool:
+    record.worker = number
+    return True
+
+
 def configure_logging(
     level: Literal["debug", "info", "warning", "error"],
     log_format: LogFormat,
     stream: LogStream | None = None,
+    *,
+    worker: int | None = None,
 ) -> None:
-    """Makes this the only handler of the root logger (stderr by default), and sets the fixed levels of PINNED."""
+    """Makes this the only handler of the root logger (stderr by default), and sets the fixed levels of PINNED.
+
+    `worker`: the number of this process, as a field of each record.
+    """
     handler = BoundedHandler(stream or sys.stderr)
+    if worker is not None:
+        handler.addFilter(partial(_of_worker, worker))
     handler.setFormatter(formatter_for(log_format, terminal=os.isatty(2)))
     root = logging.getLogger()
     for old in root.handlers[:]:

@@ -146,6 +146,16 @@ EVENT_LOOP_LAG: Final = Gauge(
     "Seconds by which the event loop was late, measured every second; the largest of the last minute.",
     registry=REGISTRY,
 )
+WORKERS: Final = Gauge(
+    "bff_workers",
+    "Processes that serve requests.",
+    registry=REGISTRY,
+)
+WORKER_RESTARTS: Final = Counter(
+    "bff_worker_restarts",
+    "Workers that ended by themselves and were started again.",
+    registry=REGISTRY,
+)
 
 
 class DroppedRecords(Collector):

@@ -35,7 +35,24 @@ class ReadinessReport:
     checks: Mapping[str, bool]
 
 
+@dataclass(frozen=True, slots=True)
+class LivenessReport:
+    """Whether requests are handled, and by how many seconds the event loop was late in the last minute."""
+
+    live: bool
+    event_loop_lag: float | None
+
+
 Report: TypeAlias = Callable[[], Awaitable[ReadinessReport]]
+
+
+async def own_liveness() -> LivenessReport:
+    """Of this process, which is alive if it gets here."""
+    return LivenessReport(live=True, event_loop_lag=REGISTRY.get_sample_value("bff_event_loop_lag_seconds"))
+
+
+async def own_metrics() -> bytes:
+    return generate_latest(REGISTRY)
 
 
 def is_ready(checks: Mapping[str, bool], required: Collection[str]) -> bool:
@@ -46,9 +63,16 @@ def is_ready(checks: Mapping[str, bool], required: Collection[str]) -> bool:
 class ManagementApp:
     """ASGI. A `report` that raises or times out counts as not ready."""
 
-    def __init__(self, report: Report, *, timeout: float = READY_TIMEOUT) -> None:
-        """`timeout`: seconds for all checks together."""
-        self._report, self._timeout = report, timeout
+    def __init__(
+        self,
+        report: Report,
+        *,
+        liveness: Callable[[], Awaitable[LivenessReport]] = own_liveness,
+        metrics: Callable[[], Awaitable[bytes]] = own_metrics,
+        timeout: float = READY_TIMEOUT,
+    ) -> None:
+        """`liveness` and `metrics` are those of this process by default. `timeout`: seconds for all checks together."""
+        self._report, self._liveness, self._metrics, self._timeout = report, liveness, metrics, timeout
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -74,10 +98,11 @@ class ManagementApp:
         if method not in {"GET", "HEAD"}:
             return 405, *_json({"error": "method not allowed"})
         if path == "/metrics":
-            return 200, CONTENT_TYPE_LATEST, generate_latest(REGISTRY)
+            return 200, CONTENT_TYPE_LATEST, await self._metrics()
         if path == "/livez":
-            lag = REGISTRY.get_sample_value("bff_event_loop_lag_seconds")
-            return 200, *_json({"live": True, "event_loop_lag_seconds": lag})
+            alive = await self._liveness()
+            body = {"live": alive.live, "event_loop_lag_seconds": alive.event_loop_lag}
+            return 200 if alive.live else 503, *_json(body)
         report = await self._readiness()
         return 200 if report.ready else 503, *_json({"ready": report.ready, "checks": dict(report.checks)})
 

@@ -4,6 +4,7 @@ import asyncio
 import os
 import sys
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 from starlette.types import Receive, Scope, Send
@@ -11,6 +12,7 @@ from starlette.types import Receive, Scope, Send
 from bff.asgi.write_batching import WriteBatch
 from bff.config.settings import load_settings
 from bff.server.run import run
+from bff.session.session import SessionKey
 from bff.telemetry.logging import configure_logging, stderr_without_blocking
 from bff.web.health import ManagementApp, ReadinessReport, is_ready
 from tests.harness.settings import with_changes
@@ -34,6 +36,9 @@ class Tiny:
 
     def end_streams(self) -> None:
         (self.folder / "streams-ended").touch()
+
+    async def check_ended(self, keys: Sequence[SessionKey]) -> None:
+        (self.folder / "ended").write_text(" ".join(keys))
 
     async def report(self) -> ReadinessReport:
         checks = await self.checks()

@@ -78,7 +78,7 @@ class EndSession:
     ) -> None:
         for session in sessions:
             if self._streams is not None:
-                self._streams.session_ended(session.key, reason)
+                self._streams.ended_here(session.key, reason)
             metrics.SESSION_ENDED.labels(reason=reason.value).inc()
             audit.record(AuditEvent.SESSION_ENDED, reason.value, session=session, by=ENDED_BY[reason])
         try:

@@ -39,6 +39,16 @@ class Server(uvicorn.Server):
         if self.started:
             self._on_started()
 
+    @property
+    def is_connected(self) -> bool:
+        """Whether a connection is open, in use or not."""
+        return bool(self.server_state.connections)
+
+    def stop_accepting(self) -> None:
+        """Leaves new connections to the other processes that have the listening socket. The present ones stay open."""
+        for listener in self.servers:
+            listener.close()
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         for listener in (*self.servers, *(sockets or ())):
             listener.close()

@@ -2,19 +2,18 @@
 
 `/auth/login`, the callback, `/auth/logout` and the provider's endpoints. Each endpoint has a total rate and a rate per
 client, so a flood at one endpoint does not block the others: a browser that got past the login endpoint also gets
-through the callback. The counts are per process. A signed-in user can always sign out: with a valid session cookie the
-session itself is the client at `/auth/logout`, and the total rate does not apply. The provider's endpoints have ten
-times the rate: requests arrive in a burst from few addresses when an administrator signs many users out, and a lost one
-leaves a user signed in. Signed requests count against the total rate only if their signature is valid: otherwise a
-flood of forged ones from many addresses would block the genuine ones. Front-channel requests are not signed, so they
-have rates of their own. An IPv6 client is counted twice: by its /64, which one customer holds alone (RFC 6177), and at
-a higher rate by its /48, of which tunnel brokers and hosting providers give 65,536 such networks to any customer.
+through the callback. The counts are those of a process, or of all workers of a machine. A signed-in user can always
+sign out: with a valid session cookie the session itself is the client at `/auth/logout`, and the total rate does not
+apply. The provider's endpoints have ten times the rate: requests arrive in a burst from few addresses when an
+administrator signs many users out, and a lost one leaves a user signed in. Signed requests count against the total rate
+only if their signature is valid: otherwise a flood of forged ones from many addresses would block the genuine ones.
+Front-channel requests are not signed, so they have rates of their own. An IPv6 client is counted twice: by its /64,
+which one customer holds alone (RFC 6177), and at a higher rate by its /48, of which tunnel brokers and hosting
+providers give 65,536 such networks to any customer.
 """
 
 import hashlib
-import secrets
 import time
-from array import array
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -30,6 +29,7 @@ from bff.errors import RateLimited
 from bff.proxy.client_address import TrustedProxies
 from bff.telemetry import metrics
 from bff.web.error_responder import ErrorResponder
+from bff.web.middleware.rate_memory import RateMemory
 from bff.web.return_path import return_path
 from bff.web.session_cookies import SessionCookies, SignedIn
 
@@ -61,17 +61,17 @@ class Rate:
 class TotalRate:
     """One rate for all clients. A rate of 0 means no limit."""
 
-    def __init__(self, per_minute: int) -> None:
+    def __init__(self, per_minute: int, memory: RateMemory) -> None:
         self._rate = Rate(per_minute) if per_minute else None
-        self._paid_until = 0.0
+        self._paid_until = memory.take(1)
 
     def wait(self, now: float) -> float:
         """Seconds until the next request is allowed; 0 if it is allowed now."""
-        return self._rate.wait(self._paid_until, now) if self._rate else 0.0
+        return self._rate.wait(self._paid_until[0], now) if self._rate else 0.0
 
     def count(self, now: float) -> None:
         if self._rate is not None:
-            self._paid_until = self._rate.after(self._paid_until, now)
+            self._paid_until[0] = self._rate.after(self._paid_until[0], now)
 
 
 class ClientRate:
@@ -87,10 +87,10 @@ class ClientRate:
     ROWS: Final = 4
     CELLS: Final = 8192  # in each row; 256 KiB in all
 
-    def __init__(self, per_minute: int) -> None:
+    def __init__(self, per_minute: int, memory: RateMemory) -> None:
         self._rate = Rate(per_minute) if per_minute else None
-        self._secret = secrets.token_bytes(16)
-        self._paid_until = array("d", bytes(8 * self.ROWS * self.CELLS))
+        self._secret = memory.secret
+        self._paid_until = memory.take(self.ROWS * self.CELLS)
 
     def wait(self, client: bytes, now: float) -> float:
         """Seconds until this client's next request is allowed; 0 if it is allowed now."""
@@ -127,8 +127,11 @@ _SIGNATURE_HELD: Final = frozenset({200, 202, 204, 404, 422})
 class RateLimits:
     """The counts of all endpoints. `clock` is monotonic, in seconds."""
 
-    def __init__(self, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, settings: Settings, clock: Callable[[], float] = time.monotonic, memory: RateMemory | None = None
+    ) -> None:
         self.browser, self._clock = settings.browser, clock
+        memory = memory or RateMemory()
         self.endpoints: Mapping[str, Endpoint] = {
             LOGIN: "sign_in",
             settings.browser.callback_path: "callback",
@@ -140,13 +143,11 @@ class RateLimits:
         }
         by_provider = ("provider", "front_channel")
         factors = {endpoint: PROVIDER_FACTOR if endpoint in by_provider else 1 for endpoint in self.endpoints.values()}
-        self._for_all = {endpoint: TotalRate(settings.sign_in.rate * factor) for endpoint, factor in factors.items()}
-        self._per_client = {
-            endpoint: ClientRate(settings.sign_in.rate_per_client * factor) for endpoint, factor in factors.items()
-        }
+        total, per_client = settings.sign_in.rate, settings.sign_in.rate_per_client
+        self._for_all = {endpoint: TotalRate(total * factor, memory) for endpoint, factor in factors.items()}
+        self._per_client = {endpoint: ClientRate(per_client * factor, memory) for endpoint, factor in factors.items()}
         self._per_site = {
-            endpoint: ClientRate(settings.sign_in.rate_per_client * factor * SITE_FACTOR)
-            for endpoint, factor in factors.items()
+            endpoint: ClientRate(per_client * factor * SITE_FACTOR, memory) for endpoint, factor in factors.items()
         }
 
     def check(

@@ -64,7 +64,6 @@ def test_help_of_a_command_is_the_same_in_both_ways(path: tuple[str, ...]) -> No
         ((), "Usage: bff "),
         (("keys",), "Usage: bff keys"),
         (("check", "--workers", "4"), "No such option"),
-        (("serve", "--workers", "4"), "No such option"),
     ],
 )
 def test_a_wrong_command_line_is_explained_on_stderr(arguments: tuple[str, ...], message: str) -> None:

@@ -22,6 +22,7 @@ from bff.web.middleware.rate_limit import (
     RateLimits,
     TotalRate,
 )
+from bff.web.middleware.rate_memory import RateMemory
 from bff.web.session_cookies import SessionCookies
 from tests.harness.asgi_call import Reached, Response, call, run, websocket_scope
 from tests.harness.settings import with_changes
@@ -41,7 +42,7 @@ ENDPOINTS: dict[str, Endpoint] = {
 
 def asking(per_minute: int, *, per_client: bool) -> Callable[[float], bool]:
     """One client's requests, at either kind of rate."""
-    clients, total = ClientRate(per_minute), TotalRate(per_minute)
+    clients, total = ClientRate(per_minute, RateMemory()), TotalRate(per_minute, RateMemory())
 
     def ask(now: float) -> bool:
         if per_client:
@@ -75,7 +76,7 @@ def test_a_minutes_worth_passes_at_once_and_then_one_at_a_time(per_minute: int, 
 
 
 def test_a_flood_neither_costs_another_client_nor_empties_its_own_count() -> None:
-    rate = ClientRate(5)
+    rate = ClientRate(5, RateMemory())
     assert [allowed(rate, b"flood") for _ in range(100)].count(True) == 5
     assert all(allowed(rate, b"honest") for _ in range(5))
     size = len(rate._paid_until)
@@ -87,7 +88,7 @@ def test_a_flood_neither_costs_another_client_nor_empties_its_own_count() -> Non
 
 def test_addresses_without_end_leave_room_for_honest_clients() -> None:
     """The defaults' proportions: the total rate is used up by many clients, each up to its own."""
-    rate, total, chance = ClientRate(20), TotalRate(1000), random.Random(7)
+    rate, total, chance = ClientRate(20, RateMemory()), TotalRate(1000, RateMemory()), random.Random(7)
     for tick in range(100):
         client, now = chance.randbytes(8), tick * 0.5
         for _ in range(21):
@@ -98,7 +99,7 @@ def test_addresses_without_end_leave_room_for_honest_clients() -> None:
 
 
 def test_the_cells_of_a_client_differ_from_process_to_process() -> None:
-    assert ClientRate(5)._cells(b"one") != ClientRate(5)._cells(b"one")
+    assert ClientRate(5, RateMemory())._cells(b"one") != ClientRate(5, RateMemory())._cells(b"one")
 
 
 # --- which rate counts what

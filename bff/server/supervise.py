@@ -1,0 +1,117 @@
+"""`bff serve` with several workers: the process of the supervisor, with the listeners and the management port."""
+
+import asyncio
+import logging
+import os
+import resource
+import signal
+import tempfile
+from collections.abc import Callable, Sequence
+from typing import BinaryIO
+
+from bff.config.settings import Settings
+from bff.errors import ConfigurationError
+from bff.server.listeners import Bound, describe, remove_socket_file
+from bff.server.required_versions import check_versions
+from bff.server.run import bind_listeners
+from bff.server.supervisor import Supervisor
+from bff.server.worker_process import Descriptors
+from bff.web.middleware.rate_memory import new_memory
+
+logger = logging.getLogger(__name__)
+
+
+def run_workers(count: int, settings: Settings, read_settings: Callable[[], Settings], command: Sequence[str]) -> int:
+    """Serves until SIGTERM or SIGINT. Returns and raises as `bff.server.run.run` does.
+
+    `command` starts a worker; its last argument, which is added, is for `WorkerOrder.parse`. `read_settings` reads the
+    settings again for a roll.
+    """
+    check_versions()
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # session ids pass through this process
+    bound = bind_listeners(settings)
+    try:
+        with _shared_memory() as rates:
+            return asyncio.run(_supervise(count, bound, rates.fileno(), settings, read_settings, command))
+    finally:
+        for listener in bound:
+            remove_socket_file(listener)
+
+
+async def _supervise(
+    count: int,
+    bound: Sequence[Bound | None],
+    rates: int,
+    settings: Settings,
+    read_settings: Callable[[], Settings],
+    command: Sequence[str],
+) -> int:
+    # Imported only after the check of the versions.
+    from bff.server.uvicorn_0_54.server import Server, uvicorn_config
+    from bff.web.health import ManagementApp
+
+    public, management, forward_auth = bound
+    if public is None:
+        raise ValueError("the public address is not optional")
+
+    def ready() -> None:
+        logger.info("ready: open %s", settings.browser.public_url)
+
+    inherited = Descriptors(
+        public.socket.fileno(), None if forward_auth is None else forward_auth.socket.fileno(), rates
+    )
+    supervisor = Supervisor(command, inherited, count, on_ready=ready)
+
+    def stop(number: int) -> None:
+        logger.info("stopping", extra={"in_seconds": settings.server.drain_delay})
+        supervisor.stop(number)
+        # The workers still accept connections for the drain delay. After that connections are refused.
+        for listener in (public, forward_auth):
+            if listener is not None:
+                listener.socket.close()
+
+    def roll() -> None:
+        try:
+            changed = read_settings()
+        except ConfigurationError as error:
+            logger.error("the settings are not valid, and no worker is replaced", extra={"error": str(error)})
+            return
+        if (changed.server, changed.forward_auth) != (settings.server, settings.forward_auth):
+            advice = "a change of the addresses or of the number of workers needs a restart"
+            logger.warning("settings of the server have changed", extra={"advice": advice})
+        supervisor.roll()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop, number)
+    loop.add_signal_handler(signal.SIGHUP, supervisor.reload)
+    loop.add_signal_handler(signal.SIGUSR2, roll)
+    logger.info(
+        "listening",
+        extra={
+            "address": describe(public),
+            "management": describe(management),
+            "forward_auth": describe(forward_auth),
+            "workers": count,
+        },
+    )
+    if management is None:
+        return await supervisor.run()
+    machine = supervisor.machine
+    app = ManagementApp(machine.report, liveness=machine.liveness, metrics=machine.metrics)
+    server = Server(uvicorn_config(app, lifespan="off"))
+    answering = asyncio.create_task(server.serve(sockets=[management.socket]))
+    try:
+        return await supervisor.run()
+    finally:
+        server.should_exit = True
+        await answering
+
+
+def _shared_memory() -> BinaryIO:
+    """Of the rate limits. It outlives each worker, and ends with the last process that has it."""
+    in_memory = hasattr(os, "memfd_create")
+    memory = os.fdopen(os.memfd_create("bff rate limits"), "w+b") if in_memory else tempfile.TemporaryFile("w+b")  # noqa: SIM115
+    memory.write(new_memory())
+    memory.flush()
+    return memory
