@@ -93,7 +93,7 @@ def _session_flows(runtime: Runtime, stores: Stores, providers: Providers, timeo
 
 def _sign_in_flows(runtime: Runtime, stores: Stores, providers: Providers, sessions: SessionFlows) -> SignInFlows:
     store, settings, clock = stores.sessions, runtime.settings, runtime.clock
-    build = BuildSession(store, providers.main, providers.id_tokens, settings, clock=clock)
+    build = BuildSession(store, providers.id_tokens, providers.offline_access, settings, clock=clock)
     establish = EstablishSession(
         store, sessions.end_session, stores.logout_markers, sessions.streams, settings.provider
     )

@@ -8,6 +8,7 @@ from bff.components.runtime import Runtime
 from bff.config.settings import Settings
 from bff.errors import ProviderUnavailable
 from bff.flows.id_tokens import IdTokenValidator
+from bff.flows.offline_access import OfflineAccess
 from bff.oidc.metadata import MetadataRefused, endpoints_elsewhere
 from bff.oidc.published_keys import PublishedKeys
 from bff.provider.open import client_auth, open_org_provider, open_provider, validate_metadata
@@ -27,6 +28,7 @@ class Providers:
     org: tuple[ManagedProvider, ...]
     id_tokens: IdTokenValidator
     published: PublishedKeys
+    offline_access: OfflineAccess
 
     async def check(self, settings: Settings) -> None:
         """Raises MetadataRefused or ConfigurationError for a provider that contradicts the settings.
@@ -64,4 +66,5 @@ def build_providers(runtime: Runtime, ports: Ports) -> Providers:
         main = open_provider(runtime.settings, clock=runtime.clock)
         org = open_org_provider(runtime.settings, clock=runtime.clock)
     published = PublishedKeys(public_keys(runtime.settings.provider))
-    return Providers(main, org, IdTokenValidator(main, runtime.settings), published)
+    offline_access = OfflineAccess(runtime.settings.provider.scopes)
+    return Providers(main, org, IdTokenValidator(main, runtime.settings), published, offline_access)

@@ -44,6 +44,8 @@ class Readiness:
         }
         if in_sync is not None:
             checks["key_ring_in_sync"] = in_sync
+        if (granted := self._providers.offline_access.granted) is not None:
+            checks["refresh_tokens"] = granted
         return ReadinessReport(is_ready(checks, self._required), checks)
 
     async def watch(self) -> None:

@@ -35,8 +35,8 @@ def _refresh(settings: Settings) -> list[str]:
     remarks = []
     if "offline_access" not in settings.provider.scopes:
         remarks.append(
-            "scopes do not include offline_access: there is no refresh token, and users sign in again whenever "
-            "their access token expires."
+            "scopes do not include offline_access: unless the provider gives a refresh token without it (Keycloak "
+            "does), users sign in again whenever their access token expires."
         )
     if settings.refresh.grace == 0:
         remarks.append(

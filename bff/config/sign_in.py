@@ -11,6 +11,8 @@ from bff.config.section import FROZEN
 # Per minute; 0 means no limit.
 Requests: TypeAlias = Annotated[int, Number, Field(ge=0, le=10_000_000)]
 Prompt: TypeAlias = Literal["none", "login", "consent", "select_account"]
+# Without `none`: it only checks for a session at the provider.
+DefaultPrompt: TypeAlias = Literal["login", "consent", "select_account"]
 
 
 class SignInSettings(BaseModel):
@@ -19,6 +21,9 @@ class SignInSettings(BaseModel):
     model_config = FROZEN
 
     acr_values: Scopes = ()
+    default_prompt: Annotated[tuple[DefaultPrompt, ...], BeforeValidator(validators.words)] = Field(
+        default=(), validation_alias="prompt"
+    )
     allowed_prompts: Annotated[tuple[Prompt, ...], BeforeValidator(validators.words)] = ("none", "login")
     allowed_idps: Scopes = ()
     response_mode: Literal["query", "form_post"] = "query"
@@ -27,10 +32,18 @@ class SignInSettings(BaseModel):
     rate_per_client: Requests = Field(default=600, validation_alias="sign_in_rate_per_client")
     rate: Requests = Field(default=30_000, validation_alias="sign_in_rate")
 
-    @field_validator("allowed_prompts", "allowed_idps", "acr_values")
+    @field_validator("default_prompt", "allowed_prompts", "allowed_idps", "acr_values")
     @classmethod
     def _without_repeats(cls, values: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(dict.fromkeys(values))
+
+    def prompt_with(self, requested: str | None) -> str | None:
+        """The `prompt` of an authorization request for which a link requested `requested`: both, but a silent check
+        stays silent.
+        """
+        if requested == "none":
+            return requested
+        return " ".join(dict.fromkeys([*(requested or "").split(), *self.default_prompt])) or None
 
     @property
     def by_form_post(self) -> bool:

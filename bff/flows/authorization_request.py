@@ -7,7 +7,7 @@ can neither read nor change the request.
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, assert_never
 
 from bff.config.settings import Settings
@@ -82,7 +82,7 @@ class AuthorizationRequests:
             state=sign_state(transaction, self._ring),
             nonce=transaction.nonce,
             code_challenge=s256_challenge(transaction.code_verifier),
-            options=options,
+            options=replace(options, prompt=self._settings.sign_in.prompt_with(options.prompt)),
             response_mode=self._settings.sign_in.response_mode,
         )
         carried = await self._pushed(metadata, parameters)

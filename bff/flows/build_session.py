@@ -8,8 +8,8 @@ from typing import Any
 from bff.config.settings import Settings
 from bff.errors import ProviderUnavailable, SignInFailed
 from bff.flows.id_tokens import IdTokenValidator, email_of, provider_session_of, session_expiry_of
+from bff.flows.offline_access import OfflineAccess
 from bff.oidc.id_token import IdTokenClaims, IdTokenRefused
-from bff.oidc.provider import OpenIDProvider
 from bff.oidc.token import TokenResponse
 from bff.session.keyring import new_session_id
 from bff.session.login_transaction import LoginTransaction
@@ -31,14 +31,14 @@ class BuildSession:
     def __init__(
         self,
         store: SessionStore,
-        provider: OpenIDProvider,
         id_tokens: IdTokenValidator,
+        offline_access: OfflineAccess,
         settings: Settings,
         *,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._store, self._provider, self._id_tokens, self._settings = store, provider, id_tokens, settings
-        self._clock = clock
+        self._store, self._id_tokens, self._provider = store, id_tokens, id_tokens.provider
+        self._offline_access, self._settings, self._clock = offline_access, settings, clock
 
     async def build(
         self, response: TokenResponse, transaction: LoginTransaction, dpop_key: str | None, *, asked_at: float
@@ -72,7 +72,7 @@ class BuildSession:
         ends_at = end_of_session(now, self._settings.session.max_lifetime, session_expiry_of(id_token.claims))
         if ends_at <= now:
             raise _failed("the provider's session_expiry has passed")
-        return session_id, Session(
+        session = Session(
             key=session_id.key,
             version=1,
             rotation=0,
@@ -90,6 +90,8 @@ class BuildSession:
             acr=id_token.acr,
             dpop_key=dpop_key,
         )
+        self._offline_access.record(session)
+        return session_id, session
 
     async def _all_claims(self, id_token: IdTokenClaims, access_token: str, dpop_key: str | None) -> Mapping[str, Any]:
         """The ID token's claims, completed from UserInfo if the settings ask for it.

@@ -55,7 +55,7 @@ class Unverified:
 
 class IdTokenValidator:
     def __init__(self, provider: OpenIDProvider, settings: Settings) -> None:
-        self._provider, self._settings, self._session = provider, settings.provider, settings.session
+        self.provider, self._settings, self._session = provider, settings.provider, settings.session
 
     def decrypted(self, tokens: TokenResponse) -> TokenResponse:
         """The response with a signed ID token in place of an encrypted one, which is kept as the hint of a sign-out.
@@ -100,9 +100,9 @@ class IdTokenValidator:
             )
 
         try:
-            return validate(await self._provider.keys())
+            return validate(await self.provider.keys())
         except UnknownKey as unknown:
-            return validate(await self._provider.keys(unknown.kid))
+            return validate(await self.provider.keys(unknown.kid))
 
     async def at_refresh(self, compact: str, session: Session, *, now: float) -> "UserCheck":
         """OIDC Core section 12.2. Only a different subject, audience or issuer ends the session; any other defect
@@ -124,9 +124,9 @@ class IdTokenValidator:
 
         try:
             try:
-                claims = validate(await self._provider.keys())
+                claims = validate(await self.provider.keys())
             except UnknownKey as unknown:
-                claims = validate(await self._provider.keys(unknown.kid))
+                claims = validate(await self.provider.keys(unknown.kid))
         except WrongAudience:
             return Mismatched()
         except WrongIssuer:
@@ -163,9 +163,9 @@ class IdTokenValidator:
             if decryption is not None:
                 compact = decryption.open(compact, types=TYPES, required=False)
             try:
-                return validate(await self._provider.keys())
+                return validate(await self.provider.keys())
             except JwsKeyUnknown as unknown:
-                return validate(await self._provider.keys(unknown.kid))
+                return validate(await self.provider.keys(unknown.kid))
         except JwsRefused as refused:
             raise ProviderUnavailable(f"The signed UserInfo response is refused: {refused}.") from None
 
@@ -174,7 +174,7 @@ class IdTokenValidator:
         next has another issuer. Then the metadata has it too, and the sessions are not to blame.
         """
         try:
-            await self._provider.refetch_metadata()
+            await self.provider.refetch_metadata()
         except ProviderUnavailable as error:
             why = f"it names another issuer, and so may the provider's metadata by now: {error}"
             record_ignored(session, why, level=logging.ERROR)

@@ -107,6 +107,11 @@ REQUEST_HEADERS_DROPPED: Final = Counter(
     ["route"],
     registry=REGISTRY,
 )
+SIGN_INS_WITHOUT_REFRESH_TOKEN: Final = Counter(
+    "bff_sign_ins_without_refresh_token",
+    "Sign-ins that requested offline_access and got no refresh token: their sessions end with the access token.",
+    registry=REGISTRY,
+)
 OPEN_STREAMS: Final = Gauge(
     "bff_open_streams",
     "Event streams, WebSockets and other long-lived responses currently open in this process.",

@@ -23,8 +23,8 @@ READY_TIMEOUT: Final = 2.0  # seconds; a check that hangs counts as failed
 
 # Reported, but not decisive unless the operator requires it: what the replicas share fails for all of them at once, and
 # a replica without it still answers, with a 503 that keeps users signed in. During a key rotation replicas disagree
-# about the newest key.
-INFORMATIONAL: Final = frozenset({"store", "provider", "key_ring_in_sync"})
+# about the newest key. Without refresh tokens sessions end early, at every replica.
+INFORMATIONAL: Final = frozenset({"store", "provider", "key_ring_in_sync", "refresh_tokens"})
 
 
 @dataclass(frozen=True, slots=True)

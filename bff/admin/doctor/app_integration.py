@@ -94,6 +94,15 @@ def _no_refresh() -> CheckResult:
     return warn("rotation", "BFF_SCOPES does not include offline_access: there are no refresh tokens.", fix)
 
 
+def _perhaps_no_refresh() -> CheckResult:
+    fix = (
+        "Sign in once: /readyz says whether a refresh token was given. If none was, add offline_access to BFF_SCOPES, "
+        "unless users are meant to sign in again whenever the access token expires."
+    )
+    observed = "BFF_SCOPES does not include offline_access: few providers give a refresh token without it."
+    return warn("rotation", observed, fix)
+
+
 def without_api(settings: Settings, answers: Sequence[TokenResult]) -> list[CheckResult]:
     """The checks that need no Management API."""
     if "offline_access" not in settings.provider.scopes:
@@ -118,7 +127,7 @@ def elsewhere(settings: Settings) -> list[CheckResult]:
     rotation = (
         skipped("rotation", "how long a rotated refresh token stays valid is not published", manual)
         if "offline_access" in settings.provider.scopes
-        else _no_refresh()
+        else _perhaps_no_refresh()
     )
     rest = (
         f"Verify there: post-logout redirect URI {settings.browser.post_logout_redirect_uri}, back-channel logout URI "

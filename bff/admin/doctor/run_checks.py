@@ -21,6 +21,7 @@ from bff.admin.doctor import settings as settings_checks
 from bff.admin.doctor.assertion_audience import check_assertion_audience
 from bff.admin.doctor.check_result import CheckResult, fail, skipped
 from bff.admin.doctor.metadata import discover
+from bff.admin.doctor.offline_access import check_offline_access
 from bff.admin.doctor.own_keys import check_own_keys
 from bff.admin.okta.api_error import OktaManagementError
 from bff.admin.okta.connection import read_plan
@@ -61,6 +62,7 @@ async def _provider(
             return [*discovered.findings, *(skipped(name, why, fix) for name in names)], ()
         results = [*discovered.findings, await capabilities.keys(http, settings, metadata)]
         results.append(capabilities.pkce(discovered.fields))
+        results.append(check_offline_access(settings, discovered.fields))
         results.append(capabilities.access_tokens(settings, metadata))
         results += check_own_keys(settings, discovered.fields)
         try:

@@ -18,8 +18,9 @@ SECTIONS = {
         if (section := section_model(field)) is not None
     },
 }
-# A session remembers the provider and the client that it belongs to: the settings may have changed since.
-FACTS = frozenset({"Session"})
+# A session remembers the provider and the client that it belongs to: the settings may have changed since. An intent
+# holds what a link requested; some settings have the same names.
+FACTS = frozenset({"Session", "SignInIntent"})
 NAMES = frozenset(leaves(Settings)).union(*SECTIONS.values())
 
 

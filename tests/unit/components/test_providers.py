@@ -9,6 +9,7 @@ from bff.components.providers import Providers
 from bff.config.settings import Settings, load_settings
 from bff.errors import ConfigurationError, ProviderUnavailable
 from bff.flows.id_tokens import IdTokenValidator
+from bff.flows.offline_access import OfflineAccess
 from bff.oidc.metadata import MetadataRefused
 from bff.oidc.published_keys import PublishedKeys
 from bff.provider.own_keys import public_keys
@@ -31,7 +32,9 @@ from tests.harness.settings import with_changes
 async def check(server: ProviderServer, **changes: str) -> None:
     settings = load_settings(with_changes(issuer=server.issuer, **changes))
     async with client_of(server) as provider:
-        await Providers(provider, (), IdTokenValidator(provider, settings), PublishedKeys({})).check(settings)
+        await Providers(provider, (), IdTokenValidator(provider, settings), PublishedKeys({}), OfflineAccess(())).check(
+            settings
+        )
 
 
 @pytest.mark.parametrize(
@@ -96,7 +99,7 @@ async def test_a_reload_publishes_the_other_key_of_the_client() -> None:
     decryption = {**jwk(EC_KEY_384, "k"), "use": "enc"}
     async with provider_server() as server, client_of(server) as provider:
         published = PublishedKeys(public_keys(before.provider))
-        providers = Providers(provider, (), IdTokenValidator(provider, before), published)
+        providers = Providers(provider, (), IdTokenValidator(provider, before), published, OfflineAccess(()))
         first, etag = published.current
         providers.replace_client_auth(after)
         second, other_etag = published.current

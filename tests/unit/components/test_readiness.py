@@ -34,6 +34,7 @@ class Parts:
         self.store = SimpleNamespace(now=answering(0.0), ping=answering())
         self.provider = SimpleNamespace(metadata=answering())
         self._stopping, self._requires, self._in_sync = stopping, requires, in_sync
+        self.granted: bool | None = None
 
     def readiness(self, timeouts: ReadinessTimeouts = PATIENT) -> Readiness:
         runtime: Any = SimpleNamespace(
@@ -42,7 +43,7 @@ class Parts:
         )
         sync = self._in_sync and SimpleNamespace(in_sync=self._in_sync)
         stores: Any = SimpleNamespace(sessions=self.store, key_ring_sync=sync)
-        providers: Any = SimpleNamespace(main=self.provider)
+        providers: Any = SimpleNamespace(main=self.provider, offline_access=SimpleNamespace(granted=self.granted))
         return Readiness(runtime, stores, providers, lambda: self._stopping, timeouts)
 
 
@@ -65,6 +66,14 @@ async def test_each_check_fails_alone(parts: Parts, failing: set[str]) -> None:
     assert failed(report.checks) == failing
     assert {"serving", "store", "provider"} <= report.checks.keys()
     assert report.ready == ("serving" not in failing)
+
+
+@pytest.mark.parametrize("granted", [None, True, False])
+async def test_missing_refresh_tokens_are_shown_and_decide_nothing(granted: bool | None) -> None:
+    parts = Parts()
+    parts.granted = granted
+    report = await parts.readiness().report()
+    assert (report.ready, report.checks.get("refresh_tokens")) == (True, granted)
 
 
 @pytest.mark.parametrize("requires", [(), ("store",), ("provider",), ("store", "provider")])

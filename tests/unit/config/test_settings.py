@@ -172,6 +172,7 @@ REFUSED: dict[str, tuple[str, ...]] = {
     "refresh_lease": ("inf",),
     "refresh_after_grace": ("perhaps",),
     "refresh_concurrency": ("0",),
+    "prompt": ("none", "login none", "sometimes"),
     "refresh_final_errors": ("invalid_grant invalid_client", "temporarily_unavailable", "unreadable", "café"),
     "allowed_origins": (
         *("*", "null", "https://ok.example https://*.example.com", "https://admin.example.com/"),
@@ -255,6 +256,22 @@ def test_http_on_this_machine_listens_on_this_machine_unless_it_is_permitted(cha
         load_settings(with_changes(**{"public_url": "http://localhost:8080", **changes})).server.listen
         == changes["listen"]
     )
+
+
+@pytest.mark.parametrize(
+    ("prompt", "requested", "sent"),
+    [
+        ("", None, None),
+        ("", "login", "login"),
+        ("consent", None, "consent"),
+        ("consent", "login", "login consent"),
+        ("consent", "consent", "consent"),
+        ("login consent", "select_account", "select_account login consent"),
+        ("consent", "none", "none"),  # a silent check stays silent
+    ],
+)
+def test_the_default_prompt_is_added_to_what_a_link_requests(prompt: str, requested: str | None, sent: str) -> None:
+    assert load_settings(with_changes(prompt=prompt)).sign_in.prompt_with(requested) == sent
 
 
 @pytest.mark.parametrize(

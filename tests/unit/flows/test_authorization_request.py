@@ -7,6 +7,7 @@ import pytest
 
 from bff.errors import BffError
 from bff.flows.authorization_request import PUSH_COOL_DOWN, AuthorizationRequests
+from bff.oidc.authorization import SignInOptions
 from bff.oidc.pushed_authorization import NotPushed
 from bff.session.sign_in_intent import SignInIntent
 from tests.harness.minting import CLIENT_ID, ISSUER
@@ -50,6 +51,25 @@ async def test_when_a_request_is_pushed(par: str, offered: bool, required: bool,
     assert sent["code_challenge_method"] == ["S256"]
     assert {"state", "nonce", "code_challenge", "redirect_uri"} <= sent.keys()
     assert ("state" in query) is not pushed
+
+
+@pytest.mark.parametrize(
+    ("prompt", "requested", "sent"),
+    [
+        ("", None, None),
+        ("consent", None, ["consent"]),
+        ("consent", "login", ["login consent"]),
+        ("consent", "none", ["none"]),
+    ],
+)
+async def test_the_default_prompt_is_sent_with_every_sign_in(
+    prompt: str, requested: str | None, sent: list[str] | None
+) -> None:
+    requests = requests_of(Parts(prompt=prompt), offered=False)
+    options = SignInOptions(prompt=requested)
+    started = await requests.begin(intent=SignInIntent("/home", prompt=requested), options=options)
+    assert parse_qs(urlsplit(started.url).query).get("prompt") == sent
+    assert started.transaction.options.prompt == requested, "a silent check is recognized by what the link requested"
 
 
 async def test_after_a_failed_push_none_is_tried_for_a_while(parts: Parts) -> None:

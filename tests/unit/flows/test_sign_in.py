@@ -10,6 +10,7 @@ import pytest
 
 from bff.errors import BffError, SignInStateInvalid
 from bff.flows.build_session import BuildSession
+from bff.flows.offline_access import OfflineAccess
 from bff.flows.sign_in import AlreadyUsed, AuthorizationCodeFlow, Client, NotSignedIn, SignedIn, SignedOutMeanwhile
 from bff.oidc.authorization import AuthorizationError, Code
 from bff.oidc.dpop import dpop_proof
@@ -42,7 +43,8 @@ CODE = Code("code", "state")
 class SignIn:
     def __init__(self, parts: Parts, *, prompt: str | None = None) -> None:
         self.parts = parts
-        build = BuildSession(parts.store, parts.provider, parts.id_tokens, parts.settings, clock=parts.data.clock)
+        self.offline_access = OfflineAccess(parts.settings.provider.scopes)
+        build = BuildSession(parts.store, parts.id_tokens, self.offline_access, parts.settings, clock=parts.data.clock)
         self.flow = AuthorizationCodeFlow(parts.store, parts.provider, build, parts.establish, parts.settings)
         self.transaction: LoginTransaction = begin(
             now=parts.data.clock(),
@@ -63,6 +65,15 @@ class SignIn:
         with pytest.raises(BffError) as refused:
             await self.finish(answer, token)
         return refused.value.code
+
+
+async def test_a_sign_in_records_whether_there_is_a_refresh_token(parts: Parts) -> None:
+    for refresh_token, granted in (("rt", True), (None, False)):
+        sign_in = SignIn(parts)
+        id_token = parts.id_token(nonce=sign_in.transaction.nonce)
+        response = Granted(TokenResponse("at", 3600, refresh_token, id_token, "openid"))
+        assert isinstance(await sign_in.finish(token=response), SignedIn)
+        assert sign_in.offline_access.granted is granted
 
 
 @pytest.fixture
