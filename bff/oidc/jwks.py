@@ -17,7 +17,7 @@ MAX_KEYS = 100
 MAX_KID_LENGTH = 256
 
 # Of private RSA, EC and OKP keys and of symmetric ones (RFC 7518 sections 6.2.2, 6.3.2 and 6.4, RFC 8037).
-_SECRET_PARTS = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k", "priv"})
+SECRET_MEMBERS = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k", "priv"})
 
 # Ed25519 (RFC 8032 section 5.1): the field, and the constant of the curve.
 _ED25519_FIELD: Final = 2**255 - 19
@@ -135,7 +135,7 @@ def _signing_key(member: Any) -> SigningKey | None:
 
 
 def _holds_a_secret(member: Any) -> bool:
-    return isinstance(member, dict) and not _SECRET_PARTS.isdisjoint(member)
+    return isinstance(member, dict) and not SECRET_MEMBERS.isdisjoint(member)
 
 
 def _lists_verify(operations: Any) -> bool:

@@ -25,11 +25,11 @@ from bff.oidc.algorithms import (
 )
 from bff.oidc.jwe_algorithms import ECDH
 from bff.oidc.jwe_algorithms import RSA as RSA_ENCRYPTION
+from bff.oidc.jwks import MAX_KID_LENGTH
 from bff.oidc.public_jwk import public_members, thumbprint
 from bff.oidc.strict_json import JsonRefused, read_object
 
 MAX_TEXT_BYTES: Final = 64 * 1024
-MAX_KID_LENGTH: Final = 256
 NEW_RSA_BITS: Final = 3072  # as strong as AES-128, and as P-256 (NIST SP 800-57)
 _NO_KEY: Final = "the private key is neither a valid PEM nor a valid JWK"
 _UNSUITABLE: Final = (

@@ -3,10 +3,11 @@
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from typing import Final, TypeAlias
+from typing import TypeAlias
+
+from bff.oidc.jwks import SECRET_MEMBERS
 
 PublicJwk: TypeAlias = Mapping[str, str]
-PRIVATE_MEMBERS: Final = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k", "priv"})
 
 
 class PublishedKeys:
@@ -37,7 +38,7 @@ def key_set_document(members: Iterable[PublicJwk]) -> bytes:
     """A JWK Set; a key that is given twice is in it once. Raises ValueError for a private or symmetric key."""
     keys: list[dict[str, str]] = []
     for member in members:
-        if not PRIVATE_MEMBERS.isdisjoint(member):
+        if not SECRET_MEMBERS.isdisjoint(member):
             raise ValueError("a private or symmetric key must not be published")
         if dict(member) not in keys:
             keys.append(dict(member))
