@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, SecretStr
 
-from bff.config.section import FROZEN
+from bff.config.section import FROZEN, over
 from bff.config.validators import invalid
 from bff.oidc.decryption_keys import parse_decryption_keys
 from bff.oidc.jwe import Decryption
@@ -26,7 +26,13 @@ class EncryptionSettings(BaseModel):
     model_config = FROZEN
 
     decryption_keys: Annotated[SecretStr, AfterValidator(_decryption_keys)] | None = None
-    id_token_encryption: Literal["required", "optional"] = "required"
+    id_token_encryption: Literal["required", "optional"] | None = None  # required, if there are keys
+
+    @over("id_token_encryption", "decryption_keys")
+    def _keys_for_encryption(self) -> None:
+        if self.id_token_encryption is not None and self.decryption_keys is None:
+            fix = "Set BFF_DECRYPTION_KEYS, or remove it."
+            raise invalid(f"is {self.id_token_encryption}, and there are no decryption keys.", fix)
 
     @cached_property
     def decryption(self) -> Decryption | None:
@@ -34,4 +40,4 @@ class EncryptionSettings(BaseModel):
         if self.decryption_keys is None:
             return None
         keys = parse_decryption_keys(self.decryption_keys.get_secret_value())
-        return Decryption(keys, required=self.id_token_encryption == "required")
+        return Decryption(keys, required=self.id_token_encryption != "optional")

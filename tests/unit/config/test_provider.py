@@ -168,6 +168,8 @@ def test_decryption_keys_are_a_ring() -> None:
     optional = load_settings(with_changes(decryption_keys=keys, id_token_encryption="optional")).provider
     assert optional.encryption.decryption is not None
     assert not optional.encryption.decryption.required
+    for value in ("required", "optional"):
+        assert list(problems(with_changes(id_token_encryption=value))) == ["BFF_ID_TOKEN_ENCRYPTION"]
 
 
 @pytest.mark.parametrize(
