@@ -14,6 +14,8 @@ from bff.oidc.logout import is_identifier
 
 MAX_EMAIL_LENGTH: Final = 254
 MAX_ALIASES: Final = 10
+# Keycloak 26 names this session when an administrator ends all sessions of a user. No real id is so short.
+EVERY_SESSION: Final = "ALL"
 _COMPLEX: Final = ("user", "session", "device", "tenant", "application", "org_unit", "group")
 
 
@@ -67,6 +69,8 @@ def _complex(value: Mapping[str, Any]) -> Subject | None:
     if session is None:
         return None if named is None else Subject(named)
     session_id = session.get("id") if isinstance(session, Mapping) and _format(session) == "opaque" else None
+    if session_id == EVERY_SESSION:
+        return None if named is None else Subject(named)
     # Not all sessions of the user instead: the event is about one of them.
     return Subject(named, session_id) if is_identifier(session_id) else None
 

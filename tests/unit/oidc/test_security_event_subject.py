@@ -21,6 +21,7 @@ NAMED: list[tuple[Any, Subject]] = [
     ({"format": "complex", "user": ISS_SUB, "session": SESSION}, Subject(ANN, "sid-1")),
     ({"user": EMAIL, "session": SESSION}, Subject(EmailUser("ann@example.com"), "sid-1")),
     ({"format": "complex", "session": SESSION}, Subject(None, "sid-1")),
+    ({"format": "complex", "user": ISS_SUB, "session": {"format": "opaque", "id": "ALL"}}, Subject(ANN)),
     ({"format": "complex", "user": ISS_SUB, "device": {"format": "opaque", "id": "d"}}, Subject(ANN)),
     ({"format": "aliases", "identifiers": [EMAIL, {"format": "phone_number"}, ISS_SUB]}, Subject(ANN)),
     ({"format": "aliases", "identifiers": [EMAIL]}, Subject(EmailUser("ann@example.com"))),
@@ -32,6 +33,7 @@ UNNAMED: list[Any] = [
     # About one session that cannot be identified, so not about all of them.
     {"format": "complex", "user": ISS_SUB, "session": {"format": "jwt_id", "iss": "x", "jti": "y"}},
     {"format": "complex", "user": ISS_SUB, "session": {"format": "opaque", "id": ""}},
+    {"format": "complex", "session": {"format": "opaque", "id": "ALL"}},
     # Of a user that cannot be identified, so not of anybody.
     {"format": "complex", "user": {"format": "did", "url": "did:x"}, "session": SESSION},
     {"format": "aliases", "identifiers": [{"format": "aliases", "identifiers": [ISS_SUB]}]},
