@@ -68,10 +68,11 @@ bench: $(VENV)/.dev ## measure, and write docs/performance.md
 	@scripts/need redis-server nginx apache2 mod_auth_openidc wrk curl
 	$(RUN)/python -m bench --write
 
-# Bounded: ten minutes for each store and size.
-bench-scale: $(VENV)/.dev ## end 1,000 and 10,000 sessions of one person at once, and measure what others notice
+# Bounded: ten minutes of measuring for each store and size, and some to fill it with up to a million sessions: 5 GB of disk or
+# memory. It can be interrupted, and continues where it was: var/bench-scale/results.json.
+bench-scale: $(VENV)/.dev ## measure with up to a million sessions, and write that part of docs/performance.md
 	@scripts/need redis-server
-	$(RUN)/python -m bench.scale
+	$(RUN)/python -m bench.scale --write
 
 # Bounded by numbers of requests, about fifteen minutes. Processor time and memory hold on a busy machine too.
 bench-cost: $(VENV)/.dev ## measure the processor time of a refresh, and of a request by the number of busy sessions

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from bench import load, stored_sessions, transfers
 from bench.contenders import CONTENDERS, OURS_COOKIE, Contender, ours, store_url
+from bench.document import write_report
 from bench.processes import ROOT, until
 from bench.report import Measured, Stored, report
 from bench.world import World, answers
@@ -80,7 +81,7 @@ def main() -> None:
     text = report(list(results.values()), stored)
     print(text)
     if options.write:
-        (ROOT / "docs" / "performance.md").write_text(text)
+        write_report(ROOT / "docs" / "performance.md", text)
 
 
 if __name__ == "__main__":

@@ -25,7 +25,8 @@ from typing import Final
 import uvloop
 
 from bench.processes import until
-from bench.scale import a_session, store_url
+from bench.scale.ending import a_session
+from bench.scale.stores import store_url
 from bff.app import Application, build_app
 from bff.base64url import encode_base64url
 from bff.config.settings import Settings, load_settings

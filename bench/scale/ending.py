@@ -1,38 +1,31 @@
-"""Ends many sessions of one person at once, and measures what that does to others: `make bench-scale`.
+"""Ends many sessions of one person at once, and measures what that does to others.
 
-One process with a real store, and a provider within it that takes a fifth of a second for each answer. What does not
-end within ten minutes is given up.
+One process with a real store, and a provider within it that takes a fifth of a second for each answer.
 """
 
-import argparse
 import asyncio
 import gc
-import logging
-import subprocess
-import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AsyncExitStack, contextmanager, suppress
+from collections.abc import Callable
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from statistics import median
 from typing import Any, Final
 
+from bench.scale.stores import ENVIRON
 from bff.app import Application, build_app
-from bff.base64url import encode_base64url
 from bff.components.ports import Ports
 from bff.config.settings import load_settings
 from bff.oidc.jwks import KeySet
 from bff.oidc.metadata import ProviderMetadata
 from bff.oidc.token import Granted, RevocationResult, Revoked, TokenResponse, TokenResult
-from bff.session.keyring import new_key, new_session_id
+from bff.session.keyring import new_session_id
 from bff.session.session import EndReason, Session, Tokens, User
-from tests.harness.ports import free_port
 
 ISSUER: Final = "https://bench.okta.example/oauth2/default"
 ANSWER_TIME: Final = 0.2  # seconds
 OTHERS: Final = 200  # sessions of other people, refreshed one after the other meanwhile
-LIMIT: Final = 600.0  # seconds
+SESSIONS: Final = 10_000  # of one person
 TOKEN: Final = "x" * 900  # bytes: the typical size of Okta's access and ID tokens
 
 
@@ -144,16 +137,9 @@ async def refresh_times(app: Application, sessions: list[Session], stop: asyncio
 async def measure(store: str, url: str, sessions: int, *, wait: float) -> Result:
     """Waits up to `wait` seconds for the revocations."""
     provider = Provider()
-    environ = {
-        "BFF_ISSUER": ISSUER,
-        "BFF_CLIENT_ID": "bench",
-        "BFF_CLIENT_SECRET": "bench-client-secret-0123456789abcdef",
-        "BFF_PUBLIC_URL": "https://app.example.com",
-        "BFF_SESSION_KEYS": encode_base64url(new_key()),
-        "BFF_STORE": url,
-    }
+    environ = ENVIRON | {"BFF_STORE": url}
     app = build_app(load_settings(environ), ports=Ports(provider, (provider,)))
-    async with AsyncExitStack() as running, asyncio.timeout(LIMIT):
+    async with AsyncExitStack() as running:
         await app.lifespan.start(running)
         records, now = app.stores.sessions, time.time()
         for start in range(0, sessions, 100):
@@ -195,35 +181,3 @@ async def measure(store: str, url: str, sessions: int, *, wait: float) -> Result
             time.perf_counter() - begun,
             len(provider.revoked),
         )
-
-
-@contextmanager
-def store_url(store: str, directory: Path) -> Iterator[str]:
-    if store == "sqlite":
-        yield f"sqlite:///{directory / 'scale.db'}"
-        return
-    port = free_port()
-    command = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(directory)]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as server:
-        time.sleep(1)
-        try:
-            yield f"redis://127.0.0.1:{port}"
-        finally:
-            server.terminate()
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--sessions", type=int, nargs="+", default=[1_000, 10_000])
-    parser.add_argument("--store", choices=("sqlite", "redis"), nargs="+", default=["sqlite", "redis"])
-    parser.add_argument("--wait", type=float, default=LIMIT / 2, help="seconds for the revocations")
-    options = parser.parse_args()
-    logging.disable(logging.WARNING)
-    for store in options.store:
-        for sessions in options.sessions:
-            with tempfile.TemporaryDirectory() as directory, store_url(store, Path(directory)) as url:
-                print(asyncio.run(measure(store, url, sessions, wait=options.wait)), flush=True)
-
-
-if __name__ == "__main__":
-    main()

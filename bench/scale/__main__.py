@@ -1,0 +1,69 @@
+"""`make bench-scale`: measures both stores with 10 thousand, 100 thousand and 1 million sessions.
+
+At most ten minutes for each store and size. Each result is kept in var/bench-scale/results.json, so a run that was
+interrupted continues where it was; --again measures anew. --write puts the tables into docs/performance.md.
+"""
+
+import argparse
+import json
+import logging
+import time
+from pathlib import Path
+from typing import Final
+
+from bench.document import write_region
+from bench.processes import ROOT
+from bench.scale.measurements import ALL, applies, measure
+from bench.scale.report import tables
+from bench.scale.results import Result, Results
+from bench.scale.stores import filled_store
+from bench.scale.writers import load_average
+
+SIZES: Final = (10_000, 100_000, 1_000_000)
+LIMIT: Final = 600.0  # seconds for the measurements of one store and size
+DIRECTORY: Final = ROOT / "var" / "bench-scale"
+
+
+def measure_store(store: str, sessions: int, wanted: list[str], results: Results) -> None:
+    print(f"{store}, {sessions:,} sessions: filling", flush=True)
+    ends_at = time.monotonic() + LIMIT
+    with filled_store(store, sessions, DIRECTORY) as filled:
+        ends_at = time.monotonic() + LIMIT
+        for name in wanted:
+            try:
+                figures = measure(name, filled, max(1.0, ends_at - time.monotonic()))
+            except TimeoutError:
+                figures = {"": f"not within {LIMIT / 60:.0f} minutes"}
+            results.add(Result(store, sessions, name, figures, time.strftime("%Y-%m-%d %H:%M"), load_average()))
+            print(f"{store}, {sessions:,}, {name}: {json.dumps(figures, ensure_ascii=False)}", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m bench.scale", description=__doc__)
+    parser.add_argument("--sessions", type=int, nargs="+", default=SIZES)
+    parser.add_argument("--store", choices=("sqlite", "redis"), nargs="+", default=("sqlite", "redis"))
+    parser.add_argument("--only", choices=tuple(ALL), nargs="+", default=tuple(ALL))
+    parser.add_argument("--again", action="store_true", help="measure what has been measured")
+    parser.add_argument("--write", action="store_true", help="write the tables to docs/performance.md")
+    options = parser.parse_args()
+    logging.disable(logging.WARNING)
+    DIRECTORY.mkdir(parents=True, exist_ok=True)
+    results = Results(DIRECTORY / "results.json")
+    for sessions in options.sessions:
+        for store in options.store:
+            wanted = [
+                name
+                for name in options.only
+                if applies(name, store) and (options.again or not results.has(store, sessions, name))
+            ]
+            if wanted:
+                measure_store(store, sessions, wanted, results)
+        Path(DIRECTORY / f"filled-{sessions}.db").unlink(missing_ok=True)
+    text = tables(results)
+    print(text)
+    if options.write:
+        write_region(ROOT / "docs" / "performance.md", "scale", text)
+
+
+if __name__ == "__main__":
+    main()
