@@ -38,6 +38,7 @@ class _NotAcknowledged(Exception):
 class RedisLink:
     def __init__(self, servers: Servers, timeouts: RedisTimeouts) -> None:
         self._servers, self._operation_timeout = servers, timeouts.operation
+        self.multi_key = servers.multi_key
         self._acknowledge_ms = int(timeouts.acknowledge * 1000)
         self._breakers: dict[str, CircuitBreaker] = defaultdict(CircuitBreaker)
         self._replicas: dict[ConnectionPool, tuple[float, int]] = {}

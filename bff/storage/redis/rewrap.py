@@ -4,12 +4,13 @@ The new index entries of a record come before it, as always. Those under older k
 """
 
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 from bff.errors import StoreUnavailable
 from bff.session.keyring import KeyRing
-from bff.session.session import SessionKey
-from bff.session.store import Found, KeyRemoved, Missing, Rewrapped
+from bff.session.session import Session, SessionKey
+from bff.session.store import Found, IndexName, KeyRemoved, Missing, Rewrapped
 from bff.storage import codec, index
 from bff.storage.redis import scripts
 from bff.storage.redis.call import Call
@@ -19,6 +20,17 @@ from bff.storage.redis.session_scan import SessionScan
 
 STEP: Final = 100  # records at a time
 ATTEMPTS: Final = 5  # for a record that concurrent writes keep changing
+
+
+@dataclass(frozen=True, slots=True)
+class _Older:
+    """A record under an older key, as it was read."""
+
+    session: Session
+    name: str
+    version: bytes
+    write_id: bytes
+    record: bytes
 
 
 class Rewrap:
@@ -41,7 +53,7 @@ class Rewrap:
         """Also the keys of the records that were changed between reading and writing."""
         names = [f"{self._prefix}{{{key}}}" for key in keys]
         reads = [Call(name, None, args=("HMGET", name, "v", "w", "r"), write=False) for name in names]
-        step, entries, records, rewrapped = Rewrapped(), list[Call](), list[Call](), list[SessionKey]()
+        step, older = Rewrapped(), list[_Older]()
         for key, name, reply in zip(keys, names, await self._ask(reads), strict=True):
             version, write_id, record = parsed(tuple, reply)
             if version is None or record is None:
@@ -51,22 +63,34 @@ class Rewrap:
                 continue
             match codec.read(self._ring, key, int(version), record, 0.0, 0.0):
                 case Found(session=session):
-                    expiry, resealed = expiry_ms(session), codec.reseal(self._ring, key, record)
-                    for index_name, hashed in index.keyed_entries(self._ring, session):
-                        entry = f"{self._prefix}by-{index_name}:{hashed}"
-                        entries.append(Call(entry, scripts.INDEX_ADD, keys=(entry,), args=(key, expiry)))
-                    digest = entries_digest(session, index.entries(self._ring, session))
-                    args = (version, write_id, resealed or record, digest)
-                    records.append(Call(name, scripts.REWRAP, keys=(name,), args=args))
-                    rewrapped.append(key)
+                    older.append(_Older(session, name, version, write_id, record))
                 case KeyRemoved():
                     step += Rewrapped(unreadable=1)
                 case Missing():
                     pass  # no key makes it readable
-        await self._ask(entries)
-        replies = await self._ask(records)
-        changed = [key for key, reply in zip(rewrapped, replies, strict=True) if reply != 1]
-        return step + Rewrapped(rewrapped=len(rewrapped) - len(changed)), changed
+        if not self._link.multi_key:
+            await self._ask([call for record in older for call in self._entries(record)])
+        replies = await self._ask([self._record(record) for record in older])
+        changed = [record.session.key for record, reply in zip(older, replies, strict=True) if reply != 1]
+        return step + Rewrapped(rewrapped=len(older) - len(changed)), changed
+
+    def _record(self, older: _Older) -> Call:
+        session, entries = older.session, index.entries(self._ring, older.session)
+        resealed = codec.reseal(self._ring, session.key, older.record) or older.record
+        keys = [older.name]
+        if self._link.multi_key:  # one script, instead of one for each entry, in Redis's only thread
+            keys += [self._entry(name, hashed) for name, hashed in entries if name != "id"]
+        digest, expiry = entries_digest(session, entries), expiry_ms(session)
+        args = (older.version, older.write_id, resealed, digest, session.key, expiry)
+        return Call(older.name, scripts.REWRAP, keys=tuple(keys), args=args)
+
+    def _entries(self, older: _Older) -> list[Call]:
+        args = (older.session.key, expiry_ms(older.session))
+        names = [self._entry(name, hashed) for name, hashed in index.keyed_entries(self._ring, older.session)]
+        return [Call(name, scripts.INDEX_ADD, keys=(name,), args=args) for name in names]
+
+    def _entry(self, index_name: IndexName, hashed: str) -> str:
+        return f"{self._prefix}by-{index_name}:{hashed}"
 
     async def _ask(self, calls: list[Call]) -> list[Any]:
         replies = await self._link.ask_together(calls)

@@ -155,6 +155,8 @@ class RedisStore:
     async def page(self, after: str = "", count: int = PAGE) -> Page:
         keys, following = await self._scan.keys(after, min(count, PAGE))
         stored = await asyncio.gather(*(self.get(key) for key in keys))
+        for key in keys:
+            self._decoded.forget(key)  # a page is read once
         return Page([record for record in stored if not isinstance(record, Missing)], following)
 
     async def keys(self, after: str = "") -> KeyPage:

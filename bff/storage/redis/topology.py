@@ -47,6 +47,8 @@ async def exchange(pool: ConnectionPool, commands: Sequence[Command]) -> list[An
 
 
 class Servers(Protocol):
+    multi_key: bool  # whether a script may name any keys; in a Cluster only keys of one slot
+
     def name_for(self, key: str) -> str:
         """Identifies the server of `key` for its circuit breaker."""
         ...
@@ -70,6 +72,8 @@ class Servers(Protocol):
 
 class OneServer:
     """A server at a fixed address, or the master according to Sentinel, which redis-py's pool queries."""
+
+    multi_key = True
 
     def __init__(self, pool: ConnectionPool, sentinel: Sentinel | None = None) -> None:
         self._pool, self._sentinel = pool, sentinel
@@ -98,6 +102,7 @@ class OneServer:
 
 
 class Cluster:
+    multi_key = False
     RELOAD: Final = 0.2  # minimum seconds between two reloads of the slot map, however many MOVED replies arrive
 
     def __init__(self, seeds: Sequence[Address], options: dict[str, Any]) -> None:
