@@ -83,6 +83,8 @@ def connect(path: Path, timeout: float) -> sqlite3.Connection:
         connection.execute("PRAGMA journal_size_limit = 67108864")
         # Some builds overwrite every deleted page, which doubles what a purge writes. Records are sealed anyway.
         connection.execute("PRAGMA secure_delete = FAST").fetchall()
+        # Each operation of a group commit has a savepoint, whose journal would be a file from 64 KiB on.
+        connection.execute("PRAGMA temp_store = MEMORY")
     except sqlite3.Error:
         connection.close()
         raise
