@@ -104,7 +104,8 @@ async def test_a_sign_in_in_another_tab_wins_over_the_refresh_of_the_old_session
         assert browser.cookie("bff-session") != old
         await caller
         assert await status(browser) == 200
-        await until(lambda: world.revoked.count(None) == 1)
+        # Its tokens arrive for a session that was replaced: outside Okta their revocation could end the new one.
+        assert world.revoked == [None, None]
 
 
 @pytest.mark.case("RF-060")

@@ -24,7 +24,6 @@ THROTTLED = Budget(crashes=0, losses=0, pauses=0, sign_outs=0, throttles=1)
 BREAKDOWN = Budget(crashes=0, losses=0, pauses=0, sign_outs=0, breakdowns=1)
 BREAKDOWN_LOSS = BREAKDOWN._replace(losses=1, sign_outs=1, throttles=1)
 BREAKDOWN_CRASH = Budget(crashes=1, losses=0, pauses=0, sign_outs=0, breakdowns=1)
-BREAKDOWN_PAUSE = Budget(crashes=0, losses=0, pauses=1, sign_outs=0, breakdowns=1)
 UNCLEARLY_REVOKED = Budget(crashes=0, losses=1, pauses=0, sign_outs=0, revocations=1)
 STRAGGLER = Budget(crashes=1, losses=1, pauses=0, sign_outs=1, stragglers=1)
 # No provider we know of: twice it hands back what it refuses the third time. A holder that sleeps through two renewals
@@ -96,7 +95,7 @@ def test_without_late_sends_only_an_unknown_outcome_ends_a_session() -> None:
             if behaviour not in ONE_AT_A_TIME
         ),
         *((behaviour, STRAGGLER) for behaviour in provider.EVERY if behaviour not in OVERTAKEN),
-        *((provider.UNCLEAR, budget) for budget in (BREAKDOWN_LOSS, BREAKDOWN_CRASH, BREAKDOWN_PAUSE)),
+        *((provider.UNCLEAR, budget) for budget in (BREAKDOWN_LOSS, BREAKDOWN_CRASH)),
         (provider.PERSISTENT, ALL_FOUR),
         (provider.SAME, ALL_FOUR),
         (provider.NO_GRACE, ALL_FOUR),
