@@ -103,8 +103,7 @@ def _apply_granted(
         first = attempt.previous_first_sent_at if successor == sent else None
         waiting = replace(attempt, first_sent_at=first, previous_first_sent_at=first, denied_at=None, lease_until=now)
         waiting = replace(waiting, not_before=now + backoff(attempt.tries, session.key))
-        if successor != sent:
-            waiting = replace(waiting, refused_at=None, refused_with="")
+        waiting = replace(waiting, refused_at=None, refused_with="")
         rotation = session.rotation + (successor != session.tokens.refresh_token)
         tokens = replace(session.tokens, refresh_token=successor)
         kept = replace(session, version=session.version + 1, rotation=rotation, tokens=tokens)

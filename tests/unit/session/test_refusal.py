@@ -132,10 +132,11 @@ def test_a_grant_in_between_resets_it(returned: str | None) -> None:
     assert attempt_of(again).refused_at is None
 
 
-def test_another_refresh_token_has_not_been_refused_yet() -> None:
+@pytest.mark.parametrize("returned", ["refresh-4", "refresh-3"], ids=["rotated", "persistent"])
+def test_a_grant_without_an_access_token_resets_it_too(returned: str) -> None:
     session = refused_once(reserved(expired()))
-    kept, attempt = pending(respond(reserved(session, NOW + 20), granted("refresh-4", access_token=None), 21))
-    assert (kept.tokens.refresh_token, attempt.refused_at, attempt.refused_with) == ("refresh-4", None, "")
+    kept, attempt = pending(respond(reserved(session, NOW + 20), granted(returned, access_token=None), 21))
+    assert (kept.tokens.refresh_token, attempt.refused_at, attempt.refused_with) == (returned, None, "")
 
 
 def test_a_confirmed_refusal_is_treated_as_invalid_grant() -> None:
