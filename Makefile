@@ -71,7 +71,7 @@ bench: $(VENV)/.dev ## measure, and write docs/performance.md
 # Bounded: ten minutes of measuring for each store and size, and some to fill it with up to a million sessions: 5 GB of disk or
 # memory. It can be interrupted, and continues where it was: var/bench-scale/results.json.
 bench-scale: $(VENV)/.dev ## measure with up to a million sessions, and write that part of docs/performance.md
-	@scripts/need redis-server
+	@scripts/need redis-server nginx wrk
 	$(RUN)/python -m bench.scale --write
 
 # Bounded by numbers of requests, about fifteen minutes. Processor time and memory hold on a busy machine too.

@@ -13,6 +13,7 @@ from typing import Final
 
 from bench.document import write_region
 from bench.processes import ROOT
+from bench.scale import requests
 from bench.scale.measurements import ALL, applies, measure
 from bench.scale.report import tables
 from bench.scale.results import Result, Results
@@ -38,11 +39,17 @@ def measure_store(store: str, sessions: int, wanted: list[str], results: Results
             print(f"{store}, {sessions:,}, {name}: {json.dumps(figures, ensure_ascii=False)}", flush=True)
 
 
+def measure_requests(store: str, sessions: int, results: Results) -> None:
+    figures = requests.measure(store, sessions)
+    results.add(Result(store, sessions, "requests", figures, time.strftime("%Y-%m-%d %H:%M"), load_average()))
+    print(f"{store}, {sessions:,} busy sessions: {json.dumps(figures, ensure_ascii=False)}", flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.scale", description=__doc__)
     parser.add_argument("--sessions", type=int, nargs="+", default=SIZES)
     parser.add_argument("--store", choices=("sqlite", "redis"), nargs="+", default=("sqlite", "redis"))
-    parser.add_argument("--only", choices=tuple(ALL), nargs="+", default=tuple(ALL))
+    parser.add_argument("--only", choices=(*ALL, "requests"), nargs="+", default=(*ALL, "requests"))
     parser.add_argument("--again", action="store_true", help="measure what has been measured")
     parser.add_argument("--write", action="store_true", help="write the tables to docs/performance.md")
     options = parser.parse_args()
@@ -54,11 +61,16 @@ def main() -> None:
             wanted = [
                 name
                 for name in options.only
+                if name in ALL
                 if applies(name, store) and (options.again or not results.has(store, sessions, name))
             ]
             if wanted:
                 measure_store(store, sessions, wanted, results)
         Path(DIRECTORY / f"filled-{sessions}.db").unlink(missing_ok=True)
+    for sessions in requests.SIZES if "requests" in options.only else ():
+        for store in options.store:
+            if options.again or not results.has(store, sessions, "requests"):
+                measure_requests(store, sessions, results)
     text = tables(results)
     print(text)
     if options.write:

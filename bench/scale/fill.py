@@ -77,6 +77,7 @@ def fill_sqlite(path: Path, session_keys: list[bytes], sessions: int, now: float
     connection = sqlite3.connect(path, isolation_level=None)
     keys, entries = list[str](), list[tuple[str, str, str]]()
     try:
+        connection.execute("PRAGMA journal_mode = OFF").fetchall()  # a fill that fails is repeated
         connection.execute("PRAGMA synchronous = OFF")
         connection.execute("PRAGMA cache_size = -500000")
         connection.execute("BEGIN")
@@ -90,7 +91,7 @@ def fill_sqlite(path: Path, session_keys: list[bytes], sessions: int, now: float
         entries.sort()  # a B-tree that is filled in order has full pages, and writes each once
         connection.executemany("INSERT INTO session_index (name, hash, key) VALUES (?, ?, ?)", entries)
         connection.execute("COMMIT")
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        connection.execute("PRAGMA journal_mode = WAL").fetchall()
     except BaseException:
         path.unlink()
         raise

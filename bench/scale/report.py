@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from bench.scale import requests
 from bench.scale.measurements import ALL
 from bench.scale.results import Results
 
@@ -15,7 +16,8 @@ processor time; the last column has the load average of the machine.
 
 def tables(results: Results) -> str:
     parts = [HEAD]
-    for name, (title, _) in ALL.items():
+    titles = {name: title for name, (title, _) in ALL.items()} | {"requests": requests.TITLE}
+    for name, title in titles.items():
         measured = results.of(name)
         headings = list(dict.fromkeys(heading for result in measured for heading in result.figures if heading))
         if not measured:

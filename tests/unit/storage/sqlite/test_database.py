@@ -23,6 +23,7 @@ def test_a_new_file_is_readable_by_its_owner_alone(tmp_path: Path) -> None:
     assert (mode(path), mode(path.parent)) == (0o600, 0o700)
     with closing(connect(path, PATIENCE)) as connection:
         settings = ("journal_mode", "wal"), ("synchronous", 2), ("trusted_schema", 0), ("user_version", 1)
+        settings += ("secure_delete", 2), ("temp_store", 2), ("wal_autocheckpoint", 250)
         for name, value in settings:
             assert connection.execute(f"PRAGMA {name}").fetchone() == (value,)
 
