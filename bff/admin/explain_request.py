@@ -85,6 +85,8 @@ def _limits(route: Route) -> dict[str, str]:
     return {
         "limits": f"{times}, {body}",
         "added headers": _names((name for name, _ in route.added_fields), "no headers"),
+        "identity headers": ", ".join(f"{name}={claim}" for name, claim in (route.identity_headers or {}).items())
+        or "none",
         "request headers": _names(sorted(route.request_names), "only the default headers"),
         "response headers": _names(sorted(route.response_names), "only the default headers"),
         "cookies": _names(sorted(route.cookie_names), "none forwarded"),
@@ -117,7 +119,9 @@ def _disposition(settings: Settings, route: Route, name: bytes, hop_by_hop: bool
         return "forwarded (allow_request_headers)"
     if disposition is Disposition.FORWARDED:
         return "forwarded"
-    identity = [header for header, _ in settings.forward_auth.identity]
+    identity = [header for headers in settings.identity_headers.values() for header in headers]
+    if name in dict(route.identity_fields):
+        return "dropped: identity_headers sets it"
     if name == b"cookie":
         return "dropped, except for cookies that allow_cookies lists"
     if not may_be_allowed(name) or conflicting_name([name.decode("ascii")], identity) is not None:

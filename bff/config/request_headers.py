@@ -36,20 +36,33 @@ _PROXY_HEADERS: Final = frozenset(
 )
 _PROXY_PREFIXES: Final = (b"sec-", b"x-forwarded-")
 
-# Never forwarded, even if a route lists them: framing, headers that the BFF sets, overrides of method, path or host,
-# and known identity headers.
-_NEVER_ALLOWED: Final = _PROXY_HEADERS | frozenset(
+# About the request or its way here: never a user's identity.
+_OF_THE_REQUEST: Final = _PROXY_HEADERS | frozenset(
     b"""
     x-client-ip client-ip true-client-ip x-cluster-client-ip x-originating-ip
     cf-connecting-ip cf-connecting-ipv6 fastly-client-ip x-appengine-user-ip
     x-host x-http-host-override x-original-host x-original-url x-original-uri x-original-method x-rewrite-url
     front-end-https x-http-method x-http-method-override x-method-override
+    x-middleware-subrequest x-script-name script-name x-forwarded x-sign-in x-sign-in-url
+    x-forwarded-for x-forwarded-host x-forwarded-proto x-forwarded-protocol x-forwarded-scheme x-forwarded-ssl
+    x-forwarded-port x-forwarded-path x-forwarded-prefix x-forwarded-uri x-forwarded-url x-forwarded-method
+    x-forwarded-server x-forwarded-by
+    """.split()
+)
+# Never forwarded, even if a route lists them: framing, headers that the BFF sets, overrides of method, path or host,
+# and known identity headers.
+_NEVER_ALLOWED: Final = _OF_THE_REQUEST | frozenset(
+    b"""
     x-user x-username x-user-id x-user-name x-user-email x-user-roles x-user-groups x-userid x-email x-groups x-roles
-    x-identity x-principal x-subject x-sub x-role x-scopes x-permissions
+    x-user-sub x-user-info x-user-claims x-user-login x-user-uid x-user-uuid x-user-role x-user-group x-user-principal
+    x-user-permissions x-user-scopes x-user-scope x-user-identity x-user-token x-user-data x-user-profile
+    x-user-fullname x-user-displayname x-user-display-name x-user-preferred-username x-useremail x-usergroups
+    x-identity x-principal x-subject x-sub x-role x-scopes x-permissions x-group x-claims x-login x-uid x-upn x-caller
+    x-actor x-entitlements x-authorization x-current-user x-logged-in-user x-real-user x-proxy-user x-sso-user
     x-consumer-id x-consumer-username x-consumer-custom-id x-credential-identifier x-anonymous-consumer
     x-access-token x-id-token x-userinfo x-jwt-assertion x-jwt-payload x-client-cert x-client-dn x-client-verify
-    x-ssl-cert x-impersonate-user x-middleware-subrequest client-cert client-cert-chain kubeflow-userid
-    x-script-name script-name x-forwarded
+    x-endpoint-api-userinfo x-endpoint-api-consumer-type x-endpoint-api-consumer-number x-apigateway-api-userinfo
+    x-ssl-cert x-impersonate-user client-cert client-cert-chain kubeflow-userid teleport-jwt-assertion
     """.split()
 )
 _NEVER_ALLOWED_PREFIXES: Final = (
@@ -83,6 +96,22 @@ _NEVER_ALLOWED_PREFIXES: Final = (
     b"iv-",
     b"sm-",
     b"oidc-",
+    b"x-oidc-",
+    b"x-oauth-",
+    b"x-jwt-",
+    b"x-saml-",
+    b"x-shib-",
+    b"shib-",
+    b"mellon-",
+    b"x-ldap-",
+    b"x-spiffe-",
+    b"x-consumer-",
+    b"x-user-claim-",
+    b"x-principal-",
+    b"x-identity-",
+    b"x-subject-",
+    b"x-client-cert-",
+    b"x-bff-",
 )
 
 _SPELLING: Final = re.compile(rb"[a-z0-9]+(?:-[a-z0-9]+)*")
@@ -115,6 +144,11 @@ def may_be_allowed(name: bytes) -> bool:
     return (
         bool(_SPELLING.fullmatch(name)) and name not in _NEVER_ALLOWED and not name.startswith(_NEVER_ALLOWED_PREFIXES)
     )
+
+
+def describes_request(name: bytes) -> bool:
+    """Whether a header describes the request or its way here, so that it cannot also have a claim of the user."""
+    return name in _OF_THE_REQUEST or name.startswith((b"x-accel-", b"x-envoy-", b"x-sendfile", b"x-bff-"))
 
 
 def loosest_form(name: str) -> str:

@@ -9,7 +9,7 @@ from typing import Annotated, Final, TypeAlias
 from pydantic import AfterValidator, BeforeValidator, SecretStr
 
 from bff.config import response_headers, validators
-from bff.config.request_headers import Disposition, classify, may_be_allowed
+from bff.config.request_headers import Disposition, classify, describes_request, may_be_allowed
 
 _TOKEN: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")  # RFC 9110 section 5.6.2
 _VALUE: Final = re.compile(r"[\x21-\x7e]([\t\x20-\x7e]*[\x21-\x7e])?")
@@ -28,6 +28,9 @@ _FRAMING: Final = frozenset(
 )
 # The BFF sets these in every request from the session and the connection, so a constant would be wrong.
 _SET_BY_BFF: Final = _FRAMING | frozenset(["authorization", "cookie", "host", "x-forwarded-for", "x-forwarded-host"])
+_IDENTITY_NAME: Final = re.compile(r"[A-Za-z0-9]+(?:-[A-Za-z0-9]+)*")
+_CLAIM: Final = re.compile(r"[!-~]+")
+_IDENTITY_EXAMPLE: Final = "X-User-Email=email"
 _RESERVED_COOKIE_PREFIXES: Final = ("__host-http-", "bff-")
 
 
@@ -75,18 +78,35 @@ def _validate_cookie(name: str) -> str:
 def _validate_identity(value: str) -> str:
     """Validates `X-User-Sub=sub`: an identity header, and the claim of the user that it carries."""
     name, equals, claim = value.partition("=")
-    example = "Write it like X-User-Email=email."
-    if not equals or not re.fullmatch(r"[A-Za-z][A-Za-z0-9-]*", name) or not re.fullmatch(r"[!-~]+", claim):
-        raise validators.invalid("contains something that is not a header name, = and a claim.", example)
-    if not name.lower().startswith(("x-", "remote-")):
-        raise validators.invalid(
-            f"contains {name}, which has a standard meaning for proxies and browsers.", f"Start with X-. {example}"
-        )
-    if classify(name.lower().encode("ascii")) is Disposition.FORWARDED:
-        raise validators.invalid(
-            f"contains {name}, which browsers send and APIs receive from them.", f"Choose another. {example}"
-        )
+    if not equals or not _IDENTITY_NAME.fullmatch(name) or not _CLAIM.fullmatch(claim):
+        fix = f"Write it like {_IDENTITY_EXAMPLE}."
+        raise validators.invalid("contains something that is not a header name, = and a claim.", fix)
+    _check_identity_name(name, f"Write it like {_IDENTITY_EXAMPLE}.")
     return value
+
+
+def _validate_identity_table(headers: dict[str, str] | None) -> dict[str, str] | None:
+    """Validates `{ X-User-Sub = "sub" }`, the same as a table."""
+    for name, claim in (headers or {}).items():
+        if not _IDENTITY_NAME.fullmatch(name):
+            fix = "Use letters, digits and single hyphens, like X-User-Email."
+            raise validators.invalid(f"contains {name!r}, which cannot be the name of an identity header.", fix)
+        if not _CLAIM.fullmatch(claim):
+            raise validators.invalid(f"has no claim for {name}.", f'Write it like {name} = "email".')
+        _check_identity_name(name, 'Write it like X-User-Email = "email".')
+    if headers and len({name.lower() for name in headers}) < len(headers):
+        raise validators.invalid("contains one header twice.", "Keep it once; case makes no difference.")
+    return headers
+
+
+def _check_identity_name(name: str, example: str) -> None:
+    lower = name.lower()
+    if not lower.startswith(("x-", "remote-")) or describes_request(lower.encode("ascii")):
+        problem = f"contains {name}, which has a standard meaning for proxies and browsers."
+        raise validators.invalid(problem, f"Choose another that starts with X-. {example}")
+    if classify(lower.encode("ascii")) is Disposition.FORWARDED:
+        problem = f"contains {name}, which browsers send and APIs receive from them."
+        raise validators.invalid(problem, f"Choose another. {example}")
 
 
 AddedHeaders: TypeAlias = Annotated[dict[str, SecretStr], AfterValidator(_validate_added)]
@@ -100,3 +120,4 @@ CookieNames: TypeAlias = Annotated[
     tuple[Annotated[str, AfterValidator(_validate_cookie)], ...], BeforeValidator(validators.words)
 ]
 IdentityHeader: TypeAlias = Annotated[str, AfterValidator(_validate_identity)]
+IdentityHeaders: TypeAlias = Annotated[dict[str, str], AfterValidator(_validate_identity_table)]

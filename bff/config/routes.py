@@ -15,7 +15,7 @@ from bff.config import validators
 from bff.config.browser import is_reserved
 from bff.config.field_types import File, Method, Number, OwnPath, Scope, Seconds, Url
 from bff.config.request_headers import conflicting_name
-from bff.config.route_headers import AddedHeaders, CookieNames, ReturnedHeaders, SentHeaders
+from bff.config.route_headers import AddedHeaders, CookieNames, IdentityHeaders, ReturnedHeaders, SentHeaders
 from bff.config.section import FROZEN, over
 from bff.config.upstream import Upstream
 from bff.errors import ConfigurationError, InvalidRequest
@@ -58,6 +58,7 @@ class Route(BaseModel):
     request_limit: Annotated[int, Number, Field(gt=0)] | None = None  # bytes
     scopes: Annotated[tuple[Scope, ...], BeforeValidator(validators.words)] = ()
     add_headers: AddedHeaders | None = None
+    identity_headers: IdentityHeaders | None = None  # each with the claim of the user that it has
     allow_request_headers: SentHeaders = ()
     allow_response_headers: ReturnedHeaders = ()
     allow_cookies: CookieNames = ()
@@ -114,6 +115,16 @@ class Route(BaseModel):
         if (both := conflicting_name(self.allow_request_headers, self.add_headers or ())) is not None:
             raise validators.invalid(f"contains {both}, which add_headers sets.", "Keep one of the two.")
 
+    @over("identity_headers", "token")
+    def _identity_of_a_session(self) -> None:
+        if self.identity_headers and self.token == "none":
+            raise validators.invalid("is set, and token is none.", 'Set token = "user", or remove them.')
+
+    @over("identity_headers", "add_headers")
+    def _identity_is_not_constant(self) -> None:
+        if (both := conflicting_name(self.identity_headers or (), self.add_headers or ())) is not None:
+            raise validators.invalid(f"contains {both}, which add_headers sets.", "Keep one of the two.")
+
     @over("ca_file", "upstream")
     def _ca_needs_https(self) -> None:
         self._needs_https(self.ca_file)
@@ -168,6 +179,11 @@ class Route(BaseModel):
             (name.lower().encode("ascii"), value.get_secret_value().encode("ascii"))
             for name, value in (self.add_headers or {}).items()
         )
+
+    @cached_property
+    def identity_fields(self) -> tuple[tuple[bytes, str], ...]:
+        """The identity headers in lower case, each with its claim."""
+        return tuple((name.lower().encode("ascii"), claim) for name, claim in (self.identity_headers or {}).items())
 
     @cached_property
     def request_names(self) -> frozenset[bytes]:

@@ -106,13 +106,29 @@ class Settings(BaseModel):
 
     @over("routes", "forward_auth_headers")
     def _identity_headers_are_not_forwarded(self) -> None:
-        identity = [name for name, _ in self.forward_auth.identity]
+        """Of no route: another one may lead to the same API."""
         for route in self.routes:
-            if (forged := conflicting_name(route.allow_request_headers, identity)) is not None:
-                problem = (
-                    f"allows {forged} at {route.prefix}, which BFF_FORWARD_AUTH_HEADERS uses as an identity header."
-                )
-                raise invalid(problem, "Remove it, or rename one of the two.")
+            for setting, identity in self.identity_headers.items():
+                if (forged := conflicting_name(route.allow_request_headers, identity)) is not None:
+                    problem = f"allows {forged} at {route.prefix}, which {setting} uses as an identity header."
+                    raise invalid(problem, "Remove it, or rename one of the two.")
+
+    @over("user_claims", "routes")
+    def _claims_of_routes(self) -> None:
+        for route in self.routes:
+            if missing := sorted({claim for _, claim in route.identity_fields} - {*self.session.user_claims}):
+                problem = f"do not include {missing[0]}, which identity_headers of {route.prefix} needs."
+                raise invalid(problem, "Add it: a session keeps only the listed claims.")
+
+    @property
+    def identity_headers(self) -> Mapping[str, tuple[str, ...]]:
+        """The names of all identity headers, by the setting that has them."""
+        by_route = {
+            f"identity_headers of {route.prefix}": tuple(route.identity_headers)
+            for route in self.routes
+            if route.identity_headers
+        }
+        return {"BFF_FORWARD_AUTH_HEADERS": tuple(name for name, _ in self.forward_auth.identity), **by_route}
 
 
 SECRETS: Final = secrets(Settings)

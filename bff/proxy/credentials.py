@@ -1,7 +1,7 @@
 """The credentials of one request to an upstream: the port through which the proxies use a session."""
 
-from collections.abc import Callable, Collection
-from typing import Protocol, TypeAlias
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, Protocol, TypeAlias
 
 from bff.session.stream_end import StreamEnd
 
@@ -22,6 +22,11 @@ class UpstreamCredentials(Protocol):
     @property
     def scopes(self) -> Collection[str]:
         """The scopes of the access token."""
+        ...
+
+    @property
+    def claims(self) -> Mapping[str, Any]:
+        """The user's claims, as of the sign-in or of the latest ID token of a refresh; `sub` is always one of them."""
         ...
 
     @property

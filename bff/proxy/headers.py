@@ -2,10 +2,10 @@
 
 import logging
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from bff.config.request_headers import Disposition, classify
@@ -13,6 +13,7 @@ from bff.config.response_headers import is_dropped, is_for_shared_caches
 from bff.config.routes import Route
 from bff.http1.response_parser import Header
 from bff.proxy.cache_control import authenticated_cache_control
+from bff.proxy.identity_headers import identity_fields
 from bff.telemetry import metrics
 
 logger = logging.getLogger(__name__)
@@ -99,13 +100,14 @@ def request_headers(
     token: str | None,
     trace: Sequence[Header],
     proof: bytes | None = None,
+    claims: Mapping[str, Any] | None = None,
 ) -> list[Header]:
     """The headers for the upstream.
 
     Names are in lower case (ASGI). `trace`: `bff.telemetry.tracing.upstream_headers`. With a `proof` the token is sent
-    with the DPoP scheme. Client headers are forwarded if `request_header_names` or the route lists them; the others are
-    counted. Our headers are added after filtering, so that a Connection header cannot remove them. The connection
-    writes Content-Length and Transfer-Encoding.
+    with the DPoP scheme. `claims` are the user's, for the identity headers of the route. Client headers are forwarded
+    if `request_header_names` or the route lists them; the others are counted. Our headers are added after filtering, so
+    that a Connection header cannot remove them. The connection writes Content-Length and Transfer-Encoding.
     """
     named = _named_by_connection(headers)
     listed = route.request_names
@@ -134,6 +136,8 @@ def request_headers(
             ours.append((b"authorization", b"Bearer " + token.encode("ascii")))
         else:
             ours += [(b"authorization", b"DPoP " + token.encode("ascii")), (b"dpop", proof)]
+    if claims is not None and route.identity_fields:
+        ours += identity_fields(route.identity_fields, claims)
     if route.allow_cookies and (cookies := cookies_for_upstream(headers, route.cookie_names)):
         ours.append((b"cookie", cookies))
     if route.added_fields:

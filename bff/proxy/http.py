@@ -108,6 +108,7 @@ class HttpProxy:
                     token=credentials.access_token if credentials is not None else None,
                     trace=tracing.upstream_headers(),
                     proof=proof,
+                    claims=credentials.claims if credentials is not None and route.identity_headers else None,
                 )
                 connection = await pool.acquire(fresh=fresh)
                 exchange = Exchange(connection, route, body, on_long_lived)

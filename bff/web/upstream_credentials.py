@@ -2,7 +2,8 @@
 
 import secrets
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
 
 from starlette.types import Scope
 
@@ -87,6 +88,11 @@ class _RequestCredentials:
     @property
     def scopes(self) -> Collection[str]:
         return self._session.tokens.scope.split() or self._source.requested_scopes
+
+    @property
+    def claims(self) -> Mapping[str, Any]:
+        user = self._session.user
+        return {**user.claims, "sub": user.sub}
 
     @property
     def dpop_bound(self) -> bool:

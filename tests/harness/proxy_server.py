@@ -46,6 +46,7 @@ class User:
     after_refusal: str | None = None
     refused: list[str] = field(default_factory=list)
     scopes: tuple[str, ...] = ("openid",)
+    claims: dict[str, Any] = field(default_factory=dict)
     # The open streams, by their `close`: the server's loop, and whether they end with the token.
     streams: dict[Callable[[StreamEnd], None], tuple[asyncio.AbstractEventLoop, bool]] = field(default_factory=dict)
 
@@ -77,6 +78,7 @@ class CredentialsOfRequest:
 
     def __init__(self, user: User) -> None:
         self.access_token, self.scopes, self.register_stream = user.access_token, user.scopes, user.register_stream
+        self.claims = user.claims
         self._user = user
 
     def dpop_proof(self, method: str, url: str, nonce: str | None) -> str:

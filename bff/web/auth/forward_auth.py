@@ -25,6 +25,7 @@ from bff.config.settings import Settings
 from bff.errors import BffError, InvalidRequest, RetryRequired, RouteNotFound, SignInRequired, StepUpRequired
 from bff.flows.refresh.flow import RefreshTokenFlow
 from bff.proxy.client_address import TrustedProxies
+from bff.proxy.identity_headers import field_value
 from bff.session.session import Session
 from bff.telemetry import audit
 from bff.web.api import is_background
@@ -44,7 +45,6 @@ UNKNOWN_METHOD: Final = "UNKNOWN"  # treated like POST
 
 _METHODS: Final = (b"x-original-method", b"x-forwarded-method")
 _URIS: Final = (b"x-original-uri", b"x-original-url", b"x-forwarded-uri")
-_VALUE_LIMIT: Final = 4096  # bytes of one identity header
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +126,7 @@ class ForwardAuth:
         """
         claims: Mapping[str, Any] = {**session.user.claims, "sub": session.user.sub}
         return [
-            (name.lower().encode("ascii"), _field_value(claims.get(claim))) for name, claim in self._settings.identity
+            (name.lower().encode("ascii"), field_value(claims.get(claim))) for name, claim in self._settings.identity
         ]
 
     async def _refuse(self, error: BffError, scope: Scope, original: _Original, send: Send) -> None:
@@ -183,32 +183,3 @@ def _unreadable(uri: str) -> InvalidRequest | None:
     """
     path = uri.partition("?")[0]
     return check_path(b"/" + path.lstrip("/").encode("latin-1")) if path.startswith("/") else None
-
-
-def _field_value(claim: Any) -> bytes:
-    """A claim as a header value: list items separated by commas; UTF-8, percent-encoded except for visible ASCII."""
-    match claim:
-        case None:
-            text = ""
-        case bool():
-            text = "true" if claim else "false"
-        case str() | int() | float():
-            text = _encoded(str(claim), _VISIBLE)
-        case list() | tuple():
-            text = ",".join(
-                _encoded(str(item), _VISIBLE_IN_LIST) for item in claim if isinstance(item, str | int | float)
-            )
-        case _:
-            text = ""  # an object has no canonical header form
-    return text.encode("ascii") if len(text) <= _VALUE_LIMIT else b""
-
-
-# Characters that need no percent-encoding: visible ASCII without the percent sign; in a list, without the separator.
-_VISIBLE: Final = "".join(map(chr, range(0x21, 0x7F))).replace("%", "")
-_VISIBLE_IN_LIST: Final = _VISIBLE.replace(",", "")
-
-
-def _encoded(text: str, visible: str) -> str:
-    """Percent-encodes all but `visible` characters and single inner spaces, which no header parser trims or folds."""
-    inner_spaces = text.strip(" ") == text and "  " not in text
-    return quote(text, safe=visible + " " if inner_spaces else visible)

@@ -67,6 +67,20 @@ INVALID: dict[str, list[dict[str, Any]]] = {  # key: changes
         *[{"add_headers": {"x-key": value}} for value in ("", " canary", "canary\r\nx: y", "caf\u00e9")],
         {"add_headers": {"x-key": "canary", "X-Key": "canary"}},
     ],
+    "identity_headers": [
+        *[
+            {"identity_headers": {name: "sub"}}
+            for name in (
+                *("User", "X_User", "X-User-", "X--User", "X User", "", "Authorization", "Cookie", "Accept-User"),
+                *("X-Forwarded-For", "X-Forwarded-Host", "x-forwarded-proto", "X-Real-IP", "X-Request-ID", "X-CSRF"),
+                *("X-Original-URL", "X-HTTP-Method-Override", "X-Accel-Redirect", "X-BFF-Assertion"),
+            )
+        ],
+        *[{"identity_headers": {"X-User": claim}} for claim in ("", "given name", "caf\u00e9")],
+        {"identity_headers": {"X-User": "sub", "x-user": "email"}},
+        {"identity_headers": {"X-User": "sub"}, "token": "none"},
+        {"identity_headers": {"X-User": "sub"}, "add_headers": {"x_user": "canary"}},
+    ],
     "allow_request_headers": [{"add_headers": {"X-Key": "canary"}, "allow_request_headers": ["x-key"]}],
     "allow_request_headers[0]": [
         {"allow_request_headers": [name]}
@@ -176,6 +190,27 @@ def test_no_route_forwards_an_identity_header_of_forward_auth(name: str) -> None
     assert load_settings(environ).routes[0].allow_request_headers == ("x-team-name",)
     reported = problems({**environ, "BFF_FORWARD_AUTH_HEADERS": "X-Who=sub X-TEAM-Name=groups"})
     assert "BFF_FORWARD_AUTH_HEADERS uses as an identity header" in reported["BFF_ROUTES"]
+
+
+@pytest.mark.parametrize("elsewhere", [True, False])
+def test_no_route_forwards_an_identity_header_of_any_route(elsewhere: bool) -> None:
+    identity, forwarding = {"identity_headers": {"X-TEAM-Name": "groups"}}, {"allow_request_headers": ["x-team-name"]}
+    routes = [{**ROUTE, **identity, **({} if elsewhere else forwarding)}]
+    reported = problems(with_routes(*routes, {**ROUTE, "prefix": "/open", "token": "none", **forwarding}))
+    assert "which identity_headers of /api uses" in reported["BFF_ROUTES"]
+
+
+def test_identity_headers_need_claims_that_sessions_keep() -> None:
+    environ = with_routes({**ROUTE, "identity_headers": {"X-User": "sub", "X-Department": "department"}})
+    assert "department, which identity_headers of /api needs" in problems(environ)["BFF_USER_CLAIMS"]
+    (route,) = load_settings({**environ, "BFF_USER_CLAIMS": "sub department"}).routes
+    assert route.identity_fields == ((b"x-user", "sub"), (b"x-department", "department"))
+
+
+@pytest.mark.parametrize("name", ["X-Forwarded-For", "X--User", "X-Original-URI"])
+def test_a_header_about_the_request_has_no_identity(name: str) -> None:
+    reported = problems({**with_routes(ROUTE), "BFF_FORWARD_AUTH_HEADERS": f"{name}=sub"})
+    assert list(reported) == ["BFF_FORWARD_AUTH_HEADERS[0]"]
 
 
 def test_an_identity_header_is_not_one_that_browsers_send() -> None:

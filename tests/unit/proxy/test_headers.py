@@ -144,6 +144,22 @@ def test_an_added_header_replaces_the_clients() -> None:
     assert "ours" not in repr(route)
 
 
+IDENTITY = with_options(identity_headers={"X-User-Sub": "sub", "X-Forwarded-Email": "email"})
+
+
+@pytest.mark.parametrize("claims", [{"sub": "00u1", "email": "zoë@example.com"}, {"sub": "00u1"}, None])
+def test_identity_headers_are_the_sessions_and_never_the_clients(claims: dict[str, Any] | None) -> None:
+    names = b"x-user-sub x_user_sub x.user.sub x-user_sub x-forwarded-email x_forwarded_email X-User-Sub".split()
+    forged = [(b"connection", b"x-user-sub"), *((name, b"root") for name in names)]
+    found = request_headers(
+        forged, route=IDENTITY, origin=ORIGIN, client_address="203.0.113.9", token="t", trace=TRACE, claims=claims
+    )
+    expected: list[Header] = [] if claims is None else [(b"x-user-sub", b"00u1")]
+    if claims is not None and "email" in claims:
+        expected.append((b"x-forwarded-email", b"zo%C3%AB@example.com"))
+    assert [field for field in found if field[0].lower().replace(b"_", b"-").replace(b".", b"-") in names] == expected
+
+
 # --- responses
 
 

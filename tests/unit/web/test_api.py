@@ -101,6 +101,24 @@ async def test_a_route_may_need_no_session(token: str, asked: int, authorization
     assert [heard.all("cookie") for heard in upstream.requests] == [[], []]
 
 
+@pytest.mark.parametrize("handshake", ["", HANDSHAKE])
+async def test_an_upstream_gets_the_claims_of_the_session_as_headers(handshake: str) -> None:
+    users = Users(alice=User("t", claims={"sub": "00u1", "groups": ["a", "b,c"]}))
+    identity = {"X-User-Sub": "sub", "X-User-Email": "email", "X-User-Groups": "groups"}
+    forged = "x-user-sub: root\r\nx_user_sub: root\r\nx-user-email: root@evil.test\r\n"
+    own = f"x-csrf: 1\r\nsec-fetch-site: same-origin\r\norigin: https://app.example\r\n{forged}{handshake}"
+    async with raw_upstream(ok()) as upstream:
+        for token in ("user", "user_or_none"):
+            with bff(route(upstream, token=token, identity_headers=identity, websocket=True), users=users) as port:
+                await send(port, request(f"cookie: user=alice\r\n{own}"))
+                await send(port, request(own))
+    with_session = [["00u1"], [], ["a,b%2Cc"], []]
+    assert [
+        [heard.all(name) for name in ("x-user-sub", "x-user-email", "x-user-groups", "x_user_sub")]
+        for heard in upstream.requests
+    ] == [with_session, with_session, [[], [], [], []]]
+
+
 @pytest.mark.parametrize("error", [ProviderUnavailable(retry_after=7), StoreUnavailable(retry_after=1)])
 @pytest.mark.parametrize("token", ["user", "user_or_none"])
 async def test_an_outage_is_503_and_signs_nobody_out(error: BffError, token: str) -> None:

@@ -39,6 +39,7 @@ async def test_scopes_are_those_granted_or_else_those_requested(signed_in: Brows
     found = await credentials(parts)(http_scope("GET", "/api/x", cookie(signed_in)))
     assert set(found.scopes) == {"openid", "email", "offline_access"}
     assert not found.dpop_bound
+    assert found.claims == {"sub": "00u1", "email": "ann@example.com"}
     with pytest.raises(ValueError, match="not DPoP-bound"):
         found.dpop_proof("GET", "https://api.example.com/x", None)
 

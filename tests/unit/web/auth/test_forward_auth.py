@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bff.web.auth.forward_auth import VERIFY, _field_value
+from bff.web.auth.forward_auth import VERIFY
 from tests.harness.asgi_call import Response, call
 from tests.harness.web_parts import Browser, WebParts, web_parts
 
@@ -136,24 +136,3 @@ async def test_background_requests_extend_nothing(signed_in: Browser, parts: Web
     await verify(parts, cookie(signed_in), *READS)
     await parts.tasks.drain(60)
     assert (await signed_in.session())["session"]["idle_ends_at"] == before + 100
-
-
-@pytest.mark.parametrize(
-    ("claim", "value"),
-    [
-        (None, b""),
-        (True, b"true"),
-        (7, b"7"),
-        ("a b", b"a b"),
-        (" a  b", b"%20a%20%20b"),
-        ("100%\r\nX: y", b"100%25%0D%0AX: y"),
-        ("Zoë", b"Zo%C3%AB"),
-        (["a,b", "c", {}], b"a%2Cb,c"),
-        ({"a": 1}, b""),
-        ("a" * 4096, b"a" * 4096),
-        ("a" * 4097, b""),
-    ],
-    ids=lambda value: repr(value)[:20],
-)
-def test_a_claim_becomes_one_header_value(claim: Any, value: bytes) -> None:
-    assert _field_value(claim) == value

@@ -1,0 +1,64 @@
+"""Identity headers: claims of the user as header fields, in proxy mode and for forward authentication.
+
+Values are visible ASCII, so that neither side of a connection trims, folds or splits them: everything else is
+percent-encoded UTF-8, and so are a comma inside an item of a list and a percent sign.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+from urllib.parse import quote
+
+from bff.http1.response_parser import Header
+
+VALUE_LIMIT: Final = 4096  # bytes of one value
+
+# Needs no encoding: visible ASCII and single inner spaces, without a percent sign; in a list, without the separator.
+_PLAIN: Final = re.compile(r"[!-$&-~]+(?: [!-$&-~]+)*")
+_PLAIN_IN_LIST: Final = re.compile(r"[!-$&-+\--~]+(?: [!-$&-+\--~]+)*")
+_VISIBLE: Final = "".join(map(chr, range(0x21, 0x7F))).replace("%", "")
+_VISIBLE_IN_LIST: Final = _VISIBLE.replace(",", "")
+
+
+def identity_fields(headers: Iterable[tuple[bytes, str]], claims: Mapping[str, Any]) -> list[Header]:
+    """The fields of those `headers`, given with the names of their claims, whose claim has a header form.
+
+    The others are left out: to many servers an empty value is a user without a name.
+    """
+    fields = [(name, field_value(claims.get(claim))) for name, claim in headers]
+    return [field for field in fields if field[1]]
+
+
+def field_value(claim: Any) -> bytes:
+    """A claim as a header value; empty without a claim, and for one that is an object, too long, or not Unicode."""
+    try:
+        text = _text(claim)
+    except UnicodeEncodeError:  # half a surrogate pair, which JSON can contain (RFC 8259 section 8.2)
+        return b""
+    return text.encode("ascii") if len(text) <= VALUE_LIMIT else b""
+
+
+def _text(claim: Any) -> str:
+    match claim:
+        case bool():
+            return "true" if claim else "false"
+        case str() | int() | float():
+            return _encoded(str(claim))
+        case list() | tuple():
+            return ",".join(_encoded_item(str(item)) for item in claim if isinstance(item, str | int | float))
+        case _:
+            return ""  # an object has no canonical header form
+
+
+def _encoded(text: str) -> str:
+    return text if _PLAIN.fullmatch(text) else quote(text, safe=_safe(text, _VISIBLE))
+
+
+def _encoded_item(text: str) -> str:
+    return text if _PLAIN_IN_LIST.fullmatch(text) else quote(text, safe=_safe(text, _VISIBLE_IN_LIST))
+
+
+def _safe(text: str, visible: str) -> str:
+    """The characters of `text` that are not encoded: single inner spaces too, which no parser trims or folds."""
+    inner_spaces = text.strip(" ") == text and "  " not in text
+    return visible + " " if inner_spaces else visible
