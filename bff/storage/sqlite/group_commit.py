@@ -27,6 +27,8 @@ BATCH: Final = 128  # operations per COMMIT; more would delay the first one
 # Operations. Beyond that the disk is too slow, and callers get an error instead of a longer queue.
 QUEUE_LIMIT: Final = 4096
 _LOCK_PAUSE: Final = (0.0002, 0.001)  # seconds between two attempts to begin while another process writes
+# Of the operating system: the module's state belongs to the application, and forked processes would share another one.
+_CHANCE: Final = random.SystemRandom()
 
 _T = TypeVar("_T")
 
@@ -147,7 +149,7 @@ def begin(connection: sqlite3.Connection, busy_timeout: float) -> None:
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() >= ends_at:
                 raise
-            time.sleep(random.uniform(*_LOCK_PAUSE))  # noqa: S311 - chance is to be fair, not unpredictable
+            time.sleep(_CHANCE.uniform(*_LOCK_PAUSE))
         else:
             return
 
