@@ -4,17 +4,23 @@
 // problem JSON into error classes, and respects Retry-After.
 
 export class Problem extends Error {
-  /** A response that is not a success. `code` is stable; `retryAfter` is in seconds, or null. */
-  constructor({ status, code, title, reason = null, retryAfter = null, correlationId = null }) {
+  /**
+   * A response that is not a success. `code` is stable; `retryAfter` is in seconds, or null. `signInUrl`: where a sign-in
+   * would help, the URL to navigate to with the encoded return path appended; else null.
+   */
+  constructor({ status, code, title, reason = null, retryAfter = null, signInUrl = null, correlationId = null }) {
     super(title);
-    Object.assign(this, { name: "Problem", status, code, reason, retryAfter, correlationId });
+    Object.assign(this, { name: "Problem", status, code, reason, retryAfter, signInUrl, correlationId });
   }
 }
 
 /** There is no session; `reason` is why the last one ended, if known. Offer to sign in. */
 export class SignInRequired extends Problem {}
 
-/** The provider is unavailable and the access token has expired. The session is valid: wait `retryAfter`, do not sign in. */
+/**
+ * The provider is unavailable and the access token has expired. The session is valid: wait `retryAfter`, do not sign in.
+ * With a `signInUrl` the provider refuses to renew this session: retry as well, and offer a sign-in.
+ */
 export class ProviderUnavailable extends Problem {}
 
 export class BffClient {
@@ -80,6 +86,7 @@ async function readProblem(answer) {
     title: body.title ?? `The response was ${answer.status}`,
     reason: body.reason ?? null,
     retryAfter: Number.isFinite(seconds) ? seconds : null,
+    signInUrl: body.sign_in_url ?? null,
     correlationId: body.correlation_id ?? null,
   };
   if (answer.status === 401 && details.code === "sign_in_required") return new SignInRequired(details);
