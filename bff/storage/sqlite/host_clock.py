@@ -60,7 +60,10 @@ class HostClock:
         return self._origin + _since_boot()
 
     def close(self) -> None:
-        os.close(self._file)
+        """Closing again does nothing: the number of the closed file may be another file's by then."""
+        file, self._file = self._file, -1
+        if file >= 0:
+            os.close(file)
 
     def _shared_origin(self, timeout: float, wall_clock: Callable[[], float]) -> float:
         ends_at = time.monotonic() + timeout

@@ -72,3 +72,11 @@ def test_a_locked_file_without_a_start_is_an_error_and_no_wrong_clock(database: 
         HostClock(database, timeout=0.01)
     os.close(other)
     opened(database).close()
+
+
+def test_closing_twice_does_not_close_the_file_of_another(database: Path) -> None:
+    clock = HostClock(database, timeout=0)
+    clock.close()
+    with database.open("rb") as other:  # it gets the number that was closed
+        clock.close()
+        assert other.read(0) == b""
