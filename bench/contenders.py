@@ -120,7 +120,7 @@ def store_url(world: World, store: str) -> str:
     return f"redis://127.0.0.1:{world.redis}" if store == "redis" else f"sqlite:///{world.directory}/bench.db"
 
 
-def ours(store: str, **more: str) -> Callable[[World], Child]:
+def ours(store: str, core: int | str = PROXY_CORE, **more: str) -> Callable[[World], Child]:
     def start(world: World) -> Child:
         environ = {
             "BFF_ISSUER": world.issuer,
@@ -134,7 +134,7 @@ def ours(store: str, **more: str) -> Callable[[World], Child]:
             "BFF_MANAGEMENT_LISTEN": "off",
             **{name: value.format(world=world) for name, value in more.items()},
         }
-        return world.child(f"ours-{store}", [sys.executable, "-m", "bff", "serve"], PROXY_CORE, environ)
+        return world.child(f"ours-{store}", [sys.executable, "-m", "bff", "serve"], core, environ)
 
     return start
 

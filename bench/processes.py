@@ -14,7 +14,12 @@ PROXY_CORE, LOAD_CORE = 1, 0
 
 class Child:
     def __init__(
-        self, name: str, arguments: list[str], directory: Path, core: int, environ: Mapping[str, str] | None = None
+        self,
+        name: str,
+        arguments: list[str],
+        directory: Path,
+        core: int | str,
+        environ: Mapping[str, str] | None = None,
     ) -> None:
         self.log = directory / f"{name}.log"
         with self.log.open("wb") as log:
@@ -49,11 +54,11 @@ class Child:
         return sum(int(fields[11]) + int(fields[12]) for fields in counted) / os.sysconf("SC_CLK_TCK")
 
     def _read(self, name: str) -> Iterator[str]:
-        """This file of /proc, of each process of the group."""
+        """This file of /proc, of each process of the session: workers have process groups of their own."""
         for entry in Path("/proc").iterdir():
             if entry.name.isdigit():
                 try:
-                    if os.getpgid(int(entry.name)) == self.process.pid:
+                    if os.getsid(int(entry.name)) == self.process.pid:
                         yield (entry / name).read_text()
                 except (ProcessLookupError, FileNotFoundError):
                     continue

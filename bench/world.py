@@ -37,7 +37,7 @@ class World:
     def url(self) -> str:
         return f"http://localhost:{self.public}"
 
-    def child(self, name: str, arguments: list[str], core: int, environ: dict[str, str] | None = None) -> Child:
+    def child(self, name: str, arguments: list[str], core: int | str, environ: dict[str, str] | None = None) -> Child:
         child = Child(name, arguments, self.directory, core, environ)
         self.stack.callback(child.stop)
         return child

@@ -54,21 +54,25 @@ async def _supervise(
     if public is None:
         raise ValueError("the public address is not optional")
 
-    def ready() -> None:
-        logger.info("ready: open %s", settings.browser.public_url)
-
     inherited = Descriptors(
         public.socket.fileno(), None if forward_auth is None else forward_auth.socket.fileno(), rates
     )
-    supervisor = Supervisor(command, inherited, count, on_ready=ready)
+    supervisor = Supervisor(command, inherited, count)
+
+    async def log_ready() -> None:
+        await supervisor.all_serve.wait()
+        logger.info("ready: open %s", settings.browser.public_url)
+
+    async def close_listeners() -> None:
+        """The workers have them too, and accept for the drain delay. After that connections are refused."""
+        await supervisor.starts_no_more.wait()
+        for listener in (public, forward_auth):
+            if listener is not None:
+                listener.socket.close()
 
     def stop(number: int) -> None:
         logger.info("stopping", extra={"in_seconds": settings.server.drain_delay})
         supervisor.stop(number)
-        # The workers still accept connections for the drain delay. After that connections are refused.
-        for listener in (public, forward_auth):
-            if listener is not None:
-                listener.socket.close()
 
     def roll() -> None:
         try:
@@ -95,17 +99,19 @@ async def _supervise(
             "workers": count,
         },
     )
-    if management is None:
-        return await supervisor.run()
     machine = supervisor.machine
     app = ManagementApp(machine.report, liveness=machine.liveness, metrics=machine.metrics)
     server = Server(uvicorn_config(app, lifespan="off"))
-    answering = asyncio.create_task(server.serve(sockets=[management.socket]))
+    beside = [asyncio.create_task(log_ready()), asyncio.create_task(close_listeners())]
+    answering = None if management is None else asyncio.create_task(server.serve(sockets=[management.socket]))
     try:
         return await supervisor.run()
     finally:
-        server.should_exit = True
-        await answering
+        for task in beside:
+            task.cancel()
+        if answering is not None:
+            server.should_exit = True
+            await answering
 
 
 def _shared_memory() -> BinaryIO:

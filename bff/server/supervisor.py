@@ -6,7 +6,7 @@ worker, and the others serve on. Why this is not uvicorn's: docs/decisions/0030-
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -40,16 +40,17 @@ class Supervisor:
         count: int,
         *,
         start_timeout: float = 120.0,
-        on_ready: Callable[[], None] = lambda: None,
+        retire_timeout: float = 420.0,
     ) -> None:
-        """`command` starts a worker; it gets the order as its last argument. `start_timeout`: seconds until a worker
-        of a roll has to serve. `on_ready` is called once all workers serve.
+        """`command` starts a worker; it gets the order as its last argument. Of a roll: `start_timeout` is in seconds,
+        until the new worker has to serve, `retire_timeout` until the old one has to end, or is killed.
         """
         self._command, self._inherited, self._count = command, inherited, count
-        self._start_timeout, self._on_ready = start_timeout, on_ready
+        self._start_timeout, self._retire_timeout = start_timeout, retire_timeout
         self.machine = Machine(count, lambda: self._stop_requested.is_set())
+        # Once all workers serve, and once no more are started.
+        self.all_serve, self.starts_no_more = asyncio.Event(), asyncio.Event()
         self._slots: list[_Slot] = []
-        self._reported = False
         self._stop_requested, self._roll_requested = asyncio.Event(), asyncio.Event()
 
     async def run(self) -> int:
@@ -61,7 +62,7 @@ class Supervisor:
             return 0 if self._stop_requested.is_set() else _start_code(first.code)
         self._slots = [_Slot(first)]
         # The others only now: what prevents the start was printed once.
-        others = await asyncio.gather(*(self._start(number) for number in range(1, self._count)))
+        others = await asyncio.gather(*(self._start_again(number) for number in range(1, self._count)))
         self._slots += map(_Slot, others)
         tasks = [asyncio.create_task(self._keep(number, slot)) for number, slot in enumerate(self._slots)]
         tasks.append(asyncio.create_task(self._roll_when_requested()))
@@ -70,6 +71,7 @@ class Supervisor:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        self.starts_no_more.set()
         while self.machine.workers:
             await asyncio.gather(*(worker.ended.wait() for worker in self.machine.workers))
         return 0
@@ -104,9 +106,8 @@ class Supervisor:
                 worker.check_ended(keys)
 
     def worker_ready(self) -> None:
-        if not self._reported and self._slots and all(slot.worker.ready.is_set() for slot in self._slots):
-            self._reported = True
-            self._on_ready()
+        if len(self._slots) == self._count and all(slot.worker.ready.is_set() for slot in self._slots):
+            self.all_serve.set()
 
     def worker_ended(self, worker: WorkerProcess) -> None:
         self.machine.remove(worker)
@@ -164,7 +165,12 @@ class Supervisor:
             return False
         old, slot.worker = slot.worker, new
         old.retire()
-        await old.ended.wait()
+        try:
+            async with asyncio.timeout(self._retire_timeout):
+                await old.ended.wait()
+        except TimeoutError:
+            logger.error("a replaced worker does not end, and is killed", extra={"worker": number, "pid": old.pid})
+            old.kill()
         return True
 
 

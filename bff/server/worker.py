@@ -5,6 +5,7 @@ import contextlib
 import json
 import logging
 import mmap
+import os
 import signal
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -71,6 +72,8 @@ class Worker:
             None if descriptor is None else Bound(socket.socket(fileno=descriptor))
             for descriptor in (order.public, None, order.forward_auth)
         ]
+        if os.fstat(order.rate_memory).st_size < SIZE:
+            os.ftruncate(order.rate_memory, SIZE)  # the supervisor is of an older version, which needed less
         self.rate_memory = memoryview(mmap.mmap(order.rate_memory, SIZE))
         self._end = socket.socket(fileno=order.channel)
         self._channel: Channel | None = None
@@ -105,8 +108,11 @@ class Worker:
             await self._channel.close()
 
     async def _receive(self, channel: Channel, controls: Controls) -> None:
-        await channel.receive(lambda message: self._follow(message, controls))
-        logger.warning("the supervisor has ended, and this worker stops")
+        try:
+            await channel.receive(lambda message: self._follow(message, controls))
+            logger.warning("the supervisor has ended, and this worker stops")
+        except Exception:
+            logger.exception("a message of the supervisor could not be read, and this worker stops")
         controls.stop()
 
     def _follow(self, message: Message, controls: Controls) -> None:
@@ -114,6 +120,7 @@ class Worker:
             case {"stop": repeated}:
                 controls.stop(repeated)
             case {"retire": _}:
+                metrics.WORKERS.set(0)
                 controls.retire()
             case {"reload": _}:
                 controls.reload()

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import itertools
 import logging
-import os
 import signal
 import socket
 import time
@@ -118,7 +117,7 @@ class WorkerProcess:
 
     def kill(self, number: signal.Signals = signal.SIGKILL) -> None:
         with contextlib.suppress(ProcessLookupError):
-            os.kill(self.pid, number)
+            self._process.send_signal(number)
 
     async def ask(self, about: str, within: float = ANSWER_TIMEOUT) -> Any:
         """None without an answer `within` so many seconds."""

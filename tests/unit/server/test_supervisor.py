@@ -21,15 +21,11 @@ class Workers:
     """A supervisor with `count` workers, and what those have done."""
 
     def __init__(self, folder: Path, count: int, start_timeout: float = PATIENCE) -> None:
-        self.folder, self.all_serve = folder, asyncio.Event()
+        self.folder = folder
         command = [sys.executable, "-S", "-E", str(ROOT / "tests/harness/tiny_worker.py"), str(folder)]
         self.null = os.open(os.devnull, os.O_RDONLY)
         self.supervisor = Supervisor(
-            command,
-            Descriptors(self.null, None, self.null),
-            count,
-            start_timeout=start_timeout,
-            on_ready=self.all_serve.set,
+            command, Descriptors(self.null, None, self.null), count, start_timeout=start_timeout
         )
         self.running = asyncio.create_task(self.supervisor.run())
 
@@ -65,7 +61,7 @@ def test_the_pause_before_a_restart_grows_with_each_failure() -> None:
 
 async def test_all_workers_serve_and_stop_in_order(tmp_path: Path) -> None:
     async with workers(tmp_path, count=3) as running:
-        await running.all_serve.wait()
+        await running.supervisor.all_serve.wait()
         assert sorted(running.serving) == [0, 1, 2]
         running.supervisor.stop(signal.SIGTERM)
         running.supervisor.stop(signal.SIGINT)
@@ -85,7 +81,7 @@ async def test_what_prevents_the_start_ends_the_supervisor_before_other_workers_
 
 async def test_a_worker_that_dies_is_started_again_and_the_other_serves_on(tmp_path: Path) -> None:
     async with workers(tmp_path) as running:
-        await running.all_serve.wait()
+        await running.supervisor.all_serve.wait()
         first, other = running.serving[0], running.serving[1]
         os.kill(first, signal.SIGKILL)
         await until(lambda: running.serving.get(0, first) != first)
@@ -94,7 +90,7 @@ async def test_a_worker_that_dies_is_started_again_and_the_other_serves_on(tmp_p
 
 async def test_workers_are_replaced_one_by_one_each_when_its_successor_serves(tmp_path: Path) -> None:
     async with workers(tmp_path) as running:
-        await running.all_serve.wait()
+        await running.supervisor.all_serve.wait()
         before = running.serving
         running.supervisor.roll()
         await until(lambda: len(running.events("retire")) == 2)
@@ -110,7 +106,7 @@ async def test_a_successor_that_does_not_serve_leaves_the_present_workers(tmp_pa
     async with workers(
         tmp_path, "serve", "serve", behaviour, start_timeout=0.5 if behaviour == "hang" else PATIENCE
     ) as running:
-        await running.all_serve.wait()
+        await running.supervisor.all_serve.wait()
         before = running.serving
         running.supervisor.roll()
         await until(lambda: len(running.events("started")) == 3 and len(running.supervisor.machine.workers) == 2)
@@ -119,7 +115,7 @@ async def test_a_successor_that_does_not_serve_leaves_the_present_workers(tmp_pa
 
 async def test_an_end_of_a_session_reaches_the_other_workers_only(tmp_path: Path) -> None:
     async with workers(tmp_path, count=3) as running:
-        await running.all_serve.wait()
+        await running.supervisor.all_serve.wait()
         source = next(worker for worker in running.supervisor.machine.workers if worker.number == 1)
         running.supervisor.sessions_ended(source, ["key"])
         running.supervisor.reload()
@@ -129,7 +125,7 @@ async def test_an_end_of_a_session_reaches_the_other_workers_only(tmp_path: Path
 
 async def test_workers_whose_supervisor_is_gone_notice_it(tmp_path: Path) -> None:
     async with workers(tmp_path) as running:
-        await running.all_serve.wait()
+        await running.supervisor.all_serve.wait()
         for worker in tuple(running.supervisor.machine.workers):
             worker._channel._writer.close()
         await until(lambda: len(running.events("alone")) >= 2)
@@ -137,7 +133,7 @@ async def test_workers_whose_supervisor_is_gone_notice_it(tmp_path: Path) -> Non
 
 async def test_readiness_and_metrics_are_those_of_all_workers(tmp_path: Path) -> None:
     async with workers(tmp_path) as running:
-        await running.all_serve.wait()
+        await running.supervisor.all_serve.wait()
         machine = running.supervisor.machine
         report = await machine.report()
         assert report.ready
