@@ -66,7 +66,7 @@ class Application:
         receiver = None if self.security_events is None else self.security_events.receiver
         web = build_web(self.runtime, self.stores, self.flows, self.upstreams, receiver, self.providers.published)
         self.public = Draining(web.public)
-        self.forward_auth: ASGIApp = web.forward_auth
+        self.forward_auth = Draining(web.forward_auth)
         self._readiness = Readiness(
             self.runtime, self.stores, self.providers, lambda: self.public.begun, timeouts.readiness
         )
@@ -107,6 +107,7 @@ class Application:
     def begin_to_stop(self) -> None:
         """Reports not ready from now on and answers with `Connection: close`, so that proxies use another replica."""
         self.public.begin()
+        self.forward_auth.begin()
 
     def end_streams(self) -> None:
         """Closes event streams and WebSockets, which would otherwise outlast the drain.

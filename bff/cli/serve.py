@@ -45,6 +45,7 @@ def command(config: Path | None, env_file: Path | None, workers: str | None, ord
     if count == 1:
         return _serve(settings, environ, config)
     from bff.server.supervise import run_workers
+    from bff.server.supervisor import Workers
 
     _log_to_stderr(settings)
     _log_service_links(environ)
@@ -52,7 +53,7 @@ def command(config: Path | None, env_file: Path | None, workers: str | None, ord
     def read_settings() -> Settings:
         return load_settings({**environment(env_file), "BFF_WORKERS": str(settings.server.workers)}, config)
 
-    return run_workers(count, settings, read_settings, _worker_command(config, env_file))
+    return run_workers(Workers(count, _worker_command(config, env_file)), settings, read_settings)
 
 
 def _serve(settings: Settings, environ: dict[str, str], config: Path | None, order: str | None = None) -> int:

@@ -14,37 +14,35 @@ from bff.errors import ConfigurationError
 from bff.server.listeners import Bound, describe, remove_socket_file
 from bff.server.required_versions import check_versions
 from bff.server.run import bind_listeners
-from bff.server.supervisor import Supervisor
+from bff.server.supervisor import Supervisor, Workers
 from bff.server.worker_process import Descriptors
 from bff.web.middleware.rate_memory import new_memory
 
 logger = logging.getLogger(__name__)
 
 
-def run_workers(count: int, settings: Settings, read_settings: Callable[[], Settings], command: Sequence[str]) -> int:
+def run_workers(workers: Workers, settings: Settings, read_settings: Callable[[], Settings]) -> int:
     """Serves until SIGTERM or SIGINT. Returns and raises as `bff.server.run.run` does.
 
-    `command` starts a worker; its last argument, which is added, is for `WorkerOrder.parse`. `read_settings` reads the
-    settings again for a roll.
+    `read_settings` reads the settings again for a roll.
     """
     check_versions()
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # session ids pass through this process
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # keys of sessions pass through this process
     bound = bind_listeners(settings)
     try:
         with _shared_memory() as rates:
-            return asyncio.run(_supervise(count, bound, rates.fileno(), settings, read_settings, command))
+            return asyncio.run(_supervise(workers, bound, rates.fileno(), settings, read_settings))
     finally:
         for listener in bound:
             remove_socket_file(listener)
 
 
 async def _supervise(
-    count: int,
+    workers: Workers,
     bound: Sequence[Bound | None],
     rates: int,
     settings: Settings,
     read_settings: Callable[[], Settings],
-    command: Sequence[str],
 ) -> int:
     # Imported only after the check of the versions.
     from bff.server.uvicorn_0_54.server import Server, uvicorn_config
@@ -53,11 +51,10 @@ async def _supervise(
     public, management, forward_auth = bound
     if public is None:
         raise ValueError("the public address is not optional")
-
     inherited = Descriptors(
         public.socket.fileno(), None if forward_auth is None else forward_auth.socket.fileno(), rates
     )
-    supervisor = Supervisor(command, inherited, count)
+    supervisor = Supervisor(workers, inherited)
 
     async def log_ready() -> None:
         await supervisor.all_serve.wait()
@@ -96,7 +93,7 @@ async def _supervise(
             "address": describe(public),
             "management": describe(management),
             "forward_auth": describe(forward_auth),
-            "workers": count,
+            "workers": workers.count,
         },
     )
     machine = supervisor.machine

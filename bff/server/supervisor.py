@@ -17,13 +17,31 @@ from bff.telemetry import metrics
 logger = logging.getLogger(__name__)
 
 NOT_STARTED: Final = 3  # the exit code
-STABLE: Final = 60.0  # seconds; a worker that lived longer is started again at once
-LONGEST_PAUSE: Final = 30.0  # seconds
 
 
-def restart_pause(failures: int) -> float:
-    """Seconds until the next start after so many short lives in a row."""
-    return 0.0 if failures < 2 else min(LONGEST_PAUSE, 2.0 ** (failures - 2))
+@dataclass(frozen=True, slots=True)
+class SupervisorTimeouts:
+    """In seconds. `start`: until the new worker of a roll has to serve; `retire`: until the old one has to end, or is
+    killed. A worker that lived for `stable` is started again at once, others after at most `longest_pause`.
+    """
+
+    start: float = 120.0
+    retire: float = 420.0
+    stable: float = 60.0
+    longest_pause: float = 30.0
+
+    def restart_pause(self, failures: int) -> float:
+        """Seconds until the next start after so many short lives in a row."""
+        return 0.0 if failures < 2 else min(self.longest_pause, 2.0 ** min(failures - 2, 30))
+
+
+@dataclass(frozen=True, slots=True)
+class Workers:
+    """`count` processes, each started by `command` with its order as one more argument (`WorkerOrder.parse`)."""
+
+    count: int
+    command: Sequence[str]
+    timeouts: SupervisorTimeouts = SupervisorTimeouts()
 
 
 @dataclass(eq=False, slots=True)
@@ -33,21 +51,10 @@ class _Slot:
 
 
 class Supervisor:
-    def __init__(
-        self,
-        command: Sequence[str],
-        inherited: Descriptors,
-        count: int,
-        *,
-        start_timeout: float = 120.0,
-        retire_timeout: float = 420.0,
-    ) -> None:
-        """`command` starts a worker; it gets the order as its last argument. Of a roll: `start_timeout` is in seconds,
-        until the new worker has to serve, `retire_timeout` until the old one has to end, or is killed.
-        """
-        self._command, self._inherited, self._count = command, inherited, count
-        self._start_timeout, self._retire_timeout = start_timeout, retire_timeout
-        self.machine = Machine(count, lambda: self._stop_requested.is_set())
+    def __init__(self, workers: Workers, inherited: Descriptors) -> None:
+        self._command, self._inherited = workers.command, inherited
+        self._count, self._timeouts = workers.count, workers.timeouts
+        self.machine = Machine(workers.count, lambda: self._stop_requested.is_set())
         # Once all workers serve, and once no more are started.
         self.all_serve, self.starts_no_more = asyncio.Event(), asyncio.Event()
         self._slots: list[_Slot] = []
@@ -119,8 +126,8 @@ class Supervisor:
             await worker.ended.wait()
             if slot.worker is not worker:
                 continue  # replaced by a roll
-            slot.failures = 1 if worker.lifetime >= STABLE else slot.failures + 1
-            pause = restart_pause(slot.failures)
+            slot.failures = 1 if worker.lifetime >= self._timeouts.stable else slot.failures + 1
+            pause = self._timeouts.restart_pause(slot.failures)
             metrics.WORKER_RESTARTS.inc()
             logger.error(
                 "a worker has ended, and is started again",
@@ -136,7 +143,7 @@ class Supervisor:
                 return await self._start(number)
             except OSError as error:  # no memory, or no process, for another one
                 logger.error("a worker cannot be started", extra={"worker": number, "error": error.strerror})
-                await asyncio.sleep(LONGEST_PAUSE)
+                await asyncio.sleep(self._timeouts.longest_pause)
 
     async def _roll_when_requested(self) -> None:
         while True:
@@ -154,7 +161,7 @@ class Supervisor:
         """Whether a new worker serves instead. Returns when the old one has ended."""
         new = await self._start_again(number)
         try:
-            async with asyncio.timeout(self._start_timeout):
+            async with asyncio.timeout(self._timeouts.start):
                 await new.settled.wait()
         except TimeoutError:
             new.kill()
@@ -166,7 +173,7 @@ class Supervisor:
         old, slot.worker = slot.worker, new
         old.retire()
         try:
-            async with asyncio.timeout(self._retire_timeout):
+            async with asyncio.timeout(self._timeouts.retire):
                 await old.ended.wait()
         except TimeoutError:
             logger.error("a replaced worker does not end, and is killed", extra={"worker": number, "pid": old.pid})

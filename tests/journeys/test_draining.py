@@ -14,9 +14,13 @@ from pathlib import Path
 
 import pytest
 
+from bff.app import build_app
+from bff.config.settings import load_settings
 from bff.server.uvicorn_0_54.server import DRAIN
+from tests.harness.asgi_call import call
 from tests.harness.http_browser import Browser
 from tests.harness.plain_http import plain_http
+from tests.harness.settings import with_changes
 from tests.harness.streams import Page, closing_of, echoed
 from tests.harness.waiting import until
 from tests.harness.world import Upstream, listening, serving
@@ -87,6 +91,17 @@ async def test_streams_are_closed_and_requests_in_progress_are_answered(tmp_path
         assert (await slow).status_code == 200
         assert await bff.replica.process.ended() == 0
         await until(lambda: not bff.upstream.open)
+
+
+async def test_every_port_for_requests_asks_its_clients_to_connect_again(tmp_path: Path) -> None:
+    changes = {"store": f"sqlite:///{tmp_path}/bff.db", "forward_auth_listen": "127.0.0.1:1", "trusted_proxies": "unix"}
+    app = build_app(load_settings(with_changes(**changes)))
+    for port in (app, app.forward_auth):
+        assert (await call(port, "GET", "/auth/verify")).one("connection") is None
+    app.begin_to_stop()
+    for port in (app, app.forward_auth):
+        assert (await call(port, "GET", "/auth/verify")).one("connection") == "close"
+    await app.stores.sessions.close()
 
 
 @pytest.mark.long

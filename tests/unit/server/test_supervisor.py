@@ -11,22 +11,21 @@ from pathlib import Path
 
 import pytest
 
-from bff.server.supervisor import LONGEST_PAUSE, Supervisor, restart_pause
+from bff.server.supervisor import Supervisor, SupervisorTimeouts, Workers
 from bff.server.worker_process import Descriptors
 from tests.harness.places import ROOT
 from tests.harness.waiting import PATIENCE, until
 
 
-class Workers:
+class Running:
     """A supervisor with `count` workers, and what those have done."""
 
     def __init__(self, folder: Path, count: int, start_timeout: float = PATIENCE) -> None:
         self.folder = folder
         command = [sys.executable, "-S", "-E", str(ROOT / "tests/harness/tiny_worker.py"), str(folder)]
         self.null = os.open(os.devnull, os.O_RDONLY)
-        self.supervisor = Supervisor(
-            command, Descriptors(self.null, None, self.null), count, start_timeout=start_timeout
-        )
+        timeouts = SupervisorTimeouts(start=start_timeout)
+        self.supervisor = Supervisor(Workers(count, command, timeouts), Descriptors(self.null, None, self.null))
         self.running = asyncio.create_task(self.supervisor.run())
 
     def events(self, event: str) -> list[tuple[int, int]]:
@@ -43,9 +42,9 @@ class Workers:
 @contextlib.asynccontextmanager
 async def workers(
     folder: Path, *behaviour: str, count: int = 2, start_timeout: float = PATIENCE
-) -> AsyncIterator[Workers]:
+) -> AsyncIterator[Running]:
     (folder / "behaviour").write_text(" ".join(behaviour))
-    found = Workers(folder, count, start_timeout)
+    found = Running(folder, count, start_timeout)
     try:
         yield found
     finally:
@@ -55,8 +54,9 @@ async def workers(
 
 
 def test_the_pause_before_a_restart_grows_with_each_failure() -> None:
-    assert [restart_pause(failures) for failures in range(1, 6)] == [0.0, 1.0, 2.0, 4.0, 8.0]
-    assert restart_pause(50) == LONGEST_PAUSE
+    timeouts = SupervisorTimeouts(longest_pause=9.0)
+    assert [timeouts.restart_pause(failures) for failures in range(1, 7)] == [0.0, 1.0, 2.0, 4.0, 8.0, 9.0]
+    assert timeouts.restart_pause(5000) == 9.0
 
 
 async def test_all_workers_serve_and_stop_in_order(tmp_path: Path) -> None:
