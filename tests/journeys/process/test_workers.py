@@ -41,7 +41,7 @@ class Serving:
 async def serving(folder: Path) -> AsyncIterator[Serving]:
     started = Serving(folder)
     try:
-        await until(lambda: started.messages("ready: open"))
+        await until(lambda: started.messages("ready: open"), within=5 * PATIENCE)
         yield started
     finally:
         started.process.kill()
@@ -76,7 +76,7 @@ async def test_a_roll_with_invalid_settings_replaces_no_worker_and_one_with_vali
         assert running.messages("the workers are replaced") == []
         settings.write_text('log_level = "debug"\n')
         running.process.send_signal(signal.SIGUSR2)
-        await until(lambda: running.messages("workers were replaced"))
+        await until(lambda: running.messages("workers were replaced"), within=5 * PATIENCE)
         assert [line["worker"] for line in running.messages("another worker takes over")] == [0, 1]
         running.process.send_signal(signal.SIGTERM)
         assert await asyncio.to_thread(running.process.wait, PATIENCE) == 0

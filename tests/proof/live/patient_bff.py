@@ -26,7 +26,7 @@ def main(order: str | None) -> int:
     count = worker_count(settings.server.workers)
     if count > 1 and worker is None:
         # A pause of the production's length would make a test of many kills one of hours.
-        timeouts = SupervisorTimeouts(start=PATIENCE, longest_pause=0.1)
+        timeouts = SupervisorTimeouts(start=5 * PATIENCE, longest_pause=0.1)
         workers = Workers(count, [sys.executable, "-m", __spec__.name, "worker"], timeouts)
         return run_workers(workers, settings, sources.load)
     return run(build_app(settings, sources=sources, timeouts=PATIENT, ports=Ports(siblings=worker)), settings, worker)

@@ -20,7 +20,7 @@ from bff.flows.refresh.reservation import Reservations
 from bff.flows.refresh.timing import RefreshTimeouts, RefreshTiming
 from bff.flows.streams import OpenStreams
 from bff.session.keyring import KeyRing, new_key
-from bff.session.session import EndReason, Session
+from bff.session.session import EndReason, Session, SessionKey
 from bff.session.stream_end import StreamEnd
 from bff.session.timing import RefreshPolicy
 from tests.harness.example_session import a_session, session_of
@@ -53,7 +53,8 @@ class Parts:
         self.ring: KeyRing = beside.ring if beside else KeyRing.from_keys([new_key()])
         self.settings = load_settings(with_changes(**{"issuer": ISSUER, "client_id": CLIENT_ID, **changes}))
         self.store, self.tasks = MemoryStore(self.data, self.ring), BackgroundTasks()
-        self.streams = OpenStreams(self.store, policy, monotonic=loop.time)
+        self.announced: list[SessionKey] = []
+        self.streams = OpenStreams(self.store, policy, monotonic=loop.time, announce=self.announced.append)
         self.revocations = Revocations(self.store, self.provider, self.tasks, ISSUER)
         recent = RecentRecords(outage_grace, policy, monotonic=loop.time) if outage_grace else None
         self.end_session = EndSession(self.store, self.revocations, self.tasks, streams=self.streams, recent=recent)

@@ -75,6 +75,27 @@ async def test_an_end_by_another_replica_is_seen_soon_even_among_many(watched: P
     assert [list(ends) for ends in closed] == [[]] * 2 * BATCH_SIZE + [[SessionEnded(None)]]
 
 
+async def test_an_end_is_announced_once_by_the_process_that_ended_the_session(watched: Parts) -> None:
+    session, other = await watched.signed_in(), await watched.signed_in()
+    for owner in (session, other):
+        watched.streams.register(owner, Ends(), endless=True)
+    await watched.store.delete(other.key, EndReason.SIGNED_OUT)  # by another replica, which announced it itself
+    await watched.end_session.end(session.key, EndReason.SIGNED_OUT)
+    await time_passes(3)
+    assert watched.announced == [session.key]
+
+
+async def test_what_is_announced_is_checked_at_once_in_the_store(parts: Parts) -> None:
+    """Without the watch: nothing else closes a stream here."""
+    gone, present, without_stream = [await parts.signed_in() for _ in range(3)]
+    closed, kept = Ends(), Ends()
+    parts.streams.register(gone, closed, endless=True)
+    parts.streams.register(present, kept, endless=True)
+    await parts.store.delete(gone.key, EndReason.SIGNED_OUT)
+    await parts.streams.check([gone.key, present.key, without_stream.key], parts.end_session.end)
+    assert (closed, kept) == ([SessionEnded(None)], [])
+
+
 async def test_an_outage_of_the_store_closes_nothing(watched: Parts) -> None:
     session, closed = await watched.signed_in(), Ends()
     watched.streams.register(session, closed, endless=True)
