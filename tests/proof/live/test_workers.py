@@ -17,6 +17,7 @@ import pytest
 import pytest_asyncio
 
 from tests.harness.plain_http import plain_http
+from tests.harness.raw_http import Reader, Writer, read_response
 from tests.harness.waiting import PATIENCE, until
 from tests.proof.live.fleet import Fleet, running_fleet
 
@@ -172,6 +173,54 @@ async def test_a_rate_limit_is_that_of_the_machine(fleet: Fleet) -> None:
             accepted += 1
     meanwhile = (time.monotonic() - began) * RATE / 60
     assert RATE <= accepted <= RATE + meanwhile + 1, "of new connections each worker gets some"
+
+
+class IdleConnections:
+    """Of a proxy: open, and used only now and then."""
+
+    def __init__(self, fleet: Fleet) -> None:
+        self.port = int(fleet.replicas[0].url.rpartition(":")[2])
+        self.open: list[tuple[Reader, Writer]] = []
+
+    async def request_each(self) -> None:
+        """Every connection answers; those that say that it was their last response are closed."""
+        for connection in tuple(self.open):
+            reader, writer = connection
+            writer.write(f"GET /auth/session HTTP/1.1\r\nhost: localhost:{self.port}\r\n\r\n".encode())
+            response = await read_response(reader)
+            assert (response.status, response.complete) == (200, True)
+            if response.one("connection") == "close":
+                self.open.remove(connection)
+                writer.close()
+
+    @asynccontextmanager
+    async def kept(self, count: int = 12) -> AsyncIterator[None]:
+        self.open = [await asyncio.open_connection("127.0.0.1", self.port) for _ in range(count)]
+        await self.request_each()
+        assert len(self.open) == count
+        try:
+            yield
+        finally:
+            for _, writer in self.open:
+                writer.close()
+
+
+async def test_a_worker_that_is_replaced_answers_on_its_idle_connections_until_they_are_closed(fleet: Fleet) -> None:
+    await all_workers_serve(fleet)
+    idle, log = IdleConnections(fleet), fleet.replicas[0].process.log
+    begun, over = (log.read_text().count(text) for text in ("another worker takes over", "workers were replaced"))
+    async with idle.kept():
+        fleet.replicas[0].process.signal(signal.SIGUSR2)
+        for worker in (1, 2):
+            await until(
+                lambda worker=worker: log.read_text().count("another worker takes over") == begun + worker,
+                within=STARTS,
+            )
+            # Time in which a worker that does not leave idle connections to their clients would close them.
+            await asyncio.sleep(0.5)
+            await idle.request_each()
+        assert idle.open == [], "both workers asked for a new connection"
+        await until(lambda: log.read_text().count("workers were replaced") == over + 1)
 
 
 @pytest.mark.parametrize("rolls", [2, pytest.param(10, marks=pytest.mark.long)])
