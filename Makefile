@@ -75,10 +75,11 @@ bench-scale: $(VENV)/.dev ## measure with up to a million sessions, and write th
 	$(RUN)/python -m bench.scale --write
 
 # Bounded by numbers of requests, about fifteen minutes. Processor time and memory hold on a busy machine too.
-bench-cost: $(VENV)/.dev ## measure the processor time of a refresh, and of a request by the number of busy sessions
+bench-cost: $(VENV)/.dev ## measure the cost of a refresh, of a request by the number of busy sessions, and of an idle stream
 	@scripts/need redis-server nginx wrk
 	$(RUN)/python -m bench.refresh
 	$(RUN)/python -m bench.busy
+	$(RUN)/python -m bench.streams
 
 # Ten minutes. Processor time holds on a busy machine too, the rate does not.
 bench-workers: $(VENV)/.dev ## measure the processor time of a request and the rate with one process and with two workers

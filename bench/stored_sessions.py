@@ -10,6 +10,7 @@ from bff.session.keyring import KeyRing, new_session_id
 from bff.session.session import Session, Tokens, User
 from bff.storage.open import open_store
 from bff.web.session_cookies import seal_session_cookie
+from tests.harness.patience import PATIENT_STORES
 
 SESSIONS, BUSY, AT_ONCE = 100_000, 1_000, 500
 TOKEN = "x" * 900  # bytes: the typical size of Okta's access and ID tokens
@@ -39,10 +40,10 @@ async def _fill(world: World, store_url: str, cookie_name: str, sessions: int, b
     if key is None:
         raise ValueError("the session key is not base64url")
     ring = KeyRing.from_keys([key])
-    store, now, cookies = open_store(store_url, ring), time.time(), []
+    store, now, cookies = open_store(store_url, ring, timeouts=PATIENT_STORES), time.time(), []
     try:
         for start in range(0, sessions, AT_ONCE):
-            ids = [new_session_id() for _ in range(AT_ONCE)]
+            ids = [new_session_id() for _ in range(min(AT_ONCE, sessions - start))]
             if start < busy:
                 cookies += [f"{cookie_name}={seal_session_cookie(session_id, ring)}" for session_id in ids]
             await asyncio.gather(

@@ -42,6 +42,13 @@ class Http1Connection(ResponseParser, asyncio.Protocol):
     A wait ends when the response progresses, the connection fails, or `fail` is called.
     """
 
+    # Without a dict for the attributes: thousands idle with the streams that they carry.
+    __slots__ = (
+        *("_active", "_buffered", "_chunked", "_failure", "_has_body", "_incoming", "_loop", "_once", "_read_paused"),
+        *("_readable", "_response_begun", "_sent", "_transport", "_writable", "_write_batch", "_write_paused"),
+        *("closed", "idle_since", "used", "waiting_since"),
+    )
+
     def __init__(self, loop: asyncio.AbstractEventLoop, write_batch: WriteBatch) -> None:
         super().__init__()
         self._loop, self._write_batch = loop, write_batch

@@ -32,6 +32,12 @@ class ResponseHead(NamedTuple):
 class ResponseParser(ABC):
     """Parses one response after the other; `Http1Connection` adds the sending direction and the waiting."""
 
+    __slots__ = (
+        *("_answer_chunked", "_chunks", "_complete", "_head", "_head_bytes", "_headers", "_informational"),
+        *("_informational_bytes", "_informational_count", "_keep_alive", "_overhead", "_parser", "_to_head"),
+        "_to_the_end",
+    )
+
     def __init__(self) -> None:
         self._begin_response(to_head=False)
 

@@ -10,8 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from websockets.asyncio.client import ClientConnection
-from websockets.client import ClientProtocol
 from websockets.exceptions import InvalidHandshake, InvalidStatus
 from websockets.http11 import Response
 from websockets.typing import Subprotocol
@@ -27,31 +25,11 @@ from bff.proxy.exchange import OnLongLived
 from bff.proxy.headers import PublicOrigin, request_headers, response_headers
 from bff.proxy.http import require_step_up
 from bff.proxy.request_body import Receive, Scope, Send
-from bff.proxy.websocket_bounds import BoundedProtocol
-from bff.proxy.websocket_relay import CLOSE_TIMEOUT, Relay
+from bff.proxy.upstream_socket import UpstreamFrames, UpstreamSocket
+from bff.proxy.websocket_relay import Relay
 from bff.telemetry import metrics, tracing
 
-PING_INTERVAL: Final = 20.0  # seconds between pings, and until an upstream without a pong counts as lost
-MAX_QUEUED_MESSAGES: Final = 2  # messages of an upstream that are buffered before reading pauses
-
 _SUBPROTOCOL: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
-
-
-class _Frames(BoundedProtocol, ClientProtocol):
-    pass
-
-
-class _UpstreamSocket(ClientConnection):
-    protocol: _Frames
-
-    def pause_writing(self) -> None:
-        super().pause_writing()
-        self.protocol.writing_paused = True
-
-    def resume_writing(self) -> None:
-        self.protocol.resume_writing()
-        self.send_data()
-        super().resume_writing()
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,15 +72,17 @@ class WebSocketProxy:
             return
         relay = Relay(opened, scope, receive, send, limit=route.message_limit)
         release = on_long_lived(relay.interrupt, True) if on_long_lived is not None else None
+        accepted = self._accepted(opened, route)
+        opened.forget_handshake()
         try:
-            await relay.run(self._accepted(opened, route))
+            await relay.run(accepted)
         finally:
             if release is not None:
                 release()
 
     async def _open(
         self, route: Route, scope: Scope, credentials: UpstreamCredentials | None
-    ) -> ClientConnection | HandshakeRefused:
+    ) -> UpstreamSocket | HandshakeRefused:
         nonce_retried = renewed = False
         while True:
             try:
@@ -128,7 +108,7 @@ class WebSocketProxy:
                     raise UpstreamUnreachable("The API does not support WebSockets here.") from None
                 return self._refusal(response, headers, route, authenticated=credentials is not None)
 
-    async def _handshake(self, route: Route, scope: Scope, credentials: UpstreamCredentials | None) -> ClientConnection:
+    async def _handshake(self, route: Route, scope: Scope, credentials: UpstreamCredentials | None) -> UpstreamSocket:
         """Raises InvalidStatus for a status other than 101.
 
         Redirects are not followed, because they would carry the token elsewhere.
@@ -137,7 +117,7 @@ class WebSocketProxy:
         path, _, query = target.partition("?")
         secure = upstream.scheme == "https"
         uri = WebSocketURI(secure, upstream.address, upstream.port, path, query)
-        protocol = _Frames(uri, subprotocols=_subprotocols(scope), max_size=route.message_limit)
+        protocol = UpstreamFrames(uri, subprotocols=_subprotocols(scope), max_size=route.message_limit)
         peer = scope["client"][0] if scope.get("client") else None
         # The handshake is a GET of the http or https URL.
         proof = self._proofs.proof(credentials, route, "GET", target.encode("ascii"))
@@ -154,17 +134,11 @@ class WebSocketProxy:
         # The protocol writes Host itself, from the configured upstream.
         fields = [(name.decode("ascii"), value.decode("latin-1")) for name, value in headers if name != b"host"]
         loop = asyncio.get_running_loop()
-        connection: ClientConnection | None = None
+        connection: UpstreamSocket | None = None
         try:
             async with asyncio.timeout(route.connect_timeout):
                 _, connection = await loop.create_connection(
-                    lambda: _UpstreamSocket(
-                        protocol,
-                        ping_interval=PING_INTERVAL,
-                        ping_timeout=PING_INTERVAL,
-                        close_timeout=CLOSE_TIMEOUT,
-                        max_queue=MAX_QUEUED_MESSAGES,
-                    ),
+                    lambda: UpstreamSocket(protocol),
                     upstream.address,
                     upstream.port,
                     ssl=self._trust(route) if secure else None,
@@ -201,7 +175,7 @@ class WebSocketProxy:
         kept = [(name, value) for name, value in kept if name != b"content-length"]
         return HandshakeRefused(response.status_code, kept, bytes(response.body or b""))
 
-    def _accepted(self, connection: ClientConnection, route: Route) -> Sequence[Header]:
+    def _accepted(self, connection: UpstreamSocket, route: Route) -> Sequence[Header]:
         """Of the upstream's 101 only listed cookies are forwarded."""
         if connection.response is None or not route.allow_cookies:
             return ()

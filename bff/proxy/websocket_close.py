@@ -16,6 +16,8 @@ from websockets.protocol import Protocol
 
 from bff.session.stream_end import AccessTokenExpired, ServerStopping, SessionEnded, StreamEnd
 
+CLOSE_TIMEOUT: Final = 2.0  # seconds for either side to respond to a close frame, or to accept one
+
 SESSION_ENDED: Final = 4401
 ACCESS_TOKEN_EXPIRED: Final = 4408
 

@@ -5,7 +5,7 @@ Back-pressure: each task holds one message, and reads the next after sending it.
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any, Final, TypeAlias
+from typing import TypeAlias
 
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
@@ -13,10 +13,8 @@ from websockets.exceptions import ConnectionClosed
 from bff.asgi.extensions import close_connection, limit_messages
 from bff.http1.response_parser import Header
 from bff.proxy.request_body import Receive, Scope, Send
-from bff.proxy.websocket_close import CloseFrame, close_frame_for, for_browser, for_upstream
+from bff.proxy.websocket_close import CLOSE_TIMEOUT, CloseFrame, close_frame_for, for_browser, for_upstream
 from bff.session.stream_end import StreamEnd
-
-CLOSE_TIMEOUT: Final = 2.0  # seconds for either side to respond to a close frame, or to accept one
 
 # Why a relay ended: the close frames for the browser and for the upstream, None for a side that is already closed.
 _Endings: TypeAlias = tuple[CloseFrame | None, CloseFrame | None]
@@ -26,11 +24,11 @@ class Relay:
     def __init__(self, upstream: ClientConnection, scope: Scope, receive: Receive, send: Send, *, limit: int) -> None:
         self._upstream, self._scope, self._receive, self._send = upstream, scope, receive, send
         self._limit = limit
-        self._interrupted: asyncio.Future[StreamEnd] = asyncio.get_running_loop().create_future()
+        self._ended: asyncio.Future[_Endings] = asyncio.get_running_loop().create_future()
 
     def interrupt(self, end: StreamEnd) -> None:
-        if not self._interrupted.done():
-            self._interrupted.set_result(end)
+        if not self._ended.done():
+            self._ended.set_result((close_frame_for(end), CloseFrame(1001)))
 
     async def run(self, headers: Sequence[Header]) -> None:
         pumps: list[asyncio.Task[_Endings]] = []
@@ -42,12 +40,9 @@ class Relay:
             accept = {"type": "websocket.accept", "subprotocol": self._upstream.subprotocol, "headers": list(headers)}
             await self._send(accept)
             pumps = [asyncio.create_task(self._up()), asyncio.create_task(self._down())]
-            waited: list[asyncio.Future[Any]] = [*pumps, self._interrupted]
-            await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
-            if self._interrupted.done():
-                to_browser, to_upstream = close_frame_for(self._interrupted.result()), CloseFrame(1001)
-            else:
-                to_browser, to_upstream = next(pump for pump in pumps if pump.done()).result()
+            for pump in pumps:
+                pump.add_done_callback(self._pump_ended)
+            to_browser, to_upstream = await self._ended
         except OSError:
             pass  # the browser disconnected before its WebSocket was open
         finally:
@@ -55,6 +50,14 @@ class Relay:
                 pump.cancel()
             await asyncio.gather(*pumps, return_exceptions=True)
             await asyncio.gather(self._close_browser(to_browser), self._close_upstream(to_upstream))
+
+    def _pump_ended(self, pump: "asyncio.Task[_Endings]") -> None:
+        if self._ended.done() or pump.cancelled():
+            return
+        if (error := pump.exception()) is not None:
+            self._ended.set_exception(error)
+        else:
+            self._ended.set_result(pump.result())
 
     async def _up(self) -> _Endings:
         while True:

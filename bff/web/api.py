@@ -38,6 +38,8 @@ from bff.web.origin_policy import OriginPolicy
 
 logger = logging.getLogger(__name__)
 
+_KEPT: Final = frozenset({b"cookie", b"x-forwarded-for"})
+
 # Scope key: the route that matches the path.
 ROUTE: Final = "bff.route"
 # Scope key: set for a request on a route with `background`.
@@ -89,6 +91,9 @@ class ApiEndpoint:
         async def send_and_record(message: Message) -> None:
             nonlocal begun
             begun = True
+            if message["type"] == "websocket.accept":
+                # For logs. The others would take memory as long as the WebSocket is open.
+                scope["headers"][:] = [field for field in scope["headers"] if field[0] in _KEPT]
             await send(message)
 
         try:

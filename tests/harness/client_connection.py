@@ -25,6 +25,7 @@ class Wire(asyncio.Transport):
         super().__init__({"sockname": ("127.0.0.1", 1), "peername": ("127.0.0.1", 2), "socket": None})
         self.writes: list[bytes] = []
         self.closed = self.aborted = self.paused = self.ended = False
+        self.unsent = 0  # bytes in its write buffer
         self._half_closes = half_closes
 
     @property
@@ -34,6 +35,9 @@ class Wire(asyncio.Transport):
     def write(self, data: Any) -> None:
         assert not self.closed, data
         self.writes.append(bytes(data))
+
+    def get_write_buffer_size(self) -> int:
+        return self.unsent
 
     def can_write_eof(self) -> bool:
         return self._half_closes

@@ -34,6 +34,7 @@ class ClosingConnection(HttpToolsProtocol):
     ) -> None:
         """`write_batch`: shared by all connections of an application, so that responses of one turn leave together."""
         super().__init__(*arguments, **named)
+        self.pipeline = None  # type: ignore[assignment] # not used here, and its deque takes 600 bytes
         self._write_batch, self._timeouts = write_batch or WriteBatch(), timeouts or Timeouts()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]

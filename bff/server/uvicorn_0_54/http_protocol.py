@@ -10,7 +10,6 @@ a time, and `bff.server.request_framing` decides what follows it. Replaced: `dat
 control. Serve with `http=HttpProtocol, ws=WebSocketProtocol`.
 """
 
-import asyncio
 from functools import partial
 from urllib.parse import unquote
 from weakref import ref
@@ -25,6 +24,7 @@ from bff.server import request_framing
 from bff.server.request_framing import Body, LengthBody, Upgrade
 from bff.server.uvicorn_0_54.closing import ClosingConnection
 from bff.server.uvicorn_0_54.response_writer import ResponseCycle, close_connection
+from bff.server.uvicorn_0_54.waiting import SmallEvent
 
 
 class HttpProtocol(ClosingConnection):
@@ -151,6 +151,7 @@ class HttpProtocol(ClosingConnection):
             self._over = self._websocket = True
             self._write_batch.flush()
             self.handle_websocket_upgrade()
+            del self.parser  # it refers to this object: both would stay until a garbage collection
             return
         if version != "1.1":
             self.scope["http_version"] = version
@@ -179,7 +180,7 @@ class HttpProtocol(ClosingConnection):
             access_logger=self.access_logger,
             access_log=False,  # `bff.web.middleware.access_log` takes its place
             default_headers=self.server_state.default_headers,
-            message_event=asyncio.Event(),
+            message_event=SmallEvent(),  # type: ignore[arg-type]
             # For HTTP/1.0, and without a body, the expectation has no meaning (RFC 9110 section 10.1.1).
             expect_100_continue=self.expect_100_continue and version != "1.0" and self._body is not None,
             keep_alive=self._keep_alive and version != "1.0" and not last,

@@ -18,6 +18,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCy
 from bff.asgi.extensions import BODY_FOLLOWS
 from bff.asgi.write_batching import WriteBatch
 from bff.errors import BffError
+from bff.server.uvicorn_0_54.waiting import SmallEvent
 from bff.telemetry import tracing
 from bff.web.error_responder import ErrorResponder
 
@@ -43,6 +44,11 @@ class Flow(FlowControl):
     """`held`: reading stays paused, whatever a request wants to read, until premature data can be processed."""
 
     held = False
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        super().__init__(transport)
+        self._is_writable_event = SmallEvent()  # type: ignore[assignment]
+        self._is_writable_event.set()
 
     def hold(self) -> None:
         self.pause_reading()

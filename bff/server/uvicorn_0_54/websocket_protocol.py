@@ -15,11 +15,12 @@ from websockets.http11 import Request
 from websockets.protocol import State
 from websockets.server import ServerProtocol
 
-from bff.asgi.extensions import CLOSE_CONNECTION, LIMIT_MESSAGES
+from bff.asgi.extensions import CLOSE_CONNECTION, HEADERS_FINAL, LIMIT_MESSAGES
 from bff.errors import InvalidRequest
 from bff.proxy.websocket_bounds import BoundedProtocol
-from bff.proxy.websocket_close import close_frame_for
+from bff.proxy.websocket_close import CLOSE_TIMEOUT, close_frame_for
 from bff.server.uvicorn_0_54.response_writer import ERRORS, refusal
+from bff.server.uvicorn_0_54.waiting import SmallEvent, SmallQueue
 from bff.session.stream_end import ServerStopping
 
 _EARLY_BYTES: Final = 65536  # from a client that does not wait for the handshake response
@@ -38,6 +39,10 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         # uvicorn logs path and query of each handshake at INFO; `bff.telemetry.logging` drops what is below a warning.
         self.logger = logging.getLogger("uvicorn.websocket")
         self.conn: _Frames = _Frames(max_size=self.config.ws_max_size, logger=self.logger)  # compression is off
+        # As uvicorn sets them, in less memory: most WebSockets idle most of the time.
+        self.queue = SmallQueue()  # type: ignore[assignment]
+        self.writable = SmallEvent()  # type: ignore[assignment]
+        self.writable.set()
         self._discarded = 0
         self._early = b""  # data that arrived before the response to the handshake, not parsed until then
 
@@ -70,15 +75,22 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         super().handle_connect(event)
         if hasattr(self, "scope"):
             self.scope[CLOSE_CONNECTION] = self._close_connection  # type: ignore[typeddict-unknown-key]
+            self.scope[HEADERS_FINAL] = True  # type: ignore[typeddict-unknown-key] # trailers cannot follow
             self.scope[LIMIT_MESSAGES] = self._limit_messages  # type: ignore[typeddict-unknown-key]
 
     async def send(self, message: ASGISendEvent) -> None:
         await super().send(message)
-        if message["type"] == "websocket.http.response.body" and not message.get("more_body", False):
+        if message["type"] == "websocket.close" and self.close_timer is not None:
+            self._await_end()
+        elif message["type"] == "websocket.http.response.body" and not message.get("more_body", False):
             self.handshake_complete = True  # otherwise uvicorn logs every refusal as an application error
-        elif message["type"] == "websocket.accept" and self._early and not self.transport.is_closing():
-            early, self._early = self._early, b""
-            self.data_received(early)
+        elif message["type"] == "websocket.accept" and not self.transport.is_closing():
+            # The application has its own copy in the scope.
+            self.request.headers.clear()
+            self.response.headers.clear()
+            if self._early:
+                early, self._early = self._early, b""
+                self.data_received(early)
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -107,7 +119,19 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         if self.read_paused:
             self.read_paused = False
             self.transport.resume_reading()
-        self.close_timer = self.loop.call_later(self.close_timeout, self.transport.abort)
+        self._await_end()
+
+    def _await_end(self) -> None:
+        """After our close frame: for the client's, or for it to close the connection. uvicorn waits for ten seconds."""
+        if self.close_timer is not None:
+            self.close_timer.cancel()
+        self.close_timer = self.loop.call_later(CLOSE_TIMEOUT, self._end)
+
+    def _end(self) -> None:
+        if self.transport.get_write_buffer_size():
+            self.transport.abort()  # it does not read either
+        else:
+            self.transport.close()  # the system still delivers the close frame on a slow connection
 
     def _limit_messages(self, limit: int) -> None:
         self.conn.max_message_size = limit

@@ -8,7 +8,7 @@ from websockets.protocol import State
 from websockets.uri import parse_uri
 from websockets.utils import accept_key
 
-from bff.proxy.websocket import _Frames, _UpstreamSocket
+from bff.proxy.upstream_socket import UpstreamFrames, UpstreamSocket
 from bff.proxy.websocket_bounds import MAX_FRAGMENTS, BoundedProtocol
 from tests.harness.proxy_server import running_proxy
 from tests.harness.recording_transport import RecordingTransport
@@ -82,8 +82,8 @@ async def test_a_message_is_refused_as_soon_as_it_is_too_large(raw: bytes) -> No
 
 
 async def test_pings_of_an_upstream_that_does_not_read_use_no_memory() -> None:
-    frames = _Frames(parse_uri("ws://api.internal"), max_size=1024)
-    connection, transport = _UpstreamSocket(frames, ping_interval=None), RecordingTransport()
+    frames = UpstreamFrames(parse_uri("ws://api.internal"), max_size=1024)
+    connection, transport = UpstreamSocket(frames), RecordingTransport()
     connection.connection_made(transport)
     request = frames.connect()
     frames.send_request(request)

@@ -10,7 +10,7 @@ from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
-from bff.proxy.websocket_relay import CLOSE_TIMEOUT
+from bff.proxy.websocket_close import CLOSE_TIMEOUT
 from bff.session.session import EndReason
 from bff.session.stream_end import AccessTokenExpired, SessionEnded, StreamEnd
 from tests.harness.proxy_server import User, Users, running_proxy

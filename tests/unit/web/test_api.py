@@ -6,9 +6,11 @@ from typing import Any
 import pytest
 
 from bff.errors import BffError, ProviderUnavailable, SignInRequired, StoreUnavailable
-from tests.harness.proxy_server import User, Users, bff
+from bff.proxy.credentials import UpstreamCredentials
+from tests.harness.proxy_server import User, Users, bff, running_proxy
 from tests.harness.raw_http import Request, Response, fetch, send
 from tests.harness.raw_upstream import ok, raw_upstream, route, sends
+from tests.harness.websocket_peers import browser, socket_upstream, to
 
 HANDSHAKE = (
     "connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n"
@@ -232,3 +234,24 @@ async def test_a_path_without_a_route_is_404() -> None:
             for path in ("/apix", "/", "/auth/session", "/%61pi/x", *NOT_PUBLIC):
                 assert problem(await fetch(port, path)) == (404, "route_not_found")
     assert upstream.requests == []
+
+
+class RecordingUsers(Users):
+    scopes: list[Any]
+
+    async def __call__(self, scope: Any) -> UpstreamCredentials:
+        self.scopes = [*getattr(self, "scopes", ()), scope]
+        return await super().__call__(scope)
+
+
+async def test_an_open_websocket_keeps_only_the_headers_that_logs_need() -> None:
+    users = RecordingUsers(alice=User("t"))
+    async with (
+        socket_upstream() as url,
+        running_proxy(to(url), users=users) as port,
+        browser(port, additional_headers={"Cookie": "user=alice", "X-Forwarded-For": "10.0.0.1"}) as page,
+    ):
+        await page.send("hello")
+        assert await page.recv() == "hello"
+        (scope,) = users.scopes
+        assert sorted(scope["headers"]) == [(b"cookie", b"user=alice"), (b"x-forwarded-for", b"10.0.0.1")]

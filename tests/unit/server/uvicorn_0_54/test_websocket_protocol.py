@@ -1,17 +1,21 @@
 """Handshakes that are refused, frames that come too early, and how a WebSocket closes."""
 
 import asyncio
+import gc
 from typing import Any
+from weakref import ref
 
 import pytest
 from starlette.types import Receive, Scope, Send
 from websockets.frames import Frame, Opcode
 
 from bff.asgi.extensions import close_connection, limit_messages
+from bff.proxy.websocket_close import CLOSE_TIMEOUT
 from bff.server.uvicorn_0_54.websocket_protocol import WebSocketProtocol
 from bff.web.error_responder import ErrorResponder
 from bff.web.middleware.request_guard import RequestGuard
 from tests.harness.client_connection import TURNS, Connection, Recorder, Wire
+from tests.harness.loop_clock import advance_loop_clock
 from tests.harness.waiting import loop_turns
 
 HANDSHAKE = (
@@ -153,4 +157,43 @@ async def test_a_stopping_server_sends_nothing_behind_a_close_that_was_answered(
     assert frames(connection) == b"\x88\0"
     protocol.shutdown()  # raised InvalidState, and the server's end with it
     assert frames(connection) == b"\x88\0"
+    await connection.hang_up()
+
+
+@pytest.mark.parametrize("reads", [True, False])
+async def test_a_client_that_does_not_answer_the_close_frame_loses_its_connection(reads: bool) -> None:
+    async def closes(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "websocket.accept"})
+        await send({"type": "websocket.close", "code": 4401})
+
+    advance, connection = advance_loop_clock(frozen=True), Connection(closes)
+    await connection.receives(HANDSHAKE)
+    assert frames(connection) == b"\x88\x02\x11\x31"  # 4401
+    connection.wire.unsent = 0 if reads else 100
+    advance(CLOSE_TIMEOUT - 0.1)
+    await loop_turns(TURNS)
+    assert not connection.wire.closed
+    advance(0.2)
+    await loop_turns(TURNS)
+    assert (connection.wire.closed, connection.wire.aborted) == (True, not reads)
+    await connection.hang_up()
+
+
+async def test_nothing_of_the_handshake_is_kept_but_what_the_application_has() -> None:
+    held = Held()
+    held.go_on.set()
+    connection = Connection(held)
+    http = ref(connection.protocol)
+    del connection.protocol
+    gc.disable()
+    try:
+        await connection.receives(HANDSHAKE)
+        assert http() is None  # at once, without a garbage collection
+    finally:
+        gc.enable()
+    protocol = connection.wire.protocol
+    assert isinstance(protocol, WebSocketProtocol)
+    assert len(protocol.request.headers) == len(protocol.response.headers) == 0
+    assert dict(protocol.scope["headers"])[b"host"] == b"a"
     await connection.hang_up()
