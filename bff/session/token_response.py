@@ -122,7 +122,7 @@ def _apply_refusal(
         case Refusal.FINAL:
             return _apply_invalid(session, attempt, reserved, now, policy)
         case Refusal.USER_DENIED:
-            if attempt.denied_at is not None and now - attempt.denied_at >= policy.confirm_refusal_after:
+            if attempt.denied_at is not None and asked_at - attempt.denied_at >= policy.confirm_refusal_after:
                 return Ended(EndReason.PROVIDER_DENIED)
             denied_at = now if attempt.denied_at is None else attempt.denied_at
             return Pending(_not_consumed(session, replace(attempt, denied_at=denied_at), now, policy))

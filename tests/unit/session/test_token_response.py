@@ -157,7 +157,13 @@ def test_other_responses_in_between_do_not_reset_access_denied(between: TokenRes
     session, _ = pending(respond(reserved(due()), NOT_ASSIGNED, after=0))
     session, attempt = pending(respond(reserved(session, NOW + 30), between, after=35))  # too late for a quick resend
     assert attempt.denied_at == NOW
-    assert respond(reserved(session, NOW + 50), NOT_ASSIGNED, after=60) == Ended(EndReason.PROVIDER_DENIED)
+    assert respond(reserved(session, NOW + 60), NOT_ASSIGNED, after=61) == Ended(EndReason.PROVIDER_DENIED)
+
+
+def test_a_delay_between_the_response_and_its_evaluation_does_not_confirm_access_denied() -> None:
+    """A process that was stopped sees the second response late: the request was sent soon after the first one."""
+    session, _ = pending(respond(reserved(due()), NOT_ASSIGNED, after=0))
+    pending(respond(reserved(session, NOW + 30), NOT_ASSIGNED, after=300))
 
 
 @pytest.mark.parametrize("grant", [granted(), granted(access_token=None)], ids=["renewed", "without access token"])
