@@ -66,6 +66,28 @@ class InsufficientScope(BffError):
     title = "The access token lacks a scope that this route requires"
 
 
+class ForbiddenByRule(BffError):
+    """None of the access rules of a route holds for the session. `rules` has their names, and nothing of the user.
+
+    With `acr_values` or `max_age` (seconds), a sign-in of that kind could make one hold; `sign_in_url` as in
+    StepUpRequired.
+    """
+
+    code = "forbidden_by_rule"
+    title = "An access rule does not allow this request"
+
+    def __init__(
+        self,
+        rules: tuple[str, ...] = (),
+        *,
+        acr_values: tuple[str, ...] = (),
+        max_age: int | None = None,
+        sign_in_url: str | None = None,
+    ) -> None:
+        super().__init__(f"The request is not allowed by: {', '.join(rules)}." if rules else None)
+        self.rules, self.acr_values, self.max_age, self.sign_in_url = rules, acr_values, max_age, sign_in_url
+
+
 class RevocationRefused(BffError):
     """The bearer token of a Universal Logout request is invalid. `detail` contains no text of the token."""
 

@@ -75,6 +75,9 @@ def _route(settings: Settings, route: Route) -> dict[str, str]:
         "token": TOKEN[route.token],
         "csrf": CSRF[route.csrf] if route.carries_credentials else "none: neither token nor cookie is forwarded",
         "scopes": " ".join(sorted(route.scopes)) or "none required",
+        "rules": " or ".join(rule.name for rule in route.access_rules.rules)
+        if route.access_rules
+        else ("none: every session is allowed" if route.token == "user" else "none"),
     }
 
 

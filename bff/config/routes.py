@@ -12,6 +12,7 @@ from typing import Annotated, Final, Literal, Self, TypeAlias
 from pydantic import BaseModel, BeforeValidator, Field, field_validator
 
 from bff.config import validators
+from bff.config.access_rules import AllowRules, compile_rules
 from bff.config.browser import is_reserved
 from bff.config.field_types import File, Method, Number, OwnPath, Scope, Seconds, Url
 from bff.config.request_headers import conflicting_name
@@ -19,6 +20,7 @@ from bff.config.route_headers import AddedHeaders, CookieNames, IdentityHeaders,
 from bff.config.section import FROZEN, over
 from bff.config.upstream import Upstream
 from bff.errors import ConfigurationError, InvalidRequest
+from bff.session.access_rules import AccessRules
 
 MAX_MESSAGE: Final = 16 * 1024 * 1024  # bytes; a message is held in memory as a whole
 
@@ -56,6 +58,7 @@ class Route(BaseModel):
     read_timeout: Seconds = 60.0  # between two reads of the answer
     connect_timeout: Seconds = 5.0
     request_limit: Annotated[int, Number, Field(gt=0)] | None = None  # bytes
+    allow: AllowRules = ()
     scopes: Annotated[tuple[Scope, ...], BeforeValidator(validators.words)] = ()
     add_headers: AddedHeaders | None = None
     identity_headers: IdentityHeaders | None = None  # each with the claim of the user that it has
@@ -109,6 +112,12 @@ class Route(BaseModel):
     def _scopes_of_a_token(self) -> None:
         if self.scopes and self.token == "none":
             raise validators.invalid("is set, and token is none.", 'Set token = "user", or remove them.')
+
+    @over("allow", "token")
+    def _rules_for_sessions(self) -> None:
+        if self.allow and self.token != "user":
+            problem = f"is set, and token is {self.token}: without a session there is nothing that a rule compares."
+            raise validators.invalid(problem, 'Set token = "user", or remove the rules.')
 
     @over("allow_request_headers", "add_headers")
     def _added_headers_are_not_forwarded(self) -> None:
@@ -171,6 +180,11 @@ class Route(BaseModel):
     @cached_property
     def required_scopes(self) -> frozenset[str]:
         return frozenset(self.scopes)
+
+    @cached_property
+    def access_rules(self) -> AccessRules | None:
+        """Compiled; None if every session is allowed."""
+        return compile_rules(self.allow)
 
     @cached_property
     def added_fields(self) -> tuple[tuple[bytes, bytes], ...]:

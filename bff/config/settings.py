@@ -116,9 +116,13 @@ class Settings(BaseModel):
     @over("user_claims", "routes")
     def _claims_of_routes(self) -> None:
         for route in self.routes:
-            if missing := sorted({claim for _, claim in route.identity_fields} - {*self.session.user_claims}):
-                problem = f"do not include {missing[0]}, which identity_headers of {route.prefix} needs."
-                raise invalid(problem, "Add it: a session keeps only the listed claims.")
+            for setting, claims in (
+                ("identity_headers", {claim for _, claim in route.identity_fields}),
+                ("allow", {claim for rule in route.allow for claim in rule.claims}),
+            ):
+                if missing := sorted(claims - {*self.session.user_claims}):
+                    problem = f"do not include {missing[0]}, which {setting} of {route.prefix} needs."
+                    raise invalid(problem, "Add it: a session keeps only the listed claims.")
 
     @property
     def identity_headers(self) -> Mapping[str, tuple[str, ...]]:

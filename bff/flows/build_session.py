@@ -88,6 +88,7 @@ class BuildSession:
             nonce=transaction.nonce,
             auth_time=id_token.auth_time,
             acr=id_token.acr,
+            amr=list(id_token.amr) or None,
             dpop_key=dpop_key,
         )
         self._offline_access.record(session)

@@ -14,7 +14,9 @@ from bff.oidc.id_token import (
     UnknownKey,
     WrongAudience,
     WrongIssuer,
+    claims_of_validated,
     is_time,
+    user_claims_of,
     validate_id_token,
     validate_refreshed_id_token,
 )
@@ -31,11 +33,17 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class SameUser:
-    """The refreshed ID token is about the same subject; these are its current claims."""
+    """The refreshed ID token is about the same subject; these are its current claims.
+
+    `withdrawn`: claims about the user that the previous ID token had and this one lacks.
+    """
 
     claims: Mapping[str, Any] = field(default_factory=dict)
     email: str | None = None
     session_expiry: float | None = None
+    acr: str | None = None
+    amr: tuple[str, ...] = ()
+    withdrawn: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +144,14 @@ class IdTokenValidator:
             return Unverified()
         if claims.sub != session.user.sub:
             return WrongUser()
-        return SameUser(self.visible_claims(claims.claims), email_of(claims.claims), session_expiry_of(claims.claims))
+        return SameUser(
+            self.visible_claims(claims.claims),
+            email_of(claims.claims),
+            session_expiry_of(claims.claims),
+            claims.acr,
+            claims.amr,
+            withdrawn_claims(session, claims.claims),
+        )
 
     async def userinfo_claims(self, answer: UserInfo, *, now: float) -> Mapping[str, Any]:
         """The claims of a UserInfo response, whose signature is verified if it has one (OIDC Core section 5.3.2).
@@ -187,6 +202,19 @@ class IdTokenValidator:
     def visible_claims(self, claims: Mapping[str, Any]) -> dict[str, Any]:
         """The claims that a session keeps: the allow-list, nothing else."""
         return {name: claims[name] for name in self._session.user_claims if name in claims}
+
+
+def withdrawn_claims(session: Session, refreshed: Mapping[str, Any]) -> frozenset[str]:
+    """The claims that the provider no longer states: many omit one without values, such as that of the last group.
+
+    An ID token without any claim about the user says nothing about them (OIDC Core section 12.2 requires none), and
+    withdraws none.
+    """
+    stated = user_claims_of(refreshed)
+    if not stated:
+        return frozenset(session.withdrawn_claims or ())
+    before = user_claims_of(claims_of_validated(session.tokens.id_token or ""))
+    return (before | frozenset(session.withdrawn_claims or ())) - stated
 
 
 UserCheck: TypeAlias = SameUser | WrongUser | Mismatched | Unverified

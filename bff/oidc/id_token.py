@@ -2,18 +2,26 @@
 
 import hashlib
 import hmac
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeGuard
 
-from bff.base64url import encode_base64url
+from bff.base64url import encode_base64url, require_base64url
 from bff.errors import SignInFailed
 from bff.oidc.algorithms import digest_name
 from bff.oidc.jwks import KeySet
-from bff.oidc.jws import JwsKeyUnknown, JwsRefused, Verified, verify
+from bff.oidc.jws import MAX_COMPACT_LENGTH, JwsKeyUnknown, JwsRefused, Verified, verify
+from bff.oidc.strict_json import read_object
 
 # Access tokens (at+jwt) and logout tokens of the same issuer have their own typ. Okta's ID tokens have none.
 TYPES: Final = (None, "jwt")
+# Claims about the token and the authentication; all others are about the user.
+_PROTOCOL: Final = frozenset(
+    [
+        *("iss", "sub", "aud", "azp", "exp", "nbf", "iat", "jti", "typ", "ver", "idp", "sid", "session_state"),
+        *("auth_time", "nonce", "acr", "amr", "at_hash", "c_hash", "s_hash", "rat"),
+    ]
+)
 MAX_SUB_LENGTH: Final = 255  # OIDC Core section 2
 LATEST: Final = 253_402_300_800  # the year 10000: no clock or store can represent later times
 
@@ -50,6 +58,7 @@ class IdTokenClaims:
     nonce: str | None = field(default=None, repr=False)
     auth_time: float | None = None
     acr: str | None = None
+    amr: tuple[str, ...] = ()
     sid: str | None = None
     claims: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
@@ -118,6 +127,20 @@ def validate_refreshed_id_token(
     if access_token is not None:
         _validate_at_hash(verified, access_token)
     return token
+
+
+def user_claims_of(claims: Iterable[str]) -> frozenset[str]:
+    """The names among `claims` that are about the user."""
+    return frozenset(claims) - _PROTOCOL
+
+
+def claims_of_validated(compact: str) -> Mapping[str, Any]:
+    """The claims of an ID token that was validated before; empty if it cannot be read."""
+    try:
+        payload = require_base64url(compact.split(".")[1])
+        return read_object(payload, max_bytes=MAX_COMPACT_LENGTH)
+    except (ValueError, IndexError):
+        return {}
 
 
 def is_subject(value: object) -> TypeGuard[str]:
@@ -189,9 +212,16 @@ def _validate_claims(verified: Verified, issuer: str, client_id: str, now: float
         nonce=claims.get("nonce"),
         auth_time=float(claims["auth_time"]) if "auth_time" in claims else None,
         acr=acr if isinstance(acr, str) else None,
+        amr=_authentication_methods(claims.get("amr")),
         sid=sid if isinstance(sid, str) and sid else None,
         claims=claims,
     )
+
+
+def _authentication_methods(amr: object) -> tuple[str, ...]:
+    """The claim `amr`: an array of strings; some providers give a single one as a string."""
+    methods = amr if isinstance(amr, list) else [amr]
+    return tuple(method for method in methods if isinstance(method, str))
 
 
 def _validate_at_hash(verified: Verified, access_token: str) -> None:

@@ -1,8 +1,9 @@
 """The credentials of one request to an upstream: the port through which the proxies use a session."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from typing import Any, Protocol, TypeAlias
 
+from bff.config.routes import Route
 from bff.session.stream_end import StreamEnd
 
 # Closes a long-lived exchange for this reason.
@@ -24,9 +25,14 @@ class UpstreamCredentials(Protocol):
         """The scopes of the access token."""
         ...
 
-    @property
-    def claims(self) -> Mapping[str, Any]:
-        """The user's claims, as of the sign-in or of the latest ID token of a refresh; `sub` is always one of them."""
+    def claim(self, name: str) -> Any:
+        """A claim of the user, as of the sign-in or of the latest ID token of a refresh; None if there is none."""
+        ...
+
+    def authorize(self, route: Route) -> None:
+        """Raises ForbiddenByRule if the rules of the route do not allow the session; and so does `renew`, with the
+        claims as they are then.
+        """
         ...
 
     @property
@@ -41,7 +47,7 @@ class UpstreamCredentials(Protocol):
     async def renew(self) -> bool:
         """Replaces an access token that an upstream rejected; False if there is no newer one.
 
-        Raises SignInRequired, ProviderUnavailable, StoreUnavailable.
+        Raises SignInRequired, ProviderUnavailable, StoreUnavailable; ForbiddenByRule after `authorize`.
         """
         ...
 

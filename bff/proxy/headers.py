@@ -2,7 +2,7 @@
 
 import logging
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
@@ -100,14 +100,15 @@ def request_headers(
     token: str | None,
     trace: Sequence[Header],
     proof: bytes | None = None,
-    claims: Mapping[str, Any] | None = None,
+    claim_of: Callable[[str], Any] | None = None,
 ) -> list[Header]:
     """The headers for the upstream.
 
     Names are in lower case (ASGI). `trace`: `bff.telemetry.tracing.upstream_headers`. With a `proof` the token is sent
-    with the DPoP scheme. `claims` are the user's, for the identity headers of the route. Client headers are forwarded
-    if `request_header_names` or the route lists them; the others are counted. Our headers are added after filtering, so
-    that a Connection header cannot remove them. The connection writes Content-Length and Transfer-Encoding.
+    with the DPoP scheme. `claim_of` returns a claim of the user, for the identity headers of the route. Client headers
+    are forwarded if `request_header_names` or the route lists them; the others are counted. Our headers are added after
+    filtering, so that a Connection header cannot remove them. The connection writes Content-Length and
+    Transfer-Encoding.
     """
     named = _named_by_connection(headers)
     listed = route.request_names
@@ -136,8 +137,8 @@ def request_headers(
             ours.append((b"authorization", b"Bearer " + token.encode("ascii")))
         else:
             ours += [(b"authorization", b"DPoP " + token.encode("ascii")), (b"dpop", proof)]
-    if claims is not None and route.identity_fields:
-        ours += identity_fields(route.identity_fields, claims)
+    if claim_of is not None and route.identity_fields:
+        ours += identity_fields(route.identity_fields, claim_of)
     if route.allow_cookies and (cookies := cookies_for_upstream(headers, route.cookie_names)):
         ours.append((b"cookie", cookies))
     if route.added_fields:

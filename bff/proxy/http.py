@@ -108,7 +108,7 @@ class HttpProxy:
                     token=credentials.access_token if credentials is not None else None,
                     trace=tracing.upstream_headers(),
                     proof=proof,
-                    claims=credentials.claims if credentials is not None and route.identity_headers else None,
+                    claim_of=credentials.claim if credentials is not None else None,
                 )
                 connection = await pool.acquire(fresh=fresh)
                 exchange = Exchange(connection, route, body, on_long_lived)

@@ -5,7 +5,7 @@ percent-encoded UTF-8, and so are a comma inside an item of a list and a percent
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -20,12 +20,12 @@ _VISIBLE: Final = "".join(map(chr, range(0x21, 0x7F))).replace("%", "")
 _VISIBLE_IN_LIST: Final = _VISIBLE.replace(",", "")
 
 
-def identity_fields(headers: Iterable[tuple[bytes, str]], claims: Mapping[str, Any]) -> list[Header]:
+def identity_fields(headers: Iterable[tuple[bytes, str]], claim_of: Callable[[str], Any]) -> list[Header]:
     """The fields of those `headers`, given with the names of their claims, whose claim has a header form.
 
     The others are left out: to many servers an empty value is a user without a name.
     """
-    fields = [(name, field_value(claims.get(claim))) for name, claim in headers]
+    fields = [(name, field_value(claim_of(claim))) for name, claim in headers]
     return [field for field in fields if field[1]]
 
 

@@ -129,7 +129,7 @@ class WebSocketProxy:
             token=credentials.access_token if credentials is not None else None,
             trace=tracing.upstream_headers(),
             proof=proof,
-            claims=credentials.claims if credentials is not None and route.identity_headers else None,
+            claim_of=credentials.claim if credentials is not None else None,
         )
         # The protocol writes Host itself, from the configured upstream.
         fields = [(name.decode("ascii"), value.decode("latin-1")) for name, value in headers if name != b"host"]

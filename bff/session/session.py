@@ -1,7 +1,7 @@
 """The session: the signed-in user, the tokens kept for them, and its end. Times are seconds since the epoch."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, NewType
@@ -134,6 +134,9 @@ class Session:
     browser: str | None = None  # hash of the browser-id cookie
     auth_time: float | None = None
     acr: str | None = None
+    amr: Sequence[str] | None = None  # a list, as JSON has it
+    # Claims of the user that an ID token of a refresh no longer had: for display they stay as they were.
+    withdrawn_claims: Sequence[str] | None = None
     nonce: str | None = field(default=None, repr=False)  # of the last full sign-in, a step-up included
     sign_in_began_at: float | None = None  # when the browser was redirected to the provider, by the store's clock
     client: str | None = None  # a coarse hint for its owner: "Firefox on Windows"
@@ -151,6 +154,12 @@ class Session:
     @property
     def fingerprint(self) -> str:
         return fingerprint(self.key)
+
+    def claim(self, name: str) -> Any:
+        """What the provider states now; None for a claim that the session lacks, or that was withdrawn."""
+        if name == "sub":
+            return self.user.sub
+        return None if name in (self.withdrawn_claims or ()) else self.user.claims.get(name)
 
     @property
     def person(self) -> str:

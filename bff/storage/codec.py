@@ -7,7 +7,7 @@ counts as missing, and is not deleted.
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields, is_dataclass, replace
 from types import NoneType, UnionType
 from typing import Any, Final, TypeVar, get_args, get_origin, get_type_hints
@@ -119,7 +119,7 @@ def _fields_of(record_type: type[Any]) -> tuple[_Field, ...]:
     return _known_fields.setdefault(record_type, tuple(known))
 
 
-_JSON_TYPES: Final[dict[Any, Any]] = {float: (float, int), Mapping: dict}
+_JSON_TYPES: Final[dict[Any, Any]] = {float: (float, int), Mapping: dict, Sequence: list}
 
 
 def _flat(types: tuple[Any, ...]) -> tuple[type, ...]:

@@ -107,6 +107,12 @@ REQUEST_HEADERS_DROPPED: Final = Counter(
     ["route"],
     registry=REGISTRY,
 )
+FORBIDDEN_BY_RULE: Final = Counter(
+    "bff_forbidden_by_rule",
+    "Requests of signed-in users that no access rule allowed, by route prefix.",
+    ["route"],
+    registry=REGISTRY,
+)
 SIGN_INS_WITHOUT_REFRESH_TOKEN: Final = Counter(
     "bff_sign_ins_without_refresh_token",
     "Sign-ins that requested offline_access and got no refresh token: their sessions end with the access token.",

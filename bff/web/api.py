@@ -18,6 +18,7 @@ from bff.asgi.extensions import close_connection
 from bff.config.routes import Route
 from bff.errors import (
     BffError,
+    ForbiddenByRule,
     InsufficientScope,
     MethodNotAllowed,
     RouteNotFound,
@@ -109,8 +110,8 @@ class ApiEndpoint:
         except BffError as error:
             if begun:
                 raise
-            if isinstance(error, StepUpRequired):
-                error = self._with_sign_in_url(error)
+            if isinstance(error, StepUpRequired | ForbiddenByRule):
+                error.sign_in_url = self._sign_in_url(error)
             await self._errors.send(error, scope, send)
 
     async def _forward(self, scope: Scope, receive: Receive, send: Send, begun: Callable[[], bool]) -> None:
@@ -181,21 +182,25 @@ class ApiEndpoint:
                 assert_never(token_kind)
         if route.scopes and not route.required_scopes <= set(credentials.scopes):
             raise InsufficientScope
+        if route.access_rules is not None:
+            credentials.authorize(route)
         return credentials
 
-    def _with_sign_in_url(self, error: StepUpRequired) -> StepUpRequired:
-        """The sign-in URL for the step-up, if the settings allow a link to request it."""
+    def _sign_in_url(self, error: StepUpRequired | ForbiddenByRule) -> str | None:
+        """The sign-in URL for the step-up; None if none would help, or the settings allow no link to request it."""
+        if isinstance(error, ForbiddenByRule) and not error.acr_values and error.max_age is None:
+            return None
         offered = tuple(value for value in error.acr_values if value in self._acr_values)
         if error.acr_values and not offered:
+            asking = "an access rule" if isinstance(error, ForbiddenByRule) else "an API"
             logger.warning(
-                "an API requests an acr value that BFF_ACR_VALUES does not list", extra={"acr": error.acr_values}
+                f"{asking} requests an acr value that BFF_ACR_VALUES does not list", extra={"acr": error.acr_values}
             )
-            return StepUpRequired(acr_values=error.acr_values, max_age=error.max_age)
+            return None
         parameters = {"acr_values": " ".join(offered)} if offered else {}
         if error.max_age is not None:
             parameters["max_age"] = str(error.max_age)
-        query = urlencode({**parameters, "return_to": ""}, quote_via=quote)
-        return StepUpRequired(acr_values=error.acr_values, max_age=error.max_age, sign_in_url=f"/auth/login?{query}")
+        return f"/auth/login?{urlencode({**parameters, 'return_to': ''}, quote_via=quote)}"
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         route = scope.get(ROUTE) or self._upstreams.routes.match(scope["raw_path"])

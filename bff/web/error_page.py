@@ -55,6 +55,11 @@ _ADVICE: Final[dict[str, _Advice]] = {
         "Ask your administrator for access, then try again.",
         "sign in",
     ),
+    "forbidden_by_rule": _Advice(
+        "You are signed in, but an access rule of this application does not allow this request.",
+        "If you need access, give your administrator the details below.",
+        "home",
+    ),
     "sign_in_failed": _Advice(
         "The identity provider's response could not be verified, so you were not signed in.",
         "Try again. If it happens once more, give your administrator the details below.",

@@ -20,6 +20,7 @@ STATUS: Final[Mapping[str, int]] = {
     "delivery_refused": 401,
     "csrf_required": 403,
     "insufficient_scope": 403,
+    "forbidden_by_rule": 403,
     "navigation_required": 403,
     "route_not_found": 404,
     "user_unknown": 404,

@@ -7,7 +7,7 @@ a 431 deletes.)
 import json
 from typing import Any, Final, NamedTuple
 
-from bff.errors import BffError, MethodNotAllowed, RefreshRefused, SignInRequired, StepUpRequired
+from bff.errors import BffError, ForbiddenByRule, MethodNotAllowed, RefreshRefused, SignInRequired, StepUpRequired
 from bff.web.cookies import Header
 from bff.web.error_status import status_of
 
@@ -40,6 +40,11 @@ def render_problem(error: BffError, *, correlation_id: str) -> ErrorResponse:
     if isinstance(error, StepUpRequired):
         problem["acr_values"], problem["max_age"] = list(error.acr_values), error.max_age
         problem["sign_in_url"] = error.sign_in_url
+    if isinstance(error, ForbiddenByRule):
+        problem["rules"] = list(error.rules)
+        if error.sign_in_url is not None:
+            problem["acr_values"], problem["max_age"] = list(error.acr_values), error.max_age
+            problem["sign_in_url"] = error.sign_in_url
     if isinstance(error, RefreshRefused):
         problem["sign_in_url"] = SIGN_IN_URL
     if error.retry_after is not None:

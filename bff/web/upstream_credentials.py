@@ -2,11 +2,12 @@
 
 import secrets
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from typing import Any
 
 from starlette.types import Scope
 
+from bff.config.routes import Route
 from bff.errors import SignInRequired
 from bff.flows.refresh.flow import RefreshTokenFlow
 from bff.flows.streams import OpenStreams
@@ -14,6 +15,7 @@ from bff.oidc.dpop import dpop_proof
 from bff.proxy.credentials import CloseStream, Unregister, UpstreamCredentials
 from bff.session.session import Session
 from bff.session.timing import token_fingerprint
+from bff.web.access import check_access
 from bff.web.api import is_background
 from bff.web.browser_id import browser_id_hash
 from bff.web.session_cookies import SessionCookies
@@ -32,7 +34,7 @@ class SessionCredentials:
         clock: Callable[[], float] = time.time,
     ) -> None:
         """`scopes` are those that sign-ins request: a provider that grants exactly these may omit `scope` (RFC 6749
-        section 5.1). `clock`: seconds since the epoch, for DPoP proofs.
+        section 5.1). `clock`: seconds since the epoch, for DPoP proofs and the age of an authentication.
         """
         self._flow, self._cookies, self._clock = flow, cookies, clock
         self.streams, self.requested_scopes = streams, frozenset(scopes)
@@ -58,6 +60,11 @@ class SessionCredentials:
         rejected_token = token_fingerprint(session.tokens.access_token)
         return await self._flow.session_with_fresh_token(session.key, rejected_token=rejected_token, passive=True)
 
+    def check_access(self, session: Session, route: Route) -> None:
+        """Raises ForbiddenByRule."""
+        if route.access_rules is not None:
+            check_access(route.access_rules, session, self._clock(), place=route.prefix)
+
     def dpop_proof(self, session: Session, method: str, url: str, nonce: str | None) -> str:
         """Raises ValueError for a session without a DPoP key."""
         if session.dpop_key is None:
@@ -76,10 +83,11 @@ class SessionCredentials:
 class _RequestCredentials:
     """Those of one request; `session` as it was read or refreshed for it."""
 
-    __slots__ = ("_session", "_source")
+    __slots__ = ("_route", "_session", "_source")
 
     def __init__(self, source: SessionCredentials, session: Session) -> None:
         self._source, self._session = source, session
+        self._route: Route | None = None  # for which the request is authorized
 
     @property
     def access_token(self) -> str:
@@ -89,10 +97,12 @@ class _RequestCredentials:
     def scopes(self) -> Collection[str]:
         return self._session.tokens.scope.split() or self._source.requested_scopes
 
-    @property
-    def claims(self) -> Mapping[str, Any]:
-        user = self._session.user
-        return {**user.claims, "sub": user.sub}
+    def authorize(self, route: Route) -> None:
+        self._source.check_access(self._session, route)
+        self._route = route
+
+    def claim(self, name: str) -> Any:
+        return self._session.claim(name)
 
     @property
     def dpop_bound(self) -> bool:
@@ -104,6 +114,8 @@ class _RequestCredentials:
     async def renew(self) -> bool:
         rejected = self.access_token
         self._session = await self._source.renew(self._session)
+        if self._route is not None:
+            self._source.check_access(self._session, self._route)
         return self.access_token != rejected
 
     def register_stream(self, close: CloseStream, *, endless: bool, with_token: bool) -> Unregister:

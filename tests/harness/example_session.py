@@ -35,6 +35,8 @@ def a_session(now: float = 0.0, **changes: Any) -> Session:
         browser=f"browser-canary-{tag}",
         auth_time=now,
         acr="urn:okta:loa:2fa:any",
+        amr=["pwd", "mfa"],
+        withdrawn_claims=["nickname"],
     )
     return replace(session, **changes)
 

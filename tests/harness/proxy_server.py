@@ -78,8 +78,11 @@ class CredentialsOfRequest:
 
     def __init__(self, user: User) -> None:
         self.access_token, self.scopes, self.register_stream = user.access_token, user.scopes, user.register_stream
-        self.claims = user.claims
+        self.claim = user.claims.get
         self._user = user
+
+    def authorize(self, route: Route) -> None:
+        raise NotImplementedError
 
     def dpop_proof(self, method: str, url: str, nonce: str | None) -> str:
         raise NotImplementedError

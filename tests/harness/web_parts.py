@@ -48,6 +48,9 @@ class MemoryProvider:
     def __init__(self, clock: Clock, issuer: str) -> None:
         self.available = True
         self.claims: dict[str, Any] = {"sub": "00u1", "sid": "sid-1", "email": "ann@example.com"}
+        self.refreshed: dict[str, Any] | None = (
+            None  # what an ID token of a refresh has beyond `claims`; None: no token
+        )
         self.nonce = ""
         self._clock, self._issuer, self._granted = clock, issuer, 0
 
@@ -65,21 +68,14 @@ class MemoryProvider:
 
     async def exchange_code(self, code: str, **_: Any) -> TokenResult:
         now = int(self._clock())
-        id_token = mint(
-            {
-                "iss": self._issuer,
-                "aud": CLIENT_ID,
-                "iat": now,
-                "exp": now + 3600,
-                "auth_time": now,
-                "nonce": self.nonce,
-                **self.claims,
-            }
-        )
-        return self._grant(id_token)
+        return self._grant(self._id_token({"auth_time": now, "nonce": self.nonce, **self.claims}))
+
+    def _id_token(self, claims: Mapping[str, Any]) -> str:
+        now = int(self._clock())
+        return mint({"iss": self._issuer, "aud": CLIENT_ID, "iat": now, "exp": now + 3600, **claims})
 
     async def refresh(self, refresh_token: str, **_: Any) -> TokenResult:
-        return self._grant(None)
+        return self._grant(None if self.refreshed is None else self._id_token({**self.claims, **self.refreshed}))
 
     async def revoke(self, token: str, hint: TokenTypeHint, *, within: float) -> RevocationResult:
         return Revoked()

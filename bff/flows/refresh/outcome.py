@@ -120,8 +120,11 @@ def _with_user(renewed: Session, before: Session, user_check: SameUser | Unverif
     """Claims change in the same write as the tokens. An ID token that failed validation replaces nothing."""
     if isinstance(user_check, SameUser):
         user = User(before.user.sub, user_check.email or before.user.email, {**before.user.claims, **user_check.claims})
+        acr, amr = user_check.acr or before.acr, list(user_check.amr) or before.amr
+        withdrawn = sorted(user_check.withdrawn & user.claims.keys())
+        renewed = replace(renewed, user=user, acr=acr, amr=amr, withdrawn_claims=withdrawn or None)
         if user_check.session_expiry is None:
-            return replace(renewed, user=user)
+            return renewed
         ends_at = end_of_session(before.signed_in_at, max_lifetime, user_check.session_expiry)
-        return replace(renewed, user=user, ends_at=ends_at)
+        return replace(renewed, ends_at=ends_at)
     return replace(renewed, tokens=replace(renewed.tokens, id_token=before.tokens.id_token))

@@ -13,10 +13,10 @@ request that would be allowed now gets 503 `retry_required`.
 """
 
 import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final
+from typing import Final
 from urllib.parse import quote
 
 from starlette.types import Receive, Scope, Send
@@ -124,9 +124,8 @@ class ForwardAuth:
         """Every identity header in every response, empty ones included, so that the proxy
         replaces what a client sent.
         """
-        claims: Mapping[str, Any] = {**session.user.claims, "sub": session.user.sub}
         return [
-            (name.lower().encode("ascii"), field_value(claims.get(claim))) for name, claim in self._settings.identity
+            (name.lower().encode("ascii"), field_value(session.claim(claim))) for name, claim in self._settings.identity
         ]
 
     async def _refuse(self, error: BffError, scope: Scope, original: _Original, send: Send) -> None:

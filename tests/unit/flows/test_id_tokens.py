@@ -33,8 +33,11 @@ async def test_a_valid_token_and_one_under_a_new_key(parts: Parts) -> None:
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        ({"name": "Alice", "email": "a@example.com"}, SameUser({"sub": SUB, "name": "Alice"}, "a@example.com")),
-        ({"session_expiry": 1_000_000_500}, SameUser({"sub": SUB}, session_expiry=1_000_000_500.0)),
+        (
+            {"name": "Alice", "email": "a@example.com"},
+            SameUser({"sub": SUB, "name": "Alice"}, "a@example.com", amr=("pwd",)),
+        ),
+        ({"session_expiry": 1_000_000_500}, SameUser({"sub": SUB}, session_expiry=1_000_000_500.0, amr=("pwd",))),
         ({"sub": "another"}, WrongUser()),
         ({"aud": "another"}, Mismatched()),
         ({"aud": ["another", "one more"], "exp": 5}, Mismatched()),
@@ -47,7 +50,7 @@ async def test_a_valid_token_and_one_under_a_new_key(parts: Parts) -> None:
 )
 async def test_at_a_refresh(changes: dict[str, Any], expected: object) -> None:
     parts = Parts(user_claims="sub name")
-    session = await parts.signed_in(user=User(SUB), nonce=NONCE)
+    session = await parts.signed_in(user=User(SUB), nonce=NONCE, withdrawn_claims=None)
     assert await parts.id_tokens.at_refresh(parts.id_token(**changes), session, now=parts.now) == expected
 
 

@@ -8,7 +8,15 @@ from typing import Any
 
 import pytest
 
-from bff.oidc.id_token import IdTokenClaims, IdTokenRefused, UnknownKey, validate_id_token, validate_refreshed_id_token
+from bff.oidc.id_token import (
+    IdTokenClaims,
+    IdTokenRefused,
+    UnknownKey,
+    claims_of_validated,
+    user_claims_of,
+    validate_id_token,
+    validate_refreshed_id_token,
+)
 from bff.oidc.jwks import parse_key_set
 from tests.harness.minting import (
     ACCESS_TOKEN,
@@ -215,6 +223,20 @@ def test_max_age_needs_an_authentication_that_is_recent_enough() -> None:
             validate(mint(auth_time=auth_time), max_age=max_age)
     with pytest.raises(IdTokenRefused, match="auth_time: missing"):
         validate(mint(auth_time=None), max_age=300)
+
+
+@pytest.mark.parametrize(
+    ("amr", "methods"),
+    [(["pwd", "mfa"], ("pwd", "mfa")), ("mfa", ("mfa",)), (None, ()), (3, ()), (["pwd", 3, None], ("pwd",))],
+)
+def test_the_authentication_methods_are_texts(amr: object, methods: tuple[str, ...]) -> None:
+    assert validate(mint(amr=amr)).amr == methods
+
+
+def test_the_claims_of_a_validated_token_are_read_again_without_its_key() -> None:
+    assert user_claims_of(claims_of_validated(mint(name="Ann", groups=["a"]))) == {"name", "groups"}
+    for unreadable in ("", "id-token", "a.b.c", "a.bm9wZQ.c"):
+        assert claims_of_validated(unreadable) == {}
 
 
 def test_acr_must_be_one_of_the_requested_values() -> None:

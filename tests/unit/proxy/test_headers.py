@@ -152,7 +152,13 @@ def test_identity_headers_are_the_sessions_and_never_the_clients(claims: dict[st
     names = b"x-user-sub x_user_sub x.user.sub x-user_sub x-forwarded-email x_forwarded_email X-User-Sub".split()
     forged = [(b"connection", b"x-user-sub"), *((name, b"root") for name in names)]
     found = request_headers(
-        forged, route=IDENTITY, origin=ORIGIN, client_address="203.0.113.9", token="t", trace=TRACE, claims=claims
+        forged,
+        route=IDENTITY,
+        origin=ORIGIN,
+        client_address="203.0.113.9",
+        token="t",
+        trace=TRACE,
+        claim_of=claims and claims.get,
     )
     expected: list[Header] = [] if claims is None else [(b"x-user-sub", b"00u1")]
     if claims is not None and "email" in claims:

@@ -24,6 +24,12 @@ def test_a_fingerprint_identifies_a_session_without_its_key() -> None:
     assert SIGNED_IN.person == "c6e5d150"
 
 
+def test_a_claim_that_the_provider_withdrew_is_none() -> None:
+    user = User("00u1", claims={"sub": "another", "name": "Ann", "groups": ["a"]})
+    session = replace(SIGNED_IN, user=user, withdrawn_claims=["groups"])
+    assert [session.claim(name) for name in ("sub", "name", "groups", "email")] == ["00u1", "Ann", None, None]
+
+
 def test_end_reasons_are_the_codes_of_the_documented_contract() -> None:
     assert [str(reason) for reason in EndReason] == [reason.name.lower() for reason in EndReason]
 

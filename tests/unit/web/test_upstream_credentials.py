@@ -2,11 +2,13 @@
 
 import pytest
 
+from bff.errors import ForbiddenByRule
 from bff.web.api import BACKGROUND, is_background
 from bff.web.cookies import CookieNames
 from bff.web.session_cookies import SessionCookies
 from bff.web.upstream_credentials import SessionCredentials
 from tests.harness.asgi_call import http_scope
+from tests.harness.routes import a_route
 from tests.harness.web_parts import Browser, WebParts
 
 
@@ -39,9 +41,25 @@ async def test_scopes_are_those_granted_or_else_those_requested(signed_in: Brows
     found = await credentials(parts)(http_scope("GET", "/api/x", cookie(signed_in)))
     assert set(found.scopes) == {"openid", "email", "offline_access"}
     assert not found.dpop_bound
-    assert found.claims == {"sub": "00u1", "email": "ann@example.com"}
+    assert [found.claim(name) for name in ("sub", "email", "groups")] == ["00u1", "ann@example.com", None]
     with pytest.raises(ValueError, match="not DPoP-bound"):
         found.dpop_proof("GET", "https://api.example.com/x", None)
+
+
+async def test_a_renewal_applies_the_rules_to_the_claims_that_it_brings(browser: Browser, parts: WebParts) -> None:
+    ops = a_route("/ops", allow=[{"name": "ops", "groups_any": ["ops"]}])
+    parts.provider.claims["groups"] = ["ops"]
+    await browser.sign_in()
+    source, scope = credentials(parts), http_scope("GET", "/ops/x", cookie(browser))
+    allowed, unchecked = await source(scope), await source(scope)
+    allowed.authorize(ops)
+    parts.clock.now += 100
+    parts.provider.refreshed = {"groups": ["staff"]}
+    with pytest.raises(ForbiddenByRule, match="ops"):
+        await allowed.renew()
+    assert await unchecked.renew()
+    with pytest.raises(ForbiddenByRule):
+        (await source(scope)).authorize(ops)
 
 
 @pytest.mark.parametrize(

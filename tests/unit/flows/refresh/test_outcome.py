@@ -30,6 +30,14 @@ async def reserved(parts: Parts, **changes: Any) -> Reserved:
     return reservation
 
 
+async def reserved_again(parts: Parts, session: Session) -> Reserved:
+    expired = replace(session.tokens, usable_until=parts.now - 1, refresh_at=parts.now - 100)
+    await parts.store.replace(replace(session, version=session.version + 1, tokens=expired), session.version)
+    reservation = await parts.reservations.reserve(session.key, RefreshCause(), turn=False)
+    assert isinstance(reservation, Reserved)
+    return reservation
+
+
 async def written(parts: Parts, reservation: Reserved, id_token: str | None) -> Session:
     result = await parts.outcomes.store(reservation, granted(id_token))
     assert isinstance(result, Renewed)
@@ -46,6 +54,43 @@ async def test_claims_and_the_id_token_change_with_the_tokens(parts: Parts) -> N
     assert (session.user.claims["name"], session.user.email) == ("New Name", "new@example.com")
     assert (session.tokens.access_token, session.tokens.id_token) == ("new access", id_token)
     assert session.ends_at == expiry
+
+
+FULL = {"name": "Ann", "email": "ann@example.com", "groups": ["admins"], "picture": "x"}
+WITHOUT_GROUPS = {"name": "Ann", "email": "ann@example.com"}
+
+
+@pytest.mark.parametrize(
+    ("tokens", "groups"),
+    [
+        ([FULL], ["admins"]),
+        ([FULL, {"groups": ["staff"]}], ["staff"]),
+        ([FULL, WITHOUT_GROUPS], None),  # the last group is gone
+        ([FULL, WITHOUT_GROUPS, {}], None),
+        ([FULL, WITHOUT_GROUPS, FULL], ["admins"]),
+        ([FULL, {}], ["admins"]),  # a token that says nothing of the user
+        ([FULL, None], ["admins"]),
+        ([WITHOUT_GROUPS, WITHOUT_GROUPS], ["a", "b"]),  # they came from UserInfo
+    ],
+)
+async def test_a_claim_that_an_id_token_no_longer_has_is_withdrawn(
+    parts: Parts, tokens: list[dict[str, Any] | None], groups: list[str] | None
+) -> None:
+    session = (reservation := await reserved(parts)).session
+    for claims in tokens:
+        of_user = dict.fromkeys(FULL) if claims is None else {**dict.fromkeys(FULL), **claims}
+        id_token = None if claims is None else parts.id_token(sub=session.user.sub, nonce=None, **of_user)
+        session = await written(parts, reservation, id_token)
+        reservation = await reserved_again(parts, session)
+    assert session.claim("groups") == groups
+    assert session.user.claims["groups"]  # what /auth/session shows
+
+
+async def test_the_strength_of_the_authentication_changes_with_the_tokens(parts: Parts) -> None:
+    reservation = await reserved(parts)
+    sub = reservation.session.user.sub
+    session = await written(parts, reservation, parts.id_token(sub=sub, nonce=None, acr="phr", amr=["hwk"]))
+    assert (session.acr, session.amr) == ("phr", ["hwk"])
 
 
 @pytest.mark.parametrize("wrong", ["forged", "nonce", "garbage"])
