@@ -25,10 +25,11 @@ CSRF: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """`forwarded`: whether the request would reach an upstream."""
+    """`forwarded`: whether the request would reach an upstream, then by `route`."""
 
     forwarded: bool
     lines: tuple[str, ...]
+    route: Route | None = None
 
 
 def explain_request(settings: Settings, method: str, path: str, sent: Sequence[str]) -> Explanation:
@@ -64,7 +65,7 @@ def explain_request(settings: Settings, method: str, path: str, sent: Sequence[s
     for name, _ in headers:
         disposition = _disposition(settings, route, name, name in connection)
         lines.append(f"{'header':17} {name.decode('latin-1')}: {disposition}")
-    return Explanation(True, tuple(lines))
+    return Explanation(True, tuple(lines), route)
 
 
 def _route(settings: Settings, route: Route) -> dict[str, str]:

@@ -1,6 +1,9 @@
 """`bff routes` and `bff routes explain METHOD PATH`: how a request would be handled. Sends nothing."""
 
+import time
+from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -9,6 +12,9 @@ from bff.cli.command_tree import CONTEXT
 from bff.cli.options import settings_from, settings_source
 from bff.config.routes import Route
 from bff.config.settings import Settings
+
+if TYPE_CHECKING:
+    from bff.admin.sessions import AdminContext
 
 
 @click.group(
@@ -35,14 +41,27 @@ def command(ctx: click.Context, config: Path | None, env_file: Path | None) -> N
     multiple=True,
     help="A request header: prints whether it is forwarded, and never its value. May be repeated.",
 )
+@click.option(
+    "--as",
+    "user",
+    metavar="USER",
+    help="An e-mail address or a subject (claim sub): prints what the scopes and rules of the route decide for each "
+    "session of that user in the store.",
+)
 @settings_source
 @click.pass_context
 def explain(
-    ctx: click.Context, method: str, path: str, headers: tuple[str, ...], config: Path | None, env_file: Path | None
+    ctx: click.Context,
+    method: str,
+    path: str,
+    headers: tuple[str, ...],
+    user: str | None,
+    config: Path | None,
+    env_file: Path | None,
 ) -> int:
     """Print which route a request matches, what is validated, and what is forwarded.
 
-    The exit code is 0 if the BFF would forward the request, and 1 if not.
+    The exit code is 0 if the BFF would forward the request, with --as for every session of the user, and 1 if not.
     """
     from bff.admin.explain_request import explain_request  # `bff routes` needs no web framework
 
@@ -50,7 +69,28 @@ def explain(
     settings = settings_from(config or group.get("config"), env_file or group.get("env_file"))
     explanation = explain_request(settings, method, path, headers)
     output.lines(explanation.lines)
-    return exit_codes.OK if explanation.forwarded else exit_codes.FAILED
+    if not explanation.forwarded:
+        return exit_codes.FAILED
+    if user is None or explanation.route is None:
+        return exit_codes.OK
+    return _explain_as(settings, explanation.route, user)
+
+
+def _explain_as(settings: Settings, route: Route, user: str) -> int:
+    from bff.admin.explain_access import explain_access
+    from bff.cli.session_store import print_from_store
+
+    forwarded = False
+
+    async def explained(context: "AdminContext") -> AsyncIterator[str]:
+        nonlocal forwarded
+        access = await explain_access(context.store, context.settings, route, user, time.time())
+        forwarded = access.forwarded
+        for line in access.lines:
+            yield line
+
+    code = print_from_store(settings, explained)
+    return code if code != exit_codes.OK or forwarded else exit_codes.FAILED
 
 
 def _list(settings: Settings) -> None:
@@ -75,4 +115,6 @@ def _facts(route: Route) -> str:
         facts.append("websocket")
     if route.ignore_case:
         facts.append("ignore_case")
+    if route.access_rules is not None:
+        facts.append(f"rules {' or '.join(rule.name for rule in route.access_rules.rules)}")
     return ", ".join(facts)

@@ -1,10 +1,15 @@
 """`bff routes` and `bff routes explain`: what they print, and their exit codes."""
 
 import json
+import time
+from pathlib import Path
 from typing import Any
 
+from bff.session.session import User
 from tests.harness.bff_command import call_bff
+from tests.harness.example_session import a_session
 from tests.harness.settings import with_changes
+from tests.harness.store_files import keep
 
 CANARY = "canary-that-must-not-be-printed"
 ROUTES: list[dict[str, Any]] = [
@@ -46,6 +51,22 @@ def test_explain_ends_with_0_only_if_the_request_would_be_forwarded() -> None:
     assert "x-team: dropped" in printed
     assert "canary-value" not in printed
     assert routes("explain", "GET", "/elsewhere")[0] == 1
+
+
+def test_explain_as_a_user_asks_the_store(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'bff.db'}"
+    keep(url, a_session(time.time(), user=User("00u1", "alice@example.com", {"groups": ["ops"]})))
+    configured = [
+        {"prefix": f"/{name}", "upstream": "https://api.internal", "allow": [{"name": name, "groups_any": [name]}]}
+        for name in ("ops", "admins")
+    ]
+    for path, code, said in (
+        ("/ops/x", 0, "ops holds"),
+        ("/admins/x", 1, "admins lacks groups_any"),
+    ):
+        found = routes("explain", "GET", path, "--as", "alice@example.com", configured=configured, store=url)
+        assert (found[0], said in found[1].splitlines()[-1]) == (code, True)
+    assert "rules ops" in routes(configured=configured)[1]
 
 
 def test_invalid_settings_end_with_1() -> None:

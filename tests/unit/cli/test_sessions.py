@@ -1,6 +1,5 @@
 """`bff sessions` and `bff keys rewrap`: selectors, output and exit codes. bff/admin/sessions.py has the rest."""
 
-import asyncio
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -11,18 +10,15 @@ import pytest
 from bff.admin.selection import Selection
 from bff.admin.session_list import list_sessions
 from bff.admin.sessions import AdminContext, TokensStayValid
-from bff.base64url import decode_base64url
 from bff.cli import exit_codes
 from bff.cli.output import Progress, ProgressBar
 from bff.cli.session_store import print_from_store
 from bff.config.settings import load_settings
-from bff.session.keyring import KeyRing
-from bff.session.session import Session
-from bff.storage.open import open_store
 from tests.harness.bff_command import call_bff
 from tests.harness.example_session import a_session
 from tests.harness.root_logger import taken_root_logger
-from tests.harness.settings import KEY, with_changes
+from tests.harness.settings import with_changes
+from tests.harness.store_files import keep
 
 ISSUER = "http://127.0.0.1:9/oauth2/default"  # nobody listens there
 
@@ -30,15 +26,6 @@ ISSUER = "http://127.0.0.1:9/oauth2/default"  # nobody listens there
 @pytest.fixture
 def store(tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path / 'bff.db'}"
-
-
-def keep(url: str, session: Session) -> None:
-    async def create() -> None:
-        store = open_store(url, KeyRing.from_keys([decode_base64url(KEY) or b""]))
-        await store.create(session)
-        await store.close()
-
-    asyncio.run(create())
 
 
 def test_sessions_are_listed_and_ended_with_a_reason_in_the_audit_log(store: str) -> None:
