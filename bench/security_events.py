@@ -32,7 +32,7 @@ from tests.harness.world import CLIENT_ID, listening, serving
 from tests.proof.live.fleet import Fleet, running_fleet
 
 WAVE: Final = 50  # sessions whose streams are open together
-PAUSE: Final = 0.02  # seconds between two events
+PAUSE: Final = 0.1  # seconds between two events
 LONGEST: Final = 60.0  # seconds until an end is given up
 DELIVERY: Final = "Bearer bench-delivery-0123456789"
 
