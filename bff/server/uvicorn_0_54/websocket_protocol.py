@@ -87,7 +87,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         elif message["type"] == "websocket.accept" and not self.transport.is_closing():
             # The application has its own copy in the scope.
             self.request.headers.clear()
-            self.response.headers.clear()
+            del self.response
             if self._early:
                 early, self._early = self._early, b""
                 self.data_received(early)

@@ -1,5 +1,6 @@
 """Whether an upstream is still there, and what is kept of it."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 
 import pytest
@@ -69,9 +70,22 @@ async def test_a_connection_that_is_closing_gets_no_ping(
 
 
 async def test_of_the_handshake_nothing_is_kept_that_is_not_needed(upstream: UpstreamSocket) -> None:
+    request, response = upstream.request, upstream.response
+    assert request is not None
+    assert response is not None
     upstream.forget_handshake()
-    assert upstream.request is not None
-    assert upstream.response is not None
-    assert len(upstream.request.headers) == len(upstream.response.headers) == 0
-    upstream.data_received(b"\x81\x05hello")
-    assert await upstream.recv() == "hello"
+    assert len(request.headers) == len(response.headers) == 0
+    assert upstream.request is None
+
+
+async def test_messages_arrive_in_their_order_whole_and_in_fragments(upstream: UpstreamSocket) -> None:
+    upstream.forget_handshake()
+    upstream.data_received(b"\x81\x01a\x81\x01b\x01\x01c\x80\x01d")
+    assert [await upstream.recv() for _ in range(3)] == ["a", "b", "cd"]
+    upstream.data_received(b"\x01\x01e")
+    cancelled = asyncio.create_task(upstream.recv())
+    await loop_turns(3)
+    cancelled.cancel()  # the first fragment is put back
+    await loop_turns(3)
+    upstream.data_received(b"\x80\x01f\x82\x01g")
+    assert [await upstream.recv() for _ in range(2)] == ["ef", b"g"]
