@@ -61,7 +61,7 @@ class UpstreamSocket(ClientConnection):
         # Without the library's pings, which take a task for each connection.
         super().__init__(protocol, ping_interval=None, close_timeout=CLOSE_TIMEOUT, max_queue=MAX_QUEUED_MESSAGES)
         self.drain_waiters = []  # type: ignore[assignment] # a deque takes 600 bytes, and a list can do all that is needed
-        # The library's has a reference to this connection for each line, which nobody reads.
+        # The library's own adds this connection to each record, for which it takes memory.
         self.logger = protocol.logger = logger
         self._ping_timer: asyncio.TimerHandle | None = None
         self._ping_unanswered = False
