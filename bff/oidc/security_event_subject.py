@@ -2,7 +2,8 @@
 
 Three places hold them: `sub_id` of the token, `subject` of the event (drafts of SSF, and Okta), and there with or
 without `format` for a complex one. Other members of a complex subject (device, tenant, application) narrow it down in a
-way that a session record cannot match; they are ignored, so that such an event applies to all sessions of the user.
+way that a session record cannot match; they are only named, and such an event applies to all sessions of the user
+unless the transmitter declares one of them critical.
 """
 
 from collections.abc import Mapping
@@ -16,6 +17,7 @@ MAX_EMAIL_LENGTH: Final = 254
 MAX_ALIASES: Final = 10
 # Keycloak 26 names this session when an administrator ends all sessions of a user. No real id is so short.
 EVERY_SESSION: Final = "ALL"
+_MATCHED: Final = frozenset({"format", "subject_type", "user", "session"})
 _COMPLEX: Final = ("user", "session", "device", "tenant", "application", "org_unit", "group")
 
 
@@ -37,10 +39,14 @@ User: TypeAlias = IssuerUser | EmailUser
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """A user, one of the user's sessions (`session`, the provider's `sid`), or a session alone. Never neither."""
+    """A user, one of the user's sessions (`session`, the provider's `sid`), or a session alone. Never neither.
+
+    `others` are the names of the members that are not matched.
+    """
 
     user: User | None
     session: str | None = None
+    others: frozenset[str] = frozenset()
 
 
 def read_subject(sub_id: Any, event_subject: Any) -> Subject | None:
@@ -63,16 +69,16 @@ def _subject(value: Any) -> Subject | None:
 
 def _complex(value: Mapping[str, Any]) -> Subject | None:
     user, session = value.get("user"), value.get("session")
-    named = None if user is None else _user(user)
+    named, others = None if user is None else _user(user), frozenset(value) - _MATCHED
     if user is not None and named is None:
         return None  # a user that cannot be identified; the session alone would match without this condition
     if session is None:
-        return None if named is None else Subject(named)
+        return None if named is None else Subject(named, others=others)
     session_id = session.get("id") if isinstance(session, Mapping) and _format(session) == "opaque" else None
     if session_id == EVERY_SESSION:
-        return None if named is None else Subject(named)
+        return None if named is None else Subject(named, others=others)
     # Not all sessions of the user instead: the event is about one of them.
-    return Subject(named, session_id) if is_identifier(session_id) else None
+    return Subject(named, session_id, others) if is_identifier(session_id) else None
 
 
 def _user(value: Any, *, nested: bool = False) -> User | None:

@@ -26,6 +26,7 @@ class TransmitterMetadata:
     issuer: str
     jwks_uri: str
     configuration_endpoint: str | None = None
+    critical_members: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,10 @@ class SecurityEventTransmitter(Protocol):
         """The signing keys; refetched, within limits, for an unknown `kid`."""
         ...
 
+    async def critical_members(self) -> Collection[str]:
+        """The members of a complex subject without which an event must not be acted on (SSF 1.0 section 3.6)."""
+        ...
+
     async def stream(self) -> EventStream:
         """The stream of this receiver with poll delivery; it is created if there is none."""
         ...
@@ -89,7 +94,15 @@ def parse_transmitter_metadata(document: bytes, issuer: str) -> TransmitterMetad
     if fields.get("issuer") != issuer:
         raise MetadataRefused("issuer: the transmitter's metadata names another issuer than the one configured.")
     members = Members(fields, http_allowed=is_loopback_http(issuer))
-    return TransmitterMetadata(issuer, members.required_url("jwks_uri"), members.url("configuration_endpoint"))
+    critical = fields.get("critical_subject_members") or []
+    if not isinstance(critical, list):
+        raise MetadataRefused("critical_subject_members: not a list.")
+    return TransmitterMetadata(
+        issuer,
+        members.required_url("jwks_uri"),
+        members.url("configuration_endpoint"),
+        frozenset(name for name in critical if isinstance(name, str)),
+    )
 
 
 def parse_streams(document: bytes, *, http_allowed: bool) -> tuple[EventStream, ...]:

@@ -61,6 +61,9 @@ class HttpTransmitter:
     async def keys(self, kid: str | None = None) -> KeySet:
         return await self._keys.get(kid)
 
+    async def critical_members(self) -> Collection[str]:
+        return (await self._metadata.get()).critical_members
+
     async def stream(self) -> EventStream:
         return await self._stream.get()
 

@@ -1,7 +1,7 @@
 """Security Event Tokens of a transmitter that tests control, and the transmitter in memory."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Final
 
 from bff.errors import ProviderUnavailable
@@ -54,6 +54,7 @@ class MemoryTransmitter:
         self.refused: dict[str, str] = {}
         self.polls: list[PollRequest] = []
         self.audiences: Sequence[str] = (AUDIENCE,)
+        self.critical: Collection[str] = ()
 
     @property
     def issuer(self) -> str:
@@ -64,6 +65,10 @@ class MemoryTransmitter:
         if kid is not None and len(self.key_sets) > 1:
             del self.key_sets[0]
         return self.key_sets[0]
+
+    async def critical_members(self) -> Collection[str]:
+        self._respond()
+        return self.critical
 
     async def stream(self) -> EventStream:
         self._respond()

@@ -8,6 +8,7 @@ acknowledged; an event that was acted on already changes nothing the second time
 import logging
 import time
 from collections.abc import Callable, Collection
+from dataclasses import replace
 from typing import Final, assert_never
 
 from bff.config.settings import Settings
@@ -110,14 +111,22 @@ class SecurityEventReceiver:
                 logger.log(level, "the stream of security events has another status", extra={"status": status})
             case SecurityEvent(name):
                 action = action_for(event, self._settings.actions)
+                understood = await self._understood(event)
                 with audit.caused_by(name):
-                    outcome, sessions = await self._actions.carry_out(event, action)
+                    outcome, sessions = await self._actions.carry_out(understood, action)
                 metrics.SECURITY_EVENTS.labels(event=name, outcome=outcome).inc()
                 audit.record(
                     AuditEvent.SECURITY_EVENT_ACCEPTED, name, action=action, outcome=outcome, sessions=sessions, jti=jti
                 )
             case _:
                 assert_never(event)
+
+    async def _understood(self, event: SecurityEvent) -> SecurityEvent:
+        """Without its subject if that has a member which we do not match and the transmitter declares critical."""
+        others = frozenset[str]() if event.subject is None else event.subject.others
+        if not others or others.isdisjoint(await self._transmitter.critical_members()):
+            return event
+        return replace(event, subject=None)
 
     async def _verified(self, state: str | None) -> None:
         """The state is left for `bff doctor`, which asked the transmitter to send it here."""

@@ -9,6 +9,7 @@ from bff.oidc.security_event_subject import EmailUser, IssuerUser, Subject, read
 ISS_SUB = {"format": "iss_sub", "iss": "https://okta.example", "sub": "00u1"}
 EMAIL = {"format": "email", "email": "ann@example.com"}
 SESSION = {"format": "opaque", "id": "sid-1"}
+DEVICE = {"format": "opaque", "id": "d"}
 ANN = IssuerUser("https://okta.example", "00u1")
 
 NAMED: list[tuple[Any, Subject]] = [
@@ -22,14 +23,15 @@ NAMED: list[tuple[Any, Subject]] = [
     ({"user": EMAIL, "session": SESSION}, Subject(EmailUser("ann@example.com"), "sid-1")),
     ({"format": "complex", "session": SESSION}, Subject(None, "sid-1")),
     ({"format": "complex", "user": ISS_SUB, "session": {"format": "opaque", "id": "ALL"}}, Subject(ANN)),
-    ({"format": "complex", "user": ISS_SUB, "device": {"format": "opaque", "id": "d"}}, Subject(ANN)),
+    ({"format": "complex", "user": ISS_SUB, "device": DEVICE}, Subject(ANN, others=frozenset({"device"}))),
+    ({"user": ISS_SUB, "session": SESSION, "x": 1}, Subject(ANN, "sid-1", frozenset({"x"}))),
     ({"format": "aliases", "identifiers": [EMAIL, {"format": "phone_number"}, ISS_SUB]}, Subject(ANN)),
     ({"format": "aliases", "identifiers": [EMAIL]}, Subject(EmailUser("ann@example.com"))),
 ]
 UNNAMED: list[Any] = [
     *(None, 1, "x", [], {}, {"format": 7}, {"format": "phone_number", "phone_number": "+1"}),
     *({**ISS_SUB, "sub": ""}, {**ISS_SUB, "sub": "x" * 300}, {**ISS_SUB, "iss": None}, {**EMAIL, "email": "ann"}),
-    {"format": "complex", "device": {"format": "opaque", "id": "d"}},
+    {"format": "complex", "device": DEVICE},
     # About one session that cannot be identified, so not about all of them.
     {"format": "complex", "user": ISS_SUB, "session": {"format": "jwt_id", "iss": "x", "jti": "y"}},
     {"format": "complex", "user": ISS_SUB, "session": {"format": "opaque", "id": ""}},

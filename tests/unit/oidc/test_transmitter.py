@@ -52,11 +52,19 @@ def test_metadata_of_the_transmitter() -> None:
     assert (metadata.jwks_uri, metadata.configuration_endpoint) == (f"{ISSUER}/keys", f"{ISSUER}/streams")
     only_keys = {name: METADATA[name] for name in ("issuer", "jwks_uri")}
     assert parse_transmitter_metadata(json.dumps(only_keys).encode(), ISSUER).configuration_endpoint is None
+    critical = {**METADATA, "critical_subject_members": ["user", "device", 7]}
+    assert parse_transmitter_metadata(json.dumps(critical).encode(), ISSUER).critical_members == {"user", "device"}
 
 
 @pytest.mark.parametrize(
     "changes",
-    [{"issuer": "https://t.example"}, {"jwks_uri": None}, {"jwks_uri": "http://t.example/keys"}, {"jwks_uri": 1}],
+    [
+        {"issuer": "https://t.example"},
+        {"jwks_uri": None},
+        {"jwks_uri": "http://t.example/keys"},
+        {"jwks_uri": 1},
+        {"critical_subject_members": "device"},
+    ],
 )
 def test_metadata_that_cannot_be_used(changes: dict[str, Any]) -> None:
     with pytest.raises(MetadataRefused):

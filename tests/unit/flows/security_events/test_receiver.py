@@ -51,6 +51,17 @@ async def test_a_token_counts_once_and_only_when_it_is_done(parts: Parts, sessio
     assert polled._value.get() == before + 1
 
 
+async def test_an_event_narrowed_by_a_critical_member_ends_nothing(parts: Parts, session: Session) -> None:
+    reception = Reception(parts)
+    subject = {"format": "complex", "user": iss_sub("alice"), "device": {"format": "opaque", "id": "device-1"}}
+    reception.transmitter.critical = ["user", "device"]
+    await reception.deliver(reception.token(DISABLED, subject, jti="critical"))
+    assert await parts.stored(session) is not None
+    reception.transmitter.critical = ["user"]
+    await reception.deliver(reception.token(DISABLED, subject, jti="not critical"))
+    assert await parts.stored(session) is None
+
+
 async def test_without_keys_a_token_is_neither_valid_nor_refused(parts: Parts, session: Session) -> None:
     reception = Reception(parts)
     reception.transmitter.down = True
