@@ -24,6 +24,7 @@ from bff.web.api import ApiEndpoint, Upstreams
 from bff.web.auth.callback import Callback, callback_router
 from bff.web.auth.current_session import CurrentSessions
 from bff.web.auth.forward_auth import VERIFY, ForwardAuth
+from bff.web.auth.forward_auth_access import ForwardAuthAccess
 from bff.web.auth.landing import landing_router
 from bff.web.auth.login import SignInStart, login_router
 from bff.web.auth.login_hint import LoginHints
@@ -144,8 +145,9 @@ def _credentials(runtime: Runtime, flows: Flows, rules: WebRules) -> SessionCred
 
 
 def _forward_auth(runtime: Runtime, flows: Flows, rules: WebRules) -> ForwardAuth:
-    settings = runtime.settings
-    return ForwardAuth(flows.sessions.refresh, rules.authentication, rules.trusted_proxies, rules.errors, settings)
+    settings, refresh = runtime.settings, flows.sessions.refresh
+    access = ForwardAuthAccess(refresh, rules.authentication, settings.forward_auth, clock=runtime.clock)
+    return ForwardAuth(access, rules.trusted_proxies, rules.errors, settings)
 
 
 def _auth_app(

@@ -1,9 +1,9 @@
-"""The rules of a route or of forward authentication: the `allow` list. Compiled once, when the settings are read."""
+"""The rules of a route or of forward authentication: the `allow` list. Compiled once, not for each request."""
 
 import re
 from typing import Annotated, Any, Final, TypeAlias
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field
 
 from bff.config import validators
 from bff.config.field_types import WholeSeconds
@@ -11,6 +11,7 @@ from bff.config.section import FROZEN, over
 from bff.session.access_rules import AccessRule, AccessRules, ClaimCondition, Match, Scalar
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,63}")
+_SET_NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _CLAIM: Final = re.compile(r"[!-~]+")
 _CONDITIONS: Final = (
     *("groups_any", "groups_all", "claim_equals", "claim_contains"),
@@ -22,6 +23,13 @@ def _validate_name(name: str) -> str:
     if not _NAME.fullmatch(name):
         fix = "Use up to 64 letters, digits, spaces, dots, hyphens and underscores: errors and logs contain it."
         raise validators.invalid("is not a name for a rule.", fix)
+    return name
+
+
+def _validate_set_name(name: str) -> str:
+    if not _SET_NAME.fullmatch(name):
+        fix = "Use up to 64 letters, digits, dots, hyphens and underscores: it is part of a URL."
+        raise validators.invalid("is not a name for a set of rules.", fix)
     return name
 
 
@@ -140,3 +148,20 @@ AllowRules: TypeAlias = Annotated[tuple[AllowRule, ...], BeforeValidator(_some_r
 def compile_rules(rules: tuple[AllowRule, ...]) -> AccessRules | None:
     """None without rules: every session is allowed."""
     return AccessRules(tuple(rule.compiled(position) for position, rule in enumerate(rules, 1))) if rules else None
+
+
+class RuleSet(BaseModel):
+    """Rules for some of the requests that forward authentication is asked about: the proxy names them."""
+
+    model_config = FROZEN
+
+    name: Annotated[str, AfterValidator(_validate_set_name)] = Field(examples=["placeholder"])
+    allow: AllowRules = Field(examples=[()])
+
+
+def distinct_sets(sets: tuple[RuleSet, ...]) -> tuple[RuleSet, ...]:
+    """Refuses two sets of one name."""
+    names = [rules.name for rules in sets]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise validators.invalid(f"contains {twice} twice.", "Give each set of rules a name of its own.")
+    return sets

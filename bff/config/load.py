@@ -99,12 +99,11 @@ class _ProblemCollection:
         for attribute, declared in model.model_fields.items():
             if (section := section_model(declared)) is not None:
                 values[attribute] = self.collect(section, values.get(attribute, {}), place)
-            elif (item := item_model(declared)) is not None and isinstance(values.get(attribute), list):
-                items = (
-                    self._collect_item(item, value, (*place, attribute, index))
-                    for index, value in enumerate(values[attribute])
-                )
-                values[attribute] = [built for built in items if built is not None]
+            elif (item := item_model(declared)) is not None:
+                name = public_name(attribute, declared)
+                if isinstance(listed := values.get(name), list) and listed:
+                    items = (self._collect_item(item, value, (*place, name, at)) for at, value in enumerate(listed))
+                    values[name] = [built for built in items if built is not None]
         declared_by_name = {public_name(name, declared): declared for name, declared in model.model_fields.items()}
         for name in self.broken & declared_by_name.keys():
             _substitute(values, name, declared_by_name[name])

@@ -1,14 +1,17 @@
 """Listeners: the public one, the management port, forward-auth; the proxies in front; the drain."""
 
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, field_validator
 
 from bff.config import validators
+from bff.config.access_rules import AllowRules, RuleSet, compile_rules, distinct_sets
 from bff.config.field_types import Address, Number
 from bff.config.route_headers import IdentityHeader
 from bff.config.section import FROZEN, over
+from bff.session.access_rules import AccessRules
 
 OFF: Final = "off"
 EVERYWHERE: Final = frozenset({"0.0.0.0", "::"})
@@ -86,7 +89,10 @@ class ServerSettings(BaseModel):
 
 
 class ForwardAuthSettings(BaseModel):
-    """Forward authentication for reverse proxies: the port that hands out tokens, and the identity headers."""
+    """Forward authentication for reverse proxies: the port that hands out tokens, the identity headers, and rules.
+
+    `allow` is for every request, `rules` has more of them for those of which the proxy names one.
+    """
 
     model_config = FROZEN
 
@@ -95,6 +101,11 @@ class ForwardAuthSettings(BaseModel):
     )
     headers: Annotated[tuple[IdentityHeader, ...], BeforeValidator(validators.words)] = Field(
         default=("X-User-Sub=sub",), validation_alias="forward_auth_headers"
+    )
+
+    allow: AllowRules = Field(default=(), validation_alias="forward_auth_allow")
+    rules: Annotated[tuple[RuleSet, ...], AfterValidator(distinct_sets)] = Field(
+        default=(), validation_alias="forward_auth_rules"
     )
 
     @field_validator("headers")
@@ -113,3 +124,19 @@ class ForwardAuthSettings(BaseModel):
     def identity(self) -> tuple[tuple[str, str], ...]:
         """The identity headers, each with the claim that it carries."""
         return tuple((name, claim) for name, _, claim in (pair.partition("=") for pair in self.headers))
+
+    @cached_property
+    def access_rules(self) -> AccessRules | None:
+        """Those of every request, compiled; None if every session is allowed."""
+        return compile_rules(self.allow)
+
+    @cached_property
+    def named_rules(self) -> Mapping[str, AccessRules]:
+        """Those that a proxy can name, compiled."""
+        return {rules.name: compiled for rules in self.rules if (compiled := compile_rules(rules.allow)) is not None}
+
+    @property
+    def claims(self) -> frozenset[str]:
+        """The claims that rules compare."""
+        every = (*self.allow, *(rule for rules in self.rules for rule in rules.allow))
+        return frozenset(claim for rule in every for claim in rule.claims)

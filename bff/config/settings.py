@@ -71,6 +71,12 @@ class Settings(BaseModel):
             fix = "Add it: a session keeps only the listed claims."
             raise invalid(f"do not include {missing[0]}, which forward_auth_headers needs.", fix)
 
+    @over("user_claims", "forward_auth_allow", "forward_auth_rules")
+    def _claims_of_forward_auth_rules(self) -> None:
+        if missing := sorted(self.forward_auth.claims - {*self.session.user_claims}):
+            fix = "Add it: a session keeps only the listed claims."
+            raise invalid(f"do not include {missing[0]}, which a rule of forward authentication needs.", fix)
+
     @over("public_url", "listen", "listen_beyond_loopback")
     def _plain_http_stays_on_this_machine(self) -> None:
         if not self.browser.cookies_secure and not self.server.listen_beyond_loopback:

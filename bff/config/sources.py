@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from bff.config.kubernetes_links import is_service_link
-from bff.config.section import Leaf
+from bff.config.section import Leaf, item_model
 from bff.config.validators import NEW_KEY
 from bff.errors import ConfigurationError
 
@@ -102,7 +102,10 @@ def gather(
             gathered.names[name] = both
         elif spellings:
             (form, (label, value)) = spellings.popitem()
-            _read_value(gathered, name, label, value, from_secret_file=form != name)
+            if isinstance(value, str) and form == name and item_model(leaves[name].field) is not None:
+                _read_tables(gathered, name, label, value)
+            else:
+                _read_value(gathered, name, label, value, from_secret_file=form != name)
     return gathered
 
 
@@ -171,8 +174,7 @@ def _select_table(
 def _read_value(gathered: Gathered, name: str, label: str, value: Any, *, from_secret_file: bool) -> None:
     gathered.names[name] = label
     try:
-        text = _secret(value) if from_secret_file else value
-        gathered.values[name] = json.loads(text) if name == "routes" and isinstance(text, str) else text
+        gathered.values[name] = _secret(value) if from_secret_file else value
     except PermissionError:
         user = os.geteuid()
         problem = f"cannot be read by the user {user} of this process: Permission denied."
@@ -185,8 +187,15 @@ def _read_value(gathered: Gathered, name: str, label: str, value: Any, *, from_s
         gathered.problems.append(ConfigurationError(label, "is not a text file.", "Save it as UTF-8 text."))
     except _SecretFileError as error:
         gathered.problems.append(ConfigurationError(label, str(error), "Write only the secret into it."))
+
+
+def _read_tables(gathered: Gathered, name: str, label: str, text: str) -> None:
+    """Reads a list of tables from a variable, where it is JSON."""
+    gathered.names[name] = label
+    try:
+        gathered.values[name] = json.loads(text)
     except ValueError:
-        gathered.problems.append(ConfigurationError(label, "is not JSON.", "Write a JSON list of route objects."))
+        gathered.problems.append(ConfigurationError(label, "is not JSON.", "Write a JSON list of objects."))
 
 
 class _SecretFileError(Exception):

@@ -9,7 +9,6 @@ from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from functools import partial
 from typing import Final, TypeAlias, assert_never
-from urllib.parse import quote, urlencode
 
 from starlette.types import Message, Receive, Scope, Send
 
@@ -36,6 +35,7 @@ from bff.telemetry import metrics, tracing
 from bff.web.error_responder import ErrorResponder
 from bff.web.error_status import status_of
 from bff.web.origin_policy import OriginPolicy
+from bff.web.step_up import step_up_url
 
 logger = logging.getLogger(__name__)
 
@@ -111,7 +111,7 @@ class ApiEndpoint:
             if begun:
                 raise
             if isinstance(error, StepUpRequired | ForbiddenByRule):
-                error.sign_in_url = self._sign_in_url(error)
+                error.sign_in_url = step_up_url(error, self._acr_values)
             await self._errors.send(error, scope, send)
 
     async def _forward(self, scope: Scope, receive: Receive, send: Send, begun: Callable[[], bool]) -> None:
@@ -185,22 +185,6 @@ class ApiEndpoint:
         if route.access_rules is not None:
             credentials.authorize(route)
         return credentials
-
-    def _sign_in_url(self, error: StepUpRequired | ForbiddenByRule) -> str | None:
-        """The sign-in URL for the step-up; None if none would help, or the settings allow no link to request it."""
-        if isinstance(error, ForbiddenByRule) and not error.acr_values and error.max_age is None:
-            return None
-        offered = tuple(value for value in error.acr_values if value in self._acr_values)
-        if error.acr_values and not offered:
-            asking = "an access rule" if isinstance(error, ForbiddenByRule) else "an API"
-            logger.warning(
-                f"{asking} requests an acr value that BFF_ACR_VALUES does not list", extra={"acr": error.acr_values}
-            )
-            return None
-        parameters = {"acr_values": " ".join(offered)} if offered else {}
-        if error.max_age is not None:
-            parameters["max_age"] = str(error.max_age)
-        return f"/auth/login?{urlencode({**parameters, 'return_to': ''}, quote_via=quote)}"
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         route = scope.get(ROUTE) or self._upstreams.routes.match(scope["raw_path"])

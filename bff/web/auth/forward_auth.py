@@ -6,10 +6,10 @@ a script could call it: the browser never receives a token. Original request: ng
 `X-Original-URI`, Caddy and Traefik `X-Forwarded-Method` and `X-Forwarded-Uri`; both are accepted from a trusted proxy
 only. Envoy repeats the method and appends the path (`/auth/verify/the/path`). An unknown method counts as unsafe. A 401
 carries the sign-in URL in `X-Sign-In-URL`, for proxies that write their own response; with `?sign_in=redirect` a
-navigation is redirected there. Envoy, whose query is the original request's, uses `X-Sign-In: redirect` instead. nginx
-discards the response of auth_request: it repeats the request with `?explain=refusal` and sends that response to the
-browser. With this parameter there is no 200, which would look like the response of a request that was never made: a
-request that would be allowed now gets 503 `retry_required`.
+navigation is redirected there. `?rules=NAME` selects access rules. Envoy, whose query is the original request's, sends
+`X-Sign-In: redirect` and `X-Access-Rules: NAME` instead. nginx discards the response of auth_request: it repeats the
+request with `?explain=refusal` and sends that response to the browser. With this parameter there is no 200, which would
+look like the response of a request that was never made: a request that would be allowed now gets 503 `retry_required`.
 """
 
 import logging
@@ -22,21 +22,29 @@ from urllib.parse import quote
 from starlette.types import Receive, Scope, Send
 
 from bff.config.settings import Settings
-from bff.errors import BffError, InvalidRequest, RetryRequired, RouteNotFound, SignInRequired, StepUpRequired
-from bff.flows.refresh.flow import RefreshTokenFlow
+from bff.errors import (
+    BffError,
+    ForbiddenByRule,
+    InvalidRequest,
+    RetryRequired,
+    RouteNotFound,
+    SignInRequired,
+    StepUpRequired,
+)
 from bff.proxy.client_address import TrustedProxies
 from bff.proxy.identity_headers import field_value
 from bff.session.session import Session
 from bff.telemetry import audit
 from bff.web.api import is_background
+from bff.web.auth.forward_auth_access import ForwardAuthAccess
 from bff.web.auth.landing import LANDING
 from bff.web.auth.same_site_step import is_cross_site_navigation
 from bff.web.cookies import Header
 from bff.web.error_responder import ErrorResponder
 from bff.web.middleware.request_guard import check_path
-from bff.web.request_authentication import RequestAuthentication
 from bff.web.responses import PRIVATE, send_response
 from bff.web.return_path import return_path
+from bff.web.step_up import step_up_url
 
 logger = logging.getLogger(__name__)
 
@@ -59,15 +67,11 @@ class ForwardAuth:
     """One object for both ports: `on_public_port` and `on_private_port` are ASGI applications."""
 
     def __init__(
-        self,
-        flow: RefreshTokenFlow,
-        authentication: RequestAuthentication,
-        trusted_proxies: TrustedProxies,
-        errors: ErrorResponder,
-        settings: Settings,
+        self, access: ForwardAuthAccess, trusted_proxies: TrustedProxies, errors: ErrorResponder, settings: Settings
     ) -> None:
-        self._flow, self._authentication, self._trusted = flow, authentication, trusted_proxies
-        self._errors, self._settings, self._browser = errors, settings.forward_auth, settings.browser
+        self._access, self._trusted, self._errors = access, trusted_proxies, errors
+        self._settings, self._browser = settings.forward_auth, settings.browser
+        self._acr_values = settings.sign_in.acr_values
 
     async def on_public_port(self, scope: Scope, receive: Receive, send: Send) -> None:
         """A 200 carries the identity headers alone."""
@@ -82,7 +86,10 @@ class ForwardAuth:
         original = _Original(UNKNOWN_METHOD, None)
         try:
             original = self._original(scope)
-            session = await self._authorize(scope, original)
+            named = _named_rules(scope)
+            session = await self._access.session(
+                original.method, scope["headers"], named, background=is_background(scope)
+            )
             if b"explain=refusal" in _options(scope):
                 raise RetryRequired(retry_after=1)
         except BffError as error:
@@ -93,13 +100,6 @@ class ForwardAuth:
         allowed = with_token and session.dpop_key is None and self._trusted.trusts(_peer(scope))
         headers = [(b"content-length", b"0"), *PRIVATE, *self._identity(session), *(token if allowed else ())]
         await send_response(scope, send, 200, headers, b"")
-
-    async def _authorize(self, scope: Scope, original: _Original) -> Session:
-        """Raises CsrfRequired, SignInRequired, StepUpRequired, InvalidRequest, ProviderUnavailable and
-        StoreUnavailable.
-        """
-        key = self._authentication.require(original.method, scope["headers"], "navigation").session_id.key
-        return await self._flow.session_with_fresh_token(key, passive=is_background(scope))
 
     def _original(self, scope: Scope) -> _Original:
         """Raises InvalidRequest if the proxy's headers contradict one another: one of them may come from the client."""
@@ -132,7 +132,11 @@ class ForwardAuth:
         self._errors.record(error)
         browser, headers = self._browser, scope["headers"]
         back = return_path(original.uri, browser)
+        if isinstance(error, ForbiddenByRule):
+            error.sign_in_url = step_up_url(error, self._acr_values)
         status, fields, body = self._errors.render(error, headers, return_to=back)
+        if isinstance(error, ForbiddenByRule) and error.sign_in_url is not None:
+            fields = [*fields, (b"x-sign-in-url", (error.sign_in_url + quote(back, safe="/")).encode("ascii"))]
         if isinstance(error, SignInRequired | StepUpRequired):
             where = self._sign_in_url(headers, back, step_up=isinstance(error, StepUpRequired))
             fields = [*fields, (b"x-sign-in-url", where)]
@@ -161,6 +165,15 @@ def _options(scope: Scope) -> Collection[bytes]:
     if scope["raw_path"] == VERIFY:
         return [bytes(option) for option in scope["query_string"].split(b"&")]
     return (b"sign_in=redirect",) if (b"x-sign-in", b"redirect") in scope["headers"] else ()
+
+
+def _named_rules(scope: Scope) -> list[str]:
+    """The sets of rules that the proxy names: `?rules=NAME`; Envoy, as for its other option, with a header."""
+    if scope["raw_path"] == VERIFY:
+        names = [option[len(b"rules=") :] for option in _options(scope) if option.startswith(b"rules=")]
+    else:
+        names = [value for name, value in scope["headers"] if name == b"x-access-rules"]
+    return [name.decode("latin-1") for name in names]
 
 
 def _peer(scope: Scope) -> str | None:

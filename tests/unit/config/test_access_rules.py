@@ -114,3 +114,48 @@ def test_rules_compare_claims_that_sessions_keep() -> None:
     assert "department, which allow of /api needs" in problems(environ)["BFF_USER_CLAIMS"]
     environ = {**with_rules(GOOD), "BFF_USER_CLAIMS": "sub email"}
     assert "groups, which allow of /api needs" in problems(environ)["BFF_USER_CLAIMS"]
+
+
+SET: dict[str, Any] = {"name": "ops", "allow": [GOOD]}
+
+
+def test_forward_auth_has_rules_for_every_request_and_named_ones() -> None:
+    rules = json.dumps([SET, {"name": "strong", "allow": [{"acr": ["phr"]}]}])
+    settings = load_settings(with_changes(forward_auth_allow=json.dumps([GOOD]), forward_auth_rules=rules)).forward_auth
+    assert settings.access_rules == compile_rules(settings.allow)
+    assert {name: found.rules[0].name for name, found in settings.named_rules.items()} == {
+        "ops": "admins",
+        "strong": "rule 1",
+    }
+    without = load_settings(with_changes()).forward_auth
+    assert (without.access_rules, without.named_rules) == (None, {})
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "place"),
+    [
+        ("forward_auth_rules", [SET, {"name": "x", "allow": [{**GOOD, "group": []}]}], "[1].allow[0].group"),
+        ("forward_auth_rules", [SET, {"name": "x"}], "[1].allow"),
+        ("forward_auth_rules", [SET, {"allow": [GOOD]}], "[1].name"),
+        ("forward_auth_rules", [{**SET, "allow": []}], "[0].allow"),
+        ("forward_auth_rules", [{**SET, "allow": [GOOD, GOOD]}], "[0].allow"),
+        ("forward_auth_rules", [{**SET, "prefix": "/x"}], "[0].prefix"),
+        ("forward_auth_rules", [SET, {**SET, "name": "a b"}], "[1].name"),
+        ("forward_auth_rules", [SET, {**SET, "name": "a&b"}], "[1].name"),
+        ("forward_auth_rules", [SET, SET], ""),
+        ("forward_auth_rules", "{", ""),
+        ("forward_auth_rules", {"ops": [GOOD]}, ""),
+        ("forward_auth_allow", [GOOD, {"groups_any": []}], "[1].groups_any"),
+        ("forward_auth_allow", [], ""),
+        ("forward_auth_allow", "admins", ""),
+    ],
+)
+def test_invalid_rules_of_forward_auth_are_reported_by_place(setting: str, value: Any, place: str) -> None:
+    text = value if isinstance(value, str) else json.dumps(value)
+    assert list(problems(with_changes(**{setting: text}))) == [f"BFF_{setting.upper()}{place}"]
+
+
+def test_rules_of_forward_auth_compare_claims_that_sessions_keep() -> None:
+    for setting, value in (("forward_auth_allow", [GOOD]), ("forward_auth_rules", [SET])):
+        environ = with_changes(**{setting: json.dumps(value), "user_claims": "sub email"})
+        assert "groups, which a rule of forward authentication needs" in problems(environ)["BFF_USER_CLAIMS"]

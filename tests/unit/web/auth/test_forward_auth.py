@@ -1,5 +1,6 @@
 """`/auth/verify`: what a proxy learns of a request, on which port, and from whom it is believed."""
 
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -136,3 +137,60 @@ async def test_background_requests_extend_nothing(signed_in: Browser, parts: Web
     await verify(parts, cookie(signed_in), *READS)
     await parts.tasks.drain(60)
     assert (await signed_in.session())["session"]["idle_ends_at"] == before + 100
+
+
+@pytest.fixture
+async def with_rules(tmp_path: Path) -> AsyncIterator[WebParts]:
+    named = [{"name": "ops", "allow": [{"name": "operators", "groups_any": ["ops"]}]}]
+    named.append({"name": "strong", "allow": [{"name": "phishing-resistant", "acr": ["phr"]}]})
+    changes = {"trusted_proxies": PROXY, "acr_values": "phr", "forward_auth_rules": json.dumps(named)}
+    changes["forward_auth_allow"] = json.dumps([{"name": "staff", "groups_any": ["staff"]}])
+    async with web_parts(tmp_path, **changes) as parts:
+        yield parts
+
+
+OPS = "x-access-rules: ops"
+
+
+@pytest.mark.parametrize(
+    ("groups", "target", "lines", "expected"),
+    [
+        (["staff"], "", READS, 200),
+        (["ops"], "", READS, "staff"),
+        (["staff"], "?rules=ops", READS, "operators"),
+        (["staff", "ops"], "?rules=ops", READS, 200),
+        (["ops"], "?rules=ops", READS, "staff"),  # those of every request apply, too
+        (["staff"], "?sign_in=redirect&rules=ops&explain=refusal", (*READS, NAVIGATE), "operators"),
+        (["staff"], "/orders", (SAME, OPS), "operators"),
+        (["staff", "ops"], "/orders?rules=strong", (SAME, OPS), 200),  # the query is the original request's
+        (["staff"], "", (*READS, OPS), 200),  # a header of the client, where the proxy uses the query
+        (["staff", "ops"], "?rules=ops&rules=strong", READS, 400),
+        (["staff", "ops"], "/orders", (SAME, OPS, "x-access-rules: strong"), 400),
+        (["staff", "ops"], "?rules=Ops", READS, 400),
+        (["staff", "ops"], "?rules=", READS, 400),
+    ],
+)
+async def test_access_rules_are_those_of_every_request_and_those_that_the_proxy_names(
+    with_rules: WebParts, groups: list[str], target: str, lines: tuple[str, ...], expected: int | str
+) -> None:
+    browser = with_rules.browser()
+    with_rules.provider.claims["groups"] = groups
+    await browser.sign_in()
+    for port in ("private", "public"):
+        response = await verify(with_rules, cookie(browser), *lines, target=target, port=port)
+        if isinstance(expected, str):
+            assert response.status == 403
+            assert f"not allowed by: {expected}." in response.body.decode()
+            assert not response.all("authorization") + response.all("x-user-sub") + response.all("x-sign-in-url")
+        else:
+            assert response.status == expected
+
+
+async def test_a_refusal_by_a_rule_says_which_sign_in_would_help(with_rules: WebParts) -> None:
+    browser = with_rules.browser()
+    with_rules.provider.claims["groups"] = ["staff"]
+    await browser.sign_in()
+    response = await verify(with_rules, cookie(browser), *READS, target="?rules=strong")
+    assert response.problem == (403, "forbidden_by_rule")
+    assert json.loads(response.body)["sign_in_url"] == "/auth/login?acr_values=phr&return_to="
+    assert response.one("x-sign-in-url") == "/auth/login?acr_values=phr&return_to=/orders%3Fa%3D1"
