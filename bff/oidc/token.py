@@ -41,8 +41,8 @@ class Granted:
 class ClientProof:
     """What else is known of the client credentials that a request was sent with.
 
-    `credentials` identifies them without containing them. `granted_ago`: seconds from the last token that this process
-    was granted with them until the request began; None if there was none.
+    `credentials` identifies them without containing them. `granted_ago`: seconds from the last token of a user that
+    this process was granted with them until the request began; None if there was none.
     """
 
     credentials: str

@@ -1,4 +1,6 @@
-"""Which client credentials this process was granted tokens with, and when: what proves that a provider accepts them."""
+"""Which client credentials this process was granted tokens of users with, and when: what proves that a provider accepts
+them, and that its token endpoint works.
+"""
 
 import hashlib
 from collections.abc import Callable

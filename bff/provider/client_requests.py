@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Final
 
 from bff.oidc.challenge import USE_NONCE
 from bff.oidc.client_auth import Candidate, ClientAuthentication, Credentials
@@ -24,6 +25,10 @@ from bff.provider.connections import ProviderConnections, Purpose
 from bff.provider.response import HttpResponse, Outcome
 
 logger = logging.getLogger(__name__)
+
+# Requests for the tokens of a user. A token of the client itself needs neither sessions nor accounts: a provider that
+# cannot read those still grants it, so it proves nothing about a refresh.
+_FOR_USERS: Final[frozenset[Purpose]] = frozenset({"refresh", "sign_in"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +91,8 @@ class ClientRequests:
                 self._remember_secret(position)
                 if audience != attempts[0][1]:
                     self._remember_audience(request.endpoint, audience)
+            if request.purpose not in _FOR_USERS:
+                return outcome, answer
             return outcome, self._grants.noted(answer, client_auth, candidate, began)
 
     def _attempts(

@@ -12,8 +12,8 @@
 A 429 is `Postponed`, and 408 and 5xx are `NoAnswer`, whatever their bodies say: they never get here. Some providers
 answer a dead refresh token with `invalid_request` or with nothing at all. That is also what a provider says that is
 broken, or that was misconfigured for this client, so such an answer alone ends nothing. It counts after two requests a
-minute apart, once the access token has expired, if in between this process was granted a token with the same client
-credentials: then the endpoint works, it accepts the client, and what is left is this token.
+minute apart, once the access token has expired, if in between this process was granted a user's token with the same
+client credentials: then the endpoint works, it accepts the client, and what is left is this token.
 """
 
 from collections.abc import Collection

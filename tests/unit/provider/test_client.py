@@ -134,6 +134,10 @@ async def test_a_refusal_carries_when_the_client_was_last_granted_a_token() -> N
 
         assert await granted_ago() is None
         server.routes["/token"] = answer_json(GOOD_TOKENS)
+        await provider.client_token(["ssf.read"])  # works without what is needed for the tokens of a user
+        server.routes["/token"] = refused
+        assert await granted_ago() is None
+        server.routes["/token"] = answer_json(GOOD_TOKENS)
         await provider.exchange_code("c", redirect_uri="https://app.example/cb", code_verifier="v")
         server.routes["/token"] = refused
         assert await granted_ago() is not None
