@@ -7,8 +7,10 @@ correction of the wall clock would otherwise disagree about a lease.
 """
 
 import contextlib
+import errno
 import fcntl
 import os
+import stat
 import struct
 import time
 from collections.abc import Callable
@@ -19,6 +21,26 @@ from bff.errors import ConfigurationError, StoreUnavailable
 
 _ORIGIN: Final = struct.Struct("<d")  # the content of the clock file
 _ATTEMPT_PAUSE: Final = 0.001  # seconds
+
+
+def _open_own(path: Path, database: Path) -> int:
+    """Opens or creates the file, for the owner of the database. Raises OSError, also for a link.
+
+    An operator's command may run as root in a folder of the service's user. It must not lock the service out, so the
+    file becomes the service's, as SQLite's own files do; nor change a file that the service has linked there.
+    """
+    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        status = os.fstat(file)
+        if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
+            raise OSError(errno.EMLINK, "it is not a file with this name alone")
+        if os.geteuid() == 0:
+            owner = database.stat()
+            os.fchown(file, owner.st_uid, owner.st_gid)
+    except BaseException:
+        os.close(file)
+        raise
+    return file
 
 
 def _elapsed() -> Callable[[], float]:
@@ -43,10 +65,7 @@ class HostClock:
         """
         path = database.with_name(f"{database.name}-clock")
         try:
-            self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            if os.geteuid() == 0:  # as SQLite does with its own files: an operator's command must not lock the BFF out
-                owner = database.stat()
-                os.fchown(self._file, owner.st_uid, owner.st_gid)
+            self._file = _open_own(path, database)
         except OSError as error:
             problem = f"{path} can't be opened: {error.strerror}."
             raise ConfigurationError("BFF_STORE", problem, "Name a writable file.") from None

@@ -4,6 +4,7 @@ import fcntl
 import os
 import stat
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,19 @@ def test_a_file_that_cannot_be_opened_names_the_setting(database: Path) -> None:
     (database.parent / "bff.db-clock").mkdir()
     with pytest.raises(ConfigurationError, match=r"BFF_STORE: .*bff\.db-clock can't be opened"):
         opened(database)
+
+
+@pytest.mark.parametrize("link", [Path.symlink_to, Path.hardlink_to], ids=["symbolic link", "hard link"])
+def test_a_link_is_not_followed(database: Path, link: Callable[[Path, Path], None]) -> None:
+    """An operator's command may run as root in a folder of the service's user, who must not choose what it changes."""
+    another = database.parent / "another"
+    another.write_bytes(b"content of another file")
+    link(database.parent / "bff.db-clock", another)
+    before = another.stat()
+    with pytest.raises(ConfigurationError, match=r"bff\.db-clock"):
+        opened(database)
+    assert another.read_bytes() == b"content of another file"
+    assert (another.stat().st_uid, another.stat().st_ctime_ns) == (before.st_uid, before.st_ctime_ns)
 
 
 def test_a_locked_file_without_a_start_is_an_error_and_no_wrong_clock(database: Path) -> None:
