@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Final, Literal, TypeAlias, assert_never
 
-from bff.config.provider import ProviderSettings
+from bff.config.provider import ProviderSettings, is_okta
 from bff.errors import StoreUnavailable
 from bff.flows.logout.end_sessions import EndSessions
 from bff.oidc.security_event_subject import EmailUser, IssuerUser, Subject, User
@@ -19,13 +19,20 @@ Change: TypeAlias = Callable[[Session, float], Session | None]
 
 
 class SecurityEventActions:
-    """`issuers` are those that a subject may name: the ID tokens' issuer, its org, and the transmitter."""
+    """A subject may name the ID tokens' issuer, its org, and the transmitter if that belongs to the provider.
+
+    Another party (a manager of devices, a hub) has ids of its own, which may be those of other users at the provider.
+    """
 
     def __init__(
         self, store: SessionStore, end_sessions: EndSessions, provider: ProviderSettings, transmitter: str
     ) -> None:
         self._store, self._end_sessions, self._provider = store, end_sessions, provider
-        self._issuers = {issuer.rstrip("/") for issuer in (*provider.logout_issuers, transmitter)}
+        self._issuers = {issuer.rstrip("/") for issuer in provider.logout_issuers}
+        # On a custom domain an org of Okta still transmits under its own.
+        self._of_provider = transmitter.rstrip("/") in self._issuers or (provider.at_okta and is_okta(transmitter))
+        if self._of_provider:
+            self._issuers.add(transmitter.rstrip("/"))
 
     async def carry_out(self, event: SecurityEvent, action: Action) -> tuple[Outcome, int]:
         """The outcome, and how many sessions changed. Raises StoreUnavailable: repeat it, what is done is skipped."""
@@ -54,6 +61,8 @@ class SecurityEventActions:
     def _supported(self, subject: Subject | None) -> Subject | None:
         """The subject as far as it can be matched, None if it cannot."""
         match subject:
+            case Subject(IssuerUser(None)) if not self._of_provider:
+                return None
             case Subject(IssuerUser(str() as iss)) if iss.rstrip("/") not in self._issuers:
                 return None
             case Subject(EmailUser(), session) if not self._provider.requests_email:

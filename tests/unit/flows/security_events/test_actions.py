@@ -7,9 +7,11 @@ import pytest
 from bff.errors import ProviderUnavailable, StepUpRequired, StoreUnavailable
 from bff.flows.security_events.actions import SecurityEventActions
 from bff.oidc.security_event_subject import EmailUser, IssuerUser, Subject
+from bff.oidc.security_event_subject import User as NamedUser
 from bff.oidc.security_events import CAEP, RISC, SecurityEvent
 from bff.session.session import EndReason, Session, User
-from tests.harness.security_events import CREDENTIAL, DISABLED, REVOKED, iss_sub, of_session
+from tests.harness.minting import ISSUER
+from tests.harness.security_events import CREDENTIAL, DISABLED, REVOKED, TRANSMITTER, iss_sub, of_session
 from tests.harness.virtual_time import time_passes
 from tests.unit.flows.parts import Ends, Parts
 from tests.unit.flows.security_events.reception import Reception, custom
@@ -143,8 +145,44 @@ async def test_an_operator_decides_otherwise() -> None:
 async def test_the_outcome_says_why_nothing_happened(subject: Subject | None, scopes: str, outcome: str) -> None:
     parts = Parts(scopes=scopes)
     await parts.signed_in(user=ALICE, sid="sid-1")
-    actions = SecurityEventActions(parts.store, parts.end_sessions, parts.settings.provider, "https://t.example")
+    actions = SecurityEventActions(parts.store, parts.end_sessions, parts.settings.provider, TRANSMITTER)
     assert (await actions.carry_out(SecurityEvent("x", parts.now, subject), "end"))[0] == outcome
+
+
+@pytest.mark.parametrize(
+    ("user", "outcome"),
+    [
+        (IssuerUser("https://devices.example", "alice"), "unsupported"),
+        (IssuerUser(None, "alice"), "unsupported"),
+        (IssuerUser(TRANSMITTER, "alice"), "ended"),
+        (IssuerUser(ISSUER, "alice"), "ended"),
+        (EmailUser("alice@example.com"), "ended"),
+    ],
+)
+async def test_the_ids_of_another_party_are_not_those_of_the_provider(
+    parts: Parts, user: NamedUser, outcome: str
+) -> None:
+    """Its `alice` may be anybody (RFC 9493 section 3.2.3: a `sub` identifies a user together with its `iss`)."""
+    await parts.signed_in(user=ALICE)
+    provider = parts.settings.provider
+    actions = SecurityEventActions(parts.store, parts.end_sessions, provider, "https://devices.example")
+    assert (await actions.carry_out(SecurityEvent("x", parts.now, Subject(user)), "end"))[0] == outcome
+
+
+@pytest.mark.parametrize(
+    ("issuer", "transmitter", "outcome"),
+    [
+        ("https://id.example.com/oauth2/default", "https://example.okta.com", "ended"),  # a custom domain of the org
+        ("https://id.example.com/", "https://id.example.com", "ended"),
+        ("https://id.example.com/one", "https://id.example.com/two", "unsupported"),
+    ],
+)
+async def test_a_transmitter_of_the_provider_names_its_users(issuer: str, transmitter: str, outcome: str) -> None:
+    parts = Parts(issuer=issuer)
+    await parts.signed_in(user=ALICE)
+    actions = SecurityEventActions(parts.store, parts.end_sessions, parts.settings.provider, transmitter)
+    event = SecurityEvent("x", parts.now, Subject(IssuerUser(transmitter, "alice")))
+    assert (await actions.carry_out(event, "end"))[0] == outcome
 
 
 async def test_a_record_that_changes_meanwhile_is_read_again(parts: Parts) -> None:
