@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from bff.config.identity_assertion import IdentityToken
 from bff.config.request_headers import Disposition, classify, conflicting_name, may_be_allowed
 from bff.config.routes import Route
 from bff.config.settings import Settings
@@ -73,13 +74,20 @@ def _route(settings: Settings, route: Route) -> dict[str, str]:
     return {
         "route": route.prefix if configured else "/ (spa_upstream)",
         "upstream": "",
-        "token": TOKEN[route.token],
+        "token": TOKEN[route.token]
+        if not isinstance(route.token, IdentityToken)
+        else f"identity: requires a session; forwards an identity assertion {_about(route.token)}",
+        "assertion": f"{route.assertion.header} {_about(route.assertion)}" if route.assertion else "none",
         "csrf": CSRF[route.csrf] if route.carries_credentials else "none: neither token nor cookie is forwarded",
         "scopes": " ".join(sorted(route.scopes)) or "none required",
         "rules": " or ".join(rule.name for rule in route.access_rules.rules)
         if route.access_rules
         else ("none: every session is allowed" if route.token == "user" else "none"),
     }
+
+
+def _about(identity: IdentityToken) -> str:
+    return f"for {identity.audience} with {', '.join(identity.claims)}, {identity.lifetime} s"
 
 
 def _limits(route: Route) -> dict[str, str]:

@@ -44,8 +44,8 @@ def new() -> None:
 def jwk(algorithm: str) -> None:
     """Print a new private key as a JWK, with its thumbprint as `kid`.
 
-    For BFF_DECRYPTION_KEYS: RSA-OAEP-256, ECDH-ES or ECDH-ES+A256KW, in a JWK Set. For BFF_CLIENT_PRIVATE_KEY: a
-    signature algorithm, like ES256 or PS256.
+    For BFF_DECRYPTION_KEYS: RSA-OAEP-256, ECDH-ES or ECDH-ES+A256KW, in a JWK Set. For BFF_CLIENT_PRIVATE_KEY and
+    BFF_ASSERTION_KEYS: a signature algorithm, like ES256 or PS256.
     """
     output.line(json.dumps(new_private_jwk(algorithm)))
 
@@ -59,7 +59,7 @@ def public(config: Path | None, env_file: Path | None) -> None:
     """
     from bff.provider.own_keys import public_keys  # not for the other commands: they need no provider
 
-    keys = public_keys(settings_from(config, env_file).provider)
+    keys = public_keys(settings_from(config, env_file))
     output.line(key_set_document(member for members in keys.values() for member in members).decode("ascii"))
 
 

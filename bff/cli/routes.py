@@ -108,7 +108,10 @@ def _target(route: Route) -> str:
 
 
 def _facts(route: Route) -> str:
-    facts = [f"token {route.token}", f"csrf {route.csrf}", " ".join(route.methods)]
+    token = route.token if isinstance(route.token, str) else f"identity for {route.token.audience}"
+    facts = [f"token {token}", f"csrf {route.csrf}", " ".join(route.methods)]
+    if route.assertion is not None:
+        facts.append(f"assertion for {route.assertion.audience}")
     if route.scopes:
         facts.append(f"scopes {' '.join(route.scopes)}")
     if route.websocket:

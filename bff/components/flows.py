@@ -8,6 +8,7 @@ from bff.components.stores import Stores
 from bff.flows.authorization_request import AuthorizationRequests
 from bff.flows.build_session import BuildSession
 from bff.flows.establish_session import EstablishSession
+from bff.flows.identity_assertions import IdentityAssertions
 from bff.flows.logout.end_session import EndSession
 from bff.flows.logout.end_sessions import EndSessions
 from bff.flows.logout.provider_logout import ProviderLogoutFlow
@@ -55,14 +56,16 @@ class Flows:
     sessions: SessionFlows
     sign_in: SignInFlows
     logout: LogoutFlows
+    assertions: IdentityAssertions
 
 
 def build_flows(runtime: Runtime, stores: Stores, providers: Providers, timeouts: RefreshTimeouts) -> Flows:
-    sessions = _session_flows(runtime, stores, providers, timeouts)
+    sessions, settings = _session_flows(runtime, stores, providers, timeouts), runtime.settings
     return Flows(
         sessions=sessions,
         sign_in=_sign_in_flows(runtime, stores, providers, sessions),
         logout=_logout_flows(runtime, stores, providers, sessions),
+        assertions=IdentityAssertions(settings.browser.public_url, settings.assertions.ring, clock=runtime.clock),
     )
 
 

@@ -49,10 +49,10 @@ class Providers:
 
     def replace_client_auth(self, settings: Settings) -> None:
         """Uses other client credentials from the next request on. Raises ConfigurationError."""
-        credentials, published = client_auth(settings.provider), public_keys(settings.provider)["client"]
+        credentials, published = client_auth(settings.provider), public_keys(settings)["client"]
         for provider in (self.main, *self.org):
             provider.replace_client_auth(credentials)
-        self.published.replace({"client": published})  # others decrypt from the start on, so they are not replaced
+        self.published.replace({"client": published})  # the others take effect at the start, so they are not replaced
 
     async def close(self) -> None:
         for provider in (self.main, *self.org):
@@ -65,6 +65,6 @@ def build_providers(runtime: Runtime, ports: Ports) -> Providers:
     if main is None:
         main = open_provider(runtime.settings, clock=runtime.clock)
         org = open_org_provider(runtime.settings, clock=runtime.clock)
-    published = PublishedKeys(public_keys(runtime.settings.provider))
+    published = PublishedKeys(public_keys(runtime.settings))
     offline_access = OfflineAccess(runtime.settings.provider.scopes)
     return Providers(main, org, IdTokenValidator(main, runtime.settings), published, offline_access)

@@ -50,7 +50,7 @@ from bff.web.middleware.trace import AuditContext, TraceMiddleware
 from bff.web.origin_policy import OriginPolicy
 from bff.web.request_authentication import RequestAuthentication
 from bff.web.session_cookies import SessionCookies
-from bff.web.upstream_credentials import SessionCredentials
+from bff.web.upstream_credentials import SessionCredentials, UpstreamTokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +102,7 @@ def build_web(
     without_pages = ErrorResponder()
     private: ASGIApp = RequestGuard(forward_auth.on_private_port, without_pages)
     auth_app = _auth_app(runtime, stores, flows, rules, upstreams, receiver)
-    if runtime.settings.provider.publishes_keys:
+    if runtime.settings.publishes_keys:
         auth_app.include_router(key_set_router(published))
     limited = RateLimitMiddleware(
         auth_app,
@@ -135,13 +135,13 @@ def build_web(
 
 def _own_paths(settings: Settings) -> tuple[str, ...]:
     """The paths of our own endpoints that are not below /auth."""
-    return (settings.browser.callback_path, *((KEY_SET_PATH,) if settings.provider.publishes_keys else ()))
+    return (settings.browser.callback_path, *((KEY_SET_PATH,) if settings.publishes_keys else ()))
 
 
 def _credentials(runtime: Runtime, flows: Flows, rules: WebRules) -> SessionCredentials:
     sessions, cookies = flows.sessions, rules.authentication.cookies
-    scopes = runtime.settings.provider.scopes
-    return SessionCredentials(sessions.refresh, sessions.streams, cookies, scopes=scopes, clock=runtime.clock)
+    tokens = UpstreamTokens(frozenset(runtime.settings.provider.scopes), flows.assertions)
+    return SessionCredentials(sessions.refresh, sessions.streams, cookies, tokens, clock=runtime.clock)
 
 
 def _forward_auth(runtime: Runtime, flows: Flows, rules: WebRules) -> ForwardAuth:

@@ -78,28 +78,34 @@ def _validate_cookie(name: str) -> str:
 def _validate_identity(value: str) -> str:
     """Validates `X-User-Sub=sub`: an identity header, and the claim of the user that it carries."""
     name, equals, claim = value.partition("=")
-    if not equals or not _IDENTITY_NAME.fullmatch(name) or not _CLAIM.fullmatch(claim):
+    if not equals or not is_identity_name(name) or not _CLAIM.fullmatch(claim):
         fix = f"Write it like {_IDENTITY_EXAMPLE}."
         raise validators.invalid("contains something that is not a header name, = and a claim.", fix)
-    _check_identity_name(name, f"Write it like {_IDENTITY_EXAMPLE}.")
+    check_identity_name(name, f"Write it like {_IDENTITY_EXAMPLE}.")
     return value
 
 
 def _validate_identity_table(headers: dict[str, str] | None) -> dict[str, str] | None:
     """Validates `{ X-User-Sub = "sub" }`, the same as a table."""
     for name, claim in (headers or {}).items():
-        if not _IDENTITY_NAME.fullmatch(name):
+        if not is_identity_name(name):
             fix = "Use letters, digits and single hyphens, like X-User-Email."
             raise validators.invalid(f"contains {name!r}, which cannot be the name of an identity header.", fix)
         if not _CLAIM.fullmatch(claim):
             raise validators.invalid(f"has no claim for {name}.", f'Write it like {name} = "email".')
-        _check_identity_name(name, 'Write it like X-User-Email = "email".')
+        check_identity_name(name, 'Write it like X-User-Email = "email".')
     if headers and len({name.lower() for name in headers}) < len(headers):
         raise validators.invalid("contains one header twice.", "Keep it once; case makes no difference.")
     return headers
 
 
-def _check_identity_name(name: str, example: str) -> None:
+def is_identity_name(name: str) -> bool:
+    """Whether it is spelled like an identity header: letters, digits and single hyphens."""
+    return _IDENTITY_NAME.fullmatch(name) is not None
+
+
+def check_identity_name(name: str, example: str) -> None:
+    """Raises the error for a name that browsers, proxies or upstreams give another meaning."""
     lower = name.lower()
     if not lower.startswith(("x-", "remote-")) or describes_request(lower.encode("ascii")):
         problem = f"contains {name}, which has a standard meaning for proxies and browsers."

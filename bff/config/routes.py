@@ -15,6 +15,7 @@ from bff.config import validators
 from bff.config.access_rules import AllowRules, compile_rules
 from bff.config.browser import is_reserved
 from bff.config.field_types import File, Method, Number, OwnPath, Scope, Seconds, Url
+from bff.config.identity_assertion import AssertionHeader, IdentityToken, RouteToken, TokenKind
 from bff.config.request_headers import conflicting_name
 from bff.config.route_headers import AddedHeaders, CookieNames, IdentityHeaders, ReturnedHeaders, SentHeaders
 from bff.config.section import FROZEN, over
@@ -25,7 +26,6 @@ from bff.session.access_rules import AccessRules
 MAX_MESSAGE: Final = 16 * 1024 * 1024  # bytes; a message is held in memory as a whole
 
 
-TokenKind: TypeAlias = Literal["user", "user_or_none", "none"]
 CsrfRule: TypeAlias = Literal["header", "fetch-metadata"]
 
 # Visible ASCII: the characters allowed in a request target.
@@ -51,7 +51,7 @@ class Route(BaseModel):
     methods: tuple[Method, ...] = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
     strip_prefix: bool = False
     ignore_case: bool = False  # the upstream treats /API and /api as one path, and so does the prefix
-    token: TokenKind = "user"
+    token: RouteToken = "user"
     csrf: CsrfRule = "header"
     background: bool = False  # polled by the SPA: its requests do not extend the idle timeout
     timeout: Seconds = 30.0  # to the first byte of the answer
@@ -62,6 +62,7 @@ class Route(BaseModel):
     scopes: Annotated[tuple[Scope, ...], BeforeValidator(validators.words)] = ()
     add_headers: AddedHeaders | None = None
     identity_headers: IdentityHeaders | None = None  # each with the claim of the user that it has
+    assertion: AssertionHeader | None = None
     allow_request_headers: SentHeaders = ()
     allow_response_headers: ReturnedHeaders = ()
     allow_cookies: CookieNames = ()
@@ -115,7 +116,7 @@ class Route(BaseModel):
 
     @over("allow", "token")
     def _rules_for_sessions(self) -> None:
-        if self.allow and self.token != "user":
+        if self.allow and self.token in ("user_or_none", "none"):
             problem = f"is set, and token is {self.token}: without a session there is nothing that a rule compares."
             raise validators.invalid(problem, 'Set token = "user", or remove the rules.')
 
@@ -133,6 +134,18 @@ class Route(BaseModel):
     def _identity_is_not_constant(self) -> None:
         if (both := conflicting_name(self.identity_headers or (), self.add_headers or ())) is not None:
             raise validators.invalid(f"contains {both}, which add_headers sets.", "Keep one of the two.")
+
+    @over("assertion", "token")
+    def _one_assertion_about_a_session(self) -> None:
+        if self.assertion is not None and not self.sends_access_token:
+            problem = "is set, and token is none." if self.token == "none" else "is set, and token is an identity, too."
+            raise validators.invalid(problem, 'Set token = "user", or remove one of the two.')
+
+    @over("assertion", "add_headers", "identity_headers")
+    def _assertion_has_its_own_header(self) -> None:
+        others = (*(self.add_headers or ()), *(self.identity_headers or ()))
+        if self.assertion is not None and conflicting_name([self.assertion.header], others) is not None:
+            raise validators.invalid("has a header that another setting sets.", "Choose another name.")
 
     @over("ca_file", "upstream")
     def _ca_needs_https(self) -> None:
@@ -193,6 +206,15 @@ class Route(BaseModel):
             (name.lower().encode("ascii"), value.get_secret_value().encode("ascii"))
             for name, value in (self.add_headers or {}).items()
         )
+
+    @cached_property
+    def sends_access_token(self) -> bool:
+        return self.token in ("user", "user_or_none")
+
+    @cached_property
+    def identity(self) -> IdentityToken | None:
+        """Of the assertion that upstreams get in the place of the access token, or beside it."""
+        return self.token if isinstance(self.token, IdentityToken) else self.assertion
 
     @cached_property
     def identity_fields(self) -> tuple[tuple[bytes, str], ...]:
@@ -276,15 +298,3 @@ class Route(BaseModel):
         public = self.own_path.decode("ascii") + rest if self.strip_prefix else rest
         head = public.partition("?")[0].partition("#")[0].encode("ascii", "replace")
         return public if self.covers(head) and not public.startswith("//") else None
-
-
-def distinct_prefixes(routes: tuple[Route, ...]) -> tuple[Route, ...]:
-    """Refuses two routes of one prefix, and of one prefix in two cases where one of them ignores case."""
-    if len({route.prefix for route in routes}) < len(routes):
-        raise validators.invalid("contains one prefix twice.", "Keep one route for each prefix.")
-    folded = [route.prefix.lower() for route in routes]
-    for route in routes:
-        if route.ignore_case and folded.count(route.prefix.lower()) > 1:
-            problem = f"contains {route.prefix}, which ignores case, and the same prefix in another case."
-            raise validators.invalid(problem, "Keep one of them, or remove ignore_case.")
-    return routes

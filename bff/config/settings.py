@@ -10,12 +10,14 @@ from typing import Annotated, Final
 
 from pydantic import AfterValidator, BaseModel, Field
 
+from bff.config.assertions import NEW_KEY, AssertionSettings
 from bff.config.browser import BrowserSettings, SpaSettings
 from bff.config.load import load
 from bff.config.provider import ProviderSettings
 from bff.config.refresh import RefreshSettings
 from bff.config.request_headers import conflicting_name
-from bff.config.routes import Route, distinct_prefixes
+from bff.config.route_prefixes import distinct_prefixes
+from bff.config.routes import Route
 from bff.config.section import FROZEN, over, secrets
 from bff.config.security_events import SecurityEventSettings
 from bff.config.server import ForwardAuthSettings, ServerSettings, check_apart, check_loopback
@@ -23,6 +25,8 @@ from bff.config.session import SessionSettings, StoreSettings
 from bff.config.sign_in import SignInSettings
 from bff.config.telemetry import TelemetrySettings
 from bff.config.validators import invalid
+from bff.oidc.private_keys import read_private_key
+from bff.oidc.public_jwk import public_members
 
 
 class Settings(BaseModel):
@@ -38,6 +42,7 @@ class Settings(BaseModel):
     refresh: RefreshSettings = Field(default_factory=RefreshSettings)
     security_events: SecurityEventSettings = Field(default_factory=SecurityEventSettings)
     routes: Annotated[tuple[Route, ...], AfterValidator(distinct_prefixes)] = ()
+    assertions: AssertionSettings = Field(default_factory=AssertionSettings)
     spa: SpaSettings = Field(default_factory=SpaSettings)
     forward_auth: ForwardAuthSettings = Field(default_factory=ForwardAuthSettings)
     server: ServerSettings = Field(default_factory=ServerSettings)
@@ -125,10 +130,33 @@ class Settings(BaseModel):
             for setting, claims in (
                 ("identity_headers", {claim for _, claim in route.identity_fields}),
                 ("allow", {claim for rule in route.allow for claim in rule.claims}),
+                ("the identity assertion", set(route.identity.claims if route.identity else ())),
             ):
                 if missing := sorted(claims - {*self.session.user_claims}):
                     problem = f"do not include {missing[0]}, which {setting} of {route.prefix} needs."
                     raise invalid(problem, "Add it: a session keeps only the listed claims.")
+
+    @over("assertion_keys", "routes")
+    def _keys_for_assertions(self) -> None:
+        for route in self.routes:
+            if route.identity is not None and self.assertions.ring is None:
+                raise invalid(f"is missing, and {route.prefix} has an identity assertion.", NEW_KEY)
+
+    @over("assertion_keys", "client_private_key", "decryption_keys")
+    def _assertion_keys_have_one_purpose(self) -> None:
+        """With a key of another purpose, somebody could have one kind of token accepted as another."""
+        client = self.provider.client_private_key
+        decryption = self.provider.encryption.decryption
+        others = [] if client is None else [read_private_key(client.get_secret_value()).key]
+        others += [] if decryption is None else [key.key for key in decryption.keys.keys]
+        taken = [public_members(key) for key in others]
+        if self.assertions.ring and any(public_members(key.key) in taken for key in self.assertions.ring.keys):
+            raise invalid("contains a key that another setting has.", "Use another key: each has one purpose.")
+
+    @property
+    def publishes_keys(self) -> bool:
+        """Whether `/.well-known/jwks.json` is ours."""
+        return self.provider.publishes_keys or self.assertions.ring is not None
 
     @property
     def identity_headers(self) -> Mapping[str, tuple[str, ...]]:
@@ -138,7 +166,14 @@ class Settings(BaseModel):
             for route in self.routes
             if route.identity_headers
         }
-        return {"BFF_FORWARD_AUTH_HEADERS": tuple(name for name, _ in self.forward_auth.identity), **by_route}
+        assertions = {
+            f"assertion of {route.prefix}": (route.assertion.header,) for route in self.routes if route.assertion
+        }
+        return {
+            "BFF_FORWARD_AUTH_HEADERS": tuple(name for name, _ in self.forward_auth.identity),
+            **by_route,
+            **assertions,
+        }
 
 
 SECRETS: Final = secrets(Settings)

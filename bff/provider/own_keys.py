@@ -3,18 +3,21 @@
 from collections.abc import Mapping
 
 from bff.config.provider import ProviderSettings
+from bff.config.settings import Settings
 from bff.oidc.public_jwk import public_members, thumbprint
 from bff.oidc.published_keys import PublicJwk
 from bff.provider.open import client_auth
 
 
-def public_keys(client: ProviderSettings) -> Mapping[str, tuple[PublicJwk, ...]]:
+def public_keys(settings: Settings) -> Mapping[str, tuple[PublicJwk, ...]]:
     """The keys to publish, by feature; without any there is no document. Raises ConfigurationError."""
-    signing = client_public_key(client)
-    decryption = client.encryption.decryption
+    signing = client_public_key(settings.provider)
+    decryption = settings.provider.encryption.decryption
+    assertions = settings.assertions.ring
     return {
         "client": () if signing is None else (signing,),
         "decryption": () if decryption is None else decryption.keys.published(),
+        "assertions": () if assertions is None else assertions.published(),
     }
 
 

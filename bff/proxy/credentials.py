@@ -44,6 +44,10 @@ class UpstreamCredentials(Protocol):
         """The proof for one use of the access token; call it only if `dpop_bound`."""
         ...
 
+    def assertion(self, route: Route) -> str:
+        """The identity assertion about the user for this route; call it only if the route has an `identity`."""
+        ...
+
     async def renew(self) -> bool:
         """Replaces an access token that an upstream rejected; False if there is no newer one.
 

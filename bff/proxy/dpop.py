@@ -18,8 +18,8 @@ class DpopProofs:
         self._nonces = DpopNonces()
 
     def proof(self, credentials: UpstreamCredentials | None, route: Route, method: str, target: bytes) -> bytes | None:
-        """For one request, or None if its access token is not DPoP-bound. A retry needs a new one."""
-        if credentials is None or not credentials.dpop_bound:
+        """For one request, or None without an access token that is DPoP-bound. A retry needs a new one."""
+        if credentials is None or not route.sends_access_token or not credentials.dpop_bound:
             return None
         path, origin = target.partition(b"?")[0].decode("ascii"), _origin(route)
         return credentials.dpop_proof(method, origin + path, self._nonces.of(origin)).encode("ascii")

@@ -100,15 +100,16 @@ def request_headers(
     token: str | None,
     trace: Sequence[Header],
     proof: bytes | None = None,
+    assertion: Header | None = None,
     claim_of: Callable[[str], Any] | None = None,
 ) -> list[Header]:
     """The headers for the upstream.
 
     Names are in lower case (ASGI). `trace`: `bff.telemetry.tracing.upstream_headers`. With a `proof` the token is sent
-    with the DPoP scheme. `claim_of` returns a claim of the user, for the identity headers of the route. Client headers
-    are forwarded if `request_header_names` or the route lists them; the others are counted. Our headers are added after
-    filtering, so that a Connection header cannot remove them. The connection writes Content-Length and
-    Transfer-Encoding.
+    with the DPoP scheme. `assertion`: the field of `assertion_field`. `claim_of` returns a claim of the user, for the
+    identity headers of the route. Client headers are forwarded if `request_header_names` or the route lists them; the
+    others are counted. Our headers are added after filtering, so that a Connection header cannot remove them. The
+    connection writes Content-Length and Transfer-Encoding.
     """
     named = _named_by_connection(headers)
     listed = route.request_names
@@ -137,6 +138,8 @@ def request_headers(
             ours.append((b"authorization", b"Bearer " + token.encode("ascii")))
         else:
             ours += [(b"authorization", b"DPoP " + token.encode("ascii")), (b"dpop", proof)]
+    if assertion is not None:
+        ours.append(assertion)
     if claim_of is not None and route.identity_fields:
         ours += identity_fields(route.identity_fields, claim_of)
     if route.allow_cookies and (cookies := cookies_for_upstream(headers, route.cookie_names)):

@@ -15,6 +15,7 @@ from bff.errors import BffError, SignInRequired, StepUpRequired, UpstreamUnreach
 from bff.http1.connection import ConnectionLost
 from bff.http1.response_parser import Header, ResponseHead
 from bff.oidc.challenge import read_step_up
+from bff.proxy.assertion_header import assertion_field
 from bff.proxy.client_address import TrustedProxies
 from bff.proxy.credentials import UpstreamCredentials
 from bff.proxy.dpop import DpopProofs
@@ -62,7 +63,7 @@ class HttpProxy:
         credentials: UpstreamCredentials | None = None,
         on_long_lived: OnLongLived | None = None,
     ) -> None:
-        """Forwards one request, with the access token of `credentials` if given.
+        """Forwards one request, with the access token of `credentials` or an identity assertion if given.
 
         A 401 is followed by one renewal of the token, and by one replay if the request is safe and has no body. An
         upstream that requires a DPoP nonce (RFC 9449) gets it in one more replay under the same rule. Before the
@@ -105,9 +106,10 @@ class HttpProxy:
                     route=route,
                     origin=self._origin,
                     client_address=client_address,
-                    token=credentials.access_token if credentials is not None else None,
+                    token=credentials.access_token if credentials is not None and route.sends_access_token else None,
                     trace=tracing.upstream_headers(),
                     proof=proof,
+                    assertion=assertion_field(route, credentials),
                     claim_of=credentials.claim if credentials is not None else None,
                 )
                 connection = await pool.acquire(fresh=fresh)
@@ -135,7 +137,7 @@ class HttpProxy:
                             nonce_retried = True
                             if replayable:
                                 continue
-                        elif not renewed:
+                        elif not renewed and route.sends_access_token:  # a renewal makes no other assertion
                             renewed = True
                             if await credentials.renew() and replayable:
                                 continue

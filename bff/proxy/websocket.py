@@ -18,6 +18,7 @@ from websockets.uri import WebSocketURI
 from bff.config.routes import Route
 from bff.errors import InvalidRequest, UpstreamTimeout, UpstreamUnreachable
 from bff.http1.response_parser import Header
+from bff.proxy.assertion_header import assertion_field
 from bff.proxy.client_address import TrustedProxies
 from bff.proxy.credentials import UpstreamCredentials
 from bff.proxy.dpop import DpopProofs
@@ -100,7 +101,7 @@ class WebSocketProxy:
                     if requires_nonce and not nonce_retried:
                         nonce_retried = True
                         continue
-                    if not renewed:
+                    if not renewed and route.sends_access_token:
                         renewed = True
                         if await credentials.renew():
                             continue
@@ -126,9 +127,10 @@ class WebSocketProxy:
             route=route,
             origin=self._origin,
             client_address=self._trusted.client_address(peer, scope["headers"]),
-            token=credentials.access_token if credentials is not None else None,
+            token=credentials.access_token if credentials is not None and route.sends_access_token else None,
             trace=tracing.upstream_headers(),
             proof=proof,
+            assertion=assertion_field(route, credentials),
             claim_of=credentials.claim if credentials is not None else None,
         )
         # The protocol writes Host itself, from the configured upstream.

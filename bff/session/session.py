@@ -48,7 +48,12 @@ class SessionId:
 
 def fingerprint(key: SessionKey) -> str:
     """Identifies a session in logs: eight hex digits that give no access and are no store key."""
-    return hashlib.sha256(b"fingerprint:" + key.encode()).hexdigest()[:8]
+    return public_id(key)[:8]
+
+
+def public_id(key: SessionKey) -> str:
+    """Identifies a session to upstreams: 32 hex digits that begin with its fingerprint, and give no access either."""
+    return hashlib.sha256(b"fingerprint:" + key.encode()).hexdigest()[:32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +165,10 @@ class Session:
         if name == "sub":
             return self.user.sub
         return None if name in (self.withdrawn_claims or ()) else self.user.claims.get(name)
+
+    @property
+    def public_id(self) -> str:
+        return public_id(self.key)
 
     @property
     def person(self) -> str:

@@ -14,6 +14,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from bff.asgi.access import set_route
 from bff.asgi.extensions import close_connection
+from bff.config.identity_assertion import IdentityToken
 from bff.config.routes import Route
 from bff.errors import (
     BffError,
@@ -171,7 +172,7 @@ class ApiEndpoint:
         match route.token:
             case "none":
                 return None
-            case "user":
+            case "user" | IdentityToken():
                 credentials = await self._get_credentials(scope)
             case "user_or_none":
                 try:

@@ -3,12 +3,14 @@
 import secrets
 import time
 from collections.abc import Callable, Collection
+from dataclasses import dataclass
 from typing import Any
 
 from starlette.types import Scope
 
 from bff.config.routes import Route
 from bff.errors import SignInRequired
+from bff.flows.identity_assertions import IdentityAssertions
 from bff.flows.refresh.flow import RefreshTokenFlow
 from bff.flows.streams import OpenStreams
 from bff.oidc.dpop import dpop_proof
@@ -21,6 +23,18 @@ from bff.web.browser_id import browser_id_hash
 from bff.web.session_cookies import SessionCookies
 
 
+@dataclass(frozen=True, slots=True)
+class UpstreamTokens:
+    """What all credentials have in common.
+
+    `scopes` are those that sign-ins request: a provider that grants exactly these may omit `scope` (RFC 6749 section
+    5.1).
+    """
+
+    scopes: frozenset[str]
+    assertions: IdentityAssertions
+
+
 class SessionCredentials:
     """Implements `GetCredentials` of the API endpoint. One per application."""
 
@@ -29,15 +43,13 @@ class SessionCredentials:
         flow: RefreshTokenFlow,
         streams: OpenStreams,
         cookies: SessionCookies,
+        tokens: UpstreamTokens,
         *,
-        scopes: Collection[str],
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """`scopes` are those that sign-ins request: a provider that grants exactly these may omit `scope` (RFC 6749
-        section 5.1). `clock`: seconds since the epoch, for DPoP proofs and the age of an authentication.
-        """
+        """`clock`: seconds since the epoch, for DPoP proofs and the age of an authentication."""
         self._flow, self._cookies, self._clock = flow, cookies, clock
-        self.streams, self.requested_scopes = streams, frozenset(scopes)
+        self.streams, self.tokens = streams, tokens
 
     async def __call__(self, scope: Scope) -> UpstreamCredentials:
         try:
@@ -95,7 +107,7 @@ class _RequestCredentials:
 
     @property
     def scopes(self) -> Collection[str]:
-        return self._session.tokens.scope.split() or self._source.requested_scopes
+        return self._session.tokens.scope.split() or self._source.tokens.scopes
 
     def authorize(self, route: Route) -> None:
         self._source.check_access(self._session, route)
@@ -110,6 +122,10 @@ class _RequestCredentials:
 
     def dpop_proof(self, method: str, url: str, nonce: str | None) -> str:
         return self._source.dpop_proof(self._session, method, url, nonce)
+
+    def assertion(self, route: Route) -> str:
+        assert route.identity is not None
+        return self._source.tokens.assertions.assertion(self._session, route.identity, route.prefix)
 
     async def renew(self) -> bool:
         rejected = self.access_token

@@ -87,6 +87,9 @@ class CredentialsOfRequest:
     def dpop_proof(self, method: str, url: str, nonce: str | None) -> str:
         raise NotImplementedError
 
+    def assertion(self, route: Route) -> str:
+        return f"assertion-for-{route.prefix}"
+
     async def renew(self) -> bool:
         before, self.access_token = self.access_token, await self._user.renewed(self.access_token)
         return self.access_token != before

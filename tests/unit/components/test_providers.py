@@ -98,7 +98,7 @@ async def test_a_reload_publishes_the_other_key_of_the_client() -> None:
     before, after = with_keys(EC_KEY, EC_KEY_384), with_keys(RSA_KEY, EC_KEY_521)
     decryption = {**jwk(EC_KEY_384, "k"), "use": "enc"}
     async with provider_server() as server, client_of(server) as provider:
-        published = PublishedKeys(public_keys(before.provider))
+        published = PublishedKeys(public_keys(before))
         providers = Providers(provider, (), IdTokenValidator(provider, before), published, OfflineAccess(()))
         first, etag = published.current
         providers.replace_client_auth(after)

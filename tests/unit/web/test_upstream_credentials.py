@@ -6,7 +6,7 @@ from bff.errors import ForbiddenByRule
 from bff.web.api import BACKGROUND, is_background
 from bff.web.cookies import CookieNames
 from bff.web.session_cookies import SessionCookies
-from bff.web.upstream_credentials import SessionCredentials
+from bff.web.upstream_credentials import SessionCredentials, UpstreamTokens
 from tests.harness.asgi_call import http_scope
 from tests.harness.routes import a_route
 from tests.harness.web_parts import Browser, WebParts
@@ -14,7 +14,8 @@ from tests.harness.web_parts import Browser, WebParts
 
 def credentials(parts: WebParts) -> SessionCredentials:
     flows, cookies = parts.flows.sessions, SessionCookies(parts.stores.ring, CookieNames())
-    return SessionCredentials(flows.refresh, flows.streams, cookies, scopes=["openid", "orders"], clock=parts.clock)
+    tokens = UpstreamTokens(frozenset({"openid", "orders"}), parts.flows.assertions)
+    return SessionCredentials(flows.refresh, flows.streams, cookies, tokens, clock=parts.clock)
 
 
 def cookie(browser: Browser) -> str:

@@ -1,0 +1,98 @@
+"""Identity assertions of a route: for whom, about what, for how long, and in which header."""
+
+import re
+from typing import Annotated, Any, Final, Literal, TypeAlias, get_args
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, PlainValidator, ValidationError
+
+from bff.config import validators
+from bff.config.field_types import Number
+from bff.config.route_headers import check_identity_name, is_identity_name
+from bff.config.section import FROZEN
+from bff.session.identity_assertion import PROTOCOL_CLAIMS
+
+DEFAULT_HEADER: Final = "X-BFF-Assertion"
+_AUDIENCE: Final = re.compile(r"[!-~]{1,255}")
+_EXAMPLE: Final = '{ identity = { audience = "orders-api", claims = ["sub", "email"] } }'
+
+
+def _audience(value: str) -> str:
+    if not _AUDIENCE.fullmatch(value):
+        raise validators.invalid(
+            "is empty, long, or contains a character outside visible ASCII.", "Give what the API expects as `aud`."
+        )
+    return value
+
+
+def _claims(names: tuple[str, ...]) -> tuple[str, ...]:
+    if own := sorted(PROTOCOL_CLAIMS.intersection(names)):
+        raise validators.invalid(f"contain {own[0]}, which the BFF sets itself.", "Remove it.")
+    return tuple(dict.fromkeys(names))
+
+
+def _header(name: str) -> str:
+    if name.lower() == DEFAULT_HEADER.lower():
+        return name
+    if not is_identity_name(name):
+        fix = f"Use letters, digits and single hyphens, like {DEFAULT_HEADER}."
+        raise validators.invalid(f"is {name!r}, which cannot be the name of an identity header.", fix)
+    check_identity_name(name, f"The default is {DEFAULT_HEADER}.")
+    return name
+
+
+Audience: TypeAlias = Annotated[str, AfterValidator(_audience)]
+AssertionClaims: TypeAlias = Annotated[tuple[str, ...], BeforeValidator(validators.words), AfterValidator(_claims)]
+AssertionLifetime: TypeAlias = Annotated[int, Number, Field(ge=10, le=600)]
+AssertionHeaderName: TypeAlias = Annotated[str, AfterValidator(_header)]
+
+
+class IdentityToken(BaseModel):
+    """An assertion in the place of the access token. `claims` are those about the user, `lifetime` is in seconds."""
+
+    model_config = FROZEN
+
+    audience: Audience
+    claims: AssertionClaims = ("sub",)
+    lifetime: AssertionLifetime = 60
+
+    @property
+    def header_name(self) -> bytes:
+        """In lower case."""
+        return b"authorization"
+
+
+class AssertionHeader(IdentityToken):
+    """An assertion beside another token, in a header of its own."""
+
+    header: AssertionHeaderName = DEFAULT_HEADER
+
+    @property
+    def header_name(self) -> bytes:
+        return self.header.lower().encode("ascii")
+
+
+TokenKind: TypeAlias = Literal["user", "user_or_none", "none"]
+
+
+def _token(value: Any) -> TokenKind | IdentityToken:
+    """Validates `token` of a route: a word, or a table with one key. A union would report each of its members."""
+    if isinstance(value, IdentityToken):
+        return value
+    if isinstance(value, dict):
+        if list(value) != ["identity"] or not isinstance(value["identity"], dict):
+            raise validators.invalid("is a table of another form.", f"Write it like {_EXAMPLE}.")
+        try:
+            return IdentityToken.model_validate(value["identity"])
+        except ValidationError as error:
+            detail = error.errors(include_input=False, include_url=False)[0]
+            place = ".".join(map(str, detail["loc"]))
+            raise validators.invalid(
+                f"has an identity with: {place}: {detail['msg']}", f"Write it like {_EXAMPLE}."
+            ) from None
+    for kind in get_args(TokenKind):
+        if value == kind:
+            return kind  # type: ignore[no-any-return]
+    raise validators.invalid("should be 'user', 'user_or_none', 'none' or a table.", f"The table is like {_EXAMPLE}.")
+
+
+RouteToken: TypeAlias = Annotated[TokenKind | IdentityToken, PlainValidator(_token)]
