@@ -28,7 +28,11 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 RECORD = ROOT / "var" / "repeated-runs.jsonl"
 OUTPUT = ROOT / "var" / "repeated-run.log"
-PYTEST = [str(ROOT / ".venv" / "bin" / "pytest"), "-m", "not long and not containers and not providers"]
+PYTEST = [
+    str(ROOT / ".venv" / "bin" / "pytest"),
+    "-m",
+    "not long and not containers and not providers and not assertions",
+]
 BURN = "import os\nparent = os.getppid()\nwhile os.getppid() == parent:\n    sum(range(1000000))"
 
 

@@ -89,9 +89,9 @@ def _token(value: Any) -> TokenKind | IdentityToken:
             raise validators.invalid(
                 f"has an identity with: {place}: {detail['msg']}", f"Write it like {_EXAMPLE}."
             ) from None
-    for kind in get_args(TokenKind):
-        if value == kind:
-            return kind  # type: ignore[no-any-return]
+    for word in get_args(TokenKind):
+        if value == word:
+            return word  # type: ignore[no-any-return]
     raise validators.invalid("should be 'user', 'user_or_none', 'none' or a table.", f"The table is like {_EXAMPLE}.")
 
 

@@ -144,7 +144,7 @@ class Settings(BaseModel):
 
     @over("assertion_keys", "client_private_key", "decryption_keys")
     def _assertion_keys_have_one_purpose(self) -> None:
-        """With a key of another purpose, somebody could have one kind of token accepted as another."""
+        """A key of two purposes could make one kind of token pass for another."""
         client = self.provider.client_private_key
         decryption = self.provider.encryption.decryption
         others = [] if client is None else [read_private_key(client.get_secret_value()).key]

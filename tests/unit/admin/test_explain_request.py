@@ -7,6 +7,7 @@ import pytest
 
 from bff.admin.explain_request import Explanation, explain_request
 from bff.config.settings import load_settings
+from tests.harness.minting import EC_KEY, private_jwk
 from tests.harness.settings import with_changes
 
 CANARY = "canary-that-must-not-be-printed"
@@ -100,3 +101,20 @@ def test_what_becomes_of_each_header_and_the_setting_that_would_change_it() -> N
     assert lines == [f"{line.partition(':')[0].lower()}: {disposition}" for line, disposition in sent.items()]
     assert "canary-value" not in str(explained)
     assert "request headers   x-tenant-id" in explained.lines
+
+
+def test_the_token_of_a_route_is_named() -> None:
+    identity = {"audience": "orders-api", "claims": ["sub", "email"]}
+    routes = [
+        {"prefix": "/a", "upstream": "https://a.internal", "token": {"identity": identity}},
+        {"prefix": "/b", "upstream": "https://b.internal", "assertion": {**identity, "header": "X-Who"}},
+    ]
+    environ = with_changes(routes=json.dumps(routes), assertion_keys=json.dumps(private_jwk(EC_KEY)))
+    settings = load_settings(environ)
+    instead, beside = (explain_request(settings, "GET", path, ["X-Who: me"]).lines for path in ("/a", "/b"))
+    about = "for orders-api with sub, email, 60 s"
+    token = f"token             identity: requires a session; forwards an identity assertion {about}"
+    assert {token, "assertion         none"} <= set(instead)
+    assert f"assertion         X-Who {about}" in beside
+    for lines in (instead, beside):
+        assert "header            x-who: dropped: no route may forward it" in lines

@@ -139,7 +139,7 @@ def test_every_secret_can_come_from_a_file(tmp_path: Path, name: str) -> None:
     leaf = leaves(Settings)[name]
     values = {"session_keys": f"{KEY}\n{OLD_KEY}\n", "store": "redis://:pw@redis.internal\n"}
     values["provider_proxy"] = "http://user:pw@proxy.internal:3128"
-    values["decryption_keys"] = json.dumps(private_jwk(EC_KEY), indent=1) + "\n"
+    values["decryption_keys"] = values["assertion_keys"] = json.dumps(private_jwk(EC_KEY), indent=1) + "\n"
     path = tmp_path / "secret"
     path.write_text(values.get(name, "a-secret-from-a-file\n"))
     environ = {**with_changes(**{name: None}), f"BFF_{name.upper()}_FILE": str(path)}

@@ -21,6 +21,7 @@ def test_the_store_key_is_the_sha_256_of_the_cookies_secret() -> None:
 
 def test_a_fingerprint_identifies_a_session_without_its_key() -> None:
     assert SIGNED_IN.fingerprint == fingerprint(SIGNED_IN.key) == "52ebc9ca" != LATER.fingerprint
+    assert SIGNED_IN.public_id.startswith(SIGNED_IN.fingerprint)
     assert SIGNED_IN.person == "c6e5d150"
 
 

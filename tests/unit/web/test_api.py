@@ -165,6 +165,18 @@ async def test_a_rejected_token_is_renewed_once_and_only_a_safe_request_is_repea
     assert answer.all("www-authenticate") == []
 
 
+async def test_an_identity_assertion_that_an_api_rejects_is_no_reason_for_a_refresh() -> None:
+    alice, identity = User("old", after_refusal="new"), {"identity": {"audience": "orders-api"}}
+    async with raw_upstream(only_new) as upstream:
+        with bff(route(upstream, token=identity), users=Users(alice=alice)) as port:
+            answer = await fetch(port, "/api/x", "x-bff-assertion: forged")
+            assert problem(await fetch(port, "/api/x", user=None)) == (401, "sign_in_required")
+    assert (answer.status, alice.refused) == (401, [])
+    (request,) = upstream.requests
+    assert request.one("authorization") == "Bearer assertion-for-/api"
+    assert request.all("x-bff-assertion") == []
+
+
 @pytest.mark.parametrize(
     ("error", "status"), [(ProviderUnavailable(retry_after=3), 503), (SignInRequired(reason="provider_denied"), 401)]
 )

@@ -19,6 +19,11 @@ CLIENT_KEY = {
     "client_secret": None,
 }
 DECRYPTION_JWK = {**jwk(EC_KEY, "new"), "use": "enc"}
+ASSERTION_KEYS = {"assertion_keys": json.dumps({"keys": [private_jwk(EC_KEY, "new"), private_jwk(RSA_KEY, "old")]})}
+ASSERTION_JWKS = [
+    {**jwk(EC_KEY, "new"), "use": "sig", "alg": "ES256"},
+    {**jwk(RSA_KEY, "old"), "use": "sig", "alg": "RS256"},
+]
 CLIENT_JWK = {**jwk(RSA_KEY, "own"), "use": "sig", "alg": "PS256"}
 
 
@@ -28,7 +33,12 @@ async def get(parts: WebParts, *lines: str, method: str = "GET", path: str = KEY
 
 @pytest.mark.parametrize(
     ("changes", "keys"),
-    [(RING, [DECRYPTION_JWK]), (CLIENT_KEY, [CLIENT_JWK]), ({**RING, **CLIENT_KEY}, [CLIENT_JWK, DECRYPTION_JWK])],
+    [
+        (ASSERTION_KEYS, ASSERTION_JWKS),
+        (RING, [DECRYPTION_JWK]),
+        (CLIENT_KEY, [CLIENT_JWK]),
+        ({**RING, **CLIENT_KEY}, [CLIENT_JWK, DECRYPTION_JWK]),
+    ],
 )
 async def test_it_has_every_public_key_and_no_private_one(tmp_path: Path, changes: Any, keys: list[Any]) -> None:
     async with web_parts(tmp_path, **changes) as parts:

@@ -1,5 +1,9 @@
 """The credentials of a request: its session's token, refreshed when due or when an upstream rejected it."""
 
+import json
+from pathlib import Path
+
+import jwt
 import pytest
 
 from bff.errors import ForbiddenByRule
@@ -8,8 +12,10 @@ from bff.web.cookies import CookieNames
 from bff.web.session_cookies import SessionCookies
 from bff.web.upstream_credentials import SessionCredentials, UpstreamTokens
 from tests.harness.asgi_call import http_scope
+from tests.harness.minting import EC_KEY, private_jwk
+from tests.harness.minting import jwk as public_jwk
 from tests.harness.routes import a_route
-from tests.harness.web_parts import Browser, WebParts
+from tests.harness.web_parts import PUBLIC_URL, Browser, WebParts, web_parts
 
 
 def credentials(parts: WebParts) -> SessionCredentials:
@@ -76,3 +82,17 @@ def test_background_requests_are_marked_by_header_or_route(
     lines: tuple[str, ...], more: dict[str, bool], background: bool
 ) -> None:
     assert is_background(http_scope("GET", "/api/x", *lines, **more)) is background
+
+
+async def test_an_identity_assertion_is_about_the_user_of_the_session(tmp_path: Path) -> None:
+    routes = [{"prefix": "/api", "upstream": "https://api.example.com", "assertion": {"audience": "orders-api"}}]
+    keys = json.dumps(private_jwk(EC_KEY, "own"))
+    async with web_parts(tmp_path, routes=json.dumps(routes), assertion_keys=keys) as parts:
+        browser = parts.browser()
+        await browser.sign_in()
+        found = await credentials(parts)(http_scope("GET", "/api/x", cookie(browser)))
+        assertion = found.assertion(parts.settings.routes[0])
+    claims = jwt.decode(
+        assertion, jwt.PyJWK(public_jwk(EC_KEY), "ES256"), audience="orders-api", options={"verify_exp": False}
+    )
+    assert (claims["iss"], claims["sub"], claims["iat"]) == (PUBLIC_URL, "00u1", int(parts.clock()))
