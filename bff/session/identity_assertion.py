@@ -1,6 +1,6 @@
-"""Identity assertions: JWTs of our own that tell an upstream who is signed in. Times are seconds since the epoch.
+"""Identity assertions: JWTs of our own that name the signed-in user to an upstream. Times are seconds since the epoch.
 
-An assertion is for one audience and lives for seconds or minutes: nobody can revoke it, but it is signed only while its
+An assertion is for one audience and lives for seconds or minutes: it cannot be revoked, but it is signed only while its
 session exists, and does not outlive the session's absolute end.
 """
 

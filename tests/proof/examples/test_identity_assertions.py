@@ -103,7 +103,7 @@ def assertion(issuer: str, alg: str = "ES256", *, audience: str = AUDIENCE, now:
 
 
 def forged(issuer: str, key: Mapping[str, str] = KEYS["ES256"], *, typ: str = TYP) -> str:
-    """What somebody signed with this key, or with another `typ`, under the kid of ours."""
+    """Signed with this key, or with another `typ`, under the kid of ours."""
     given = {"audience": AUDIENCE, "claims": ("sub",), "lifetime": 60, "now": time.time(), "jti": "j"}
     signer: SigningKey = parse_signing_keys(json.dumps(dict(key))).signer
     kid = KEYS["ES256"]["kid"]
