@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from bff.config.routes import Route
 from bff.errors import BffError, ForbiddenByRule
+from bff.flows.identity_assertions import IdentityAssertions
 from bff.flows.refresh.flow import RefreshTokenFlow
 from bff.flows.streams import OpenStreams
 from bff.proxy.headers import PublicOrigin
@@ -29,7 +30,7 @@ from bff.web.error_responder import ErrorResponder
 from bff.web.middleware.request_guard import RequestGuard
 from bff.web.origin_policy import OriginPolicy
 from bff.web.session_cookies import SessionCookies
-from bff.web.upstream_credentials import SessionCredentials, _RequestCredentials
+from bff.web.upstream_credentials import SessionCredentials, UpstreamTokens, _RequestCredentials
 from tests.harness.asgi_call import call, run, websocket_scope
 from tests.harness.audit_trail import Trail
 from tests.harness.path_readers import MORE_READERS, SPELLINGS, by_prefix
@@ -164,9 +165,8 @@ def requested(routes: dict[str, tuple[str, ...]], ignoring: bool, groups: set[st
         for prefix, allowed in routes.items()
     )
     session: Session = replace(fresh(), user=User("00u1", claims={"groups": sorted(groups)}))
-    source = SessionCredentials(
-        cast("RefreshTokenFlow", None), cast("OpenStreams", None), cast("SessionCookies", None), scopes=()
-    )
+    unused = cast("RefreshTokenFlow", None), cast("OpenStreams", None), cast("SessionCookies", None)
+    source = SessionCredentials(*unused, UpstreamTokens(frozenset(), cast("IdentityAssertions", None)))
 
     async def credentials(_: object) -> _RequestCredentials:
         return _RequestCredentials(source, session)
