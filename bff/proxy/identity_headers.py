@@ -5,7 +5,8 @@ percent-encoded UTF-8, and so are a comma inside an item of a list and a percent
 """
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -13,9 +14,8 @@ from bff.http1.response_parser import Header
 
 VALUE_LIMIT: Final = 4096  # bytes of one value
 
-# Needs no encoding: visible ASCII and single inner spaces, without a percent sign; in a list, without the separator.
+# Needs no encoding: visible ASCII and single inner spaces, without a percent sign.
 _PLAIN: Final = re.compile(r"[!-$&-~]+(?: [!-$&-~]+)*")
-_PLAIN_IN_LIST: Final = re.compile(r"[!-$&-+\--~]+(?: [!-$&-+\--~]+)*")
 _VISIBLE: Final = "".join(map(chr, range(0x21, 0x7F))).replace("%", "")
 _VISIBLE_IN_LIST: Final = _VISIBLE.replace(",", "")
 
@@ -40,25 +40,32 @@ def field_value(claim: Any) -> bytes:
 
 def _text(claim: Any) -> str:
     match claim:
-        case bool():
-            return "true" if claim else "false"
-        case str() | int() | float():
-            return _encoded(str(claim))
+        case bool() | str() | int() | float():
+            text = _scalar(claim)
+            return text if _PLAIN.fullmatch(text) else _encoded(text, _VISIBLE)
         case list() | tuple():
-            return ",".join(_encoded_item(str(item)) for item in claim if isinstance(item, str | int | float))
+            return _list_text(claim)
         case _:
             return ""  # an object has no canonical header form
 
 
-def _encoded(text: str) -> str:
-    return text if _PLAIN.fullmatch(text) else quote(text, safe=_safe(text, _VISIBLE))
+def _scalar(value: str | int | float) -> str:
+    if isinstance(value, str):
+        return value
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _encoded_item(text: str) -> str:
-    return text if _PLAIN_IN_LIST.fullmatch(text) else quote(text, safe=_safe(text, _VISIBLE_IN_LIST))
+def _list_text(claim: Sequence[Any]) -> str:
+    with suppress(TypeError):  # not only texts
+        text = ",".join(claim)
+        # All at once, since a user may be in hundreds of groups: no comma or space of an item is among the separators.
+        if text.count(",") == len(claim) - 1 and _PLAIN.fullmatch(text) and ", " not in text and " ," not in text:
+            return text
+    items = (_scalar(item) for item in claim if isinstance(item, str | int | float))
+    return ",".join(_encoded(item, _VISIBLE_IN_LIST) for item in items)
 
 
-def _safe(text: str, visible: str) -> str:
-    """The characters of `text` that are not encoded: single inner spaces too, which no parser trims or folds."""
+def _encoded(text: str, visible: str) -> str:
+    """Percent-encodes all but the `visible` characters, and single inner spaces, which no parser trims or folds."""
     inner_spaces = text.strip(" ") == text and "  " not in text
-    return visible + " " if inner_spaces else visible
+    return quote(text, safe=visible + " " if inner_spaces else visible)

@@ -1,6 +1,7 @@
 """Claims as header values, and the headers of a route."""
 
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 from hypothesis import given
@@ -21,6 +22,11 @@ from bff.proxy.identity_headers import VALUE_LIMIT, field_value, identity_fields
         ("Zoë", b"Zo%C3%AB"),
         (["a,b", "c", {}], b"a%2Cb,c"),
         (["a b", " c", "d%"], b"a b,%20c,d%25"),
+        (["a", " b"], b"a,%20b"),
+        (["a ", "b"], b"a%20,b"),
+        (["a,", "b"], b"a%2C,b"),
+        (["a", "", "b"], b"a,,b"),
+        ([True, 7, 0.5], b"true,7,0.5"),
         ([], b""),
         ("\x00\x85\u2028", b"%00%C2%85%E2%80%A8"),
         ("\ud800", b""),  # half a surrogate pair
@@ -40,6 +46,14 @@ def test_a_value_is_one_line_that_no_parser_changes(claim: Any) -> None:
     assert len(value) <= VALUE_LIMIT
     assert value == value.strip()
     assert all(0x20 <= octet < 0x7F for octet in value)
+
+
+_items = st.text(st.sampled_from("ab ,%\u00eb\r")) | st.text()
+
+
+@given(st.lists(_items, min_size=1, max_size=5))
+def test_the_items_of_a_list_are_read_back(items: list[str]) -> None:
+    assert [unquote(item) for item in field_value(items).decode("ascii").split(",")] == items
 
 
 def test_a_header_without_a_value_is_left_out() -> None:
