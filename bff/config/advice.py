@@ -1,8 +1,10 @@
 """The advice that `bff check` prints about settings that are valid but probably not intended."""
 
+from collections.abc import Sequence
 from urllib.parse import urlsplit
 
 from bff.config.provider import is_okta
+from bff.config.routes import Route
 from bff.config.server import EVERYWHERE
 from bff.config.settings import Settings
 
@@ -96,8 +98,42 @@ def _data_plane(settings: Settings) -> list[str]:
         for route in settings.routes
         if route.allow_http and route.upstream.startswith("http:") and route.token != "none"
     ]
+    remarks += _ways_around_rules(settings.routes)
     if settings.server.management_address is None:
         remarks.append("management_listen is off: there is no /livez, /readyz or /metrics.")
     elif isinstance(settings.server.management_address, tuple) and settings.server.management_address[0] in EVERYWHERE:
         remarks.append("management_listen accepts connections from everywhere: do not expose that port to the public.")
     return remarks
+
+
+def _ways_around_rules(routes: Sequence[Route]) -> list[str]:
+    """Routes by which requests reach the paths of another route's upstream without that route's rules."""
+    remarks = []
+    for guarded in (route for route in routes if route.allow):
+        for other in routes:
+            same_server = (other.server.scheme, other.server.authority) == (
+                guarded.server.scheme,
+                guarded.server.authority,
+            )
+            if other is guarded or not same_server or other.allow == guarded.allow:
+                continue
+            reached = _common_path(_upstream_path(guarded), _upstream_path(other))
+            public = None if reached is None else other.public_path(reached or "/")
+            # A request for a path below the guarded prefix has its rules, or those of a route inside it.
+            if public is not None and not guarded.covers(public.encode("ascii")):
+                remarks.append(
+                    f"routes: {other.prefix} leads to paths of {guarded.upstream} that {guarded.prefix} protects, "
+                    f"without the rules of {guarded.prefix}. Give it the same allow, or another path."
+                )
+    return remarks
+
+
+def _upstream_path(route: Route) -> str:
+    """The path of the upstream below which all requests of a route are."""
+    return route.server.base_path + ("" if route.strip_prefix else route.own_path.decode("ascii"))
+
+
+def _common_path(*paths: str) -> str | None:
+    """The longer of two paths, if it is the other one or below it."""
+    shorter, longer = sorted(paths, key=len)
+    return longer if f"{longer}/".startswith(f"{shorter}/") else None

@@ -55,3 +55,30 @@ def test_proxies_are_not_asked_for_where_they_make_no_difference(changes: dict[s
 
 def test_the_grace_must_exceed_lease_and_timeout() -> None:
     assert [len(advice(refresh_grace=grace)) for grace in ("19", "18")] == [0, 1]
+
+
+RULES = [{"groups_any": ["ops"]}]
+GUARDED = {"prefix": "/api/admin", "upstream": "https://api.internal", "allow": RULES}
+
+
+@pytest.mark.parametrize(
+    ("other", "around"),
+    [
+        ({"prefix": "/api"}, False),  # the longer prefix wins, in every spelling
+        ({"prefix": "/api/admin/open"}, False),  # a route inside it, on purpose
+        ({"prefix": "/other"}, False),
+        ({"prefix": "/old", "strip_prefix": True}, True),  # /old/api/admin
+        ({"prefix": "/old", "strip_prefix": True, "upstream": "https://api.internal/api"}, True),
+        ({"prefix": "/old", "strip_prefix": True, "upstream": "https://api.internal/api/admin/audit"}, True),
+        ({"prefix": "/old", "strip_prefix": True, "upstream": "https://api.internal/api/admins"}, False),
+        ({"prefix": "/old", "strip_prefix": True, "upstream": "https://another.internal"}, False),
+        ({"prefix": "/old", "strip_prefix": True, "allow": RULES}, False),
+        ({"prefix": "/old", "strip_prefix": True, "allow": [{"acr": ["phr"]}]}, True),
+    ],
+)
+def test_another_way_to_the_paths_that_rules_protect(other: dict[str, object], around: bool) -> None:
+    other = {"upstream": "https://api.internal", **other}
+    found = [text for text in advice(routes=json.dumps([GUARDED, other])) if "without the rules of" in text]
+    assert [text.split(" leads to ")[0] for text in found if "rules of /api/admin" in text] == (
+        [f"routes: {other['prefix']}"] if around else []
+    )
