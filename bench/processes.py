@@ -1,5 +1,6 @@
 """Child processes that are pinned to a core, and measurements of their memory and of the load of a core."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -41,6 +42,20 @@ class Child:
                 return
             except (ProcessLookupError, subprocess.TimeoutExpired):
                 continue
+
+    def raise_priority(self) -> None:
+        """Above other work of the machine, which would show as more processor time for each request. Needs root."""
+        with contextlib.suppress(OSError):
+            Path(f"/proc/{self.process.pid}/autogroup").write_text("-15")
+            for name in self._tasks():
+                os.setpriority(os.PRIO_PROCESS, int(name), -15)
+
+    def _tasks(self) -> Iterator[str]:
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit():
+                with contextlib.suppress(ProcessLookupError, FileNotFoundError):
+                    if os.getsid(int(entry.name)) == self.process.pid:
+                        yield from (task.name for task in (entry / "task").iterdir())
 
     def resident(self) -> int:
         """Bytes of memory resident in this process and its children."""

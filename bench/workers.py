@@ -23,6 +23,7 @@ def measure(world: World, store: str, workers: int, core: int | str, seconds: in
     child = ours(store, core, BFF_WORKERS=str(workers))(world)
     try:
         until(lambda: "ready: open" in child.log.read_text(), "all workers", timeout=60)
+        child.raise_priority()
         cookie, url = OURS(world), f"{world.url}/api/kib"
         load.run(url, cookie, seconds=2)
         before = child.processor_time()
@@ -35,7 +36,7 @@ def measure(world: World, store: str, workers: int, core: int | str, seconds: in
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=int, default=5)
+    parser.add_argument("--seconds", type=int, default=3)
     parser.add_argument("--store", choices=("sqlite", "redis"), nargs="+", default=["sqlite", "redis"])
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="bff-bench-") as name, ExitStack() as stack:
