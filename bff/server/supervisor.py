@@ -7,7 +7,7 @@ worker, and the others serve on. Why this is not uvicorn's: docs/decisions/0030-
 import asyncio
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from bff.server.machine import Machine
@@ -48,6 +48,8 @@ class Workers:
 class _Slot:
     worker: WorkerProcess
     failures: int = 0
+    # Held while a worker starts: one that dies in the middle of a roll is not started twice.
+    starting: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 class Supervisor:
@@ -134,8 +136,9 @@ class Supervisor:
                 extra={"worker": number, "pid": worker.pid, "code": worker.code, "in_seconds": pause},
             )
             await asyncio.sleep(pause)
-            if slot.worker is worker:
-                slot.worker = await self._start_again(number)
+            async with slot.starting:
+                if slot.worker is worker:
+                    slot.worker = await self._start_again(number)
 
     async def _start_again(self, number: int) -> WorkerProcess:
         while True:
@@ -159,18 +162,19 @@ class Supervisor:
 
     async def _replace(self, number: int, slot: _Slot) -> bool:
         """Whether a new worker serves instead. Returns when the old one has ended."""
-        new = await self._start_again(number)
-        try:
-            async with asyncio.timeout(self._timeouts.start):
-                await new.settled.wait()
-        except TimeoutError:
-            new.kill()
-        if not new.ready.is_set() or new.ended.is_set():
-            logger.error(
-                "a new worker does not serve, and the present ones stay", extra={"worker": number, "code": new.code}
-            )
-            return False
-        old, slot.worker = slot.worker, new
+        async with slot.starting:
+            new = await self._start_again(number)
+            try:
+                async with asyncio.timeout(self._timeouts.start):
+                    await new.settled.wait()
+            except TimeoutError:
+                new.kill()
+            if not new.ready.is_set() or new.ended.is_set():
+                logger.error(
+                    "a new worker does not serve, and the present ones stay", extra={"worker": number, "code": new.code}
+                )
+                return False
+            old, slot.worker = slot.worker, new
         old.retire()
         try:
             async with asyncio.timeout(self._timeouts.retire):

@@ -88,6 +88,18 @@ async def test_a_worker_that_dies_is_started_again_and_the_other_serves_on(tmp_p
         assert running.serving[1] == other
 
 
+async def test_a_worker_that_dies_while_its_successor_starts_is_not_started_twice(tmp_path: Path) -> None:
+    async with workers(tmp_path, "serve", "serve", "hang", start_timeout=0.5) as running:
+        await running.supervisor.all_serve.wait()
+        dead = running.serving[0]
+        running.supervisor.roll()
+        await until(lambda: len(running.events("started")) == 3)
+        os.kill(dead, signal.SIGKILL)
+        # The successor hangs and is killed, then comes the restart.
+        await until(lambda: len(running.serving) == 2 and running.serving[0] != dead)
+        assert len(running.events("started")) == 4
+
+
 async def test_workers_are_replaced_one_by_one_each_when_its_successor_serves(tmp_path: Path) -> None:
     async with workers(tmp_path) as running:
         await running.supervisor.all_serve.wait()
