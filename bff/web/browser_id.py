@@ -1,6 +1,7 @@
-"""The browser-id cookie: 256 random bits that recognise a browser, without any authority.
+"""The browser-id cookie: 256 random bits that recognise a browser, and give no access to its session.
 
-Login and callback find this browser's session by it, because the Strict session cookie is not sent there.
+Login and callback find this browser's session by it, because the Strict session cookie is not sent there. A page finds
+by it why the last session ended, and a sign-out after that the ID token for the provider (`id_token_hint`), once.
 """
 
 import hashlib
@@ -27,7 +28,7 @@ def hash_browser_id(value: str) -> str:
 def browser_id_hash(headers: Iterable[Header], names: CookieNames) -> str | None:
     """The hash of this request's browser-id cookie; None when there is none, or more than one.
 
-    The cookie has no authority, so an ambiguous one is treated as a new browser.
+    The cookie gives no access, so an ambiguous one is treated as a new browser.
     """
     match read_cookies(headers, names.browser):
         case Cookie(value):
