@@ -25,10 +25,10 @@ LIMIT: Final = 600.0  # seconds for the measurements of one store and size
 DIRECTORY: Final = ROOT / "var" / "bench-scale"
 
 
-def measure_store(store: str, sessions: int, wanted: list[str], results: Results) -> None:
+def measure_store(store: str, sessions: int, wanted: list[str], results: Results, directory: Path) -> None:
     print(f"{store}, {sessions:,} sessions: filling", flush=True)
     ends_at = time.monotonic() + LIMIT
-    with filled_store(store, sessions, DIRECTORY) as filled:
+    with filled_store(store, sessions, directory) as filled:
         ends_at = time.monotonic() + LIMIT
         for name in wanted:
             try:
@@ -50,12 +50,13 @@ def main() -> None:
     parser.add_argument("--sessions", type=int, nargs="+", default=SIZES)
     parser.add_argument("--store", choices=("sqlite", "redis"), nargs="+", default=("sqlite", "redis"))
     parser.add_argument("--only", choices=(*ALL, "requests"), nargs="+", default=(*ALL, "requests"))
+    parser.add_argument("--directory", type=Path, default=DIRECTORY, help="of the files and results")
     parser.add_argument("--again", action="store_true", help="measure what has been measured")
     parser.add_argument("--write", action="store_true", help="write the tables to docs/performance.md")
     options = parser.parse_args()
     logging.disable(logging.WARNING)
-    DIRECTORY.mkdir(parents=True, exist_ok=True)
-    results = Results(DIRECTORY / "results.json")
+    options.directory.mkdir(parents=True, exist_ok=True)
+    results = Results(options.directory / "results.json")
     for sessions in options.sessions:
         for store in options.store:
             wanted = [
@@ -65,8 +66,9 @@ def main() -> None:
                 if applies(name, store) and (options.again or not results.has(store, sessions, name))
             ]
             if wanted:
-                measure_store(store, sessions, wanted, results)
-        Path(DIRECTORY / f"filled-{sessions}.db").unlink(missing_ok=True)
+                measure_store(store, sessions, wanted, results, options.directory)
+        if all(results.has("sqlite", sessions, name) for name in ALL):
+            (options.directory / f"filled-{sessions}.db").unlink(missing_ok=True)
     for sessions in requests.SIZES if "requests" in options.only else ():
         for store in options.store:
             if options.again or not results.has(store, sessions, "requests"):
