@@ -23,7 +23,7 @@ from bff.storage.decoded_records import DecodedRecords
 from bff.storage.limits import StoreLimits
 from bff.storage.revocation_record import RevocationRecords
 from bff.storage.sqlite import expiry
-from bff.storage.sqlite.database import connect, prepare
+from bff.storage.sqlite.database import connect, connect_for_bulk_writes, prepare
 from bff.storage.sqlite.expiry import RETENTION_AFTER_END
 from bff.storage.sqlite.group_commit import GroupCommit, unavailable
 from bff.storage.sqlite.host_clock import HostClock
@@ -76,6 +76,9 @@ class SqliteStore:
         self._decoded = DecodedRecords(ring, limits.cache)
         thread, records = f"sqlite-writer {path.name}", RevocationRecords(ring)
         self._writes = GroupCommit(lambda: connect(path, 0.0), thread, timeouts)
+        self._bulk_writes: Callable[[], GroupCommit] = lambda: GroupCommit(
+            lambda: connect_for_bulk_writes(path), thread, timeouts
+        )
         self._rows, self._purge = SessionRows(ring), Purge(self._writes)
         self._listing = Listing(self._read, ring)
         self.revocations: RevocationQueue = SqliteRevocations(
@@ -222,8 +225,14 @@ class SqliteStore:
     async def purge_expired(self) -> int:
         return await self._purge.run(self._clock())
 
-    def rewrap(self) -> AsyncIterator[Rewrapped]:
-        return Rewrap(self._writes, self._read, self._rows).steps()
+    async def rewrap(self) -> AsyncIterator[Rewrapped]:
+        writes = self._bulk_writes()
+        try:
+            async for step in Rewrap(writes, self._read, self._rows).steps():
+                yield step
+            await self.ping()  # a synced commit, which makes the others durable
+        finally:
+            await writes.close()
 
     async def ping(self) -> None:
         statement, now = "INSERT OR REPLACE INTO write_probe (id, at) VALUES (1, ?)", self._clock()
