@@ -92,15 +92,18 @@ class Settings(BaseModel):
         if not self.browser.cookies_secure and not self.server.listen_beyond_loopback:
             check_loopback("BFF_FORWARD_AUTH_LISTEN", self.forward_auth.listen)
 
-    @over("provider_addresses", "issuer", "public_url")
+    @over("provider_addresses", "issuer", "security_events_transmitter", "public_url")
     def _secrets_reach_the_provider_over_tls(self) -> None:
         """A URL with http is on this machine; with another address its requests would leave it unencrypted."""
         transport = self.provider.transport
         leaving = [entry for entry in transport.address_map if not entry.on_this_machine]
-        plain = any(url.startswith("http:") for url in (self.provider.issuer, *transport.endpoints.urls.values()))
+        urls = [self.provider.issuer, *transport.endpoints.urls.values()]
+        if self.security_events.delivery != "off":  # its keys come from there, and polls carry a token
+            urls.append(self.security_events.issuer(self.provider))
+        plain = any(url.startswith("http:") for url in urls)
         if leaving and plain and self.browser.cookies_secure:
-            problem = f"sends the client secret over http to {leaving[0].address.host}."
-            raise invalid(problem, "Use an https issuer; http is for development, with public_url on this machine.")
+            problem = f"sends secrets over http to {leaving[0].address.host}."
+            raise invalid(problem, "Use https URLs; http is for development, with public_url on this machine.")
 
     @over("routes", "callback_path")
     def _callback_stays_ours(self) -> None:

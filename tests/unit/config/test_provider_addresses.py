@@ -52,3 +52,6 @@ def test_an_http_issuer_leaves_this_machine_only_in_development() -> None:
     load_settings(with_changes(provider_addresses="example.okta.com=10.0.0.7"))
     plain = {"provider_addresses": "localhost=10.0.0.7", "provider_userinfo_endpoint": "http://localhost/userinfo"}
     assert list(problems(with_changes(**plain))) == [NAME]
+    events = {"security_events": "poll", "security_events_transmitter": "http://localhost:9000"}
+    assert list(problems(with_changes(**events, provider_addresses="localhost:9000=events:9000"))) == [NAME]
+    load_settings(with_changes(**events, provider_addresses="localhost:9000=127.0.0.1:9001"))
