@@ -76,6 +76,7 @@ def uvicorn_config(
         app,
         http=http,  # type: ignore[arg-type]  # uvicorn only calls it, to create a protocol
         ws=WebSocketProtocol,
+        interface="asgi3",  # a guess would take a function that returns an awaitable for one of ASGI 2
         ws_max_size=MAX_MESSAGE,
         # per-message deflate stays off: compressing a secret next to attacker-chosen text leaks it through the length
         ws_per_message_deflate=False,
