@@ -147,7 +147,7 @@ def _credentials(runtime: Runtime, flows: Flows, rules: WebRules) -> SessionCred
 def _forward_auth(runtime: Runtime, flows: Flows, rules: WebRules) -> ForwardAuth:
     settings, refresh = runtime.settings, flows.sessions.refresh
     access = ForwardAuthAccess(refresh, rules.authentication, settings.forward_auth, clock=runtime.clock)
-    return ForwardAuth(access, rules.trusted_proxies, rules.errors, settings)
+    return ForwardAuth(access, flows.assertions, rules.trusted_proxies, rules.errors, settings)
 
 
 def _auth_app(

@@ -11,6 +11,7 @@ from bff.config.section import FROZEN, over
 from bff.config.validators import invalid
 
 RESERVED: Final = "/auth"
+VERIFY: Final = "/auth/verify"  # forward authentication
 # Where our public keys are, if there are any (RFC 8615). No route can be configured there: prefixes have no dots.
 KEY_SET_PATH: Final = "/.well-known/jwks.json"
 # Paths of the BFF's own endpoints; the callback must not be one of them.
@@ -18,7 +19,7 @@ ENDPOINTS: Final = frozenset(
     {"/auth/login", "/auth/landing", "/auth/session", "/auth/session/extend", "/auth/sessions", "/auth/sessions/end"}
     | {"/auth/logout", "/auth/logout/provider"}
     | {"/auth/backchannel-logout", "/auth/frontchannel-logout", "/auth/global-token-revocation"}
-    | {"/auth/security-events", "/auth/verify"}
+    | {"/auth/security-events", VERIFY}
 )
 
 

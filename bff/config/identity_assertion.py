@@ -60,6 +60,10 @@ class IdentityToken(BaseModel):
         """In lower case."""
         return b"authorization"
 
+    def field(self, assertion: str) -> tuple[bytes, bytes]:
+        """The header field with an assertion."""
+        return self.header_name, b"Bearer " + assertion.encode("ascii")
+
 
 class AssertionHeader(IdentityToken):
     """An assertion beside another token, in a header of its own."""
@@ -69,6 +73,9 @@ class AssertionHeader(IdentityToken):
     @property
     def header_name(self) -> bytes:
         return self.header.lower().encode("ascii")
+
+    def field(self, assertion: str) -> tuple[bytes, bytes]:
+        return self.header_name, assertion.encode("ascii")
 
 
 TokenKind: TypeAlias = Literal["user", "user_or_none", "none"]
@@ -95,4 +102,12 @@ def _token(value: Any) -> TokenKind | IdentityToken:
     raise validators.invalid("should be 'user', 'user_or_none', 'none' or a table.", f"The table is like {_EXAMPLE}.")
 
 
+def _forward_auth_token(value: Any) -> Literal["user"] | IdentityToken:
+    """Validates the token of `/auth/verify`, which requires a session in any case."""
+    if value == "user" or not isinstance(value, str):
+        return _token(value)  # type: ignore[return-value]
+    raise validators.invalid("should be 'user' or a table.", f"The table is like {_EXAMPLE}.")
+
+
+ForwardAuthToken: TypeAlias = Annotated[Literal["user"] | IdentityToken, PlainValidator(_forward_auth_token)]
 RouteToken: TypeAlias = Annotated[TokenKind | IdentityToken, PlainValidator(_token)]

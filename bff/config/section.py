@@ -81,6 +81,13 @@ def item_model(field: FieldInfo) -> type[BaseModel] | None:
     return next((item for item in items if isinstance(item, type) and issubclass(item, BaseModel)), None)
 
 
+def is_table(field: FieldInfo) -> bool:
+    """Whether a value may be a table: of a model of its own, and no section."""
+    return section_model(field) is None and any(
+        isinstance(part, type) and issubclass(part, BaseModel) for part in get_args(field.annotation)
+    )
+
+
 @cache
 def leaves(model: type[BaseModel]) -> Mapping[str, Leaf]:
     """Every setting of a model by its public name, in the order of declaration.

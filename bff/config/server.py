@@ -9,6 +9,8 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, field_va
 from bff.config import validators
 from bff.config.access_rules import AllowRules, RuleSet, compile_rules, distinct_sets
 from bff.config.field_types import Address, Number
+from bff.config.identity_assertion import AssertionHeader, ForwardAuthToken, IdentityToken
+from bff.config.request_headers import conflicting_name
 from bff.config.route_headers import IdentityHeader
 from bff.config.section import FROZEN, over
 from bff.session.access_rules import AccessRules
@@ -102,7 +104,8 @@ class ForwardAuthSettings(BaseModel):
     headers: Annotated[tuple[IdentityHeader, ...], BeforeValidator(validators.words)] = Field(
         default=("X-User-Sub=sub",), validation_alias="forward_auth_headers"
     )
-
+    token: ForwardAuthToken = Field(default="user", validation_alias="forward_auth_token")
+    assertion: AssertionHeader | None = Field(default=None, validation_alias="forward_auth_assertion")
     allow: AllowRules = Field(default=(), validation_alias="forward_auth_allow")
     rules: Annotated[tuple[RuleSet, ...], AfterValidator(distinct_sets)] = Field(
         default=(), validation_alias="forward_auth_rules"
@@ -114,6 +117,35 @@ class ForwardAuthSettings(BaseModel):
         if len({header.partition("=")[0].lower() for header in headers}) < len(headers):
             raise validators.invalid("contains one header twice.", "Keep each once.")
         return headers
+
+    @over("forward_auth_token", "forward_auth_listen")
+    def _token_on_its_own_port(self) -> None:
+        self._needs_port(self.token != "user")
+
+    @over("forward_auth_assertion", "forward_auth_listen")
+    def _assertion_on_its_own_port(self) -> None:
+        self._needs_port(self.assertion is not None)
+
+    def _needs_port(self, is_set: bool) -> None:
+        if is_set and self.address is None:
+            fix = "Set BFF_FORWARD_AUTH_LISTEN: no other port hands out tokens."
+            raise validators.invalid("is set, and forward_auth_listen is off.", fix)
+
+    @over("forward_auth_assertion", "forward_auth_token")
+    def _one_assertion(self) -> None:
+        if self.assertion is not None and self.token != "user":
+            raise validators.invalid("is set, and forward_auth_token is an identity, too.", "Keep one of the two.")
+
+    @over("forward_auth_assertion", "forward_auth_headers")
+    def _assertion_has_its_own_header(self) -> None:
+        names = [name for name, _ in self.identity]
+        if self.assertion is not None and conflicting_name([self.assertion.header], names) is not None:
+            raise validators.invalid("has a header that forward_auth_headers sets.", "Choose another name.")
+
+    @property
+    def identity_token(self) -> IdentityToken | None:
+        """Of the assertion in the place of the access token, or beside it."""
+        return self.token if isinstance(self.token, IdentityToken) else self.assertion
 
     @property
     def address(self) -> Address | None:

@@ -11,7 +11,8 @@ from typing import Annotated, Final
 from pydantic import AfterValidator, BaseModel, Field
 
 from bff.config.assertions import NEW_KEY, AssertionSettings
-from bff.config.browser import BrowserSettings, SpaSettings
+from bff.config.browser import VERIFY, BrowserSettings, SpaSettings
+from bff.config.identity_assertion import IdentityToken
 from bff.config.load import load
 from bff.config.provider import ProviderSettings
 from bff.config.refresh import RefreshSettings
@@ -56,11 +57,14 @@ class Settings(BaseModel):
     def _forward_auth_apart_from_management(self) -> None:
         check_apart(self.forward_auth.listen, self.server.management_listen)
 
-    @over("forward_auth_listen", "dpop")
+    @over("forward_auth_listen", "dpop", "forward_auth_token")
     def _no_bound_tokens_for_proxies(self) -> None:
-        if self.forward_auth.address is not None and self.provider.uses_dpop:
+        if self.forward_auth.address is not None and self.forward_auth.token == "user" and self.provider.uses_dpop:
             # A proxy cannot create the proof that each request with a DPoP-bound token needs (RFC 9449 section 7).
-            fix = "Set one of them to off: forward these requests through BFF_ROUTES, or use tokens without DPoP."
+            fix = (
+                "Set one of them to off: forward these requests through BFF_ROUTES, or use tokens without DPoP; or set "
+                "BFF_FORWARD_AUTH_TOKEN to an identity."
+            )
             raise invalid("is set, and dpop is on: a proxy cannot use DPoP-bound tokens.", fix)
 
     @over("trusted_proxies", "forward_auth_listen")
@@ -118,7 +122,7 @@ class Settings(BaseModel):
                 problem = f"requires {' '.join(beyond)} at {route.prefix}, which BFF_SCOPES does not request."
                 raise invalid(problem, "Add it to BFF_SCOPES.")
 
-    @over("routes", "forward_auth_headers")
+    @over("routes", "forward_auth_headers", "forward_auth_assertion")
     def _identity_headers_are_not_forwarded(self) -> None:
         """Of no route: another one may lead to the same API."""
         for route in self.routes:
@@ -133,17 +137,22 @@ class Settings(BaseModel):
             for setting, claims in (
                 ("identity_headers", {claim for _, claim in route.identity_fields}),
                 ("allow", {claim for rule in route.allow for claim in rule.claims}),
-                ("the identity assertion", set(route.identity.claims if route.identity else ())),
             ):
                 if missing := sorted(claims - {*self.session.user_claims}):
                     problem = f"do not include {missing[0]}, which {setting} of {route.prefix} needs."
                     raise invalid(problem, "Add it: a session keeps only the listed claims.")
 
-    @over("assertion_keys", "routes")
+    @over("user_claims", "routes", "forward_auth_token", "forward_auth_assertion")
+    def _claims_of_assertions(self) -> None:
+        for place, identity in self.identities.items():
+            if missing := sorted({*identity.claims} - {*self.session.user_claims}):
+                problem = f"do not include {missing[0]}, which the identity assertion of {place} needs."
+                raise invalid(problem, "Add it: a session keeps only the listed claims.")
+
+    @over("assertion_keys", "routes", "forward_auth_token", "forward_auth_assertion")
     def _keys_for_assertions(self) -> None:
-        for route in self.routes:
-            if route.identity is not None and self.assertions.ring is None:
-                raise invalid(f"is missing, and {route.prefix} has an identity assertion.", NEW_KEY)
+        if self.assertions.ring is None and self.identities:
+            raise invalid(f"is missing, and {next(iter(self.identities))} has an identity assertion.", NEW_KEY)
 
     @over("assertion_keys", "client_private_key", "decryption_keys")
     def _assertion_keys_have_one_purpose(self) -> None:
@@ -162,6 +171,12 @@ class Settings(BaseModel):
         return self.provider.publishes_keys or self.assertions.ring is not None
 
     @property
+    def identities(self) -> Mapping[str, IdentityToken]:
+        """The identity assertions, by the prefix of their route, or `/auth/verify`."""
+        by_place = {route.prefix: route.identity for route in self.routes} | {VERIFY: self.forward_auth.identity_token}
+        return {place: identity for place, identity in by_place.items() if identity is not None}
+
+    @property
     def identity_headers(self) -> Mapping[str, tuple[str, ...]]:
         """The names of all identity headers, by the setting that has them."""
         by_route = {
@@ -172,6 +187,8 @@ class Settings(BaseModel):
         assertions = {
             f"assertion of {route.prefix}": (route.assertion.header,) for route in self.routes if route.assertion
         }
+        if self.forward_auth.assertion is not None:
+            assertions["BFF_FORWARD_AUTH_ASSERTION"] = (self.forward_auth.assertion.header,)
         return {
             "BFF_FORWARD_AUTH_HEADERS": tuple(name for name, _ in self.forward_auth.identity),
             **by_route,

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from bff.config.kubernetes_links import is_service_link
-from bff.config.section import Leaf, item_model
+from bff.config.section import Leaf, is_table, item_model
 from bff.config.validators import NEW_KEY
 from bff.errors import ConfigurationError
 
@@ -102,8 +102,11 @@ def gather(
             gathered.names[name] = both
         elif spellings:
             (form, (label, value)) = spellings.popitem()
-            if isinstance(value, str) and form == name and item_model(leaves[name].field) is not None:
-                _read_tables(gathered, name, label, value)
+            declared = leaves[name].field
+            if isinstance(value, str) and form == name and item_model(declared) is not None:
+                _read_json(gathered, name, label, value, "Write a JSON list of objects.")
+            elif isinstance(value, str) and value.lstrip()[:1] == "{" and is_table(declared):
+                _read_json(gathered, name, label, value, "Write a JSON object.")
             else:
                 _read_value(gathered, name, label, value, from_secret_file=form != name)
     return gathered
@@ -189,13 +192,13 @@ def _read_value(gathered: Gathered, name: str, label: str, value: Any, *, from_s
         gathered.problems.append(ConfigurationError(label, str(error), "Write only the secret into it."))
 
 
-def _read_tables(gathered: Gathered, name: str, label: str, text: str) -> None:
-    """Reads a list of tables from a variable, where it is JSON."""
+def _read_json(gathered: Gathered, name: str, label: str, text: str, fix: str) -> None:
+    """Reads a table or a list of tables from a variable, where it is JSON."""
     gathered.names[name] = label
     try:
         gathered.values[name] = json.loads(text)
     except ValueError:
-        gathered.problems.append(ConfigurationError(label, "is not JSON.", "Write a JSON list of objects."))
+        gathered.problems.append(ConfigurationError(label, "is not JSON.", fix))
 
 
 class _SecretFileError(Exception):

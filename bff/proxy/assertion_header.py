@@ -9,5 +9,4 @@ def assertion_field(route: Route, credentials: UpstreamCredentials | None) -> He
     """None if the route has no identity assertion, or the request no session."""
     if route.identity is None or credentials is None:
         return None
-    name, assertion = route.identity.header_name, credentials.assertion(route).encode("ascii")
-    return name, b"Bearer " + assertion if name == b"authorization" else assertion
+    return route.identity.field(credentials.assertion(route))

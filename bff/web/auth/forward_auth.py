@@ -1,15 +1,16 @@
 """`/auth/verify`: forward authentication for a reverse proxy.
 
 Plain ASGI, on two ports. On the forward-auth port (`BFF_FORWARD_AUTH_LISTEN`), which only proxies reach, a 200 carries
-the access token. On the public port it carries only the identity headers, because the proxy also forwards `/auth/` and
-a script could call it: the browser never receives a token. Original request: nginx sends `X-Original-Method` and
-`X-Original-URI`, Caddy and Traefik `X-Forwarded-Method` and `X-Forwarded-Uri`; both are accepted from a trusted proxy
-only. Envoy repeats the method and appends the path (`/auth/verify/the/path`). An unknown method counts as unsafe. A 401
-carries the sign-in URL in `X-Sign-In-URL`, for proxies that write their own response; with `?sign_in=redirect` a
-navigation is redirected there. `?rules=NAME` selects access rules. Envoy, whose query is the original request's, sends
-`X-Sign-In: redirect` and `X-Access-Rules: NAME` instead. nginx discards the response of auth_request: it repeats the
-request with `?explain=refusal` and sends that response to the browser. With this parameter there is no 200, which would
-look like the response of a request that was never made: a request that would be allowed now gets 503 `retry_required`.
+the access token, an identity assertion, or both. On the public port it carries only the identity headers, because the
+proxy also forwards `/auth/` and a script could call it: the browser never receives a token. Original request: nginx
+sends `X-Original-Method` and `X-Original-URI`, Caddy and Traefik `X-Forwarded-Method` and `X-Forwarded-Uri`; both are
+accepted from a trusted proxy only. Envoy repeats the method and appends the path (`/auth/verify/the/path`). An unknown
+method counts as unsafe. A 401 carries the sign-in URL in `X-Sign-In-URL`, for proxies that write their own response;
+with `?sign_in=redirect` a navigation is redirected there. `?rules=NAME` selects access rules. Envoy, whose query is the
+original request's, sends `X-Sign-In: redirect` and `X-Access-Rules: NAME` instead. nginx discards the response of
+auth_request: it repeats the request with `?explain=refusal` and sends that response to the browser. With this parameter
+there is no 200, which would look like the response of a request that was never made: a request that would be allowed
+now gets 503 `retry_required`.
 """
 
 import logging
@@ -21,6 +22,7 @@ from urllib.parse import quote
 
 from starlette.types import Receive, Scope, Send
 
+from bff.config.browser import VERIFY as VERIFY_PATH
 from bff.config.settings import Settings
 from bff.errors import (
     BffError,
@@ -31,6 +33,7 @@ from bff.errors import (
     SignInRequired,
     StepUpRequired,
 )
+from bff.flows.identity_assertions import IdentityAssertions
 from bff.proxy.client_address import TrustedProxies
 from bff.proxy.identity_headers import field_value
 from bff.session.session import Session
@@ -48,7 +51,7 @@ from bff.web.step_up import step_up_url
 
 logger = logging.getLogger(__name__)
 
-VERIFY: Final = b"/auth/verify"
+VERIFY: Final = VERIFY_PATH.encode("ascii")
 UNKNOWN_METHOD: Final = "UNKNOWN"  # treated like POST
 
 _METHODS: Final = (b"x-original-method", b"x-forwarded-method")
@@ -67,9 +70,15 @@ class ForwardAuth:
     """One object for both ports: `on_public_port` and `on_private_port` are ASGI applications."""
 
     def __init__(
-        self, access: ForwardAuthAccess, trusted_proxies: TrustedProxies, errors: ErrorResponder, settings: Settings
+        self,
+        access: ForwardAuthAccess,
+        assertions: IdentityAssertions,
+        trusted_proxies: TrustedProxies,
+        errors: ErrorResponder,
+        settings: Settings,
     ) -> None:
-        self._access, self._trusted, self._errors = access, trusted_proxies, errors
+        self._access, self._assertions = access, assertions
+        self._trusted, self._errors = trusted_proxies, errors
         self._settings, self._browser = settings.forward_auth, settings.browser
         self._acr_values = settings.sign_in.acr_values
 
@@ -78,7 +87,7 @@ class ForwardAuth:
         await self._answer(scope, send, with_token=False)
 
     async def on_private_port(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """A 200 also carries the access token: only trusted proxies reach this port."""
+        """A 200 also carries tokens: only trusted proxies reach this port."""
         await self._answer(scope, send, with_token=True)
 
     async def _answer(self, scope: Scope, send: Send, *, with_token: bool) -> None:
@@ -95,11 +104,25 @@ class ForwardAuth:
         except BffError as error:
             await self._refuse(error, scope, original, send)
             return
-        token = [(b"authorization", b"Bearer " + session.tokens.access_token.encode("ascii"))]
-        # A DPoP-bound token is useless without a proof for each request, which only the BFF can create.
-        allowed = with_token and session.dpop_key is None and self._trusted.trusts(_peer(scope))
-        headers = [(b"content-length", b"0"), *PRIVATE, *self._identity(session), *(token if allowed else ())]
+        tokens = self._tokens(session, allowed=with_token and self._trusted.trusts(_peer(scope)))
+        headers = [(b"content-length", b"0"), *PRIVATE, *self._identity(session), *tokens]
         await send_response(scope, send, 200, headers, b"")
+
+    def _tokens(self, session: Session, *, allowed: bool) -> list[Header]:
+        """The access token, an identity assertion, or both.
+
+        Where none is `allowed`, the assertion's own header is empty, so that the proxy replaces what a client sent.
+        """
+        settings, fields = self._settings, list[Header]()
+        # A DPoP-bound token is useless without a proof for each request, which only the BFF can create.
+        if allowed and settings.token == "user" and session.dpop_key is None:
+            fields.append((b"authorization", b"Bearer " + session.tokens.access_token.encode("ascii")))
+        if (identity := settings.identity_token) is not None:
+            if allowed:
+                fields.append(identity.field(self._assertions.assertion(session, identity, VERIFY_PATH)))
+            elif settings.assertion is not None:
+                fields.append((identity.header_name, b""))
+        return fields
 
     def _original(self, scope: Scope) -> _Original:
         """Raises InvalidRequest if the proxy's headers contradict one another: one of them may come from the client."""

@@ -1,6 +1,7 @@
 """Routes with an identity assertion, and the keys that sign it."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -101,6 +102,55 @@ def test_an_assertion_needs_a_key_that_has_no_other_purpose() -> None:
         assert "one purpose" in problems(with_changes(assertion_keys=ring, **others))["BFF_ASSERTION_KEYS"]
         separate = json.dumps(private_jwk(EC_KEY_384))
         assert load_settings(with_changes(assertion_keys=separate, **others)).publishes_keys
+
+
+FORWARD_AUTH = {"forward_auth_listen": "127.0.0.1:8081", "trusted_proxies": "127.0.0.1", "assertion_keys": KEYS}
+TABLE = json.dumps({"identity": IDENTITY})
+
+
+def test_forward_auth_has_the_same_two_ways(tmp_path: Path) -> None:
+    instead = load_settings(with_changes(forward_auth_token=TABLE, dpop="on", **FORWARD_AUTH)).forward_auth
+    assert instead.identity_token == instead.token == IdentityToken(**IDENTITY)  # type: ignore[arg-type]
+    beside = load_settings(with_changes(forward_auth_assertion=json.dumps(IDENTITY), **FORWARD_AUTH)).forward_auth
+    assert beside.token == "user"
+    assert beside.identity_token is not None
+    assert beside.identity_token.field("a") == (b"x-bff-assertion", b"a")
+    (tmp_path / "bff.toml").write_text('forward_auth_token = { identity = { audience = "in-a-file" } }')
+    in_file = load_settings(with_changes(**FORWARD_AUTH), tmp_path / "bff.toml").forward_auth.identity_token
+    assert in_file == IdentityToken(audience="in-a-file")
+
+
+@pytest.mark.parametrize(
+    ("changes", "name", "reason"),
+    [
+        ({"forward_auth_token": "none"}, "FORWARD_AUTH_TOKEN", "'user' or a table"),
+        ({"forward_auth_token": "{canary"}, "FORWARD_AUTH_TOKEN", "not JSON"),
+        ({"forward_auth_token": TABLE, "forward_auth_listen": None}, "FORWARD_AUTH_TOKEN", "listen is off"),
+        ({"forward_auth_assertion": "{}"}, "FORWARD_AUTH_ASSERTION.audience", "missing"),
+        ({"forward_auth_assertion": IDENTITY, "forward_auth_token": TABLE}, "FORWARD_AUTH_ASSERTION", "identity, too"),
+        (
+            {"forward_auth_assertion": {**IDENTITY, "header": "X-User-Sub"}},
+            "FORWARD_AUTH_ASSERTION",
+            "forward_auth_headers sets",
+        ),
+        ({"forward_auth_assertion": IDENTITY, "assertion_keys": None}, "ASSERTION_KEYS", "/auth/verify has an"),
+        ({"forward_auth_assertion": IDENTITY, "user_claims": "sub"}, "USER_CLAIMS", "assertion of /auth/verify"),
+        (
+            {
+                "forward_auth_assertion": {**IDENTITY, "header": "X-Proof"},
+                "routes": [{"prefix": "/b", "upstream": "https://b.internal", "allow_request_headers": ["x-proof"]}],
+            },
+            "ROUTES",
+            "BFF_FORWARD_AUTH_ASSERTION uses",
+        ),
+    ],
+)
+def test_what_forward_auth_cannot_mean_is_refused(changes: dict[str, Any], name: str, reason: str) -> None:
+    written = {key: json.dumps(value) if isinstance(value, dict | list) else value for key, value in changes.items()}
+    reported = problems(with_changes(**{**FORWARD_AUTH, **written}))
+    assert list(reported) == [f"BFF_{name}"]
+    assert reason in reported[f"BFF_{name}"]
+    assert "canary" not in str(reported)
 
 
 def test_the_keys_are_published_and_not_printed() -> None:

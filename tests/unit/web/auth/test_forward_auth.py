@@ -5,11 +5,14 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import jwt
 import pytest
 
 from bff.web.auth.forward_auth import VERIFY
 from tests.harness.asgi_call import Response, call
-from tests.harness.web_parts import Browser, WebParts, web_parts
+from tests.harness.minting import EC_KEY, private_jwk
+from tests.harness.minting import jwk as public_jwk
+from tests.harness.web_parts import PUBLIC_URL, Browser, WebParts, web_parts
 
 PROXY, STRANGER = "10.0.0.1", "192.0.2.9"
 SAME, CROSS = "sec-fetch-site: same-origin", "sec-fetch-site: cross-site"
@@ -44,6 +47,34 @@ async def test_only_a_trusted_proxy_on_the_private_port_gets_the_token(
     assert (response.status, response.one("x-user"), response.one("x-email")) == (200, "00u1", "ann@example.com")
     assert response.all("authorization") == (["Bearer access-canary-1"] if token else [])
     assert response.one("cache-control") == "no-store"
+
+
+IDENTITY = {"audience": "reports", "claims": ["sub", "email"]}
+WAYS = {
+    "instead": ({"forward_auth_token": json.dumps({"identity": IDENTITY})}, "authorization", "Bearer "),
+    "beside": ({"forward_auth_assertion": json.dumps({**IDENTITY, "header": "X-Proof"})}, "x-proof", ""),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_only_a_trusted_proxy_on_the_private_port_gets_an_identity_assertion(tmp_path: Path, way: str) -> None:
+    changes, header, scheme = WAYS[way]
+    keys = {"assertion_keys": json.dumps(private_jwk(EC_KEY)), "forward_auth_listen": "127.0.0.1:8081"}
+    async with web_parts(tmp_path, trusted_proxies=PROXY, **keys, **changes) as parts:
+        browser = parts.browser()
+        await browser.sign_in()
+        lines = (cookie(browser), *READS, "x-proof: forged", "x-csrf: 1")
+        response = await verify(parts, *lines)
+        for port, client in (("private", STRANGER), ("public", PROXY)):
+            without = await verify(parts, *lines, port=port, client=client)
+            assert without.status == 200
+            assert (without.all("authorization"), without.all("x-proof")) == ([], [""] if way == "beside" else [])
+    key, times = jwt.PyJWK(public_jwk(EC_KEY), "ES256"), {"verify_exp": False, "verify_iat": False}
+    assertion = (response.one(header) or "").removeprefix(scheme)
+    claims = jwt.decode(assertion, key, audience="reports", options=times)
+    assert (claims["iss"], claims["sub"], claims["email"]) == (PUBLIC_URL, "00u1", "ann@example.com")
+    if way == "beside":
+        assert response.one("authorization") == "Bearer access-canary-1"
 
 
 @pytest.mark.parametrize(
