@@ -1,8 +1,8 @@
 """Signs identity assertions, and keeps each for the requests of the same session and route until half its life.
 
-A signature costs a quarter of a request, with RSA several requests. Without a session in the store nothing is looked up here, and a
-record that was written since, perhaps with other claims, has another version: so a kept assertion says nothing that a
-new one would not.
+A signature costs a quarter of a request, with RSA several requests. Without a session in the store nothing is looked up
+here, and a record that was written since, perhaps with other claims, has another version: so a kept assertion says
+nothing that a new one would not.
 """
 
 import secrets
