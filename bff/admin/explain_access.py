@@ -1,15 +1,47 @@
-"""Explains what a route would do with a request of one user: applies scopes and rules to the sessions in the store."""
+"""Explains what would happen to a request of one user: applies scopes and rules to the sessions in the store."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from bff.admin.selection import Selection, selected_records
 from bff.config.routes import Route
+from bff.config.server import ForwardAuthSettings
 from bff.config.settings import Settings
 from bff.errors import ForbiddenByRule, InsufficientScope, SignInRequired, StepUpRequired
+from bff.session.access_rules import AccessRules
 from bff.session.session import Session
 from bff.session.store import Found, SessionStore
 from bff.web.error_status import STATUS
+
+
+@dataclass(frozen=True, slots=True)
+class AccessChecks:
+    """What is checked about the session of a request, if one is used at all. Of each of `rules` one has to hold."""
+
+    rules: tuple[AccessRules, ...] = ()
+    scopes: frozenset[str] = frozenset()
+    session: Literal["required", "optional", "ignored"] = "required"
+
+    @classmethod
+    def of_route(cls, route: Route) -> "AccessChecks":
+        rules = () if route.access_rules is None else (route.access_rules,)
+        match route.token:
+            case "none":
+                return cls(session="ignored")
+            case "user_or_none":
+                return cls(rules, route.required_scopes, "optional")
+            case _:
+                return cls(rules, route.required_scopes)
+
+    @classmethod
+    def of_forward_auth(cls, settings: ForwardAuthSettings, named: Sequence[str]) -> "AccessChecks":
+        """`named` are sets of rules that the proxy names."""
+        always = () if settings.access_rules is None else (settings.access_rules,)
+        return cls((*always, *(settings.named_rules[name] for name in named)))
+
+    def __str__(self) -> str:
+        return ", and ".join(" or ".join(rule.name for rule in rules.rules) for rules in self.rules) or "none"
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,16 +53,16 @@ class AccessExplanation:
 
 
 async def explain_access(
-    store: SessionStore, settings: Settings, route: Route, user: str, now: float
+    store: SessionStore, settings: Settings, checks: AccessChecks, user: str, now: float
 ) -> AccessExplanation:
     """`user` is an e-mail address or a subject (claim sub). `now`: seconds since the epoch. Raises StoreUnavailable.
 
     The lines have fingerprints of sessions and names of conditions, and no claim of the user.
     """
-    if route.token == "none":
+    if checks.session == "ignored":
         return AccessExplanation(True, (_line("as", "the route ignores the session"),))
-    decisions = [_decision(settings, route, session, now) for session in await _sessions_of(store, user, settings)]
-    if not decisions and route.token == "user_or_none":
+    decisions = [_decision(settings, checks, session, now) for session in await _sessions_of(store, user, settings)]
+    if not decisions and checks.session == "optional":
         return AccessExplanation(True, (_line("as", "no session of that user: forwarded without a token"),))
     if not decisions:
         why = "no session of that user; after a sign-in the claims decide"
@@ -54,23 +86,23 @@ async def _live(store: SessionStore, selection: Selection, settings: Settings) -
                 yield stored.session
 
 
-def _decision(settings: Settings, route: Route, session: Session, now: float) -> tuple[bool, str]:
+def _decision(settings: Settings, checks: AccessChecks, session: Session, now: float) -> tuple[bool, str]:
     """Whether the session would get through, and why. In the order in which a request is checked."""
     name = f"session {session.fingerprint}"
     if session.step_up_required_at is not None:
         return False, _line(name, f"refused: {_refusal(StepUpRequired)}: a security event requires a new sign-in")
     granted = set(session.tokens.scope.split() or settings.provider.scopes)
-    if missing := sorted(route.required_scopes - granted):
+    if missing := sorted(checks.scopes - granted):
         return False, _line(name, f"refused: {_refusal(InsufficientScope)}: without {' '.join(missing)}")
-    if route.access_rules is None:
-        return True, _line(name, "forwarded: the route has no rules")
-    holding = route.access_rules.holding(session, now)
-    if holding is not None:
-        return True, _line(name, f"forwarded: {holding.name} holds")
-    refusal = route.access_rules.refusal(session, now)
-    unmet = refusal.unmet if refusal is not None else {}
-    why = "; ".join(f"{rule} lacks {', '.join(keys)}" for rule, keys in unmet.items())
-    return False, _line(name, f"refused: {_refusal(ForbiddenByRule)}: {why}")
+    holding = []
+    for rules in checks.rules:
+        if (rule := rules.holding(session, now)) is not None:
+            holding.append(rule.name)
+        elif (refusal := rules.refusal(session, now)) is not None:
+            why = "; ".join(f"{rule_name} lacks {', '.join(keys)}" for rule_name, keys in refusal.unmet.items())
+            return False, _line(name, f"refused: {_refusal(ForbiddenByRule)}: {why}")
+    by = f"by {' and '.join(holding)}" if holding else "there are no rules"
+    return True, _line(name, f"forwarded: {by}")
 
 
 def _refusal(error: type[SignInRequired | StepUpRequired | InsufficientScope | ForbiddenByRule]) -> str:

@@ -4,12 +4,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from bff.admin.explain_access import AccessChecks
 from bff.config.identity_assertion import IdentityToken
 from bff.config.request_headers import Disposition, classify, conflicting_name, may_be_allowed
 from bff.config.routes import Route
 from bff.config.settings import Settings
 from bff.errors import BffError
 from bff.proxy.open_routes import route_table
+from bff.web.auth.forward_auth import VERIFY
 from bff.web.error_status import status_of
 from bff.web.middleware.request_guard import check_request
 
@@ -26,11 +28,11 @@ CSRF: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """`forwarded`: whether the request would reach an upstream, then by `route`."""
+    """`forwarded`: whether the request would reach an upstream. `checks` of the session, if one is used."""
 
     forwarded: bool
     lines: tuple[str, ...]
-    route: Route | None = None
+    checks: AccessChecks | None = None
 
 
 def explain_request(settings: Settings, method: str, path: str, sent: Sequence[str]) -> Explanation:
@@ -41,6 +43,8 @@ def explain_request(settings: Settings, method: str, path: str, sent: Sequence[s
     refusal = check_request(method, raw_path.encode("utf-8"), query.encode("utf-8"), [*host, *headers])
     if refusal is not None:
         return _rejected(refusal)
+    if raw_path == VERIFY.decode("ascii"):
+        return _forward_auth(settings, query)
     if raw_path == "/auth" or raw_path.startswith("/auth/") or raw_path == settings.browser.callback_path:
         return Explanation(False, ("The BFF handles this path itself.",))
     table = route_table(settings)
@@ -66,7 +70,16 @@ def explain_request(settings: Settings, method: str, path: str, sent: Sequence[s
     for name, _ in headers:
         disposition = _disposition(settings, route, name, name in connection)
         lines.append(f"{'header':17} {name.decode('latin-1')}: {disposition}")
-    return Explanation(True, tuple(lines), route)
+    return Explanation(True, tuple(lines), AccessChecks.of_route(route))
+
+
+def _forward_auth(settings: Settings, query: str) -> Explanation:
+    """For a proxy that asks. Nothing is forwarded by the BFF itself."""
+    named = [option.removeprefix("rules=") for option in query.split("&") if option.startswith("rules=")]
+    if len(named) > 1 or not settings.forward_auth.named_rules.keys() >= set(named):
+        return _refused("invalid_request", 400, "BFF_FORWARD_AUTH_RULES has not exactly one set of that name")
+    checks = AccessChecks.of_forward_auth(settings.forward_auth, named)
+    return Explanation(False, ("The BFF answers this itself, to a proxy.", f"{'rules':17} {checks}"), checks)
 
 
 def _route(settings: Settings, route: Route) -> dict[str, str]:

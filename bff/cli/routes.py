@@ -14,6 +14,7 @@ from bff.config.routes import Route
 from bff.config.settings import Settings
 
 if TYPE_CHECKING:
+    from bff.admin.explain_access import AccessChecks
     from bff.admin.sessions import AdminContext
 
 
@@ -69,14 +70,12 @@ def explain(
     settings = settings_from(config or group.get("config"), env_file or group.get("env_file"))
     explanation = explain_request(settings, method, path, headers)
     output.lines(explanation.lines)
-    if not explanation.forwarded:
-        return exit_codes.FAILED
-    if user is None or explanation.route is None:
-        return exit_codes.OK
-    return _explain_as(settings, explanation.route, user)
+    if user is not None and explanation.checks is not None:
+        return _explain_as(settings, explanation.checks, user)
+    return exit_codes.OK if explanation.forwarded else exit_codes.FAILED
 
 
-def _explain_as(settings: Settings, route: Route, user: str) -> int:
+def _explain_as(settings: Settings, checks: "AccessChecks", user: str) -> int:
     from bff.admin.explain_access import explain_access
     from bff.cli.session_store import print_from_store
 
@@ -84,7 +83,7 @@ def _explain_as(settings: Settings, route: Route, user: str) -> int:
 
     async def explained(context: "AdminContext") -> AsyncIterator[str]:
         nonlocal forwarded
-        access = await explain_access(context.store, context.settings, route, user, time.time())
+        access = await explain_access(context.store, context.settings, checks, user, time.time())
         forwarded = access.forwarded
         for line in access.lines:
             yield line

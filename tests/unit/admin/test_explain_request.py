@@ -118,3 +118,16 @@ def test_the_token_of_a_route_is_named() -> None:
     assert f"assertion         X-Who {about}" in beside
     for lines in (instead, beside):
         assert "header            x-who: dropped: no route may forward it" in lines
+
+
+def test_forward_auth_names_its_rules() -> None:
+    rules = json.dumps([{"name": "ops", "allow": [{"name": "operators", "groups_any": ["ops"]}]}])
+    for query, said in (
+        ("?rules=ops", "operators"),
+        ("", " none"),
+        ("?rules=x", "400 invalid_request"),
+    ):
+        explained = explain("GET", f"/auth/verify{query}", forward_auth_rules=rules)
+        assert said in explained.lines[-1]
+        assert not explained.forwarded
+        assert (explained.checks is None) is (query == "?rules=x")

@@ -61,7 +61,7 @@ def test_explain_as_a_user_asks_the_store(tmp_path: Path) -> None:
         for name in ("ops", "admins")
     ]
     for path, code, said in (
-        ("/ops/x", 0, "ops holds"),
+        ("/ops/x", 0, "forwarded: by ops"),
         ("/admins/x", 1, "admins lacks groups_any"),
     ):
         found = routes("explain", "GET", path, "--as", "alice@example.com", configured=configured, store=url)
