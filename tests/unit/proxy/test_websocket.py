@@ -187,6 +187,9 @@ class Bound:
 
     access_token, scopes, dpop_bound = "at", (), True
 
+    def claim(self, name: str) -> object:
+        raise NotImplementedError
+
     def dpop_proof(self, method: str, url: str, nonce: str | None) -> str:
         return f"{method} {nonce}"
 
