@@ -8,7 +8,7 @@ RUN := $(VENV)/bin
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev fmt images test test-unit test-containers test-providers test-assertions chaos test-all coverage proof bench bench-scale bench-cost bench-workers bench-assertions bench-security-events check lock sbom audit pin-images clean
+.PHONY: help demo dev fmt images test test-unit test-containers test-providers test-assertions chaos test-all coverage proof bench bench-scale bench-cost bench-workers bench-security-events check lock sbom audit pin-images clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | sort | while IFS="$$(printf '\t')" read -r name text; do \
@@ -86,10 +86,6 @@ bench-workers: $(VENV)/.dev ## measure the processor time of a request and the r
 	@scripts/need redis-server nginx wrk
 	$(RUN)/python -m bench.workers
 
-bench-assertions: $(VENV)/.dev ## measure the processor time of a request with an identity assertion
-	@scripts/need redis-server nginx wrk
-	$(RUN)/python -m bench.assertions
-
 # A thousand events for each way of delivery, one every 20 ms; ten minutes.
 bench-security-events: $(VENV)/.dev ## measure how soon a security event ends a session on every replica
 	@scripts/need redis-server
@@ -110,7 +106,7 @@ test-containers: $(VENV)/.dev ## build and run the images on a Docker engine
 # Each provider comes by its own package client into var/providers, once for each version; takes some minutes. A complete run writes
 # the table of docs/interoperability.md.
 test-providers: $(VENV)/.dev ## install OpenID providers that others wrote, and run the core journeys there
-	@scripts/need redis-server node npm
+	@scripts/need redis-server node npm java mvn go gcc
 	$(RUN)/pytest -m providers $(or $(ARGS),tests/providers)
 
 # Each library comes by its own package client into var/providers, once for each version.

@@ -5,16 +5,13 @@ Both processes run the same version, except while a roll replaces the workers: u
 
 import asyncio
 import json
-import logging
 import socket
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, TypeAlias
 
 Message: TypeAlias = Mapping[str, Any]
 
-logger = logging.getLogger(__name__)
-
-LINE_LIMIT: Final = 8 << 20  # bytes of one message; a worker's metrics are 14,000, and 1,100 for each route at most
+LINE_LIMIT: Final = 1 << 20  # bytes of one message; a worker's metrics are some ten thousand
 QUEUE_LIMIT: Final = 1 << 20  # bytes that wait for a process that does not read
 
 
@@ -31,15 +28,11 @@ class Channel:
         return cls(*await asyncio.open_connection(sock=end, limit=LINE_LIMIT))
 
     def send(self, message: Message) -> bool:
-        """Whether it was queued. One over `LINE_LIMIT` is not: it would end the channel."""
+        """Whether it was queued."""
         transport = self._writer.transport
         if transport.is_closing() or transport.get_write_buffer_size() > QUEUE_LIMIT:
             return False
-        line = json.dumps(message, separators=(",", ":")).encode() + b"\n"
-        if len(line) > LINE_LIMIT:
-            logger.error("a message between supervisor and worker is too long", extra={"bytes": len(line)})
-            return False
-        self._writer.write(line)
+        self._writer.write(json.dumps(message, separators=(",", ":")).encode() + b"\n")
         return True
 
     async def receive(self, handle: Callable[[Message], Awaitable[None] | None]) -> None:

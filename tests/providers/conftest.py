@@ -1,15 +1,18 @@
 """One process of each provider for the whole run, and the table of what was seen."""
 
 from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any
 
 import pytest
 import pytest_asyncio
 
+from tests.providers.hydra.provider import Hydra
 from tests.providers.interoperability import Interoperability
+from tests.providers.keycloak.provider import Keycloak
 from tests.providers.oidc_provider.provider import OidcProvider
 from tests.providers.provider import Provider
 
-PROVIDERS: tuple[type[Provider], ...] = (OidcProvider,)
+PROVIDERS: tuple[type[Provider], ...] = (OidcProvider, Keycloak, Hydra)
 CAPABILITIES: dict[str, Callable[[type[Provider]], tuple[str, ...]]] = {
     "id_token_algorithm": lambda provider: provider.id_token_algorithms,
     "encryption": lambda provider: tuple(" ".join(names) for names in provider.encryptions),
@@ -35,6 +38,21 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     COLLECTED.update((metafunc.function.__name__, each.name) for each, _ in pairs)
     ids = [f"{each.name}-{value}" for each, value in pairs]
     metafunc.parametrize(("provider", capability), pairs, indirect=["provider"], ids=ids, scope="session")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """One provider after another: by itself pytest takes turns, and would start each of them a dozen times."""
+    places = [place for place, item in enumerate(items) if _provider_of(item) is not None]
+    ours = sorted((items[place] for place in places), key=lambda item: PROVIDERS.index(_provider_of(item)))
+    for place, item in zip(places, ours, strict=True):
+        items[place] = item
+
+
+def _provider_of(item: pytest.Item) -> Any:
+    callspec = getattr(item, "callspec", None)
+    found = None if callspec is None else callspec.params.get("provider")
+    return found if found in PROVIDERS else None
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

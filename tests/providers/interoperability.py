@@ -12,7 +12,7 @@ from tests.providers.provider import Provider
 DOCUMENT: Final = ROOT / "docs" / "interoperability.md"
 BEGIN: Final = "<!-- written by `make test-providers`: begin -->"
 END: Final = "<!-- written by `make test-providers`: end -->"
-ABSENT: Final = "not offered"
+ABSENT: Final = "not shown"
 
 # The journeys by the name of their test, in the order of the table.
 ROWS: Final = {

@@ -1,6 +1,7 @@
 """A provider's process, with everything that it starts itself."""
 
 import asyncio
+import atexit
 import contextlib
 import os
 import signal
@@ -38,6 +39,7 @@ class ProviderProcess:
                 stderr=log,
                 start_new_session=True,
             )
+        atexit.register(self.kill)  # an interrupted run leaves no provider behind
         try:
             async with plain_http() as client:
                 await until(lambda: self._answers(client), within=START)

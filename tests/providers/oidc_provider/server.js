@@ -51,7 +51,6 @@ const withKeys = (keys) => new Provider(issuer, {
     jwtUserinfo: { enabled: true },
     revocation: { enabled: true },
   },
-  issueRefreshToken: () => true, // by itself it gives one only after prompt=consent
   ttl: {
     AccessToken: (_, token, client) => lifetimes.get(client.clientId) ?? 3600,
     Grant: 86400,
