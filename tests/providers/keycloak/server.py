@@ -45,15 +45,23 @@ def _install(folder: Path) -> None:
 
 
 class KeycloakServer:
-    """`public_url` is the origin that browsers and the BFF use; by default it is the server's own."""
+    """`public_url` is the origin that browsers and the BFF use; by default it is the server's own. `options` are more
+    arguments of `kc.sh`."""
 
     def __init__(
-        self, directory: Path, *, port: int | None = None, public_url: str | None = None, features: Sequence[str] = ()
+        self,
+        directory: Path,
+        *,
+        port: int | None = None,
+        public_url: str | None = None,
+        features: Sequence[str] = (),
+        options: Sequence[str] = (),
     ) -> None:
         self.port = free_port() if port is None else port
         self.url = f"http://127.0.0.1:{self.port}"
         self.public_url = public_url or self.url
         self._log, self._features = directory / "keycloak.log", tuple(sorted(features))
+        self._options = tuple(options)
         self._process: ProviderProcess | None = None
 
     def issuer(self, realm: str) -> str:
@@ -66,6 +74,7 @@ class KeycloakServer:
         command = ["sh", str(home / "bin" / "kc.sh"), "start-dev", "--db=dev-mem", "--http-host=127.0.0.1"]
         command += [f"--http-port={self.port}", f"--hostname={self.public_url}", "--log-level=info"]
         command += [f"--features={','.join(self._features)}"] if self._features else []
+        command += self._options
         name, password = ADMINISTRATOR
         environ = {"KC_BOOTSTRAP_ADMIN_USERNAME": name, "KC_BOOTSTRAP_ADMIN_PASSWORD": password}
         environ |= {"JAVA_OPTS_APPEND": JVM}
