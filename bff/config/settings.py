@@ -26,6 +26,7 @@ from bff.config.session import SessionSettings, StoreSettings
 from bff.config.sign_in import SignInSettings
 from bff.config.telemetry import TelemetrySettings
 from bff.config.validators import invalid
+from bff.oidc.algorithms import PrivateKey
 from bff.oidc.private_keys import read_private_key
 from bff.oidc.public_jwk import public_members
 
@@ -154,16 +155,23 @@ class Settings(BaseModel):
         if self.assertions.ring is None and self.identities:
             raise invalid(f"is missing, and {next(iter(self.identities))} has an identity assertion.", NEW_KEY)
 
-    @over("assertion_keys", "client_private_key", "decryption_keys")
+    @over("assertion_keys", "client_private_key", "client_key_id", "decryption_keys")
     def _assertion_keys_have_one_purpose(self) -> None:
-        """A key of two purposes could make one kind of token pass for another."""
-        client = self.provider.client_private_key
-        decryption = self.provider.encryption.decryption
-        others = [] if client is None else [read_private_key(client.get_secret_value()).key]
-        others += [] if decryption is None else [key.key for key in decryption.keys.keys]
-        taken = [public_members(key) for key in others]
-        if self.assertions.ring and any(public_members(key.key) in taken for key in self.assertions.ring.keys):
-            raise invalid("contains a key that another setting has.", "Use another key: each has one purpose.")
+        """A key of two purposes could make one kind of token pass for another. The keys share one document."""
+        client, others = self.provider.client_private_key, list[tuple[PrivateKey, str | None]]()
+        if client is not None:
+            own = read_private_key(client.get_secret_value())
+            others.append((own.key, self.provider.client_key_id or own.kid))
+        if self.provider.encryption.decryption is not None:
+            others += [(key.key, key.kid) for key in self.provider.encryption.decryption.keys.keys]
+        taken, kids = [public_members(key) for key, _ in others], [kid for _, kid in others]
+        for key in self.assertions.ring.keys if self.assertions.ring else ():
+            if public_members(key.key) in taken:
+                raise invalid("contains a key that another setting has.", "Use another key: each has one purpose.")
+            if key.kid in kids:
+                raise invalid(
+                    "contains a kid that a key of another setting has.", "Use another: verifiers choose by it."
+                )
 
     @property
     def publishes_keys(self) -> bool:

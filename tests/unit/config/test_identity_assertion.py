@@ -100,7 +100,9 @@ def test_an_assertion_needs_a_key_that_has_no_other_purpose() -> None:
     ):
         ring = json.dumps({"keys": [private_jwk(RSA_KEY, "new"), private_jwk(EC_KEY, "own")]})
         assert "one purpose" in problems(with_changes(assertion_keys=ring, **others))["BFF_ASSERTION_KEYS"]
-        separate = json.dumps(private_jwk(EC_KEY_384))
+        same_kid = json.dumps(private_jwk(EC_KEY_384, json.loads(next(iter(others.values())) or "")["kid"]))
+        assert "a kid that" in problems(with_changes(assertion_keys=same_kid, **others))["BFF_ASSERTION_KEYS"]
+        separate = json.dumps(private_jwk(EC_KEY_384, "separate"))
         assert load_settings(with_changes(assertion_keys=separate, **others)).publishes_keys
 
 
