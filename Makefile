@@ -8,7 +8,7 @@ RUN := $(VENV)/bin
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev fmt images test test-unit test-containers test-providers test-assertions chaos test-all coverage proof bench bench-scale bench-cost bench-workers bench-security-events check lock sbom audit pin-images clean
+.PHONY: help demo dev fmt images test test-unit test-containers test-providers test-assertions chaos test-all coverage proof bench bench-scale bench-cost bench-workers bench-assertions bench-security-events check lock sbom audit pin-images clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | sort | while IFS="$$(printf '\t')" read -r name text; do \
@@ -85,6 +85,10 @@ bench-cost: $(VENV)/.dev ## measure the cost of a refresh, of a request by the n
 bench-workers: $(VENV)/.dev ## measure the processor time of a request and the rate with one process and with two workers
 	@scripts/need redis-server nginx wrk
 	$(RUN)/python -m bench.workers
+
+bench-assertions: $(VENV)/.dev ## measure the processor time of a request with an identity assertion
+	@scripts/need redis-server nginx wrk
+	$(RUN)/python -m bench.assertions
 
 # A thousand events for each way of delivery, one every 20 ms; ten minutes.
 bench-security-events: $(VENV)/.dev ## measure how soon a security event ends a session on every replica

@@ -22,7 +22,7 @@ def org_server_tokens(settings: Settings) -> list[str]:
     return [
         f"issuer is the org authorization server, and {', '.join(sending)} sends its access tokens: APIs cannot "
         f"validate them (`bff docs okta`). Set BFF_ISSUER to a custom authorization server, like "
-        f"{settings.provider.org_url}/oauth2/default."
+        f"{settings.provider.org_url}/oauth2/default, or give the routes an identity assertion (`bff docs api-tokens`)."
     ]
 
 

@@ -77,7 +77,8 @@ class EstablishSession:
         """Prevents session fixation: this browser's previous session ends with the new sign-in.
 
         Its tokens are not revoked where that could end the new session's too: any site can send a browser here to sign
-        in again, and a step-up does. No record holds them any more, and the provider ends them with its own session.
+        in again, and a step-up does. No record holds them any more. The provider ends them with its own session or with
+        the grant of the new one, or lets them expire.
         """
         revoke = self._provider.revokes_single_tokens or not new.may_share_grant(old)
         try:

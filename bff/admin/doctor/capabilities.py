@@ -64,11 +64,11 @@ def access_tokens(settings: Settings, metadata: ProviderMetadata) -> CheckResult
         return ok("access_tokens", f"issued by {metadata.issuer}")
     if not org_server_tokens(settings):
         return ok("access_tokens", "no route sends one")
-    fix = f"Set BFF_ISSUER to a custom authorization server, like {metadata.issuer}/oauth2/default."
+    custom = f"Set BFF_ISSUER to a custom authorization server, like {metadata.issuer}/oauth2/default"
     return warn(
         "access_tokens",
         "BFF_ISSUER is the org authorization server, and a route sends its access tokens: APIs cannot validate them.",
-        fix,
+        f"{custom}, or give the routes an identity assertion.",
     )
 
 

@@ -74,6 +74,23 @@ def test_other_libraries_verify_it_with_the_published_keys(clock: Clock, alg: st
         jwt.decode(forged, jwt.PyJWKSet.from_dict(document)[header["kid"]], algorithms=[alg], options=own_times)
 
 
+def test_each_deploy_of_a_rotation_is_verified_with_the_keys_of_the_one_before_and_after(clock: Clock) -> None:
+    old, new = new_private_jwk("ES256"), new_private_jwk("EdDSA")
+    rings = [parse_signing_keys(json.dumps({"keys": members})) for members in ([old], [old, new], [new, old], [new])]
+    documents = [jwt.PyJWKSet.from_dict(json.loads(key_set_document(ring.published()))) for ring in rings]
+    signed = [assertions(clock, ring).assertion(SESSION, IDENTITY, "/orders") for ring in rings]
+    for number, assertion in enumerate(signed):
+        header = jwt.get_unverified_header(assertion)
+        for document in documents[max(0, number - 1) : number + 2]:
+            jwt.decode(
+                assertion,
+                document[header["kid"]],
+                algorithms=[header["alg"]],
+                audience="orders-api",
+                options={"verify_exp": False, "verify_iat": False},
+            )
+
+
 def test_it_is_kept_until_half_its_life(clock: Clock) -> None:
     signed = assertions(clock)
     first = signed.assertion(SESSION, IDENTITY, "/orders")

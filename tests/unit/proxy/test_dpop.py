@@ -31,6 +31,8 @@ def test_a_token_that_is_not_bound_needs_none() -> None:
     unbound.dpop_bound = False
     assert proof(DpopProofs(), credentials=unbound) is None
     assert DpopProofs().proof(None, API, "GET", b"/v1/x") is None
+    without = a_route("/api", token={"identity": {"audience": "a"}})
+    assert DpopProofs().proof(cast("UpstreamCredentials", Bound()), without, "GET", b"/x") is None
 
 
 @pytest.mark.parametrize(

@@ -169,6 +169,19 @@ async def test_a_refused_token_is_renewed_once_and_the_handshake_repeated() -> N
     assert len(seen) == 4
 
 
+async def test_a_handshake_with_an_identity_assertion_is_not_repeated() -> None:
+    seen, alice = Handshakes(only="new"), User("old", after_refusal="new")
+    async with socket_upstream(process_request=seen) as url:
+        api = to(url, token={"identity": {"audience": "chat"}})
+        async with running_proxy(api, users=Users(alice=alice)) as port:
+            with pytest.raises(InvalidStatus):
+                async with browser(port, additional_headers={"X-BFF-Assertion": "forged", "Cookie": "user=alice"}):
+                    pass
+    (request,) = seen
+    assert request.headers.get_all("Authorization") == ["Bearer assertion-for-/api"]
+    assert request.headers.get_all("X-BFF-Assertion") == alice.refused == []
+
+
 async def test_a_public_route_opens_a_websocket_without_a_token() -> None:
     seen, users = Handshakes(), Users()
     async with (
@@ -186,6 +199,9 @@ class Bound:
     """DPoP-bound credentials: each proof is the nonce that it holds."""
 
     access_token, scopes, dpop_bound = "at", (), True
+
+    def claim(self, name: str) -> object:
+        raise NotImplementedError
 
     def dpop_proof(self, method: str, url: str, nonce: str | None) -> str:
         return f"{method} {nonce}"

@@ -4,6 +4,8 @@ import asyncio
 import socket
 from typing import Any
 
+import pytest
+
 from bff.server.channel import LINE_LIMIT, QUEUE_LIMIT, Channel
 from tests.harness.waiting import until
 
@@ -39,6 +41,19 @@ async def test_messages_that_nobody_reads_are_dropped_and_do_not_fill_the_memory
     await until(lambda: received[-1] == {"more": True})
     await here.close()
     await reading
+    await there.close()
+
+
+async def test_a_message_that_would_end_the_channel_is_not_sent(caplog: pytest.LogCaptureFixture) -> None:
+    """The metrics of a worker with very many routes must not make it unreachable: its readiness is asked for here."""
+    here, there = await pair()
+    assert not here.send({"text": "x" * LINE_LIMIT})
+    assert "too long" in caplog.text
+    assert here.send({"ready": True})
+    received: list[Any] = []
+    await here.close()
+    await there.receive(received.append)
+    assert received == [{"ready": True}]
     await there.close()
 
 

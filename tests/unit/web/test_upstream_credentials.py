@@ -2,10 +2,12 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import jwt
 import pytest
 
+from bff.config.browser import KEY_SET_PATH
 from bff.errors import ForbiddenByRule
 from bff.web.api import BACKGROUND, is_background
 from bff.web.cookies import CookieNames
@@ -13,9 +15,9 @@ from bff.web.session_cookies import SessionCookies
 from bff.web.upstream_credentials import SessionCredentials, UpstreamTokens
 from tests.harness.asgi_call import http_scope
 from tests.harness.minting import EC_KEY, private_jwk
-from tests.harness.minting import jwk as public_jwk
+from tests.harness.raw_upstream import ok, raw_upstream
 from tests.harness.routes import a_route
-from tests.harness.web_parts import PUBLIC_URL, Browser, WebParts, web_parts
+from tests.harness.web_parts import FETCH, PUBLIC_URL, Browser, WebParts, web_parts
 
 
 def credentials(parts: WebParts) -> SessionCredentials:
@@ -84,15 +86,35 @@ def test_background_requests_are_marked_by_header_or_route(
     assert is_background(http_scope("GET", "/api/x", *lines, **more)) is background
 
 
-async def test_an_identity_assertion_is_about_the_user_of_the_session(tmp_path: Path) -> None:
-    routes = [{"prefix": "/api", "upstream": "https://api.example.com", "assertion": {"audience": "orders-api"}}]
+IDENTITY = {"audience": "orders-api", "claims": ["sub", "name"]}
+
+
+async def test_an_identity_assertion_follows_the_session(tmp_path: Path) -> None:
     keys = json.dumps(private_jwk(EC_KEY, "own"))
-    async with web_parts(tmp_path, routes=json.dumps(routes), assertion_keys=keys) as parts:
-        browser = parts.browser()
-        await browser.sign_in()
-        found = await credentials(parts)(http_scope("GET", "/api/x", cookie(browser)))
-        assertion = found.assertion(parts.settings.routes[0])
-    claims = jwt.decode(
-        assertion, jwt.PyJWK(public_jwk(EC_KEY), "ES256"), audience="orders-api", options={"verify_exp": False}
-    )
-    assert (claims["iss"], claims["sub"], claims["iat"]) == (PUBLIC_URL, "00u1", int(parts.clock()))
+    async with raw_upstream(ok()) as upstream:
+        routes = [{"prefix": "/api", "upstream": upstream.url, "assertion": IDENTITY}]
+        async with web_parts(tmp_path, routes=json.dumps(routes), assertion_keys=keys) as parts:
+            browser = parts.browser()
+            parts.provider.claims["name"] = "Ann"
+            await browser.sign_in()
+
+            async def claims() -> dict[str, Any]:
+                """Those that the upstream verifies with the published keys."""
+                assert (await browser.send("GET", "/api/x", *FETCH, "x-bff-assertion: forged")).status == 200
+                document = json.loads((await browser.fetch("GET", KEY_SET_PATH)).body)
+                sent = upstream.requests[-1]
+                assert (sent.one("authorization") or "").startswith("Bearer access-canary-")
+                assertion, times = sent.one("x-bff-assertion") or "", {"verify_exp": False, "verify_iat": False}
+                key = jwt.PyJWKSet.from_dict(document)["own"]
+                return jwt.decode(assertion, key, audience="orders-api", issuer=PUBLIC_URL, options=times)
+
+            first, second = await claims(), await claims()
+            assert first == second
+            assert (first["sub"], first["name"], first["exp"]) == ("00u1", "Ann", int(parts.clock()) + 60)
+            parts.clock.now += 3599
+            parts.provider.refreshed = {"name": "Ann Lee"}
+            assert (await claims())["name"] == "Ann Lee"
+            forwarded = len(upstream.requests)
+            assert (await browser.fetch("POST", "/auth/logout")).status == 200
+            assert (await browser.fetch("GET", "/api/x")).problem == (401, "sign_in_required")
+            assert len(upstream.requests) == forwarded
