@@ -5,7 +5,7 @@ import pytest
 from bff.config.routes import Route
 from bff.proxy.assertion_header import assertion_field
 from bff.proxy.credentials import UpstreamCredentials
-from bff.proxy.headers import PublicOrigin, request_headers
+from bff.proxy.headers import PublicOrigin, request_headers, response_headers
 from tests.harness.proxy_server import CredentialsOfRequest, User
 from tests.harness.routes import a_route
 
@@ -39,3 +39,13 @@ def test_a_clients_own_copy_never_passes(route: Route, signed_in: bool) -> None:
     assert b"forged" not in dict(found).values()
     sent = [name for name, value in found if b"assertion-for-" in value]
     assert sent == ([route.identity.header_name] if signed_in and route.identity else [])
+
+
+@pytest.mark.parametrize("route", [INSTEAD, BESIDE, RENAMED], ids=["instead", "beside", "renamed"])
+def test_an_upstream_that_returns_it_does_not_give_it_to_the_browser(route: Route) -> None:
+    field = assertion_field(route, CREDENTIALS)
+    assert field is not None
+    origin = PublicOrigin.parse("https://app.example")
+    found = response_headers(200, [field, (b"x-total", b"1")], route=route, origin=origin, authenticated=True)
+    assert field not in found
+    assert (b"x-total", b"1") in found
