@@ -68,11 +68,7 @@ class SettingsReload:
         """Reads all settings again, as SIGHUP requests. Returns False if one is invalid; then nothing changes."""
         try:
             settings = self._sources.load()
-            changed = [
-                name
-                for name, leaf in leaves(Settings).items()
-                if leaf.value_in(settings) != leaf.value_in(self._settings)
-            ]
+            changed = changed_names(self._settings, settings)
             applied = [name for name in changed if name in RELOADED]
             self._apply(settings, frozenset(applied))
         except ConfigurationError as error:
@@ -84,6 +80,11 @@ class SettingsReload:
             need_restart = " ".join(name for name in changed if name not in RELOADED)
             logger.warning("changed settings need a restart", extra={"settings": need_restart})
         return True
+
+
+def changed_names(before: Settings, after: Settings) -> list[str]:
+    """The names of the settings whose values differ."""
+    return [name for name, leaf in leaves(Settings).items() if leaf.value_in(before) != leaf.value_in(after)]
 
 
 def _stamp(path: Path) -> tuple[int, int, int]:

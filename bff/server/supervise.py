@@ -7,8 +7,10 @@ import resource
 import signal
 import tempfile
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import BinaryIO
 
+from bff.config.reload import RELOADED, changed_names
 from bff.config.settings import Settings
 from bff.errors import ConfigurationError
 from bff.server.listeners import Bound, describe, remove_socket_file
@@ -71,7 +73,11 @@ async def _supervise(
         logger.info("stopping", extra={"in_seconds": settings.server.drain_delay})
         supervisor.stop(number)
 
-    def roll() -> None:
+    present = settings  # of the workers
+
+    def apply_settings(*, roll: bool) -> None:
+        """With `roll` new workers take over in any case, otherwise only for a setting that workers cannot reload."""
+        nonlocal present
         try:
             changed = read_settings()
         except ConfigurationError as error:
@@ -80,13 +86,18 @@ async def _supervise(
         if (changed.server, changed.forward_auth) != (settings.server, settings.forward_auth):
             advice = "a change of the addresses or of the number of workers needs a restart"
             logger.warning("settings of the server have changed", extra={"advice": advice})
-        supervisor.roll()
+        roll = roll or not RELOADED.issuperset(changed_names(present, changed))
+        present = changed
+        if roll:
+            supervisor.roll()
+        else:
+            supervisor.reload()
 
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop, number)
-    loop.add_signal_handler(signal.SIGHUP, supervisor.reload)
-    loop.add_signal_handler(signal.SIGUSR2, roll)
+    loop.add_signal_handler(signal.SIGHUP, partial(apply_settings, roll=False))
+    loop.add_signal_handler(signal.SIGUSR2, partial(apply_settings, roll=True))
     logger.info(
         "listening",
         extra={

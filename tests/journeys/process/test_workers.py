@@ -65,7 +65,7 @@ def test_what_prevents_the_start_is_reported_once_with_the_code_of_one_process(
     assert len(problems) == 1, done.stderr
 
 
-async def test_a_roll_with_invalid_settings_replaces_no_worker_and_one_with_valid_settings_does(tmp_path: Path) -> None:
+async def test_changed_settings_replace_the_workers_once_they_are_valid(tmp_path: Path) -> None:
     settings = tmp_path / "bff.toml"
     settings.write_text('log_level = "info"\n')
     async with serving(tmp_path) as running:
@@ -78,6 +78,11 @@ async def test_a_roll_with_invalid_settings_replaces_no_worker_and_one_with_vali
         running.process.send_signal(signal.SIGUSR2)
         await until(lambda: running.messages("workers were replaced"), within=5 * PATIENCE)
         assert [line["worker"] for line in running.messages("another worker takes over")] == [0, 1]
+        running.process.send_signal(signal.SIGHUP)
+        await until(lambda: len(running.messages("the settings were reloaded")) == 2)  # by the workers: nothing changed
+        settings.write_text('log_level = "info"\n')
+        running.process.send_signal(signal.SIGHUP)
+        await until(lambda: len(running.messages("workers were replaced")) == 2, within=5 * PATIENCE)
         running.process.send_signal(signal.SIGTERM)
         assert await asyncio.to_thread(running.process.wait, PATIENCE) == 0
     assert not running.messages("has ended, and is started again")
