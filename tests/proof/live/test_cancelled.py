@@ -58,6 +58,8 @@ async def test_a_refresh_cancelled_at_any_await_leaves_a_session_that_can_be_ren
                 return start(self, CancelledAt(work, step, note) if name == "refresh" else work, name)
 
             world.advance(296)  # due, and past usable: the caller has to wait for the refresh
+            await world.okta.control.down(how="refuse")  # so that the refresh has to open a connection
+            await world.okta.control.up()
             with monkeypatch.context() as patched:
                 patched.setattr(BackgroundTasks, "start", cut)
                 first = await browser.fetch("/api/x")
