@@ -47,7 +47,7 @@ async def race(fleet: Fleet, rounds: int, chance: random.Random) -> int:
     return int(late)
 
 
-ROUNDS = [15, pytest.param(3000, marks=pytest.mark.long)]
+ROUNDS = [30, pytest.param(3000, marks=pytest.mark.long)]
 
 
 @pytest.mark.case("RF-048", "RF-049", "RF-050")

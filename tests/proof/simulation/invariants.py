@@ -180,7 +180,8 @@ class Invariants:
             watched.not_before = said if new.first_sent_at is None else min(said, new.not_before - EPOCH)
         if new is not None and (old is None or old.attempt_id != new.attempt_id):
             self._say(by, f"reserves v{after.version}, try {new.tries}{', late' if new.after_grace else ''}", watched)
-            if old is not None and self.scenario.faultless:
+            # After a refusal that does not say what is wrong, a second try is right.
+            if old is not None and old.refused_at is None and self.scenario.faultless:
                 self.broken("invariant 5", "a second try though nothing is wrong", after.key)
             if old is not None and watched.holder != by:
                 self.counts["takeovers"] += 1
@@ -254,11 +255,15 @@ class Invariants:
     def _why_it_was_refused(self, watched: Watched, session: Session) -> str:
         assert self.endpoint is not None
         refusals = [each for each in watched.refusals if each[1] is not Refusal.USER_NOT_ASSIGNED]
-        if not refusals or refusals[-1][2] != session.tokens.refresh_token:
-            self.broken("invariant 6", "the provider never refused this token", watched.key)
-            return "accident"
-        if watched.unclear and watched.unclear[-1][0] == watched.refused_at and not self._is_proven(watched):
+        unclear = bool(watched.unclear) and watched.unclear[-1][0] == watched.refused_at
+        if unclear and not self._is_proven(watched):
             self.broken("invariant 6", "an unclear refusal ended it, and nothing proved it", watched.key)
+            return "accident"
+        if not refusals or refusals[-1][2] != session.tokens.refresh_token:
+            if unclear:
+                # A provider that refuses everybody, recovers, and does so again proves what is not true.
+                return "two breakdowns of the provider"
+            self.broken("invariant 6", "the provider never refused this token", watched.key)
             return "accident"
         if refusals[-1][1] is Refusal.EXPIRED:
             return "the refresh token's own limit"

@@ -2,6 +2,8 @@
 
 import os
 from collections import Counter
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -47,10 +49,12 @@ SEEN = (
 )
 
 
-def run(seeds: range) -> Counter[str]:
+def run(seeds: range, folder: Path | None = None) -> Counter[str]:
+    """With `folder` the replicas are workers of one machine, on a SQLite file for each seed."""
     counts: Counter[str] = Counter()
     for seed in seeds:
-        world = World(seed)
+        workers: dict[str, Any] = {"sqlite": folder / f"{seed}.db", "replicas": 2 + seed % 3} if folder else {}
+        world = World(seed, **workers)
         try:
             world.run()
         except Exception as error:
@@ -79,6 +83,13 @@ def test_every_invariant_holds_in_every_world(block: int) -> None:
 @pytest.mark.long
 def test_every_invariant_holds_in_as_many_worlds_as_an_hour_allows() -> None:
     check(run(range(BLOCKS * SEEDS, BLOCKS * SEEDS + LONG_SEEDS)))
+
+
+@pytest.mark.parametrize("seeds", [60, pytest.param(3000, marks=pytest.mark.long)])
+def test_every_invariant_holds_for_workers_on_one_sqlite_file(tmp_path: Path, seeds: int) -> None:
+    counts = run(range(seeds), tmp_path)
+    assert not [what for what in ("renewals", "takeovers", "crashes", "sign-outs") if not counts[what]]
+    assert not counts["writes lost by failover"]
 
 
 def test_a_seed_gives_the_same_trace_every_time() -> None:

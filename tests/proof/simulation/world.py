@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import logging
 from collections.abc import Callable, Coroutine
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -22,6 +23,7 @@ from tests.proof.simulation.loop import Process, SimulatedLoop
 from tests.proof.simulation.provider import CLIENT_ID, ISSUER, TokenEndpoint, id_token
 from tests.proof.simulation.replica import Replica
 from tests.proof.simulation.scenario import draw
+from tests.proof.simulation.sqlite_database import SqliteDatabase, SqliteFile
 from tests.proof.simulation.trace import Trace
 
 SETTLES_TIMEOUT = 75.0  # seconds after the last fault: a lease, the longest back-off, the longest Retry-After
@@ -29,16 +31,22 @@ CALM = 70.0  # seconds of invariant 10, longer than most access tokens live
 
 
 class World:
-    def __init__(self, seed: int, **fixed: Any) -> None:
+    def __init__(self, seed: int, *, sqlite: Path | None = None, **fixed: Any) -> None:
+        """With `sqlite` the replicas are workers of one machine, which share this database file."""
         self.random = Random(seed)
         self.scenario = scenario = draw(seed, self.random, **fixed)
         self.loop = SimulatedLoop()
         self.trace = Trace()
         self.invariants = Invariants(self.loop, scenario, self.trace)
         self.faults = Faults(self.loop, scenario, self.random)
-        self.database = Database(self.loop, self.invariants)
         self.endpoint = self.invariants.endpoint = TokenEndpoint(scenario, self.loop, self.invariants)
         self.keys = [hashlib.sha256(f"{seed}-{number}".encode()).digest() for number in range(3)]
+        self.file = None if sqlite is None else SqliteFile(sqlite, KeyRing.from_keys(self.keys))
+        self.database = (
+            Database(self.loop, self.invariants)
+            if self.file is None
+            else SqliteDatabase(self.loop, self.invariants, file=self.file)
+        )
         self.rings: list[list[bytes]] = [self.keys[:1] for _ in range(scenario.replicas)]
         self.replicas: list[Replica] = []
         self.people: list[Person] = []
@@ -64,6 +72,8 @@ class World:
             logger.propagate = propagate
             self.invariants.violation = None
             self.loop.bury()
+            if self.file is not None:
+                self.file.close()
 
     def story(self, error: Exception | None = None) -> str:
         """What happened, told so that it can be understood without the code, and how to see it again."""
