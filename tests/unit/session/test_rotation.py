@@ -72,7 +72,7 @@ def test_a_session_past_its_limits_is_over_in_every_state(record: Session) -> No
         (fresh(received_at=NOW - 30), REJECTED, SendRefresh(rejected=True)),
         (fresh(refresh_token=None), REJECTED, USE),
         (with_attempt(due(), lease_until=NOW + 4), REJECTED, AwaitRefresh(NOW + 4)),
-        # while a refresh is in flight: whoever caused it, and however new the token is
+        # while a refresh is in flight: whatever caused it, and however new the token is
         (with_attempt(replace(due(), **REJECTED), lease_until=NOW + 4), REJECTED, AwaitRefresh(NOW + 4)),
         (with_attempt(due(received_at=NOW - 1), lease_until=NOW + 4), REJECTED, AwaitRefresh(NOW + 4)),
         (with_attempt(due(), lease_until=NOW + 4), {"rejected_token": token_fingerprint("access-2")}, USE),
