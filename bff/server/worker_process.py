@@ -89,10 +89,17 @@ class WorkerProcess:
                     pass_fds=(theirs.fileno(), *inherited.all()),
                     process_group=0,  # Ctrl-C in a terminal is for the supervisor, which stops the workers in order
                 )
-            except OSError:
+            except BaseException:
                 ours.close()
                 raise
-        return cls(number, process, await Channel.open(ours), observer)
+        try:
+            channel = await Channel.open(ours)
+        except BaseException:  # cancelled by a stop, and the supervisor does not know the process yet
+            ours.close()
+            process.kill()
+            await process.wait()
+            raise
+        return cls(number, process, channel, observer)
 
     @property
     def serves(self) -> bool:
