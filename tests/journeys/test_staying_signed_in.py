@@ -47,7 +47,7 @@ async def test_two_lost_answers_in_a_row_are_asked_for_again_inside_the_grace(
     short.okta.control.fault(kind, times=2, grant="refresh_token")
     answers = await asyncio.gather(*(browser.fetch("/api/x") for _ in range(5)))
     statuses = [each.status_code for each in answers]
-    # Whoever reads an expired record between two sends may be asked to come back; nobody is told to sign in.
+    # A request that reads an expired record between two sends may get 503; none is asked to sign in.
     assert 200 in statuses
     assert set(statuses) <= ({200, 503} if expired else {200})
     await short.settled()

@@ -1,4 +1,4 @@
-"""No request leaves its prefix, whoever reads its path: a browser, a WHATWG parser, an upstream, a proxy."""
+"""No request leaves its prefix, by any reading of its path: a browser, a WHATWG parser, an upstream, a proxy."""
 
 from urllib.parse import unquote_to_bytes, urlsplit
 

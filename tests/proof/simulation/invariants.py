@@ -326,7 +326,7 @@ class Invariants:
         watched.in_flight += 1
         if watched.in_flight > 1:
             self.counts["two in flight"] += 1
-        # Whoever reads a record that a failover has put back cannot know of a request in flight: one more for each
+        # A reader of a record that a failover has put back cannot know of a request in flight: one more for each
         # failover whose consequences may last, the reassertion of a lost result included.
         window = max(policy.grace, policy.lease) + policy.lease
         failovers = sum(at > now - window for at in watched.failed_over_at)
