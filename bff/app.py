@@ -52,7 +52,7 @@ class Application:
             clock=clock,
             telemetry=telemetry,
             tasks=BackgroundTasks(),
-            siblings=ports.siblings,
+            ports=ports,
         )
         self.public_url = settings.browser.public_url
         self.write_batch = WriteBatch()

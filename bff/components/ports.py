@@ -9,6 +9,7 @@ from bff.oidc.provider import OpenIDProvider
 from bff.oidc.token import TokenResult
 from bff.oidc.transmitter import SecurityEventTransmitter
 from bff.session.session import SessionKey
+from bff.web.host import Host
 
 
 class ManagedProvider(OpenIDProvider, Protocol):
@@ -49,10 +50,12 @@ class Siblings(Protocol):
 class Ports:
     """`provider` signs users in, and `org` may sign Universal Logout requests. `siblings` are the other workers.
 
-    Without a `provider` both are those of the settings, over HTTP; so is the `transmitter` of security events.
+    Without a `provider` both are those of the settings, over HTTP; so is the `transmitter` of security events. `host`
+    is the application that the BFF is installed in, for every path that is not ours.
     """
 
     provider: ManagedProvider | None = None
     org: tuple[ManagedProvider, ...] = ()
     transmitter: ManagedTransmitter | None = None
     siblings: Siblings | None = None
+    host: Host | None = None

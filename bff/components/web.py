@@ -37,12 +37,14 @@ from bff.web.auth.sessions import SessionsEndpoint, sessions_router
 from bff.web.auth.sign_out_cookie import SignOutCookie
 from bff.web.auth.sign_out_form import SignOutForm, logout_router
 from bff.web.cookies import CookieNames
-from bff.web.dispatch import Dispatcher, build_auth_app, serve_spa
+from bff.web.dispatch import Dispatcher, OwnEndpoints, build_auth_app, serve_spa
 from bff.web.error_page import ErrorPages
 from bff.web.error_responder import ErrorResponder
+from bff.web.host import HostRequests, HostRoutes, RequestRules
 from bff.web.key_set import key_set_router
 from bff.web.middleware.access_log import AccessLog
 from bff.web.middleware.cors import CorsMiddleware
+from bff.web.middleware.foreign_server import ForeignServer
 from bff.web.middleware.rate_limit import RateLimitMiddleware, RateLimits
 from bff.web.middleware.rate_memory import RateMemory
 from bff.web.middleware.request_guard import RequestGuard
@@ -100,7 +102,8 @@ def build_web(
     )
     forward_auth = _forward_auth(runtime, flows, rules)
     without_pages = ErrorResponder()
-    private: ASGIApp = RequestGuard(forward_auth.on_private_port, without_pages)
+    foreign = ForeignServer(browser.callback_path)
+    private: ASGIApp = RequestGuard(forward_auth.on_private_port, without_pages, foreign=foreign)
     auth_app = _auth_app(runtime, stores, flows, rules, upstreams, receiver)
     if runtime.settings.publishes_keys:
         auth_app.include_router(key_set_router(published))
@@ -111,20 +114,23 @@ def build_web(
         rules.authentication.cookies,
         rules.errors,
     )
+    credentials = _credentials(runtime, flows, rules)
     api = ApiEndpoint(
         upstreams,
-        _credentials(runtime, flows, rules),
+        credentials,
         origins=origins,
         errors=rules.errors,
         acr_values=runtime.settings.sign_in.acr_values,
     )
-    dispatcher = Dispatcher(
-        limited, api, upstreams.routes.match, _own_paths(runtime.settings), {VERIFY: forward_auth.on_public_port}
-    )
+    own = OwnEndpoints(limited, _own_paths(runtime.settings), {VERIFY: forward_auth.on_public_port})
+    dispatcher = Dispatcher(own, api, upstreams.routes.match)
+    if runtime.ports.host is not None:
+        requests = _host_requests(runtime, rules, credentials, own, api)
+        dispatcher = Dispatcher(own, api, upstreams.routes.configured, HostRoutes(runtime.ports.host, requests))
     inside: ASGIApp = AuditContext(dispatcher, rules.trusted_proxies)
     if origins.allows_other_origins:
         inside = CorsMiddleware(inside, upstreams.routes, origins)
-    public: ASGIApp = RequestGuard(inside, rules.errors, names=names)
+    public: ASGIApp = RequestGuard(inside, rules.errors, names=names, foreign=foreign)
     if runtime.settings.telemetry.access_log:
         public, private = (AccessLog(app, rules.authentication.cookies) for app in (public, private))
     return WebApplications(
@@ -136,6 +142,15 @@ def build_web(
 def _own_paths(settings: Settings) -> tuple[str, ...]:
     """The paths of our own endpoints that are not below /auth."""
     return (settings.browser.callback_path, *((KEY_SET_PATH,) if settings.publishes_keys else ()))
+
+
+def _host_requests(
+    runtime: Runtime, rules: WebRules, credentials: SessionCredentials, own: OwnEndpoints, api: ApiEndpoint
+) -> HostRequests:
+    spa = runtime.settings.spa
+    not_found = api if spa.upstream is not None else own.app if spa.dir is not None else None
+    request_rules = RequestRules(rules.authentication.origins, rules.errors)
+    return HostRequests(credentials, api, request_rules, runtime.settings, not_found)
 
 
 def _credentials(runtime: Runtime, flows: Flows, rules: WebRules) -> SessionCredentials:

@@ -4,6 +4,7 @@ A component takes the part that it needs, whole. Rules over settings of one part
 parts here. docs/settings.md is the reference, and a test keeps it complete.
 """
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Final
@@ -208,11 +209,14 @@ SECRETS: Final = secrets(Settings)
 
 
 def load_settings(
-    environ: Mapping[str, str], toml_path: Path | None = None, *, placeholders: Mapping[str, str] | None = None
+    environ: Mapping[str, str] | None = None,
+    toml_path: Path | None = None,
+    *,
+    placeholders: Mapping[str, str] | None = None,
 ) -> Settings:
-    """Reads all sources.
+    """Reads all sources; without `environ` those of this process.
 
     Raises ConfigurationErrors, a ConfigurationError that lists every problem, and no secret. `placeholders` replace
     missing or unreadable values, for commands that do not need them.
     """
-    return load(Settings, environ, toml_path, placeholders=placeholders)
+    return load(Settings, os.environ if environ is None else environ, toml_path, placeholders=placeholders)

@@ -21,6 +21,7 @@ from bff.proxy.credentials import UpstreamCredentials
 from bff.proxy.dpop import DpopProofs
 from bff.proxy.exchange import SAFE, Exchange, Interrupted, OnLongLived
 from bff.proxy.headers import PublicOrigin, request_headers, response_headers
+from bff.proxy.own_request import OWN_REQUEST, OwnRequest, received_headers
 from bff.proxy.pool import UpstreamPools
 from bff.proxy.request_body import ClientDisconnected, Message, Receive, RequestBody, Scope, Send
 from bff.session.stream_end import ServerStopping, SessionEnded, StreamEnd
@@ -89,7 +90,8 @@ class HttpProxy:
         credentials: UpstreamCredentials | None,
         on_long_lived: OnLongLived | None,
     ) -> int:
-        target = route.target(scope["raw_path"], scope["query_string"])
+        own: OwnRequest | None = scope.get(OWN_REQUEST)
+        target = route.target(scope["raw_path"], scope["query_string"]) if own is None else own.target
         body = RequestBody(scope, receive, limit=route.request_limit)
         await body.begin(within=route.read_timeout)
         peer = scope["client"][0] if scope.get("client") else None
@@ -112,6 +114,8 @@ class HttpProxy:
                     assertion=assertion_field(route, credentials),
                     claim_of=credentials.claim if credentials is not None else None,
                 )
+                if own is not None:
+                    headers = own.beside(headers)
                 connection = await pool.acquire(fresh=fresh)
                 exchange = Exchange(connection, route, body, on_long_lived)
                 try:
@@ -141,18 +145,23 @@ class HttpProxy:
                             renewed = True
                             if await credentials.renew() and replayable:
                                 continue
-                    await self._answer(exchange, head, route, send, authenticated=credentials is not None)
+                    if own is None:
+                        fields = response_headers(
+                            head.status,
+                            head.headers,
+                            route=route,
+                            origin=self._origin,
+                            authenticated=credentials is not None,
+                        )
+                    else:
+                        fields = received_headers(head.headers)
+                    await self._answer(exchange, head, fields, send)
                     return head.status
                 finally:
                     exchange.end()
                     pool.release(connection)
 
-    async def _answer(
-        self, exchange: Exchange, head: ResponseHead, route: Route, send: Send, *, authenticated: bool
-    ) -> None:
-        headers = response_headers(
-            head.status, head.headers, route=route, origin=self._origin, authenticated=authenticated
-        )
+    async def _answer(self, exchange: Exchange, head: ResponseHead, headers: list[Header], send: Send) -> None:
         connection = exchange.connection
         exchange.response_started(head)
         start: Message = {"type": "http.response.start", "status": head.status, "headers": headers}

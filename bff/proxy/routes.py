@@ -62,6 +62,11 @@ class RouteTable:
                 return route
         return None
 
+    def configured(self, raw_path: bytes) -> Route | None:
+        """As `match`, without the route of a development server for the SPA, which covers every path."""
+        route = self.match(raw_path)
+        return None if route is None or not route.own_path else route
+
     def bypassed_route(self, raw_path: bytes) -> Route | None:
         """The route whose rules a path would bypass by its spelling, which is why `match` refuses it."""
         outer = next((route for route in self.routes if route.covers(raw_path)), None)

@@ -6,10 +6,12 @@ the number of series stays bounded.
 
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Final
 
+import prometheus_client
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
-from prometheus_client.metrics_core import CounterMetricFamily
+from prometheus_client.metrics_core import CounterMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from bff import __version__
@@ -17,6 +19,23 @@ from bff.session.session import EndReason
 
 # A registry of our own: tests and embedding applications keep their metrics separate.
 REGISTRY: Final = CollectorRegistry()
+
+
+class _Ours(Collector):
+    """Our metrics, for the registry of another application."""
+
+    def collect(self) -> Iterator[Metric]:
+        return iter(REGISTRY.collect())
+
+
+_OURS: Final = _Ours()
+
+
+def join(registry: CollectorRegistry = prometheus_client.REGISTRY) -> None:
+    """Adds our metrics to the registry of an application that the BFF is installed in, once for a process."""
+    with suppress(ValueError):  # they are there already
+        registry.register(_OURS)
+
 
 INFO: Final = Gauge(
     "bff_info",

@@ -126,6 +126,7 @@ class ApiEndpoint:
             raise MethodNotAllowed(allow=route.methods)
         if route.carries_credentials:  # nor cookies, so the request carries no authority
             self._origins.check_csrf(scope["method"], scope["headers"], route.csrf)
+        tracing.set_route(route.prefix)
         credentials = await self._credentials_for(route, scope)
 
         def close_exchange(close: CloseStream, end: StreamEnd) -> None:
@@ -164,8 +165,19 @@ class ApiEndpoint:
 
         return register
 
+    async def call(self, route: Route, asked: Scope, scope: Scope, receive: Receive, send: Send) -> None:
+        """Sends a request of the host's code (`bff.proxy.own_request`), with the credentials of the request `asked`.
+
+        Raises as `HttpProxy.forward`, and what the route's token and rules raise.
+        """
+        credentials = await self._credentials_for(route, asked)
+        try:
+            await self._upstreams.http.forward(route, scope, receive, send, credentials=credentials)
+        except BffError as error:
+            _count_failure(route, error)
+            raise
+
     async def _credentials_for(self, route: Route, scope: Scope) -> UpstreamCredentials | None:
-        tracing.set_route(route.prefix)
         credentials: UpstreamCredentials
         if route.background:
             scope = {**scope, BACKGROUND: True}
@@ -195,6 +207,7 @@ class ApiEndpoint:
         self._origins.check_websocket(scope["headers"])
         if not route.websocket:
             raise MethodNotAllowed("This route does not allow WebSockets.", allow=route.methods)
+        tracing.set_route(route.prefix)
         credentials = await self._credentials_for(route, scope)
         try:
             await self._upstreams.websocket.forward(

@@ -5,6 +5,7 @@ FastAPI serves the endpoints that a session uses rarely; the hot paths are plain
 
 import logging
 from collections.abc import Awaitable, Callable, Collection, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -38,21 +39,25 @@ NO_TELEMETRY: Final[TelemetryConfig] = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class OwnEndpoints:
+    """`paths`: those of our own endpoints that are not below /auth. `plain` handles its paths and everything below."""
+
+    app: ASGIApp
+    paths: Collection[str]
+    plain: Mapping[bytes, ASGIApp]
+
+
 class Dispatcher:
-    """`plain` handles its paths and everything below them; then come our own endpoints, the API proxy and the SPA."""
+    """First come our own endpoints, then the API proxy, then `rest`: the SPA, or a host application."""
 
     def __init__(
-        self,
-        auth_app: ASGIApp,
-        api: ASGIApp,
-        forwarded: Callable[[bytes], object],
-        own_paths: Collection[str],
-        plain: Mapping[bytes, ASGIApp],
+        self, own: OwnEndpoints, api: ASGIApp, forwarded: Callable[[bytes], object], rest: ASGIApp | None = None
     ) -> None:
-        """`own_paths`: those of our own endpoints that are not below /auth."""
-        self._auth_app, self._api, self._forwarded = auth_app, api, forwarded
-        self._own = frozenset({b"/auth", *(path.encode("ascii") for path in own_paths)})
-        self._plain = tuple((path, path + b"/", app) for path, app in plain.items())
+        """Without `rest` our own endpoints get every path, and serve the SPA."""
+        self._auth_app, self._api, self._forwarded, self._rest = own.app, api, forwarded, rest or own.app
+        self._own = frozenset({b"/auth", *(path.encode("ascii") for path in own.paths)})
+        self._plain = tuple((path, path + b"/", app) for path, app in own.plain.items())
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         app = self._select(scope)
@@ -61,7 +66,7 @@ class Dispatcher:
 
     async def _with_route(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
         await app(scope, receive, send)
-        if app is self._auth_app and (route := getattr(scope.get("route"), "path", None)) is not None:
+        if app is not self._api and (route := getattr(scope.get("route"), "path", None)) is not None:
             tracing.set_route(route)  # FastAPI stores the matched route in the scope
             set_route(scope, route)
 
@@ -77,7 +82,7 @@ class Dispatcher:
         except InvalidRequest:
             return self._api  # it matches again, and refuses as the API proxy does
         if route is None:
-            return self._auth_app
+            return self._rest
         scope[ROUTE] = route
         return self._api
 

@@ -15,6 +15,7 @@ from bff.flows.refresh.flow import RefreshTokenFlow
 from bff.flows.streams import OpenStreams
 from bff.oidc.dpop import dpop_proof
 from bff.proxy.credentials import CloseStream, Unregister, UpstreamCredentials
+from bff.session.access_rules import AccessRules
 from bff.session.session import Session
 from bff.session.timing import token_fingerprint
 from bff.web.access import check_access
@@ -52,6 +53,10 @@ class SessionCredentials:
         self.streams, self.tokens = streams, tokens
 
     async def __call__(self, scope: Scope) -> UpstreamCredentials:
+        return _RequestCredentials(self, await self.session(scope))
+
+    async def session(self, scope: Scope) -> Session:
+        """The live session of a request, with an access token that is good now. Raises as `GetCredentials`."""
         try:
             key = self._cookies.require(scope["headers"]).session_id.key
         except SignInRequired as required:
@@ -61,8 +66,7 @@ class SessionCredentials:
                 ended = await self._flow.last_end_reason(browser)
                 required.reason = None if ended is None else ended.value
             raise
-        session = await self._flow.session_with_fresh_token(key, passive=is_background(scope))
-        return _RequestCredentials(self, session)
+        return await self._flow.session_with_fresh_token(key, passive=is_background(scope))
 
     async def renew(self, session: Session) -> Session:
         """The session with a newer access token than this one's, which an upstream rejected, or with the same one.
@@ -75,7 +79,11 @@ class SessionCredentials:
     def check_access(self, session: Session, route: Route) -> None:
         """Raises ForbiddenByRule."""
         if route.access_rules is not None:
-            check_access(route.access_rules, session, self._clock(), place=route.prefix)
+            self.check_rules(session, route.access_rules, place=route.prefix)
+
+    def check_rules(self, session: Session, rules: AccessRules, *, place: str) -> None:
+        """Raises ForbiddenByRule. `place` as in `check_access`."""
+        check_access(rules, session, self._clock(), place=place)
 
     def dpop_proof(self, session: Session, method: str, url: str, nonce: str | None) -> str:
         """Raises ValueError for a session without a DPoP key."""

@@ -14,10 +14,12 @@ from typing import Final, TypeAlias
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bff.asgi.extensions import HEADERS_FINAL
-from bff.errors import BffError, HeadersTooLarge, InvalidRequest, LengthRequired, MethodNotAllowed, TargetTooLong
+from bff.errors import BffError, HeadersTooLarge, InvalidRequest, MethodNotAllowed, TargetTooLong
 from bff.proxy.path_normalization import fully_decoded
 from bff.web.cookies import CookieNames, Header
 from bff.web.error_responder import ErrorResponder
+from bff.web.middleware import foreign_server
+from bff.web.middleware.foreign_server import ForeignServer
 
 TARGET_LIMIT: Final = 8192  # bytes of path and query
 HEADERS_LIMIT: Final = 32768  # bytes of all names and values
@@ -115,29 +117,42 @@ def _check_headers(headers: Sequence[Header]) -> Refusal | None:
 class RequestGuard:
     """ASGI middleware around the whole application; the lifespan passes through."""
 
-    def __init__(self, app: ASGIApp, errors: ErrorResponder, *, names: CookieNames | None = None) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        errors: ErrorResponder,
+        *,
+        names: CookieNames | None = None,
+        foreign: ForeignServer | None = None,
+    ) -> None:
         """With `names`, a request with too large headers deletes the browser's login cookies: otherwise every page
-        would be refused until they expire.
+        would be refused until they expire. `foreign` adapts what another server than `bff serve` passes on.
         """
         self._app, self._errors, self._names = app, errors, names
+        self._foreign = foreign or ForeignServer()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
-        headers_final = HEADERS_FINAL in scope
-        headers = scope["headers"] if headers_final else list(scope["headers"])
-        refusal: BffError | None = check_request(
-            scope.get("method", "GET"), scope["raw_path"], scope["query_string"], headers
+        refusal: BffError | None = None
+        if HEADERS_FINAL not in scope:
+            scope = self._foreign.adapted(scope)
+            refusal = foreign_server.refusal(scope)
+            if foreign_server.is_last(scope):
+                send = foreign_server.with_close(send)
+        refusal = (
+            check_request(scope.get("method", "GET"), scope["raw_path"], scope["query_string"], scope["headers"])
+            or refusal
         )
         if scope["http_version"] not in ("1.0", "1.1", "2", "3"):
             refusal = InvalidRequest("This version of HTTP is not supported.")
-        elif not headers_final and any(name == b"transfer-encoding" for name, _ in headers):
-            refusal = refusal or LengthRequired()
         if refusal is None:
-            await self._app(scope if headers_final else {**scope, "headers": headers}, receive, send)
+            await self._app(scope, receive, send)
             return
-        cleared = self._names.clear_sign_ins(headers) if self._names and isinstance(refusal, HeadersTooLarge) else []
+        cleared = (
+            self._names.clear_sign_ins(scope["headers"]) if self._names and isinstance(refusal, HeadersTooLarge) else []
+        )
         if cleared:
             refusal = HeadersTooLarge("The cookies of sign-ins in progress were deleted; sessions were not. Try again.")
         await self._errors.send(refusal, scope, send, close=True, cookies=cleared)

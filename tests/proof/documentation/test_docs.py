@@ -167,7 +167,7 @@ def fastapi_apps(app: object) -> Iterator[FastAPI]:
 
 async def test_every_public_route_is_in_the_readme(tmp_path: Path) -> None:
     app = build_app(load_settings(with_changes(store=f"sqlite:///{tmp_path / 'bff.db'}", security_events="push")))
-    (own,) = fastapi_apps(app.public)
+    (own,) = set(fastapi_apps(app.public))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about operation ids, which nobody here uses
         paths = set(own.openapi()["paths"])

@@ -7,7 +7,7 @@ import pytest
 
 from bff.errors import InvalidRequest
 from bff.web.api import ROUTE
-from bff.web.dispatch import Dispatcher, build_auth_app
+from bff.web.dispatch import Dispatcher, OwnEndpoints, build_auth_app
 from bff.web.error_responder import ErrorResponder
 from tests.harness.asgi_call import Reached, call
 from tests.harness.routes import a_route
@@ -86,7 +86,8 @@ async def test_the_raw_path_selects_the_application(path: str, selected: str) ->
             raise InvalidRequest
         return route if raw_path.startswith((b"/api", b"/auth", b"/callback/")) and raw_path != b"/authx" else None
 
-    dispatcher = Dispatcher(apps["auth"], apps["api"], match, ("/callback",), {b"/auth/verify": apps["plain"]})
+    own = OwnEndpoints(apps["auth"], ("/callback",), {b"/auth/verify": apps["plain"]})
+    dispatcher = Dispatcher(own, apps["api"], match)
     await call(dispatcher, "GET", path)
     assert [name for name, app in apps.items() if app.scopes] == [selected]
     assert apps["api"].scopes == [] or apps["api"].scopes[0].get(ROUTE) is (route if path != "/api/ambiguous" else None)
