@@ -213,6 +213,7 @@ def _into(client: Client, kept: Json) -> None:
     client.auth_methods = frozenset() if method == "none" else frozenset({method})
     client.pkce_required = credentials["pkce_required"]
     client.grant_types = frozenset(oauth["grant_types"])
+    client.application_type = oauth["application_type"]
     if (refresh := oauth.get("refresh_token")) is not None:
         client.rotation = ("rotate" if refresh["rotation_type"] == "ROTATE" else "persistent", refresh["leeway"])
     credentials.pop("client_id", None)

@@ -90,7 +90,8 @@ def _causes(client: Json, credentials: Json) -> Iterator[str]:
             yield f"{name}: must be one of {', '.join(sorted(values))}"
     if "authorization_code" in grants and "code" not in responses:
         yield "response_types: 'code' is required by the grant type 'authorization_code'"
-    if ({"token", "id_token"} & set(responses)) and "implicit" not in grants:
+    service = client["application_type"] == "service"  # at Okta its response_types are ["token"]
+    if not service and ({"token", "id_token"} & set(responses)) and "implicit" not in grants:
         yield "response_types: 'token' and 'id_token' need the grant type 'implicit'"
     if "authorization_code" in grants and not client.get("redirect_uris"):
         yield "redirect_uris: 'redirect_uris' is required"

@@ -10,13 +10,13 @@ from urllib.parse import urlencode
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 
-from demo.simulator import okta_errors, pages
+from demo.simulator import okta_errors, pages, resource_indicators
 from demo.simulator.authorization_codes import CodeGrant
 from demo.simulator.browser_sessions import ONE_FACTOR, TWO_FACTORS, BrowserSession, SignInUnderWay
 from demo.simulator.client_authentication import authenticate
 from demo.simulator.forms import parse_form, read_form
 from demo.simulator.grants import SignIn, fingerprint
-from demo.simulator.metadata import SCOPES
+from demo.simulator.metadata import scopes
 from demo.simulator.okta_errors import RequestRefused
 from demo.simulator.org import SECRET_PARAMETERS, AuthorizationServer, Org
 from demo.simulator.pushed_requests import LIFETIME, PushedRequest
@@ -65,7 +65,7 @@ async def authorize(org: Org, server: AuthorizationServer, request: Request) -> 
             "invalid_request", "The 'redirect_uri' parameter must be a Login redirect URI in the client app settings."
         )
     try:
-        factors = _check(org, client.pkce_required, parameters)
+        factors = _check(org, server, client.pkce_required, parameters)
         session = org.sessions.get(request.cookies.get(SESSION_COOKIE))
         if session is not None and _still_good(session, parameters, factors, org.now()):
             return _grant(org, server, parameters, session)
@@ -89,7 +89,7 @@ async def push(org: Org, server: AuthorizationServer, request: Request) -> Respo
         return _not_taken("invalid_request", "The request cannot be pushed.")
     parameters = {name: value for name, value in form.items() if name not in SECRET_PARAMETERS}
     try:
-        _check(org, client.pkce_required, parameters)
+        _check(org, server, client.pkce_required, parameters)
     except AuthorizationError as wrong:
         return _not_taken(wrong.error, wrong.description)
     parameters["client_id"] = client.client_id
@@ -103,7 +103,7 @@ def _not_taken(error: str, description: str) -> Response:
     return JSONResponse({"error": error, "error_description": description}, 400)
 
 
-def _check(org: Org, pkce_required: bool, parameters: Mapping[str, str]) -> int:
+def _check(org: Org, server: AuthorizationServer, pkce_required: bool, parameters: Mapping[str, str]) -> int:
     """How many factors the request requires. Raises AuthorizationError."""
     if not STATE.fullmatch(parameters.get("state", "")):
         raise AuthorizationError("invalid_state", "The 'state' parameter is missing or has illegal characters.")
@@ -112,8 +112,10 @@ def _check(org: Org, pkce_required: bool, parameters: Mapping[str, str]) -> int:
     if parameters.get("response_mode", "query") not in ("query", "fragment", "form_post"):
         raise AuthorizationError("unsupported_response_mode", "The response mode is not supported here.")
     scope = parameters.get("scope", "").split()
-    if "openid" not in scope or not set(scope) <= set(SCOPES):
+    if "openid" not in scope or not set(scope) <= set(scopes(server)):
         raise AuthorizationError("invalid_scope", "One or more scopes are not configured for the client.")
+    if (wrong := resource_indicators.problem(server, resource_indicators.of_form(parameters))) is not None:
+        raise AuthorizationError(wrong.error, wrong.description)
     challenge = parameters.get("code_challenge")
     if challenge is None and pkce_required:
         org.violation("missing_code_challenge", "an authorization request without PKCE")
@@ -215,6 +217,7 @@ def _grant(org: Org, server: AuthorizationServer, parameters: Mapping[str, str],
         auth_time=int(session.auth_time),
         acr=asked[0] if asked else "",
         amr=("mfa", "otp", "pwd") if two else ("pwd",),
+        resources=frozenset(resource_indicators.of_form(parameters)),
     )
     code = org.codes.issue(
         CodeGrant(

@@ -35,13 +35,13 @@ def scope_claims(person: Person, scope: frozenset[str]) -> dict[str, Any]:
 
 def access_token(org: Org, issued: Issued) -> str:
     """A JWT: a custom server's is signed with a published key, the org server's with an unpublished one."""
-    sign_in, is_org = issued.sign_in, issued.sign_in.issuer == org.base_url
+    sign_in, server = issued.sign_in, org.server_of(issued.sign_in.issuer)
     person, now = org.people[sign_in.sub], int(org.now())
     claims = {
         "ver": 1,
         "jti": issued.access_token,
         "iss": sign_in.issuer,
-        "aud": sign_in.issuer if is_org else "api://default",
+        "aud": issued.audience or ("api://default" if server is None else server.audience),
         "iat": now,
         "exp": int(issued.access_token_expires_at),
         "cid": sign_in.client_id,
@@ -54,7 +54,7 @@ def access_token(org: Org, issued: Issued) -> str:
         claims["acr"] = sign_in.acr
     if sign_in.jkt:
         claims["cnf"] = {"jkt": sign_in.jkt}
-    return (org.keys.private if is_org else org.keys.current).sign(claims)
+    return (org.keys.private if server is not None and server.is_org else org.keys.current).sign(claims)
 
 
 def id_token(org: Org, issued: Issued, access: str, nonce: str | None) -> str:

@@ -8,6 +8,8 @@ from demo.simulator.grants import RotationPolicy
 from demo.simulator.people import PEOPLE, Person
 
 SECRET_METHODS = frozenset({"client_secret_basic", "client_secret_post", "client_secret_jwt"})
+TOKEN_EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
+POLICY_GRANTS = ("authorization_code", "client_credentials", "password", TOKEN_EXCHANGE)
 
 
 @dataclass(slots=True)
@@ -22,10 +24,30 @@ class Client:
     auth_methods: frozenset[str] = SECRET_METHODS
     pkce_required: bool = True
     grant_types: frozenset[str] = frozenset({"authorization_code", "refresh_token"})
+    application_type: str = "web"  # "service": an API Services app
     dpop_bound: bool = False  # every token request must carry a DPoP proof
     rotation: tuple[Literal["persistent", "rotate"], float] | None = None  # mode, grace; None: the org's policy
     granted_scopes: frozenset[str] = frozenset()  # of a service app: the Management API scopes it may request
     has_admin_role: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerConfig:
+    """A custom authorization server, `{org}/oauth2/{id}`.
+
+    `scopes` are those that it has besides OpenID Connect's; `default_scopes` are granted to a request without a scope.
+    It exchanges access tokens of itself, and of the servers whose ids are in `trusts`. `resources` are the resource
+    indicators (RFC 8707) that it knows; at Okta a feature of some orgs only. `policy_grants` are the grants that its
+    default access policy allows to all clients; empty: it has none.
+    """
+
+    id: str = "default"
+    audience: str = "api://default"
+    scopes: tuple[str, ...] = ()
+    default_scopes: tuple[str, ...] = ()
+    trusts: tuple[str, ...] = ()
+    resources: tuple[str, ...] = ()
+    policy_grants: tuple[str, ...] = POLICY_GRANTS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +79,7 @@ class SimulatorConfig:
     api_token: str | None = field(default=None, repr=False)
     bff_log: str | None = None  # where the log of the BFF is, for the demo's page
     service_apps: tuple[Client, ...] = ()
+    servers: tuple[ServerConfig, ...] = ()  # `default` exists even if it is not among them
     # The delivery URL of a stream of security events that exists at the start, and its Authorization header.
     event_stream: str | None = None
     event_stream_authorization: str | None = field(default=None, repr=False)

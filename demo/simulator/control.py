@@ -11,6 +11,7 @@ from typing import Any, Literal
 from demo.simulator import token_endpoint
 from demo.simulator.app_integrations import AppIntegrations
 from demo.simulator.config import Client
+from demo.simulator.custom_servers import CustomServer
 from demo.simulator.event_log import Event
 from demo.simulator.faults import Fault, FaultKind, Instead, fault_kind
 from demo.simulator.grants import Replay, SignIn
@@ -18,14 +19,9 @@ from demo.simulator.listener import Listener
 from demo.simulator.management_state import ManagementState
 from demo.simulator.org import Org
 from demo.simulator.people import Person
-from demo.simulator.policy_fields import POLICY_FIELDS, validate_policy
+from demo.simulator.policy_fields import CLIENT_FIELDS, ORG_FIELDS, POLICY_FIELDS, client_value, validate_policy
 from demo.simulator.security_events import SecurityEvents
 from demo.simulator.sign_out_orders import SignOutOrders
-
-ORG_FIELDS = frozenset({"policy_exists", "expect_late", "id_token_claims", "dpop_nonce"})
-CLIENT_FIELDS = frozenset(
-    {"secrets", "redirect_uris", "post_logout_redirect_uris", "jwks", "auth_methods", "pkce_required"}
-)
 
 
 class UnknownSetting(ValueError):
@@ -56,11 +52,15 @@ class Control:
 
     @property
     def token_requests(self) -> int:
-        return self._org.token_requests
+        return self._org.token_requests.total()
 
     @property
     def refresh_requests(self) -> int:
-        return self._org.refresh_requests
+        return self.requests_of("refresh_token")
+
+    def requests_of(self, grant: str) -> int:
+        """Token requests with this grant_type, answered or not."""
+        return self._org.token_requests[grant]
 
     def events(self, after: int = 0) -> list[Event]:
         return self._org.events.after(after)
@@ -75,8 +75,9 @@ class Control:
             "now": org.now(),
             "rotation": rotation,
             "access_token_lifetime": policy.access_token_lifetime,
-            "token_requests": org.token_requests,
-            "refresh_requests": org.refresh_requests,
+            "token_requests": self.token_requests,
+            "refresh_requests": self.refresh_requests,
+            "token_requests_by_grant": dict(org.token_requests),
             "reuse_alarms": self.reuse_alarms,
             "expect_late": org.expect_late,
             "violations": [event.as_json() for event in self.violations],
@@ -110,7 +111,8 @@ class Control:
     ) -> Fault:
         """Queues a fault for `times` requests or for `seconds`; for one request by default.
 
-        `options` are those of `Fault`: delay, release, held, status, retry_after, reset_in, set. Raises UnknownSetting.
+        `options` are those of `Fault`: where, delay, release, held, status, retry_after, reset_in, set. Raises
+        UnknownSetting.
         """
         if times is None and seconds is None:
             times = 1
@@ -119,7 +121,7 @@ class Control:
             if options.get("held"):
                 options["release"] = asyncio.Event()
                 self._held.append(options["release"])
-            fault = Fault(fault_kind(kind), endpoint, grant, times, until, **options)
+            fault = Fault(fault_kind(kind), endpoint, grant, times=times, until=until, **options)
         except (ValueError, TypeError) as wrong:
             raise UnknownSetting(str(wrong)) from None
         self._org.faults.add(fault)
@@ -204,7 +206,7 @@ class Control:
             if name in ORG_FIELDS:
                 setattr(org, name, value)
             elif name in CLIENT_FIELDS:
-                setattr(self.client, name, _as_client_holds(name, value))
+                setattr(self.client, name, client_value(name, value))
             elif name == "keys_max_age":
                 org.keys.max_age = value
         org.record("settings", f"changed: {', '.join(sorted(changes))}")
@@ -218,16 +220,18 @@ class Control:
         """The Management API's state: token, licence, maintenance mode, rate limit, and received requests."""
         return self._org.management
 
+    def server(self, server_id: str = "default") -> CustomServer:
+        """A custom authorization server: its scopes, trusted servers, resources and policies. Raises KeyError."""
+        return self._org.management.servers[server_id]
+
     @property
     def apps(self) -> AppIntegrations:
         return self._org.apps
 
     def register(self, *, redirect_uri: str | None = None, post_logout_redirect_uri: str | None = None) -> None:
         """Adds a redirect URI to the client, for servers whose port is known only after the start."""
-        if redirect_uri is not None:
-            self.client.redirect_uris += (redirect_uri,)
-        if post_logout_redirect_uri is not None:
-            self.client.post_logout_redirect_uris += (post_logout_redirect_uri,)
+        self.client.redirect_uris += (redirect_uri,) if redirect_uri is not None else ()
+        self.client.post_logout_redirect_uris += (post_logout_redirect_uri,) if post_logout_redirect_uri else ()
 
     def rotate_keys(self, *, emergency: bool = False, forget_previous: bool = False) -> str:
         kid = self._org.keys.rotate(emergency=emergency, forget_previous=forget_previous)
@@ -283,13 +287,3 @@ class Control:
     def sign(self, claims: Mapping[str, Any], **header: Any) -> str:
         """Signs any JWT with the current key: logout tokens, revocation tokens. `kid=None` omits the kid."""
         return self._org.keys.current.sign(claims, header)
-
-
-def _as_client_holds(name: str, value: Any) -> Any:
-    match name:
-        case "auth_methods":
-            return frozenset(value)
-        case "pkce_required":
-            return bool(value)
-        case _:
-            return tuple(value)

@@ -19,6 +19,18 @@ from demo.simulator.listener import Listener
 from demo.simulator.org import Org
 
 MAX_BODY = 1_000_000  # bytes
+REFUSALS = {
+    Instead.TEMPORARILY_UNAVAILABLE: okta_errors.TEMPORARILY_UNAVAILABLE,
+    Instead.INVALID_CLIENT: okta_errors.INVALID_CLIENT_SECRET,
+    Instead.ACCESS_DENIED: okta_errors.USER_NOT_ASSIGNED,
+    Instead.NO_MATCHING_POLICY: okta_errors.NO_MATCHING_POLICY,
+    Instead.INVALID_SCOPE: okta_errors.NO_MATCHING_SCOPE,
+    Instead.INVALID_TARGET: okta_errors.INVALID_AUDIENCE,
+    Instead.UNAUTHORIZED_CLIENT: okta_errors.UNAUTHORIZED_GRANT,
+    Instead.SUBJECT_TOKEN_INVALID: okta_errors.INVALID_SUBJECT_TOKEN,
+    Instead.SUBJECT_TOKEN_EXPIRED: okta_errors.SUBJECT_TOKEN_EXPIRED,
+    Instead.SERVER_NOT_TRUSTED: okta_errors.SERVER_NOT_TRUSTED,
+}
 
 
 class FaultDelivery:
@@ -35,12 +47,10 @@ class FaultDelivery:
             return
         endpoint = scope["path"].rsplit("/", 1)[-1]
         form = {name: values[0] for name, values in parse_qs(body.decode("latin-1")).items()}
-        grant = form.get("grant_type")
         if endpoint == "token":
-            self._org.token_requests += 1
-            self._org.refresh_requests += grant == "refresh_token"
+            self._org.token_requests[form.get("grant_type", "")] += 1
         replay = _Replay(body, receive)
-        fault = self._org.faults.take(endpoint, grant, self._org.now())
+        fault = self._org.faults.take(endpoint, form, self._org.now())
         if fault is None:
             await self._app(scope, replay, send)
             return
@@ -76,21 +86,13 @@ class FaultDelivery:
                 answer = okta_errors.rate_limited(self._throttle_headers(fault))
             case Instead.USER_RATE_LIMITED:
                 answer = okta_errors.USER_RATE_LIMITED.response(self._throttle_headers(fault))
-            case Instead.TEMPORARILY_UNAVAILABLE:
-                answer = okta_errors.TEMPORARILY_UNAVAILABLE.response()
-            case Instead.INVALID_CLIENT:
-                answer = okta_errors.INVALID_CLIENT_SECRET.response()
-            case Instead.ACCESS_DENIED:
-                answer = okta_errors.USER_NOT_ASSIGNED.response()
-            case Instead.NO_MATCHING_POLICY:
-                answer = okta_errors.NO_MATCHING_POLICY.response()
             case Instead.INVALID_GRANT:
                 self._org.families.revoke_family_of(form.get("refresh_token", ""), "revoked by an administrator")
                 answer = okta_errors.INVALID_REFRESH_TOKEN.response()
             case Instead.HTML:
                 answer = HTMLResponse("<!doctype html><title>Hello</title><p>A captive portal says hello.</p>")
             case _:
-                assert_never(kind)
+                answer = REFUSALS[kind].response()
         await answer(scope, receive, send)
 
     async def _afterwards(self, kind: Afterwards, fault: Fault, scope: Scope, receive: "_Replay", send: Send) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, TypeAlias
@@ -21,6 +21,12 @@ class Instead(StrEnum):
     ACCESS_DENIED = "access_denied"  # 400 user_not_assigned
     NO_MATCHING_POLICY = "no_matching_policy"  # 401 access_denied
     INVALID_GRANT = "invalid_grant"  # 400, and the family is really revoked
+    INVALID_SCOPE = "invalid_scope"  # 400
+    INVALID_TARGET = "invalid_target"  # 400
+    UNAUTHORIZED_CLIENT = "unauthorized_client"  # 400: the app lacks the grant type
+    SUBJECT_TOKEN_INVALID = "subject_token_invalid"  # 400 invalid_request
+    SUBJECT_TOKEN_EXPIRED = "subject_token_expired"  # 400 invalid_grant, and nothing is revoked
+    SERVER_NOT_TRUSTED = "server_not_trusted"  # 403 access_denied
     HTML = "html"  # 200 with a page
     SLOW = "slow"  # processed after `delay` seconds, or when `release` is set
 
@@ -48,7 +54,9 @@ def fault_kind(name: str) -> FaultKind:
 
 @dataclass(slots=True)
 class Fault:
-    """`endpoint` is a path's last segment, or "any". `grant` narrows to one grant_type. `until` is an epoch time.
+    """`endpoint` is a path's last segment, or "any". `until` is an epoch time.
+
+    `grant` narrows to one grant_type, `where` to requests whose form has these parameters.
 
     What is slow takes `delay` seconds, or until `release` is set; `held`: whichever comes first.
     """
@@ -56,6 +64,7 @@ class Fault:
     kind: FaultKind
     endpoint: str = "token"
     grant: str | None = None
+    where: dict[str, str] | None = None
     times: int | None = 1
     until: float | None = None
     delay: float = 1.0
@@ -75,14 +84,16 @@ class Fault:
             async with asyncio.timeout(self.delay if self.held else None):
                 await self.release.wait()
 
-    def concerns(self, endpoint: str, grant: str | None) -> bool:
-        return self.endpoint in (endpoint, "any") and self.grant in (None, grant)
+    def concerns(self, endpoint: str, form: Mapping[str, str]) -> bool:
+        where = {**({} if self.grant is None else {"grant_type": self.grant}), **(self.where or {})}
+        return self.endpoint in (endpoint, "any") and where.items() <= form.items()
 
     def as_json(self) -> dict[str, Any]:
         return {
             "kind": self.kind.value,
             "endpoint": self.endpoint,
             "grant": self.grant,
+            "where": self.where,
             "times": self.times,
             "until": self.until,
         }
@@ -115,9 +126,9 @@ class Faults:
         ]
         return list(self._faults)
 
-    def take(self, endpoint: str, grant: str | None, now: float) -> Fault | None:
+    def take(self, endpoint: str, form: Mapping[str, str], now: float) -> Fault | None:
         for fault in self.pending(now):
-            if fault.concerns(endpoint, grant):
+            if fault.concerns(endpoint, form):
                 if fault.times is not None:
                     fault.times -= 1
                 return fault

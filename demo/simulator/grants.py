@@ -48,6 +48,15 @@ class SignIn:
     acr: str = ""
     amr: tuple[str, ...] = ("pwd",)
     jkt: str = ""  # thumbprint of the DPoP key that its tokens are bound to
+    resources: frozenset[str] = frozenset()  # those of the authorization request (RFC 8707)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """The scope and the audience of an access token. `audience` "" is the authorization server's own."""
+
+    scope: frozenset[str]
+    audience: str = ""
 
 
 class Refusal(StrEnum):
@@ -78,6 +87,7 @@ class Issued:
     rotated: bool = False
     resend: bool = False  # the token had been exchanged before, inside its grace period
     older_than_previous: bool = False  # a resend of a token whose successor has already been exchanged
+    audience: str = ""  # "" is the authorization server's own
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ These records contain tokens, so they have no repr; `FamilyView` is the public v
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from demo.simulator.grants import AccessToken, FamilyView, SignIn
+from demo.simulator.grants import AccessToken, FamilyView, RotationPolicy, SignIn
 
 
 class Status(StrEnum):
@@ -66,3 +66,12 @@ class Family:
             access_token_expires_at=access.expires_at if access else None,
             revoked=reasons[-1] if reasons and all(reasons) else None,
         )
+
+
+def has_expired(token: RefreshToken, policy: RotationPolicy, now: float) -> bool:
+    """Whether the refresh token is past its absolute lifetime, or was not used for too long."""
+    too_old = policy.refresh_token_lifetime is not None and now >= (
+        token.lineage.issued_at + policy.refresh_token_lifetime
+    )
+    idle = policy.refresh_token_idle is not None and now >= token.used_at + policy.refresh_token_idle
+    return too_old or idle

@@ -31,7 +31,10 @@ def management_routes(org: Org) -> list[Route]:
         route("trustedOrigins", servers.trusted_origins, "trustedOrigins", "GET", "POST"),
         route(origin, servers.one_origin, "trustedOrigins", "GET", "PUT", "DELETE"),
         route(f"{origin}/{LIFECYCLE}", servers.origin_lifecycle, "trustedOrigins", "POST"),
+        route("authorizationServers", servers.list_servers, "authorizationServers", "GET"),
         route(server, servers.one_server, "authorizationServers", "GET"),
+        route(f"{server}/scopes", servers.scopes, "authorizationServers", "GET"),
+        route(f"{server}/associatedServers", servers.associated_servers, "authorizationServers", "GET", "POST"),
         route(f"{server}/policies", servers.policies, "authorizationServers", "GET", "POST"),
         route(f"{server}/policies/{{policy_id}}/rules", servers.rules, "authorizationServers", "GET", "POST"),
     ]

@@ -1,12 +1,12 @@
-"""Groups, Trusted Origins, and the custom authorization server with its access policies."""
+"""Groups, Trusted Origins, and custom authorization servers: their access policies, scopes and trusted servers."""
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from demo.simulator import management_errors as errors
 from demo.simulator.app_integrations import new_id, timestamp
+from demo.simulator.custom_servers import CustomServer, Policy
 from demo.simulator.management_request import Json, body_of, page
-from demo.simulator.management_state import Policy
 from demo.simulator.org import Org
 
 ORIGIN_SCOPES = frozenset({"CORS", "REDIRECT", "IFRAME_EMBED"})
@@ -69,44 +69,84 @@ def _origin(org: Org, body: Json, own_id: str | None = None) -> Json:
     return {"name": body.get("name") or origin, "origin": origin, "scopes": scopes}
 
 
-def _server(org: Org, request: Request) -> Json:
-    if request.path_params["server_id"] != "default":
+def _server(org: Org, request: Request) -> CustomServer:
+    server = org.management.servers.find(request.path_params["server_id"])
+    if server is None:
         raise errors.not_found("AuthorizationServer")
-    return {"issuer": f"{org.base_url}/oauth2/default", **org.management.server}
+    return server
 
 
-def _policies(org: Org) -> dict[str, Policy]:
-    if not org.policy_exists:
-        return org.management.policies
-    default = org.management.default_policy()
-    return {default.body["id"]: default, **org.management.policies}
+def _as_json(org: Org, server: CustomServer) -> Json:
+    return {"issuer": f"{org.base_url}/oauth2/{server.id}", **server.body}
+
+
+async def list_servers(org: Org, request: Request) -> Response:
+    """`q` searches in names and audiences."""
+    q = request.query_params.get("q", "")
+    matching = [
+        _as_json(org, server)
+        for server in org.management.servers
+        if q in server.body["name"] or any(q in audience for audience in server.body["audiences"])
+    ]
+    return page(org, request, matching, default=200, most=200)
 
 
 async def one_server(org: Org, request: Request) -> Response:
-    return JSONResponse(_server(org, request))
+    return JSONResponse(_as_json(org, _server(org, request)))
+
+
+async def scopes(org: Org, request: Request) -> Response:
+    """Those that were added, and two of the system's."""
+    server = _server(org, request)
+    system = [{"name": name, "system": True, "default": False} for name in ("openid", "offline_access")]
+    added = [
+        {"name": name, "system": False, "default": name in server.default_scopes} for name in sorted(server.scopes)
+    ]
+    return page(org, request, [*system, *added], default=200, most=200)
+
+
+async def associated_servers(org: Org, request: Request) -> Response:
+    """GET lists the trusted servers, or with `trusted=false` the others; POST adds trusted ones."""
+    server, every = _server(org, request), org.management.servers
+    if request.method == "GET":
+        wanted = request.query_params.get("trusted", "true") == "true"
+        others = [
+            _as_json(org, other) for other in every if other is not server and (other.id in server.trusts) == wanted
+        ]
+        return page(org, request, others, default=200, most=200)
+    trusted = (await body_of(request)).get("trusted")
+    if not isinstance(trusted, list) or not trusted:
+        raise errors.invalid("trusted", "trusted: a list of ids is required")
+    added = [every.find(str(server_id)) for server_id in trusted]
+    if not all(added):
+        raise errors.not_found("AuthorizationServer")
+    if server.trusts & set(trusted) or server.id in trusted:
+        raise errors.invalid("trusted", "trusted: The associated server mapping already exists.")
+    server.trusts |= set(trusted)
+    org.record("server_trusted", f"the server {server.id} now trusts {', '.join(trusted)}")
+    return JSONResponse([_as_json(org, other) for other in added if other is not None])
 
 
 async def policies(org: Org, request: Request) -> Response:
-    _server(org, request)
+    server = _server(org, request)
     if request.method == "GET":
-        return JSONResponse([policy.body for policy in _policies(org).values()])
+        return JSONResponse([policy.body for policy in server.all_policies().values()])
     body = await body_of(request)
     if body.get("type") != "OAUTH_AUTHORIZATION_POLICY" or not 1 <= len(str(body.get("name", ""))) <= 100:
         raise errors.invalid("policy", "type and name are required")
-    if any(policy.body["name"] == body["name"] for policy in _policies(org).values()):
+    if any(policy.body["name"] == body["name"] for policy in server.all_policies().values()):
         raise errors.invalid("name", "name: A policy of this name exists")
     included = body.get("conditions", {}).get("clients", {}).get("include")
     known = {"ALL_CLIENTS", *(app.client.client_id for app in org.apps)}
     if not included or not set(included) <= known:
         raise errors.invalid("conditions", "conditions.clients.include: ALL_CLIENTS, or clients of this org")
     made = Policy({"status": "ACTIVE", "system": False, **body, "id": new_id("00p")})
-    org.management.policies[made.body["id"]] = made
+    server.policies[made.body["id"]] = made
     return JSONResponse(made.body, 201)
 
 
 async def rules(org: Org, request: Request) -> Response:
-    _server(org, request)
-    policy = _policies(org).get(request.path_params["policy_id"])
+    policy = _server(org, request).all_policies().get(request.path_params["policy_id"])
     if policy is None:
         raise errors.not_found("Policy")
     if request.method == "GET":

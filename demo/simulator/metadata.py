@@ -2,9 +2,11 @@
 
 from typing import Any
 
+from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from demo.simulator import dpop, okta_errors
+from demo.simulator.config import TOKEN_EXCHANGE
 from demo.simulator.org import AuthorizationServer, Org
 
 SCOPES = ("openid", "email", "profile", "address", "phone", "offline_access", "groups")
@@ -33,7 +35,7 @@ def openid_configuration(org: Org, server: AuthorizationServer) -> dict[str, Any
         "grant_types_supported": ["authorization_code", "implicit", "refresh_token", "password"],
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": ["RS256"],
-        "scopes_supported": list(SCOPES),
+        "scopes_supported": scopes(server),
         "token_endpoint_auth_methods_supported": CLIENT_AUTH_METHODS,
         "claims_supported": CLAIMS.split(),
         "code_challenge_methods_supported": ["S256"],
@@ -48,11 +50,22 @@ def openid_configuration(org: Org, server: AuthorizationServer) -> dict[str, Any
     }
 
 
-def discovery(org: Org, server: AuthorizationServer, client_id: str | None) -> Response:
-    """With a `client_id` Okta returns the issuer of that client's issuer mode, and 400 for an unknown client."""
+def scopes(server: AuthorizationServer) -> list[str]:
+    """Those of OpenID Connect, and the server's own."""
+    return [*SCOPES, *sorted(server.custom.scopes if server.custom is not None else ())]
+
+
+async def discovery(org: Org, server: AuthorizationServer, request: Request) -> Response:
+    """With a `client_id` Okta returns the issuer of that client's issuer mode, the grant type of token exchange if that
+    client has it, and 400 for an unknown client.
+    """
+    client_id = request.query_params.get("client_id")
     if client_id is not None and client_id not in org.clients:
         return okta_errors.UNKNOWN_METADATA_CLIENT.response()
-    return JSONResponse(openid_configuration(org, server), headers={"Cache-Control": "max-age=86400, must-revalidate"})
+    document = openid_configuration(org, server)
+    if client_id is not None and server.custom is not None and TOKEN_EXCHANGE in org.clients[client_id].grant_types:
+        document["grant_types_supported"].append(TOKEN_EXCHANGE)
+    return JSONResponse(document, headers={"Cache-Control": "max-age=86400, must-revalidate"})
 
 
 def keys(org: Org) -> Response:

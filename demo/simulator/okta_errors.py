@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from starlette.responses import JSONResponse
 
+OPENID_SCOPES = frozenset({"openid", "profile", "email", "address", "phone", "offline_access"})
 NO_STORE = {"Cache-Control": "no-cache, no-store", "Pragma": "no-cache"}
 
 
@@ -71,10 +72,68 @@ NO_MATCHING_POLICY = _bad(
     "Policy evaluation failed for this request, please check the policy configurations.",
     401,
 )
+NO_SCOPE_ALLOWED = _bad(
+    "access_denied", "no_scope_allowed", "Policy evaluation succeeded, but all the requested scopes were rejected."
+)
 UNAUTHORIZED_GRANT = _bad(
     "unauthorized_client", "unauthorized_client", "The client is not authorized to use the provided grant type."
 )
 INVALID_SCOPE = _bad("invalid_scope", "no_matching_scope", "One or more scopes are not configured for the client.")
+NO_MATCHING_SCOPE = _bad(
+    "invalid_scope", "no_matching_scope", "One or more scopes are not configured for the authorization server."
+)
+NO_DEFAULT_SCOPES = _bad("invalid_scope", "no_default_scopes", "The server has no default scopes: 'scope' is required.")
+OPENID_IN_CLIENT_CREDENTIALS = _bad(
+    "invalid_scope", "openid_not_allowed_client_creds", "Cannot request 'openid' scopes using client credentials."
+)
+OPENID_IN_EXCHANGE = _bad(
+    "invalid_scope",
+    "openid_not_allowed_token_exchange",
+    "Cannot request 'openid' scopes using token exchange for a service app.",
+)
+UNSUPPORTED_TOKEN_EXCHANGE = _bad(
+    "unsupported_grant_type",
+    "unsupported_grant_type_token_exchange",
+    "The grant type is supported by custom authorization servers only.",
+)
+NOT_A_SERVICE_CLIENT = _bad(
+    "invalid_request", "on_behalf_invalid_client_type", "Only service clients may use on-behalf token exchange."
+)
+INVALID_SUBJECT_TOKEN = _bad("invalid_request", "invalid_subject_token", "'subject_token' is invalid.")
+INVALID_SUBJECT_TOKEN_TYPE = _bad(
+    "invalid_request", "invalid_subject_token_type", "'subject_token_type' is invalid or not supported."
+)
+INVALID_REQUESTED_TOKEN_TYPE = _bad(
+    "invalid_request", "invalid_requested_token_type", "'requested_token_type' is invalid or not supported."
+)
+SUBJECT_NOT_ASSIGNED = _bad(
+    "invalid_request",
+    "invalid_subject_token_user_not_assigned",
+    "'subject_token' is invalid: the user is not assigned to the client application.",
+)
+SUBJECT_TOKEN_EXPIRED = _bad(
+    "invalid_grant",
+    "token_exchange_subject_token_expired",
+    "The 'subject_token' either expired or the session associated with it was terminated.",
+)
+SERVER_NOT_TRUSTED = _bad(
+    "access_denied",
+    "associated_server_not_trusted",
+    "The 'subject_token' issuer is not a trusted authorization server.",
+    403,
+)
+INVALID_AUDIENCE = _bad(
+    "invalid_target",
+    "token_exchange_invalid_audience",
+    "Token exchange requests must include a valid audience of the authorization server.",
+)
+UNSUPPORTED_RESOURCE = _bad("invalid_target", "unsupported_resource", "The 'resource' parameter was rejected.")
+TOO_MANY_RESOURCES = _bad("invalid_target", "too_many_resources", "Too many 'resource' parameters in the request.")
+MISMATCHED_RESOURCE = _bad(
+    "invalid_request",
+    "mismatched_resource",
+    "The 'resource' parameter does not match the resource used in the authorization request.",
+)
 UNSUPPORTED_GRANT = _bad("unsupported_grant_type", "unsupported_grant_type", "The grant type is not supported.")
 MISSING_PARAMETER = _bad("invalid_request", "missing_parameter", "A required parameter is missing.")
 DUPLICATED = _bad("invalid_request", "duplicate_oauth_params", "A parameter appears more than once.")

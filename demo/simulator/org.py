@@ -2,6 +2,7 @@
 
 import secrets
 import time
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,7 @@ from demo.simulator.app_integrations import AppIntegrations
 from demo.simulator.authorization_codes import AuthorizationCodes
 from demo.simulator.browser_sessions import BrowserSessions
 from demo.simulator.config import Client, SimulatorConfig
+from demo.simulator.custom_servers import CustomServer, CustomServers
 from demo.simulator.dpop import Proofs
 from demo.simulator.event_log import EventLog
 from demo.simulator.faults import Faults
@@ -22,7 +24,10 @@ from demo.simulator.signing_keys import SigningKeys
 from demo.simulator.token_families import TokenFamilies
 
 # Parameters that must never be in a URL. `id_token_hint` and `code` are allowed by the specifications.
-SECRET_PARAMETERS = ("client_secret", "client_assertion", "refresh_token", "access_token", "code_verifier", "password")
+SECRET_PARAMETERS = (
+    *("client_secret", "client_assertion", "refresh_token", "access_token", "code_verifier", "password"),
+    *("subject_token", "actor_token"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +36,19 @@ class AuthorizationServer:
 
     issuer: str
     endpoints: str  # path under which authorize, token, keys and the others live
-    is_org: bool
+    custom: CustomServer | None = None  # None: the org server
+
+    @property
+    def is_org(self) -> bool:
+        return self.custom is None
 
     @property
     def issuer_path(self) -> str:
         return "" if self.is_org else self.endpoints.removesuffix("/v1")
+
+    @property
+    def audience(self) -> str:
+        return self.issuer if self.custom is None else self.custom.audience
 
 
 class Org:
@@ -44,7 +57,7 @@ class Org:
         self.base_url = ""
         self.clients: dict[str, Client] = {client.client_id: client for client in config.service_apps}
         self.apps = AppIntegrations(self.clients)
-        self.management = ManagementState(config.api_token, config.people, time.time())
+        self.management = ManagementState(config.api_token, config.people, CustomServers(config.servers), time.time())
         self.people: dict[str, Person] = {person.sub: person for person in config.people}
         self.families = TokenFamilies(config.rotation)
         self.keys = SigningKeys()
@@ -56,9 +69,7 @@ class Org:
         self.events = EventLog()
         self.faults = Faults()
         self.used_assertions: set[str] = set()
-        self.token_requests = 0
-        self.refresh_requests = 0
-        self.policy_exists = True  # False: a new org, whose custom server has no access policy yet
+        self.token_requests: Counter[str] = Counter()  # by grant type
         # whether the client is known to resend after the grace period; alarms are then marked as expected
         self.expect_late = False
         self.id_token_claims: dict[str, Any] = {}  # overrides; None leaves a claim out
@@ -75,13 +86,28 @@ class Org:
         return time.time() + self.clock_offset
 
     def server(self, endpoints: str) -> AuthorizationServer:
+        """Raises KeyError if the org has no such server."""
         if endpoints == "/oauth2/v1":
-            return AuthorizationServer(self.base_url, endpoints, is_org=True)
-        custom = self.management.server
+            return AuthorizationServer(self.base_url, endpoints)
+        custom = self.management.servers[endpoints.removeprefix("/oauth2/").removesuffix("/v1")]
         # An administrator may set the server's issuer to a custom domain: metadata and tokens use it from then on.
-        custom_issuer = custom.get("issuer") if custom["issuerMode"] == "CUSTOM_URL" else None
+        custom_issuer = custom.body.get("issuer") if custom.body["issuerMode"] == "CUSTOM_URL" else None
         issuer = custom_issuer or f"{self.base_url}{endpoints.removesuffix('/v1')}"
-        return AuthorizationServer(issuer, endpoints, is_org=False)
+        return AuthorizationServer(issuer, endpoints, custom)
+
+    def server_of(self, issuer: str) -> AuthorizationServer | None:
+        """The server with that issuer."""
+        every = ("/oauth2/v1", *(f"/oauth2/{custom.id}/v1" for custom in self.management.servers))
+        return next((server for server in map(self.server, every) if server.issuer == issuer), None)
+
+    @property
+    def policy_exists(self) -> bool:
+        """False: a new org, whose server `default` has no access policy yet."""
+        return self.management.servers["default"].policy_exists
+
+    @policy_exists.setter
+    def policy_exists(self, exists: bool) -> None:
+        self.management.servers["default"].policy_exists = exists
 
     def may_use(self, client_id: str, sub: str) -> bool:
         """Whether a person is assigned to an app, in person or by a group."""
@@ -89,10 +115,6 @@ class Org:
             return False
         app = self.apps.of_client(client_id)
         return app is None or app.everybody or bool(self.management.groups_of(self.people[sub]) & set(app.groups))
-
-    def policy_allows(self, client: Client) -> bool:
-        """Whether an access policy of the custom server lets this client's people in."""
-        return self.policy_exists or any(policy.lets_in(client) for policy in self.management.policies.values())
 
     def find_person(self, login_or_sub: str) -> Person | None:
         wanted = login_or_sub.strip().casefold()

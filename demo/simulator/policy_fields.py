@@ -1,4 +1,4 @@
-"""Which fields of the rotation policy may be changed while the simulator runs, and their allowed values."""
+"""Which settings may be changed while the simulator runs: fields of the rotation policy, the org and the client."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -7,6 +7,11 @@ from typing import Any
 from demo.simulator.grants import RotationPolicy
 
 POLICY_FIELDS = frozenset(field.name for field in dataclasses.fields(RotationPolicy))
+
+ORG_FIELDS = frozenset({"policy_exists", "expect_late", "id_token_claims", "dpop_nonce"})
+CLIENT_FIELDS = frozenset(
+    {"secrets", "redirect_uris", "post_logout_redirect_uris", "jwks", "auth_methods", "pkce_required"}
+)
 
 
 def validate_policy(policy: Mapping[str, Any]) -> None:
@@ -21,3 +26,14 @@ def validate_policy(policy: Mapping[str, Any]) -> None:
         raise ValueError("family_scope is sign_in or user_and_client")
     if not policy.get("access_token_lifetime", 1) > 0:
         raise ValueError("access_token_lifetime is a number of seconds")
+
+
+def client_value(name: str, value: Any) -> Any:
+    """The value of a client's field, in the type that the field has."""
+    match name:
+        case "auth_methods":
+            return frozenset(value)
+        case "pkce_required":
+            return bool(value)
+        case _:
+            return tuple(value)

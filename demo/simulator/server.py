@@ -19,13 +19,13 @@ from demo.simulator.fault_delivery import FaultDelivery
 from demo.simulator.listener import Listener
 from demo.simulator.logout import logout
 from demo.simulator.management import management_routes
-from demo.simulator.org import Org
+from demo.simulator.org import AuthorizationServer, Org
 from demo.simulator.security_events import SecurityEvents
 from demo.simulator.token_endpoint import token
 
 __all__ = ["RunningSimulator", "SimulatorConfig", "build_okta", "running_simulator"]
 
-SERVERS = ("/oauth2/v1", "/oauth2/default/v1")
+SERVERS = ("/oauth2/v1", "/oauth2/{server_id}/v1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,11 @@ class RunningSimulator:
 
     @property
     def issuer(self) -> str:
-        return f"{self.base_url}/oauth2/default"
+        return self.issuer_of("default")
+
+    def issuer_of(self, server_id: str) -> str:
+        """The issuer of a custom server."""
+        return f"{self.base_url}/oauth2/{server_id}"
 
     @property
     def org_issuer(self) -> str:
@@ -54,37 +58,34 @@ def build_okta(org: Org, transmitter: SecurityEvents) -> Starlette:
 
 
 def _server_routes(org: Org, endpoints: str) -> list[Route]:
-    async def discovery(request: Request) -> Response:
-        return metadata.discovery(org, org.server(endpoints), request.query_params.get("client_id"))
+    def of_server(
+        endpoint: Callable[[Org, AuthorizationServer, Request], Awaitable[Response]],
+    ) -> Callable[[Request], Awaitable[Response]]:
+        async def answer(request: Request) -> Response:
+            try:
+                server = org.server(endpoints.format(**request.path_params))
+            except KeyError:
+                return okta_errors.not_found()
+            return await endpoint(org, server, request)
 
-    async def authorize(request: Request) -> Response:
-        return await authorization.authorize(org, org.server(endpoints), request)
-
-    async def push(request: Request) -> Response:
-        return await authorization.push(org, org.server(endpoints), request)
-
-    async def token_endpoint(request: Request) -> Response:
-        return await token(org, org.server(endpoints), request)
+        return answer
 
     async def keys(_: Request) -> Response:
         return metadata.keys(org)
 
-    async def end_session(request: Request) -> Response:
-        return await logout(org, org.server(endpoints), request)
-
     issuer_path = "" if endpoints == "/oauth2/v1" else endpoints.removesuffix("/v1")
     both, post = ["GET", "POST"], ["POST"]
     return [
-        Route(f"{issuer_path}/.well-known/openid-configuration", discovery),
-        Route(f"{issuer_path}/.well-known/oauth-authorization-server", discovery),
-        Route(f"{endpoints}/authorize", authorize, methods=both),
-        Route(f"{endpoints}/par", push, methods=post),
-        Route(f"{endpoints}/token", token_endpoint, methods=post),
+        Route(f"{issuer_path}/.well-known/openid-configuration", of_server(metadata.discovery)),
+        Route(f"{issuer_path}/.well-known/oauth-authorization-server", of_server(metadata.discovery)),
+        Route(f"{endpoints}/authorize", of_server(authorization.authorize), methods=both),
+        Route(f"{endpoints}/par", of_server(authorization.push), methods=post),
+        Route(f"{endpoints}/token", of_server(token), methods=post),
         Route(f"{endpoints}/keys", keys),
         Route(f"{endpoints}/userinfo", _bound(org, token_inspection.userinfo), methods=both),
         Route(f"{endpoints}/revoke", _bound(org, token_inspection.revoke), methods=post),
         Route(f"{endpoints}/introspect", _bound(org, token_inspection.introspect), methods=post),
-        Route(f"{endpoints}/logout", end_session, methods=both),
+        Route(f"{endpoints}/logout", of_server(logout), methods=both),
     ]
 
 

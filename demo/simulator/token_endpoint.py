@@ -1,4 +1,7 @@
-"""The token endpoint: authorization codes and refresh tokens become tokens (RFC 6749 sections 4.1.3 and 6)."""
+"""The token endpoint: authorization codes and refresh tokens become tokens (RFC 6749 sections 4.1.3 and 6).
+
+Client credentials and token exchange have modules of their own.
+"""
 
 import base64
 import hashlib
@@ -10,15 +13,16 @@ from typing import Any, assert_never
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from demo.simulator import claims, okta_errors
+from demo.simulator import access_policies, claims, okta_errors, resource_indicators
 from demo.simulator.client_authentication import authenticate
 from demo.simulator.client_credentials import service_token
-from demo.simulator.config import Client
+from demo.simulator.config import TOKEN_EXCHANGE, Client
 from demo.simulator.dpop import ProofRefused
 from demo.simulator.forms import read_form
 from demo.simulator.grants import Issued, Refusal, Refused, fingerprint
 from demo.simulator.okta_errors import OktaError, RequestRefused
 from demo.simulator.org import AuthorizationServer, Org
+from demo.simulator.token_exchange import exchange
 
 
 async def token(org: Org, server: AuthorizationServer, request: Request) -> Response:
@@ -32,7 +36,9 @@ async def token(org: Org, server: AuthorizationServer, request: Request) -> Resp
             case "refresh_token":
                 answer = _refresh(org, server, client, form, _proven_key(org, client, request))
             case "client_credentials":
-                answer = service_token(org, server, client, form)
+                answer = service_token(org, server, client, form, _proven_key(org, client, request))
+            case grant if grant == TOKEN_EXCHANGE:
+                answer = exchange(org, server, client, form, _proven_key(org, client, request))
             case _:
                 raise RequestRefused(okta_errors.UNSUPPORTED_GRANT)
     except RequestRefused as refused:
@@ -91,9 +97,9 @@ def _exchange_code(
     if form.get("redirect_uri") != grant.redirect_uri:
         raise RequestRefused(okta_errors.MISMATCHED_REDIRECT_URI)
     _check_verifier(org, grant.code_challenge, form.get("code_verifier"))
-    if not server.is_org and not org.policy_allows(client):
-        raise RequestRefused(okta_errors.NO_MATCHING_POLICY)
-    issued = org.families.sign_in(replace(grant.sign_in, jkt=jkt), org.now())
+    access_policies.check(server, client, "authorization_code")
+    audience = resource_indicators.audience(server, grant.sign_in.resources, form)
+    issued = org.families.sign_in(replace(grant.sign_in, jkt=jkt), org.now(), audience)
     org.record(
         "token_issued",
         f"{org.name_of(grant.sign_in.sub)} signed in: tokens for the code {fingerprint(code)}",
@@ -125,13 +131,20 @@ def _refresh(
     scope = form["scope"].split() if "scope" in form else None
     if "refresh_token" not in client.grant_types:
         raise RequestRefused(okta_errors.UNAUTHORIZED_GRANT)
-    if not server.is_org and not org.policy_allows(client):
-        raise RequestRefused(okta_errors.NO_MATCHING_POLICY)
+    access_policies.check(server, client, "authorization_code")
     bound = org.families.sign_in_of(presented)
     if bound is not None and bound.jkt != jkt:
         raise RequestRefused(okta_errors.DPOP_OTHER_KEY)
     org.families.rotation_of[client.client_id] = client.rotation
-    outcome = org.families.refresh(presented, client_id=client.client_id, now=now, issuer=server.issuer, scope=scope)
+    resources = bound.resources if bound is not None else frozenset[str]()
+    outcome = org.families.refresh(
+        presented,
+        client_id=client.client_id,
+        now=now,
+        issuer=server.issuer,
+        scope=scope,
+        audience=resource_indicators.audience(server, resources, form),
+    )
     token_name = fingerprint(presented)
     match outcome:
         case Issued():

@@ -20,9 +20,10 @@ from demo.simulator.grants import (
     ReuseAlarm,
     RotationPolicy,
     SignIn,
+    Wanted,
     fingerprint,
 )
-from demo.simulator.lineage import Family, Lineage, RefreshToken, Status
+from demo.simulator.lineage import Family, Lineage, RefreshToken, Status, has_expired
 
 
 def _random_value(kind: str) -> str:
@@ -49,13 +50,13 @@ class TokenFamilies:
 
     # --- what a client does ------------------------------------------------------------------------------------------
 
-    def sign_in(self, sign_in: SignIn, now: float) -> Issued:
+    def sign_in(self, sign_in: SignIn, now: float, audience: str = "") -> Issued:
         """Begin a family, or join the shared one. Only a grant with `offline_access` brings a refresh token."""
         lineage = Lineage(sign_in, self._family_for(sign_in, now), now)
         lineage.family.lineages.append(lineage)
         token = self._mint(lineage, now) if "offline_access" in sign_in.scope else None
         # The first response always contains the refresh token, which the client could not obtain otherwise.
-        return self._issue(lineage, sign_in.scope, now, token)
+        return self._issue(lineage, Wanted(sign_in.scope, audience), now, token)
 
     def refresh(
         self,
@@ -65,6 +66,7 @@ class TokenFamilies:
         now: float,
         issuer: str | None = None,
         scope: Iterable[str] | None = None,
+        audience: str = "",
     ) -> RefreshOutcome:
         """Exchange a refresh token (RFC 6749 section 6). `scope` None means all that was granted."""
         token = self._tokens.get(refresh_token)
@@ -72,7 +74,7 @@ class TokenFamilies:
             return Refused(Refusal.UNKNOWN)
         lineage = token.lineage
         sign_in, family = lineage.sign_in, lineage.family
-        wanted = sign_in.scope if scope is None else frozenset(scope)
+        wanted = Wanted(sign_in.scope if scope is None else frozenset(scope), audience)
         refusal: Refusal | None = None
         if sign_in.client_id != client_id:
             refusal = Refusal.MISMATCHED_CLIENT
@@ -80,11 +82,11 @@ class TokenFamilies:
             refusal = Refusal.MISMATCHED_AUTHORIZATION_SERVER
         elif lineage.revoked or token.status is Status.REVOKED:
             refusal = Refusal.REVOKED
-        elif self._expired(token, now):
+        elif has_expired(token, self.policy, now):
             refusal = Refusal.EXPIRED
         elif sign_in.sub in self._unassigned:
             refusal = Refusal.USER_NOT_ASSIGNED
-        elif not wanted <= sign_in.scope:
+        elif not wanted.scope <= sign_in.scope:
             refusal = Refusal.SCOPES_DENIED
         if refusal is not None:
             return Refused(refusal, family.id)
@@ -95,6 +97,14 @@ class TokenFamilies:
                 return self._replay(token, wanted, now)
             case Status.REVOKED:  # pragma: no cover - refused above
                 return Refused(Refusal.REVOKED, family.id)
+
+    def derive(self, subject: AccessToken, sign_in: SignIn, now: float) -> Issued:
+        """An access token in exchange for another (RFC 8693), revoked with the same sign-in. No refresh token."""
+        lineage = self._access_tokens[subject.id][1]
+        expires_at = now + self.policy.access_token_lifetime
+        access = AccessToken(self._new_value("AT."), subject.family_id, sign_in, sign_in.scope, now, expires_at)
+        self._access_tokens[access.id] = (access, lineage)
+        return Issued(subject.family_id, sign_in, sign_in.scope, access.id, expires_at, None, id_token=False)
 
     def revoke_refresh_token(self, refresh_token: str, client_id: str) -> bool:
         """RFC 7009. The current token is revoked with its lineage and access tokens; an already rotated one alone, so
@@ -132,9 +142,8 @@ class TokenFamilies:
     def live_sign_in(self, refresh_token: str, now: float) -> SignIn | None:
         """The grant of a refresh token, if a first use of it would succeed now. For introspection (RFC 7662)."""
         token = self._tokens.get(refresh_token)
-        if token is None or token.status is not Status.LIVE or token.lineage.revoked or self._expired(token, now):
-            return None
-        return token.lineage.sign_in
+        live = token is not None and token.status is Status.LIVE and not token.lineage.revoked
+        return token.lineage.sign_in if token and live and not has_expired(token, self.policy, now) else None
 
     # --- what an administrator does ----------------------------------------------------------------------------------
 
@@ -171,21 +180,21 @@ class TokenFamilies:
 
     # --- the table ---------------------------------------------------------------------------------------------------
 
-    def _first_use(self, token: RefreshToken, scope: frozenset[str], now: float) -> Issued:
+    def _first_use(self, token: RefreshToken, wanted: Wanted, now: float) -> Issued:
         lineage = token.lineage
         token.used_at = now
         if not self.policy.answer_refresh_token:
-            return self._issue(lineage, scope, now, None)
+            return self._issue(lineage, wanted, now, None)
         if self._policy_of(lineage).mode == "persistent":
-            return self._issue(lineage, scope, now, token)
+            return self._issue(lineage, wanted, now, token)
         before, lineage.live = lineage.live, []
         successor = self._mint(lineage, now)
         for other in before:
             other.status, other.retired_at, other.successor = Status.RETIRED, now, successor
         lineage.family.rotation_count += 1
-        return self._issue(lineage, scope, now, successor, rotated=True)
+        return self._issue(lineage, wanted, now, successor, rotated=True)
 
-    def _replay(self, token: RefreshToken, scope: frozenset[str], now: float) -> RefreshOutcome:
+    def _replay(self, token: RefreshToken, wanted: Wanted, now: float) -> RefreshOutcome:
         successor, policy = token.successor, self._policy_of(token.lineage)
         assert successor is not None
         older = successor.status is Status.RETIRED
@@ -213,7 +222,7 @@ class TokenFamilies:
                 assert_never(policy.replay)
         lineage.family.resends += 1
         named = answer if policy.answer_refresh_token else None
-        return self._issue(lineage, scope, now, named, resend=True, older_than_previous=older)
+        return self._issue(lineage, wanted, now, named, resend=True, older_than_previous=older)
 
     def _reuse(self, token: RefreshToken, now: float) -> Refused:
         family = token.lineage.family
@@ -257,7 +266,7 @@ class TokenFamilies:
     def _issue(
         self,
         lineage: Lineage,
-        scope: frozenset[str],
+        wanted: Wanted,
         now: float,
         token: RefreshToken | None,
         *,
@@ -265,31 +274,23 @@ class TokenFamilies:
         resend: bool = False,
         older_than_previous: bool = False,
     ) -> Issued:
-        family, policy = lineage.family, self.policy
-        expires_at = now + policy.access_token_lifetime
-        access = AccessToken(self._new_value("AT."), family.id, lineage.sign_in, scope, now, expires_at)
+        family, expires_at = lineage.family, now + self.policy.access_token_lifetime
+        access = AccessToken(self._new_value("AT."), family.id, lineage.sign_in, wanted.scope, now, expires_at)
         self._access_tokens[access.id] = (access, lineage)
         family.latest_access_token = access
         return Issued(
             family_id=family.id,
             sign_in=lineage.sign_in,
-            scope=scope,
+            scope=wanted.scope,
             access_token=access.id,
             access_token_expires_at=expires_at,
             refresh_token=token.value if token is not None else None,
-            id_token="openid" in scope and policy.answer_id_token,
+            id_token="openid" in wanted.scope and self.policy.answer_id_token,
             rotated=rotated,
             resend=resend,
             older_than_previous=older_than_previous,
+            audience=wanted.audience,
         )
-
-    def _expired(self, token: RefreshToken, now: float) -> bool:
-        policy = self.policy
-        too_old = policy.refresh_token_lifetime is not None and now >= (
-            token.lineage.issued_at + policy.refresh_token_lifetime
-        )
-        idle = policy.refresh_token_idle is not None and now >= token.used_at + policy.refresh_token_idle
-        return too_old or idle
 
     def _revoke_lineage(self, lineage: Lineage, why: str) -> None:
         lineage.revoked = lineage.revoked or why

@@ -128,7 +128,7 @@ PLANTED: list[tuple[Plant, str, str, bool, tuple[str, str] | None]] = [
     ),
     (in_org(without_the_code_grant), "access_policy", "Add Rule", True, ("access_policy", "Add Rule")),
     (
-        in_org(lambda state: state.server.update(CUSTOM_DOMAIN)),
+        in_org(lambda state: state.servers["default"].body.update(CUSTOM_DOMAIN)),
         *("issuer", "https://login.example.com/", False, ("issuer", "https://login.example.com/")),
     ),
     (app_on_org_domain, "issuer_mode", "OpenID Connect", True, ("issuer", "Set BFF_ISSUER to http://127.0.0.1")),

@@ -35,9 +35,9 @@ class Application:
     def use_org_server(self) -> None:
         self.endpoints = f"{self.okta.base_url}/oauth2/v1"
 
-    def authorization_url(self, **changes: str | None) -> str:
+    def authorization_url(self, **changes: str | list[str] | None) -> str:
         """`None` leaves a parameter out."""
-        parameters: dict[str, str | None] = {
+        parameters: dict[str, str | list[str] | None] = {
             "client_id": self.client_id,
             "redirect_uri": CALLBACK,
             "response_type": "code",
@@ -49,24 +49,24 @@ class Application:
             **changes,
         }
         kept = {name: value for name, value in parameters.items() if value is not None}
-        return f"{self.endpoints}/authorize?{urlencode(kept)}"
+        return f"{self.endpoints}/authorize?{urlencode(kept, doseq=True)}"
 
-    async def sign_in(self, login: str = "alice@example.com", **changes: str | None) -> dict[str, str]:
+    async def sign_in(self, login: str = "alice@example.com", **changes: str | list[str] | None) -> dict[str, str]:
         """The parameters that came back to the callback."""
         answer = await sign_in(self.browser, self.authorization_url(**changes), login)
         return returned(answer)
 
-    async def token(self, **form: str) -> httpx.Response:
+    async def token(self, **form: str | list[str]) -> httpx.Response:
         return await self.backend.post(f"{self.endpoints}/token", data=form, auth=(self.client_id, self.secret))
 
     async def exchange(self, code: str, /, **changes: str) -> httpx.Response:
         form = {"grant_type": "authorization_code", "code": code, "redirect_uri": CALLBACK, "code_verifier": VERIFIER}
         return await self.token(**(form | changes))
 
-    async def refresh(self, refresh_token: str, /, **changes: str) -> httpx.Response:
+    async def refresh(self, refresh_token: str, /, **changes: str | list[str]) -> httpx.Response:
         return await self.token(**({"grant_type": "refresh_token", "refresh_token": refresh_token} | changes))
 
-    async def tokens(self, login: str = "alice@example.com", **changes: str | None) -> dict[str, Any]:
+    async def tokens(self, login: str = "alice@example.com", **changes: str | list[str] | None) -> dict[str, Any]:
         """A whole sign-in: the token answer."""
         answer = await self.exchange((await self.sign_in(login, **changes))["code"])
         assert answer.status_code == 200, answer.text
