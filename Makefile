@@ -8,7 +8,7 @@ RUN := $(VENV)/bin
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev fmt images test test-unit test-containers test-providers test-assertions chaos test-all coverage proof bench bench-scale bench-cost bench-workers bench-assertions bench-security-events check lock sbom audit pin-images clean
+.PHONY: help demo dev fmt images test test-unit test-containers test-providers test-assertions test-clients chaos test-all coverage proof bench bench-scale bench-cost bench-workers bench-assertions bench-security-events check lock sbom audit pin-images clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | sort | while IFS="$$(printf '\t')" read -r name text; do \
@@ -24,7 +24,7 @@ fmt: $(VENV)/.dev ## format the code and apply ruff's fixes
 	$(RUN)/ruff check --fix .
 	$(RUN)/ruff format .
 
-GUARDS_A_MERGE := not long and not containers and not providers and not assertions
+GUARDS_A_MERGE := not long and not containers and not providers and not assertions and not clients
 PARALLEL := -n 4 --dist loadgroup
 
 # ARGS has arguments of pytest that select tests: `make test ARGS="tests/unit/oidc -k nonce"`. Without it `check` and all tests run.
@@ -117,6 +117,11 @@ test-providers: $(VENV)/.dev ## install OpenID providers that others wrote, and 
 test-assertions: $(VENV)/.dev ## verify identity assertions with libraries of other languages
 	@scripts/need node npm go mvn
 	$(RUN)/pytest -m assertions $(or $(ARGS),tests/proof/examples/test_identity_assertions.py)
+
+# npm brings the tools of the package into var/clients, once for each version of the lock file.
+test-clients: $(VENV)/.dev ## test the npm package: unit tests, types, size and the tarball
+	@scripts/need node npm
+	$(RUN)/pytest -m clients $(or $(ARGS),tests/clients)
 
 # Needs the Docker engine of DOCKER_HOST and the ports 8080 and 9000; at most 15 minutes.
 chaos: $(VENV)/.dev ## kill, stop and fill the parts of the compose file under load, and print what callers saw

@@ -31,7 +31,7 @@ OUTPUT = ROOT / "var" / "repeated-run.log"
 PYTEST = [
     str(ROOT / ".venv" / "bin" / "pytest"),
     "-m",
-    "not long and not containers and not providers and not assertions",
+    "not long and not containers and not providers and not assertions and not clients",
 ]
 BURN = "import os\nparent = os.getppid()\nwhile os.getppid() == parent:\n    sum(range(1000000))"
 

@@ -1,0 +1,90 @@
+import type { Connection } from "./connection.js";
+import { type BffProblem, problemOf, retryAfter, SignInRequired, StepUpRequired } from "./problems.js";
+import type { OwnStore } from "./session_store.js";
+
+export interface BffRequestInit extends RequestInit {
+  /** Milliseconds to wait out 503 responses, for this request. */
+  maxWait?: number;
+}
+
+export interface RequestOptions {
+  /** Milliseconds to wait out 503 responses, altogether. Default: 30 seconds. */
+  maxWait?: number | undefined;
+  /**
+   * Called when a request needs a sign-in, once for all that need it at that time. If it resolves to true the request is
+   * sent once more. For example a dialog whose button calls `signIn({ mode: "popup" })`.
+   */
+  onSignInRequired?: (problem: SignInRequired | StepUpRequired) => boolean | Promise<boolean>;
+}
+
+export type BffFetch = (input: string | URL | Request, init?: BffRequestInit) => Promise<Response>;
+
+const SAFE = ["GET", "HEAD", "OPTIONS"];
+
+/**
+ * `fetch` for the BFF and what is behind it. Returns what an upstream answers, whatever the status; throws a BffProblem for
+ * what the BFF itself answers instead.
+ *
+ * A safe request is repeated after a 503 with Retry-After. Any other is repeated only when the BFF says that nothing was
+ * forwarded: never after an upstream's own 503, and never after a lost connection.
+ */
+export function createFetch(connection: Connection, store: OwnStore, options: RequestOptions): BffFetch {
+  let signingIn: Promise<boolean> | undefined;
+
+  async function signedInAgain(problem: BffProblem): Promise<boolean> {
+    if (problem instanceof SignInRequired) {
+      // Perhaps somebody signed in meanwhile, in another tab.
+      if ((await store.refresh(true)).user) return true;
+    } else if (!(problem instanceof StepUpRequired)) return false;
+    signingIn ??= Promise.resolve(options.onSignInRequired?.(problem) ?? false).finally(() => (signingIn = undefined));
+    return signingIn;
+  }
+
+  return async (input, init = {}) => {
+    const { maxWait = options.maxWait ?? 30_000, ...rest } = init;
+    const request = input instanceof Request ? input : null;
+    const method = (rest.method ?? request?.method ?? "GET").toUpperCase();
+    const sendable = !(rest.body instanceof ReadableStream);
+    const signal = rest.signal ?? request?.signal;
+    const until = Date.now() + maxWait;
+    for (let renewed = false; ; ) {
+      const response = await connection.send(request?.clone() ?? String(input), rest);
+      const problem = await problemOf(response);
+      const again = sendable && (SAFE.includes(method) || problem?.forwarded === false);
+      const seconds = retryAfter(response);
+      if (response.status === 503 && again && seconds !== null) {
+        // Not all tabs at the same moment.
+        const wait = Math.max(seconds * 1000, 250) * (1 + Math.random() / 4);
+        if (Date.now() + wait <= until) {
+          void response.body?.cancel().catch(() => {});
+          await sleep(wait, signal);
+          continue;
+        }
+      }
+      if (!problem) {
+        if (store.get().expiring) void store.refresh(); // the request may have extended the idle timeout
+        return response;
+      }
+      if (!renewed && (await signedInAgain(problem)) && again) {
+        renewed = true;
+        continue;
+      }
+      throw problem;
+    }
+  };
+}
+
+function sleep(milliseconds: number, signal: AbortSignal | null | undefined): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const abort = () => {
+      clearTimeout(timer);
+      reject(signal!.reason as Error);
+    };
+    const timer = setTimeout(() => {
+      signal?.removeEventListener("abort", abort);
+      resolve();
+    }, milliseconds);
+    if (signal?.aborted) abort();
+    else signal?.addEventListener("abort", abort);
+  });
+}

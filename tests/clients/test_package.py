@@ -1,0 +1,29 @@
+"""The npm package by itself: its unit tests, its types, its size, and what would be published."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.clients.npm_package import npm
+
+pytestmark = pytest.mark.clients
+
+
+def test_its_unit_tests_pass(package: Path) -> None:
+    assert "Tests" in npm(package, "run", "test")
+
+
+def test_its_types_hold_for_applications_and_for_itself(package: Path) -> None:
+    npm(package, "run", "typecheck")
+
+
+def test_every_entry_is_as_small_as_promised(package: Path) -> None:
+    output = npm(package, "run", "size")
+    assert "index: " in output
+    assert "TOO LARGE" not in output
+
+
+def test_the_tarball_is_what_bundlers_and_node_expect(package: Path) -> None:
+    output = npm(package, "run", "package", "--", "packed")
+    assert "All good!" in output
+    assert [path.suffix for path in (package / "packed").iterdir()] == [".tgz"]
