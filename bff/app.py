@@ -23,6 +23,7 @@ from bff.config.reload import CREDENTIALS, SettingsReload, Sources
 from bff.config.settings import Settings
 from bff.flows.background import BackgroundTasks
 from bff.session.session import SessionKey
+from bff.storage.credentials import ChangingCredentials
 from bff.telemetry import audit
 from bff.telemetry.application import ApplicationTelemetry, open_tracer
 from bff.telemetry.audit import AuditEvent
@@ -56,7 +57,8 @@ class Application:
         )
         self.public_url = settings.browser.public_url
         self.write_batch = WriteBatch()
-        self.stores = build_stores(self.runtime, timeouts.store)
+        self.store_credentials = ChangingCredentials.of(settings.store.login, self._look)
+        self.stores = build_stores(self.runtime, timeouts.store, self.store_credentials)
         self.providers = build_providers(self.runtime, ports)
         self.flows = build_flows(self.runtime, self.stores, self.providers, timeouts.refresh)
         self.upstreams = build_upstreams(self.runtime, self.write_batch, self.flows.sessions.streams)
@@ -100,9 +102,13 @@ class Application:
             await self.public(scope, receive, send)
 
     def reload(self) -> None:
-        """Reloads session keys and client secrets (SIGHUP). Logs any problem and then changes nothing."""
+        """Reloads session keys and credentials (SIGHUP). Logs any problem and then changes nothing."""
         if self._reload is not None:
             self._reload.reload()
+
+    def _look(self) -> None:
+        if self._reload is not None:
+            self._reload.look()
 
     def begin_to_stop(self) -> None:
         """Reports not ready from now on and answers with `Connection: close`, so that proxies use another replica."""
@@ -148,9 +154,11 @@ class Application:
         return tasks
 
     def _apply(self, settings: Settings, changed: frozenset[str]) -> None:
-        """Uses the reloaded keys and client credentials. Raises ConfigurationError without any change."""
+        """Uses the reloaded keys and credentials. Raises ConfigurationError without any change."""
         self.providers.replace_client_auth(settings)
         self.stores.ring.replace_keys(settings.session.key_ring)
+        if self.store_credentials is not None and settings.store.login is not None:
+            self.store_credentials.replace(settings.store.login)
         if "session_keys" in changed:
             self.flows.sessions.end_sessions.forget_recent_records()
             audit.record(AuditEvent.KEY_RING_CHANGED, "reload", key_ids=" ".join(self.stores.ring.key_ids))

@@ -19,6 +19,7 @@ from bff.session.keyring import KeyRing
 from bff.session.revocation import WAITING_LIMIT
 from bff.session.session import EndReason
 from bff.session.store import Found, SessionStore
+from bff.storage.credentials import ChangingCredentials
 from bff.storage.open import open_store
 from bff.telemetry import audit
 from bff.telemetry.application import ApplicationTelemetry
@@ -49,7 +50,8 @@ class TokensStayValid(Exception):
 @asynccontextmanager
 async def open_admin_context(settings: Settings) -> AsyncIterator[AdminContext]:
     """Raises StoreUnavailable."""
-    store = open_store(settings.store.url, KeyRing.from_keys(settings.session.key_ring))
+    ring, credentials = KeyRing.from_keys(settings.session.key_ring), ChangingCredentials.of(settings.store.login)
+    store = open_store(settings.store.url, ring, credentials=credentials)
     provider, tasks = open_provider(settings), BackgroundTasks()
     revocations = Revocations(store, provider, tasks, settings.provider.issuer)
     end_session = EndSession(store, revocations, tasks)

@@ -30,7 +30,7 @@ def command(config: Path | None, env_file: Path | None, workers: str | None, ord
     """Serve until SIGTERM or SIGINT, in one process or with several workers.
 
     A signal ends it in order: /readyz fails for BFF_DRAIN_DELAY, then no connection is accepted, responses in progress
-    get 15 seconds, and refreshes are completed. SIGHUP reloads session keys and client secrets. With several workers
+    get 15 seconds, and refreshes are completed. SIGHUP reloads session keys and credentials. With several workers
     SIGUSR2 replaces them one by one, with the settings and the version as they are then.
     """
     environ = environment(env_file)

@@ -13,6 +13,7 @@ from bff.flows.key_ring_sync import KeyRingSync
 from bff.flows.logout.markers import LogoutMarkers
 from bff.session.keyring import KeyRing
 from bff.session.store import SessionStore
+from bff.storage.credentials import ChangingCredentials
 from bff.storage.limits import StoreLimits
 from bff.storage.open import open_store
 from bff.storage.timeouts import StoreTimeouts
@@ -42,12 +43,17 @@ class Stores:
                 logger.warning("expired records could not be purged", extra={"error": error.code})
 
 
-def build_stores(runtime: Runtime, timeouts: StoreTimeouts) -> Stores:
-    """Opens the SQLite database if one is configured. Raises ConfigurationError."""
+def build_stores(runtime: Runtime, timeouts: StoreTimeouts, credentials: ChangingCredentials | None = None) -> Stores:
+    """Opens the SQLite database if one is configured. `credentials`: those of Redis that may change.
+
+    Raises ConfigurationError.
+    """
     settings, ring = runtime.settings, KeyRing.from_keys(runtime.settings.session.key_ring)
     clock = None if runtime.clock is time.time else runtime.clock
     limits = StoreLimits(cache=settings.store.record_cache)
-    sessions = open_store(settings.store.url, ring, clock=clock, timeouts=timeouts, limits=limits)
+    sessions = open_store(
+        settings.store.url, ring, clock=clock, timeouts=timeouts, limits=limits, credentials=credentials
+    )
     return Stores(
         ring=ring,
         sessions=sessions,

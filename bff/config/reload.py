@@ -1,4 +1,4 @@
-"""Reloads session keys and client credentials from their sources while the process runs.
+"""Reloads session keys and credentials from their sources while the process runs.
 
 All settings are read and validated as at the start. If any is invalid, nothing changes. Other settings that have
 changed need a restart; a log line names them.
@@ -20,7 +20,7 @@ from bff.errors import ConfigurationError
 logger = logging.getLogger(__name__)
 
 CREDENTIALS: Final = frozenset({"client_secret", "client_secret_next", "client_private_key"})
-RELOADED: Final = CREDENTIALS | {"session_keys"}
+RELOADED: Final = CREDENTIALS | {"session_keys", "store_credentials"}
 
 # Switches to the new settings atomically. The names are the settings that changed and take effect without a restart.
 # Raises ConfigurationError and then changes nothing.
@@ -60,9 +60,13 @@ class SettingsReload:
         """Checks the files at every `poll_interval`, until cancelled."""
         while True:
             await asyncio.sleep(self._poll_interval)
-            if (stamp := self._sources.stamp()) != self._stamp:
-                self._stamp = stamp
-                self.reload()
+            self.look()
+
+    def look(self) -> None:
+        """Reads all settings again if a file has changed."""
+        if (stamp := self._sources.stamp()) != self._stamp:
+            self._stamp = stamp
+            self.reload()
 
     def reload(self) -> bool:
         """Reads all settings again, as SIGHUP requests. Returns False if one is invalid; then nothing changes."""

@@ -2,6 +2,7 @@
 
 from hashlib import sha256
 from typing import Annotated, Final, TypeAlias
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, SecretStr, field_validator
 
@@ -9,6 +10,7 @@ from bff.base64url import encode_base64url
 from bff.config import validators
 from bff.config.field_types import Number, WholeSeconds, Words
 from bff.config.section import FROZEN, over
+from bff.config.store_credentials import StoreCredentials, parse_store_credentials, store_credentials
 from bff.config.validators import invalid
 
 SessionKey: TypeAlias = Annotated[SecretStr, AfterValidator(validators.session_key)]
@@ -75,11 +77,32 @@ class StoreSettings(BaseModel):
         validation_alias="store",
         repr=False,  # it may contain a password
     )
+    credentials: Annotated[SecretStr, AfterValidator(store_credentials)] | None = Field(
+        default=None, validation_alias="store_credentials"
+    )
     outage_grace: Annotated[float, Number, Field(ge=0, le=30, allow_inf_nan=False)] = Field(
         default=0.0, validation_alias="store_outage_grace"
     )
     allow_evicting: bool = Field(default=False, validation_alias="allow_evicting_store")
     session_cache: Annotated[int, Number, Field(ge=0, le=65_536)] = 96
+
+    @over("store_credentials", "store")
+    def _credentials_in_one_place(self) -> None:
+        if self.credentials is None:
+            return
+        if self.is_sqlite:
+            raise invalid("is set, and BFF_STORE is SQLite, which has none.", "Remove it.")
+        own, in_url = self.credentials.get_secret_value().splitlines(), urlsplit(self.url)
+        if in_url.password or (in_url.username and len(own) > 1):
+            repeated = "a password" if in_url.password else "a user name"
+            raise invalid(f"is set, and BFF_STORE contains {repeated} too.", "Remove that one from BFF_STORE.")
+
+    @property
+    def login(self) -> StoreCredentials | None:
+        """The credentials that may change while the process runs. Those in the URL do not."""
+        return (
+            None if self.credentials is None else parse_store_credentials(self.credentials.get_secret_value(), self.url)
+        )
 
     @property
     def record_cache(self) -> int:

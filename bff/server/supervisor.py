@@ -93,7 +93,7 @@ class Supervisor:
             worker.stop(repeated)
 
     def reload(self) -> None:
-        """SIGHUP: each worker reloads session keys and client secrets."""
+        """SIGHUP: each worker reloads session keys and credentials."""
         for worker in self.machine.workers:
             worker.reload()
 

@@ -7,6 +7,7 @@ from typing import Final
 from bff.errors import ConfigurationError
 from bff.session.keyring import KeyRing
 from bff.session.store import SessionStore
+from bff.storage.credentials import ChangingCredentials
 from bff.storage.limits import StoreLimits
 from bff.storage.sqlite.store import SqliteStore
 from bff.storage.timeouts import StoreTimeouts
@@ -21,12 +22,13 @@ def open_store(
     clock: Callable[[], float] | None = None,
     timeouts: StoreTimeouts = StoreTimeouts(),
     limits: StoreLimits = StoreLimits(),
+    credentials: ChangingCredentials | None = None,
 ) -> SessionStore:
     """Opens `sqlite:///relative.db`, `sqlite:////absolute.db`, or a Redis URL (see `bff.storage.redis.url`).
 
-    `clock`, in seconds since the epoch, is for SQLite, which has one of this machine by default; Redis has its own.
-    A Redis store connects on first use. Raises ConfigurationError for an unsupported URL, StoreUnavailable for a
-    corrupt database.
+    `credentials` of Redis take the place of those in the URL. `clock`, in seconds since the epoch, is for SQLite, which
+    has one of this machine by default; Redis has its own. A Redis store connects on first use. Raises
+    ConfigurationError for an unsupported URL, StoreUnavailable for a corrupt database.
     """
     scheme, separator, rest = url.partition("://")
     if separator and scheme == "sqlite":
@@ -37,7 +39,7 @@ def open_store(
     if separator and scheme in REDIS_SCHEMES:
         from bff.storage.redis.store import RedisStore  # imported here so that only Redis users load its client
 
-        return RedisStore.from_url(url, ring, timeouts.redis, limits)
+        return RedisStore.from_url(url, ring, timeouts.redis, limits, credentials)
     # The URL is not repeated: it may contain a password.
     raise _misconfigured("the URL has no supported scheme.")
 

@@ -15,6 +15,7 @@ from bff.config.settings import Settings
 from bff.errors import ConfigurationError, StoreUnavailable
 from bff.flows.security_events.receiver import verification_marker
 from bff.session.keyring import KeyRing
+from bff.storage.credentials import ChangingCredentials
 from bff.storage.open import open_store
 
 NAME: Final = "security_events"
@@ -64,7 +65,8 @@ def _ask(settings: Settings, okta: OktaSettings, state: str) -> bool:
 
 async def _arrives(settings: Settings, marker: str, within: float) -> bool:
     """Whether the running BFF leaves that marker in the store, which this command only reads."""
-    store = open_store(settings.store.url, KeyRing.from_keys(settings.session.key_ring))
+    ring, credentials = KeyRing.from_keys(settings.session.key_ring), ChangingCredentials.of(settings.store.login)
+    store = open_store(settings.store.url, ring, credentials=credentials)
     try:
         for _ in range(max(1, int(within / LOOK))):
             if await store.get_marker(marker) is not None:

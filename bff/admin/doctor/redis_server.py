@@ -12,6 +12,7 @@ from redis.asyncio import ConnectionPool
 from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
 
 from bff.admin.doctor.check_result import CheckResult, fail, ok, warn
+from bff.storage.credentials import ChangingCredentials
 from bff.storage.redis.topology import Command, exchange, servers_of
 from bff.storage.redis.url import RedisTarget
 from bff.storage.timeouts import RedisTimeouts
@@ -43,14 +44,16 @@ class RedisFacts:
     settings: Mapping[str, str] = field(default_factory=dict)
 
 
-async def run_checks(target: RedisTarget, timeouts: RedisTimeouts = TIMEOUTS) -> list[CheckResult]:
+async def run_checks(
+    target: RedisTarget, timeouts: RedisTimeouts = TIMEOUTS, credentials: ChangingCredentials | None = None
+) -> list[CheckResult]:
     """`timeouts.operation` is for all commands together."""
-    servers = servers_of(target, timeouts)
+    servers = servers_of(target, timeouts, credentials)
     try:
         async with asyncio.timeout(timeouts.operation):
             replies = [await exchange(pool, _COMMANDS) for pool in await _pools(servers)]
     except (AuthenticationError, NoPermissionError):
-        fix = "Fix user and password in BFF_STORE (BFF_STORE_FILE), or the server's ACL."
+        fix = "Fix user and password in BFF_STORE or BFF_STORE_CREDENTIALS (_FILE), or the server's ACL."
         return [fail("store", f"{_place(target)} rejects the credentials.", fix)]
     except (RedisError, OSError, UnicodeError) as error:
         fix = "Is Redis running and reachable from here? Check host, port, TLS (rediss://) and ca_file in BFF_STORE."
@@ -59,7 +62,10 @@ async def run_checks(target: RedisTarget, timeouts: RedisTimeouts = TIMEOUTS) ->
         await servers.close()
     for reply in replies:
         if isinstance(reply[0], Exception):
-            fix = "Fix user and password in BFF_STORE (BFF_STORE_FILE), or wait until the server has loaded its data."
+            fix = (
+                "Fix user and password in BFF_STORE or BFF_STORE_CREDENTIALS (_FILE), or wait until the server has "
+                "loaded its data."
+            )
             return [fail("store", f"{_place(target)} rejects commands ({_code(reply[0])}).", fix)]
     facts = [read_facts(reply) for reply in replies]
     return [reachable(_place(target), facts), eviction(facts), persistence(facts)]

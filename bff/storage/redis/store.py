@@ -19,6 +19,7 @@ from bff.session.revocation import RevocationQueue
 from bff.session.session import EndReason, Session, SessionKey
 from bff.session.store import Deleted, Found, IndexName, KeyPage, Missing, Page, Replaced, Rewrapped, StoredSession
 from bff.storage import codec, index
+from bff.storage.credentials import ChangingCredentials
 from bff.storage.decoded_records import DecodedRecords
 from bff.storage.limits import StoreLimits
 from bff.storage.redis import eviction, scripts
@@ -53,11 +54,17 @@ class RedisStore:
 
     @classmethod
     def from_url(
-        cls, url: str, ring: KeyRing, timeouts: RedisTimeouts = RedisTimeouts(), limits: StoreLimits = StoreLimits()
+        cls,
+        url: str,
+        ring: KeyRing,
+        timeouts: RedisTimeouts = RedisTimeouts(),
+        limits: StoreLimits = StoreLimits(),
+        credentials: ChangingCredentials | None = None,
     ) -> "RedisStore":
         """Raises ConfigurationError for an invalid URL."""
         target = parse_redis_url(url)
-        return cls(RedisLink(servers_of(target, timeouts), timeouts), ring, target.prefix, limits)
+        servers = servers_of(target, timeouts, credentials)
+        return cls(RedisLink(servers, timeouts), ring, target.prefix, limits)
 
     async def now(self) -> float:
         call = Call(self._prefix, None, args=("TIME",), write=False)

@@ -14,6 +14,8 @@ from redis.backoff import NoBackoff
 from redis.crc import key_slot
 from redis.exceptions import AskError, ClusterDownError, ReadOnlyError, RedisError, ResponseError
 
+from bff.storage.credentials import ChangingCredentials
+from bff.storage.redis.login import RedisLogin, login_of
 from bff.storage.redis.url import RedisTarget
 from bff.storage.timeouts import RedisTimeouts
 
@@ -29,8 +31,10 @@ async def exchange(pool: ConnectionPool, commands: Sequence[Command]) -> list[An
     A connection with unread replies is closed, so that no caller receives another's reply.
     """
     connection = await pool.get_connection()  # type: ignore[no-untyped-call]
-    whole = False
+    whole, login = False, login_of(pool)
     try:
+        if login is not None:
+            await login.renew(connection)
         await connection.send_packed_command(connection.pack_commands(commands))
         replies: list[Any] = []
         for _ in commands:
@@ -177,8 +181,10 @@ class Cluster:
         raise failure
 
 
-def servers_of(target: RedisTarget, timeouts: RedisTimeouts) -> OneServer | Cluster:
-    """Opens no connection yet."""
+def servers_of(
+    target: RedisTarget, timeouts: RedisTimeouts, changing: ChangingCredentials | None = None
+) -> OneServer | Cluster:
+    """Opens no connection yet. `changing` take the place of the credentials of `target`."""
     # RESP 2 and no driver info: fewer commands on connecting, so a smaller ACL.
     common: dict[str, Any] = {
         "socket_connect_timeout": timeouts.connect,
@@ -188,7 +194,8 @@ def servers_of(target: RedisTarget, timeouts: RedisTimeouts) -> OneServer | Clus
         "driver_info": None,
     }
     tls = {"ssl_ca_certs": target.options.get("ca_file")} if target.tls else {}
-    options = common | tls | {"username": target.username, "password": target.password}
+    fixed = {"username": target.username, "password": target.password}
+    options = common | tls | (fixed if changing is None else RedisLogin(changing).options)
     pooled = options | {"max_connections": CONNECTIONS} | ({"connection_class": SSLConnection} if target.tls else {})
     match target.topology:
         case "cluster":
