@@ -8,6 +8,7 @@ age and its Content-Security-Policy. A header is dropped, with all headers of it
 - A browser would apply it to the whole origin, to later requests or to other sites.
 - A shared cache would obey it in addition to Cache-Control or instead of it. Routes that allow shared caches keep it.
 - It discloses internal hosts or software, or a token.
+- It is the BFF's own word that a request was not forwarded (`bff.asgi.forwarded`).
 """
 
 from functools import lru_cache
@@ -23,6 +24,7 @@ _NEVER_ALLOWED: Final = HOP_BY_HOP | frozenset(
     b"""
     expect set-cookie set-cookie2 clear-site-data authorization
     set-login idp-signin-status activate-storage-access
+    x-bff-forwarded
     """.split()
 )
 _NEVER_ALLOWED_PREFIXES: Final = (

@@ -10,6 +10,7 @@ from prometheus_client import Counter
 
 from bff.asgi.access import access_of
 from bff.asgi.extensions import BODY_FOLLOWS
+from bff.asgi.forwarded import note_forwarded
 from bff.config.routes import Route
 from bff.errors import BffError, SignInRequired, StepUpRequired, UpstreamUnreachable
 from bff.http1.connection import ConnectionLost
@@ -121,6 +122,7 @@ class HttpProxy:
                 try:
                     try:
                         began = None if access is None else time.monotonic()
+                        note_forwarded(scope)
                         head = await exchange.begin(scope["method"], target, headers)
                         if access is not None and began is not None:
                             access.upstream = (access.upstream or 0.0) + time.monotonic() - began

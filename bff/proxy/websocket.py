@@ -15,6 +15,7 @@ from websockets.http11 import Response
 from websockets.typing import Subprotocol
 from websockets.uri import WebSocketURI
 
+from bff.asgi.forwarded import note_forwarded
 from bff.config.routes import Route
 from bff.errors import InvalidRequest, UpstreamTimeout, UpstreamUnreachable
 from bff.http1.response_parser import Header
@@ -145,6 +146,7 @@ class WebSocketProxy:
                     upstream.port,
                     ssl=self._trust(route) if secure else None,
                 )
+            note_forwarded(scope)
             async with asyncio.timeout(route.timeout):
                 await connection.handshake(fields, None)
         except BaseException as error:

@@ -2,12 +2,13 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Scope, Send
 
+from bff.asgi.forwarded import forwarded_field
 from bff.errors import (
     BffError,
     CsrfRequired,
@@ -35,6 +36,8 @@ from bff.web.problem_details import ErrorResponse, render_problem
 from bff.web.responses import raw_response, send_response
 
 logger = logging.getLogger(__name__)
+
+NOT_FORWARDED: Final[Mapping[str, Any]] = {}
 
 # Audit events for refusals of our own are recorded here, where every error passes. Provider refusals are recorded by
 # the flow.
@@ -85,16 +88,19 @@ class ErrorResponder:
         *,
         return_to: str | None = None,
         options: SignInOptions = PLAIN,
+        scope: Mapping[str, Any] = NOT_FORWARDED,
     ) -> ErrorResponse:
         """The response, without recording the error. `headers` are the request's.
 
         `return_to` is a path that `return_path` returned; `options` are those of the sign-in that failed: the page's
-        retry link repeats both.
+        retry link repeats both. `scope` knows whether the request was forwarded, which no endpoint of our own does.
         """
         correlation_id = tracing.correlation_id()
-        if self._pages is None or not wants_page(headers):
-            return render_problem(error, correlation_id=correlation_id)
-        return self._pages.render(error, correlation_id=correlation_id, return_to=return_to, options=options)
+        if self._pages is None or scope.get("type") == "websocket" or not wants_page(headers):
+            response = render_problem(error, correlation_id=correlation_id)
+        else:
+            response = self._pages.render(error, correlation_id=correlation_id, return_to=return_to, options=options)
+        return response._replace(headers=[*response.headers, forwarded_field(scope)])
 
     def respond(
         self,
@@ -117,10 +123,7 @@ class ErrorResponder:
         `close` ends the connection, for requests whose framing is in doubt.
         """
         self.record(error)
-        if scope["type"] == "websocket":
-            response = render_problem(error, correlation_id=tracing.correlation_id())
-        else:
-            response = self.render(error, scope["headers"])
+        response = self.render(error, scope["headers"], scope=scope)
         closing = [(b"connection", b"close")] if close else []
         headers = [*response.headers, *cookies, *closing]
         await send_response(scope, send, response.status, headers, response.body)

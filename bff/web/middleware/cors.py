@@ -20,7 +20,7 @@ PREFLIGHT_MAX_AGE: Final = 600  # seconds; Chromium caches none longer than two 
 REQUESTED_LIMIT: Final = 1024  # bytes of Access-Control-Request-Headers
 
 # What a script of another origin may read beyond the safelisted headers.
-EXPOSED: Final = b"content-disposition, etag, link, location, retry-after, x-request-id"
+EXPOSED: Final = b"content-disposition, etag, link, location, retry-after, x-bff-forwarded, x-request-id"
 # Our own endpoints that scripts call. Sign-in is a navigation, and the provider's endpoints are not called by browsers.
 _OWN: Final = ("/auth/session", "/auth/sessions", "/auth/logout")
 _OWN_METHODS: Final = ("GET", "HEAD", "POST", "DELETE")

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from bff.asgi.forwarded import HEADER
 from bff.config.section import leaves
 from bff.config.settings import Settings
 from tests.proof.examples.proxies import EXAMPLES, settings_of
@@ -131,6 +132,17 @@ def test_envoy_copies_the_headers_of_the_settings_and_asks_with_what_is_judged()
     assert {"cookie", "origin", "x-csrf", "sec-fetch-"} <= sent
     assert ask["http_service"]["server_uri"]["cluster"] in {cluster["name"] for cluster in snippet["clusters"]}
     assert ask["failure_mode_allow"] is False
+
+
+def test_no_proxy_lets_an_api_say_that_a_request_was_not_forwarded() -> None:
+    name = HEADER.decode()
+    nginx = (EXAMPLES / "nginx" / "forward-auth.conf").read_text("utf-8").lower()
+    caddy = (EXAMPLES / "caddy" / "forward-auth.Caddyfile").read_text("utf-8").lower()
+    envoy = yaml.safe_load((EXAMPLES / "envoy" / "forward-auth.yaml").read_text("utf-8"))["http_filters"][2]
+    traefik = DYNAMIC["forward-auth"]["http"]["middlewares"]["cookies"]["headers"]["customResponseHeaders"]
+    assert (f"proxy_hide_header {name};" in nginx, f"header_down -{name}\n" in caddy) == (True, True)
+    assert envoy["typed_config"]["mutations"]["response_mutations"] == [{"remove": name}]
+    assert {key.lower(): value for key, value in traefik.items()} == {name: ""}
 
 
 @MODES

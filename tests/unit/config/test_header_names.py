@@ -39,6 +39,7 @@ def test_names_that_a_server_could_confuse() -> None:
         ("content-type", False, True, False),
         ("set-cookie", True, False, False),
         ("clear-site-data", True, False, False),
+        ("x-bff-forwarded", True, False, False),
         ("access-control-allow-origin", True, False, False),
         ("service-worker-allowed", True, True, False),
         ("server", True, True, False),

@@ -120,7 +120,9 @@ async def test_a_response_to_an_allowed_origin_may_be_read_by_it(method: str, li
     assert grants(response) == {
         "access-control-allow-origin": ADMIN,
         "access-control-allow-credentials": "true",
-        "access-control-expose-headers": "content-disposition, etag, link, location, retry-after, x-request-id",
+        "access-control-expose-headers": (
+            "content-disposition, etag, link, location, retry-after, x-bff-forwarded, x-request-id"
+        ),
     }
 
 
