@@ -203,6 +203,13 @@ class RateLimited(BffError):
     title = "Too many sign-in or sign-out requests"
 
 
+class TooManyStreams(BffError):
+    """The session has as many streams of session events as the settings allow."""
+
+    code = "too_many_streams"
+    title = "This session has too many open streams of session events"
+
+
 class SignInFailed(BffError):
     """The provider's response failed validation (ID token, nonce, code): an operator has to fix it; the detail is only
     logged.

@@ -30,9 +30,12 @@ from bff.web.auth.login import SignInStart, login_router
 from bff.web.auth.login_hint import LoginHints
 from bff.web.auth.logout import LogoutEndpoint
 from bff.web.auth.pending_sign_ins import PendingSignIns
+from bff.web.auth.popup import popup_router
 from bff.web.auth.provider_logout import ProviderLogout, provider_logout_router
 from bff.web.auth.security_events import SecurityEventsEndpoint, security_events_router
 from bff.web.auth.session import SessionEndpoint, session_router
+from bff.web.auth.session_events import PATH as SESSION_EVENTS
+from bff.web.auth.session_events import EventStreamLimits, SessionEvents
 from bff.web.auth.sessions import SessionsEndpoint, sessions_router
 from bff.web.auth.sign_out_cookie import SignOutCookie
 from bff.web.auth.sign_out_form import SignOutForm, logout_router
@@ -50,6 +53,7 @@ from bff.web.middleware.rate_memory import RateMemory
 from bff.web.middleware.request_guard import RequestGuard
 from bff.web.middleware.trace import AuditContext, TraceMiddleware
 from bff.web.origin_policy import OriginPolicy
+from bff.web.popup_page import PopupPage
 from bff.web.request_authentication import RequestAuthentication
 from bff.web.session_cookies import SessionCookies
 from bff.web.upstream_credentials import SessionCredentials, UpstreamTokens
@@ -122,7 +126,11 @@ def build_web(
         errors=rules.errors,
         acr_values=runtime.settings.sign_in.acr_values,
     )
-    own = OwnEndpoints(limited, _own_paths(runtime.settings), {VERIFY: forward_auth.on_public_port})
+    plain: dict[bytes, ASGIApp] = {
+        VERIFY: forward_auth.on_public_port,
+        SESSION_EVENTS: _session_events(runtime, stores, flows, rules),
+    }
+    own = OwnEndpoints(limited, _own_paths(runtime.settings), plain)
     dispatcher = Dispatcher(own, api, upstreams.routes.match)
     if runtime.ports.host is not None:
         requests = _host_requests(runtime, rules, credentials, own, api)
@@ -165,6 +173,18 @@ def _forward_auth(runtime: Runtime, flows: Flows, rules: WebRules) -> ForwardAut
     return ForwardAuth(access, flows.assertions, rules.trusted_proxies, rules.errors, settings)
 
 
+def _current_sessions(runtime: Runtime, stores: Stores, flows: Flows) -> CurrentSessions:
+    return CurrentSessions(stores.sessions, flows.sessions.refresh, flows.sessions.end_session, runtime.policy)
+
+
+def _session_events(runtime: Runtime, stores: Stores, flows: Flows, rules: WebRules) -> SessionEvents:
+    current, limits = (
+        _current_sessions(runtime, stores, flows),
+        EventStreamLimits(runtime.settings.session.event_streams),
+    )
+    return SessionEvents(current, rules.authentication, flows.sessions.streams, rules.errors, limits)
+
+
 def _auth_app(
     runtime: Runtime,
     stores: Stores,
@@ -178,13 +198,14 @@ def _auth_app(
     end_session, end_sessions = flows.sessions.end_session, flows.sessions.end_sessions
     start = _sign_in_start(runtime, stores, flows, rules)
     callback = Callback(flows.sign_in.code, start, store, authentication.cookies, rules.trusted_proxies)
-    current = CurrentSessions(store, flows.sessions.refresh, end_session, runtime.policy)
+    current = _current_sessions(runtime, stores, flows)
     sign_out_cookie = SignOutCookie(stores.ring, rules.names)
     logout = LogoutEndpoint(end_session, flows.logout.at_provider, authentication, sign_out_cookie, settings.browser)
     auth_app = build_auth_app(rules.errors)
     for router in (
         login_router(start),
         landing_router(settings.browser, upstreams.routes.carries_credentials),
+        popup_router(PopupPage(settings.browser.landing_path, settings.browser.page_style())),
         callback_router(settings.browser.callback_path, callback),
         session_router(SessionEndpoint(current, authentication, rules.names)),
         logout_router(logout, SignOutForm(logout, settings.browser.page_style())),

@@ -18,7 +18,7 @@ _PLACEHOLDER_KEY: Final = encode_base64url(sha256(b"placeholder").digest())
 
 
 class SessionSettings(BaseModel):
-    """Times are in seconds."""
+    """Times are in seconds. `event_streams`: streams of session events of one session, in one process."""
 
     model_config = FROZEN
 
@@ -28,6 +28,9 @@ class SessionSettings(BaseModel):
     idle_timeout: WholeSeconds = 3600
     absolute_timeout: WholeSeconds = 43200
     refresh_token_lifetime: WholeSeconds | None = None
+    event_streams: Annotated[int, Number, Field(ge=0, le=100)] = Field(
+        default=5, validation_alias="session_event_streams"
+    )
     user_claims: Words = (
         *("sub", "name", "given_name", "family_name", "preferred_username"),
         *("email", "picture", "locale", "zoneinfo", "groups"),

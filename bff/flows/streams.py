@@ -14,7 +14,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias, assert_never
+from typing import Protocol, TypeAlias, assert_never
 
 from bff.errors import StoreUnavailable
 from bff.session.session import EndReason, Session, SessionKey, fingerprint
@@ -31,12 +31,25 @@ BATCH_SIZE = 100  # records read per turn of the event loop, so that ten thousan
 EndsSession: TypeAlias = Callable[[SessionKey, EndReason, int | None], Awaitable[Session | None]]
 
 
+class SessionObserver(Protocol):
+    """A stream that reports on its session (`bff.web.auth.session_events`), which may not send anything at once."""
+
+    def read(self, stored: Found) -> None:
+        """The live session as the store returned it just now."""
+        ...
+
+    def signed_in_again(self, session: Session) -> None:
+        """The stream belongs to `session` from now on."""
+        ...
+
+
 @dataclass(eq=False, slots=True)
 class _Stream:
     key: SessionKey | None  # None: of a request without a session
     close: Callable[[StreamEnd], None]
     endless: bool
     token_until: float | None
+    observer: SessionObserver | None
 
 
 class OpenStreams:
@@ -64,19 +77,24 @@ class OpenStreams:
         *,
         endless: bool,
         token_until: float | None = None,
+        observer: SessionObserver | None = None,
     ) -> Callable[[], None]:
         """Registers a stream of that session, or of none; `close` is called at most once.
 
         `endless`: an event stream or a WebSocket, which is closed when the server stops. `token_until` (seconds since
-        the epoch, store clock) is when its access token expires, None if the stream may outlive it. Returns the
-        function that unregisters the stream.
+        the epoch, store clock) is when its access token expires, None if the stream may outlive it. `observer` hears
+        what else happens to the session. Returns the function that unregisters the stream.
         """
-        stream = _Stream(None if session is None else session.key, close, endless, token_until)
+        stream = _Stream(None if session is None else session.key, close, endless, token_until, observer)
         self._streams.setdefault(stream.key, set()).add(stream)
         if session is not None:
             self._sessions[session.key] = session
             metrics.OPEN_STREAMS.inc()
         return lambda: self._unregister(stream)
+
+    def observers(self, key: SessionKey) -> int:
+        """How many streams of a session report on it in this process."""
+        return sum(stream.observer is not None for stream in self._streams.get(key, ()))
 
     def hand_over(self, old: SessionKey, session: Session) -> None:
         """Passes the streams of `old` to `session`, with which they end."""
@@ -87,6 +105,9 @@ class OpenStreams:
         if streams:
             self._streams.setdefault(session.key, set()).update(streams)
             self._sessions[session.key] = session
+        for stream in streams:
+            if stream.observer is not None:
+                stream.observer.signed_in_again(session)
 
     def ended_here(self, key: SessionKey, reason: EndReason) -> None:
         """For a session that this process has ended: as `session_ended`, and the other workers look at once."""
@@ -167,6 +188,8 @@ class OpenStreams:
             await end_session(key, reason, session.version)
             return
         for stream in tuple(self._streams.get(key, ())):
+            if stream.observer is not None:
+                stream.observer.read(stored)
             if stream.token_until is not None and stored.now >= stream.token_until:
                 self._close(stream, AccessTokenExpired(), "token_expired")
 

@@ -8,6 +8,7 @@ from bff.errors import BffError
 from bff.oidc.authorization import PLAIN, SignInOptions
 from bff.web.error_status import status_of
 from bff.web.page_layout import PageLayout
+from bff.web.popup_page import CLOSE_BUTTON, SCRIPT_HASH, announcement, is_popup
 from bff.web.problem_details import ErrorResponse, error_headers
 
 _NextStep: TypeAlias = Literal["sign in", "home"]
@@ -104,9 +105,9 @@ _CONTENT: Final = """<p>{what_happened}</p>
 <ul class="links">
 {links}
 </ul>
-<dl>
+{close}<dl>
 {details}
-</dl>"""
+</dl>{script}"""
 
 
 class ErrorPages:
@@ -124,6 +125,7 @@ class ErrorPages:
         `options` are those of the sign-in that failed.
         """
         advice, back = _ADVICE.get(error.code, _DEFAULT_ADVICE), return_to or self._landing_path
+        in_popup = is_popup(back)
         links = [(self._landing_path, "Go to the start page")]
         if advice.next_step == "sign in":
             links.insert(0, (_retry_url(back, options), "Try again"))
@@ -137,9 +139,12 @@ class ErrorPages:
                 what_next=escape(advice.what_next),
                 links="\n".join(f'<li><a href="{escape(href)}">{text}</a></li>' for href, text in links),
                 details=_details(error, correlation_id),
+                close=f"<p>{CLOSE_BUTTON}</p>\n" if in_popup else "",
+                script=f"\n{announcement(back, error.code)}" if in_popup else "",
             ),
         )
-        headers = [*self._layout.headers(), *error_headers(error, page)]
+        policy = self._layout.headers(script_hash=SCRIPT_HASH if in_popup else None)
+        headers = [*policy, *error_headers(error, page)]
         return ErrorResponse(status_of(error), headers, page)
 
 

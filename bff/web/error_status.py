@@ -38,6 +38,7 @@ STATUS: Final[Mapping[str, int]] = {
     "not_assigned": 403,
     "rate_limited": 429,
     "sign_in_loop": 429,
+    "too_many_streams": 429,
     "sign_in_failed": 502,
     # dependencies
     "record_too_large": 502,

@@ -1,6 +1,6 @@
 """The layout of our own pages: the style, the frame of the document, and the headers that allow exactly this.
 
-No script, no image, no external resource. All text is constant or escaped.
+No image and no external resource; no script, but for the constant one of a popup. All text is constant or escaped.
 """
 
 import hashlib
@@ -66,14 +66,16 @@ class PageLayout:
         """`title` is escaped here; `content` is HTML."""
         return _PAGE.format(title=escape(title), style=self._css, content=content).encode()
 
-    def headers(self, *, own_forms: bool = False) -> list[Header]:
+    def headers(self, *, own_forms: bool = False, script_hash: str | None = None) -> list[Header]:
         """What every page sends. With `own_forms` its forms may be sent to this origin, and name it in `Origin`.
+        `script_hash`: the SHA-256 of the one script that may run, in base64.
 
         Without, the referrer policy hides the address of the page, which may contain a code and a state.
         """
         form_action = "'self'" if own_forms else "'none'"
+        script = "" if script_hash is None else f"script-src 'sha256-{script_hash}'; "
         policy = (
-            f"default-src 'none'; style-src 'sha256-{self._digest}'; base-uri 'none'; "
+            f"default-src 'none'; {script}style-src 'sha256-{self._digest}'; base-uri 'none'; "
             f"form-action {form_action}; frame-ancestors 'none'"
         )
         return [

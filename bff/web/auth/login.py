@@ -29,14 +29,14 @@ from bff.web.cookies import Header
 from bff.web.error_responder import ErrorResponder
 from bff.web.request_body import read_body
 from bff.web.responses import see_other
-from bff.web.return_path import return_path
+from bff.web.return_path import requested_return_path, return_path
 
 logger = logging.getLogger(__name__)
 
 LOGIN: Final = "/auth/login"
 FORM_LIMIT: Final = 8192  # bytes
 # The BFF itself adds `sealed_hint` when it redirects a POST to this endpoint.
-KNOWN: Final = PARAMETERS | {"return_to", "iss", "target_link_uri", "sealed_hint"}
+KNOWN: Final = PARAMETERS | {"return_to", "iss", "target_link_uri", "sealed_hint", "mode", "popup_id"}
 
 
 class SignInStart:
@@ -107,9 +107,13 @@ class SignInStart:
         return path and the allowed options from the parameters.
         """
         require_our_provider(parameters.get("iss"), self.settings.provider.issuer)
+        return_to = requested_return_path(parameters)
         hint = self._hints.open(parameters.get("sealed_hint", ""))
-        options = self._options({"login_hint": hint, **parameters} if hint else parameters)
-        return await self.redirect(request, _requested_return_path(parameters), options)
+        try:
+            options = self._options({"login_hint": hint, **parameters} if hint else parameters)
+        except InvalidRequest as error:
+            return self.errors.respond(error, request, return_to=return_path(return_to, self.settings.browser))
+        return await self.redirect(request, return_to, options)
 
     def to_get(self, parameters: Mapping[str, str]) -> Response:
         """Handles `POST /auth/login` by a redirect to `GET /auth/login`.
@@ -121,7 +125,7 @@ class SignInStart:
         query = self._options(parameters).parameters()
         if (hint := query.pop("login_hint", None)) is not None:
             query["sealed_hint"] = self._hints.seal(hint)
-        query["return_to"] = return_path(_requested_return_path(parameters), self.settings.browser)
+        query["return_to"] = return_path(requested_return_path(parameters), self.settings.browser)
         return see_other(f"{LOGIN}?{urlencode(query)}")
 
     def _options(self, parameters: Mapping[str, str]) -> SignInOptions:
@@ -185,10 +189,6 @@ def login_router(start: SignInStart) -> APIRouter:
         return start.to_get(parameters)
 
     return router
-
-
-def _requested_return_path(parameters: Mapping[str, str]) -> str | None:
-    return parameters.get("return_to", parameters.get("target_link_uri"))
 
 
 async def read_form(request: Request) -> bytes:

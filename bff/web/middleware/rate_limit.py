@@ -25,12 +25,12 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bff.config.settings import Settings
-from bff.errors import RateLimited
+from bff.errors import InvalidRequest, RateLimited
 from bff.proxy.client_address import TrustedProxies
 from bff.telemetry import metrics
 from bff.web.error_responder import ErrorResponder
 from bff.web.middleware.rate_memory import RateMemory
-from bff.web.return_path import return_path
+from bff.web.return_path import requested_return_path, return_path
 from bff.web.session_cookies import SessionCookies, SignedIn
 
 # Rate limits per minute, in total and per client, in memory of constant size. Pure: `now` is an argument, in seconds of
@@ -245,5 +245,8 @@ class RateLimitMiddleware:
             query = parse_qs(scope["query_string"].decode("ascii"), max_num_fields=50, errors="strict")
         except ValueError:
             return None
-        wanted = query.get("return_to") or query.get("target_link_uri") or [None]
-        return return_path(wanted[0], self._limits.browser)
+        try:
+            wanted = requested_return_path({name: values[0] for name, values in query.items()})
+        except InvalidRequest:
+            return None
+        return return_path(wanted, self._limits.browser)

@@ -37,6 +37,7 @@ async def page(demo: RunningDemo, browser: Browser) -> AsyncIterator[Page]:
         ("/auth/unknown", "no"),
         ("/api/orders", "not proven"),
         ("/auth/login?max_age=soon", "request"),
+        ("/auth/login?max_age=soon&mode=popup", "request"),
         ("/authorization-code/callback?code=x&state=y", "sign-in"),
     ],
 )
@@ -54,6 +55,14 @@ async def test_the_page_between_two_sites(demo: RunningDemo, page: Page) -> None
     html = await (await page.request.get(demo.url + "/auth/landing?to=/", headers=navigation)).text()
     await page.set_content(html.replace('http-equiv="refresh"', 'name="no-refresh"'))
     await expect(page.get_by_role("link", name="Go on")).to_be_visible()
+    assert await accessibility_findings(page) == []
+
+
+async def test_the_page_that_a_popup_ends_on(demo: RunningDemo, page: Page) -> None:
+    navigation = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
+    html = await (await page.request.get(demo.url + "/auth/popup", headers=navigation)).text()
+    await page.set_content(html.replace('data-outcome="finished"', 'data-outcome="open"'))  # it would close
+    await expect(page.get_by_role("button", name="Close this window")).to_be_visible()
     assert await accessibility_findings(page) == []
 
 

@@ -19,7 +19,7 @@ from bff.admin.okta.settings import OktaSettings
 from bff.app import build_app
 from bff.cli.command_tree import tree
 from bff.cli.exit_codes import TABLE as EXIT_CODES
-from bff.config.browser import ENDPOINTS
+from bff.config.browser import ENDPOINTS, SESSION_EVENTS
 from bff.config.routes import Route
 from bff.config.section import leaves
 from bff.config.settings import SECRETS, Settings, load_settings
@@ -176,7 +176,7 @@ async def test_every_public_route_is_in_the_readme(tmp_path: Path) -> None:
     told = set(re.findall(r"`(?:[A-Z|]+ )?(/[^`?\s]*)", README))
     assert paths - told == set()
     # No callback may stand on one of them: it would be answered by the other.
-    assert paths - {"/authorization-code/callback"} == ENDPOINTS - {VERIFY.decode()}
+    assert paths - {"/authorization-code/callback"} == ENDPOINTS - {VERIFY.decode(), SESSION_EVENTS}
 
 
 def test_every_event_of_the_audit_trail_is_in_its_table_with_its_level_and_none_is_invented() -> None:
