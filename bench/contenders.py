@@ -3,7 +3,7 @@
 import asyncio
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from bench.processes import PROXY_CORE, Child, Children
@@ -120,7 +120,14 @@ def store_url(world: World, store: str) -> str:
     return f"redis://127.0.0.1:{world.redis}" if store == "redis" else f"sqlite:///{world.directory}/bench.db"
 
 
-def ours(store: str, core: int | str = PROXY_CORE, **more: str) -> Callable[[World], Child]:
+SERVE = (sys.executable, "-m", "bff", "serve")
+
+
+def ours(
+    store: str, core: int | str = PROXY_CORE, command: Sequence[str] = SERVE, **more: str
+) -> Callable[[World], Child]:
+    """`command` starts the server; `more` are settings, in which `{world...}` is replaced."""
+
     def start(world: World) -> Child:
         environ = {
             "BFF_ISSUER": world.issuer,
@@ -134,7 +141,7 @@ def ours(store: str, core: int | str = PROXY_CORE, **more: str) -> Callable[[Wor
             "BFF_MANAGEMENT_LISTEN": "off",
             **{name: value.format(world=world) for name, value in more.items()},
         }
-        return world.child(f"ours-{store}", [sys.executable, "-m", "bff", "serve"], core, environ)
+        return world.child(f"ours-{store}", list(command), core, environ)
 
     return start
 
