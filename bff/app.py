@@ -56,6 +56,7 @@ class Application:
             ports=ports,
         )
         self.public_url = settings.browser.public_url
+        self.header_cache = settings.store.header_cache
         self.write_batch = WriteBatch()
         self.store_credentials = ChangingCredentials.of(settings.store.login, self._look)
         self.stores = build_stores(self.runtime, timeouts.store, self.store_credentials)

@@ -70,7 +70,8 @@ class SessionSettings(BaseModel):
 
 class StoreSettings(BaseModel):
     """Where session records are kept. `outage_grace`: seconds for which a record that was read before may be used
-    while the store cannot be reached; 0 is off. `session_cache`: MiB of memory for opened records and cookies.
+    while the store cannot be reached; 0 is off. `session_cache`: MiB of memory for opened records, cookies and
+    headers of requests.
     """
 
     model_config = FROZEN
@@ -110,11 +111,16 @@ class StoreSettings(BaseModel):
     @property
     def record_cache(self) -> int:
         """Bytes of memory for decrypted records. A cookie takes about a fifteenth of what the record takes."""
-        return self.session_cache * (1 << 20) * 15 // 16
+        return self.session_cache * (1 << 20) * 14 // 16
 
     @property
     def cookie_cache(self) -> int:
         """Bytes of memory for opened session cookies."""
+        return self.session_cache * (1 << 20) // 16
+
+    @property
+    def header_cache(self) -> int:
+        """Bytes of memory for the headers of requests, which contain cookies."""
         return self.session_cache * (1 << 20) // 16
 
     @property

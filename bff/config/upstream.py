@@ -1,7 +1,7 @@
 """The address of an upstream, as a route's URL states it."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Literal
 from urllib.parse import urlsplit
 
@@ -17,6 +17,10 @@ class Upstream:
     host: str
     port: int
     base_path: str = ""
+    host_field: tuple[bytes, bytes] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "host_field", (b"host", self.authority.encode("ascii")))
 
     @property
     def authority(self) -> str:

@@ -90,10 +90,10 @@ class Http1Connection(ResponseParser, asyncio.Protocol):
             lines.append(b"content-length: %d" % length)
         if once:
             lines.append(b"connection: close")
-        head = b"\r\n".join(lines)
-        breaks = len(lines) - 1
-        if head.count(b"\n") != breaks or head.count(b"\r") != breaks or b"\0" in head:
+        content = b"".join(lines)
+        if b"\n" in content or b"\r" in content or b"\0" in content:
             raise InvalidRequest("A header cannot be forwarded.")
+        head = b"\r\n".join(lines)
         self._forget_exchange()
         self._active = True
         self._has_body, self._once = has_body, once

@@ -3,11 +3,12 @@
 import logging
 import re
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from bff.asgi.header_section import facts_of
 from bff.config.request_headers import Disposition, classify
 from bff.config.response_headers import is_dropped, is_for_shared_caches
 from bff.config.routes import Route
@@ -67,6 +68,11 @@ class PublicOrigin:
 
     scheme: str
     host: str
+    fields: tuple[Header, Header] = field(init=False, repr=False)  # for upstreams
+
+    def __post_init__(self) -> None:
+        proto = b"x-forwarded-proto", self.scheme.encode("ascii")
+        object.__setattr__(self, "fields", (proto, (b"x-forwarded-host", self.host.encode("ascii"))))
 
     @classmethod
     def parse(cls, public_url: str) -> "PublicOrigin":
@@ -111,26 +117,15 @@ def request_headers(
     others are counted. Our headers are added after filtering, so that a Connection header cannot remove them. The
     connection writes Content-Length and Transfer-Encoding.
     """
-    named = _named_by_connection(headers)
-    listed = route.request_names
-    kept: list[Header] = []
-    dropped = 0
-    for header in headers:
-        name = header[0]
-        decided = classify(name)
-        if decided is _FORWARDED or name in listed:
-            if not (named and name in named):
-                kept.append(header)
-        elif decided is _DROPPED:
-            dropped += 1
-            logger.debug("a request header was not forwarded", extra={"header": name.decode("latin-1")})
+    kept, dropped = _forwarded(headers, route)
     if dropped:
-        metrics.REQUEST_HEADERS_DROPPED.labels(route.prefix).inc(dropped)
+        metrics.REQUEST_HEADERS_DROPPED.labels(route.prefix).inc(len(dropped))
+        for name in dropped:
+            logger.debug("a request header was not forwarded", extra={"header": name.decode("latin-1")})
     ours: list[Header] = [
-        (b"host", route.server.authority.encode("ascii")),
+        route.server.host_field,
         (b"x-forwarded-for", client_address.encode("ascii", "replace")),
-        (b"x-forwarded-proto", origin.scheme.encode("ascii")),
-        (b"x-forwarded-host", origin.host.encode("ascii")),
+        *origin.fields,
         *trace,
     ]
     if token is not None:
@@ -146,8 +141,38 @@ def request_headers(
         ours.append((b"cookie", cookies))
     if route.added_fields:
         added = {name for name, _ in route.added_fields}
-        return [*ours, *route.added_fields, *(field for field in kept if field[0] not in added)]
-    return ours + kept
+        return [*ours, *route.added_fields, *(header for header in kept if header[0] not in added)]
+    ours += kept
+    return ours
+
+
+def _forwarded(headers: Sequence[Header], route: Route) -> tuple[Sequence[Header], Sequence[bytes]]:
+    """The client headers that are forwarded on this route, and the names of those that are dropped and counted."""
+    facts = facts_of(headers)
+    if facts is None:
+        return _filtered(headers, route)
+    key = _forwarded, route.prefix
+    known = facts.get(key)
+    if known is None or known[0] is not route:  # another application may have a route of this prefix
+        known = facts[key] = route, _filtered(headers, route)
+    filtered: tuple[Sequence[Header], Sequence[bytes]] = known[1]
+    return filtered
+
+
+def _filtered(headers: Sequence[Header], route: Route) -> tuple[Sequence[Header], Sequence[bytes]]:
+    named = _named_by_connection(headers)
+    listed = route.request_names
+    kept: list[Header] = []
+    dropped: list[bytes] = []
+    for header in headers:
+        name = header[0]
+        decided = classify(name)
+        if decided is _FORWARDED or name in listed:
+            if not (named and name in named):
+                kept.append(header)
+        elif decided is _DROPPED:
+            dropped.append(name)
+    return kept, dropped
 
 
 def response_headers(

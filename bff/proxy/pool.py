@@ -80,8 +80,16 @@ class UpstreamPools:
         """`write_batch` is the one that the connections to clients use; `idle_life` is in seconds."""
         self._write_batch, self._idle_life = write_batch or WriteBatch(), idle_life
         self._pools: dict[tuple[Upstream, float, tuple[Path | None, ...]], UpstreamPool] = {}
+        # By the id of a route, which is not reused while the route is kept here: a hash takes longer.
+        self._of_routes: dict[int, tuple[Route, UpstreamPool]] = {}
 
     def of(self, route: Route) -> UpstreamPool:
+        known = self._of_routes.get(id(route))
+        if known is None:
+            known = self._of_routes[id(route)] = route, self._shared(route)
+        return known[1]
+
+    def _shared(self, route: Route) -> UpstreamPool:
         # Routes with different client certificates must not share connections to one upstream.
         key = (route.server, route.connect_timeout, route.tls_files)
         pool = self._pools.get(key)

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Final, TypeAlias
 
+from bff.asgi.header_section import facts_of
 from bff.errors import InvalidRequest, RequestTooLarge
 
 Scope: TypeAlias = MutableMapping[str, Any]
@@ -27,11 +28,12 @@ class RequestBody:
         self.receive, self._limit = receive, limit
         self.declared: int | None = None
         chunked = False
-        for name, value in scope["headers"]:
-            if name == b"content-length":
-                self.declared = int(value)
-            elif name == b"transfer-encoding":
-                chunked = True
+        if facts_of(scope["headers"]) is None:  # a shared header section announces no body
+            for name, value in scope["headers"]:
+                if name == b"content-length":
+                    self.declared = int(value)
+                elif name == b"transfer-encoding":
+                    chunked = True
         self.present = chunked or bool(self.declared)
         self.ended = not self.present
         self.awaited = False  # whether we are waiting for the client

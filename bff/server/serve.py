@@ -5,6 +5,7 @@ import contextlib
 import logging
 import signal
 from collections.abc import Coroutine, Sequence
+from functools import partial
 from typing import Final, Protocol
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -37,6 +38,11 @@ class Application(Protocol):
     @property
     def write_batch(self) -> WriteBatch:
         """The batch of the connections to upstreams; those of clients write with it too."""
+        ...
+
+    @property
+    def header_cache(self) -> int:
+        """Bytes of memory for the headers of requests, for each of the ports to which requests of browsers come."""
         ...
 
     @property
@@ -146,15 +152,16 @@ async def serve(
             metrics.WORKERS.set(1)
             logger.info("ready: open %s", app.public_url)
 
+    config = partial(uvicorn_config, write_batch=app.write_batch)
     server = Server(
-        uvicorn_config(app, write_batch=app.write_batch, lifespan="on"), on_closed=app.end_streams, on_started=started
+        config(app, header_cache=app.header_cache, lifespan="on"), on_closed=app.end_streams, on_started=started
     )
     inside = [
-        (
-            Server(uvicorn_config(inner, write_batch=app.write_batch, lifespan="off"), on_started=started),
-            listener.socket,
+        (Server(config(inner, header_cache=cache, lifespan="off"), on_started=started), listener.socket)
+        for inner, listener, cache in (
+            (app.management, management, 0),
+            (app.forward_auth, forward_auth, app.header_cache),
         )
-        for inner, listener in ((app.management, management), (app.forward_auth, forward_auth))
         if listener is not None
     ]
     running = Running(app, server, [inner_server for inner_server, _ in inside], drain_delay)

@@ -14,6 +14,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from bff.asgi.access import set_route
 from bff.asgi.extensions import close_connection
+from bff.asgi.header_section import facts_of
 from bff.config.identity_assertion import IdentityToken
 from bff.config.routes import Route
 from bff.errors import (
@@ -46,6 +47,7 @@ _KEPT: Final = frozenset({b"cookie", b"x-forwarded-for"})
 ROUTE: Final = "bff.route"
 # Scope key: set for a request on a route with `background`.
 BACKGROUND: Final = "bff.background"
+_BACKGROUND: Final = (b"x-background", b"1")
 
 
 def is_background(scope: Scope) -> bool:
@@ -54,7 +56,16 @@ def is_background(scope: Scope) -> bool:
     It is handled like any other and does not extend the idle timeout. A false claim only shortens the client's own
     session.
     """
-    return BACKGROUND in scope or (b"x-background", b"1") in scope["headers"]
+    if BACKGROUND in scope:
+        return True
+    headers = scope["headers"]
+    facts = facts_of(headers)
+    if facts is None:
+        return _BACKGROUND in headers
+    background = facts.get(_BACKGROUND)
+    if background is None:
+        background = facts[_BACKGROUND] = _BACKGROUND in headers
+    return bool(background)
 
 
 # Raises SignInRequired, StepUpRequired, ProviderUnavailable, StoreUnavailable, InvalidRequest.

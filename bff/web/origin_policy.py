@@ -24,6 +24,7 @@ Under `fetch-metadata` the rule `header` applies to every other method. The rule
 from collections.abc import Collection, Mapping, Sequence
 from typing import Final, Literal, TypeAlias
 
+from bff.asgi.header_section import facts_of
 from bff.errors import CsrfRequired
 from bff.web.cookies import Header
 
@@ -55,6 +56,14 @@ class OriginPolicy:
         `method` is the one on the request line; there is no method override. `headers` are those received before the
         body.
         """
+        facts = facts_of(headers)
+        if facts is None:
+            self._check_csrf(method, headers, rule)
+        elif (allowed := (self, method, rule)) not in facts:
+            self._check_csrf(method, headers, rule)
+            facts[allowed] = True
+
+    def _check_csrf(self, method: str, headers: Sequence[Header], rule: CsrfRule) -> None:
         fields = _csrf_headers(headers)
         origin = self._known_origin(fields.get(b"origin"))
         site, custom = fields.get(b"sec-fetch-site"), fields.get(b"x-csrf")

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, TypeAlias, assert_never
 
+from bff.asgi.header_section import facts_of
 from bff.errors import InvalidRequest, SignInRequired
 from bff.lru import LruCache
 from bff.session.keyring import KeyRing, Opened, Unreadable
@@ -65,6 +66,18 @@ class SessionCookies:
 
     def read(self, headers: Iterable[Header]) -> CurrentSession:
         """What the session cookie of a request says. Header names are in lower case (ASGI)."""
+        facts = facts_of(headers)
+        if facts is None:
+            return self._read(headers)
+        keys, session = facts.get(self) or (None, None)
+        if session is None or keys is not self._ring.present:
+            keys = self._ring.present
+            session = self._read(headers)
+            if isinstance(session, SignedIn):
+                facts[self] = keys, session
+        return session
+
+    def _read(self, headers: Iterable[Header]) -> CurrentSession:
         if self._keys is not self._ring.present:
             self._keys = self._ring.present
             self._opened.clear()

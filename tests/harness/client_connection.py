@@ -8,6 +8,7 @@ from starlette.types import Receive, Scope, Send
 from uvicorn.server import ServerState
 
 from bff.asgi.write_batching import WriteBatch
+from bff.server.header_sections import HeaderSections
 from bff.server.uvicorn_0_54.http_protocol import HttpProtocol
 from bff.server.uvicorn_0_54.server import uvicorn_config
 from bff.server.uvicorn_0_54.timeouts import Timeouts
@@ -140,12 +141,19 @@ class Connection:
         wire: Wire | None = None,
         timeouts: Timeouts | None = None,
         write_batch: WriteBatch | None = None,
+        header_sections: HeaderSections | None = None,
     ) -> None:
         self.wire, self.timers, self.state = wire or Wire(), ManualTimers(), ServerState()
         config = uvicorn_config(app, lifespan="off")
         config.load()
         self.protocol = HttpProtocol(
-            config, self.state, app_state={}, _loop=self.timers, timeouts=timeouts, write_batch=write_batch
+            config,
+            self.state,
+            app_state={},
+            _loop=self.timers,
+            timeouts=timeouts,
+            write_batch=write_batch,
+            header_sections=header_sections,
         )
         self.wire.set_protocol(self.protocol)
         self.protocol.connection_made(self.wire)

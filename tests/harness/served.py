@@ -25,6 +25,7 @@ class Tiny:
         self.management = ManagementApp(self.report)
         self.forward_auth = self.management
         self.write_batch = WriteBatch()
+        self.header_cache = 1 << 20
         self.public_url = "http://localhost"
         self.stopping = False
 

@@ -7,6 +7,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 from bff.asgi.write_batching import WriteBatch
 from bff.errors import BffError
+from bff.server.header_sections import HeaderSections
 from bff.server.uvicorn_0_54.response_writer import ERRORS, Flow, refusal
 from bff.server.uvicorn_0_54.timeouts import Timeouts
 
@@ -30,12 +31,16 @@ class ClosingConnection(HttpToolsProtocol):
         *arguments: Any,
         write_batch: WriteBatch | None = None,
         timeouts: Timeouts | None = None,
+        header_sections: HeaderSections | None = None,
         **named: Any,
     ) -> None:
-        """`write_batch`: shared by all connections of an application, so that responses of one turn leave together."""
+        """`write_batch`: shared by all connections of an application, so that responses of one turn leave together.
+        `header_sections`: shared by all connections of a server.
+        """
         super().__init__(*arguments, **named)
         self.pipeline = None  # type: ignore[assignment] # not used here, and its deque takes 600 bytes
         self._write_batch, self._timeouts = write_batch or WriteBatch(), timeouts or Timeouts()
+        self._header_sections = header_sections or HeaderSections(0)
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)

@@ -21,6 +21,7 @@ from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 from bff.asgi.extensions import CLOSE_CONNECTION, HEADERS_FINAL
 from bff.errors import BffError, InvalidRequest
 from bff.server import request_framing
+from bff.server.header_sections import KnownHead
 from bff.server.request_framing import Body, LengthBody, Upgrade
 from bff.server.uvicorn_0_54.closing import ClosingConnection
 from bff.server.uvicorn_0_54.response_writer import ResponseCycle, close_connection
@@ -134,6 +135,10 @@ class HttpProtocol(ClosingConnection):
         if self._timer is not None:
             self._cancel_timer()
         self._scanned = self._empty_lines = 0
+        known = self._header_sections.find(head)
+        if known is not None:
+            self._begin_known(known)
+            return
         self._head_parsed = False
         try:
             self.parser.feed_data(head)
@@ -155,16 +160,41 @@ class HttpProtocol(ClosingConnection):
             return
         if version != "1.1":
             self.scope["http_version"] = version
+        last = upgrade is Upgrade.OTHER
+        if self._body is None and self._keep_alive and not last and version == "1.1" and not self.expect_100_continue:
+            self._header_sections.add(head, self.headers)
         raw_path, _, query = self.url.partition(b"?")
-        path = raw_path.decode("ascii")
-        self.scope["path"] = unquote(path) if "%" in path else path
-        self.scope["raw_path"], self.scope["query_string"] = raw_path, query
-        self.scope[HEADERS_FINAL] = True  # type: ignore[typeddict-unknown-key]
-        self._answer(version, last=upgrade is Upgrade.OTHER)
+        self._set_target(raw_path, query)
+        self._answer(version, last=last)
         if self._body is None:
             self._body_ended()
         elif not isinstance(self._body, LengthBody):
             self.parser = httptools.HttpRequestParser(self)  # the old one waits for chunks, which it will not get
+
+    def _begin_known(self, known: KnownHead) -> None:
+        """Handles a head without a body whose headers were parsed and checked before."""
+        self.expect_100_continue, self._keep_alive, self._body = False, True, None
+        self.scope = {
+            "type": "http",
+            "asgi": {"version": self.asgi_version, "spec_version": "2.3"},  # type: ignore[typeddict-item]
+            "http_version": "1.1",
+            "server": self.server,
+            "client": self.client,
+            "scheme": self.scheme,  # type: ignore[typeddict-item]
+            "root_path": self.root_path,
+            "headers": known.headers,
+            "state": self.app_state.copy(),
+            "method": known.method,
+        }
+        self._set_target(known.raw_path, known.query)
+        self._answer("1.1", last=False)
+        self._body_ended()
+
+    def _set_target(self, raw_path: bytes, query: bytes) -> None:
+        path = raw_path.decode("ascii")
+        self.scope["path"] = unquote(path) if "%" in path else path
+        self.scope["raw_path"], self.scope["query_string"] = raw_path, query
+        self.scope[HEADERS_FINAL] = True  # type: ignore[typeddict-unknown-key]
 
     def on_headers_complete(self) -> None:
         """The parser's callback: its results are read once, then discarded."""

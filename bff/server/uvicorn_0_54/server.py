@@ -10,6 +10,7 @@ import uvicorn
 
 from bff.asgi.write_batching import WriteBatch
 from bff.config.routes import MAX_MESSAGE
+from bff.server.header_sections import CACHE, HeaderSections
 from bff.server.uvicorn_0_54.http_protocol import HttpProtocol
 from bff.server.uvicorn_0_54.timeouts import Timeouts
 from bff.server.uvicorn_0_54.websocket_protocol import WebSocketProtocol
@@ -64,14 +65,24 @@ class Server(uvicorn.Server):
 
 
 def uvicorn_config(
-    app: Any, *, write_batch: WriteBatch | None = None, timeouts: Timeouts | None = None, **more: Any
+    app: Any,
+    *,
+    write_batch: WriteBatch | None = None,
+    timeouts: Timeouts | None = None,
+    header_cache: int = CACHE,
+    **more: Any,
 ) -> uvicorn.Config:
     """The configuration of one listener's server.
 
     `write_batch` is the application's, with which its upstream connections write too; without it the server has one of
-    its own. `more` is passed to uvicorn.
+    its own. `header_cache`: bytes of memory for headers that were received before. `more` is passed to uvicorn.
     """
-    http = partial(HttpProtocol, write_batch=write_batch or WriteBatch(), timeouts=timeouts or Timeouts())
+    http = partial(
+        HttpProtocol,
+        write_batch=write_batch or WriteBatch(),
+        timeouts=timeouts or Timeouts(),
+        header_sections=HeaderSections(header_cache),
+    )
     return uvicorn.Config(
         app,
         http=http,  # type: ignore[arg-type]  # uvicorn only calls it, to create a protocol

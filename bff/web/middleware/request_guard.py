@@ -14,6 +14,7 @@ from typing import Final, TypeAlias
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bff.asgi.extensions import HEADERS_FINAL
+from bff.asgi.header_section import facts_of
 from bff.errors import BffError, HeadersTooLarge, InvalidRequest, MethodNotAllowed, TargetTooLong
 from bff.proxy.path_normalization import fully_decoded
 from bff.web.cookies import CookieNames, Header
@@ -40,6 +41,7 @@ _FRAMING_HEADERS: Final = frozenset({b"host", b"content-length", b"transfer-enco
 # section 5).
 _IN_NAMES: Final = b"abcdefghijklmnopqrstuvwxyz0123456789!#$%&'*+.^_`|~-"
 _IN_VALUES: Final = b"\t" + bytes(range(0x20, 0x7F)) + bytes(range(0x80, 0x100))
+_ACCEPTED: Final = object()  # the fact that headers are not refused
 
 
 def check_request(method: str, raw_path: bytes, query: bytes, headers: Sequence[Header]) -> Refusal | None:
@@ -84,6 +86,17 @@ def _check_query(query: bytes) -> Refusal | None:
 
 
 def _check_headers(headers: Sequence[Header]) -> Refusal | None:
+    facts = facts_of(headers)
+    if facts is None:
+        return _refusal_of(headers)
+    if _ACCEPTED not in facts:
+        if refusal := _refusal_of(headers):
+            return refusal
+        facts[_ACCEPTED] = True
+    return None
+
+
+def _refusal_of(headers: Sequence[Header]) -> Refusal | None:
     if len(headers) > HEADER_COUNT:
         return HeadersTooLarge()
     names, values = b"".join([name for name, _ in headers]), b"".join([value for _, value in headers])

@@ -6,6 +6,9 @@ from itertools import pairwise
 import httptools
 import pytest
 
+from bff.asgi.extensions import CLOSE_CONNECTION
+from bff.asgi.header_section import facts_of
+from bff.server.header_sections import HeaderSections
 from bff.server.request_framing import CHUNKS_AT_ONCE, EMPTY_LINES
 from bff.web.error_responder import ErrorResponder
 from bff.web.middleware.request_guard import RequestGuard
@@ -38,9 +41,9 @@ def expected(shape: Shape) -> list[tuple[str, str, bytes]]:
     return [first] if shape.ends else [first, ("GET", "/api/last", b"")]
 
 
-async def check(shape: Shape, *cuts: int) -> None:
+async def check(shape: Shape, *cuts: int, header_sections: HeaderSections | None = None) -> None:
     raw, recorder = shape.raw + LAST, Recorder()
-    connection = Connection(recorder)
+    connection = Connection(recorder, header_sections=header_sections)
     await connection.receives(*(raw[start:end] for start, end in pairwise([0, *sorted(cuts), len(raw)])))
     where = f"{shape.name}, cut at {cuts}"
     assert connection.wire.closed, where
@@ -68,6 +71,56 @@ async def test_the_boundary_between_two_segments_changes_nothing() -> None:
     for shape in SELECTED:
         for cut in boundaries(shape):
             await check(shape, cut)
+
+
+async def test_a_shape_that_comes_again_is_the_same_request_or_is_refused_again() -> None:
+    header_sections = HeaderSections()
+    for _ in range(3):
+        for shape in EVERY:
+            await check(shape, header_sections=header_sections)
+
+
+@pytest.mark.parametrize(
+    "target",
+    ["/", "/api/items", "/api/items?a=1&b=%20c", "/a?", "/a?b?c", "/%61/b%2Fc", "/a;b=c/d", '/a"b', "/a^b|{c}"],
+)
+@pytest.mark.parametrize("method", ["GET", "HEAD", "DELETE", "OPTIONS"])
+async def test_the_scope_of_a_known_head_is_that_of_a_new_one(method: str, target: str) -> None:
+    recorder, header_sections = Recorder(), HeaderSections()
+    head = request(method, "User-Agent: x", "Cookie: a=b", "X-CSRF: 1", target=target)
+    for _ in range(3):
+        await Connection(recorder, header_sections=header_sections).receives(head)
+    new, _, known = [{**scope, CLOSE_CONNECTION: None, "headers": list(scope["headers"])} for scope in recorder.scopes]
+    assert known == new
+    is_known = facts_of(recorder.scopes[2]["headers"]) is not None
+    assert is_known == (method in ("GET", "HEAD") and not set('"^|{}') & set(target))
+
+
+async def test_a_request_with_known_headers_is_refused_for_its_own_request_line() -> None:
+    header_sections = HeaderSections()
+    await Connection(Recorder(), header_sections=header_sections).receives(request("GET"), request("GET"))
+    for head in (
+        request("GET", target="/x y"),
+        request("GET", target="/x#y"),
+        request("G@T"),
+        request("GET", target=""),
+    ):
+        recorder = Recorder()
+        connection = Connection(recorder, header_sections=header_sections)
+        await connection.receives(head + HIDDEN)
+        assert (connection.statuses, recorder.requests) == ([400], [])
+
+
+async def test_known_headers_do_not_change_what_another_version_or_method_means() -> None:
+    """A head of HTTP/1.0 ends its connection; a length makes no body of a known section."""
+    header_sections = HeaderSections()
+    for _ in range(3):
+        recorder = Recorder()
+        connection = Connection(recorder, header_sections=header_sections)
+        await connection.receives(request("GET"), request("GET", "Content-Length: 3") + "abc", request("GET"))
+        await connection.receives(request("POST"), request("GET", version="HTTP/1.0"), NEXT)
+        bodies = [body for _, _, body in recorder.requests]
+        assert (bodies, connection.wire.closed) == ([b"", b"abc", b"", b"", b""], True)
 
 
 @pytest.mark.parametrize("size", [1, 7])

@@ -1,0 +1,33 @@
+"""The headers of a request, in an object that all requests with the same headers share.
+
+A browser repeats the headers of a request, byte for byte, in most of the following ones. What a component derives from
+the headers alone it keeps with them, and need not derive it again.
+"""
+
+from collections.abc import Iterable
+from typing import Any, TypeAlias
+
+Header: TypeAlias = tuple[bytes, bytes]
+
+
+class HeaderSection(tuple[Header, ...]):
+    """`scope["headers"]` of a request without a body. Immutable, so that its facts stay true.
+
+    Middleware that changes headers puts another sequence into the scope, which has no facts.
+    """
+
+    facts: dict[object, Any]
+
+    def __new__(cls, headers: Iterable[Header]) -> "HeaderSection":
+        section = super().__new__(cls, headers)
+        section.facts = {}
+        return section
+
+
+def facts_of(headers: Iterable[Header]) -> dict[object, Any] | None:
+    """What was derived from these headers before; None if they are not shared.
+
+    A key is an object of the component, and what it derives depends on nothing but the key and the headers. There is a
+    fixed number of facts, as the memory of a section is counted in advance.
+    """
+    return headers.facts if type(headers) is HeaderSection else None
