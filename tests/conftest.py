@@ -1,7 +1,8 @@
-"""What holds for every test: a short cut past a search that finds nothing, and no stop-watch for generated examples."""
+"""What holds for every test: short cuts past searches that find nothing, and no stop-watch for generated examples."""
 
+import gc
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -18,6 +19,17 @@ sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
 # By itself Hypothesis fails a test for an example that took 0.2 seconds: on a busy machine every one may.
 settings.register_profile("no stop-watch", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("no stop-watch")
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Collected tests stay until the end: no garbage collection looks through them, now or later."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.fixture(autouse=True)

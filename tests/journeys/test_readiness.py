@@ -1,28 +1,48 @@
 """Ready is what may receive traffic; alive is what need not be restarted for another's outage."""
 
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx
 import pytest
+import pytest_asyncio
 
 from tests.harness.plain_http import plain_http
-from tests.harness.redis_servers import one_server
+from tests.harness.redis_servers import RedisServer, one_server
 from tests.harness.waiting import until
 from tests.proof.live.fleet import Fleet, running_fleet
 
+ON_ONE_STORE = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("readiness")]
+REQUIRING = 1  # the replica that is ready only with its store
 
-async def probe(fleet: Fleet, path: str) -> httpx.Response:
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def store(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[RedisServer]:
+    with one_server(tmp_path_factory.mktemp("readiness") / "redis") as redis:
+        yield redis
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def fleet(store: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Fleet]:
+    """Two replicas; every test leaves them ready."""
+    own = {REQUIRING: {"BFF_READY_REQUIRES": "store"}}
+    folder = tmp_path_factory.mktemp("readiness")
+    async with running_fleet(folder, store.url, replicas=2, patient=False, lifetime=3600, own=own) as running:
+        yield running
+
+
+async def probe(fleet: Fleet, path: str, replica: int = 0) -> httpx.Response:
     async with plain_http(timeout=30) as client:
-        return await client.get(f"{fleet.replicas[0].management}{path}")
+        return await client.get(f"{fleet.replicas[replica].management}{path}")
 
 
-async def readiness(fleet: Fleet, status: int, **expected: bool) -> dict[str, bool]:
+async def readiness(fleet: Fleet, status: int, replica: int = 0, **expected: bool) -> dict[str, bool]:
     """The checks, once the probe answers `status` and these checks: each check gives up soon, which any one may do."""
     checks: dict[str, bool] = {}
 
     async def answers() -> bool:
         try:
-            answer = await probe(fleet, "/readyz")
+            answer = await probe(fleet, "/readyz", replica)
         except httpx.TransportError:
             return False  # it does not listen yet
         checks.clear()
@@ -33,54 +53,55 @@ async def readiness(fleet: Fleet, status: int, **expected: bool) -> dict[str, bo
     return checks
 
 
-@pytest.mark.case("OP-007")
-@pytest.mark.parametrize(("settings", "while_away"), [({}, 200), ({"ready_requires": "store"}, 503)])
-async def test_a_store_that_is_away_signs_nobody_out_and_takes_out_a_replica_that_requires_it(
-    tmp_path: Path, settings: dict[str, str], while_away: int
-) -> None:
-    with one_server(tmp_path / "redis") as redis:
-        async with running_fleet(tmp_path, redis.url, replicas=1, patient=False, lifetime=3600, **settings) as fleet:
-            well = {"serving": True, "store_reached": True, "store": True, "provider": True, "key_ring_in_sync": True}
-            assert await readiness(fleet, 200, **well) == well
-            (cookie,) = await fleet.signed_in()
-            redis.freeze()
-            await readiness(fleet, while_away, store=False)
-            assert (await probe(fleet, "/livez")).json()["live"] is True
-            answer = await fleet.call(cookie)
+class TestOnOneStore:
+    pytestmark = ON_ONE_STORE
+
+    @pytest.mark.case("OP-007")
+    async def test_a_store_that_is_away_signs_nobody_out_and_takes_out_a_replica_that_requires_it(
+        self, fleet: Fleet, store: RedisServer
+    ) -> None:
+        well = {"serving": True, "store_reached": True, "store": True, "provider": True, "key_ring_in_sync": True}
+        for replica in range(2):
+            assert await readiness(fleet, 200, replica, **well) == well
+        (cookie,) = await fleet.signed_in()
+        store.freeze()
+        for replica, while_away in ((0, 200), (REQUIRING, 503)):
+            await readiness(fleet, while_away, replica, store=False)
+            assert (await probe(fleet, "/livez", replica)).json()["live"] is True
+            answer = await fleet.call(cookie, replica)
             assert (answer.status_code, answer.json()["code"]) == (503, "store_unavailable")
-            redis.thaw()
-            await readiness(fleet, 200, store=True)
-            await fleet.served(cookie)  # signed out by nothing
+        store.thaw()
+        for replica in range(2):
+            await readiness(fleet, 200, replica, store=True)
+            await fleet.served(cookie, replica)  # signed out by nothing
 
+    @pytest.mark.case("OP-007")
+    async def test_a_store_that_is_full_takes_no_replica_out(self, fleet: Fleet, store: RedisServer) -> None:
+        (cookie,) = await fleet.signed_in()
+        store.ask("CONFIG", "SET", "maxmemory", "1")
+        await readiness(fleet, 200, store=False)
+        await until(lambda: metric(fleet, "bff_store_available 0.0"))
+        await fleet.served(cookie, 0)  # reading needs no memory
+        store.ask("CONFIG", "SET", "maxmemory", "0")
+        await readiness(fleet, 200, store=True)
+        await until(lambda: metric(fleet, "bff_store_available 1.0"))
+        await readiness(fleet, 200, REQUIRING, store=True)
 
-@pytest.mark.case("OP-007")
-async def test_a_store_that_is_full_takes_no_replica_out(tmp_path: Path) -> None:
-    with one_server(tmp_path / "redis") as redis:
-        async with running_fleet(tmp_path, redis.url, replicas=1, patient=False, lifetime=3600) as fleet:
-            (cookie,) = await fleet.signed_in()
-            redis.ask("CONFIG", "SET", "maxmemory", "1")
-            await readiness(fleet, 200, store=False)
-            await until(lambda: metric(fleet, "bff_store_available 0.0"))
-            await fleet.served(cookie)  # reading needs no memory
-            redis.ask("CONFIG", "SET", "maxmemory", "0")
-            await readiness(fleet, 200, store=True)
-            await until(lambda: metric(fleet, "bff_store_available 1.0"))
+    @pytest.mark.case("OP-007")
+    async def test_a_replica_that_cannot_reach_its_store_at_the_start_waits_for_it(
+        self, fleet: Fleet, store: RedisServer
+    ) -> None:
+        store.freeze()
+        fleet.replicas[0].process.kill()
+        fleet.replicas[0].process.start()
+        await readiness(fleet, 503, store_reached=False)
+        store.thaw()
+        for replica in range(2):
+            await readiness(fleet, 200, replica, store=True)
 
 
 async def metric(fleet: Fleet, line: str) -> bool:
     return line in (await probe(fleet, "/metrics")).text.splitlines()
-
-
-@pytest.mark.case("OP-007")
-async def test_a_replica_that_cannot_reach_its_store_at_the_start_waits_for_it(tmp_path: Path) -> None:
-    with one_server(tmp_path / "redis") as redis:
-        async with running_fleet(tmp_path, redis.url, replicas=1, patient=False, lifetime=3600) as fleet:
-            redis.freeze()
-            fleet.replicas[0].process.kill()
-            fleet.replicas[0].process.start()
-            await readiness(fleet, 503, store_reached=False)
-            redis.thaw()
-            await readiness(fleet, 200, store=True)
 
 
 @pytest.mark.case("OP-007")

@@ -15,6 +15,7 @@ import httpx
 import pytest
 
 from tests.harness.places import ROOT
+from tests.harness.plain_http import plain_http
 from tests.harness.waiting import PATIENCE, until
 
 
@@ -81,7 +82,7 @@ def ended(served: Served) -> Iterator[Served]:
 
 
 def get(url: str, **headers: str) -> httpx.Response:
-    with httpx.Client(trust_env=False, timeout=PATIENCE) as client:
+    with httpx.Client(trust_env=False, verify=False, timeout=PATIENCE) as client:  # without TLS
         return client.get(url, headers=headers)
 
 
@@ -96,7 +97,7 @@ def test_each_port_answers_its_own_paths_only(shared: Served) -> None:
     assert get(f"{shared.management}/livez").json()["live"] is True
     assert get(f"{shared.management}/auth/session").status_code == 404
     assert "bff_refresh_seconds_bucket" in get(f"{shared.management}/metrics").text
-    posted = httpx.post(f"{shared.management}/livez", trust_env=False, timeout=PATIENCE)
+    posted = httpx.post(f"{shared.management}/livez", trust_env=False, verify=False, timeout=PATIENCE)
     assert (posted.status_code, posted.headers["allow"]) == (405, "GET, HEAD")
 
 
@@ -190,7 +191,7 @@ async def test_a_process_whose_event_loop_is_blocked_ends_itself(tmp_path: Path)
     """The thread needs no turn of the loop; a supervisor starts the process again."""
     with ended(Served(tmp_path, "127.0.0.1:0", "127.0.0.1:0", SERVED_WATCHDOG="10")) as served:
         assert get(f"{served.management}/livez").json()["live"] is True
-        async with httpx.AsyncClient(trust_env=False, timeout=PATIENCE) as client:
+        async with plain_http(timeout=PATIENCE) as client:
             with pytest.raises(httpx.TransportError):
                 await client.get(f"{served.public}/block")
         assert served.wait() == 4

@@ -1,7 +1,5 @@
 """Every interleaving of the refresh, and every mistake it has to catch. See `tests/proof/explorer/`."""
 
-from collections import Counter
-
 import pytest
 from _pytest.mark import ParameterSet
 
@@ -33,6 +31,9 @@ ONE_AT_A_TIME = (provider.OLD_STALE_REFUSES,)
 # it is then the reuse itself; where the old token is handed back, it takes that very token away.
 OVERTAKEN = (provider.NO_GRACE, provider.OLD, provider.OLD_STALE_REFUSES)
 
+# With a crash and a loss these have twice as many states as the others: `make proof`.
+WIDE = (provider.OLD_STALE, provider.OLD_STALE_REFUSES)
+
 
 def policy(behaviour: Behaviour, *, after_grace: bool = True) -> Policy:
     """A second here is several in production; what matters is which moment lies before which."""
@@ -59,14 +60,13 @@ def worlds(*cases: tuple[Behaviour, Budget]) -> list[ParameterSet]:
 @pytest.mark.parametrize(
     ("behaviour", "budget"),
     worlds(
-        *((behaviour, CRASH_LOSS) for behaviour in provider.EVERY),
+        *((behaviour, CRASH_LOSS) for behaviour in provider.EVERY if behaviour not in WIDE),
         (provider.NO_GRACE, PAUSE),
         (provider.REFUSES, PAUSE),
-        (provider.SIBLING, PAUSE),
-        (provider.OLD, PAUSE),
-        (provider.SAME, REFUSED),
+        (provider.OLD_STALE_REFUSES, PAUSE_ONLY),
+        (provider.SAME, REFUSED._replace(crashes=0)),
         (provider.SAME, REVOKED),
-        (provider.SAME, STRAGGLER),
+        (provider.SAME, STRAGGLER._replace(crashes=0)),
         (provider.UNCLEAR, BREAKDOWN),
         (provider.UNCLEAR, UNCLEARLY_REVOKED),
         (provider.UNCLEAR_NO_GRACE, CRASH_LOSS),
@@ -76,8 +76,9 @@ def test_no_invariant_is_violated(behaviour: Behaviour, budget: Budget) -> None:
     prove(behaviour, budget)
 
 
-def test_no_invariant_is_violated_by_three_replicas() -> None:
-    prove(provider.SAME, CRASH_LOSS, replicas=3)
+@pytest.mark.parametrize("sign_outs", [0, pytest.param(1, marks=pytest.mark.long)])
+def test_no_invariant_is_violated_by_three_replicas(sign_outs: int) -> None:
+    prove(provider.SAME, CRASH_LOSS._replace(sign_outs=sign_outs), replicas=3)
 
 
 def test_without_late_sends_only_an_unknown_outcome_ends_a_session() -> None:
@@ -95,6 +96,8 @@ def test_without_late_sends_only_an_unknown_outcome_ends_a_session() -> None:
             if behaviour not in ONE_AT_A_TIME
         ),
         *((behaviour, STRAGGLER) for behaviour in provider.EVERY if behaviour not in OVERTAKEN),
+        *((behaviour, CRASH_LOSS) for behaviour in WIDE),
+        *((behaviour, PAUSE) for behaviour in (provider.SIBLING, provider.OLD, provider.OLD_STALE_REFUSES)),
         *((provider.UNCLEAR, budget) for budget in (BREAKDOWN_LOSS, BREAKDOWN_CRASH)),
         (provider.PERSISTENT, ALL_FOUR),
         (provider.SAME, ALL_FOUR),
@@ -113,10 +116,7 @@ def test_no_invariant_is_violated_by_three_replicas_and_a_pause() -> None:
 
 def test_no_invariant_is_violated_and_everything_that_the_tables_provide_for_is_reached() -> None:
     """What is never reached was never asked."""
-    seen: Counter[str] = Counter()
-    for behaviour, budget in ((provider.SAME, LOSS_PAUSE), (provider.OLD_STALE_REFUSES, PAUSE)):
-        seen += prove(behaviour, budget).facts
-    assert set(seen) >= {
+    assert set(prove(provider.SAME, LOSS_PAUSE._replace(sign_outs=0)).facts) >= {
         "renewed",
         "renewed by a replay in the grace",
         "renewed late",

@@ -52,7 +52,10 @@ ROUNDS = [30, pytest.param(3000, marks=pytest.mark.long)]
 
 @pytest.mark.case("RF-048", "RF-049", "RF-050")
 @pytest.mark.parametrize("rounds", ROUNDS)
-@pytest.mark.parametrize("replicas", [1, 3], ids=["SQLite", "Redis"])
+# In `make test` the store contract and the races of tests/proof/races have SQLite too.
+@pytest.mark.parametrize(
+    "replicas", [pytest.param(1, marks=pytest.mark.long, id="SQLite"), pytest.param(3, id="Redis")]
+)
 async def test_sign_out_against_refresh(tmp_path: Path, redis_server: RedisServer, replicas: int, rounds: int) -> None:
     store = f"sqlite:///{tmp_path / 'bff.db'}" if replicas == 1 else redis_server.url
     async with running_fleet(tmp_path, store, replicas=replicas, **TIMINGS) as fleet:

@@ -64,7 +64,7 @@ class Load:
             except httpx.TransportError:
                 status = UNREACHED
             self.answers[method, status] += 1
-            await asyncio.sleep(self._chance.uniform(0.01, 0.06))
+            await asyncio.sleep(self._chance.uniform(0.02, 0.2))
 
     async def _sign_in_until(self, over: asyncio.Event) -> None:
         while not over.is_set():
@@ -72,7 +72,7 @@ class Load:
             assert (await self.fleet.call_public(cookie)).status_code == 200
             self.sign_ins += 1
             await self.fleet.call_public(cookie, "/auth/logout", "POST")
-            await asyncio.sleep(0.3)
+            await asyncio.sleep(1)
 
     def failed(self, *methods: str) -> dict[tuple[str, int], int]:
         return {key: count for key, count in self.answers.items() if key[0] in methods and key[1] != 200}

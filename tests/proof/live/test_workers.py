@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group(
 
 UNREACHED = 0  # in place of a status
 STARTS = 5 * PATIENCE  # seconds; several processes start one after the other
-RATE = 300  # requests a minute to each endpoint of sign-in and sign-out, of all clients
+RATE = 120  # requests a minute to each endpoint of sign-in and sign-out, of all clients
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -109,7 +109,7 @@ class Load:
             except httpx.TransportError:
                 status = UNREACHED
             self.answers[status] += 1
-            await asyncio.sleep(self._chance.uniform(0.0, 0.03))
+            await asyncio.sleep(self._chance.uniform(0.0, 0.15))
 
 
 async def test_five_hundred_callers_of_three_processes_cost_one_token_request(fleet: Fleet) -> None:
@@ -229,7 +229,7 @@ async def test_a_worker_that_is_replaced_answers_on_its_idle_connections_until_t
         await until(replaced, within=STARTS)
 
 
-@pytest.mark.parametrize("rolls", [2, pytest.param(10, marks=pytest.mark.long)])
+@pytest.mark.parametrize("rolls", [1, pytest.param(10, marks=pytest.mark.long)])
 async def test_replacing_the_workers_fails_no_request(fleet: Fleet, rolls: int) -> None:
     await all_workers_serve(fleet)
     load = Load(fleet, await fleet.signed_in(8))
@@ -247,7 +247,7 @@ async def test_replacing_the_workers_fails_no_request(fleet: Fleet, rolls: int) 
     assert set(before).isdisjoint(pids(fleet))
 
 
-@pytest.mark.parametrize("kills", [2, pytest.param(100, marks=pytest.mark.long)])
+@pytest.mark.parametrize("kills", [1, pytest.param(100, marks=pytest.mark.long)])
 async def test_a_worker_killed_under_load_ends_no_session(fleet: Fleet, kills: int) -> None:
     await all_workers_serve(fleet)
     chance = random.Random(kills)

@@ -20,7 +20,7 @@ Order = Literal["logout", "back-channel", "universal"]
 ORDERS: list[Order] = ["logout", "back-channel", "universal"]
 REASONS = {"logout": "signed_out", "back-channel": "back_channel", "universal": "universal_logout"}
 AT_ONCE = 60
-RACES = [120, pytest.param(int(os.environ.get("RACES", "10000")), marks=pytest.mark.long)]
+RACES = [60, pytest.param(int(os.environ.get("RACES", "10000")), marks=pytest.mark.long)]
 
 
 @pytest.fixture(params=["sqlite", "redis"])

@@ -336,7 +336,8 @@ def test_a_mutant_violates_an_invariant(mutant: Mutant, monkeypatch: pytest.Monk
     pytest.fail(f"{SEEDS} worlds did not notice it")
 
 
+@pytest.mark.parametrize("seeds", [3, pytest.param(100, marks=pytest.mark.long)])
 @pytest.mark.parametrize("mutant", [each for each in MUTANTS if each.world], ids=lambda mutant: mutant.name)
-def test_the_same_faults_without_the_mutant_violate_none(mutant: Mutant) -> None:
-    for seed in range(10):
+def test_the_same_faults_without_the_mutant_violate_none(mutant: Mutant, seeds: int) -> None:
+    for seed in range(seeds):
         World(seed, **mutant.world).run()

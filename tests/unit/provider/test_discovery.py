@@ -1,6 +1,5 @@
 """The discovery document over real sockets."""
 
-import gzip
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +12,7 @@ from bff.oidc.token import Revoked
 from bff.provider.client import HttpProvider
 from bff.provider.connections import ProviderConnections
 from bff.provider.discovery import LIFETIME, discovery
+from tests.harness.gzip_bomb import gzip_bomb
 from tests.harness.provider_server import (
     BASIC,
     DISCOVERY,
@@ -43,9 +43,7 @@ def redirect(location: str) -> Behaviour:
         pytest.param(redirect("file:///etc/passwd"), id="JK-003 to a file"),
         pytest.param(answer(200, b"<html>Sign in to the wifi</html>", {"content-type": "text/html"}), id="JK-005 HTML"),
         pytest.param(answer(200, b" " * 10_000_000), id="JK-006 10 MB"),
-        pytest.param(
-            answer(200, gzip.compress(b" " * (32 << 20)), {"content-encoding": "gzip"}), id="JK-006 gzip bomb"
-        ),
+        pytest.param(answer(200, gzip_bomb(32), {"content-encoding": "gzip"}), id="JK-006 gzip bomb"),
         pytest.param(endless, id="JK-006 never ends"),
         pytest.param(stall, id="JK-006 never begins"),
         pytest.param(reset, id="reset"),

@@ -19,6 +19,7 @@ from bff.provider.http import HttpClient
 from bff.provider.http1_client import Http1Client
 from bff.provider.response import HttpResponse, Outcome
 from tests.harness.certificates import Authority, server_context
+from tests.harness.gzip_bomb import gzip_bomb
 from tests.harness.provider_server import (
     WITHIN,
     Behaviour,
@@ -37,7 +38,7 @@ from tests.harness.waiting import loop_turns
 
 LIMIT = 256 * 1024
 GZIP = {"content-encoding": "gzip"}
-BOMB = gzip.compress(b"\0" * (64 << 20), 9)  # 64 kB that unpack to 64 MB
+BOMB = gzip_bomb(64)
 
 
 Http = HttpClient | Http1Client
