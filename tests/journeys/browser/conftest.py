@@ -1,5 +1,6 @@
 """One demo and one Chromium for all tests of this folder; a context with a cookie jar of its own for each."""
 
+import signal
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
@@ -8,14 +9,17 @@ from playwright.async_api import Browser
 
 from tests.harness.chromium import chromium
 from tests.harness.person import Person
-from tests.harness.running_demo import DemoProcess, RunningDemo
+from tests.harness.running_demo import DemoProcess, RunningDemo, children_of, is_running
 
 
 @pytest.fixture(scope="session")
 def one_demo() -> Iterator[RunningDemo]:
-    process = DemoProcess()
-    yield process.wait_until_ready()
-    assert process.stop() == 0
+    demo = DemoProcess()
+    running = demo.wait_until_ready()
+    children = children_of(demo.process.pid)
+    yield running
+    assert demo.stop(signal.SIGINT) == 0, "Ctrl-C stops it"
+    assert not any(is_running(child) for child in children), "and all its processes"
 
 
 @pytest.fixture

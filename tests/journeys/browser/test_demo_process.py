@@ -4,44 +4,24 @@ import os
 import re
 import signal
 import socket
-from pathlib import Path
 
 import pytest
 
 from tests.harness.ports import free_ports
-from tests.harness.running_demo import DemoProcess
+from tests.harness.running_demo import DemoProcess, children_of, is_running
 
 pytestmark = pytest.mark.xdist_group("browser")
 
 
-def children_of(pid: int) -> list[int]:
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-
-
-def is_running(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
-
-
-def test_a_taken_port_makes_it_choose_another_and_ctrl_c_stops_all_its_processes() -> None:
+def test_with_a_taken_port_it_takes_another_and_when_one_of_its_processes_dies_it_stops_with_an_error() -> None:
     port = free_ports(5)  # one more than it wants, for the one that it chooses instead
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", port))
         taken.listen()
         demo = DemoProcess(port=port)
         assert demo.wait_until_ready().url != f"http://localhost:{port}"
-        children = children_of(demo.process.pid)
-        assert len(children) == 3
-        assert demo.stop(signal.SIGINT) == 0
-    assert not any(is_running(child) for child in children)
-
-
-def test_when_one_of_its_processes_dies_it_stops_with_an_error() -> None:
-    demo = DemoProcess()
-    demo.wait_until_ready()
     children = children_of(demo.process.pid)
+    assert len(children) == 3
     os.kill(children[1], signal.SIGKILL)
     _, errors = demo.process.communicate(timeout=120)
     assert demo.process.returncode == 1

@@ -95,10 +95,11 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 
 @pytest.mark.case("OP-022")
-def test_every_answer_of_ours_is_a_documented_one(running: Running) -> None:
+@pytest.mark.parametrize("examples", [200, pytest.param(10_000, marks=pytest.mark.long)])
+def test_every_answer_of_ours_is_a_documented_one(running: Running, examples: int) -> None:
     jar = running.run(running.world.signed_in(running.world.person(), "sid"))
 
-    @settings(max_examples=600, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=examples, deadline=None, suppress_health_check=list(HealthCheck))
     @given(
         path=st.sampled_from(running.paths),
         method=st.sampled_from(["GET", "POST", "HEAD", "PUT", "DELETE", "OPTIONS"]),
