@@ -12,7 +12,7 @@ from tests.harness.redis_servers import RedisServer, one_server
 from tests.harness.waiting import until
 from tests.proof.live.fleet import Fleet, running_fleet
 
-ON_ONE_STORE = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("readiness")]
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("readiness")]
 REQUIRING = 1  # the replica that is ready only with its store
 
 
@@ -53,51 +53,50 @@ async def readiness(fleet: Fleet, status: int, replica: int = 0, **expected: boo
     return checks
 
 
-class TestOnOneStore:
-    pytestmark = ON_ONE_STORE
+@pytest.mark.case("OP-007")
+async def test_a_store_that_is_away_signs_nobody_out_and_takes_out_a_replica_that_requires_it(
+    fleet: Fleet, store: RedisServer
+) -> None:
+    well = {"serving": True, "store_reached": True, "store": True, "provider": True, "key_ring_in_sync": True}
+    for replica in range(2):
+        assert await readiness(fleet, 200, replica, **well) == well
+    (cookie,) = await fleet.signed_in()
+    store.freeze()
+    for replica, while_away in ((0, 200), (REQUIRING, 503)):
+        await readiness(fleet, while_away, replica, store=False)
+        assert (await probe(fleet, "/livez", replica)).json()["live"] is True
+        answer = await fleet.call(cookie, replica)
+        assert (answer.status_code, answer.json()["code"]) == (503, "store_unavailable")
+    store.thaw()
+    for replica in range(2):
+        await readiness(fleet, 200, replica, store=True)
+        await fleet.served(cookie, replica)  # signed out by nothing
 
-    @pytest.mark.case("OP-007")
-    async def test_a_store_that_is_away_signs_nobody_out_and_takes_out_a_replica_that_requires_it(
-        self, fleet: Fleet, store: RedisServer
-    ) -> None:
-        well = {"serving": True, "store_reached": True, "store": True, "provider": True, "key_ring_in_sync": True}
-        for replica in range(2):
-            assert await readiness(fleet, 200, replica, **well) == well
-        (cookie,) = await fleet.signed_in()
-        store.freeze()
-        for replica, while_away in ((0, 200), (REQUIRING, 503)):
-            await readiness(fleet, while_away, replica, store=False)
-            assert (await probe(fleet, "/livez", replica)).json()["live"] is True
-            answer = await fleet.call(cookie, replica)
-            assert (answer.status_code, answer.json()["code"]) == (503, "store_unavailable")
-        store.thaw()
-        for replica in range(2):
-            await readiness(fleet, 200, replica, store=True)
-            await fleet.served(cookie, replica)  # signed out by nothing
 
-    @pytest.mark.case("OP-007")
-    async def test_a_store_that_is_full_takes_no_replica_out(self, fleet: Fleet, store: RedisServer) -> None:
-        (cookie,) = await fleet.signed_in()
-        store.ask("CONFIG", "SET", "maxmemory", "1")
-        await readiness(fleet, 200, store=False)
-        await until(lambda: metric(fleet, "bff_store_available 0.0"))
-        await fleet.served(cookie, 0)  # reading needs no memory
-        store.ask("CONFIG", "SET", "maxmemory", "0")
-        await readiness(fleet, 200, store=True)
-        await until(lambda: metric(fleet, "bff_store_available 1.0"))
-        await readiness(fleet, 200, REQUIRING, store=True)
+@pytest.mark.case("OP-007")
+async def test_a_store_that_is_full_takes_no_replica_out(fleet: Fleet, store: RedisServer) -> None:
+    (cookie,) = await fleet.signed_in()
+    store.ask("CONFIG", "SET", "maxmemory", "1")
+    await readiness(fleet, 200, store=False)
+    await until(lambda: metric(fleet, "bff_store_available 0.0"))
+    await fleet.served(cookie, 0)  # reading needs no memory
+    store.ask("CONFIG", "SET", "maxmemory", "0")
+    await readiness(fleet, 200, store=True)
+    await until(lambda: metric(fleet, "bff_store_available 1.0"))
+    await readiness(fleet, 200, REQUIRING, store=True)
 
-    @pytest.mark.case("OP-007")
-    async def test_a_replica_that_cannot_reach_its_store_at_the_start_waits_for_it(
-        self, fleet: Fleet, store: RedisServer
-    ) -> None:
-        store.freeze()
-        fleet.replicas[0].process.kill()
-        fleet.replicas[0].process.start()
-        await readiness(fleet, 503, store_reached=False)
-        store.thaw()
-        for replica in range(2):
-            await readiness(fleet, 200, replica, store=True)
+
+@pytest.mark.case("OP-007")
+async def test_a_replica_that_cannot_reach_its_store_at_the_start_waits_for_it(
+    fleet: Fleet, store: RedisServer
+) -> None:
+    store.freeze()
+    fleet.replicas[0].process.kill()
+    fleet.replicas[0].process.start()
+    await readiness(fleet, 503, store_reached=False)
+    store.thaw()
+    for replica in range(2):
+        await readiness(fleet, 200, replica, store=True)
 
 
 async def metric(fleet: Fleet, line: str) -> bool:
