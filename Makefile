@@ -62,6 +62,8 @@ coverage: $(VENV)/.dev ## run the tests and print their coverage of lines and br
 proof: $(VENV)/.dev ## run the long versions: thousands of races, hours of simulated faults, real-time outages
 	@scripts/need redis-server chromium firefox-esr nginx caddy
 	$(RUN)/pytest -m long $(ARGS)
+	@# The properties once more, with examples that no other run has had.
+	$(RUN)/pytest -m "$(GUARDS_A_MERGE)" --hypothesis-profile=new $$(git grep -l "^@given" tests)
 
 # Compares the BFF with other proxies; needs an idle machine with two cores, and 15 minutes.
 bench: $(VENV)/.dev ## measure, and write docs/performance.md
