@@ -8,7 +8,7 @@ RUN := $(VENV)/bin
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev fmt images test test-unit test-containers test-providers test-assertions test-clients chaos test-all coverage proof bench bench-gate bench-scale bench-cost bench-workers bench-assertions bench-security-events check lock sbom audit pin-images clean
+.PHONY: help demo dev fmt images test test-unit test-containers test-providers test-assertions test-clients chaos test-all coverage proof bench bench-gate bench-scale bench-cost bench-workers bench-assertions bench-security-events check lock sbom audit pin-images docs test-docs clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | sort | while IFS="$$(printf '\t')" read -r name text; do \
@@ -24,7 +24,7 @@ fmt: $(VENV)/.dev ## format the code and apply ruff's fixes
 	$(RUN)/ruff check --fix .
 	$(RUN)/ruff format .
 
-GUARDS_A_MERGE := not long and not containers and not providers and not assertions and not clients
+GUARDS_A_MERGE := not long and not containers and not providers and not assertions and not clients and not docs and not deploy and not device_bound
 PARALLEL := -n 4 --dist loadgroup
 
 # ARGS has arguments of pytest that select tests: `make test ARGS="tests/unit/oidc -k nonce"`. Without it `check` and all tests run.
@@ -131,6 +131,17 @@ test-clients: $(VENV)/.dev ## test the npm package: unit tests, types, size and 
 	@scripts/need node npm
 	$(RUN)/pytest -m clients $(or $(ARGS),tests/clients)
 
+# The site is whole: its pages load nothing from another host. Only the program that draws the diagrams comes from npm.
+docs: $(VENV)/.docs ## build the documentation site in var/website/site
+	@scripts/need node npm
+	[ website/node_modules/.package-lock.json -nt website/package-lock.json ] || (cd website && npm ci --ignore-scripts --no-audit --no-fund)
+	$(RUN)/python -m scripts.docs_site var/website
+	$(RUN)/zensical build --strict --clean --config-file var/website/zensical.toml
+
+test-docs: docs ## build the documentation site, and read it in a browser
+	@scripts/need chromium
+	$(RUN)/pytest -m docs $(or $(ARGS),tests/docs)
+
 # Needs the Docker engine of DOCKER_HOST and the ports 8080 and 9000; at most 15 minutes.
 chaos: $(VENV)/.dev ## kill, stop and fill the parts of the compose file under load, and print what callers saw
 	$(RUN)/python -m tests.proof.containers.chaos
@@ -152,6 +163,7 @@ lock: $(VENV)/.dev ## write the lock files
 	$(COMPILE) pyproject.toml --constraints requirements.lock --extra otel -o requirements-otel.lock
 	$(COMPILE) pyproject.toml --constraints requirements-otel.lock --extra otel --group dev -o requirements-dev.lock
 	$(COMPILE) --constraints requirements-dev.lock --group pyproject.toml:build -o requirements-build.lock
+	$(COMPILE) --constraints requirements-dev.lock --group pyproject.toml:docs -o requirements-docs.lock
 
 # The packages of the image as CycloneDX JSON. With IMAGE (`make sbom IMAGE=okta-bff:0.1.0`) it includes the Debian packages,
 # and fails if the image has other Python packages. `LOCK=requirements-otel.lock` selects another lock file.
@@ -184,6 +196,10 @@ $(VENV)/.dev: requirements-dev.lock pyproject.toml | $(VENV)/bin/python
 	$(RUN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
 	$(RUN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@ $(VENV)/.runtime
+
+$(VENV)/.docs: requirements-docs.lock $(VENV)/.dev
+	$(RUN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-docs.lock
+	@touch $@
 
 clean: ## remove .venv, caches and var
 	rm -rf $(VENV) var .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -41,7 +41,7 @@ class AuditEvent(StrEnum):
 
 
 # Events that an anonymous client cannot trigger at will.
-_RARE: Final = frozenset(
+RARE: Final = frozenset(
     {
         AuditEvent.SIGNED_IN,
         AuditEvent.SIGN_IN_SUPERSEDED,
@@ -118,5 +118,5 @@ def record(
         fields["security_event"] = security_event
     if (client := _CLIENT.get()) is not None:
         fields["client"] = client()
-    level = logging.INFO if event in _RARE else logging.WARNING
+    level = logging.INFO if event in RARE else logging.WARNING
     logger.log(level, event.value.replace("_", " "), extra={**fields, **facts})

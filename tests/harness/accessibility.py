@@ -28,7 +28,7 @@ async def accessibility_findings(page: Page, *, every_look: bool) -> list[str]:
             await page.evaluate(SETTLED)
             found += [f"{size}, {scheme}: {finding}" for finding in await _violations(page)]
         overflow = await page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-        found += [f"{size}: {overflow} px too wide"] if overflow else []
+        found += [f"{size}: {overflow} px too wide"] if overflow > 0 else []
     return found
 
 

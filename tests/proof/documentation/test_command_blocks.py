@@ -6,6 +6,7 @@ from tests.harness.command_blocks import command_blocks
 from tests.harness.places import ROOT
 
 COMMANDS = "tests/journeys/process/test_documented_commands.py"
+TUTORIAL = "tests/docs/test_tutorial.py"
 EXAMPLES = "tests/proof/examples/test_as_shipped.py"
 NO_ENGINE = (
     "needs a Docker engine and its registry; `make test-containers` brings up the same services, and "
@@ -25,6 +26,9 @@ RUN_BY = {
     "docs/operations.md: Session keys": f"{COMMANDS}::test_new_session_keys",
     "docs/operations.md: The client secret": f"{COMMANDS}::test_a_new_client_secret",
     "docs/operations.md: Signing all users out": f"{COMMANDS}::test_signing_everybody_out",
+    "docs/tutorial/1-demo.md: Step 1: the demo": f"{TUTORIAL}::demo",
+    "docs/tutorial/2-okta.md: An app integration in Okta": f"{TUTORIAL}::test_step_2_creates_an_app_and_serves",
+    "docs/tutorial/2-okta.md: Start the BFF": f"{TUTORIAL}::test_step_2_creates_an_app_and_serves",
     "docs/tracing.md: From an error to the log": f"{COMMANDS}::test_a_reference_leads_to_its_log_lines",
 }
 NOT_RUN = {
