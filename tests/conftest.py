@@ -16,8 +16,8 @@ sys.modules.setdefault("sniffio", None)  # type: ignore[arg-type]
 # The command line of httpx, which it imports where click is there: with rich and pygments a third of its import.
 sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
 
-# By itself Hypothesis fails a test for an example that took 0.2 seconds: on a busy machine every one may. The examples that guard a
-# merge are the same at every run; `make proof` looks for new ones.
+# By itself Hypothesis fails a test for an example that took 0.2 seconds: on a busy machine every one may. The examples
+# that guard a merge are the same at every run; `make proof` looks for new ones.
 settings.register_profile("same", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("new", settings.get_profile("same"), derandomize=False)
 settings.load_profile("same")

@@ -24,12 +24,18 @@ from bff.web.error_status import STATUS
 
 def settings_page() -> str:
     rows = [
-        (f"`BFF_{name.upper()}`", accepts(leaf.field), default(leaf.field), "yes" if name in SECRETS else "", _when(name))
+        (
+            f"`BFF_{name.upper()}`",
+            accepts(leaf.field),
+            default(leaf.field),
+            "yes" if name in SECRETS else "",
+            _when(name),
+        )
         for name, leaf in sorted(leaves(Settings).items())
     ]
     introduction = (
-        "What each setting accepts, from the code of this version. [Settings](../settings.md) says what they mean. *From a file*: "
-        "the setting can also be given as `BFF_<NAME>_FILE`."
+        "What each setting accepts, from the code of this version. [Settings](../settings.md) says what they mean. "
+        "*From a file*: the setting can also be given as `BFF_<NAME>_FILE`."
     )
     heads = ("setting", "accepts", "default", "from a file", "a change takes effect")
     return _page("Settings by name", introduction, heads, rows)
@@ -51,15 +57,16 @@ def metrics_page() -> str:
         name = f"{family.name}_total" if family.type == "counter" else family.name
         labels = sorted({label for labels in _label_names(family.name) for label in labels})
         rows.append((f"`{name}`", family.type, ", ".join(f"`{label}`" for label in labels), family.documentation))
-    introduction = (
-        "What `GET /metrics` exposes, from the code of this version. [Metrics](../metrics.md) says which values the labels have."
-    )
+    introduction = "What `GET /metrics` exposes, from the code of this version. "
+        "[Metrics](../metrics.md) says which values the labels have."
     return _page("Metrics by name", introduction, ("metric", "kind", "labels", "what it counts"), rows)
 
 
 def audit_page() -> str:
     rows = [(f"`{event.value}`", "info" if event in audit.RARE else "warning") for event in sorted(audit.AuditEvent)]
-    introduction = "Each `event` of the audit trail, from the code of this version. [Audit trail](../audit.md) has their fields."
+    introduction = (
+        "Each `event` of the audit trail, from the code of this version. [Audit trail](../audit.md) has their fields."
+    )
     return _page("Audit events by name", introduction, ("event", "level"), rows)
 
 

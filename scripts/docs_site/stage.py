@@ -35,7 +35,11 @@ def stage(website: Path) -> int:
     shutil.rmtree(target, ignore_errors=True)
     (target / "assets").mkdir(parents=True)
     shutil.copyfile(WEBSITE / "zensical.toml", website / "zensical.toml")
-    for asset in (WEBSITE / "extra.css", WEBSITE / "extra.js", WEBSITE / "node_modules" / "mermaid" / "dist" / "mermaid.min.js"):
+    for asset in (
+        WEBSITE / "extra.css",
+        WEBSITE / "extra.js",
+        WEBSITE / "node_modules" / "mermaid" / "dist" / "mermaid.min.js",
+    ):
         shutil.copyfile(asset, target / "assets" / asset.name)
     linked: set[str] = set()
     for name in _tracked("docs"):
@@ -55,7 +59,7 @@ def stage(website: Path) -> int:
 def _tracked(path: str) -> list[str]:
     """The files below a path of the repository, committed or new, but not ignored."""
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", path]
-    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout  # noqa: S603
     return sorted(name for name in listed.split("\0") if name and (ROOT / name).is_file())
 
 

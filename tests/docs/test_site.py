@@ -28,7 +28,7 @@ PATIENCE = 60_000  # milliseconds
 
 
 class Quiet(SimpleHTTPRequestHandler):
-    def log_message(self, format: str, *args: Any) -> None:
+    def log_message(self, *_: Any) -> None:
         """Nothing is printed."""
 
 
@@ -110,7 +110,9 @@ async def test_search_finds_a_setting(site: str, browser: Browser) -> None:
     await page.goto(site, timeout=PATIENCE)
     await page.keyboard.press("/")
     await page.keyboard.type("BFF_REFRESH_GRACE")
-    await expect(page.get_by_role("link", name=re.compile("settings", re.IGNORECASE)).first).to_be_visible(timeout=PATIENCE)
+    await expect(page.get_by_role("link", name=re.compile("settings", re.IGNORECASE)).first).to_be_visible(
+        timeout=PATIENCE
+    )
 
 
 async def test_the_theme_is_that_of_the_system_and_can_be_changed(site: str, browser: Browser) -> None:

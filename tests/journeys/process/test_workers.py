@@ -78,7 +78,9 @@ async def test_changed_settings_replace_the_workers_once_they_are_valid(tmp_path
         running.process.send_signal(signal.SIGUSR2)
         await until(lambda: running.messages("workers were replaced"), within=5 * PATIENCE)
         assert [line["worker"] for line in running.messages("another worker takes over")] == [0, 1]
-        before = len(running.messages("the settings were reloaded"))  # by workers that saw a new file before they were replaced
+        before = len(
+            running.messages("the settings were reloaded")
+        )  # by workers that saw a new file before they were replaced
         running.process.send_signal(signal.SIGHUP)
         await until(lambda: len(running.messages("the settings were reloaded")) == before + 2)  # nothing changed
         settings.write_text('log_level = "info"\n')

@@ -47,7 +47,9 @@ events = st.builds(
     kind=st.sampled_from([REVOKED, CREDENTIAL, DISABLED]),
     person=st.sampled_from(PEOPLE),
     session=st.none() | st.sampled_from(SESSIONS),
-    at=st.integers(-5 * 8, int(LENGTH) * 8).map(lambda eighths: eighths / 8),  # exact also when added to the time of day
+    at=st.integers(-5 * 8, int(LENGTH) * 8).map(
+        lambda eighths: eighths / 8
+    ),  # exact also when added to the time of day
 )
 
 
