@@ -57,8 +57,10 @@ def metrics_page() -> str:
         name = f"{family.name}_total" if family.type == "counter" else family.name
         labels = sorted({label for labels in _label_names(family.name) for label in labels})
         rows.append((f"`{name}`", family.type, ", ".join(f"`{label}`" for label in labels), family.documentation))
-    introduction = "What `GET /metrics` exposes, from the code of this version. "
+    introduction = (
+        "What `GET /metrics` exposes, from the code of this version. "
         "[Metrics](../metrics.md) says which values the labels have."
+    )
     return _page("Metrics by name", introduction, ("metric", "kind", "labels", "what it counts"), rows)
 
 
