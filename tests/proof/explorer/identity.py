@@ -16,9 +16,11 @@ NEVER = 10_000  # stands for None among times
 
 def forget(world: World, setting: Setting) -> World:
     """The world without what can have no effect any more: spent replicas, and tokens that nobody can name."""
-    replicas = tuple(Replica() if _is_spent(world, setting, each) else each for each in world.replicas)
-    world = world._replace(replicas=replicas)
-    return world._replace(provider=world.provider.keep(frozenset(names(world))))
+    if any(_is_spent(world, setting, each) for each in world.replicas):
+        replicas = tuple(Replica() if _is_spent(world, setting, each) else each for each in world.replicas)
+        world = world._replace(replicas=replicas)
+    kept = world.provider.keep(set(names(world)))
+    return world if kept is world.provider else world._replace(provider=kept)
 
 
 def _is_spent(world: World, setting: Setting, replica: Replica) -> bool:
@@ -58,7 +60,8 @@ class _Identity:
     def __init__(self, world: World, setting: Setting) -> None:
         self.world, self.setting, self.now = world, setting, world.now
         self.long_ago = -(LIFE + setting.behaviour.grace + setting.policy.lease + setting.policy.confirm_refusal_after)
-        oldest_first = sorted((token.name for token in world.provider.tokens), key=lambda name: int(name[1:]))
+        # Names are "r" and a number.
+        oldest_first = sorted([token.name for token in world.provider.tokens], key=lambda name: (len(name), name))
         self.rank: dict[str | None, int] = {name: rank for rank, name in enumerate(oldest_first)}
         self.rank[None] = -1
 

@@ -62,9 +62,11 @@ class Provider(NamedTuple):
         token = self.find(name)
         return self if token is None else self.with_token(token._replace(home=True))
 
-    def keep(self, names: frozenset[str | None]) -> "Provider":
+    def keep(self, names: set[str | None]) -> "Provider":
         """Forgets what nobody can name any more, so that a run without end has finitely many states."""
-        wanted = set(names) | {token.name for token in self.tokens if token.status == "live"}
+        if all(token.status == "live" or token.name in names for token in self.tokens):
+            return self
+        wanted = names | {token.name for token in self.tokens if token.status == "live"}
         wanted |= {token.successor for token in self.tokens if token.name in wanted and token.status == "retired"}
         return self._replace(tokens=tuple(token for token in self.tokens if token.name in wanted))
 
