@@ -143,6 +143,8 @@ def test_every_secret_can_come_from_a_file(tmp_path: Path, name: str) -> None:
     path = tmp_path / "secret"
     path.write_text(values.get(name, "a-secret-from-a-file\n"))
     environ = {**with_changes(**{name: None}), f"BFF_{name.upper()}_FILE": str(path)}
+    if name == "store_credentials":
+        environ["BFF_STORE"] = "redis://redis.internal"
     if name == "client_private_key":
         assert list(problems(environ)) == ["BFF_CLIENT_PRIVATE_KEY_FILE"]
     else:
