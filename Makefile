@@ -8,7 +8,7 @@ RUN := $(VENV)/bin
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev fmt images test test-unit test-containers test-providers test-assertions test-clients chaos test-all coverage proof bench bench-gate bench-scale bench-cost bench-workers bench-assertions bench-security-events check lock sbom audit pin-images docs test-docs clean
+.PHONY: help demo dev fmt images test test-unit test-containers test-providers test-assertions test-clients chaos test-all coverage proof bench bench-gate bench-scale bench-cost bench-workers bench-assertions bench-security-events check lock openapi sbom audit pin-images docs test-docs clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | sort | while IFS="$$(printf '\t')" read -r name text; do \
@@ -164,6 +164,9 @@ lock: $(VENV)/.dev ## write the lock files
 	$(COMPILE) pyproject.toml --constraints requirements-otel.lock --extra otel --group dev -o requirements-dev.lock
 	$(COMPILE) --constraints requirements-dev.lock --group pyproject.toml:build -o requirements-build.lock
 	$(COMPILE) --constraints requirements-dev.lock --group pyproject.toml:docs -o requirements-docs.lock
+
+openapi: $(VENV)/.dev ## write docs/openapi.json, the OpenAPI document of the BFF's endpoints
+	$(RUN)/python -m bff.admin.openapi docs/openapi.json
 
 # The packages of the image as CycloneDX JSON. With IMAGE (`make sbom IMAGE=okta-bff:0.1.0`) it includes the Debian packages,
 # and fails if the image has other Python packages. `LOCK=requirements-otel.lock` selects another lock file.

@@ -68,7 +68,7 @@ class Application:
         )
         receiver = None if self.security_events is None else self.security_events.receiver
         web = build_web(self.runtime, self.stores, self.flows, self.upstreams, receiver, self.providers.published)
-        self.public = Draining(web.public)
+        self.public, self.endpoints = Draining(web.public), web.endpoints
         self.forward_auth = Draining(web.forward_auth)
         self._readiness = Readiness(
             self.runtime, self.stores, self.providers, lambda: self.public.begun, timeouts.readiness

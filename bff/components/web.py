@@ -71,10 +71,11 @@ class WebRules:
 
 @dataclass(frozen=True, slots=True)
 class WebApplications:
-    """The ASGI applications of the public and of the forward-auth port."""
+    """The ASGI applications of the public and of the forward-auth port. `endpoints`: the routes that FastAPI serves."""
 
     public: ASGIApp
     forward_auth: ASGIApp
+    endpoints: FastAPI
 
 
 def build_upstreams(runtime: Runtime, write_batch: WriteBatch, streams: OpenStreams) -> Upstreams:
@@ -144,6 +145,7 @@ def build_web(
     return WebApplications(
         public=TraceMiddleware(public, rules.trusted_proxies, runtime.telemetry),
         forward_auth=TraceMiddleware(private, rules.trusted_proxies, runtime.telemetry),
+        endpoints=auth_app,
     )
 
 

@@ -1,8 +1,10 @@
-"""The management port: /livez, /readyz and /metrics, on an address that the public cannot reach. /livez checks no
-dependencies, so a store outage does not restart the pod. The event loop of all ports serves it: if that is stuck,
-/livez does not respond, which fails a probe. The lag that it shows is information, since a restart does not help an
-overloaded process. /readyz runs the checks that the composition root passes in. It says whether this process may
-receive traffic, and shows the state of the dependencies, which decide nothing unless the operator wants that.
+"""The management port: /livez, /readyz, /metrics and /openapi.json, on an address that the public cannot reach.
+
+/livez checks no dependencies, so a store outage does not restart the pod. The event loop of all ports serves it: if
+that is stuck, /livez does not respond, which fails a probe. The lag that it shows is information, since a restart does
+not help an overloaded process. /readyz runs the checks that the composition root passes in. It says whether this
+process may receive traffic, and shows the state of the dependencies, which decide nothing unless the operator wants
+that.
 """
 
 import asyncio
@@ -10,15 +12,18 @@ import json
 import logging
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.types import Receive, Scope, Send
 
+import bff
 from bff.telemetry.metrics import REGISTRY
 
 logger = logging.getLogger(__name__)
 
+_PACKAGE: Final = Path(bff.__file__).parent
 READY_TIMEOUT: Final = 2.0  # seconds; a check that hangs counts as failed
 
 # Reported, but not decisive unless the operator requires it: what the replicas share fails for all of them at once, and
@@ -41,6 +46,13 @@ class LivenessReport:
 
     live: bool
     event_loop_lag: float | None
+
+
+def openapi_document() -> bytes | None:
+    """The OpenAPI document of this version; None where it is not installed."""
+    # In the wheel the documents are part of the package; in a clone they are beside it.
+    candidates = (_PACKAGE / "docs" / "openapi.json", _PACKAGE.parent / "docs" / "openapi.json")
+    return next((path.read_bytes() for path in candidates if path.is_file()), None)
 
 
 Report: TypeAlias = Callable[[], Awaitable[ReadinessReport]]
@@ -93,10 +105,13 @@ class ManagementApp:
         await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
 
     async def _answer(self, method: str, path: str) -> tuple[int, str, bytes]:
-        if path not in {"/livez", "/readyz", "/metrics"}:
+        if path not in {"/livez", "/readyz", "/metrics", "/openapi.json"}:
             return 404, *_json({"error": "not found"})
         if method not in {"GET", "HEAD"}:
             return 405, *_json({"error": "method not allowed"})
+        if path == "/openapi.json":
+            document = openapi_document()
+            return (404, *_json({"error": "not found"})) if document is None else (200, "application/json", document)
         if path == "/metrics":
             return 200, CONTENT_TYPE_LATEST, await self._metrics()
         if path == "/livez":

@@ -14,6 +14,7 @@ from bff.errors import (
     BffError,
     InvalidRequest,
     SignInExpired,
+    SignInFailed,
     SignInRefused,
     SignInStateInvalid,
     StoreUnavailable,
@@ -29,6 +30,7 @@ from bff.web.auth.landing import LANDING
 from bff.web.auth.login import SignInStart, read_form, require_navigation, require_our_provider
 from bff.web.cookies import Header
 from bff.web.responses import see_other
+from bff.web.route_description import described
 from bff.web.session_cookies import SessionCookies
 
 logger = logging.getLogger(__name__)
@@ -201,7 +203,15 @@ def callback_router(path: str, callback: Callback) -> APIRouter:
     """
     router = APIRouter()
 
-    @router.api_route(path, methods=["GET", "POST"] if callback.start.settings.sign_in.by_form_post else ["GET"])
+    description = described(
+        "The redirect URI: completes a sign-in, and returns to where it began",
+        status=303,
+        errors=(InvalidRequest, SignInStateInvalid, SignInExpired, SignInRefused, SignInFailed, StoreUnavailable),
+    )
+
+    @router.api_route(
+        path, methods=["GET", "POST"] if callback.start.settings.sign_in.by_form_post else ["GET"], **description
+    )
     async def authorization_response(request: Request) -> Response:
         return await callback.handle(request)
 

@@ -12,10 +12,12 @@ from urllib.parse import urlsplit
 from fastapi import APIRouter, Request, Response
 
 from bff.config.browser import BrowserSettings
+from bff.errors import InvalidRequest, NavigationRequired
 from bff.web.auth.login import require_navigation
 from bff.web.auth.same_site_step import same_site_step
 from bff.web.request_body import parse_fields
 from bff.web.return_path import return_path
+from bff.web.route_description import described, query
 
 LANDING: Final = "/auth/landing"
 
@@ -29,7 +31,10 @@ def landing_router(browser: BrowserSettings, forwarded: Callable[[bytes], bool])
         back = return_path(to, browser)
         return browser.landing_path if forwarded(urlsplit(back).path.encode("ascii")) else back
 
-    @router.get(LANDING)
+    summary, to = "Navigates to a page of this origin, from this origin", query("to", "A path of this origin.")
+    errors = (NavigationRequired, InvalidRequest)
+
+    @router.get(LANDING, **described(summary, media_type="text/html", parameters=[to], errors=errors))
     async def landing(request: Request) -> Response:
         require_navigation(request.scope["headers"])
         return same_site_step(where(request))

@@ -13,6 +13,7 @@ from bff.errors import (
     InvalidRequest,
     NavigationRequired,
     ProviderUnavailable,
+    RateLimited,
     SignInFailed,
     SignInLoop,
     UnsupportedMediaType,
@@ -30,6 +31,7 @@ from bff.web.error_responder import ErrorResponder
 from bff.web.request_body import read_body
 from bff.web.responses import see_other
 from bff.web.return_path import requested_return_path, return_path
+from bff.web.route_description import described, query
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +39,20 @@ LOGIN: Final = "/auth/login"
 FORM_LIMIT: Final = 8192  # bytes
 # The BFF itself adds `sealed_hint` when it redirects a POST to this endpoint.
 KNOWN: Final = PARAMETERS | {"return_to", "iss", "target_link_uri", "sealed_hint", "mode", "popup_id"}
+
+
+_QUERY: Final = (
+    query("return_to", "A path of this origin to return to, with query and fragment."),
+    query("mode", "Ends on /auth/popup instead, which announces the end to the other pages.", enum=["popup"]),
+    query("popup_id", "The page's own name of this sign-in.", pattern="^[A-Za-z0-9_-]{16,64}$"),
+    query("prompt", "Values of BFF_ALLOWED_PROMPTS, separated by spaces."),
+    query("max_age", "The sign-in may be so many seconds old; 0 for a new one.", pattern="^[0-9]{1,9}$"),
+    query("acr_values", "Values of BFF_ACR_VALUES, separated by spaces."),
+    query("login_hint", "The name that the provider shows."),
+    query("idp", "One of BFF_ALLOWED_IDPS."),
+    query("iss", "The issuer, in a sign-in that a third party starts (OpenID Connect Core, section 4)."),
+    query("target_link_uri", "As return_to, in a sign-in that a third party starts."),
+)
 
 
 class SignInStart:
@@ -178,11 +194,15 @@ def require_our_provider(iss: str | None, issuer: str) -> None:
 def login_router(start: SignInStart) -> APIRouter:
     router = APIRouter()
 
-    @router.get(LOGIN)
+    errors = (NavigationRequired, InvalidRequest, SignInLoop, RateLimited, ProviderUnavailable)
+
+    @router.get(LOGIN, **described("Redirects to the provider", status=303, parameters=_QUERY, errors=errors))
     async def by_get(request: Request) -> Response:
         return await start.initiate(request, _parameters(request.scope["query_string"]))
 
-    @router.post(LOGIN)
+    form = {"application/x-www-form-urlencoded": {"schema": {"type": "object"}}}
+
+    @router.post(LOGIN, **described("Redirects to the same as a GET", status=303, body=form, errors=errors))
     async def by_post(request: Request) -> Response:
         parameters = _parameters(await read_form(request))
         require_navigation(request.scope["headers"])

@@ -8,12 +8,20 @@ from dataclasses import dataclass
 
 from fastapi import APIRouter, Request, Response
 
-from bff.errors import InvalidRequest, RevocationRefused, UnsupportedMediaType
+from bff.errors import (
+    InvalidRequest,
+    RevocationRefused,
+    SignOutImpossible,
+    StoreUnavailable,
+    UnsupportedMediaType,
+    UserUnknown,
+)
 from bff.flows.logout.provider_logout import ProviderLogoutFlow
 from bff.oidc.global_token_revocation import MAX_BODY_BYTES, read_subject
 from bff.oidc.jwe import MAX_JWE_LENGTH
 from bff.web.request_body import media_type, parse_fields, read_body, read_form_fields
 from bff.web.responses import PRIVATE, raw_response
+from bff.web.route_description import described
 
 FORM_LIMIT = MAX_JWE_LENGTH + 1024  # bytes
 FRONT_CHANNEL_LIMIT = 4096  # bytes
@@ -69,15 +77,31 @@ class ProviderLogout:
 def provider_logout_router(endpoint: ProviderLogout) -> APIRouter:
     router = APIRouter()
 
-    @router.post("/auth/backchannel-logout")
+    form = {"application/x-www-form-urlencoded": {"schema": {"type": "object"}}}
+
+    @router.post(
+        "/auth/backchannel-logout",
+        **described("OpenID Connect Back-Channel Logout", body=form, errors=(InvalidRequest, StoreUnavailable)),
+    )
     async def back_channel(request: Request) -> Response:
         return await endpoint.back_channel(request)
 
-    @router.api_route("/auth/frontchannel-logout", methods=["GET", "HEAD", "POST"])
+    description = described("OpenID Connect Front-Channel Logout", media_type="text/html", errors=(StoreUnavailable,))
+
+    @router.head("/auth/frontchannel-logout", include_in_schema=False)
+    @router.get("/auth/frontchannel-logout", **description)
+    @router.post("/auth/frontchannel-logout", **description)
     async def front_channel(request: Request) -> Response:
         return await endpoint.front_channel(request)
 
-    @router.post("/auth/global-token-revocation")
+    description = described(
+        "Global Token Revocation, as Okta's Universal Logout sends it",
+        status=204,
+        body={"application/json": {"schema": {"type": "object"}}},
+        errors=(InvalidRequest, RevocationRefused, UserUnknown, SignOutImpossible, UnsupportedMediaType),
+    )
+
+    @router.post("/auth/global-token-revocation", **description)
     async def universal(request: Request) -> Response:
         return await endpoint.universal(request)
 

@@ -20,6 +20,7 @@ from bff.web.error_responder import ErrorResponder
 from bff.web.error_status import status_of
 from bff.web.request_body import media_type, read_body
 from bff.web.responses import PRIVATE, raw_response
+from bff.web.route_description import described
 
 MEDIA_TYPE: Final = "application/secevent+jwt"
 
@@ -84,7 +85,10 @@ async def _token(request: Request) -> str:
 def security_events_router(endpoint: SecurityEventsEndpoint) -> APIRouter:
     router = APIRouter()
 
-    @router.post("/auth/security-events")
+    body = {"application/secevent+jwt": {"schema": {"type": "string"}}}
+    description = described("Push delivery of security events (RFC 8935)", status=202, body=body)
+
+    @router.post("/auth/security-events", **description)
     async def deliver(request: Request) -> Response:
         return await endpoint.deliver(request)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from fastapi import APIRouter, Request, Response
 
-from bff.errors import InvalidRequest
+from bff.errors import CsrfRequired, InvalidRequest, SignInRequired, StoreUnavailable
 from bff.session.session import EndReason, SessionId
 from bff.session.store import Found
 from bff.session.store import KeyRemoved as RecordKeyRemoved
@@ -18,6 +18,7 @@ from bff.web.browser_id import browser_id_hash
 from bff.web.cookies import CookieNames, Header
 from bff.web.request_authentication import RequestAuthentication
 from bff.web.responses import json_response
+from bff.web.route_description import CSRF_HEADER, described
 from bff.web.session_cookies import Anonymous, DuplicateCookie, KeyRemoved, SignedIn
 
 logger = logging.getLogger(__name__)
@@ -113,11 +114,28 @@ def _signed_out(reason: EndReason | None, cookies: list[Header] | None = None) -
 def session_router(endpoint: SessionEndpoint) -> APIRouter:
     router = APIRouter()
 
-    @router.api_route("/auth/session", methods=["GET", "HEAD"])
+    @router.head("/auth/session", include_in_schema=False)
+    @router.get(
+        "/auth/session",
+        **described(
+            "The signed-in user and the end of the session, or why the last one ended",
+            returns=("SignedInSession", "AnonymousSession"),
+            errors=(InvalidRequest, StoreUnavailable),
+        ),
+    )
     async def current_session(request: Request) -> Response:
         return await endpoint.show(request)
 
-    @router.post("/auth/session/extend")
+    @router.post(
+        "/auth/session/extend",
+        **described(
+            "Extends the idle timeout",
+            returns=("SignedInSession",),
+            parameters=[CSRF_HEADER],
+            errors=(InvalidRequest, SignInRequired, CsrfRequired, StoreUnavailable),
+            with_session=True,
+        ),
+    )
     async def extend_session(request: Request) -> Response:
         return await endpoint.extend(request)
 

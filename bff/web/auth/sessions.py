@@ -6,7 +6,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from bff.errors import InvalidRequest
+from bff.errors import CsrfRequired, InvalidRequest, SignInRequired, StoreUnavailable, UnsupportedMediaType
 from bff.flows.logout.end_sessions import EndSessions
 from bff.session.session import EndReason, Session, SessionKey
 from bff.session.store import Found
@@ -14,6 +14,7 @@ from bff.web.auth.current_session import CurrentSessions
 from bff.web.request_authentication import RequestAuthentication
 from bff.web.request_body import read_json, require_json
 from bff.web.responses import json_response
+from bff.web.route_description import CSRF_HEADER, described, schema
 
 MAX_LISTED = 100  # sessions listed at most
 
@@ -102,11 +103,33 @@ def _describe(stored: Found, mine: Session) -> dict[str, Any]:
 def sessions_router(endpoint: SessionsEndpoint) -> APIRouter:
     router = APIRouter()
 
-    @router.get("/auth/sessions")
+    errors = (InvalidRequest, SignInRequired, CsrfRequired, StoreUnavailable)
+    body = {"application/json": {"schema": schema("EndOneSession", "EndOtherSessions")}}
+
+    @router.get(
+        "/auth/sessions",
+        **described(
+            "The user's own sessions, newest first",
+            returns=("OwnSessions",),
+            parameters=[CSRF_HEADER],
+            errors=errors,
+            with_session=True,
+        ),
+    )
     async def own_sessions(request: Request) -> Response:
         return await endpoint.show(request)
 
-    @router.post("/auth/sessions/end")
+    @router.post(
+        "/auth/sessions/end",
+        **described(
+            "Ends one of them, or all but this one",
+            returns=("EndedSessions",),
+            body=body,
+            parameters=[CSRF_HEADER],
+            errors=(*errors, UnsupportedMediaType),
+            with_session=True,
+        ),
+    )
     async def end_own_sessions(request: Request) -> Response:
         return await endpoint.end(request)
 

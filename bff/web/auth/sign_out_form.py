@@ -9,13 +9,14 @@ from typing import Final
 
 from fastapi import APIRouter, Request, Response
 
-from bff.errors import InvalidRequest, MethodNotAllowed
+from bff.errors import CsrfRequired, InvalidRequest, MethodNotAllowed, NavigationRequired, StoreUnavailable
 from bff.web.auth.logout import AT_PROVIDER, CLEAR_SITE_DATA, LogoutEndpoint
 from bff.web.auth.same_site_step import same_site_step
 from bff.web.error_responder import wants_page
 from bff.web.page_layout import PageLayout
 from bff.web.request_body import FORM, media_type, read_form_fields
 from bff.web.responses import raw_response, see_other
+from bff.web.route_description import CSRF_HEADER, described, query, schema
 
 _FORM_LIMIT: Final = 1024  # bytes
 _CONTENT: Final = """<p>You will be signed out of this application in this browser, and at the identity provider.</p>
@@ -65,17 +66,31 @@ class SignOutForm:
 def logout_router(endpoint: LogoutEndpoint, form: SignOutForm) -> APIRouter:
     router = APIRouter()
 
-    @router.get("/auth/logout")
+    summary = "A page with a sign-out button"
+
+    @router.get("/auth/logout", **described(summary, media_type="text/html", errors=(MethodNotAllowed,)))
     async def show_sign_out_form(request: Request) -> Response:
         return form.show(request)
 
-    @router.post("/auth/logout")
+    @router.post(
+        "/auth/logout",
+        **described(
+            "Ends the session; the answer is the same without one",
+            returns=("SignOutResult",),
+            body={"application/json": {"schema": schema("SignOutRequest")}},
+            parameters=[CSRF_HEADER],
+            errors=(InvalidRequest, CsrfRequired, StoreUnavailable),
+        ),
+    )
     async def sign_out(request: Request) -> Response:
         if media_type(request) == FORM:
             return await form.submit(request)
         return await endpoint.answer(request)
 
-    @router.get(AT_PROVIDER)
+    summary, ticket = "Redirects to the provider's sign-out", query("ticket", "Of the end_session_url.")
+    errors = (NavigationRequired, StoreUnavailable)
+
+    @router.get(AT_PROVIDER, **described(summary, status=303, parameters=[ticket], errors=errors))
     async def sign_out_at_provider(request: Request) -> Response:
         return await endpoint.go_on(request)
 

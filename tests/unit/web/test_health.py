@@ -52,6 +52,7 @@ async def test_readiness_fails_for_what_this_process_needs(
     [
         ("GET", "/livez", 200, "application/json"),
         ("GET", "/metrics", 200, "text/plain"),
+        ("GET", "/openapi.json", 200, "application/json"),
         ("HEAD", "/metrics", 200, "text/plain"),
         ("POST", "/livez", 405, "application/json"),
         ("GET", "/", 404, "application/json"),
