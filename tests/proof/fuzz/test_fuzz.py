@@ -75,7 +75,7 @@ class Running:
         self.world: World = self._runner.run(self._running.__aenter__())
         self._stack.callback(lambda: self._runner.run(self._running.__aexit__(None, None, None)))
         self.app: Application = self.world.apps[0]
-        (own,) = fastapi_apps(self.app.public)
+        (own,) = set(fastapi_apps(self.app.public))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             self.paths = sorted(own.openapi()["paths"])
