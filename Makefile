@@ -8,7 +8,7 @@ RUN := $(VENV)/bin
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev fmt images test test-unit test-containers test-providers test-assertions test-clients chaos test-all coverage proof bench bench-gate bench-scale bench-cost bench-workers bench-assertions bench-security-events check lock openapi sbom audit pin-images docs test-docs clean
+.PHONY: help demo dev fmt images test test-unit test-containers test-providers test-assertions test-clients test-deploy chaos test-all coverage proof bench bench-gate bench-scale bench-cost bench-workers bench-assertions bench-security-events check lock openapi sbom audit pin-images docs test-docs clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | sort | while IFS="$$(printf '\t')" read -r name text; do \
@@ -141,6 +141,11 @@ docs: $(VENV)/.docs ## build the documentation site in var/website/site
 test-docs: docs ## build the documentation site, and read it in a browser
 	@scripts/need chromium
 	$(RUN)/pytest -m docs $(or $(ARGS),tests/docs)
+
+# Helm and schemas come by Go and pip into var/providers, once for each version; the first build of Helm takes minutes.
+test-deploy: $(VENV)/.dev ## test the Helm chart, the systemd unit, Valkey, and the dry run of a release
+	@scripts/need go
+	$(RUN)/pytest -m deploy $(or $(ARGS),tests/deploy)
 
 # Needs the Docker engine of DOCKER_HOST and the ports 8080 and 9000; at most 15 minutes.
 chaos: $(VENV)/.dev ## kill, stop and fill the parts of the compose file under load, and print what callers saw
