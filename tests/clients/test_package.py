@@ -27,3 +27,8 @@ def test_the_tarball_is_what_bundlers_and_node_expect(package: Path) -> None:
     output = npm(package, "run", "package", "--", "packed")
     assert "All good!" in output
     assert [path.suffix for path in (package / "packed").iterdir()] == [".tgz"]
+
+
+def test_its_documentation_can_be_built(package: Path) -> None:
+    npm(package, "run", "docs")
+    assert "createBff" in (package / "docs" / "modules" / "index.html").read_text("utf-8")

@@ -4,6 +4,12 @@ import { build } from "esbuild";
 
 const LIMITS = { // bytes
   index: 4096,
+  streams: 1024,
+  query: 640,
+  react: 1024,
+  vue: 768,
+  svelte: 128,
+  angular: 1536,
 };
 
 let failed = false;

@@ -42,6 +42,10 @@ export interface Bff {
     /** Ends one session, or all others. Resolves to the number of sessions that ended. */
     end(which: string | { others: true }): Promise<number>;
   };
+  /** The URL of a path at the BFF. Throws TypeError for another origin. */
+  url(path: string | URL): URL;
+  /** What a request needs that `fetch` does not send, such as an upload by XMLHttpRequest. */
+  readonly headers: Readonly<Record<string, string>>;
   /** Closes everything that is open; for tests and hot reloads. */
   close(): void;
 }
@@ -57,13 +61,14 @@ export function createBff(options: BffOptions = {}): Bff {
 
   // The BFF's own routes need no sign-in dialog: without a session they have nothing to do.
   const ownFetch = createFetch(connection, store, { maxWait: options.maxWait });
-  const call = async <T>(method: string, path: string, body?: unknown): Promise<T> => {
+  const call = async <T>(method: string, path: string, body?: object): Promise<T> => {
     const response = await ownFetch(path, {
       method,
       cache: "no-store",
-      ...(body !== undefined && { body: JSON.stringify(body), headers: { "Content-Type": "application/json" } }),
+      headers: { "Content-Type": "application/json" },
+      body: body ? JSON.stringify(body) : null,
     });
-    if (!response.ok) throw new TypeError(`${path}: ${response.status}, which the BFF did not send`);
+    if (!response.ok) throw new TypeError(`${response.status} of ${path}`);
     return response.json() as Promise<T>;
   };
   const end = async (which: string | { others: true }) => {
@@ -99,6 +104,8 @@ export function createBff(options: BffOptions = {}): Bff {
       list: async () => (await call<{ sessions: OwnSession[] }>("GET", "/auth/sessions")).sessions,
       end,
     },
+    url: connection.url,
+    headers: connection.headers,
     close: store.close,
   };
 }

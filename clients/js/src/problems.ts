@@ -64,7 +64,7 @@ export function retryAfter(response: Response): number | null {
   const value = response.headers.get("Retry-After");
   if (!value) return null;
   const seconds = /^\d+$/.test(value) ? +value : (Date.parse(value) - Date.now()) / 1000;
-  return seconds >= 0 ? seconds : seconds < 0 ? 0 : null;
+  return isNaN(seconds) ? null : Math.max(0, seconds);
 }
 
 /**

@@ -19,7 +19,7 @@ export interface RequestOptions {
 
 export type BffFetch = (input: string | URL | Request, init?: BffRequestInit) => Promise<Response>;
 
-const SAFE = ["GET", "HEAD", "OPTIONS"];
+const SAFE = /^(get|head|options)$/i;
 
 /**
  * `fetch` for the BFF and what is behind it. Returns what an upstream answers, whatever the status; throws a BffProblem for
@@ -33,7 +33,7 @@ export function createFetch(connection: Connection, store: OwnStore, options: Re
 
   async function signedInAgain(problem: BffProblem): Promise<boolean> {
     if (problem instanceof SignInRequired) {
-      // Perhaps somebody signed in meanwhile, in another tab.
+      // Perhaps the user has signed in meanwhile, in another tab.
       if ((await store.refresh(true)).user) return true;
     } else if (!(problem instanceof StepUpRequired)) return false;
     signingIn ??= Promise.resolve(options.onSignInRequired?.(problem) ?? false).finally(() => (signingIn = undefined));
@@ -43,14 +43,14 @@ export function createFetch(connection: Connection, store: OwnStore, options: Re
   return async (input, init = {}) => {
     const { maxWait = options.maxWait ?? 30_000, ...rest } = init;
     const request = input instanceof Request ? input : null;
-    const method = (rest.method ?? request?.method ?? "GET").toUpperCase();
+    const safe = SAFE.test(rest.method ?? request?.method ?? "get");
     const sendable = !(rest.body instanceof ReadableStream);
     const signal = rest.signal ?? request?.signal;
     const until = Date.now() + maxWait;
     for (let renewed = false; ; ) {
       const response = await connection.send(request?.clone() ?? String(input), rest);
       const problem = await problemOf(response);
-      const again = sendable && (SAFE.includes(method) || problem?.forwarded === false);
+      const again = sendable && (safe || problem?.forwarded === false);
       const seconds = retryAfter(response);
       if (response.status === 503 && again && seconds !== null) {
         // Not all tabs at the same moment.
@@ -74,17 +74,12 @@ export function createFetch(connection: Connection, store: OwnStore, options: Re
   };
 }
 
-function sleep(milliseconds: number, signal: AbortSignal | null | undefined): Promise<void> {
-  return new Promise((resolve, reject) => {
+const sleep = (milliseconds: number, signal: AbortSignal | null | undefined) =>
+  new Promise<void>((resolve, reject) => {
+    const timer = setTimeout(resolve, milliseconds);
     const abort = () => {
       clearTimeout(timer);
       reject(signal!.reason as Error);
     };
-    const timer = setTimeout(() => {
-      signal?.removeEventListener("abort", abort);
-      resolve();
-    }, milliseconds);
-    if (signal?.aborted) abort();
-    else signal?.addEventListener("abort", abort);
+    signal?.addEventListener("abort", abort, { once: true });
   });
-}

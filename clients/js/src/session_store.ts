@@ -150,7 +150,10 @@ export function createStore(connection: Connection, options: StoreOptions): OwnS
           polls = false;
           if (Date.now() > askedAt + 1000) void refresh(true); // nothing is replayed
         },
-        ended: (reason) => share(anonymous(reason as EndReason)),
+        ended(reason) {
+          share(anonymous(reason as EndReason));
+          if (reason === "replaced") void refresh(true); // by the sign-in of another user
+        },
         signedIn: () => void refresh(true),
         endsAt(at, now, soon) {
           if (!state.user) return;
@@ -193,15 +196,13 @@ export function createStore(connection: Connection, options: StoreOptions): OwnS
     const seen = () => {
       if (!document.hidden && Date.now() > askedAt + 1000) void refresh();
     };
-    addEventListener("focus", seen, listening);
-    addEventListener("online", seen, listening);
-    document.addEventListener("visibilitychange", seen, listening);
+    for (const event of ["focus", "online", "visibilitychange"]) addEventListener(event, seen, listening);
     addEventListener("pagehide", suspend, listening);
     addEventListener(
       "pageshow",
       ({ persisted }) => {
         if (!persisted) return;
-        // The page shows the state of the time when it was left. Meanwhile somebody may have signed out.
+        // The page shows the state of the time when it was left. The session may have ended meanwhile.
         set(PENDING);
         void refresh(true);
       },

@@ -27,13 +27,18 @@ export type OpenSignIn = (url: string, mode?: "redirect" | "popup") => Promise<b
 
 export const here = (): string => location.pathname + location.search + location.hash;
 
-/** The path of a sign-in. `return_to` is the last parameter. */
+/** The path of a sign-in. */
 export function signInPath({ returnTo, prompt, acr, maxAge, loginHint, idp }: SignInOptions): string {
-  const parameters = new URLSearchParams();
-  const entries = { prompt, acr_values: [acr ?? []].flat().join(" "), max_age: maxAge, login_hint: loginHint, idp };
-  for (const [name, value] of Object.entries(entries)) if (value != null && value !== "") parameters.set(name, `${value}`);
-  parameters.set("return_to", returnTo ?? here());
-  return `/auth/login?${parameters}`;
+  const parameters = {
+    prompt,
+    acr_values: [acr ?? []].flat().join(" "),
+    max_age: maxAge,
+    login_hint: loginHint,
+    idp,
+    return_to: returnTo ?? here(),
+  };
+  const given = Object.entries(parameters).filter(([, value]) => value || value === 0);
+  return `/auth/login?${new URLSearchParams(given as [string, string][])}`;
 }
 
 export function createSignIn(connection: Connection, store: OwnStore): OpenSignIn {
@@ -50,7 +55,7 @@ export function createSignIn(connection: Connection, store: OwnStore): OpenSignI
     if (!popup) return Promise.reject(new PopupBlocked("The browser blocked the popup"));
     popup.opener = null; // the provider's pages could navigate this page
     popup.location.href = url.href;
-    const before = JSON.stringify(store.get().deadlines?.signedInAt);
+    const before = store.get().deadlines?.signedInAt ?? 0;
     // Not by window.opener: the provider's pages may cut it (Cross-Origin-Opener-Policy).
     const channel = new BroadcastChannel("bff-sign-in");
     return new Promise((resolve) => {
@@ -65,8 +70,8 @@ export function createSignIn(connection: Connection, store: OwnStore): OpenSignI
       // Closed by the user, or cut: only a hint, so the BFF is asked.
       const returned = async () => {
         if (!popup.closed) return;
-        const session = await store.refresh(true);
-        finish(!!session.user && JSON.stringify(session.deadlines.signedInAt) !== before);
+        const { deadlines } = await store.refresh(true);
+        finish(!!deadlines && deadlines.signedInAt > before + 1500); // not a rounded second
       };
       addEventListener("focus", returned);
     });

@@ -6,7 +6,7 @@ export interface Message {
   readonly at: number;
 }
 
-/** All tabs of this browser. Works alone where the browser lacks Web Locks or BroadcastChannel. */
+/** All tabs of this browser. Each works alone where the browser has no Web Locks, as in an insecure context. */
 export interface Tabs {
   /** False where no tab can lead: then each tab is on its own. */
   readonly canElect: boolean;
@@ -32,7 +32,7 @@ export function createTabs(name: string, listener: (message: Message) => void): 
   return {
     canElect: !!locks,
     open() {
-      if (channel || !globalThis.BroadcastChannel) return;
+      if (channel) return;
       channel = new BroadcastChannel(name);
       channel.onmessage = ({ data }: MessageEvent<Message>) => {
         lastAt = data.at;

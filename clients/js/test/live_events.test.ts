@@ -70,13 +70,20 @@ describe("the event stream", () => {
     expect(stream.readyState).toBe(2);
   });
 
-  it("tells all tabs why the session ended, and is closed", async () => {
+  it("says in all tabs why the session ended, and is closed", async () => {
     const stream = await open(3);
     stream.emit("ended", { reason: "operator" });
     await until(() => tabs.every((each) => each.session.get().reason === "operator"));
     expect(stream.readyState).toBe(2);
     await vi.advanceTimersByTimeAsync(600_000);
     expect(Stream.opened).toHaveLength(1);
+  });
+
+  it("shows the user of the next session when another user has signed in here", async () => {
+    const stream = await open(2);
+    server.user = { sub: "bob" };
+    stream.emit("ended", { reason: "replaced" });
+    await until(() => tabs.every((each) => each.session.get().user?.sub === "bob"));
   });
 
   it("warns in all tabs, and takes the warning back", async () => {

@@ -83,6 +83,7 @@ export function page({ locks = true, popups = true } = {}): Page {
   const navigations: string[] = [];
   const opened: Page["popups"] = [];
   const document = Object.assign(new EventTarget(), { hidden: false, visibilityState: "visible" });
+  document.addEventListener("visibilitychange", () => events.dispatchEvent(new Event("visibilitychange"))); // bubbles
   Stream.opened = [];
   vi.stubGlobal("document", document);
   vi.stubGlobal("navigator", locks ? { locks: new Locks() } : {});

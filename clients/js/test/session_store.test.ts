@@ -255,7 +255,7 @@ describe("it is asked again", () => {
     expect(asked()).toBe(2);
   });
 
-  it("in a page from the back/forward cache, which shows nobody until then", async () => {
+  it("in a page from the back/forward cache, which shows no user until then", async () => {
     const bff = tab();
     await bff.session.ready();
     window.dispatch("pagehide");
@@ -315,7 +315,7 @@ describe("the idle warning", () => {
     await until(() => bff.session.get().expiring === null);
   });
 
-  it("names the absolute timeout, which nobody can extend", async () => {
+  it("names the absolute timeout, which cannot be extended", async () => {
     server.absolute = 100;
     expect((await tab().session.ready()).expiring?.reason).toBe("absolute_timeout");
   });
