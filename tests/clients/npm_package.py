@@ -29,8 +29,8 @@ def copied(source: Path, to: Path) -> Path:
 
 
 def npm(folder: Path, *arguments: str) -> str:
-    """Runs npm behind everything else on this machine. Returns its output; fails with the end of it."""
-    command = ["nice", "-n", "10", "npm", *arguments]
+    """Runs npm. Returns its output; fails with the end of it."""
+    command = ["npm", *arguments]
     done = subprocess.run(
         command, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=PATIENCE, check=False
     )
