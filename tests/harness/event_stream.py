@@ -6,7 +6,7 @@ from typing import Any
 
 from starlette.types import ASGIApp, Message, Scope
 
-from tests.harness.asgi_call import Header, http_scope
+from tests.harness.asgi_call import Header, Response, http_scope
 from tests.harness.waiting import until
 
 EVENTS = "/auth/session/events"
@@ -17,9 +17,10 @@ SOURCE = ("accept: text/event-stream", "sec-fetch-mode: cors", "sec-fetch-site: 
 class EventStream:
     """Runs the application in a task. `reads` cleared: the client has stopped reading."""
 
-    def __init__(self, app: ASGIApp, cookies: dict[str, str], **more: Any) -> None:
+    def __init__(self, app: ASGIApp, cookies: dict[str, str], *lines: str, method: str = "GET", **more: Any) -> None:
+        """`lines` are its headers, by default those of an EventSource; `more` is put into the scope."""
         cookie = "; ".join(f"{name}={value}" for name, value in cookies.items())
-        self.scope: Scope = http_scope("GET", EVENTS, *SOURCE, f"cookie: {cookie}", **more)
+        self.scope: Scope = http_scope(method, EVENTS, *(lines or SOURCE), f"cookie: {cookie}", **more)
         self.status, self.headers, self.text, self.whole = 0, list[Header](), "", False
         self.reads, self._left = asyncio.Event(), asyncio.Event()
         self.reads.set()
@@ -28,6 +29,13 @@ class EventStream:
     async def opened(self) -> "EventStream":
         await until(lambda: self.text or self.task.done())
         return self
+
+    async def refused(self) -> Response:
+        """The response of a request that opens no stream."""
+        await until(lambda: self.whole or self.status == 200)
+        assert self.status != 200, "a stream was opened"
+        await self.task
+        return Response(self.status, self.headers, self.text.encode("ascii"))
 
     @property
     def events(self) -> list[tuple[str, dict[str, Any]]]:

@@ -67,6 +67,18 @@ async def test_a_websocket_closes_when_another_person_signs_in(world: World) -> 
         await closing_of(socket)
 
 
+async def test_session_events_on_another_replica_name_the_reason_of_the_end(replicas: tuple[World, str]) -> None:
+    world, replica = replicas
+    browser = await world.signed_in()
+    async with Page(replica, browser).reading("/auth/session/events") as events:
+        assert (await events.next()).startswith(b"retry: ")
+        await browser.navigate("/auth/login", initiator=EVIL)
+        assert await events.next() == b"event: signed_in\ndata: {}\n\n"
+        await browser.sign_out()
+        assert await events.next() == b'event: ended\ndata: {"reason":"signed_out"}\n\n'
+        assert await events.end() == "whole"
+
+
 # --- a sign-in that another site began -------------------------------------------------------------------------------
 
 

@@ -10,8 +10,10 @@ import pytest
 import yaml
 
 from bff.asgi.forwarded import HEADER
+from bff.config.browser import SESSION_EVENTS
 from bff.config.section import leaves
 from bff.config.settings import Settings
+from bff.web.auth.session_events import EventStreamLimits
 from tests.proof.examples.proxies import EXAMPLES, settings_of
 
 TRAEFIK = EXAMPLES / "traefik"
@@ -21,7 +23,7 @@ MODES = pytest.mark.parametrize("mode", DYNAMIC)
 
 # From Traefik's reference of the dynamic configuration, those that are used here. `*` is a name of one's own.
 OPTIONS = {
-    *(f"http.routers.*.{name}" for name in ("rule", "entryPoints", "middlewares", "service", "tls")),
+    *(f"http.routers.*.{name}" for name in ("rule", "priority", "entryPoints", "middlewares", "service", "tls")),
     *(f"http.middlewares.*.forwardAuth.{name}" for name in ("address", "authResponseHeaders")),
     "http.middlewares.*.buffering.maxRequestBodyBytes",
     "http.middlewares.*.retry.attempts",
@@ -134,6 +136,20 @@ def test_envoy_copies_the_headers_of_the_settings_and_asks_with_what_is_judged()
     assert ask["failure_mode_allow"] is False
 
 
+def test_no_proxy_holds_session_events_back() -> None:
+    for mode, dynamic in DYNAMIC.items():
+        routers = dynamic["http"]["routers"]
+        [events] = [each for each in routers.values() if SESSION_EVENTS in each["rule"]]
+        assert events["middlewares"] == ["https-only", "retry"], mode
+        others = max(len(each["rule"]) for each in routers.values())  # a router's priority unless it has one
+        assert events["priority"] > others
+    routes = yaml.safe_load((EXAMPLES / "envoy" / "forward-auth.yaml").read_text("utf-8"))["routes"]
+    assert (routes[0]["match"], routes[0]["route"]["timeout"]) == ({"path": SESSION_EVENTS}, "0s")
+    for path in sorted((EXAMPLES / "nginx").glob("*.conf")):  # `X-Accel-Buffering` does the rest
+        for seconds in re.findall(r"proxy_read_timeout (\d+)s;", path.read_text("utf-8")):
+            assert int(seconds) >= 2 * EventStreamLimits().heartbeat, path
+
+
 def test_no_proxy_lets_an_api_say_that_a_request_was_not_forwarded() -> None:
     name = HEADER.decode()
     nginx = (EXAMPLES / "nginx" / "forward-auth.conf").read_text("utf-8").lower()
@@ -174,6 +190,7 @@ def test_the_sign_in_takes_small_bodies_only_and_the_api_any() -> None:
     names = [each["name"] for each in snippet["http_filters"]]
     assert snippet["http_filters"][names.index("envoy.filters.http.buffer")]["disabled"] is True
     assert [route["match"] for route in snippet["routes"]] == [
+        {"path": SESSION_EVENTS},
         {"prefix": "/auth/"},
         {"path": "/authorization-code/callback"},
     ]
@@ -194,7 +211,7 @@ def test_every_proxy_gives_up_on_a_replica_that_hangs() -> None:
         assert cluster["lb_policy"] == "LEAST_REQUEST"
         assert cluster["outlier_detection"]["enforcing_consecutive_5xx"] == 0
     for route in snippet["routes"]:
-        assert route["route"]["timeout"] == "30s"
+        assert route["route"]["timeout"] == ("0s" if route["match"] == {"path": SESSION_EVENTS} else "30s")
         assert "5xx" not in route["route"]["retry_policy"]["retry_on"]
     for path in EXAMPLES.rglob("*Caddyfile"):
         text = path.read_text("utf-8")

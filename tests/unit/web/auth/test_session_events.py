@@ -130,16 +130,16 @@ async def test_a_client_that_does_not_read_loses_its_connection(signed_in: Brows
     [
         ("GET", ("sec-fetch-site: cross-site", "sec-fetch-mode: cors"), (403, "csrf_required")),
         ("GET", ("sec-fetch-site: same-site", "origin: https://evil.example.com"), (403, "csrf_required")),
-        ("GET", (), (403, "csrf_required")),
+        ("GET", ("accept: */*",), (403, "csrf_required")),
         ("HEAD", SOURCE, None),
         ("POST", SOURCE, (405, "method_not_allowed")),
         ("OPTIONS", SOURCE, (405, "method_not_allowed")),
     ],
 )
 async def test_only_a_get_of_our_own_page_is_answered(
-    signed_in: Browser, method: str, lines: tuple[str, ...], problem: tuple[int, str] | None
+    signed_in: Browser, parts: WebParts, method: str, lines: tuple[str, ...], problem: tuple[int, str] | None
 ) -> None:
-    response = await signed_in.send(method, EVENTS, *lines)
+    response = await EventStream(parts.public, signed_in.cookies, *lines, method=method).refused()
     if problem is None:
         assert (response.status, response.body) == (405, b"")
     else:
@@ -149,10 +149,10 @@ async def test_only_a_get_of_our_own_page_is_answered(
 
 
 async def test_without_a_session_it_is_401_with_the_reason(browser: Browser, parts: WebParts) -> None:
-    assert (await browser.send("GET", EVENTS, *SOURCE)).problem == (401, "sign_in_required")
+    assert (await EventStream(parts.public, {}).refused()).problem == (401, "sign_in_required")
     await browser.sign_in()
     parts.clock.now += parts.settings.session.idle_timeout + 1
-    response = await browser.send("GET", EVENTS, *SOURCE)
+    response = await EventStream(parts.public, browser.cookies).refused()
     assert (response.problem, b'"reason":"idle_timeout"' in response.body) == ((401, "sign_in_required"), True)
     twice = f"cookie: __Host-Http-session={'a' * 87}; __Host-Http-session={'a' * 87}"
     assert (await call(parts.public, "GET", EVENTS, *SOURCE, twice)).problem == (400, "invalid_request")
@@ -169,7 +169,7 @@ async def test_a_session_has_five_streams_at_most(signed_in: Browser, parts: Web
     limit = parts.settings.session.event_streams
     assert limit == EventStreamLimits().per_session == 5
     streams = [await listen(signed_in, parts) for _ in range(limit)]
-    refused = await signed_in.send("GET", EVENTS, *SOURCE)
+    refused = await EventStream(parts.public, signed_in.cookies).refused()
     assert (refused.problem, refused.one("retry-after")) == ((429, "too_many_streams"), "30")
     other = parts.browser()
     await other.sign_in()
@@ -183,7 +183,7 @@ async def test_they_can_be_turned_off(tmp_path: Path) -> None:
     async with web_parts(tmp_path, session_event_streams="0") as parts:
         browser = parts.browser()
         await browser.sign_in()
-        assert (await browser.send("GET", EVENTS, *SOURCE)).problem == (404, "route_not_found")
+        assert (await EventStream(parts.public, browser.cookies).refused()).problem == (404, "route_not_found")
 
 
 async def test_an_unavailable_store_is_503_and_ends_nothing(
@@ -196,7 +196,7 @@ async def test_an_unavailable_store_is_503_and_ends_nothing(
 
     with monkeypatch.context() as patch:
         patch.setattr(parts.stores.sessions, "get", away)
-        response = await signed_in.send("GET", EVENTS, *SOURCE)
+        response = await EventStream(parts.public, signed_in.cookies).refused()
         await look(parts, key)
     assert (response.problem, response.one("retry-after")) == ((503, "store_unavailable"), "2")
     assert (response.all("set-cookie"), stream.task.done()) == ([], False)

@@ -13,7 +13,10 @@ from tests.harness.web_parts import FETCH, web_parts
 
 ADMIN, OURS = "https://admin.example.com", "https://app.example.com"
 ROUTES = RouteTable([a_route("/api"), a_route("/api/admin"), a_route("/files", methods=("GET", "HEAD"))])
-SCRIPTS = ("/api/x", "/auth/session", "/auth/session/extend", "/auth/sessions", "/auth/logout")
+SCRIPTS = (
+    *("/api/x", "/auth/session", "/auth/session/extend", "/auth/session/events"),
+    *("/auth/sessions", "/auth/logout"),
+)
 ELSEWHERE = (
     "/auth/login",
     "/authorization-code/callback",
