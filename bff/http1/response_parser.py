@@ -39,6 +39,8 @@ class ResponseParser(ABC):
     )
 
     def __init__(self) -> None:
+        # One for all responses: after a response that leaves the connection usable it expects the next one.
+        self._parser = httptools.HttpResponseParser(self)
         self._begin_response(to_head=False)
 
     def _begin_response(self, *, to_head: bool) -> None:
@@ -50,7 +52,6 @@ class ResponseParser(ABC):
         self._chunks: list[bytes] = []
         self._complete = self._informational = self._answer_chunked = self._to_the_end = False
         self._keep_alive = True
-        self._parser = httptools.HttpResponseParser(self)
 
     @abstractmethod
     def _wake(self) -> None:
@@ -101,15 +102,15 @@ class ResponseParser(ABC):
         if self._head_bytes > HEAD_LIMIT and self._informational_bytes + _size(self._headers) > HEAD_LIMIT:
             raise ValueError("response head too large")
         keep_alive = self._parser.should_keep_alive()
-        fields = dict(self._headers)
-        if b"transfer-encoding" in fields:
+        names = [name for name, _ in self._headers]
+        if b"transfer-encoding" in names:
             codings = [value.strip().lower() for name, value in self._headers if name == b"transfer-encoding"]
             if codings != [b"chunked"]:
                 raise ValueError("an unrequested transfer coding")  # RFC 9112 section 7: no TE was sent
             self._answer_chunked = True
             keep_alive = keep_alive and self._parser.get_http_version() == "1.1"  # RFC 9112 section 6.1
         else:
-            self._to_the_end = b"content-length" not in fields
+            self._to_the_end = b"content-length" not in names
         bodiless = self._to_head or status in _BODILESS
         # A response that has no body by definition has no framed end either: an upstream that sends one all the same
         # may send it at any time, whatever its headers say.

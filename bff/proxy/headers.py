@@ -1,7 +1,6 @@
 """Header filtering: which client headers an upstream receives, and which upstream headers a browser receives."""
 
 import logging
-import re
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -53,7 +52,7 @@ _EXAMINED: Final = frozenset(
     {b"cache-control", b"cross-origin-resource-policy", b"content-length", b"location", b"content-location"}
 )
 _NOTHING: Final[frozenset[bytes]] = frozenset()
-_LINE_BREAK: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+_CONTROLS: Final = bytes(range(0x09)) + bytes(range(0x0A, 0x20)) + b"\x7f"
 
 
 _FORWARDED, _DROPPED = (
@@ -80,10 +79,19 @@ class PublicOrigin:
         return cls(parts.scheme, parts.netloc)
 
 
-@lru_cache(maxsize=256)
-def _plain(name: bytes) -> bool:
+def _has_controls(value: bytes) -> bool:
+    return len(value.translate(None, _CONTROLS)) != len(value)
+
+
+def _is_plain(name: bytes) -> bool:
     """Whether an upstream header is forwarded unmodified."""
-    return not is_dropped(name) and name not in _EXAMINED and not is_for_shared_caches(name)
+    plain = not is_dropped(name) and name not in _EXAMINED and not is_for_shared_caches(name)
+    if len(_plain) < 256:  # upstreams choose the names
+        _plain[name] = plain
+    return plain
+
+
+_plain: Final[dict[bytes, bool]] = {}
 
 
 def _named_by_connection(headers: Sequence[Header]) -> frozenset[bytes]:
@@ -183,20 +191,25 @@ def response_headers(
     An `authenticated` response is stored by no cache unless the upstream allows it, and by no shared cache unless the
     route allows it too.
     """
-    named = _named_by_connection(headers)
+    names = [name for name, _ in headers]
+    named = _named_by_connection(headers) if b"connection" in names else _NOTHING
     allowed = route.response_names
     assertion = None if route.assertion is None else route.assertion.header_name  # an upstream may return what it got
     bodiless = status in (204, 304)
-    framed_otherwise = b"transfer-encoding" in dict(headers)
+    framed_otherwise = b"transfer-encoding" in names
     kept: list[Header] = [(b"x-content-type-options", b"nosniff")]
     stored_by: bytes | None = None
     resource_policy = False
-    suspicious = _LINE_BREAK.search(b"".join([value for _, value in headers])) is not None
-    for name, value in headers:
-        if name in named or name == assertion or (suspicious and _LINE_BREAK.search(value)):
+    suspicious = _has_controls(b"".join([value for _, value in headers]))
+    removes = suspicious or assertion is not None or bool(named)
+    for header in headers:
+        name, value = header
+        if removes and (name in named or name == assertion or (suspicious and _has_controls(value))):
             continue
-        if _plain(name):
-            kept.append((name, value))
+        if (plain := _plain.get(name)) is None:
+            plain = _is_plain(name)
+        if plain:
+            kept.append(header)
             continue
         if is_dropped(name) and name not in allowed:
             if name == b"set-cookie" and route.allow_cookies:

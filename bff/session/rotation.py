@@ -7,7 +7,7 @@ invariants of these tables; `tests/proof/explorer/` and `tests/proof/simulation/
 """
 
 from dataclasses import dataclass, replace
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from bff.session.session import EndReason, RefreshAttempt, Session
 from bff.session.timing import REFUSED_TOKEN_AGE, RefreshPolicy, inside_grace, limit_reached, token_fingerprint
@@ -46,6 +46,8 @@ class SignInAgain:
     reason: EndReason
 
 
+_USE_ACCESS_TOKEN: Final = UseAccessToken()
+
 RefreshDecision: TypeAlias = UseAccessToken | SendRefresh | AwaitRefresh | RetryLater | SignInAgain
 
 
@@ -73,7 +75,7 @@ def decide(
 
     if attempt is None:
         if valid and now < tokens.refresh_at and not rejected:
-            return UseAccessToken()
+            return _USE_ACCESS_TOKEN
         if tokens.refresh_token is None:
             return UseAccessToken() if valid else SignInAgain(EndReason.NO_REFRESH_TOKEN)
         return SendRefresh(rejected=rejected)

@@ -91,7 +91,8 @@ def set_subject_format(subject_format: SubjectAs) -> None:
 
     The fingerprint is the one that `bff sessions` shows.
     """
-    _SUBJECT_FORMAT.set(subject_format)
+    if _SUBJECT_FORMAT.get() != subject_format:
+        _SUBJECT_FORMAT.set(subject_format)
 
 
 @contextmanager

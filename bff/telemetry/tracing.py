@@ -169,7 +169,8 @@ _SERVER: Final[ContextVar[Span | None]] = ContextVar("server span", default=None
 
 def set_tracer(tracer: Tracer | None) -> None:
     """Binds the tracer to this task and the tasks it starts; None: their spans are not recorded."""
-    _TRACER.set(tracer)
+    if _TRACER.get() is not tracer:
+        _TRACER.set(tracer)
 
 
 def recording() -> bool:

@@ -202,19 +202,20 @@ class HttpProtocol(ClosingConnection):
 
     def _answer(self, version: str, *, last: bool) -> None:
         """Starts the application. `last`: no other request follows on this connection."""
+        # By position, which takes half as long as by name.
         cycle = ResponseCycle(
-            scope=self.scope,
-            transport=self.transport,
-            flow=self.flow,
-            logger=self.logger,
-            access_logger=self.access_logger,
-            access_log=False,  # `bff.web.middleware.access_log` takes its place
-            default_headers=self.server_state.default_headers,
-            message_event=SmallEvent(),  # type: ignore[arg-type]
+            self.scope,
+            self.transport,
+            self.flow,
+            self.logger,
+            self.access_logger,
+            False,  # access_log: `bff.web.middleware.access_log` takes its place
+            self.server_state.default_headers,
+            SmallEvent(),  # type: ignore[arg-type]
             # For HTTP/1.0, and without a body, the expectation has no meaning (RFC 9110 section 10.1.1).
-            expect_100_continue=self.expect_100_continue and version != "1.0" and self._body is not None,
-            keep_alive=self._keep_alive and version != "1.0" and not last,
-            on_response=self.on_response_complete,
+            self.expect_100_continue and version != "1.0" and self._body is not None,
+            self._keep_alive and version != "1.0" and not last,
+            self.on_response_complete,
         )
         cycle.write_batch, cycle.upgrade_ignored = self._write_batch, last
         self.cycle = cycle

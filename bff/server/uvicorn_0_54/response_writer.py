@@ -27,6 +27,18 @@ _NOT_IN_NAMES: Final = bytes(range(0x21)) + b'"(),/:;<=>?@[\\]{}' + bytes(range(
 _NOT_IN_VALUES: Final = bytes(byte for byte in range(0x20) if byte != 0x09) + b"\x7f"
 
 _SMALL: Final = 16384  # bytes of body that are copied behind the head into one write
+# Names in lower case that were checked: of headers that say nothing about the connection.
+_simple: Final[set[bytes]] = set()
+
+
+def _is_simple(name: bytes) -> bool:
+    if len(name.translate(None, _NOT_IN_NAMES)) != len(name) or name in (b"", b"connection", b"transfer-encoding"):
+        return False
+    if name.lower() != name:
+        return False
+    if len(_simple) < 256:  # upstreams choose the names
+        _simple.add(name)
+    return True
 
 
 ERRORS: Final = ErrorResponder()  # no application is involved: problem JSON to every client
@@ -182,29 +194,31 @@ class ResponseCycle(RequestResponseCycle):
         """Prepares the head; False if uvicorn's own code must handle the response."""
         if self.response_started or self.flow.write_paused or self.disconnected or not self.keep_alive:
             return False
-        headers: list[tuple[bytes, bytes]] = [*self.default_headers, *own]  # type: ignore[misc]
-        names, values = b"".join([name for name, _ in headers]), b"".join([value for _, value in headers])
-        if len(names.translate(None, _NOT_IN_NAMES)) != len(names):
-            return False
-        if len(values.translate(None, _NOT_IN_VALUES)) != len(values):
-            return False
-        fields = dict(headers)
-        if b"connection" in fields or b"transfer-encoding" in fields or names.lower() != names or not headers:
-            return False
-        length = fields.get(b"content-length")
-        if length is not None and not length.isdigit():
-            return False
-        if len(fields) != len(headers) and [name for name, _ in headers].count(b"content-length") > 1:
-            return False
-        content = [STATUS_LINE[status], b"\r\n".join([b": ".join(field) for field in headers]), b"\r\n"]
+        length: bytes | None = None
+        parts = [STATUS_LINE[status]]
+        for name, value in (*self.default_headers, *own):  # type: ignore[misc]
+            if name not in _simple and not _is_simple(name):
+                return False
+            if name == b"content-length":
+                if length is not None or not value.isdigit():
+                    return False
+                length = value
+            parts += (name, b": ", value, b"\r\n")
+        fields = len(parts) // 4
         if length is not None:
             self.expected_content_length, self.chunked_encoding = int(length), False
         elif self.scope["method"] != "HEAD" and status not in (204, 304):
             self.chunked_encoding = True
-            content.append(b"transfer-encoding: chunked\r\n")
-        content.append(b"\r\n")
+            parts.append(b"transfer-encoding: chunked\r\n")
+            fields += 1
+        parts.append(b"\r\n")
+        head = b"".join(parts)
+        # Of the forbidden characters there are only our line ends: one for each field, the status and the empty line.
+        if not fields or len(head) - len(head.translate(None, _NOT_IN_VALUES)) != 2 * (fields + 2):
+            self.expected_content_length, self.chunked_encoding = 0, None
+            return False
         self.response_started, self.waiting_for_100_continue = True, False
-        self._head = b"".join(content)
+        self._head = head
         return True
 
 

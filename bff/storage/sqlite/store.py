@@ -35,6 +35,7 @@ from bff.storage.sqlite.session_rows import SessionRows
 from bff.storage.timeouts import SqliteTimeouts
 from bff.telemetry import metrics
 
+_GET: Final = "SELECT version, record, last_seen_at FROM session WHERE key = ? AND ends_at > ?"
 _PUT_MARKER: Final = (
     "INSERT INTO marker (name, at, until) VALUES (?, ?, ?) ON CONFLICT (name) DO UPDATE"
     " SET at = iif(until > ?, max(at, excluded.at), excluded.at),"
@@ -97,10 +98,10 @@ class SqliteStore:
         now = self._clock()
         if not index.is_session_key(key):
             return Missing(now)
-        rows = await self._read(
-            "SELECT version, record, last_seen_at FROM session WHERE key = ? AND ends_at > ?",
-            (key, now - RETENTION_AFTER_END),
-        )
+        values = key, now - RETENTION_AFTER_END
+        rows = self._try_to_read(_GET, values)  # nearly always; a coroutine for it costs more than the rest of this
+        if rows is None:
+            rows = await self._read_on_thread(_GET, values)
         for version, record, last_seen_at in rows:
             return self._decoded.read(key, version, record, now, last_seen_at)
         self._decoded.forget(key)
@@ -248,6 +249,14 @@ class SqliteStore:
         self._host_clock.close()
 
     async def _read(self, statement: str, values: tuple[Any, ...]) -> list[Any]:
+        rows = self._try_to_read(statement, values)
+        return await self._read_on_thread(statement, values) if rows is None else rows
+
+    async def _read_on_thread(self, statement: str, values: tuple[Any, ...]) -> list[Any]:
+        return await self._writes.run(lambda connection: connection.execute(statement, values).fetchall())
+
+    def _try_to_read(self, statement: str, values: tuple[Any, ...]) -> list[Any] | None:
+        """None if the read would have to wait."""
         try:
             # fetchall finishes the statement: an open cursor would keep an old snapshot.
             return self._reader.execute(statement, values).fetchall()
@@ -258,4 +267,4 @@ class SqliteStore:
         except sqlite3.Error as error:
             metrics.STORE_ERRORS.inc()
             raise unavailable(error) from None
-        return await self._writes.run(lambda connection: connection.execute(statement, values).fetchall())
+        return None
