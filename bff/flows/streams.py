@@ -156,7 +156,7 @@ class OpenStreams:
             await self._check_sessions(watched, end_session)
 
     async def _check_sessions(self, keys: list[SessionKey], end_session: EndsSession) -> None:
-        stored_sessions = await asyncio.gather(*(self._store.get(key) for key in keys), return_exceptions=True)
+        stored_sessions = await self._store.get_many(keys)
         for key, stored in zip(keys, stored_sessions, strict=True):
             if isinstance(stored, StoredSession):
                 try:

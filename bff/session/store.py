@@ -124,6 +124,12 @@ class SessionRecords(Protocol):
         """
         ...
 
+    async def get_many(self, keys: Sequence[SessionKey]) -> Sequence[StoredSession | BaseException]:
+        """As `get` for each key, with the error in the place of a record. For some hundred keys, looked at again and
+        again: a record that this process has read, and that has not changed, need not be read as a whole.
+        """
+        ...
+
     async def replace(self, session: Session, expected_version: int) -> Replaced:
         """Writes `session` if the stored version is `expected_version`.
 

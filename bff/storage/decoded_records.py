@@ -55,6 +55,11 @@ class DecodedRecords:
             self.forget(key)
         return read
 
+    def known(self, key: SessionKey) -> Found | None:
+        """What the record was when it was last read under the present keys. The store may have another one by now."""
+        decoded = self._decoded.get(key)
+        return None if decoded is None or decoded.keys is not self._ring.present else decoded.stored
+
     def forget(self, key: SessionKey) -> None:
         """Removes a session that has no record any more."""
         self._decoded.remove(key)

@@ -1,5 +1,6 @@
 """A SessionStore in memory, with the records and names of the real ones. It passes their contract."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypeVar
@@ -98,6 +99,9 @@ class MemoryStore:
         if record is None or record.ends_at <= now - RETENTION_AFTER_END:
             return Missing(now)
         return codec.read(self._ring, key, record.version, record.encoded.record, now, record.last_seen_at)
+
+    async def get_many(self, keys: Sequence[SessionKey]) -> Sequence[StoredSession | BaseException]:
+        return await asyncio.gather(*(self.get(key) for key in keys), return_exceptions=True)
 
     async def replace(self, session: Session, expected_version: int) -> Replaced:
         _require_key(session.key)

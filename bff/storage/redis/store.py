@@ -26,6 +26,7 @@ from bff.storage.redis import eviction, scripts
 from bff.storage.redis.call import Call
 from bff.storage.redis.client import SCANNED, RedisLink
 from bff.storage.redis.failures import command_rejected
+from bff.storage.redis.many_records import ManyRecords
 from bff.storage.redis.one_time_value import OneTimeValues
 from bff.storage.redis.record_format import RETENTION_AFTER_END, entries_digest, expiry_ms, parsed, server_time
 from bff.storage.redis.revocations import RedisRevocations
@@ -49,7 +50,7 @@ class RedisStore:
     def __init__(self, link: RedisLink, ring: KeyRing, prefix: str, limits: StoreLimits = StoreLimits()) -> None:
         self._link, self._ring, self._prefix = link, ring, prefix
         self._decoded, self._values = DecodedRecords(ring, limits.cache), OneTimeValues(ring, prefix)
-        self._scan = SessionScan(link, prefix)
+        self._scan, self._many = SessionScan(link, prefix), ManyRecords(link, self._decoded, self._record)
         self.revocations: RevocationQueue = RedisRevocations(link, ring, prefix, limit=limits.revocations)
 
     @classmethod
@@ -63,12 +64,10 @@ class RedisStore:
     ) -> "RedisStore":
         """Raises ConfigurationError for an invalid URL."""
         target = parse_redis_url(url)
-        servers = servers_of(target, timeouts, credentials)
-        return cls(RedisLink(servers, timeouts), ring, target.prefix, limits)
+        return cls(RedisLink(servers_of(target, timeouts, credentials), timeouts), ring, target.prefix, limits)
 
     async def now(self) -> float:
-        call = Call(self._prefix, None, args=("TIME",), write=False)
-        return parsed(server_time, await self._run(call))
+        return parsed(server_time, await self._run(Call(self._prefix, None, args=("TIME",), write=False)))
 
     async def create(self, session: Session) -> None:
         index.require_session_key(session)
@@ -92,6 +91,9 @@ class RedisStore:
                 return Missing(await self.now())
             raise command_rejected(error) from None
         return parsed(lambda answer: self._stored(key, answer), reply)
+
+    async def get_many(self, keys: Sequence[SessionKey]) -> Sequence[StoredSession | BaseException]:
+        return await self._many.get(keys, self.get, self.now)
 
     async def replace(self, session: Session, expected_version: int) -> Replaced:
         index.require_session_key(session)

@@ -107,6 +107,9 @@ class SqliteStore:
         self._decoded.forget(key)
         return Missing(now)
 
+    async def get_many(self, keys: Sequence[SessionKey]) -> Sequence[StoredSession | BaseException]:
+        return await asyncio.gather(*(self.get(key) for key in keys), return_exceptions=True)
+
     async def replace(self, session: Session, expected_version: int) -> Replaced:
         sealed = self._rows.seal(replace(session, version=expected_version + 1))
         done = await self._writes.run(lambda connection: self._rows.update(connection, sealed, expected_version))

@@ -131,6 +131,38 @@ class SessionStoreContract:
         assert (await there.replace(write, 1)).done
         assert session_of(await here.get(session.key)) == write
 
+    async def test_many_records_are_read_as_each_of_them_is(self, here: SessionStore, there: SessionStore) -> None:
+        now = await here.now()
+        same, written, seen, ended = [await created(here) for _ in range(4)]
+        keys = [session.key for session in (same, written, seen, ended)]
+        keys += [new_session_id().key, SessionKey("no key")]
+
+        async def as_each() -> list[str]:
+            many = await here.get_many(keys)
+            each = [await here.get(key) for key in keys]
+            for one, other in zip(many, each, strict=True):
+                assert type(one) is type(other)
+                if isinstance(one, Found) and isinstance(other, Found):
+                    assert (one.session, one.last_seen_at, one.older_key) == (
+                        *(other.session, other.last_seen_at),
+                        other.older_key,
+                    )
+                    assert abs(one.now - other.now) < 60
+            return [type(one).__name__ for one in many]
+
+        for _ in range(2):
+            assert await as_each() == ["Found"] * 4 + ["Missing"] * 2
+        await there.replace(replace(written, rotation=written.rotation + 1), written.version)
+        await there.touch(seen.key, now + 100)
+        await there.delete(ended.key, EndReason.SIGNED_OUT)
+        for _ in range(2):
+            assert await as_each() == ["Found"] * 3 + ["Missing"] * 3
+        [changed, moved] = await here.get_many([written.key, seen.key])
+        assert isinstance(changed, Found)
+        assert isinstance(moved, Found)
+        assert (changed.session.rotation, moved.last_seen_at) == (written.rotation + 1, now + 100)
+        assert list(await here.get_many([])) == []
+
     async def test_a_deleted_session_stays_deleted(self, here: SessionStore, there: SessionStore) -> None:
         session = await created(here)
         await there.delete(session.key, EndReason.SIGNED_OUT)
