@@ -8,7 +8,7 @@ RUN := $(VENV)/bin
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev fmt images test test-unit test-containers test-providers test-assertions test-clients test-deploy chaos test-all coverage proof bench bench-gate bench-scale bench-cost bench-workers bench-assertions bench-security-events check lock openapi sbom audit pin-images docs test-docs clean
+.PHONY: help demo dev fmt images test test-unit test-containers test-providers test-assertions test-clients test-deploy test-servers chaos test-all coverage proof bench bench-gate bench-scale bench-cost bench-workers bench-assertions bench-security-events check lock openapi sbom audit pin-images docs test-docs clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | sort | while IFS="$$(printf '\t')" read -r name text; do \
@@ -24,7 +24,7 @@ fmt: $(VENV)/.dev ## format the code and apply ruff's fixes
 	$(RUN)/ruff check --fix .
 	$(RUN)/ruff format .
 
-GUARDS_A_MERGE := not long and not containers and not providers and not assertions and not clients and not docs and not deploy and not device_bound
+GUARDS_A_MERGE := not long and not containers and not providers and not assertions and not clients and not docs and not deploy and not device_bound and not servers
 PARALLEL := -n 4 --dist loadgroup
 
 # ARGS has arguments of pytest that select tests: `make test ARGS="tests/unit/oidc -k nonce"`. Without it `check` and all tests run.
@@ -148,6 +148,10 @@ test-deploy: $(VENV)/.dev ## test the Helm chart, the systemd unit, Valkey, and 
 	@scripts/need go
 	$(RUN)/pytest -m deploy $(or $(ARGS),tests/deploy)
 
+# The example application, and the framing of requests, under uvicorn, hypercorn and granian as they are.
+test-servers: $(VENV)/.dev ## run the application for FastAPI under servers that are not ours
+	$(RUN)/pytest -m servers $(or $(ARGS),tests/proof/servers)
+
 # Needs the Docker engine of DOCKER_HOST and the ports 8080 and 9000; at most 15 minutes.
 chaos: $(VENV)/.dev ## kill, stop and fill the parts of the compose file under load, and print what callers saw
 	$(RUN)/python -m tests.proof.containers.chaos
@@ -156,6 +160,7 @@ check: $(VENV)/.dev ## lint, formatting, types, layers and dead code
 	$(RUN)/ruff check .
 	$(RUN)/ruff format --check .
 	$(RUN)/mypy
+	$(RUN)/mypy --config-file examples/fastapi-app/mypy.ini examples/fastapi-app
 	$(RUN)/lint-imports
 	$(RUN)/vulture
 

@@ -11,6 +11,7 @@ import click
 import bff
 from bff.cli.options import environment, settings_source
 from bff.config.kubernetes_links import linked_services
+from bff.config.reload import Sources
 from bff.config.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -25,8 +26,9 @@ _START: Final = "import sys; sys.path.append(sys.argv.pop(1)); from bff.cli.main
 @click.command(short_help="Serve until SIGTERM.")
 @settings_source
 @click.option("--workers", metavar="N", help="Processes that serve, or auto for one per core. Default: BFF_WORKERS, 1.")
+@click.option("--app", metavar="MODULE:VARIABLE", help="An application of yours with a Bff, like shop:app.")
 @click.option("--worker", "order", hidden=True)
-def command(config: Path | None, env_file: Path | None, workers: str | None, order: str | None) -> int:
+def command(config: Path | None, env_file: Path | None, workers: str | None, app: str | None, order: str | None) -> int:
     """Serve until SIGTERM or SIGINT, in one process or with several workers.
 
     A signal ends it in order: /readyz fails for BFF_DRAIN_DELAY, then no connection is accepted, responses in progress
@@ -37,13 +39,14 @@ def command(config: Path | None, env_file: Path | None, workers: str | None, ord
     if workers is not None:
         environ["BFF_WORKERS"] = workers
     settings = load_settings(environ, config)
+    sources = Sources(environ, config)
     if order is not None:
-        return _serve(settings, environ, config, order)
+        return _serve(settings, sources, app, order)
     from bff.server.worker_count import worker_count
 
     count = worker_count(settings.server.workers)
     if count == 1:
-        return _serve(settings, environ, config)
+        return _serve(settings, sources, app)
     from bff.server.supervise import run_workers
     from bff.server.supervisor import Workers
 
@@ -53,22 +56,25 @@ def command(config: Path | None, env_file: Path | None, workers: str | None, ord
     def read_settings() -> Settings:
         return load_settings({**environment(env_file), "BFF_WORKERS": str(settings.server.workers)}, config)
 
-    return run_workers(Workers(count, _worker_command(config, env_file)), settings, read_settings)
+    return run_workers(Workers(count, _worker_command(config, env_file, app)), settings, read_settings)
 
 
-def _serve(settings: Settings, environ: dict[str, str], config: Path | None, order: str | None = None) -> int:
+def _serve(settings: Settings, sources: Sources, target: str | None, order: str | None = None) -> int:
     # Imported after the settings are valid: invalid ones are refused without loading the web framework.
     from bff.app import build_app
     from bff.components.ports import Ports
-    from bff.config.reload import Sources
     from bff.server.run import run
 
     worker = None if order is None else _worker(order)
     _log_to_stderr(settings, worker)
     if worker is None:
-        _log_service_links(environ)
-    app = build_app(settings, sources=Sources(environ, config), ports=Ports(siblings=worker))
-    return run(app, settings, worker)
+        _log_service_links(sources.environ)
+    ports = Ports(siblings=worker)
+    if target is not None:
+        from bff.fastapi.served import served_host
+
+        return run(served_host(target, settings, sources, ports), settings, worker)
+    return run(build_app(settings, sources=sources, ports=ports), settings, worker)
 
 
 def _worker(order: str) -> "Worker":
@@ -80,10 +86,10 @@ def _worker(order: str) -> "Worker":
         raise click.UsageError("--worker is for the supervisor, which starts workers with it.") from None
 
 
-def _worker_command(config: Path | None, env_file: Path | None) -> list[str]:
+def _worker_command(config: Path | None, env_file: Path | None, app: str | None) -> list[str]:
     package = Path(bff.__file__).parent.parent
     command = [sys.executable, "-P", "-c", _START, str(package), "serve"]
-    for option, value in (("--config", config), ("--env-file", env_file)):
+    for option, value in (("--config", config), ("--env-file", env_file), ("--app", app)):
         command += [] if value is None else [option, str(value)]
     return [*command, "--worker"]
 

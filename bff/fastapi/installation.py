@@ -120,18 +120,19 @@ class Bff:
         """
         self._settings, self._ports, self._clock = settings, ports, clock
 
-    def prepare(self, ports: Ports | None = None) -> Application:
+    def prepare(self, ports: Ports | None = None, sources: Sources | None = None) -> Application:
         """Builds the components, which the next start then uses. For `bff serve`, which needs them before.
 
-        Raises ConfigurationError.
+        `sources` take the place of the environment of this process. Raises ConfigurationError.
         """
         if self._prepared is None:
             given = ports or self._ports
             ports = Ports(given.provider, given.org, given.transmitter, given.siblings, self._host)
-            sources = Sources(dict(os.environ)) if self._settings is None else None
-            settings = self._settings if sources is None else sources.load()
-            assert settings is not None
-            self._prepared = build_app(settings, clock=self._clock, sources=sources, ports=ports)
+            settings, reloaded = self._settings, None
+            if settings is None:
+                reloaded = sources or Sources(dict(os.environ))
+                settings = reloaded.load()
+            self._prepared = build_app(settings, clock=self._clock, sources=reloaded, ports=ports)
         return self._prepared
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:

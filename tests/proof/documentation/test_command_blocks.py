@@ -32,6 +32,9 @@ RUN_BY = {
     "docs/tracing.md: From an error to the log": f"{COMMANDS}::test_a_reference_leads_to_its_log_lines",
 }
 NO_CLUSTER = "needs a cluster; `make test-deploy` renders the chart, and `bff check` accepts its settings"
+RUN_BY["examples/fastapi-app/README.md: A FastAPI application with the BFF installed"] = (
+    "tests/proof/servers/test_example.py::test_the_commands_of_the_readme"
+)
 NOT_RUN = {
     "docs/kubernetes.md: Install": NO_CLUSTER,
     "docs/kubernetes.md: Install #2": NO_CLUSTER,
