@@ -32,6 +32,10 @@ class ServedHost:
         return self._application.write_batch
 
     @property
+    def header_cache(self) -> int:
+        return self._application.header_cache
+
+    @property
     def public_url(self) -> str:
         return self._application.public_url
 
