@@ -4,7 +4,7 @@
 `bff.web.error_status` maps each code to a status, and `bff.web.error_responder` turns an error into a response.
 """
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 
 class BffError(Exception):
@@ -86,6 +86,31 @@ class ForbiddenByRule(BffError):
     ) -> None:
         super().__init__(f"The request is not allowed by: {', '.join(rules)}." if rules else None)
         self.rules, self.acr_values, self.max_age, self.sign_in_url = rules, acr_values, max_age, sign_in_url
+
+
+class DeviceBindingRequired(BffError):
+    """The route is for requests that prove that they come from the session's device. `remedy`: what the page can do."""
+
+    code = "device_binding_required"
+    title = "The session has to be bound to this device"
+
+    def __init__(
+        self, remedy: Literal["register", "retry", "sign_in"] = "sign_in", *, retry_after: int | None = None
+    ) -> None:
+        super().__init__(retry_after=retry_after)
+        self.remedy = remedy
+
+
+class DeviceBindingRefused(BffError):
+    code = "device_binding_refused"
+    title = "The proof of the device's key is not accepted"
+
+
+class DeviceBindingPending(BffError):
+    """The browser could not renew the bound cookie. The session continues."""
+
+    code = "device_binding_pending"
+    title = "The browser could not prove yet that the session belongs to this device"
 
 
 class RevocationRefused(BffError):
@@ -185,9 +210,7 @@ class NotAssigned(BffError):
 
 
 class SignInLoop(BffError):
-    """This browser was redirected to sign-in repeatedly within a short time: another redirect
-    would continue the loop.
-    """
+    """This browser was redirected to sign-in repeatedly in a short time: another redirect would go on with it."""
 
     code = "sign_in_loop"
     title = "Sign-in is looping"
@@ -211,9 +234,7 @@ class TooManyStreams(BffError):
 
 
 class SignInFailed(BffError):
-    """The provider's response failed validation (ID token, nonce, code): an operator has to fix it; the detail is only
-    logged.
-    """
+    """The provider's response failed validation: an operator has to fix it; the detail is only logged."""
 
     code = "sign_in_failed"
     title = "The sign-in could not be completed"

@@ -50,6 +50,7 @@ class SignedInSession(_Exact):
     authenticated: Literal[True]
     user: User
     session: SessionTimes
+    device_bound: Annotated[bool, Field(description="The request proved that it comes from the session's device.")]
 
 
 class AnonymousSession(_Exact):
@@ -67,6 +68,7 @@ class OwnSession(_Exact):
     signed_in_at: Seconds
     last_seen_at: Seconds
     ends_at: Seconds
+    device_bound: bool
     client: str | None
     address: str | None
 
@@ -85,6 +87,25 @@ class EndOtherSessions(_Exact):
 
 class EndedSessions(_Exact):
     ended: int
+
+
+class BoundCredential(_Exact):
+    type: Literal["cookie"]
+    name: str
+    attributes: str
+
+
+class SessionScope(_Exact):
+    include_site: Literal[False]
+
+
+class SessionInstructions(_Exact):
+    """W3C Device Bound Session Credentials, for the browser itself."""
+
+    session_identifier: str
+    refresh_url: str
+    scope: SessionScope
+    credentials: list[BoundCredential]
 
 
 class SignOutRequest(_Exact):
@@ -165,6 +186,13 @@ class CsrfRequiredProblem(Problem):
     code: Literal["csrf_required"]
 
 
+class DeviceBindingRequiredProblem(Problem):
+    """What the page can do: fetch /auth/session, so that the browser registers a key; try later; sign in again."""
+
+    code: Literal["device_binding_required"]
+    remedy: Literal["register", "retry", "sign_in"]
+
+
 class TooManyStreamsProblem(Problem):
     code: Literal["too_many_streams"]
 
@@ -178,10 +206,10 @@ class UnavailableProblem(Problem):
 
 MODELS: tuple[type[BaseModel], ...] = (
     *(SignedInSession, AnonymousSession, OwnSessions, EndOneSession, EndOtherSessions, EndedSessions),
-    *(SignOutRequest, SignOutResult),
+    *(SessionInstructions, SignOutRequest, SignOutResult),
     *(SessionEndedEvent, SessionExpiringEvent, SessionRenewedEvent, SignedInEvent, SignInMessage),
     *(Problem, SignInRequiredProblem, StepUpRequiredProblem, ForbiddenByRuleProblem, CsrfRequiredProblem),
-    *(TooManyStreamsProblem, UnavailableProblem),
+    *(DeviceBindingRequiredProblem, TooManyStreamsProblem, UnavailableProblem),
 )
 
 

@@ -6,6 +6,7 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp
 
 from bff.asgi.write_batching import WriteBatch
+from bff.components.device_binding import BoundSessions, build_device_binding
 from bff.components.flows import Flows
 from bff.components.runtime import Runtime
 from bff.components.stores import Stores
@@ -23,6 +24,7 @@ from bff.proxy.websocket import WebSocketProxy
 from bff.web.api import ApiEndpoint, Upstreams
 from bff.web.auth.callback import Callback, callback_router
 from bff.web.auth.current_session import CurrentSessions
+from bff.web.auth.device_binding import DeviceBindingEndpoint, device_binding_router
 from bff.web.auth.forward_auth import VERIFY, ForwardAuth
 from bff.web.auth.forward_auth_access import ForwardAuthAccess
 from bff.web.auth.landing import landing_router
@@ -67,6 +69,7 @@ class WebRules:
     authentication: RequestAuthentication
     errors: ErrorResponder
     trusted_proxies: TrustedProxies
+    device: BoundSessions
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,11 +102,13 @@ def build_web(
     names = CookieNames(secure=browser.cookies_secure)
     origins = OriginPolicy(browser.public_url, browser.allowed_origins)
     cookies = SessionCookies(stores.ring, names, runtime.settings.store.cookie_cache)
+    device = build_device_binding(runtime, stores, names)
     rules = WebRules(
         names=names,
-        authentication=RequestAuthentication(origins, cookies),
+        authentication=RequestAuthentication(origins, cookies, device.check),
         errors=ErrorResponder(ErrorPages(browser.landing_path, browser.page_style())),
         trusted_proxies=TrustedProxies(runtime.settings.server.trusted_proxies),
+        device=device,
     )
     forward_auth = _forward_auth(runtime, flows, rules)
     without_pages = ErrorResponder()
@@ -164,9 +169,9 @@ def _host_requests(
 
 
 def _credentials(runtime: Runtime, flows: Flows, rules: WebRules) -> SessionCredentials:
-    sessions, cookies = flows.sessions, rules.authentication.cookies
+    sessions = flows.sessions
     tokens = UpstreamTokens(frozenset(runtime.settings.provider.scopes), flows.assertions)
-    return SessionCredentials(sessions.refresh, sessions.streams, cookies, tokens, clock=runtime.clock)
+    return SessionCredentials(sessions.refresh, sessions.streams, rules.authentication, tokens, clock=runtime.clock)
 
 
 def _forward_auth(runtime: Runtime, flows: Flows, rules: WebRules) -> ForwardAuth:
@@ -209,7 +214,8 @@ def _auth_app(
         landing_router(settings.browser, upstreams.routes.carries_credentials),
         popup_router(PopupPage(settings.browser.landing_path, settings.browser.page_style())),
         callback_router(settings.browser.callback_path, callback),
-        session_router(SessionEndpoint(current, authentication, rules.names)),
+        session_router(SessionEndpoint(current, authentication, rules.names, rules.device.offers)),
+        device_binding_router(_device_binding(current, rules)),
         logout_router(logout, SignOutForm(logout, settings.browser.page_style())),
         sessions_router(SessionsEndpoint(current, end_sessions, authentication)),
         provider_logout_router(ProviderLogout(flows.logout.by_provider)),
@@ -219,6 +225,11 @@ def _auth_app(
         auth_app.include_router(security_events_router(_security_events(settings, receiver, rules)))
     serve_spa(auth_app, settings.spa.dir)
     return auth_app
+
+
+def _device_binding(current: CurrentSessions, rules: WebRules) -> DeviceBindingEndpoint:
+    device, cookies = rules.device, rules.authentication.cookies
+    return DeviceBindingEndpoint(current, device.bindings, cookies, device.cookies, rules.errors)
 
 
 def _security_events(settings: Settings, receiver: SecurityEventReceiver, rules: WebRules) -> SecurityEventsEndpoint:

@@ -13,12 +13,14 @@ from bff.config.validators import invalid
 RESERVED: Final = "/auth"
 VERIFY: Final = "/auth/verify"  # forward authentication
 SESSION_EVENTS: Final = "/auth/session/events"
+DEVICE_REGISTRATION: Final = "/auth/device-binding/registration"
+DEVICE_REFRESH: Final = "/auth/device-binding/refresh"
 # Where our public keys are, if there are any (RFC 8615). No route can be configured there: prefixes have no dots.
 KEY_SET_PATH: Final = "/.well-known/jwks.json"
 # Paths of the BFF's own endpoints; the callback must not be one of them.
 ENDPOINTS: Final = frozenset(
     {"/auth/login", "/auth/landing", "/auth/popup", "/auth/session", "/auth/session/extend", SESSION_EVENTS}
-    | {"/auth/sessions", "/auth/sessions/end"}
+    | {"/auth/sessions", "/auth/sessions/end", DEVICE_REGISTRATION, DEVICE_REFRESH}
     | {"/auth/logout", "/auth/logout/provider"}
     | {"/auth/backchannel-logout", "/auth/frontchannel-logout", "/auth/global-token-revocation"}
     | {"/auth/security-events", VERIFY}

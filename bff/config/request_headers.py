@@ -34,7 +34,7 @@ _PROXY_HEADERS: Final = frozenset(
     forwarded x-real-ip x-scheme x-url-scheme traceparent tracestate baggage
     """.split()
 )
-_PROXY_PREFIXES: Final = (b"sec-", b"x-forwarded-")
+_PROXY_PREFIXES: Final = (b"sec-", b"secure-session-", b"x-forwarded-")
 
 # About the request or its way here: never a user's identity.
 _OF_THE_REQUEST: Final = _PROXY_HEADERS | frozenset(
@@ -68,6 +68,8 @@ _NEVER_ALLOWED: Final = _OF_THE_REQUEST | frozenset(
 _NEVER_ALLOWED_PREFIXES: Final = (
     b"sec-fetch-",
     b"sec-websocket-",
+    b"sec-secure-session-",
+    b"secure-session-",
     b"proxy-",
     b"x-forwarded-",
     b"x-auth-",

@@ -31,7 +31,7 @@ _SET_BY_BFF: Final = _FRAMING | frozenset(["authorization", "cookie", "host", "x
 _IDENTITY_NAME: Final = re.compile(r"[A-Za-z0-9]+(?:-[A-Za-z0-9]+)*")
 _CLAIM: Final = re.compile(r"[!-~]+")
 _IDENTITY_EXAMPLE: Final = "X-User-Email=email"
-_RESERVED_COOKIE_PREFIXES: Final = ("__host-http-", "bff-")
+_RESERVED_COOKIE_PREFIXES: Final = ("__host-http-", "__host-bff-", "bff-")
 
 
 def _validate_added(headers: dict[str, SecretStr] | None) -> dict[str, SecretStr] | None:
@@ -70,7 +70,7 @@ def _validate_cookie(name: str) -> str:
     if not _TOKEN.fullmatch(name) or name.lower().startswith(_RESERVED_COOKIE_PREFIXES):
         raise validators.invalid(
             f"contains {name!r}, which is not a cookie that an API may use.",
-            "__Host-Http- and bff- are reserved for the BFF.",
+            "__Host-Http-, __Host-bff- and bff- are reserved for the BFF.",
         )
     return name
 

@@ -24,12 +24,9 @@ from bff.errors import ConfigurationError, InvalidRequest
 from bff.session.access_rules import AccessRules
 
 MAX_MESSAGE: Final = 16 * 1024 * 1024  # bytes; a message is held in memory as a whole
-
-
 CsrfRule: TypeAlias = Literal["header", "fetch-metadata"]
 
-# Visible ASCII: the characters allowed in a request target.
-_PLAIN: Final = re.compile(rb"[\x21-\x7e]*")
+_PLAIN: Final = re.compile(rb"[\x21-\x7e]*")  # visible ASCII: the characters allowed in a request target
 
 
 def _has_dot_segment(path: bytes) -> bool:
@@ -59,6 +56,7 @@ class Route(BaseModel):
     connect_timeout: Seconds = 5.0
     request_limit: Annotated[int, Number, Field(gt=0)] | None = None  # bytes
     allow: AllowRules = ()
+    device_bound: Literal["required"] | None = None
     scopes: Annotated[tuple[Scope, ...], BeforeValidator(validators.words)] = ()
     add_headers: AddedHeaders | None = None
     identity_headers: IdentityHeaders | None = None  # each with the claim of the user that it has
@@ -84,9 +82,7 @@ class Route(BaseModel):
         if any(segment.endswith(".") for segment in prefix.split("/")):
             raise validators.invalid("has a dot at the end of a segment.", "Remove the dot: some servers ignore it.")
         if is_reserved(prefix.lower()):
-            raise validators.invalid(
-                ("covers /auth, which is reserved for the BFF."), "Choose another prefix, like /api."
-            )
+            raise validators.invalid("covers /auth, which is reserved.", "Choose another prefix, like /api.")
         return prefix
 
     @field_validator("methods")
@@ -111,13 +107,12 @@ class Route(BaseModel):
 
     @over("scopes", "token")
     def _scopes_of_a_token(self) -> None:
-        if self.scopes and self.token == "none":
-            raise validators.invalid("is set, and token is none.", 'Set token = "user", or remove them.')
+        self._needs_token(bool(self.scopes))
 
-    @over("allow", "token")
+    @over("allow", "device_bound", "token")
     def _rules_for_sessions(self) -> None:
-        if self.allow and self.token in ("user_or_none", "none"):
-            problem = f"is set, and token is {self.token}: without a session there is nothing that a rule compares."
+        if (self.allow or self.device_bound) and self.token in ("user_or_none", "none"):
+            problem = f"or device_bound is set, and token is {self.token}: without a session there is nothing to check."
             raise validators.invalid(problem, 'Set token = "user", or remove the rules.')
 
     @over("allow_request_headers", "add_headers")
@@ -127,7 +122,10 @@ class Route(BaseModel):
 
     @over("identity_headers", "token")
     def _identity_of_a_session(self) -> None:
-        if self.identity_headers and self.token == "none":
+        self._needs_token(bool(self.identity_headers))
+
+    def _needs_token(self, is_set: bool) -> None:
+        if is_set and self.token == "none":
             raise validators.invalid("is set, and token is none.", 'Set token = "user", or remove them.')
 
     @over("identity_headers", "add_headers")

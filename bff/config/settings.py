@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BaseModel, Field
 
 from bff.config.assertions import NEW_KEY, AssertionSettings
 from bff.config.browser import VERIFY, BrowserSettings, SpaSettings
+from bff.config.device_bound import DeviceBoundSettings
 from bff.config.identity_assertion import IdentityToken
 from bff.config.load import load
 from bff.config.provider import ProviderSettings
@@ -42,6 +43,7 @@ class Settings(BaseModel):
     session: SessionSettings
     store: StoreSettings = Field(default_factory=StoreSettings)
     sign_in: SignInSettings = Field(default_factory=SignInSettings)
+    device_bound: DeviceBoundSettings = Field(default_factory=DeviceBoundSettings)
     refresh: RefreshSettings = Field(default_factory=RefreshSettings)
     security_events: SecurityEventSettings = Field(default_factory=SecurityEventSettings)
     routes: Annotated[tuple[Route, ...], AfterValidator(distinct_prefixes)] = ()
@@ -132,6 +134,13 @@ class Settings(BaseModel):
                 if (forged := conflicting_name(route.allow_request_headers, identity)) is not None:
                     problem = f"allows {forged} at {route.prefix}, which {setting} uses as an identity header."
                     raise invalid(problem, "Remove it, or rename one of the two.")
+
+    @over("routes", "device_bound")
+    def _required_bindings_are_offered(self) -> None:
+        for route in self.routes:
+            if route.device_bound is not None and self.device_bound.mode == "off":
+                problem = f"requires device_bound at {route.prefix}, and BFF_DEVICE_BOUND is off."
+                raise invalid(problem, "Set BFF_DEVICE_BOUND to offer or enforce, or remove it.")
 
     @over("user_claims", "routes")
     def _claims_of_routes(self) -> None:

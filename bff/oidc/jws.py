@@ -62,6 +62,11 @@ def validate_form(compact: str, *, algorithms: Collection[str], types: Collectio
         raise JwsRefused("its payload or signature cannot be parsed") from None
 
 
+def read_header(compact: str) -> Mapping[str, Any]:
+    """The header of a compact JWS, unverified: for a proof that brings its own key. Raises JwsRefused."""
+    return _parse_header(_segments(compact)[0])
+
+
 def verify(compact: str, keys: KeySet, *, algorithms: Collection[str], types: Collection[str | None]) -> Verified:
     """Verifies a compact JWS.
 

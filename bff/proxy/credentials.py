@@ -1,6 +1,6 @@
 """The credentials of one request to an upstream: the port through which the proxies use a session."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, Protocol, TypeAlias
 
 from bff.config.routes import Route
@@ -33,6 +33,10 @@ class UpstreamCredentials(Protocol):
         """Raises ForbiddenByRule if the rules of the route do not allow the session; and so does `renew`, with the
         claims as they are then.
         """
+        ...
+
+    def require_device(self, headers: Sequence[tuple[bytes, bytes]]) -> None:
+        """Raises DeviceBindingRequired unless the request proves that it comes from the session's device."""
         ...
 
     @property

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Any, NewType
 
 from bff.base64url import encode_base64url
+from bff.session.device_binding import DeviceBinding
 
 # The store key of a session: SHA-256 of the secret in the cookie, base64url without padding (43 characters).
 SessionKey = NewType("SessionKey", str)
@@ -32,6 +33,7 @@ class EndReason(StrEnum):
     SUBJECT_CHANGED = "subject_changed"
     ID_TOKEN_MISMATCH = "id_token_mismatch"
     KEY_REMOVED = "key_removed"
+    DEVICE_BINDING_LOST = "device_binding_lost"
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +154,8 @@ class Session:
     provider_session: str | None = None
     # When a security event required a new authentication: until then no request is forwarded.
     step_up_required_at: float | None = None
+    # The key of the browser that has to renew the bound cookie (DBSC); None for a session of a bare cookie.
+    device_binding: DeviceBinding | None = None
     # Unknown fields, written by a newer version: kept, so that an older replica does not drop them during a deploy. The
     # store's codec reads and writes them.
     extra: Mapping[str, Any] = field(default_factory=dict, repr=False)

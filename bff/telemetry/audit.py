@@ -34,6 +34,9 @@ class AuditEvent(StrEnum):
     REFRESH_DENIED = "refresh_denied"
     STEP_UP_REQUIRED = "step_up_required"
     ACCESS_REFUSED = "access_refused"
+    DEVICE_BOUND = "device_bound"
+    DEVICE_BINDING_REFUSED = "device_binding_refused"
+    DEVICE_BINDING_MISSING = "device_binding_missing"
     CSRF_REFUSED = "csrf_refused"
     RATE_LIMITED = "rate_limited"
     KEY_RING_CHANGED = "key_ring_changed"
@@ -45,6 +48,7 @@ RARE: Final = frozenset(
     {
         AuditEvent.SIGNED_IN,
         AuditEvent.SIGN_IN_SUPERSEDED,
+        AuditEvent.DEVICE_BOUND,
         AuditEvent.SESSION_ENDED,
         AuditEvent.PROVIDER_LOGOUT_ACCEPTED,
         AuditEvent.SECURITY_EVENT_ACCEPTED,
@@ -59,6 +63,7 @@ ENDED_BY: Final[Mapping[EndReason, EndedBy]] = {
     EndReason.NO_REFRESH_TOKEN: "limit",
     EndReason.ROTATION_LOST: "limit",
     EndReason.KEY_REMOVED: "operator",
+    EndReason.DEVICE_BINDING_LOST: "limit",  # never of a record: it stays for the browser that has the key
     EndReason.SIGNED_OUT: "person",
     EndReason.SIGNED_OUT_ELSEWHERE: "person",
     EndReason.REPLACED: "person",

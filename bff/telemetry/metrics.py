@@ -132,6 +132,12 @@ FORBIDDEN_BY_RULE: Final = Counter(
     ["route"],
     registry=REGISTRY,
 )
+DEVICE_BINDING: Final = Counter(
+    "bff_device_binding",
+    "Device-bound sessions: keys registered, cookies refreshed, proofs refused, and requests without the cookie.",
+    ["outcome", "reason"],
+    registry=REGISTRY,
+)
 SIGN_INS_WITHOUT_REFRESH_TOKEN: Final = Counter(
     "bff_sign_ins_without_refresh_token",
     "Sign-ins that requested offline_access and got no refresh token: their sessions end with the access token.",

@@ -204,6 +204,8 @@ class ApiEndpoint:
                     return None
             case token_kind:
                 assert_never(token_kind)
+        if route.device_bound is not None:
+            credentials.require_device(scope["headers"])
         if route.scopes and not route.required_scopes <= set(credentials.scopes):
             raise InsufficientScope
         if route.access_rules is not None:

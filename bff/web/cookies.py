@@ -1,13 +1,14 @@
 """Cookies on the wire: parsed from the raw header bytes, written with every attribute spelled out.
 
-There are four kinds of cookies. `session` holds the sealed session id (Strict). `login-<slot>`, one for each sign-in in
+There are five kinds of cookies. `session` holds the sealed session id (Strict). `login-<slot>`, one for each sign-in in
 progress, holds the sealed transaction (Lax, because the provider redirects across sites); there are 16 such names, so a
 page that makes a browser start a thousand sign-ins fills 16 small cookies. `browser` is a random browser id without
 authority (Lax); login and callback use it to find this browser's session, because the Strict cookie is not sent there.
-`attempts` counts the sign-ins of the last minute (Lax). All of them together stay below `ALL_COOKIES_BYTES`. A
-framework's cookie parser is not used: it trims more than RFC 6265 does (a name after a NEL or NBSP byte becomes ours),
-unquotes values, and takes the last of two cookies with one name. Here names are compared byte for byte, and a request
-that carries one of our names twice is refused.
+`attempts` counts the sign-ins of the last minute (Lax). `bound` shows for some minutes that the browser has the key of
+the session (Strict); Chromium registers no key for a cookie with the prefix of the others. All of them together stay
+below `ALL_COOKIES_BYTES`. A framework's cookie parser is not used: it trims more than RFC 6265 does (a name after a NEL
+or NBSP byte becomes ours), unquotes values, and takes the last of two cookies with one name. Here names are compared
+byte for byte, and a request that carries one of our names twice is refused.
 """
 
 import re
@@ -107,6 +108,10 @@ class CookieNames:
     def sign_out(self) -> str:
         return f"{self._prefix}sign-out"
 
+    @property
+    def bound(self) -> str:
+        return "__Host-bff-bound" if self.secure else "bff-bound"
+
     def login(self, suffix: str) -> str:
         """Raises ValueError for a value that cannot be part of a cookie's name."""
         if not _LOGIN_SUFFIX.fullmatch(suffix):
@@ -137,6 +142,13 @@ class CookieNames:
 
     def clear_sign_out(self) -> Header:
         return self._set(self.sign_out, "", "Strict", max_age=0)
+
+    def set_bound(self, value: str, *, lifetime: int) -> Header:
+        """`lifetime` in seconds."""
+        return self._set(self.bound, value, "Strict", max_age=lifetime)
+
+    def clear_bound(self) -> Header:
+        return self._set(self.bound, "", "Strict", max_age=0)
 
     def set_login(self, suffix: str, value: str, *, lifetime: int, form_post: bool = False) -> Header:
         """`lifetime` in seconds.

@@ -76,6 +76,11 @@ _ADVICE: Final[dict[str, _Advice]] = {
         "Wait a moment, then try again.",
         "sign in",
     ),
+    "device_binding_pending": _Advice(
+        "The browser could not prove yet that the session belongs to this device. You have not been signed out.",
+        "Wait a moment, then try again.",
+        "home",
+    ),
     "headers_too_large": _Advice(
         (
             "The browser sent more cookies or headers than the service accepts. Cookies of sign-ins in progress have "

@@ -19,6 +19,8 @@ STATUS: Final[Mapping[str, int]] = {
     "revocation_refused": 401,
     "delivery_refused": 401,
     "csrf_required": 403,
+    "device_binding_refused": 403,
+    "device_binding_required": 403,
     "insufficient_scope": 403,
     "forbidden_by_rule": 403,
     "navigation_required": 403,
@@ -41,6 +43,7 @@ STATUS: Final[Mapping[str, int]] = {
     "too_many_streams": 429,
     "sign_in_failed": 502,
     # dependencies
+    "device_binding_pending": 503,
     "record_too_large": 502,
     "upstream_unreachable": 502,
     "key_exhausted": 503,

@@ -7,7 +7,15 @@ a 431 deletes.)
 import json
 from typing import Any, Final, NamedTuple
 
-from bff.errors import BffError, ForbiddenByRule, MethodNotAllowed, RefreshRefused, SignInRequired, StepUpRequired
+from bff.errors import (
+    BffError,
+    DeviceBindingRequired,
+    ForbiddenByRule,
+    MethodNotAllowed,
+    RefreshRefused,
+    SignInRequired,
+    StepUpRequired,
+)
 from bff.web.cookies import Header
 from bff.web.error_status import status_of
 
@@ -45,6 +53,8 @@ def render_problem(error: BffError, *, correlation_id: str) -> ErrorResponse:
         if error.sign_in_url is not None:
             problem["acr_values"], problem["max_age"] = list(error.acr_values), error.max_age
             problem["sign_in_url"] = error.sign_in_url
+    if isinstance(error, DeviceBindingRequired):
+        problem["remedy"] = error.remedy
     if isinstance(error, RefreshRefused):
         problem["sign_in_url"] = SIGN_IN_URL
     if error.retry_after is not None:

@@ -17,6 +17,7 @@ _PROBLEMS: Final = {
     "step_up_required": "StepUpRequiredProblem",
     "forbidden_by_rule": "ForbiddenByRuleProblem",
     "csrf_required": "CsrfRequiredProblem",
+    "device_binding_required": "DeviceBindingRequiredProblem",
     "too_many_streams": "TooManyStreamsProblem",
     "provider_unavailable": "UnavailableProblem",
     "store_unavailable": "UnavailableProblem",

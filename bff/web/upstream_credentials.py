@@ -2,14 +2,15 @@
 
 import secrets
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from starlette.types import Scope
 
 from bff.config.routes import Route
-from bff.errors import SignInRequired
+from bff.errors import DeviceBindingRequired, SignInRequired
 from bff.flows.identity_assertions import IdentityAssertions
 from bff.flows.refresh.flow import RefreshTokenFlow
 from bff.flows.streams import OpenStreams
@@ -21,7 +22,8 @@ from bff.session.timing import token_fingerprint
 from bff.web.access import check_access
 from bff.web.api import is_background
 from bff.web.browser_id import browser_id_hash
-from bff.web.session_cookies import SessionCookies
+from bff.web.cookies import Header
+from bff.web.request_authentication import RequestAuthentication
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +45,14 @@ class SessionCredentials:
         self,
         flow: RefreshTokenFlow,
         streams: OpenStreams,
-        cookies: SessionCookies,
+        authentication: RequestAuthentication,
         tokens: UpstreamTokens,
         *,
         clock: Callable[[], float] = time.time,
     ) -> None:
         """`clock`: seconds since the epoch, for DPoP proofs and the age of an authentication."""
-        self._flow, self._cookies, self._clock = flow, cookies, clock
+        self._flow, self._cookies, self._clock = flow, authentication.cookies, clock
+        self._device = authentication.device
         self.streams, self.tokens = streams, tokens
 
     async def __call__(self, scope: Scope) -> UpstreamCredentials:
@@ -66,7 +69,14 @@ class SessionCredentials:
                 ended = await self._flow.last_end_reason(browser)
                 required.reason = None if ended is None else ended.value
             raise
-        return await self._flow.session_with_fresh_token(key, passive=is_background(scope))
+        check = None if self._device is None else partial(self._device.check, headers=scope["headers"])
+        return await self._flow.session_with_fresh_token(key, passive=is_background(scope), check=check)
+
+    def require_device(self, session: Session, headers: Sequence[Header]) -> None:
+        """Raises DeviceBindingRequired for a request that does not prove that it comes from the session's device."""
+        if self._device is None:
+            raise DeviceBindingRequired("sign_in")
+        self._device.require(session, headers)
 
     async def renew(self, session: Session) -> Session:
         """The session with a newer access token than this one's, which an upstream rejected, or with the same one.
@@ -120,6 +130,9 @@ class _RequestCredentials:
     def authorize(self, route: Route) -> None:
         self._source.check_access(self._session, route)
         self._route = route
+
+    def require_device(self, headers: Sequence[Header]) -> None:
+        self._source.require_device(self._session, headers)
 
     def claim(self, name: str) -> Any:
         return self._session.claim(name)

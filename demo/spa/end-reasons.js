@@ -16,6 +16,7 @@ const WORDS = {
   rotation_lost: "You were signed out because a renewal could not be completed in time.",
   id_token_mismatch: "You were signed out because Okta's answer was for another application.",
   subject_changed: "You were signed out because Okta's answer was for another user.",
+  device_binding_lost: "You were signed out here because this browser could not prove that the session is its own.",
   key_removed: "The encryption key of this session is no longer in use.",
 };
 

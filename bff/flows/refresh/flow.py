@@ -3,6 +3,7 @@ callers.
 """
 
 import math
+from collections.abc import Callable
 from typing import assert_never
 
 from bff.errors import ProviderUnavailable, RefreshRefused, SignInRequired, StepUpRequired, StoreUnavailable
@@ -48,10 +49,16 @@ class RefreshTokenFlow:
         self._flight = SingleFlight(attempts, tasks, end_watch, timing, self._renewed)
 
     async def session_with_fresh_token(
-        self, key: SessionKey, *, rejected_token: str | None = None, passive: bool = False
+        self,
+        key: SessionKey,
+        *,
+        rejected_token: str | None = None,
+        passive: bool = False,
+        check: Callable[[Session], None] | None = None,
     ) -> Session:
         """The live session with an access token that is good now.
 
+        `check` raises the error of a request that may not use the session, before the session is used for anything.
         With `rejected_token`, the fingerprint of a token that got a 401, the same one is returned if none is newer. A
         `passive` call does not extend the idle timeout. Raises SignInRequired, ProviderUnavailable, StoreUnavailable;
         and StepUpRequired where a security event required a new authentication.
@@ -67,6 +74,8 @@ class RefreshTokenFlow:
                     raise
                 if (recent := self._recent.session(key, error)) is None:
                     raise
+                if check is not None:
+                    check(recent)
                 return _authenticated(recent)
             if self._recent is not None:
                 self._recent.record(key, read, asked_at)
@@ -74,6 +83,8 @@ class RefreshTokenFlow:
             if not isinstance(stored, Found):
                 ended = await self.end_reason(key, stored)
                 raise SignInRequired(reason=ended.value if ended else None)
+            if check is not None:
+                check(stored.session)
             # A paused process may read a reply long after the store sent it.
             session, now, age = stored.session, stored.now, self._monotonic() - asked_at
             match decide(session, now, self._policy, last_seen_at=stored.last_seen_at, rejected_token=rejected_token):

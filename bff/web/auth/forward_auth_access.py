@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from bff.config.server import ForwardAuthSettings
 from bff.errors import InvalidRequest
@@ -30,15 +31,17 @@ class ForwardAuthAccess:
     ) -> Session:
         """The session, with a valid access token. `named`: the sets of rules that the proxy names for this request.
 
-        Raises CsrfRequired, SignInRequired, StepUpRequired, ForbiddenByRule, ProviderUnavailable, StoreUnavailable, and
-        InvalidRequest for a name that the settings do not have: a misspelled one must not allow everyone.
+        Raises CsrfRequired, SignInRequired, StepUpRequired, ForbiddenByRule, DeviceBindingPending, ProviderUnavailable,
+        StoreUnavailable, and InvalidRequest for a name that the settings do not have: a misspelled one must not allow
+        everyone.
         """
         if len(named) > 1:
             raise InvalidRequest("The proxy names more than one set of rules.")
         if not self._settings.named_rules.keys() >= set(named):
             raise InvalidRequest("The proxy names rules that BFF_FORWARD_AUTH_RULES does not have.")
         key = self._authentication.require(method, headers, "navigation").session_id.key
-        session = await self._flow.session_with_fresh_token(key, passive=background)
+        check = partial(self._authentication.check_device, headers=headers)
+        session = await self._flow.session_with_fresh_token(key, passive=background, check=check)
         if self._settings.access_rules is not None:
             check_access(self._settings.access_rules, session, self._clock(), place="/auth/verify")
         for name in named:

@@ -67,7 +67,7 @@ class LogoutEndpoint:
                 ended = await self.end_session.end(session_id.key, EndReason.SIGNED_OUT)
             case _:
                 pass
-        cookies = [self.authentication.cookies.clear()]
+        cookies = self.authentication.clear(headers)
         if local:
             return None, cookies
         at_provider = self.at_provider

@@ -8,12 +8,13 @@ from dataclasses import dataclass, field, replace
 
 from fastapi import APIRouter, Request, Response
 
-from bff.errors import CsrfRequired, InvalidRequest, SignInRequired, StoreUnavailable
+from bff.errors import CsrfRequired, DeviceBindingPending, InvalidRequest, SignInRequired, StoreUnavailable
 from bff.session.session import EndReason, SessionId
 from bff.session.store import Found
 from bff.session.store import KeyRemoved as RecordKeyRemoved
 from bff.telemetry import metrics
 from bff.web.auth.current_session import CurrentSessions
+from bff.web.auth.device_binding import DeviceOffers
 from bff.web.browser_id import browser_id_hash
 from bff.web.cookies import CookieNames, Header
 from bff.web.request_authentication import RequestAuthentication
@@ -32,10 +33,13 @@ class SessionEndpoint:
     sessions: CurrentSessions
     authentication: RequestAuthentication
     names: CookieNames
+    offers: DeviceOffers | None = None  # None if no session is to be bound to a key of the browser
     _counted_removed_keys: set[str] = field(default_factory=set)
 
     async def show(self, request: Request) -> Response:
-        """Always 200, except for a duplicate cookie (400) and an unavailable store (503)."""
+        """Always 200, except for a duplicate cookie (400), an unavailable store, and a browser that could not renew its
+        bound cookie (503).
+        """
         headers = request.scope["headers"]
         match self.authentication.cookies.read(headers):
             case SignedIn(session_id, reseal):
@@ -54,24 +58,34 @@ class SessionEndpoint:
         if not isinstance(stored, Found):
             reason = await self._last_end(request, session_id)
             # Without a known end reason the cookie stays: a store that lost the record may recover it.
-            return _signed_out(reason, [] if reason is None else [self.authentication.cookies.clear()])
+            return _signed_out(reason, [] if reason is None else self.authentication.clear(request.scope["headers"]))
         reason = await self.sessions.end_if_over(stored)
         if reason is not None:
             known_reason = await self._last_end(request, session_id)
-            return _signed_out(known_reason or reason, [self.authentication.cookies.clear()])
-        return self._live_session(stored, session_id, reseal=reseal)
+            return _signed_out(known_reason or reason, self.authentication.clear(request.scope["headers"]))
+        try:
+            self.authentication.check_device(stored.session, request.scope["headers"])
+        except SignInRequired:
+            # Cookie and record stay: the browser that has the key may come back with it.
+            return _signed_out(EndReason.DEVICE_BINDING_LOST)
+        return self._live_session(stored, SignedIn(session_id, reseal), request)
 
     async def extend(self, request: Request) -> Response:
         """Extends the idle timeout, and responds as `show` does. Raises CsrfRequired, SignInRequired."""
         headers = request.scope["headers"]
         cookie = self.authentication.require("POST", headers)
         stored = await self.sessions.require(cookie.session_id.key)
+        self.authentication.check_device(stored.session, headers)
         await self.sessions.store.touch(stored.session.key, stored.now)
-        return self._live_session(replace(stored, last_seen_at=stored.now), cookie.session_id, reseal=cookie.reseal)
+        return self._live_session(replace(stored, last_seen_at=stored.now), cookie, request)
 
-    def _live_session(self, stored: Found, session_id: SessionId, *, reseal: bool) -> Response:
-        session = stored.session
-        cookies = [self.authentication.cookies.seal(session_id)] if reseal else []
+    def _live_session(self, stored: Found, cookie: SignedIn, request: Request) -> Response:
+        session, headers = stored.session, request.scope["headers"]
+        cookies = [self.authentication.cookies.seal(cookie.session_id)] if cookie.reseal else []
+        # Offered to our own script only: after a navigation from another site the browser would register a key without
+        # our cookies.
+        script = request.method == "GET" and self.authentication.origins.is_script_request(request.headers)
+        offer = self.offers.header(stored) if self.offers is not None and script else None
         return json_response(
             {
                 "authenticated": True,
@@ -82,8 +96,10 @@ class SessionEndpoint:
                     "ends_at": int(session.ends_at),
                     "now": int(stored.now),
                 },
+                "device_bound": self.authentication.is_device_bound(session, headers),
             },
             cookies,
+            [] if offer is None else [offer],
         )
 
     def _key_removed(self, name: str) -> Response:
@@ -120,7 +136,7 @@ def session_router(endpoint: SessionEndpoint) -> APIRouter:
         **described(
             "The signed-in user and the end of the session, or why the last one ended",
             returns=("SignedInSession", "AnonymousSession"),
-            errors=(InvalidRequest, StoreUnavailable),
+            errors=(InvalidRequest, DeviceBindingPending, StoreUnavailable),
         ),
     )
     async def current_session(request: Request) -> Response:
@@ -132,7 +148,7 @@ def session_router(endpoint: SessionEndpoint) -> APIRouter:
             "Extends the idle timeout",
             returns=("SignedInSession",),
             parameters=[CSRF_HEADER],
-            errors=(InvalidRequest, SignInRequired, CsrfRequired, StoreUnavailable),
+            errors=(InvalidRequest, SignInRequired, CsrfRequired, DeviceBindingPending, StoreUnavailable),
             with_session=True,
         ),
     )

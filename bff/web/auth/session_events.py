@@ -79,7 +79,9 @@ class SessionEvents:
             unregister()
 
     async def _session(self, scope: Scope) -> tuple[SignedIn, Found]:
-        """Raises RouteNotFound, MethodNotAllowed, CsrfRequired, SignInRequired, StoreUnavailable, TooManyStreams."""
+        """Raises RouteNotFound, MethodNotAllowed, CsrfRequired, SignInRequired, DeviceBindingPending, StoreUnavailable,
+        TooManyStreams.
+        """
         if scope["raw_path"] != PATH or not self._limits.per_session:
             raise RouteNotFound
         if scope["type"] != "http" or scope["method"] != "GET":
@@ -87,6 +89,7 @@ class SessionEvents:
         # An EventSource cannot send `X-CSRF`.
         signed_in = self._authentication.require("GET", scope["headers"], "fetch-metadata")
         stored = await self._sessions.require(signed_in.session_id.key)
+        self._authentication.check_device(stored.session, scope["headers"])
         if self._streams.observers(stored.session.key) >= self._limits.per_session:
             raise TooManyStreams(
                 f"One session may have {self._limits.per_session} in a process.", retry_after=RETRY_AFTER

@@ -6,7 +6,14 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from bff.errors import CsrfRequired, InvalidRequest, SignInRequired, StoreUnavailable, UnsupportedMediaType
+from bff.errors import (
+    CsrfRequired,
+    DeviceBindingPending,
+    InvalidRequest,
+    SignInRequired,
+    StoreUnavailable,
+    UnsupportedMediaType,
+)
 from bff.flows.logout.end_sessions import EndSessions
 from bff.session.session import EndReason, Session, SessionKey
 from bff.session.store import Found
@@ -65,14 +72,16 @@ class SessionsEndpoint:
             *await self.end_sessions.these(elsewhere, EndReason.SIGNED_OUT_ELSEWHERE),
             *await self.end_sessions.these(here, EndReason.SIGNED_OUT),
         ]
-        return json_response({"ended": len(ended)}, [self.authentication.cookies.clear()] if here else [])
+        return json_response({"ended": len(ended)}, self.authentication.clear(request.scope["headers"]) if here else [])
 
     def _check_origin(self, request: Request) -> None:
         self.authentication.origins.check_csrf(request.method, request.scope["headers"])
 
     async def _session(self, request: Request) -> Session:
-        session_id = self.authentication.cookies.require(request.scope["headers"]).session_id
-        return (await self.sessions.require(session_id.key)).session
+        headers = request.scope["headers"]
+        session = (await self.sessions.require(self.authentication.cookies.require(headers).session_id.key)).session
+        self.authentication.check_device(session, headers)
+        return session
 
     async def _of(self, mine: Session) -> list[Session]:
         sessions = await self.sessions.store.find("sub", mine.user.sub)
@@ -95,6 +104,7 @@ def _describe(stored: Found, mine: Session) -> dict[str, Any]:
         "signed_in_at": int(session.signed_in_at),
         "last_seen_at": int(stored.last_seen_at),
         "ends_at": int(session.ends_at),
+        "device_bound": session.device_binding is not None and session.device_binding.confirmed_at is not None,
         "client": session.client,
         "address": session.address,
     }
@@ -103,7 +113,7 @@ def _describe(stored: Found, mine: Session) -> dict[str, Any]:
 def sessions_router(endpoint: SessionsEndpoint) -> APIRouter:
     router = APIRouter()
 
-    errors = (InvalidRequest, SignInRequired, CsrfRequired, StoreUnavailable)
+    errors = (InvalidRequest, SignInRequired, CsrfRequired, DeviceBindingPending, StoreUnavailable)
     body = {"application/json": {"schema": schema("EndOneSession", "EndOtherSessions")}}
 
     @router.get(

@@ -18,7 +18,8 @@ export type EndReason =
   | "rotation_lost"
   | "subject_changed"
   | "id_token_mismatch"
-  | "key_removed";
+  | "key_removed"
+  | "device_binding_lost";
 
 /** The claims of the ID token that the operator shows to the application. */
 export interface User {
@@ -36,6 +37,7 @@ export interface OwnSession {
   readonly signed_in_at: number;
   readonly last_seen_at: number;
   readonly ends_at: number;
+  readonly device_bound: boolean;
   readonly client: string | null;
   readonly address: string | null;
 }
@@ -54,4 +56,5 @@ export interface Problem {
   readonly sign_in_url?: string | null;
   readonly rules?: readonly string[];
   readonly retry_after?: number;
+  readonly remedy?: "register" | "retry" | "sign_in";
 }

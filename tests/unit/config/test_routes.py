@@ -29,6 +29,19 @@ def test_a_slash_after_the_upstream_makes_no_double_slash() -> None:
     assert route.upstream == "https://api.internal/v1"
 
 
+def test_a_route_requires_a_binding_only_of_sessions_that_are_offered_one() -> None:
+    required = with_routes({**ROUTE, "device_bound": "required"})
+    assert "requires device_bound at /api, and BFF_DEVICE_BOUND is off" in str(problems(required))
+    assert load_settings({**required, "BFF_DEVICE_BOUND": "offer"}).routes[0].device_bound == "required"
+    for token in ("none", "user_or_none"):
+        other = with_routes({**ROUTE, "device_bound": "required", "token": token})
+        assert f"token is {token}" in str(problems({**other, "BFF_DEVICE_BOUND": "enforce"}))
+
+
+def test_the_bound_cookie_never_reaches_an_upstream() -> None:
+    assert "__Host-bff-" in str(problems(with_routes({**ROUTE, "allow_cookies": ["__Host-bff-bound"]})))
+
+
 INVALID: dict[str, list[dict[str, Any]]] = {  # key: changes
     "prefix": [
         {"prefix": prefix}

@@ -29,6 +29,7 @@ from bff.web.api import ApiEndpoint, Upstreams
 from bff.web.error_responder import ErrorResponder
 from bff.web.middleware.request_guard import RequestGuard
 from bff.web.origin_policy import OriginPolicy
+from bff.web.request_authentication import RequestAuthentication
 from bff.web.session_cookies import SessionCookies
 from bff.web.upstream_credentials import SessionCredentials, UpstreamTokens, _RequestCredentials
 from tests.harness.asgi_call import call, run, websocket_scope
@@ -165,8 +166,9 @@ def requested(routes: dict[str, tuple[str, ...]], ignoring: bool, groups: set[st
         for prefix, allowed in routes.items()
     )
     session: Session = replace(fresh(), user=User("00u1", claims={"groups": sorted(groups)}))
-    unused = cast("RefreshTokenFlow", None), cast("OpenStreams", None), cast("SessionCookies", None)
-    source = SessionCredentials(*unused, UpstreamTokens(frozenset(), cast("IdentityAssertions", None)))
+    authentication = RequestAuthentication(OriginPolicy("https://app.example.com"), cast("SessionCookies", None))
+    unused = cast("RefreshTokenFlow", None), cast("OpenStreams", None)
+    source = SessionCredentials(*unused, authentication, UpstreamTokens(frozenset(), cast("IdentityAssertions", None)))
 
     async def credentials(_: object) -> _RequestCredentials:
         return _RequestCredentials(source, session)

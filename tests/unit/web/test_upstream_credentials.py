@@ -11,6 +11,8 @@ from bff.config.browser import KEY_SET_PATH
 from bff.errors import ForbiddenByRule
 from bff.web.api import BACKGROUND, is_background
 from bff.web.cookies import CookieNames
+from bff.web.origin_policy import OriginPolicy
+from bff.web.request_authentication import RequestAuthentication
 from bff.web.session_cookies import SessionCookies
 from bff.web.upstream_credentials import SessionCredentials, UpstreamTokens
 from tests.harness.asgi_call import http_scope
@@ -21,9 +23,10 @@ from tests.harness.web_parts import FETCH, PUBLIC_URL, Browser, WebParts, web_pa
 
 
 def credentials(parts: WebParts) -> SessionCredentials:
-    flows, cookies = parts.flows.sessions, SessionCookies(parts.stores.ring, CookieNames())
+    flows = parts.flows.sessions
+    authentication = RequestAuthentication(OriginPolicy(PUBLIC_URL), SessionCookies(parts.stores.ring, CookieNames()))
     tokens = UpstreamTokens(frozenset({"openid", "orders"}), parts.flows.assertions)
-    return SessionCredentials(flows.refresh, flows.streams, cookies, tokens, clock=parts.clock)
+    return SessionCredentials(flows.refresh, flows.streams, authentication, tokens, clock=parts.clock)
 
 
 def cookie(browser: Browser) -> str:
