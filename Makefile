@@ -65,8 +65,14 @@ proof: $(VENV)/.dev ## run the long versions: thousands of races, hours of simul
 	@# The properties once more, with examples that no other run has had.
 	$(RUN)/pytest -m "$(GUARDS_A_MERGE)" --hypothesis-profile=new $$(git grep -l "^@given" tests)
 
-# Compares the BFF with other proxies; needs an idle machine with two cores, and 15 minutes.
-bench: $(VENV)/.dev ## measure, and write docs/performance.md
+OAUTH2_PROXY := 7.15.6
+var/bench/oauth2-proxy: Makefile
+	@scripts/need go
+	GOBIN=$(CURDIR)/var/bench go install github.com/oauth2-proxy/oauth2-proxy/v7@v$(OAUTH2_PROXY)
+	@touch $@
+
+# Compares the BFF with other proxies; needs an idle machine with two cores, and 15 minutes. The first time it builds oauth2-proxy.
+bench: $(VENV)/.dev var/bench/oauth2-proxy ## measure, and write docs/performance.md
 	@scripts/need redis-server nginx apache2 mod_auth_openidc wrk curl
 	$(RUN)/python -m bench --write
 

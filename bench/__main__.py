@@ -11,7 +11,7 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
-from bench import load, stored_sessions, transfers
+from bench import load, stored_sessions, streams, transfers
 from bench.contenders import CONTENDERS, OURS_COOKIE, Contender, ours, store_url
 from bench.document import write_report
 from bench.processes import ROOT, until
@@ -29,7 +29,9 @@ def measure(contender: Contender, world: World, measured: Measured) -> None:
         url = world.url + contender.path
         measured.idle = child.resident()
         load.run(url, cookie, seconds=1)  # warm up
+        before = child.processor_time()
         measured.rounds.append(load.run(url, cookie, seconds=SECONDS))
+        measured.costs.append((child.processor_time() - before) / measured.rounds[-1].requests)
         measured.single.append(load.run(url, cookie, connections=1, seconds=2))
         measured.sixteen.append(load.run(url, cookie, connections=16, seconds=2))
         measured.loaded = child.resident()
@@ -73,12 +75,14 @@ def main() -> None:
                 latest = results[contender.name].rounds[-1]
                 print(
                     f"round {number + 1} {contender.name}: {latest.rate:.0f}/s p99 {latest.p99:.1f} ms"
+                    f" {1e6 * results[contender.name].costs[-1]:.0f} µs of CPU a request"
                     f" load core {latest.load_core:.0%} proxy core {latest.proxy_core:.0%} errors {latest.errors}"
                     f"{' VOID' if latest.void else ''}",
                     flush=True,
                 )
         stored = [measure_stored(store, world) for store in ("sqlite", "redis") if not options.only]
-    text = report(list(results.values()), stored)
+        idle = [streams.measure(kind, count) for kind, count in streams.COUNTS.items() if not options.only]
+    text = report(list(results.values()), stored, idle)
     print(text)
     if options.write:
         write_report(ROOT / "docs" / "performance.md", text)

@@ -2,13 +2,17 @@
 
 import asyncio
 import json
+import re
+import secrets
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from bench.processes import PROXY_CORE, Child, Children
+from bench.processes import PROXY_CORE, ROOT, Child, Children
 from bench.world import CLIENT_ID, CLIENT_SECRET, World
 from tests.harness.http_browser import Browser
+
+OAUTH2_PROXY = ROOT / "var" / "bench" / "oauth2-proxy"  # `make bench` builds it
 
 
 @dataclass
@@ -20,17 +24,21 @@ class Contender:
 
 
 def signed_in(cookie_name: str, begin: str) -> Callable[[World], str]:
-    """Returns a function that signs in through the proxy and returns the session cookie as a header value."""
+    """Returns a function that signs in through the proxy and returns the session cookie as a header value.
+
+    A large one may be split, into names that end with a number.
+    """
+    names = re.compile(rf"{re.escape(cookie_name)}(_\d+)?")
 
     def cookie(world: World) -> str:
         async def journey() -> str:
             browser = Browser(world.url)
             try:
                 await browser.fill_in(await browser.navigate(begin))
-                pairs = [f"{item.name}={item.value}" for item in browser.http.cookies.jar if item.name == cookie_name]
+                pairs = [f"{item.name}={item.value}" for item in browser.http.cookies.jar if names.fullmatch(item.name)]
                 if not pairs:
                     raise RuntimeError(f"no cookie {cookie_name}: {browser.seen[-1]}")
-                return pairs[0]
+                return "; ".join(pairs)
             finally:
                 await browser.close()
 
@@ -110,6 +118,39 @@ ProxyPass /api http://127.0.0.1:{world.upstream}/api keepalive=On
     return start
 
 
+def oauth2_proxy(sessions: str) -> Callable[[World], Child]:
+    """One core: GOMAXPROCS=1. It forwards the access token in a header, as okta-bff does."""
+
+    def start(world: World) -> Child:
+        arguments = {
+            "http-address": f"127.0.0.1:{world.public}",
+            "provider": "oidc",
+            "oidc-issuer-url": world.issuer,
+            "client-id": CLIENT_ID,
+            "client-secret": CLIENT_SECRET,
+            "code-challenge-method": "S256",
+            "scope": "openid profile email offline_access",
+            "proxy-prefix": "/authorization-code",  # the callback that the simulated Okta knows
+            "redirect-url": f"{world.url}/authorization-code/callback",
+            "cookie-secret": secrets.token_hex(16),
+            "cookie-secure": "false",
+            "email-domain": "*",
+            "insecure-oidc-allow-unverified-email": "true",
+            "skip-provider-button": "true",
+            "pass-access-token": "true",
+            "encode-state": "true",  # Okta allows few characters
+            "upstream": f"http://127.0.0.1:{world.upstream}",
+            "request-logging": "false",
+            "auth-logging": "false",
+            "session-store-type": sessions,
+            **({"redis-connection-url": f"redis://127.0.0.1:{world.redis}"} if sessions == "redis" else {}),
+        }
+        command = [str(OAUTH2_PROXY), *(f"--{name}={value}" for name, value in arguments.items())]
+        return world.child(f"oauth2-proxy-{sessions}", command, PROXY_CORE, {"GOMAXPROCS": "1"})
+
+    return start
+
+
 def naive(world: World) -> Child:
     arguments = [sys.executable, "-m", "uvicorn", "bench.naive:app", "--port", str(world.public), "--no-access-log"]
     environ = {"UPSTREAM": f"http://127.0.0.1:{world.upstream}"}
@@ -178,12 +219,15 @@ def forward_auth(world: World) -> Children:
 
 OURS_COOKIE = "bff-session"  # without the __Host- prefix, because the benchmark uses http on loopback
 OURS = signed_in(OURS_COOKIE, "/auth/login")
+OAUTH2 = signed_in("_oauth2_proxy", "/api/kib")
 APACHE = signed_in("mod_auth_openidc_session", "/api/kib")
 
 CONTENDERS = (
     Contender("nginx, plain (baseline)", plain_nginx, lambda _: None),
     Contender("mod_auth_openidc, shared memory", apache("shm"), APACHE),
     Contender("mod_auth_openidc, Redis", apache("redis"), APACHE),
+    Contender("oauth2-proxy, cookie", oauth2_proxy("cookie"), OAUTH2),
+    Contender("oauth2-proxy, Redis", oauth2_proxy("redis"), OAUTH2),
     Contender("naive FastAPI + httpx", naive, lambda _: "session=naive"),
     Contender("okta-bff, SQLite", ours("sqlite"), OURS),
     Contender("okta-bff, Redis", ours("redis"), OURS),

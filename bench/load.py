@@ -15,6 +15,7 @@ class Round:
     """One measurement. Latencies are in milliseconds, cores are shares of one core."""
 
     rate: float
+    requests: int
     p50: float
     p99: float
     errors: int
@@ -46,13 +47,15 @@ def run(url: str, cookie: str | None, *, connections: int = 64, seconds: int = 5
     output = subprocess.run([*arguments, address], capture_output=True, text=True, check=True).stdout
     shares = proxy.share(), load.share()
     rate = re.search(r"Requests/sec:\s+([\d.]+)", output)
-    if rate is None:
+    requests = re.search(r"(\d+) requests in ", output)
+    if rate is None or requests is None:
         raise RuntimeError(output)
     failed_responses = re.search(r"Non-2xx or 3xx responses: (\d+)", output)
     socket_errors = re.search(r"Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)", output)
     errors = int(failed_responses[1]) if failed_responses else 0
     errors += sum(int(count) for count in socket_errors.groups()) if socket_errors else 0
-    return Round(float(rate[1]), _milliseconds(output, "50%"), _milliseconds(output, "99%"), errors, *shares)
+    latencies = _milliseconds(output, "50%"), _milliseconds(output, "99%")
+    return Round(float(rate[1]), int(requests[1]), *latencies, errors, *shares)
 
 
 def _milliseconds(output: str, percentile: str) -> float:

@@ -63,18 +63,19 @@ class Child:
         return pages * os.sysconf("SC_PAGE_SIZE")
 
     def processor_time(self) -> float:
-        """Seconds of processor time that this process and its children have used."""
-        # After the command in parentheses: fields 14 and 15 are the time in user and in kernel mode.
-        counted = (statistics.rpartition(")")[2].split() for statistics in self._read("stat"))
-        return sum(int(fields[11]) + int(fields[12]) for fields in counted) / os.sysconf("SC_CLK_TCK")
+        """Seconds of processor time that the threads of this process and its children have used, in user and in kernel
+        mode.
+        """
+        return sum(int(statistics.split()[0]) for statistics in self._read("task/*/schedstat")) / 1e9
 
     def _read(self, name: str) -> Iterator[str]:
-        """This file of /proc, of each process of the session: workers have process groups of their own."""
+        """These files of /proc, of each process of the session: workers have process groups of their own."""
         for entry in Path("/proc").iterdir():
             if entry.name.isdigit():
                 try:
                     if os.getsid(int(entry.name)) == self.process.pid:
-                        yield (entry / name).read_text()
+                        for file in entry.glob(name):
+                            yield file.read_text()
                 except (ProcessLookupError, FileNotFoundError):
                     continue
 
@@ -91,6 +92,9 @@ class Children:
 
     def resident(self) -> int:
         return sum(child.resident() for child in self.members)
+
+    def processor_time(self) -> float:
+        return sum(child.processor_time() for child in self.members)
 
 
 def until(condition: Callable[[], bool], what: str, timeout: float = 20.0) -> None:

@@ -1,6 +1,7 @@
-"""What an idle stream costs: `python -m bench.streams` prints the memory of a WebSocket and of an event stream.
+"""What an idle stream costs: `python -m bench.streams` prints the memory and processor time of event streams and
+WebSockets.
 
-Thousands of each are opened through `bff serve`, and held while its resident memory is read.
+Thousands of each are opened through `bff serve`, with one session, and held for a while. Then the session signs out.
 """
 
 import argparse
@@ -10,9 +11,12 @@ import os
 import resource
 import sys
 import tempfile
+import time
+import urllib.request
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Final, cast
 
 import uvloop
 
@@ -23,15 +27,44 @@ from bench.world import World, answers
 
 AT_ONCE: Final = 50  # streams that are opened concurrently
 OPENED: Final = {"WebSocket": b"HTTP/1.1 101", "event stream": b"data: opened"}
+COUNTS: Final = {"event stream": 5_000, "WebSocket": 2_000}
+IDLE: Final = 10  # seconds
 ROUTES: Final = '[{{"prefix": "/api", "upstream": "http://127.0.0.1:{world.upstream}", "websocket": true}}]'
 
 
+@dataclass(frozen=True)
+class Idle:
+    """What each of `count` streams costs. Memory is in bytes, processor time in seconds, if idle for each second."""
+
+    kind: str
+    count: int
+    memory: float
+    open_cpu: float
+    idle_cpu: float
+    close_cpu: float
+    closed_in: float  # seconds from the sign-out until the last stream is closed
+
+    def __str__(self) -> str:
+        return (
+            f"| {self.kind} | {self.count:,} | {self.memory / 1024:.1f} | {1e6 * self.open_cpu:.0f}"
+            f" | {1e6 * self.idle_cpu:.1f} | {self.closed_in:.2f} | {1e6 * self.close_cpu:.0f} |"
+        )
+
+
+HEAD: Final = (
+    "| Idle, of one session | open | KiB each | CPU to open one, µs | CPU of one in a second, µs"
+    " | all closed after a sign-out, s | CPU to close one, µs |",
+    "|---|---|---|---|---|---|---|",
+)
+
+
 class Stream(asyncio.Protocol):
-    """A client that opens one stream, answers pings, and ignores everything else."""
+    """A client that opens one stream, answers pings and a close frame, and ignores everything else."""
 
     def __init__(self, request: bytes, opened: bytes) -> None:
         self._request, self._expected, self._received = request, opened, b""
         self.opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)
@@ -41,6 +74,8 @@ class Stream(asyncio.Protocol):
         if self.opened.done():
             if data[0] == 0x89:  # a ping; the mask is zero
                 self.transport.write(bytes([0x8A, 0x80 | data[1]]) + bytes(4) + data[2 : 2 + data[1]])
+            elif data[0] == 0x88:  # a close frame; the rest of it is its reason
+                self.transport.write(bytes([0x88, 0x82]) + bytes(4) + data[2:4])
             return
         self._received += data
         if self._expected in self._received:
@@ -50,6 +85,7 @@ class Stream(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         if not self.opened.done():
             self.opened.set_exception(ConnectionError(self._received[:200].decode("latin-1")))
+        self.closed.set_result(None)
 
 
 def request(kind: str, world: World, cookie: str) -> bytes:
@@ -88,21 +124,40 @@ async def open_streams(kind: str, count: int, world: World, cookie: str) -> list
     return streams
 
 
-async def cost(kind: str, count: int, world: World, cookie: str, child: Child | Any) -> float:
-    """Bytes of resident memory for one stream."""
+def sign_out(world: World, cookie: str) -> None:
+    headers = {"Cookie": cookie, "X-CSRF": "1", "Origin": world.url, "Sec-Fetch-Site": "same-origin"}
+    headers["Content-Type"] = "application/json"  # or urllib says that it is a form
+    request = urllib.request.Request(f"{world.url}/auth/logout", b"", headers, method="POST")
+    urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=60).close()
+
+
+async def cost(kind: str, count: int, world: World, cookie: str, child: Child) -> Idle:
     for stream in await open_streams(kind, 100, world, cookie):  # what the first ones load stays
-        stream.transport.close()
-    await asyncio.sleep(3)
-    before = child.resident()
-    streams = await open_streams(kind, count, world, cookie)
-    await asyncio.sleep(3)
-    taken = child.resident() - before
-    for stream in streams:
         stream.transport.abort()
-    return taken / count
+    await asyncio.sleep(3)
+    memory, started = child.resident(), child.processor_time()
+    streams = await open_streams(kind, count, world, cookie)
+    opened = child.processor_time()
+    await asyncio.sleep(IDLE)
+    taken, idled = child.resident() - memory, child.processor_time()
+    signed_out = time.monotonic()
+    await asyncio.gather(asyncio.to_thread(sign_out, world, cookie), *(stream.closed for stream in streams))
+    closed_in, closed = time.monotonic() - signed_out, child.processor_time()
+    return Idle(
+        kind,
+        count,
+        memory=taken / count,
+        open_cpu=(opened - started) / count,
+        idle_cpu=(idled - opened) / count / IDLE,
+        close_cpu=(closed - idled) / count,
+        closed_in=closed_in,
+    )
 
 
-def measure(kind: str, count: int) -> str:
+def measure(kind: str, count: int) -> Idle:
+    # `bff serve` inherits the limit; it has two descriptors for each stream.
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     with tempfile.TemporaryDirectory(prefix="bff-bench-") as name, ExitStack() as stack:
         world = World(Path(name), stack)
         stored_sessions.fill(world, store_url(world, "sqlite"), OURS_COOKIE, sessions=1, busy=1)
@@ -112,22 +167,19 @@ def measure(kind: str, count: int) -> str:
         try:
             until(lambda: answers(f"{world.url}/"), "bff serve", timeout=60)
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-                taken = runner.run(cost(kind, count, world, cookie, child))
-            return f"{kind}: {taken / 1024:.1f} KiB each, with {count} open"
+                return runner.run(cost(kind, count, world, cookie, child))
         finally:
             child.stop()
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--count", type=int, default=3_000)
-    parser.add_argument("--kind", choices=tuple(OPENED), nargs="+", default=list(OPENED))
+    parser.add_argument("--count", type=int, help="instead of 5,000 event streams and 2,000 WebSockets")
+    parser.add_argument("--kind", choices=tuple(COUNTS), nargs="+", default=list(COUNTS))
     options = parser.parse_args()
-    # `bff serve` inherits the limit; it has two descriptors for each stream.
-    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    print("\n".join(HEAD))
     for kind in options.kind:
-        print(measure(kind, options.count), flush=True)
+        print(measure(kind, options.count or COUNTS[kind]), flush=True)
 
 
 if __name__ == "__main__":
