@@ -40,6 +40,10 @@ class FailoverRecovery:
         self._results[session.key] = _Result(session, now + self._retention)
         self._confirm_soon(session.key)
 
+    def has_result(self, key: SessionKey) -> bool:
+        """Whether `reassert` may change anything; it returns the record as it is otherwise."""
+        return key in self._results
+
     async def reassert(self, stored: StoredSession) -> StoredSession:
         """The record as it is after a lost result has been written again. Raises StoreUnavailable."""
         if not isinstance(stored, Found):

@@ -79,7 +79,7 @@ class RefreshTokenFlow:
                 return _authenticated(recent)
             if self._recent is not None:
                 self._recent.record(key, read, asked_at)
-            stored = await self._recovery.reassert(read)
+            stored = await self._recovery.reassert(read) if self._recovery.has_result(key) else read
             if not isinstance(stored, Found):
                 ended = await self.end_reason(key, stored)
                 raise SignInRequired(reason=ended.value if ended else None)

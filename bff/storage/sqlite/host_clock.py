@@ -14,6 +14,7 @@ import stat
 import struct
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -47,7 +48,7 @@ def _elapsed() -> Callable[[], float]:
     boottime = getattr(time, "CLOCK_BOOTTIME", None)
     if boottime is None:
         return time.monotonic
-    return lambda: time.clock_gettime(boottime)
+    return partial(time.clock_gettime, boottime)
 
 
 _since_boot: Final = _elapsed()

@@ -72,6 +72,7 @@ class SqliteStore:
         try:
             self._reader = connect(path, 0.0)
             self._reader.execute("PRAGMA query_only = 1")
+            self._reads = self._reader.cursor()  # one for all: to create another takes a tenth of a read
         except sqlite3.Error as error:
             raise unavailable(error) from None
         self._decoded = DecodedRecords(ring, limits.cache)
@@ -262,7 +263,7 @@ class SqliteStore:
         """None if the read would have to wait."""
         try:
             # fetchall finishes the statement: an open cursor would keep an old snapshot.
-            return self._reader.execute(statement, values).fetchall()
+            return self._reads.execute(statement, values).fetchall()
         except sqlite3.OperationalError as error:
             if getattr(error, "sqlite_errorcode", 0) & 0xFF not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
                 metrics.STORE_ERRORS.inc()
