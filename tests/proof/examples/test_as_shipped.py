@@ -90,7 +90,7 @@ def test_the_toml_of_a_document_is_right(block: str, tmp_path: Path) -> None:
 def test_every_other_file_can_be_read() -> None:
     """Traefik's files and Envoy's are compared with their reference in `test_configuration`."""
     for path in (*EXAMPLES.rglob("*.yaml"), *(ROOT / "deploy").rglob("*.yml"), ROOT / "docker-compose.yml"):
-        assert yaml.safe_load(path.read_text("utf-8"))
+        assert all(yaml.safe_load_all(path.read_text("utf-8"))), path
     for path in (ROOT / "deploy").rglob("*.json"):
         assert json.loads(path.read_text("utf-8"))
 

@@ -98,7 +98,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
         ]
         async with (
             serving(api, bound),
-            hosted(an_app(), host_settings(tmp_path, routes=json.dumps(routes))) as parts,
+            hosted(an_app(), host_settings(tmp_path, routes=json.dumps(routes), idle_timeout="7200")) as parts,
         ):
             yield World(parts, api)
 
