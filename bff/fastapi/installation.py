@@ -77,17 +77,13 @@ class Bff:
         application = self.prepare()
         self._prepared = None
         async with AsyncExitStack() as stack:
-            if self._host is not None and app is not None:
-                try:
-                    check_host(app, application.runtime.settings)
-                except ConfigurationError:
-                    await application.stores.sessions.close()
-                    raise
             await application.lifespan.start(stack)
-            join()
-            self._running = application
             failure: Exception | None = None
             try:
+                if self._host is not None and app is not None:
+                    check_host(app, application.runtime.settings)
+                join()
+                self._running = application
                 yield
             except Exception as error:  # a task group on its way would wrap it, and it is the host's
                 failure = error

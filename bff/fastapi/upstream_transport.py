@@ -4,7 +4,6 @@ The proxy pushes ASGI messages and httpx pulls a response, so each request has a
 """
 
 import asyncio
-import contextlib
 from collections import deque
 from collections.abc import AsyncIterator
 from typing import Final
@@ -101,11 +100,9 @@ class _Exchange(httpx.AsyncByteStream):
 
     async def aclose(self) -> None:
         self._closed.set()
-        if not self._task.done():
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
-        elif not self._task.cancelled():
+        self._task.cancel()
+        await asyncio.wait([self._task])
+        if not self._task.cancelled():
             self._task.exception()  # it has been raised, or the response is not read to its end
 
     async def _changed(self) -> None:

@@ -106,7 +106,7 @@ class FakeProvider:
         key = {**public_members(self._key), "use": "sig", "alg": "ES256", "kid": self._kid}
         return parse_key_set(json.dumps({"keys": [key]}).encode())
 
-    async def push(self, parameters: Mapping[str, str]) -> PushResult:
+    async def push(self, parameters: object) -> PushResult:
         return NotPushed("this provider has no endpoint for it")
 
     async def exchange_code(
@@ -130,6 +130,7 @@ class FakeProvider:
         timeout: float,
         may_send: Callable[[], bool] = lambda: True,
         dpop_key: str | None = None,
+        resource: str | None = None,
     ) -> TokenResult:
         if not may_send() or not self.available:
             return NoAnswer(may_have_been_sent=False)
@@ -148,8 +149,30 @@ class FakeProvider:
             grant.ended = grant.ended or token == grant.refresh_token or token in grant.access_tokens
         return Revoked()
 
-    async def client_token(self, scopes: Collection[str]) -> TokenResult:
-        return Denied(400, "unauthorized_client")
+    async def exchange_token(
+        self,
+        subject_token: str,
+        *,
+        audience: str,
+        scope: Collection[str],
+        timeout: float,
+        may_send: Callable[[], bool] = lambda: True,
+        dpop_key: str | None = None,
+    ) -> TokenResult:
+        if not may_send() or not self.available:
+            return NoAnswer(may_have_been_sent=False)
+        grant = next((grant for grant in self._grants if subject_token in grant.access_tokens), None)
+        if grant is None or grant.ended:
+            return Denied(400, "invalid_grant")
+        grant.access_tokens.append(f"access-token-{next(self._numbers)}-for-{audience}")
+        return Granted(TokenResponse(grant.access_tokens[-1], self._lifetime, scope=" ".join(scope)))
+
+    async def client_token(
+        self, scopes: Collection[str], *, audience: str | None = None, dpop_key: str | None = None
+    ) -> TokenResult:
+        if not self.available:
+            return NoAnswer(may_have_been_sent=False)
+        return Granted(TokenResponse(f"client-token-{next(self._numbers)}", self._lifetime, scope=" ".join(scopes)))
 
     def replace_client_auth(self, client_auth: ClientAuthentication) -> None:
         """The client is not authenticated here."""

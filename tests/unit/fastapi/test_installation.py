@@ -1,6 +1,8 @@
 """A BFF inside of another application: who answers what, the lifespan, errors, and what is refused with a reason."""
 
 import json
+import logging
+import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -238,6 +240,19 @@ def test_without_settings_they_are_read_from_the_environment_and_reloaded(
     monkeypatch.delenv("BFF_ISSUER")
     with pytest.raises(ConfigurationError, match="BFF_ISSUER"):
         Bff().prepare()
+
+
+async def test_the_process_belongs_to_the_host(tmp_path: Path) -> None:
+    def configuration() -> list[object]:
+        named = [logging.getLogger(name) for name in ("", "bff", "bff.audit", "httpx", "uvicorn", "uvicorn.access")]
+        loggers = [(logger.level, list(logger.handlers), list(logger.filters)) for logger in named]
+        return [*loggers, [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)]]
+
+    before = configuration()
+    async with hosted(an_app(), host_settings(tmp_path)) as parts:
+        await parts.signed_in()
+        assert configuration() == before
+    assert configuration() == before
 
 
 async def test_our_metrics_are_in_the_registry_of_the_process(tmp_path: Path) -> None:

@@ -131,8 +131,16 @@ async def test_the_provider_refuses_what_a_provider_refuses() -> None:
     again = await provider.refresh(first.refresh_token or "", timeout=1)
     assert isinstance(again, Granted)
     assert await provider.refresh(first.refresh_token or "", timeout=1) == Denied(400, "invalid_grant")
+    exchanged = await provider.exchange_token(again.tokens.access_token or "", audience="a", scope=["x"], timeout=1)
+    assert isinstance(exchanged, Granted)
+    assert (provider.user_of(exchanged.tokens.access_token or "") or {})["sub"] == "user-1"
+    of_client = await provider.client_token(["x"])
+    assert isinstance(of_client, Granted)
+    assert provider.user_of(of_client.tokens.access_token or "") is None
     await provider.revoke(again.tokens.refresh_token or "", "refresh_token", within=1)
     assert await provider.refresh(again.tokens.refresh_token or "", timeout=1) == Denied(400, "invalid_grant")
+    ended = await provider.exchange_token(again.tokens.access_token or "", audience="a", scope=(), timeout=1)
+    assert ended == Denied(400, "invalid_grant")
     provider.available = False
     assert await outcome(provider, url) == NoAnswer(may_have_been_sent=False)
     with pytest.raises(ProviderUnavailable):
