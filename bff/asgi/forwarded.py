@@ -9,6 +9,8 @@ from typing import Any, Final
 
 HEADER: Final = b"x-bff-forwarded"
 _FORWARDED: Final = "bff.forwarded"
+# For a request of which the application has begun, where its scope is out of reach.
+UNKNOWN: Final[Mapping[str, Any]] = {_FORWARDED: True}
 
 
 def note_forwarded(scope: MutableMapping[str, Any]) -> None:

@@ -71,7 +71,8 @@ class ClosingConnection(HttpToolsProtocol):
             if cycle.response_started:
                 self.transport.close()  # in the middle of a response nothing else can be sent
                 return
-        self.transport.write(refusal(error, self.server_state.default_headers))
+        begun = cycle is not None and not cycle.response_complete
+        self.transport.write(refusal(error, self.server_state.default_headers, begun=begun))
         self.linger()
 
     def linger(self) -> None:

@@ -16,11 +16,12 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
 from bff.asgi.extensions import BODY_FOLLOWS
+from bff.asgi.forwarded import UNKNOWN
 from bff.asgi.write_batching import WriteBatch
 from bff.errors import BffError
 from bff.server.uvicorn_0_54.waiting import SmallEvent
 from bff.telemetry import tracing
-from bff.web.error_responder import ErrorResponder
+from bff.web.error_responder import NOT_FORWARDED, ErrorResponder
 
 # Characters forbidden in names and values (RFC 9110 section 5): a line break would inject a header or a response.
 _NOT_IN_NAMES: Final = bytes(range(0x21)) + b'"(),/:;<=>?@[\\]{}' + bytes(range(0x7F, 0x100))
@@ -44,10 +45,13 @@ def _is_simple(name: bytes) -> bool:
 ERRORS: Final = ErrorResponder()  # no application is involved: problem JSON to every client
 
 
-def refusal(error: BffError, default_headers: list[tuple[bytes, bytes]]) -> bytes:
-    """The complete response to a request that never reaches the application; closes the connection afterwards."""
+def refusal(error: BffError, default_headers: list[tuple[bytes, bytes]], *, begun: bool) -> bytes:
+    """The complete response to a request whose framing is wrong; closes the connection afterwards.
+
+    `begun`: the application has it already, and may have forwarded a part.
+    """
     tracing.begin()
-    status, headers, body = ERRORS.render(error, [])
+    status, headers, body = ERRORS.render(error, [], scope=UNKNOWN if begun else NOT_FORWARDED)
     fields = [*default_headers, *headers, (b"connection", b"close")]
     return b"".join([STATUS_LINE[status], *(b"%b: %b\r\n" % field for field in fields), b"\r\n", body])
 

@@ -68,7 +68,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         error = InvalidRequest("The WebSocket handshake is malformed.")
         ERRORS.record(error)
         self.close_sent = self.handshake_complete = True
-        self.transport.write(refusal(error, self.default_headers))
+        self.transport.write(refusal(error, self.default_headers, begun=False))
         self.transport.close()
 
     def handle_connect(self, event: Request) -> None:

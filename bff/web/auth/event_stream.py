@@ -33,18 +33,21 @@ class SessionEventStream:
     """Implements `bff.flows.streams.SessionObserver`."""
 
     # Without a dict for the attributes: thousands idle.
-    __slots__ = ("_end", "_key", "_known", "_left", "_policy", "_queued", "_scope", "_sending", "_wake")
+    __slots__ = ("_again", "_end", "_key", "_known", "_left", "_policy", "_queued", "_scope", "_sending", "_wake")
 
     def __init__(self, scope: Scope, stored: Found, policy: RefreshPolicy) -> None:
         self._scope, self._policy, self._key = scope, policy, stored.session.key
         self._known = KnownEnd(deadline(stored, policy).at)
         self._queued = [b"retry: %d\n\n" % secrets.choice(_RETRY)]
         self._end: StreamEnd | None = None
-        self._left = self._sending = False
+        self._again = self._left = self._sending = False
         self._wake: asyncio.Future[None] | None = None
         self.read(stored)
 
     def read(self, stored: Found) -> None:
+        if self._again:
+            self._again = False
+            self._put(_event("signed_in", {}))
         notice = self._known.notice(stored.now, deadline(stored, self._policy), lead(self._policy))
         if notice is not None:
             self._put(_notice(notice))
@@ -52,7 +55,8 @@ class SessionEventStream:
     def signed_in_again(self, session: Session) -> None:
         self._key = session.key
         self._known = KnownEnd(session.ends_at)  # the next look finds an earlier one
-        self._put(_event("signed_in", {}))
+        # Sent at that look: a page that asks at once would still have the cookie of the replaced session.
+        self._again = True
 
     def close(self, end: StreamEnd) -> None:
         """Ends the stream, after what is queued."""

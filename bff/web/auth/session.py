@@ -57,8 +57,10 @@ class SessionEndpoint:
             return self._key_removed(session_id.key)
         if not isinstance(stored, Found):
             reason = await self._last_end(request, session_id)
-            # Without a known end reason the cookie stays: a store that lost the record may recover it.
-            return _signed_out(reason, [] if reason is None else self.authentication.clear(request.scope["headers"]))
+            # Without a known end reason the cookie stays: a store that lost the record may recover it. That of a
+            # replaced session stays too: the new one is on its way to the browser, and this response may be later.
+            stays = reason in (None, EndReason.REPLACED)
+            return _signed_out(reason, [] if stays else self.authentication.clear(request.scope["headers"]))
         reason = await self.sessions.end_if_over(stored)
         if reason is not None:
             known_reason = await self._last_end(request, session_id)

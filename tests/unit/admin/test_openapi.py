@@ -78,6 +78,8 @@ async def compare(signed_in: Browser, parts: WebParts) -> None:
     await answer(EndedSessions, "POST", "/auth/sessions/end", body={"others": True})
     stream = await EventStream(parts.public, signed_in.cookies).opened()
     await signed_in.sign_in()
+    [session] = await parts.sessions()
+    await parts.flows.sessions.streams.check([session.key], parts.flows.sessions.end_session.end)
     await answer(SignOutResult, "POST", "/auth/logout", body={"local": False})
     await stream.task
     models = {name: getattr(openapi_schemas, schema) for name, schema in openapi.EVENTS.items()}

@@ -9,9 +9,10 @@ from bff.asgi.forwarded import HEADER
 from bff.errors import BffError, ProviderUnavailable, SignInRequired, StoreUnavailable
 from tests.harness.ports import free_port
 from tests.harness.proxy_server import User, Users, bff
-from tests.harness.raw_http import Respond, Response, fetch, send
+from tests.harness.raw_http import Reader, Request, Respond, Response, Writer, connected, fetch, read_response, send
 from tests.harness.raw_upstream import ok, raw_upstream, route, sends
 from tests.harness.routes import a_route
+from tests.harness.waiting import until
 
 NAME = HEADER.decode()
 STEP_UP = b'HTTP/1.1 401 No\r\nwww-authenticate: Bearer error="insufficient_user_authentication"\r\n'
@@ -79,6 +80,21 @@ async def test_an_error_after_that_says_that_it_may_have_been(
         with bff(route(upstream), users=Users(alice=Renews("t"))) as port:
             answer = await fetch(port, "/api/x", method=method, body=b"x" if method == "POST" else None)
     assert (outcome(answer), len(upstream.requests)) == ((status, code, "maybe"), 1)
+
+
+async def test_a_body_that_breaks_off_on_its_way_to_the_upstream_may_have_been_forwarded() -> None:
+    async def holds(request: Request, reader: Reader, writer: Writer) -> bool:
+        await reader.read()
+        return False
+
+    head = "POST /api/x HTTP/1.1\r\nhost: a\r\nx-csrf: 1\r\ncookie: user=alice\r\ntransfer-encoding: chunked\r\n\r\n"
+    async with raw_upstream(holds, reads_body=False) as upstream:
+        with bff(route(upstream)) as port:
+            async with connected(port, f"{head}3\r\nabc\r\n") as (reader, writer):
+                await until(lambda: upstream.requests)
+                writer.write(b"no chunk\r\n")
+                answer = await read_response(reader)
+    assert outcome(answer) == (400, "invalid_request", "maybe")
 
 
 async def test_an_upstream_cannot_say_it() -> None:

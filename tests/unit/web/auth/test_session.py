@@ -62,6 +62,18 @@ async def test_a_session_over_its_limit_is_ended(signed_in: Browser, parts: WebP
     assert await parts.sessions() == []
 
 
+async def test_the_cookie_of_a_replaced_session_is_not_deleted(signed_in: Browser, parts: WebParts) -> None:
+    """Its answer may arrive after the cookie of the new session, and would delete that."""
+    before = dict(signed_in.cookies)
+    await signed_in.sign_in()
+    other_tab = parts.browser()
+    other_tab.cookies = before
+    response = await other_tab.fetch("GET", "/auth/session")
+    assert b'"reason":"replaced"' in response.body
+    assert response.all("set-cookie") == []
+    assert (await signed_in.session())["authenticated"] is True
+
+
 async def test_the_end_reason_is_for_our_scripts_and_for_a_while(signed_in: Browser, parts: WebParts) -> None:
     [session] = await parts.sessions()
     await parts.flows.sessions.end_session.end(session.key, EndReason.SIGNED_OUT_ELSEWHERE)

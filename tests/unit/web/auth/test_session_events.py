@@ -68,6 +68,8 @@ async def test_another_persons_sign_in_ends_it_and_the_same_persons_does_not(
 ) -> None:
     stream = await listen(signed_in, parts)
     await signed_in.sign_in()
+    assert stream.events == [], "the new cookie has to arrive first"
+    await look(parts, await key_of(parts))
     await stream.hears("signed_in")
     parts.provider.claims |= {"sub": "00u2", "sid": "sid-2"}
     await signed_in.sign_in()
@@ -114,7 +116,8 @@ async def test_a_client_that_does_not_read_loses_its_connection(signed_in: Brows
     stream = EventStream(parts.public, signed_in.cookies, **{"bff.close_connection": closed.append})
     await stream.opened()
     stream.reads.clear()
-    await signed_in.sign_in()  # an event that cannot be sent
+    await signed_in.sign_in()
+    await look(parts, await key_of(parts))  # an event that cannot be sent
     await loop_turns(20)
     await signed_in.fetch("POST", "/auth/logout")
     assert closed == [True]
