@@ -77,16 +77,17 @@ class SessionEventStream:
         watching = loop.create_task(self._wait_until_left(receive))
         try:
             while not self._left:
-                if self._end is None and not self._queued:
-                    self._wake = loop.create_future()
-                    timer = loop.call_later(heartbeat, self._beat)
-                    await self._wake
-                    timer.cancel()
-                    continue
                 if self._end is not None:
                     await self._finish(send, reason_of, self._end)
                     return
-                await self._send(send, more=True)
+                if self._queued:
+                    await self._send(send, more=True)
+                    continue
+                self._wake, timer = loop.create_future(), loop.call_later(heartbeat, self._beat)
+                try:
+                    await self._wake
+                finally:
+                    timer.cancel()
         finally:
             watching.cancel()
 

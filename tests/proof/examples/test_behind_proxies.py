@@ -129,6 +129,8 @@ async def test_in_forward_auth_mode_the_api_hears_the_bff_and_not_the_client(tmp
         await app.page.goto(app.url)
         nobody = await app.fetch("/api/echo", headers={**CSRF, **forged})
         assert (nobody["status"], nobody["json"]["code"]) == (401, "sign_in_required")
+        forwarded = "fetch('/api/echo', {method: 'DELETE'}).then((answer) => answer.headers.get('X-BFF-Forwarded'))"
+        assert await app.page.evaluate(forwarded) == "no"
         await app.page.goto(f"{app.url}/auth/login")
         await app.signs_in_at_okta()
         await app.sees("You are signed in, Alice.")
