@@ -129,7 +129,9 @@ def test_every_answer_of_ours_is_a_documented_one(running: Running, examples: in
         cookies = dict(jar) if signed_in and "cookie" not in extra else {}
         target = f"{path}?{query}" if query else path
         answer = running.run(ask(running.app, method, target, headers, body=body, jar=cookies))
-        assert answer.status < 500, (method, target, headers, body, answer.body)
+        # A browser forgets its binding at any other answer that is no success, so a refresh without a binding is a 503.
+        pending = path == "/auth/device-binding/refresh" and b"device_binding_pending" in answer.body
+        assert answer.status < 500 or pending, (method, target, headers, body, answer.body)
         told = dict(answer.headers)
         assert b"cache-control" in told
         if answer.status >= 400 and method != "HEAD":
