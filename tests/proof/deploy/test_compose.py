@@ -4,8 +4,9 @@ import asyncio
 import json
 import re
 import subprocess
+import tomllib
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
@@ -335,6 +336,14 @@ def test_images_are_pinned_by_tag_and_what_is_copied_exists() -> None:
         for volume in service.get("volumes", ()):
             if volume.startswith("./"):
                 assert (ROOT / volume.split(":")[0]).exists()
+
+
+def test_every_document_of_the_wheel_is_sent_to_the_engine() -> None:
+    build = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["hatch"]["build"]
+    included = build["targets"]["wheel"]["force-include"]
+    kept = [line[1:] for line in (ROOT / ".dockerignore").read_text("utf-8").splitlines() if line.startswith("!")]
+    assert included
+    assert [path for path in included if not any(PurePosixPath(path).match(pattern) for pattern in kept)] == []
 
 
 def test_the_image_has_the_wheel_and_neither_the_source_tree_nor_what_builds_it() -> None:
