@@ -36,9 +36,15 @@ FROM ${PYTHON}
 # `make images` and docker-compose.yml set these; the version is defined in bff/__init__.py.
 ARG VERSION=dev
 ARG REVISION=unknown
+# Of a release, by deploy/docker-bake.json: the address of the repository, and when the commit was made.
+ARG SOURCE=unknown
+ARG CREATED=unknown
 LABEL org.opencontainers.image.title="okta-bff" \
       org.opencontainers.image.description="The backend-for-frontend for single-page apps that sign people in at Okta" \
+      org.opencontainers.image.authors="The okta-bff authors" \
       org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.source="${SOURCE}" \
+      org.opencontainers.image.created="${CREATED}" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
 RUN useradd --system --uid 10001 --home-dir /nonexistent --shell /usr/sbin/nologin bff \

@@ -8,7 +8,7 @@ RUN := $(VENV)/bin
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev fmt images test test-unit test-containers test-providers test-assertions test-clients test-deploy test-servers chaos test-all coverage proof bench bench-gate bench-scale bench-cost bench-workers bench-assertions bench-security-events check lock openapi sbom audit pin-images docs test-docs clean
+.PHONY: help demo dev fmt images test test-unit test-containers test-providers test-assertions test-clients test-deploy test-servers chaos test-all coverage proof bench bench-gate bench-scale bench-cost bench-workers bench-assertions bench-security-events check lock openapi sbom audit release pin-images docs test-docs clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | sort | while IFS="$$(printf '\t')" read -r name text; do \
@@ -151,7 +151,7 @@ test-docs: docs ## build the documentation site, and read it in a browser
 
 # Helm and schemas come by Go and pip into var/providers, once for each version; the first build of Helm takes minutes.
 test-deploy: $(VENV)/.dev ## test the Helm chart, the systemd unit, Valkey, and the dry run of a release
-	@scripts/need go
+	@scripts/need go node npm
 	$(RUN)/pytest -m deploy $(or $(ARGS),tests/deploy)
 
 # The example application, and the framing of requests, under uvicorn, hypercorn and granian as they are.
@@ -181,6 +181,7 @@ lock: $(VENV)/.dev ## write the lock files
 	$(COMPILE) pyproject.toml --constraints requirements-otel.lock --extra otel --group dev -o requirements-dev.lock
 	$(COMPILE) --constraints requirements-dev.lock --group pyproject.toml:build -o requirements-build.lock
 	$(COMPILE) --constraints requirements-dev.lock --group pyproject.toml:docs -o requirements-docs.lock
+	$(COMPILE) --constraints requirements-dev.lock --group pyproject.toml:release -o requirements-release.lock
 
 openapi: $(VENV)/.dev ## write docs/openapi.json, the OpenAPI document of the BFF's endpoints
 	$(RUN)/python -m bff.admin.openapi docs/openapi.json
@@ -192,6 +193,12 @@ sbom: $(VENV)/.dev ## write sbom.cdx.json
 	$(RUN)/pip install --quiet uv
 	$(RUN)/python scripts/sbom.py $(RUN)/uv $(LOCK) $(IMAGE) > sbom.cdx.json
 	@echo "sbom.cdx.json: CycloneDX, from $(LOCK)$(if $(IMAGE), and $(IMAGE))"
+
+# Builds the wheel, the sdist, the SBOM, the npm package, the chart and their checksums into dist/VERSION, checks them, and prints the
+# commands that publish them and the images; it publishes nothing. `make release RELEASE_URL=https://git.example.com/team/okta-bff`;
+# with DRY_RUN=1 it reports what it would refuse, and goes on.
+release: $(VENV)/.release ## build a release into dist; publishes nothing
+	@RELEASE_URL="$(RELEASE_URL)" $(RUN)/python scripts/release.py $(if $(DRY_RUN),--dry-run)
 
 # Pins the base images in docker-compose.yml and the Dockerfiles to their digests. Queries a registry with docker, skopeo or
 # HTTP (REGISTRY=https://...); if any image cannot be resolved, it fails and writes nothing.
@@ -219,6 +226,10 @@ $(VENV)/.dev: requirements-dev.lock pyproject.toml | $(VENV)/bin/python
 
 $(VENV)/.docs: requirements-docs.lock $(VENV)/.dev
 	$(RUN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-docs.lock
+	@touch $@
+
+$(VENV)/.release: requirements-release.lock $(VENV)/.dev
+	$(RUN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-release.lock
 	@touch $@
 
 clean: ## remove .venv, caches and var
