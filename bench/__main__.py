@@ -1,6 +1,6 @@
 """`make bench` measures every contender in interleaved rounds and reports medians, their spread and ratios.
 
-BENCH_ROUNDS (default 5) and BENCH_SECONDS (default 5) set the number and length of the rounds. --write saves the report
+BENCH_ROUNDS (default 3) and BENCH_SECONDS (default 5) set the number and length of the rounds. --write saves the report
 to docs/performance.md.
 """
 
@@ -18,7 +18,7 @@ from bench.processes import ROOT, until
 from bench.report import Measured, Stored, report
 from bench.world import World, answers
 
-ROUNDS, SECONDS = int(os.environ.get("BENCH_ROUNDS", "5")), int(os.environ.get("BENCH_SECONDS", "5"))
+ROUNDS, SECONDS = int(os.environ.get("BENCH_ROUNDS", "3")), int(os.environ.get("BENCH_SECONDS", "5"))
 
 
 def measure(contender: Contender, world: World, measured: Measured) -> None:
