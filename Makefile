@@ -71,8 +71,8 @@ var/bench/oauth2-proxy: Makefile
 	GOBIN=$(CURDIR)/var/bench go install github.com/oauth2-proxy/oauth2-proxy/v7@v$(OAUTH2_PROXY)
 	@touch $@
 
-# Compares the BFF with other proxies; needs an idle machine with two cores, and 12 minutes. The first time it builds oauth2-proxy, which takes
-# some minutes more.
+# Compares the BFF with other proxies; needs an idle machine with two cores, and 12 minutes. The first time it also builds
+# oauth2-proxy, which takes some minutes.
 bench: $(VENV)/.dev var/bench/oauth2-proxy ## measure, and write docs/performance.md
 	@scripts/need redis-server nginx apache2 mod_auth_openidc wrk curl
 	$(RUN)/python -m bench --write

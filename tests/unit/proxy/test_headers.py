@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from bff.asgi.header_section import HeaderSection
 from bff.config.routes import Route
 from bff.http1.response_parser import Header
 from bff.proxy.headers import PublicOrigin, public_location, request_headers, response_headers
@@ -37,6 +38,22 @@ def down(*headers: Header, status: int = 200, authenticated: bool = True, route:
 
 
 # --- requests
+
+
+def test_shared_headers_are_filtered_by_the_rules_of_each_route() -> None:
+    fields = [(b"accept", b"*/*"), (b"x-tenant", b"a"), (b"x-other", b"b"), (b"connection", b"x-hop"), (b"x-hop", b"c")]
+    section, counted = HeaderSection(fields), "bff_request_headers_dropped_total"
+    listing = with_options(allow_request_headers=("X-Tenant", "X-Hop"))
+    for route in (ROUTE, listing, ROUTE, listing):  # two applications may have a route of the same prefix
+        before = REGISTRY.get_sample_value(counted, {"route": route.prefix}) or 0.0
+        received = up(*fields, route=route)
+        once = (REGISTRY.get_sample_value(counted, {"route": route.prefix}) or 0.0) - before
+        shared = request_headers(
+            section, route=route, origin=ORIGIN, client_address="203.0.113.9", token="our-token", trace=TRACE
+        )
+        twice = (REGISTRY.get_sample_value(counted, {"route": route.prefix}) or 0.0) - before
+        assert (shared, twice) == (received, 2 * once)
+        assert ((b"x-tenant", b"a") in shared) == (route is listing)
 
 
 def test_an_upstream_receives_only_our_headers_for_an_empty_request() -> None:

@@ -1,10 +1,11 @@
 """Whether our own page sent a request: the signals one by one, together, and against each other."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import product
 
 import pytest
 
+from bff.asgi.header_section import HeaderSection
 from bff.errors import CsrfRequired, SignInRequired
 from bff.session.keyring import KeyRing, new_key
 from bff.web.cookies import CookieNames
@@ -31,11 +32,30 @@ def origin(value: str) -> Field:
 
 
 def passes(method: str, *headers: Field, rule: CsrfRule = "header", listed: tuple[str, ...] = ()) -> bool:
+    """Also of headers that are shared, and of those that were checked before."""
+    policy, section = OriginPolicy(OURS, listed), HeaderSection(headers)
+    first, *others = [_passes(policy, method, fields, rule) for fields in (headers, section, section)]
+    assert others == [first, first]
+    return first
+
+
+def _passes(policy: OriginPolicy, method: str, headers: Sequence[Field], rule: CsrfRule) -> bool:
     try:
-        OriginPolicy(OURS, listed).check_csrf(method, headers, rule)
+        policy.check_csrf(method, headers, rule)
     except CsrfRequired:
         return False
     return True
+
+
+def test_what_one_policy_rule_or_method_allows_is_not_allowed_by_another() -> None:
+    section = HeaderSection([site("none")])
+    policy = OriginPolicy(OURS)
+    assert _passes(policy, "GET", section, "fetch-metadata")
+    assert not _passes(policy, "GET", section, "header")
+    assert not _passes(policy, "POST", section, "fetch-metadata")
+    listed = HeaderSection([CSRF, origin(LISTED), site("same-site")])
+    assert _passes(OriginPolicy(OURS, [LISTED]), "GET", listed, "header")
+    assert not _passes(policy, "GET", listed, "header")
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -2,6 +2,7 @@
 
 import pytest
 
+from bff.asgi.header_section import HeaderSection
 from bff.base64url import decode_base64url, encode_base64url
 from bff.errors import BffError, InvalidRequest, SignInRequired
 from bff.session.keyring import KeyRing, new_key, new_session_id
@@ -107,6 +108,21 @@ def test_a_cached_cookie_is_read_by_the_keys_of_now() -> None:
     ):
         ring.replace_keys(keys)
         assert [cookies.read(line) for _ in range(2)] == [expected] * 2
+
+
+def test_shared_headers_name_the_session_by_the_keys_of_now_and_for_each_application() -> None:
+    session_id, ring = new_session_id(), KeyRing.from_keys([OLD])
+    headers = HeaderSection(sent(seal_session_cookie(session_id, ring)))
+    cookies = SessionCookies(ring, NAMES)
+    for _ in range(2):
+        assert cookies.read(headers) == SignedIn(session_id, reseal=False)
+    assert SessionCookies(RING, NAMES).read(headers) == KeyRemoved()
+    ring.replace_keys([NEW, OLD])
+    for _ in range(2):
+        assert cookies.read(headers) == SignedIn(session_id, reseal=True)
+    ring.replace_keys([NEW])
+    for _ in range(2):
+        assert cookies.read(headers) == KeyRemoved()
 
 
 def test_the_cache_is_bounded() -> None:

@@ -3,6 +3,7 @@
 import pytest
 
 from bff.asgi.extensions import HEADERS_FINAL
+from bff.asgi.header_section import HeaderSection
 from bff.errors import BffError, HeadersTooLarge, InvalidRequest, MethodNotAllowed, TargetTooLong
 from bff.web.cookies import CookieNames
 from bff.web.error_page import ErrorPages
@@ -23,7 +24,12 @@ HOST = (b"host", b"app.example")
 def check(
     method: str = "GET", path: bytes = b"/api", query: bytes = b"", *headers: tuple[bytes, bytes]
 ) -> BffError | None:
-    return check_request(method, path, query, headers or [HOST])
+    """Also of headers that are shared, and of those that were checked before."""
+    fields = headers or (HOST,)
+    section = HeaderSection(fields)
+    found, *others = [check_request(method, path, query, carried) for carried in (fields, section, section)]
+    assert [(type(other), str(other)) for other in others] == [(type(found), str(found))] * 2
+    return found
 
 
 @pytest.mark.parametrize(
