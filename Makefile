@@ -135,8 +135,8 @@ test-assertions: $(VENV)/.dev ## verify identity assertions with libraries of ot
 	$(RUN)/pytest -m assertions $(or $(ARGS),tests/proof/examples/test_identity_assertions.py)
 
 # npm brings the tools of the package into var/clients, once for each version of the lock file.
-test-clients: $(VENV)/.dev ## test the npm package: unit tests, types, size and the tarball
-	@scripts/need node npm
+test-clients: $(VENV)/.dev ## test the npm package and its templates, also in Chromium, Firefox and WebKitGTK
+	@scripts/need node npm redis-server chromium firefox-esr WebKitWebDriver Xvfb
 	$(RUN)/pytest -m clients $(or $(ARGS),tests/clients)
 
 # The site is whole: its pages load nothing from another host. Only the program that draws the diagrams comes from npm.

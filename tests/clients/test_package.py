@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.clients.npm_package import npm
+from tests.harness.places import ROOT
 
 pytestmark = pytest.mark.clients
 
@@ -32,3 +33,10 @@ def test_the_tarball_is_what_bundlers_and_node_expect(package: Path) -> None:
 def test_its_documentation_can_be_built(package: Path) -> None:
     npm(package, "run", "docs")
     assert "createBff" in (package / "docs" / "modules" / "index.html").read_text("utf-8")
+
+
+def test_its_types_are_those_of_the_published_document(package: Path, tmp_path: Path) -> None:
+    written = tmp_path / "openapi.ts"
+    document = ROOT / "docs" / "openapi.json"
+    npm(package, "exec", "--", "openapi-typescript", str(document), "--immutable", "--output", str(written))
+    assert written.read_text("utf-8") == (package / "src" / "openapi.ts").read_text("utf-8"), "run `npm run types`"

@@ -84,6 +84,24 @@ class Firefox:
         await until(fulfilled, within=WITHIN)
         return url
 
+    async def new_tab(self) -> str:
+        """Opens a tab and goes on in it. Returns its handle."""
+        handle = str((await self.command("WebDriver:NewWindow", type="tab"))["handle"])
+        await self.switch(handle)
+        return handle
+
+    async def handles(self) -> list[str]:
+        """Of all tabs and popups, in no order."""
+        found = await self.command("WebDriver:GetWindowHandles")
+        return list(found if isinstance(found, list) else found["value"])
+
+    async def switch(self, handle: str) -> None:
+        await self.command("WebDriver:SwitchToWindow", handle=handle)
+
+    async def close(self) -> None:
+        """Closes the current window. Go on with `switch`."""
+        await self.command("WebDriver:CloseWindow")
+
     async def _element(self, selector: str) -> str:
         found = await self.command("WebDriver:FindElement", using="css selector", value=selector)
         return str(found["value"][_ELEMENT])
@@ -123,14 +141,18 @@ async def connected(port: int) -> AsyncIterator[Firefox]:
 
 
 @asynccontextmanager
-async def firefox(folder: Path) -> AsyncIterator[Firefox]:
-    """`folder` becomes its home. Raises RuntimeError with the line that installs it, where it is missing."""
+async def firefox(folder: Path, **preferences: int) -> AsyncIterator[Firefox]:
+    """`folder` becomes its home; `preferences` have `__` for a dot.
+
+    Raises RuntimeError with the line that installs it, where it is missing.
+    """
     program = shutil.which("firefox-esr") or shutil.which("firefox")
     if program is None:
         raise RuntimeError("Firefox is missing. Install it with: scripts/need firefox-esr")
     profile = folder / "profile"
     profile.mkdir(parents=True)
-    lines = [f"user_pref({json.dumps(name)}, {json.dumps(value)});\n" for name, value in PREFERENCES.items()]
+    chosen = {**PREFERENCES, **{name.replace("__", "."): value for name, value in preferences.items()}}
+    lines = [f"user_pref({json.dumps(name)}, {json.dumps(value)});\n" for name, value in chosen.items()]
     (profile / "user.js").write_text("".join(lines))
     check_display()
     environ = {**os.environ, "HOME": str(folder), "MOZ_CRASHREPORTER_DISABLE": "1"}

@@ -12,4 +12,4 @@ export type {
 } from "./session.js";
 export type { SessionStore, StoreOptions } from "./session_store.js";
 export { PopupBlocked, type SignInOptions } from "./sign_in.js";
-export type { EndReason, OwnSession, Problem, User } from "./wire.js";
+export type { EndReason, ErrorCode, OwnSession, Problem, User } from "./wire.js";

@@ -1,7 +1,9 @@
+import type { EndReason, Schemas } from "./wire.js";
+
 /** What the events of `/auth/session/events` say. Times are seconds by the clock of the server. */
 export interface LiveEvents {
   opened(): void;
-  ended(reason: string | null): void;
+  ended(reason: EndReason | null): void;
   /** The end of the session, unless something happens. */
   endsAt(at: number, now: number, expiring: boolean): void;
   signedIn(): void;
@@ -15,14 +17,14 @@ export function listen(url: URL, on: LiveEvents): () => void {
   const close = () => source.close();
   source.onopen = on.opened;
   source.onerror = () => on.lost(source.readyState === 2);
-  const handle = (name: string, handler: (data: { reason: string | null; at: number; now: number }) => void) =>
+  const handle = <E>(name: string, handler: (data: E) => void) =>
     source.addEventListener(name, (event: MessageEvent<string>) => handler(JSON.parse(event.data)));
-  handle("ended", ({ reason }) => {
+  handle("ended", ({ reason }: Schemas["SessionEndedEvent"]) => {
     close(); // before the end of the stream, at which the browser would open it again
     on.ended(reason);
   });
-  handle("expiring", ({ at, now }) => on.endsAt(at, now, true));
-  handle("renewed", ({ at, now }) => on.endsAt(at, now, false));
+  handle("expiring", ({ at, now }: Schemas["SessionExpiringEvent"]) => on.endsAt(at, now, true));
+  handle("renewed", ({ at, now }: Schemas["SessionRenewedEvent"]) => on.endsAt(at, now, false));
   handle("signed_in", on.signedIn);
   return close;
 }

@@ -1,4 +1,4 @@
-import type { EndReason, Problem } from "./wire.js";
+import type { EndReason, ErrorCode, Problem } from "./wire.js";
 
 const TYPE = "urn:okta-bff:problem:";
 
@@ -6,7 +6,7 @@ const TYPE = "urn:okta-bff:problem:";
 export class BffProblem extends Error {
   override readonly name: string = "BffProblem";
   /** The stable code, as in the list of errors of the BFF. */
-  readonly code: string;
+  readonly code: ErrorCode;
   readonly status: number;
   /** The body as it came. */
   readonly problem: Problem;

@@ -5,6 +5,8 @@ import type { OwnStore } from "./session_store.js";
 export interface BffRequestInit extends RequestInit {
   /** Milliseconds to wait out 503 responses, for this request. */
   maxWait?: number;
+  /** Called before every pause: with the problem of the BFF, or null for an upstream's own 503. */
+  onWait?: (problem: BffProblem | null) => void;
 }
 
 export interface RequestOptions {
@@ -41,7 +43,7 @@ export function createFetch(connection: Connection, store: OwnStore, options: Re
   }
 
   return async (input, init = {}) => {
-    const { maxWait = options.maxWait ?? 30_000, ...rest } = init;
+    const { maxWait = options.maxWait ?? 30_000, onWait, ...rest } = init;
     const request = input instanceof Request ? input : null;
     const safe = SAFE.test(rest.method ?? request?.method ?? "get");
     const sendable = !(rest.body instanceof ReadableStream);
@@ -56,6 +58,7 @@ export function createFetch(connection: Connection, store: OwnStore, options: Re
         // Not all tabs at the same moment.
         const wait = Math.max(seconds * 1000, 250) * (1 + Math.random() / 4);
         if (Date.now() + wait <= until) {
+          onWait?.(problem);
           void response.body?.cancel().catch(() => {});
           await sleep(wait, signal);
           continue;

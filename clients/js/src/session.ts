@@ -1,4 +1,4 @@
-import type { EndReason, User } from "./wire.js";
+import type { EndReason, Schemas, User } from "./wire.js";
 
 /** Milliseconds since 1970 by the clock of this device, however wrong that is. */
 export interface Deadlines {
@@ -68,16 +68,9 @@ export const UNAVAILABLE: Session = { status: "unavailable", ...UNKNOWN };
 export const unanswered = (known: Session): Session =>
   known.status === "pending" ? UNAVAILABLE : { ...known, stale: known.status !== "unavailable" };
 
-interface Times {
-  readonly signed_in_at: number;
-  readonly idle_ends_at: number;
-  readonly ends_at: number;
-  readonly now: number;
-}
-
 /** The body of `/auth/session`, or null if it is something else, such as the page of a captive portal. */
 export function read(body: unknown, known: Session, now: number): Session | null {
-  const answer = body as { authenticated?: unknown; user: User; session: Times; reason: EndReason | null } | null;
+  const answer = body as Schemas["SignedInSession"] | Schemas["AnonymousSession"] | null;
   if (answer?.authenticated === true) {
     const { now: theirs, ...times } = answer.session;
     // Rounded, so that the same deadline is the same number in most answers.

@@ -151,7 +151,7 @@ export function createStore(connection: Connection, options: StoreOptions): OwnS
           if (Date.now() > askedAt + 1000) void refresh(true); // nothing is replayed
         },
         ended(reason) {
-          share(anonymous(reason as EndReason));
+          share(anonymous(reason));
           if (reason === "replaced") void refresh(true); // by the sign-in of another user
         },
         signedIn: () => void refresh(true),

@@ -1,5 +1,6 @@
 import type { Connection } from "./connection.js";
 import type { OwnStore } from "./session_store.js";
+import type { Schemas } from "./wire.js";
 
 export interface SignInOptions {
   /** The path, query and fragment to return to. Default: those of this page. Without effect in a popup. */
@@ -64,7 +65,7 @@ export function createSignIn(connection: Connection, store: OwnStore): OpenSignI
         removeEventListener("focus", returned);
         resolve(signedIn);
       };
-      channel.onmessage = async ({ data }) => {
+      channel.onmessage = async ({ data }: MessageEvent<Schemas["SignInMessage"]>) => {
         if (data.id === id && data.outcome === "finished") finish(!!(await store.refresh(true)).user);
       };
       // Closed by the user, or cut: only a hint, so the BFF is asked.

@@ -134,6 +134,13 @@ describe("a repetition", () => {
     expect((await answer).status).toBe(200);
   });
 
+  it("says before each pause why it waits", async () => {
+    server.answers("/api", unavailable("no"), ofUpstream, () => json({}));
+    const onWait = vi.fn();
+    await settled(bff.fetch("/api", { onWait }));
+    expect(onWait.mock.calls).toEqual([[expect.objectContaining({ code: "store_unavailable" })], [null]]);
+  });
+
   it("waits until the date of Retry-After", async () => {
     vi.setSystemTime(new Date("2026-01-01T00:00:00Z"));
     server.answers("/api", () => problem(503, "store_unavailable", { retryAfter: "Thu, 01 Jan 2026 00:00:05 GMT" }), () => json({}));
