@@ -1,40 +1,30 @@
-// The page: requests the session and shows one of two views. Only the board shows private data.
+// The page: shows one of two views, by the session that the client knows. Only the board shows private data.
 
-import { BffClient } from "./bff-client.js";
+import { createBff } from "./okta-bff-client.js";
 import { Board } from "./board.js";
 import { endedBecause } from "./end-reasons.js";
 
 const body = document.body;
 const whoName = document.querySelector("#who-name");
 const pristine = document.querySelector(".board").cloneNode(true);
-const otherTabs = new BroadcastChannel("session");
-const client = new BffClient({ onSignInRequired: () => ask(), onSignedOut: showWelcome });
+// The calls of the page show each 503 at once, so they do not wait unless they ask for it.
+const bff = createBff({ maxWait: 0 });
 let board = null;
-let asking = null;
 let leaving = false;
 
-/** Requests the session from the BFF and shows it. Concurrent callers share one request. */
-function ask() {
-  if (leaving) return Promise.resolve(); // the next page requests it
-  asking ??= show().finally(() => (asking = null));
-  return asking;
+function show(session) {
+  if (leaving) return; // the next page shows it
+  if (session.status === "authenticated") showBoard(session);
+  else if (session.status === "anonymous") showWelcome(session.reason);
+  else if (session.status === "pending") showQuestion();
+  // `unavailable`: the session may be valid, so the view stays.
 }
 
-async function show() {
-  try {
-    const answer = await client.session(); // `onSignedOut` shows the other view
-    if (answer.authenticated) showBoard(answer);
-  } catch {
-    // The BFF or its store is unavailable: the session may still be valid, so the view stays.
-    setTimeout(ask, 2000);
-  }
-}
-
-function showBoard(answer) {
-  if (board?.user.sub === answer.user.sub) return;
+function showBoard(session) {
+  if (board?.user.sub === session.user.sub) return;
   takeDown();
-  board = new Board(document.querySelector(".board"), client, answer);
-  whoName.textContent = answer.user.name ?? answer.user.preferred_username ?? answer.user.sub;
+  board = new Board(document.querySelector(".board"), bff, session);
+  whoName.textContent = session.user.name ?? session.user.preferred_username ?? session.user.sub;
   body.dataset.view = "in";
   focusOn("#headline-title");
   board.start();
@@ -42,16 +32,19 @@ function showBoard(answer) {
 
 function showWelcome(reason) {
   takeDown();
-  document.querySelector("#sign-in").href = client.signInUrl(location.pathname + location.search + location.hash);
   const ended = document.querySelector("#ended");
   const words = endedBecause(reason);
-  // The BFF returns the reason once; a later response without it must not remove the text.
   if (words) ended.textContent = words;
   ended.hidden = !ended.textContent;
   const changed = body.dataset.view !== "out";
   body.dataset.view = "out";
   if (words) focusOn("#ended");
   else if (changed) focusOn("#welcome-title");
+}
+
+function showQuestion() {
+  takeDown();
+  body.dataset.view = "asking";
 }
 
 /** A new view begins at its message or heading, also for those who do not see it; a control in use keeps the focus. */
@@ -69,37 +62,31 @@ function takeDown() {
   document.querySelector(".board").replaceWith(pristine.cloneNode(true));
 }
 
+document.querySelector("#sign-in").addEventListener("click", (click) => {
+  click.preventDefault();
+  bff.signIn();
+});
+
 document.querySelector("#sign-out").addEventListener("click", async (click) => {
   click.target.disabled = true;
-  // The BFF returns the end reason once: the next page has to get it, not a request still in progress here.
   leaving = true;
-  await Promise.all([board?.stop(), asking]);
+  await board?.stop();
   try {
-    const url = await client.signOut();
-    takeDown();
-    body.dataset.view = "asking";
-    otherTabs.postMessage("changed");
+    const url = await bff.signOut({ navigate: false });
+    showQuestion();
     location.assign(url ?? "/");
   } catch (error) {
     leaving = false;
     alert(`You are still signed in: ${error.message}`);
     takeDown();
-    ask();
+    show(await bff.session.refresh());
   } finally {
     click.target.disabled = false;
   }
 });
 
-otherTabs.addEventListener("message", () => ask());
-document.addEventListener("visibilitychange", () => document.hidden || ask());
 window.addEventListener("pageshow", (event) => {
-  // A page from the back/forward cache shows the state of the time when it was left.
-  if (!event.persisted) return;
-  leaving = false;
-  takeDown();
-  body.dataset.view = "asking";
-  ask();
+  if (event.persisted) leaving = false; // from the back/forward cache
 });
 
-await ask();
-otherTabs.postMessage("changed");
+bff.session.subscribe(show);

@@ -14,14 +14,14 @@ const LOOK_EVERY = 1000; // milliseconds
 const TICK_EVERY = 250;
 
 export class Board {
-  constructor(root, client, answer) {
+  constructor(root, bff, session) {
     this.root = root;
-    this.client = client;
-    this.user = answer.user;
-    this.session = answer.session;
+    this.bff = bff;
+    this.user = session.user;
+    this.deadlines = session.deadlines;
     this.ending = new AbortController();
     this.rounds = new Set();
-    this.simulator = new Simulator(client);
+    this.simulator = new Simulator(bff);
     this.journal = new Journal(this.#at("journal"));
     this.trials = new Trials(root, this);
     this.family = null;
@@ -34,10 +34,9 @@ export class Board {
     this.#showPerson();
     this.#showWhatScriptsSee();
     this.#at("call").addEventListener("click", () => this.#callApi());
-    new Heartbeat(this.root, this.client, this.journal).start(signal);
-    const ask = () => this.client.session().catch(() => {}); // `onSignedOut` shows the other view
-    new LiveClock(this.root, "/api/time", ask).start(signal);
-    new SocketEcho(this.root, "/api/socket").start(signal);
+    new Heartbeat(this.root, this.bff, this.journal).start(signal);
+    new LiveClock(this.root, this.bff, "/api/time").start(signal);
+    new SocketEcho(this.root, this.bff, "/api/socket").start(signal);
     this.#repeat(() => this.#look(), LOOK_EVERY);
     this.#repeat(() => this.#tick(), TICK_EVERY);
   }
@@ -61,7 +60,7 @@ export class Board {
       try {
         await round;
       } catch {
-        // The next round retries; the owner of the client handles a 401.
+        // The next round retries; the session store handles a 401.
       }
       this.rounds.delete(round);
       if (!signal.aborted) setTimeout(again, every);
@@ -99,12 +98,12 @@ export class Board {
   }
 
   async #look() {
-    const asked = [this.simulator.state(), this.simulator.events(), this.client.session()];
+    const asked = [this.simulator.state(), this.simulator.events(), this.bff.session.refresh()];
     await Promise.allSettled(asked); // a round is over when every request is complete, not at the first failure
-    const [state, events, answer] = await Promise.all(asked);
-    if (this.ending.signal.aborted || !answer.authenticated) return;
-    this.session = answer.session;
-    this.family = familyOf(state, this.user.sub, this.session.signed_in_at);
+    const [state, events, session] = await Promise.all(asked);
+    if (this.ending.signal.aborted || !session.user) return;
+    this.deadlines = session.deadlines;
+    this.family = familyOf(state, this.user.sub, this.deadlines.signedInAt / 1000);
     for (const event of events) await this.#hear(event);
     const lastsUntil = this.family?.access_token_expires_at ?? 0;
     this.#fact("okta-state", state.up ? "answering" : "down", state.up);
@@ -124,7 +123,7 @@ export class Board {
   }
 
   async #hear(event) {
-    if (event.at < this.session.signed_in_at - 2) return;
+    if (event.at < this.deadlines.signedInAt / 1000 - 2) return;
     if (event.family && event.family !== this.family?.id) {
       this.trials.hearOfOthers(event);
       return;
@@ -152,16 +151,16 @@ export class Board {
 
   #tick() {
     const now = Date.now() / 1000;
-    const { signed_in_at, idle_ends_at, ends_at } = this.session;
-    this.#at("idle-left").textContent = `in ${duration(idle_ends_at - now)}`;
-    this.#at("absolute-left").textContent = `in ${duration(ends_at - now)}`;
+    const { signedInAt, idleEndsAt, endsAt } = this.deadlines;
+    this.#at("idle-left").textContent = `in ${duration(idleEndsAt / 1000 - now)}`;
+    this.#at("absolute-left").textContent = `in ${duration(endsAt / 1000 - now)}`;
     const { renewals, losses, outages } = this.survived;
     const through = [];
     if (renewals) through.push(count(renewals, "renewal"));
     if (losses) through.push(count(losses, "lost answer"));
     if (outages) through.push(count(outages, "outage"));
     if (this.trials.callsSurvived) through.push(`${this.trials.callsSurvived} calls at once`);
-    const since = `For ${duration(now - signed_in_at)} now`;
+    const since = `For ${duration(now - signedInAt / 1000)} now`;
     this.#at("survived").textContent = through.length
       ? `${since}, through ${list(through)}, and without a token in this page.`
       : `${since}, without a token in this page.`;
@@ -182,7 +181,7 @@ export class Board {
     const shown = this.#at("answer");
     const waiting = () => this.#answer("Okta is unavailable and the access token has expired. Waiting …");
     try {
-      const answer = await this.client.fetch("/api/orders", { patience: 60, onWait: waiting });
+      const answer = await this.bff.fetch("/api/orders", { maxWait: 60_000, onWait: waiting });
       this.#answer(JSON.stringify(await answer.json(), null, 2));
       this.journal.add({
         who: "API",

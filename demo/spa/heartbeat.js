@@ -1,16 +1,16 @@
 // One API call every two seconds, each drawn as a bar: answered, waiting for the provider, or refused.
 
 import { count, list } from "./durations.js";
-import { ProviderUnavailable } from "./bff-client.js";
+import { Unavailable } from "./okta-bff-client.js";
 
 const EVERY = 2000; // milliseconds
 const SHOWN = 90;
 
 export class Heartbeat {
-  constructor(root, client, journal) {
+  constructor(root, bff, journal) {
     this.bars = root.querySelector("#beats");
     this.words = root.querySelector("#beats-words");
-    this.client = client;
+    this.bff = bff;
     this.journal = journal;
     this.answered = 0;
     this.waited = 0;
@@ -30,14 +30,15 @@ export class Heartbeat {
     this.bars.append(bar);
     this.bars.firstElementChild.remove();
     try {
-      const answer = await this.client.fetch("/api/echo", { signal });
+      const answer = await this.bff.fetch("/api/echo", { signal });
       await answer.text(); // a body left unread keeps its connection busy
-      bar.className = "ok";
+      bar.className = answer.ok ? "ok" : "bad";
+      if (!answer.ok) return;
       this.answered += 1;
       this.#answeredAgain();
     } catch (error) {
       if (signal.aborted) return;
-      const patient = error instanceof ProviderUnavailable;
+      const patient = error instanceof Unavailable && error.code === "provider_unavailable";
       bar.className = patient ? "wait" : "bad";
       if (patient) this.#askedToRetry();
     }

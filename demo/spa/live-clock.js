@@ -1,33 +1,23 @@
-// Server-sent events from the API, through the BFF. EventSource stops after an error response, so it is opened again.
+// Server-sent events from the API, through the BFF. The client opens the stream again where EventSource gives up.
 
 import { clockTime } from "./durations.js";
-
-const AGAIN = 3000; // milliseconds
+import { openEventSource } from "./okta-bff-client.js";
 
 export class LiveClock {
-  /** `onClosed` is called when the BFF closes the stream, which it does at the end of the session. */
-  constructor(root, path, onClosed) {
-    this.onClosed = onClosed;
+  constructor(root, bff, path) {
     this.time = root.querySelector("#stream-time");
     this.state = root.querySelector("#stream-state");
+    this.bff = bff;
     this.path = path;
   }
 
   start(signal) {
-    let source = null;
-    const open = () => {
-      if (signal.aborted) return;
-      source = new EventSource(this.path);
-      source.addEventListener("open", () => (this.state.textContent = ", by server-sent events"));
-      source.addEventListener("time", (event) => this.#tick(event.data));
-      source.addEventListener("error", () => {
-        this.state.textContent = ", connecting …";
-        if (source.readyState === EventSource.CLOSED) setTimeout(open, AGAIN);
-        if (!signal.aborted) this.onClosed();
-      });
-    };
-    signal.addEventListener("abort", () => source?.close());
-    open();
+    const stream = openEventSource(this.bff, this.path, {
+      on: { time: (event) => this.#tick(event.data) },
+      onOpen: () => (this.state.textContent = ", by server-sent events"),
+      onLost: () => (this.state.textContent = ", connecting …"),
+    });
+    signal.addEventListener("abort", () => stream.close());
   }
 
   #tick(data) {

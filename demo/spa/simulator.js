@@ -2,18 +2,18 @@
 // None of this exists in production. The provider's own port can be down while this one answers.
 
 export class Simulator {
-  constructor(client) {
-    this.client = client;
+  constructor(bff) {
+    this.bff = bff;
     this.lastEvent = 0;
   }
 
   async state() {
-    return (await this.client.fetch("/simulator/state")).json();
+    return (await this.bff.fetch("/simulator/state")).json();
   }
 
   /** The events since the previous call, oldest first. */
   async events() {
-    const answer = await this.client.fetch(`/simulator/events?after=${this.lastEvent}`);
+    const answer = await this.bff.fetch(`/simulator/events?after=${this.lastEvent}`);
     const { events, last } = await answer.json();
     this.lastEvent = last;
     return events;
@@ -43,7 +43,7 @@ export class Simulator {
   }
 
   async #post(path, body) {
-    const answer = await this.client.fetch(path, {
+    const answer = await this.bff.fetch(path, {
       method: "POST",
       headers: { "Content-Type": "application/json" },
       body: JSON.stringify(body),

@@ -5,13 +5,13 @@ import { count, duration } from "./durations.js";
 
 const CALLS = 50;
 const OUTAGE = 20; // seconds
-const PATIENCE = 60; // seconds that a call waits out an outage
+const PATIENCE = 60_000; // milliseconds that a call waits out an outage
 const HELD = 7; // seconds that Okta holds a renewal at most; the BFF waits for 8
 const RELEASED_AFTER = 1; // second: time for the calls to arrive while the renewal is held
 
 export class Trials {
-  constructor(root, { client, simulator, journal, user }) {
-    Object.assign(this, { client, simulator, journal, user });
+  constructor(root, { bff, simulator, journal, user }) {
+    Object.assign(this, { bff, simulator, journal, user });
     this.lose = new Trial(root.querySelector("#trial-lose"), () => this.#loseAnswer());
     this.down = new Trial(root.querySelector("#trial-down"), () => this.#takeDown());
     this.calls = new Trial(root.querySelector("#trial-calls"), () => this.#openCalls());
@@ -149,10 +149,10 @@ export class Trials {
   async #call(square) {
     try {
       const onWait = () => (square.className = "wait");
-      const answer = await this.client.fetch("/api/echo", { patience: PATIENCE, onWait });
+      const answer = await this.bff.fetch("/api/echo", { maxWait: PATIENCE, onWait });
       await answer.text();
-      square.className = "ok";
-      return true;
+      square.className = answer.ok ? "ok" : "bad";
+      return answer.ok;
     } catch {
       square.className = "bad";
       return false;
@@ -160,7 +160,7 @@ export class Trials {
   }
 
   async #report(trial, facts, good = true) {
-    const { authenticated } = await this.client.session();
+    const authenticated = !!(await this.bff.session.refresh()).user;
     if (authenticated && good) trial.say("good", `${facts} You are still signed in.`);
     else trial.say("wrong", `${facts} ${authenticated ? "You are signed in." : "You are signed out."}`);
     trial.finish();

@@ -40,3 +40,7 @@ def test_its_types_are_those_of_the_published_document(package: Path, tmp_path: 
     document = ROOT / "docs" / "openapi.json"
     npm(package, "exec", "--", "openapi-typescript", str(document), "--immutable", "--output", str(written))
     assert written.read_text("utf-8") == (package / "src" / "openapi.ts").read_text("utf-8"), "run `npm run types`"
+
+
+def test_the_demo_uses_this_version_of_it(package: Path) -> None:
+    npm(package, "run", "demo", "--", str(ROOT / "demo" / "spa" / "okta-bff-client.js"), "--check")

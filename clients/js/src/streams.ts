@@ -16,6 +16,8 @@ export interface SocketOptions {
   /** After every opening: messages from the time without a connection are missing. */
   onOpen?: (socket: WebSocket) => void;
   onMessage?: (event: MessageEvent) => void;
+  /** The connection is lost. It opens itself again, or `onEnd` follows. */
+  onLost?: () => void;
   /** It is closed for good: the session has ended (4401), or the API closed it. */
   onEnd?: (event: CloseEvent) => void;
 }
@@ -25,6 +27,8 @@ export interface EventsOptions {
   onOpen?: () => void;
   /** By the name of the event; `message` for events without a name. */
   on: Record<string, (event: MessageEvent<string>) => void>;
+  /** The connection is lost. It opens itself again, or `onEnd` follows. */
+  onLost?: () => void;
   /** It is closed for good, because the session has ended. */
   onEnd?: () => void;
 }
@@ -74,6 +78,7 @@ export function openWebSocket(bff: Bff, path: string, options: SocketOptions = {
     socket.onmessage = (event) => options.onMessage?.(event);
     socket.onclose = async (event) => {
       if (closed) return;
+      options.onLost?.();
       if (event.code === TOKEN_EXPIRED) return attempts.again(open, true);
       const lost = LOST.includes(event.code);
       // A refused handshake looks like a lost connection: only the BFF knows whether there is a session.
@@ -116,6 +121,7 @@ export function openEventSource(bff: Bff, path: string, options: EventsOptions):
       options.onOpen?.();
     };
     source.onerror = async () => {
+      options.onLost?.();
       if (source.readyState !== EventSource.CLOSED) return; // the browser opens it again
       const session = await bff.session.refresh(true);
       if (closed) return;
