@@ -4,7 +4,7 @@ The simulated org is empty at first: `bff okta apply` creates the app integratio
 free ports on the loopback interface. Secrets are generated at the start and kept in memory; the session store is in a
 temporary directory. Everything is removed at the end. DEMO_PORT the port to open in the browser (8080; the next free
 one if that is taken) DEMO_ACCESS_TOKEN_LIFETIME lifetime of an access token in seconds (30, so that refreshes are
-visible)
+visible) DEMO_PUBLIC_URL the address at which a development server passes requests on to the BFF
 """
 
 import argparse
@@ -112,6 +112,11 @@ def operate(arguments: Sequence[str], environ: Mapping[str, str], directory: Pat
     return done.stdout
 
 
+def public_url(ports: Ports) -> str:
+    """The address that the browser opens: a development server in front of the BFF has its own."""
+    return os.environ.get("DEMO_PUBLIC_URL", ports.public_url)
+
+
 def bff_environment(ports: Ports, api_token: str, delivery: str, directory: Path) -> dict[str, str]:
     """The BFF's environment. Only the addresses and the route /simulator are specific to the demo.
 
@@ -127,7 +132,7 @@ def bff_environment(ports: Ports, api_token: str, delivery: str, directory: Path
     ]
     return {
         "BFF_ISSUER": ports.issuer,
-        "BFF_PUBLIC_URL": ports.public_url,
+        "BFF_PUBLIC_URL": public_url(ports),
         "BFF_SESSION_KEYS": secrets.token_urlsafe(32),
         "BFF_STORE": f"sqlite:///{directory / 'bff.db'}",
         "BFF_ROUTES": json.dumps(routes),
@@ -237,7 +242,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 return 0
             person = PEOPLE[0]
             print(
-                f"Open {ports.public_url} and sign in as {person.login} with the password {person.password}. "
+                f"Open {public_url(ports)} and sign in as {person.login} with the password {person.password}. "
                 "Ctrl-C stops the demo.\n"
                 f"The BFF logs to {log_of('BFF', directory)}, which is there until then.",
                 flush=True,

@@ -3,7 +3,7 @@
 
 // src/connection.ts
 function connect(baseUrl = "/", csrfHeader = "X-CSRF") {
-  const base = new URL(baseUrl, globalThis.location?.href);
+  const base = new URL(baseUrl, globalThis.location?.href ?? "http://localhost");
   const url = (path) => {
     const found = new URL(path, base);
     if (found.origin !== base.origin) throw new TypeError(`${found} is not at the BFF`);

@@ -74,7 +74,7 @@ class Chromium:
 
 @asynccontextmanager
 async def chromium_windows(_folder: Path) -> AsyncIterator[Windows]:
-    async with chromium() as browser:
+    async with chromium("--test-third-party-cookie-phaseout") as browser:  # no cookies of third parties
         context = await browser.new_context()
         context.set_default_timeout(WITHIN * 1000)
         yield Chromium(context, await context.new_page())

@@ -32,8 +32,8 @@ def check_display() -> None:
 
 
 @asynccontextmanager
-async def chromium() -> AsyncIterator[Browser]:
-    """Raises RuntimeError with the line that installs it, where it is missing, and for a window without a display."""
+async def chromium(*arguments: str) -> AsyncIterator[Browser]:
+    """With more command line `arguments`. Raises RuntimeError with the line that installs it, where it is missing, and for a window without a display."""
     check_display()
     path = shutil.which("chromium")
     if path is None:
@@ -41,7 +41,7 @@ async def chromium() -> AsyncIterator[Browser]:
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(
             executable_path=path,
-            args=[*ARGUMENTS, *([] if HEADED else ["--headless=new"])],
+            args=[*ARGUMENTS, *arguments, *([] if HEADED else ["--headless=new"])],
             headless=not HEADED,
             slow_mo=SLOWED if HEADED else 0,
             ignore_default_args=["--disable-back-forward-cache"],

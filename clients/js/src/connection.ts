@@ -9,7 +9,7 @@ export interface Connection {
 }
 
 export function connect(baseUrl = "/", csrfHeader = "X-CSRF"): Connection {
-  const base = new URL(baseUrl, globalThis.location?.href);
+  const base = new URL(baseUrl, globalThis.location?.href ?? "http://localhost");
   const url = (path: string | URL) => {
     const found = new URL(path, base);
     if (found.origin !== base.origin) throw new TypeError(`${found} is not at the BFF`);

@@ -43,6 +43,14 @@ describe("the session", () => {
     expect(bff.session.get()).toMatchObject({ status: "authenticated", user: { sub: "alice" }, reason: null, stale: false });
   });
 
+  it("is pending where there is no page, as in a rendering server", () => {
+    vi.stubGlobal("location", undefined);
+    vi.stubGlobal("document", undefined);
+    const bff = tab();
+    expect(bff.session.get().status).toBe("pending");
+    expect(asked()).toBe(0);
+  });
+
   it("has its deadlines by the clock of the device", async () => {
     server.ahead = -86_400;
     vi.setSystemTime(1_800_000_000_000);
