@@ -33,7 +33,10 @@ def check_display() -> None:
 
 @asynccontextmanager
 async def chromium(*arguments: str) -> AsyncIterator[Browser]:
-    """With more command line `arguments`. Raises RuntimeError with the line that installs it, where it is missing, and for a window without a display."""
+    """With more command line `arguments`.
+
+    Raises RuntimeError with the line that installs it, where it is missing, and for a window without a display.
+    """
     check_display()
     path = shutil.which("chromium")
     if path is None:
