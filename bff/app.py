@@ -18,6 +18,7 @@ from bff.components.runtime import Runtime
 from bff.components.security_events import build_security_events
 from bff.components.stores import build_stores
 from bff.components.timeouts import Timeouts
+from bff.components.token_issuers import build_token_issuers
 from bff.components.web import build_upstreams, build_web
 from bff.config.reload import CREDENTIALS, SettingsReload, Sources
 from bff.config.settings import Settings
@@ -61,7 +62,8 @@ class Application:
         self.store_credentials = ChangingCredentials.of(settings.store.login, self._look)
         self.stores = build_stores(self.runtime, timeouts.store, self.store_credentials)
         self.providers = build_providers(self.runtime, ports)
-        self.flows = build_flows(self.runtime, self.stores, self.providers, timeouts.refresh)
+        self.token_issuers = build_token_issuers(self.runtime, self.providers.main)
+        self.flows = build_flows(self.runtime, self.stores, self.providers, self.token_issuers, timeouts.refresh)
         self.upstreams = build_upstreams(self.runtime, self.write_batch, self.flows.sessions.streams)
         self.security_events = build_security_events(
             self.runtime, self.stores, self.providers, self.flows.sessions.end_sessions, ports
@@ -86,6 +88,7 @@ class Application:
                 self._stop_tracer,
                 self.stores.sessions.close,
                 self.providers.close,
+                self.token_issuers.close,
                 self._close_transmitter,
                 self._close_upstreams,
                 self._drain,
@@ -157,6 +160,7 @@ class Application:
     def _apply(self, settings: Settings, changed: frozenset[str]) -> None:
         """Uses the reloaded keys and credentials. Raises ConfigurationError without any change."""
         self.providers.replace_client_auth(settings)
+        self.token_issuers.replace_client_auth(settings)
         self.stores.ring.replace_keys(settings.session.key_ring)
         if self.store_credentials is not None and settings.store.login is not None:
             self.store_credentials.replace(settings.store.login)

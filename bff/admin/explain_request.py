@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from bff.admin.explain_access import AccessChecks
-from bff.config.identity_assertion import IdentityToken
+from bff.admin.explain_token import about_identity, explain_token
 from bff.config.request_headers import Disposition, classify, conflicting_name, may_be_allowed
 from bff.config.routes import Route
 from bff.config.settings import Settings
@@ -15,11 +15,6 @@ from bff.web.auth.forward_auth import VERIFY
 from bff.web.error_status import status_of
 from bff.web.middleware.request_guard import check_request
 
-TOKEN: Final = {
-    "user": "user: requires a session; forwards its access token",
-    "user_or_none": "user_or_none: forwards the access token if there is a session",
-    "none": "none: ignores the session; forwards no token",
-}
 CSRF: Final = {
     "header": "X-CSRF: 1, from the application's own origin or an allowed one",
     "fetch-metadata": "same-origin fetch metadata suffices for GET and HEAD; other methods need X-CSRF: 1",
@@ -87,20 +82,14 @@ def _route(settings: Settings, route: Route) -> dict[str, str]:
     return {
         "route": route.prefix if configured else "/ (spa_upstream)",
         "upstream": "",
-        "token": TOKEN[route.token]
-        if not isinstance(route.token, IdentityToken)
-        else f"identity: requires a session; forwards an identity assertion {_about(route.token)}",
-        "assertion": f"{route.assertion.header} {_about(route.assertion)}" if route.assertion else "none",
+        "token": explain_token(settings, route),
+        "assertion": f"{route.assertion.header} {about_identity(route.assertion)}" if route.assertion else "none",
         "csrf": CSRF[route.csrf] if route.carries_credentials else "none: neither token nor cookie is forwarded",
         "scopes": " ".join(sorted(route.scopes)) or "none required",
         "rules": " or ".join(rule.name for rule in route.access_rules.rules)
         if route.access_rules
-        else ("none: every session is allowed" if route.token == "user" else "none"),
+        else ("none" if route.token in ("user_or_none", "none") else "none: every session is allowed"),
     }
-
-
-def _about(identity: IdentityToken) -> str:
-    return f"for {identity.audience} with {', '.join(identity.claims)}, {identity.lifetime} s"
 
 
 def _limits(route: Route) -> dict[str, str]:

@@ -107,8 +107,9 @@ def _target(route: Route) -> str:
 
 
 def _facts(route: Route) -> str:
-    token = route.token if isinstance(route.token, str) else f"identity for {route.token.audience}"
-    facts = [f"token {token}", f"csrf {route.csrf}", " ".join(route.methods)]
+    from bff.admin.explain_token import token_name  # `bff routes` is fast without the commands of operators
+
+    facts = [f"token {token_name(route)}", f"csrf {route.csrf}", " ".join(route.methods)]
     if route.assertion is not None:
         facts.append(f"assertion for {route.assertion.audience}")
     if route.scopes:

@@ -5,6 +5,12 @@ from dataclasses import dataclass
 from bff.components.providers import Providers
 from bff.components.runtime import Runtime
 from bff.components.stores import Stores
+from bff.components.token_issuers import OpenIssuers
+from bff.flows.api_tokens.api_access import TokenIssuers
+from bff.flows.api_tokens.audience_tokens import AudienceTokens
+from bff.flows.api_tokens.client_credentials import ClientTokens
+from bff.flows.api_tokens.exchange_request import ExchangeRequests
+from bff.flows.api_tokens.flow import ApiTokens
 from bff.flows.authorization_request import AuthorizationRequests
 from bff.flows.build_session import BuildSession
 from bff.flows.establish_session import EstablishSession
@@ -57,14 +63,18 @@ class Flows:
     sign_in: SignInFlows
     logout: LogoutFlows
     assertions: IdentityAssertions
+    api_tokens: ApiTokens
 
 
-def build_flows(runtime: Runtime, stores: Stores, providers: Providers, timeouts: RefreshTimeouts) -> Flows:
+def build_flows(
+    runtime: Runtime, stores: Stores, providers: Providers, issuers: OpenIssuers, timeouts: RefreshTimeouts
+) -> Flows:
     sessions, settings = _session_flows(runtime, stores, providers, timeouts), runtime.settings
     return Flows(
         sessions=sessions,
         sign_in=_sign_in_flows(runtime, stores, providers, sessions),
         logout=_logout_flows(runtime, stores, providers, sessions),
+        api_tokens=_api_tokens(runtime, stores, issuers, sessions, timeouts),
         assertions=IdentityAssertions(settings.browser.public_url, settings.assertions.ring, clock=runtime.clock),
     )
 
@@ -91,6 +101,18 @@ def _session_flows(runtime: Runtime, stores: Stores, providers: Providers, timeo
         end_session=end_session,
         end_sessions=EndSessions(store, end_session, stores.logout_markers, tasks, issuer),
         refresh=RefreshTokenFlow(store, attempts, end_session, tasks, timing),
+    )
+
+
+def _api_tokens(
+    runtime: Runtime, stores: Stores, opened: OpenIssuers, sessions: SessionFlows, timeouts: RefreshTimeouts
+) -> ApiTokens:
+    provider, tasks = runtime.settings.provider, runtime.tasks
+    issuers, timing = TokenIssuers(opened.by_client, opened.own), RefreshTiming(runtime.policy, timeouts=timeouts)
+    exchanges = ExchangeRequests(stores.sessions, issuers, sessions.refresh, sessions.revocations, timing)
+    return ApiTokens(
+        audiences=AudienceTokens(stores.sessions, exchanges, sessions.refresh, tasks, timing),
+        own=ClientTokens(issuers, tasks, dpop=provider.uses_dpop),
     )
 
 

@@ -1,23 +1,27 @@
 """What an application may be given instead of building it from the settings."""
 
-from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Protocol
 
 from bff.oidc.client_auth import ClientAuthentication
-from bff.oidc.provider import OpenIDProvider
-from bff.oidc.token import TokenResult
+from bff.oidc.provider import OpenIDProvider, TokenIssuer
 from bff.oidc.transmitter import SecurityEventTransmitter
 from bff.session.session import SessionKey
 from bff.web.host import Host
 
 
-class ManagedProvider(OpenIDProvider, Protocol):
-    """A provider that the application opens and closes, and whose credentials it replaces at a reload."""
+class ManagedIssuer(TokenIssuer, Protocol):
+    """An authorization server that the application opens and closes, and whose credentials it replaces at a reload."""
 
     def replace_client_auth(self, client_auth: ClientAuthentication) -> None: ...
 
-    async def client_token(self, scopes: Collection[str]) -> TokenResult: ...
+    async def close(self) -> None: ...
+
+
+class ManagedProvider(OpenIDProvider, TokenIssuer, Protocol):
+    """A provider that the application opens and closes, and whose credentials it replaces at a reload."""
+
+    def replace_client_auth(self, client_auth: ClientAuthentication) -> None: ...
 
     async def close(self) -> None: ...
 

@@ -170,7 +170,7 @@ def _host_requests(
 
 def _credentials(runtime: Runtime, flows: Flows, rules: WebRules) -> SessionCredentials:
     sessions = flows.sessions
-    tokens = UpstreamTokens(frozenset(runtime.settings.provider.scopes), flows.assertions)
+    tokens = UpstreamTokens(frozenset(runtime.settings.provider.scopes), flows.assertions, flows.api_tokens)
     return SessionCredentials(sessions.refresh, sessions.streams, rules.authentication, tokens, clock=runtime.clock)
 
 

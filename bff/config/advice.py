@@ -16,7 +16,7 @@ def notes(settings: Settings) -> list[str]:
 
 def org_server_tokens(settings: Settings) -> list[str]:
     """The advice for an issuer that is the authorization server of an Okta org itself."""
-    sending = [route.prefix for route in settings.routes if route.sends_access_token]
+    sending = [route.prefix for route in settings.routes if route.sends_users_token]
     if not sending:
         return []
     return [

@@ -1,9 +1,9 @@
 """Identity assertions of a route: for whom, about what, for how long, and in which header."""
 
 import re
-from typing import Annotated, Any, Final, Literal, TypeAlias, get_args
+from typing import Annotated, Final, TypeAlias
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, PlainValidator, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field
 
 from bff.config import validators
 from bff.config.field_types import Number
@@ -13,7 +13,6 @@ from bff.session.identity_assertion import PROTOCOL_CLAIMS
 
 DEFAULT_HEADER: Final = "X-BFF-Assertion"
 _AUDIENCE: Final = re.compile(r"[!-~]{1,255}")
-_EXAMPLE: Final = '{ identity = { audience = "orders-api", claims = ["sub", "email"] } }'
 
 
 def _audience(value: str) -> str:
@@ -76,38 +75,3 @@ class AssertionHeader(IdentityToken):
 
     def field(self, assertion: str) -> tuple[bytes, bytes]:
         return self.header_name, assertion.encode("ascii")
-
-
-TokenKind: TypeAlias = Literal["user", "user_or_none", "none"]
-
-
-def _token(value: Any) -> TokenKind | IdentityToken:
-    """Validates `token` of a route: a word, or a table with one key. A union would report each of its members."""
-    if isinstance(value, IdentityToken):
-        return value
-    if isinstance(value, dict):
-        if list(value) != ["identity"] or not isinstance(value["identity"], dict):
-            raise validators.invalid("is a table of another form.", f"Write it like {_EXAMPLE}.")
-        try:
-            return IdentityToken.model_validate(value["identity"])
-        except ValidationError as error:
-            detail = error.errors(include_input=False, include_url=False)[0]
-            place = ".".join(map(str, detail["loc"]))
-            raise validators.invalid(
-                f"has an identity with: {place}: {detail['msg']}", f"Write it like {_EXAMPLE}."
-            ) from None
-    for word in get_args(TokenKind):
-        if value == word:
-            return word  # type: ignore[no-any-return]
-    raise validators.invalid("should be 'user', 'user_or_none', 'none' or a table.", f"The table is like {_EXAMPLE}.")
-
-
-def _forward_auth_token(value: Any) -> Literal["user"] | IdentityToken:
-    """Validates the token of `/auth/verify`, which requires a session in any case."""
-    if value == "user" or not isinstance(value, str):
-        return _token(value)  # type: ignore[return-value]
-    raise validators.invalid("should be 'user' or a table.", f"The table is like {_EXAMPLE}.")
-
-
-ForwardAuthToken: TypeAlias = Annotated[Literal["user"] | IdentityToken, PlainValidator(_forward_auth_token)]
-RouteToken: TypeAlias = Annotated[TokenKind | IdentityToken, PlainValidator(_token)]

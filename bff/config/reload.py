@@ -19,7 +19,11 @@ from bff.errors import ConfigurationError
 
 logger = logging.getLogger(__name__)
 
-CREDENTIALS: Final = frozenset({"client_secret", "client_secret_next", "client_private_key"})
+CREDENTIALS: Final = frozenset(
+    f"{client}{name}"
+    for client in ("", "service_")
+    for name in ("client_secret", "client_secret_next", "client_private_key")
+)
 RELOADED: Final = CREDENTIALS | {"session_keys", "store_credentials"}
 
 # Switches to the new settings atomically. The names are the settings that changed and take effect without a restart.

@@ -9,9 +9,10 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, field_va
 from bff.config import validators
 from bff.config.access_rules import AllowRules, RuleSet, compile_rules, distinct_sets
 from bff.config.field_types import Address, Number
-from bff.config.identity_assertion import AssertionHeader, ForwardAuthToken, IdentityToken
+from bff.config.identity_assertion import AssertionHeader, IdentityToken
 from bff.config.request_headers import conflicting_name
 from bff.config.route_headers import IdentityHeader
+from bff.config.route_token import ForwardAuthToken
 from bff.config.section import FROZEN, over
 from bff.session.access_rules import AccessRules
 

@@ -8,9 +8,11 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Final
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, Field
 
+from bff.config.api_tokens import RequestedToken, ResourceToken
 from bff.config.assertions import NEW_KEY, AssertionSettings
 from bff.config.browser import VERIFY, BrowserSettings, SpaSettings
 from bff.config.device_bound import DeviceBoundSettings
@@ -27,6 +29,7 @@ from bff.config.server import ForwardAuthSettings, ServerSettings, check_apart, 
 from bff.config.session import SessionSettings, StoreSettings
 from bff.config.sign_in import SignInSettings
 from bff.config.telemetry import TelemetrySettings
+from bff.config.token_client import ServiceClientSettings
 from bff.config.validators import invalid
 from bff.oidc.algorithms import PrivateKey
 from bff.oidc.private_keys import read_private_key
@@ -48,6 +51,7 @@ class Settings(BaseModel):
     security_events: SecurityEventSettings = Field(default_factory=SecurityEventSettings)
     routes: Annotated[tuple[Route, ...], AfterValidator(distinct_prefixes)] = ()
     assertions: AssertionSettings = Field(default_factory=AssertionSettings)
+    service_client: ServiceClientSettings = Field(default_factory=ServiceClientSettings)
     spa: SpaSettings = Field(default_factory=SpaSettings)
     forward_auth: ForwardAuthSettings = Field(default_factory=ForwardAuthSettings)
     server: ServerSettings = Field(default_factory=ServerSettings)
@@ -100,12 +104,12 @@ class Settings(BaseModel):
         if not self.browser.cookies_secure and not self.server.listen_beyond_loopback:
             check_loopback("BFF_FORWARD_AUTH_LISTEN", self.forward_auth.listen)
 
-    @over("provider_addresses", "issuer", "security_events_transmitter", "public_url")
+    @over("provider_addresses", "issuer", "security_events_transmitter", "public_url", "routes")
     def _secrets_reach_the_provider_over_tls(self) -> None:
         """A URL with http is on this machine; with another address its requests would leave it unencrypted."""
         transport = self.provider.transport
         leaving = [entry for entry in transport.address_map if not entry.on_this_machine]
-        urls = [self.provider.issuer, *transport.endpoints.urls.values()]
+        urls = [self.provider.issuer, *transport.endpoints.urls.values(), *self.token_issuers]
         if self.security_events.delivery != "off":  # its keys come from there, and polls carry a token
             urls.append(self.security_events.issuer(self.provider))
         plain = any(url.startswith("http:") for url in urls)
@@ -125,6 +129,29 @@ class Settings(BaseModel):
             if beyond := sorted({*route.scopes} - {*self.provider.scopes}):
                 problem = f"requires {' '.join(beyond)} at {route.prefix}, which BFF_SCOPES does not request."
                 raise invalid(problem, "Add it to BFF_SCOPES.")
+
+    @over("routes", "service_client_id")
+    def _service_client_of_routes(self) -> None:
+        for route in self.routes:
+            token = route.api_token
+            if (
+                isinstance(token, RequestedToken)
+                and token.client == "service"
+                and self.service_client.client_id is None
+            ):
+                problem = f'has client = "service" at {route.prefix}, and there is none.'
+                raise invalid(problem, "Set BFF_SERVICE_CLIENT_ID and its credentials, or remove client.")
+
+    @over("routes", "issuer")
+    def _credentials_stay_at_their_provider(self) -> None:
+        for route in self.routes:
+            token, own = route.api_token, urlsplit(self.provider.issuer)
+            if isinstance(token, RequestedToken) and token.client == "sign_in" and token.issuer is not None:
+                other = urlsplit(token.issuer)
+                if (other.scheme, other.netloc) != (own.scheme, own.netloc):
+                    problem = f"has an issuer at {route.prefix} that is on another host than BFF_ISSUER."
+                    fix = 'Set client = "service": the client secret of BFF_CLIENT_ID is not for that provider.'
+                    raise invalid(problem, fix)
 
     @over("routes", "forward_auth_headers", "forward_auth_assertion")
     def _identity_headers_are_not_forwarded(self) -> None:
@@ -193,6 +220,19 @@ class Settings(BaseModel):
         """The identity assertions, by the prefix of their route, or `/auth/verify`."""
         by_place = {route.prefix: route.identity for route in self.routes} | {VERIFY: self.forward_auth.identity_token}
         return {place: identity for place, identity in by_place.items() if identity is not None}
+
+    @property
+    def resources(self) -> tuple[str, ...]:
+        """The protected resources of routes (RFC 8707), in a fixed order."""
+        tokens = [route.api_token for route in self.routes if isinstance(route.api_token, ResourceToken)]
+        return tuple(sorted({token.resource for token in tokens}))
+
+    @property
+    def token_issuers(self) -> tuple[str, ...]:
+        """The other authorization servers that issue access tokens for routes."""
+        tokens = [route.api_token for route in self.routes if isinstance(route.api_token, RequestedToken)]
+        issuers = dict.fromkeys(token.issuer for token in tokens if token.issuer is not None)
+        return tuple(issuer for issuer in issuers if issuer != self.provider.issuer)
 
     @property
     def identity_headers(self) -> Mapping[str, tuple[str, ...]]:

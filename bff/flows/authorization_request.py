@@ -14,6 +14,7 @@ from bff.config.settings import Settings
 from bff.errors import ProviderUnavailable, SignInFailed, StoreUnavailable
 from bff.oidc.authorization import PLAIN, SignInOptions, authorization_parameters, authorization_url
 from bff.oidc.dpop import proof_algorithm
+from bff.oidc.form_fields import FormFields
 from bff.oidc.metadata import ProviderMetadata
 from bff.oidc.pkce import s256_challenge
 from bff.oidc.provider import OpenIDProvider
@@ -34,6 +35,11 @@ class SignInRequest:
 
     url: str
     transaction: LoginTransaction
+
+
+def request_fingerprint(settings: Settings) -> str:
+    """Of the parts of an authorization request that the settings decide, and that its response has to match."""
+    return provider_fingerprint(settings.provider.issuer, settings.browser.redirect_uri, settings.resources)
 
 
 class AuthorizationRequests:
@@ -70,7 +76,7 @@ class AuthorizationRequests:
             raise SignInFailed
         transaction = begin(
             now=await self._now(),
-            provider=provider_fingerprint(self._settings.provider.issuer, self._settings.browser.redirect_uri),
+            provider=request_fingerprint(self._settings),
             intent=intent,
             browser=browser,
             slot=slot,
@@ -84,11 +90,12 @@ class AuthorizationRequests:
             code_challenge=s256_challenge(transaction.code_verifier),
             options=replace(options, prompt=self._settings.sign_in.prompt_with(options.prompt)),
             response_mode=self._settings.sign_in.response_mode,
+            resources=self._settings.resources,
         )
         carried = await self._pushed(metadata, parameters)
         return SignInRequest(authorization_url(metadata, carried), transaction)
 
-    async def _pushed(self, metadata: ProviderMetadata, parameters: dict[str, str]) -> dict[str, str]:
+    async def _pushed(self, metadata: ProviderMetadata, parameters: FormFields) -> FormFields:
         """The parameters for the browser: the reference of a pushed request, or the whole request."""
         offered = metadata.pushed_authorization_request_endpoint is not None
         must = self._settings.sign_in.par == "required" or (metadata.require_pushed_authorization_requests and offered)

@@ -90,6 +90,7 @@ class BuildSession:
             acr=id_token.acr,
             amr=list(id_token.amr) or None,
             dpop_key=dpop_key,
+            resources=list(self._settings.resources) or None,
         )
         self._offline_access.record(session)
         return session_id, session

@@ -61,8 +61,10 @@ class RecentRecords:
                 break
             del reads[oldest]
 
-    def session(self, key: SessionKey, error: StoreUnavailable) -> Session | None:
-        """The session to use although the store failed with `error`; None if there is none, or if the store replied."""
+    def session(self, key: SessionKey, error: StoreUnavailable) -> tuple[Session, float] | None:
+        """The session to use although the store failed with `error`, and the store's time now; None if there is none,
+        or if the store replied.
+        """
         read = self._reads.get(key)
         if read is None or not error.unreachable:
             return None
@@ -76,7 +78,7 @@ class RecentRecords:
                     "the session store is unreachable: requests are answered from records read before",
                     extra={"grace": self._grace},
                 )
-        return session
+        return None if session is None else (session, read.stored.now + now - read.asked_at)
 
     def forget(self, key: SessionKey) -> None:
         """For a session that ends, before the store is asked to end it."""

@@ -14,6 +14,7 @@ from bff.errors import (
     SignInRefused,
     SignInStateInvalid,
 )
+from bff.flows.authorization_request import request_fingerprint
 from bff.flows.build_session import BuildSession
 from bff.flows.establish_session import EstablishSession
 from bff.oidc.algorithms import RSA_PSS
@@ -23,7 +24,7 @@ from bff.oidc.error_codes import known_error
 from bff.oidc.metadata import ProviderMetadata
 from bff.oidc.provider import OpenIDProvider
 from bff.oidc.token import Denied, Granted, NoAnswer, Postponed, TokenResponse
-from bff.session.login_transaction import LoginTransaction, provider_fingerprint
+from bff.session.login_transaction import LoginTransaction
 from bff.session.session import Session, SessionId
 from bff.session.store import SessionStore
 from bff.telemetry import audit, metrics
@@ -100,7 +101,7 @@ class AuthorizationCodeFlow:
         SignInFailed, ProviderUnavailable, StoreUnavailable.
         """
         metadata = await self._provider.metadata()
-        ours = provider_fingerprint(self._settings.provider.issuer, self._settings.browser.redirect_uri)
+        ours = request_fingerprint(self._settings)
         if transaction.provider != ours or check_issuer(metadata, answer.iss) is not None:
             raise SignInStateInvalid("the response is not from the provider of this sign-in")
         until = transaction.started_at + 86400

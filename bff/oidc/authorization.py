@@ -4,9 +4,10 @@ import re
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
-from urllib.parse import quote, unquote_to_bytes, urlencode, urlsplit
+from urllib.parse import unquote_to_bytes, urlsplit
 
 from bff.oidc.error_codes import UNREADABLE
+from bff.oidc.form_fields import FormFields, encode_query
 from bff.oidc.metadata import ProviderMetadata
 
 MAX_QUERY_LENGTH: Final = 16 * 1024
@@ -102,8 +103,12 @@ def authorization_parameters(
     code_challenge: str,
     options: SignInOptions = PLAIN,
     response_mode: str = "query",
-) -> dict[str, str]:
-    """The authorization request (OIDC Core section 3.1.2.1), for the browser or for a push (RFC 9126)."""
+    resources: Collection[str] = (),
+) -> dict[str, str | tuple[str, ...]]:
+    """The authorization request (OIDC Core section 3.1.2.1), for the browser or for a push (RFC 9126).
+
+    `resources` are those that tokens will be requested for (RFC 8707 section 2).
+    """
     return {
         "response_type": "code",
         "response_mode": response_mode,
@@ -115,18 +120,19 @@ def authorization_parameters(
         "code_challenge": code_challenge,
         "code_challenge_method": "S256",
         **options.parameters(),
+        **({"resource": tuple(resources)} if resources else {}),
     }
 
 
-def authorization_url(metadata: ProviderMetadata, parameters: dict[str, str]) -> str:
+def authorization_url(metadata: ProviderMetadata, parameters: FormFields) -> str:
     """The URL that the browser is redirected to."""
     return with_query(metadata.authorization_endpoint, parameters)
 
 
-def with_query(endpoint: str, parameters: dict[str, str]) -> str:
+def with_query(endpoint: str, parameters: FormFields) -> str:
     """Appends a query, keeping an existing one (RFC 6749 section 3.1)."""
     separator = "&" if urlsplit(endpoint).query else "" if endpoint.endswith("?") else "?"
-    return f"{endpoint}{separator}{urlencode(parameters, quote_via=quote, safe='')}"
+    return f"{endpoint}{separator}{encode_query(parameters)}"
 
 
 def read_authorization_response(query: str | bytes) -> AuthorizationResponse:

@@ -1,13 +1,37 @@
 """The port to the OpenID Provider. `bff.provider.client` implements it over HTTP."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection
 from typing import Protocol
 
+from bff.oidc.form_fields import FormFields
 from bff.oidc.jwks import KeySet
 from bff.oidc.metadata import ProviderMetadata
 from bff.oidc.pushed_authorization import PushResult
 from bff.oidc.token import RevocationResult, TokenResult, TokenTypeHint
 from bff.oidc.userinfo import UserInfo
+
+
+class TokenIssuer(Protocol):
+    """The token endpoint of an authorization server, as far as it issues access tokens for APIs."""
+
+    async def exchange_token(
+        self,
+        subject_token: str,
+        *,
+        audience: str,
+        scope: Collection[str],
+        timeout: float,
+        may_send: Callable[[], bool] = lambda: True,
+        dpop_key: str | None = None,
+    ) -> TokenResult:
+        """An access token for another audience (RFC 8693); within `timeout` seconds and `may_send` as in `refresh`."""
+        ...
+
+    async def client_token(
+        self, scopes: Collection[str], *, audience: str | None = None, dpop_key: str | None = None
+    ) -> TokenResult:
+        """An access token of this client itself, without a user (RFC 6749 section 4.4); never raises."""
+        ...
 
 
 class OpenIDProvider(Protocol):
@@ -26,7 +50,7 @@ class OpenIDProvider(Protocol):
         """The signing keys. An unknown `kid` causes at most one fetch, rate-limited. Raises ProviderUnavailable."""
         ...
 
-    async def push(self, parameters: Mapping[str, str]) -> PushResult:
+    async def push(self, parameters: FormFields) -> PushResult:
         """Pushes an authorization request (RFC 9126); never raises."""
         ...
 
@@ -46,8 +70,11 @@ class OpenIDProvider(Protocol):
         timeout: float,
         may_send: Callable[[], bool] = lambda: True,
         dpop_key: str | None = None,
+        resource: str | None = None,
     ) -> TokenResult:
         """Sends a refresh token (RFC 6749 section 6); returns within `timeout` seconds in any case.
+
+        With a `resource` the access token is for that resource (RFC 8707), and no other one.
 
         `may_send` is called right before the first byte of the request is written (connecting may have taken a while,
         the process may have been paused); if it returns False, nothing is written and the result is NoAnswer(False).

@@ -9,6 +9,7 @@ from bff.oidc.challenge import USE_NONCE
 from bff.oidc.error_codes import UNREADABLE, UNSPECIFIED
 from bff.oidc.retry_after import retry_after
 from bff.oidc.strict_json import JsonRefused, read_object
+from bff.oidc.token_exchange import ACCESS_TOKEN, JWT
 
 MAX_RESPONSE_BYTES: Final = 256 * 1024
 MAX_ACCESS_TOKEN_LENGTH: Final = 16 * 1024
@@ -132,9 +133,13 @@ def code_exchange_form(code: str, *, redirect_uri: str, code_verifier: str) -> d
     }
 
 
-def refresh_form(refresh_token: str) -> dict[str, str]:
-    """RFC 6749 section 6. No `scope`: a narrower one without offline_access could end the chain of refresh tokens."""
-    return {"grant_type": "refresh_token", "refresh_token": refresh_token}
+def refresh_form(refresh_token: str, resource: str | None = None) -> dict[str, str]:
+    """RFC 6749 section 6, with the protected resource that the access token is for (RFC 8707 section 2.2).
+
+    No `scope`: a narrower one without offline_access could end the chain of refresh tokens.
+    """
+    form = {"grant_type": "refresh_token", "refresh_token": refresh_token}
+    return form if resource is None else {**form, "resource": resource}
 
 
 def parse_revocation_response(status: int, headers: Mapping[str, str], body: bytes, now: float) -> RevocationResult:
@@ -240,6 +245,8 @@ def _access_token(fields: Mapping[str, Any], expected: TokenType) -> tuple[str |
         return None, "token_type is not Bearer"
     if not isinstance(token, str) or not token:
         return None, "there is no access token"
+    if fields.get("issued_token_type", ACCESS_TOKEN) not in (ACCESS_TOKEN, JWT):  # RFC 8693 section 2.2.1
+        return None, "issued_token_type is not an access token"
     # It becomes part of a header of every upstream request: a line break would inject a header.
     if len(token) > MAX_ACCESS_TOKEN_LENGTH or not re.fullmatch(r"[\x21-\x7e]+", token):
         return None, "the access token is too long, or holds other than visible ASCII"

@@ -9,6 +9,7 @@ from bff.errors import ProviderUnavailable
 from bff.oidc.challenge import asks_for_nonce
 from bff.oidc.client_auth import ClientAuthentication
 from bff.oidc.dpop_nonces import DpopNonces
+from bff.oidc.form_fields import FormFields
 from bff.oidc.jwks import KeySet
 from bff.oidc.metadata import MAX_METADATA_BYTES, ProviderMetadata
 from bff.oidc.pushed_authorization import NotPushed, Pushed, PushResult, parse_push_response
@@ -26,6 +27,7 @@ from bff.oidc.token import (
     refresh_form,
     revocation_form,
 )
+from bff.oidc.token_exchange import client_credentials_form, exchange_form
 from bff.oidc.userinfo import UserInfo, parse_userinfo
 from bff.provider.client_requests import ClientRequest, ClientRequests
 from bff.provider.connections import ProviderConnections, Purpose
@@ -36,7 +38,12 @@ from bff.telemetry import metrics, tracing
 
 PUSH_TIMEOUT: Final = 3.0  # seconds; a user is waiting, and there is a fallback
 
-_PURPOSES: Final[Mapping[str, Purpose]] = {"code": "sign_in", "refresh": "refresh", "client_credentials": "documents"}
+_PURPOSES: Final[Mapping[str, Purpose]] = {
+    "code": "sign_in",
+    "refresh": "refresh",
+    "exchange": "exchange",
+    "client_credentials": "documents",
+}
 _OUTCOMES: Final = {"Granted": "granted", "Denied": "denied", "Postponed": "postponed", "NoAnswer": "no_answer"}
 
 
@@ -75,7 +82,7 @@ class HttpProvider:
     async def keys(self, kid: str | None = None) -> KeySet:
         return await self._keys.get(kid)
 
-    async def push(self, parameters: Mapping[str, str]) -> PushResult:
+    async def push(self, parameters: FormFields) -> PushResult:
         within = min(self._timeout, PUSH_TIMEOUT)
         deadline = asyncio.get_running_loop().time() + within
         metadata = await self._metadata_within(within)
@@ -107,14 +114,30 @@ class HttpProvider:
         timeout: float,
         may_send: Callable[[], bool] = lambda: True,
         dpop_key: str | None = None,
+        resource: str | None = None,
     ) -> TokenResult:
-        form = refresh_form(refresh_token)
+        form = refresh_form(refresh_token, resource)
         return await self._request_tokens(form, timeout, may_send, dpop_key, metric_endpoint="refresh")
 
-    async def client_token(self, scopes: Collection[str]) -> TokenResult:
-        """An access token of this client itself, without a user (RFC 6749 section 4.4)."""
-        form = {"grant_type": "client_credentials", "scope": " ".join(scopes)}
-        return await self._request_tokens(form, self._timeout, lambda: True, None, metric_endpoint="client_credentials")
+    async def exchange_token(
+        self,
+        subject_token: str,
+        *,
+        audience: str,
+        scope: Collection[str],
+        timeout: float,
+        may_send: Callable[[], bool] = lambda: True,
+        dpop_key: str | None = None,
+    ) -> TokenResult:
+        form = exchange_form(subject_token, audience=audience, scope=scope)
+        return await self._request_tokens(form, timeout, may_send, dpop_key, metric_endpoint="exchange")
+
+    async def client_token(
+        self, scopes: Collection[str], *, audience: str | None = None, dpop_key: str | None = None
+    ) -> TokenResult:
+        form = client_credentials_form(scopes, audience=audience)
+        within = self._timeout
+        return await self._request_tokens(form, within, lambda: True, dpop_key, metric_endpoint="client_credentials")
 
     async def userinfo(self, access_token: str, *, dpop_key: str | None = None) -> UserInfo:
         metadata = await self.metadata()
@@ -177,7 +200,7 @@ class HttpProvider:
         may_send: Callable[[], bool],
         dpop_key: str | None,
         *,
-        metric_endpoint: Literal["code", "refresh", "client_credentials"],
+        metric_endpoint: Literal["code", "refresh", "exchange", "client_credentials"],
     ) -> TokenResult:
         deadline = asyncio.get_running_loop().time() + within
         with tracing.span(f"provider {metric_endpoint}", "client") as span:

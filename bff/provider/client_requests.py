@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
@@ -11,6 +11,7 @@ from typing import Final
 from bff.oidc.challenge import USE_NONCE
 from bff.oidc.client_auth import Candidate, ClientAuthentication, Credentials
 from bff.oidc.dpop_nonces import DpopNonces
+from bff.oidc.form_fields import FormFields
 from bff.oidc.metadata import ProviderMetadata
 from bff.oidc.token import (
     MAX_RESPONSE_BYTES,
@@ -37,7 +38,7 @@ class ClientRequest:
 
     purpose: Purpose
     endpoint: str
-    form: Mapping[str, str] = field(repr=False)
+    form: FormFields = field(repr=False)
     may_send: Callable[[], bool] = lambda: True
     dpop_key: str | None = field(default=None, repr=False)
 

@@ -12,13 +12,14 @@ from bff.provider.http import HttpClient
 from bff.provider.http1_client import Http1Client
 
 ProviderClient: TypeAlias = HttpClient | Http1Client
-Purpose: TypeAlias = Literal["refresh", "sign_in", "revocation", "documents"]
+Purpose: TypeAlias = Literal["refresh", "sign_in", "exchange", "revocation", "documents"]
 
 SIGN_INS: Final = 50  # concurrent code exchanges, pushed requests and UserInfo requests
+EXCHANGES: Final = 30  # concurrent token exchanges of one process
 REVOCATIONS: Final = 8
 DOCUMENTS: Final = 4  # metadata and keys: each is fetched once for all callers
 # By far the most requests, so they go over connections that cost less processor time.
-FREQUENT: Final[frozenset[Purpose]] = frozenset({"refresh", "revocation"})
+FREQUENT: Final[frozenset[Purpose]] = frozenset({"refresh", "exchange", "revocation"})
 SPARE: Final = 10  # connections beyond the running refreshes: a cancelled one may still be closing
 
 
@@ -30,6 +31,7 @@ class ProviderConnections:
         sizes: dict[Purpose, int] = {
             "refresh": refreshes + SPARE,
             "sign_in": SIGN_INS,
+            "exchange": EXCHANGES,
             "revocation": REVOCATIONS,
             "documents": DOCUMENTS,
         }

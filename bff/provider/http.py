@@ -8,6 +8,7 @@ from typing import Any, Final, Literal
 
 import httpx
 
+from bff.oidc.form_fields import FormFields
 from bff.oidc.token import NoAnswer
 from bff.provider.failure import reason_of
 from bff.provider.request_content import request_content
@@ -57,7 +58,7 @@ class HttpClient:
         within: float,
         limit: int,
         headers: Mapping[str, str] | None = None,
-        form: Mapping[str, str] | None = None,
+        form: FormFields | None = None,
         document: Mapping[str, Any] | None = None,
         may_send: Callable[[], bool] = lambda: True,
     ) -> Outcome:

@@ -16,6 +16,7 @@ from bff.asgi.write_batching import WriteBatch
 from bff.errors import InvalidRequest
 from bff.http1.connection import ConnectionLost, Http1Connection
 from bff.http1.response_parser import Header
+from bff.oidc.form_fields import FormFields
 from bff.oidc.token import NoAnswer
 from bff.provider.addresses import NO_ADDRESSES, AddressMap
 from bff.provider.dial import dial
@@ -76,7 +77,7 @@ class Http1Client:
         within: float,
         limit: int,
         headers: Mapping[str, str] | None = None,
-        form: Mapping[str, str] | None = None,
+        form: FormFields | None = None,
         document: Mapping[str, Any] | None = None,
         may_send: Callable[[], bool] = lambda: True,
     ) -> Outcome:

@@ -4,7 +4,8 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
-from urllib.parse import urlencode
+
+from bff.oidc.form_fields import FormFields, encode_form
 
 FORM: Final = "application/x-www-form-urlencoded"
 JSON: Final = "application/json"
@@ -18,9 +19,9 @@ class RequestContent:
     body: bytes = field(default=b"", repr=False)
 
 
-def request_content(form: Mapping[str, str] | None, document: Mapping[str, Any] | None) -> RequestContent:
+def request_content(form: FormFields | None, document: Mapping[str, Any] | None) -> RequestContent:
     if form:
-        return RequestContent(FORM, urlencode(form).encode())
+        return RequestContent(FORM, encode_form(form).encode())
     if document is not None:
         return RequestContent(JSON, json.dumps(document).encode())
     return RequestContent()

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Sequence
 from typing import Any, Protocol, TypeAlias
 
+from bff.config.api_tokens import ApiToken
 from bff.config.routes import Route
 from bff.session.stream_end import StreamEnd
 
@@ -12,17 +13,26 @@ Unregister: TypeAlias = Callable[[], None]
 
 
 class UpstreamCredentials(Protocol):
-    """What a session lends to one request: its access token, DPoP proofs for it, and its renewal.
+    """What a session lends to one request: an access token, DPoP proofs for it, and its renewal.
 
     Belongs to a single request, because `renew` replaces the token.
     """
 
     @property
-    def access_token(self) -> str: ...
+    def access_token(self) -> str:
+        """The session's own; after `request_token` the requested one."""
+        ...
 
     @property
     def scopes(self) -> Collection[str]:
-        """The scopes of the access token."""
+        """The scopes of the session's own access token."""
+        ...
+
+    async def request_token(self, token: ApiToken) -> None:
+        """From here on the credentials are another access token, for the APIs of a route.
+
+        Raises ApiTokenRefused, ProviderUnavailable, StoreUnavailable, SignInRequired.
+        """
         ...
 
     def claim(self, name: str) -> Any:
@@ -41,7 +51,7 @@ class UpstreamCredentials(Protocol):
 
     @property
     def dpop_bound(self) -> bool:
-        """Whether the access token is bound to a key of the session (RFC 9449), so that every use needs a proof."""
+        """Whether the access token is bound to a key (RFC 9449), so that every use needs a proof."""
         ...
 
     def dpop_proof(self, method: str, url: str, nonce: str | None) -> str:
@@ -55,7 +65,8 @@ class UpstreamCredentials(Protocol):
     async def renew(self) -> bool:
         """Replaces an access token that an upstream rejected; False if there is no newer one.
 
-        Raises SignInRequired, ProviderUnavailable, StoreUnavailable; ForbiddenByRule after `authorize`.
+        Raises SignInRequired, ProviderUnavailable, StoreUnavailable; ForbiddenByRule after `authorize`, and
+        ApiTokenRefused after `request_token`.
         """
         ...
 

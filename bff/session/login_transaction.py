@@ -14,6 +14,7 @@ import hmac
 import re
 import secrets
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, TypeAlias
 
@@ -44,9 +45,9 @@ _STATE: Final = re.compile(
 class LoginTransaction:
     """One sign-in in progress.
 
-    `started_at` is in seconds since the epoch. `provider` identifies the issuer and redirect URI of the authorization
-    request (`provider_fingerprint`), because settings may change meanwhile. `browser` is the hash of the browser-id
-    cookie, which a form_post response does not carry; None if it is not known yet.
+    `started_at` is in seconds since the epoch. `provider` identifies the issuer, redirect URI and resources of the
+    authorization request (`provider_fingerprint`), because settings may change meanwhile. `browser` is the hash of the
+    browser-id cookie, which a form_post response does not carry; None if it is not known yet.
     """
 
     id: str
@@ -104,9 +105,9 @@ class StateInvalid:
 StateResult: TypeAlias = StateOk | StateExpired | StateInvalid
 
 
-def provider_fingerprint(issuer: str, redirect_uri: str) -> str:
-    """Identifies issuer and redirect URI: 16 characters."""
-    return encode_base64url(hashlib.sha256(f"{issuer}\n{redirect_uri}".encode()).digest()[:12])
+def provider_fingerprint(issuer: str, redirect_uri: str, resources: Sequence[str] = ()) -> str:
+    """Identifies issuer, redirect URI and requested resources (RFC 8707): 16 characters."""
+    return encode_base64url(hashlib.sha256("\n".join([issuer, redirect_uri, *resources]).encode()).digest()[:12])
 
 
 def slot_of(transaction_id: str) -> int:

@@ -9,6 +9,7 @@ invariants of these tables; `tests/proof/explorer/` and `tests/proof/simulation/
 from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
 
+from bff.session.audience_tokens import entry, is_due, resource_name
 from bff.session.session import EndReason, RefreshAttempt, Session
 from bff.session.timing import REFUSED_TOKEN_AGE, RefreshPolicy, inside_grace, limit_reached, token_fingerprint
 
@@ -24,11 +25,13 @@ class SendRefresh:
 
     `after_grace`: the provider's grace period is over, so it may see reuse. `use_successor`: send the concurrent
     successor in place of the session's own token. `rejected`: an upstream rejected the current access token.
+    `resource`: the access token is requested for that protected resource (RFC 8707), not for the session itself.
     """
 
     after_grace: bool = False
     use_successor: bool = False
     rejected: bool = False
+    resource: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,15 @@ class SignInAgain:
 
 _USE_ACCESS_TOKEN: Final = UseAccessToken()
 
+
+@dataclass(frozen=True, slots=True)
+class ResourceCause:
+    """A protected resource that a token is needed for. `rejected`: the fingerprint of one that got a 401."""
+
+    resource: str
+    rejected: str | None = None
+
+
 RefreshDecision: TypeAlias = UseAccessToken | SendRefresh | AwaitRefresh | RetryLater | SignInAgain
 
 
@@ -59,9 +71,11 @@ def decide(
     last_seen_at: float | None = None,
     rejected_token: str | None = None,
     resend_of: str | None = None,
+    wanted: ResourceCause | None = None,
 ) -> RefreshDecision:
     """What may be done with this record.
 
+    `wanted`: a refresh for that resource may be sent if none is due for the session itself.
     `rejected_token` is the fingerprint of an access token that an upstream answered with 401. `resend_of` is the id of
     the caller's own attempt, if it failed quickly (`Pending.resend`): as long as the record holds that attempt, its
     holder need not wait.
@@ -75,6 +89,8 @@ def decide(
 
     if attempt is None:
         if valid and now < tokens.refresh_at and not rejected:
+            if wanted is not None and tokens.refresh_token is not None and _is_wanted(session, now, wanted):
+                return SendRefresh(resource=wanted.resource)
             return _USE_ACCESS_TOKEN
         if tokens.refresh_token is None:
             return UseAccessToken() if valid else SignInAgain(EndReason.NO_REFRESH_TOKEN)
@@ -116,9 +132,24 @@ def reserve(session: Session, decision: SendRefresh, now: float, policy: Refresh
         denied_at=before.denied_at if before else None,
         refused_at=before.refused_at if before else None,
         refused_with=before.refused_with if before else "",
+        resource=_resource_of(before, decision),
     )
     rejected_token = token_fingerprint(session.tokens.access_token) if decision.rejected else session.rejected_token
     return replace(session, version=session.version + 1, attempt=attempt, rejected_token=rejected_token)
+
+
+def _resource_of(before: RefreshAttempt | None, decision: SendRefresh) -> str | None:
+    """A provider may replay the response to the first send, with the token that was requested then: so a resend inside
+    the grace period requests the same one.
+    """
+    if before is None:
+        return decision.resource
+    return None if decision.after_grace else before.resource
+
+
+def _is_wanted(session: Session, now: float, wanted: ResourceCause) -> bool:
+    kept = entry(session, resource_name(wanted.resource))
+    return now >= kept.not_before and is_due(kept, now, wanted.rejected)
 
 
 def promote_successor(session: Session, now: float) -> Session:

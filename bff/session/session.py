@@ -107,6 +107,8 @@ class RefreshAttempt:
     # (`ClientProof.credentials`) that the request was sent with.
     refused_at: float | None = None
     refused_with: str = ""
+    # The protected resource that the access token is requested for (RFC 8707); None for the session's own token.
+    resource: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +154,10 @@ class Session:
     dpop_key: str | None = field(default=None, repr=False)
     # Of Okta's `session.id` claim: the session there, as the System Log names it; `sid` is another value.
     provider_session: str | None = None
+    # The resources that the sign-in requested (RFC 8707): a refresh may request a token for one of these only.
+    resources: Sequence[str] | None = None
+    # Access tokens for other audiences, by name (`bff.session.audience_tokens`).
+    audience_tokens: Mapping[str, Any] | None = field(default=None, repr=False)
     # When a security event required a new authentication: until then no request is forwarded.
     step_up_required_at: float | None = None
     # The key of the browser that has to renew the bound cookie (DBSC); None for a session of a bare cookie.

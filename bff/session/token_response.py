@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias, assert_never
 
 from bff.oidc.token import Denied, Granted, NoAnswer, Postponed, TokenResponse, TokenResult
+from bff.session.audience_tokens import NO_TOKEN, keep_failure, keep_token, resource_name
 from bff.session.refusal import Refusal, classify, is_confirmed
 from bff.session.rotation import promote_successor
 from bff.session.session import ConcurrentSuccessor, EndReason, RefreshAttempt, Session
@@ -59,6 +60,10 @@ def apply_token_response(
     attempt, sent = session.attempt, reserved.tokens.refresh_token
     if attempt is None or attempt.attempt_id != ours.attempt_id:
         return _apply_superseded(session, reserved, answer)
+    if attempt.resource is not None:
+        failed = _apply_resource_failure(session, attempt, reserved, answer, now, policy)
+        if failed is not None:
+            return failed
     match answer:
         case Granted(response):
             return _apply_granted(session, attempt, sent, response, now, policy)
@@ -98,6 +103,12 @@ def _apply_granted(
     if attempt.first_sent_at is not None:
         asked_at = max(attempt.first_sent_at, asked_at - policy.grace)
     tokens = new_tokens(response, session.key, asked_at, now, policy.before_expiry)
+    if attempt.resource is not None:
+        renewed = _with_successor(session, successor, sibling, response.id_token)
+        name = resource_name(attempt.resource)
+        if tokens is None:
+            return Renewed(keep_failure(renewed, name, now, refused=NO_TOKEN))
+        return Renewed(keep_token(renewed, name, tokens))
     if tokens is None:
         # A replay may have returned the token it was sent, whose grace period continues.
         first = attempt.previous_first_sent_at if successor == sent else None
@@ -112,6 +123,43 @@ def _apply_granted(
     tokens = replace(tokens, refresh_token=successor, id_token=id_token, scope=scope)
     renewed = replace(session, version=session.version + 1, rotation=session.rotation + 1, tokens=tokens)
     return Renewed(replace(renewed, attempt=None, concurrent_successor=sibling, rejected_token=None))
+
+
+def _with_successor(
+    session: Session, successor: str | None, sibling: ConcurrentSuccessor | None, id_token: str | None
+) -> Session:
+    """After a refresh for a resource: the session's own access token stays. The version is the caller's to increase."""
+    tokens = replace(session.tokens, refresh_token=successor, id_token=id_token or session.tokens.id_token)
+    renewed = replace(session, rotation=session.rotation + 1, tokens=tokens, attempt=None)
+    return replace(renewed, concurrent_successor=sibling)
+
+
+def _apply_resource_failure(
+    session: Session, attempt: RefreshAttempt, reserved: Session, answer: TokenResult, now: float, policy: RefreshPolicy
+) -> Pending | None:
+    """A request for a resource that consumed nothing: the failure is that resource's, and ends no session.
+
+    None for any other response. A final refusal may come from the resource, so a refresh without it is sent at once,
+    whose response decides. With an earlier send of unknown outcome the attempt stays as it is.
+    """
+    name = resource_name(attempt.resource or "")
+    match answer:
+        case Denied() if classify(answer, policy.final_errors) is Refusal.FINAL:
+            refused = keep_failure(session, name, now, refused=answer.error)
+            result = _apply_invalid(refused, attempt, reserved, now, policy)
+            if isinstance(result, Ended):
+                plain = replace(attempt, resource=None)
+                result = Pending(_not_consumed(refused, plain, now, policy, wait=0.0), resend=True)
+            return Pending(replace(result.session, version=session.version + 1), result.resend)
+        case Denied(error=error):
+            failed = keep_failure(session, name, now, refused=error)
+        case Postponed(retry_after) | NoAnswer(may_have_been_sent=False, retry_after=retry_after):
+            failed = keep_failure(session, name, now, wait=retry_after, limit=MAX_UNANSWERED_BACKOFF)
+        case _:
+            return None
+    if attempt.previous_first_sent_at is None:
+        return Pending(replace(failed, attempt=None))
+    return Pending(replace(_not_consumed(failed, attempt, now, policy), version=session.version + 1))
 
 
 def _apply_refusal(
@@ -142,7 +190,7 @@ def _apply_refusal(
 
 def _apply_invalid(
     session: Session, attempt: RefreshAttempt, reserved: Session, now: float, policy: RefreshPolicy
-) -> RefreshResult:
+) -> Pending | Ended:
     """The refresh token that was sent is invalid for good; another one that the record holds may be valid."""
     if session.tokens.refresh_token != reserved.tokens.refresh_token:
         # The record has a newer token than the rejected one.

@@ -13,9 +13,11 @@ from types import NoneType, UnionType
 from typing import Any, Final, TypeVar, get_args, get_origin, get_type_hints
 
 from bff.errors import StoreUnavailable
+from bff.session.audience_tokens import without_oldest
 from bff.session.keyring import KeyRing, Opened, Unreadable
 from bff.session.session import Session, SessionKey
 from bff.session.store import Found, KeyRemoved, Missing, StoredSession
+from bff.telemetry import metrics
 
 SCHEMA: Final = 1
 RECORD_LIMIT: Final = 64 * 1024  # bytes, sealed; the largest Okta tokens use a small part of it
@@ -41,12 +43,23 @@ class Encoded:
 
 
 def encode(ring: KeyRing, session: Session) -> Encoded:
-    """Raises RecordTooLarge, and ValueError for values that JSON cannot represent (NaN)."""
-    known = _to_json(session, session.extra)
-    plaintext = json.dumps({"schema": SCHEMA} | known, separators=(",", ":"), allow_nan=False).encode()
+    """Raises RecordTooLarge, and ValueError for values that JSON cannot represent (NaN).
+
+    Tokens by audience are requested again when they are needed, so they give way to everything else.
+    """
+    plaintext = _plaintext(session)
+    while len(plaintext) > RECORD_LIMIT - _ENVELOPE and session.audience_tokens:
+        session = without_oldest(session)
+        plaintext = _plaintext(session)
+        metrics.API_TOKENS_DROPPED.inc()
     if len(plaintext) > RECORD_LIMIT - _ENVELOPE:
         raise RecordTooLarge(f"The session record would need {len(plaintext)} bytes, the limit is {RECORD_LIMIT}.")
     return Encoded(ring.seal(PURPOSE, plaintext, session.key.encode()), hashlib.sha256(plaintext).hexdigest()[:32])
+
+
+def _plaintext(session: Session) -> bytes:
+    known = _to_json(session, session.extra)
+    return json.dumps({"schema": SCHEMA} | known, separators=(",", ":"), allow_nan=False).encode()
 
 
 def read(ring: KeyRing, key: SessionKey, version: int, record: bytes, now: float, last_seen_at: float) -> StoredSession:

@@ -126,6 +126,17 @@ REQUEST_HEADERS_DROPPED: Final = Counter(
     ["route"],
     registry=REGISTRY,
 )
+API_TOKENS: Final = Counter(
+    "bff_api_tokens",
+    "Requests for access tokens of APIs, by kind and outcome.",
+    ["kind", "outcome"],
+    registry=REGISTRY,
+)
+API_TOKENS_DROPPED: Final = Counter(
+    "bff_api_tokens_dropped",
+    "Access tokens of APIs that a session record had no space for; they are requested again when needed.",
+    registry=REGISTRY,
+)
 FORBIDDEN_BY_RULE: Final = Counter(
     "bff_forbidden_by_rule",
     "Requests of signed-in users that no access rule allowed, by route prefix.",
@@ -265,6 +276,9 @@ for _reason in EndReason:
 for _endpoint in ("code", "refresh"):
     for _outcome in ("granted", "denied", "postponed", "no_answer"):
         PROVIDER_REQUESTS.labels(endpoint=_endpoint, outcome=_outcome)
+for _kind in ("exchange", "resource", "client_credentials"):
+    for _outcome in ("granted", "refused", "unavailable"):
+        API_TOKENS.labels(kind=_kind, outcome=_outcome)
 for _outcome in ("fetched", "failed"):
     JWKS_FETCHES.labels(outcome=_outcome)
 for _outcome in ("polled", "failed"):

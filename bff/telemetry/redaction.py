@@ -13,7 +13,7 @@ LIMIT: Final = 8192  # characters of one value; longer values are cut
 
 # Names of secrets, followed by `=` or `:` and optional quotes. Longest alternatives first.
 _NAMED: Final = (
-    r"(?:refresh|access|id|logout|session|device|ssws|api|csrf)[_-]?tokens?|id_token_hint|client_secret(?:_next)?"
+    r"(?:refresh|access|subject|id|logout|session|device|ssws|api|csrf)[_-]?tokens?|id_token_hint|client_secret(?:_next)?"
     r"|client_assertion|client_private_key|private_key|decryption_keys?|code_verifier|session_keys?|secret|passw(?:or)?d|passphrase"
     r"|authorization|proxy-authorization|assertion|dpop|login_hint"
 )

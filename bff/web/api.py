@@ -15,6 +15,7 @@ from starlette.types import Message, Receive, Scope, Send
 from bff.asgi.access import set_route
 from bff.asgi.extensions import close_connection
 from bff.asgi.header_section import facts_of
+from bff.config.api_tokens import ClientCredentialsToken, ExchangeToken, ResourceToken
 from bff.config.identity_assertion import IdentityToken
 from bff.config.routes import Route
 from bff.errors import (
@@ -195,7 +196,7 @@ class ApiEndpoint:
         match route.token:
             case "none":
                 return None
-            case "user" | IdentityToken():
+            case "user" | IdentityToken() | ExchangeToken() | ResourceToken() | ClientCredentialsToken():
                 credentials = await self._get_credentials(scope)
             case "user_or_none":
                 try:
@@ -210,6 +211,8 @@ class ApiEndpoint:
             raise InsufficientScope
         if route.access_rules is not None:
             credentials.authorize(route)
+        if route.api_token is not None:
+            await credentials.request_token(route.api_token)
         return credentials
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -23,6 +23,7 @@ STATUS: Final[Mapping[str, int]] = {
     "device_binding_required": 403,
     "insufficient_scope": 403,
     "forbidden_by_rule": 403,
+    "api_token_denied": 403,
     "navigation_required": 403,
     "route_not_found": 404,
     "user_unknown": 404,
@@ -44,6 +45,7 @@ STATUS: Final[Mapping[str, int]] = {
     "sign_in_failed": 502,
     # dependencies
     "device_binding_pending": 503,
+    "api_token_refused": 502,
     "record_too_large": 502,
     "upstream_unreachable": 502,
     "key_exhausted": 503,

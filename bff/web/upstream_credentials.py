@@ -9,10 +9,13 @@ from typing import Any
 
 from starlette.types import Scope
 
+from bff.config.api_tokens import ApiToken
 from bff.config.routes import Route
 from bff.errors import DeviceBindingRequired, SignInRequired
+from bff.flows.api_tokens.api_access import ApiAccess
+from bff.flows.api_tokens.flow import ApiTokens
 from bff.flows.identity_assertions import IdentityAssertions
-from bff.flows.refresh.flow import RefreshTokenFlow
+from bff.flows.refresh.flow import RefreshTokenFlow, SessionAt
 from bff.flows.streams import OpenStreams
 from bff.oidc.dpop import dpop_proof
 from bff.proxy.credentials import CloseStream, Unregister, UpstreamCredentials
@@ -36,6 +39,7 @@ class UpstreamTokens:
 
     scopes: frozenset[str]
     assertions: IdentityAssertions
+    api_tokens: ApiTokens
 
 
 class SessionCredentials:
@@ -56,10 +60,13 @@ class SessionCredentials:
         self.streams, self.tokens = streams, tokens
 
     async def __call__(self, scope: Scope) -> UpstreamCredentials:
-        return _RequestCredentials(self, await self.session(scope))
+        return _RequestCredentials(self, await self._session_at(scope))
 
     async def session(self, scope: Scope) -> Session:
         """The live session of a request, with an access token that is good now. Raises as `GetCredentials`."""
+        return (await self._session_at(scope)).session
+
+    async def _session_at(self, scope: Scope) -> SessionAt:
         try:
             key = self._cookies.require(scope["headers"]).session_id.key
         except SignInRequired as required:
@@ -70,7 +77,7 @@ class SessionCredentials:
                 required.reason = None if ended is None else ended.value
             raise
         check = None if self._device is None else partial(self._device.check, headers=scope["headers"])
-        return await self._flow.session_with_fresh_token(key, passive=is_background(scope), check=check)
+        return await self._flow.session_at(key, passive=is_background(scope), check=check)
 
     def require_device(self, session: Session, headers: Sequence[Header]) -> None:
         """Raises DeviceBindingRequired for a request that does not prove that it comes from the session's device."""
@@ -78,13 +85,17 @@ class SessionCredentials:
             raise DeviceBindingRequired("sign_in")
         self._device.require(session, headers)
 
-    async def renew(self, session: Session) -> Session:
+    async def renew(self, session: Session) -> SessionAt:
         """The session with a newer access token than this one's, which an upstream rejected, or with the same one.
 
         It is no activity: the request of the session has been counted already.
         """
         rejected_token = token_fingerprint(session.tokens.access_token)
-        return await self._flow.session_with_fresh_token(session.key, rejected_token=rejected_token, passive=True)
+        return await self._flow.session_at(session.key, rejected_token=rejected_token, passive=True)
+
+    async def read(self, session: Session) -> SessionAt:
+        """The session as it is now."""
+        return await self._flow.session_at(session.key, passive=True)
 
     def check_access(self, session: Session, route: Route) -> None:
         """Raises ForbiddenByRule."""
@@ -95,17 +106,17 @@ class SessionCredentials:
         """Raises ForbiddenByRule. `place` as in `check_access`."""
         check_access(rules, session, self._clock(), place=place)
 
-    def dpop_proof(self, session: Session, method: str, url: str, nonce: str | None) -> str:
-        """Raises ValueError for a session without a DPoP key."""
-        if session.dpop_key is None:
-            raise ValueError("the access token of this session is not DPoP-bound")
+    def dpop_proof(self, access: ApiAccess, method: str, url: str, nonce: str | None) -> str:
+        """Raises ValueError for a bearer token."""
+        if access.dpop_key is None:
+            raise ValueError("the access token is not DPoP-bound")
         return dpop_proof(
-            session.dpop_key,
+            access.dpop_key,
             method=method,
             url=url,
             now=self._clock(),
             jti=secrets.token_urlsafe(16),
-            access_token=session.tokens.access_token,
+            access_token=access.access_token,
             nonce=nonce,
         )
 
@@ -113,15 +124,21 @@ class SessionCredentials:
 class _RequestCredentials:
     """Those of one request; `session` as it was read or refreshed for it."""
 
-    __slots__ = ("_route", "_session", "_source")
+    __slots__ = ("_access", "_api_token", "_at", "_route", "_session", "_source")
 
-    def __init__(self, source: SessionCredentials, session: Session) -> None:
-        self._source, self._session = source, session
+    def __init__(self, source: SessionCredentials, at: SessionAt) -> None:
+        self._source, self._at, self._session = source, at, at.session
         self._route: Route | None = None  # for which the request is authorized
+        self._api_token: ApiToken | None = None
+        self._access: ApiAccess | None = None  # the requested access token
 
     @property
     def access_token(self) -> str:
-        return self._session.tokens.access_token
+        return self._session.tokens.access_token if self._access is None else self._access.access_token
+
+    async def request_token(self, token: ApiToken) -> None:
+        self._access = await self._source.tokens.api_tokens.access(self._at, token)
+        self._api_token = token
 
     @property
     def scopes(self) -> Collection[str]:
@@ -139,10 +156,12 @@ class _RequestCredentials:
 
     @property
     def dpop_bound(self) -> bool:
-        return self._session.dpop_key is not None
+        return (self._session if self._access is None else self._access).dpop_key is not None
 
     def dpop_proof(self, method: str, url: str, nonce: str | None) -> str:
-        return self._source.dpop_proof(self._session, method, url, nonce)
+        session = self._session
+        access = self._access or ApiAccess(session.tokens.access_token, session.dpop_key)
+        return self._source.dpop_proof(access, method, url, nonce)
 
     def assertion(self, route: Route) -> str:
         assert route.identity is not None
@@ -150,11 +169,18 @@ class _RequestCredentials:
 
     async def renew(self) -> bool:
         rejected = self.access_token
-        self._session = await self._source.renew(self._session)
+        token, source = self._api_token, self._source
+        # A requested token was rejected: the session's own is as good as it was.
+        self._at = await (source.renew(self._session) if token is None else source.read(self._session))
+        self._session = self._at.session
         if self._route is not None:
             self._source.check_access(self._session, self._route)
+        if token is not None:
+            self._access = await source.tokens.api_tokens.access(self._at, token, rejected=rejected)
         return self.access_token != rejected
 
     def register_stream(self, close: CloseStream, *, endless: bool, with_token: bool) -> Unregister:
-        token_until = self._session.tokens.usable_until if with_token else None
+        requested = None if self._access is None else self._access.usable_until
+        until = self._session.tokens.usable_until if requested is None else requested
+        token_until = until if with_token else None
         return self._source.streams.register(self._session, close, endless=endless, token_until=token_until)

@@ -1,7 +1,7 @@
 """An OpenIDProvider in memory that gives the answers a test queued, and records what it was asked for."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from bff.errors import ProviderUnavailable
 from bff.oidc.jwks import KeySet, parse_key_set
@@ -27,9 +27,13 @@ class ScriptedProvider:
         self.delay = self.keys_delay = 0.0
         self.down = self.metadata_down = False
         self.answers: list[TokenResult] = []
+        self.exchange_answers: list[TokenResult] = []
         self.revocation_answers: list[RevocationResult] = []
         self.push_answers: list[PushResult] = []
         self.refreshed: list[str] = []
+        self.resources: list[str | None] = []  # of each refresh
+        self.token_requests: list[tuple[str, str]] = []  # subject token and audience of each exchange
+        self.own_requests: list[tuple[str, ...]] = []  # scopes of each client credentials request
         self.revoked: list[str] = []
         self.pushed: list[Mapping[str, str]] = []
         self.exchanged: list[str] = []
@@ -80,15 +84,42 @@ class ScriptedProvider:
         timeout: float,
         may_send: Callable[[], bool] = lambda: True,
         dpop_key: str | None = None,
+        resource: str | None = None,
     ) -> TokenResult:
         if not may_send():
             return NoAnswer(may_have_been_sent=False)
         self.refreshed.append(refresh_token)
+        self.resources.append(resource)
         try:
             async with asyncio.timeout(timeout):
                 return await self._answer()
         except TimeoutError:
             return NoAnswer(may_have_been_sent=True)
+
+    async def exchange_token(
+        self,
+        subject_token: str,
+        *,
+        audience: str,
+        scope: Collection[str],
+        timeout: float,
+        may_send: Callable[[], bool] = lambda: True,
+        dpop_key: str | None = None,
+    ) -> TokenResult:
+        if not may_send():
+            return NoAnswer(may_have_been_sent=False)
+        self.token_requests.append((subject_token, audience))
+        granted = Granted(TokenResponse(f"for-{audience}-{len(self.token_requests)}", 600))
+        await asyncio.sleep(self.delay)
+        return self.exchange_answers.pop(0) if self.exchange_answers else granted
+
+    async def client_token(
+        self, scopes: Collection[str], *, audience: str | None = None, dpop_key: str | None = None
+    ) -> TokenResult:
+        self.own_requests.append(tuple(scopes))
+        granted = Granted(TokenResponse(f"own-{len(self.own_requests)}", 600))
+        await asyncio.sleep(self.delay)
+        return self.exchange_answers.pop(0) if self.exchange_answers else granted
 
     async def userinfo(self, access_token: str, *, dpop_key: str | None = None) -> UserInfo:
         if not self.claims:

@@ -53,6 +53,8 @@ class MemoryProvider:
         )
         self.nonce = ""
         self._clock, self._issuer, self._granted = clock, issuer, 0
+        self._exchanged = 0
+        self.exchange_answers: list[TokenResult] = []
 
     async def metadata(self) -> ProviderMetadata:
         if not self.available:
@@ -98,8 +100,15 @@ class MemoryProvider:
     async def userinfo(self, access_token: str, *, dpop_key: str | None = None) -> Mapping[str, Any]:
         raise NotImplementedError
 
-    async def client_token(self, scopes: Collection[str]) -> TokenResult:
-        raise NotImplementedError
+    async def exchange_token(self, subject_token: str, *, audience: str, **_: Any) -> TokenResult:
+        self._exchanged += 1
+        if self.exchange_answers:
+            return self.exchange_answers.pop(0)
+        return Granted(TokenResponse(f"for-{audience}-{self._exchanged}", 600))
+
+    async def client_token(self, scopes: Collection[str], **_: Any) -> TokenResult:
+        self._exchanged += 1
+        return Granted(TokenResponse(f"own-{self._exchanged}", 600))
 
     def replace_client_auth(self, client_auth: ClientAuthentication) -> None: ...
 

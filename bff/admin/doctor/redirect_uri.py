@@ -20,6 +20,7 @@ from bff.oidc.authorization import (
     authorization_url,
     read_authorization_response,
 )
+from bff.oidc.form_fields import FormFields
 from bff.oidc.metadata import ProviderMetadata
 from bff.oidc.pkce import s256_challenge
 from bff.oidc.pushed_authorization import NotPushed, Pushed, pushed_parameters
@@ -60,7 +61,7 @@ async def check_redirect_uri(
 
     `accepted`: whether the token endpoint accepts our credentials; None if unknown. Raises ConfigurationError.
     """
-    parameters = authorization_parameters(
+    parameters: FormFields = authorization_parameters(
         client_id=settings.provider.client_id,
         redirect_uri=settings.browser.redirect_uri,
         scopes=settings.provider.scopes,
@@ -68,6 +69,7 @@ async def check_redirect_uri(
         nonce=secrets.token_urlsafe(32),
         code_challenge=s256_challenge(secrets.token_urlsafe(32)),
         options=SignInOptions(prompt="none"),
+        resources=settings.resources,
     )
     par = pushed_requests(settings, metadata)
     offered = metadata.pushed_authorization_request_endpoint is not None
@@ -80,8 +82,8 @@ async def check_redirect_uri(
 
 
 async def _pushed(
-    settings: Settings, metadata: ProviderMetadata, parameters: dict[str, str]
-) -> tuple[dict[str, str], CheckResult | None]:
+    settings: Settings, metadata: ProviderMetadata, parameters: FormFields
+) -> tuple[FormFields, CheckResult | None]:
     """The parameters the browser would carry, and what is wrong with the pushed request."""
     provider = open_provider(settings)
     try:

@@ -6,8 +6,9 @@ from typing import Final
 from bff.admin.doctor.check_result import CheckResult, ok, warn
 from bff.config.settings import Settings
 from bff.config.validators import is_loopback
+from bff.flows.authorization_request import request_fingerprint
 from bff.session.keyring import KeyRing, new_session_id
-from bff.session.login_transaction import SLOTS, begin, provider_fingerprint, seal_transaction
+from bff.session.login_transaction import SLOTS, begin, seal_transaction
 from bff.session.sign_in_intent import SignInIntent
 from bff.web.auth import loop_guard
 from bff.web.browser_id import new_browser_id
@@ -33,7 +34,7 @@ def cookies(settings: Settings) -> CheckResult:
     ring, names = KeyRing.from_keys(settings.session.key_ring), CookieNames(secure=settings.browser.cookies_secure)
     transaction = begin(
         now=time.time(),
-        provider=provider_fingerprint(settings.provider.issuer, settings.browser.redirect_uri),
+        provider=request_fingerprint(settings),
         intent=SignInIntent(),
     )
     pairs = {

@@ -18,6 +18,7 @@ from bff.errors import StoreUnavailable
 from bff.flows.background import BackgroundTasks
 from bff.oidc.provider import OpenIDProvider
 from bff.oidc.token import NotRevoked, Revoked, TokenResponse, TokenTypeHint
+from bff.session.audience_tokens import revocable_tokens
 from bff.session.revocation import ATTEMPTS_LIMIT, KEPT_FOR, Revocation, backoff
 from bff.session.session import Session
 from bff.session.store import SessionStore
@@ -234,4 +235,7 @@ def _tokens_of(session: Session) -> Sequence[_Token]:
     until = max(session.ends_at, session.tokens.received_at + KEPT_FOR)
     successor = session.concurrent_successor.refresh_token if session.concurrent_successor else None
     tokens = [_Token(value, "refresh_token", until) for value in (session.tokens.refresh_token, successor) if value]
-    return tokens or [_Token(session.tokens.access_token, "access_token", session.tokens.usable_until)]
+    tokens = tokens or [_Token(session.tokens.access_token, "access_token", session.tokens.usable_until)]
+    # Exchanged tokens are revoked by themselves: they do not belong to the refresh token (RFC 8693 section 2.2.2).
+    exchanged = revocable_tokens(session, session.tokens.received_at)
+    return [*tokens, *(_Token(value, "access_token", until) for value, until in exchanged)]

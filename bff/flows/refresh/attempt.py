@@ -101,6 +101,7 @@ class RefreshAttempts:
                 timeout=self._policy.timeout,
                 may_send=covered,
                 dpop_key=session.dpop_key,
+                resource=attempt.resource,
             )
             self._reservations.answered(answer)
             return answer

@@ -2,8 +2,10 @@
 callers.
 """
 
+import asyncio
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import assert_never
 
 from bff.errors import ProviderUnavailable, RefreshRefused, SignInRequired, StepUpRequired, StoreUnavailable
@@ -15,14 +17,32 @@ from bff.flows.refresh.early import EarlyRefresh
 from bff.flows.refresh.failover import FailoverRecovery
 from bff.flows.refresh.record_upkeep import RecordUpkeep
 from bff.flows.refresh.record_watcher import RecordWatcher
+from bff.flows.refresh.reservation import RefreshCause
 from bff.flows.refresh.single_flight import SingleFlight
 from bff.flows.refresh.timing import RefreshTiming
-from bff.session.rotation import AwaitRefresh, RetryLater, SendRefresh, SignInAgain, UseAccessToken, decide, is_current
+from bff.session.rotation import (
+    AwaitRefresh,
+    ResourceCause,
+    RetryLater,
+    SendRefresh,
+    SignInAgain,
+    UseAccessToken,
+    decide,
+    is_current,
+)
 from bff.session.session import EndReason, Session, SessionKey
 from bff.session.store import Found, KeyRemoved, Missing, SessionStore, StoredSession
 from bff.telemetry import metrics
 
 MAX_REFRESHES_PER_CALLER = 3  # a caller that has seen this many failed refreshes gets an error, whatever its deadline
+
+
+@dataclass(frozen=True, slots=True)
+class SessionAt:
+    """A session, and the store's time when it was read, in seconds since the epoch."""
+
+    session: Session
+    now: float
 
 
 class RefreshTokenFlow:
@@ -56,6 +76,17 @@ class RefreshTokenFlow:
         passive: bool = False,
         check: Callable[[Session], None] | None = None,
     ) -> Session:
+        """The session of `session_at`."""
+        return (await self.session_at(key, rejected_token=rejected_token, passive=passive, check=check)).session
+
+    async def session_at(
+        self,
+        key: SessionKey,
+        *,
+        rejected_token: str | None = None,
+        passive: bool = False,
+        check: Callable[[Session], None] | None = None,
+    ) -> SessionAt:
         """The live session with an access token that is good now.
 
         `check` raises the error of a request that may not use the session, before the session is used for anything.
@@ -75,8 +106,8 @@ class RefreshTokenFlow:
                 if (recent := self._recent.session(key, error)) is None:
                     raise
                 if check is not None:
-                    check(recent)
-                return _authenticated(recent)
+                    check(recent[0])
+                return SessionAt(_authenticated(recent[0]), recent[1])
             if self._recent is not None:
                 self._recent.record(key, read, asked_at)
             stored = await self._recovery.reassert(read) if self._recovery.has_result(key) else read
@@ -98,18 +129,18 @@ class RefreshTokenFlow:
                         continue
                     session = _authenticated(session)
                     self._note_activity(stored, passive=passive)
-                    return session
+                    return SessionAt(session, now)
                 case SendRefresh():
                     session = _authenticated(session)
-                    refresh_task = self._flight.join_or_start(key, rejected_token)
+                    refresh_task = self._flight.join_or_start(key, RefreshCause(rejected_token))
                     usable = now + age < session.tokens.usable_until
                     if usable and not is_current(session, rejected_token):
                         self._note_activity(stored, passive=passive)
-                        return session
+                        return SessionAt(session, now)
                     refreshes_awaited = _count_awaited(refreshes_awaited)
                     await self._flight.wait(key, refresh_task, deadline - self._monotonic())
                 case AwaitRefresh(until):
-                    await self._await_holder(session, until - now, deadline - self._monotonic())
+                    await self.await_holder(session, until - now, deadline - self._monotonic())
                 case RetryLater(at):
                     if (under_way := self._flight.running(key)) is None:
                         raise _unavailable(session, retry_after=max(1, math.ceil(at - now)))
@@ -122,6 +153,24 @@ class RefreshTokenFlow:
                         raise SignInRequired(reason=reason.value)
                 case decision:
                     assert_never(decision)
+
+    def start_for_resource(self, key: SessionKey, wanted: ResourceCause) -> asyncio.Task[None]:
+        """The refresh task of this session in this process: the one that runs, or one for that resource."""
+        return self._flight.join_or_start(key, RefreshCause(wanted=wanted))
+
+    async def await_holder(self, session: Session, lease_left: float, within: float) -> None:
+        """Waits for the holder of a lease in this record, which may be this process or another replica.
+
+        Raises ProviderUnavailable after `within` seconds.
+        """
+        refresh_task = self._flight.running(session.key)
+        metrics.REFRESH_WAITS.labels(where="replica" if refresh_task is None else "local").inc()
+        if refresh_task is not None:
+            await self._flight.wait(session.key, refresh_task, within)
+            return
+        if within <= 0:
+            raise ProviderUnavailable(retry_after=1)
+        await self._peers.wait_for_change(session.key, session.version, within=min(within, max(0.05, lease_left)))
 
     async def run_early_refreshes(self) -> None:
         """Refreshes active sessions as they become due, until cancelled: a task of the application's lifespan."""
@@ -144,17 +193,6 @@ class RefreshTokenFlow:
             return await self._store.get_end_reason(name)
         except StoreUnavailable:
             return None
-
-    async def _await_holder(self, session: Session, lease_left: float, within: float) -> None:
-        """Waits for the holder of the lease, which may be this process or another replica."""
-        refresh_task = self._flight.running(session.key)
-        metrics.REFRESH_WAITS.labels(where="replica" if refresh_task is None else "local").inc()
-        if refresh_task is not None:
-            await self._flight.wait(session.key, refresh_task, within)
-            return
-        if within <= 0:
-            raise ProviderUnavailable(retry_after=1)
-        await self._peers.wait_for_change(session.key, session.version, within=min(within, max(0.05, lease_left)))
 
     def _note_activity(self, stored: Found, *, passive: bool) -> None:
         session = stored.session

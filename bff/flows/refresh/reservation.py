@@ -11,7 +11,7 @@ from bff.errors import ProviderUnavailable
 from bff.flows.refresh.provider_limits import TokenRequestLimits
 from bff.flows.refresh.timing import RefreshTiming, StoreClock
 from bff.oidc.token import NoAnswer, TokenResult
-from bff.session.rotation import SendRefresh, decide, reserve
+from bff.session.rotation import ResourceCause, SendRefresh, decide, reserve
 from bff.session.session import Session, SessionKey
 from bff.session.store import Found, SessionRecords
 from bff.telemetry import metrics
@@ -24,11 +24,12 @@ class RefreshCause:
     """Why a refresh is attempted although the record alone may not say so.
 
     `rejected_token`: the fingerprint of an access token that an upstream answered with 401. `resend_of`: the id of this
-    holder's own attempt, which failed quickly.
+    holder's own attempt, which failed quickly. `wanted`: a resource that a token is needed for (RFC 8707).
     """
 
     rejected_token: str | None = None
     resend_of: str | None = None
+    wanted: ResourceCause | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +84,7 @@ class Reservations:
                 last_seen_at=stored.last_seen_at,
                 rejected_token=cause.rejected_token,
                 resend_of=cause.resend_of,
+                wanted=cause.wanted,
             )
             if not isinstance(decision, SendRefresh):
                 return NotDue()

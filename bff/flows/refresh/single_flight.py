@@ -2,6 +2,8 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
+from typing import Final
 
 from bff.errors import ProviderUnavailable, StoreUnavailable
 from bff.flows.background import BackgroundTasks
@@ -16,6 +18,9 @@ from bff.telemetry import metrics
 
 # seconds between reservations while the store is failing and the grace period of a lost response runs
 RETRY_INTERVAL = 1.0
+
+
+NO_CAUSE: Final = RefreshCause()
 
 
 class SingleFlight:
@@ -38,14 +43,14 @@ class SingleFlight:
         refresh_task = self._refresh_tasks.get(key)
         return None if refresh_task is None or refresh_task.done() else refresh_task
 
-    def join_or_start(self, key: SessionKey, rejected_token: str | None = None) -> asyncio.Task[None]:
-        """The running refresh task of this session in this process, or a new one.
+    def join_or_start(self, key: SessionKey, cause: RefreshCause = NO_CAUSE) -> asyncio.Task[None]:
+        """The running refresh task of this session in this process, whatever its cause, or a new one.
 
         There is no await between look-up and start.
         """
         if (refresh_task := self.running(key)) is not None:
             return refresh_task
-        refresh_task = self._tasks.start(self._refresh_until_settled(key, rejected_token), "refresh")
+        refresh_task = self._tasks.start(self._refresh_until_settled(key, cause), "refresh")
         self._refresh_tasks[key] = refresh_task
         return refresh_task
 
@@ -77,9 +82,9 @@ class SingleFlight:
             case _:
                 return
 
-    async def _refresh_until_settled(self, key: SessionKey, rejected_token: str | None) -> None:
+    async def _refresh_until_settled(self, key: SessionKey, first: RefreshCause) -> None:
         """Sends until there is an outcome, the grace period is over, or the token is certainly unused."""
-        cause, write_failed, grace_ends = RefreshCause(rejected_token), False, 0.0
+        cause, write_failed, grace_ends = first, False, 0.0
         try:
             while True:
                 result: RefreshResult | NotDue
@@ -95,14 +100,14 @@ class SingleFlight:
                         self._on_renewed(session)
                         return
                     case Pending(session, resend):
-                        cause = RefreshCause(rejected_token, _attempt_id(session) if resend else None)
+                        cause = replace(first, resend_of=_attempt_id(session) if resend else None)
                         pause = 0.0 if resend else self._pause_inside_grace(session)
                         if pause is None:
                             return
                         grace_ends = grace_ends or self._monotonic() + self._policy.grace
                         await asyncio.sleep(pause)
                     case NotDue() if write_failed and self._monotonic() < grace_ends:
-                        cause = RefreshCause(rejected_token)
+                        cause = first
                         await asyncio.sleep(RETRY_INTERVAL)
                     case _:
                         return

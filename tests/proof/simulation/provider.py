@@ -104,6 +104,7 @@ class SimulatedProvider:
         timeout: float,
         may_send: Callable[[], bool] = lambda: True,
         dpop_key: str | None = None,
+        resource: str | None = None,
     ) -> TokenResult:
         began = self._loop.time()
         deadline = began + timeout

@@ -163,7 +163,7 @@ async def test_a_session_that_is_gone_is_forgotten() -> None:
     records, session = recent(), a_session()
     now = asyncio.get_running_loop().time()
     records.record(session.key, Found(0.0, session, 0.0), now)
-    assert records.session(session.key, NO_REPLY) == session
+    assert (records.session(session.key, NO_REPLY) or (None,))[0] == session
     records.record(session.key, Missing(0.0), now)
     assert records.session(session.key, NO_REPLY) is None
 
@@ -186,7 +186,7 @@ async def test_an_outage_is_logged_once_a_minute(caplog: pytest.LogCaptureFixtur
     loop = asyncio.get_running_loop()
     for _ in range(20):
         records.record(session.key, Found(0.0, session, 0.0), loop.time())
-        assert records.session(session.key, NO_REPLY) == session
+        assert (records.session(session.key, NO_REPLY) or (None,))[0] == session
         await time_passes(5)
     assert [line.getMessage() for line in caplog.records] == [
         "the session store is unreachable: requests are answered from records read before"

@@ -145,6 +145,26 @@ async def test_a_refusal_carries_when_the_client_was_last_granted_a_token() -> N
         assert await granted_ago() is None
 
 
+async def test_tokens_for_apis_are_requested_with_client_authentication() -> None:
+    async with provider_server() as server, client_of(server) as provider:
+        granted = await provider.exchange_token("st", audience="orders", scope=("a",), timeout=WITHIN)
+        assert isinstance(granted, Granted)
+        exchange = server.requests[-1]
+        assert (exchange.form["subject_token"], exchange.form["audience"], secret_of(exchange)) == (
+            "st",
+            "orders",
+            "one",
+        )
+        assert_no_answer(
+            await provider.exchange_token("st", audience="o", scope=(), timeout=WITHIN, may_send=lambda: False),
+            may_have_been_sent=False,
+        )
+        assert isinstance(await provider.client_token(("a",), audience="reports"), Granted)
+        assert server.requests[-1].form["audience"] == "reports"
+        await provider.refresh("rt", timeout=WITHIN, resource="urn:stock")
+        assert server.requests[-1].form["resource"] == "urn:stock"
+
+
 async def test_a_stalled_refresh_is_given_up_at_its_own_deadline(advance_clock: Callable[[float], None]) -> None:
     async with (
         provider_server(token=late(stall, advance_clock, 8)) as server,

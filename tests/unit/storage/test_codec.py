@@ -37,7 +37,7 @@ def test_an_older_replica_carries_a_newer_ones_fields_through_its_own_write(ring
     content = plaintext_of(ring, session)
     content["device"] = {"trust": 3}
     content["tokens"]["dpop_key"] = "secret"
-    content["attempt"]["resource"] = "api://x"
+    content["attempt"]["invented"] = "api://x"
     read = codec.decode(ring, session.key, 1, sealed(ring, session, content))
     assert read is not None
     assert replace(read, extra={}) == session
@@ -117,6 +117,21 @@ def test_what_is_too_large_is_refused_before_it_is_written(ring: KeyRing) -> Non
     assert len(largest) <= codec.RECORD_LIMIT
     with pytest.raises(StoreUnavailable):
         codec.encode(ring, a_session_like(session, extra={"x": "y" * space}))
+
+
+def test_tokens_by_audience_give_way_to_what_a_refresh_brings(ring: KeyRing) -> None:
+    entries = {str(number): {"access_token": "t" * 7000, "requested_at": float(number)} for number in range(3)}
+    session = a_session_like(a_session(), audience_tokens=entries)
+    assert (kept := codec.decode(ring, session.key, 1, codec.encode(ring, session).record)) is not None
+    assert kept.audience_tokens == entries
+    grown = replace(session, tokens=replace(session.tokens, id_token="i" * 55_000))
+    after = codec.decode(ring, session.key, 1, codec.encode(ring, grown).record)
+    assert after is not None
+    assert (after.tokens, list(after.audience_tokens or {})) == (grown.tokens, ["2"])
+    full = replace(grown, tokens=replace(grown.tokens, id_token="i" * 60_000))
+    after = codec.decode(ring, session.key, 1, codec.encode(ring, full).record)
+    assert after is not None
+    assert (after.tokens, after.audience_tokens) == (full.tokens, None)
 
 
 def a_session_like(session: Session, **changes: Any) -> Session:

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 from bff.config.routes import Route
 from bff.errors import BffError, ForbiddenByRule
+from bff.flows.api_tokens.flow import ApiTokens
 from bff.flows.identity_assertions import IdentityAssertions
-from bff.flows.refresh.flow import RefreshTokenFlow
+from bff.flows.refresh.flow import RefreshTokenFlow, SessionAt
 from bff.flows.streams import OpenStreams
 from bff.proxy.headers import PublicOrigin
 from bff.proxy.http import HttpProxy
@@ -168,10 +169,11 @@ def requested(routes: dict[str, tuple[str, ...]], ignoring: bool, groups: set[st
     session: Session = replace(fresh(), user=User("00u1", claims={"groups": sorted(groups)}))
     authentication = RequestAuthentication(OriginPolicy("https://app.example.com"), cast("SessionCookies", None))
     unused = cast("RefreshTokenFlow", None), cast("OpenStreams", None)
-    source = SessionCredentials(*unused, authentication, UpstreamTokens(frozenset(), cast("IdentityAssertions", None)))
+    tokens = UpstreamTokens(frozenset(), cast("IdentityAssertions", None), cast("ApiTokens", None))
+    source = SessionCredentials(*unused, authentication, tokens)
 
     async def credentials(_: object) -> _RequestCredentials:
-        return _RequestCredentials(source, session)
+        return _RequestCredentials(source, SessionAt(session, 0.0))
 
     origin = PublicOrigin.parse("https://app.example.com")
     proxy = Recording(origin)

@@ -25,7 +25,7 @@ from tests.harness.web_parts import FETCH, PUBLIC_URL, Browser, WebParts, web_pa
 def credentials(parts: WebParts) -> SessionCredentials:
     flows = parts.flows.sessions
     authentication = RequestAuthentication(OriginPolicy(PUBLIC_URL), SessionCookies(parts.stores.ring, CookieNames()))
-    tokens = UpstreamTokens(frozenset({"openid", "orders"}), parts.flows.assertions)
+    tokens = UpstreamTokens(frozenset({"openid", "orders"}), parts.flows.assertions, parts.flows.api_tokens)
     return SessionCredentials(flows.refresh, flows.streams, authentication, tokens, clock=parts.clock)
 
 
