@@ -255,20 +255,6 @@ class RefreshRefused(ProviderUnavailable):
     """
 
 
-class ApiTokenRefused(BffError):
-    """The provider issues no access token for the API of this route. The session and other routes are unaffected."""
-
-    code = "api_token_refused"
-    title = "The identity provider issues no access token for this API"
-
-
-class ApiTokenDenied(ApiTokenRefused):
-    """It says that this user may not have one."""
-
-    code = "api_token_denied"
-    title = "The identity provider denies you an access token for this API"
-
-
 class StoreUnavailable(BffError):
     """`unreachable`: no server of the store gave a reply. False where it replied with an error."""
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from bff.config.api_tokens import ApiToken, ClientName, RequestedToken, ResourceToken
-from bff.errors import ApiTokenDenied, ApiTokenRefused, ProviderUnavailable
+from bff.errors import ProviderUnavailable
+from bff.flows.api_tokens.refusal import ApiTokenDenied, ApiTokenRefused
 from bff.oidc.provider import TokenIssuer
 from bff.oidc.token import Denied, Granted, TokenResult
 from bff.telemetry import metrics

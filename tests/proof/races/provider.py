@@ -52,6 +52,7 @@ class RacingProvider:
         self.families = TokenFamilies(RotationPolicy(access_token_lifetime=lifetime))
         self._chance, self._slow, self.lifetime = chance, slow, lifetime
         self.codes: dict[str, tuple[Person, str, str]] = {}
+        self.exchanges: list[str] = []  # the audience of each token exchange
 
     # --- what a test does
 
@@ -111,6 +112,12 @@ class RacingProvider:
         if not isinstance(outcome, Issued):
             return Denied(400, "invalid_grant", "")
         return self._granted(outcome, Person(int(outcome.sign_in.sub.removeprefix("00u"))), None)
+
+    async def exchange_token(self, subject_token: str, *, audience: str, **_: Any) -> TokenResult:
+        await self._pause()
+        self.exchanges.append(audience)
+        await self._pause()
+        return Granted(TokenResponse(f"for-{audience}-{len(self.exchanges)}", 3600))
 
     async def userinfo(self, access_token: str, **_: Any) -> Mapping[str, Any]:
         raise AssertionError("the ID token tells everything that is wanted")

@@ -45,6 +45,7 @@ class World:
     apps: list[Application]
     provider: RacingProvider
     chance: Random
+    upstream: Upstream
     pace: float = 0.02  # seconds that a request took lately: what races with it is spread over that time
     _people: Iterator[int] = field(default_factory=lambda: iter(range(10**9)))
 
@@ -105,12 +106,15 @@ class World:
 
 
 @asynccontextmanager
-async def running_world(store: str, seed: int, *, slow: float = 0.01) -> AsyncIterator[World]:
+async def running_world(
+    store: str, seed: int, *, slow: float = 0.01, replicas: int = 2, token: object = "user"
+) -> AsyncIterator[World]:
+    """`token` of the one route."""
     chance = Random(seed)
     provider = RacingProvider(chance, lifetime=3600, slow=slow)
     ports = Ports(provider, (provider,))
     with listening() as api:
-        route = {"prefix": "/api", "upstream": f"http://127.0.0.1:{api.getsockname()[1]}"}
+        route = {"prefix": "/api", "upstream": f"http://127.0.0.1:{api.getsockname()[1]}", "token": token}
         environ = {
             "BFF_ISSUER": ISSUER,
             "BFF_CLIENT_ID": CLIENT_ID,
@@ -125,9 +129,10 @@ async def running_world(store: str, seed: int, *, slow: float = 0.01) -> AsyncIt
             "BFF_REFRESH_TIMEOUT": "20",
             "BFF_REFRESH_LEASE": "60",
         }
-        async with serving(Upstream(), api):
-            apps = [build_app(load_settings(environ), timeouts=PATIENT, ports=ports) for _ in range(2)]
+        upstream = Upstream()
+        async with serving(upstream, api):
+            apps = [build_app(load_settings(environ), timeouts=PATIENT, ports=ports) for _ in range(replicas)]
             async with AsyncExitStack() as running:
                 for app in apps:
                     await app.lifespan.start(running)
-                yield World(apps, provider, chance)
+                yield World(apps, provider, chance, upstream)

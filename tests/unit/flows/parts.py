@@ -43,13 +43,14 @@ class Parts:
         timeouts: RefreshTimeouts | None = None,
         concurrency: int = 50,
         beside: "Parts | None" = None,
+        provider: ScriptedProvider | None = None,
         outage_grace: float = 0.0,
         **changes: str,
     ) -> None:
         """`beside`: another replica with the same store and provider. `changes` are settings."""
         loop = asyncio.get_running_loop()
         self.data: MemoryData = beside.data if beside else MemoryData(clock=lambda: START + loop.time())
-        self.provider: ScriptedProvider = beside.provider if beside else ScriptedProvider()
+        self.provider: ScriptedProvider = beside.provider if beside else provider or ScriptedProvider()
         self.ring: KeyRing = beside.ring if beside else KeyRing.from_keys([new_key()])
         self.settings = load_settings(with_changes(**{"issuer": ISSUER, "client_id": CLIENT_ID, **changes}))
         self.store, self.tasks = MemoryStore(self.data, self.ring), BackgroundTasks()

@@ -5,7 +5,8 @@ import asyncio
 import pytest
 
 from bff.config.api_tokens import ResourceToken
-from bff.errors import ApiTokenDenied, ApiTokenRefused, ProviderUnavailable, SignInRequired, StepUpRequired
+from bff.errors import ProviderUnavailable, SignInRequired, StepUpRequired
+from bff.flows.api_tokens.refusal import ApiTokenDenied, ApiTokenRefused
 from bff.oidc.token import Denied, Granted, NoAnswer, Postponed, TokenResponse, TokenResult
 from bff.session.audience_tokens import entry, resource_name
 from bff.session.session import EndReason

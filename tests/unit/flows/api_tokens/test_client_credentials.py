@@ -5,8 +5,9 @@ import asyncio
 import pytest
 
 from bff.config.api_tokens import ClientCredentialsToken
-from bff.errors import ApiTokenDenied, ApiTokenRefused, ProviderUnavailable
+from bff.errors import ProviderUnavailable
 from bff.flows.api_tokens.client_credentials import ClientTokens
+from bff.flows.api_tokens.refusal import ApiTokenDenied, ApiTokenRefused
 from bff.oidc.token import Denied, NoAnswer, Postponed, TokenResult
 from tests.harness.virtual_time import time_passes
 from tests.unit.flows.api_tokens.replicas import issuers_of
