@@ -8,7 +8,7 @@ RUN := $(VENV)/bin
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev fmt images test test-unit test-containers test-providers test-assertions test-clients test-deploy test-servers chaos test-all coverage proof bench bench-gate bench-scale bench-cost bench-workers bench-assertions bench-security-events check lock openapi sbom audit release pin-images docs test-docs clean
+.PHONY: help demo dev fmt images test test-unit test-containers test-providers test-assertions test-clients test-device-bound test-deploy test-servers chaos test-all coverage proof bench bench-gate bench-scale bench-cost bench-workers bench-assertions bench-security-events check lock openapi sbom audit release pin-images docs test-docs clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | sort | while IFS="$$(printf '\t')" read -r name text; do \
@@ -138,6 +138,11 @@ test-assertions: $(VENV)/.dev ## verify identity assertions with libraries of ot
 test-clients: $(VENV)/.dev ## test the npm package and its templates, also in Chromium, Firefox and WebKitGTK
 	@scripts/need node npm redis-server chromium firefox-esr WebKitWebDriver Xvfb
 	$(RUN)/pytest -m clients $(or $(ARGS),tests/clients)
+
+# Chromium 150 of Debian's archive is unpacked into var/device-bound, once: later versions bind sessions to a TPM only. Three minutes.
+test-device-bound: $(VENV)/.dev ## test device-bound sessions in a Chromium that binds them to software keys
+	@scripts/need chromium firefox-esr redis-server apt-get dpkg
+	$(RUN)/pytest -m device_bound $(or $(ARGS),tests/device_bound)
 
 # The site is whole: its pages load nothing from another host. Only the program that draws the diagrams comes from npm.
 docs: $(VENV)/.docs ## build the documentation site in var/website/site

@@ -31,7 +31,7 @@ def build_device_binding(runtime: Runtime, stores: Stores, names: CookieNames) -
     urls = BindingUrls(public_url + DEVICE_REGISTRATION, public_url + DEVICE_REFRESH)
     bindings = DeviceBindings(stores.sessions, stores.ring, runtime.tasks, urls, lifetime=settings.lifetime)
     cookie_cache = runtime.settings.store.cookie_cache if settings.mode != "off" else 0
-    cookies = BoundCookies(stores.ring, names, lifetime=settings.lifetime, cache=cookie_cache)
+    cookies = BoundCookies(stores.ring, names, runtime.clock, lifetime=settings.lifetime, cache=cookie_cache)
     if settings.mode == "off":
         return BoundSessions(bindings, cookies, None, None)
     check = DeviceCheck(cookies, bindings, settings.mode, runtime.clock)

@@ -4,7 +4,7 @@ Sealed, and worthless without the session cookie: it names the session, the key 
 cached by the text of the Cookie header.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
@@ -16,8 +16,9 @@ from bff.session.session import SessionKey
 from bff.web.cookies import Cookie, CookieNames, Header, read_cookies
 
 PURPOSE: Final = "bound-cookie"
-# The browser drops the cookie this much earlier (seconds) than the server: a request with it is on its way for a while.
-EARLIER: Final = 30
+# The browser drops the cookie this much earlier (seconds) than the server: a request with it is on its way for a while,
+# and the clocks of two replicas differ.
+EARLIER: Final = 60
 _KEY: Final = 32  # bytes of the session key
 _THUMBPRINT: Final = 32
 _ENTRY: Final = 600  # bytes of memory beside the header
@@ -40,9 +41,11 @@ BoundCookieResult: TypeAlias = BoundCookie | Literal["none", "unknown_key"]
 class BoundCookies:
     """One per application."""
 
-    def __init__(self, ring: KeyRing, names: CookieNames, *, lifetime: int, cache: int = 1 << 20) -> None:
-        """`lifetime`: seconds for which a cookie is accepted; `cache`: bytes of memory."""
-        self._ring, self._names, self._lifetime = ring, names, lifetime
+    def __init__(
+        self, ring: KeyRing, names: CookieNames, clock: Callable[[], float], *, lifetime: int, cache: int = 1 << 20
+    ) -> None:
+        """`clock`: seconds since the epoch. `lifetime`: seconds for which a cookie is accepted; `cache`: bytes."""
+        self._ring, self._names, self._clock, self._lifetime = ring, names, clock, lifetime
         self._opened: LruCache[bytes, BoundCookie] = LruCache(cache)
         self._keys: object = ring.present
 
@@ -55,9 +58,9 @@ class BoundCookies:
     def name(self) -> str:
         return self._names.bound
 
-    def seal(self, session: SessionKey, thumbprint: str, now: float) -> Header:
+    def seal(self, session: SessionKey, thumbprint: str) -> Header:
         """The Set-Cookie header. Raises KeyExhausted."""
-        ends = int(now + self._lifetime).to_bytes(8)
+        ends = int(self._clock() + self._lifetime).to_bytes(8)
         value = self._ring.seal_text(PURPOSE, require_base64url(session) + require_base64url(thumbprint) + ends)
         return self._names.set_bound(value, lifetime=self._lifetime - EARLIER)
 

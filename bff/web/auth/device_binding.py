@@ -103,12 +103,16 @@ class DeviceBindingEndpoint:
     async def _session(self, request: Request) -> Found:
         """The session that the browser names.
 
-        Its cookie may be another one's, of a later sign-in. Raises SignInRequired if it has ended, and
+        The session cookie may be missing, or belong to a later sign-in. Raises SignInRequired if it has ended, and
         DeviceBindingPending if that is unknown.
         """
         named, cookie = request.headers.get(_SESSION_ID, "").strip('"'), self.cookies.read(request.scope["headers"])
-        if isinstance(cookie, SignedIn) and named in ("", public_id(cookie.session_id.key)):
-            return await self._live(cookie.session_id.key)
+        if isinstance(cookie, SignedIn):
+            if named in ("", public_id(cookie.session_id.key)):
+                return await self._live(cookie.session_id.key)
+            if isinstance(await self.sessions.read(cookie.session_id.key), Found):
+                # The browser has lost the cookie of the named session and has another: one bound cookie is enough.
+                raise SignInRequired
         for session in await self.sessions.store.find("id", named[:8]) if named else ():
             if session.public_id == named:
                 return await self._live(session.key)
@@ -134,7 +138,7 @@ class DeviceBindingEndpoint:
     def _bound(self, session: Session, now: float) -> Response:
         binding = session.device_binding
         assert binding is not None
-        cookie = self.bound_cookies.seal(session.key, binding.thumbprint, now)
+        cookie = self.bound_cookies.seal(session.key, binding.thumbprint)
         return json_response(self._instructions(session), [cookie], [self._next_challenge(session, now)])
 
     def _next_challenge(self, session: Session, now: float) -> Header:

@@ -16,17 +16,17 @@ NOW = 1_000_000.0
 
 
 def cookies(*keys: bytes, secure: bool = True) -> BoundCookies:
-    return BoundCookies(KeyRing.from_keys(keys or (OLD,)), CookieNames(secure=secure), lifetime=600)
+    return BoundCookies(KeyRing.from_keys(keys or (OLD,)), CookieNames(secure=secure), lambda: NOW, lifetime=600)
 
 
 def carried(cookies: BoundCookies) -> list[tuple[bytes, bytes]]:
-    return [(b"cookie", cookies.seal(KEY, THUMBPRINT, NOW)[1].partition(b";")[0])]
+    return [(b"cookie", cookies.seal(KEY, THUMBPRINT)[1].partition(b";")[0])]
 
 
 @pytest.mark.parametrize("secure", [True, False])
 def test_a_cookie_says_for_which_session_and_key_and_until_when(secure: bool) -> None:
     source = cookies(secure=secure)
-    name, value = source.seal(KEY, THUMBPRINT, NOW)
+    name, value = source.seal(KEY, THUMBPRINT)
     attributes = "; ".join(value.decode().split("; ")[1:])
     assert name == b"set-cookie"
     assert sorted(attributes.split("; ")) == sorted([*source.attributes.split("; "), f"Max-Age={600 - EARLIER}"])
@@ -42,7 +42,7 @@ def test_it_survives_a_new_key_and_is_distinguished_from_garbage_after_the_remov
 
 def test_a_cached_cookie_does_not_outlive_its_key() -> None:
     ring = KeyRing.from_keys([OLD])
-    source = BoundCookies(ring, CookieNames(), lifetime=600)
+    source = BoundCookies(ring, CookieNames(), lambda: NOW, lifetime=600)
     headers = carried(source)
     assert isinstance(source.read(headers), BoundCookie)
     ring.replace_keys([NEW])

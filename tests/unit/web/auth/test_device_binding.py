@@ -57,7 +57,7 @@ async def test_a_page_of_ours_is_offered_a_registration_and_the_browser_gets_a_b
     }
     cookie = response.one("set-cookie") or ""
     assert cookie.startswith("__Host-bff-bound=")
-    assert cookie.endswith("; Path=/; HttpOnly; SameSite=Strict; Secure; Max-Age=570")
+    assert cookie.endswith("; Path=/; HttpOnly; SameSite=Strict; Secure; Max-Age=540")
     assert response.one("cache-control") == "no-store"
     assert device.challenge
     assert session.device_binding is not None
@@ -243,6 +243,20 @@ async def test_the_cookie_of_a_later_sign_in_does_not_renew_the_binding_of_an_ea
     await browser.sign_in()
     assert (await device.refresh()).status == 401
     assert (await Device(browser).register()).status == 200
+
+
+async def test_a_session_whose_cookie_the_browser_has_lost_does_not_replace_the_bound_cookie_of_another(
+    browser: Browser, parts: WebParts
+) -> None:
+    device = await bound(browser)
+    browser.cookies.clear()
+    assert (await device.refresh()).status == 200
+    await browser.sign_in()
+    assert len(await parts.sessions()) == 2, "the browser id is new, so the first one was not replaced"
+    later = Device(browser)
+    assert (await later.register()).status == 200
+    assert (await device.refresh()).problem == (401, "sign_in_required")
+    assert (await later.refresh()).status == 200
 
 
 async def test_a_binding_that_the_store_has_lost_is_503_and_offered_again(browser: Browser, parts: WebParts) -> None:
