@@ -14,7 +14,7 @@ from bff.admin.okta.difference import Difference, Findings
 from bff.admin.okta.management_api import ManagementApi
 
 Json: TypeAlias = dict[str, Any]
-_WHERE = "Security > API > Authorization Servers"
+WHERE = "Security > API > Authorization Servers"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +32,11 @@ def read(api: ManagementApi, desired: Desired) -> Policies | None:
     Missing read permission is not an error: the plan reports it. May raise.
     """
     server_id = desired.authorization_server_id
-    if server_id is None:
-        return None
+    return None if server_id is None else read_server(api, server_id)
+
+
+def read_server(api: ManagementApi, server_id: str) -> Policies:
+    """A custom server and its policies. May raise."""
     path = f"/api/v1/authorizationServers/{server_id}"
     try:
         server = api.find(path)
@@ -57,7 +60,7 @@ def compare(present: Policies | None, client_id: str | None, desired: Desired) -
         return Findings(notes=(f"The access policy could not be read: {present.unreadable}",))
     if present.server is None:
         why = f"The org has no authorization server {desired.authorization_server_id}."
-        fix = f"Set BFF_ISSUER to the issuer of a server at {_WHERE}, or use the org's own address."
+        fix = f"Set BFF_ISSUER to the issuer of a server at {WHERE}, or use the org's own address."
         return Findings(
             (Difference("server", "authorization_server", None, desired.authorization_server_id, why, fix, "manual"),)
         )
@@ -67,12 +70,12 @@ def compare(present: Policies | None, client_id: str | None, desired: Desired) -
 def _of_server(server: Json, desired: Desired) -> list[Difference]:
     differences = []
     if server.get("status", "ACTIVE") != "ACTIVE":
-        why, fix = "An inactive authorization server issues no tokens.", f"{_WHERE} > this server > Active."
+        why, fix = "An inactive authorization server issues no tokens.", f"{WHERE} > this server > Active."
         differences.append(Difference("server", "server_status", server.get("status"), "ACTIVE", why, fix, "manual"))
     # A dynamic issuer follows the requested host; any other is the fixed one in its tokens.
     if server.get("issuerMode") != "DYNAMIC" and server.get("issuer") not in (None, desired.settings.provider.issuer):
         why = "Tokens carry the server's issuer, and any other than BFF_ISSUER is rejected."
-        fix = f"Set BFF_ISSUER to {server['issuer']}, or change it: {_WHERE} > this server > Settings."
+        fix = f"Set BFF_ISSUER to {server['issuer']}, or change it: {WHERE} > this server > Settings."
         differences.append(
             Difference("server", "issuer", server["issuer"], desired.settings.provider.issuer, why, fix, "manual")
         )
@@ -80,10 +83,10 @@ def _of_server(server: Json, desired: Desired) -> list[Difference]:
 
 
 def _of_policies(present: Policies, client_id: str | None, desired: Desired) -> list[Difference]:
-    if any(_allows(policy, rules, client_id, desired) for policy, rules in present.policies):
+    if allows(present, client_id, "authorization_code", desired.settings.provider.scopes):
         return []
     why = "No access policy and rule allow this client: Okta answers no_matching_policy."
-    manually = f"{_WHERE} > this server > Access Policies > Add Policy, then Add Rule with Authorization Code"
+    manually = f"{WHERE} > this server > Access Policies > Add Policy, then Add Rule with Authorization Code"
     expected = "a policy for this client with a rule for authorization_code"
     names = [str(policy.get("name")) for policy, _ in present.policies] or None
     if desired.okta.access_policy:
@@ -92,19 +95,16 @@ def _of_policies(present: Policies, client_id: str | None, desired: Desired) -> 
     return [Difference("access_policy", "access_policy", names, expected, why, f"{manually}.", "manual")]
 
 
-def _allows(policy: Json, rules: tuple[Json, ...], client_id: str | None, desired: Desired) -> bool:
-    clients = _included(policy, "clients")
-    if not _active(policy) or not {"ALL_CLIENTS", client_id} & clients:
-        return False
-    for rule in rules:
-        scopes = _included(rule, "scopes")
-        if (
-            _active(rule)
-            and "authorization_code" in _included(rule, "grantTypes")
-            and ("*" in scopes or set(desired.settings.provider.scopes) <= scopes)
-        ):
-            return True
-    return False
+def allows(present: Policies, client_id: str | None, grant: str, wanted: Sequence[str]) -> bool:
+    """Whether an active policy for this client has an active rule for the grant type and the scopes."""
+    return any(
+        _active(rule)
+        and grant in _included(rule, "grantTypes")
+        and ("*" in _included(rule, "scopes") or set(wanted) <= _included(rule, "scopes"))
+        for policy, rules in present.policies
+        if _active(policy) and {"ALL_CLIENTS", client_id} & _included(policy, "clients")
+        for rule in rules
+    )
 
 
 def _included(conditional: Json, name: str) -> set[str]:
@@ -113,8 +113,26 @@ def _included(conditional: Json, name: str) -> set[str]:
 
 def apply(api: ManagementApi, client_id: str, present: Policies | None, desired: Desired) -> None:
     """A policy for this client alone, and a rule that allows every assigned user. May raise."""
-    path = f"/api/v1/authorizationServers/{desired.authorization_server_id}/policies"
-    existing = present.policies if present else ()
+    existing, server_id = present.policies if present else (), str(desired.authorization_server_id)
+    _add(api, server_id, existing, client_id, "Sign-in through the BFF", "authorization_code", ["*"])
+
+
+def add(api: ManagementApi, server_id: str, client_id: str, grant: str, scopes: Sequence[str]) -> None:
+    """A rule for tokens of routes, in a policy for this client alone. Without `scopes` all are allowed. May raise."""
+    existing = read_server(api, server_id).policies  # again: an earlier step may have added the policy
+    _add(api, server_id, existing, client_id, "Tokens for routes of the BFF", grant, list(scopes) or ["*"])
+
+
+def _add(
+    api: ManagementApi,
+    server_id: str,
+    existing: Sequence[tuple[Json, tuple[Json, ...]]],
+    client_id: str,
+    name: str,
+    grant: str,
+    scopes: list[str],
+) -> None:
+    path = f"/api/v1/authorizationServers/{server_id}/policies"
     # A policy without its rule: an earlier run was interrupted, or the rule was removed.
     created = next(
         (
@@ -140,12 +158,12 @@ def apply(api: ManagementApi, client_id: str, present: Policies | None, desired:
         f"{path}/{policy['id']}/rules",
         {
             "type": "RESOURCE_ACCESS",
-            "name": _free("Sign-in through the BFF", rules),
+            "name": _free(name, rules),
             "priority": 1,
             "conditions": {
-                "grantTypes": {"include": ["authorization_code"]},
+                "grantTypes": {"include": [grant]},
                 "people": {"groups": {"include": ["EVERYONE"]}},
-                "scopes": {"include": ["*"]},
+                "scopes": {"include": scopes},
             },
             # Okta's own defaults: one hour, no absolute lifetime, seven days without use.
             "actions": {

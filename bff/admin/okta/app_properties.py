@@ -9,6 +9,7 @@ from typing import Any, Final, Literal
 
 from bff.admin.okta.client_key import IDENTITY
 from bff.admin.okta.desired import Desired
+from bff.admin.okta.needed_tokens import needed_tokens
 
 CLIENT: Final = ("settings", "oauthClient")
 CREDENTIALS: Final = ("credentials", "oauthClient")
@@ -165,10 +166,11 @@ def _addresses(desired: Desired) -> Iterator[Property]:
 
 def _grants_and_tokens(desired: Desired) -> Iterator[Property]:
     refreshing = desired.grace is not None
+    own_tokens = sorted({token.grant for token in needed_tokens(desired) if token.of_app})
     yield Property(
         "grant_types",
         (*CLIENT, "grant_types"),
-        _grants(("authorization_code", "refresh_token") if refreshing else ("authorization_code",)),
+        _grants((*(("authorization_code", "refresh_token") if refreshing else ("authorization_code",)), *own_tokens)),
         (
             "The code flow signs users in, refresh tokens keep them signed in; implicit and password expose tokens and "
             "passwords (RFC 9700)."

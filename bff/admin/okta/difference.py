@@ -4,7 +4,15 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, TypeAlias
 
 Part: TypeAlias = Literal[
-    "app", "status", "groups", "trusted_origins", "access_policy", "credentials", "server", "event_stream"
+    "app",
+    "status",
+    "groups",
+    "trusted_origins",
+    "access_policy",
+    "credentials",
+    "server",
+    "event_stream",
+    "api_tokens",
 ]
 
 

@@ -122,6 +122,10 @@ class ManagementApi:
         answer = self._request("POST", path, body)
         return _object(answer) if answer.content else {}
 
+    def post_for_list(self, path: str, body: Json) -> list[Json]:
+        """The members of the list that is the response."""
+        return [_object(member) for member in _list(self._request("POST", path, body))]
+
     def put(self, path: str, body: Json | None = None) -> Json:
         return _object(self._request("PUT", path, body))
 

@@ -8,12 +8,20 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from bff.admin.okta import access_policy, app_integration, assignments, client_secrets, event_stream, trusted_origins
+from bff.admin.okta import (
+    access_policy,
+    api_tokens,
+    app_integration,
+    assignments,
+    client_secrets,
+    event_stream,
+    trusted_origins,
+)
 from bff.admin.okta.api_error import OktaManagementError
 from bff.admin.okta.client_secrets import ClientSecret
 from bff.admin.okta.credentials_file import ClientCredentials, CredentialsFile
 from bff.admin.okta.desired import Desired
-from bff.admin.okta.difference import Difference, Findings
+from bff.admin.okta.difference import Difference, Findings, Part
 from bff.admin.okta.management_api import ManagementApi
 
 Json: TypeAlias = dict[str, Any]
@@ -29,6 +37,7 @@ class OrgView:
     origins: tuple[Json, ...]
     policies: access_policy.Policies | None
     stream: event_stream.EventStreamView | None = None
+    tokens: api_tokens.ApiTokensView | None = None
 
     @property
     def client_id(self) -> str | None:
@@ -44,14 +53,14 @@ class Plan:
     findings: Findings
 
     @property
-    def is_ours(self) -> bool:
-        """Created by this command, or not existing yet: it may be changed without asking."""
-        return self.view.app is None or app_integration.is_marked(self.view.app)
-
-    @property
-    def changes_app(self) -> bool:
-        parts = ("app", "status", "groups", "access_policy")
-        return any(difference.by == "apply" and difference.part in parts for difference in self.findings.differences)
+    def foreign_app(self) -> Json | None:
+        """An app that `apply` would change and that this command did not create: it asks first."""
+        app = self.view.app
+        parts: tuple[Part, ...] = ("app", "status", "groups", "access_policy")
+        if app is not None and not app_integration.is_marked(app) and any(map(self.findings.of, parts)):
+            return app
+        of_service_app = any(difference.name == "service_app_grants" for difference in self.findings.of("api_tokens"))
+        return self.view.tokens.service_app if self.view.tokens is not None and of_service_app else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +85,7 @@ def read_org(api: ManagementApi, desired: Desired) -> OrgView:
         origins=trusted_origins.read(api, desired),
         policies=access_policy.read(api, desired),
         stream=event_stream.read(api, desired),
+        tokens=api_tokens.read(api, desired),
     )
 
 
@@ -109,7 +119,7 @@ def plan(api: ManagementApi, desired: Desired) -> Plan:
     rest = trusted_origins.compare(view.origins, desired) + access_policy.compare(
         view.policies, view.client_id, desired
     )
-    rest += event_stream.compare(view.stream, desired)
+    rest += event_stream.compare(view.stream, desired) + api_tokens.compare(view.tokens, view.client_id, desired)
     if view.app is None:
         return Plan(desired, view, _no_app(desired) + groups + rest)
     findings = (
@@ -185,6 +195,10 @@ def apply(api: ManagementApi, planned: Plan, *, target: CredentialsFile | None, 
     if findings.of("access_policy"):
         access_policy.apply(api, client_id, view.policies, desired)
         log("Added an access policy for this client.")
+    if view.tokens is not None and findings.of("api_tokens"):
+        api_tokens.apply(api, view.tokens, client_id, desired)
+        changes = ", ".join(difference.name for difference in findings.of("api_tokens"))
+        log(f"Set {changes} for the tokens of routes.")
     if view.stream is not None and view.stream.readable:
         event_stream.apply(api, view.stream, desired)
         if findings.of("event_stream"):

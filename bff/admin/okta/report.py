@@ -110,6 +110,8 @@ def show_json(view: OrgView) -> dict[str, Any]:
         fields["access_policies"] = [policy.get("name") for policy, _ in view.policies.policies]
     if view.stream is not None:
         fields["event_stream"] = view.stream.as_json()
+    if view.tokens is not None:
+        fields["token_servers"] = view.tokens.as_json()
     return fields
 
 

@@ -22,7 +22,7 @@ def apply(prune: bool, yes: bool, **options: Any) -> int:
     """
     with open_context(OktaOptions(**options), prune=prune) as context:
         planned = provision.plan(context.api, context.desired)
-        if not planned.is_ours and planned.changes_app and not yes and not _confirmed(context, planned):
+        if planned.foreign_app is not None and not yes and not _confirmed(context, planned, planned.foreign_app):
             return exit_codes.FAILED
         applied = provision.apply(context.api, planned, target=context.credentials_file, log=output.progress)
         shown = applied.secret if context.options.show_secret else None
@@ -33,9 +33,8 @@ def apply(prune: bool, yes: bool, **options: Any) -> int:
     return exit_codes.DIFFERENT if applied.left else exit_codes.OK
 
 
-def _confirmed(context: AdminContext, planned: provision.Plan) -> bool:
+def _confirmed(context: AdminContext, planned: provision.Plan, app: dict[str, Any]) -> bool:
     """Asks on a terminal. Without one, explains `--yes`."""
-    app = planned.view.app or {}
     problem = f"`bff okta` did not create the app integration {app.get('label')!r} ({app.get('id')})."
     if context.options.as_json or not sys.stdin.isatty():
         output.problem(problem, "Nothing was changed. `bff okta plan` prints the differences; `--yes` applies them.")
