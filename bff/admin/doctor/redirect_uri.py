@@ -43,12 +43,14 @@ _FIXES: Final = {
     ),
     "invalid_scope": "BFF_SCOPES contains a scope that this authorization server does not have: Security > API > "
     "Authorization Servers > this server > Scopes.",
+    "invalid_target": "The authorization server does not know a resource of BFF_ROUTES: sign-ins fail.",
     "unauthorized_client": "Applications > this app > General > Grant type: tick Authorization Code.",
     "unsupported_response_type": "Applications > this app > General > Grant type: tick Authorization Code.",
 }
 _FIXES_ELSEWHERE: Final = {
     "access_denied": "A policy of the provider denies the request to this client.",
     "invalid_scope": "BFF_SCOPES contains a scope that the provider does not have or does not allow this client.",
+    "invalid_target": "The provider does not know a resource of BFF_ROUTES or does not allow it to this client.",
     "unauthorized_client": "Allow the grant type authorization_code for this client.",
     "unsupported_response_type": "Allow the response type code for this client.",
 }

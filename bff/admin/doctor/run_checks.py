@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 
 from bff.admin.doctor import (
+    api_tokens,
     app_integration,
     capabilities,
     client_credentials,
@@ -70,11 +71,18 @@ async def _provider(
             audience = await check_assertion_audience(settings, metadata)
         except ConfigurationError as error:
             return [*results, fail("client_credentials", f"{error.setting} {error.problem}", error.fix)], ()
-        results += [*credentials.findings, *audience]
+        results += [*credentials.findings, *audience, *await _api_tokens(settings)]
         results += await redirect_uri.check_redirect_uri(http, settings, metadata, accepted=credentials.accepted)
         return results, credentials.answers
     finally:
         await http.close()
+
+
+async def _api_tokens(settings: Settings) -> list[CheckResult]:
+    try:
+        return await api_tokens.check_api_tokens(settings)
+    except ConfigurationError as error:
+        return [fail("api_tokens", f"{error.setting} {error.problem}", error.fix)]
 
 
 async def _app(settings: Settings, okta: OktaSettings | None, answers: tuple[TokenResult, ...]) -> list[CheckResult]:
