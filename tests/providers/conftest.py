@@ -20,6 +20,7 @@ CAPABILITIES: dict[str, Callable[[type[Provider]], tuple[str, ...]]] = {
     "client_key_algorithm": lambda provider: provider.client_key_algorithms,
     "kept_refresh_token": lambda provider: ("kept",) if provider.keeps_refresh_tokens else (),
     "fapi_algorithm": lambda provider: ("PS256",) if provider.dpop and provider.par else (),
+    "audience_kind": lambda provider: (provider.audience_kind,) if provider.audience_kind else (),
     "dpop_algorithm": lambda provider: ("ES256",) if provider.dpop else (),
 }
 TABLE = Interoperability(PROVIDERS)

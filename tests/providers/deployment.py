@@ -100,27 +100,36 @@ class Deployment:
 
 @asynccontextmanager
 async def deployed(
-    directory: Path, provider: Provider, wish: Wish | None = None, **changes: str
+    directory: Path, provider: Provider, wish: Wish | None = None, *, first_is_older: bool = False, **changes: str
 ) -> AsyncIterator[Deployment]:
-    """`changes` are settings without the prefix, in any case."""
+    """`changes` are settings without the prefix, in any case.
+
+    With `api_tokens` in the wish there are routes for the provider's `audience_tokens`, and `/own` for one of the BFF
+    itself; `first_is_older`: the first replica does not have them yet.
+    """
     provider.proxy.forget()
     upstream = Upstream()
     with one_server(directory / "redis") as redis, listening() as public, listening() as api:
         public_url = f"http://localhost:{public.getsockname()[1]}"
         client = await provider.register(public_url, wish or Wish())
-        route = {"prefix": "/api", "upstream": f"http://127.0.0.1:{api.getsockname()[1]}"}
-        environ = as_environ(
-            {
-                "public_url": public_url,
-                "session_keys": encode_base64url(new_key()),
-                "store": redis.url,
-                "routes": json.dumps([route]),
-                **TIMES,
-                **client.settings,
-                **changes,
-            }
-        )
-        first = application(environ, time.time, PATIENT)
+        origin = f"http://127.0.0.1:{api.getsockname()[1]}"
+        routes: list[dict[str, object]] = [{"prefix": "/api", "upstream": origin}]
+        settings = {
+            "public_url": public_url,
+            "session_keys": encode_base64url(new_key()),
+            "store": redis.url,
+            "routes": json.dumps(routes),
+            **TIMES,
+            **client.settings,
+            **changes,
+        }
+        older = as_environ(settings)
+        if wish is not None and wish.api_tokens:
+            tokens = {prefix: each.token for prefix, each in provider.audience_tokens(client).items()}
+            tokens["/own"] = {"client_credentials": {}}
+            routes += [{"prefix": prefix, "upstream": origin, "token": token} for prefix, token in tokens.items()]
+        environ = as_environ({**settings, "routes": json.dumps(routes)})
+        first = application(older if first_is_older else environ, time.time, PATIENT)
         limits = httpx.Limits(max_connections=None, max_keepalive_connections=100, keepalive_expiry=None)
         async with (
             serving(upstream, api),

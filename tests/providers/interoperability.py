@@ -36,6 +36,11 @@ ROWS: Final = {
     "test_client_authentication_with_a_key": "`private_key_jwt` signed with",
     "test_tokens_bound_to_a_key": "DPoP",
     "test_the_shape_of_fapi_2": "FAPI 2.0: PAR, `private_key_jwt` for the issuer, DPoP, PS256",
+    "test_each_route_gets_tokens_of_its_own_audience": "Tokens for [other audiences](api-tokens.md), two users at once",
+    "test_fifty_callers_on_a_cold_audience_cost_one_token_request": "50 callers on two replicas, new audience",
+    "test_a_refused_audience_ends_no_session": "An audience that the provider refuses",
+    "test_a_session_from_before_the_route_ends_at_no_audience": "A session that is older than the route",
+    "test_own_tokens_are_shared_by_all_sessions": "Client credentials",
     "test_doctor_finds_no_fault": "`bff doctor`",
 }
 

@@ -27,6 +27,7 @@ class Wish:
     userinfo_algorithm: str | None = None  # a signed UserInfo response
     dpop: bool = False
     rotates: bool = True  # refresh tokens are good for one refresh, as far as the provider can do that
+    api_tokens: bool = False  # it gets tokens for APIs of other audiences, and of its own
     secret_was_replaced: bool = False  # the provider knows only the secret of BFF_CLIENT_SECRET_NEXT
 
     @property
@@ -44,6 +45,14 @@ class Client:
     settings: Mapping[str, str] = field(repr=False)
 
 
+@dataclass(frozen=True)
+class AudienceToken:
+    """`token` is that of the route, and `audience` the one that its upstream gets; None if it gets none."""
+
+    token: Mapping[str, Any]
+    audience: str | None
+
+
 class Provider(ABC):
     """One process behind a proxy. The proxy's address is the issuer's, for the BFF and for browsers."""
 
@@ -56,6 +65,7 @@ class Provider(ABC):
     userinfo_algorithms: ClassVar[tuple[str, ...]] = ()
     dpop: ClassVar[bool] = False
     par: ClassVar[bool] = False  # pushed authorization requests
+    audience_kind: ClassVar[str | None] = None  # how a session gets tokens for other audiences: exchange or resource
     keeps_refresh_tokens: ClassVar[bool] = True  # it can refresh without rotating
     # What a lost answer costs where every refresh rotates: the session, or nothing.
     survives_lost_answers: ClassVar[bool] = True
@@ -87,6 +97,10 @@ class Provider(ABC):
     @abstractmethod
     async def add_client(self, client_id: str, secret: str, public_url: str, wish: Wish) -> None: ...
 
+    async def refuse(self, client: Client) -> None:
+        """From now on the provider refuses the audience of `/refused`, if it had to take it at the sign-in."""
+        return
+
     @abstractmethod
     async def set_lifetime(self, client: Client, seconds: int) -> None:
         """Access tokens that this client gets from now on live so long."""
@@ -102,6 +116,10 @@ class Provider(ABC):
     @abstractmethod
     async def end_grant(self, client: Client, login: str, refresh_token: str) -> None:
         """The refresh token becomes invalid, and the BFF hears nothing of it."""
+
+    def audience_tokens(self, client: Client) -> Mapping[str, AudienceToken]:
+        """Tokens of other audiences for a client with `api_tokens`, by the prefix of a route. One is `/refused`."""
+        return {}
 
     @abstractmethod
     async def rotate_keys(self) -> None:
@@ -143,9 +161,9 @@ def client_metadata(client_id: str, secret: str, public_url: str, wish: Wish) ->
         "post_logout_redirect_uris": [f"{public_url}/"],
         "backchannel_logout_uri": f"{public_url}/auth/backchannel-logout",
         "backchannel_logout_session_required": True,
-        "grant_types": ["authorization_code", "refresh_token"],
+        "grant_types": ["authorization_code", "refresh_token", *(["client_credentials"] if wish.api_tokens else [])],
         "response_types": ["code"],
-        "scope": "openid profile email offline_access",
+        "scope": f"openid profile email offline_access{' api:read' if wish.api_tokens else ''}",
         **authentication,
         **({"jwks_uri": key_set_url(public_url)} if wish.has_keys else {}),
         **_response_metadata(wish),

@@ -36,7 +36,11 @@ class ProviderProxy:
         return f"http://127.0.0.1:{self.port}"
 
     def refreshes(self) -> list[Exchange]:
-        return [each for each in self.exchanges if each.form.get("grant_type") == "refresh_token"]
+        return self.requests_of("refresh_token")
+
+    def requests_of(self, grant_type: str) -> list[Exchange]:
+        """The token requests with this grant_type."""
+        return [each for each in self.exchanges if each.form.get("grant_type") == grant_type]
 
     def given(self, name: str) -> list[str]:
         """The tokens of this name (`refresh_token`, `id_token`) that the provider gave, oldest first."""

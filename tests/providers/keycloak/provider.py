@@ -9,10 +9,13 @@ from typing import Any, ClassVar, Final
 from tests.harness.http_browser import Browser
 from tests.providers.keycloak.server import HERE, KeycloakServer, pinned_version
 from tests.providers.person import PASSWORD
-from tests.providers.provider import Client, Provider, Wish, key_set_url, revoke_as
+from tests.providers.provider import AudienceToken, Client, Provider, Wish, key_set_url, revoke_as
 
 ROTATING: Final[dict[str, Any]] = json.loads((HERE / "realm.json").read_text())
 KEEPING: Final = {**ROTATING, "realm": "bff-keeps", "revokeRefreshToken": False, "refreshTokenMaxReuse": 0}
+
+
+APIS: Final = ("orders", "billing", "refused")
 
 
 def _user(login: str) -> dict[str, Any]:
@@ -37,6 +40,7 @@ class Keycloak(Provider):
     userinfo_algorithms = ("PS256", "EdDSA")
     dpop = True
     par = True
+    audience_kind = "exchange"
     # It gives refresh tokens without offline_access, and the sessions of that scope outlive a sign-out.
     settings: ClassVar[Mapping[str, str]] = {"scopes": "openid profile email"}
 
@@ -80,11 +84,14 @@ class Keycloak(Provider):
             attributes |= dict(zip(names, wish.encryption, strict=True))
         if wish.userinfo_algorithm is not None:
             attributes["user.info.response.signature.alg"] = wish.userinfo_algorithm
+        if wish.api_tokens:
+            attributes["standard.token.exchange.enabled"] = "true"
         client = {
             "clientId": client_id,
             "protocol": "openid-connect",
             "publicClient": False,
             "standardFlowEnabled": True,
+            "serviceAccountsEnabled": wish.api_tokens,
             "redirectUris": [f"{public_url}/authorization-code/callback"],
             "attributes": attributes,
             **authenticator,
@@ -92,6 +99,37 @@ class Keycloak(Provider):
         await self.server.admin("POST", f"/{realm}/clients", client)
         found = await self.server.admin("GET", f"/{realm}/clients?clientId={client_id}")
         self._clients[client_id] = (realm, found[0]["id"])
+        if wish.api_tokens:
+            await self._add_audiences(client_id)
+
+    async def _add_audiences(self, client_id: str) -> None:
+        """APIs are clients. An optional scope lets this client's tokens have one of them as their audience."""
+        realm, internal = self._clients[client_id]
+        for name in APIS:
+            api = f"{name}-{client_id}"
+            await self.server.admin("POST", f"/{realm}/clients", {"clientId": api, "bearerOnly": True})
+            if name == "refused":
+                continue
+            mapper = {
+                "name": "audience",
+                "protocol": "openid-connect",
+                "protocolMapper": "oidc-audience-mapper",
+                "config": {"included.client.audience": api, "access.token.claim": "true"},
+            }
+            scope = {"name": api, "protocol": "openid-connect", "protocolMappers": [mapper]}
+            await self.server.admin("POST", f"/{realm}/client-scopes", scope)
+            scopes = await self.server.admin("GET", f"/{realm}/client-scopes")
+            scope_id = next(each["id"] for each in scopes if each["name"] == api)
+            await self.server.admin("PUT", f"/{realm}/clients/{internal}/optional-client-scopes/{scope_id}")
+
+    def audience_tokens(self, client: Client) -> Mapping[str, AudienceToken]:
+        apis = {f"/{name}": f"{name}-{client.client_id}" for name in APIS}
+        allowed = {
+            prefix: AudienceToken({"exchange": {"audience": api, "scope": api}}, api)
+            for prefix, api in apis.items()
+            if prefix != "/refused"
+        }
+        return {**allowed, "/refused": AudienceToken({"exchange": {"audience": apis["/refused"]}}, None)}
 
     async def set_lifetime(self, client: Client, seconds: int) -> None:
         realm, internal = self._clients[client.client_id]

@@ -11,7 +11,7 @@ from tests.harness.plain_http import plain_http
 from tests.providers.installing import install, run
 from tests.providers.person import Person
 from tests.providers.process import ProviderProcess
-from tests.providers.provider import Client, Provider, Wish, client_metadata
+from tests.providers.provider import AudienceToken, Client, Provider, Wish, client_metadata
 
 HERE: Final = Path(__file__).parent
 MANIFEST: Final = (HERE / "package.json", HERE / "package-lock.json", HERE / "server.js")
@@ -35,6 +35,7 @@ class OidcProvider(Provider):
     userinfo_algorithms = ("PS256", "EdDSA")
     dpop = True
     par = True
+    audience_kind = "resource"
     settings: ClassVar[Mapping[str, str]] = {"prompt": "consent"}  # without it there is no refresh token
     survives_lost_answers = False  # it has no grace period: a second use of a refresh token ends its grant
 
@@ -71,6 +72,18 @@ class OidcProvider(Provider):
 
     async def end_grant(self, client: Client, login: str, refresh_token: str) -> None:
         await self._order("/revocations", {"token": refresh_token})
+
+    def audience_tokens(self, client: Client) -> Mapping[str, AudienceToken]:
+        names = ("orders", "billing", "refused")
+        resources = {f"/{name}": f"https://{name}.example.com/" for name in names}
+        return {
+            prefix: AudienceToken({"resource": resource}, None if prefix == "/refused" else resource)
+            for prefix, resource in resources.items()
+        }
+
+    async def refuse(self, client: Client) -> None:
+        resource = self.audience_tokens(client)["/refused"].token["resource"]
+        await self._order("/withdrawals", {"client_id": client.client_id, "resource": resource})
 
     async def rotate_keys(self) -> None:
         await self._order("/keys", {})

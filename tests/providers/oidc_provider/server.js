@@ -1,15 +1,16 @@
 // oidc-provider with its own pages (devInteractions), and a second port on which the tests register clients, set the
-// lifetime of access tokens, look at refresh tokens and add signing keys. Arguments: the issuer, the public port and
-// the control port.
+// lifetime of access tokens, look at refresh tokens, add signing keys and withdraw resources. Arguments: the issuer, the
+// public port and the control port.
 import { generateKeyPairSync } from 'node:crypto';
 import { createServer } from 'node:http';
 
-import { Provider } from 'oidc-provider';
+import { errors, Provider } from 'oidc-provider';
 import { createMemoryAdapter } from 'oidc-provider/lib/adapters/memory_adapter.js';
 
 const [issuer, port, controlPort] = process.argv.slice(2);
 const adapter = createMemoryAdapter(); // outlives the Provider objects, of which each has other keys
 const lifetimes = new Map(); // seconds of an access token by client_id
+const withdrawn = new Set(); // resources that a client gets no more
 const algorithms = ['RS256', 'PS256', 'ES256', 'Ed25519', 'EdDSA'];
 
 const newKeys = () => [
@@ -30,6 +31,7 @@ const withKeys = (keys) => new Provider(issuer, {
   findAccount: (_, id) => account(id),
   // Without its dispatcher, which refuses loopback: that is where the BFF of the tests gets logout tokens.
   fetch: (url, { dispatcher, ...options }) => globalThis.fetch(url, options),
+  scopes: ['openid', 'offline_access', 'api:read'],
   claims: { openid: ['sub'], email: ['email', 'email_verified'], profile: ['name', 'given_name'] },
   clientAuthMethods: ['client_secret_basic', 'client_secret_post', 'client_secret_jwt', 'private_key_jwt'],
   enabledJWA: {
@@ -47,8 +49,17 @@ const withKeys = (keys) => new Provider(issuer, {
     backchannelLogout: { enabled: true },
     dPoP: { enabled: true },
     encryption: { enabled: true },
+    clientCredentials: { enabled: true },
     introspection: { enabled: true },
     jwtUserinfo: { enabled: true },
+    resourceIndicators: {
+      enabled: true,
+      defaultResource: () => undefined,
+      getResourceServerInfo: (_, resource, client) => {
+        if (withdrawn.has(`${client.clientId} ${resource}`) || !resource.endsWith('.example.com/')) throw new errors.InvalidTarget();
+        return { scope: 'api:read', audience: resource, accessTokenFormat: 'jwt' };
+      },
+    },
     revocation: { enabled: true },
   },
   ttl: {
@@ -79,6 +90,7 @@ const orders = {
     provider = running(keys);
   },
   '/tokens': async ({ token }) => ({ active: Boolean(await adapter('RefreshToken').find(token)) }),
+  '/withdrawals': async ({ client_id, resource }) => { withdrawn.add(`${client_id} ${resource}`); },
   '/revocations': async ({ token }) => adapter('RefreshToken').destroy(token),
 };
 
