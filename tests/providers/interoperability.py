@@ -40,6 +40,7 @@ ROWS: Final = {
     "test_fifty_callers_on_a_cold_audience_cost_one_token_request": "50 callers on two replicas, new audience",
     "test_a_refused_audience_ends_no_session": "An audience that the provider refuses",
     "test_a_session_from_before_the_route_ends_at_no_audience": "A session that is older than the route",
+    "test_tokens_of_other_audiences_are_bound_to_a_key": "Tokens for other audiences with DPoP",
     "test_own_tokens_are_shared_by_all_sessions": "Client credentials",
     "test_doctor_finds_no_fault": "`bff doctor`",
 }

@@ -4,6 +4,7 @@ import asyncio
 import json
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -134,6 +135,21 @@ async def test_a_session_from_before_the_route_ends_at_no_audience(
             assert (await bff.call(person, replica)).status_code == 200
         assert len(bff.provider.proxy.refreshes()) == 1
     seen("gets the token too" if audience_kind == "exchange" else "401 asks for another sign-in, the session continues")
+
+
+async def test_tokens_of_other_audiences_are_bound_to_a_key(
+    tmp_path: Path, provider: Provider, audience_kind: str, seen: Callable[[str], None]
+) -> None:
+    wanted, settings = wish(audience_kind)
+    async with deployed(tmp_path, provider, replace(wanted, dpop=True), **settings) as bff:
+        person = await bff.signed_in()
+        for prefix, audience in allowed(bff).items():
+            answer = await bff.call(person, 1, f"{prefix}/x")
+            assert answer.status_code == 200, answer.text
+            scheme, _, token = bff.upstream.heard[-1].headers["authorization"].partition(" ")
+            assert (scheme, audiences(token)) == ("DPoP", [audience])
+            assert bff.upstream.heard[-1].headers["dpop"]
+    seen("with proofs")
 
 
 async def test_own_tokens_are_shared_by_all_sessions(
