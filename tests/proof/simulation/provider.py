@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable
 from functools import cache
 from itertools import count
+from random import Random
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -14,10 +15,13 @@ from bff.oidc.client_auth import client_authentication
 from bff.oidc.jwks import KeySet, SigningKey
 from bff.oidc.jws import sign
 from bff.oidc.token import (
+    Denied,
+    Granted,
     NoAnswer,
     NotRevoked,
     RevocationResult,
     Revoked,
+    TokenResponse,
     TokenResult,
     TokenTypeHint,
     parse_token_response,
@@ -59,6 +63,9 @@ class TokenEndpoint:
         numbers = count(1)
         self.families = TokenFamilies(scenario.provider, new_value=lambda kind: f"{kind}canary{next(numbers)}")
         self._loop, self._invariants, self._refusal = loop, invariants, scenario.refusal
+        self.session_of: dict[str, str] = {}  # the name of the session of each access token
+        self.exchanged: dict[str, tuple[str, str]] = {}  # session and audience of each exchanged token
+        self.exchanges = Random(f"exchanges {scenario}")  # dice of their own: the other worlds stay as they are
 
     def now(self) -> float:
         return EPOCH + self._loop.time()
@@ -75,10 +82,19 @@ class TokenEndpoint:
             case Issued():
                 return 200, self._body(outcome)
 
+    def _issued(self, issued: Issued) -> str:
+        self.session_of[issued.access_token] = issued.sign_in.sid or ""
+        return issued.access_token
+
+    def exchange(self, subject_token: str, audience: str) -> str:
+        token = f"exchanged-canary-{len(self.exchanged)}"
+        self.exchanged[token] = self.session_of[subject_token], audience
+        return token
+
     def _body(self, issued: Issued) -> bytes:
         fields: dict[str, Any] = {
             "token_type": "Bearer",
-            "access_token": issued.access_token,
+            "access_token": self._issued(issued),
             "expires_in": self.families.policy.access_token_lifetime,
             "scope": " ".join(sorted(issued.scope)),
         }
@@ -127,6 +143,22 @@ class SimulatedProvider:
             raise
         self._invariants.answered(presentation, answer)
         return self._grants.noted(answer, _CLIENT, _CLIENT.candidates[0], began)
+
+    async def exchange_token(
+        self, subject_token: str, *, audience: str, timeout: float, may_send: Callable[[], bool], **_: Any
+    ) -> TokenResult:
+        """Delays, and lost answers: an exchange consumes nothing."""
+        chance = self._endpoint.exchanges
+        await self._wait(min(timeout, chance.choice([0.01, 0.1, 1.0, 12.0])))
+        if not may_send() or chance.random() < 0.1:
+            return NoAnswer(False, "not sent")
+        if chance.random() < 0.1:
+            return Denied(400, chance.choice(["invalid_target", "invalid_grant", "invalid_request"]))
+        token = self._endpoint.exchange(subject_token, audience)
+        await self._wait(chance.choice([0.01, 0.1]))
+        if chance.random() < 0.1:
+            return NoAnswer(True, "the answer is lost")
+        return Granted(TokenResponse(token, chance.choice([20, 60])))
 
     async def revoke(self, token: str, token_type_hint: TokenTypeHint, *, within: float) -> RevocationResult:
         delay, done = self._faults.other_request("revoke_fails")

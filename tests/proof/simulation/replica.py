@@ -8,6 +8,9 @@ from random import Random
 from typing import Any
 
 from bff.config.settings import load_settings
+from bff.flows.api_tokens.api_access import TokenIssuers
+from bff.flows.api_tokens.audience_tokens import AudienceTokens
+from bff.flows.api_tokens.exchange_request import ExchangeRequests
 from bff.flows.background import BackgroundTasks
 from bff.flows.id_tokens import IdTokenValidator
 from bff.flows.logout.end_session import EndSession
@@ -71,6 +74,9 @@ class Replica:
             concurrency=scenario.concurrency,
         )
         self.flow = RefreshTokenFlow(store, attempts, self.end_session, self.tasks, timing)
+        issuers = TokenIssuers({(ISSUER, "service"): provider}, ISSUER)
+        exchanges = ExchangeRequests(store, issuers, self.flow, self.revocations, timing)
+        self.audiences = AudienceTokens(store, exchanges, self.flow, self.tasks, timing)
         self._standing = [self.run(self.flow.run_early_refreshes()), self.run(self.revocations.run())]
 
     def run(self, work: Coroutine[Any, Any, Any]) -> "asyncio.Task[Any]":

@@ -48,12 +48,12 @@ SEEN = (
 )
 
 
-def run(seeds: range, folder: Path | None = None) -> Counter[str]:
+def run(seeds: range, folder: Path | None = None, audiences: tuple[str, ...] = ()) -> Counter[str]:
     """With `folder` the replicas are workers of one machine, on a SQLite file for each seed."""
     counts: Counter[str] = Counter()
     for seed in seeds:
         workers: dict[str, Any] = {"sqlite": folder / f"{seed}.db", "replicas": 2 + seed % 3} if folder else {}
-        world = World(seed, **workers)
+        world = World(seed, audiences=audiences, **workers)
         try:
             world.run()
         except Exception as error:
@@ -87,6 +87,15 @@ def test_every_invariant_holds_for_workers_on_one_sqlite_file(tmp_path: Path, se
     counts = run(range(seeds), tmp_path)
     assert not [what for what in ("renewals", "takeovers", "crashes", "sign-outs") if not counts[what]]
     assert not counts["writes lost by failover"]
+
+
+@pytest.mark.parametrize("seeds", [20, pytest.param(3000, marks=pytest.mark.long)])
+def test_every_invariant_holds_with_tokens_for_several_audiences(seeds: int) -> None:
+    """Their entries and leases are in the records that the refreshes reserve and write, and disturb none of it."""
+    counts = run(range(seeds), audiences=("orders", "billing", "audit"))
+    happened = ("renewals", "takeovers", "crashes", "sign-outs", "exchanged tokens handed out")
+    assert not [what for what in happened if not counts[what]]
+    assert counts["no token for an API: api_token_refused"]
 
 
 def test_a_seed_gives_the_same_trace_every_time() -> None:

@@ -9,7 +9,10 @@ from random import Random
 from typing import Any
 
 from bff.base64url import encode_base64url
+from bff.config.api_tokens import ExchangeToken
 from bff.errors import ProviderUnavailable, SignInRequired, StoreUnavailable
+from bff.flows.api_tokens.refusal import ApiTokenRefused
+from bff.flows.refresh.flow import SessionAt
 from bff.oidc.token import TokenResponse
 from bff.session.keyring import KeyRing
 from bff.session.session import EndReason, Session, SessionKey, User
@@ -26,13 +29,18 @@ from tests.proof.simulation.scenario import draw
 from tests.proof.simulation.sqlite_database import SqliteDatabase, SqliteFile
 from tests.proof.simulation.trace import Trace
 
+MOST_WAIT = 25.0  # seconds for the token of an API: the deadline of callers, and a slow store
 SETTLES_TIMEOUT = 75.0  # seconds after the last fault: a lease, the longest back-off, the longest Retry-After
 CALM = 70.0  # seconds of invariant 10, longer than most access tokens live
 
 
 class World:
-    def __init__(self, seed: int, *, sqlite: Path | None = None, **fixed: Any) -> None:
-        """With `sqlite` the replicas are workers of one machine, which share this database file."""
+    def __init__(self, seed: int, *, sqlite: Path | None = None, audiences: tuple[str, ...] = (), **fixed: Any) -> None:
+        """With `sqlite` the replicas are workers of one machine, which share this database file.
+
+        With `audiences` each request also needs a token for one of them.
+        """
+        self.audiences = [ExchangeToken(audience=audience, client="service") for audience in audiences]
         self.random = Random(seed)
         self.scenario = scenario = draw(seed, self.random, **fixed)
         self.loop = SimulatedLoop()
@@ -107,6 +115,7 @@ class World:
             ends_at=now + self.scenario.absolute_timeout,
             browser=f"browser of {name}" if self.random.random() < 0.5 else None,
         )
+        self.endpoint.session_of[issued.access_token] = name
         self.invariants.signed_in(session, issued, name)
         encoded = codec.encode(KeyRing.from_keys(self.rings[0]), session)
         self.database.create(session, encoded.write_id, encoded.record)
@@ -404,8 +413,10 @@ class Person:
     async def _request(self, replica: Replica, key: SessionKey, rejected_token: str | None, *, passive: bool) -> None:
         invariants, loop = self._world.invariants, self._world.loop
         asked_at, stopped_for = loop.time(), replica.process.stopped_for
+        at: SessionAt | None = None
         try:
-            session = await replica.flow.session_with_fresh_token(key, rejected_token=rejected_token, passive=passive)
+            at = await replica.flow.session_at(key, rejected_token=rejected_token, passive=passive)
+            session = at.session
         except SignInRequired:
             invariants.sign_in_required(key)
         except (ProviderUnavailable, StoreUnavailable) as error:
@@ -415,3 +426,23 @@ class Person:
             if key == self.key:
                 self._access_token = session.tokens.access_token
         invariants.waited(key, loop.time() - asked_at - (replica.process.stopped_for - stopped_for))
+        if at is not None and self._world.audiences:
+            await self._call_api(replica, at)
+
+    async def _call_api(self, replica: Replica, at: SessionAt) -> None:
+        """With an exchanged token: of this session, for this audience, and not expired."""
+        world, loop = self._world, self._world.loop
+        token, asked_at = world.endpoint.exchanges.choice(world.audiences), loop.time()
+        stopped_for = replica.process.stopped_for
+        try:
+            access = await replica.audiences.access(at, token)
+        except (SignInRequired, ProviderUnavailable, StoreUnavailable, ApiTokenRefused) as error:
+            world.invariants.counts[f"no token for an API: {error.code}"] += 1
+        else:
+            world.invariants.counts["exchanged tokens handed out"] += 1
+            name = world.invariants.sessions[at.session.key].name
+            if world.endpoint.exchanged[access.access_token] != (name, token.audience):
+                world.invariants.broken("invariant 7", "a token of another session or audience", at.session.key)
+        waited = loop.time() - asked_at - (replica.process.stopped_for - stopped_for)
+        if waited > MOST_WAIT:
+            world.invariants.broken("invariant 8", f"a caller waited {waited:.1f} s for a token", at.session.key)
