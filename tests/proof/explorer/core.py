@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from bff.oidc.token import TokenResult
 from bff.session import rotation, timing, token_response
-from bff.session.rotation import RefreshDecision, SendRefresh
+from bff.session.rotation import RefreshDecision, ResourceCause, SendRefresh
 from bff.session.session import RefreshAttempt, Session
 from bff.session.token_response import RefreshResult
 from tests.harness.policy import Policy
@@ -20,15 +20,21 @@ class Answered(NamedTuple):
     policy: Policy
 
 
+RESOURCE = "urn:stock"
+
+
 class Core:
-    """The product as it is."""
+    """The product as it is. With `wants_resource` every read also asks for a token for `RESOURCE` (RFC 8707)."""
+
+    wants_resource = False
 
     writes_before_sending = True
     revokes_for_a_deleted_session = True
     revokes_what_is_not_ours = False
 
     def decide(self, session: Session, now: int, policy: Policy, *, resend_of: str | None) -> RefreshDecision:
-        return rotation.decide(session, now, policy, resend_of=resend_of)
+        wanted = ResourceCause(RESOURCE) if self.wants_resource else None
+        return rotation.decide(session, now, policy, resend_of=resend_of, wanted=wanted)
 
     def reserve(self, session: Session, decision: SendRefresh, now: int, policy: Policy, attempt_id: str) -> Session:
         return rotation.reserve(session, decision, now, policy, attempt_id)
@@ -45,3 +51,7 @@ class Core:
 
     def may_delete(self, record: Session, read: int) -> bool:
         return record.version == read
+
+
+class WithResource(Core):
+    wants_resource = True

@@ -6,8 +6,10 @@ from math import ceil
 from typing import Any
 
 from bff.oidc.token import Denied, Granted, TokenResult
+from bff.session.audience_tokens import entry, resource_name
 from bff.session.session import RefreshAttempt, Session
 from bff.session.token_response import RefreshResult
+from tests.proof.explorer.core import RESOURCE
 from tests.proof.explorer.provider import LIFE
 from tests.proof.explorer.world import Does, Replica, Request, Setting, World
 
@@ -106,7 +108,13 @@ class _Identity:
             )
             if concurrent_successor
             else (),
+            self.of_resource(session) if session.audience_tokens else (),
         )
+
+    def of_resource(self, session: Session) -> tuple[object, ...]:
+        kept = entry(session, resource_name(RESOURCE))
+        times = (kept.usable_until, kept.refresh_at, kept.not_before)
+        return (kept.access_token is not None, kept.tries, *(self.ago(time, 0) for time in times))
 
     def of_attempt(self, attempt: RefreshAttempt | None) -> tuple[object, ...]:
         if attempt is None:
@@ -124,6 +132,7 @@ class _Identity:
             attempt.after_grace if held else (),
             self.ago(attempt.refused_at, self.long_ago),
             attempt.refused_with,
+            attempt.resource is not None,
         )
 
     def of_replica(self, replica: Replica) -> tuple[object, ...]:

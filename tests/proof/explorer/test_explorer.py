@@ -5,7 +5,7 @@ from _pytest.mark import ParameterSet
 
 from tests.harness.policy import Policy
 from tests.proof.explorer import mutants, provider
-from tests.proof.explorer.core import Core
+from tests.proof.explorer.core import Core, WithResource
 from tests.proof.explorer.provider import Behaviour
 from tests.proof.explorer.search import Report, explore
 from tests.proof.explorer.world import Budget, Setting
@@ -15,6 +15,7 @@ LOSS_PAUSE = Budget(crashes=0, losses=1, pauses=1, sign_outs=1)
 CRASH_PAUSE = Budget(crashes=1, losses=0, pauses=1, sign_outs=1)
 PAUSE = Budget(crashes=0, losses=0, pauses=1, sign_outs=1)
 PAUSE_ONLY = Budget(crashes=0, losses=0, pauses=1, sign_outs=0)
+NO_FAULT = Budget(crashes=0, losses=0, pauses=0, sign_outs=1)
 ALL_FOUR = Budget(crashes=1, losses=1, pauses=1, sign_outs=1)
 REFUSED = Budget(crashes=1, losses=1, pauses=0, sign_outs=1, refusals=1)
 REVOKED = Budget(crashes=0, losses=1, pauses=0, sign_outs=1, revocations=1)
@@ -74,6 +75,21 @@ def worlds(*cases: tuple[Behaviour, Budget]) -> list[ParameterSet]:
 )
 def test_no_invariant_is_violated(behaviour: Behaviour, budget: Budget) -> None:
     prove(behaviour, budget)
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "budget"),
+    [
+        *worlds((provider.SAME, NO_FAULT)),
+        pytest.param(provider.SAME, PAUSE_ONLY, marks=pytest.mark.long),
+        pytest.param(provider.SAME, CRASH_LOSS, marks=pytest.mark.long),
+        pytest.param(provider.REFUSES, CRASH_LOSS, marks=pytest.mark.long),
+    ],
+)
+def test_no_invariant_is_violated_where_a_resource_needs_a_token_too(behaviour: Behaviour, budget: Budget) -> None:
+    report = explore(Setting(behaviour, policy(behaviour), 2, budget, WithResource()))
+    print(f"{behaviour.name}; {faults(budget)}: {report}")
+    assert report.violation is None, f"\n{report.violation}"
 
 
 @pytest.mark.parametrize("sign_outs", [0, pytest.param(1, marks=pytest.mark.long)])
