@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from urllib.parse import urlsplit
 
+from bff.config.api_tokens import ExchangeToken
 from bff.config.provider import is_okta
 from bff.config.routes import Route
 from bff.config.server import EVERYWHERE
@@ -99,6 +100,12 @@ def _data_plane(settings: Settings) -> list[str]:
         if route.allow_http and route.upstream.startswith("http:") and route.token != "none"
     ]
     remarks += _ways_around_rules(settings.routes)
+    remarks += [
+        f"routes: {route.prefix} exchanges tokens with the client of the sign-ins: Okta lets only API Services apps do "
+        'that. Set client = "service", and BFF_SERVICE_CLIENT_ID.'
+        for route in settings.routes
+        if settings.provider.at_okta and isinstance(route.token, ExchangeToken) and route.token.client == "sign_in"
+    ]
     if settings.server.management_address is None:
         remarks.append("management_listen is off: there is no /livez, /readyz or /metrics.")
     elif isinstance(settings.server.management_address, tuple) and settings.server.management_address[0] in EVERYWHERE:

@@ -12,6 +12,11 @@ ROUTES = json.dumps([{"prefix": "/api", "upstream": "https://api.internal"}])
 PLAIN = json.dumps([{"prefix": "/api", "upstream": "http://api.internal", "allow_http": True}])
 
 
+EXCHANGE = json.dumps(
+    [{"prefix": "/api", "upstream": "https://api.internal", "token": {"exchange": {"audience": "api://orders"}}}]
+)
+
+
 def advice(**changes: str) -> list[str]:
     return notes(load_settings(with_changes(**{"routes": ROUTES, "trusted_proxies": "10.0.0.0/8", **changes})))
 
@@ -35,6 +40,7 @@ def test_there_is_no_advice_for_an_ordinary_configuration() -> None:
         ({"security_events": "push"}, "the signature alone"),
         ({"routes": "[]"}, "no routes"),
         ({"routes": PLAIN}, "over http"),
+        ({"routes": EXCHANGE}, 'client = "service"'),
         ({"management_listen": "off"}, "no /livez"),
         ({"management_listen": "0.0.0.0:9090"}, "from everywhere"),
     ],
