@@ -116,6 +116,14 @@ class Bff:
         """
         self._settings, self._ports, self._clock = settings, ports, clock
 
+    async def settle(self, within: float) -> None:
+        """Returns when nothing is under way that the BFF began for itself, such as a refresh ahead of time. For tests.
+
+        Raises TimeoutError after `within` seconds.
+        """
+        if self._running is not None and await self._running.runtime.tasks.drain(within):
+            raise TimeoutError("tasks of the BFF did not end")
+
     def prepare(self, ports: Ports | None = None, sources: Sources | None = None) -> Application:
         """Builds the components, which the next start then uses. For `bff serve`, which needs them before.
 

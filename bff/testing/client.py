@@ -7,19 +7,30 @@ import httpx
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bff.asgi.extensions import HEADERS_FINAL
+from bff.fastapi.installation import Bff
 from bff.testing.provider import USER, FakeProvider
 from bff.testing.running_app import RunningApp
 from bff.testing.settings import PUBLIC_URL
 
 FETCH: Final = {"sec-fetch-mode": "cors", "sec-fetch-dest": "empty", "sec-fetch-site": "same-origin", "x-csrf": "1"}
 NAVIGATION: Final = {"sec-fetch-mode": "navigate", "sec-fetch-dest": "document", "sec-fetch-site": "none"}
+SETTLED_WITHIN: Final = 60.0  # seconds
+
+
+def installed_bff(app: object) -> Bff:
+    """Raises LookupError for an application without one."""
+    bff = app if isinstance(app, Bff) else getattr(getattr(app, "state", None), "bff", None)
+    if not isinstance(bff, Bff):
+        raise LookupError("the application has no Bff: call Bff().install(app)")
+    return bff
 
 
 class BffClient(httpx.Client):
     """Sends `X-CSRF: 1` and what browsers add to a fetch; pass other `headers` to leave them out (a value of "")."""
 
     def __init__(self, app: ASGIApp, running: RunningApp, provider: FakeProvider) -> None:
-        super().__init__(transport=_AppTransport(app, running), base_url=PUBLIC_URL, headers=FETCH, trust_env=False)
+        transport = _AppTransport(app, running, installed_bff(app))
+        super().__init__(transport=transport, base_url=PUBLIC_URL, headers=FETCH, trust_env=False)
         self._provider = provider
 
     def sign_in(self, **claims: Any) -> None:
@@ -44,10 +55,13 @@ class BffClient(httpx.Client):
 
 
 class _AppTransport(httpx.BaseTransport):
-    """Calls the application in its own event loop."""
+    """Calls the application in its own event loop, and waits for what a request has started.
 
-    def __init__(self, app: ASGIApp, running: RunningApp) -> None:
-        self._asgi, self._running = httpx.ASGITransport(_as_bff_serve(app)), running
+    Otherwise a test that moves the time could move it in the middle of a refresh.
+    """
+
+    def __init__(self, app: ASGIApp, running: RunningApp, bff: Bff) -> None:
+        self._asgi, self._running, self._bff = httpx.ASGITransport(_as_bff_serve(app)), running, bff
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         request.read()
@@ -57,6 +71,7 @@ class _AppTransport(httpx.BaseTransport):
         response = await self._asgi.handle_async_request(request)
         assert isinstance(response.stream, httpx.AsyncByteStream)
         body = b"".join([chunk async for chunk in response.stream])
+        await self._bff.settle(SETTLED_WITHIN)
         return httpx.Response(response.status_code, headers=response.headers, stream=httpx.ByteStream(body))
 
 

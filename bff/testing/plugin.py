@@ -9,8 +9,7 @@ from fastapi import FastAPI
 
 from bff.components.ports import Ports
 from bff.config.settings import Settings
-from bff.fastapi.installation import Bff
-from bff.testing.client import BffClient
+from bff.testing.client import BffClient, installed_bff
 from bff.testing.provider import FakeProvider
 from bff.testing.running_app import RunningApp
 from bff.testing.settings import fake_settings
@@ -58,10 +57,7 @@ def host_client(
     upstream_listener: socket.socket,
 ) -> Iterator[BffClient]:
     """A browser without a session; the application runs as long as the test."""
-    bff = host_app if isinstance(host_app, Bff) else getattr(host_app.state, "bff", None)
-    if bff is None:
-        raise pytest.UsageError("The application of the fixture host_app has no Bff: call Bff().install(app).")
-    bff.replace(host_settings, Ports(provider=fake_provider), fake_provider.now)
+    installed_bff(host_app).replace(host_settings, Ports(provider=fake_provider), fake_provider.now)
     with (
         RunningApp(host_app, fake_upstreams, upstream_listener) as running,
         BffClient(host_app, running, fake_provider) as client,

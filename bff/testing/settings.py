@@ -26,6 +26,7 @@ def fake_settings(folder: Path, upstreams: str, config: Path | None = None) -> S
         "BFF_CLIENT_SECRET": "secret-of-the-tests-0123456789abcdef",
         "BFF_ID_TOKEN_ALGORITHMS": "ES256",
         "BFF_PUBLIC_URL": PUBLIC_URL,
+        "BFF_REFRESH_LEASE": "20",  # seconds; a busy machine may stop a process between a reservation and its request
         "BFF_SESSION_KEYS": encode_base64url(new_key()),
         "BFF_STORE": f"sqlite:///{folder / 'bff.db'}",
     }

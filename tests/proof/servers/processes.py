@@ -55,7 +55,7 @@ async def running(
             command, cwd=folder, env={**variables, **environ}, stdout=log, stderr=subprocess.STDOUT, process_group=0
         )
     try:
-        await until(lambda: accepts(port) or process.poll() is not None)
+        await until(lambda: accepts(port) or process.poll() is not None, within=5 * PATIENCE)
         assert process.poll() is None, output.read_text()
         yield Running(process, port, output)
     finally:

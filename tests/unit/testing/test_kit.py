@@ -21,7 +21,7 @@ from bff.fastapi.installation import Bff
 from bff.fastapi.user import User
 from bff.oidc.token import Denied, Granted, NoAnswer, TokenResult
 from bff.testing import plugin
-from bff.testing.client import BffClient
+from bff.testing.client import BffClient, installed_bff
 from bff.testing.provider import CLIENT_ID, FakeProvider
 from bff.testing.running_app import RunningApp
 from bff.testing.settings import fake_settings
@@ -101,6 +101,20 @@ def test_an_account_that_is_disabled_loses_its_session_at_the_next_refresh(tmp_p
         provider.advance(1001)
         refused = client.get("/me")
         assert (refused.status_code, refused.json()["reason"]) == (401, "refresh_token_invalid")
+
+
+def test_time_moves_between_two_refreshes_never_in_one(tmp_path: Path) -> None:
+    with started(tmp_path, an_app()) as (client, provider, _):
+        client.sign_in()
+        for _ in range(20):
+            provider.advance(950)  # it is due, and refreshed while the old token still serves
+            assert client.get("/me").status_code == 200
+        assert provider.refreshes == 20
+
+
+def test_an_application_without_a_bff_says_so() -> None:
+    with pytest.raises(LookupError, match="has no Bff"):
+        installed_bff(FastAPI())
 
 
 def test_an_application_that_does_not_start_says_why(tmp_path: Path) -> None:
