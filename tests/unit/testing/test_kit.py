@@ -29,6 +29,17 @@ from bff.testing.upstreams import FakeUpstreams
 
 VERIFIER = "v" * 43
 CHALLENGE = encode_base64url(hashlib.sha256(VERIFIER.encode()).digest())
+ROUTES = """
+[[routes]]
+prefix = "/api/orders"
+upstream = "https://orders.example/v1"
+strip_prefix = true
+
+[[routes]]
+prefix = "/api/reports"
+upstream = "https://reports.example"
+token = { exchange = { audience = "reports" } }
+"""
 REQUEST = {
     "client_id": CLIENT_ID,
     "response_type": "code",
@@ -53,15 +64,17 @@ def an_app() -> FastAPI:
         first, second = await client.get("/latest?n=1"), await client.get("/latest")
         return [first.status_code, second.json(), (await client.get("/unknown")).status_code]
 
+    @app.get("/reports")
+    async def reports(client: Annotated[httpx.AsyncClient, Depends(api_client("reports"))]) -> Any:
+        return (await client.get("/latest")).json()
+
     return app
 
 
 @contextmanager
 def started(folder: Path, app: FastAPI) -> Iterator[tuple[BffClient, FakeProvider, FakeUpstreams]]:
     config = folder / "bff.toml"
-    config.write_text(
-        '[[routes]]\nprefix = "/api/orders"\nupstream = "https://orders.example/v1"\nstrip_prefix = true\n'
-    )
+    config.write_text(ROUTES)
     provider = FakeProvider(access_token_lifetime=1000)
     upstreams = FakeUpstreams(provider)
     with socket.socket() as listener:
@@ -101,6 +114,17 @@ def test_an_account_that_is_disabled_loses_its_session_at_the_next_refresh(tmp_p
         provider.advance(1001)
         refused = client.get("/me")
         assert (refused.status_code, refused.json()["reason"]) == (401, "refresh_token_invalid")
+
+
+def test_a_route_of_the_host_sends_the_token_that_the_route_of_its_upstream_names(tmp_path: Path) -> None:
+    with started(tmp_path, an_app()) as (client, _, upstreams):
+        upstreams.respond("reports", "/latest", [7])
+        client.sign_in()
+        assert [client.get("/reports").json() for _ in range(2)] == [[7], [7]]
+        tokens = {request.headers["authorization"] for request in upstreams.requests("reports")}
+        assert len(tokens) == 1, "it was exchanged once"
+        assert tokens.pop().endswith("-for-reports")
+        assert (upstreams.requests("reports")[0].user or {})["sub"] == "user-1"
 
 
 def test_time_moves_between_two_refreshes_never_in_one(tmp_path: Path) -> None:
