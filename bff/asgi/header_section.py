@@ -4,7 +4,7 @@ A browser repeats the headers of a request, byte for byte, in most of the follow
 the headers alone it keeps with them, and need not derive it again.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, MutableMapping
 from typing import Any, TypeAlias
 
 Header: TypeAlias = tuple[bytes, bytes]
@@ -31,3 +31,13 @@ def facts_of(headers: Iterable[Header]) -> dict[object, Any] | None:
     fixed number of facts, as the memory of a section is counted in advance.
     """
     return headers.facts if type(headers) is HeaderSection else None
+
+
+def keep_headers(scope: MutableMapping[str, Any], names: Collection[bytes]) -> None:
+    """Drops the other headers of a long-lived request, in the list that outer middleware refers to as well.
+
+    A shared section stays as it is: other requests have it too, and it takes no memory of this request's own.
+    """
+    headers = scope["headers"]
+    if facts_of(headers) is None:
+        headers[:] = [field for field in headers if field[0] in names]

@@ -14,7 +14,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from bff.asgi.access import set_route
 from bff.asgi.extensions import close_connection
-from bff.asgi.header_section import facts_of
+from bff.asgi.header_section import facts_of, keep_headers
 from bff.config.api_tokens import ClientCredentialsToken, ExchangeToken, ResourceToken
 from bff.config.identity_assertion import IdentityToken
 from bff.config.routes import Route
@@ -107,7 +107,7 @@ class ApiEndpoint:
             begun = True
             if message["type"] == "websocket.accept":
                 # For logs. The others would take memory as long as the WebSocket is open.
-                scope["headers"][:] = [field for field in scope["headers"] if field[0] in _KEPT]
+                keep_headers(scope, _KEPT)
             await send(message)
 
         try:

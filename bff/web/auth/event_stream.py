@@ -13,6 +13,7 @@ from typing import Any, Final, TypeAlias
 from starlette.types import Receive, Scope, Send
 
 from bff.asgi.extensions import BODY_FOLLOWS, close_connection
+from bff.asgi.header_section import keep_headers
 from bff.session.expiry_notice import Expiring, KnownEnd, Notice, Renewed, deadline, lead
 from bff.session.session import EndReason, Session, SessionKey
 from bff.session.store import Found
@@ -71,8 +72,7 @@ class SessionEventStream:
     ) -> None:
         """Sends until the client leaves or the stream is closed. `heartbeat` is in seconds."""
         loop = asyncio.get_running_loop()
-        fields = self._scope["headers"]
-        fields[:] = [field for field in fields if field[0] in _KEPT]
+        keep_headers(self._scope, _KEPT)
         await send({"type": "http.response.start", "status": 200, "headers": list(headers), BODY_FOLLOWS: True})
         watching = loop.create_task(self._wait_until_left(receive))
         try:

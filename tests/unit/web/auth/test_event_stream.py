@@ -2,8 +2,10 @@
 
 import asyncio
 
-from starlette.types import Message
+import pytest
+from starlette.types import Message, Scope
 
+from bff.asgi.header_section import HeaderSection
 from bff.session.session import EndReason, SessionKey
 from bff.session.store import Found
 from bff.session.stream_end import SessionEnded
@@ -19,8 +21,8 @@ async def forever() -> Message:
     return {"type": "http.disconnect"}
 
 
-async def silent_stream() -> None:
-    stream = SessionEventStream(http_scope("GET", "/"), Found(0.0, a_session(), 0.0), Policy())
+async def silent_stream(scope: Scope) -> None:
+    stream = SessionEventStream(scope, Found(0.0, a_session(), 0.0), Policy())
     sent: list[bytes] = []
 
     async def send(message: Message) -> None:
@@ -38,6 +40,13 @@ async def silent_stream() -> None:
     assert sent[5:] == [b'event: ended\ndata: {"reason":null}\n\n']
 
 
-def test_comments_keep_a_silent_stream_open_and_stop_with_it() -> None:
+@pytest.mark.parametrize("shared", [False, True])
+def test_comments_keep_a_silent_stream_open_and_stop_with_it(shared: bool) -> None:
+    scope = http_scope("GET", "/", "cookie: a=1", "accept: text/event-stream")
+    section = HeaderSection(scope["headers"])
+    if shared:  # as for a browser that has connected twice with the same headers
+        scope["headers"] = section
     with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
-        runner.run(silent_stream())
+        runner.run(silent_stream(scope))
+    assert len(section) == 3, "other requests have the same headers"
+    assert (b"cookie", b"a=1") in scope["headers"], "the access log reads it at the end"
