@@ -78,14 +78,14 @@ function retryAfter(response) {
   return isNaN(seconds) ? null : Math.max(0, seconds);
 }
 async function problemOf(response) {
-  const { headers, status } = response;
+  const { headers } = response;
   const forwarded = headers.get("X-BFF-Forwarded");
   if (!forwarded || response.redirected || !headers.get("Content-Type")?.startsWith("application/problem+json")) {
     return null;
   }
   const body = await response.clone().json().catch(() => null);
   if (!String(body?.type).startsWith(TYPE)) return null;
-  return new (CLASSES[body.code] ?? (status === 503 ? Unavailable : BffProblem))(
+  return new (CLASSES[body.code] ?? (response.status === 503 ? Unavailable : BffProblem))(
     body,
     retryAfter(response),
     forwarded !== "no"
@@ -149,18 +149,10 @@ var sleep = (milliseconds, signal) => new Promise((resolve, reject) => {
 // src/live_events.ts
 function listen(url, on) {
   const source = new EventSource(url, { withCredentials: true });
-  const close = () => source.close();
-  source.onopen = on.opened;
-  source.onerror = () => on.lost(source.readyState === 2);
-  const handle = (name, handler) => source.addEventListener(name, (event) => handler(JSON.parse(event.data)));
-  handle("ended", ({ reason }) => {
-    close();
-    on.ended(reason);
-  });
-  handle("expiring", ({ at, now }) => on.endsAt(at, now, true));
-  handle("renewed", ({ at, now }) => on.endsAt(at, now, false));
-  handle("signed_in", on.signedIn);
-  return close;
+  for (const [name, handler] of Object.entries(on)) {
+    source.addEventListener(name, (event) => handler(JSON.parse(event.data)));
+  }
+  return source;
 }
 
 // src/session.ts
@@ -189,10 +181,10 @@ function read(body, known, now) {
   }
   return answer?.authenticated === false ? anonymous(answer.reason ?? known.reason) : null;
 }
-function expiring({ deadlines }, now, lead) {
-  const { idleEndsAt, endsAt } = deadlines;
-  const at = Math.min(idleEndsAt, endsAt);
-  return at - now <= lead ? { at, reason: endsAt <= idleEndsAt ? "absolute_timeout" : "idle_timeout" } : null;
+var endOf = ({ deadlines }) => Math.min(deadlines.idleEndsAt, deadlines.endsAt);
+function expiring(session, now, lead) {
+  const at = endOf(session);
+  return at - now <= lead ? { at, reason: at < session.deadlines.endsAt ? "idle_timeout" : "absolute_timeout" } : null;
 }
 
 // src/tabs.ts
@@ -272,13 +264,12 @@ function createStore(connection, options) {
   let candidate;
   let polls = !tabs.canElect;
   const lead = () => Math.min(idleWarning, idleTimeout / 4);
-  const end = ({ deadlines }) => Math.min(deadlines.idleEndsAt, deadlines.endsAt);
   function set(next) {
     if (next.status === "authenticated") {
       const now = Date.now();
       idleTimeout = Math.max(idleTimeout, next.deadlines.idleEndsAt - now);
       next = { ...next, expiring: next.expiring ?? expiring(next, now, lead()) };
-      const due = end(next) - (next.expiring ? 0 : lead());
+      const due = endOf(next) - (next.expiring ? 0 : lead());
       if (!next.stale) look(Math.min(TICK, Math.max(2e3, due - now)));
     }
     if (JSON.stringify(next) !== JSON.stringify(state)) {
@@ -338,7 +329,7 @@ function createStore(connection, options) {
       const now = Date.now();
       const slept = now > due + 2 * TICK && !document.hidden;
       const asks = polls && now > askedAt + pollInterval;
-      const near = state.user && now >= end(state) - (state.expiring ? 0 : lead());
+      const near = state.user && now >= endOf(state) - (state.expiring ? 0 : lead());
       if (!state.user || state.stale || slept || asks || near) void refresh();
       else set(state);
     }, after);
@@ -348,30 +339,34 @@ function createStore(connection, options) {
     const { signal } = candidate = new AbortController();
     const stream = () => {
       if (signal.aborted || !events) return;
-      const close = listen(connection.url("/auth/session/events"), {
-        opened() {
-          polls = false;
-          if (Date.now() > askedAt + 1e3) void refresh(true);
-        },
-        ended(reason) {
+      const moved = ({ at, now }) => {
+        if (!state.user) return;
+        const idleEndsAt = Date.now() + (at - now) * 1e3;
+        share({ ...state, expiring: null, deadlines: { ...state.deadlines, idleEndsAt } });
+      };
+      const source = listen(connection.url("/auth/session/events"), {
+        ended({ reason }) {
           share(anonymous(reason));
           if (reason === "replaced") void refresh(true);
         },
-        signedIn: () => void refresh(true),
-        endsAt(at, now, soon) {
-          if (!state.user) return;
-          const local = Date.now() + (at - now) * 1e3;
-          if (soon) idleTimeout = Math.max(idleTimeout, 4 * (local - Date.now()));
-          share({ ...state, expiring: null, deadlines: { ...state.deadlines, idleEndsAt: local } });
+        expiring(event) {
+          idleTimeout = Math.max(idleTimeout, 4e3 * (event.at - event.now));
+          moved(event);
         },
-        lost(final) {
-          polls = true;
-          if (!final) return;
-          void refresh(true);
-          setTimeout(stream, STREAM_AGAIN);
-        }
+        renewed: moved,
+        signed_in: () => void refresh(true)
       });
-      signal.addEventListener("abort", close);
+      source.onopen = () => {
+        polls = false;
+        if (Date.now() > askedAt + 1e3) void refresh(true);
+      };
+      source.onerror = () => {
+        polls = true;
+        if (source.readyState < 2) return;
+        void refresh(true);
+        setTimeout(stream, STREAM_AGAIN);
+      };
+      signal.addEventListener("abort", () => source.close());
     };
     tabs.elect(() => {
       polls = true;
@@ -391,21 +386,19 @@ function createStore(connection, options) {
   function start() {
     if (started || !globalThis.document) return;
     const { signal } = started = new AbortController();
-    const listening = { signal };
+    const on = (event, listener) => addEventListener(event, listener, { signal });
     const seen = () => {
       if (!document.hidden && Date.now() > askedAt + 1e3) void refresh();
     };
-    for (const event of ["focus", "online", "visibilitychange"]) addEventListener(event, seen, listening);
-    addEventListener("pagehide", suspend, listening);
-    addEventListener(
-      "pageshow",
-      ({ persisted }) => {
-        if (!persisted) return;
-        set(PENDING);
-        void refresh(true);
-      },
-      listening
-    );
+    on("focus", seen);
+    on("online", seen);
+    on("visibilitychange", seen);
+    on("pagehide", suspend);
+    on("pageshow", ({ persisted }) => {
+      if (!persisted) return;
+      set(PENDING);
+      void refresh(true);
+    });
     void refresh();
   }
   return {
@@ -433,9 +426,8 @@ function createStore(connection, options) {
 
 // src/sign_in.ts
 var PopupBlocked = class extends Error {
-  name = "PopupBlocked";
 };
-var here = () => location.pathname + location.search + location.hash;
+var here = () => location.href.slice(location.origin.length);
 function signInPath({ returnTo, prompt, acr, maxAge, loginHint, idp }) {
   const parameters = {
     prompt,
@@ -460,7 +452,7 @@ function createSignIn(connection, store) {
     url.searchParams.set("mode", "popup");
     url.searchParams.set("popup_id", id);
     const popup = open("", "_blank", "popup,width=500,height=700");
-    if (!popup) return Promise.reject(new PopupBlocked("The browser blocked the popup"));
+    if (!popup) return Promise.reject(new PopupBlocked("The popup was blocked"));
     popup.opener = null;
     popup.location.href = url.href;
     const before = store.get().deadlines?.signedInAt ?? 0;
@@ -485,7 +477,6 @@ function createSignIn(connection, store) {
 }
 
 // src/bff.ts
-var END = "/auth/sessions/end";
 function createBff(options = {}) {
   const connection = connect(options.baseUrl, options.csrfHeader);
   const store = createStore(connection, options);
@@ -503,7 +494,7 @@ function createBff(options = {}) {
     return response.json();
   };
   const end = async (which) => {
-    const { ended } = await call("POST", END, typeof which === "string" ? { id: which } : which);
+    const { ended } = await call("POST", "/auth/sessions/end", typeof which === "string" ? { id: which } : which);
     void store.refresh(true);
     return ended;
   };

@@ -3,13 +3,13 @@ import { gzipSync } from "node:zlib";
 import { build } from "esbuild";
 
 const LIMITS = { // bytes
-  index: 4096,
-  streams: 1024,
-  query: 640,
-  react: 1024,
-  vue: 768,
+  index: 4000,
+  streams: 750,
+  query: 550,
+  react: 1000,
+  vue: 500,
   svelte: 128,
-  angular: 1536,
+  angular: 1200,
 };
 
 let failed = false;

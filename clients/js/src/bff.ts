@@ -50,8 +50,6 @@ export interface Bff {
   close(): void;
 }
 
-const END = "/auth/sessions/end";
-
 /** A client of the BFF. Make one for each page. Nothing happens before it is used. */
 export function createBff(options: BffOptions = {}): Bff {
   const connection = connect(options.baseUrl, options.csrfHeader);
@@ -72,7 +70,7 @@ export function createBff(options: BffOptions = {}): Bff {
     return response.json() as Promise<T>;
   };
   const end = async (which: string | { others: true }) => {
-    const { ended } = await call<{ ended: number }>("POST", END, typeof which === "string" ? { id: which } : which);
+    const { ended } = await call<{ ended: number }>("POST", "/auth/sessions/end", typeof which === "string" ? { id: which } : which);
     void store.refresh(true); // it may have been this one
     return ended;
   };

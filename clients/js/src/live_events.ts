@@ -1,30 +1,22 @@
-import type { EndReason, Schemas } from "./wire.js";
+import type { Schemas } from "./wire.js";
 
-/** What the events of `/auth/session/events` say. Times are seconds by the clock of the server. */
+/** The events of `/auth/session/events`. Times are seconds by the clock of the server. */
 export interface LiveEvents {
-  opened(): void;
-  ended(reason: EndReason | null): void;
-  /** The end of the session, unless something happens. */
-  endsAt(at: number, now: number, expiring: boolean): void;
-  signedIn(): void;
-  /** The connection is lost; `final` if the browser does not open it again. */
-  lost(final: boolean): void;
+  /** The session has ended, and so does the stream. The browser would open it again unless it is closed. */
+  ended: Schemas["SessionEndedEvent"];
+  /** The session ends at `at`, unless something happens. */
+  expiring: Schemas["SessionExpiringEvent"];
+  /** It ends later than the stream last said. */
+  renewed: Schemas["SessionRenewedEvent"];
+  /** The user has signed in again. */
+  signed_in: Schemas["SignedInEvent"];
 }
 
-/** Opens the stream of session events. Returns what closes it. */
-export function listen(url: URL, on: LiveEvents): () => void {
+/** Opens the stream. */
+export function listen(url: URL, on: { [Name in keyof LiveEvents]: (event: LiveEvents[Name]) => void }): EventSource {
   const source = new EventSource(url, { withCredentials: true });
-  const close = () => source.close();
-  source.onopen = on.opened;
-  source.onerror = () => on.lost(source.readyState === 2);
-  const handle = <E>(name: string, handler: (data: E) => void) =>
+  for (const [name, handler] of Object.entries(on)) {
     source.addEventListener(name, (event: MessageEvent<string>) => handler(JSON.parse(event.data)));
-  handle("ended", ({ reason }: Schemas["SessionEndedEvent"]) => {
-    close(); // before the end of the stream, at which the browser would open it again
-    on.ended(reason);
-  });
-  handle("expiring", ({ at, now }: Schemas["SessionExpiringEvent"]) => on.endsAt(at, now, true));
-  handle("renewed", ({ at, now }: Schemas["SessionRenewedEvent"]) => on.endsAt(at, now, false));
-  handle("signed_in", on.signedIn);
-  return close;
+  }
+  return source;
 }

@@ -72,7 +72,7 @@ export function retryAfter(response: Response): number | null {
  * a redirect the response may come from anywhere.
  */
 export async function problemOf(response: Response): Promise<BffProblem | null> {
-  const { headers, status } = response;
+  const { headers } = response;
   const forwarded = headers.get("X-BFF-Forwarded");
   if (!forwarded || response.redirected || !headers.get("Content-Type")?.startsWith("application/problem+json")) {
     return null;
@@ -82,7 +82,7 @@ export async function problemOf(response: Response): Promise<BffProblem | null> 
     .json()
     .catch(() => null);
   if (!String(body?.type).startsWith(TYPE)) return null;
-  return new (CLASSES[body!.code] ?? (status === 503 ? Unavailable : BffProblem))(
+  return new (CLASSES[body!.code] ?? (response.status === 503 ? Unavailable : BffProblem))(
     body!,
     retryAfter(response),
     forwarded !== "no",

@@ -92,9 +92,11 @@ export function read(body: unknown, known: Session, now: number): Session | null
   return answer?.authenticated === false ? anonymous(answer.reason ?? known.reason) : null;
 }
 
-/** Whether the end is at most `lead` milliseconds away. */
-export function expiring({ deadlines }: Authenticated, now: number, lead: number): Expiring | null {
-  const { idleEndsAt, endsAt } = deadlines;
-  const at = Math.min(idleEndsAt, endsAt);
-  return at - now <= lead ? { at, reason: endsAt <= idleEndsAt ? "absolute_timeout" : "idle_timeout" } : null;
+/** When the session ends, unless something happens. */
+export const endOf = ({ deadlines }: Authenticated): number => Math.min(deadlines.idleEndsAt, deadlines.endsAt);
+
+/** The warning, if the end is at most `lead` milliseconds away. */
+export function expiring(session: Authenticated, now: number, lead: number): Expiring | null {
+  const at = endOf(session);
+  return at - now <= lead ? { at, reason: at < session.deadlines.endsAt ? "idle_timeout" : "absolute_timeout" } : null;
 }

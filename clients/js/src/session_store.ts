@@ -1,7 +1,7 @@
 import type { Connection } from "./connection.js";
 import { listen } from "./live_events.js";
 import { retryAfter } from "./problems.js";
-import { anonymous, type Authenticated, expiring, PENDING, read, type Session, UNAVAILABLE, unanswered } from "./session.js";
+import { anonymous, endOf, expiring, PENDING, read, type Session, UNAVAILABLE, unanswered } from "./session.js";
 import { createTabs, type Message } from "./tabs.js";
 import type { EndReason } from "./wire.js";
 
@@ -56,14 +56,13 @@ export function createStore(connection: Connection, options: StoreOptions): OwnS
   let polls = !tabs.canElect;
 
   const lead = () => Math.min(idleWarning, idleTimeout / 4);
-  const end = ({ deadlines }: Authenticated) => Math.min(deadlines.idleEndsAt, deadlines.endsAt);
 
   function set(next: Session): void {
     if (next.status === "authenticated") {
       const now = Date.now();
       idleTimeout = Math.max(idleTimeout, next.deadlines.idleEndsAt - now);
       next = { ...next, expiring: next.expiring ?? expiring(next, now, lead()) };
-      const due = end(next) - (next.expiring ? 0 : lead());
+      const due = endOf(next) - (next.expiring ? 0 : lead());
       // At least two seconds: the server decides about the end, and its clock may be behind.
       if (!next.stale) look(Math.min(TICK, Math.max(2_000, due - now)));
     }
@@ -134,7 +133,7 @@ export function createStore(connection: Connection, options: StoreOptions): OwnS
       const slept = now > due + 2 * TICK && !document.hidden;
       const asks = polls && now > askedAt + pollInterval;
       // Other tabs extend the idle timeout too, so the BFF is asked before a warning.
-      const near = state.user && now >= end(state) - (state.expiring ? 0 : lead());
+      const near = state.user && now >= endOf(state) - (state.expiring ? 0 : lead());
       if (!state.user || state.stale || slept || asks || near) void refresh();
       else set(state);
     }, after);
@@ -145,30 +144,34 @@ export function createStore(connection: Connection, options: StoreOptions): OwnS
     const { signal } = (candidate = new AbortController());
     const stream = () => {
       if (signal.aborted || !events) return;
-      const close = listen(connection.url("/auth/session/events"), {
-        opened() {
-          polls = false;
-          if (Date.now() > askedAt + 1000) void refresh(true); // nothing is replayed
-        },
-        ended(reason) {
+      const moved = ({ at, now }: { at: number; now: number }) => {
+        if (!state.user) return;
+        const idleEndsAt = Date.now() + (at - now) * 1000;
+        share({ ...state, expiring: null, deadlines: { ...state.deadlines, idleEndsAt } });
+      };
+      const source = listen(connection.url("/auth/session/events"), {
+        ended({ reason }) {
           share(anonymous(reason));
           if (reason === "replaced") void refresh(true); // by the sign-in of another user
         },
-        signedIn: () => void refresh(true),
-        endsAt(at, now, soon) {
-          if (!state.user) return;
-          const local = Date.now() + (at - now) * 1000;
-          if (soon) idleTimeout = Math.max(idleTimeout, 4 * (local - Date.now()));
-          share({ ...state, expiring: null, deadlines: { ...state.deadlines, idleEndsAt: local } });
+        expiring(event) {
+          idleTimeout = Math.max(idleTimeout, 4000 * (event.at - event.now)); // the server warns in its last quarter
+          moved(event);
         },
-        lost(final) {
-          polls = true;
-          if (!final) return;
-          void refresh(true);
-          setTimeout(stream, STREAM_AGAIN);
-        },
+        renewed: moved,
+        signed_in: () => void refresh(true),
       });
-      signal.addEventListener("abort", close);
+      source.onopen = () => {
+        polls = false;
+        if (Date.now() > askedAt + 1000) void refresh(true); // nothing is replayed
+      };
+      source.onerror = () => {
+        polls = true;
+        if (source.readyState < 2) return; // the browser opens it again
+        void refresh(true);
+        setTimeout(stream, STREAM_AGAIN);
+      };
+      signal.addEventListener("abort", () => source.close());
     };
     tabs.elect(() => {
       polls = true;
@@ -192,22 +195,21 @@ export function createStore(connection: Connection, options: StoreOptions): OwnS
   function start(): void {
     if (started || !globalThis.document) return;
     const { signal } = (started = new AbortController());
-    const listening = { signal };
+    const on = (event: string, listener: (event: PageTransitionEvent) => void) =>
+      addEventListener(event, listener as EventListener, { signal });
     const seen = () => {
       if (!document.hidden && Date.now() > askedAt + 1000) void refresh();
     };
-    for (const event of ["focus", "online", "visibilitychange"]) addEventListener(event, seen, listening);
-    addEventListener("pagehide", suspend, listening);
-    addEventListener(
-      "pageshow",
-      ({ persisted }) => {
-        if (!persisted) return;
-        // The page shows the state of the time when it was left. The session may have ended meanwhile.
-        set(PENDING);
-        void refresh(true);
-      },
-      listening,
-    );
+    on("focus", seen);
+    on("online", seen);
+    on("visibilitychange", seen);
+    on("pagehide", suspend);
+    on("pageshow", ({ persisted }) => {
+      if (!persisted) return;
+      // The page shows the state of the time when it was left. The session may have ended meanwhile.
+      set(PENDING);
+      void refresh(true);
+    });
     void refresh();
   }
 

@@ -19,14 +19,12 @@ export interface SignInOptions {
 }
 
 /** The browser opened no popup, because there was no click, or because the user forbids popups. */
-export class PopupBlocked extends Error {
-  override readonly name = "PopupBlocked";
-}
+export class PopupBlocked extends Error {}
 
 /** Opens the address, in this tab or in a popup. Resolves to whether the user is signed in afterwards. */
 export type OpenSignIn = (url: string, mode?: "redirect" | "popup") => Promise<boolean>;
 
-export const here = (): string => location.pathname + location.search + location.hash;
+export const here = (): string => location.href.slice(location.origin.length);
 
 /** The path of a sign-in. */
 export function signInPath({ returnTo, prompt, acr, maxAge, loginHint, idp }: SignInOptions): string {
@@ -53,7 +51,7 @@ export function createSignIn(connection: Connection, store: OwnStore): OpenSignI
     url.searchParams.set("mode", "popup");
     url.searchParams.set("popup_id", id);
     const popup = open("", "_blank", "popup,width=500,height=700");
-    if (!popup) return Promise.reject(new PopupBlocked("The browser blocked the popup"));
+    if (!popup) return Promise.reject(new PopupBlocked("The popup was blocked"));
     popup.opener = null; // the provider's pages could navigate this page
     popup.location.href = url.href;
     const before = store.get().deadlines?.signedInAt ?? 0;

@@ -92,9 +92,7 @@ export function page({ locks = true, popups = true } = {}): Page {
   vi.stubGlobal("removeEventListener", events.removeEventListener.bind(events));
   vi.stubGlobal("location", {
     href: `${ORIGIN}/board?tab=2#top`,
-    pathname: "/board",
-    search: "?tab=2",
-    hash: "#top",
+    origin: ORIGIN,
     assign: (url: URL | string) => navigations.push(String(url)),
   });
   vi.stubGlobal("open", () => {

@@ -87,10 +87,18 @@ describe("by popup", () => {
 
   it("that the user closes is no sign-in", async () => {
     const signedIn = bff.signIn({ mode: "popup" });
-    window.dispatch("focus"); // the user only looked at the page
     window.popups[0]!.closed = true;
     window.dispatch("focus");
     expect(await signedIn).toBe(false);
+  });
+
+  it("goes on while the user looks at the page behind it", async () => {
+    const signedIn = bff.signIn({ mode: "popup" });
+    window.dispatch("focus");
+    await turns();
+    server.user = { sub: "alice" };
+    say({ id: parameters(window.popups[0]!.url)["popup_id"], outcome: "finished" });
+    expect(await signedIn).toBe(true);
   });
 
   it("that looks closed, because the provider cut it, is none until the user comes back", async () => {
