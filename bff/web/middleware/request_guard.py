@@ -15,13 +15,15 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bff.asgi.extensions import HEADERS_FINAL
 from bff.asgi.header_section import facts_of
-from bff.errors import BffError, HeadersTooLarge, InvalidRequest, MethodNotAllowed, TargetTooLong
+from bff.config.browser import DEVICE_REFRESH
+from bff.errors import BffError, DeviceBindingPending, HeadersTooLarge, InvalidRequest, MethodNotAllowed, TargetTooLong
 from bff.proxy.path_normalization import fully_decoded
 from bff.web.cookies import CookieNames, Header
 from bff.web.error_responder import ErrorResponder
 from bff.web.middleware import foreign_server
 from bff.web.middleware.foreign_server import ForeignServer
 
+_DEVICE_REFRESH: Final = DEVICE_REFRESH.encode("ascii")
 TARGET_LIMIT: Final = 8192  # bytes of path and query
 HEADERS_LIMIT: Final = 32768  # bytes of all names and values
 HEADER_COUNT: Final = 100
@@ -168,4 +170,6 @@ class RequestGuard:
         )
         if cleared:
             refusal = HeadersTooLarge("The cookies of sign-ins in progress were deleted; sessions were not. Try again.")
+        if scope["raw_path"] == _DEVICE_REFRESH:
+            refusal = DeviceBindingPending(refusal.detail, retry_after=1)  # at any 4xx a browser drops its key
         await self._errors.send(refusal, scope, send, close=True, cookies=cleared)

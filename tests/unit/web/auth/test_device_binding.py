@@ -285,6 +285,24 @@ async def test_the_key_ring_rolls_without_a_refusal(browser: Browser, parts: Web
     assert (await device.refresh()).status == 200
 
 
+async def test_headers_that_are_too_large_do_not_make_the_browser_drop_its_key(
+    browser: Browser, parts: WebParts
+) -> None:
+    device = await bound(browser)
+    lines = [f"sec-secure-session-id: {device.id}", f"cookie: pad={'p' * 40_000}"]
+    response = await browser.send("POST", REFRESH, *lines, without="__Host")
+    assert response.problem == (503, "device_binding_pending")
+    assert (await device.refresh()).status == 200
+
+
+async def test_a_session_cookie_that_came_twice_finds_the_session_too(browser: Browser, parts: WebParts) -> None:
+    device = await bound(browser)
+    twice = "; ".join([f"__Host-Http-session={browser.cookies['__Host-Http-session']}"] * 2)
+    lines = [f"sec-secure-session-id: {device.id}", f"cookie: {twice}"]
+    proof = f"secure-session-response: {device.sign({'jti': device.challenge})}"
+    assert (await browser.send("POST", REFRESH, *lines, proof, without="__Host")).status == 200
+
+
 async def test_a_replica_without_the_key_answers_503(browser: Browser, parts: WebParts) -> None:
     device = await bound(browser)
     await parts.tasks.drain(60)
