@@ -6,6 +6,7 @@ from tests.harness.command_blocks import command_blocks
 from tests.harness.places import ROOT
 
 COMMANDS = "tests/journeys/process/test_documented_commands.py"
+TEMPLATE = "test_step_3_shows_a_template_behind_the_development_server"
 TUTORIAL = "tests/docs/test_tutorial.py"
 EXAMPLES = "tests/proof/examples/test_as_shipped.py"
 NO_ENGINE = (
@@ -26,9 +27,12 @@ RUN_BY = {
     "docs/operations.md: Session keys": f"{COMMANDS}::test_new_session_keys",
     "docs/operations.md: The client secret": f"{COMMANDS}::test_a_new_client_secret",
     "docs/operations.md: Signing all users out": f"{COMMANDS}::test_signing_everybody_out",
-    "docs/tutorial/1-demo.md: Step 1: the demo": f"{TUTORIAL}::demo",
-    "docs/tutorial/2-okta.md: An app integration in Okta": f"{TUTORIAL}::test_step_2_creates_an_app_and_serves",
-    "docs/tutorial/2-okta.md: Start the BFF": f"{TUTORIAL}::test_step_2_creates_an_app_and_serves",
+    "docs/tutorial/1-demo.md: Step 1: the demo": f"{TUTORIAL}::test_step_1_leads_to_a_signed_in_page",
+    "docs/tutorial/2-okta.md: An app integration in Okta": f"{TUTORIAL}::test_steps_2_and_3_create_an_app_and_serve",
+    "docs/tutorial/2-okta.md: Start the BFF": f"{TUTORIAL}::test_steps_2_and_3_create_an_app_and_serve",
+    "docs/tutorial/3-your-spa.md: A template, with hot reloading": f"{TUTORIAL}::{TEMPLATE}",
+    "docs/tutorial/3-your-spa.md: A template, with hot reloading #2": f"{TUTORIAL}::{TEMPLATE}",
+    "docs/tutorial/3-your-spa.md: With your Okta org": f"{TUTORIAL}::test_steps_2_and_3_create_an_app_and_serve",
     "docs/tracing.md: From an error to the log": f"{COMMANDS}::test_a_reference_leads_to_its_log_lines",
 }
 NO_CLUSTER = "needs a cluster; `make test-deploy` renders the chart, and `bff check` accepts its settings"
@@ -54,4 +58,4 @@ def test_the_test_of_a_block_exists_and_reads_that_block() -> None:
         path, _, name = test.partition("::")
         source = (ROOT / path).read_text("utf-8")
         assert re.search(rf"(?m)^(async )?def {name}\(", source), test
-        assert path == EXAMPLES or f'command_block("{place}")' in source, place
+        assert path in (EXAMPLES, TUTORIAL) or f'command_block("{place}")' in source, place
