@@ -153,6 +153,28 @@ async def test_sign_in_by_popup_keeps_what_was_typed(tmp_path: Path, spa: Path, 
         assert await windows.url() == world.public_url + DEEP
 
 
+async def test_a_request_waits_for_the_sign_in_and_reaches_the_api_once(
+    tmp_path: Path, spa: Path, windows: Windows
+) -> None:
+    async with served(tmp_path, spa, windows) as world:
+        await sign_in(windows, world)
+        await windows.fill_in("#draft", "half a sentence")
+        await world.bff.flows.sessions.end_sessions.these([await world.stored()], EndReason.OPERATOR)
+        await shows(windows, "anonymous operator")
+        await windows.evaluate(
+            "client.bff.fetch('/api/orders', { method: 'POST', body: 'an order' })"
+            ".then((answer) => answer.status, (error) => error.code).then((found) => (client.results.call = found))"
+        )
+        (page,) = await windows.handles()
+        await windows.click("#popup")  # the provider's session needs no password
+        assert await comes_of(windows, "popup") is True
+        assert await comes_of(windows, "call") == 200
+        orders = [heard for heard in world.upstream.heard if heard.method == "POST"]
+        assert [heard.body for heard in orders] == [b"an order"]
+        assert await windows.evaluate("return document.querySelector('#draft').value") == "half a sentence"
+        await until(lambda: only(windows, page), within=WITHIN)
+
+
 async def opened(windows: Windows, page: str) -> str:
     """The handle of the window that is new."""
     others: list[str] = []

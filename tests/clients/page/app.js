@@ -1,7 +1,11 @@
 // What a test needs of an application: the session as text, a draft that must not be lost, and what came of each button.
 import { createBff } from "/client/index.js";
 
-const bff = createBff({ pollInterval: 1e9 }); // what happens elsewhere arrives by the event stream alone
+let signedIn = () => {};
+const bff = createBff({
+  pollInterval: 1e9, // what happens elsewhere arrives by the event stream alone
+  onSignInRequired: () => new Promise((resolve) => (signedIn = resolve)),
+});
 const results = {};
 globalThis.client = { bff, results };
 
@@ -24,6 +28,10 @@ const record = (name, work) =>
   });
 
 record("redirect", () => bff.signIn());
-record("popup", () => bff.signIn({ mode: "popup" }));
+record("popup", async () => {
+  const done = await bff.signIn({ mode: "popup" });
+  signedIn(done);
+  return done;
+});
 record("sign-out", () => bff.signOut());
 record("extend", async () => (await bff.extend()).status);
