@@ -9,6 +9,8 @@ from typing import Any, Final
 
 HEADER: Final = b"x-bff-forwarded"
 _FORWARDED: Final = "bff.forwarded"
+# Scope key: the scope of the request on behalf of which the host's own code sends this one.
+ON_BEHALF_OF: Final = "bff.on_behalf_of"
 # For a request of which the application has begun, where its scope is out of reach.
 UNKNOWN: Final[Mapping[str, Any]] = {_FORWARDED: True}
 
@@ -16,6 +18,8 @@ UNKNOWN: Final[Mapping[str, Any]] = {_FORWARDED: True}
 def note_forwarded(scope: MutableMapping[str, Any]) -> None:
     """To be called before the first byte is sent: from then on the outcome may be unknown."""
     scope[_FORWARDED] = True
+    if (asked := scope.get(ON_BEHALF_OF)) is not None:
+        asked[_FORWARDED] = True
 
 
 def forwarded_field(scope: Mapping[str, Any]) -> tuple[bytes, bytes]:

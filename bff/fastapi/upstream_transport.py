@@ -5,12 +5,13 @@ The proxy pushes ASGI messages and httpx pulls a response, so each request has a
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Final
 
 import httpx
 from starlette.types import Message, Scope
 
+from bff.asgi.forwarded import ON_BEHALF_OF
 from bff.config.routes import Route
 from bff.errors import InvalidRequest, UpstreamTimeout, UpstreamUnreachable
 from bff.proxy.http import ResponseAborted
@@ -27,11 +28,19 @@ class UpstreamTransport(httpx.AsyncBaseTransport):
 
     def __init__(self, requests: HostRequests, route: Route, asked: Scope) -> None:
         self._requests, self._route, self._asked = requests, route, asked
+        self._open: set[_Exchange] = set()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Raises BffError where the proxy would respond with one, and InvalidRequest for a path it would refuse."""
         exchange = _Exchange(self._requests, self._route, self._asked, request)
+        self._open.add(exchange)
+        exchange.when_done(self._open.discard)
         return await exchange.response(request.extensions.get("timeout", {}).get("read"))
+
+    async def aclose(self) -> None:
+        """Aborts the requests whose responses were neither read to the end nor closed."""
+        for exchange in tuple(self._open):
+            await exchange.aclose()
 
 
 def own_scope(route: Route, asked: Scope, request: httpx.Request) -> Scope:
@@ -52,6 +61,7 @@ def own_scope(route: Route, asked: Scope, request: httpx.Request) -> Scope:
         "client": asked.get("client"),
         "headers": [*(field for field in asked["headers"] if field[0] == b"x-forwarded-for"), *about],
         OWN_REQUEST: OwnRequest(target, headers),
+        ON_BEHALF_OF: asked,
     }
 
 
@@ -66,6 +76,9 @@ class _Exchange(httpx.AsyncByteStream):
         scope = own_scope(route, asked, request)
         self._task = asyncio.create_task(requests.call(route, asked, scope, self._receive, self._send))
         self._task.add_done_callback(lambda _: self._arrived.set())
+
+    def when_done(self, call: "Callable[[_Exchange], None]") -> None:
+        self._task.add_done_callback(lambda _: call(self))
 
     async def response(self, within: float | None) -> httpx.Response:
         """Raises what the proxy raised before the response began, and UpstreamTimeout `within` so many seconds."""

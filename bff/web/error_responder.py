@@ -109,10 +109,13 @@ class ErrorResponder:
         *,
         return_to: str | None = None,
         options: SignInOptions = PLAIN,
+        scope: Mapping[str, Any] = NOT_FORWARDED,
     ) -> Response:
-        """Records and renders an error of our own endpoints; the arguments are those of `render`."""
+        """Records and renders an error of our own endpoints, or of a host's; the arguments are those of `render`."""
         self.record(error)
-        status, headers, body = self.render(error, request.scope["headers"], return_to=return_to, options=options)
+        status, headers, body = self.render(
+            error, request.scope["headers"], return_to=return_to, options=options, scope=scope
+        )
         return raw_response(status, headers, b"" if request.method == "HEAD" else body)
 
     async def send(

@@ -106,7 +106,8 @@ class HostRequests:
         request = Request(connection.scope)
         query = request.url.query
         wanted = request.url.path + (f"?{query}" if query else "") if request.method in ("GET", "HEAD") else None
-        return self._rules.errors.respond(error, request, return_to=return_path(wanted, self.settings.browser))
+        back = return_path(wanted, self.settings.browser)
+        return self._rules.errors.respond(error, request, return_to=back, scope=request.scope)
 
 
 class HostRoutes:
@@ -118,6 +119,7 @@ class HostRoutes:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope[HOST] = self._requests
+        scope["headers"] = list(scope["headers"])  # middleware of the host may change them, and others share ours
         unsafe = scope["type"] == "websocket" or scope["method"] not in _SAFE
         if unsafe and not _is_below(scope["path"], self._exempt):
             try:

@@ -75,6 +75,10 @@ def an_app() -> FastAPI:
                 return len(piece)
         return 0
 
+    @app.get("/unread")
+    async def unread(orders: Orders) -> int:
+        return (await orders.send(orders.build_request("GET", "/large"), stream=True)).status_code
+
     @app.get("/any")
     async def any_path(orders: Orders, path: str, timeout: float | None = None) -> str:
         return (await orders.get(path, timeout=timeout)).text
@@ -169,6 +173,18 @@ async def test_a_large_response_is_streamed_and_one_that_is_left_is_aborted(worl
     assert int((await browser.fetch("GET", "/first?path=/large")).body) > 0
     broken = await browser.fetch("GET", "/any?path=/broken")
     assert broken.problem == (502, "upstream_unreachable")
+
+
+async def test_an_error_says_whether_the_request_has_reached_the_upstream(world: World) -> None:
+    guest = await world.parts.browser().fetch("GET", "/any?path=/a")
+    assert (guest.problem, guest.one("x-bff-forwarded")) == ((401, "sign_in_required"), "no")
+    broken = await (await world.parts.signed_in()).fetch("GET", "/any?path=/broken")
+    assert (broken.problem, broken.one("x-bff-forwarded")) == ((502, "upstream_unreachable"), "maybe")
+
+
+async def test_a_response_that_is_neither_read_nor_closed_ends_with_the_client(world: World) -> None:
+    assert (await (await world.parts.signed_in()).fetch("GET", "/unread")).body == b"200"
+    assert [task for task in asyncio.all_tasks() if "HostRequests.call" in repr(task.get_coro())] == []
 
 
 async def test_a_timeout_of_the_caller_ends_the_request(world: World) -> None:
