@@ -125,7 +125,10 @@ class DeviceBindingEndpoint:
         if isinstance(stored, KeyRemoved):
             raise DeviceBindingPending(retry_after=5)
         if not isinstance(stored, Found):
-            raise SignInRequired
+            if (ended := await self.sessions.refresh.end_reason(key, stored)) is None:
+                # The store has lost the record, and may recover it: the key stays in the browser, as the cookie does.
+                raise DeviceBindingPending(retry_after=5)
+            raise SignInRequired(reason=ended.value)
         if (reason := await self.sessions.end_if_over(stored)) is not None:
             raise SignInRequired(reason=reason.value)
         return stored

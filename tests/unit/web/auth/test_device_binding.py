@@ -11,10 +11,11 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from bff.base64url import encode_base64url
 from bff.session.device_binding import UNUSED
-from bff.session.keyring import new_key
-from bff.session.session import EndReason
+from bff.session.keyring import new_key, new_session_id
+from bff.session.session import EndReason, public_id
 from bff.telemetry.metrics import REGISTRY
 from bff.web.auth.device_binding import ALGORITHMS
+from bff.web.session_cookies import seal_session_cookie
 from tests.harness.asgi_call import Response
 from tests.harness.device import REFRESH, REGISTRATION, Device, bound
 from tests.harness.web_parts import CROSS_SITE, FETCH, Browser, WebParts, web_parts
@@ -226,6 +227,14 @@ async def test_a_session_that_has_ended_is_answered_with_401(end: Any, browser: 
     refused = await device.refresh(without="-")
     assert refused.problem == (401, "sign_in_required")
     assert refused.one("secure-session-challenge") is None
+
+
+async def test_a_browser_keeps_its_key_while_the_record_is_lost(browser: Browser, parts: WebParts) -> None:
+    """As it keeps its cookie: a store that has lost the record without an end may recover it."""
+    device, lost = await bound(browser), new_session_id()
+    browser.cookies["__Host-Http-session"] = seal_session_cookie(lost, parts.stores.ring)
+    device.id = public_id(lost.key)
+    assert (await device.refresh()).problem == (503, "device_binding_pending")
 
 
 async def test_a_refresh_without_the_session_cookie_finds_the_session(browser: Browser, parts: WebParts) -> None:
