@@ -219,13 +219,13 @@ MUTANTS = [
     ),
     mutant(
         "an expired access token is handed out while its renewal is under way",
-        (RefreshTokenFlow, "session_with_fresh_token", "if usable and", "if"),
+        (RefreshTokenFlow, "session_at", "if usable and", "if"),
     ),
     mutant(
         "a stale reply is believed",
         (
             RefreshTokenFlow,
-            "session_with_fresh_token",
+            "session_at",
             "if now < session.tokens.usable_until <= now + age:",
             "if False:",
         ),
@@ -238,7 +238,7 @@ MUTANTS = [
         "sign-in is asked for although the session was saved meanwhile",
         (
             RefreshTokenFlow,
-            "session_with_fresh_token",
+            "session_at",
             "if await self._end_session.end(key, reason, expected_version=session.version) is not None:",
             "if [await self._end_session.end(key, reason, expected_version=session.version)]:",
         ),
