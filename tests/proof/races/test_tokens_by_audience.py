@@ -230,6 +230,7 @@ def test_an_upstream_never_sees_a_token_of_another_audience_or_session(calls: in
         counts = runner.run(story(calls, 7))
     print("\n".join(f"{times:9} {what}" for what, times in sorted(counts.items())))
     assert not [prefix for prefix in TOKENS if not counts[f"seen by {prefix}"]]
-    happened = ("replays", "resources", "plain", "lost", "repeated", "status 403", "status 502", "status 503")
+    rare = ("repeated", "status 403", "status 502") if calls > 10_000 else ()
+    happened = ("replays", "resources", "plain", "lost", "status 503", *rare)
     assert not [what for what in happened if not counts[what]]
     assert counts["status 200"] > calls * 0.6
