@@ -96,8 +96,8 @@ def require(
     """
     if (claim is None) != (not any_of and not all_of):
         raise ValueError("name a claim together with any_of or all_of")
-    if isinstance(any_of, str) or isinstance(all_of, str):
-        raise ValueError("any_of and all_of are lists of values")
+    if any(isinstance(values, str) for values in (any_of, all_of, acr)):
+        raise ValueError("any_of, all_of and acr are lists of values")
     conditions = tuple(
         ClaimCondition.of(f"{key}.{claim}", str(claim), match, values)
         for key, match, values in (

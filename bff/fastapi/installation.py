@@ -48,12 +48,13 @@ class Bff:
         webhook. The BFF starts before the lifespan of `app` and ends after it. Errors of the BFF that routes of `app`
         raise become problem JSON, unless `app` has a handler for BffError. Raises ConfigurationError.
         """
+        exempt = _exempt_paths(csrf_exempt)
         if self._host is not None or getattr(app.state, "bff", None) is not None:
             raise ConfigurationError("Bff.install", "was called before.", "Install one Bff in one application.")
         if self._running is not None or app.middleware_stack is not None:
             raise ConfigurationError("Bff.install", "was called after the start.", "Call it where the app is created.")
         app.state.bff = self
-        self._host = Host(enclose(app, self._serve), tuple(csrf_exempt))
+        self._host = Host(enclose(app, self._serve), exempt)
         app.exception_handlers.setdefault(BffError, _respond)
         app.router.default = _or_single_page_app(app.router.default)
         inner = app.router.lifespan_context
@@ -153,6 +154,18 @@ class Bff:
                 "Serve it at / of a host name of its own.",
             )
         await self._running(scope, receive, send)
+
+
+def _exempt_paths(given: Collection[str]) -> tuple[str, ...]:
+    """Raises ConfigurationError for what would exempt every path, as the characters of "/webhooks" would, or none."""
+    paths = () if isinstance(given, str) else tuple(given)
+    if isinstance(given, str) or not all(path.startswith("/") and path.strip("/") for path in paths):
+        raise ConfigurationError(
+            "csrf_exempt of Bff.install",
+            "is not a list of paths, each with a name after the slash.",
+            'Write it like csrf_exempt=["/webhooks"].',
+        )
+    return paths
 
 
 def create_app(settings: Settings | None = None) -> Bff:

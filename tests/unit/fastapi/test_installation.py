@@ -53,6 +53,14 @@ async def test_the_bff_answers_its_paths_and_the_host_all_others(tmp_path: Path)
         assert list(documented["paths"]) == ["/me"]
 
 
+@pytest.mark.parametrize("exempt", ["/webhooks", ["/"], [""], ["webhooks"], ["//"]])
+def test_paths_that_would_exempt_everything_or_nothing_from_csrf_are_refused(exempt: Any) -> None:
+    app = an_app()
+    with pytest.raises(ConfigurationError, match="csrf_exempt"):
+        Bff().install(app, csrf_exempt=exempt)
+    Bff().install(app, csrf_exempt=["/webhooks"])
+
+
 async def test_the_bff_starts_before_the_host_and_ends_after_it(tmp_path: Path) -> None:
     seen: list[object] = []
 
