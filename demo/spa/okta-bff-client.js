@@ -110,6 +110,7 @@ function createFetch(connection, store, options) {
     const sendable = !(rest.body instanceof ReadableStream);
     const signal = rest.signal ?? request?.signal;
     const until = Date.now() + maxWait;
+    const { user } = store.get();
     for (let renewed = false; ; ) {
       const response = await connection.send(request?.clone() ?? String(input), rest);
       const problem = await problemOf(response);
@@ -129,7 +130,7 @@ function createFetch(connection, store, options) {
         if (store.get().expiring) void store.refresh();
         return response;
       }
-      if (!renewed && await signedInAgain(problem) && again) {
+      if (!renewed && await signedInAgain(problem) && again && (safe || !user || user.sub === store.get().user?.sub)) {
         renewed = true;
         continue;
       }
@@ -138,12 +139,8 @@ function createFetch(connection, store, options) {
   };
 }
 var sleep = (milliseconds, signal) => new Promise((resolve, reject) => {
-  const timer = setTimeout(resolve, milliseconds);
-  const abort = () => {
-    clearTimeout(timer);
-    reject(signal.reason);
-  };
-  signal?.addEventListener("abort", abort, { once: true });
+  setTimeout(resolve, milliseconds);
+  signal?.addEventListener("abort", () => reject(signal.reason));
 });
 
 // src/live_events.ts
@@ -452,7 +449,7 @@ function createSignIn(connection, store) {
     url.searchParams.set("mode", "popup");
     url.searchParams.set("popup_id", id);
     const popup = open("", "_blank", "popup,width=500,height=700");
-    if (!popup) return Promise.reject(new PopupBlocked("The popup was blocked"));
+    if (!popup) return Promise.reject(new PopupBlocked("Blocked"));
     popup.opener = null;
     popup.location.href = url.href;
     const before = store.get().deadlines?.signedInAt ?? 0;

@@ -28,7 +28,7 @@ const SAFE = /^(get|head|options)$/i;
  * what the BFF itself answers instead.
  *
  * A safe request is repeated after a 503 with Retry-After. Any other is repeated only when the BFF says that nothing was
- * forwarded: never after an upstream's own 503, and never after a lost connection.
+ * forwarded, and for the same user: never after an upstream's own 503, and never after a lost connection.
  */
 export function createFetch(connection: Connection, store: OwnStore, options: RequestOptions): BffFetch {
   let signingIn: Promise<boolean> | undefined;
@@ -49,6 +49,7 @@ export function createFetch(connection: Connection, store: OwnStore, options: Re
     const sendable = !(rest.body instanceof ReadableStream);
     const signal = rest.signal ?? request?.signal;
     const until = Date.now() + maxWait;
+    const { user } = store.get();
     for (let renewed = false; ; ) {
       const response = await connection.send(request?.clone() ?? String(input), rest);
       const problem = await problemOf(response);
@@ -68,7 +69,8 @@ export function createFetch(connection: Connection, store: OwnStore, options: Re
         if (store.get().expiring) void store.refresh(); // the request may have extended the idle timeout
         return response;
       }
-      if (!renewed && (await signedInAgain(problem)) && again) {
+      // What one person has entered is never sent as another, who has signed in instead.
+      if (!renewed && (await signedInAgain(problem)) && again && (safe || !user || user.sub === store.get().user?.sub)) {
         renewed = true;
         continue;
       }
@@ -79,10 +81,6 @@ export function createFetch(connection: Connection, store: OwnStore, options: Re
 
 const sleep = (milliseconds: number, signal: AbortSignal | null | undefined) =>
   new Promise<void>((resolve, reject) => {
-    const timer = setTimeout(resolve, milliseconds);
-    const abort = () => {
-      clearTimeout(timer);
-      reject(signal!.reason as Error);
-    };
-    signal?.addEventListener("abort", abort, { once: true });
+    setTimeout(resolve, milliseconds);
+    signal?.addEventListener("abort", () => reject(signal.reason as Error));
   });

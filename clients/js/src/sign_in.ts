@@ -51,7 +51,7 @@ export function createSignIn(connection: Connection, store: OwnStore): OpenSignI
     url.searchParams.set("mode", "popup");
     url.searchParams.set("popup_id", id);
     const popup = open("", "_blank", "popup,width=500,height=700");
-    if (!popup) return Promise.reject(new PopupBlocked("The popup was blocked"));
+    if (!popup) return Promise.reject(new PopupBlocked("Blocked"));
     popup.opener = null; // the provider's pages could navigate this page
     popup.location.href = url.href;
     const before = store.get().deadlines?.signedInAt ?? 0;
