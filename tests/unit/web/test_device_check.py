@@ -9,9 +9,12 @@ import pytest
 
 from bff.session.device_binding import UNDER_WAY
 from bff.session.keyring import new_key
+from bff.telemetry import audit
+from bff.telemetry.audit import AuditEvent
 from bff.telemetry.metrics import REGISTRY
-from bff.web.device_check import QUOTA_RETRY_AFTER, RETRY_AFTER
+from bff.web.device_check import QUOTA_RETRY_AFTER, RECORDED_EVERY, RETRY_AFTER
 from tests.harness.asgi_call import Response
+from tests.harness.audit_trail import Trail
 from tests.harness.device import Device, bound
 from tests.harness.raw_upstream import ok, raw_upstream
 from tests.harness.web_parts import FETCH, Browser, WebParts, web_parts
@@ -65,6 +68,24 @@ async def test_enforced_a_bound_session_is_accepted_with_its_bound_cookie_only(
     assert outcome(await verified(browser, "secure-session-skipped: \xff", without="bound"))[0] == 503
     assert outcome(await verified(browser)) == (200, None), "the browser came back with the cookie"
     assert len(await parts.sessions()) == 1
+
+
+async def test_the_audit_trail_has_one_line_a_minute_of_a_browser_that_lost_its_key(
+    device: Device, browser: Browser, parts: WebParts
+) -> None:
+    lapsed, trail = counts("lapsed"), Trail()
+    audit.logger.addHandler(trail)
+    try:
+        for _ in range(3):
+            await verified(browser, without="bound")
+            await verified(browser, SKIPPED, without="bound")
+        parts.clock.now += RECORDED_EVERY
+        await verified(browser, without="bound")
+    finally:
+        audit.logger.removeHandler(trail)
+    reasons = [line["reason"] for line in trail.of(AuditEvent.DEVICE_BINDING_MISSING)]
+    assert reasons == ["lapsed", "unreachable", "lapsed"]
+    assert counts("lapsed") == lapsed + 4, "every request is counted"
 
 
 async def test_a_copy_of_all_cookies_works_until_the_bound_one_expires(
