@@ -65,7 +65,7 @@ def _tracked(path: str) -> list[str]:
 
 def _with_links_inside(document: str, text: str, linked: set[str]) -> str:
     """The text with its links as they are between pages of the site; `linked` collects what is outside docs/."""
-    folder = posixpath.dirname(_page_of(document))
+    folder = posixpath.dirname(page_of(document))
 
     def changed(link: re.Match[str]) -> str:
         url, _, anchor = link[2].partition("#")
@@ -74,18 +74,19 @@ def _with_links_inside(document: str, text: str, linked: set[str]) -> str:
         path = posixpath.normpath(posixpath.join(posixpath.dirname(document), url))
         if not path.startswith("docs/"):
             linked.add(path)
-        return f"{link[1]}{posixpath.relpath(_page_of(path), folder)}{'#' + anchor if anchor else ''}{link[3]}"
+        return f"{link[1]}{posixpath.relpath(page_of(path), folder)}{'#' + anchor if anchor else ''}{link[3]}"
 
     return "".join(part if code else _LINK.sub(changed, part) for part, code in _prose_and_code(text))
 
 
-def _page_of(path: str) -> str:
+def page_of(path: str) -> str:
     """The page, or the file, of the site that shows a path of the repository."""
     if path.startswith("docs/"):
         return path.removeprefix("docs/")
     if (ROOT / path).is_dir():
         return f"{SOURCE}/{path}/index.md"
-    return f"{SOURCE}/{path}" if path.endswith(".md") else f"{SOURCE}/{path}.md"
+    visible = "/".join(part.lstrip(".") for part in path.split("/"))  # the generator leaves out hidden files: .npmrc
+    return f"{SOURCE}/{path}" if path.endswith(".md") else f"{SOURCE}/{visible}.md"
 
 
 def _prose_and_code(text: str) -> Iterator[tuple[str, bool]]:
@@ -108,14 +109,14 @@ def _show_linked(target: Path, linked: set[str]) -> None:
                 raise ValueError(f"a document links to {path}, which is no file of the repository")
             if (ROOT / path).is_dir():
                 linked |= set(files)
-                here = posixpath.dirname(_page_of(path))
-                listing = "".join(f"- [`{name}`]({posixpath.relpath(_page_of(name), here)})\n" for name in files)
+                here = posixpath.dirname(page_of(path))
+                listing = "".join(f"- [`{name}`]({posixpath.relpath(page_of(name), here)})\n" for name in files)
                 text = f"# {path}/\n\n{listing}"
             elif path.endswith(".md"):
                 text = _with_links_inside(path, (ROOT / path).read_text("utf-8"), linked)
             else:
                 text = _as_code(path, (ROOT / path).read_text("utf-8"))
-            page = target / _page_of(path)
+            page = target / page_of(path)
             page.parent.mkdir(parents=True, exist_ok=True)
             page.write_text(text, "utf-8")
 
