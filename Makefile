@@ -144,11 +144,14 @@ test-device-bound: $(VENV)/.dev ## test device-bound sessions in a Chromium that
 	@scripts/need chromium firefox-esr redis-server apt-get dpkg
 	$(RUN)/pytest -m device_bound $(or $(ARGS),tests/device_bound)
 
-# The site is whole: its pages load nothing from another host. Only the program that draws the diagrams comes from npm.
+# The site is whole: its pages load nothing from another host. From npm come the program that draws the diagrams, and TypeDoc.
 docs: $(VENV)/.docs ## build the documentation site in var/website/site
 	@scripts/need node npm
-	[ website/node_modules/.package-lock.json -nt website/package-lock.json ] || (cd website && npm ci --ignore-scripts --no-audit --no-fund)
+	for folder in website clients/js; do \
+		[ $$folder/node_modules/.package-lock.json -nt $$folder/package-lock.json ] || (cd $$folder && npm ci --ignore-scripts --no-audit --no-fund) || exit 1; \
+	done
 	$(RUN)/python -m scripts.docs_site var/website
+	cd clients/js && npx --no-install typedoc --out ../../var/website/docs/client-api
 	$(RUN)/zensical build --strict --clean --config-file var/website/zensical.toml
 
 test-docs: docs ## build the documentation site, and read it in a browser

@@ -108,6 +108,7 @@ def _show_linked(target: Path, linked: set[str]) -> None:
             if not files:
                 raise ValueError(f"a document links to {path}, which is no file of the repository")
             if (ROOT / path).is_dir():
+                files = [name for name in files if not Path(name).name.startswith(".")]  # the generator leaves them out
                 linked |= set(files)
                 here = posixpath.dirname(page_of(path))
                 listing = "".join(f"- [`{name}`]({posixpath.relpath(page_of(name), here)})\n" for name in files)
