@@ -1,4 +1,4 @@
-"""The demo environment: a simulated Okta, a sample API and a single-page app.
+"""The demo environment: a simulated Okta, a sample API, a single-page app, and a client with copied cookies.
 
 Only `demo/__main__.py` imports the BFF; the simulator and the sample API share no code with it.
 """

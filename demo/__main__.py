@@ -4,7 +4,8 @@ The simulated org is empty at first: `bff okta apply` creates the app integratio
 free ports on the loopback interface. Secrets are generated at the start and kept in memory; the session store is in a
 temporary directory. Everything is removed at the end. DEMO_PORT the port to open in the browser (8080; the next free
 one if that is taken) DEMO_ACCESS_TOKEN_LIFETIME lifetime of an access token in seconds (30, so that refreshes are
-visible) DEMO_PUBLIC_URL the address at which a development server passes requests on to the BFF
+visible) DEMO_PUBLIC_URL the address at which a development server passes requests on to the BFF DEMO_DEVICE_BOUND
+`off`, `offer` or `enforce`: whether sessions are bound to a key of the browser (off)
 """
 
 import argparse
@@ -23,6 +24,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Final
 
+from demo.other_client import OtherClient, other_client
 from demo.ports import Ports
 from demo.simulator.people import PEOPLE
 
@@ -30,6 +32,7 @@ ROOT: Final = Path(__file__).resolve().parent.parent
 STARTS_TIMEOUT: Final = 60.0  # seconds; on a busy machine starting Python alone takes several
 STOPS_TIMEOUT: Final = 3.0  # seconds; an open page keeps its streams open, so the shutdown does not wait longer
 LOG_SHOWN: Final = 30  # lines
+BOUND_LIFETIME: Final = 600  # seconds; the shortest, because a browser signs a few times only
 
 
 class DemoFailed(Exception):
@@ -117,18 +120,23 @@ def public_url(ports: Ports) -> str:
     return os.environ.get("DEMO_PUBLIC_URL", ports.public_url)
 
 
+def device_bound() -> str:
+    return os.environ.get("DEMO_DEVICE_BOUND", "off")
+
+
 def bff_environment(ports: Ports, api_token: str, delivery: str, directory: Path) -> dict[str, str]:
-    """The BFF's environment. Only the addresses and the route /simulator are specific to the demo.
+    """The BFF's environment. Only the addresses and the last two routes are specific to the demo.
 
     `delivery` is the Authorization header of security events.
     """
-    api, control = f"http://127.0.0.1:{ports.api}", f"http://127.0.0.1:{ports.control}"
+    api, control, other = (f"http://127.0.0.1:{port}" for port in (ports.api, ports.control, ports.other_client))
     routes = [
         {"prefix": "/api", "upstream": api},
         # EventSource cannot send a header, so this route relies on fetch metadata.
         {"prefix": "/api/time", "upstream": api, "csrf": "fetch-metadata", "methods": ["GET"]},
         {"prefix": "/api/socket", "upstream": api, "websocket": True},
         {"prefix": "/simulator", "upstream": control, "token": "none", "strip_prefix": True},
+        {"prefix": "/other-client", "upstream": other, "token": "none", "strip_prefix": True},
     ]
     return {
         "BFF_ISSUER": ports.issuer,
@@ -137,6 +145,8 @@ def bff_environment(ports: Ports, api_token: str, delivery: str, directory: Path
         "BFF_STORE": f"sqlite:///{directory / 'bff.db'}",
         "BFF_ROUTES": json.dumps(routes),
         "BFF_SPA_DIR": str(ROOT / "demo" / "spa"),
+        "BFF_DEVICE_BOUND": device_bound(),
+        "BFF_DEVICE_BOUND_LIFETIME": str(BOUND_LIFETIME),
         "BFF_LISTEN": f"127.0.0.1:{ports.bff}",
         "BFF_MANAGEMENT_LISTEN": "off",
         "BFF_LOG_LEVEL": "info",
@@ -207,6 +217,7 @@ def check(ports: Ports, environ: Mapping[str, str], directory: Path) -> None:
         ("/api/orders", call, 401, "the API without a session"),
         ("/api/orders", {"Host": page["Host"]}, 403, "the API without the CSRF header"),
         ("/simulator/state", call, 200, "the simulator's state"),
+        ("/other-client/state", call, 200, "the other client's state"),
     ]
     for path, headers, expected, what in requests:
         status = _status(ports.bff, path, headers)
@@ -236,6 +247,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with ExitStack() as stack:
             directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bff-demo-")))
+            other = OtherClient(public_url(ports), ports.bff, device_bound(), BOUND_LIFETIME)
+            stack.enter_context(other_client(other, ports.other_client))
             children, environ = start(ports, lifetime, directory, stack.enter_context)
             if parsed.check:
                 check(ports, environ, directory)

@@ -1,4 +1,4 @@
-"""The four ports of the demo, and the URLs that follow from them."""
+"""The five ports of the demo, and the URLs that follow from them."""
 
 import socket
 from dataclasses import dataclass
@@ -13,11 +13,12 @@ class Ports:
     okta: int
     control: int
     api: int
+    other_client: int
 
     @classmethod
     def choose(cls, preferred: int) -> "Ports":
         taken: set[int] = set()
-        return cls(*(_free_port(preferred + i if preferred else 0, taken) for i in range(4)))
+        return cls(*(_free_port(preferred + i if preferred else 0, taken) for i in range(5)))
 
     @property
     def public_url(self) -> str:

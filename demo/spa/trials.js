@@ -1,7 +1,9 @@
 // Three faults that sign users out of less careful clients, each of which ends by checking with the BFF that the user
 // is still signed in; and one order of Okta's that does sign out.
 
+import { CopiedCookies } from "./copied-cookies.js";
 import { count, duration } from "./durations.js";
+import { Trial } from "./trial.js";
 
 const CALLS = 50;
 const OUTAGE = 20; // seconds
@@ -10,12 +12,13 @@ const HELD = 7; // seconds that Okta holds a renewal at most; the BFF waits for 
 const RELEASED_AFTER = 1; // second: time for the calls to arrive while the renewal is held
 
 export class Trials {
-  constructor(root, { bff, simulator, journal, user }) {
+  constructor(root, { bff, simulator, journal, user, ending }) {
     Object.assign(this, { bff, simulator, journal, user });
     this.lose = new Trial(root.querySelector("#trial-lose"), () => this.#loseAnswer());
     this.down = new Trial(root.querySelector("#trial-down"), () => this.#takeDown());
     this.calls = new Trial(root.querySelector("#trial-calls"), () => this.#openCalls());
     this.revoke = new Trial(root.querySelector("#trial-revoke"), () => this.#revokeSession());
+    this.copy = new CopiedCookies(root, { bff, journal, signal: ending.signal });
     this.grid = root.querySelector("#calls-grid");
     this.callsSurvived = 0;
     this.outage = false;
@@ -164,37 +167,5 @@ export class Trials {
     if (authenticated && good) trial.say("good", `${facts} You are still signed in.`);
     else trial.say("wrong", `${facts} ${authenticated ? "You are signed in." : "You are signed out."}`);
     trial.finish();
-  }
-}
-
-class Trial {
-  constructor(article, begin) {
-    this.button = article.querySelector("button");
-    this.label = this.button.textContent;
-    this.result = article.querySelector(".result");
-    this.button.addEventListener("click", async () => {
-      this.button.disabled = true;
-      try {
-        if ((await begin()) !== "keep disabled") this.finish();
-      } catch (error) {
-        this.say("wrong", error.message);
-        this.finish();
-      }
-    });
-  }
-
-  get busy() {
-    return this.button.disabled;
-  }
-
-  say(tone, text) {
-    if (this.result.textContent === text) return;
-    this.result.className = `result ${tone}`;
-    this.result.textContent = text;
-  }
-
-  finish() {
-    this.button.disabled = false;
-    this.button.textContent = this.label;
   }
 }

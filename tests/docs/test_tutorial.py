@@ -72,7 +72,7 @@ async def test_step_1_leads_to_a_signed_in_page(clone: Path) -> None:
     shown = (ROOT / "docs/tutorial/1-demo.md").read_text("utf-8")
     assert READY.search(shown), "step 1 shows what the demo prints"
     block = command_block("docs/tutorial/1-demo.md: Step 1: the demo")
-    with in_a_terminal(block, clone, DEMO_PORT=str(free_ports(4))) as printed:
+    with in_a_terminal(block, clone, DEMO_PORT=str(free_ports(5))) as printed:
         await until(lambda: READY.search(printed.read_text()), within=INSTALLS)
         found = READY.search(printed.read_text())
         assert found is not None
@@ -81,7 +81,7 @@ async def test_step_1_leads_to_a_signed_in_page(clone: Path) -> None:
 
 async def test_step_3_shows_a_template_behind_the_development_server(clone: Path) -> None:
     here, port = "docs/tutorial/3-your-spa.md: A template, with hot reloading", free_port()
-    url, demo_port = f"http://localhost:{port}", free_ports(4)
+    url, demo_port = f"http://localhost:{port}", free_ports(5)
     demo = command_block(here).replace("http://localhost:5173", url)
     template = command_block(f"{here} #2").replace("npm run dev", f"npm run dev -- --port {port} --strictPort")
     with in_a_terminal(demo, clone, DEMO_PORT=str(demo_port)) as first:

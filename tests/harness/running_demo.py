@@ -58,13 +58,24 @@ class RunningDemo:
 
 
 class DemoProcess:
-    def __init__(self, *arguments: str, port: int | None = None, lifetime: int = ACCESS_TOKEN_LIFETIME) -> None:
-        """`port` is the first of four that it would like to have; free ones unless told."""
-        port = free_ports(4) if port is None else port
+    def __init__(
+        self,
+        *arguments: str,
+        port: int | None = None,
+        lifetime: int = ACCESS_TOKEN_LIFETIME,
+        device_bound: str = "off",
+    ) -> None:
+        """`port` is the first of five that it would like to have; free ones unless told."""
+        port = free_ports(5) if port is None else port
         self.process = subprocess.Popen(
             [sys.executable, "-m", "demo", *arguments],
             cwd=ROOT,
-            env={**os.environ, "DEMO_PORT": str(port), "DEMO_ACCESS_TOKEN_LIFETIME": str(lifetime)},
+            env={
+                **os.environ,
+                "DEMO_PORT": str(port),
+                "DEMO_ACCESS_TOKEN_LIFETIME": str(lifetime),
+                "DEMO_DEVICE_BOUND": device_bound,
+            },
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

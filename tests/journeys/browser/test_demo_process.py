@@ -14,7 +14,7 @@ pytestmark = pytest.mark.xdist_group("browser")
 
 
 def test_with_a_taken_port_it_takes_another_and_when_one_of_its_processes_dies_it_stops_with_an_error() -> None:
-    port = free_ports(5)  # one more than it wants, for the one that it chooses instead
+    port = free_ports(6)  # one more than it wants, for the one that it chooses instead
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", port))
         taken.listen()
@@ -37,5 +37,5 @@ def test_check_runs_the_doctor_tries_every_port_and_stops() -> None:
     # Okta gives event streams to a service app, and the demo has an API token.
     assert "skip  security_events " in output
     assert " 0 failed, 1 skipped." in output
-    assert len(re.findall(r"(?m)^ok +\d{3}  /", output)) == 7
+    assert len(re.findall(r"(?m)^ok +\d{3}  /", output)) == 8
     assert "WRONG" not in output

@@ -5,7 +5,7 @@ import pytest
 from demo.__main__ import bff_environment
 from demo.ports import Ports
 
-PORTS = Ports(bff=8080, okta=8081, control=8082, api=8083)
+PORTS = Ports(bff=8080, okta=8081, control=8082, api=8083, other_client=8084)
 
 
 def test_the_page_has_the_address_of_the_bff_or_of_a_development_server(
