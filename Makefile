@@ -148,7 +148,7 @@ test-device-bound: $(VENV)/.dev ## test device-bound sessions in a Chromium that
 docs: $(VENV)/.docs ## build the documentation site in var/website/site
 	@scripts/need node npm
 	for folder in website clients/js; do \
-		[ $$folder/node_modules/.package-lock.json -nt $$folder/package-lock.json ] || (cd $$folder && npm ci --ignore-scripts --no-audit --no-fund) || exit 1; \
+		[ $$folder/node_modules/.package-lock.json -nt $$folder/package-lock.json ] || (cd $$folder && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error) || exit 1; \
 	done
 	$(RUN)/python -m scripts.docs_site var/website
 	cd clients/js && npx --no-install typedoc --out ../../var/website/docs/client-api

@@ -29,6 +29,7 @@ from demo.ports import Ports
 from demo.simulator.people import PEOPLE
 
 ROOT: Final = Path(__file__).resolve().parent.parent
+DEFAULT_PORT: Final = 8080  # also where the Vite plugin of the npm package looks for the BFF
 STARTS_TIMEOUT: Final = 60.0  # seconds; on a busy machine starting Python alone takes several
 STOPS_TIMEOUT: Final = 3.0  # seconds; an open page keeps its streams open, so the shutdown does not wait longer
 LOG_SHOWN: Final = 30  # lines
@@ -122,6 +123,13 @@ def public_url(ports: Ports) -> str:
 
 def device_bound() -> str:
     return os.environ.get("DEMO_DEVICE_BOUND", "off")
+
+
+def development_hint(ports: Ports) -> str:
+    """How a development server finds the BFF, if that is not at the port at which it looks by default."""
+    if public_url(ports) == ports.public_url or ports.bff == DEFAULT_PORT:
+        return ""
+    return f"The development server has to be started with BFF_URL=http://127.0.0.1:{ports.bff}.\n"
 
 
 def bff_environment(ports: Ports, api_token: str, delivery: str, directory: Path) -> dict[str, str]:
@@ -234,7 +242,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--check", action="store_true", help="start everything, run `bff doctor`, check the endpoints, and stop"
     )
     parsed = parser.parse_args(arguments)
-    ports = Ports.choose(int(os.environ.get("DEMO_PORT", "8080")))
+    ports = Ports.choose(int(os.environ.get("DEMO_PORT", str(DEFAULT_PORT))))
     lifetime = int(os.environ.get("DEMO_ACCESS_TOKEN_LIFETIME", "30"))
 
     def stop(_number: int, _frame: FrameType | None) -> None:
@@ -257,7 +265,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(
                 f"Open {public_url(ports)} and sign in as {person.login} with the password {person.password}. "
                 "Ctrl-C stops the demo.\n"
-                f"The BFF logs to {log_of('BFF', directory)}, which is there until then.",
+                f"{development_hint(ports)}The BFF logs to {log_of('BFF', directory)}, which is there until then.",
                 flush=True,
             )
             while True:

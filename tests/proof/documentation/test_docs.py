@@ -100,6 +100,7 @@ def test_no_setting_is_invented() -> None:
     known = {f"BFF_{name.upper()}" for name in leaves(Settings)}
     known |= {f"BFF_{name.upper()}_FILE" for name in SECRETS} | {"BFF_CONFIG", "BFF_", "BFF_X", "BFF_X_FILE"}
     known |= {"BFF_SERVICE_HOST", "BFF_PORT", "BFF_REDIS_PORT_"}  # of Kubernetes, which are ignored
+    known.add("BFF_URL")  # of the Vite plugin of the npm package
     known |= {f"BFF_OKTA_{name.upper()}" for name in OktaSettings.model_fields}
     known |= {f"BFF_OKTA_{name.upper()}_FILE" for name in OKTA_SECRETS} | {"BFF_OKTA_"}
     for document in DOCS.rglob("*.md"):
