@@ -25,6 +25,11 @@ from bff.session.timing import (
 
 SPACE: Final = 24 * 1024  # bytes of all entries of a record
 MOST_ENTRIES: Final = 64
+MAX_REFUSED_BACKOFF: Final = 300.0  # seconds: a refusal is a matter of configuration, and each session asks by itself
+# The pause after a resource was refused as such: longer than any session. A provider may consume the refresh token
+# before it refuses the resource, so another request could be the one that ends the session.
+NEVER_AGAIN: Final = 10 * 365 * 86400.0
+INVALID_TARGET: Final = "invalid_target"  # RFC 8707 section 2
 NO_TOKEN: Final = "no_access_token"  # in the place of an error code: a response without a usable token
 
 # The subject token is refused: invalid_request by RFC 8693 section 2.2.2, the others by providers.
@@ -221,9 +226,16 @@ def keep_failure(
     """The record after a request without a token: a valid one is kept, and the next request waits."""
     kept = entry(session, name)
     tries = max(kept.tries, 1)
+    limit = MAX_REFUSED_BACKOFF if refused else limit
     pause = max(backoff(tries, session.key, limit), 0.0 if wait is None else wait)
     failed = replace(kept, attempt_id=None, lease_until=0.0, not_before=now + pause, refused=refused)
     return _with(session, name, replace(failed, requested_at=now, tries=tries))
+
+
+def keep_resource_refusal(session: Session, name: str, now: float, error: str) -> Session:
+    """The record after a refresh that was refused with `error`: not repeated in this session if it is final."""
+    wait = NEVER_AGAIN if error == INVALID_TARGET else None
+    return keep_failure(session, name, now, refused=error, wait=wait)
 
 
 def revocable_tokens(session: Session, now: float) -> tuple[tuple[str, float], ...]:
@@ -237,7 +249,7 @@ def revocable_tokens(session: Session, now: float) -> tuple[tuple[str, float], .
 
 
 def without_oldest(session: Session) -> Session:
-    """The record without the entry that was requested longest ago."""
+    """The record without the entry that was requested longest ago; final refusals come last."""
     kept = dict(session.audience_tokens or {})
     if kept:
         del kept[_oldest(kept, "")]
@@ -253,7 +265,11 @@ def _with(session: Session, name: str, kept: AudienceToken) -> Session:
 
 
 def _oldest(entries: Mapping[str, Any], keep: str) -> str:
-    return min((name for name in entries if name != keep), key=lambda name: _read(entries[name]).requested_at)
+    def order(name: str) -> tuple[bool, float]:
+        kept = _read(entries[name])
+        return kept.not_before >= kept.requested_at + NEVER_AGAIN, kept.requested_at
+
+    return min((name for name in entries if name != keep), key=order)
 
 
 def _read(stored: Any) -> AudienceToken:

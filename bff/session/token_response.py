@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias, assert_never
 
 from bff.oidc.token import Denied, Granted, NoAnswer, Postponed, TokenResponse, TokenResult
-from bff.session.audience_tokens import NO_TOKEN, keep_failure, keep_token, resource_name
+from bff.session.audience_tokens import NO_TOKEN, keep_failure, keep_resource_refusal, keep_token, resource_name
 from bff.session.refusal import Refusal, classify, is_confirmed
 from bff.session.rotation import promote_successor
 from bff.session.session import ConcurrentSuccessor, EndReason, RefreshAttempt, Session
@@ -145,14 +145,14 @@ def _apply_resource_failure(
     name = resource_name(attempt.resource or "")
     match answer:
         case Denied() if classify(answer, policy.final_errors) is Refusal.FINAL:
-            refused = keep_failure(session, name, now, refused=answer.error)
+            refused = keep_resource_refusal(session, name, now, answer.error)
             result = _apply_invalid(refused, attempt, reserved, now, policy)
             if isinstance(result, Ended):
                 plain = replace(attempt, resource=None)
                 result = Pending(_not_consumed(refused, plain, now, policy, wait=0.0), resend=True)
             return Pending(replace(result.session, version=session.version + 1), result.resend)
         case Denied(error=error):
-            failed = keep_failure(session, name, now, refused=error)
+            failed = keep_resource_refusal(session, name, now, error)
         case Postponed(retry_after) | NoAnswer(may_have_been_sent=False, retry_after=retry_after):
             failed = keep_failure(session, name, now, wait=retry_after, limit=MAX_UNANSWERED_BACKOFF)
         case _:

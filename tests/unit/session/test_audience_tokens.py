@@ -188,3 +188,13 @@ def test_an_entry_of_a_newer_version_is_read_and_a_broken_one_counts_as_missing(
 )
 def test_which_refusals_may_be_of_the_subject_token(answer: TokenResult, expected: bool) -> None:
     assert refuses_subject(answer) is expected
+
+
+def test_a_refusal_is_repeated_ever_more_rarely_up_to_five_minutes() -> None:
+    session, now, times = a_session(NOW), NOW, []
+    for _ in range(12):
+        session = answered(reserved(session, now), Denied(400, "invalid_target"), now)
+        times.append(entry(session, NAME).not_before - now)
+        now = entry(session, NAME).not_before
+    assert 0.75 <= times[0] <= 1.0
+    assert 225 <= times[-1] <= 300

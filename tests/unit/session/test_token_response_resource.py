@@ -5,7 +5,16 @@ from dataclasses import replace
 import pytest
 
 from bff.oidc.token import Denied, Granted, NoAnswer, Postponed, TokenResponse, TokenResult
-from bff.session.audience_tokens import entry, resource_name
+from bff.session.audience_tokens import (
+    MOST_ENTRIES,
+    RequestToken,
+    RetryToken,
+    decide_token,
+    entry,
+    reserve_token,
+    resource_name,
+    without_oldest,
+)
 from bff.session.rotation import ResourceCause, SendRefresh, UseAccessToken, decide, reserve
 from bff.session.session import Session
 from bff.session.token_response import Pending, Renewed, apply_token_response
@@ -60,6 +69,25 @@ def test_what_consumed_nothing_is_the_failure_of_that_resource(answer: TokenResu
     after = respond(reserved(), answer)
     assert replace(after, version=fresh().version, audience_tokens=None) == fresh()
     assert entry(after, NAME).not_before > NOW
+
+
+@pytest.mark.parametrize(("error", "again"), [("invalid_target", False), ("access_denied", True)])
+def test_a_refused_resource_is_never_requested_again_in_this_session(error: str, again: bool) -> None:
+    """A provider may consume the refresh token before it refuses the resource."""
+    after = respond(reserved(), Denied(400, error))
+    long = NOW + 365 * 86400
+    later = replace(after, ends_at=long + 1, tokens=replace(after.tokens, refresh_at=long + 1, usable_until=long + 1))
+    decision = decide(later, long, POLICY, last_seen_at=long, wanted=WANTED)
+    assert decision == (SendRefresh(resource=STOCK) if again else UseAccessToken())
+    assert isinstance(decide_token(later, NAME, long, by_refresh=True), RequestToken if again else RetryToken)
+
+
+def test_a_final_refusal_outlasts_tokens_when_space_is_short() -> None:
+    record = respond(reserved(), Denied(400, "invalid_target"))
+    for number in range(MOST_ENTRIES):
+        record = reserve_token(record, f"other-{number}", NOW + 2 + number, lease=10, attempt_id="x")
+    assert entry(record, NAME).refused == "invalid_target"
+    assert entry(without_oldest(record), NAME).refused == "invalid_target"
 
 
 def test_after_a_lost_response_the_same_resource_is_requested_and_the_grace_period_runs_on() -> None:
