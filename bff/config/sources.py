@@ -28,6 +28,8 @@ MISSING = {  # how to obtain the values that have no default
     "public_url": "Set it to the public address of the application, like https://app.example.com.",
     "session_keys": NEW_KEY,
 }
+# Of the JSON in a variable. `docker run --env-file` alone keeps quotes.
+_QUOTED = "; in single quotes for a shell, `--env-file` or systemd, which remove its double quotes otherwise"
 SECRET_FILE_LIMIT = 64 * 1024  # bytes
 
 
@@ -104,9 +106,9 @@ def gather(
             (form, (label, value)) = spellings.popitem()
             declared = leaves[name].field
             if isinstance(value, str) and form == name and item_model(declared) is not None:
-                _read_json(gathered, name, label, value, "Write a JSON list of objects.")
+                _read_json(gathered, name, label, value, f"Write a JSON list of objects{_QUOTED}.")
             elif isinstance(value, str) and value.lstrip()[:1] == "{" and is_table(declared):
-                _read_json(gathered, name, label, value, "Write a JSON object.")
+                _read_json(gathered, name, label, value, f"Write a JSON object{_QUOTED}.")
             else:
                 _read_value(gathered, name, label, value, from_secret_file=form != name)
     return gathered

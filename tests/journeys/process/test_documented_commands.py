@@ -70,7 +70,7 @@ async def test_new_session_keys(operator: Operator, tmp_path: Path) -> None:
     keys = tmp_path / "session_keys"
     keys.write_text(operator.session_key + "\n")
     environ = {name: value for name, value in operator.served().items() if name != "BFF_SESSION_KEYS"}
-    lines = commands(command_block("docs/operations.md: Session keys"))
+    lines = commands(command_block("docs/operations.md: Rotate the session keys"))
     ran = await run_commands(lines, here=tmp_path, environ={**environ, "BFF_SESSION_KEYS_FILE": str(keys)})
     assert ran.exit_codes == [0] * len(lines), ran.output
     assert keys.read_text().split() == (tmp_path / "new").read_text().split() != [operator.session_key]
@@ -79,7 +79,7 @@ async def test_new_session_keys(operator: Operator, tmp_path: Path) -> None:
 
 async def test_signing_everybody_out(operator: Operator, tmp_path: Path) -> None:
     await operator.apply()
-    lines = commands(command_block("docs/operations.md: Signing all users out"))
+    lines = commands(command_block("docs/operations.md: Sign everybody out"))
     ran = await run_commands(lines, here=tmp_path, environ=operator.served())
     assert ran.exit_codes == [0, 0, 0], ran.output
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from bff.config.env_file import read_env_file
 from bff.config.section import leaves
 from bff.config.settings import SECRETS, Settings, load_settings
 from bff.config.sources import gather, named_files, secret_file
@@ -127,6 +128,14 @@ def test_an_empty_variable_is_not_set_but_an_empty_list_is_empty(toml: Path) -> 
     assert (settings.session.idle_timeout, settings.provider.client_id) == (1800, "from-the-file")
     assert settings.browser.allowed_origins == ("https://a.example",)
     assert load_settings({"BFF_ALLOWED_ORIGINS": ""}, toml).browser.allowed_origins == ()
+
+
+def test_json_whose_quotes_a_shell_removed_is_refused_with_the_fix(tmp_path: Path) -> None:
+    path = tmp_path / "env"
+    path.write_text('BFF_ROUTES=[{"prefix": "/api", "upstream": "https://api.internal"}]\n')
+    [problem] = problems({**RIGHT, "BFF_ROUTES": read_env_file(path)["BFF_ROUTES"]}).values()
+    assert "is not JSON" in problem
+    assert "single quotes" in problem
 
 
 def test_true_is_no_number(toml: Path) -> None:
