@@ -21,6 +21,7 @@ class RefreshToken:
     lineage: "Lineage"
     issued_at: float
     used_at: float
+    exchanged: bool = False  # not implied by its status: an old token that is current again retires its own successor
     status: Status = Status.LIVE
     retired_at: float = 0
     successor: "RefreshToken | None" = None

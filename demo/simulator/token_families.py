@@ -182,7 +182,7 @@ class TokenFamilies:
 
     def _first_use(self, token: RefreshToken, wanted: Wanted, now: float) -> Issued:
         lineage = token.lineage
-        token.used_at = now
+        token.used_at, token.exchanged = now, True
         if not self.policy.answer_refresh_token:
             return self._issue(lineage, wanted, now, None)
         if self._policy_of(lineage).mode == "persistent":
@@ -197,7 +197,7 @@ class TokenFamilies:
     def _replay(self, token: RefreshToken, wanted: Wanted, now: float) -> RefreshOutcome:
         successor, policy = token.successor, self._policy_of(token.lineage)
         assert successor is not None
-        older = successor.status is Status.RETIRED
+        older = successor.exchanged
         closed = older and policy.replay is Replay.CLOSED_BY_SUCCESSOR
         if closed or now >= token.retired_at + policy.grace:
             return self._reuse(token, now)

@@ -105,6 +105,21 @@ def test_an_old_token_that_is_returned_is_current_again_or_expires_with_its_grac
     assert grant.refused(grant.first.refresh_token, 3000) is Refusal.REUSED
 
 
+def test_a_token_is_older_than_the_previous_one_once_its_successor_has_been_exchanged() -> None:
+    grant = Grant(replay=Replay.OLD_TOKEN)
+    first = grant.granted(grant.first.refresh_token, 10)
+    grant.granted(grant.first.refresh_token, 11)  # current again
+    grant.granted(grant.first.refresh_token, 12)  # its further successor is never used
+    unused = grant.granted(first.refresh_token, 13)  # retired at 12, though it had not been sent before
+    assert unused.resend
+    assert not unused.older_than_previous
+    grant = Grant(replay=Replay.OLD_TOKEN)
+    first = grant.granted(grant.first.refresh_token, 10)
+    grant.granted(first.refresh_token, 11)
+    assert not grant.granted(first.refresh_token, 12).older_than_previous  # current again, and exchanged all the same
+    assert grant.granted(grant.first.refresh_token, 13).older_than_previous
+
+
 def test_a_provider_that_only_refuses_reuse_keeps_the_family() -> None:
     grant = Grant(on_reuse="refuse")
     answer = grant.granted(grant.first.refresh_token, 10)
