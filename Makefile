@@ -165,6 +165,7 @@ test-deploy: $(VENV)/.dev ## test the Helm chart, the systemd unit, Valkey, and 
 
 # The example application, and the framing of requests, under uvicorn, hypercorn and granian as they are.
 test-servers: $(VENV)/.dev ## run the application for FastAPI under servers that are not ours
+	@scripts/need chromium
 	$(RUN)/pytest -m servers $(or $(ARGS),tests/proof/servers)
 
 # Needs the Docker engine of DOCKER_HOST and the ports 8080 and 9000; at most 15 minutes.

@@ -42,5 +42,6 @@ def test_its_types_are_those_of_the_published_document(package: Path, tmp_path: 
     assert written.read_text("utf-8") == (package / "src" / "openapi.ts").read_text("utf-8"), "run `npm run types`"
 
 
-def test_the_demo_uses_this_version_of_it(package: Path) -> None:
-    npm(package, "run", "demo", "--", str(ROOT / "demo" / "spa" / "okta-bff-client.js"), "--check")
+@pytest.mark.parametrize("folder", ["demo/spa", "examples/fastapi-app/spa"])
+def test_pages_without_a_build_step_use_this_version_of_it(package: Path, folder: str) -> None:
+    npm(package, "run", "demo", "--", str(ROOT / folder / "okta-bff-client.js"), "--check")

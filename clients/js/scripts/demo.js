@@ -1,8 +1,10 @@
-// Writes the modules that the demo uses as one file: `make demo` needs no Node. With --check it only compares.
+// Writes the modules that pages without a build step use as one file: `make demo` and examples/fastapi-app need no Node.
+// With --check it only compares.
 import { readFileSync, writeFileSync } from "node:fs";
 import { build } from "esbuild";
 
-const [target = "../../demo/spa/okta-bff-client.js", check] = process.argv.slice(2);
+const paths = process.argv.slice(2).filter((argument) => argument !== "--check");
+const targets = paths.length ? paths : ["../../demo/spa/okta-bff-client.js", "../../examples/fastapi-app/spa/okta-bff-client.js"];
 const { outputFiles } = await build({
   stdin: { contents: 'export * from "./src/index.ts"; export * from "./src/streams.ts";', resolveDir: "." },
   bundle: true,
@@ -12,5 +14,7 @@ const { outputFiles } = await build({
   write: false,
 });
 const { text } = outputFiles[0];
-if (check !== "--check") writeFileSync(target, text);
-else if (readFileSync(target, "utf8") !== text) throw new Error("the demo has another version: run `npm run demo`");
+for (const target of targets) {
+  if (!process.argv.includes("--check")) writeFileSync(target, text);
+  else if (readFileSync(target, "utf8") !== text) throw new Error(`${target} is of another version: run \`npm run demo\``);
+}

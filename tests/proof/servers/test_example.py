@@ -10,13 +10,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from playwright.async_api import expect
 from starlette.types import Receive, Scope, Send
 
 from bff.base64url import encode_base64url
 from bff.session.keyring import new_key
 from bff.testing.provider import FakeProvider
 from bff.testing.upstreams import FakeUpstreams
+from demo.simulator.people import PASSWORD
 from demo.simulator.server import running_simulator
+from tests.harness.chromium import chromium
 from tests.harness.command_blocks import command_block, commands
 from tests.harness.http_browser import Browser
 from tests.harness.places import ROOT
@@ -113,6 +116,29 @@ async def test_a_person_signs_in_and_gets_a_screen_under_each_server(server: str
             assert "/authorization-code/callback" in output, "there is an access log"
         callback = next(seen.request.url for seen in browser.seen if seen.request.url.path.endswith("/callback"))
         assert callback.params["code"] not in output, "the access log has no authorization code"
+
+
+async def test_the_page_of_the_shop_in_a_browser(tmp_path: Path) -> None:
+    async with shop(OURS["bff serve"], tmp_path) as running, chromium() as browser:
+        context = await browser.new_context()
+        context.set_default_timeout(PATIENCE * 1000)
+        page = await context.new_page()
+        await page.goto(f"{running.browser.app}/orders/1")
+        await expect(page.get_by_text("Sign in to see your orders.")).to_be_visible(timeout=PATIENCE * 1000)
+        await page.get_by_role("button", name="Sign in").click()
+        await page.get_by_label("Username").fill("alice@example.com")
+        await page.get_by_label("Password").fill(PASSWORD)
+        await page.get_by_role("button", name="Sign in").click()
+        await expect(page.get_by_role("status")).to_have_text("Hello Alice Liddell from Paris", timeout=PATIENCE * 1000)
+        await expect(page.get_by_role("listitem")).to_have_text(["Order 1: 9.90"], timeout=PATIENCE * 1000)
+        assert page.url == f"{running.browser.app}/orders/1"
+        other = await context.new_page()
+        await other.goto(running.browser.app)
+        await other.get_by_role("button", name="Sign out").click()
+        await expect(page.get_by_role("status")).to_have_text(
+            "Your session has ended (signed_out).", timeout=PATIENCE * 1000
+        )
+        await expect(page.get_by_role("listitem")).to_have_count(0)
 
 
 async def test_the_commands_of_the_readme(tmp_path: Path) -> None:
