@@ -60,7 +60,7 @@ class DeviceCheck:
             self._bindings.confirm(session, now)
         return True
 
-    def check(self, session: Session, headers: Sequence[Header]) -> None:
+    def check(self, headers: Sequence[Header], session: Session) -> None:
         """Raises DeviceBindingPending, or SignInRequired with the reason `device_binding_lost`."""
         if session.device_binding is None or self.is_bound(session, headers):
             return

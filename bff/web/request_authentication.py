@@ -32,7 +32,7 @@ class RequestAuthentication:
     def check_device(self, session: Session, headers: Sequence[Header]) -> None:
         """Raises DeviceBindingPending, or SignInRequired, for a bound session without its bound cookie."""
         if self.device is not None and session.device_binding is not None:
-            self.device.check(session, headers)
+            self.device.check(headers, session)
 
     def is_device_bound(self, session: Session, headers: Sequence[Header]) -> bool:
         return self.device is not None and self.device.is_bound(session, headers)

@@ -76,7 +76,7 @@ class SessionCredentials:
                 ended = await self._flow.last_end_reason(browser)
                 required.reason = None if ended is None else ended.value
             raise
-        check = None if self._device is None else partial(self._device.check, headers=scope["headers"])
+        check = None if self._device is None else partial(self._device.check, scope["headers"])
         return await self._flow.session_at(key, passive=is_background(scope), check=check)
 
     def require_device(self, session: Session, headers: Sequence[Header]) -> None:
