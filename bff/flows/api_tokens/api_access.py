@@ -37,11 +37,15 @@ class TokenIssuers:
         self._issuers, self._own = issuers, own
 
     def of(self, token: RequestedToken) -> TokenIssuer:
-        return self._issuers[token.issuer or self._own, token.client]
+        return self._issuers[self.name(token)]
+
+    def name(self, token: RequestedToken) -> tuple[str, ClientName]:
+        """The issuer and the client: what the limits of an authorization server apply to."""
+        return token.issuer or self._own, token.client
 
     def is_own(self, token: RequestedToken) -> bool:
         """Whether the session's own tokens come from the same issuer, by the same client."""
-        return (token.issuer or self._own, token.client) == (self._own, "sign_in")
+        return self.name(token) == (self._own, "sign_in")
 
 
 def refusal(token: ApiToken, error: str) -> ApiTokenRefused:

@@ -4,6 +4,7 @@ They are kept in memory: a process requests one for the lifetime of the last, an
 """
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -13,9 +14,11 @@ from bff.config.api_tokens import ClientCredentialsToken
 from bff.flows.api_tokens.api_access import ApiAccess, TokenIssuers, record_answer, refusal, unavailable
 from bff.flows.background import BackgroundTasks
 from bff.oidc.dpop import new_dpop_key
-from bff.oidc.token import Denied, Granted, Postponed, TokenResult
+from bff.oidc.token import Denied, Granted, NoAnswer, Postponed, TokenResult
 from bff.session.session import SessionKey
 from bff.session.timing import REFUSED_TOKEN_AGE, backoff, new_tokens
+
+logger = logging.getLogger(__name__)
 
 RENEW_BEFORE: Final = 60.0  # seconds before the expiry, and at most a quarter of the lifetime
 _NO_SESSION: Final = SessionKey("")
@@ -82,7 +85,11 @@ class ClientTokens:
     async def _request(self, token: ClientCredentialsToken, kept: _Kept) -> None:
         asked_at = self._monotonic()
         issuer = self._issuers.of(token)
-        answer = await issuer.client_token(token.scope, audience=token.audience, dpop_key=kept.dpop_key)
+        try:
+            answer = await issuer.client_token(token.scope, audience=token.audience, dpop_key=kept.dpop_key)
+        except Exception as error:  # the port must return a value; the pause is needed all the same
+            logger.exception("the provider client raised an exception", extra={"error": type(error).__name__})
+            answer = NoAnswer(may_have_been_sent=True, why=type(error).__name__)
         record_answer(token, answer)
         now = self._monotonic()
         granted = (
@@ -91,7 +98,7 @@ class ClientTokens:
         if granted is None:
             kept.tries += 1
             kept.refused = _refusal_code(answer)
-            wait = answer.retry_after if isinstance(answer, Postponed) else None
+            wait = answer.retry_after if isinstance(answer, Postponed | NoAnswer) else None
             kept.not_before = now + max(backoff(kept.tries, _NO_SESSION), wait or 0.0)
             return
         kept.access_token, kept.usable_until, kept.refresh_at = (

@@ -9,6 +9,7 @@ from typing import Final
 from bff.config.api_tokens import ExchangeToken
 from bff.errors import ProviderUnavailable, SignInRequired, StepUpRequired, StoreUnavailable
 from bff.flows.api_tokens.api_access import TokenIssuers, record_answer
+from bff.flows.api_tokens.exchange_limits import ExchangeLimits
 from bff.flows.logout.revocations import Revocations
 from bff.flows.refresh.flow import RefreshTokenFlow
 from bff.flows.refresh.timing import RefreshTiming, StoreClock
@@ -30,7 +31,6 @@ from bff.telemetry import metrics, tracing
 
 logger = logging.getLogger(__name__)
 
-CONCURRENT: Final = 20  # token exchanges of this process at a time
 WRITE_PAUSE: Final = 0.1  # seconds between two attempts to write an outcome while the store fails
 
 
@@ -58,13 +58,17 @@ class ExchangeRequests:
     ) -> None:
         self._store, self._issuers, self._refresh, self._revocations = store, issuers, refresh, revocations
         self._policy, self._monotonic = timing.policy, timing.monotonic
-        self._slots = asyncio.Semaphore(CONCURRENT)
+        self._limits = ExchangeLimits(timing.monotonic)
 
     async def request(self, key: SessionKey, token: ExchangeToken, rejected: str | None) -> None:
-        """Requests a token if one is due, and writes the outcome to the record. Raises StoreUnavailable."""
+        """Requests a token if one is due, and writes the outcome to the record.
+
+        Raises StoreUnavailable, and ProviderUnavailable while the authorization server throttles the client.
+        """
+        server = self._issuers.name(token)
         with tracing.span("token exchange", "internal") as span:
             # The slot is taken before the reservation, so that no lease runs while its holder queues.
-            async with self._slots:
+            async with self._limits.slot(server):
                 reserved = await self._reserve(key, token, rejected)
                 if reserved is None:
                     return
@@ -73,6 +77,7 @@ class ExchangeRequests:
                 if refuses_subject(answer) and reserved.first and (renewed := await self._renewed(token, reserved)):
                     reserved, began = renewed, renewed.clock.now()
                     answer = await self._send(token, reserved, reserved.session)
+                self._limits.answered(server, answer)
             record_answer(token, answer, reserved.session.fingerprint)
             span.set("bff.outcome", type(answer).__name__.lower())
             await self._write(token, reserved, answer, began)

@@ -22,9 +22,10 @@ def issuers_of(parts: Parts) -> TokenIssuers:
 
 
 class Replica:
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: Parts, issuers: TokenIssuers | None = None) -> None:
         self.parts = parts
-        exchanges = ExchangeRequests(parts.store, issuers_of(parts), parts.refresh, parts.revocations, parts.timing)
+        issuers = issuers or issuers_of(parts)
+        exchanges = ExchangeRequests(parts.store, issuers, parts.refresh, parts.revocations, parts.timing)
         self.tokens = AudienceTokens(parts.store, exchanges, parts.refresh, parts.tasks, parts.timing)
 
     async def access(self, session: Session, token: UserApiToken = ORDERS, rejected: str | None = None) -> ApiAccess:

@@ -75,6 +75,36 @@ async def test_a_failure_is_not_asked_for_again_at_once(
     assert (await tokens.access(REPORTS)).access_token == "own-2"
 
 
+async def test_an_exception_of_the_provider_client_is_not_repeated_by_every_request(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = 0
+
+    async def broken(*_: object, **__: object) -> TokenResult:
+        nonlocal calls
+        calls += 1
+        raise RuntimeError
+
+    monkeypatch.setattr(parts.provider, "client_token", broken)
+    tokens = own_tokens(parts)
+    for _ in range(3):
+        with pytest.raises(ProviderUnavailable):
+            await tokens.access(REPORTS)
+    assert calls == 1
+
+
+async def test_the_pause_that_an_unavailable_provider_asks_for_is_kept(parts: Parts) -> None:
+    tokens = own_tokens(parts)
+    parts.provider.exchange_answers = [NoAnswer(True, "503", retry_after=20.0)]
+    with pytest.raises(ProviderUnavailable) as failed:
+        await tokens.access(REPORTS)
+    assert failed.value.retry_after == 20
+    await time_passes(10)
+    with pytest.raises(ProviderUnavailable):
+        await tokens.access(REPORTS)
+    assert len(parts.provider.own_requests) == 1
+
+
 async def test_a_rejected_token_is_replaced_for_all_callers(parts: Parts) -> None:
     tokens = own_tokens(parts)
     first = await tokens.access(REPORTS)
