@@ -19,6 +19,7 @@ from bff.session.session import Session, SessionKey
 from bff.session.store import Found, SessionStore
 from bff.telemetry import audit, metrics
 from bff.telemetry.audit import AuditEvent
+from bff.telemetry.audit_limit import AuditLimit
 
 OFFER_LIFETIME: Final = 300.0  # seconds; creating a key in hardware takes a few
 TRIES: Final = 5  # of a write that other writes to the same record precede
@@ -75,6 +76,7 @@ class DeviceBindings:
         # Of a challenge that was sent ahead: longer than a cookie, so that an active browser never needs a second trip.
         self._challenge_lifetime = 2 * lifetime
         self._confirming: set[SessionKey] = set()
+        self._audit_limit = AuditLimit()
 
     def offer(self, session: Session, now: float) -> Offer | None:
         """None for a session that is bound already."""
@@ -87,6 +89,16 @@ class DeviceBindings:
 
     def next_challenge(self, session: Session, now: float) -> str:
         return seal_challenge(self._ring, "device-refresh", session.key, now)
+
+    def record_refusal(self, problem: Problem, stored: Found) -> None:
+        """Counts it, and records it once a minute: the route of refreshes has no rate limit.
+
+        An expired challenge is expected: the browser was idle.
+        """
+        metrics.DEVICE_BINDING.labels(outcome="refused", reason=problem.value).inc()
+        expected = problem is ChallengeProblem.CHALLENGE_EXPIRED
+        if not expected and self._audit_limit.allows((stored.session.key, problem), stored.now):
+            audit.record(AuditEvent.DEVICE_BINDING_REFUSED, problem.value, session=stored.session)
 
     async def register(self, stored: Found, compact: str) -> Session:
         """Binds the session to the key of a registration; the session as it is then.
@@ -166,10 +178,3 @@ class DeviceBindings:
         digest = encode_base64url(hashlib.sha256(text.encode()).digest())
         if not await self._store.claim_once(f"device challenge:{digest}", until):
             raise BindingRefused(ChallengeProblem.CHALLENGE_USED)
-
-
-def record_refusal(problem: Problem, session: Session) -> None:
-    """An expired challenge is expected: the browser was idle."""
-    metrics.DEVICE_BINDING.labels(outcome="refused", reason=problem.value).inc()
-    if problem is not ChallengeProblem.CHALLENGE_EXPIRED:
-        audit.record(AuditEvent.DEVICE_BINDING_REFUSED, problem.value, session=session)

@@ -13,16 +13,16 @@ accepts the second row only.
 """
 
 from collections.abc import Callable, Sequence
-from math import inf
 from typing import Final
 
 from bff.config.device_bound import DeviceBoundMode
 from bff.errors import DeviceBindingPending, DeviceBindingRequired, SignInRequired
 from bff.flows.device_bindings import DeviceBindings
 from bff.session.device_binding import Binding, binding_state
-from bff.session.session import EndReason, Session, SessionKey
+from bff.session.session import EndReason, Session
 from bff.telemetry import audit, metrics
 from bff.telemetry.audit import AuditEvent
+from bff.telemetry.audit_limit import AuditLimit
 from bff.web.bound_cookies import BoundCookie, BoundCookies
 from bff.web.cookies import Header
 
@@ -31,9 +31,6 @@ SKIPPED: Final = b"secure-session-skipped"
 _REASONS: Final = ("unreachable", "server_error", "quota_exceeded")
 RETRY_AFTER: Final = 5  # seconds
 QUOTA_RETRY_AFTER: Final = 60  # seconds; Chromium signs again after some minutes
-# A browser that has lost its key says so with every request: one line in the audit trail for each session and minute.
-RECORDED_EVERY: Final = 60.0  # seconds
-_REMEMBERED: Final = 4096  # sessions
 
 
 class DeviceCheck:
@@ -44,7 +41,7 @@ class DeviceCheck:
     ) -> None:
         self.cookies, self._bindings, self._clock = cookies, bindings, clock
         self._enforces = mode == "enforce"
-        self._recorded: dict[tuple[SessionKey, str], float] = {}
+        self._audit_limit = AuditLimit()
 
     def is_bound(self, session: Session, headers: Sequence[Header]) -> bool:
         """Whether the request has the bound cookie of its session."""
@@ -77,14 +74,9 @@ class DeviceCheck:
         raise DeviceBindingPending(retry_after=_retry_after(skipped))
 
     def _record(self, session: Session, reason: str) -> None:
-        """Records it, unless that was done within the last minute."""
-        name, now = (session.key, reason), self._clock()
-        if now < self._recorded.get(name, -inf) + RECORDED_EVERY:
-            return
-        if len(self._recorded) >= _REMEMBERED:
-            self._recorded.clear()
-        self._recorded[name] = now
-        audit.record(AuditEvent.DEVICE_BINDING_MISSING, reason, session=session)
+        """A browser that has lost its key says so with every request."""
+        if self._audit_limit.allows((session.key, reason), self._clock()):
+            audit.record(AuditEvent.DEVICE_BINDING_MISSING, reason, session=session)
 
     def require(self, session: Session, headers: Sequence[Header]) -> None:
         """Raises DeviceBindingRequired for a request without the bound cookie, whatever the reason."""

@@ -21,7 +21,7 @@ from fastapi import APIRouter, Request, Response
 
 from bff.config.browser import DEVICE_REFRESH, DEVICE_REGISTRATION
 from bff.errors import DeviceBindingPending, DeviceBindingRefused, SignInRequired, StoreUnavailable
-from bff.flows.device_bindings import BindingRefused, DeviceBindings, record_refusal
+from bff.flows.device_bindings import BindingRefused, DeviceBindings
 from bff.oidc.dbsc_proof import ALGORITHMS
 from bff.session.session import Session, SessionKey, public_id
 from bff.session.store import Found, KeyRemoved
@@ -76,7 +76,7 @@ class DeviceBindingEndpoint:
         try:
             session = await self.bindings.register(stored, _proof(request))
         except BindingRefused as refused:
-            record_refusal(refused.problem, stored.session)
+            self.bindings.record_refusal(refused.problem, stored)
             raise DeviceBindingRefused(refused.problem.value) from None
         return self._bound(session, stored.now)
 
@@ -96,7 +96,7 @@ class DeviceBindingEndpoint:
         try:
             await self.bindings.refresh(stored, binding, proof)
         except BindingRefused as refused:
-            record_refusal(refused.problem, session)
+            self.bindings.record_refusal(refused.problem, stored)
             return self._challenge(request, stored)
         return self._bound(session, stored.now)
 

@@ -11,6 +11,8 @@ from bff.session.device_binding import DeviceBinding
 from bff.session.keyring import KeyRing, new_key
 from bff.session.session import EndReason, Session
 from bff.session.store import Found
+from bff.telemetry import audit
+from tests.harness.audit_trail import Trail
 from tests.harness.example_session import a_session, next_version
 from tests.harness.memory_store import MemoryData, MemoryStore
 from tests.harness.minting import EC_KEY, RSA_KEY, PrivateKey, jwk, mint
@@ -111,3 +113,20 @@ async def test_a_refresh_while_the_store_is_away_uses_no_challenge_up(parts: Par
     with pytest.raises(BindingRefused) as refused:
         await parts.bindings.refresh(stored, binding, proof)
     assert refused.value.problem is ChallengeProblem.CHALLENGE_USED
+
+
+async def test_the_audit_trail_has_one_line_a_minute_of_each_reason_for_refused_proofs(
+    parts: Parts, session: Session
+) -> None:
+    """The route of refreshes has no rate limit: whoever knows the public id of a session can send proofs at will."""
+    stored, trail = await parts.stored(session), Trail()
+    audit.logger.addHandler(trail)
+    try:
+        for after in (0, 1, 59, 60):
+            later = replace(stored, now=NOW + after)
+            for problem in (ChallengeProblem.CHALLENGE_USED, ChallengeProblem.OTHER_SESSION):
+                parts.bindings.record_refusal(problem, later)
+            parts.bindings.record_refusal(ChallengeProblem.CHALLENGE_EXPIRED, later)
+    finally:
+        audit.logger.removeHandler(trail)
+    assert len(trail.lines) == 4

@@ -11,8 +11,9 @@ from bff.session.device_binding import UNDER_WAY
 from bff.session.keyring import new_key
 from bff.telemetry import audit
 from bff.telemetry.audit import AuditEvent
+from bff.telemetry.audit_limit import RECORDED_EVERY
 from bff.telemetry.metrics import REGISTRY
-from bff.web.device_check import QUOTA_RETRY_AFTER, RECORDED_EVERY, RETRY_AFTER
+from bff.web.device_check import QUOTA_RETRY_AFTER, RETRY_AFTER
 from tests.harness.asgi_call import Response
 from tests.harness.audit_trail import Trail
 from tests.harness.device import Device, bound
