@@ -5,9 +5,13 @@ the headers alone it keeps with them, and need not derive it again.
 """
 
 from collections.abc import Collection, Iterable, MutableMapping
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 Header: TypeAlias = tuple[bytes, bytes]
+
+# Facts of a section that depend on the route are kept up to this number of facts: the memory of a section is counted
+# when it is kept. A browser calls few routes with the same headers.
+FACTS_LIMIT: Final = 12
 
 
 class HeaderSection(tuple[Header, ...]):
@@ -27,8 +31,8 @@ class HeaderSection(tuple[Header, ...]):
 def facts_of(headers: Iterable[Header]) -> dict[object, Any] | None:
     """What was derived from these headers before; None if they are not shared.
 
-    A key is an object of the component, and what it derives depends on nothing but the key and the headers. There is a
-    fixed number of facts, as the memory of a section is counted in advance.
+    A key is an object of the component, and what it derives depends on nothing but the key and the headers. The number
+    of facts is fixed, or limited by `FACTS_LIMIT`, as the memory of a section is counted in advance.
     """
     return headers.facts if type(headers) is HeaderSection else None
 

@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from bff.asgi.header_section import facts_of
+from bff.asgi.header_section import FACTS_LIMIT, facts_of
 from bff.config.request_headers import Disposition, classify
 from bff.config.response_headers import is_dropped, is_for_shared_caches
 from bff.config.routes import Route
@@ -162,7 +162,9 @@ def _forwarded(headers: Sequence[Header], route: Route) -> tuple[Sequence[Header
     key = _forwarded, route.prefix
     known = facts.get(key)
     if known is None or known[0] is not route:  # another application may have a route of this prefix
-        known = facts[key] = route, _filtered(headers, route)
+        known = route, _filtered(headers, route)
+        if key in facts or len(facts) < FACTS_LIMIT:
+            facts[key] = known
     filtered: tuple[Sequence[Header], Sequence[bytes]] = known[1]
     return filtered
 

@@ -19,7 +19,7 @@ CACHE: Final = 6 << 20  # bytes of memory for sections
 _LINE: Final = re.compile(
     rb"(GET|HEAD) (/[A-Za-z0-9._~:@!$&'()*+,;=%/-]*)(?:\?([A-Za-z0-9._~:@!$&'()*+,;=%/?-]*))? HTTP/1\.1\r\n"
 )
-# The memory of an entry, as measured, without the facts of more than four routes.
+# The memory of an entry, as measured, with the facts of four routes.
 _ENTRY: Final = 1500  # bytes
 _FIELD: Final = 150  # bytes for each header
 _SEEN_LIMIT: Final = 8192  # hashes, of 60 bytes each

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from bff.asgi.header_section import HeaderSection
+from bff.asgi.header_section import FACTS_LIMIT, HeaderSection
 from bff.config.routes import Route
 from bff.http1.response_parser import Header
 from bff.proxy.headers import PublicOrigin, public_location, request_headers, response_headers
@@ -54,6 +54,17 @@ def test_shared_headers_are_filtered_by_the_rules_of_each_route() -> None:
         twice = (REGISTRY.get_sample_value(counted, {"route": route.prefix}) or 0.0) - before
         assert (shared, twice) == (received, 2 * once)
         assert ((b"x-tenant", b"a") in shared) == (route is listing)
+
+
+def test_the_memory_of_shared_headers_does_not_grow_with_the_number_of_routes() -> None:
+    section = HeaderSection([(b"accept", b"*/*"), (b"x-tenant", b"a")])
+    for number in range(40):
+        route = a_route(f"/api/{number}", "http://api.internal:8080", allow_request_headers=("X-Tenant",))
+        received = request_headers(
+            section, route=route, origin=ORIGIN, client_address="203.0.113.9", token="our-token", trace=TRACE
+        )
+        assert (b"x-tenant", b"a") in received
+    assert len(section.facts) <= FACTS_LIMIT
 
 
 def test_an_upstream_receives_only_our_headers_for_an_empty_request() -> None:
