@@ -49,7 +49,7 @@ export function createFetch(connection: Connection, store: OwnStore, options: Re
     const sendable = !(rest.body instanceof ReadableStream);
     const signal = rest.signal ?? request?.signal;
     const until = Date.now() + maxWait;
-    const { user } = store.get();
+    const user = store.user();
     for (let renewed = false; ; ) {
       const response = await connection.send(request?.clone() ?? String(input), rest);
       const problem = await problemOf(response);

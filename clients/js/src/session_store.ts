@@ -3,7 +3,7 @@ import { listen } from "./live_events.js";
 import { retryAfter } from "./problems.js";
 import { anonymous, endOf, expiring, PENDING, read, type Session, UNAVAILABLE, unanswered } from "./session.js";
 import { createTabs, type Message } from "./tabs.js";
-import type { EndReason } from "./wire.js";
+import type { EndReason, User } from "./wire.js";
 
 export interface StoreOptions {
   /** Milliseconds before the end at which `expiring` is set. Default: two minutes, or a quarter of a short idle timeout. */
@@ -31,6 +31,8 @@ export interface SessionStore {
 
 /** What the package itself does with the store. */
 export interface OwnStore extends SessionStore {
+  /** The latest user, also after the session has ended: whose input the page may still have. */
+  user(): User | null;
   /** Takes the body of an answer to a request of the time `at`. */
   take(body: unknown, at: number): Session | null;
   end(reason: EndReason | null): void;
@@ -45,6 +47,7 @@ export function createStore(connection: Connection, options: StoreOptions): OwnS
   const tabs = createTabs(`okta-bff:${connection.base.href}`, learn);
   const listeners = new Set<(session: Session) => void>();
   let state = PENDING;
+  let user: User | null = null;
   let askedAt = 0;
   let failures = 0;
   let pause: number | null = null; // seconds, of Retry-After
@@ -70,6 +73,7 @@ export function createStore(connection: Connection, options: StoreOptions): OwnS
       state = next;
       for (const listener of [...listeners]) listener(next);
     }
+    user = state.user ?? user;
     if (state.user) follow();
     else if (state.status === "anonymous") {
       unfollow();
@@ -215,6 +219,7 @@ export function createStore(connection: Connection, options: StoreOptions): OwnS
 
   return {
     get: () => state,
+    user: () => user,
     subscribe(listener) {
       listeners.add(listener);
       start();

@@ -254,6 +254,21 @@ describe("a sign-in that becomes necessary", () => {
     expect(server.count("/api")).toBe(count);
   });
 
+  it.each([["alice", "POST", 200, 2], ["bob", "POST", 401, 1], ["bob", "GET", 200, 2]])("by %s repeats a %s of alice, whose end was known: %s", async (sub, method, status, count) => {
+    start({
+      onSignInRequired: () => {
+        server.user = { sub };
+        return bff.session.refresh(true).then(() => true);
+      },
+    });
+    await bff.session.ready();
+    server.user = null;
+    expect((await bff.session.refresh(true)).user).toBeNull();
+    server.answers("/api", signInRequired(), () => json({}));
+    expect(await settled(bff.fetch("/api", { method, ...(method === "POST" && { body: "x" }) }))).toMatchObject({ status });
+    expect(server.count("/api")).toBe(count);
+  });
+
   it("repeats only once", async () => {
     start({ onSignInRequired: () => true });
     server.user = null;
