@@ -88,6 +88,7 @@ class Watched:
     refusals: list[tuple[float, Refusal, str]] = field(default_factory=list)
     refused_at: float = 0.0  # when a replica last heard a refusal
     unclear: list[tuple[float, str]] = field(default_factory=list)  # refusals that were heard: when, by which process
+    settled: list[tuple[float, str]] = field(default_factory=list)  # of them, those that a granted token made void
     excuses: set[str] = field(default_factory=set)
     sign_out_asked: bool = False
     ended_at: float | None = None
@@ -206,6 +207,11 @@ class Invariants:
         watched.failovers += 1
         watched.failed_over_at.append(self.loop.time())
         self.excuse(lost.key, "a failover")
+        if kept.attempt is not None and kept.attempt.refused_at is not None:
+            # The record that is back still counts from this refusal; what was granted since is lost with the write.
+            since = kept.attempt.refused_at - EPOCH - AHEAD
+            watched.unclear = [refusal for refusal in watched.settled if refusal[0] >= since] + watched.unclear
+            watched.settled = []
         self._say("store", f"v{lost.version} is lost, v{kept.version} is back", watched)
 
     def deleting(self, process: Process, key: SessionKey, *, under_way: bool) -> None:
@@ -420,6 +426,11 @@ class Invariants:
         """It was reserved and did not leave: nobody could connect."""
         self.sessions[presentation.key].in_vain = self.loop.time()
 
+    def connected_too_late(self, presentation: Presentation, seconds: float) -> None:
+        """Connecting took `seconds`: the same, if the lease did not cover an answer from then on."""
+        if seconds >= self.scenario.policy.lease - self.scenario.policy.timeout:
+            self.not_connected(presentation)
+
     def lost(self, presentation: Presentation) -> None:
         self.counts["answers lost"] += 1
         presentation.lost = True
@@ -437,7 +448,8 @@ class Invariants:
         watched = self.sessions[presentation.key]
         if isinstance(answer, Granted):
             self._granted[presentation.process.name].append(self.loop.time())
-            watched.unclear.clear()
+            watched.settled += watched.unclear
+            watched.unclear = []
         if isinstance(answer, Denied):
             watched.refused_at = self.loop.time()
             if answer.status == 400 and answer.error in UNCLEAR:
@@ -534,8 +546,9 @@ class Invariants:
         why = error.code
         self.counts[f"callers told {why}"] += 1
         watched = self.sessions[key]
-        if isinstance(error, RefreshRefused) and not any(self._is_live(token) for token in watched.refresh_tokens):
-            # A dead token whose death cannot be proven: the session stays, and its user may sign in again.
+        if isinstance(error, RefreshRefused) and not any(self._is_live(token) for token in watched.delivered):
+            # Every token that a replica was given is dead, which cannot be proven: the session stays, and its user may
+            # sign in again. A good one whose response was lost helps nobody.
             self.counts["callers offered a sign-in"] += 1
             return
         if self.scenario.faultless:

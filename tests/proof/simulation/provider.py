@@ -132,6 +132,7 @@ class SimulatedProvider:
             self._invariants.not_connected(presentation)
             return NoAnswer(False, "not connected")
         if not may_send():
+            self._invariants.connected_too_late(presentation, self._loop.time() - began)
             return NoAnswer(False, "may not be sent any more")
         self._invariants.sent(presentation)
         future: asyncio.Future[TokenResult] = self._loop.create_future()
