@@ -64,10 +64,11 @@ class Scene:
 
     async def bind(self) -> None:
         """The page asks for the session; the browser registers a key, and the BFF has seen the bound cookie once."""
+        earlier = await self.bound_cookie()  # of a session that the browser has no more
         await self.fetch("/auth/session")
 
         async def has_cookie() -> bool:
-            return await self.bound_cookie() is not None
+            return await self.bound_cookie() not in (None, earlier)
 
         await until(has_cookie)
         assert (await self.fetch("/auth/session"))[1]["device_bound"] is True

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.device_bound.front import Header
-from tests.device_bound.scene import BOUND, scene
+from tests.device_bound.scene import BOUND, Scene, scene
 from tests.harness.device import REFRESH, REGISTRATION
 from tests.harness.waiting import until
 
@@ -202,14 +202,34 @@ async def test_clearing_all_cookies_of_the_site_would_take_ours_and_leave_the_ke
         await on.fetch("/api/clear")
         assert await on.context.cookies(on.world.public_url) == []
         assert (await on.fetch("/api/x"))[0] == 401
-        assert [refresh.status for refresh in on.front.refreshes] == [200]
-        # The key of the session that the browser cannot use any more does not disturb the next one.
-        await on.sign_in()
-        await on.bind()
-        on.world.advance(31)
-        for _ in range(2):
-            await on.expire(601)
-            assert (await on.fetch("/api/x"))[0] == 200
+        [refresh] = on.front.refreshes
+        assert "bff-session=" not in refresh.headers.get("cookie", "")
+        assert refresh.status == 401, "which ends the binding of a session that the browser cannot use any more"
+        assert await on.bound_cookie() is None
+        await next_session_is_bound(on)
+        assert {refresh.status for refresh in on.front.refreshes[1:]} == {200}
+
+
+async def test_a_browser_that_has_lost_the_session_cookie_alone_binds_its_next_session(tmp_path: Path) -> None:
+    """As after a restart of the browser: the session cookie has no lifetime, the bound cookie and the key have one."""
+    async with scene(tmp_path) as on:
+        await on.establish()
+        kept = await on.bound_cookie()
+        for cookie in await on.context.cookies(on.world.public_url):
+            if cookie["name"] != BOUND:  # type: ignore[typeddict-item]
+                await on.context.clear_cookies(name=cookie["name"])  # type: ignore[typeddict-item]
+        assert await on.bound_cookie() == kept
+        await next_session_is_bound(on)
+        assert {refresh.status for refresh in on.front.refreshes} <= {200, 401}
+
+
+async def next_session_is_bound(on: Scene) -> None:
+    await on.sign_in()
+    await on.establish()
+    for _ in range(2):
+        await on.expire(601)
+        assert (await on.fetch("/api/x"))[0] == 200
+        assert on.api[-1].is_bound
 
 
 @pytest.mark.parametrize("answer", [b'{"continue": false}', None])
@@ -228,3 +248,21 @@ async def test_a_refresh_of_a_session_that_has_ended_ends_the_binding(tmp_path: 
         await on.context.clear_cookies(name=BOUND)
         await on.fetch("/api/x")
         assert len(on.front.refreshes) == 1
+
+
+async def test_a_refresh_never_comes_without_the_session_cookie_of_a_browser_that_has_it(tmp_path: Path) -> None:
+    """Such a refresh would end the binding. A link of another site carries no Strict cookie, and starts no refresh."""
+    async with scene(tmp_path) as on:
+        await on.establish()
+        await on.expire(601)
+        await on.page.goto(f"data:text/html,<a href='{on.world.public_url}/orders'>orders</a>")
+        on.front.seen.clear()
+        await on.page.get_by_role("link").click()
+        await on.page.wait_for_url(f"{on.world.public_url}/orders")
+        assert "bff-session=" not in on.front.of("/orders")[0].headers.get("cookie", "")
+        assert on.front.refreshes == []
+        assert (await on.fetch("/api/x"))[0] == 200
+        await on.expire(601)
+        await on.page.goto(f"{on.world.public_url}/orders")
+        assert [refresh.status for refresh in on.front.refreshes] == [200, 200]
+        assert all("bff-session=" in refresh.headers["cookie"] for refresh in on.front.refreshes)

@@ -10,7 +10,8 @@ is alive gets one of three answers at a refresh:
 | 403 with a challenge | there is no proof, it is wrong, or its challenge is not valid any more | signs the challenge |
 | 503 without a challenge | the proof cannot be verified now | sends its requests without the cookie, and comes again |
 
-One that has ended is answered with 401, which ends the binding in the browser too. Neither route has a rate limit.
+One that has ended is answered with 401, which ends the binding in the browser too, and so is one whose session cookie
+the browser has no more. Neither route has a rate limit.
 """
 
 from collections.abc import Mapping
@@ -32,8 +33,8 @@ from bff.web.cookies import Header
 from bff.web.error_responder import ErrorResponder
 from bff.web.responses import json_response
 from bff.web.route_description import described
+from bff.web.session_cookies import Anonymous, SessionCookies, SignedIn
 from bff.web.session_cookies import KeyRemoved as CookieKeyRemoved
-from bff.web.session_cookies import SessionCookies, SignedIn
 
 _RESPONSE: Final = "secure-session-response"
 _SESSION_ID: Final = "sec-secure-session-id"
@@ -81,7 +82,11 @@ class DeviceBindingEndpoint:
         return self._bound(session, stored.now)
 
     async def refresh(self, request: Request) -> Response:
-        """Renews the bound cookie. Raises SignInRequired for a session that has ended, and never for another reason."""
+        """Renews the bound cookie.
+
+        Raises SignInRequired for a session that has ended or whose cookie the browser has lost, and never for another
+        reason.
+        """
         stored = await self._session(request)
         session = stored.session
         binding = session.device_binding
@@ -101,18 +106,22 @@ class DeviceBindingEndpoint:
         return self._bound(session, stored.now)
 
     async def _session(self, request: Request) -> Found:
-        """The session that the browser names.
+        """The session that the browser names, if it still has the cookie of that session.
 
-        The session cookie may be missing, or belong to a later sign-in. Raises SignInRequired if it has ended, and
+        A browser keeps the key when it loses the session cookie: at its exit, when a user deletes cookies, or at the
+        next sign-in. Nobody can use such a session any more, and two bindings would overwrite each other's bound
+        cookie. A refresh always carries the session cookie of a browser that has it: the bound cookie is Strict, so no
+        request that another site has started needs a refresh.
+
+        Raises SignInRequired if the session has ended or its cookie is missing or that of another session, and
         DeviceBindingPending if that is unknown.
         """
         named, cookie = request.headers.get(_SESSION_ID, "").strip('"'), self.cookies.read(request.scope["headers"])
-        if isinstance(cookie, SignedIn):
-            if named in ("", public_id(cookie.session_id.key)):
-                return await self._live(cookie.session_id.key)
-            if isinstance(await self.sessions.read(cookie.session_id.key), Found):
-                # The browser has lost the cookie of the named session and has another: one bound cookie is enough.
-                raise SignInRequired
+        if isinstance(cookie, SignedIn) and named in ("", public_id(cookie.session_id.key)):
+            return await self._live(cookie.session_id.key)
+        if isinstance(cookie, SignedIn | Anonymous):
+            raise SignInRequired
+        # The cookie came twice, or its key is unknown here: the name says whether it can be that of a live session.
         for session in await self.sessions.store.find("id", named[:8]) if named else ():
             if session.public_id == named:
                 return await self._live(session.key)

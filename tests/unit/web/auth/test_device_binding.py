@@ -237,11 +237,20 @@ async def test_a_browser_keeps_its_key_while_the_record_is_lost(browser: Browser
     assert (await device.refresh()).problem == (503, "device_binding_pending")
 
 
-async def test_a_refresh_without_the_session_cookie_finds_the_session(browser: Browser, parts: WebParts) -> None:
-    device = await bound(browser)
-    assert (await device.refresh(without="__Host")).status == 200
-    device.id = "0" * 32
-    assert (await device.refresh(without="__Host")).status == 401
+async def test_a_refresh_needs_the_cookie_of_the_session_that_it_names(browser: Browser, parts: WebParts) -> None:
+    """A browser that keeps the key of a session whose cookie is gone is rid of it; with the cookie all is as before."""
+    device, name = await bound(browser), "__Host-Http-session"
+    own = browser.cookies[name]
+    for other in (None, "garbage", seal_session_cookie(new_session_id(), parts.stores.ring)):
+        del browser.cookies[name]
+        if other is not None:
+            browser.cookies[name] = other
+        refused = await device.refresh()
+        assert refused.problem == (401, "sign_in_required")
+        assert refused.all("set-cookie") == []
+        assert refused.one("secure-session-challenge") is None
+        browser.cookies[name] = own
+        assert (await device.refresh()).status == 200, "no challenge was used, and the session is alive"
 
 
 async def test_the_cookie_of_a_later_sign_in_does_not_renew_the_binding_of_an_earlier_one(
@@ -259,7 +268,6 @@ async def test_a_session_whose_cookie_the_browser_has_lost_does_not_replace_the_
 ) -> None:
     device = await bound(browser)
     browser.cookies.clear()
-    assert (await device.refresh()).status == 200
     await browser.sign_in()
     assert len(await parts.sessions()) == 2, "the browser id is new, so the first one was not replaced"
     later = Device(browser)
