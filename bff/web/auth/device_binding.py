@@ -109,7 +109,7 @@ class DeviceBindingEndpoint:
         """The session that the browser names, if it still has the cookie of that session.
 
         A browser keeps the key when it loses the session cookie: at its exit, when a user deletes cookies, or at the
-        next sign-in. Nobody can use such a session any more, and two bindings would overwrite each other's bound
+        next sign-in. Such a session cannot be used any more, and two bindings would overwrite each other's bound
         cookie. A refresh always carries the session cookie of a browser that has it: the bound cookie is Strict, so no
         request that another site has started needs a refresh.
 
