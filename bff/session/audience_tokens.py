@@ -25,11 +25,13 @@ from bff.session.timing import (
 
 SPACE: Final = 24 * 1024  # bytes of all entries of a record
 MOST_ENTRIES: Final = 64
+MAX_TOKEN: Final = 16 * 1024  # bytes of a token; a larger one would never stay, and be requested at every call
 MAX_REFUSED_BACKOFF: Final = 300.0  # seconds: a refusal is a matter of configuration, and each session asks by itself
 # The pause after a resource was refused as such: longer than any session. A provider may consume the refresh token
 # before it refuses the resource, so another request could be the one that ends the session.
 NEVER_AGAIN: Final = 10 * 365 * 86400.0
 INVALID_TARGET: Final = "invalid_target"  # RFC 8707 section 2
+TOO_LARGE: Final = "token_too_large"
 NO_TOKEN: Final = "no_access_token"  # in the place of an error code: a response without a usable token
 
 # The subject token is refused: invalid_request by RFC 8693 section 2.2.2, the others by providers.
@@ -202,7 +204,9 @@ def apply_answer(
 
 
 def keep_token(session: Session, name: str, tokens: Tokens, *, revocable: bool = False) -> Session:
-    """The record with a new token, whose times are those of `tokens`."""
+    """The record with a new token, whose times are those of `tokens`; one that has no space is a refusal."""
+    if len(tokens.access_token) > MAX_TOKEN:
+        return keep_failure(session, name, tokens.received_at, refused=TOO_LARGE)
     kept = AudienceToken(
         access_token=tokens.access_token,
         usable_until=tokens.usable_until,

@@ -11,6 +11,7 @@ from bff.errors import ProviderUnavailable
 from bff.flows.api_tokens.refusal import ApiTokenDenied, ApiTokenRefused
 from bff.oidc.provider import TokenIssuer
 from bff.oidc.token import Denied, Granted, TokenResult
+from bff.session.audience_tokens import MAX_TOKEN, TOO_LARGE
 from bff.telemetry import metrics
 
 logger = logging.getLogger(__name__)
@@ -61,6 +62,8 @@ def unavailable(seconds: float) -> ProviderUnavailable:
 def record_answer(token: ApiToken, answer: TokenResult, session: str = "") -> None:
     """Counts and logs the response to a request; `session` is a fingerprint."""
     match answer:
+        case Granted(tokens) if len(tokens.access_token or "") > MAX_TOKEN and token.kind != "client_credentials":
+            outcome, reason = "refused", TOO_LARGE
         case Granted(tokens) if tokens.access_token is not None:
             outcome, reason = "granted", ""
         case Granted(tokens):

@@ -13,10 +13,11 @@ from bff.flows.refresh.slots import RefreshSlots
 from bff.flows.refresh.timing import RefreshTiming
 from bff.oidc.error_codes import TOKEN_ENDPOINT
 from bff.oidc.provider import OpenIDProvider
-from bff.oidc.token import Denied, NoAnswer, Postponed, TokenResult
+from bff.oidc.token import Denied, Granted, NoAnswer, Postponed, TokenResult
+from bff.session.audience_tokens import entry, resource_name
 from bff.session.session import Session, SessionKey
 from bff.session.timing import may_send
-from bff.session.token_response import Ended, RefreshResult, Renewed, Superseded
+from bff.session.token_response import Ended, Pending, RefreshResult, Renewed, Superseded
 from bff.telemetry import audit, metrics, tracing
 from bff.telemetry.audit import AuditEvent
 
@@ -116,6 +117,8 @@ def _record_outcome(sent: _Sent, result: RefreshResult) -> str:
     outcome, reason = _outcome(reserved, sent.answer, result)
     metrics.REFRESH.labels(outcome=outcome, reason=reason).inc()
     metrics.REFRESH_SECONDS.observe(sent.seconds)
+    if attempt is not None and attempt.resource is not None:
+        _record_resource(attempt.resource, reserved.fingerprint, sent.answer, result)
     facts = {
         "tries": attempt.tries if attempt else 0,
         "after_grace": attempt.after_grace if attempt else False,
@@ -129,6 +132,23 @@ def _record_outcome(sent: _Sent, result: RefreshResult) -> str:
     fields = {"session": reserved.fingerprint, "outcome": outcome, "reason": reason, **facts}
     logger.log(level, "refresh", extra=fields)
     return outcome
+
+
+def _record_resource(resource: str, session: str, answer: TokenResult, result: RefreshResult) -> None:
+    """Counts and logs the token of a resource as those of other audiences are."""
+    kept = entry(result.session, resource_name(resource)) if isinstance(result, Renewed | Pending) else None
+    refused = "" if kept is None else kept.refused
+    granted = isinstance(answer, Granted) and not refused
+    outcome = "granted" if granted else "refused" if isinstance(answer, Denied | Granted) else "unavailable"
+    metrics.API_TOKENS.labels(kind="resource", outcome=outcome).inc()
+    if outcome == "granted":
+        return
+    fields = {"kind": "resource", "audience": resource, "outcome": outcome, "session": session}
+    if isinstance(answer, Denied):
+        fields |= {"reason": answer.error, "status": str(answer.status), "description": answer.description}
+    else:
+        fields["reason"] = refused or getattr(answer, "why", "") or "rate limit"
+    logger.warning("no access token for an API", extra=fields)
 
 
 def _outcome(reserved: Session, answer: TokenResult, result: RefreshResult) -> tuple[str, str]:

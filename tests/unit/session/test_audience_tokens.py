@@ -198,3 +198,10 @@ def test_a_refusal_is_repeated_ever_more_rarely_up_to_five_minutes() -> None:
         now = entry(session, NAME).not_before
     assert 0.75 <= times[0] <= 1.0
     assert 225 <= times[-1] <= 300
+
+
+def test_a_token_that_has_no_space_is_refused_and_not_requested_at_every_call() -> None:
+    session = answered(reserved(a_session(NOW)), granted("x" * (table.MAX_TOKEN + 1)))
+    decision = decide_token(session, NAME, NOW)
+    assert isinstance(decision, RetryToken)
+    assert decision.refused == table.TOO_LARGE

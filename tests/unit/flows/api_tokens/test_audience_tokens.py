@@ -1,6 +1,7 @@
 """Exchanged tokens: one request for all callers and replicas, and failures that are the route's alone."""
 
 import asyncio
+import contextlib
 
 import pytest
 
@@ -11,6 +12,7 @@ from bff.oidc.token import Denied, Granted, NoAnswer, Postponed, TokenResponse, 
 from bff.session.audience_tokens import entry, resource_name
 from bff.session.session import EndReason
 from bff.session.timing import token_fingerprint
+from bff.telemetry.metrics import REGISTRY
 from tests.harness.virtual_time import time_passes
 from tests.unit.flows.api_tokens.replicas import BILLING, ORDERS, Replica
 from tests.unit.flows.parts import Parts
@@ -219,3 +221,24 @@ async def test_a_lost_answer_for_a_resource_is_asked_for_again_with_the_same_res
     after = await parts.stored(session)
     assert after is not None
     assert (after.tokens.access_token, after.tokens.refresh_token) == (session.tokens.access_token, "refresh-after")
+
+
+@pytest.mark.parametrize(
+    ("answer", "outcome"),
+    [(None, "granted"), (Denied(400, "invalid_target"), "refused"), (Postponed(5.0), "unavailable")],
+)
+async def test_a_request_for_a_resource_is_counted(
+    parts: Parts, answer: TokenResult | None, outcome: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    def counted() -> float:
+        labels = {"kind": "resource", "outcome": outcome}
+        return REGISTRY.get_sample_value("bff_api_tokens_total", labels) or 0.0
+
+    replica, session = Replica(parts), await parts.signed_in(resources=RESOURCES)
+    before, parts.provider.answers = counted(), [] if answer is None else [answer]
+    with contextlib.suppress(ApiTokenRefused, ProviderUnavailable):
+        await replica.access(session, INVENTORY)
+    assert counted() == before + 1
+    logged = [record for record in caplog.records if record.message == "no access token for an API"]
+    assert len(logged) == (outcome != "granted")
+    assert all(record.__dict__["audience"] == INVENTORY.resource for record in logged)
