@@ -180,6 +180,9 @@ async def tls_front(authority: Authority, port: int, target: int) -> AsyncIterat
             await asyncio.gather(copy(reader, outer), copy(inner, writer))
         except (ConnectionError, ssl.SSLError):
             writer.transport.abort()
+        finally:
+            outer.close()
+            writer.close()
 
     context = server_context(authority.issue("receiver", host="localhost"))
     server = await asyncio.start_server(serve, "localhost", port, ssl=context)
