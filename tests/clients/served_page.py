@@ -86,7 +86,9 @@ async def comes_of(windows: Windows, button: str) -> object:
     return found
 
 
-async def fill_in_credentials(windows: Windows) -> None:
+async def fill_in_credentials(windows: Windows, code: str | None = None) -> None:
+    """With the code of an authenticator, where Okta asks for one."""
+
     async def offered() -> bool:
         return bool(
             await look(windows, "return document.readyState === 'complete' && !!document.querySelector('#password')")
@@ -96,6 +98,8 @@ async def fill_in_credentials(windows: Windows) -> None:
     await windows.evaluate("document.querySelector('#username').value = ''")
     await windows.fill_in("#username", "alice@example.com")
     await windows.fill_in("#password", PASSWORD)
+    if code is not None:
+        await windows.fill_in("#code", code)
     await windows.click("button[type=submit]")
 
 

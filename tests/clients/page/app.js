@@ -4,10 +4,13 @@ import { createBff } from "/client/index.js";
 let signedIn = () => {};
 const bff = createBff({
   pollInterval: 1e9, // what happens elsewhere arrives by the event stream alone
-  onSignInRequired: () => new Promise((resolve) => (signedIn = resolve)),
+  onSignInRequired(problem) {
+    client.problem = problem;
+    return new Promise((resolve) => (signedIn = resolve));
+  },
 });
 const results = {};
-globalThis.client = { bff, results };
+const client = (globalThis.client = { bff, results, problem: null });
 
 const shown = document.querySelector("#session");
 const show = ({ status, user, reason, stale, expiring }) => {
@@ -30,6 +33,11 @@ const record = (name, work) =>
 record("redirect", () => bff.signIn());
 record("popup", async () => {
   const done = await bff.signIn({ mode: "popup" });
+  signedIn(done);
+  return done;
+});
+record("step-up", async () => {
+  const done = await bff.stepUp(client.problem, { mode: "popup" });
   signedIn(done);
   return done;
 });
