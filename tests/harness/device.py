@@ -19,7 +19,7 @@ _CHALLENGE = re.compile(r'"([^"]+)";id="([^"]+)"')
 
 @dataclass
 class Device:
-    """Registers one key for the session of `browser`, and renews its bound cookie when told to."""
+    """Registers one key for the session of `browser`, and renews its bound cookie on request."""
 
     browser: Browser
     key: PrivateKey = field(default_factory=lambda: ec.generate_private_key(ec.SECP256R1()))

@@ -118,7 +118,7 @@ async def test_a_refresh_while_the_store_is_away_uses_no_challenge_up(parts: Par
 async def test_the_audit_trail_has_one_line_a_minute_of_each_reason_for_refused_proofs(
     parts: Parts, session: Session
 ) -> None:
-    """The route of refreshes has no rate limit: whoever knows the public id of a session can send proofs at will."""
+    """The route of refreshes has no rate limit: who has the public id of a session can send proofs freely."""
     stored, trail = await parts.stored(session), Trail()
     audit.logger.addHandler(trail)
     try:
