@@ -110,7 +110,7 @@ function createFetch(connection, store, options) {
     const sendable = !(rest.body instanceof ReadableStream);
     const signal = rest.signal ?? request?.signal;
     const until = Date.now() + maxWait;
-    const { user } = store.get();
+    const user = store.user();
     for (let renewed = false; ; ) {
       const response = await connection.send(request?.clone() ?? String(input), rest);
       const problem = await problemOf(response);
@@ -251,6 +251,7 @@ function createStore(connection, options) {
   const tabs = createTabs(`okta-bff:${connection.base.href}`, learn);
   const listeners = /* @__PURE__ */ new Set();
   let state = PENDING;
+  let user = null;
   let askedAt = 0;
   let failures = 0;
   let pause = null;
@@ -273,6 +274,7 @@ function createStore(connection, options) {
       state = next;
       for (const listener of [...listeners]) listener(next);
     }
+    user = state.user ?? user;
     if (state.user) follow();
     else if (state.status === "anonymous") {
       unfollow();
@@ -400,6 +402,7 @@ function createStore(connection, options) {
   }
   return {
     get: () => state,
+    user: () => user,
     subscribe(listener) {
       listeners.add(listener);
       start();
