@@ -65,7 +65,7 @@ class DemoProcess:
         lifetime: int = ACCESS_TOKEN_LIFETIME,
         device_bound: str = "off",
     ) -> None:
-        """`port` is the first of five that it would like to have; free ones unless told."""
+        """`port` is the first of five that it would like to have; by default free ones."""
         port = free_ports(5) if port is None else port
         self.process = subprocess.Popen(
             [sys.executable, "-m", "demo", *arguments],
