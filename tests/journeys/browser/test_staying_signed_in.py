@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from typing import Any
 
 import pytest
 from playwright.async_api import Route, expect
@@ -80,6 +81,22 @@ async def test_okta_can_be_away_for_longer_than_an_access_token_lives(person: Pe
     assert (await person.call("/api/orders"))["status"] == 200
 
 
+def refreshes_after_the_first(
+    events: list[dict[str, Any]], begin: dict[str, Any], issued: float | None = None
+) -> list[dict[str, Any]]:
+    """The refreshes after the first one since event `begin`, none of them for one of the fifty calls.
+
+    A later one comes because the token, `issued` in seconds or at the first refresh, has aged, or sends the same token
+    again because the answer came too late on a busy machine. Calls that do not share a refresh cause dozens at once.
+    """
+    first, *others = [event for event in events if event["n"] > begin["n"] and event["kind"] in ("refreshed", "resent")]
+    assert first["kind"] == "refreshed"
+    at_once = [event for event in others if event["at"] - (issued or first["at"]) <= 2]
+    assert all(event["kind"] == "resent" for event in at_once), [event["text"] for event in at_once]
+    assert len(at_once) <= 2
+    return others
+
+
 async def test_fifty_calls_that_wait_for_okta_to_come_back_share_one_token_request(person: Person) -> None:
     await person.sign_in()
     await person.takes_okta_down()
@@ -90,11 +107,7 @@ async def test_fifty_calls_that_wait_for_okta_to_come_back_share_one_token_reque
     person.demo.okta("/up", {})
     await person.sees("#trial-calls .result", "50 of 50 answered")
     requests, events = person.demo.token_requests()
-    back = max(event["n"] for event in events if event["kind"] == "up")
-    first, *others = [event for event in events if event["n"] > back and event["kind"] in ("refreshed", "resent")]
-    assert first["kind"] == "refreshed"
-    # Whoever renews later does so because that token has aged, not for one of the waiting calls.
-    assert all(later["at"] - first["at"] > 2 for later in others)
+    others = refreshes_after_the_first(events, next(event for event in reversed(events) if event["kind"] == "up"))
     assert requests - before == 1 + len(others)
 
 
@@ -108,10 +121,7 @@ async def test_fifty_calls_that_come_during_a_renewal_share_its_token_request(pe
     events = person.demo.okta("/events?after=0")["events"]
     (held,) = [event for event in events if event["kind"] == "fault" and event["n"] > before]
     assert held["fault"] == "slow"
-    first, *others = [event for event in events if event["n"] > held["n"] and event["kind"] in ("refreshed", "resent")]
-    assert first["kind"] == "refreshed"
-    # A later renewal comes because that token, counted from its request, has aged.
-    assert all(later["at"] - held["at"] > 2 for later in others)
+    others = refreshes_after_the_first(events, held, held["at"])
     reported = re.search(r"with (\d+) token request", result)
     assert reported is not None
     assert 1 <= int(reported[1]) <= 1 + len(others)
