@@ -19,6 +19,7 @@ from tests.harness.redis_servers import RedisServer, Watched, cluster, one_serve
 from tests.harness.remote_store import RemoteStore, stores_of_another_process
 
 KINDS = ("memory", "sqlite", "sqlite of two processes", "redis", "sentinel", "cluster")
+SEVERAL_SERVERS = ("sentinel", "cluster")  # started once, by the worker that runs all tests with them
 
 
 @pytest.fixture
@@ -66,7 +67,11 @@ def other_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield path
 
 
-@pytest.fixture(params=KINDS)
+@pytest.fixture(
+    params=[
+        pytest.param(kind, marks=[pytest.mark.xdist_group(kind)] if kind in SEVERAL_SERVERS else []) for kind in KINDS
+    ]
+)
 def kind(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
