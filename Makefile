@@ -28,13 +28,14 @@ GUARDS_A_MERGE := not long and not containers and not providers and not assertio
 PARALLEL := -n 4 --dist loadgroup
 
 # ARGS has arguments of pytest that select tests: `make test ARGS="tests/unit/oidc -k nonce"`. Without it `check` and all tests run.
-test: $(VENV)/.dev $(if $(ARGS),,check) ## run check and all tests, or the tests of ARGS=...
+test: $(VENV)/.dev ## run check and all tests, or the tests of ARGS=...
 	@scripts/need redis-server chromium firefox-esr nginx caddy
-ifndef ARGS
-	@# One process compiles the tests for all workers, and sees that every attack case has a test.
-	$(RUN)/pytest --collect-only -qqq --all-cases
+ifdef ARGS
+	$(RUN)/pytest -m "$(GUARDS_A_MERGE)" $(ARGS)
+else
+	@# One process compiles the tests for all workers, and sees that every attack case has a test; `check` has the other core.
+	scripts/beside "make check" '$(RUN)/pytest --collect-only -qqq --all-cases && $(RUN)/pytest -m "$(GUARDS_A_MERGE)" $(PARALLEL)'
 endif
-	$(RUN)/pytest -m "$(GUARDS_A_MERGE)" $(or $(ARGS),$(PARALLEL))
 
 test-unit: $(VENV)/.dev ## run the unit tests, which take less than a minute
 	$(RUN)/pytest tests/unit -m "not long" -n 2
