@@ -26,20 +26,9 @@ function connect(baseUrl = "/", csrfHeader = "X-CSRF") {
 // src/problems.ts
 var TYPE = "urn:okta-bff:problem:";
 var BffProblem = class extends Error {
-  name = "BffProblem";
-  /** The stable code, as in the list of errors of the BFF. */
-  code;
-  status;
-  /** The body as it came. */
-  problem;
-  /** Seconds to wait before the next attempt, or null. */
-  retryAfter;
-  /** False only if the BFF says that it sent nothing to an upstream. */
-  forwarded;
-  /** Where a sign-in would help: the address that lacks only the encoded return path. See `stepUp`. */
-  signInUrl;
   constructor(problem, retryAfter2, forwarded) {
     super(problem.title);
+    this.name = "BffProblem";
     this.code = problem.code;
     this.status = problem.status;
     this.problem = problem;
@@ -164,16 +153,14 @@ function read(body, known, now) {
     const { now: theirs, ...times } = answer.session;
     const local = (seconds) => Math.round(now / 1e3 + seconds - theirs) * 1e3;
     return {
+      ...UNKNOWN,
       status: "authenticated",
       user: answer.user,
       deadlines: {
         signedInAt: local(times.signed_in_at),
         idleEndsAt: local(times.idle_ends_at),
         endsAt: local(times.ends_at)
-      },
-      expiring: null,
-      reason: null,
-      stale: false
+      }
     };
   }
   return answer?.authenticated === false ? anonymous(answer.reason ?? known.reason) : null;
@@ -262,13 +249,13 @@ function createStore(connection, options) {
   let candidate;
   let polls = !tabs.canElect;
   const lead = () => Math.min(idleWarning, idleTimeout / 4);
+  const due = (session) => endOf(session) - (session.expiring ? 0 : lead());
   function set(next) {
     if (next.status === "authenticated") {
       const now = Date.now();
       idleTimeout = Math.max(idleTimeout, next.deadlines.idleEndsAt - now);
       next = { ...next, expiring: next.expiring ?? expiring(next, now, lead()) };
-      const due = endOf(next) - (next.expiring ? 0 : lead());
-      if (!next.stale) look(Math.min(TICK, Math.max(2e3, due - now)));
+      if (!next.stale) look(Math.min(TICK, Math.max(2e3, due(next) - now)));
     }
     if (JSON.stringify(next) !== JSON.stringify(state)) {
       state = next;
@@ -323,12 +310,12 @@ function createStore(connection, options) {
   function look(after) {
     clearTimeout(timer);
     if (!started) return;
-    const due = Date.now() + after;
+    const planned = Date.now() + after;
     timer = setTimeout(() => {
       const now = Date.now();
-      const slept = now > due + 2 * TICK && !document.hidden;
+      const slept = now > planned + 2 * TICK && !document.hidden;
       const asks = polls && now > askedAt + pollInterval;
-      const near = state.user && now >= endOf(state) - (state.expiring ? 0 : lead());
+      const near = state.user && now >= due(state);
       if (!state.user || state.stale || slept || asks || near) void refresh();
       else set(state);
     }, after);

@@ -3,7 +3,7 @@ import { gzipSync } from "node:zlib";
 import { build } from "esbuild";
 
 const LIMITS = { // bytes
-  index: 4040,
+  index: 4000,
   streams: 750,
   query: 550,
   react: 1000,

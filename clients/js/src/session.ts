@@ -76,6 +76,7 @@ export function read(body: unknown, known: Session, now: number): Session | null
     // Rounded, so that the same deadline is the same number in most answers.
     const local = (seconds: number) => Math.round(now / 1000 + seconds - theirs) * 1000;
     return {
+      ...UNKNOWN,
       status: "authenticated",
       user: answer.user,
       deadlines: {
@@ -83,9 +84,6 @@ export function read(body: unknown, known: Session, now: number): Session | null
         idleEndsAt: local(times.idle_ends_at),
         endsAt: local(times.ends_at),
       },
-      expiring: null,
-      reason: null,
-      stale: false,
     };
   }
   // The BFF returns a reason for a minute only. It stays until the next sign-in.

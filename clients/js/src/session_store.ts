@@ -1,7 +1,17 @@
 import type { Connection } from "./connection.js";
 import { listen } from "./live_events.js";
 import { retryAfter } from "./problems.js";
-import { anonymous, endOf, expiring, PENDING, read, type Session, UNAVAILABLE, unanswered } from "./session.js";
+import {
+  anonymous,
+  type Authenticated,
+  endOf,
+  expiring,
+  PENDING,
+  read,
+  type Session,
+  UNAVAILABLE,
+  unanswered,
+} from "./session.js";
 import { createTabs, type Message } from "./tabs.js";
 import type { EndReason, User } from "./wire.js";
 
@@ -59,15 +69,16 @@ export function createStore(connection: Connection, options: StoreOptions): OwnS
   let polls = !tabs.canElect;
 
   const lead = () => Math.min(idleWarning, idleTimeout / 4);
+  /** The time of the warning, or of the end once the warning is given. */
+  const due = (session: Authenticated) => endOf(session) - (session.expiring ? 0 : lead());
 
   function set(next: Session): void {
     if (next.status === "authenticated") {
       const now = Date.now();
       idleTimeout = Math.max(idleTimeout, next.deadlines.idleEndsAt - now);
       next = { ...next, expiring: next.expiring ?? expiring(next, now, lead()) };
-      const due = endOf(next) - (next.expiring ? 0 : lead());
       // At least two seconds: the server decides about the end, and its clock may be behind.
-      if (!next.stale) look(Math.min(TICK, Math.max(2_000, due - now)));
+      if (!next.stale) look(Math.min(TICK, Math.max(2_000, due(next) - now)));
     }
     if (JSON.stringify(next) !== JSON.stringify(state)) {
       state = next;
@@ -131,13 +142,13 @@ export function createStore(connection: Connection, options: StoreOptions): OwnS
   function look(after: number): void {
     clearTimeout(timer);
     if (!started) return;
-    const due = Date.now() + after;
+    const planned = Date.now() + after;
     timer = setTimeout(() => {
       const now = Date.now();
-      const slept = now > due + 2 * TICK && !document.hidden;
+      const slept = now > planned + 2 * TICK && !document.hidden;
       const asks = polls && now > askedAt + pollInterval;
       // Other tabs extend the idle timeout too, so the BFF is asked before a warning.
-      const near = state.user && now >= endOf(state) - (state.expiring ? 0 : lead());
+      const near = state.user && now >= due(state);
       if (!state.user || state.stale || slept || asks || near) void refresh();
       else set(state);
     }, after);
