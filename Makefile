@@ -127,7 +127,7 @@ test-containers: $(VENV)/.dev ## build and run the images on a Docker engine
 # Each provider comes by its own package client into var/providers, once for each version; takes some minutes. A complete run writes
 # the table of docs/interoperability.md.
 test-providers: $(VENV)/.dev ## install OpenID providers that others wrote, and run the core journeys there
-	@scripts/need redis-server node npm java mvn go gcc
+	@scripts/need redis-server nginx node npm java mvn go gcc
 	$(RUN)/pytest -m providers $(or $(ARGS),tests/providers)
 
 # Each library comes by its own package client into var/providers, once for each version.

@@ -16,7 +16,7 @@ from tests.harness.plain_http import plain_http
 from tests.harness.stopping import continue_process
 from tests.harness.waiting import until
 
-START: Final = 600.0  # seconds until a provider answers: Keycloak builds itself first
+START: Final = 3600.0  # seconds until a provider answers: Keycloak builds itself first, in a minute of an idle machine
 
 
 class ProviderProcess:

@@ -1,8 +1,6 @@
 """Keycloak as the transmitter of security events: what happens to a user or a session there happens here, by poll and,
 over TLS, by push."""
 
-import asyncio
-import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -13,10 +11,10 @@ import pytest_asyncio
 
 from bff.session.session import Session
 from bff.telemetry import metrics
-from tests.harness.certificates import Authority, server_context
+from tests.harness.certificates import Authority
+from tests.harness.nginx import CONFIG, running_nginx
 from tests.harness.plain_http import plain_http
 from tests.harness.ports import free_port
-from tests.harness.raw_http import Reader, Writer
 from tests.harness.streams import Page
 from tests.harness.waiting import until
 from tests.providers.deployment import Deployment, deployed
@@ -166,30 +164,13 @@ def recorded() -> float:
 
 
 @asynccontextmanager
-async def tls_front(authority: Authority, port: int, target: int) -> AsyncIterator[None]:
-    """Ends TLS in front of a replica, as a proxy does."""
-
-    async def copy(source: Reader, sink: Writer) -> None:
-        while chunk := await source.read(65536):
-            sink.write(chunk)
-        sink.close()
-
-    async def serve(reader: Reader, writer: Writer) -> None:
-        inner, outer = await asyncio.open_connection("localhost", target)
-        try:
-            await asyncio.gather(copy(reader, outer), copy(inner, writer))
-        except (ConnectionError, ssl.SSLError):
-            writer.transport.abort()
-        finally:
-            outer.close()
-            writer.close()
-
-    context = server_context(authority.issue("receiver", host="localhost"))
-    server = await asyncio.start_server(serve, "localhost", port, ssl=context)
-    try:
+async def tls_front(folder: Path, authority: Authority, port: int, replica: str) -> AsyncIterator[None]:
+    """An nginx that ends TLS in front of a replica. Its connections end with it, and none is left in our event loop."""
+    issued = authority.issue("receiver", host="localhost")
+    plain = CONFIG.format(folder=folder, port=port, behind=replica.rpartition(":")[2])
+    tls = f"listen 127.0.0.1:{port} ssl; ssl_certificate {issued.cert}; ssl_certificate_key {issued.key};"
+    async with running_nginx(folder, plain.replace(f"listen 127.0.0.1:{port};", tls), port):
         yield
-    finally:
-        server.close()
 
 
 async def make_push_stream(bff: Deployment, url: str) -> None:
@@ -214,7 +195,7 @@ async def test_a_session_that_ends_at_keycloak_ends_here_by_push_over_tls(
 ) -> None:
     async with (
         deployed(tmp_path, transmitter, security_events="push", security_events_authorization=DELIVERY) as bff,
-        tls_front(transmitter.authority, transmitter.front, int(bff.replicas[0].rpartition(":")[2])),
+        tls_front(tmp_path / "front", transmitter.authority, transmitter.front, bff.replicas[0]),
     ):
         await make_push_stream(bff, transmitter.push_url)
         alice, bob = await bff.signed_in(), await bff.signed_in("bob@example.com")

@@ -14,7 +14,7 @@ from xml.etree import ElementTree
 from tests.harness.plain_http import plain_http
 from tests.harness.ports import free_port
 from tests.providers.installing import InstallationFailed, alone, install, run
-from tests.providers.process import ProviderProcess
+from tests.providers.process import START, ProviderProcess
 
 HERE: Final = Path(__file__).parent
 MANIFEST: Final = (HERE / "pom.xml", HERE / "keycloak.sha256")
@@ -92,7 +92,7 @@ class KeycloakServer:
         """One request of the Admin REST API, below /admin/realms; the JSON of its answer, if it has any."""
         name, password = ADMINISTRATOR
         form = {"grant_type": "password", "client_id": "admin-cli", "username": name, "password": password}
-        async with plain_http(base_url=self.url) as http:
+        async with plain_http(base_url=self.url, timeout=START) as http:  # the first requests still compile classes
             token = (await http.post("/realms/master/protocol/openid-connect/token", data=form)).json()["access_token"]
             headers = {"authorization": f"Bearer {token}"}
             answer = await http.request(method, f"/admin/realms{path}", json=body, headers=headers)
