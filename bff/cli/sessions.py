@@ -7,11 +7,11 @@ from typing import Any, Final, TypeVar
 import click
 
 from bff.admin.selection import SelectedBy, Selection
-from bff.admin.session_list import list_sessions, show_sessions
+from bff.admin.session_list import TEXT, JsonFormat, list_sessions, show_sessions
 from bff.admin.sessions import end_sessions
 from bff.cli import output
 from bff.cli.command_tree import CONTEXT
-from bff.cli.options import settings_from, settings_source
+from bff.cli.options import json_output, settings_from, settings_source
 from bff.cli.session_store import print_from_store
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -61,8 +61,11 @@ def command() -> None:
 @selectors
 @click.option("--limit", metavar="COUNT", type=click.IntRange(min=1), help="Of all sessions, print at most so many.")
 @click.option("--after", metavar="POSITION", default="", help="Continue after --limit, which printed the position.")
+@json_output
 @click.pass_context
-def list_command(ctx: click.Context, config: Path | None, env_file: Path | None, limit: int | None, after: str) -> int:
+def list_command(
+    ctx: click.Context, config: Path | None, env_file: Path | None, limit: int | None, after: str, as_json: bool
+) -> int:
     """Print one line for each session, and their number. Without a selector: all sessions.
 
     The newest are first, but for more than 1,000 sessions in Redis, which keeps no order.
@@ -70,10 +73,10 @@ def list_command(ctx: click.Context, config: Path | None, env_file: Path | None,
     selected = selection(ctx, required=False)
     if selected.by != "all" and (limit is not None or after):
         raise click.UsageError("--limit and --after are for all sessions, not for a selector.", ctx)
-    progress = output.progress_beside_results()
+    progress, form = output.progress_beside_results(), JsonFormat() if as_json else TEXT
     return print_from_store(
         settings_from(config, env_file),
-        lambda context: list_sessions(context, selected, limit=limit, after=after, progress=progress),
+        lambda context: list_sessions(context, selected, limit=limit, after=after, form=form, progress=progress),
     )
 
 

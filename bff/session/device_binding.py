@@ -30,6 +30,11 @@ class DeviceBinding:
     confirmed_at: float | None = None
 
 
+def is_bound(binding: DeviceBinding | None) -> bool:
+    """Whether the browser has shown that it uses its key."""
+    return binding is not None and binding.confirmed_at is not None
+
+
 class Binding(Enum):
     """What a session requires of a request without a valid bound cookie."""
 

@@ -15,6 +15,7 @@ from bff.errors import (
     UnsupportedMediaType,
 )
 from bff.flows.logout.end_sessions import EndSessions
+from bff.session.device_binding import is_bound
 from bff.session.session import EndReason, Session, SessionKey
 from bff.session.store import Found
 from bff.web.auth.current_session import CurrentSessions
@@ -104,7 +105,7 @@ def _describe(stored: Found, mine: Session) -> dict[str, Any]:
         "signed_in_at": int(session.signed_in_at),
         "last_seen_at": int(stored.last_seen_at),
         "ends_at": int(session.ends_at),
-        "device_bound": session.device_binding is not None and session.device_binding.confirmed_at is not None,
+        "device_bound": is_bound(session.device_binding),
         "client": session.client,
         "address": session.address,
     }

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import json
 import logging
 import sqlite3
 import time
@@ -13,9 +14,10 @@ import pytest
 
 from bff.admin.rewrap import rewrap
 from bff.admin.selection import SORTED, Selection
-from bff.admin.session_list import list_sessions, show_sessions
+from bff.admin.session_list import JsonFormat, list_sessions, show_sessions
 from bff.admin.sessions import end_sessions, open_admin_context
 from bff.config.settings import load_settings
+from bff.session.device_binding import DeviceBinding
 from bff.session.session import EndReason, Session
 from bff.session.store import Found, InvalidPosition, all_records
 from tests.harness.example_session import a_session, session_of
@@ -68,7 +70,7 @@ async def test_the_list_names_no_user_and_contains_no_secret(admin: Admin) -> No
     await admin.keep(second, first)
     listed = await admin.lines(list_sessions, Selection())
     assert [line.split()[0] for line in listed] == [first.fingerprint, second.fingerprint, "2"]
-    assert listed[0].endswith("Firefox on Linux  203.0.113.0/24")
+    assert listed[0].endswith("Firefox on Linux  203.0.113.0/24  device_bound no")
     assert listed[-1] == "2 sessions"
     shown = await admin.lines(show_sessions, Selection("id", first.fingerprint))
     assert shown[0] == f"session {first.fingerprint}"
@@ -77,6 +79,47 @@ async def test_the_list_names_no_user_and_contains_no_secret(admin: Admin) -> No
     assert "canary" not in printed.lower()
     assert first.key not in printed
     assert hashlib.sha256(b"handle:" + first.key.encode()).hexdigest()[:20] not in printed
+
+
+def binding(confirmed_at: float | None) -> DeviceBinding:
+    return DeviceBinding({"kty": "EC"}, "ES256", "thumbprint-canary", 1.0, confirmed_at)
+
+
+@pytest.mark.parametrize(
+    ("key", "bound"), [(None, False), (binding(None), False), (binding(2.0), True)], ids=["no key", "unused", "used"]
+)
+async def test_the_list_and_the_details_show_a_session_that_is_bound_to_a_device(
+    admin: Admin, key: DeviceBinding | None, bound: bool
+) -> None:
+    await admin.keep(session(device_binding=key))
+    word = "yes" if bound else "no"
+    listed, _ = await admin.lines(list_sessions, Selection())
+    assert listed.endswith(f"  device_bound {word}")
+    assert f"  device bound: {word}" in await admin.lines(show_sessions, Selection())
+    listed, _ = await admin.lines(list_sessions, Selection(), form=JsonFormat())
+    assert json.loads(listed)["device_bound"] is bound
+
+
+async def test_programs_read_an_object_on_each_line_and_the_number_in_the_last(admin: Admin) -> None:
+    first = session(client="Firefox on Linux")
+    second = session(signed_in_at=first.signed_in_at - 10)
+    await admin.keep(second, first)
+    *listed, total = map(json.loads, await admin.lines(list_sessions, Selection(), form=JsonFormat(), limit=1))
+    assert listed == [
+        {
+            "session": first.fingerprint,
+            "user": first.person,
+            "signed_in_at": int(first.signed_in_at),
+            "last_seen_at": int(first.signed_in_at),
+            "client": "Firefox on Linux",
+            "address": None,
+            "device_bound": False,
+        }
+    ]
+    assert (total["listed"], total["unreadable"]) == (1, 0)
+    rest = await admin.lines(list_sessions, Selection(), form=JsonFormat(), after=total["after"])
+    assert [json.loads(line).get("session") for line in rest] == [second.fingerprint, None]
+    assert json.loads(rest[-1]) == {"listed": 1, "unreadable": 0, "after": None}
 
 
 @pytest.mark.parametrize("by", ["sub", "email", "sid", "id"])

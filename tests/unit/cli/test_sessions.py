@@ -1,5 +1,6 @@
 """`bff sessions` and `bff keys rewrap`: selectors, output and exit codes. bff/admin/sessions.py has the rest."""
 
+import json
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -33,6 +34,8 @@ def test_sessions_are_listed_and_ended_with_a_reason_in_the_audit_log(store: str
     keep(store, session)
     environ = with_changes(store=store, issuer=ISSUER)
     assert call_bff("sessions", "list", environ=environ).stdout.startswith(f"{session.fingerprint}  user ")
+    in_json = call_bff("sessions", "list", "--json", environ=environ).stdout.splitlines()
+    assert [json.loads(line).get("session") for line in in_json] == [session.fingerprint, None]
     for arguments in (
         ("end",),
         ("end", "--sub", "a", "--all"),
