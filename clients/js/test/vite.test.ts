@@ -1,16 +1,20 @@
 // @vitest-environment node
 import { createServer as createHttpServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
-import { afterEach, beforeEach, expect, it } from "vitest";
-import { createServer, type ViteDevServer } from "vite";
+import { afterEach, beforeEach, expect, it, vi } from "vitest";
+import { createLogger, createServer, type ViteDevServer } from "vite";
 import { bff } from "../src/vite.js";
 
 let upstream: Server;
 let vite: ViteDevServer;
+let said: string[];
 let asked: { url: string; host: string; origin: string }[];
 
 beforeEach(async () => {
   asked = [];
+  said = [];
+  const logger = createLogger("silent");
+  for (const level of ["info", "warn"] as const) logger[level] = (message) => said.push(message);
   upstream = createHttpServer((request, response) => {
     asked.push({ url: request.url!, host: request.headers.host!, origin: request.headers.origin ?? "" });
     response.end("{}");
@@ -24,7 +28,7 @@ beforeEach(async () => {
   vite = await createServer({
     configFile: false,
     root: import.meta.dirname,
-    logLevel: "silent",
+    customLogger: logger,
     plugins: [bff({ target, routes: ["/api", "/files/"] })],
     server: { port: 0, strictPort: false, host: "127.0.0.1", ws: false, watch: null },
     optimizeDeps: { noDiscovery: true },
@@ -71,3 +75,18 @@ it("forwards WebSockets with their Origin", async () => {
   });
   expect(asked.at(-1)).toEqual({ url: "/api/echo", host: address(), origin: `http://${address()}` });
 });
+
+it("says when the BFF is away and when it is back, once", async () => {
+  const { port } = upstream.address() as AddressInfo;
+  const answers = `The BFF at http://127.0.0.1:${port} answers`;
+  await fetch(`http://${address()}/auth/session`);
+  upstream.closeAllConnections();
+  await new Promise((done) => upstream.close(done));
+  for (let requests = 0; requests < 3; requests++) await fetch(`http://${address()}/auth/session`);
+  await vi.waitFor(() => expect(said.filter((message) => message.startsWith("No BFF answers"))).toHaveLength(1), 60_000);
+  expect(said).not.toContain(answers);
+  await new Promise<void>((done) => upstream.listen(port, "127.0.0.1", done));
+  await vi.waitFor(() => expect(said.filter((message) => message === answers)).toHaveLength(1), 60_000);
+  await fetch(`http://${address()}/auth/session`);
+  expect(said.filter((message) => message === answers)).toHaveLength(1);
+}, 180_000);
