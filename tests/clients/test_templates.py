@@ -93,7 +93,11 @@ async def test_it_works_as_it_is_built(tmp_path: Path, template: Path, browser: 
         await page.get_by_role("button", name="Sign in").click()  # the provider's session needs no password
         await expect(page.get_by_text("Signed in as Alice Liddell")).to_be_visible(timeout=WITHIN)
         await page.get_by_role("button", name="Sign out").click()
-        await expect(page.get_by_text("Your session has ended (signed_out).")).to_be_visible(timeout=WITHIN)
+        await page.wait_for_url(world.public_url + "/", timeout=WITHIN)
+        await expect(page.get_by_role("button", name="Sign in")).to_be_visible(timeout=WITHIN)
+        await expect(page.get_by_text("Your session has ended")).to_have_count(0)
+        # Without this every browser asks for /favicon.ico, which is not there.
+        await expect(page.locator("link[rel=icon]")).to_have_count(1)
 
 
 async def test_it_works_in_development_and_a_hot_reload_keeps_the_page(

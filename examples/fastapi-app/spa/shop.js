@@ -18,8 +18,10 @@ function show({ status, user, reason }) {
   shownFor = user?.sub ?? null;
   orders.replaceChildren();
   if (user) void showHome(user);
-  else if (status === "anonymous") hello.textContent = reason ? `Your session has ended (${reason}).` : "Sign in to see your orders.";
-  else hello.textContent = status === "unavailable" ? "The shop does not answer. It is asked again." : "Loading";
+  else if (status === "anonymous") {
+    const ended = reason && reason !== "signed_out";
+    hello.textContent = ended ? `Your session has ended (${reason}).` : "Sign in to see your orders.";
+  } else hello.textContent = status === "unavailable" ? "The shop does not answer. It is asked again." : "Loading";
 }
 
 /** One request for the whole screen. `bff.fetch` waits out a short outage, and throws what the BFF itself answers. */

@@ -23,7 +23,7 @@ export function App() {
       <SignedOut>
         {({ reason }) => (
           <>
-            {reason && <p role="status">Your session has ended ({reason}).</p>}
+            {reason && reason !== "signed_out" && <p role="status">Your session has ended ({reason}).</p>}
             <button onClick={() => void bff.signIn()}>Sign in</button>
           </>
         )}
