@@ -16,13 +16,15 @@ from bff.errors import StoreUnavailable
 from bff.session.audience_tokens import without_oldest
 from bff.session.keyring import KeyRing, Opened, Unreadable
 from bff.session.session import Session, SessionKey
-from bff.session.store import Found, KeyRemoved, Missing, StoredSession
+from bff.session.store import Found, IndexName, KeyRemoved, Missing, StoredSession
 from bff.telemetry import metrics
 
 SCHEMA: Final = 1
 RECORD_LIMIT: Final = 64 * 1024  # bytes, sealed; the largest Okta tokens use a small part of it
 PURPOSE: Final = "session-record"
 _ENVELOPE: Final = 64  # bytes that sealing adds at most
+
+_MISSING: Final = Missing(0.0)
 
 _T = TypeVar("_T")
 
@@ -74,6 +76,32 @@ def read(ring: KeyRing, key: SessionKey, version: int, record: bytes, now: float
             return KeyRemoved(now)
         case Unreadable():
             return Missing(now)
+
+
+def read_indexed(
+    ring: KeyRing, key: SessionKey, version: int, record: bytes
+) -> list[tuple[IndexName, str]] | KeyRemoved | Missing:
+    """The values under which a record is indexed with keyed hashes. A third of the cost of `read`. Never raises."""
+    match ring.open(PURPOSE, record, key.encode()):
+        case Opened(plaintext):
+            try:
+                raw = json.loads(plaintext)
+                if (raw["schema"], raw["key"], raw["version"]) != (SCHEMA, key, version):
+                    return _MISSING
+                user = raw["user"]
+                values: tuple[tuple[IndexName, Any], ...] = (
+                    ("sub", user["sub"]),
+                    ("email", user.get("email")),
+                    ("sid", raw.get("sid")),
+                    ("browser", raw.get("browser")),
+                )
+                return [(name, value) for name, value in values if value and isinstance(value, str)]
+            except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
+                return _MISSING
+        case Unreadable("unknown_key"):
+            return KeyRemoved(0.0)
+        case Unreadable():
+            return _MISSING
 
 
 def reseal(ring: KeyRing, key: SessionKey, record: bytes) -> bytes | None:

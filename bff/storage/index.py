@@ -84,7 +84,7 @@ def hashes(ring: KeyRing, index: IndexName, value: str) -> tuple[str, ...]:
 def entries(ring: KeyRing, session: Session) -> tuple[tuple[IndexName, str], ...]:
     """The index entries to write for a session."""
     values = ((index, indexed_value(session, index)) for index in INDEX_NAMES)
-    return tuple((index, _newest_hash(ring, index, value)) for index, value in values if value)
+    return tuple((index, newest_hash(ring, index, value)) for index, value in values if value)
 
 
 def keyed_entries(ring: KeyRing, session: Session) -> tuple[tuple[IndexName, str], ...]:
@@ -92,7 +92,8 @@ def keyed_entries(ring: KeyRing, session: Session) -> tuple[tuple[IndexName, str
     return tuple((index, hashed) for index, hashed in entries(ring, session) if index != "id")
 
 
-def _newest_hash(ring: KeyRing, index: IndexName, value: str) -> str:
+def newest_hash(ring: KeyRing, index: IndexName, value: str) -> str:
+    """The hash in the index entry to write for that value."""
     text = _text(_same(index, value))
     return text if index == "id" else ring.newest_index_hash(f"by-{index}", text)
 

@@ -16,6 +16,9 @@ from bff.storage.sqlite.group_commit import unavailable
 SCHEMA: Final = 1
 APPLICATION: Final = 1111901729  # `application_id`: "BFF!"
 
+# Pages of the write-ahead log after which a commit does a checkpoint itself, when those of `checkpoints.py` do not do.
+LOG_LIMIT: Final = 2000
+
 _SETTING: Final = "BFF_STORE"
 
 
@@ -85,8 +88,7 @@ def connect(path: Path, timeout: float) -> sqlite3.Connection:
         connection.execute("PRAGMA secure_delete = FAST").fetchall()
         # Each operation of a group commit has a savepoint, whose journal would be a file from 64 KiB on.
         connection.execute("PRAGMA temp_store = MEMORY")
-        # Pages. A checkpoint holds up the write after which it runs; the default of 1,000 would for 10 ms and more.
-        connection.execute("PRAGMA wal_autocheckpoint = 250").fetchall()
+        connection.execute(f"PRAGMA wal_autocheckpoint = {LOG_LIMIT}").fetchall()
     except sqlite3.Error:
         connection.close()
         raise
@@ -94,13 +96,9 @@ def connect(path: Path, timeout: float) -> sqlite3.Connection:
 
 
 def connect_for_bulk_writes(path: Path) -> sqlite3.Connection:
-    """For many commits that may be lost together in a power failure, until a commit of another connection follows.
-
-    Its checkpoints are rarer and longer; they do not hold up the writes of other connections.
-    """
+    """For many commits that may be lost together in a power failure, until a commit of another connection follows."""
     connection = connect(path, 0.0)
     connection.execute("PRAGMA synchronous = NORMAL")
-    connection.execute("PRAGMA wal_autocheckpoint = 2000").fetchall()
     return connection
 
 

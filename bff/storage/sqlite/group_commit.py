@@ -59,11 +59,18 @@ class _Operation:
 
 
 class GroupCommit:
-    def __init__(self, connect: Callable[[], sqlite3.Connection], name: str, timeouts: SqliteTimeouts) -> None:
+    def __init__(
+        self,
+        connect: Callable[[], sqlite3.Connection],
+        name: str,
+        timeouts: SqliteTimeouts,
+        committed: Callable[[int], None] = lambda rows: None,
+    ) -> None:
         """`connect` is called on the thread, and again after a failure. It returns a connection in autocommit mode,
-        whose own timeout is 0: `begin` waits.
+        whose own timeout is 0: `begin` waits. `committed` is called on the thread after each commit and its answers,
+        with the number of rows that it changed.
         """
-        self._connect, self._timeouts = connect, timeouts
+        self._connect, self._timeouts, self._committed = connect, timeouts, committed
         self._queue: queue.SimpleQueue[_Operation | None] = queue.SimpleQueue()
         self._closed = False
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
@@ -111,16 +118,20 @@ class GroupCommit:
         last = False
         while not last:
             batch, last = self._next_batch()
+            changed = 0
             try:
                 if connection is None:
                     connection = self._connect()
+                before = connection.total_changes
                 _write(connection, batch, self._timeouts.busy)
+                changed = connection.total_changes - before
             except Exception as error:
                 for operation in batch:
                     operation.error = _store_error(error)
                 _close(connection)  # the next batch starts on a fresh one
                 connection = None
             _answer(batch)
+            self._committed(changed)
         _close(connection)
 
     def _next_batch(self) -> tuple[list[_Operation], bool]:

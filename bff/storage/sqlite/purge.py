@@ -1,4 +1,7 @@
-"""The purge: deletes what has expired, in steps so small that other writes run between them.
+"""The purge: deletes what has expired, in steps so short that other writes run between them.
+
+A step ends after `STEP_TIME`, however slow the disk or the machine is. The next one waits until the step's pages are
+in the database file, so that the log stays short and no other write has to copy it.
 
 Sessions, one-time values and revocations are found by an index on their time. The other tables are swept: a part of
 them at each purge, in the order of their keys. Those keys are hashes, so that rows which expire together lie anywhere:
@@ -18,11 +21,15 @@ from functools import partial
 from typing import Any, Final, TypeVar
 
 from bff.storage.index import INDEX_NAMES
+from bff.storage.sqlite.checkpoints import Checkpoints
 from bff.storage.sqlite.expiry import RETENTION_AFTER_END
 from bff.storage.sqlite.group_commit import GroupCommit
 
-SESSIONS_PER_STEP: Final = 50  # each is about a page
-ROWS_PER_STEP: Final = 500  # rows that one step looks at
+STEP_TIME: Final = 0.002  # seconds of a transaction before its commit
+SESSIONS_PER_STEP: Final = 50  # at most; each is about a page, which the commit writes
+SESSIONS_AT_ONCE: Final = 5  # between two looks at the clock
+ROWS_PER_STEP: Final = 100  # rows that a sweep looks at between two looks at the clock
+STATEMENTS_PER_STEP: Final = 5
 SLICES_PER_PURGE: Final = 6  # of each table's 64, so that purges every five minutes see all rows within an hour
 WORTH_A_SWEEP: Final = 0.25  # share of index entries without a record at which the sweep goes on
 
@@ -40,7 +47,7 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, slots=True)
 class Swept:
-    """What one step looked at and deleted; `last` is the last row, or None at the end of the slice."""
+    """What was looked at and deleted; `last` is the last row, or None at the end of the slice."""
 
     examined: int
     deleted: int
@@ -50,16 +57,25 @@ class Swept:
 class Purge:
     """The sweeps begin at a random slice, so that restarts do not leave out the last ones."""
 
-    def __init__(self, writes: GroupCommit, *, first_slice: int | None = None) -> None:
-        self._writes = writes
+    def __init__(
+        self,
+        writes: GroupCommit,
+        checkpoints: Checkpoints,
+        *,
+        first_slice: int | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`monotonic` is in seconds."""
+        self._writes, self._checkpoints, self._monotonic = writes, checkpoints, monotonic
         self._slice = secrets.randbelow(len(_FIRST)) if first_slice is None else first_slice
         self._entry_slice = self._slice * len(INDEX_NAMES)
 
     async def run(self, now: float) -> int:
         """Returns how many sessions were purged. `now` is in seconds since the epoch. Raises StoreUnavailable."""
-        purged = await self._repeat(partial(purge_sessions, now=now), SESSIONS_PER_STEP)
+        purged = await self._repeat(partial(purge_sessions, now=now), SESSIONS_AT_ONCE, SESSIONS_PER_STEP)
         for statement in _PURGE_BY_TIME:
-            await self._repeat(partial(_purge_by_time, statement=statement, now=now), ROWS_PER_STEP)
+            delete = partial(_purge_by_time, statement=statement, now=now)
+            await self._repeat(delete, ROWS_PER_STEP, ROWS_PER_STEP * STATEMENTS_PER_STEP)
         for _ in range(SLICES_PER_PURGE):
             first = _FIRST[self._slice % len(_FIRST)]
             for table in _SWEPT:
@@ -80,16 +96,35 @@ class Purge:
             if deleted < WORTH_A_SWEEP * max(1, examined):
                 break
 
-    async def _repeat(self, delete: Callable[[sqlite3.Connection], int], at_once: int) -> int:
-        total = 0
-        while True:
-            deleted = await self._step(delete)
-            total += deleted
-            if deleted < at_once:
-                return total
+    async def _repeat(self, delete: Callable[[sqlite3.Connection], int], at_once: int, in_step: int) -> int:
+        """`delete` deletes `at_once` rows, or the last ones. A step deletes `in_step` rows at most."""
 
-    async def _sweep(self, step: Callable[[sqlite3.Connection, _Position], Swept], after: _Position) -> Swept:
+        def step(connection: sqlite3.Connection) -> tuple[int, bool]:
+            deleted, ends_at = 0, self._monotonic() + STEP_TIME
+            while True:
+                last = delete(connection)
+                deleted += last
+                if last < at_once or deleted >= in_step or self._monotonic() >= ends_at:
+                    return deleted, last < at_once
+
+        total, done = 0, False
+        while not done:
+            deleted, done = await self._step(step)
+            total += deleted
+        return total
+
+    async def _sweep(self, sweep: Callable[[sqlite3.Connection, _Position], Swept], after: _Position) -> Swept:
         """Sweeps one slice."""
+
+        def step(connection: sqlite3.Connection, after: _Position) -> Swept:
+            total, ends_at = Swept(0, 0, after), self._monotonic() + STEP_TIME
+            for _ in range(STATEMENTS_PER_STEP):
+                if total.last is None or (total.examined and self._monotonic() >= ends_at):
+                    break
+                swept = sweep(connection, total.last)
+                total = Swept(total.examined + swept.examined, total.deleted + swept.deleted, swept.last)
+            return total
+
         examined = deleted = 0
         while True:
             swept = await self._step(partial(_at, step, after))
@@ -100,9 +135,11 @@ class Purge:
 
     async def _step(self, operation: Callable[[sqlite3.Connection], _T]) -> _T:
         """Then pauses as long as the step took, so that the purge uses at most half of the writing thread."""
-        begun = time.monotonic()
+        begun = self._monotonic()
         result = await self._writes.run(operation)
-        await asyncio.sleep(time.monotonic() - begun)
+        written = self._monotonic()
+        await self._checkpoints.finish()
+        await asyncio.sleep(2 * written - begun - self._monotonic())
         return result
 
 
@@ -113,10 +150,10 @@ def _at(
 
 
 def purge_sessions(connection: sqlite3.Connection, *, now: float) -> int:
-    """Deletes at most `SESSIONS_PER_STEP` sessions, those that ended first; returns how many."""
+    """Deletes at most `SESSIONS_AT_ONCE` sessions, those that ended first; returns how many."""
     return connection.execute(
         "DELETE FROM session WHERE rowid IN (SELECT rowid FROM session WHERE ends_at <= ? ORDER BY ends_at LIMIT ?)",
-        (now - RETENTION_AFTER_END, SESSIONS_PER_STEP),
+        (now - RETENTION_AFTER_END, SESSIONS_AT_ONCE),
     ).rowcount
 
 
@@ -125,7 +162,7 @@ def _purge_by_time(connection: sqlite3.Connection, *, statement: str, now: float
 
 
 def sweep_expired(connection: sqlite3.Connection, after: _Position, *, table: str, first: str, now: float) -> Swept:
-    """One step through the rows of `table` whose names begin with the character `first`, after the name `after`."""
+    """Looks at some rows of `table` whose names begin with the character `first`, after the name `after`."""
     some, delete = (
         statement.replace("TABLE", table)
         for statement in (
@@ -140,7 +177,7 @@ def sweep_expired(connection: sqlite3.Connection, after: _Position, *, table: st
 
 
 def sweep_entries(connection: sqlite3.Connection, after: _Position, *, name: str, first: str) -> Swept:
-    """One step through the entries of the index `name` whose hashes begin with the character `first`, after `after`.
+    """Looks at some entries of the index `name` whose hashes begin with the character `first`, after `after`.
 
     Deletes those without a record.
     """

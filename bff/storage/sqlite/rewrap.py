@@ -7,35 +7,42 @@ entries under older keys stay until their session ends: no lookup needs them any
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Awaitable, Callable
+from array import array
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final
 
 from bff.session.session import SessionKey
-from bff.session.store import Found, KeyRemoved, Missing, Rewrapped
+from bff.session.store import KeyRemoved, Missing, Rewrapped
 from bff.storage import codec, index
 from bff.storage.sqlite.group_commit import GroupCommit
 from bff.storage.sqlite.session_rows import SessionRows
+from bff.storage.sqlite.sorted_entries import Entry, SortedEntries
 
-CHUNK: Final = 40_000  # records; about 30 MB, twice, because the next chunk is prepared meanwhile
-PREPARED_AT_ONCE: Final = 50  # records, which take about 2 ms: the loop waits for the writing thread, too
-ENTRIES_PER_STEP: Final = 200
+CHUNK: Final = 150_000  # records; 55 MB, twice, because the next chunk is prepared meanwhile
+PREPARED_AT_ONCE: Final = 50  # records, which take about a millisecond: the loop waits for the writing thread, too
+ENTRIES_PER_STEP: Final = 400
 RECORDS_PER_STEP: Final = 100
 
 Read = Callable[[str, tuple[Any, ...]], Awaitable[list[Any]]]
+Change = tuple[bytes, int, str, int, str]
 
 
 @dataclass(slots=True)
 class _Chunk:
-    """Some records: the versions and new index entries of those under an older key, and the number of the others."""
+    """Some records: those under an older key with their new index entries, and the number of the others."""
 
     after: int
     last: int
     at_end: bool = False
-    versions: dict[str, int] = field(default_factory=dict)
-    entries: list[tuple[str, str, str]] = field(default_factory=list)
+    row_ids: "array[int]" = field(default_factory=lambda: array("q"))
+    contents: "array[int]" = field(default_factory=lambda: array("q"))  # hashes of key and version
+    entries: SortedEntries = field(default_factory=SortedEntries)
     others: Rewrapped = field(default_factory=Rewrapped)
+
+    def prepared(self) -> Iterator[tuple[int, int]]:
+        return zip(self.row_ids, self.contents, strict=True)
 
 
 class Rewrap:
@@ -51,8 +58,8 @@ class Rewrap:
             following = None if chunk.at_end else asyncio.create_task(self._prepare(chunk.last))
             try:
                 yield chunk.others
-                for first in range(0, len(chunk.entries), ENTRIES_PER_STEP):
-                    await self._writes.run(partial(_write_entries, chunk.entries[first : first + ENTRIES_PER_STEP]))
+                for entries in chunk.entries.take(ENTRIES_PER_STEP):
+                    await self._writes.run(partial(_write_entries, entries))
                 async for step in self._reseal(chunk):
                     yield step
                 if following is None:
@@ -64,34 +71,36 @@ class Rewrap:
 
     async def _prepare(self, after: int) -> _Chunk:
         chunk = _Chunk(after, after)
-        while not chunk.at_end and len(chunk.versions) < self._chunk:
+        while not chunk.at_end and len(chunk.row_ids) < self._chunk:
             rows = await self._read(
                 "SELECT rowid, key, version, record FROM session WHERE rowid > ? ORDER BY rowid LIMIT ?",
                 (chunk.last, PREPARED_AT_ONCE),
             )
             for row_id, key, version, record in rows:
                 chunk.last = row_id
-                self._add(chunk, SessionKey(key), version, record)
+                self._add(chunk, row_id, SessionKey(key), version, record)
             chunk.at_end = len(rows) < PREPARED_AT_ONCE
             await asyncio.sleep(0)
-        chunk.entries.sort()
         return chunk
 
-    def _add(self, chunk: _Chunk, key: SessionKey, version: int, record: bytes) -> None:
+    def _add(self, chunk: _Chunk, row_id: int, key: SessionKey, version: int, record: bytes) -> None:
         if self._ring.is_under_newest(record):
             chunk.others += Rewrapped(newest=1)
             return
-        match codec.read(self._ring, key, version, record, 0.0, 0.0):
-            case Found(session=session):
-                chunk.versions[key] = version
-                chunk.entries += [(name, hashed, key) for name, hashed in index.keyed_entries(self._ring, session)]
+        match codec.read_indexed(self._ring, key, version, record):
             case KeyRemoved():
                 chunk.others += Rewrapped(unreadable=1)
             case Missing():
                 pass  # no key makes it readable
+            case values:
+                chunk.row_ids.append(row_id)
+                chunk.contents.append(hash((key, version)))
+                for name, value in values:
+                    chunk.entries.add(name, index.newest_hash(self._ring, name, value), key)
 
     async def _reseal(self, chunk: _Chunk) -> AsyncIterator[Rewrapped]:
-        after = chunk.after
+        after, prepared = chunk.after, chunk.prepared()
+        known, content = next(prepared, (0, 0))
         while after < chunk.last:
             rows = await self._read(
                 "SELECT rowid, key, version, write_id, record FROM session WHERE rowid > ? AND rowid <= ?"
@@ -102,9 +111,11 @@ class Rewrap:
                 return
             after, step, changes, changed = rows[-1][0], Rewrapped(), [], []
             for row_id, key, version, write_id, record in rows:
+                while known < row_id:
+                    known, content = next(prepared, (chunk.last + 1, 0))
                 if self._ring.is_under_newest(record):
-                    step += Rewrapped(newest=chunk.versions.pop(key, 0) and 1)
-                elif chunk.versions.pop(key, None) != version:
+                    step += Rewrapped(newest=int(known == row_id))
+                elif known != row_id or content != hash((key, version)):
                     changed.append(SessionKey(key))
                 elif (resealed := codec.reseal(self._ring, SessionKey(key), record)) is not None:
                     changes.append((resealed, row_id, key, version, write_id))
@@ -117,12 +128,19 @@ class Rewrap:
             yield step
 
 
-def _write_entries(entries: list[tuple[str, str, str]], connection: sqlite3.Connection) -> int:
+def _write_entries(entries: list[Entry], connection: sqlite3.Connection) -> int:
     statement = "INSERT OR IGNORE INTO session_index (name, hash, key) VALUES (?, ?, ?)"
     return connection.executemany(statement, entries).rowcount
 
 
-def _write_records(changes: list[tuple[bytes, int, str, int, str]], connection: sqlite3.Connection) -> list[SessionKey]:
+def _write_records(changes: list[Change], connection: sqlite3.Connection) -> list[SessionKey]:
     """Returns the keys of those that another write has changed or deleted since they were read."""
     statement = "UPDATE session SET record = ? WHERE rowid = ? AND key = ? AND version = ? AND write_id = ?"
-    return [SessionKey(change[2]) for change in changes if not connection.execute(statement, change).rowcount]
+    if connection.executemany(statement, changes).rowcount == len(changes):
+        return []
+    written = "SELECT 1 FROM session WHERE rowid = ? AND key = ? AND record = ?"
+    return [
+        SessionKey(key)
+        for record, row_id, key, _, _ in changes
+        if not connection.execute(written, (row_id, key, record)).fetchall()
+    ]

@@ -23,6 +23,7 @@ from bff.storage.decoded_records import DecodedRecords
 from bff.storage.limits import StoreLimits
 from bff.storage.revocation_record import RevocationRecords
 from bff.storage.sqlite import expiry
+from bff.storage.sqlite.checkpoints import Checkpoints
 from bff.storage.sqlite.database import connect, connect_for_bulk_writes, prepare
 from bff.storage.sqlite.expiry import RETENTION_AFTER_END
 from bff.storage.sqlite.group_commit import GroupCommit, unavailable
@@ -77,11 +78,12 @@ class SqliteStore:
             raise unavailable(error) from None
         self._decoded = DecodedRecords(ring, limits.cache)
         thread, records = f"sqlite-writer {path.name}", RevocationRecords(ring)
-        self._writes = GroupCommit(lambda: connect(path, 0.0), thread, timeouts)
+        self._checkpoints = Checkpoints(lambda: connect(path, timeouts.busy), f"sqlite-checkpoints {path.name}")
+        self._writes = GroupCommit(lambda: connect(path, 0.0), thread, timeouts, self._checkpoints.count)
         self._bulk_writes: Callable[[], GroupCommit] = lambda: GroupCommit(
-            lambda: connect_for_bulk_writes(path), thread, timeouts
+            lambda: connect_for_bulk_writes(path), thread, timeouts, self._checkpoints.count
         )
-        self._rows, self._purge = SessionRows(ring), Purge(self._writes)
+        self._rows, self._purge = SessionRows(ring), Purge(self._writes, self._checkpoints)
         self._listing = Listing(self._read, ring)
         self.revocations: RevocationQueue = SqliteRevocations(
             self._writes, self._read, records, clock, limit=limits.revocations
@@ -249,6 +251,7 @@ class SqliteStore:
 
     async def close(self) -> None:
         await self._writes.close()
+        await self._checkpoints.close()
         self._reader.close()
         self._host_clock.close()
 

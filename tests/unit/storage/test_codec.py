@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from bff.errors import StoreUnavailable
-from bff.session.keyring import KeyRing, Opened
-from bff.session.session import Session, Tokens
-from bff.storage import codec
+from bff.session.keyring import KeyRing, Opened, new_key
+from bff.session.session import Session, Tokens, User
+from bff.session.store import KeyRemoved, Missing
+from bff.storage import codec, index
 from tests.harness.example_session import a_session
 
 
@@ -136,3 +137,27 @@ def test_tokens_by_audience_give_way_to_what_a_refresh_brings(ring: KeyRing) -> 
 
 def a_session_like(session: Session, **changes: Any) -> Session:
     return replace(session, **changes)
+
+
+def test_the_indexed_values_are_those_of_the_whole_record(ring: KeyRing) -> None:
+    for session in (a_session(), replace(a_session(), user=User("00u", None), sid=None, browser=None)):
+        record = codec.encode(ring, session).record
+        values = {name: value for name in index.INDEX_NAMES if (value := index.indexed_value(session, name))}
+        indexed = codec.read_indexed(ring, session.key, 1, record)
+        assert isinstance(indexed, list)
+        assert {**dict(indexed), "id": session.fingerprint} == values
+
+
+@pytest.mark.parametrize("changed", [{"schema": 2}, {"version": 2}, {"key": "other"}, {"user": None}, {"user": {}}])
+def test_what_is_no_record_has_no_indexed_values(ring: KeyRing, changed: dict[str, object]) -> None:
+    session = a_session()
+    content = plaintext_of(ring, session) | changed
+    assert isinstance(codec.read_indexed(ring, session.key, 1, sealed(ring, session, content)), Missing)
+    assert isinstance(codec.read_indexed(ring, session.key, 1, b"no record"), Missing)
+    assert isinstance(codec.read_indexed(ring, session.key, 1, sealed(ring, session, [])), Missing)
+
+
+def test_a_record_under_a_removed_key_has_no_indexed_values(ring: KeyRing) -> None:
+    session = a_session()
+    record = codec.encode(KeyRing.from_keys([new_key()]), session).record
+    assert isinstance(codec.read_indexed(ring, session.key, 1, record), KeyRemoved)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bff.errors import ConfigurationError
-from bff.storage.sqlite.database import connect, connect_for_bulk_writes, prepare
+from bff.storage.sqlite.database import LOG_LIMIT, connect, connect_for_bulk_writes, prepare
 from tests.harness.waiting import PATIENCE
 
 
@@ -22,8 +22,8 @@ def test_a_new_file_is_readable_by_its_owner_alone(tmp_path: Path) -> None:
     prepare(path, busy_timeout=PATIENCE)
     assert (mode(path), mode(path.parent)) == (0o600, 0o700)
     with closing(connect(path, PATIENCE)) as connection:
-        settings = ("journal_mode", "wal"), ("synchronous", 2), ("trusted_schema", 0), ("user_version", 1)
-        settings += ("secure_delete", 2), ("temp_store", 2), ("wal_autocheckpoint", 250)
+        settings = [("journal_mode", "wal"), ("synchronous", 2), ("trusted_schema", 0), ("user_version", 1)]
+        settings += [("secure_delete", 2), ("temp_store", 2), ("wal_autocheckpoint", LOG_LIMIT)]
         for name, value in settings:
             assert connection.execute(f"PRAGMA {name}").fetchone() == (value,)
 
@@ -32,7 +32,7 @@ def test_many_commits_are_synced_by_the_next_one_of_another_connection(tmp_path:
     path = tmp_path / "bff.db"
     prepare(path, busy_timeout=PATIENCE)
     with closing(connect_for_bulk_writes(path)) as connection:
-        settings = ("journal_mode", "wal"), ("synchronous", 1), ("secure_delete", 2), ("wal_autocheckpoint", 2000)
+        settings = ("journal_mode", "wal"), ("synchronous", 1), ("secure_delete", 2), ("wal_autocheckpoint", LOG_LIMIT)
         for name, value in settings:
             assert connection.execute(f"PRAGMA {name}").fetchone() == (value,)
 
