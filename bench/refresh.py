@@ -38,18 +38,32 @@ from tests.harness.ports import free_port
 ROUNDS: Final = 5
 
 
+def endpoint(directory: Path) -> tuple[str, Path, int]:
+    """A provider to be started: its issuer, the file of the authority that signed its certificate, and its port."""
+    authority, port = Authority(directory, "authority"), free_port()
+    authority.issue("provider")
+    return f"https://127.0.0.1:{port}", authority.file, port
+
+
 @contextmanager
-def provider(directory: Path) -> Iterator[tuple[str, Path]]:
-    """A running provider: its issuer, and the file of the authority that signed its certificate."""
-    authority = Authority(directory, "authority")
-    issued, port = authority.issue("provider"), free_port()
-    arguments = [sys.executable, "-m", "bench.token_endpoint", str(port), str(issued.cert), str(issued.key)]
+def provider_at(directory: Path, port: int, answer_time: float = 0.0) -> Iterator[None]:
+    """It takes `answer_time` seconds for each response."""
+    certificate, key = directory / "provider.cert.pem", directory / "provider.key.pem"
+    arguments = [sys.executable, "-m", "bench.token_endpoint", str(port), str(certificate), str(key), str(answer_time)]
     with subprocess.Popen(arguments) as child:
         try:
             until(lambda: accepts(port), "the provider")
-            yield f"https://127.0.0.1:{port}", authority.file
+            yield
         finally:
             child.terminate()
+
+
+@contextmanager
+def provider(directory: Path) -> Iterator[tuple[str, Path]]:
+    """A running provider: its issuer, and the file of the authority that signed its certificate."""
+    issuer, ca_file, port = endpoint(directory)
+    with provider_at(directory, port):
+        yield issuer, ca_file
 
 
 def accepts(port: int) -> bool:

@@ -19,13 +19,18 @@ TOKEN = "x" * 900  # bytes: the typical size of Okta's access and ID tokens
 def fill(
     world: World, store_url: str, cookie_name: str, *, sessions: int = SESSIONS, busy: int = BUSY, uniform: bool = True
 ) -> Path:
-    """Stores the sessions. Returns a wrk script that sends the cookies of those in use.
+    """Stores the sessions. Returns a wrk script that sends the cookies of those in use, as `script` does."""
+    cookies = asyncio.run(_fill(world, store_url, cookie_name, sessions, busy))
+    world.directory.joinpath("cookies.txt").write_text("\n".join(cookies) + "\n")
+    return script(world, uniform=uniform)
+
+
+def script(world: World, *, uniform: bool) -> Path:
+    """A wrk script that sends the cookies of the sessions that `fill` has stored.
 
     `uniform`: in turn, which no cache likes; otherwise nine of ten requests are for a tenth of them.
     """
-    cookies = asyncio.run(_fill(world, store_url, cookie_name, sessions, busy))
     script, listed = world.directory / "cookies.lua", world.directory / "cookies.txt"
-    listed.write_text("\n".join(cookies) + "\n")
     some = "math.random() < 0.9 and math.random(math.ceil(#cookies / 10)) or math.random(#cookies)"
     script.write_text(
         f"local cookies = {{}}\nfor line in io.lines('{listed}') do cookies[#cookies + 1] = line end\nlocal n = 0\n"

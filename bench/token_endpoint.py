@@ -1,6 +1,7 @@
-"""A provider that answers at once, over TLS: metadata, keys, token requests and revocations, for `bench.refresh`.
+"""A provider over TLS: metadata, keys, token requests and revocations, for `bench.refresh` and `bench.scale`.
 
-`python -m bench.token_endpoint PORT CERTIFICATE KEY`; the certificate is for 127.0.0.1.
+`python -m bench.token_endpoint PORT CERTIFICATE KEY [SECONDS]`; the certificate is for 127.0.0.1. It answers at once,
+or after so many seconds.
 """
 
 import asyncio
@@ -48,8 +49,8 @@ class Connection(asyncio.Protocol):
 
     count = 0
 
-    def __init__(self, bodies: dict[bytes, bytes]) -> None:
-        self._bodies, self._url = bodies, b""
+    def __init__(self, bodies: dict[bytes, bytes], answer_time: float) -> None:
+        self._bodies, self._url, self._answer_time = bodies, b"", answer_time
         self._parser = httptools.HttpRequestParser(self)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -67,17 +68,22 @@ class Connection(asyncio.Protocol):
             Connection.count += 1
             body = body[:-1] + b', "refresh_token": "%020d%b"}' % (Connection.count, b"r" * 23)
         head = b"HTTP/1.1 200 OK\r\n" + HEADERS + b"content-length: %d\r\n\r\n" % len(body)
-        self._transport.write(head + body)
+        if self._answer_time:
+            asyncio.get_running_loop().call_later(self._answer_time, self._transport.write, head + body)
+        else:
+            self._transport.write(head + body)
 
 
-async def serve(port: int, certificate: Path, key: Path) -> None:
+async def serve(port: int, certificate: Path, key: Path, answer_time: float) -> None:
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     tls.load_cert_chain(certificate, key)
     bodies = documents(f"https://127.0.0.1:{port}")
-    server = await asyncio.get_running_loop().create_server(lambda: Connection(bodies), "127.0.0.1", port, ssl=tls)
+    server = await asyncio.get_running_loop().create_server(
+        lambda: Connection(bodies, answer_time), "127.0.0.1", port, ssl=tls
+    )
     await server.serve_forever()
 
 
 if __name__ == "__main__":
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(serve(int(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3])))
+        runner.run(serve(int(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]), float((*sys.argv, "0")[4])))

@@ -1,7 +1,8 @@
 """`make bench-scale`: measures both stores with 10 thousand, 100 thousand and 1 million sessions.
 
 At most ten minutes for each store and size. Each result is kept in var/bench-scale/results.json, so a run that was
-interrupted continues where it was; --again measures anew. --write puts the tables into docs/performance.md.
+interrupted continues where it was; --again measures anew. `--parts fill` only fills the SQLite files, which can be used
+for five hours. --write puts the tables into docs/performance.md.
 """
 
 import argparse
@@ -13,8 +14,7 @@ from typing import Final
 
 from bench.document import write_region
 from bench.processes import ROOT
-from bench.scale import requests
-from bench.scale.measurements import ALL, applies, measure
+from bench.scale.measurements import ALL, ALONE, applies, measure
 from bench.scale.report import tables
 from bench.scale.results import Result, Results
 from bench.scale.stores import filled_store
@@ -27,8 +27,9 @@ DIRECTORY: Final = ROOT / "var" / "bench-scale"
 
 def measure_store(store: str, sessions: int, wanted: list[str], results: Results, directory: Path) -> None:
     print(f"{store}, {sessions:,} sessions: filling", flush=True)
-    ends_at = time.monotonic() + LIMIT
+    begun = time.monotonic()
     with filled_store(store, sessions, directory) as filled:
+        print(f"{store}, {sessions:,} sessions: filled within {time.monotonic() - begun:.0f} s", flush=True)
         ends_at = time.monotonic() + LIMIT
         for name in wanted:
             try:
@@ -39,40 +40,49 @@ def measure_store(store: str, sessions: int, wanted: list[str], results: Results
             print(f"{store}, {sessions:,}, {name}: {json.dumps(figures, ensure_ascii=False)}", flush=True)
 
 
-def measure_requests(store: str, sessions: int, results: Results) -> None:
-    figures = requests.measure(store, sessions)
-    results.add(Result(store, sessions, "requests", figures, time.strftime("%Y-%m-%d %H:%M"), load_average()))
-    print(f"{store}, {sessions:,} busy sessions: {json.dumps(figures, ensure_ascii=False)}", flush=True)
+def measure_alone(name: str, store: str, sessions: int, results: Results) -> None:
+    """One that fills a store of its own."""
+    print(f"{store}, {sessions:,} sessions, {name}", flush=True)
+    try:
+        figures = ALONE[name].measure(store, sessions, LIMIT)
+    except TimeoutError:
+        figures = {"": f"not within {LIMIT / 60:.0f} minutes"}
+    results.add(Result(store, sessions, name, figures, time.strftime("%Y-%m-%d %H:%M"), load_average()))
+    print(f"{store}, {sessions:,}, {name}: {json.dumps(figures, ensure_ascii=False)}", flush=True)
 
 
-def main() -> None:
+def parsed() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench.scale", description=__doc__)
-    parser.add_argument("--sessions", type=int, nargs="+", default=SIZES)
+    parser.add_argument("--sessions", type=int, nargs="+", help="in the store, or busy, or in the outage")
     parser.add_argument("--store", choices=("sqlite", "redis"), nargs="+", default=("sqlite", "redis"))
-    parser.add_argument("--only", choices=(*ALL, "requests"), nargs="+", default=(*ALL, "requests"))
+    parser.add_argument("--parts", choices=("fill", *ALL, *ALONE), nargs="+", default=(*ALL, *ALONE))
     parser.add_argument("--directory", type=Path, default=DIRECTORY, help="of the files and results")
     parser.add_argument("--again", action="store_true", help="measure what has been measured")
     parser.add_argument("--write", action="store_true", help="write the tables to docs/performance.md")
-    options = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> None:
+    options = parsed()
     logging.disable(logging.WARNING)
     options.directory.mkdir(parents=True, exist_ok=True)
     results = Results(options.directory / "results.json")
-    for sessions in options.sessions:
+
+    def missing(store: str, sessions: int, name: str) -> bool:
+        return name in options.parts and (options.again or not results.has(store, sessions, name))
+
+    for sessions in options.sessions or SIZES:
         for store in options.store:
-            wanted = [
-                name
-                for name in options.only
-                if name in ALL
-                if applies(name, store) and (options.again or not results.has(store, sessions, name))
-            ]
-            if wanted:
+            wanted = [name for name in ALL if applies(name, store) and missing(store, sessions, name)]
+            if wanted or ("fill" in options.parts and store == "sqlite"):
                 measure_store(store, sessions, wanted, results, options.directory)
         if all(results.has("sqlite", sessions, name) for name in ALL):
             (options.directory / f"filled-{sessions}.db").unlink(missing_ok=True)
-    for sessions in requests.SIZES if "requests" in options.only else ():
-        for store in options.store:
-            if options.again or not results.has(store, sessions, "requests"):
-                measure_requests(store, sessions, results)
+    for name, measurement in ALONE.items():
+        for sessions in options.sessions or measurement.SIZES:
+            for store in options.store:
+                if missing(store, sessions, name):
+                    measure_alone(name, store, sessions, results)
     text = tables(results)
     print(text)
     if options.write:

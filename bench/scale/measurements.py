@@ -6,7 +6,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
-from bench.scale import ending
+from bench.scale import ending, outage, requests
 from bench.scale.command import run
 from bench.scale.stores import LIFETIME, NEXT_KEY, SESSION_KEY, SIGN_INS, Filled, copy_file
 from bench.scale.writers import Writers, bytes_written
@@ -141,6 +141,9 @@ ALL: Final[dict[str, tuple[str, Callable[[Filled], Awaitable[Figures]]]]] = {
     "rewrap": ("`bff keys rewrap`", rewrap),
     "purge": ("The purge of half of the sessions", purge),
 }
+
+# Those that fill a store of their own, with other numbers of sessions.
+ALONE: Final[dict[str, Any]] = {"outage": outage, "requests": requests}
 
 
 def applies(measurement: str, store: str) -> bool:

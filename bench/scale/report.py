@@ -2,8 +2,7 @@
 
 from typing import Final
 
-from bench.scale import requests
-from bench.scale.measurements import ALL
+from bench.scale.measurements import ALL, ALONE
 from bench.scale.results import Results
 
 HEAD: Final = """## By the number of sessions
@@ -16,7 +15,9 @@ processor time; the last column has the load average of the machine.
 
 def tables(results: Results) -> str:
     parts = [HEAD]
-    titles = {name: title for name, (title, _) in ALL.items()} | {"requests": requests.TITLE}
+    titles = {name: title for name, (title, _) in ALL.items()} | {
+        name: measurement.TITLE for name, measurement in ALONE.items()
+    }
     for name, title in titles.items():
         measured = results.of(name)
         headings = list(dict.fromkeys(heading for result in measured for heading in result.figures if heading))

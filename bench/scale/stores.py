@@ -103,4 +103,5 @@ def copy_file(template: Path, copy: Path) -> None:
     for name in copy.parent.glob(f"{copy.name}*"):
         name.unlink()
     shutil.copyfile(template, copy)
-    os.sync()
+    with copy.open("rb") as written:
+        os.fsync(written.fileno())
