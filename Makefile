@@ -84,11 +84,12 @@ bench-gate: $(VENV)/.dev ## count the instructions of a request, and compare the
 	@scripts/need redis-server nginx valgrind
 	$(RUN)/python -m bench.gate $(ARGS)
 
-# Bounded: ten minutes of measuring for each store and size, and some to fill it with up to a million sessions: 5 GB of disk or
-# memory. It can be interrupted, and continues where it was: var/bench-scale/results.json.
+# Half an hour on an idle machine with two cores, and at most ten minutes for each store and size once it is filled, with up to a
+# million sessions: 10 GB of disk, or 6 GB of memory. It can be interrupted, and continues where it was
+# (var/bench-scale/results.json). ARGS="--parts purge rewrap --store sqlite" measures some of it, with --again a second time.
 bench-scale: $(VENV)/.dev ## measure with up to a million sessions, and write that part of docs/performance.md
 	@scripts/need redis-server nginx wrk
-	$(RUN)/python -m bench.scale --write
+	$(RUN)/python -m bench.scale --write $(ARGS)
 
 # Bounded by numbers of requests, about fifteen minutes. Processor time and memory hold on a busy machine too.
 bench-cost: $(VENV)/.dev ## measure the cost of a refresh, of a request by the number of busy sessions, and of an idle stream

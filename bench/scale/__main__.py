@@ -14,7 +14,7 @@ from typing import Final
 
 from bench.document import write_region
 from bench.processes import ROOT
-from bench.scale.measurements import ALL, ALONE, applies, measure
+from bench.scale.measurements import ALL, OWN_STORE, applies, measure
 from bench.scale.report import tables
 from bench.scale.results import Result, Results
 from bench.scale.stores import filled_store
@@ -44,7 +44,7 @@ def measure_alone(name: str, store: str, sessions: int, results: Results) -> Non
     """One that fills a store of its own."""
     print(f"{store}, {sessions:,} sessions, {name}", flush=True)
     try:
-        figures = ALONE[name].measure(store, sessions, LIMIT)
+        figures = OWN_STORE[name].measure(store, sessions, LIMIT)
     except TimeoutError:
         figures = {"": f"not within {LIMIT / 60:.0f} minutes"}
     results.add(Result(store, sessions, name, figures, time.strftime("%Y-%m-%d %H:%M"), load_average()))
@@ -55,7 +55,7 @@ def parsed() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench.scale", description=__doc__)
     parser.add_argument("--sessions", type=int, nargs="+", help="in the store, or busy, or in the outage")
     parser.add_argument("--store", choices=("sqlite", "redis"), nargs="+", default=("sqlite", "redis"))
-    parser.add_argument("--parts", choices=("fill", *ALL, *ALONE), nargs="+", default=(*ALL, *ALONE))
+    parser.add_argument("--parts", choices=("fill", *ALL, *OWN_STORE), nargs="+", default=(*ALL, *OWN_STORE))
     parser.add_argument("--directory", type=Path, default=DIRECTORY, help="of the files and results")
     parser.add_argument("--again", action="store_true", help="measure what has been measured")
     parser.add_argument("--write", action="store_true", help="write the tables to docs/performance.md")
@@ -78,7 +78,7 @@ def main() -> None:
                 measure_store(store, sessions, wanted, results, options.directory)
         if all(results.has("sqlite", sessions, name) for name in ALL):
             (options.directory / f"filled-{sessions}.db").unlink(missing_ok=True)
-    for name, measurement in ALONE.items():
+    for name, measurement in OWN_STORE.items():
         for sessions in options.sessions or measurement.SIZES:
             for store in options.store:
                 if missing(store, sessions, name):

@@ -9,13 +9,14 @@ from typing import Any, Final
 from bench.scale import ending, outage, requests
 from bench.scale.command import run
 from bench.scale.stores import LIFETIME, NEXT_KEY, SESSION_KEY, SIGN_INS, Filled, copy_file
-from bench.scale.writers import Writers, bytes_written
+from bench.scale.writers import TimedSteps, Writers, bytes_written
 from bff.base64url import encode_base64url
 from bff.session.keyring import KeyRing
 from bff.session.session import SessionKey, fingerprint
 from bff.session.store import SessionStore
 from bff.storage.open import open_store
 from bff.storage.sqlite.expiry import RETENTION_AFTER_END
+from bff.storage.sqlite.store import SqliteStore
 from tests.harness.patience import PATIENT_STORES
 
 Figures = dict[str, str]
@@ -97,6 +98,8 @@ async def purge(filled: Filled) -> Figures:
     """Half of the sessions ended a day ago; the others are written meanwhile by the same process."""
     now = filled.filled_at - SIGN_INS / 2 + LIFETIME + RETENTION_AFTER_END
     store = _open(filled, clock=lambda: now)
+    assert isinstance(store, SqliteStore)
+    steps = store._purge._writes = TimedSteps(store._writes)  # type: ignore[assignment]
     half = len(filled.keys) // 2
     writers, size = Writers(store, filled.keys[half + half // 10 :]), filled.path.stat().st_size
     try:
@@ -116,6 +119,7 @@ async def purge(filled: Filled) -> Figures:
         "in": f"{seconds:.0f} s ({cpu:.0f} s of CPU)",
         "their share of the file": f"{share / 1e6:,.0f} MB",
         "written": f"{written / 1e6:,.0f} MB, {written / share:.1f} times as much",
+        "a step, p50 and p99": str(steps),
         "writes of others, p99 alone": alone,
         "meanwhile": writers.p99(),
         "longest": f"{max(writers.times) * 1000:.0f} ms",
@@ -143,7 +147,7 @@ ALL: Final[dict[str, tuple[str, Callable[[Filled], Awaitable[Figures]]]]] = {
 }
 
 # Those that fill a store of their own, with other numbers of sessions.
-ALONE: Final[dict[str, Any]] = {"outage": outage, "requests": requests}
+OWN_STORE: Final[dict[str, Any]] = {"outage": outage, "requests": requests}
 
 
 def applies(measurement: str, store: str) -> bool:

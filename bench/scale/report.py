@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from bench.scale.measurements import ALL, ALONE
+from bench.scale.measurements import ALL, OWN_STORE
 from bench.scale.results import Results
 
 HEAD: Final = """## By the number of sessions
@@ -16,7 +16,7 @@ processor time; the last column has the load average of the machine.
 def tables(results: Results) -> str:
     parts = [HEAD]
     titles = {name: title for name, (title, _) in ALL.items()} | {
-        name: measurement.TITLE for name, measurement in ALONE.items()
+        name: measurement.TITLE for name, measurement in OWN_STORE.items()
     }
     for name, title in titles.items():
         measured = results.of(name)
