@@ -24,15 +24,18 @@ BEFORE, AFTER, LAST = (SessionRows(KeyRing.from_keys(keys)) for keys in ([OLD], 
 
 
 class Database:
-    """`interfere` is called after a read of records that are about to be sealed again."""
+    """`before` and `interfere` are called before and after a read of records that are about to be sealed again."""
 
     def __init__(self, path: Path) -> None:
         prepare(path, busy_timeout=PATIENCE)
         self.connection = connect(path, PATIENCE)
         self.writes = GroupCommit(lambda: connect(path, 0.0), "writer", PATIENT_SQLITE)
+        self.before: Callable[[], object] = lambda: None
         self.interfere: Callable[[], object] = lambda: None
 
     async def read(self, statement: str, values: tuple[Any, ...]) -> list[Any]:
+        if "write_id" in statement:
+            self.before()
         rows = self.connection.execute(statement, values).fetchall()
         if "write_id" in statement:
             self.interfere()
@@ -106,6 +109,23 @@ async def test_a_record_that_was_written_in_between_is_kept_as_it_was_written(
     assert (done.rewrapped, done.newest) == ((2, 0) if writer is BEFORE else (1, 1))
     assert database.sessions() == [sessions[0], changed]
     assert database.has_entries(changed)
+
+
+async def test_a_record_that_was_written_since_its_entries_were_has_new_ones(database: Database) -> None:
+    sessions = [a_session() for _ in range(3)]
+    database.insert(BEFORE, *sessions)
+    changed, follower = next_version(sessions[0], sid="another"), a_session()
+
+    def write() -> None:
+        assert BEFORE.update(database.connection, BEFORE.seal(changed), 1)
+        BEFORE.delete(database.connection, [sessions[2].key], EndReason.OPERATOR, 9.0)
+        database.insert(BEFORE, follower)  # in the same row
+        database.before = lambda: None
+
+    database.before = write
+    assert (await database.rewrap()).rewrapped == 3
+    assert database.sessions() == [changed, sessions[1], follower]
+    assert all(database.has_entries(session) for session in database.sessions())
 
 
 async def test_a_record_that_no_key_opens_is_counted_and_kept(database: Database) -> None:
