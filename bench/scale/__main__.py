@@ -9,6 +9,9 @@ import argparse
 import json
 import logging
 import time
+import traceback
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -25,6 +28,20 @@ LIMIT: Final = 600.0  # seconds for the measurements of one store and size
 DIRECTORY: Final = ROOT / "var" / "bench-scale"
 
 
+def record(results: Results, store: str, sessions: int, name: str, measured: Callable[[], dict[str, str]]) -> None:
+    """Keeps the figures. A measurement that fails is printed, and made again by the next run."""
+    try:
+        figures = measured()
+    except TimeoutError:
+        figures = {"": f"not within {LIMIT / 60:.0f} minutes"}
+    except Exception:
+        traceback.print_exc()
+        print(f"{store}, {sessions:,}, {name}: failed", flush=True)
+        return
+    results.add(Result(store, sessions, name, figures, time.strftime("%Y-%m-%d %H:%M"), load_average()))
+    print(f"{store}, {sessions:,}, {name}: {json.dumps(figures, ensure_ascii=False)}", flush=True)
+
+
 def measure_store(store: str, sessions: int, wanted: list[str], results: Results, directory: Path) -> None:
     print(f"{store}, {sessions:,} sessions: filling", flush=True)
     begun = time.monotonic()
@@ -32,23 +49,14 @@ def measure_store(store: str, sessions: int, wanted: list[str], results: Results
         print(f"{store}, {sessions:,} sessions: filled within {time.monotonic() - begun:.0f} s", flush=True)
         ends_at = time.monotonic() + LIMIT
         for name in wanted:
-            try:
-                figures = measure(name, filled, max(1.0, ends_at - time.monotonic()))
-            except TimeoutError:
-                figures = {"": f"not within {LIMIT / 60:.0f} minutes"}
-            results.add(Result(store, sessions, name, figures, time.strftime("%Y-%m-%d %H:%M"), load_average()))
-            print(f"{store}, {sessions:,}, {name}: {json.dumps(figures, ensure_ascii=False)}", flush=True)
+            limit = max(1.0, ends_at - time.monotonic())
+            record(results, store, sessions, name, partial(measure, name, filled, limit))
 
 
 def measure_alone(name: str, store: str, sessions: int, results: Results) -> None:
     """One that fills a store of its own."""
     print(f"{store}, {sessions:,} sessions, {name}", flush=True)
-    try:
-        figures = OWN_STORE[name].measure(store, sessions, LIMIT)
-    except TimeoutError:
-        figures = {"": f"not within {LIMIT / 60:.0f} minutes"}
-    results.add(Result(store, sessions, name, figures, time.strftime("%Y-%m-%d %H:%M"), load_average()))
-    print(f"{store}, {sessions:,}, {name}: {json.dumps(figures, ensure_ascii=False)}", flush=True)
+    record(results, store, sessions, name, partial(OWN_STORE[name].measure, store, sessions, LIMIT))
 
 
 def parsed() -> argparse.Namespace:

@@ -15,12 +15,14 @@ from typing import Any, Final
 from bench.scale.stores import ENVIRON
 from bff.app import Application, build_app
 from bff.components.ports import Ports
+from bff.components.timeouts import Timeouts
 from bff.config.settings import load_settings
 from bff.oidc.jwks import KeySet
 from bff.oidc.metadata import ProviderMetadata
 from bff.oidc.token import Granted, RevocationResult, Revoked, TokenResponse, TokenResult
 from bff.session.keyring import new_session_id
 from bff.session.session import EndReason, Session, Tokens, User
+from tests.harness.patience import PATIENT_STORES
 
 ISSUER: Final = "https://bench.okta.example/oauth2/default"
 ANSWER_TIME: Final = 0.2  # seconds
@@ -138,7 +140,7 @@ async def measure(store: str, url: str, sessions: int, *, wait: float) -> Result
     """Waits up to `wait` seconds for the revocations."""
     provider = Provider()
     environ = ENVIRON | {"BFF_STORE": url}
-    app = build_app(load_settings(environ), ports=Ports(provider, (provider,)))
+    app = build_app(load_settings(environ), ports=Ports(provider, (provider,)), timeouts=Timeouts(PATIENT_STORES))
     async with AsyncExitStack() as running:
         await app.lifespan.start(running)
         records, now = app.stores.sessions, time.time()

@@ -22,7 +22,7 @@ from bench.scale.stores import store_url
 from bff.app import Application, build_app
 from bff.components.timeouts import Timeouts
 from bff.errors import ProviderUnavailable
-from bff.session.session import Session, SessionKey
+from bff.session.session import SessionKey
 from bff.session.store import Found
 from tests.harness.patience import PATIENT_STORES
 
@@ -68,10 +68,10 @@ async def _refreshed(app: Application, keys: list[SessionKey]) -> tuple[int, int
     """How many sessions have new tokens, and the number of token responses."""
     refreshed, responses = 0, 0
     for key in keys:
-        match await app.stores.sessions.get(key):
-            case Found(session=Session(rotation=1, tokens=tokens)):
-                refreshed += 1
-                responses = max(responses, int(str(tokens.refresh_token)[:20]))
+        stored = await app.stores.sessions.get(key)
+        if isinstance(stored, Found) and stored.session.rotation == 1:
+            refreshed += 1
+            responses = max(responses, int(str(stored.session.tokens.refresh_token)[:20]))
     return refreshed, responses
 
 

@@ -36,10 +36,10 @@ class _Chunk:
     after: int
     last: int
     at_end: bool = False
-    row_ids: "array[int]" = field(default_factory=lambda: array("q"))
-    contents: "array[int]" = field(default_factory=lambda: array("q"))  # hashes of key and version
-    entries: SortedEntries = field(default_factory=SortedEntries)
-    others: Rewrapped = field(default_factory=Rewrapped)
+    row_ids: "array[int]" = field(init=False, default_factory=lambda: array("q"))
+    contents: "array[int]" = field(init=False, default_factory=lambda: array("q"))  # hashes of key and version
+    entries: SortedEntries = field(init=False, default_factory=SortedEntries)
+    others: Rewrapped = field(init=False, default_factory=Rewrapped)
 
     def prepared(self) -> Iterator[tuple[int, int]]:
         return zip(self.row_ids, self.contents, strict=True)
