@@ -110,13 +110,13 @@ class StoreSettings(BaseModel):
 
     @property
     def record_cache(self) -> int:
-        """Bytes of memory for decrypted records. A cookie takes about a fifteenth of what the record takes."""
-        return self.session_cache * (1 << 20) * 14 // 16
+        """Bytes of memory for decrypted records. A cookie takes about a fifth of what the record takes."""
+        return self.session_cache * (1 << 20) * 12 // 16
 
     @property
     def cookie_cache(self) -> int:
         """Bytes of memory for opened session cookies."""
-        return self.session_cache * (1 << 20) // 16
+        return self.session_cache * (1 << 20) * 3 // 16
 
     @property
     def header_cache(self) -> int:

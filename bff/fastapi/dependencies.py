@@ -14,7 +14,7 @@ from bff.config.settings import Settings
 from bff.errors import ConfigurationError, SignInRequired
 from bff.fastapi.user import User, user_of
 from bff.session.access_rules import AccessRule, AccessRules, ClaimCondition, Match, Scalar
-from bff.session.session import Session
+from bff.session.session_view import SessionView
 from bff.web.host import HOST, HostRequests
 
 
@@ -28,12 +28,12 @@ def requests_of(connection: HTTPConnection) -> HostRequests:
     return requests
 
 
-async def current_session(connection: HTTPConnection) -> Session:
+async def current_session(connection: HTTPConnection) -> SessionView:
     """The session of the request; it holds the tokens, so it is no part of the public API."""
     return await requests_of(connection).session(connection.scope)
 
 
-async def current_user(session: Annotated[Session, Depends(current_session)]) -> User:
+async def current_user(session: Annotated[SessionView, Depends(current_session)]) -> User:
     """The signed-in user; the request counts as their activity.
 
     The session is alive and its tokens are good: an account that the provider has disabled is no longer signed in.
@@ -65,7 +65,9 @@ class Require:
 
     rule: AccessRule
 
-    async def __call__(self, connection: HTTPConnection, session: Annotated[Session, Depends(current_session)]) -> User:
+    async def __call__(
+        self, connection: HTTPConnection, session: Annotated[SessionView, Depends(current_session)]
+    ) -> User:
         requests_of(connection).check_access(session, AccessRules((self.rule,)), connection.scope)
         return user_of(session)
 

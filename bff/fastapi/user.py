@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from bff.session.session import Session
+from bff.session.session_view import SessionView
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class User:
         return name if isinstance(name, str) else None
 
 
-def user_of(session: Session) -> User:
+def user_of(session: SessionView) -> User:
     withdrawn = frozenset(session.withdrawn_claims or ())
     claims = {name: value for name, value in session.user.claims.items() if name not in withdrawn}
     return User(

@@ -16,7 +16,8 @@ from bff.session.device_binding import DeviceBinding, may_register
 from bff.session.device_challenge import Challenge, Purpose, open_challenge, seal_challenge
 from bff.session.keyring import KeyRing
 from bff.session.session import Session, SessionKey
-from bff.session.store import Found, SessionStore
+from bff.session.session_view import SessionView
+from bff.session.store import Found, SessionStore, Viewed
 from bff.telemetry import audit, metrics
 from bff.telemetry.audit import AuditEvent
 from bff.telemetry.audit_limit import AuditLimit
@@ -78,7 +79,7 @@ class DeviceBindings:
         self._confirming: set[SessionKey] = set()
         self._audit_limit = AuditLimit()
 
-    def offer(self, session: Session, now: float) -> Offer | None:
+    def offer(self, session: SessionView, now: float) -> Offer | None:
         """None for a session that is bound already."""
         if not may_register(session.device_binding, now):
             return None
@@ -87,18 +88,18 @@ class DeviceBindings:
             seal_challenge(self._ring, "device-authorization", session.key, now),
         )
 
-    def next_challenge(self, session: Session, now: float) -> str:
+    def next_challenge(self, session: SessionView, now: float) -> str:
         return seal_challenge(self._ring, "device-refresh", session.key, now)
 
-    def record_refusal(self, problem: Problem, stored: Found) -> None:
+    def record_refusal(self, problem: Problem, stored: Viewed) -> None:
         """Counts it, and records it once a minute: the route of refreshes has no rate limit.
 
         An expired challenge is expected: the browser was idle.
         """
         metrics.DEVICE_BINDING.labels(outcome="refused", reason=problem.value).inc()
         expected = problem is ChallengeProblem.CHALLENGE_EXPIRED
-        if not expected and self._audit_limit.allows((stored.session.key, problem), stored.now):
-            audit.record(AuditEvent.DEVICE_BINDING_REFUSED, problem.value, session=stored.session)
+        if not expected and self._audit_limit.allows((stored.view.key, problem), stored.now):
+            audit.record(AuditEvent.DEVICE_BINDING_REFUSED, problem.value, session=stored.view)
 
     async def register(self, stored: Found, compact: str) -> Session:
         """Binds the session to the key of a registration; the session as it is then.
@@ -130,39 +131,39 @@ class DeviceBindings:
             stored = read
         raise StoreUnavailable("The record changes too often.", retry_after=1)
 
-    async def refresh(self, stored: Found, binding: DeviceBinding, compact: str) -> None:
+    async def refresh(self, stored: Viewed, binding: DeviceBinding, compact: str) -> None:
         """Returns if the proof is right and new. Raises BindingRefused and StoreUnavailable."""
         try:
             text = read_refresh(compact, binding.public_key, binding.alg, audience=self._urls.refresh)
         except ProofRefused as refused:
             raise BindingRefused(refused.problem) from None
-        challenge = self._valid(text, "device-refresh", stored.session.key, stored.now, self._challenge_lifetime)
+        challenge = self._valid(text, "device-refresh", stored.view.key, stored.now, self._challenge_lifetime)
         await self._use_once(text, max(challenge.issued_at, stored.now) + self._challenge_lifetime)
         metrics.DEVICE_BINDING.labels(outcome="refreshed", reason="").inc()
 
-    def confirm(self, session: Session, now: float) -> None:
+    def confirm(self, key: SessionKey, now: float) -> None:
         """Records, in the background, that a request has brought the bound cookie: from now on it is required."""
-        if session.key not in self._confirming:
-            self._confirming.add(session.key)
-            self._tasks.start(self._confirm(session, now), "confirm device binding")
+        if key not in self._confirming:
+            self._confirming.add(key)
+            self._tasks.start(self._confirm(key, now), "confirm device binding")
 
-    async def _confirm(self, session: Session, now: float) -> None:
+    async def _confirm(self, key: SessionKey, now: float) -> None:
         try:
             for _ in range(TRIES):
+                read = await self._store.get(key)
+                if not isinstance(read, Found):
+                    return
+                session = read.session
                 if session.device_binding is None or session.device_binding.confirmed_at is not None:
                     return
                 binding = replace(session.device_binding, confirmed_at=now)
                 confirmed = replace(session, version=session.version + 1, device_binding=binding)
                 if (await self._store.replace(confirmed, session.version)).done:
                     return
-                read = await self._store.get(session.key)
-                if not isinstance(read, Found):
-                    return
-                session = read.session
         except StoreUnavailable:
             return  # the next request confirms it
         finally:
-            self._confirming.discard(session.key)
+            self._confirming.discard(key)
 
     def _valid(self, text: str, purpose: Purpose, key: SessionKey, now: float, lifetime: float) -> Challenge:
         challenge = open_challenge(self._ring, purpose, text)

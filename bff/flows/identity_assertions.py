@@ -15,7 +15,8 @@ from bff.lru import LruCache
 from bff.oidc.jws import sign
 from bff.oidc.signing_keys import SigningKeys
 from bff.session.identity_assertion import TYP, assertion_claims
-from bff.session.session import Session, SessionKey
+from bff.session.session import SessionKey
+from bff.session.session_view import SessionView
 
 CACHE: Final = 8 << 20  # bytes of memory for kept assertions: about 7,000
 _ENTRY: Final = 500  # bytes beside the assertion itself
@@ -37,9 +38,11 @@ class IdentityAssertions:
     ) -> None:
         """`issuer` is the public URL. `clock`: seconds since the epoch. `cache`: bytes of memory."""
         self._issuer, self._keys, self._clock = issuer, keys, clock
-        self._kept: LruCache[tuple[SessionKey, str], _Kept] = LruCache(cache)
+        self._kept: LruCache[tuple[SessionKey, str], _Kept] = LruCache(
+            cache, lambda _, kept: _ENTRY + len(kept.assertion)
+        )
 
-    def assertion(self, session: Session, identity: IdentityToken, place: str) -> str:
+    def assertion(self, session: SessionView, identity: IdentityToken, place: str) -> str:
         """One about this session that is valid for at least half its lifetime. `place` is the prefix of the route.
 
         Raises ValueError without keys; the settings have some if they have an `identity`.
@@ -62,5 +65,5 @@ class IdentityAssertions:
         )
         assertion = sign(claims, signer.key, alg=signer.alg, kid=signer.kid, typ=TYP)
         until = now + (claims["exp"] - now) / 2
-        self._kept.put(entry, _Kept(session.version, now, until, assertion), _ENTRY + len(assertion))
+        self._kept.put(entry, _Kept(session.version, now, until, assertion))
         return assertion

@@ -14,8 +14,9 @@ from typing import Final
 
 from bff.errors import StoreUnavailable
 from bff.session.outage import usable_in_outage
-from bff.session.session import Session, SessionKey
-from bff.session.store import Found, StoredSession
+from bff.session.session import SessionKey
+from bff.session.session_view import SessionView
+from bff.session.store import Found, StoredSession, Viewed
 from bff.session.timing import RefreshPolicy
 from bff.telemetry import metrics
 
@@ -27,7 +28,7 @@ LOG_INTERVAL: Final = 60.0  # seconds between two log lines about one outage
 
 @dataclass(frozen=True, slots=True)
 class _Read:
-    stored: Found
+    stored: Viewed
     asked_at: float
 
 
@@ -53,7 +54,7 @@ class RecentRecords:
         reads.pop(key, None)
         # A read that began before this process ended a session may have read before that end: it is not kept.
         if isinstance(stored, Found) and asked_at > self._last_end:
-            reads[key] = _Read(stored, asked_at)
+            reads[key] = _Read(Viewed(stored.now, stored.view, stored.last_seen_at), asked_at)
         oldest_allowed = self._monotonic() - self._grace
         while reads:
             oldest = next(iter(reads))
@@ -61,7 +62,7 @@ class RecentRecords:
                 break
             del reads[oldest]
 
-    def session(self, key: SessionKey, error: StoreUnavailable) -> tuple[Session, float] | None:
+    def session(self, key: SessionKey, error: StoreUnavailable) -> tuple[SessionView, float] | None:
         """The session to use although the store failed with `error`, and the store's time now; None if there is none,
         or if the store replied.
         """
@@ -87,7 +88,7 @@ class RecentRecords:
 
     def forget_provider_session(self, sid: str) -> None:
         """As `forget`, for the sessions of a provider session; reads every record that is kept."""
-        for key in [key for key, read in self._reads.items() if read.stored.session.sid == sid]:
+        for key in [key for key, read in self._reads.items() if read.stored.view.sid == sid]:
             self.forget(key)
 
     def forget_all(self) -> None:

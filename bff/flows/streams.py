@@ -18,7 +18,8 @@ from typing import Protocol, TypeAlias, assert_never
 
 from bff.errors import StoreUnavailable
 from bff.session.session import EndReason, Session, SessionKey, fingerprint
-from bff.session.store import Found, KeyRemoved, Missing, SessionRecords, StoredSession
+from bff.session.session_view import SessionView
+from bff.session.store import KeyRemoved, Missing, SessionRecords, StoredView, Viewed
 from bff.session.stream_end import AccessTokenExpired, ServerStopping, SessionEnded, StreamEnd
 from bff.session.timing import RefreshPolicy, limit_reached
 from bff.telemetry import metrics
@@ -34,11 +35,11 @@ EndsSession: TypeAlias = Callable[[SessionKey, EndReason, int | None], Awaitable
 class SessionObserver(Protocol):
     """A stream that reports on its session (`bff.web.auth.session_events`), which may not send anything at once."""
 
-    def read(self, stored: Found) -> None:
+    def read(self, stored: Viewed) -> None:
         """The live session as the store returned it just now."""
         ...
 
-    def signed_in_again(self, session: Session) -> None:
+    def signed_in_again(self, session: SessionView) -> None:
         """The stream belongs to `session` from now on."""
         ...
 
@@ -68,11 +69,11 @@ class OpenStreams:
         self._announce = announce
         self._store, self._policy, self._poll_interval, self._monotonic = store, policy, poll_interval, monotonic
         self._streams: dict[SessionKey | None, set[_Stream]] = {}
-        self._sessions: dict[SessionKey, Session] = {}  # of those keys, as last read
+        self._sessions: dict[SessionKey, SessionView] = {}  # of those keys, as last read
 
     def register(
         self,
-        session: Session | None,
+        session: SessionView | None,
         close: Callable[[StreamEnd], None],
         *,
         endless: bool,
@@ -96,7 +97,7 @@ class OpenStreams:
         """How many streams of a session report on it in this process."""
         return sum(stream.observer is not None for stream in self._streams.get(key, ()))
 
-    def hand_over(self, old: SessionKey, session: Session) -> None:
+    def hand_over(self, old: SessionKey, session: SessionView) -> None:
         """Passes the streams of `old` to `session`, with which they end."""
         streams = self._streams.pop(old, set())
         self._sessions.pop(old, None)
@@ -158,7 +159,7 @@ class OpenStreams:
     async def _check_sessions(self, keys: list[SessionKey], end_session: EndsSession) -> None:
         stored_sessions = await self._store.get_many(keys)
         for key, stored in zip(keys, stored_sessions, strict=True):
-            if isinstance(stored, StoredSession):
+            if isinstance(stored, StoredView):
                 try:
                     await self._check(key, stored, end_session)
                 except StoreUnavailable:
@@ -166,7 +167,7 @@ class OpenStreams:
             elif not isinstance(stored, StoreUnavailable):
                 raise stored
 
-    async def _check(self, key: SessionKey, stored: StoredSession, end_session: EndsSession) -> None:
+    async def _check(self, key: SessionKey, stored: StoredView, end_session: EndsSession) -> None:
         match stored:
             case KeyRemoved():
                 self.session_ended(key, EndReason.KEY_REMOVED)
@@ -175,13 +176,13 @@ class OpenStreams:
                     self.hand_over(key, successor)
                 else:
                     self.session_ended(key, None)
-            case Found():
+            case Viewed():
                 await self._check_limits(stored, end_session)
             case _:
                 assert_never(stored)
 
-    async def _check_limits(self, stored: Found, end_session: EndsSession) -> None:
-        session, key = stored.session, stored.session.key
+    async def _check_limits(self, stored: Viewed, end_session: EndsSession) -> None:
+        session, key = stored.view, stored.view.key
         reason = limit_reached(session, stored.now, self._policy, stored.last_seen_at)
         if reason is not None:
             # The end is reported through `session_ended`; a record that changed meanwhile is checked again in a second.

@@ -37,7 +37,7 @@ class HeaderSections:
 
     def __init__(self, limit: int = CACHE) -> None:
         """`limit`: bytes of memory; 0 keeps nothing."""
-        self._sections: LruCache[bytes, HeaderSection] = LruCache(limit)
+        self._sections: LruCache[bytes, HeaderSection] = LruCache(limit, _memory_of)
         self._seen: set[int] = set()  # hashes of sections that came once
 
     def find(self, head: bytes) -> KnownHead | None:
@@ -63,4 +63,8 @@ class HeaderSections:
                 self._seen.clear()
             self._seen.add(hash(section))
             return
-        self._sections.put(section, HeaderSection(headers), _ENTRY + 2 * len(section) + _FIELD * len(headers))
+        self._sections.put(section, HeaderSection(headers))
+
+
+def _memory_of(section: bytes, headers: HeaderSection) -> int:
+    return _ENTRY + 2 * len(section) + _FIELD * len(headers)

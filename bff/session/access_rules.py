@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, TypeAlias
 
-from bff.session.session import Session
+from bff.session.session_view import SessionView
 
 Scalar: TypeAlias = str | bool | int
 _Comparable: TypeAlias = tuple[bool, Any]
@@ -76,10 +76,10 @@ class AccessRule:
     amr_all: frozenset[str] = frozenset()
     max_auth_age: int | None = None
 
-    def holds(self, session: Session, now: float) -> bool:
+    def holds(self, session: SessionView, now: float) -> bool:
         return not self.unmet(session, now, first=True)
 
-    def unmet(self, session: Session, now: float, *, first: bool = False) -> tuple[str, ...]:
+    def unmet(self, session: SessionView, now: float, *, first: bool = False) -> tuple[str, ...]:
         """The keys of the conditions that do not hold; with `first` no more than one of them."""
         unmet: list[str] = []
         for condition in self.claims:
@@ -117,14 +117,14 @@ class AccessRules:
 
     rules: tuple[AccessRule, ...]
 
-    def holding(self, session: Session, now: float) -> AccessRule | None:
+    def holding(self, session: SessionView, now: float) -> AccessRule | None:
         """The first rule that holds. `now` is in seconds since the epoch."""
         for rule in self.rules:
             if rule.holds(session, now):
                 return rule
         return None
 
-    def refusal(self, session: Session, now: float) -> Refusal | None:
+    def refusal(self, session: SessionView, now: float) -> Refusal | None:
         """None if a rule holds."""
         if self.holding(session, now) is not None:
             return None

@@ -14,6 +14,7 @@ from typing import Any, Final, TypeAlias, assert_never
 
 from bff.oidc.token import Denied, Granted, NoAnswer, Postponed, TokenResult
 from bff.session.session import Session, Tokens
+from bff.session.session_view import SessionView
 from bff.session.timing import (
     MAX_BACKOFF,
     MAX_UNANSWERED_BACKOFF,
@@ -108,13 +109,13 @@ def resource_name(resource: str) -> str:
     return entry_name("resource", resource)
 
 
-def entry(session: Session, name: str) -> AudienceToken:
+def entry(session: SessionView, name: str) -> AudienceToken:
     """The entry of that name; an empty one if there is none."""
     return _read((session.audience_tokens or {}).get(name))
 
 
 def decide_token(
-    session: Session, name: str, now: float, *, rejected: str | None = None, by_refresh: bool = False
+    session: SessionView, name: str, now: float, *, rejected: str | None = None, by_refresh: bool = False
 ) -> TokenDecision:
     """What may be done about the token of that name.
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from bff.session.session import EndReason
-from bff.session.store import Found
+from bff.session.store import Viewed
 from bff.session.timing import RefreshPolicy
 
 LONGEST_LEAD: Final = 120.0  # seconds
@@ -38,11 +38,11 @@ class Renewed:
 Notice: TypeAlias = Expiring | Renewed
 
 
-def deadline(stored: Found, policy: RefreshPolicy) -> Deadline:
+def deadline(stored: Viewed, policy: RefreshPolicy) -> Deadline:
     idle_ends_at = stored.last_seen_at + policy.idle_timeout
-    if idle_ends_at < stored.session.ends_at:
+    if idle_ends_at < stored.view.ends_at:
         return Deadline(idle_ends_at, EndReason.IDLE_TIMEOUT)
-    return Deadline(stored.session.ends_at, EndReason.ABSOLUTE_TIMEOUT)
+    return Deadline(stored.view.ends_at, EndReason.ABSOLUTE_TIMEOUT)
 
 
 def lead(policy: RefreshPolicy) -> float:

@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterable
 from typing import Any, Final
 
-from bff.session.session import Session
+from bff.session.session_view import SessionView
 
 # RFC 8725 section 3.11: no ID token, access token or logout token can be mistaken for one.
 TYP: Final = "identity-assertion+jwt"
@@ -17,7 +17,7 @@ PROTOCOL_CLAIMS: Final = frozenset({"iss", "aud", "exp", "nbf", "iat", "jti", "s
 
 
 def assertion_claims(
-    session: Session, *, issuer: str, audience: str, claims: Iterable[str], lifetime: int, now: float, jti: str
+    session: SessionView, *, issuer: str, audience: str, claims: Iterable[str], lifetime: int, now: float, jti: str
 ) -> dict[str, Any]:
     """The claims of an assertion about the session, valid for `lifetime` seconds from `now`.
 

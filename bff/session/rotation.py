@@ -11,6 +11,7 @@ from typing import Final, TypeAlias
 
 from bff.session.audience_tokens import entry, is_due, resource_name
 from bff.session.session import EndReason, RefreshAttempt, Session
+from bff.session.session_view import SessionView
 from bff.session.timing import REFUSED_TOKEN_AGE, RefreshPolicy, inside_grace, limit_reached, token_fingerprint
 
 
@@ -64,7 +65,7 @@ RefreshDecision: TypeAlias = UseAccessToken | SendRefresh | AwaitRefresh | Retry
 
 
 def decide(
-    session: Session,
+    session: SessionView,
     now: float,
     policy: RefreshPolicy,
     *,
@@ -89,10 +90,10 @@ def decide(
 
     if attempt is None:
         if valid and now < tokens.refresh_at and not rejected:
-            if wanted is not None and tokens.refresh_token is not None and _is_wanted(session, now, wanted):
+            if wanted is not None and tokens.refreshable and _is_wanted(session, now, wanted):
                 return SendRefresh(resource=wanted.resource)
             return _USE_ACCESS_TOKEN
-        if tokens.refresh_token is None:
+        if not tokens.refreshable:
             return UseAccessToken() if valid else SignInAgain(EndReason.NO_REFRESH_TOKEN)
         return SendRefresh(rejected=rejected)
 
@@ -147,7 +148,7 @@ def _resource_of(before: RefreshAttempt | None, decision: SendRefresh) -> str | 
     return None if decision.after_grace else before.resource
 
 
-def _is_wanted(session: Session, now: float, wanted: ResourceCause) -> bool:
+def _is_wanted(session: SessionView, now: float, wanted: ResourceCause) -> bool:
     kept = entry(session, resource_name(wanted.resource))
     return now >= kept.not_before and is_due(kept, now, wanted.rejected)
 
@@ -165,7 +166,7 @@ def promote_successor(session: Session, now: float) -> Session:
     return replace(promoted, attempt=replace(fresh, after_grace=False))
 
 
-def _is_rejected(session: Session, now: float, rejected_token: str | None) -> bool:
+def _is_rejected(session: SessionView, now: float, rejected_token: str | None) -> bool:
     """Whether an upstream's 401 makes a refresh due: only for the current token, only once,
     and only if it is not new.
     """
@@ -174,6 +175,6 @@ def _is_rejected(session: Session, now: float, rejected_token: str | None) -> bo
     return is_current(session, rejected_token)
 
 
-def is_current(session: Session, rejected_token: str | None) -> bool:
+def is_current(session: SessionView, rejected_token: str | None) -> bool:
     """Whether the token with this fingerprint, which an upstream rejected, is still the session's access token."""
     return rejected_token is not None and rejected_token == token_fingerprint(session.tokens.access_token)

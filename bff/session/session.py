@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, NewType
+from typing import Any, NewType, Protocol
 
 from bff.base64url import encode_base64url
 from bff.session.device_binding import DeviceBinding
@@ -86,6 +86,10 @@ class Tokens:
     id_token: str | None = field(default=None, repr=False)
     scope: str = ""
 
+    @property
+    def refreshable(self) -> bool:
+        return self.refresh_token is not None
+
 
 @dataclass(frozen=True, slots=True)
 class RefreshAttempt:
@@ -122,8 +126,56 @@ class ConcurrentSuccessor:
     tries: int  # tries of the attempt that received it: the highest is the provider's latest response
 
 
+class _Identified(Protocol):
+    """The fields that say whose session it is."""
+
+    @property
+    def key(self) -> SessionKey: ...
+    @property
+    def issuer(self) -> str: ...
+    @property
+    def user(self) -> User: ...
+    @property
+    def signed_in_at(self) -> float: ...
+    @property
+    def browser(self) -> str | None: ...
+    @property
+    def withdrawn_claims(self) -> Sequence[str] | None: ...
+
+
+class SessionFacts:
+    """What follows from the fields of a session, whole or as a view (`bff.session.session_view`)."""
+
+    __slots__ = ()
+
+    @property
+    def fingerprint(self: _Identified) -> str:
+        return fingerprint(self.key)
+
+    @property
+    def public_id(self: _Identified) -> str:
+        return public_id(self.key)
+
+    @property
+    def person(self: _Identified) -> str:
+        """The same for all sessions of a user, without naming them: eight hex digits."""
+        return hashlib.sha256(f"person:{self.issuer}\n{self.user.sub}".encode()).hexdigest()[:8]
+
+    def claim(self: _Identified, name: str) -> Any:
+        """What the provider states now; None for a claim that the session lacks, or that was withdrawn."""
+        if name == "sub":
+            return self.user.sub
+        return None if name in (self.withdrawn_claims or ()) else self.user.claims.get(name)
+
+    def replaces(self: _Identified, other: _Identified) -> bool:
+        """Whether the same user signed in again, in the same browser."""
+        same_person = (self.issuer, self.user.sub) == (other.issuer, other.user.sub)
+        later = self.key != other.key and self.signed_in_at >= other.signed_in_at
+        return same_person and later and self.browser is not None and self.browser == other.browser
+
+
 @dataclass(frozen=True, slots=True)
-class Session:
+class Session(SessionFacts):
     """One signed-in browser. `version` increases with every write, `rotation` only when the tokens change."""
 
     key: SessionKey
@@ -165,31 +217,6 @@ class Session:
     # Unknown fields, written by a newer version: kept, so that an older replica does not drop them during a deploy. The
     # store's codec reads and writes them.
     extra: Mapping[str, Any] = field(default_factory=dict, repr=False)
-
-    @property
-    def fingerprint(self) -> str:
-        return fingerprint(self.key)
-
-    def claim(self, name: str) -> Any:
-        """What the provider states now; None for a claim that the session lacks, or that was withdrawn."""
-        if name == "sub":
-            return self.user.sub
-        return None if name in (self.withdrawn_claims or ()) else self.user.claims.get(name)
-
-    @property
-    def public_id(self) -> str:
-        return public_id(self.key)
-
-    @property
-    def person(self) -> str:
-        """The same for all sessions of a user, without naming them: eight hex digits."""
-        return hashlib.sha256(f"person:{self.issuer}\n{self.user.sub}".encode()).hexdigest()[:8]
-
-    def replaces(self, other: "Session") -> bool:
-        """Whether the same user signed in again, in the same browser."""
-        same_person = (self.issuer, self.user.sub) == (other.issuer, other.user.sub)
-        later = self.key != other.key and self.signed_in_at >= other.signed_in_at
-        return same_person and later and self.browser is not None and self.browser == other.browser
 
     def may_share_grant(self, other: "Session") -> bool:
         """Whether the tokens of both may belong to one grant: the same user, in one session at the provider."""

@@ -11,6 +11,12 @@ from typing import Final, Literal, Protocol, TypeAlias
 
 from bff.session.revocation import RevocationQueue
 from bff.session.session import EndReason, Session, SessionKey
+from bff.session.stored import Found as Found
+from bff.session.stored import KeyRemoved as KeyRemoved
+from bff.session.stored import Missing as Missing
+from bff.session.stored import StoredSession as StoredSession
+from bff.session.stored import StoredView as StoredView
+from bff.session.stored import Viewed as Viewed
 
 VALUE_LIMIT: Final = 32 * 1024  # bytes of one one-time value
 
@@ -20,36 +26,6 @@ IndexName: TypeAlias = Literal["sub", "sid", "email", "browser", "id"]
 
 class InvalidPosition(ValueError):
     """A position that no page of this store has returned."""
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """The record, read when the store's clock showed `now`: the only clock for leases and expiries.
-
-    `older_key`: it is sealed under an older key, so the next write re-encrypts it.
-    """
-
-    now: float
-    session: Session
-    last_seen_at: float
-    older_key: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Missing:
-    """There is no record, or none that can be read."""
-
-    now: float
-
-
-@dataclass(frozen=True, slots=True)
-class KeyRemoved:
-    """There is a record, but no key of this ring opens it."""
-
-    now: float
-
-
-StoredSession: TypeAlias = Found | Missing | KeyRemoved
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +100,7 @@ class SessionRecords(Protocol):
         """
         ...
 
-    async def get_many(self, keys: Sequence[SessionKey]) -> Sequence[StoredSession | BaseException]:
+    async def get_many(self, keys: Sequence[SessionKey]) -> Sequence[StoredView | BaseException]:
         """As `get` for each key, with the error in the place of a record. For some hundred keys, looked at again and
         again: a record that this process has read, and that has not changed, need not be read as a whole.
         """

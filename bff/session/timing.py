@@ -5,7 +5,8 @@ from collections.abc import Collection
 from typing import Protocol
 
 from bff.oidc.token import TokenResponse
-from bff.session.session import EndReason, RefreshAttempt, Session, SessionKey, Tokens
+from bff.session.session import EndReason, RefreshAttempt, SessionKey, Tokens
+from bff.session.session_view import SessionView
 
 # An upstream's 401 triggers a refresh only for a token of at least this age: a newer one was rejected for another
 # reason.
@@ -73,7 +74,7 @@ def end_of_session(signed_in_at: float, max_session_lifetime: float, session_exp
     return ends_at if session_expiry is None else min(ends_at, session_expiry)
 
 
-def limit_reached(session: Session, now: float, policy: RefreshPolicy, last_seen_at: float) -> EndReason | None:
+def limit_reached(session: SessionView, now: float, policy: RefreshPolicy, last_seen_at: float) -> EndReason | None:
     if now >= session.ends_at:
         return EndReason.ABSOLUTE_TIMEOUT
     if now >= last_seen_at + policy.idle_timeout:

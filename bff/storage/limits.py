@@ -5,7 +5,7 @@ from typing import Final
 
 from bff.session.revocation import WAITING_LIMIT
 
-CACHE: Final = 90 << 20  # bytes
+CACHE: Final = 72 << 20  # bytes
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,8 @@ from contextvars import ContextVar
 from enum import StrEnum
 from typing import Final, Literal, TypeAlias
 
-from bff.session.session import EndReason, Session
+from bff.session.session import EndReason
+from bff.session.session_view import SessionView
 
 logger = logging.getLogger("bff.audit")
 
@@ -111,7 +112,7 @@ def caused_by(security_event: str) -> Iterator[None]:
 
 
 def record(
-    event: AuditEvent, reason: str, *, session: Session | None = None, **facts: str | int | bool | float | None
+    event: AuditEvent, reason: str, *, session: SessionView | None = None, **facts: str | int | bool | float | None
 ) -> None:
     """`reason` comes from a closed list where there is one. No field holds a secret."""
     fields: dict[str, object] = {"event": event.value, "reason": reason}

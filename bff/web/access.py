@@ -2,12 +2,12 @@
 
 from bff.errors import ForbiddenByRule
 from bff.session.access_rules import AccessRules
-from bff.session.session import Session
+from bff.session.session_view import SessionView
 from bff.telemetry import audit, metrics
 from bff.telemetry.audit import AuditEvent
 
 
-def check_access(rules: AccessRules, session: Session, now: float, *, place: str) -> None:
+def check_access(rules: AccessRules, session: SessionView, now: float, *, place: str) -> None:
     """Raises ForbiddenByRule if none of the rules holds for the session.
 
     `now`: seconds since the epoch. `place` is what the rules protect, for the audit trail and the metric: the prefix of

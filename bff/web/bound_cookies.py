@@ -46,7 +46,7 @@ class BoundCookies:
     ) -> None:
         """`clock`: seconds since the epoch. `lifetime`: seconds for which a cookie is accepted; `cache`: bytes."""
         self._ring, self._names, self._clock, self._lifetime = ring, names, clock, lifetime
-        self._opened: LruCache[bytes, BoundCookie] = LruCache(cache)
+        self._opened: LruCache[bytes, BoundCookie] = LruCache(cache, lambda header, _: _ENTRY + len(header))
         self._keys: object = ring.present
 
     @property
@@ -90,7 +90,7 @@ class BoundCookies:
             case _:  # absent, or twice: then one of them may be injected
                 return "none"
         if isinstance(result, BoundCookie) and 0 < len(whole) <= MAX_COOKIE_BYTES:
-            self._opened.put(whole, result, _ENTRY + len(whole))
+            self._opened.put(whole, result)
         return result
 
     def _open(self, value: str) -> BoundCookieResult:

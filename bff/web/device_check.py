@@ -19,7 +19,8 @@ from bff.config.device_bound import DeviceBoundMode
 from bff.errors import DeviceBindingPending, DeviceBindingRequired, SignInRequired
 from bff.flows.device_bindings import DeviceBindings
 from bff.session.device_binding import Binding, binding_state
-from bff.session.session import EndReason, Session
+from bff.session.session import EndReason
+from bff.session.session_view import SessionView
 from bff.telemetry import audit, metrics
 from bff.telemetry.audit import AuditEvent
 from bff.telemetry.audit_limit import AuditLimit
@@ -43,7 +44,7 @@ class DeviceCheck:
         self._enforces = mode == "enforce"
         self._audit_limit = AuditLimit()
 
-    def is_bound(self, session: Session, headers: Sequence[Header]) -> bool:
+    def is_bound(self, session: SessionView, headers: Sequence[Header]) -> bool:
         """Whether the request has the bound cookie of its session."""
         binding = session.device_binding
         if binding is None:
@@ -54,10 +55,10 @@ class DeviceCheck:
         if cookie.session != session.key or cookie.thumbprint != binding.thumbprint:
             return False
         if binding.confirmed_at is None:
-            self._bindings.confirm(session, now)
+            self._bindings.confirm(session.key, now)
         return True
 
-    def check(self, headers: Sequence[Header], session: Session) -> None:
+    def check(self, headers: Sequence[Header], session: SessionView) -> None:
         """Raises DeviceBindingPending, or SignInRequired with the reason `device_binding_lost`."""
         if session.device_binding is None or self.is_bound(session, headers):
             return
@@ -73,12 +74,12 @@ class DeviceCheck:
             raise SignInRequired(reason=EndReason.DEVICE_BINDING_LOST.value)
         raise DeviceBindingPending(retry_after=_retry_after(skipped))
 
-    def _record(self, session: Session, reason: str) -> None:
+    def _record(self, session: SessionView, reason: str) -> None:
         """A browser that has lost its key says so with every request."""
         if self._audit_limit.allows((session.key, reason), self._clock()):
             audit.record(AuditEvent.DEVICE_BINDING_MISSING, reason, session=session)
 
-    def require(self, session: Session, headers: Sequence[Header]) -> None:
+    def require(self, session: SessionView, headers: Sequence[Header]) -> None:
         """Raises DeviceBindingRequired for a request without the bound cookie, whatever the reason."""
         if self.is_bound(session, headers):
             return

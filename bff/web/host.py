@@ -17,7 +17,7 @@ from bff.config.routes import Route
 from bff.config.settings import Settings
 from bff.errors import BffError, CsrfRequired, ForbiddenByRule, StepUpRequired
 from bff.session.access_rules import AccessRules
-from bff.session.session import Session
+from bff.session.session_view import SessionView
 from bff.web.api import ApiEndpoint
 from bff.web.error_responder import ErrorResponder
 from bff.web.origin_policy import OriginPolicy
@@ -63,7 +63,7 @@ class HostRequests:
         self._sessions, self._api, self._rules = sessions, api, rules
         self.settings, self.not_found = settings, not_found
 
-    async def session(self, scope: Scope) -> Session:
+    async def session(self, scope: Scope) -> SessionView:
         """The live session of the request, which counts as activity of the user.
 
         Raises SignInRequired, StepUpRequired, InvalidRequest, ProviderUnavailable, StoreUnavailable.
@@ -71,7 +71,7 @@ class HostRequests:
         scope[_PERSONAL] = True
         return await self._sessions.session(scope)
 
-    def check_access(self, session: Session, rules: AccessRules, scope: Scope) -> None:
+    def check_access(self, session: SessionView, rules: AccessRules, scope: Scope) -> None:
         """Raises ForbiddenByRule if none of the rules holds for the session."""
         self._sessions.check_rules(session, rules, place=route_of(scope))
 

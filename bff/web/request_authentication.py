@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bff.session.session import Session
+from bff.session.session_view import SessionView
 from bff.web.cookies import Absent, Header, read_cookies
 from bff.web.device_check import DeviceCheck
 from bff.web.origin_policy import CsrfRule, OriginPolicy
@@ -29,12 +29,12 @@ class RequestAuthentication:
         self.origins.check_csrf(method, headers, rule)
         return self.cookies.require(headers)
 
-    def check_device(self, session: Session, headers: Sequence[Header]) -> None:
+    def check_device(self, session: SessionView, headers: Sequence[Header]) -> None:
         """Raises DeviceBindingPending, or SignInRequired, for a bound session without its bound cookie."""
         if self.device is not None and session.device_binding is not None:
             self.device.check(headers, session)
 
-    def is_device_bound(self, session: Session, headers: Sequence[Header]) -> bool:
+    def is_device_bound(self, session: SessionView, headers: Sequence[Header]) -> bool:
         return self.device is not None and self.device.is_bound(session, headers)
 
     def clear(self, headers: Sequence[Header]) -> list[Header]:

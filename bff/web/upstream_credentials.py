@@ -20,7 +20,7 @@ from bff.flows.streams import OpenStreams
 from bff.oidc.dpop import dpop_proof
 from bff.proxy.credentials import CloseStream, Unregister, UpstreamCredentials
 from bff.session.access_rules import AccessRules
-from bff.session.session import Session
+from bff.session.session_view import SessionView
 from bff.session.timing import token_fingerprint
 from bff.web.access import check_access
 from bff.web.api import is_background
@@ -62,7 +62,7 @@ class SessionCredentials:
     async def __call__(self, scope: Scope) -> UpstreamCredentials:
         return _RequestCredentials(self, await self._session_at(scope))
 
-    async def session(self, scope: Scope) -> Session:
+    async def session(self, scope: Scope) -> SessionView:
         """The live session of a request, with an access token that is good now. Raises as `GetCredentials`."""
         return (await self._session_at(scope)).session
 
@@ -79,13 +79,13 @@ class SessionCredentials:
         check = None if self._device is None else partial(self._device.check, scope["headers"])
         return await self._flow.session_at(key, passive=is_background(scope), check=check)
 
-    def require_device(self, session: Session, headers: Sequence[Header]) -> None:
+    def require_device(self, session: SessionView, headers: Sequence[Header]) -> None:
         """Raises DeviceBindingRequired for a request that does not prove that it comes from the session's device."""
         if self._device is None:
             raise DeviceBindingRequired("sign_in")
         self._device.require(session, headers)
 
-    async def renew(self, session: Session) -> SessionAt:
+    async def renew(self, session: SessionView) -> SessionAt:
         """The session with a newer access token than this one's, which an upstream rejected, or with the same one.
 
         It is no activity: the request of the session has been counted already.
@@ -93,16 +93,16 @@ class SessionCredentials:
         rejected_token = token_fingerprint(session.tokens.access_token)
         return await self._flow.session_at(session.key, rejected_token=rejected_token, passive=True)
 
-    async def read(self, session: Session) -> SessionAt:
+    async def read(self, session: SessionView) -> SessionAt:
         """The session as it is now."""
         return await self._flow.session_at(session.key, passive=True)
 
-    def check_access(self, session: Session, route: Route) -> None:
+    def check_access(self, session: SessionView, route: Route) -> None:
         """Raises ForbiddenByRule."""
         if route.access_rules is not None:
             self.check_rules(session, route.access_rules, place=route.prefix)
 
-    def check_rules(self, session: Session, rules: AccessRules, *, place: str) -> None:
+    def check_rules(self, session: SessionView, rules: AccessRules, *, place: str) -> None:
         """Raises ForbiddenByRule. `place` as in `check_access`."""
         check_access(rules, session, self._clock(), place=place)
 

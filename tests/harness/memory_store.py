@@ -21,8 +21,10 @@ from bff.session.store import (
     Replaced,
     Rewrapped,
     StoredSession,
+    StoredView,
 )
 from bff.storage import codec, index, one_time_value
+from bff.storage.decoded_records import DecodedRecords
 from bff.storage.limits import StoreLimits
 from bff.storage.revocation_record import RevocationRecords
 from bff.storage.sqlite.expiry import RETENTION_AFTER_END
@@ -80,7 +82,7 @@ class MemoryData:
 
 class MemoryStore:
     def __init__(self, data: MemoryData, ring: KeyRing, *, limits: StoreLimits = StoreLimits()) -> None:
-        self.data, self._ring = data, ring
+        self.data, self._ring, self._decoded = data, ring, DecodedRecords(ring, limits.cache)
         self.revocations: RevocationQueue = MemoryRevocations(data, RevocationRecords(ring), limits.revocations)
 
     async def now(self) -> float:
@@ -97,10 +99,11 @@ class MemoryStore:
     async def get(self, key: SessionKey) -> StoredSession:
         now, record = self.data.now(), self.data.sessions.get(key)
         if record is None or record.ends_at <= now - RETENTION_AFTER_END:
+            self._decoded.forget(key)
             return Missing(now)
-        return codec.read(self._ring, key, record.version, record.encoded.record, now, record.last_seen_at)
+        return self._decoded.read(key, record.version, record.encoded.record, now, record.last_seen_at)
 
-    async def get_many(self, keys: Sequence[SessionKey]) -> Sequence[StoredSession | BaseException]:
+    async def get_many(self, keys: Sequence[SessionKey]) -> Sequence[StoredView | BaseException]:
         return await asyncio.gather(*(self.get(key) for key in keys), return_exceptions=True)
 
     async def replace(self, session: Session, expected_version: int) -> Replaced:

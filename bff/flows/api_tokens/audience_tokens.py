@@ -12,7 +12,8 @@ from bff.flows.refresh.flow import RefreshTokenFlow, SessionAt
 from bff.flows.refresh.timing import RefreshTiming
 from bff.session.audience_tokens import AwaitToken, RequestToken, RetryToken, UseToken, decide_token
 from bff.session.rotation import ResourceCause
-from bff.session.session import Session, SessionKey
+from bff.session.session import SessionKey
+from bff.session.session_view import SessionView
 from bff.session.store import Found, SessionRecords
 
 MAX_REQUESTS: Final = 3  # a caller that has seen so many requests of its own without a token gets an error
@@ -54,7 +55,7 @@ class AudienceTokens:
                         self._start(session.key, token, rejected)
                     return ApiAccess(kept.access_token, session.dpop_key, kept.usable_until)
                 case UseToken() | RequestToken():
-                    if requests == MAX_REQUESTS or (by_refresh and session.tokens.refresh_token is None):
+                    if requests == MAX_REQUESTS or (by_refresh and not session.tokens.refreshable):
                         raise unavailable(1.0)
                     rotation = session.rotation
                     await self._wait(self._start(session.key, token, rejected), deadline - self._monotonic())
@@ -70,10 +71,10 @@ class AudienceTokens:
             # A refresh for another resource came first: that is progress.
             requests += session.rotation == rotation
 
-    async def _read(self, key: SessionKey) -> tuple[Session, float]:
+    async def _read(self, key: SessionKey) -> tuple[SessionView, float]:
         stored = await self._store.get(key)
         if isinstance(stored, Found):
-            return stored.session, stored.now
+            return stored.view, stored.now
         ended = await self._refresh.end_reason(key, stored)
         raise SignInRequired(reason=ended.value if ended else None)
 

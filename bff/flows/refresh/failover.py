@@ -48,7 +48,7 @@ class FailoverRecovery:
         """The record as it is after a lost result has been written again. Raises StoreUnavailable."""
         if not isinstance(stored, Found):
             return stored
-        session = stored.session
+        session = stored.view
         result = self._results.get(session.key)
         if result is None or session.rotation >= result.session.rotation or result.until <= self._monotonic():
             return stored

@@ -31,6 +31,7 @@ from bff.session.rotation import (
     is_current,
 )
 from bff.session.session import EndReason, Session, SessionKey
+from bff.session.session_view import SessionView
 from bff.session.store import Found, KeyRemoved, Missing, SessionStore, StoredSession
 from bff.telemetry import metrics
 
@@ -41,7 +42,7 @@ MAX_REFRESHES_PER_CALLER = 3  # a caller that has seen this many failed refreshe
 class SessionAt:
     """A session, and the store's time when it was read, in seconds since the epoch."""
 
-    session: Session
+    session: SessionView
     now: float
 
 
@@ -74,8 +75,8 @@ class RefreshTokenFlow:
         *,
         rejected_token: str | None = None,
         passive: bool = False,
-        check: Callable[[Session], None] | None = None,
-    ) -> Session:
+        check: Callable[[SessionView], None] | None = None,
+    ) -> SessionView:
         """The session of `session_at`."""
         return (await self.session_at(key, rejected_token=rejected_token, passive=passive, check=check)).session
 
@@ -85,7 +86,7 @@ class RefreshTokenFlow:
         *,
         rejected_token: str | None = None,
         passive: bool = False,
-        check: Callable[[Session], None] | None = None,
+        check: Callable[[SessionView], None] | None = None,
     ) -> SessionAt:
         """The live session with an access token that is good now.
 
@@ -115,9 +116,9 @@ class RefreshTokenFlow:
                 ended = await self.end_reason(key, stored)
                 raise SignInRequired(reason=ended.value if ended else None)
             if check is not None:
-                check(stored.session)
+                check(stored.view)
             # A paused process may read a reply long after the store sent it.
-            session, now, age = stored.session, stored.now, self._monotonic() - asked_at
+            session, now, age = stored.view, stored.now, self._monotonic() - asked_at
             match decide(session, now, self._policy, last_seen_at=stored.last_seen_at, rejected_token=rejected_token):
                 case UseAccessToken():
                     if now < session.tokens.usable_until <= now + age:
@@ -158,7 +159,7 @@ class RefreshTokenFlow:
         """The refresh task of this session in this process: the one that runs, or one for that resource."""
         return self._flight.join_or_start(key, RefreshCause(wanted=wanted))
 
-    async def await_holder(self, session: Session, lease_left: float, within: float) -> None:
+    async def await_holder(self, session: SessionView, lease_left: float, within: float) -> None:
         """Waits for the holder of a lease in this record, which may be this process or another replica.
 
         Raises ProviderUnavailable after `within` seconds.
@@ -195,11 +196,11 @@ class RefreshTokenFlow:
             return None
 
     def _note_activity(self, stored: Found, *, passive: bool) -> None:
-        session = stored.session
+        session = stored.view
         self._upkeep.reseal(stored)
         if passive:
             return
-        if session.attempt is None and session.tokens.refresh_token is not None:
+        if session.attempt is None and session.tokens.refreshable:
             self._early.active(session.key, session.tokens.refresh_at - stored.now)
         self._upkeep.touch(stored)
 
@@ -211,14 +212,14 @@ class RefreshTokenFlow:
         self._early.renewed(session.key, session.tokens.refresh_at - session.tokens.received_at)
 
 
-def _authenticated(session: Session) -> Session:
+def _authenticated(session: SessionView) -> SessionView:
     """The session itself. Raises StepUpRequired until a new sign-in has replaced it."""
     if session.step_up_required_at is not None:
         raise StepUpRequired("A security event requires a new sign-in.", max_age=0)
     return session
 
 
-def _unavailable(session: Session, *, retry_after: int) -> ProviderUnavailable:
+def _unavailable(session: SessionView, *, retry_after: int) -> ProviderUnavailable:
     """The refusal may last: then the client may offer a sign-in instead of a wait."""
     refused = session.attempt is not None and session.attempt.refused_at is not None
     return RefreshRefused(retry_after=retry_after) if refused else ProviderUnavailable(retry_after=retry_after)

@@ -23,14 +23,15 @@ class RecordUpkeep:
     def touch(self, stored: Found) -> None:
         """Records activity, if the last was recorded long enough ago."""
         if stored.now - stored.last_seen_at >= self._touch_interval:
-            self._tasks.start(self._touch(stored.session.key, stored.now), "touch")
+            self._tasks.start(self._touch(stored.view.key, stored.now), "touch")
 
     def reseal(self, stored: Found) -> None:
         """Re-encrypts a record that is sealed under an older key."""
-        session = stored.session
-        if stored.older_key and session.key not in self._sealing:
-            self._sealing.add(session.key)
-            self._tasks.start(self._rewrite(session), "re-encrypt")
+        if stored.older_key and stored.view.key not in self._sealing:
+            with contextlib.suppress(StoreUnavailable):
+                session = stored.session
+                self._sealing.add(session.key)
+                self._tasks.start(self._rewrite(session), "re-encrypt")
 
     async def _rewrite(self, session: Session) -> None:
         try:

@@ -35,7 +35,7 @@ class RecordWatcher:
                     stored = await self._store.get(key)
                 except StoreUnavailable:
                     continue
-                if not isinstance(stored, Found) or stored.session.version != version:
+                if not isinstance(stored, Found) or stored.view.version != version:
                     return
         finally:
             if (known := self._groups.get(key)) and known[0] == version:

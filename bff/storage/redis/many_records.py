@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from bff.errors import StoreUnavailable
 from bff.session.session import SessionKey
-from bff.session.store import Found, StoredSession
+from bff.session.store import StoredSession, StoredView, Viewed
 from bff.storage.decoded_records import DecodedRecords
 from bff.storage.redis.call import Call
 from bff.storage.redis.client import RedisLink
@@ -25,18 +25,18 @@ class ManyRecords:
         keys: Sequence[SessionKey],
         get_one: Callable[[SessionKey], Awaitable[StoredSession]],
         store_clock: Callable[[], Awaitable[float]],
-    ) -> Sequence[StoredSession | BaseException]:
+    ) -> Sequence[StoredView | BaseException]:
         """As `SessionRecords.get_many`."""
         unchanged = await self._unchanged(keys, store_clock)
         others = [key for key in keys if key not in unchanged]
         read = await asyncio.gather(*(get_one(key) for key in others), return_exceptions=True)
-        stored: dict[SessionKey, StoredSession | BaseException] = {**unchanged, **dict(zip(others, read, strict=True))}
+        stored: dict[SessionKey, StoredView | BaseException] = {**unchanged, **dict(zip(others, read, strict=True))}
         return [stored[key] for key in keys]
 
     async def _unchanged(
         self, keys: Sequence[SessionKey], store_clock: Callable[[], Awaitable[float]]
-    ) -> dict[SessionKey, Found]:
-        known = {key: decoded for key in keys if (decoded := self._decoded.known(key)) is not None}
+    ) -> dict[SessionKey, Viewed]:
+        known = {key: view for key in keys if (view := self._decoded.known(key)) is not None}
         if not known:
             return {}
         try:
@@ -47,7 +47,7 @@ class ManyRecords:
         calls = [Call(name, None, args=("HMGET", name, "v", "s"), write=False) for name in names]
         replies = await self._link.ask_together(calls)
         return {
-            key: Found(now, decoded.session, float(reply[1] or 0), decoded.older_key)
-            for (key, decoded), reply in zip(known.items(), replies, strict=True)
-            if isinstance(reply, list) and reply[0] == str(decoded.session.version).encode()
+            key: Viewed(now, view, float(reply[1] or 0), view.older_key)
+            for (key, view), reply in zip(known.items(), replies, strict=True)
+            if isinstance(reply, list) and reply[0] == str(view.version).encode()
         }

@@ -17,7 +17,8 @@ from bff.errors import StoreUnavailable
 from bff.session.keyring import KeyRing
 from bff.session.revocation import RevocationQueue
 from bff.session.session import EndReason, Session, SessionKey
-from bff.session.store import Deleted, Found, IndexName, KeyPage, Missing, Page, Replaced, Rewrapped, StoredSession
+from bff.session.store import Deleted, IndexName, KeyPage, Page, Replaced, Rewrapped
+from bff.session.stored import Found, Missing, StoredSession, StoredView
 from bff.storage import codec, index
 from bff.storage.credentials import ChangingCredentials
 from bff.storage.decoded_records import DecodedRecords
@@ -82,17 +83,16 @@ class RedisStore:
         if not index.is_session_key(key):
             return Missing(await self.now())
         name = self._record(key)
+        call = Call(name, scripts.GET, keys=(name,), args=(codec.RECORD_LIMIT,), write=False)
         try:
-            reply = await self._link.read(
-                Call(name, scripts.GET, keys=(name,), args=(codec.RECORD_LIMIT,), write=False)
-            )
+            reply = await self._link.read(call)
         except ResponseError as error:
             if str(error).startswith("WRONGTYPE"):  # the value at that key is not a record of ours
                 return Missing(await self.now())
             raise command_rejected(error) from None
         return parsed(lambda answer: self._stored(key, answer), reply)
 
-    async def get_many(self, keys: Sequence[SessionKey]) -> Sequence[StoredSession | BaseException]:
+    async def get_many(self, keys: Sequence[SessionKey]) -> Sequence[StoredView | BaseException]:
         return await self._many.get(keys, self.get, self.now)
 
     async def replace(self, session: Session, expected_version: int) -> Replaced:

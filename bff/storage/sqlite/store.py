@@ -17,7 +17,7 @@ from bff.errors import StoreUnavailable
 from bff.session.keyring import KeyRing
 from bff.session.revocation import RevocationQueue
 from bff.session.session import EndReason, Session, SessionKey
-from bff.session.store import Deleted, IndexName, KeyPage, Missing, Page, Replaced, Rewrapped, StoredSession
+from bff.session.store import Deleted, IndexName, KeyPage, Missing, Page, Replaced, Rewrapped, StoredSession, StoredView
 from bff.storage import codec, index, one_time_value
 from bff.storage.decoded_records import DecodedRecords
 from bff.storage.limits import StoreLimits
@@ -110,7 +110,7 @@ class SqliteStore:
         self._decoded.forget(key)
         return Missing(now)
 
-    async def get_many(self, keys: Sequence[SessionKey]) -> Sequence[StoredSession | BaseException]:
+    async def get_many(self, keys: Sequence[SessionKey]) -> Sequence[StoredView | BaseException]:
         return await asyncio.gather(*(self.get(key) for key in keys), return_exceptions=True)
 
     async def replace(self, session: Session, expected_version: int) -> Replaced:

@@ -6,7 +6,7 @@ from bff.errors import SignInRequired
 from bff.flows.logout.end_session import EndSession
 from bff.flows.refresh.flow import RefreshTokenFlow
 from bff.session.session import EndReason, SessionKey
-from bff.session.store import Found, SessionStore, StoredSession
+from bff.session.store import Found, SessionStore, StoredSession, Viewed
 from bff.session.timing import RefreshPolicy, limit_reached
 
 
@@ -33,16 +33,16 @@ class CurrentSessions:
             raise SignInRequired(reason=reason.value)
         return stored
 
-    async def end_if_over(self, stored: Found) -> EndReason | None:
+    async def end_if_over(self, stored: Viewed) -> EndReason | None:
         """Ends a session that has reached a time limit, and returns which; None for a live one."""
         reason = self.limit_reached(stored)
         if reason is not None:
-            await self.end_session.end(stored.session.key, reason, expected_version=stored.session.version)
+            await self.end_session.end(stored.view.key, reason, expected_version=stored.view.version)
         return reason
 
-    def limit_reached(self, stored: Found) -> EndReason | None:
-        return limit_reached(stored.session, stored.now, self.policy, stored.last_seen_at)
+    def limit_reached(self, stored: Viewed) -> EndReason | None:
+        return limit_reached(stored.view, stored.now, self.policy, stored.last_seen_at)
 
-    def idle_ends_at(self, stored: Found) -> float:
+    def idle_ends_at(self, stored: Viewed) -> float:
         """Seconds since the epoch, on the store's clock."""
-        return min(stored.last_seen_at + self.policy.idle_timeout, stored.session.ends_at)
+        return min(stored.last_seen_at + self.policy.idle_timeout, stored.view.ends_at)

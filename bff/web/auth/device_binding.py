@@ -25,7 +25,8 @@ from bff.errors import DeviceBindingPending, DeviceBindingRefused, SignInRequire
 from bff.flows.device_bindings import BindingRefused, DeviceBindings
 from bff.oidc.dbsc_proof import ALGORITHMS
 from bff.session.session import Session, SessionKey, public_id
-from bff.session.store import Found, KeyRemoved
+from bff.session.session_view import SessionView
+from bff.session.store import Found, KeyRemoved, Viewed
 from bff.telemetry import metrics
 from bff.web.auth.current_session import CurrentSessions
 from bff.web.bound_cookies import BoundCookies
@@ -47,9 +48,9 @@ class DeviceOffers:
 
     bindings: DeviceBindings
 
-    def header(self, stored: Found) -> Header | None:
+    def header(self, stored: Viewed) -> Header | None:
         """None for a session that is bound already. Raises KeyExhausted."""
-        offer = self.bindings.offer(stored.session, stored.now)
+        offer = self.bindings.offer(stored.view, stored.now)
         if offer is None:
             return None
         value = (
@@ -144,7 +145,7 @@ class DeviceBindingEndpoint:
 
     def _challenge(self, request: Request, stored: Found) -> Response:
         response = self.errors.respond(DeviceBindingRefused(), request)
-        response.raw_headers.append(self._next_challenge(stored.session, stored.now))
+        response.raw_headers.append(self._next_challenge(stored.view, stored.now))
         return response
 
     def _bound(self, session: Session, now: float) -> Response:
@@ -153,7 +154,7 @@ class DeviceBindingEndpoint:
         cookie = self.bound_cookies.seal(session.key, binding.thumbprint)
         return json_response(self._instructions(session), [cookie], [self._next_challenge(session, now)])
 
-    def _next_challenge(self, session: Session, now: float) -> Header:
+    def _next_challenge(self, session: SessionView, now: float) -> Header:
         challenge = self.bindings.next_challenge(session, now)
         return _CHALLENGE, f'"{challenge}";id="{session.public_id}"'.encode("ascii")
 

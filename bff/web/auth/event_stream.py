@@ -15,8 +15,9 @@ from starlette.types import Receive, Scope, Send
 from bff.asgi.extensions import BODY_FOLLOWS, close_connection
 from bff.asgi.header_section import keep_headers
 from bff.session.expiry_notice import Expiring, KnownEnd, Notice, Renewed, deadline, lead
-from bff.session.session import EndReason, Session, SessionKey
-from bff.session.store import Found
+from bff.session.session import EndReason, SessionKey
+from bff.session.session_view import SessionView
+from bff.session.store import Viewed
 from bff.session.stream_end import SessionEnded, StreamEnd
 from bff.session.timing import RefreshPolicy
 from bff.web.cookies import Header
@@ -36,8 +37,8 @@ class SessionEventStream:
     # Without a dict for the attributes: thousands idle.
     __slots__ = ("_again", "_end", "_key", "_known", "_left", "_policy", "_queued", "_scope", "_sending", "_wake")
 
-    def __init__(self, scope: Scope, stored: Found, policy: RefreshPolicy) -> None:
-        self._scope, self._policy, self._key = scope, policy, stored.session.key
+    def __init__(self, scope: Scope, stored: Viewed, policy: RefreshPolicy) -> None:
+        self._scope, self._policy, self._key = scope, policy, stored.view.key
         self._known = KnownEnd(deadline(stored, policy).at)
         self._queued = [b"retry: %d\n\n" % secrets.choice(_RETRY)]
         self._end: StreamEnd | None = None
@@ -45,7 +46,7 @@ class SessionEventStream:
         self._wake: asyncio.Future[None] | None = None
         self.read(stored)
 
-    def read(self, stored: Found) -> None:
+    def read(self, stored: Viewed) -> None:
         if self._again:
             self._again = False
             self._put(_event("signed_in", {}))
@@ -53,7 +54,7 @@ class SessionEventStream:
         if notice is not None:
             self._put(_notice(notice))
 
-    def signed_in_again(self, session: Session) -> None:
+    def signed_in_again(self, session: SessionView) -> None:
         self._key = session.key
         self._known = KnownEnd(session.ends_at)  # the next look finds an earlier one
         # Sent at that look: a page that asks at once would still have the cookie of the replaced session.

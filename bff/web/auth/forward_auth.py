@@ -36,7 +36,7 @@ from bff.errors import (
 from bff.flows.identity_assertions import IdentityAssertions
 from bff.proxy.client_address import TrustedProxies
 from bff.proxy.identity_headers import field_value
-from bff.session.session import Session
+from bff.session.session_view import SessionView
 from bff.telemetry import audit
 from bff.web.api import is_background
 from bff.web.auth.forward_auth_access import ForwardAuthAccess
@@ -108,7 +108,7 @@ class ForwardAuth:
         headers = [(b"content-length", b"0"), *PRIVATE, *self._identity(session), *tokens]
         await send_response(scope, send, 200, headers, b"")
 
-    def _tokens(self, session: Session, *, allowed: bool) -> list[Header]:
+    def _tokens(self, session: SessionView, *, allowed: bool) -> list[Header]:
         """The access token, an identity assertion, or both.
 
         Where none is `allowed`, the assertion's own header is empty, so that the proxy replaces what a client sent.
@@ -143,7 +143,7 @@ class ForwardAuth:
             raise refusal
         return _Original(original_method or UNKNOWN_METHOD, uri)
 
-    def _identity(self, session: Session) -> list[Header]:
+    def _identity(self, session: SessionView) -> list[Header]:
         """Every identity header in every response, empty ones included, so that the proxy
         replaces what a client sent.
         """

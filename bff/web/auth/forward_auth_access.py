@@ -7,7 +7,7 @@ from functools import partial
 from bff.config.server import ForwardAuthSettings
 from bff.errors import InvalidRequest
 from bff.flows.refresh.flow import RefreshTokenFlow
-from bff.session.session import Session
+from bff.session.session_view import SessionView
 from bff.web.access import check_access
 from bff.web.cookies import Header
 from bff.web.request_authentication import RequestAuthentication
@@ -28,7 +28,7 @@ class ForwardAuthAccess:
 
     async def session(
         self, method: str, headers: Sequence[Header], named: Sequence[str], *, background: bool
-    ) -> Session:
+    ) -> SessionView:
         """The session, with a valid access token. `named`: the sets of rules that the proxy names for this request.
 
         Raises CsrfRequired, SignInRequired, StepUpRequired, ForbiddenByRule, DeviceBindingPending, ProviderUnavailable,

@@ -4,13 +4,13 @@ It never extends a session. `POST /auth/session/extend` extends the idle timeout
 """
 
 import logging
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from fastapi import APIRouter, Request, Response
 
 from bff.errors import CsrfRequired, DeviceBindingPending, InvalidRequest, SignInRequired, StoreUnavailable
 from bff.session.session import EndReason, SessionId
-from bff.session.store import Found
+from bff.session.store import Found, Viewed
 from bff.session.store import KeyRemoved as RecordKeyRemoved
 from bff.telemetry import metrics
 from bff.web.auth.current_session import CurrentSessions
@@ -66,7 +66,7 @@ class SessionEndpoint:
             known_reason = await self._last_end(request, session_id)
             return _signed_out(known_reason or reason, self.authentication.clear(request.scope["headers"]))
         try:
-            self.authentication.check_device(stored.session, request.scope["headers"])
+            self.authentication.check_device(stored.view, request.scope["headers"])
         except SignInRequired:
             # Cookie and record stay: the browser that has the key may come back with it.
             return _signed_out(EndReason.DEVICE_BINDING_LOST)
@@ -77,12 +77,12 @@ class SessionEndpoint:
         headers = request.scope["headers"]
         cookie = self.authentication.require("POST", headers)
         stored = await self.sessions.require(cookie.session_id.key)
-        self.authentication.check_device(stored.session, headers)
-        await self.sessions.store.touch(stored.session.key, stored.now)
-        return self._live_session(replace(stored, last_seen_at=stored.now), cookie, request)
+        self.authentication.check_device(stored.view, headers)
+        await self.sessions.store.touch(stored.view.key, stored.now)
+        return self._live_session(stored.seen_now(), cookie, request)
 
-    def _live_session(self, stored: Found, cookie: SignedIn, request: Request) -> Response:
-        session, headers = stored.session, request.scope["headers"]
+    def _live_session(self, stored: Viewed, cookie: SignedIn, request: Request) -> Response:
+        session, headers = stored.view, request.scope["headers"]
         cookies = [self.authentication.cookies.seal(cookie.session_id)] if cookie.reseal else []
         # Offered to our own script only: after a navigation from another site the browser would register a key without
         # our cookies.

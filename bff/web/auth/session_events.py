@@ -70,7 +70,7 @@ class SessionEvents:
             return
         cookies = [self._authentication.cookies.seal(signed_in.session_id)] if signed_in.reseal else []
         stream = SessionEventStream(scope, stored, self._sessions.policy)
-        unregister = self._streams.register(stored.session, stream.close, endless=True, observer=stream)
+        unregister = self._streams.register(stored.view, stream.close, endless=True, observer=stream)
         try:
             await stream.run(
                 *(receive, send, self._end_reason), headers=[*_HEADERS, *cookies], heartbeat=self._limits.heartbeat
@@ -89,8 +89,8 @@ class SessionEvents:
         # An EventSource cannot send `X-CSRF`.
         signed_in = self._authentication.require("GET", scope["headers"], "fetch-metadata")
         stored = await self._sessions.require(signed_in.session_id.key)
-        self._authentication.check_device(stored.session, scope["headers"])
-        if self._streams.observers(stored.session.key) >= self._limits.per_session:
+        self._authentication.check_device(stored.view, scope["headers"])
+        if self._streams.observers(stored.view.key) >= self._limits.per_session:
             raise TooManyStreams(
                 f"One session may have {self._limits.per_session} in a process.", retry_after=RETRY_AFTER
             )

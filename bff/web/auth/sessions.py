@@ -17,6 +17,7 @@ from bff.errors import (
 from bff.flows.logout.end_sessions import EndSessions
 from bff.session.device_binding import is_bound
 from bff.session.session import EndReason, Session, SessionKey
+from bff.session.session_view import SessionView
 from bff.session.store import Found
 from bff.web.auth.current_session import CurrentSessions
 from bff.web.request_authentication import RequestAuthentication
@@ -43,7 +44,7 @@ class SessionsEndpoint:
             for stored in stored_sessions
             if isinstance(stored, Found) and not self.sessions.limit_reached(stored)
         ]
-        alive.sort(key=lambda stored: stored.session.signed_in_at, reverse=True)
+        alive.sort(key=lambda stored: stored.view.signed_in_at, reverse=True)
         return json_response({"sessions": [_describe(stored, mine) for stored in alive[:MAX_LISTED]]})
 
     async def end(self, request: Request) -> Response:
@@ -78,13 +79,13 @@ class SessionsEndpoint:
     def _check_origin(self, request: Request) -> None:
         self.authentication.origins.check_csrf(request.method, request.scope["headers"])
 
-    async def _session(self, request: Request) -> Session:
+    async def _session(self, request: Request) -> SessionView:
         headers = request.scope["headers"]
-        session = (await self.sessions.require(self.authentication.cookies.require(headers).session_id.key)).session
+        session = (await self.sessions.require(self.authentication.cookies.require(headers).session_id.key)).view
         self.authentication.check_device(session, headers)
         return session
 
-    async def _of(self, mine: Session) -> list[Session]:
+    async def _of(self, mine: SessionView) -> list[Session]:
         sessions = await self.sessions.store.find("sub", mine.user.sub)
         return [session for session in sessions if (session.issuer, session.client_id) == (mine.issuer, mine.client_id)]
 
@@ -97,7 +98,7 @@ def handle(key: SessionKey) -> str:
     return hashlib.sha256(b"handle:" + key.encode()).hexdigest()[:20]
 
 
-def _describe(stored: Found, mine: Session) -> dict[str, Any]:
+def _describe(stored: Found, mine: SessionView) -> dict[str, Any]:
     session = stored.session
     return {
         "id": handle(session.key),

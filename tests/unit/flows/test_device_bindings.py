@@ -86,13 +86,13 @@ async def test_a_binding_is_confirmed_beside_other_writes_and_later_if_the_store
     unconfirmed = next_version(session, device_binding=binding)
     assert (await parts.store.replace(unconfirmed, session.version)).done
     parts.data.down = True
-    parts.bindings.confirm(unconfirmed, NOW + 1)
+    parts.bindings.confirm(unconfirmed.key, NOW + 1)
     await parts.tasks.drain(60)
     parts.data.down = False
     later = next_version(unconfirmed, rejected_token="x")
     assert (await parts.store.replace(later, unconfirmed.version)).done
     for _ in range(2):
-        parts.bindings.confirm(unconfirmed, NOW + 5)
+        parts.bindings.confirm(unconfirmed.key, NOW + 5)
     await parts.tasks.drain(60)
     after = (await parts.stored(session)).session
     assert after.device_binding == replace(binding, confirmed_at=NOW + 5)
@@ -102,7 +102,8 @@ async def test_a_binding_is_confirmed_beside_other_writes_and_later_if_the_store
 
 async def test_a_refresh_while_the_store_is_away_uses_no_challenge_up(parts: Parts, session: Session) -> None:
     binding = DeviceBinding(jwk(EC_KEY, kid=None), "ES256", "t", NOW)
-    stored = replace(await parts.stored(session), session=replace(session, device_binding=binding))
+    now = (await parts.stored(session)).now
+    stored = Found(now, replace(session, device_binding=binding), now)
     challenge = parts.bindings.next_challenge(session, NOW)
     proof = mint({"jti": challenge}, {"alg": "ES256", "typ": "dbsc+jwt"}, key=EC_KEY, alg="ES256")
     parts.data.down = True
@@ -123,7 +124,7 @@ async def test_the_audit_trail_has_one_line_a_minute_of_each_reason_for_refused_
     audit.logger.addHandler(trail)
     try:
         for after in (0, 1, 59, 60):
-            later = replace(stored, now=NOW + after)
+            later = Found(NOW + after, stored.session, stored.last_seen_at)
             for problem in (ChallengeProblem.CHALLENGE_USED, ChallengeProblem.OTHER_SESSION):
                 parts.bindings.record_refusal(problem, later)
             parts.bindings.record_refusal(ChallengeProblem.CHALLENGE_EXPIRED, later)

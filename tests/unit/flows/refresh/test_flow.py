@@ -10,6 +10,7 @@ from bff.flows.refresh.timing import RefreshTimeouts
 from bff.oidc.token import ClientProof, Denied, NoAnswer, Postponed, TokenResult
 from bff.session.keyring import KeyRing, new_key, new_session_id
 from bff.session.session import EndReason, SessionKey
+from bff.session.stored import Found
 from bff.session.timing import MAX_BACKOFF, token_fingerprint
 from tests.harness.memory_store import MemoryStore
 from tests.harness.policy import Policy
@@ -272,7 +273,7 @@ async def test_peek_refreshes_nothing_and_encrypts_again_under_the_newest_key(pa
     await parts.settled()
     assert parts.provider.refreshed == []
     alone = MemoryStore(parts.data, KeyRing.from_keys([new]))
-    assert type(await alone.get(session.key)).__name__ == "Found"
+    assert isinstance(await alone.get(session.key), Found)
 
 
 async def test_without_a_refresh_token_the_session_ends_with_its_access_token(parts: Parts) -> None:
