@@ -97,6 +97,7 @@ bench-cost: $(VENV)/.dev ## measure the cost of a refresh, of a request by the n
 	$(RUN)/python -m bench.refresh
 	$(RUN)/python -m bench.busy
 	$(RUN)/python -m bench.streams
+	$(RUN)/python -m bench.connections
 	$(RUN)/python -m bench.session_events --store sqlite redis --write
 
 # Ten minutes. Processor time holds on a busy machine too, the rate does not.

@@ -11,7 +11,7 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
-from bench import load, stored_sessions, streams, transfers
+from bench import connections, load, stored_sessions, streams, transfers
 from bench.contenders import CONTENDERS, OURS_COOKIE, Contender, ours, store_url
 from bench.document import write_report
 from bench.processes import ROOT, until
@@ -82,7 +82,8 @@ def main() -> None:
                 )
         stored = [measure_stored(store, world) for store in ("sqlite", "redis") if not options.only]
         idle = [streams.measure(kind, count) for kind, count in streams.COUNTS.items() if not options.only]
-    text = report(list(results.values()), stored, idle)
+        kept = [connections.measure(kind) for kind in connections.KINDS if not options.only]
+    text = report(list(results.values()), stored, idle, kept)
     print(text)
     if options.write:
         write_report(ROOT / "docs" / "performance.md", text)

@@ -4,7 +4,7 @@ import statistics
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from bench import streams
+from bench import connections, streams
 from bench.load import Round
 from bench.stored_sessions import BUSY, SESSIONS
 from bench.transfers import Transfer
@@ -59,9 +59,11 @@ class Stored:
     loaded: int
 
 
-def report(results: list[Measured], stored: list[Stored], idle: list[streams.Idle]) -> str:
+def report(
+    results: list[Measured], stored: list[Stored], idle: list[streams.Idle], kept: list[connections.IdleConnection]
+) -> str:
     parts = [HEAD, *_speed(results), "", *_transfers(results), "", *_stored(stored), ""]
-    parts += [*streams.HEAD, *map(str, idle), "", *_ratios(results)]
+    parts += [*streams.HEAD, *map(str, idle), "", *connections.HEAD, *map(str, kept), "", *_ratios(results)]
     return "\n".join(parts) + "\n"
 
 
