@@ -34,7 +34,7 @@ ifdef ARGS
 	$(RUN)/pytest -m "$(GUARDS_A_MERGE)" $(ARGS)
 else
 	@# One process compiles the tests for all workers, and sees that every attack case has a test; `check` has the other core.
-	scripts/beside "make check" '$(RUN)/pytest --collect-only -qqq --all-cases && $(RUN)/pytest -m "$(GUARDS_A_MERGE)" $(PARALLEL)'
+	scripts/beside "make --no-print-directory check" '$(RUN)/pytest --collect-only -qqq --all-cases && $(RUN)/pytest -m "$(GUARDS_A_MERGE)" $(PARALLEL)'
 endif
 
 test-unit: $(VENV)/.dev ## run the unit tests, which take less than a minute

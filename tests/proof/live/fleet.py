@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import httpx
 import pytest
@@ -22,10 +22,11 @@ from tests.harness.places import ROOT
 from tests.harness.plain_http import plain_http
 from tests.harness.ports import free_port
 from tests.harness.stopping import continue_process, stop_process
-from tests.harness.waiting import until
+from tests.harness.waiting import PATIENCE, until
 from tests.harness.world import CLIENT_ID, CLIENT_SECRET, Upstream, listening, serving
 from tests.proof.live.tripwire import Tripwire
 
+STARTS: Final = 5 * PATIENCE  # seconds; several processes start at once, on a machine that is busy with more
 ON_TWO_REPLICAS = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.xdist_group("two_replicas")]
 
 
@@ -54,7 +55,7 @@ class Process:
                     return False
 
             try:
-                await until(ready)
+                await until(ready, within=STARTS)
             except TimeoutError:
                 raise AssertionError(f"{self.name} does not answer:\n{self.log.read_text()[-3000:]}") from None
 
@@ -74,7 +75,7 @@ class Process:
     async def ended(self) -> int:
         """Its exit code, once it has ended by itself."""
         assert self._process is not None
-        return await asyncio.to_thread(self._process.wait, 60)
+        return await asyncio.to_thread(self._process.wait, STARTS)
 
     def kill(self) -> None:
         if self._process is not None:

@@ -18,13 +18,12 @@ import pytest_asyncio
 
 from tests.harness.plain_http import plain_http
 from tests.harness.raw_http import Reader, Writer, read_response
-from tests.harness.waiting import PATIENCE, until
-from tests.proof.live.fleet import Fleet, running_fleet
+from tests.harness.waiting import until
+from tests.proof.live.fleet import STARTS, Fleet, running_fleet
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("workers")]
 
 UNREACHED = 0  # in place of a status
-STARTS = 5 * PATIENCE  # seconds; several processes start one after the other
 RATE = 120  # requests a minute to each endpoint of sign-in and sign-out, of all clients
 
 
