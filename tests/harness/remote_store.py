@@ -1,6 +1,7 @@
 """A session store in a process of its own, which a test uses like one of its own process."""
 
 import asyncio
+import io
 import pickle
 import struct
 import subprocess
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from bff.session.keyring import KeyRing
-from bff.session.store import Rewrapped
+from bff.session.store import Found, Rewrapped
 from bff.storage.open import open_store
 from tests.harness.bff_command import process_environment
 from tests.harness.patience import PATIENT_STORES
@@ -86,8 +87,19 @@ class RemoteStore(_Calls):
                     answer.set_exception(failure)
 
 
+class _Pickler(pickle.Pickler):
+    """Sends a record that has been read as all of its session, not as the cache and the keys that would open it."""
+
+    def reducer_override(self, value: Any) -> Any:
+        if isinstance(value, Found):
+            return Found, (value.now, value.session, value.last_seen_at, value.older_key)
+        return NotImplemented
+
+
 def _send(writer: asyncio.StreamWriter, value: Any) -> None:
-    content = pickle.dumps(value)
+    buffer = io.BytesIO()
+    _Pickler(buffer).dump(value)
+    content = buffer.getvalue()
     writer.write(_LENGTH.pack(len(content)) + content)
 
 
