@@ -7,6 +7,7 @@ redis+cluster://[user:password@]host[:port],host[:port]...
 Options, after a `?`: `prefix` (of every key, "bff:"), `ca_file` (PEM), `sentinel_username`, `sentinel_password`.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal, NoReturn
@@ -37,10 +38,13 @@ class RedisTarget:
 def parse_redis_url(url: str) -> RedisTarget:
     """Raises ConfigurationError, which never repeats the URL: it may contain a password."""
     try:
-        parts = urlsplit(url)
+        # The hosts apart: newer versions of Python refuse an authority with brackets that is not a single address.
+        start, _, rest = url.partition("://")
+        authority = re.split("[/?#]", rest, maxsplit=1)[0]
+        parts = urlsplit(f"{start}://{rest[len(authority) :]}")
         scheme, _, suffix = parts.scheme.partition("+")
         options = dict(parse_qsl(parts.query, keep_blank_values=True, strict_parsing=True)) if parts.query else {}
-        credentials, _, hosts = parts.netloc.rpartition("@")
+        credentials, _, hosts = authority.rpartition("@")
         username, _, password = credentials.partition(":")
         path = [unquote(segment) for segment in parts.path.split("/")[1:] if segment]
     except ValueError:
