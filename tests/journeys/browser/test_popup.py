@@ -64,4 +64,7 @@ async def test_an_error_in_a_popup_is_heard_and_stays_readable(person: Person) -
     await seen(page, f"sign_in {ID} failed invalid_request")
     await expect(popup.get_by_text("The parameter prompt has a value")).to_be_visible(timeout=PATIENCE)
     async with popup.expect_event("close", timeout=PATIENCE):
-        await popup.get_by_role("button", name="Close this window").click()
+        # The click is not awaited, for it may close the page before the answer to it has arrived.
+        await popup.get_by_role("button", name="Close this window").evaluate(
+            "(button) => setTimeout(() => button.click())"
+        )
