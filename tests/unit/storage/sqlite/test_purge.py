@@ -198,7 +198,8 @@ async def test_every_step_is_in_the_database_file_before_the_next_one(
 ) -> None:
     insert_sessions(connection, ring, *[OVER] * (2 * SESSIONS_PER_STEP + 1))
     await steps.purge(0).run(NOW)
-    assert steps.waits > len(steps.changed) > 3
+    # Sweeping may change more rows, or none: the keys are random.
+    assert steps.waits > len(steps.changed) >= 3
 
 
 def test_no_step_reads_a_whole_table(connection: sqlite3.Connection) -> None:
